@@ -1,0 +1,32 @@
+"""Hears when a call-centre client cannot be heard, and steps through the script.
+
+>>> call = CallSession(Settings(), sample_rate=8000)
+>>> call.feed(bytes(320), bytes(320))[0]
+PhaseChanged(frame=1, phase=<Phase.GREETING: 'greeting'>)
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from vad_agent.core.call import CallSession
+    from vad_agent.core.events import Event
+    from vad_agent.settings import Settings
+
+__version__ = "0.1.0"
+__all__ = ["CallSession", "Event", "Settings", "__version__"]
+
+_HOMES = {
+    "CallSession": "vad_agent.core.call",
+    "Event": "vad_agent.core.events",
+    "Settings": "vad_agent.settings",
+}
+
+
+def __getattr__(name: str) -> object:
+    # Lazy: `vad-agent --help` needs none of them, and pydantic alone takes 50 ms.
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOMES[name]), name)

@@ -1,0 +1,1 @@
+"""Recorded calls: what a person reads afterwards."""

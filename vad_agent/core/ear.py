@@ -1,0 +1,68 @@
+"""What the core expects of hearing: one ear per channel and call.
+
+The ear is fed every frame and says whether anything changed; the core reads its attributes only
+then. All times are frames of the call: `start` inclusive, `end` exclusive.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from vad_agent.core.actions import LineState
+from vad_agent.core.frames import Channel
+from vad_agent.core.script import Script
+
+
+class Ear(Protocol):
+    """Hearing on one channel.
+
+    voice    ▁▁▁▁████████▁▁▁▁▁▁▁▁▁▁
+    speaking ▁▁▁▁▁▁▁▁████████████▁▁     start = 4, end = 12, known at 20
+    """
+
+    speaking: bool
+    """A run of speech is open (its hangover may be running)."""
+    start: int
+    """First frame of the open run, or of the last one."""
+    end: int
+    """One past the last frame of speech so far; 0 where there was none."""
+    utterances: int
+    """How many runs were accepted as speech: a noise may open a run and be taken back."""
+    runs: int
+    """How many accepted runs are over; `start` and `end` are then those of the last one."""
+    line: LineState | None
+    """None: no frame came yet, nor was one missed for long."""
+    since: int
+    """The frame since which the line is in this state."""
+    missing: int
+    """Frames in a row that did not come, up to now."""
+
+    def hear(self, frame: bytes | bytearray | memoryview | None, /) -> bool:
+        """Take one 20 ms frame (None: it did not come). True: an attribute has changed.
+
+        Raises:
+            FrameError: wrong size or type; the ear is unchanged.
+        """
+
+    def doubtful(self) -> bool:
+        """A sound has just begun that may turn out as speech."""
+
+    def own_prompt(self, playing: bool) -> None:
+        """The product itself begins or ends to speak: an echo of it may come back."""
+
+    def hold_over(self) -> None:
+        """Call control says that the hold has ended: music heard so far is over."""
+
+    def finish(self) -> bool:
+        """No more frames: close the open run. True: an attribute has changed."""
+
+
+class Plan(Protocol):
+    """Settings, as far as a call needs them."""
+
+    @property
+    def script(self) -> Script:
+        """The compiled script."""
+
+    def ear(self, channel: Channel, sample_rate: int) -> Ear:
+        """A new ear for one channel of one call at `sample_rate` Hz."""

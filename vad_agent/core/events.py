@@ -1,0 +1,102 @@
+"""All that can go into a call beside its frames.
+
+Call control (from a PBX, a softphone, the operator's keys) and the player's reports share one form:
+`{"kind": "hold", "party": "client", ...}`. An event that changes nothing (a second hold, an unhold
+without a hold, anything after the end) is accepted and ignored: providers repeat themselves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from enum import StrEnum
+
+from vad_agent.errors import EventError
+
+
+class Kind(StrEnum):
+    """What happened."""
+
+    # call control
+    RINGING = "ringing"
+    ANSWERED = "answered"
+    HOLD = "hold"
+    UNHOLD = "unhold"
+    HANGUP = "hangup"
+    OPERATOR_MUTE = "operator_mute"
+    OPERATOR_UNMUTE = "operator_unmute"
+    # the operator's keys
+    PAUSE = "pause"
+    RESUME = "resume"
+    CLIENT_NAME = "client_name"
+    CLIENT_CANNOT_HEAR = "client_cannot_hear"
+    CALLBACK_AGREED = "callback_agreed"
+    GOODBYE = "goodbye"
+    # the player
+    PROMPT_STARTED = "prompt_started"
+    PROMPT_ENDED = "prompt_ended"
+    PROMPT_FAILED = "prompt_failed"
+    # the source
+    SOURCE_ENDED = "source_ended"
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One event. `None` means "not told", never "no"."""
+
+    kind: Kind
+    party: str | None = None
+    """Who did it: operator, client, network."""
+    cause: str | None = None
+    """The provider's own word or Q.850 number for why."""
+    name: str | None = None
+    phone: str | None = None
+    at: str | None = None
+    """Agreed time of a callback, ISO 8601."""
+    topic: str | None = None
+    prompt: str | None = None
+    """Which prompt the player speaks of."""
+    call_id: str | None = None
+    seq: int | None = None
+    ts: str | None = None
+    """Wall time of the event, ISO 8601, as the provider wrote it."""
+
+    @classmethod
+    def parse(cls, source: Event | Mapping[str, object] | str) -> Event:
+        """An event from its JSON object, or from the bare name of its kind.
+
+        Keys that are not ours are ignored: providers add their own.
+
+        Raises:
+            EventError: no kind, an unknown kind, or a field of a wrong type.
+        """
+        if isinstance(source, Event):
+            return source
+        if isinstance(source, str):
+            source = {"kind": source}
+        if not isinstance(source, Mapping):
+            raise EventError(f"event: expected an object with a kind, got {type(source).__name__}")
+        try:
+            kind = Kind(source.get("kind"))  # type: ignore[arg-type]
+        except ValueError:
+            known = ", ".join(kind.value for kind in Kind)
+            raise EventError(
+                f"event kind: expected one of {known}; got {source.get('kind')!r}"
+            ) from None
+        values: dict[str, object] = {}
+        for name in _TEXT_FIELDS:
+            value = source.get(name)
+            if isinstance(value, int | float) and not isinstance(value, bool):
+                value = str(value)  # Q.850 causes and timestamps come as numbers
+            if value is not None and not isinstance(value, str):
+                raise EventError(f"event {kind.value}: {name}: expected text, got {value!r}")
+            values[name] = value
+        seq = source.get("seq")
+        if isinstance(seq, str) and seq.isdigit():
+            seq = int(seq)  # some providers send numbers as strings
+        if seq is not None and (isinstance(seq, bool) or not isinstance(seq, int)):
+            raise EventError(f"event {kind.value}: seq: expected a whole number, got {seq!r}")
+        return cls(kind=kind, seq=seq, **values)  # type: ignore[arg-type]
+
+
+_TEXT_FIELDS = tuple(f.name for f in fields(Event) if f.name not in ("kind", "seq"))

@@ -1,0 +1,92 @@
+"""The unit of time: one 20 ms frame of int16 little-endian mono. Everything in the core is counted in it.
+
+seconds ──frames()──> frames ──seconds()──> seconds      once, at the edge, never in between
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from enum import StrEnum
+
+from vad_agent.errors import FrameError
+
+FRAME_MS = 20
+FRAMES_PER_SECOND = 1000 // FRAME_MS
+SAMPLE_BYTES = 2
+SAMPLE_RATES = (8_000, 16_000, 32_000, 48_000)
+
+
+class Channel(StrEnum):
+    """The two sides of a call: the near end wears the headset, the far end is to be heard."""
+
+    OPERATOR = "operator"
+    CLIENT = "client"
+
+
+def frames(seconds: float) -> int:
+    """Seconds as the nearest whole count of frames."""
+    return math.floor(seconds * FRAMES_PER_SECOND + 0.5)
+
+
+def seconds(count: int) -> float:
+    """A count of frames as seconds, exact to the frame (a multiple of 0.02)."""
+    return round(count / FRAMES_PER_SECOND, 2)
+
+
+def samples_per_frame(sample_rate: int) -> int:
+    """Samples in one frame.
+
+    Raises:
+        FrameError: the rate (Hz) is not one of SAMPLE_RATES.
+    """
+    if sample_rate not in SAMPLE_RATES:
+        expected = ", ".join(str(rate) for rate in SAMPLE_RATES)
+        raise FrameError(f"sample rate: expected one of {expected} Hz, got {sample_rate!r}")
+    return sample_rate * FRAME_MS // 1000
+
+
+def check_frame(frame: object, size: int) -> bytes:
+    """One frame as bytes of `size`, or FrameError saying what was expected and what came.
+
+    Only bytes-like buffers of single bytes pass: an int16 array has the right content but half the
+    length, and a detector given one judges the first half of the frame without a word.
+    """
+    if isinstance(frame, memoryview):
+        if frame.itemsize != 1 or not frame.c_contiguous:
+            raise FrameError(
+                f"frame: expected a memoryview of bytes, got format {frame.format!r}: cast it to 'B'"
+            )
+        frame = bytes(frame)
+    elif isinstance(frame, bytearray):
+        frame = bytes(frame)
+    if not isinstance(frame, bytes):
+        raise FrameError(
+            f"frame: expected bytes, bytearray, a memoryview of bytes or None, got {type(frame).__name__}"
+            " (of an int16 array: .tobytes())"
+        )
+    if len(frame) != size:
+        raise FrameError(f"frame: expected {size} bytes (20 ms of int16 mono), got {len(frame)}")
+    return frame
+
+
+class Framer:
+    """Cuts a stream of bytes of any chunking into 20 ms frames; the rest waits for the next chunk."""
+
+    def __init__(self, sample_rate: int) -> None:
+        self.frame_bytes = samples_per_frame(sample_rate) * SAMPLE_BYTES
+        self._rest = bytearray()
+
+    def push(self, chunk: bytes | bytearray | memoryview) -> Iterator[bytes]:
+        """Whole frames that `chunk` completes, in order."""
+        self._rest += chunk
+        size = self.frame_bytes
+        whole = len(self._rest) // size * size
+        block = bytes(self._rest[:whole])
+        del self._rest[:whole]
+        return (block[at : at + size] for at in range(0, whole, size))
+
+    @property
+    def rest_bytes(self) -> int:
+        """Bytes that wait for the rest of their frame."""
+        return len(self._rest)

@@ -1,0 +1,53 @@
+"""Every silence of one channel that reaches a threshold, decided as a live call would: from the past only."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from vad_agent.core.actions import LineState
+from vad_agent.core.ear import Ear
+from vad_agent.core.frames import Channel, seconds
+
+
+@dataclass(frozen=True, slots=True)
+class DeadAir:
+    """A silence that reached the threshold. Frames of the recording."""
+
+    fired: int
+    started: int
+    """The true end of the last speech before it; 0 where nobody had spoken."""
+    cause: LineState
+    channel: Channel
+
+    def record(self) -> dict[str, object]:
+        """As the JSON object of `vad-agent dead-air`."""
+        return {
+            "fired_s": seconds(self.fired),
+            "silence_started_s": seconds(self.started),
+            "cause": self.cause.value,
+            "channel": self.channel.value,
+        }
+
+
+def dead_air(
+    stream: Iterable[bytes | None], ear: Ear, channel: Channel, threshold: int
+) -> Iterator[DeadAir]:
+    """Silences of `threshold` frames and more, each once, at the frame at which it is known.
+
+    `stream`: 20 ms frames of the channel, at the ear's rate; None: it did not come.
+    """
+    now = 0
+    fired_for = -1  # the start of the silence that was reported last
+    due = threshold
+    hear = ear.hear
+    for frame in stream:
+        changed = hear(frame)
+        now += 1
+        if not changed and now < due:
+            continue
+        due = max(ear.end + threshold, now + 1)
+        quiet = now - ear.end >= threshold and not ear.speaking and ear.end != fired_for
+        if quiet and not ear.doubtful():
+            fired_for = ear.end
+            yield DeadAir(now, ear.end, ear.line or LineState.NO_MEDIA, channel)

@@ -1,0 +1,60 @@
+"""Every error of the product, on one screen. Who is at fault is in the class; what to do is in the text.
+
+    VadAgentError
+    ├── FrameError      the caller fed something that is not one 20 ms frame
+    ├── EventError      a call-control event that cannot be understood
+    ├── SettingsError   a script or settings file is wrong (all its errors at once)
+    ├── RecordingError  an audio file cannot be read or is not what it must be
+    ├── OutputError     a trace or a report cannot be written
+    └── MissingExtra    an optional package is needed: the text names the extra to install
+
+Texts are one line each: what, where, what was expected. `SettingsError` is one line per error.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+class VadAgentError(Exception):
+    """Base of all errors that the product raises on purpose."""
+
+
+class FrameError(VadAgentError, ValueError):
+    """Not one 20 ms frame of int16 mono at the session's rate; the session is unchanged."""
+
+
+class EventError(VadAgentError, ValueError):
+    """An event of an unknown kind or with a wrong field; the session is unchanged."""
+
+
+class SettingsError(VadAgentError, ValueError):
+    """A wrong script file or settings.
+
+    `problems`: one line each, "key: what was expected, what was found"; `source`: the file's name.
+    """
+
+    def __init__(self, source: str, problems: Sequence[str]) -> None:
+        self.source = source
+        self.problems = tuple(problems)
+        super().__init__("\n".join(f"{source}: {problem}" for problem in self.problems))
+
+
+class RecordingError(VadAgentError):
+    """A recording that cannot be used: `source` is the file, the text says why."""
+
+    def __init__(self, source: str, problem: str) -> None:
+        self.source = source
+        self.problem = problem
+        super().__init__(f"{source}: {problem}")
+
+
+class OutputError(VadAgentError):
+    """A file that cannot be written: no room, no permission, no such folder."""
+
+
+class MissingExtra(VadAgentError, ImportError):
+    """An optional dependency is not installed."""
+
+    def __init__(self, package: str, extra: str, what: str) -> None:
+        super().__init__(f"{what} needs {package}: pip install 'vad-agent[{extra}]'")

@@ -1,0 +1,368 @@
+"""The ear of one channel: is anyone speaking, since when, and what is on the line.
+
+Theory of operation. A frame is *active* if it is loud enough and the detector calls it speech; only
+frames that are loud enough are asked about, which is both the first decision and the saving.
+
+    level    ▁▁▁▁▂▅▇▆▇▅▂▁▁▁▁▁▁▂▁▁▁▁      gate: see `loudness.py`
+    active   ....aAAAAAAa.......a...
+    speaking ▁▁▁▁▁▁▁▁████████████▁▁▁      opens at 5 active of 8, closes 15 frames after the last one
+                 |start   |end            both taken back to the sound itself
+
+An open run is *accepted* after a second, or when it closes; it is taken back where its levels do not
+move as speech does (`run.py`): noise and tones before they were accepted, music (`music.py`) when it is
+known as such. While music plays, nothing is speech.
+"""
+
+from __future__ import annotations
+
+from vad_agent.core.actions import LineState
+from vad_agent.core.frames import SAMPLE_BYTES, check_frame, samples_per_frame
+from vad_agent.hearing.level import from_dbfs, gain, rms
+from vad_agent.hearing.loudness import FLAT_MAX, FLOOR_UNKNOWN, Loudness
+from vad_agent.hearing.music import MusicWatch
+from vad_agent.hearing.run import DENSE_FRAMES, SEGMENT, STEADY_FRAMES, RunLevels
+from vad_agent.hearing.webrtc import (
+    LONG_HANGOVER,
+    LONG_RUN,
+    SHORT_HANGOVER,
+    Detector,
+    webrtc,
+)
+
+# Frames.
+HISTORY = 8
+HISTORY_MASK = (1 << HISTORY) - 1
+ONSET = 5
+"""Active frames of the last HISTORY that open a run: a «да» of 150 ms has 7, a key click 2 or 3."""
+HANGOVER = 15
+"""An open run closes so long after its last active frame."""
+DOUBT = 3
+"""A sound that began so recently may turn out as speech."""
+BLOCK = 50
+FIRST_BLOCK = 5
+"""The noise floor is needed before the first word."""
+FLAT = 50
+NO_MEDIA = 50
+ENDLESS = 1 << 62
+QUIET_BLOCKS = 3
+"""Blocks without a sound before a line is called quiet."""
+ECHO_TAIL = 20
+"""An echo is up to 300 ms late."""
+
+BUSY = from_dbfs(-48)
+"""A line that does not fall below this for a second is noisy, or plays music."""
+
+
+class LevelledEar:
+    """webrtcvad mode 3 on level-normalised audio; see the theory above. Implements `core.ear.Ear`.
+
+    `detector`: another one instead of webrtcvad. `skip_quiet=False` asks it about every frame and
+    drops the answers for quiet ones: to measure what the saving changes.
+
+    Raises:
+        FrameError: `sample_rate` (Hz) is not one that the product takes.
+    """
+
+    __slots__ = (
+        "_accepted", "_block_end", "_busy_since", "_detect", "_dull_blocks", "_echo_until",
+        "_flat_frame", "_flat_since", "_history", "_last", "_loudness", "_music", "_now", "_open",
+        "_opened", "_run", "_samples", "_segment_end", "_segment_start", "_size", "_skip_quiet",
+        "_wake", "end", "line", "missing", "runs", "since", "speaking", "start", "utterances",
+    )  # fmt: skip
+
+    def __init__(
+        self, sample_rate: int, *, detector: Detector | None = None, skip_quiet: bool = True
+    ) -> None:
+        self._samples = samples_per_frame(sample_rate)
+        self._size = self._samples * SAMPLE_BYTES
+        self._detect = detector or webrtc(sample_rate)
+        self._skip_quiet = skip_quiet
+
+        self.speaking = False
+        self.start = 0
+        self.end = 0
+        self.utterances = 0
+        self.runs = 0
+        self.line: LineState | None = None
+        self.since = 0
+        self.missing = 0
+
+        self._now = 0  # frames heard or missed so far
+        self._wake = 0  # from this frame on, more than the hot path is needed
+        self._loudness = Loudness()
+        self._block_end = FIRST_BLOCK
+        self._dull_blocks = 0
+        self._busy_since: int | None = None
+
+        self._history = 0  # of the frames up to _last, newest in bit 0; 1 = active
+        self._last = 0  # one past the last active frame
+        self._open = False
+        self._opened = 0  # first frame of the open run
+        self._accepted = False
+        self._run = RunLevels()
+        self._segment_start = 0
+        self._segment_end = 0
+
+        self._flat_since: int | None = None
+        self._flat_frame = bytes(self._size)
+        self._music = MusicWatch(sample_rate)
+        self._echo_until = ENDLESS
+
+    # -- the way of a frame ------------------------------------------------------------------------
+
+    def hear(self, frame: bytes | bytearray | memoryview | None) -> bool:
+        """Take one frame; True: an attribute has changed."""
+        if type(frame) is not bytes or len(frame) != self._size:
+            if frame is None:
+                return self._hear_nothing()
+            frame = check_frame(frame, self._size)
+        now = self._now = self._now + 1
+        level = rms(frame, 2)
+        loudness = self._loudness
+        if FLAT_MAX < level < loudness.lowest:
+            loudness.lowest = level
+            if level < loudness.floor:
+                loudness.settle()
+        if level < loudness.gate:
+            if not self._skip_quiet:
+                self._detect(frame, self._samples)
+            # Hot path: most frames of a call end here or a few lines below.
+            if level <= FLAT_MAX:
+                if frame != self._flat_frame or self._flat_since is None:
+                    self._watch_flat(frame)
+            elif self._flat_since is not None:
+                self._end_flat()
+            return now >= self._wake and self._keep_house(frame, level)
+        if self._flat_since is not None:
+            self._end_flat()
+        if self._open:
+            self._run.current.append(level)
+        if self._detect(
+            frame if loudness.gain == 1 else gain(frame, 2, loudness.gain), self._samples
+        ):
+            age = now - self._last
+            self._last = now
+            history = (self._history << age | 1) & HISTORY_MASK if age < HISTORY else 1
+            self._history = history
+            if not self._open and history.bit_count() >= ONSET and self.line is not LineState.MUSIC:
+                # Here, and not in housekeeping: it must not wait.
+                return self._open_run()
+        elif self._last == now - 1:
+            self._take_hangover_back()
+        return now >= self._wake and self._keep_house(frame, level)
+
+    def _hear_nothing(self) -> bool:
+        self._now += 1
+        self.missing += 1
+        self._end_flat()
+        return self._keep_house(None, 0)
+
+    # -- what the core may ask ---------------------------------------------------------------------
+
+    def doubtful(self) -> bool:
+        """A sound has just begun that may turn out as speech."""
+        return not self._open and self._now - self._last < DOUBT and self._history.bit_count() >= 2
+
+    def own_prompt(self, playing: bool) -> None:
+        """The product itself begins or ends to speak: an echo of it may come back for a while."""
+        if playing:
+            self._echo_until = ENDLESS
+            self._loudness.expect_echo(True)
+        else:
+            self._echo_until = self._now + ECHO_TAIL
+            self._wake = min(self._wake, self._echo_until)
+
+    def hold_over(self) -> None:
+        """Call control says that the hold has ended: music heard so far is over."""
+        self._music.drop()
+        if self.line is LineState.MUSIC:
+            self._set_line(LineState.LIVE, self._now)
+
+    def finish(self) -> bool:
+        """No more frames: close the open run. True: an attribute has changed."""
+        before = self._state()
+        if self._open:
+            self._close_run()
+        return self._state() != before
+
+    # -- housekeeping: at a transition or a deadline, never on every frame --------------------------
+
+    def _keep_house(self, frame: bytes | None, level: int) -> bool:
+        before = self._state()
+        if frame is not None:
+            self.missing = 0
+        if self._open:
+            self._follow_run()
+        if self._now >= self._block_end:
+            self._end_block()
+        if self._now >= self._echo_until:
+            self._echo_until = ENDLESS
+            self._loudness.expect_echo(False)
+        if self._music.busy:
+            self._watch_music(frame, level)
+        self._watch_line()
+        self._wake = 0 if frame is None or self._music.busy else self._next_wake()
+        return self._state() != before
+
+    def _state(self) -> tuple[object, ...]:
+        return self.speaking, self.utterances, self.runs, self.line
+
+    def _next_wake(self) -> int:
+        wake = self._block_end
+        wake = min(wake, self._echo_until)
+        if self._open:
+            wake = min(wake, self._last + HANGOVER + 1, self._segment_end)
+        if self._flat_since is not None and self.line is not LineState.DIGITAL_ZERO:
+            wake = min(wake, self._flat_since + FLAT)
+        return wake
+
+    def _end_block(self) -> None:
+        start, self._block_end = self._block_end - BLOCK, self._now + BLOCK
+        lowest = self._loudness.lowest
+        self._loudness.end_block()
+        if self.missing or self._flat_since is not None:
+            self._busy_since = None
+            return
+        if not self._open and self._last <= start:
+            # At most FLAT_MAX throughout the block: next to nothing.
+            dull = lowest == FLOOR_UNKNOWN
+            self._dull_blocks = self._dull_blocks + 1 if dull else 0
+            if self.line is LineState.LIVE and self._dull_blocks == QUIET_BLOCKS:
+                self._set_line(LineState.QUIET, self._now - QUIET_BLOCKS * BLOCK)
+            elif self.line is LineState.QUIET and not dull:
+                self._set_line(LineState.LIVE, start)
+        if BUSY < lowest < FLOOR_UNKNOWN:
+            if self._busy_since is None:
+                self._busy_since = start
+            if not self._open:  # an open run is judged by its own levels
+                self._music.suspect(max(self._busy_since, 0), self._now)
+        else:
+            self._busy_since = None
+
+    # -- the line ----------------------------------------------------------------------------------
+
+    def _set_line(self, state: LineState, since: int) -> None:
+        self.line = state
+        self.since = max(since, 0)
+
+    def _watch_line(self) -> None:
+        now = self._now
+        if self.missing:
+            if self.missing >= NO_MEDIA and self.line is not LineState.NO_MEDIA:
+                self._set_line(LineState.NO_MEDIA, now - self.missing)
+        elif self._flat_since is not None and now - self._flat_since >= FLAT:
+            if self.line is not LineState.DIGITAL_ZERO:
+                self._set_line(LineState.DIGITAL_ZERO, self._flat_since)
+        elif (
+            self.line in (None, LineState.NO_MEDIA)
+            or self.line is LineState.DIGITAL_ZERO
+            and self._flat_since is None
+        ):
+            self._set_line(LineState.LIVE, now - 1)
+
+    def _watch_music(self, frame: bytes | None, level: int) -> None:
+        if frame is None or self.line is LineState.DIGITAL_ZERO:
+            self._music.drop()
+            if self.line is LineState.MUSIC:
+                self._set_line(LineState.LIVE, self._now)
+        elif self._music.hear(frame, level > BUSY, self._now):
+            if not self._music.playing:
+                self._set_line(LineState.LIVE, self._music.ended)
+                return
+            began = self._music.began
+            if self.speaking and began > self._opened:
+                self._end_run(began)
+            self._withdraw_run()
+            self._set_line(LineState.MUSIC, began)
+
+    def _watch_flat(self, frame: bytes) -> None:
+        """A frame near zero, and not the same as those before: does a constant begin?"""
+        if frame == frame[:SAMPLE_BYTES] * self._samples:
+            self._flat_frame = frame
+            if self._flat_since is None:
+                self._flat_since = self._now - 1
+                self._wake = 0
+        elif self._flat_since is not None:
+            self._end_flat()
+
+    def _end_flat(self) -> None:
+        self._flat_since = None
+        self._wake = 0
+
+    # -- runs of speech ----------------------------------------------------------------------------
+
+    def _open_run(self) -> bool:
+        self._open = self.speaking = True
+        self._accepted = False
+        self._opened = self.start = self._now - self._history.bit_length()
+        self._run.clear()
+        self._segment_start = self._opened
+        self._segment_end = self._now + SEGMENT
+        self._wake = 0
+        return True
+
+    def _follow_run(self) -> None:
+        if self._now - self._last > HANGOVER:
+            self._close_run()
+        elif self._now >= self._segment_end:
+            levels = self._end_segment(self._now)
+            if self._now - self._opened < STEADY_FRAMES:
+                return
+            if self._run.steady():
+                self._turn_out_noise(levels)
+                return
+            self._accept()
+            self._loudness.hear_speech(levels)
+            if self._run.dense():
+                # If it is music, it began with the run, or with what is judged.
+                began = self._now - DENSE_FRAMES - SEGMENT
+                self._music.suspect(max(self._opened, began), self._now)
+
+    def _end_segment(self, end: int) -> list[int]:
+        levels = self._run.end_segment(max(end - self._segment_start, 0))
+        self._segment_start = end
+        self._segment_end = end + SEGMENT
+        return levels
+
+    def _accept(self) -> None:
+        if not self._accepted:
+            self._accepted = True
+            self.utterances += 1
+
+    def _close_run(self) -> None:
+        levels = self._end_segment(self._last)
+        if not self._accepted and self._run.steady():
+            self._withdraw_run()
+            return
+        if levels:
+            self._loudness.hear_speech(levels)
+        self._accept()
+        self._end_run(self._last)
+        self._open = False
+
+    def _end_run(self, end: int) -> None:
+        self.start = self._opened
+        self.end = max(end, self._opened + 1)
+        self.runs += 1
+        self.speaking = False
+
+    def _withdraw_run(self) -> None:
+        """It was no speech; `end` stays that of the speech before it."""
+        self._open = self.speaking = False
+        self._history = 0
+
+    def _turn_out_noise(self, levels: list[int]) -> None:
+        """Steady for a second: what came before it stays what it was."""
+        if levels:
+            self._loudness.raise_floor(sorted(levels)[len(levels) // 2])
+        if self._accepted:
+            self._end_run(self._now - STEADY_FRAMES)
+        self._withdraw_run()
+
+    def _take_hangover_back(self) -> None:
+        """The detector has just said no after a yes: its last yeses were its hangover."""
+        ones = self._history & (self._history + 1)  # clears the run of ones at the end
+        length = (self._history ^ ones).bit_length()
+        hangover = LONG_HANGOVER if length >= LONG_RUN else SHORT_HANGOVER
+        self._history >>= hangover
+        self._last -= hangover

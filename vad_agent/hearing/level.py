@@ -1,0 +1,29 @@
+"""Levels of a frame. `audioop` does it in 0.2 µs where a numpy call on 160 samples costs 1 to 4."""
+
+from __future__ import annotations
+
+import math
+import warnings
+
+with warnings.catch_warnings():
+    # Deprecated in 3.11 and 3.12; from 3.13 on the package audioop-lts carries it on.
+    warnings.simplefilter("ignore", DeprecationWarning)
+    import audioop
+
+rms = audioop.rms
+"""`rms(frame, 2)`: root mean square of int16 samples, a whole number."""
+
+gain = audioop.mul
+"""`gain(frame, 2, factor)`: the frame with each int16 sample multiplied, saturating."""
+
+FULL_SCALE = 32_768
+
+
+def from_dbfs(dbfs: float) -> float:
+    """RMS of int16 samples at a level in dB below full scale."""
+    return FULL_SCALE * 10.0 ** (dbfs / 20)
+
+
+def to_dbfs(level: float) -> float:
+    """Level in dB below full scale of an RMS of int16 samples; digital zero is -inf."""
+    return 20 * math.log10(level / FULL_SCALE) if level > 0 else -math.inf

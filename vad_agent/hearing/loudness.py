@@ -1,0 +1,96 @@
+"""Two levels that decide how loud is loud enough: the line's noise floor and the speaker's own level.
+
+Levels are RMS of int16 samples of one frame.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+
+from vad_agent.hearing.level import from_dbfs
+
+GATE_MIN = from_dbfs(-66)
+FLAT_MAX = 8
+"""Frames up to this level do not count for the floor: dead air between words would hide the noise."""
+OVER_FLOOR = 2.0
+UNDER_SPEECH = 1 / 16
+"""24 dB: cheap and effective against echo and voices in the background."""
+FLOOR_BLOCKS = 3
+FLOOR_UNKNOWN = 32_768.0
+
+ECHO = from_dbfs(-40)
+"""An echo of a prompt of -18 dBFS comes back 25 dB weaker or more."""
+ECHO_OF_QUIET = 0.5
+"""Where the client's own level is known to be lower than an echo, this share of it."""
+
+SPEECH_TARGET = from_dbfs(-21)
+GAINS = (1, 2, 4, 8, 16)
+GAIN_UNKNOWN = 4
+"""Before anyone spoke: a quiet voice is heard, a loud one saturates, which does not disturb."""
+ATTACK = 0.5
+DECAY_PER_BLOCK = 0.944
+"""0.5 dB in a block of a second: a speaker who moves away from the telephone is found again."""
+
+
+class Loudness:
+    """Tracks both levels, block by block, and gives the gate and the gain that follow from them."""
+
+    __slots__ = ("_echo", "_floors", "floor", "gain", "gate", "lowest", "speech")
+
+    def __init__(self) -> None:
+        self.lowest = FLOOR_UNKNOWN
+        """Lowest level in this block; kept by the caller on every frame."""
+        self.floor = FLOOR_UNKNOWN
+        self.speech = 0.0
+        """The speaker's own level; 0: nobody spoke yet."""
+        self.gate = GATE_MIN
+        """Frames below this are not speech, whatever they sound like."""
+        self.gain = GAIN_UNKNOWN
+        """Brings speech to the level that the detector knows: it loses voices below -40 dBFS."""
+        self._floors: deque[float] = deque(maxlen=FLOOR_BLOCKS)
+        self._echo = False
+
+    def settle(self) -> None:
+        """Follow `lowest` down at once."""
+        self.floor = min(self.floor, self.lowest)
+        self._set_gate()
+
+    def end_block(self) -> None:
+        """A block is over: the floor is the lowest of the last blocks, so it may also rise."""
+        if self.lowest < FLOOR_UNKNOWN:
+            self._floors.append(self.lowest)
+            self.floor = min(self._floors)
+            self.lowest = FLOOR_UNKNOWN
+        self.speech *= DECAY_PER_BLOCK
+        self._set_gate()
+
+    def raise_floor(self, level: float) -> None:
+        """The line's noise is known to be this loud."""
+        self._floors.clear()
+        self._floors.append(level)
+        self.floor = self.lowest = level
+        self._set_gate()
+
+    def hear_speech(self, levels: Sequence[int]) -> None:
+        """Levels of frames of speech: the speaker's level is what the louder fifth reaches."""
+        heard = sorted(levels)[len(levels) * 4 // 5]
+        if heard > self.speech:
+            self.speech += (heard - self.speech) * (ATTACK if self.speech else 1.0)
+        self._set_gate()
+        wanted = SPEECH_TARGET / self.speech
+        # Steps of 6 dB, and only when it is off by more: each change disturbs the detector's model.
+        if not 0.5 <= wanted / self.gain <= 2.0:
+            self.gain = max((g for g in GAINS if g <= wanted), default=GAINS[0])
+
+    def expect_echo(self, expected: bool) -> None:
+        """The product's own prompt may come back on this line."""
+        self._echo = expected
+        self._set_gate()
+
+    def _set_gate(self) -> None:
+        over_floor = self.floor * OVER_FLOOR if self.floor < FLOOR_UNKNOWN else 0.0
+        echo = 0.0
+        if self._echo:
+            echo = min(ECHO, self.speech * ECHO_OF_QUIET) if self.speech else ECHO
+        self.gate = max(GATE_MIN, over_floor, self.speech * UNDER_SPEECH, echo)

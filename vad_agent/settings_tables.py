@@ -1,0 +1,204 @@
+"""The tables of a script file, as haieronline.toml shows them: one model a table, one type a value.
+
+Nothing is converted that is merely like what is expected: "2.0" and true are not numbers. A whole
+number is taken for seconds, since TOML writers leave the ".0" out. What one value cannot tell by
+itself (does the ladder name prompts that exist?) is in settings_check.py.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from typing import Annotated, TypeGuard
+
+from pydantic import BaseModel, ConfigDict, PlainValidator
+from pydantic_core import PydanticCustomError
+
+from vad_agent.core.frames import FRAME_MS, FRAMES_PER_SECOND, frames
+
+HOUR_S = 3600.0
+DAY_S = 86_400.0
+FRAME_S = 1 / FRAMES_PER_SECOND
+MOST_ATTEMPTS = 10
+# Not to be said, and each of them breaks a log or a trace into two lines or refuses to be stored.
+_UNPRINTABLE = {"Cc", "Cs", "Zl", "Zp"}
+
+
+def expected(what: str) -> PydanticCustomError:
+    """The error of a value that is not `what`; settings_check.py adds the key and the value."""
+    return PydanticCustomError("expected", f"expected {what}")
+
+
+def is_number(value: object) -> TypeGuard[float]:
+    """A number, in the sense of TOML: true and "2.0" are none."""
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _number(what: str, least: float, most: float) -> PlainValidator:
+    """A number within the limits; NaN is within none."""
+
+    def check(value: object) -> float:
+        if is_number(value) and least <= value <= most:
+            return float(value)
+        raise expected(f"{what} from {least:g} to {most:g}")
+
+    return PlainValidator(check)
+
+
+def _whole_number(least: int, most: int) -> PlainValidator:
+    def check(value: object) -> int:
+        if isinstance(value, int) and not isinstance(value, bool) and least <= value <= most:
+            return value
+        raise expected(f"a whole number from {least} to {most}")
+
+    return PlainValidator(check)
+
+
+def _line(what: str, may_be_empty: bool = False) -> PlainValidator:
+    """Text on one line with a letter or a digit in it, so that there is something to say."""
+
+    def check(value: object) -> str:
+        if not isinstance(value, str) or not (may_be_empty or any(map(str.isalnum, value))):
+            raise expected(what)
+        if not _UNPRINTABLE.isdisjoint(map(unicodedata.category, value)):
+            raise expected(f"{what} on one line, without control characters")
+        return value
+
+    return PlainValidator(check)
+
+
+def window(value: object) -> tuple[float, float]:
+    """A window [from, to] in seconds, 20 ms wide at least, within an hour.
+
+    Raises:
+        PydanticCustomError: it is none; the text says what was expected.
+    """
+    match value:
+        case [lo, hi] if is_number(lo) and is_number(hi) and 0 <= lo < hi:
+            pass
+        case _:
+            raise expected("[from, to] with 0 <= from < to")
+    if hi > HOUR_S:
+        raise expected(f"a window that ends at {HOUR_S:g} s or sooner")
+    # In frames as well: a window that is none after rounding would never be open.
+    if hi - lo < FRAME_S - 1e-9 or frames(lo) >= frames(hi):
+        raise expected(f"a window of {FRAME_MS} ms at least")
+    return float(lo), float(hi)
+
+
+def seconds_list(value: object) -> tuple[float, ...]:
+    """A list of seconds, each from 0 to a day.
+
+    Raises:
+        PydanticCustomError: it is none.
+    """
+    if isinstance(value, list | tuple) and all(is_number(v) and 0 <= v <= DAY_S for v in value):
+        return tuple(map(float, value))
+    raise expected(f"a list of seconds from 0 to {DAY_S:g}")
+
+
+def names(value: object) -> tuple[str, ...]:
+    """A list of names.
+
+    Raises:
+        PydanticCustomError: it is none.
+    """
+    if isinstance(value, list | tuple) and all(isinstance(name, str) for name in value):
+        return tuple(value)
+    raise expected("a list of names of prompts")
+
+
+Delay = Annotated[float, _number("seconds", 0, DAY_S)]
+Span = Annotated[float, _number("seconds", 0, HOUR_S)]
+FrameOrMore = Annotated[float, _number("seconds", FRAME_S, HOUR_S)]
+CharsPerSecond = Annotated[float, _number("characters a second", 1, 100)]
+Attempts = Annotated[int, _whole_number(1, MOST_ATTEMPTS)]
+Phrase = Annotated[str, _line("a phrase")]
+Name = Annotated[str, _line("a name")]
+NameOrNothing = Annotated[str, _line("a name", may_be_empty=True)]
+FileName = Annotated[str, _line("a file name")]
+WindowS = Annotated[tuple[float, float], PlainValidator(window)]
+Gaps = Annotated[tuple[float, ...], PlainValidator(seconds_list)]
+Ladder = Annotated[tuple[str, ...], PlainValidator(names)]
+
+
+class Table(BaseModel):
+    """A table of the file: no unknown keys, no change afterwards."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Prompt(Table):
+    """A phrase and when it is said."""
+
+    text: Phrase
+    """Template: see `vad_agent.core.script.fill`."""
+    window_s: WindowS
+    """[from, to], seconds before the first sample of the phrase."""
+    aim_s: Span | None = None
+    """Seconds, within the window; None: its middle."""
+    dead_line_window_s: WindowS | None = None
+    """Instead of window_s where the client's line is digitally dead; aimed at its middle."""
+
+
+class Scenario(Table):
+    """A ladder of prompts and the callback after it."""
+
+    ladder: Ladder
+    """Names of prompts, in order."""
+    callback_in_s: Delay | None = None
+    """Seconds from the end of the call; None: at the agreed time."""
+    opening: Phrase
+    """Template of the phrase that begins the callback."""
+
+
+class Scenarios(Table):
+    """One table for each `vad_agent.core.actions.Reason`, by its value."""
+
+    silence_after_greeting: Scenario
+    dropped: Scenario
+    client_hold: Scenario
+    silence_in_dialogue: Scenario
+    agreed: Scenario
+    client_cannot_hear: Scenario
+
+
+class Callbacks(Table):
+    """How often a client who cannot be reached is called."""
+
+    attempts: Attempts
+    """In all, the first one included."""
+    gaps_s: Gaps
+    """Seconds between the attempts: one fewer than `attempts`."""
+
+
+class Timing(Table):
+    """Times that are not windows of prompts, in seconds; see `vad_agent.core.script.Timing`."""
+
+    no_greeting_s: FrameOrMore
+    no_media_drop_s: FrameOrMore
+    utterance_gap_s: FrameOrMore
+    takeover_lead_s: Span
+    defer_s: Span
+    prompt_start_s: FrameOrMore
+
+
+class Voice(Table):
+    """What the phrases sound like."""
+
+    chars_per_s: CharsPerSecond
+    """Characters a second of a phrase that is not recorded."""
+    recordings: dict[str, FileName]
+    """Prompt → audio file, absolute once loaded."""
+
+
+class Tables(Table):
+    """A whole script file."""
+
+    shop: Name
+    operator_name: NameOrNothing
+    """"" where it is not known."""
+    prompts: dict[str, Prompt]
+    scenarios: Scenarios
+    callbacks: Callbacks
+    timing: Timing
+    voice: Voice
