@@ -41,7 +41,9 @@ app.add_typer(script_app)
 
 T = TypeVar("T")
 # typer brings click, or in later versions a copy of it under a private name: ask it for the class.
-ClickException = next(c for c in typer.BadParameter.__mro__ if c.__name__ == "ClickException")
+ClickException: type[Exception] = next(
+    c for c in typer.BadParameter.__mro__ if c.__name__ == "ClickException"
+)
 
 LONG_RECORDING_FRAMES = 5 * 60 * 50
 PROGRESS_EVERY = 5_000  # frames
@@ -70,7 +72,8 @@ ScriptFile = Annotated[
 @app.command()
 def replay(
     file: Annotated[
-        Path, typer.Argument(metavar="FILE", help="WAV, FLAC, Ogg or MP3: operator left, client right.")
+        Path,
+        typer.Argument(metavar="FILE", help="WAV, FLAC, Ogg or MP3: operator left, client right."),
     ],
     client_file: Annotated[
         Path | None,
@@ -90,12 +93,16 @@ def replay(
     ] = Mode.AUTO,
     events: Annotated[
         Path | None,
-        typer.Option(metavar="EVENTS.jsonl", help="Call-control events, one JSON object a line, at t."),
+        typer.Option(
+            metavar="EVENTS.jsonl", help="Call-control events, one JSON object a line, at t."
+        ),
     ] = None,
     script: ScriptFile = None,
     trace: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="The trace as JSON lines; - writes it, alone, to stdout."),
+        typer.Option(
+            metavar="FILE", help="The trace as JSON lines; - writes it, alone, to stdout."
+        ),
     ] = None,
     report: Annotated[
         Path | None,
@@ -200,9 +207,7 @@ def show(
     script: Annotated[
         Path | None, typer.Argument(metavar="[SCRIPT.toml]", help="Default: the built-in script.")
     ] = None,
-    diagram: Annotated[
-        bool, typer.Option("--diagram", help="As a Mermaid state diagram.")
-    ] = False,
+    diagram: Annotated[bool, typer.Option("--diagram", help="As a Mermaid state diagram.")] = False,
     toml: Annotated[
         bool, typer.Option("--toml", help="As a TOML file, to begin one's own from.")
     ] = False,
@@ -370,7 +375,8 @@ def main() -> None:
     except typer.Exit as exit_:
         status = exit_.exit_code
     except ClickException as error:
-        _complain(error.format_message().replace("\n", " ") + " (see --help)")
+        problem: str = error.format_message()  # type: ignore[attr-defined]
+        _complain(problem.replace("\n", " ") + " (see --help)")
         status = 2
     except errors.OutputError as error:
         _complain(str(error))

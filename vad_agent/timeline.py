@@ -1,6 +1,6 @@
 """A call's trace for a person at a terminal: one line per thing that matters, as it happens.
 
-     0:04.50  ✓ prompt     greeting_again     after 2.50 s of silence (2–3 s)  said  «Здравствуйте! …»
+0:04.50  ✓ prompt     greeting_again     after 2.50 s of silence (2–3 s)  said  «Здравствуйте! …»
 """
 
 from __future__ import annotations

@@ -76,11 +76,12 @@ def _optional(frame: int | None) -> float | None:
 
 
 def _callback(action: act.Callback) -> dict[str, object]:
-    return {
+    line: dict[str, object] = {
         "reason": action.reason.value,
         "due_in_s": action.due_in_s,
         "opening": action.opening,
-    } | ({"at": action.at} if action.at else {})
+    }
+    return line | ({"at": action.at} if action.at else {})
 
 
 class Trace:

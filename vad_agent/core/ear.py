@@ -34,8 +34,6 @@ class Ear(Protocol):
     """None: no frame came yet, nor was one missed for long."""
     since: int
     """The frame since which the line is in this state."""
-    missing: int
-    """Frames in a row that did not come, up to now."""
 
     def hear(self, frame: bytes | bytearray | memoryview | None, /) -> bool:
         """Take one 20 ms frame (None: it did not come). True: an attribute has changed.
@@ -46,6 +44,9 @@ class Ear(Protocol):
 
     def doubtful(self) -> bool:
         """A sound has just begun that may turn out as speech."""
+
+    def lacks_frame(self) -> bool:
+        """The last frame did not come; not for so long yet that the line has no media."""
 
     def own_prompt(self, playing: bool) -> None:
         """The product itself begins or ends to speak: an echo of it may come back."""

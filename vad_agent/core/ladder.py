@@ -1,7 +1,7 @@
 """What a row of the script does: its rungs are climbed in order, one step at a time.
 
-    armed ──window──> step ──said──> next rung ──window──> step ──said──> … ──> the call ends
-                       └─ interrupted by the client: disarmed; the dialogue goes on
+armed ──window──> step ──said──> next rung ──window──> step ──said──> … ──> the call ends
+                   └─ interrupted by the client: disarmed; the dialogue goes on
 """
 
 from __future__ import annotations

@@ -5,8 +5,9 @@
     prompt   ▁▁▁▁▁▁▁▁▁▁▁▁▁▁██████▁▁▁▁
     clock    ----------1234------1234
 
-It is suspended by what is no silence although nobody is heard: a pause, a mute, a hold, frames that do
-not come. It never runs on from before such a time: what was due then is stale.
+It is suspended by what is no silence although nobody is heard: a pause, a mute, frames that do not come.
+It never runs on from before such a time: what was due then is stale. On hold the hold is counted instead,
+and only a pause suspends that: media may stop on hold, and the operator mute himself.
 """
 
 from __future__ import annotations
@@ -27,26 +28,43 @@ class SilenceClock:
     """Counts from the end of the last sound, or from the moment it was resumed."""
 
     def __init__(self) -> None:
-        self.start = 0
-        """The frame at which the silence began."""
+        self._start = 0
+        self._hold_start: int | None = None
         self._suspended: set[Suspension] = set()
+
+    @property
+    def start(self) -> int:
+        """The frame at which the silence, or the hold, began."""
+        return self._start if self._hold_start is None else self._hold_start
+
+    @property
+    def held(self) -> bool:
+        """It counts a hold."""
+        return self._hold_start is not None
 
     @property
     def runs(self) -> bool:
         """Nothing suspends it."""
+        if self.held:
+            return Suspension.PAUSED not in self._suspended
         return not self._suspended
-
-    def suspended_by(self, cause: Suspension) -> bool:
-        """This cause suspends it."""
-        return cause in self._suspended
 
     def heard(self, until: int) -> None:
         """A sound ended at frame `until`."""
-        self.start = max(self.start, until)
+        self._start = max(self._start, until)
 
     def restart(self, now: int) -> None:
         """Begin anew."""
-        self.start = now
+        self._start = now
+
+    def hold(self, since: int) -> None:
+        """Count the hold since frame `since`."""
+        self._hold_start = since
+
+    def unhold(self, now: int) -> None:
+        """The hold is over: silence is counted anew."""
+        self._hold_start = None
+        self._start = now
 
     def suspend(self, cause: Suspension) -> None:
         """Stand still; twice for one cause is once."""
@@ -57,9 +75,7 @@ class SilenceClock:
         if cause not in self._suspended:
             return False
         self._suspended.discard(cause)
-        self.restart(now)
+        self._start = now
+        if self.held and cause is Suspension.PAUSED:
+            self._hold_start = now
         return True
-
-    def count(self, now: int) -> int:
-        """Frames of silence up to `now`."""
-        return now - self.start

@@ -1,0 +1,1 @@
+"""From samples to speech or not, and why it is quiet."""

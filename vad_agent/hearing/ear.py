@@ -65,9 +65,9 @@ class LevelledEar:
 
     __slots__ = (
         "_accepted", "_block_end", "_busy_since", "_detect", "_dull_blocks", "_echo_until",
-        "_flat_frame", "_flat_since", "_history", "_last", "_loudness", "_music", "_now", "_open",
-        "_opened", "_run", "_samples", "_segment_end", "_segment_start", "_size", "_skip_quiet",
-        "_wake", "end", "line", "missing", "runs", "since", "speaking", "start", "utterances",
+        "_flat_frame", "_flat_since", "_history", "_last", "_loudness", "_missing", "_music",
+        "_now", "_open", "_opened", "_run", "_samples", "_segment_end", "_segment_start", "_size",
+        "_skip_quiet", "_wake", "end", "line", "runs", "since", "speaking", "start", "utterances",
     )  # fmt: skip
 
     def __init__(
@@ -85,7 +85,7 @@ class LevelledEar:
         self.runs = 0
         self.line: LineState | None = None
         self.since = 0
-        self.missing = 0
+        self._missing = 0
 
         self._now = 0  # frames heard or missed so far
         self._wake = 0  # from this frame on, more than the hot path is needed
@@ -153,7 +153,7 @@ class LevelledEar:
 
     def _hear_nothing(self) -> bool:
         self._now += 1
-        self.missing += 1
+        self._missing += 1
         self._end_flat()
         return self._keep_house(None, 0)
 
@@ -162,6 +162,10 @@ class LevelledEar:
     def doubtful(self) -> bool:
         """A sound has just begun that may turn out as speech."""
         return not self._open and self._now - self._last < DOUBT and self._history.bit_count() >= 2
+
+    def lacks_frame(self) -> bool:
+        """The last frame did not come; not for so long yet that the line has no media."""
+        return self._missing > 0 and self.line not in (None, LineState.NO_MEDIA)
 
     def own_prompt(self, playing: bool) -> None:
         """The product itself begins or ends to speak: an echo of it may come back for a while."""
@@ -190,7 +194,7 @@ class LevelledEar:
     def _keep_house(self, frame: bytes | None, level: int) -> bool:
         before = self._state()
         if frame is not None:
-            self.missing = 0
+            self._missing = 0
         if self._open:
             self._follow_run()
         if self._now >= self._block_end:
@@ -220,7 +224,7 @@ class LevelledEar:
         start, self._block_end = self._block_end - BLOCK, self._now + BLOCK
         lowest = self._loudness.lowest
         self._loudness.end_block()
-        if self.missing or self._flat_since is not None:
+        if self._missing or self._flat_since is not None:
             self._busy_since = None
             return
         if not self._open and self._last <= start:
@@ -247,16 +251,14 @@ class LevelledEar:
 
     def _watch_line(self) -> None:
         now = self._now
-        if self.missing:
-            if self.missing >= NO_MEDIA and self.line is not LineState.NO_MEDIA:
-                self._set_line(LineState.NO_MEDIA, now - self.missing)
+        if self._missing:
+            if self._missing >= NO_MEDIA and self.line is not LineState.NO_MEDIA:
+                self._set_line(LineState.NO_MEDIA, now - self._missing)
         elif self._flat_since is not None and now - self._flat_since >= FLAT:
             if self.line is not LineState.DIGITAL_ZERO:
                 self._set_line(LineState.DIGITAL_ZERO, self._flat_since)
-        elif (
-            self.line in (None, LineState.NO_MEDIA)
-            or self.line is LineState.DIGITAL_ZERO
-            and self._flat_since is None
+        elif self.line in (None, LineState.NO_MEDIA) or (
+            self.line is LineState.DIGITAL_ZERO and self._flat_since is None
         ):
             self._set_line(LineState.LIVE, now - 1)
 

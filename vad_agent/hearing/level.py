@@ -21,7 +21,7 @@ FULL_SCALE = 32_768
 
 def from_dbfs(dbfs: float) -> float:
     """RMS of int16 samples at a level in dB below full scale."""
-    return FULL_SCALE * 10.0 ** (dbfs / 20)
+    return FULL_SCALE * math.pow(10.0, dbfs / 20)
 
 
 def to_dbfs(level: float) -> float:

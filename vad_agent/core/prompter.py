@@ -1,0 +1,290 @@
+"""Carries out the armed scenario: when a step is due, who says it, and what became of it.
+
+    silence ──window──> ASKED ──started──> PLAYING ──ended──> said         auto: the product speaks
+                          └─ late, failed ──┴──> CUED
+    silence ──window──> CUED ──operator speaks──> BY_OPERATOR ──pause──> said by him     cue
+    silence ──window──> BY_OPERATOR: he speaks just before it is due                     auto and cue
+
+Anybody's voice stops a prompt. The client's returns the call to the dialogue; the operator's, begun in the
+prompt, leaves the step still to be said.
+"""
+
+from __future__ import annotations
+
+from vad_agent.core import actions as act
+from vad_agent.core.actions import LineState, Outcome, Reason
+from vad_agent.core.ear import Ear
+from vad_agent.core.ladder import Ladder, State, Step
+from vad_agent.core.request import CallbackRequest
+from vad_agent.core.script import Rung, Scenario, Script, Window, fill
+from vad_agent.core.silence import SilenceClock
+
+ENDLESS = 1 << 62
+
+
+class Prompter:
+    """One call's ladder and the step being carried out. Appends to the call's actions."""
+
+    def __init__(
+        self,
+        script: Script,
+        *,
+        operator: Ear,
+        client: Ear,
+        clock: SilenceClock,
+        request: CallbackRequest,
+        actions: list[act.Action],
+        cue_only: bool,
+    ) -> None:
+        self._script = script
+        self._timing = script.timing
+        self._operator = operator
+        self._client = client
+        self._clock = clock
+        self._request = request
+        self._actions = actions
+        self._cue_only = cue_only
+        self._ladder = Ladder()
+        self._step: Step | None = None
+        self.client_name: str | None = None
+        self.ended: Reason | None = None
+        """The ladder was climbed to its end: the call is to be ended for this reason."""
+
+    # -- is a step due? ----------------------------------------------------------------------------
+
+    def climb(self, now: int, scenario: Scenario | None) -> None:
+        """Go on with this scenario, or begin it; None: with none."""
+        self._ladder.arm(scenario)
+        step = self._step
+        if step is not None:
+            if step.state is State.ASKED and now - step.asked >= self._timing.prompt_start:
+                self._fail(step, now)
+            return
+        rung = self._ladder.rung
+        if rung is None or not self._nobody_speaks():
+            return
+        base = self._clock.start
+        window = self._window(rung, now - base)
+        if now - base < self._due(window) or self._in_doubt(now - base, window):
+            return
+        state = State.CUED if self._cue_only else State.ASKED
+        step = self._begin(rung, window, now, state)
+        if state is State.CUED:
+            self._cue(step, now)
+        else:
+            self._actions.append(act.Play(now, step.prompt, step.text))
+
+    def deadline(self, now: int) -> int:
+        """The frame at which to ask again although nothing has changed."""
+        step, rung = self._step, self._ladder.rung
+        if step is not None:
+            if step.state is State.ASKED:
+                return step.asked + self._timing.prompt_start
+            if step.state is State.BY_OPERATOR and not self._operator.speaking:
+                return self._operator.end + self._timing.utterance_gap
+        elif rung is not None and self._nobody_speaks():
+            base = self._clock.start
+            return base + self._due(self._window(rung, now - base))
+        return ENDLESS
+
+    def _nobody_speaks(self) -> bool:
+        return self._clock.runs and not self.client_speaks() and not self._operator.speaking
+
+    def client_speaks(self) -> bool:
+        """What is heard on hold is not the client, until the hold is over."""
+        return self._client.speaking and not self._clock.held
+
+    def _window(self, rung: Rung, silence: int) -> Window:
+        window = rung.window_for(self._client.line is LineState.DIGITAL_ZERO)
+        # A line that goes dead when the shorter window has passed keeps the longer one.
+        return window if silence <= window.hi else rung.window
+
+    def _due(self, window: Window) -> int:
+        return window.lo - self._timing.takeover_lead if self._cue_only else window.aim
+
+    def _in_doubt(self, silence: int, window: Window) -> bool:
+        """Wait a little: a sound has just begun, or a frame did not come."""
+        if silence >= min(self._due(window) + self._timing.defer, window.hi):
+            return False
+        ears = (self._operator,) if self._clock.held else (self._operator, self._client)
+        return any(ear.doubtful() or ear.lacks_frame() for ear in ears)
+
+    def _begin(self, rung: Rung, window: Window, now: int, state: State) -> Step:
+        text = fill(rung.text, self._script.fields(self.client_name))
+        step = Step(rung.prompt, text, window, state, base=self._clock.start, asked=now)
+        self._step = step
+        if self._ladder.last and self._ladder.scenario is not None:
+            # It must be stored before the client hears it promised.
+            self.ask_callback(now, self._ladder.scenario.reason)
+        return step
+
+    def _cue(self, step: Step, now: int) -> None:
+        lo, hi = step.base + step.window.lo, step.base + step.window.hi
+        self._actions.append(act.Cue(now, step.prompt, step.text, lo, hi))
+
+    def ask_callback(self, now: int, reason: Reason) -> None:
+        """Ask for the callback that follows from this reason."""
+        self._actions += self._request.ask(now, reason, self.client_name)
+
+    # -- somebody speaks ---------------------------------------------------------------------------
+
+    def hear(self, now: int) -> None:
+        """Give way to whoever speaks; let the operator say the step himself."""
+        step = self._step
+        playing = step is not None and step.state in (State.ASKED, State.PLAYING)
+        if playing and self.client_speaks() and self._client_resets():
+            self._give_way(now)
+        if self._operator.speaking:
+            self._hear_operator(now)
+        if self._step is not None and self._step.state is State.BY_OPERATOR:
+            self._follow_operator(self._step, now)
+
+    def client_heard(self, now: int) -> None:
+        """The client's words are accepted as speech: the ladder begins anew, next time."""
+        if self._client_resets():
+            self._give_way(now, until=self._client.start)
+            self._ladder.disarm()
+
+    def _client_resets(self) -> bool:
+        return self._ladder.scenario is None or self._ladder.scenario.client_resets
+
+    def _hear_operator(self, now: int) -> None:
+        began, step = self._operator.start, self._step
+        if step is None:
+            rung = self._ladder.rung
+            if rung is None or not self._clock.runs or self.client_speaks():
+                return
+            window = self._window(rung, now - self._clock.start)
+            if self._in_time(began - self._clock.start, window):
+                self._begin(rung, window, now, State.BY_OPERATOR).started = began
+        elif step.state is State.CUED and began >= step.asked:
+            self._actions.append(act.Dismiss(now, step.prompt))
+            step.state, step.started = State.BY_OPERATOR, began
+        elif step.state in (State.ASKED, State.PLAYING):
+            before = step.started is None or began < step.started
+            if before and self._in_time(began - step.base, step.window):
+                self._stop(step, now)
+                step.state, step.started = State.BY_OPERATOR, began
+            else:
+                self._give_way(now)
+
+    def _in_time(self, silence: int, window: Window) -> bool:
+        return silence >= window.lo - self._timing.takeover_lead
+
+    def _follow_operator(self, step: Step, now: int) -> None:
+        """Wait for the end of what the operator is saying, inner pauses included."""
+        ear = self._operator
+        if ear.speaking:
+            return
+        if ear.end <= (step.started or 0):
+            self._step = None  # it turned out as noise
+        elif now - ear.end >= self._timing.utterance_gap:
+            self._said(step, now, ear.end, Outcome.SAID_BY_OPERATOR)
+
+    # -- the player --------------------------------------------------------------------------------
+
+    def started(self, now: int, prompt: str | None) -> None:
+        """The player's first sample has left."""
+        step = self._step
+        if step and step.state is State.ASKED and prompt in (step.prompt, None):
+            step.state, step.started = State.PLAYING, now
+            self._client.own_prompt(True)
+
+    def finished(self, now: int, prompt: str | None) -> None:
+        """The player's last sample has left."""
+        step = self._step
+        if step and step.state is State.PLAYING and prompt in (step.prompt, None):
+            self._client.own_prompt(False)
+            self._said(step, now, now, Outcome.SAID)
+
+    def failed(self, now: int, prompt: str | None) -> None:
+        """The player could not play it, or not to its end."""
+        step = self._step
+        playing = step is not None and step.state in (State.ASKED, State.PLAYING)
+        if step and playing and prompt in (step.prompt, None):
+            self._fail(step, now)
+
+    def _fail(self, step: Step, now: int) -> None:
+        self._client.own_prompt(False)
+        self._finish(step, now, None if step.started is None else now, Outcome.FAILED)
+        # The operator is to say it.
+        step.state, step.started, step.asked = State.CUED, None, now
+        self._cue(step, now)
+
+    # -- a step's end ------------------------------------------------------------------------------
+
+    def rearm(self, now: int) -> None:
+        """The situation is a new one: what was due, cued or climbed before is stale."""
+        self._give_way(now)
+        self._ladder.disarm()
+
+    @property
+    def playing(self) -> bool:
+        """A prompt is in the air."""
+        return self._step is not None and self._step.state is State.PLAYING
+
+    def close(self, now: int) -> Reason | None:
+        """The call is over: settle the step. The reason for a callback, if the ladder gives one.
+
+        It does where something of it was said, or the farewell was due: the client was not heard.
+        """
+        scenario, step = self._ladder.scenario, self._step
+        begun = step is not None and self._ladder.last
+        if step is not None and step.state is State.BY_OPERATOR:
+            self._step = None
+            end = now if self._operator.speaking else self._operator.end
+            if end > (step.started or 0):
+                self._said(step, now, end, Outcome.SAID_BY_OPERATOR)
+        else:
+            self._give_way(now)
+        if scenario is not None and (begun or self._ladder.climbed > 0):
+            return scenario.reason
+        return None
+
+    def _give_way(self, now: int, until: int | None = None) -> None:
+        """Somebody speaks, since frame `until`, or the step is no longer called for."""
+        step, self._step = self._step, None
+        if step is None:
+            return
+        match step.state:
+            case State.ASKED:
+                self._stop(step, now)
+            case State.PLAYING:
+                self._stop(step, now)
+                self._finish(step, now, now, Outcome.INTERRUPTED)
+            case State.CUED:
+                self._actions.append(act.Dismiss(now, step.prompt))
+                if (now if until is None else until) - step.base > step.window.hi:
+                    self._finish(step, now, None, Outcome.MISSED)
+            case State.BY_OPERATOR:
+                # Interrupted in his words, or after them, in the pause that would have ended them.
+                if self._operator.speaking or self._operator.end <= (step.started or 0):
+                    self._finish(step, now, now, Outcome.INTERRUPTED)
+                else:
+                    self._finish(step, now, self._operator.end, Outcome.SAID_BY_OPERATOR)
+
+    def _stop(self, step: Step, now: int) -> None:
+        self._actions.append(act.Stop(now, step.prompt))
+        self._client.own_prompt(False)
+
+    def _said(self, step: Step, now: int, end: int, outcome: Outcome) -> None:
+        self._step = None
+        self._clock.heard(end)
+        self._finish(step, now, end, outcome)
+        if self._ladder.scenario is not None and not self._ladder.advance():
+            self.ended = self._ladder.scenario.reason
+
+    def _finish(self, step: Step, now: int, end: int | None, outcome: Outcome) -> None:
+        self._actions.append(
+            act.PromptDone(
+                frame=now,
+                prompt=step.prompt,
+                text=step.text,
+                lo=step.window.lo,
+                hi=step.window.hi,
+                silence=step.silence(now),
+                started=step.started,
+                ended=end,
+                outcome=outcome,
+            )
+        )
