@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-import soundfile
+import soundfile  # type: ignore[import-untyped]
 
 from audio_fixtures import dsp
 from vad_agent.core.script import fill
@@ -90,21 +90,26 @@ def catalogue() -> Mapping[str, Clip]:
     return {name: _entry(name, dict(table)) for name, table in tables.items()}
 
 
+_SOURCES: Mapping[str, tuple[Source, Kind]] = {
+    "text": ("espeak", "speech"),
+    "asterisk": ("asterisk", "speech"),
+    "music": ("music", "music"),
+    "synth": ("synth", "noise"),
+}
+"""The key that names a clip's source: the source, and what kind of sound it gives."""
+
+
 def _entry(name: str, table: dict[str, Any]) -> Clip:
     if "prompt" in table:
         table["text"] = prompt_text(table.pop("prompt"))
-    found = {"text": "espeak", "asterisk": "asterisk", "music": "music", "synth": "synth"}
-    keys = [key for key in found if key in table]
+    keys = [key for key in _SOURCES if key in table]
     if len(keys) != 1:
-        raise FixtureError(f"catalogue: {name}: expected one source of {', '.join(found)}")
-    kinds = {"music": "music", "synth": "noise"}
-    what = table.pop(keys[0])
-    return Clip(
-        name=name, source=found[keys[0]], what=what, kind=kinds.get(keys[0], "speech"), **table
-    )
+        raise FixtureError(f"catalogue: {name}: expected one source of {', '.join(_SOURCES)}")
+    source, kind = _SOURCES[keys[0]]
+    return Clip(name=name, source=source, kind=kind, what=table.pop(keys[0]), **table)
 
 
-# -- making ---------------------------------------------------------------------------------------------
+# -- making --------------------------------------------------------------------------------------
 
 
 def make(clip: Clip) -> dsp.Wide:
@@ -177,7 +182,7 @@ def _typing() -> dsp.Wide:
 _SYNTH = {"breath": _breath, "click": _click, "typing": _typing}
 
 
-# -- the committed files ------------------------------------------------------------------------------------
+# -- the committed files -------------------------------------------------------------------------
 
 
 @cache
@@ -193,7 +198,7 @@ def load(name: str) -> dsp.Wide:
     if not clip.path.exists():
         raise FixtureError(f"{clip.path}: not found: python -m audio_fixtures.build clips")
     samples, _ = soundfile.read(clip.path, dtype="int16")
-    return samples.astype(np.int64)
+    return np.asarray(samples, dtype=np.int64)
 
 
 def digest(path: Path) -> str:

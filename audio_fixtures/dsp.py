@@ -37,7 +37,8 @@ def band_pass(low_hz: float, high_hz: float, rate: int, length: int = 161) -> Wi
     window = np.hamming(length)
     low, high = 2 * low_hz / rate, 2 * high_hz / rate
     ideal = high * np.sinc(high * at) - low * np.sinc(low * at)
-    return np.rint(ideal * window * (1 << _Q)).astype(np.int64)
+    taps: Wide = np.rint(ideal * window * (1 << _Q)).astype(np.int64)
+    return taps
 
 
 def resample(samples: Wide, rate_from: int, rate_to: int) -> Wide:

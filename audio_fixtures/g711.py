@@ -1,6 +1,6 @@
 """G.711 by table: A-law and µ-law, both ways, without any package.
 
-    int16 ──encode()──> one byte a sample ──decode()──> int16      decode∘encode is idempotent
+int16 ──encode()──> one byte a sample ──decode()──> int16      decode∘encode is idempotent
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ Codes = NDArray[np.uint8]
 def _segment(magnitude: NDArray[np.int64], first_end: int) -> NDArray[np.int64]:
     """Index of the first of eight doubling ranges whose end is not below the magnitude."""
     ends = (np.int64(first_end + 1) << np.arange(8)) - 1
-    return np.searchsorted(ends, magnitude)
+    return np.searchsorted(ends, magnitude).astype(np.int64)
 
 
 def _alaw_codes(pcm: NDArray[np.int64]) -> Codes:
@@ -35,9 +35,7 @@ def _alaw_values() -> Samples:
     code = np.arange(256) ^ 0x55
     segment = (code & 0x70) >> 4
     step = (code & 0x0F) << 4
-    value = np.where(
-        segment == 0, step + 8, (step + 0x108) << np.maximum(segment - 1, 0)
-    )
+    value = np.where(segment == 0, step + 8, (step + 0x108) << np.maximum(segment - 1, 0))
     return np.where(code & 0x80, value, -value).astype(np.int16)
 
 
@@ -47,7 +45,8 @@ def _ulaw_codes(pcm: NDArray[np.int64]) -> Codes:
     magnitude = np.minimum(np.where(negative, -value, value) + 33, 0x1FFF)
     segment = _segment(magnitude, 0x3F)
     code = (segment << 4) | ((magnitude >> (segment + 1)) & 0x0F)
-    return (code ^ np.where(negative, 0x7F, 0xFF)).astype(np.uint8)
+    codes: Codes = (code ^ np.where(negative, 0x7F, 0xFF)).astype(np.uint8)
+    return codes
 
 
 def _ulaw_values() -> Samples:

@@ -1,6 +1,6 @@
 """Stage 2: a recording out of its recipe and the committed clips, the same bit for bit everywhere.
 
-    background (seeded) + clips (gain, cut) ──> channels ──> line (A-law, µ-law) ──> file
+background (seeded) + clips (gain, cut) ──> channels ──> line (A-law, µ-law) ──> file
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import soundfile
+import soundfile  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 
 from audio_fixtures import clips, dsp, g711

@@ -135,6 +135,8 @@ class Recipe:
     def replay(self) -> tuple[str, ...]:
         """Options with which `vad-agent replay` reads it."""
         options: list[str] = []
+        if self.two_mono:
+            options += ["--client-file", f"{self.name}.client.{self.file}"]
         if self.left == "client":
             options += ["--operator-channel", "right", "--client-channel", "left"]
         if self.mode != "auto":
@@ -160,10 +162,6 @@ class Recipe:
             at = max(at, sound.end)
         if at < self.frames:
             yield at, self.frames
-
-    def licences(self) -> list[str]:
-        """Sources of its sounds, in the words of the README's attribution section."""
-        return sorted({clips.catalogue()[sound.clip].source for sound in self.sounds})
 
 
 def load(path: Path) -> Recipe:

@@ -251,6 +251,7 @@ class Prompter:
                 self._stop(step, now)
             case State.PLAYING:
                 self._stop(step, now)
+                self._clock.heard(now)
                 self._finish(step, now, now, Outcome.INTERRUPTED)
             case State.CUED:
                 self._actions.append(act.Dismiss(now, step.prompt))

@@ -1,0 +1,79 @@
+# From a fresh clone: `make demo`, `make test`. They need Python 3.11 or newer and make.
+
+PYTHON ?=#           the Python to make .venv with; default: the first that fits
+DEMO   ?= greeting_silence
+REAL   ?=#           make bench: a recording of a real call
+ARGS   ?=#           make bench, bench-peers, lock: more arguments, such as --quick or --upgrade
+
+BIN := .venv/bin
+PY  := $(BIN)/python
+PIP := $(PY) -m pip --disable-pip-version-check -qq
+export PYTHONUTF8 := 1
+
+READY := .venv/.ready
+COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" $(ARGS)
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help demo test check bench bench-peers goldens fixtures lock clean
+
+help: ## print this list
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
+
+demo: $(READY) ## replay a shipped call: timeline here, report in out/demo.html
+	@mkdir -p out
+	@sed -n 's/^title = "\(.*\)"$$/\n\1\n/p' audio_fixtures/$(DEMO).recipe.toml
+	@$(BIN)/vad-agent replay audio_fixtures/$(DEMO).flac --report out/demo.html
+
+test: check ## make check, then the whole test suite
+	@$(PY) -m pytest
+
+check: $(READY) ## format, lint, types, import contracts
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+bench: $(READY) ## benchmarks; REAL=call.flac adds a real call
+	@$(PY) -m benchmarks $(if $(REAL),--real "$(REAL)") $(ARGS)
+
+bench-peers: .venv/.peers ## the same frames through other detectors
+	@$(PY) -m benchmarks.peers $(if $(REAL),--real "$(REAL)") $(ARGS)
+
+goldens: $(READY) ## write the expected traces anew: review them as a diff
+	@$(PY) -m tests.goldens --write
+
+fixtures: $(READY) ## make the recordings anew, bit for bit (wants Debian's packages)
+	@scripts/system-packages espeak-ng asterisk-core-sounds-ru-wav asterisk-moh-opsound-wav
+	@$(PY) -m audio_fixtures.build clips
+	@$(PY) -m audio_fixtures.build recordings
+
+lock: $(READY) ## write the lock files from pyproject.toml; ARGS=--upgrade: the newest
+	@$(PIP) install "uv>=0.9"
+	@$(COMPILE) pyproject.toml --extra report --group dev -o requirements.lock
+	@$(COMPILE) --group peers -c requirements.lock -o requirements-peers.lock
+
+clean: ## remove .venv, out and every cache
+	rm -rf .venv out dist .hypothesis .benchmarks .*_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# -- set-up: each stamp says that what it names was done ---------------------------------------------
+
+.venv/.made:
+	@python="$$(scripts/find-python $(if $(PYTHON),"$(PYTHON)"))" && echo "set-up: .venv with $$python" && \
+		"$$python" -m venv --clear .venv
+	@touch $@
+
+.venv/.locked: requirements.lock .venv/.made
+	@echo "set-up: the packages of requirements.lock"
+	@$(PIP) install --require-hashes -r requirements.lock
+	@touch $@
+
+$(READY): pyproject.toml .venv/.locked
+	@$(PIP) install --no-deps --no-build-isolation --editable .
+	@touch $@
+
+.venv/.peers: requirements-peers.lock $(READY)
+	@$(PIP) install --require-hashes -r requirements-peers.lock
+	@touch $@

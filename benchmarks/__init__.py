@@ -1,0 +1,1 @@
+"""What the product costs, and next to what. See README.md."""

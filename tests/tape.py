@@ -1,0 +1,190 @@
+"""Tapes: two lines of text stand for the two channels of a call; actions come back as a transcript.
+
+    S speech   . a live quiet line   0 digital zero   m hold music   - no frame came
+
+`"S*50 .*125"` is 50 frames of speech, then 125 of a quiet line. Frames, not seconds: 50 are a second.
+Hearing is scripted, with the real ear's delays: a run opens at its 5th frame, closes 16 after its last.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from vad_agent import CallSession, Event, Settings
+from vad_agent.core import actions as act
+from vad_agent.core.actions import LineState
+from vad_agent.core.frames import Channel
+from vad_agent.core.script import Script
+from vad_agent.replay import Replay, TimedEvent
+
+ONSET, HANGOVER, ACCEPTED = 5, 15, 50
+STATE_AFTER = 50  # frames of zero, or of nothing, until the line is called so
+MUSIC_AFTER = 5
+PHRASE = 100  # frames that every phrase lasts on a tape
+
+
+def tape(drawing: str) -> list[bytes | None]:
+    """Frames of a drawing such as "S*50 .*125"."""
+    frames: list[bytes | None] = []
+    for letters, count in re.findall(r"([S.0m-]+)(?:\*(\d+))?", drawing):
+        for letter in letters * int(count or 1):
+            frames.append(None if letter == "-" else letter.encode() * 320)
+    return frames
+
+
+class ScriptedEar:
+    """Hears what the tape says. Implements `vad_agent.core.ear.Ear`."""
+
+    def __init__(self) -> None:
+        self.speaking = False
+        self.start = self.end = self.utterances = self.runs = self.since = 0
+        self.line: LineState | None = None
+        self.own_prompts: list[bool] = []
+        self._now = self._last = self._run = 0
+        self._accepted = False
+        self._letters = ""  # the last run of one letter, its first letter and length
+        self._count = 0
+
+    def hear(self, frame: Any) -> bool:
+        letter = "-" if frame is None else chr(frame[0])
+        before = self._state()
+        self._now += 1
+        self._count = self._count + 1 if letter == self._letters else 1
+        self._letters = letter
+        self._hear_speech(letter == "S")
+        self._watch_line(letter)
+        return self._state() != before
+
+    def _hear_speech(self, active: bool) -> None:
+        if active:
+            self._last = self._now
+            if not self.speaking and self._count >= ONSET:
+                self.speaking, self._accepted = True, False
+                self.start = self._now - ONSET
+        elif self.speaking and self._now - self._last > HANGOVER:
+            self._close()
+        if self.speaking and not self._accepted and self._now - self.start >= ACCEPTED:
+            self._accepted = True
+            self.utterances += 1
+
+    def _close(self) -> None:
+        self.speaking = False
+        self.utterances += not self._accepted
+        self.runs += 1
+        self.end = self._last
+
+    def _watch_line(self, letter: str) -> None:
+        state = {
+            "0": LineState.DIGITAL_ZERO if self._count >= STATE_AFTER else None,
+            "-": LineState.NO_MEDIA if self._count >= STATE_AFTER else None,
+            "m": LineState.MUSIC if self._count >= MUSIC_AFTER else None,
+        }.get(letter, LineState.LIVE)
+        if letter in "0m" and self.line in (None, LineState.NO_MEDIA):
+            state = state or LineState.LIVE
+        if state is not None and state is not self.line:
+            self.line, self.since = state, self._now - self._count
+
+    def _state(self) -> tuple[object, ...]:
+        return self.speaking, self.utterances, self.runs, self.line
+
+    def doubtful(self) -> bool:
+        return not self.speaking and self._letters == "S" and self._count >= 2
+
+    def lacks_frame(self) -> bool:
+        return self._letters == "-" and self.line not in (None, LineState.NO_MEDIA)
+
+    def own_prompt(self, playing: bool) -> None:
+        self.own_prompts.append(playing)
+
+    def hold_over(self) -> None:
+        if self.line is LineState.MUSIC:
+            self.line, self.since = LineState.LIVE, self._now
+
+    def finish(self) -> bool:
+        before = self._state()
+        if self.speaking:
+            self._close()
+        return self._state() != before
+
+
+@dataclass
+class TapePlan:
+    """Settings whose ears read the tape and whose phrases last PHRASE frames."""
+
+    settings: Settings = field(default_factory=Settings)
+    ears: dict[Channel, ScriptedEar] = field(default_factory=dict)
+
+    @property
+    def script(self) -> Script:
+        return self.settings.script
+
+    def ear(self, channel: Channel, sample_rate: int) -> ScriptedEar:
+        return self.ears.setdefault(channel, ScriptedEar())
+
+    def phrase_frames(self, prompt_id: str, text: str) -> int:
+        return PHRASE
+
+
+def play(
+    operator: str,
+    client: str,
+    events: Mapping[int, str | Mapping[str, object] | Sequence[Any]] | None = None,
+    *,
+    mode: str = "auto",
+    settings: Settings | None = None,
+) -> list[act.Action]:
+    """All actions of a tape; `events`: frame → event, or events. The shorter channel ends in nothing."""
+    plan = TapePlan(settings or Settings())
+    session = CallSession(plan, 8000, mode=mode)
+    timed = [
+        TimedEvent(frame, Event.parse(one))
+        for frame, given in sorted((events or {}).items())
+        for one in (given if isinstance(given, list | tuple) else [given])
+    ]
+    left, right = tape(operator), tape(client)
+    length = max(len(left), len(right))
+    left += [None] * (length - len(left))
+    right += [None] * (length - len(right))
+    return list(Replay(session, plan, timed).run(zip(left, right, strict=True)))
+
+
+def transcript(actions: Iterable[act.Action], *, lines: bool = False) -> list[str]:
+    """Actions as text, "frame what"; speech runs are left out, line states unless asked for."""
+    return [
+        f"{action.frame} {text}"
+        for action in actions
+        if (text := told(action)) is not None and (lines or not text.startswith("line"))
+    ]
+
+
+def told(action: act.Action) -> str | None:
+    """What an action says, without its frame."""
+    match action:
+        case act.PhaseChanged(phase=phase):
+            return f"phase {phase}"
+        case act.LineChanged(channel=channel, state=state):
+            return f"line {channel} {state}"
+        case act.Play(prompt=prompt):
+            return f"play {prompt}"
+        case act.Stop(prompt=prompt):
+            return f"stop {prompt}"
+        case act.Cue(prompt=prompt):
+            return f"cue {prompt}"
+        case act.Dismiss(prompt=prompt):
+            return f"dismiss {prompt}"
+        case act.PromptDone(prompt=prompt, outcome=outcome, silence=silence):
+            return f"{prompt} {outcome} after {silence}"
+        case act.CallbackRevised(reason=reason):
+            return f"callback revised {reason}"
+        case act.Callback(reason=reason):
+            return f"callback {reason}"
+        case act.CallbackWithdrawn(reason=reason):
+            return f"callback withdrawn {reason}"
+        case act.Hangup(reason=reason):
+            return f"hangup {reason}"
+        case act.Alert(id=name):
+            return f"alert {name}"
+    return None
