@@ -30,8 +30,8 @@ def tape(drawing: str) -> list[bytes | None]:
     """Frames of a drawing such as "S*50 .*125"."""
     frames: list[bytes | None] = []
     for letters, count in re.findall(r"([S.0m-]+)(?:\*(\d+))?", drawing):
-        for letter in letters * int(count or 1):
-            frames.append(None if letter == "-" else letter.encode() * 320)
+        line = letters * int(count or 1)
+        frames += [None if letter == "-" else letter.encode() * 320 for letter in line]
     return frames
 
 
@@ -42,6 +42,7 @@ class ScriptedEar:
         self.speaking = False
         self.start = self.end = self.utterances = self.runs = self.since = 0
         self.line: LineState | None = None
+        self.failed = False
         self.own_prompts: list[bool] = []
         self._now = self._last = self._run = 0
         self._accepted = False

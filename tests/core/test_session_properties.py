@@ -36,9 +36,9 @@ class AnyCall(RuleBasedStateMachine):
             if isinstance(action, act.Play):
                 assert self.asked is None, "a prompt is asked for while another one is on"
                 self.asked = action.prompt
-            elif isinstance(action, act.Stop | act.PromptDone):
-                self.asked, self.playing = None, False
-            elif isinstance(action, act.PhaseChanged) and action.phase is Phase.ENDED:
+            elif isinstance(action, act.Stop | act.PromptDone) or (
+                isinstance(action, act.PhaseChanged) and action.phase is Phase.ENDED
+            ):
                 self.asked, self.playing = None, False
         self.actions += actions
 

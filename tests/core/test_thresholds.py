@@ -73,9 +73,7 @@ def test_a_prompt_that_does_not_begin_within_50_frames_has_failed(late, failed):
     plan = TapePlan()
     session = CallSession(plan, 8000)
     actions = []
-    for operator, client in zip(
-        tape(f"S*50 .*{125 + late}"), tape(f".*{175 + late}"), strict=True
-    ):
+    for operator, client in zip(tape(f"S*50 .*{125 + late}"), tape(f".*{175 + late}"), strict=True):
         actions += session.feed(operator, client)
     texts = [told(action) for action in actions]
     assert ("greeting_again failed after 175" in texts) is failed

@@ -66,14 +66,20 @@ def comfort(count: int, level_db: float = -58.0, seed: int = 1) -> Samples:
 
 def noise(frames: int, level_db: float = -58.0, seed: int = 1) -> list[bytes]:
     """Frames of telephone-band noise."""
-    return cut(comfort(frames * SIZE, level_db, seed))
+    return cut(comfort(frames * SIZE, level_db, seed)) if frames else []
 
 
-def tone(frames: int, hz: float = 425.0, level_db: float = -20.0) -> list[bytes]:
-    """Frames of a tone, `level_db` dBFS RMS."""
+def tone(
+    frames: int,
+    level_db: float = -20.0,
+    cadence: tuple[float, float] = (1.0, 0.0),
+    phase_s: float = 0.0,
+) -> list[bytes]:
+    """Frames of a 425 Hz tone, `level_db` dBFS RMS, on and off for so many seconds."""
     amplitude = 10 ** (level_db / 20) * 32768 * np.sqrt(2)
-    at = np.arange(frames * SIZE) / RATE
-    return cut(np.rint(amplitude * np.sin(2 * np.pi * hz * at)).astype(np.int64))
+    at = np.arange(frames * SIZE) / RATE + phase_s
+    on = at % sum(cadence) < cadence[0]
+    return cut(np.rint(amplitude * on * np.sin(2 * np.pi * 425.0 * at)).astype(np.int64))
 
 
 @cache
@@ -161,6 +167,35 @@ def speech(*names: str, gap: int = 30, gain_db: float = 0.0) -> tuple[list[Frame
         frames += over(sound, noise(len(sound), seed=100 + number))
         frames += noise(gap, seed=200 + number)
     return frames, truth
+
+
+# -- a detector that says what its drawing says ------------------------------------------------------
+
+LEVELS = (1500, 5000, 900, 7000, 2600, 700, 4000)
+"""Of loud frames, in turn: no noise or tone moves so much."""
+
+
+def scripted(drawing: str) -> Heard:
+    """What an ear makes of a drawing whose frames the detector judges as drawn.
+
+    a: loud, and called speech; l: loud, not speech; h: so quiet that nobody asks; 0 and - as ever.
+    """
+    letters = "".join(kind * count for kind, count in runs_of(drawing))
+    answers = (letter == "a" for letter in letters if letter != "-")
+    frames: list[Frame] = []
+    for at, letter in enumerate(letters):
+        level = LEVELS[at % len(LEVELS)] if letter in "al" else {"h": 20, "0": 0}.get(letter)
+        square = None if level is None else np.resize([level, -level], SIZE).astype("<i2")
+        frames.append(None if square is None else square.tobytes())
+    ear = LevelledEar(RATE, detector=lambda _frame, _samples: next(answers), skip_quiet=False)
+    return listen(ear, frames)
+
+
+def carets(drawing: str) -> list[tuple[int, int]]:
+    """Runs drawn under a drawing: ^ is the first frame of each, $ the last."""
+    starts = [at for at, letter in enumerate(drawing) if letter in "^"]
+    ends = [at + 1 for at, letter in enumerate(drawing) if letter == "$"]
+    return list(zip(starts, ends, strict=True))
 
 
 # -- listening -------------------------------------------------------------------------------------

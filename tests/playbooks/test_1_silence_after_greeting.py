@@ -1,7 +1,7 @@
 """Scenario 1: after the operator's greeting there is silence on the line.
 
-    the greeting again after 2–3 s, «К сожалению, вас не слышно» after 2–3 s, the farewell after 3–4 s,
-    then the call is ended and the client called back at once. Frames: 50 are a second.
+the greeting again after 2–3 s, «К сожалению, вас не слышно» after 2–3 s, the farewell after 3–4 s,
+then the call is ended and the client called back at once. Frames: 50 are a second.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Scenario 3: the client puts the call on hold and does not return for more than a minute.
 
-    «Вы поставили звонок на удержание, я вам перезвоню», the call is ended, callback after 90 s.
+«Вы поставили звонок на удержание, я вам перезвоню», the call is ended, callback after 90 s.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Scenario 4: the client is not heard in the dialogue.
 
-    «{имя}, вас не слышно» after 3–4 s (2–3 s where the line is dead), the farewell after 2–3 s, then the
-    call is ended and the client called back at once.
+«{имя}, вас не слышно» after 3–4 s (2–3 s where the line is dead), the farewell after 2–3 s, then the
+call is ended and the client called back at once.
 """
 
 from __future__ import annotations

@@ -88,6 +88,7 @@ class CallSession:
         self._hold: Hold | None = None
         self._media_base = 0  # since when the client's media is awaited
         self._had_media: set[Channel] = set()
+        self._failed: set[Channel] = set()
         # What was seen of each ear so far.
         self._lines: dict[Channel, tuple[LineState | None, int]] = {}
         self._runs = dict.fromkeys(Channel, 0)
@@ -150,6 +151,9 @@ class CallSession:
 
     def _read_lines(self) -> None:
         for channel, ear in self._ears:
+            if ear.failed and channel not in self._failed:
+                self._failed.add(channel)
+                self._actions.append(act.Alert(self.now, f"{channel.value}_detector_failed"))
             seen = ear.line, ear.since
             if ear.line is not None and seen != self._lines.get(channel):
                 self._lines[channel] = seen

@@ -35,6 +35,9 @@ class Ear(Protocol):
     since: int
     """The frame since which the line is in this state."""
 
+    failed: bool
+    """Its detector died; it goes on by loudness alone."""
+
     def hear(self, frame: bytes | bytearray | memoryview | None, /) -> bool:
         """Take one 20 ms frame (None: it did not come). True: an attribute has changed.
 

@@ -103,11 +103,13 @@ class Prompter:
         return window.lo - self._timing.takeover_lead if self._cue_only else window.aim
 
     def _in_doubt(self, silence: int, window: Window) -> bool:
-        """Wait a little: a sound has just begun, or a frame did not come."""
+        """Wait: a frame did not come; or wait a little: a sound has just begun."""
+        ears = (self._operator,) if self._clock.held else (self._operator, self._client)
+        if any(ear.lacks_frame() for ear in ears):
+            return True  # until it comes, or the line is known to have no media
         if silence >= min(self._due(window) + self._timing.defer, window.hi):
             return False
-        ears = (self._operator,) if self._clock.held else (self._operator, self._client)
-        return any(ear.doubtful() or ear.lacks_frame() for ear in ears)
+        return any(ear.doubtful() for ear in ears)
 
     def _begin(self, rung: Rung, window: Window, now: int, state: State) -> Step:
         text = fill(rung.text, self._script.fields(self.client_name))

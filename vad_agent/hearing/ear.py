@@ -67,7 +67,7 @@ class LevelledEar:
         "_accepted", "_block_end", "_busy_since", "_detect", "_dull_blocks", "_echo_until",
         "_flat_frame", "_flat_since", "_history", "_last", "_loudness", "_missing", "_music",
         "_now", "_open", "_opened", "_run", "_samples", "_segment_end", "_segment_start", "_size",
-        "_skip_quiet", "_wake", "end", "line", "runs", "since", "speaking", "start", "utterances",
+        "_skip_quiet", "_wake", "end", "failed", "line", "runs", "since", "speaking", "start", "utterances",
     )  # fmt: skip
 
     def __init__(
@@ -85,6 +85,7 @@ class LevelledEar:
         self.runs = 0
         self.line: LineState | None = None
         self.since = 0
+        self.failed = False
         self._missing = 0
 
         self._now = 0  # frames heard or missed so far
@@ -137,9 +138,13 @@ class LevelledEar:
             self._end_flat()
         if self._open:
             self._run.current.append(level)
-        if self._detect(
-            frame if loudness.gain == 1 else gain(frame, 2, loudness.gain), self._samples
-        ):
+        try:
+            active = self._detect(
+                frame if loudness.gain == 1 else gain(frame, 2, loudness.gain), self._samples
+            )
+        except Exception:  # whatever a detector dies of, the client must not be hung up on
+            active = self._replace_detector()
+        if active:
             age = now - self._last
             self._last = now
             history = (self._history << age | 1) & HISTORY_MASK if age < HISTORY else 1
@@ -209,7 +214,7 @@ class LevelledEar:
         return self._state() != before
 
     def _state(self) -> tuple[object, ...]:
-        return self.speaking, self.utterances, self.runs, self.line
+        return self.speaking, self.utterances, self.runs, self.line, self.failed
 
     def _next_wake(self) -> int:
         wake = self._block_end
@@ -361,6 +366,13 @@ class LevelledEar:
             self._end_run(self._now - STEADY_FRAMES)
         self._withdraw_run()
 
+    def _replace_detector(self) -> bool:
+        """From now on whatever is loud is speech: too much is heard, and nobody is lost."""
+        self.failed = True
+        self._detect = _always
+        self._wake = 0
+        return True
+
     def _take_hangover_back(self) -> None:
         """The detector has just said no after a yes: its last yeses were its hangover."""
         ones = self._history & (self._history + 1)  # clears the run of ones at the end
@@ -368,3 +380,7 @@ class LevelledEar:
         hangover = LONG_HANGOVER if length >= LONG_RUN else SHORT_HANGOVER
         self._history >>= hangover
         self._last -= hangover
+
+
+def _always(_frame: bytes, _samples: int, /) -> bool:
+    return True

@@ -1,0 +1,107 @@
+"""The door of the ear: what is no frame is refused in words, and leaves no trace in the ear."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from hearing_tape import RATE, draw, listen
+
+from vad_agent.core.frames import SAMPLE_RATES
+from vad_agent.errors import FrameError
+from vad_agent.hearing.ear import LevelledEar
+from vad_agent.hearing.webrtc import webrtc
+
+CALL = ".*40 S*60 .*20 n*40 -*8 0*60 .*30 S*30 .*25"
+WRONG = [
+    (np.full(160, 900, np.int16), "ndarray (of an int16 array: .tobytes())"),
+    (np.zeros(320, np.uint8), "ndarray"),
+    (memoryview(bytes(320)).cast("h"), "got format 'h': cast it to 'B'"),
+    (memoryview(bytes(640))[::2], "cast it to 'B'"),
+    ("\0" * 320, "got str"),
+    (0, "got int"),
+    (False, "got bool"),
+    ([0] * 320, "got list"),
+    (b"", "got 0"),
+    (bytes(319), "got 319"),
+    (bytes(322), "got 322"),
+    (bytes(640), "got 640"),
+    (bytearray(318), "got 318"),
+    (memoryview(bytes(160)), "got 160"),
+]
+
+
+@pytest.mark.parametrize(("frame", "text"), WRONG)
+def test_what_is_no_frame_is_refused_in_words(frame: Any, text: str) -> None:
+    with pytest.raises(FrameError) as caught:
+        LevelledEar(RATE).hear(frame)
+    assert str(caught.value).startswith("frame: expected ")
+    assert text in str(caught.value)
+
+
+def test_a_refused_frame_leaves_the_ear_as_it_was() -> None:
+    frames = draw(CALL)
+    disturbed, other = LevelledEar(RATE), LevelledEar(RATE)
+    for at, frame in enumerate(frames):
+        with pytest.raises(FrameError):
+            disturbed.hear(WRONG[at % len(WRONG)][0])
+        assert disturbed.hear(frame) == other.hear(frame)
+        assert disturbed._state() == other._state()
+        assert (disturbed.start, disturbed.end, disturbed.since) == (
+            other.start,
+            other.end,
+            other.since,
+        )
+        assert disturbed.doubtful() == other.doubtful()
+        assert disturbed.lacks_frame() == other.lacks_frame()
+    assert other.runs == 2
+
+
+@pytest.mark.parametrize(
+    "wrap",
+    [
+        bytearray,
+        memoryview,
+        lambda frame: memoryview(bytearray(frame)),
+        lambda frame: memoryview(frame).cast("h").cast("B"),
+        lambda frame: memoryview(b"\x7f" + frame + b"\x7f")[1:-1],
+        lambda frame: memoryview(np.frombuffer(frame, np.int16)).cast("B"),
+        type("Subclass", (bytes,), {}),
+    ],
+    ids=["bytearray", "view", "of bytearray", "cast back", "slice", "of int16 array", "subclass"],
+)
+def test_buffers_of_bytes_are_heard_as_bytes_are(wrap: Callable[[bytes], Any]) -> None:
+    frames = draw(CALL)
+    wrapped = [None if frame is None else wrap(frame) for frame in frames]
+    assert listen(LevelledEar(RATE), wrapped) == listen(LevelledEar(RATE), frames)
+
+
+def test_a_buffer_may_be_used_again_at_once() -> None:
+    """A constant line is known by comparing with a frame kept: it must be a copy."""
+    buffer = bytearray(320)
+    ear = LevelledEar(RATE)
+    lines = []
+    for frame in draw("0*60 .*20 z*60"):
+        assert frame is not None
+        buffer[:] = frame
+        if ear.hear(buffer):
+            lines.append((str(ear.line), ear.since))
+        buffer[:] = b"\x55" * 320
+    assert lines == [("live", 0), ("digital_zero", 0), ("live", 60), ("digital_zero", 80)]
+
+
+@pytest.mark.parametrize("rate", [0, -8_000, 11_025, 22_050, 44_100, 96_000])
+def test_a_wrong_rate(rate: int) -> None:
+    for make in (LevelledEar, webrtc):
+        with pytest.raises(FrameError, match=f"sample rate: .* got {rate}"):
+            make(rate)
+
+
+@pytest.mark.parametrize("rate", SAMPLE_RATES)
+def test_each_rate_has_its_frame(rate: int) -> None:
+    ear = LevelledEar(rate)
+    assert ear.hear(bytes(rate // 25))
+    with pytest.raises(FrameError, match=f"expected {rate // 25} bytes"):
+        ear.hear(bytes(rate // 25 + 2))

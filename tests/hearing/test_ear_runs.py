@@ -1,0 +1,290 @@
+"""Runs of speech: when they open and close, and what of it is the speech itself."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import soxr
+from hearing_tape import (
+    RATE,
+    VOICES,
+    Frame,
+    carets,
+    clip,
+    cut,
+    draw,
+    hear,
+    join,
+    listen,
+    near,
+    noise,
+    over,
+    scripted,
+    speech,
+    voice,
+)
+
+from audio_fixtures import clips, dsp, g711
+from vad_agent.core.frames import SAMPLE_RATES
+from vad_agent.hearing.ear import HANGOVER, LevelledEar
+from vad_agent.hearing.webrtc import LONG_HANGOVER, LONG_RUN, SHORT_HANGOVER
+
+WORDS = ("caller_yes", "woman_short_word", "woman_no", "woman_two", "woman_tomorrow", "woman_hello")
+SPEECH = [name for name, entry in clips.catalogue().items() if entry.kind == "speech"]
+NARROW = [name for name in SPEECH if not clips.catalogue()[name].wide]
+
+
+# -- drawn frame by frame, with a detector that says what is drawn -----------------------------------
+
+
+@pytest.mark.parametrize(
+    "drawing",
+    [
+        ("hhhhhaaaahhhhhhhhhhhhhhhhhhhhhh", ""),
+        ("hhhhhaaaaahhhhhhhhhhhhhhhhhhhhh", "     ^   $"),
+        ("hhhhhaaaaaahhhhhhhhhhhhhhhhhhhh", "     ^    $"),
+        ("hhhhhahahahahhhhhhhhhhhhhhhhhhh", ""),  # 4 of 8
+        ("hhhhhahaahaahhhhhhhhhhhhhhhhhhh", "     ^     $"),  # 5 of 8
+        ("hhhhhahaahahahhhhhhhhhhhhhhhhhh", ""),  # the fifth comes as the ninth
+        ("aaaaahhhhhhhhhhhhhhhhhhhhhhhhhh", "^   $"),
+        ("hhaaa-aahhhhhhhhhhhhhhhhhhhhhhh", "  ^    $"),  # a frame lost in the onset
+        ("hhaa---aaahhhhhhhhhhhhhhhhhhhhh", "  ^      $"),
+        ("hhaa-----aaahhhhhhhhhhhhhhhhhhh", ""),
+    ],
+    ids=lambda drawing: drawing[0].rstrip("h"),
+)
+def test_five_of_eight_open_a_run(drawing: tuple[str, str]) -> None:
+    assert scripted(drawing[0]).runs == carets(drawing[1])
+
+
+@pytest.mark.parametrize("gap", [HANGOVER - 1, HANGOVER, HANGOVER + 1])
+@pytest.mark.parametrize("kind", "h0-")
+def test_a_run_outlives_gaps_up_to_the_hangover(gap: int, kind: str) -> None:
+    heard = scripted(f"h*20 a*20 {kind}*{gap} a*20 h*30")
+    second = 40 + gap
+    if gap <= HANGOVER:
+        assert heard.runs == [(20, second + 20)]
+    else:
+        assert heard.runs == [(20, 40), (second, second + 20)]
+
+
+def test_a_run_closes_one_frame_after_its_hangover() -> None:
+    heard = scripted("h*20 a*20 h*30")
+    assert heard.speaking == "_" * 24 + "#" * (16 + HANGOVER) + "_" * (30 - HANGOVER)
+
+
+def test_an_utterance_counts_after_a_second_or_at_its_end() -> None:
+    assert scripted("h*20 a*20 h*30").accepted == [40 + HANGOVER]
+    assert len(scripted("h*20 a*200 h*30").accepted) == 1
+    assert 70 <= scripted("h*20 a*200 h*30").accepted[0] <= 74
+
+
+@pytest.mark.parametrize("length", [LONG_RUN - 1, LONG_RUN, LONG_RUN + 1, 40])
+def test_the_detectors_hangover_is_taken_back(length: int) -> None:
+    """Only where the detector says no to a loud frame: a quiet one ends speech without hangover."""
+    hangover = LONG_HANGOVER if length >= LONG_RUN else SHORT_HANGOVER
+    heard = scripted(f"h*20 a*{length} l*40")
+    assert heard.runs == [(20, 20 + length - hangover)]
+    assert scripted(f"h*20 a*{length} h*40").runs == [(20, 20 + length)]
+
+
+def test_bursts_shorter_than_the_hangover_never_add_up() -> None:
+    assert scripted("h*9 " + "aaal" * 30 + " h*30").opened == []
+
+
+def test_finish_closes_what_is_open() -> None:
+    heard = scripted("h*20 a*20 h*3")
+    assert (heard.runs, heard.accepted) == ([(20, 40)], [43])
+
+
+def test_finish_of_a_quiet_call_changes_nothing() -> None:
+    ear = LevelledEar(RATE)
+    assert not ear.finish()
+    listen(ear, noise(100))
+    assert not ear.finish()
+
+
+def test_finish_twice() -> None:
+    ear = LevelledEar(RATE)
+    listen(ear, noise(30) + voice(30), finish=False)
+    assert ear.finish()
+    assert not ear.finish()
+    assert (ear.runs, ear.utterances, ear.speaking) == (1, 1, False)
+
+
+def test_frames_that_stop_in_mid_speech_close_the_run() -> None:
+    heard = scripted("h*20 a*20 -*30")
+    assert heard.runs == [(20, 40)]
+    assert heard.accepted == [40 + HANGOVER]
+
+
+def test_a_frame_that_came_is_not_lacking() -> None:
+    """Also where that very frame opens a run."""
+    ear = LevelledEar(RATE)
+    for frame in draw(".*30 SSSS"):
+        ear.hear(frame)
+    ear.hear(None)
+    assert ear.lacks_frame()
+    for frame in voice(12)[5:]:
+        ear.hear(frame)
+        assert not ear.lacks_frame()
+    assert ear.speaking
+
+
+def test_a_frame_that_opens_a_run_is_not_lacking() -> None:
+    answers = iter([True] * 5)
+    ear = LevelledEar(RATE, detector=lambda _frame, _samples: next(answers), skip_quiet=True)
+    loud = [voice(6)[at % 6] for at in range(6)]
+    for frame in loud[:4]:
+        ear._loudness.gate = 0.0
+        ear.hear(frame)
+    ear.hear(None)
+    ear._loudness.gate = 0.0
+    assert ear.hear(loud[5])
+    assert ear.speaking
+    assert not ear.lacks_frame()
+
+
+def test_doubt_is_a_sound_that_has_just_begun() -> None:
+    ear = LevelledEar(RATE)
+    doubts = ""
+    for frame in draw(".*30 S*8 .*30"):
+        ear.hear(frame)
+        doubts += "?" if ear.doubtful() else "_"
+    assert doubts[:31] == "_" * 31
+    assert "?" in doubts[31:36]
+    assert "?" not in doubts[38:]
+
+
+# -- real voices -------------------------------------------------------------------------------------
+
+
+def loud_part(sound: list[bytes]) -> tuple[int, int]:
+    """First and last frame within 25 dB of a clip's active level: what can be heard in the noise."""
+    rms = dsp.block_rms(join(sound), 160)
+    level = 10 ** (dsp.active_level_db(join(sound), RATE) / 20) * 32768
+    loud = np.flatnonzero(rms >= level * 10 ** (-25 / 20))
+    return int(loud[0]), int(loud[-1]) + 1
+
+
+@pytest.mark.parametrize("name", sorted({*VOICES, *WORDS}))
+def test_start_and_end_of_a_clean_clip(name: str) -> None:
+    heard = listen(LevelledEar(RATE), noise(60) + clip(name) + noise(60, seed=3))
+    first, last = loud_part(clip(name))
+    assert abs(heard.runs[0][0] - 60 - first) <= 3
+    assert abs(heard.runs[-1][1] - 60 - last) <= 3
+
+
+@pytest.mark.parametrize("word", WORDS)
+@pytest.mark.parametrize("gain_db", [0, -8, -16])
+@pytest.mark.parametrize("line", ["comfort", "zero", "A-law"])
+def test_a_short_word_is_an_utterance(word: str, gain_db: int, line: str) -> None:
+    sound = clip(word, gain_db)
+    count = len(sound)
+    frames: list[Frame] = [*noise(80), *over(sound, noise(count, seed=2)), *noise(60, seed=3)]
+    if line == "zero":
+        frames = [*draw("0*80"), *sound, *draw("0*60")]
+    elif line == "A-law":
+        frames = list(cut(g711.round_trip(join(frames).astype(np.int16), "alaw")))
+    heard = listen(LevelledEar(RATE), frames)
+    assert len(heard.runs) == len(heard.accepted) == 1
+    assert abs(heard.runs[0][0] - 80) <= 3
+    assert abs(heard.runs[0][1] - 80 - count) <= 3
+
+
+@pytest.mark.parametrize("frames", [7, 8])
+@pytest.mark.parametrize("word", ["caller_yes", "woman_short_word", "woman_no"])
+def test_a_yes_of_150_ms_is_an_utterance(word: str, frames: int) -> None:
+    sound = clip(word)[:frames]
+    heard = listen(LevelledEar(RATE), noise(80) + sound + noise(60, seed=3))
+    assert near(heard.runs, [(80, 80 + frames)], by=2)
+    assert len(heard.accepted) == 1
+
+
+@pytest.mark.parametrize("gain_db", [0, -15])
+@pytest.mark.parametrize("word", [*WORDS, "caller_alo", *VOICES[:8]])
+def test_speech_from_the_very_first_frame(word: str, gain_db: int) -> None:
+    """No warm-up: a client who is in the middle of a word when the line opens is heard."""
+    sound = clip(word, gain_db)
+    first, last = loud_part(sound)
+    sound = sound[first:]
+    heard = listen(LevelledEar(RATE), over(sound, noise(len(sound), seed=8)) + noise(40))
+    assert heard.runs, "nothing heard"
+    assert heard.runs[0][0] <= 8
+    assert abs(heard.runs[-1][1] - last + first) <= 3
+
+
+@pytest.mark.parametrize(
+    "drawing",
+    ["k", "kk", "k....k", "kk...kk", "k....k....k....k", "kk..........kk", "k" + "....k" * 20],
+)
+def test_key_clicks_open_no_run(drawing: str) -> None:
+    assert hear(f".*80 {drawing} .*40").opened == []
+    assert hear(f"0*80 {drawing} 0*40").opened == []
+    assert hear(f".*40 S*40 .*40 {drawing} .*40").runs == [(40, 80)]
+
+
+@pytest.mark.parametrize("gain_db", [6, 0, -6, -12, -24])
+def test_typing_opens_no_run(gain_db: int) -> None:
+    keys = clip("noise_typing", gain_db) * 4
+    heard = listen(LevelledEar(RATE), noise(80) + over(keys, noise(len(keys), seed=4)) + noise(40))
+    assert heard.opened == []
+
+
+@pytest.mark.parametrize("lost", [1, 2, 3, 5, 8])
+def test_missing_frames_within_speech_do_not_split_it(lost: int) -> None:
+    heard = hear(f".*50 S*40 -*{lost} S*40 .*40")
+    assert near(heard.runs, [(50, 130 + lost)], by=2)
+    assert len(heard.accepted) == 1
+
+
+def test_every_tenth_frame_lost() -> None:
+    frames: list[Frame] = [
+        None if at % 10 == 7 else frame for at, frame in enumerate(draw(".*50 S*100 .*60"))
+    ]
+    assert near(listen(LevelledEar(RATE), frames).runs, [(50, 150)], by=3)
+
+
+# -- rates -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("rate", [rate for rate in SAMPLE_RATES if rate != RATE])
+def test_any_rate_hears_the_same_runs(rate: int) -> None:
+    frames, _ = speech(*VOICES[4:12], *WORDS, gap=35)
+    samples = join(frame for frame in frames if frame is not None)
+    wide = np.rint(soxr.resample(samples.astype(np.float64), RATE, rate)).astype(np.int64)
+    narrow_runs = listen(LevelledEar(RATE), frames).runs
+    wide_runs = listen(LevelledEar(rate), cut(wide, rate // 50)).runs
+    assert near(wide_runs, narrow_runs, by=3)
+
+
+# -- asking the detector only where it matters ---------------------------------------------------------
+
+
+def dirty(kind: str) -> list[Frame]:
+    """All clips of speech joined, 0.7 s between them, on a line of this kind."""
+    frames, _ = speech(*NARROW, gap=35, gain_db=-22 if kind == "quiet voice" else 0)
+    count = len(frames)
+    if kind == "noise":
+        return over(frames, noise(count, -46, 11))
+    if kind == "keys":
+        keys = clip("noise_typing", -6)
+        return over(frames, (keys * (count // len(keys) + 1))[:count])
+    if kind == "A-law":
+        flat = join(frame for frame in frames if frame is not None)
+        return list(cut(g711.round_trip(flat.astype(np.int16), "alaw")))
+    if kind == "lost":
+        lost = np.random.default_rng(4).random(count) < 0.03
+        return [None if gone else frame for gone, frame in zip(lost, frames, strict=True)]
+    return frames
+
+
+@pytest.mark.parametrize("kind", ["clean", "noise", "keys", "A-law", "lost", "quiet voice"])
+def test_skipping_quiet_frames_changes_no_run(kind: str) -> None:
+    frames = dirty(kind)
+    lean = listen(LevelledEar(RATE), frames).runs
+    full = listen(LevelledEar(RATE, skip_quiet=False), frames).runs
+    assert len(lean) == len(full)
+    pairs = list(zip(lean, full, strict=True))
+    assert [pair for pair in pairs if abs(pair[0][0] - pair[1][0]) > 5] == []
+    assert [pair for pair in pairs if abs(pair[0][1] - pair[1][1]) > 5] == []
