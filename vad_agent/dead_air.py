@@ -9,6 +9,10 @@ from vad_agent.core.actions import LineState
 from vad_agent.core.ear import Ear
 from vad_agent.core.frames import Channel, seconds
 
+ENDLESS = 1 << 62
+DEFER = 10
+"""Frames that a silence waits at most for a beginning sound to show whether it is speech."""
+
 
 @dataclass(frozen=True, slots=True)
 class DeadAir:
@@ -31,14 +35,21 @@ class DeadAir:
 
 
 def dead_air(
-    stream: Iterable[bytes | None], ear: Ear, channel: Channel, threshold: int
+    stream: Iterable[bytes | None],
+    ear: Ear,
+    channel: Channel,
+    threshold: int,
+    defer: int = DEFER,
 ) -> Iterator[DeadAir]:
     """Silences of `threshold` frames and more, each once, at the frame at which it is known.
+
+    voice     ████████▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁
+                      |<- threshold ->|fired; at most `defer` later where a sound has just begun
 
     `stream`: 20 ms frames of the channel, at the ear's rate; None: it did not come.
     """
     now = 0
-    fired_for = -1  # the start of the silence that was reported last
+    reported = -1  # the start of the silence that was reported last
     due = threshold
     hear = ear.hear
     for frame in stream:
@@ -46,8 +57,13 @@ def dead_air(
         now += 1
         if not changed and now < due:
             continue
-        due = max(ear.end + threshold, now + 1)
-        quiet = now - ear.end >= threshold and not ear.speaking and ear.end != fired_for
-        if quiet and not ear.doubtful():
-            fired_for = ear.end
-            yield DeadAir(now, ear.end, ear.line or LineState.NO_MEDIA, channel)
+        started = ear.end
+        if ear.speaking or started == reported:
+            due = ENDLESS  # until the ear hears something
+        elif now < started + threshold:
+            due = started + threshold
+        elif now < started + threshold + defer and ear.doubtful():
+            due = now + 1
+        else:
+            reported, due = started, ENDLESS
+            yield DeadAir(now, started, ear.line or LineState.NO_MEDIA, channel)

@@ -1,6 +1,8 @@
 """A call's trace for a person at a terminal: one line per thing that matters, as it happens.
 
-0:04.50  ✓ prompt     greeting_again     after 2.50 s of silence (2–3 s)  said  «Здравствуйте! …»
+  0:07.28  ✓ prompt    greeting_again  after 2.50 s (2–3 s)  said  «Здравствуйте! …»
+
+✓ in its window, ✗ outside of it, or not said; times of speech and prompts are those of the sound.
 """
 
 from __future__ import annotations
@@ -8,7 +10,7 @@ from __future__ import annotations
 from rich.text import Text
 
 from vad_agent.core import actions as act
-from vad_agent.core.frames import Channel, seconds
+from vad_agent.core.frames import seconds
 
 _GOOD = (act.Outcome.SAID, act.Outcome.SAID_BY_OPERATOR)
 
@@ -27,8 +29,7 @@ def line(action: act.Action, *, speech: bool = True) -> Text | None:
         case act.Speech(channel=channel, start=start, end=end):
             if not speech:
                 return None
-            lane = "operator" if channel is Channel.OPERATOR else "client"
-            what = f"{lane:<8}   until {clock(end).strip()}  ({seconds(end - start):.2f} s)"
+            what = f"{channel.value:<8}   until {clock(end).strip()}  ({seconds(end - start):.2f} s)"
             return _row(start, " ", "speech", what, style="dim")
         case act.LineChanged(channel=channel, state=state, since=since):
             return _row(since, " ", "line", f"{channel.value:<8}   {state.value}", style="dim")

@@ -1,7 +1,8 @@
 """The one event log: actions as JSON lines, the same for a replay and a live call.
 
 One object a line: `t` (seconds), `kind`, and what the kind has. Times are seconds counted from the
-first frame fed, multiples of 0.02. Names and phone numbers stay out: a callback's are the store's.
+first frame fed, multiples of 0.02. A callback's name, phone and topic stay out: they are the store's. The
+client's name is there only within phrases, as they are said.
 """
 
 from __future__ import annotations
@@ -88,7 +89,8 @@ class Trace:
     """Writes actions as they come, a line each.
 
     Raises:
-        OutputError: on write, where the file cannot take it (no room, closed pipe).
+        OutputError: on write, where the file cannot take it (no room).
+        BrokenPipeError: on write, where nobody reads any more.
     """
 
     def __init__(self, out: TextIO, name: str) -> None:
@@ -101,5 +103,7 @@ class Trace:
             for action in actions:
                 if (line := record(action)) is not None:
                     self._out.write(json.dumps(line, ensure_ascii=False) + "\n")
+        except BrokenPipeError:
+            raise
         except OSError as error:
             raise OutputError(f"{self._name}: cannot write the trace: {error.strerror}") from error
