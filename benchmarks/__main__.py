@@ -70,7 +70,9 @@ def status(tables: Sequence[Table], *, strict: bool) -> int:
 
     A missed target alone is no failure: the machine may be busy, and the table shows it.
     """
-    missed = [(table, figure) for table in tables for figure in table.figures if figure.met is False]
+    missed = [
+        (table, figure) for table in tables for figure in table.figures if figure.met is False
+    ]
     fatal = [table for table, figure in missed if strict or "decision" in figure.what]
     return 1 if fatal else 0
 

@@ -1,7 +1,7 @@
 """What one frame costs: `CallSession.feed` for both channels against two bare webrtcvad calls.
 
-    bare   Vad(3).is_speech(operator)   Vad(3).is_speech(client)      every frame of the call
-    feed   CallSession.feed(operator, client)                         the same frames
+bare   Vad(3).is_speech(operator)   Vad(3).is_speech(client)      every frame of the call
+feed   CallSession.feed(operator, client)                         the same frames
 """
 
 from __future__ import annotations
@@ -86,7 +86,9 @@ def asked_share(call: Call) -> float:
     """Share of frames, 0…1, of which the ears ask the detector."""
     asked = 0
 
-    class Counting(Settings):
+    class Counting:
+        script = Settings().script
+
         def ear(self, channel: Channel, sample_rate: int) -> Ear:
             detector = webrtc(sample_rate)
 

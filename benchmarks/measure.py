@@ -89,8 +89,9 @@ def timed(work: Callable[[], object]) -> float:
 def interleaved(contenders: Mapping[str, Contender], rounds: int) -> dict[str, list[float]]:
     """Seconds of each contender in each round; the order turns round with every round."""
     seconds: dict[str, list[float]] = {name: [] for name in contenders}
+    forth = list(contenders)
     for turn in range(rounds):
-        for name in list(contenders) if turn % 2 == 0 else reversed(contenders):
+        for name in forth if turn % 2 == 0 else forth[::-1]:
             gc.collect()
             seconds[name].append(contenders[name]())
     return seconds

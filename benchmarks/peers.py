@@ -145,7 +145,9 @@ def auditok_split(frames: Sequence[bytes], rate: int) -> Contender:
 
 def pipecat_silero(frames: Sequence[bytes], rate: int) -> Contender:
     """pipecat's analyser, awaited as its transport does: in a thread of its own."""
-    module = _load("pipecat.audio.vad.silero", "in a venv of its own: pip install 'pipecat-ai[silero]'")
+    module = _load(
+        "pipecat.audio.vad.silero", "in a venv of its own: pip install 'pipecat-ai[silero]'"
+    )
     logger = _load("loguru", "pip install loguru").logger
     logger.remove()
 

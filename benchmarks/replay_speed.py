@@ -1,6 +1,6 @@
 """How fast a recording is replayed, decoding included, on one core; and where the time goes.
 
-    file ──decode──> pairs of frames ──ears──> ──session and replay──> actions
+file ──decode──> pairs of frames ──ears──> ──session and replay──> actions
 """
 
 from __future__ import annotations
@@ -9,12 +9,13 @@ import os
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from statistics import median
 
 from benchmarks.audio import Call, long_recordings
 from benchmarks.frame_cost import BARE, bare_calls
-from benchmarks.measure import Figure, Table, interleaved, ratio, timed
+from benchmarks.measure import Contender, Figure, Table, interleaved, ratio, timed
 from vad_agent.core.call import CallSession
 from vad_agent.core.frames import FRAMES_PER_SECOND, Channel
 from vad_agent.replay import Replay
@@ -90,13 +91,11 @@ def measure(call: Call, *, length_s: float = 3600, rounds: int = 5) -> Table:
     frames = round(length_s * FRAMES_PER_SECOND)
     memory_s = len(call.client) / FRAMES_PER_SECOND
     with one_core() as where, long_recordings(call, length_s) as paths:
-        files = interleaved(
-            {f"replay {kind}": lambda path=path: replay_file(path, frames)  # type: ignore[misc]
-             for kind, path in paths.items()}
-            | {f"decode {kind}": lambda path=path: decode_file(path)  # type: ignore[misc]
-               for kind, path in paths.items()},
-            rounds,
-        )  # fmt: skip
+        by_kind: dict[str, Contender] = {}
+        for kind, path in paths.items():
+            by_kind[f"replay {kind}"] = partial(replay_file, path, frames)
+            by_kind[f"decode {kind}"] = partial(decode_file, path)
+        files = interleaved(by_kind, rounds)
         parts = interleaved(
             {
                 BARE: lambda: bare_calls(call),
@@ -107,9 +106,7 @@ def measure(call: Call, *, length_s: float = 3600, rounds: int = 5) -> Table:
         )
     per_pair = {name: median(took) / frames * 1e6 for name, took in files.items()}
     per_pair |= {name: median(took) / len(call.client) * 1e6 for name, took in parts.items()}
-    figures = [
-        Figure(f"{BARE} on frames in memory", memory_s / median(parts[BARE]), "× real time")
-    ]
+    figures = [Figure(f"{BARE} on frames in memory", memory_s / median(parts[BARE]), "× real time")]
     for kind in paths:
         speed = length_s / median(files[f"replay {kind}"])
         figures.append(

@@ -12,7 +12,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from audio_fixtures.recipe import FOLDER, Recipe, load_all
@@ -21,7 +21,7 @@ from vad_agent.core import actions as act
 from vad_agent.core.call import CallSession
 from vad_agent.core.ear import Ear
 from vad_agent.core.frames import Channel, seconds
-from vad_agent.hearing.ear import LevelledEar
+from vad_agent.hearing.ear import HANGOVER, LevelledEar
 from vad_agent.replay import Replay, load_events
 from vad_agent.settings import Settings
 from vad_agent.sources.recording import open_call
@@ -91,8 +91,9 @@ class Differences:
     ends: tuple[int, ...]
     """Frames by which the end of a run of speech differs, one for each run that both have."""
     unmatched: int
-    """Runs that only one of the two has."""
-    runs: int = field(default=0)
+    """Ends that only one of the two has: mostly the first of two runs that the other joins."""
+    runs: int
+    """Ends of either side, each pair counted once."""
 
 
 def differences(case: Case) -> Differences:
@@ -152,14 +153,22 @@ def _speech(actions: Sequence[act.Action]) -> list[act.Speech]:
 def _matched(
     ours: Sequence[act.Speech], always: Sequence[act.Speech]
 ) -> Iterator[tuple[act.Speech, act.Speech]]:
-    """Runs of the same channel that overlap, each once."""
+    """Runs of the same channel whose ends are nearest, each once, a hangover apart at most.
+
+    By their ends, since the silence clock starts there: where one side joins two runs over a short
+    pause, the second end is the same and the first is the other's alone.
+    """
     free = list(always)
     for run in ours:
-        for other in free:
-            if run.channel is other.channel and run.start < other.end and other.start < run.end:
-                free.remove(other)
-                yield run, other
-                break
+        near = [
+            other
+            for other in free
+            if other.channel is run.channel and abs(other.end - run.end) <= HANGOVER
+        ]
+        if near:
+            other = min(near, key=lambda other: abs(other.end - run.end))
+            free.remove(other)
+            yield run, other
 
 
 def table(found: Sequence[Differences]) -> Table:
@@ -172,8 +181,12 @@ def table(found: Sequence[Differences]) -> Table:
         Figure("with another decision", len(wrong), "", target="0", met=not wrong),
         Figure("prompts compared", len(silences), ""),
         Figure("silence before a prompt, difference, max", seconds(max(silences, default=0)), "s"),
-        Figure("runs of speech compared", sum(one.runs for one in found), ""),
-        Figure("that only one of the two has", sum(one.unmatched for one in found), ""),
+        Figure("ends of runs of speech compared", sum(one.runs for one in found), ""),
+        Figure(
+            "that only one of the two has (a pause within speech)",
+            sum(one.unmatched for one in found),
+            "",
+        ),
     ]
     for name, share in (("p50", 0.5), ("p95", 0.95), ("max", 1.0)):
         value = seconds(int(percentile(ends, share))) if ends else 0.0

@@ -1,5 +1,6 @@
 """Hears when a call-centre client cannot be heard, and steps through the script.
 
+>>> from vad_agent import CallSession, Settings
 >>> call = CallSession(Settings(), sample_rate=8000)
 >>> call.feed(bytes(320), bytes(320))[0]
 PhaseChanged(frame=1, phase=<Phase.GREETING: 'greeting'>)

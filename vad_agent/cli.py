@@ -1,24 +1,28 @@
 """The command line: reads arguments, connects the parts, prints. No rule lives here.
 
-Exit status: 0 done; 1 the work failed; 2 wrong arguments, settings or file, with one line on stderr for
-each thing that is wrong, never a traceback; 130 after Ctrl-C.
+Exit status: 0 done; 1 the work failed, as where something cannot be written; 2 wrong arguments, settings or
+file; 130 after Ctrl-C. Each thing that is wrong is one line on stderr, never a traceback.
 """
 
 from __future__ import annotations
 
+import codecs
+import io
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TextIO, TypeVar
+from typing import TYPE_CHECKING, Annotated, NoReturn, TypeVar
 
 import typer
 
-from vad_agent import errors
+from vad_agent import __version__, errors
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from vad_agent.core.actions import Action
     from vad_agent.core.events import Event
     from vad_agent.replay import TimedEvent
@@ -26,15 +30,19 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     name="vad-agent",
-    help="Hears when a call-centre client cannot be heard, and steps through the script.",
     no_args_is_help=True,
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
+    add_completion=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 script_app = typer.Typer(
     name="script",
-    help="The script: what is said when, and what follows.",
+    help="The script: what is said when, and what follows.\n\n\b\nTo begin your own:\n"
+    "  vad-agent script show --toml > own.toml\n"
+    "  vad-agent script check own.toml\n"
+    "  vad-agent replay call.wav --script own.toml",
+    short_help="The script: what is said when, and what follows.",
     no_args_is_help=True,
 )
 app.add_typer(script_app)
@@ -45,6 +53,7 @@ ClickException: type[Exception] = next(
     c for c in typer.BadParameter.__mro__ if c.__name__ == "ClickException"
 )
 
+SHORTEST_S, LONGEST_S = 0.1, 3600
 LONG_RECORDING_FRAMES = 5 * 60 * 50
 PROGRESS_EVERY = 5_000  # frames
 
@@ -65,11 +74,53 @@ class Side(StrEnum):
 
 ScriptFile = Annotated[
     Path | None,
-    typer.Option("--script", metavar="SCRIPT.toml", help="A script other than the built-in one."),
+    typer.Option(
+        "--script",
+        metavar="SCRIPT.toml",
+        help="A script other than the built-in one: see vad-agent script.",
+    ),
 ]
 
 
-@app.command()
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(f"vad-agent {__version__}")
+        raise typer.Exit
+
+
+def _threshold(text: str | float) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1
+    if not SHORTEST_S <= value <= LONGEST_S:  # also where it is NaN
+        expected = f"expected {SHORTEST_S:g} to {LONGEST_S:g} seconds, such as 2.5"
+        raise typer.BadParameter(f"{expected}; got {text!r}")
+    return value
+
+
+@app.callback()
+def top(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_version, is_eager=True, help="Show the version."),
+    ] = False,
+) -> None:
+    """Hears when a call-centre client cannot be heard, and steps through the script.
+
+    \b
+    What would it have said in this call, and when?
+      vad-agent replay call.wav
+    The same as a page for the supervisor:
+      vad-agent replay call.wav --report call.html
+    How long was the client not heard, and why?
+      vad-agent dead-air call.wav
+
+    Exit status: 0 done; 1 the work failed; 2 wrong arguments, settings or file; 130 interrupted.
+    """
+
+
+@app.command(short_help="What would the product have said in a recorded call, and when?")
 def replay(
     file: Annotated[
         Path,
@@ -77,13 +128,13 @@ def replay(
     ],
     client_file: Annotated[
         Path | None,
-        typer.Option(help="The client's side, where each side has its own file."),
+        typer.Option(metavar="FILE", help="The client's side, where each side has its own file."),
     ] = None,
     operator_channel: Annotated[
-        str | None, typer.Option(metavar="left|right|N", help="The operator's channel in FILE.")
+        str | None, typer.Option(metavar="left|right|N", help="The operator's channel: left, or 0.")
     ] = None,
     client_channel: Annotated[
-        str | None, typer.Option(metavar="left|right|N", help="The client's channel.")
+        str | None, typer.Option(metavar="left|right|N", help="The client's channel: right, or 1.")
     ] = None,
     mode: Annotated[
         Mode,
@@ -94,7 +145,9 @@ def replay(
     events: Annotated[
         Path | None,
         typer.Option(
-            metavar="EVENTS.jsonl", help="Call-control events, one JSON object a line, at t."
+            metavar="EVENTS.jsonl",
+            help="Call-control events, a JSON object a line, t in seconds: "
+            '{"t": 30.2, "kind": "hangup", "party": "operator"}',
         ),
     ] = None,
     script: ScriptFile = None,
@@ -114,18 +167,24 @@ def replay(
 ) -> None:
     """Run a recording through the session that a live call uses: what would it have said, and when?
 
-    Without --trace it prints a readable timeline. Examples:
+    Without --trace it prints a timeline: ✓ a phrase in its window, ✗ one that was not.
 
+    \b
+    A page for the supervisor:
       vad-agent replay call.wav --report call.html
-
+    The operator on the recording says the phrases; the trace on stdout:
       vad-agent replay call.wav --mode cue --events call.events.jsonl --trace -
-
+    Each side has its own file:
       vad-agent replay operator.wav --client-file client.wav
+    The client is left:
+      vad-agent replay call.wav --client-channel left
     """
     from vad_agent.core.call import CallSession
+    from vad_agent.core.frames import seconds
     from vad_agent.replay import Replay, load_events
     from vad_agent.sources.recording import open_call
 
+    _check_outputs([file, client_file, events, script], trace, report)
     settings = _settings(script)
     timed = load_events(events) if events else []
     builder = None
@@ -142,22 +201,38 @@ def replay(
                 client_channel=client_channel,
             )
         )
-        for warning in recording.warnings:
-            _complain(warning)
+        _warn(recording.warnings)
         show = stack.enter_context(_output(trace, speech))
+        printing = trace is None or str(trace) == "-"
         pairs: Iterable[tuple[bytes | None, bytes | None]] = stack.enter_context(
-            _progress(recording, recording.frames_total, file.name)
+            _progress(recording, recording.frames_total, file.name, printing=printing)
         )
         if builder is not None:
             pairs = _watched(pairs, builder.add_frames)
         session = CallSession(settings, recording.sample_rate, mode=mode.value)
-        actions = Replay(session, settings, timed).run(pairs)
+        run = Replay(session, settings, timed)
+        actions = run.run(pairs)
         if builder is not None:
             actions = _watched_actions(actions, builder.add)
-        show(actions)
+        try:
+            show(actions)
+        except (BrokenPipeError, SystemExit):  # the reader has seen enough
+            if builder is None:
+                raise
+            for _ in actions:  # the report is wanted all the same
+                pass
         details = {"Запись": recording.describe(), "Режим": mode.value}
+    if run.unused:
+        first = run.unused[0]
+        _warn(
+            [
+                f"{events}: {len(run.unused)} of {len(timed)} events come after the call's end at "
+                f"{seconds(session.now):g} s and are left out, the first: {first.event.kind.value} at "
+                f"{seconds(first.frame):g} s: do they belong to this recording?"
+            ]
+        )
     if builder is not None and report is not None:
-        for one in timed:
+        for one in timed[: len(timed) - len(run.unused)]:
             builder.add(_event_record(one))
         details["Скрипт"] = settings.source
         names = [one.event.name for one in timed if one.event.name]
@@ -166,22 +241,36 @@ def replay(
             print(f"report: {report}")
 
 
-@app.command("dead-air")
+@app.command("dead-air", short_help="Every silence of one side, why, and when it was known.")
 def dead_air_command(
     file: Annotated[
-        Path, typer.Argument(metavar="FILE", help="A recording; a mono file is one side.")
+        Path,
+        typer.Argument(
+            metavar="FILE", help="WAV, FLAC, Ogg or MP3; a mono file is the side of --channel."
+        ),
     ],
-    channel: Annotated[Side, typer.Option(help="Whose silences.")] = Side.CLIENT,
+    channel: Annotated[
+        Side, typer.Option(help="Whose silences: operator is the left channel, client the right.")
+    ] = Side.CLIENT,
     threshold: Annotated[
-        float, typer.Option(metavar="SECONDS", help="Silences that reach it are told.")
+        float,
+        typer.Option(metavar="SECONDS", parser=_threshold, help="Silences that reach it are told."),
     ] = 2.5,
 ) -> None:
     """Tell every silence of one side, why it is silent, and when a live call would have known.
 
-    One JSON object a line: fired_s, silence_started_s, cause, channel. Stereo: operator left, client
-    right. Example:
+    \b
+    One JSON object a line:
+      fired_s            when it was known, causally
+      silence_started_s  the end of the last word before it
+      cause              what the line carries: live, quiet, digital_zero, music
+      channel            whose silence it is
 
-      vad-agent dead-air call.wav --channel client --threshold 2.5
+    \b
+    The client's silences of 2.5 s and more:
+      vad-agent dead-air call.wav
+    The operator's of 10 s and more:
+      vad-agent dead-air call.wav --channel operator --threshold 10
     """
     import json
 
@@ -190,14 +279,11 @@ def dead_air_command(
     from vad_agent.settings import Settings
     from vad_agent.sources.recording import open_leg
 
-    if not 0.1 <= threshold <= 3600:
-        raise typer.BadParameter(f"--threshold: expected 0.1 to 3600 seconds, got {threshold}")
     side = Channel(channel.value)
     with open_leg(file, "left" if side is Channel.OPERATOR else "right") as leg:
-        for warning in leg.warnings:
-            _complain(warning)
+        _warn(leg.warnings)
         ear = Settings().ear(side, leg.sample_rate)
-        with _progress(leg, leg.frames_total, file.name) as stream:
+        with _progress(leg, leg.frames_total, file.name, printing=True) as stream:
             for silence in dead_air(stream, ear, side, frames(threshold)):
                 print(json.dumps(silence.record()))
 
@@ -205,14 +291,23 @@ def dead_air_command(
 @script_app.command()
 def show(
     script: Annotated[
-        Path | None, typer.Argument(metavar="[SCRIPT.toml]", help="Default: the built-in script.")
+        Path | None, typer.Argument(metavar="SCRIPT.toml", help="Default: the built-in script.")
     ] = None,
     diagram: Annotated[bool, typer.Option("--diagram", help="As a Mermaid state diagram.")] = False,
     toml: Annotated[
         bool, typer.Option("--toml", help="As a TOML file, to begin one's own from.")
     ] = False,
 ) -> None:
-    """Show a script: every step with its window and its phrase, as it will be used."""
+    """Show a script: every step with its window and its phrase, as it will be used.
+
+    \b
+    The built-in script:
+      vad-agent script show
+    Begin your own from it; what you delete from the file stays as built in:
+      vad-agent script show --toml > own.toml
+    """
+    if diagram and toml:
+        raise typer.BadParameter("expected one of --diagram and --toml")
     settings = _settings(script)
     if diagram:
         from vad_agent.diagram import mermaid
@@ -226,9 +321,16 @@ def show(
 
 @script_app.command()
 def check(
-    script: Annotated[Path, typer.Argument(metavar="SCRIPT.toml")],
+    script: Annotated[
+        Path, typer.Argument(metavar="SCRIPT.toml", help="Tables and keys that differ are enough.")
+    ],
 ) -> None:
-    """Check a script file: everything that is wrong with it, a line each; status 2 if anything is."""
+    """Check a script file: everything that is wrong with it, a line each; status 2 if anything is.
+
+    \b
+    A script of your own:
+      vad-agent script check own.toml
+    """
     _settings(script)
     print(f"{script}: right")
 
@@ -240,25 +342,22 @@ def _settings(script: Path | None) -> Settings:
 
 
 def _print_script(settings: Settings) -> None:
-    from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     from vad_agent.core.frames import seconds
 
     compiled = settings.script
-    console = Console(soft_wrap=False)
+    console = _console()
     operator = compiled.operator_name or "operator's name not set"
-    console.print(f"[bold]{compiled.shop}[/] ({operator}), from {settings.source}")
+    head = Text.assemble((compiled.shop, "bold"), f" ({operator}), from {settings.source}")
+    console.print(head, soft_wrap=True)
     for scenario in compiled.scenarios.values():
         due = scenario.callback_in_s
         after = "at the agreed time" if due is None else "at once" if due == 0 else f"in {due:g} s"
-        table = Table(
-            title=f"{scenario.reason.value}: {scenario.arms.value}",
-            title_justify="left",
-            title_style="bold cyan",
-            caption=f"callback {after}: «{scenario.opening}»",
-            caption_justify="left",
-        )
+        title = Text(f"{scenario.reason.value}: {scenario.arms.value}", "bold cyan")
+        caption = Text(f"callback {after}: «{scenario.opening}»")
+        table = Table(title=title, title_justify="left")
         for name in ("prompt", "window, s", "aim", "phrase"):
             table.add_column(name, overflow="fold")
         for rung in scenario.rungs:
@@ -268,55 +367,112 @@ def _print_script(settings: Settings) -> None:
                 dead = rung.dead_line_window
                 span += f" ({seconds(dead.lo):g}–{seconds(dead.hi):g} on a dead line)"
             table.add_row(rung.prompt, span, f"{seconds(window.aim):g}", f"«{rung.text}»")
-        console.print(table if scenario.rungs else f"[bold cyan]{table.title}[/]\n{table.caption}")
+        console.print(table if scenario.rungs else title)
+        console.print(caption, soft_wrap=True)
         console.print()
 
 
 # -- output -----------------------------------------------------------------------------------------
 
 
+def _check_outputs(inputs: Sequence[Path | None], trace: Path | None, report: Path | None) -> None:
+    """Before anything is read or written: an output must not take the place of what is needed."""
+    used = [(path, "is read by this command") for path in inputs if path is not None]
+    if trace is not None and str(trace) == "-":
+        trace = None
+    for what, path in (("trace", trace), ("report", report)):
+        if path is None:
+            continue
+        for other, use in used:
+            if _same_file(path, other):
+                raise typer.BadParameter(
+                    f"{path}: it {use}: name another file", param_hint=f"--{what}"
+                )
+        used.append((path, f"is the {what}"))
+        problem = None
+        if os.path.isdir(path):
+            problem = "it is a folder: name a file in it"
+        elif not os.path.isdir(path.parent):
+            problem = f"there is no folder {path.parent}: create it first"
+        elif what == "report" and os.path.exists(path) and not os.path.isfile(path):
+            problem = "it is a device or a pipe: name a file"  # it would be replaced by one
+        if problem:
+            raise errors.OutputError(f"{path}: cannot write the {what}: {problem}")
+
+
+def _same_file(one: Path, other: Path) -> bool:
+    if os.path.exists(one) and os.path.exists(other):
+        return os.path.isfile(one) and os.path.samefile(one, other)
+    return os.path.realpath(one) == os.path.realpath(other)
+
+
 @contextmanager
 def _output(trace: Path | None, speech: bool) -> Iterator[Callable[[Iterable[Action]], None]]:
-    """Where the actions go: the trace file, stdout, or the readable timeline."""
+    """Where the actions go: the trace file, stdout, or the readable timeline.
+
+    A line leaves when it is written, so that whatever ends the replay leaves whole lines.
+    """
     from vad_agent.trace import Trace
 
     if trace is None:
         yield lambda actions: _print_timeline(actions, speech)
         return
     if str(trace) == "-":
-        writer = Trace(sys.stdout, "stdout")
-        yield lambda actions: writer.write(actions)
+        if isinstance(sys.stdout, io.TextIOWrapper):  # JSON is UTF-8 on every machine
+            sys.stdout.reconfigure(encoding="utf-8", newline="\n", line_buffering=True)
+        yield Trace(sys.stdout, "stdout").write
         return
     try:
-        out: TextIO = trace.open("w", encoding="utf-8")
+        out = trace.open("w", encoding="utf-8", newline="\n", buffering=1)
     except OSError as error:
-        raise errors.OutputError(f"{trace}: cannot write the trace: {error.strerror}") from error
-    with out:
-        writer = Trace(out, str(trace))
-        yield lambda actions: writer.write(actions)
+        _cannot_write(trace, error)
+    try:
+        yield Trace(out, str(trace)).write
+    finally:
+        try:
+            out.close()
+        except OSError as error:
+            _cannot_write(trace, error)
+
+
+def _cannot_write(trace: Path, error: OSError) -> NoReturn:
+    raise errors.OutputError(f"{trace}: cannot write the trace: {error.strerror}") from error
 
 
 def _print_timeline(actions: Iterable[Action], speech: bool) -> None:
-    from rich.console import Console
-
     from vad_agent.timeline import line
 
-    console = Console(highlight=False)
+    console = _console()
     for action in actions:
         if (text := line(action, speech=speech)) is not None:
             console.print(text, soft_wrap=True)
 
 
+def _console() -> Console:
+    """Prints texts as they are: the brackets of a script are no markup."""
+    from rich.console import Console
+
+    return Console(markup=False, highlight=False, emoji=False)
+
+
 @contextmanager
-def _progress(frames: Iterable[T], total: int | None, name: str) -> Iterator[Iterable[T]]:
-    """Shows how far it is, on stderr, if that is a terminal and the recording long."""
-    if not sys.stderr.isatty() or (total is not None and total < LONG_RECORDING_FRAMES):
+def _progress(
+    frames: Iterable[T], total: int | None, name: str, *, printing: bool
+) -> Iterator[Iterable[T]]:
+    """Shows how far it is, on stderr, if that is a terminal and the recording long.
+
+    `printing`: lines go to stdout; on the same terminal they show it themselves.
+    """
+    short = total is not None and total < LONG_RECORDING_FRAMES
+    if short or not sys.stderr.isatty() or (printing and sys.stdout.isatty()):
         yield frames
         return
     from rich.console import Console
     from rich.progress import Progress
 
-    with Progress(console=Console(stderr=True), transient=True) as bar:
+    console = Console(stderr=True, markup=False, emoji=False)
+    # rich would draw stdout's lines on stderr too.
+    with Progress(console=console, transient=True, redirect_stdout=False) as bar:
         task = bar.add_task(name, total=total)
 
         def counted() -> Iterator[T]:
@@ -360,36 +516,93 @@ def _event_record(timed: TimedEvent) -> dict[str, object]:
     return record | ({"party": event.party} if event.party else {})
 
 
+def _warn(warnings: Iterable[str]) -> None:
+    for warning in warnings:
+        _complain(f"warning: {warning}")
+
+
 def _complain(message: str) -> None:
     print(f"vad-agent: {message}", file=sys.stderr)
 
 
+# -- the process ------------------------------------------------------------------------------------
+
+_PLAIN = {
+    "✓": "+",
+    "✗": "x",
+    "→": ">",
+    "☎": "*",
+    "■": "#",
+    "–": "-",
+    "«": '"',
+    "»": '"',
+    "…": "...",
+}
+
+
+def _plain(error: UnicodeError) -> tuple[str, int]:
+    """What stands for a character that the terminal cannot show."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    wrong = error.object[error.start : error.end]
+    return "".join(_PLAIN.get(letter, "?") for letter in wrong), error.end
+
+
+def _prepare_streams() -> None:
+    if sys.stdout is None or sys.stderr is None:  # closed by whoever started us
+        nowhere = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 - until the process ends
+        sys.stdout = sys.stdout or nowhere
+        sys.stderr = sys.stderr or nowhere
+    codecs.register_error("plain", _plain)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="plain")
+
+
 def main() -> None:
     """Entry point of `vad-agent`."""
-    status: object = 0
+    _prepare_streams()
+    status = _run()
     try:
-        status = app(standalone_mode=False)
         sys.stdout.flush()
+    except OSError as error:
+        if status == 0 and not isinstance(error, BrokenPipeError):
+            _complain(f"stdout: cannot be written: {error.strerror}")
+            status = 1
+        # What could not leave now cannot at the interpreter's end either: no word of it then.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    sys.exit(status)
+
+
+def _run() -> int:
+    try:
+        status: object = app(prog_name="vad-agent", standalone_mode=False)
+        if status == 130:
+            _complain("interrupted")
+        return status if isinstance(status, int) else 0
     except (typer.Abort, KeyboardInterrupt):
-        status = 130
-    except typer.Exit as exit_:
-        status = exit_.exit_code
+        _complain("interrupted")
+        return 130
     except ClickException as error:
         problem: str = error.format_message()  # type: ignore[attr-defined]
-        _complain(problem.replace("\n", " ") + " (see --help)")
-        status = 2
+        if problem:  # else the help was shown
+            context = getattr(error, "ctx", None)
+            command = context.command_path if context else "vad-agent"
+            text = " ".join(problem.replace("Value error, ", "").split()).rstrip(".")
+            _complain(f"{text}: see {command} --help")
+        return 2
     except errors.OutputError as error:
         _complain(str(error))
-        status = 1
+        return 1
     except errors.VadAgentError as error:
-        for problem in str(error).splitlines():
-            _complain(problem)
-        status = 2
-    except BrokenPipeError:
-        # The reader has seen enough (`| head`); keep the interpreter from complaining at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        status = 0
-    sys.exit(status if isinstance(status, int) else 0)
+        for line in str(error).splitlines():
+            _complain(line)
+        return 2
+    except OSError as error:
+        _complain(f"{error.filename or 'stdout'}: {error.strerror}")
+        return 1
+    except SystemExit:
+        return 0  # so rich and typer end on a broken pipe: the reader has seen enough (`| head`)
 
 
 if __name__ == "__main__":

@@ -109,7 +109,7 @@ class Replay:
         session = self._session
         feed = session.feed
         yield from self._catch_up()
-        if session.phase is Phase.ENDED:
+        if self._ended():
             return
         due = self._next_due()
         now = session.now
@@ -119,7 +119,7 @@ class Replay:
             if actions or now >= due:
                 yield from self._carry_out(actions)
                 yield from self._catch_up()
-                if session.phase is Phase.ENDED:
+                if self._ended():
                     return
                 due = self._next_due()
         yield from self._catch_up(late=LATE)
@@ -129,6 +129,9 @@ class Replay:
     def unused(self) -> Sequence[TimedEvent]:
         """Events that have not come, in order; after `run`: those after the call's end."""
         return self._events[::-1]
+
+    def _ended(self) -> bool:
+        return self._session.phase is Phase.ENDED
 
     def _next_due(self) -> int:
         event = self._events[-1].frame if self._events else ENDLESS
@@ -140,7 +143,7 @@ class Replay:
         `late`: events of so many frames more.
         """
         session = self._session
-        while session.phase is not Phase.ENDED:
+        while not self._ended():
             if session.now >= self._prompt_end:
                 ended, self._playing, self._prompt_end = self._playing, None, ENDLESS
                 event = Event(Kind.PROMPT_ENDED, prompt=ended)

@@ -29,7 +29,9 @@ def line(action: act.Action, *, speech: bool = True) -> Text | None:
         case act.Speech(channel=channel, start=start, end=end):
             if not speech:
                 return None
-            what = f"{channel.value:<8}   until {clock(end).strip()}  ({seconds(end - start):.2f} s)"
+            what = (
+                f"{channel.value:<8}   until {clock(end).strip()}  ({seconds(end - start):.2f} s)"
+            )
             return _row(start, " ", "speech", what, style="dim")
         case act.LineChanged(channel=channel, state=state, since=since):
             return _row(since, " ", "line", f"{channel.value:<8}   {state.value}", style="dim")

@@ -185,7 +185,9 @@ def scripted(drawing: str) -> Heard:
     frames: list[Frame] = []
     for at, letter in enumerate(letters):
         level = LEVELS[at % len(LEVELS)] if letter in "al" else {"h": 20, "0": 0}.get(letter)
-        square = None if level is None else np.resize([level, -level], SIZE).astype("<i2")
+        square = (
+            None if level is None else np.resize([level] * 8 + [-level] * 8, SIZE).astype("<i2")
+        )
         frames.append(None if square is None else square.tobytes())
     ear = LevelledEar(RATE, detector=lambda _frame, _samples: next(answers), skip_quiet=False)
     return listen(ear, frames)

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hearing_tape import RATE, draw, listen
 
+from tests.hearing.hearing_tape import RATE, draw, listen
 from vad_agent.core.frames import SAMPLE_RATES
 from vad_agent.errors import FrameError
 from vad_agent.hearing.ear import LevelledEar

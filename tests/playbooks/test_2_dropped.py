@@ -70,3 +70,8 @@ def test_a_call_that_drops_while_a_prompt_is_played():
 def test_a_call_that_was_never_answered_asks_for_nothing():
     events = {0: "ringing", 100: {"kind": "hangup", "party": "client"}}
     assert transcript(play(".*200", ".*200", events)) == ["0 phase greeting", "100 phase ended"]
+
+
+def test_media_that_stops_after_the_goodbyes_ends_the_call_as_calls_end():
+    actions = play("S*50 .*50 S*50 .*800", ".*60 S*30 .*60 -*800", {150: "goodbye"})
+    assert transcript(actions)[2:] == ["650 phase ended"]

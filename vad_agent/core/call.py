@@ -166,7 +166,7 @@ class CallSession:
         elif self._hold is Hold.MUSIC:
             self._unhold()
         if self.now >= self._dropped_at():
-            self._drop()
+            self._client_gone()
 
     def _watch_media(self, channel: Channel, ear: Ear) -> None:
         cause = _NO_MEDIA[channel]
@@ -250,8 +250,11 @@ class CallSession:
         if self._prompter.ended is not None:
             self._end(self._prompter.ended)
 
-    def _drop(self) -> None:
-        """The client's leg is gone, and nobody said goodbye."""
+    def _client_gone(self) -> None:
+        """The client's leg is gone; dropped, unless they had said goodbye."""
+        if self._goodbye:
+            self._end_well()
+            return
         self._prompter.rearm(self.now)
         self._prompter.ask_callback(self.now, Reason.DROPPED)
         self._end(Reason.DROPPED)
@@ -301,10 +304,10 @@ class CallSession:
     def _on_hangup(self, event: Event) -> None:
         if self._ringing:
             self._end(None)
+        elif event.party != "operator":
+            self._client_gone()
         elif self._goodbye:
             self._end_well()
-        elif event.party != "operator":
-            self._drop()
         else:
             # As calls end; but a client who was not heard, or did not come back, is called back.
             reason = self._prompter.close(self.now)

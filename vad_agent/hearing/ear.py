@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from vad_agent.core.actions import LineState
 from vad_agent.core.frames import SAMPLE_BYTES, check_frame, samples_per_frame
-from vad_agent.hearing.level import from_dbfs, gain, rms
+from vad_agent.hearing.level import crossings, from_dbfs, gain, rms
 from vad_agent.hearing.loudness import FLAT_MAX, FLOOR_UNKNOWN, Loudness
 from vad_agent.hearing.music import MusicWatch
 from vad_agent.hearing.run import DENSE_FRAMES, SEGMENT, STEADY_FRAMES, RunLevels
@@ -34,6 +34,9 @@ HISTORY = 8
 HISTORY_MASK = (1 << HISTORY) - 1
 ONSET = 5
 """Active frames of the last HISTORY that open a run: a «да» of 150 ms has 7, a key click 2 or 3."""
+VOICED = 50
+"""A run opens on a frame with no more changes of sign than this: a vowel has 10 to 50 in 20 ms,
+breath and the rattle of keys 55 and more."""
 HANGOVER = 15
 """An open run closes so long after its last active frame."""
 DOUBT = 3
@@ -149,7 +152,12 @@ class LevelledEar:
             self._last = now
             history = (self._history << age | 1) & HISTORY_MASK if age < HISTORY else 1
             self._history = history
-            if not self._open and history.bit_count() >= ONSET and self.line is not LineState.MUSIC:
+            if (
+                not self._open
+                and history.bit_count() >= ONSET
+                and crossings(frame, 2) <= VOICED
+                and self.line is not LineState.MUSIC
+            ):
                 # Here, and not in housekeeping: it must not wait.
                 return self._open_run()
         elif self._last == now - 1:

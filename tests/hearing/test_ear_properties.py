@@ -1,0 +1,101 @@
+"""Whatever comes, in whatever order: no exception, and what the ear says fits together."""
+
+from __future__ import annotations
+
+from functools import cache
+from itertools import pairwise
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.hearing.hearing_tape import KINDS, RATE, Frame, draw, scripted
+from vad_agent.core.actions import LineState
+from vad_agent.hearing.ear import LevelledEar
+
+CALLS = ("prompt begins", "prompt ends", "hold over")
+steps = st.one_of(
+    st.tuples(st.sampled_from(sorted(KINDS)), st.integers(1, 160)),
+    st.tuples(st.sampled_from(sorted(KINDS)), st.integers(1, 9)),
+    st.tuples(st.sampled_from(CALLS), st.just(0)),
+)
+
+
+@cache
+def sound(kind: str) -> list[Frame]:
+    """The longest run of a letter; shorter ones are its beginning."""
+    return draw(f"{kind}*160")
+
+
+def tell(ear: LevelledEar, call: str) -> None:
+    if call == "hold over":
+        ear.hold_over()
+    else:
+        ear.own_prompt(call == "prompt begins")
+
+
+@settings(max_examples=120, deadline=None)
+@given(st.lists(steps, max_size=14), st.booleans())
+def test_any_call_fits_together(call: list[tuple[str, int]], skip_quiet: bool) -> None:
+    ear = LevelledEar(RATE, skip_quiet=skip_quiet)
+    now = 0
+    ended: list[tuple[int, int]] = []
+    utterances = 0
+    for kind, count in call:
+        if kind in CALLS:
+            tell(ear, kind)
+            continue
+        for frame in sound(kind)[:count]:
+            before = ear.speaking, ear.utterances, ear.runs, ear.line
+            changed = ear.hear(frame)
+            now += 1
+            after = ear.speaking, ear.utterances, ear.runs, ear.line
+            assert changed is (before != after)
+            if ear.runs != before[2]:
+                assert ear.runs == before[2] + 1
+                ended.append((ear.start, ear.end))
+            assert utterances <= ear.utterances <= utterances + 1
+            utterances = ear.utterances
+            assert 0 <= ear.start <= now
+            assert 0 <= ear.end <= now
+            assert 0 <= ear.since <= now
+            assert ear.speaking or ear.start <= ear.end
+            assert ear.runs <= ear.utterances
+            assert not (ear.speaking and ear.line is LineState.MUSIC)
+            assert not (ear.lacks_frame() and frame is not None)
+            assert not (ear.speaking and ear.doubtful())
+    before_finish = ear.runs
+    ear.finish()
+    if ear.runs != before_finish:
+        ended.append((ear.start, ear.end))
+    assert not ear.speaking
+    assert ear.runs == len(ended) <= ear.utterances
+    assert all(start < end <= now for start, end in ended)
+    assert all(one[1] <= two[0] for one, two in pairwise(ended))
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(steps, max_size=8))
+def test_two_ears_hear_the_same_and_do_not_know_of_each_other(call: list[tuple[str, int]]) -> None:
+    one, two = LevelledEar(RATE), LevelledEar(RATE)
+    other = LevelledEar(RATE)
+    for kind, count in call:
+        if kind in CALLS:
+            tell(one, kind)
+            tell(two, kind)
+            continue
+        for frame in sound(kind)[:count]:
+            assert one.hear(frame) == two.hear(frame)
+            other.hear(sound("S")[3])
+            assert (one.start, one.end, one.since) == (two.start, two.end, two.since)
+            assert one._state() == two._state()
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.text("al-h0", min_size=1, max_size=120))
+def test_any_answers_of_any_detector(drawing: str) -> None:
+    heard = scripted("h" * 12 + drawing + "h" * 20)
+    active = {at + 12 for at, letter in enumerate(drawing) if letter == "a"}
+    assert len(heard.runs) <= len(heard.opened)
+    for start, end in heard.runs:
+        assert start in active
+        assert sum(at in active for at in range(start, end)) >= 1
