@@ -132,7 +132,7 @@ def test_no_command_shows_the_help_and_no_more(run: Run, command: str) -> None:
     done = run(*command.split())
     assert done.status == 2
     assert "Usage: vad-agent" in done.out + done.err
-    assert "see vad-agent" not in done.err
+    assert "(see " not in done.err
 
 
 def test_version(run: Run) -> None:
@@ -145,11 +145,11 @@ def test_version(run: Run) -> None:
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        ("play call.wav", "No such command 'play': see vad-agent --help"),
-        ("replay", "Missing argument 'FILE': see vad-agent replay --help"),
-        ("replay a.wav b.wav", r"unexpected extra argument.*b\.wav.*: see vad-agent replay --help"),
-        ("replay a.wav --loud", "No such option: --loud: see vad-agent replay --help"),
-        ("replay a.wav --mode both", "'--mode': 'both' is not one of 'auto', 'cue': see "),
+        ("play call.wav", r"No such command 'play'.*\(see vad-agent --help\)"),
+        ("replay", r"Missing argument 'FILE' \(see vad-agent replay --help\)"),
+        ("replay a.wav b.wav", r"unexpected extra argument.*b\.wav.*\(see vad-agent replay --help"),
+        ("replay a.wav --loud", r"No such option: --loud.*\(see vad-agent replay --help\)"),
+        ("replay a.wav --mode both", "'--mode': 'both' is not one of 'auto', 'cue'"),
         ("dead-air a.wav --channel left", "'--channel': 'left' is not one of 'operator', 'client'"),
         ("script show --toml --diagram", "expected one of --diagram and --toml"),
         *(
@@ -482,16 +482,21 @@ def test_stdout_that_is_closed() -> None:
     assert (done.returncode, done.stderr) == (0, b"")
 
 
+def hear_sigint() -> None:
+    """A shell's background jobs ignore it, and so would what they start."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 @POSIX
 @pytest.mark.parametrize("trace", ["-", "fifo"])
 def test_ctrl_c_leaves_a_trace_of_whole_lines(tmp_path: Path, trace: str) -> None:
     call, fifo = endless_call(tmp_path / "call.wav"), tmp_path / "fifo"
     if trace == "-":
-        process = start("replay", call, "--trace", "-")
+        process = start("replay", call, "--trace", "-", preexec_fn=hear_sigint)
         lines = process.stdout
     else:
         os.mkfifo(fifo)
-        process = start("replay", call, "--trace", fifo)
+        process = start("replay", call, "--trace", fifo, preexec_fn=hear_sigint)
         lines = fifo.open("rb")
     with lines:
         read = lines.readline() + lines.readline()  # now it is in the middle of the recording

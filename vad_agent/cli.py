@@ -589,7 +589,7 @@ def _run() -> int:
             context = getattr(error, "ctx", None)
             command = context.command_path if context else "vad-agent"
             text = " ".join(problem.replace("Value error, ", "").split()).rstrip(".")
-            _complain(f"{text}: see {command} --help")
+            _complain(f"{text} (see {command} --help)")
         return 2
     except errors.OutputError as error:
         _complain(str(error))

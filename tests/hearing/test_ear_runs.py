@@ -124,11 +124,11 @@ def test_frames_that_stop_in_mid_speech_close_the_run() -> None:
 def test_a_frame_that_opens_a_run_is_not_lacking() -> None:
     ear = LevelledEar(RATE, detector=lambda _frame, _samples: True)
     lacking = []
-    for frame in [*draw(".*30"), *voice(4), None, *voice(2)]:
+    for frame in [*draw(".*30"), *voice(4), None, *voice(30)]:
         ear.hear(frame)
         lacking.append(ear.lacks_frame())
     assert ear.speaking
-    assert lacking == [False] * 34 + [True, False, False]
+    assert lacking == [False] * 34 + [True] + [False] * 30
 
 
 def test_doubt_is_a_sound_that_has_just_begun() -> None:
@@ -153,11 +153,11 @@ def loud_part(sound: list[bytes]) -> tuple[int, int]:
     return int(loud[0]), int(loud[-1]) + 1
 
 
-def assert_extent(runs: list[tuple[int, int]], sound: list[bytes], at: int) -> None:
+def assert_extent(runs: list[tuple[int, int]], sound: list[bytes], at: int, by: int = 3) -> None:
     """The runs cover the clip that begins at frame `at`; what is hardly audible may be left out."""
     first, last = loud_part(sound)
-    assert -3 <= runs[0][0] - at <= first + 3
-    assert last - 3 <= runs[-1][1] - at <= len(sound) + 3
+    assert -3 <= runs[0][0] - at <= first + by
+    assert last - by <= runs[-1][1] - at <= len(sound) + 3
 
 
 @pytest.mark.parametrize("name", sorted({*VOICES, *WORDS}))
@@ -179,7 +179,8 @@ def test_a_short_word_is_an_utterance(word: str, gain_db: int, line: str) -> Non
         frames = list(cut(g711.round_trip(join(frames).astype(np.int16), "alaw")))
     heard = listen(LevelledEar(RATE), frames)
     assert len(heard.runs) == len(heard.accepted) == 1
-    assert_extent(heard.runs, sound, 80)
+    # Of a quiet word the consonants at its edges may be lost.
+    assert_extent(heard.runs, sound, 80, by=3 if gain_db == 0 else 7)
 
 
 @pytest.mark.parametrize("frames", [7, 8])
@@ -196,13 +197,13 @@ def test_a_yes_of_150_ms_is_an_utterance(word: str, frames: int) -> None:
 def test_speech_from_the_very_first_frame(word: str, gain_db: int) -> None:
     """No warm-up: a client who is in the middle of a word when the line opens is heard."""
     sound = clip(word, gain_db)
-    first, last = loud_part(sound)
-    sound = sound[first:]
-    last -= first
-    heard = listen(LevelledEar(RATE), over(sound, noise(len(sound), seed=8)) + noise(40))
-    assert heard.runs, "nothing heard"
-    assert heard.runs[0][0] <= 8
-    assert last - 3 <= heard.runs[-1][1] <= len(sound) + 3
+    sound = sound[loud_part(sound)[0] :]
+    frames = [*over(sound, noise(len(sound), seed=8)), *noise(40)]
+    first = listen(LevelledEar(RATE), frames)
+    later = listen(LevelledEar(RATE), [*noise(100), *frames])
+    assert first.runs, "nothing heard"
+    assert first.runs[0][0] <= later.runs[0][0] - 100 + 5
+    assert abs(first.runs[-1][1] - later.runs[-1][1] + 100) <= 5
 
 
 @pytest.mark.parametrize(

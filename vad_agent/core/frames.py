@@ -6,6 +6,7 @@ seconds ──frames()──> frames ──seconds()──> seconds      once, a
 from __future__ import annotations
 
 import math
+import struct
 from collections.abc import Iterator
 from enum import StrEnum
 
@@ -81,10 +82,11 @@ class Framer:
         """Whole frames that `chunk` completes, in order."""
         self._rest += chunk
         size = self.frame_bytes
-        whole = len(self._rest) // size * size
-        block = bytes(self._rest[:whole])
-        del self._rest[:whole]
-        return (block[at : at + size] for at in range(0, whole, size))
+        count = len(self._rest) // size
+        block = bytes(self._rest[: count * size])
+        del self._rest[: count * size]
+        # In C: less than half of what slicing costs where a block holds many frames.
+        return iter(struct.unpack(f"{size}s" * count, block))
 
     @property
     def rest_bytes(self) -> int:

@@ -15,6 +15,8 @@ known as such. While music plays, nothing is speech.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from vad_agent.core.actions import LineState
 from vad_agent.core.frames import SAMPLE_BYTES, check_frame, samples_per_frame
 from vad_agent.hearing.level import crossings, from_dbfs, gain, rms
@@ -47,6 +49,8 @@ FIRST_BLOCK = 5
 FLAT = 50
 NO_MEDIA = 50
 ENDLESS = 1 << 62
+WARM_UP = 5
+"""The detector hears so many first frames in any case: new to a line, it misses 140 ms of a first word."""
 QUIET_BLOCKS = 3
 """Blocks without a sound before a line is called quiet."""
 ECHO_TAIL = 20
@@ -108,7 +112,7 @@ class LevelledEar:
         self._segment_end = 0
 
         self._flat_since: int | None = None
-        self._flat_frame = bytes(self._size)
+        self._flat_frame = b""
         self._music = MusicWatch(sample_rate)
         self._echo_until = ENDLESS
 
@@ -128,11 +132,16 @@ class LevelledEar:
             if level < loudness.floor:
                 loudness.settle()
         if level < loudness.gate:
-            if not self._skip_quiet:
+            if now <= WARM_UP or not self._skip_quiet:
                 self._detect(frame, self._samples)
             # Hot path: most frames of a call end here or a few lines below.
             if level <= FLAT_MAX:
-                if frame != self._flat_frame or self._flat_since is None:
+                if self._flat_since is None:
+                    if (
+                        frame[0] == frame[-2]
+                    ):  # a constant frame ends as it begins; most others don't
+                        self._watch_flat(frame)
+                elif frame != self._flat_frame:
                     self._watch_flat(frame)
             elif self._flat_since is not None:
                 self._end_flat()
@@ -333,7 +342,7 @@ class LevelledEar:
                 began = self._now - DENSE_FRAMES - SEGMENT
                 self._music.suspect(max(self._opened, began), self._now)
 
-    def _end_segment(self, end: int) -> list[int]:
+    def _end_segment(self, end: int) -> Sequence[int]:
         levels = self._run.end_segment(max(end - self._segment_start, 0))
         self._segment_start = end
         self._segment_end = end + SEGMENT
@@ -366,7 +375,7 @@ class LevelledEar:
         self._open = self.speaking = False
         self._history = 0
 
-    def _turn_out_noise(self, levels: list[int]) -> None:
+    def _turn_out_noise(self, levels: Sequence[int]) -> None:
         """Steady for a second: what came before it stays what it was."""
         if levels:
             self._loudness.raise_floor(sorted(levels)[len(levels) // 2])

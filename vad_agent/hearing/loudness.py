@@ -5,7 +5,6 @@ Levels are RMS of int16 samples of one frame.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Sequence
 
 from vad_agent.hearing.level import from_dbfs
@@ -48,7 +47,7 @@ class Loudness:
         """Frames below this are not speech, whatever they sound like."""
         self.gain = GAIN_UNKNOWN
         """Brings speech to the level that the detector knows: it loses voices below -40 dBFS."""
-        self._floors: deque[float] = deque(maxlen=FLOOR_BLOCKS)
+        self._floors: list[float] = []
         self._echo = False
 
     def settle(self) -> None:
@@ -60,6 +59,7 @@ class Loudness:
         """A block is over: the floor is the lowest of the last blocks, so it may also rise."""
         if self.lowest < FLOOR_UNKNOWN:
             self._floors.append(self.lowest)
+            del self._floors[:-FLOOR_BLOCKS]
             self.floor = min(self._floors)
             self.lowest = FLOOR_UNKNOWN
         self.speech *= DECAY_PER_BLOCK

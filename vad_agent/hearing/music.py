@@ -18,6 +18,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+import numpy as np
+
 from vad_agent.core.frames import FRAMES_PER_SECOND
 
 JUDGE_FRAMES = 150
@@ -42,8 +44,6 @@ def is_music(frames: Sequence[bytes], sample_rate: int) -> bool:
 
 def features(frames: Sequence[bytes], sample_rate: int) -> tuple[float, float, float]:
     """`stay` (0…1), `peaks` (per window) and `flux` (in units of 10/ln 10 dB); see above."""
-    import numpy as np
-
     samples = np.frombuffer(b"".join(frames), dtype="<i2").astype(np.float32)
     size = 2 ** round(math.log2(WINDOW_S * sample_rate))
     windows = np.lib.stride_tricks.sliding_window_view(samples, size)[:: size // 2]

@@ -7,7 +7,8 @@ noise  ▅▅▅▅▅▅▅▅▅▅▅▅▅    hardly moves at all; so does a
 
 from __future__ import annotations
 
-from collections import deque
+from array import array
+from bisect import bisect_right
 
 SEGMENT = 25
 """Frames between two judgements."""
@@ -31,30 +32,35 @@ class RunLevels:
     __slots__ = ("_segments", "current")
 
     def __init__(self) -> None:
-        self.current: list[int] = []
+        self.current = array("H")
         """Levels of this segment; appended to by the caller, frame by frame."""
-        self._segments: deque[tuple[list[int], int]] = deque(maxlen=DENSE_FRAMES // SEGMENT)
+        self._segments: list[tuple[array[int], int]] = []
 
     def clear(self) -> None:
         """A new run begins."""
-        self.current = []
+        self.current = array("H")
         self._segments.clear()
 
-    def end_segment(self, frames: int) -> list[int]:
+    def end_segment(self, frames: int) -> array[int]:
         """A segment of so many frames is over; returns the levels of its loud ones."""
         levels = self.current
         self._segments.append((levels, frames))
-        self.current = []
+        if len(self._segments) > DENSE_FRAMES // SEGMENT:
+            del self._segments[0]
+        self.current = array("H")
         return levels
 
     @property
     def frames(self) -> int:
         """Frames of which levels are kept, loud or not."""
-        return sum(frames for _, frames in self._segments)
+        return sum([frames for _, frames in self._segments])
 
-    def levels(self) -> list[int]:
+    def levels(self) -> array[int]:
         """Levels of the loud frames kept."""
-        return [level for levels, _ in self._segments for level in levels]
+        kept = array("H")
+        for levels, _ in self._segments:
+            kept += levels
+        return kept
 
     def lows(self) -> float:
         """Share of frames 12 dB and more below the loud ones, 0…1."""
@@ -62,8 +68,7 @@ class RunLevels:
         if not levels:
             return 1.0
         low = levels[len(levels) * 9 // 10] * LOW_RATIO
-        loud = sum(level > low for level in levels)
-        return 1.0 - loud / self.frames
+        return 1.0 - (len(levels) - bisect_right(levels, low)) / self.frames
 
     def steady(self) -> bool:
         """The levels hardly move."""
@@ -76,4 +81,9 @@ class RunLevels:
 
     def dense(self) -> bool:
         """Four seconds without the pauses of speech."""
-        return self.frames >= DENSE_FRAMES and self.lows() < DENSE_LOWS
+        frames = self.frames
+        if frames < DENSE_FRAMES:
+            return False
+        # Without sorting: so few loud frames are enough low ones, whatever their levels.
+        loud = sum([len(levels) for levels, _ in self._segments])
+        return 1.0 - loud / frames < DENSE_LOWS and self.lows() < DENSE_LOWS

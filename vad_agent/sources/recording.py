@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, closing
 from itertools import zip_longest
 from types import TracebackType
-from typing import Generic, Self, TypeVar
+from typing import Generic, Self, TypeVar, cast
 
 from vad_agent.errors import RecordingError
 from vad_agent.sources.audio_file import AudioFile, heard_rate
@@ -118,7 +118,7 @@ def open_call(
             rate = heard_rate(first.rate)
             both = first.frames(sides, rate)
             on_error.pop_all()
-            return Recording((first,), rate, ((pair[0], pair[1]) for pair in both))
+            return Recording((first,), rate, cast(Iterator[Pair], both))  # as many as `sides`
         second = on_error.enter_context(closing(AudioFile(client_path)))
         operator = _own_side(first, operator_channel, "--operator-channel")
         client = _own_side(second, client_channel, "--client-channel")
