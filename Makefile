@@ -37,6 +37,7 @@ check: $(READY) ## format, lint, types, import contracts
 
 bench: $(READY) ## benchmarks; REAL=call.flac adds a real call
 	@$(PY) -m benchmarks $(if $(REAL),--real "$(REAL)") $(ARGS)
+	@$(PY) -m pytest benchmarks --benchmark-only
 
 bench-peers: .venv/.peers ## the same frames through other detectors
 	@$(PY) -m benchmarks.peers $(if $(REAL),--real "$(REAL)") $(ARGS)

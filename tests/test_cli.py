@@ -509,6 +509,24 @@ def test_ctrl_c_leaves_a_trace_of_whole_lines(tmp_path: Path, trace: str) -> Non
     assert [line["kind"] for line in objects(read.decode())][:2] == ["phase", "line"]
 
 
+def test_ctrl_c_in_the_midst_of_decoding_comes_after_it() -> None:
+    def vio_read() -> str:  # as soundfile names what its decoder calls
+        signal.raise_signal(signal.SIGINT)
+        return "read"
+
+    def spin() -> None:
+        while True:
+            pass
+
+    before = signal.signal(signal.SIGINT, cli._interrupt)
+    try:
+        assert vio_read() == "read"
+        with pytest.raises(KeyboardInterrupt):
+            spin()
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
 @POSIX
 def test_the_progress_of_a_long_recording_is_no_part_of_its_output(tmp_path: Path) -> None:
     """stderr is a terminal, stdout a file: the lines belong into the file."""

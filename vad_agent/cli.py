@@ -6,14 +6,18 @@ file; 130 after Ctrl-C. Each thing that is wrong is one line on stderr, never a 
 
 from __future__ import annotations
 
+import _thread
 import codecs
 import io
 import os
+import signal
 import sys
+import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from enum import StrEnum
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING, Annotated, NoReturn, TypeVar
 
 import typer
@@ -222,17 +226,15 @@ def replay(
             for _ in actions:  # the report is wanted all the same
                 pass
         details = {"Запись": recording.describe(), "Режим": mode.value}
-    if run.unused:
-        first = run.unused[0]
-        _warn(
-            [
-                f"{events}: {len(run.unused)} of {len(timed)} events come after the call's end at "
-                f"{seconds(session.now):g} s and are left out, the first: {first.event.kind.value} at "
-                f"{seconds(first.frame):g} s: do they belong to this recording?"
-            ]
+    if late := run.unused:
+        first = f"{late[0].event.kind.value} at {seconds(late[0].frame):g} s"
+        _complain(
+            f"warning: {events}: {len(late)} of {len(timed)} events come after the call's end at "
+            f"{seconds(session.now):g} s and are left out, first {first}: check that they are this "
+            "call's"
         )
     if builder is not None and report is not None:
-        for one in timed[: len(timed) - len(run.unused)]:
+        for one in timed[: len(timed) - len(late)]:
             builder.add(_event_record(one))
         details["Скрипт"] = settings.source
         names = [one.event.name for one in timed if one.event.name]
@@ -559,10 +561,29 @@ def _prepare_streams() -> None:
             stream.reconfigure(errors="plain")
 
 
+def _interrupt(_: int, frame: FrameType | None) -> None:
+    """Ctrl-C. Where soundfile's decoder is just reading through Python, a moment later: an exception
+    is lost there, and the recording would be taken for damaged."""
+    while frame is not None:
+        if frame.f_code.co_name.startswith("vio_"):
+            again = threading.Timer(0.001, _thread.interrupt_main)
+            again.daemon = True
+            again.start()
+            return
+        frame = frame.f_back
+    raise KeyboardInterrupt
+
+
 def main() -> None:
     """Entry point of `vad-agent`."""
     _prepare_streams()
-    status = _run()
+    before = signal.getsignal(signal.SIGINT)
+    if before is signal.default_int_handler:  # else it is ignored, as in a shell's background
+        signal.signal(signal.SIGINT, _interrupt)
+    try:
+        status = _run()
+    finally:
+        signal.signal(signal.SIGINT, before)
     try:
         sys.stdout.flush()
     except OSError as error:

@@ -190,7 +190,9 @@ def scripted(drawing: str) -> Heard:
         )
         frames.append(None if square is None else square.tobytes())
     ear = LevelledEar(RATE, detector=lambda _frame, _samples: next(answers), skip_quiet=False)
-    return listen(ear, frames)
+    heard = listen(ear, frames)
+    assert not ear.failed
+    return heard
 
 
 def carets(drawing: str) -> list[tuple[int, int]]:

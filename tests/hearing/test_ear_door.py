@@ -92,6 +92,25 @@ def test_a_buffer_may_be_used_again_at_once() -> None:
     assert lines == [("live", 0), ("digital_zero", 0), ("live", 60), ("digital_zero", 80)]
 
 
+@pytest.mark.parametrize("dies_at", [0, 2, 70, 110])
+@pytest.mark.parametrize("skip_quiet", [True, False])
+def test_a_detector_that_dies_is_no_silence(dies_at: int, skip_quiet: bool) -> None:
+    """Wherever it dies, in quiet or in speech: nobody is hung up on, and it is said once."""
+
+    def detect(_frame: bytes, _samples: int) -> bool:
+        if now >= dies_at:
+            raise RuntimeError("gone")
+        return False
+
+    ear = LevelledEar(RATE, detector=detect, skip_quiet=skip_quiet)
+    said = []
+    for now, frame in enumerate(draw(".*60 S*60 .*40 S*60 .*30")):
+        if ear.hear(frame) and ear.failed and not said:
+            said.append(now)
+    assert len(said) == 1
+    assert ear.runs >= 1
+
+
 @pytest.mark.parametrize("rate", [0, -8_000, 11_025, 22_050, 44_100, 96_000])
 def test_a_wrong_rate(rate: int) -> None:
     for make in (LevelledEar, webrtc):

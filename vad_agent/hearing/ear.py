@@ -133,7 +133,7 @@ class LevelledEar:
                 loudness.settle()
         if level < loudness.gate:
             if now <= WARM_UP or not self._skip_quiet:
-                self._detect(frame, self._samples)
+                self._warm_up(frame)
             # Hot path: most frames of a call end here or a few lines below.
             if level <= FLAT_MAX:
                 if self._flat_since is None:
@@ -382,6 +382,12 @@ class LevelledEar:
         if self._accepted:
             self._end_run(self._now - STEADY_FRAMES)
         self._withdraw_run()
+
+    def _warm_up(self, frame: bytes) -> None:
+        try:
+            self._detect(frame, self._samples)
+        except Exception:
+            self._replace_detector()
 
     def _replace_detector(self) -> bool:
         """From now on whatever is loud is speech: too much is heard, and nobody is lost."""
