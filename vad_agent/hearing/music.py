@@ -22,8 +22,8 @@ import numpy as np
 
 from vad_agent.core.frames import FRAMES_PER_SECOND
 
-JUDGE_FRAMES = 150
-"""Frames (3 s) that a first judgement needs."""
+JUDGE_FRAMES = 125
+"""Frames (2.5 s) that a first judgement needs."""
 REJUDGE_FRAMES = 100
 """While music plays, each stretch of so many is judged again."""
 
@@ -74,9 +74,21 @@ class MusicWatch:
     `hear` is to be called on every frame while `busy`.
     """
 
-    __slots__ = ("_frames", "_negative", "_rate", "_retry", "began", "busy", "ended", "playing")
+    __slots__ = (
+        "_frames",
+        "_negative",
+        "_pause",
+        "_rate",
+        "_retry",
+        "began",
+        "busy",
+        "ended",
+        "playing",
+    )
 
-    RETRY = 5 * FRAMES_PER_SECOND
+    RETRY = 2 * FRAMES_PER_SECOND
+    """So long after a no it may be asked again; after each further no, twice as long."""
+    LONGEST_RETRY = 60 * FRAMES_PER_SECOND
     BREAK = 3 * FRAMES_PER_SECOND
     """So long a break ends the music."""
 
@@ -85,6 +97,7 @@ class MusicWatch:
         self._frames: list[bytes] = []
         self._negative = 0
         self._retry = 0
+        self._pause = self.RETRY
         self.busy = False
         """Frames are being collected."""
         self.playing = False
@@ -118,7 +131,8 @@ class MusicWatch:
         if not self.playing:
             self.playing = self.busy = music
             self._negative = 0
-            self._retry = now + self.RETRY
+            self._retry = now + self._pause
+            self._pause = self.RETRY if music else min(self._pause * 2, self.LONGEST_RETRY)
             return music
         self._negative = 0 if music else self._negative + 1
         if self._negative < 2:

@@ -13,14 +13,14 @@ from bisect import bisect_right
 SEGMENT = 25
 """Frames between two judgements."""
 STEADY_FRAMES = 50
-DENSE_FRAMES = 200
-SHORTEST = 12
+DENSE_FRAMES = 125
+SHORTEST = 8
 """A run shorter than this is too short to be called steady."""
 
 STEADY_RATIO = 1.6
 """Speech never keeps within 4 dB for a second."""
-TONE_RATIO = 1.25
-"""A run of less than a second that keeps within 2 dB is a tone."""
+TONE_RATIO = 1.06
+"""A run of any length whose louder half keeps within 0.5 dB is a tone."""
 LOW_RATIO = 0.25
 DENSE_LOWS = 0.20
 """Running speech has 20–57 % of such frames in four seconds, dense music 3–15 %."""
@@ -36,9 +36,9 @@ class RunLevels:
         """Levels of this segment; appended to by the caller, frame by frame."""
         self._segments: list[tuple[array[int], int]] = []
 
-    def clear(self) -> None:
-        """A new run begins."""
-        self.current = array("H")
+    def begin(self, frames: int) -> None:
+        """A new run begins, so many frames ago."""
+        del self.current[:-frames]
         self._segments.clear()
 
     def end_segment(self, frames: int) -> array[int]:
@@ -73,11 +73,13 @@ class RunLevels:
     def steady(self) -> bool:
         """The levels hardly move."""
         levels = sorted(self.levels()[-STEADY_FRAMES:])
-        if len(levels) < SHORTEST:
+        count = len(levels)
+        if count < SHORTEST:
             return False
-        edge = max(2, len(levels) // 20)
-        ratio = STEADY_RATIO if len(levels) >= STEADY_FRAMES * 9 // 10 else TONE_RATIO
-        return levels[-1 - edge] < levels[edge] * ratio
+        if levels[-1 - max(2, count // 10)] < levels[count * 4 // 10] * TONE_RATIO:
+            return True
+        edge = max(2, count // 20)
+        return count >= STEADY_FRAMES * 9 // 10 and levels[-1 - edge] < levels[edge] * STEADY_RATIO
 
     def dense(self) -> bool:
         """Four seconds without the pauses of speech."""
