@@ -1,0 +1,155 @@
+"""What was found, as tables: conditions down, ears across."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+
+from benchmarks.accuracy import scoring
+from benchmarks.accuracy.decisions import Outcome
+from benchmarks.accuracy.ears import OURS
+from benchmarks.accuracy.scoring import Score
+from benchmarks.accuracy.sounds import Share
+from benchmarks.measure import Figure, Table, percentile
+from vad_agent.core.frames import FRAMES_PER_SECOND
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """A table of any number of columns."""
+
+    title: str
+    header: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    notes: Sequence[str] = field(default=())
+
+    def text(self) -> str:
+        """For a terminal."""
+        cells = [self.header, *self.rows]
+        widths = [max(len(row[column]) for row in cells) for column in range(len(self.header))]
+        lines = [self.title, *(f"  {note}" for note in self.notes)]
+        for row in cells:
+            first, *rest = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+            lines.append(("  " + "  ".join([first, *rest])).rstrip())
+        return "\n".join(lines)
+
+    def markdown(self) -> str:
+        """For the README."""
+        notes = "".join(f"{note[0].upper()}{note[1:]}. " for note in self.notes).strip()
+        lines = [f"### {self.title}", "", *([notes, ""] if notes else [])]
+        lines += [f"| {' | '.join(self.header)} |", "|---" + "|--:" * (len(self.header) - 1) + "|"]
+        lines += [f"| {' | '.join(row)} |" for row in self.rows]
+        return "\n".join(lines)
+
+
+def _sums(outcomes: Iterable[Outcome], ear: str, keep: Callable[[Outcome], bool]) -> Score:
+    return scoring.total(one.score for one in outcomes if one.ear == ear and keep(one))
+
+
+def _cell(score: Score) -> str:
+    return f"{score.false} / {score.missed}" if score.silences else "–"
+
+
+def _share(score: Score) -> str:
+    if not score.silences:
+        return "–"
+    return f"{score.false / score.silences:.1%} / {score.missed / score.silences:.1%}"
+
+
+def late(score: Score, share: float) -> float:
+    """Seconds; NaN where nothing fired."""
+    return percentile(score.late, share) / FRAMES_PER_SECOND if score.late else float("nan")
+
+
+def _lateness(score: Score) -> str:
+    return f"{late(score, 0.5):.2f} / {late(score, 0.95):.2f}"
+
+
+def decisions(outcomes: Sequence[Outcome], ears: Sequence[str], part: str) -> Grid:
+    """False and missed, row by row, and their sums."""
+    rows: list[list[str]] = []
+
+    def row(
+        name: str, keep: Callable[[Outcome], bool], show: Callable[[Score], str] = _cell
+    ) -> None:
+        sums = [_sums(outcomes, ear, keep) for ear in ears]
+        if any(score.silences for score in sums):
+            rows.append([name, str(sums[0].silences), *(show(score) for score in sums)])
+
+    def plain(one: Outcome) -> bool:
+        return one.condition.group == "one channel"
+
+    for name in dict.fromkeys(one.condition.name for one in outcomes):
+        row(name, lambda one, name=name: one.condition.name == name)  # type: ignore[misc]
+    row("**one channel, no babble**", plain)
+    row("in % of the silences", plain, _share)
+    row("of which given calls", lambda one: plain(one) and one.given)
+    row("of which made calls", lambda one: plain(one) and not one.given)
+    row("late, p50 / p95, s", plain, _lateness)
+    row("echo, late, p50 / p95, s", lambda one: one.condition.group == "echo", _lateness)
+    count = len({one.call for one in outcomes})
+    notes = [
+        f"part: {part}; {count} calls; false / missed at T = {scoring.T / FRAMES_PER_SECOND} s"
+    ]
+    return Grid("Right and wrong decisions", ["condition", "silences", *ears], rows, notes)
+
+
+def sounds(
+    shares: dict[str, dict[str, Share]], ears: Sequence[str], title: str, notes: Sequence[str]
+) -> Grid:
+    """Rows of shares in %, ear by ear."""
+    rows = [
+        [name, *(f"{by_ear[ear].percent:.1f}" for ear in ears)] for name, by_ear in shares.items()
+    ]
+    return Grid(title, ["%", *ears], rows, notes)
+
+
+def targets(
+    outcomes: Sequence[Outcome],
+    speech: dict[str, dict[str, Share]],
+    known: dict[str, dict[str, Share]],
+    heard: dict[str, dict[str, Share]],
+) -> Table:
+    """What the project wants of its own ear."""
+
+    def scores(keep: Callable[[Outcome], bool]) -> Score:
+        return _sums(outcomes, OURS, keep)
+
+    figures: list[Figure] = []
+
+    def at_most(what: str, value: float, limit: float, unit: str) -> None:
+        figures.append(
+            Figure(what, round(value, 2), unit, target=f"≤ {limit:g}", met=value <= limit)
+        )
+
+    every = scores(lambda one: one.condition.group == "one channel")
+    if every.silences:
+        at_most("false, no babble", 100 * every.false / every.silences, 1, "%")
+        at_most("missed, no babble", 100 * every.missed / every.silences, 2, "%")
+        at_most("late, p50", late(every, 0.5), 0.10, "s")
+        at_most("late, p95", late(every, 0.95), 0.40, "s")
+    clean = scores(lambda one: one.condition.kind == "plain")
+    at_most("false, as is", clean.false, 0, "")
+    at_most("missed, as is", clean.missed, 0, "")
+    babble = scores(lambda one: one.condition.group == "babble")
+    if babble.silences:
+        at_most("false, babble", babble.false, 0, "")
+        at_most("missed, babble", 100 * babble.missed / babble.silences, 10, "%")
+    echo = scores(lambda one: one.condition.group == "echo")
+    at_most("false, echo", echo.false, 0, "")
+    at_most("missed, echo", echo.missed, 0, "")
+    taken = sum(one.taken_for_music for one in outcomes if one.ear == OURS)
+    at_most("speech taken for music in the calls", taken / FRAMES_PER_SECOND, 0, "s")
+    for name, by_ear in speech.items():
+        at_most(f"judged speech: {name}", by_ear[OURS].percent, 1, "%")
+    for what, found in (("starts known as music", known), ("short answers heard", heard)):
+        share = Share()
+        for by_ear in found.values():
+            share += by_ear[OURS]
+        limit = 95 if found is known else 99
+        figures.append(
+            Figure(
+                what, round(share.percent, 1), "%", target=f"≥ {limit}", met=share.percent >= limit
+            )
+        )
+    return Table("Targets of the product's own ear", figures)
