@@ -1,4 +1,4 @@
-"""One Hypothesis profile: no time limit for an example (machines differ); in CI the same examples each time."""
+"""One Hypothesis profile: no time limit for an example, since machines differ; in CI the same examples."""
 
 from __future__ import annotations
 

@@ -97,6 +97,12 @@ class ScriptedEar:
     def lacks_frame(self) -> bool:
         return self._letters == "-" and self.line not in (None, LineState.NO_MEDIA)
 
+    def confirm(self) -> bool:
+        return False
+
+    def expect_leak_of(self, other: ScriptedEar) -> None:
+        pass
+
     def own_prompt(self, playing: bool) -> None:
         self.own_prompts.append(playing)
 

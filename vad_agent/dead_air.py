@@ -62,7 +62,7 @@ def dead_air(
             due = ENDLESS  # until the ear hears something
         elif now < started + threshold:
             due = started + threshold
-        elif now < started + threshold + defer and ear.doubtful():
+        elif ear.confirm() or (now < started + threshold + defer and ear.doubtful()):
             due = now + 1
         else:
             reported, due = started, ENDLESS

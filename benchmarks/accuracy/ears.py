@@ -63,12 +63,16 @@ Ear = Callable[[Frames, Frames, Channel], Heard]
 
 
 def ours(frames: Frames, other: Frames, side: Channel) -> Heard:
-    """The product's ear. `other` is for an ear that tells leak from speech by it."""
+    """The product's ear. The client's tells the operator's leak by `other`, as in a call."""
     ear = Settings().ear(side, RATE)
+    far = Settings().ear(Channel.OPERATOR, RATE)
+    if side is Channel.CLIENT:
+        ear.expect_leak_of(far)
     speech, music = [], []
 
     def fed() -> Iterator[bytes | None]:
-        for frame in frames:
+        for frame, theirs in zip(frames, other or [None] * len(frames), strict=True):
+            far.hear(theirs)
             yield frame
             # Here the frame has been heard: `dead_air` asks for the next one.
             speech.append(ear.speaking)

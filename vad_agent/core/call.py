@@ -55,6 +55,7 @@ class CallSession:
         operator = self._operator = settings.ear(Channel.OPERATOR, sample_rate)
         client = self._client = settings.ear(Channel.CLIENT, sample_rate)
         self._ears = (Channel.OPERATOR, operator), (Channel.CLIENT, client)
+        client.expect_leak_of(operator)
         self._hear_operator: Callable[[Frame], bool] = operator.hear
         self._hear_client: Callable[[Frame], bool] = client.hear
 
@@ -210,7 +211,9 @@ class CallSession:
     def _climb(self) -> None:
         if self._ringing:
             return
-        self._prompter.climb(self.now, self._wanted())
+        if self._prompter.climb(self.now, self._wanted()):
+            self._read_speech()
+            self._follow_speech()
         if self.now >= self._greeting_due():
             self._greeting_missed = True
             self._actions.append(act.Alert(self.now, "no_greeting"))

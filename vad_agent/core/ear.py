@@ -6,7 +6,7 @@ then. All times are frames of the call: `start` inclusive, `end` exclusive.
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Protocol, Self
 
 from vad_agent.core.actions import LineState
 from vad_agent.core.frames import Channel
@@ -51,8 +51,14 @@ class Ear(Protocol):
     def lacks_frame(self) -> bool:
         """The last frame did not come; not for so long yet that the line has no media."""
 
+    def confirm(self) -> bool:
+        """A prompt is about to be spoken: listen again. True: an attribute has changed."""
+
     def own_prompt(self, playing: bool) -> None:
         """The product itself begins or ends to speak: an echo of it may come back."""
+
+    def expect_leak_of(self, other: Self, /) -> None:
+        """The other side's voice may leak into this channel. `other` is fed first."""
 
     def hold_over(self) -> None:
         """Call control says that the hold has ended: music heard so far is over."""

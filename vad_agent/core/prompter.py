@@ -52,27 +52,36 @@ class Prompter:
 
     # -- is a step due? ----------------------------------------------------------------------------
 
-    def climb(self, now: int, scenario: Scenario | None) -> None:
-        """Go on with this scenario, or begin it; None: with none."""
+    def climb(self, now: int, scenario: Scenario | None) -> bool:
+        """Go on with this scenario, or begin it; None: with none.
+
+        True: an ear, asked to listen again before a step, has heard something after all.
+        """
         self._ladder.arm(scenario)
         step = self._step
         if step is not None:
             if step.state is State.ASKED and now - step.asked >= self._timing.prompt_start:
                 self._fail(step, now)
-            return
+            return False
         rung = self._ladder.rung
         if rung is None or not self._nobody_speaks():
-            return
+            return False
         base = self._clock.start
         window = self._window(rung, now - base)
-        if now - base < self._due(window) or self._in_doubt(now - base, window):
-            return
+        if now - base < self._due(window):
+            return False
+        heard = [ear.confirm() for ear in self._ears()]  # all of them
+        if any(heard):
+            return True
+        if self._in_doubt(now - base, window):
+            return False
         state = State.CUED if self._cue_only else State.ASKED
         step = self._begin(rung, window, now, state)
         if state is State.CUED:
             self._cue(step, now)
         else:
             self._actions.append(act.Play(now, step.prompt, step.text))
+        return False
 
     def deadline(self, now: int) -> int:
         """The frame at which to ask again although nothing has changed."""
@@ -104,12 +113,15 @@ class Prompter:
 
     def _in_doubt(self, silence: int, window: Window) -> bool:
         """Wait: a frame did not come; or wait a little: a sound has just begun."""
-        ears = (self._operator,) if self._clock.held else (self._operator, self._client)
-        if any(ear.lacks_frame() for ear in ears):
+        if any(ear.lacks_frame() for ear in self._ears()):
             return True  # until it comes, or the line is known to have no media
         if silence >= min(self._due(window) + self._timing.defer, window.hi):
             return False
-        return any(ear.doubtful() for ear in ears)
+        return any(ear.doubtful() for ear in self._ears())
+
+    def _ears(self) -> tuple[Ear, ...]:
+        """Whose words count now: on hold, the operator's alone."""
+        return (self._operator,) if self._clock.held else (self._operator, self._client)
 
     def _begin(self, rung: Rung, window: Window, now: int, state: State) -> Step:
         text = fill(rung.text, self._script.fields(self.client_name))

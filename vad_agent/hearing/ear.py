@@ -62,6 +62,12 @@ QUIET_BLOCKS = 3
 ECHO_TAIL = 20
 """An echo is up to 300 ms late."""
 
+LEAK = 10 ** (-16 / 20)
+"""A voice leaks into the other channel 25 dB weaker and more; who talks over it is louder than this."""
+LEAK_FROM = from_dbfs(-45)
+LEAK_DECAY = 0.97
+LEAK_FRAMES = 20
+"""It comes 20 to 300 ms late."""
 BUSY = from_dbfs(-54)
 """A line that does not fall below this for a second is noisy, or plays music."""
 
@@ -78,10 +84,10 @@ class LevelledEar:
 
     __slots__ = (
         "_accepted", "_block_end", "_busy_since", "_detect", "_dull_blocks", "_echo_until",
-        "_flat_frame", "_flat_since", "_history", "_last", "_last_start", "_levels", "_loudness",
-        "_missing", "_music", "_now", "_open", "_opened", "_run", "_samples", "_segment_end",
-        "_segment_start", "_size", "_skip_quiet", "_solid", "_wake", "end", "failed", "line",
-        "runs", "since", "speaking", "start", "utterances",
+        "_flat_frame", "_flat_since", "_history", "_last", "_last_start", "_leak", "_leak_until",
+        "_leaks_to", "_levels", "_loudness", "_missing", "_music", "_now", "_open", "_opened",
+        "_run", "_samples", "_segment_end", "_segment_start", "_size", "_skip_quiet", "_solid",
+        "_wake", "end", "failed", "line", "runs", "since", "speaking", "start", "utterances",
     )  # fmt: skip
 
     def __init__(
@@ -103,6 +109,9 @@ class LevelledEar:
         self._missing = 0
 
         self._now = 0  # frames heard or missed so far
+        self._leaks_to: LevelledEar | None = None
+        self._leak = 0.0  # frames below this are the other channel's voice …
+        self._leak_until = 0  # … until this frame
         self._wake = 0  # from this frame on, more than the hot path is needed
         self._loudness = Loudness()
         self._block_end = FIRST_BLOCK
@@ -158,6 +167,10 @@ class LevelledEar:
             return now >= self._wake and self._keep_house(frame, level)
         if self._flat_since is not None:
             self._end_flat()
+        if level < self._leak and now <= self._leak_until:
+            return now >= self._wake and self._keep_house(frame, level)
+        if self._leaks_to is not None and level > LEAK_FROM:
+            self._leaks_to.hear_leak(level)
         self._levels.append(level)
         try:
             active = self._detect(
@@ -194,6 +207,10 @@ class LevelledEar:
         """A sound has just begun that may turn out as speech."""
         return not self._open and self._now - self._last < DOUBT and self._history.bit_count() >= 2
 
+    def confirm(self) -> bool:
+        """A prompt is about to be spoken: listen again; here there is nothing to add."""
+        return False
+
     def lacks_frame(self) -> bool:
         """The last frame did not come; not for so long yet that the line has no media."""
         return self._missing > 0 and self.line not in (None, LineState.NO_MEDIA)
@@ -206,6 +223,16 @@ class LevelledEar:
         else:
             self._echo_until = self._now + ECHO_TAIL
             self._wake = min(self._wake, self._echo_until)
+
+    def expect_leak_of(self, other: LevelledEar) -> None:
+        """The other side's voice may leak into this channel. `other` is to be fed first."""
+        other._leaks_to = self
+
+    def hear_leak(self, level: float) -> None:
+        """The other side speaks at this level: for a while, what is LEAK of it is its leak."""
+        kept = self._leak * LEAK_DECAY if self._now <= self._leak_until else 0.0
+        self._leak = max(level * LEAK, kept)
+        self._leak_until = self._now + LEAK_FRAMES
 
     def hold_over(self) -> None:
         """Call control says that the hold has ended: music heard so far is over."""
@@ -304,6 +331,9 @@ class LevelledEar:
             if not self._music.playing:
                 self._set_line(LineState.LIVE, self._music.ended)
                 return
+            if not self._is_music():
+                self._music.drop()
+                return
             began = self._music.began
             if self.speaking and began > self._opened:
                 self._end_run(began)
@@ -352,7 +382,7 @@ class LevelledEar:
             self._solid = self._last
             if self._now - self._opened < STEADY_FRAMES:
                 return
-            if self._run.steady():
+            if self._run.steady() or not (self._accepted or self._is_speech()):
                 self._turn_out_noise(levels)
                 return
             self._accept()
@@ -369,6 +399,14 @@ class LevelledEar:
         self._segment_end = end + SEGMENT
         return levels
 
+    def _is_speech(self) -> bool:
+        """A second opinion on the open run, before it counts; here there is none."""
+        return True
+
+    def _is_music(self) -> bool:
+        """A second opinion on what sounds like music; here there is none."""
+        return True
+
     def _accept(self) -> None:
         if not self._accepted:
             self._accepted = True
@@ -377,7 +415,7 @@ class LevelledEar:
     def _close_run(self) -> None:
         levels = self._end_segment(self._last)
         short = self._last - self._opened < SHORTEST
-        if not self._accepted and (short or self._run.steady()):
+        if not self._accepted and (short or self._run.steady() or not self._is_speech()):
             self._withdraw_run()
             return
         if levels:

@@ -16,6 +16,9 @@ rms = audioop.rms
 gain = audioop.mul
 """`gain(frame, 2, factor)`: the frame with each int16 sample multiplied, saturating."""
 
+peak = audioop.max
+"""`peak(samples, 2)`: the largest absolute value."""
+
 crossings = audioop.cross
 """`crossings(frame, 2)`: how often the samples change their sign."""
 
