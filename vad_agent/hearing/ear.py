@@ -10,7 +10,8 @@ frames that are loud enough are asked about, which is both the first decision an
 
 An open run is *accepted* after a second, or when it closes; it is taken back where its levels do not
 move as speech does (`run.py`): noise and tones before they were accepted, music (`music.py`) when it is
-known as such. While music plays, nothing is speech.
+known as such. While music plays, nothing is speech. Nor is what may be the other side's voice, leaking
+into this channel while that side speaks.
 """
 
 from __future__ import annotations
@@ -156,9 +157,8 @@ class LevelledEar:
             # Hot path: most frames of a call end here or a few lines below.
             if level <= FLAT_MAX:
                 if self._flat_since is None:
-                    if (
-                        frame[0] == frame[-2]
-                    ):  # a constant frame ends as it begins; most others don't
+                    # A constant frame ends as it begins; most others don't.
+                    if frame[0] == frame[-2]:
                         self._watch_flat(frame)
                 elif frame != self._flat_frame:
                     self._watch_flat(frame)
