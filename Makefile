@@ -16,7 +16,7 @@ COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --gene
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test check bench bench-peers goldens fixtures lock clean
+.PHONY: help demo test check bench bench-peers accuracy train goldens fixtures lock clean
 
 help: ## print this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -41,6 +41,14 @@ bench: $(READY) ## benchmarks; REAL=call.flac adds a real call
 
 bench-peers: .venv/.peers ## the same frames through other detectors
 	@$(PY) -m benchmarks.peers $(if $(REAL),--real "$(REAL)") $(ARGS)
+
+train: .train/.ready ## train the judge anew (Debian's packages as data; about 1 GB and 15 minutes)
+	@scripts/system-packages espeak-ng
+	@.train/bin/python -m training.train .train/cache vad_agent/hearing/judge.npz --jobs 300 --epochs 24
+	@OMP_NUM_THREADS=1 .train/bin/python -m training.evaluate .train/cache vad_agent/hearing/judge.npz --part test
+
+accuracy: $(READY) ## wrong decisions by condition; CALLS=folder of labelled calls and noise
+	@$(PY) -m benchmarks.accuracy "$(CALLS)" $(ARGS)
 
 goldens: $(READY) ## write the expected traces anew: review them as a diff
 	@$(PY) -m tests.goldens --write
@@ -73,6 +81,11 @@ clean: ## remove .venv, out and every cache
 
 $(READY): pyproject.toml .venv/.locked
 	@$(PIP) install --no-deps --no-build-isolation --editable .
+	@touch $@
+
+.train/.ready: .venv/.made
+	@$(PY) -m venv .train
+	@.train/bin/python -m pip install -qq torch==2.13.0 numpy scipy soundfile soxr
 	@touch $@
 
 .venv/.peers: requirements-peers.lock $(READY)

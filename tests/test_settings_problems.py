@@ -125,7 +125,7 @@ ONE_PROBLEM = [
     (not_heard("qq = 1"), f"prompts.not_heard.qq: unknown key; known: {PROMPT_KEYS}"),
     ("[promts]", "promts: unknown key; did you mean prompts?"),
     ("zz = 1", "zz: unknown key; known: shop, operator_name, prompts, scenarios, callbacks,"
-               " timing, voice"),
+               " timing, hearing, voice"),
     ("[scenarios.agred]", "scenarios.agred: unknown key; did you mean agreed?"),
     (dropped("lader = []"), "scenarios.dropped.lader: unknown key; did you mean ladder?"),
     ("[prompts.window_s]\ntext = 'a'\nwindow_s = [1, 2]\nlo = 1",

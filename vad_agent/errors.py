@@ -5,6 +5,7 @@
     ├── EventError      a call-control event that cannot be understood
     ├── SettingsError   a script or settings file is wrong (all its errors at once)
     ├── RecordingError  an audio file cannot be read or is not what it must be
+    ├── WeightsError    the judge's weights are damaged: the installation is
     ├── OutputError     a trace or a report cannot be written
     └── MissingExtra    an optional package is needed: the text names the extra to install
 
@@ -47,6 +48,10 @@ class RecordingError(VadAgentError):
         self.source = source
         self.problem = problem
         super().__init__(f"{source}: {problem}")
+
+
+class WeightsError(VadAgentError):
+    """The file of the judge's weights is damaged or missing: install the package anew."""
 
 
 class OutputError(VadAgentError):

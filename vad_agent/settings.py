@@ -110,7 +110,13 @@ class Settings(Tables):
         # Here, since it loads numeric libraries that `--help` does not need.
         from vad_agent.hearing.ear import LevelledEar
 
-        return LevelledEar(sample_rate)
+        if self.hearing.judge == "none":
+            return LevelledEar(sample_rate)
+
+        from vad_agent.hearing.judge import NetworkJudge
+        from vad_agent.hearing.judged import JudgedEar
+
+        return JudgedEar(sample_rate, NetworkJudge())
 
     def phrase_frames(self, prompt_id: str, text: str) -> int:
         """Length of the phrase in frames, 1 at least: its recording, else the rate of speech."""

@@ -8,7 +8,7 @@ itself (does the ladder name prompts that exist?) is in settings_check.py.
 from __future__ import annotations
 
 import unicodedata
-from typing import Annotated, TypeGuard
+from typing import Annotated, Literal, TypeGuard
 
 from pydantic import BaseModel, ConfigDict, PlainValidator
 from pydantic_core import PydanticCustomError
@@ -182,6 +182,13 @@ class Timing(Table):
     prompt_start_s: FrameOrMore
 
 
+class Hearing(Table):
+    """How the channels are heard."""
+
+    judge: Literal["none", "network"]
+    """Who is asked for a second opinion before a phrase is due."""
+
+
 class Voice(Table):
     """What the phrases sound like."""
 
@@ -201,4 +208,5 @@ class Tables(Table):
     scenarios: Scenarios
     callbacks: Callbacks
     timing: Timing
+    hearing: Hearing
     voice: Voice

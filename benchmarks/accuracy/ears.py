@@ -62,10 +62,16 @@ Ear = Callable[[Frames, Frames, Channel], Heard]
 # -- the product -----------------------------------------------------------------------------------
 
 
-def ours(frames: Frames, other: Frames, side: Channel) -> Heard:
+def judged(frames: Frames, other: Frames, side: Channel) -> Heard:
+    """The product's ear with the network behind it: `[hearing] judge = "network"`."""
+    return ours(frames, other, side, Settings(hearing={"judge": "network"}))
+
+
+def ours(frames: Frames, other: Frames, side: Channel, settings: Settings | None = None) -> Heard:
     """The product's ear. The client's tells the operator's leak by `other`, as in a call."""
-    ear = Settings().ear(side, RATE)
-    far = Settings().ear(Channel.OPERATOR, RATE)
+    settings = settings or Settings()
+    ear = settings.ear(side, RATE)
+    far = settings.ear(Channel.OPERATOR, RATE)
     if side is Channel.CLIENT:
         ear.expect_leak_of(far)
     speech, music = [], []
@@ -165,6 +171,7 @@ def _audio(frames: Frames) -> bytes:
 OURS = "ours"
 EARS: dict[str, Ear] = {
     OURS: ours,
+    "ours-judged": judged,
     "webrtcvad-1": webrtc(1),
     "webrtcvad-3": webrtc(3),
     "silero-0.5": silero(0.5),

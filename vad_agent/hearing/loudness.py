@@ -39,9 +39,9 @@ class Loudness:
 
     __slots__ = (
         "_before",
-        "_echo",
         "_floors",
         "_loudest",
+        "echo",
         "floor",
         "gain",
         "gate",
@@ -62,7 +62,8 @@ class Loudness:
         self._floors: list[float] = []
         self._before = 0.0
         """Lowest level in the block before; 0: it had none."""
-        self._echo = False
+        self.echo = False
+        """An echo of the product's own prompt may come back now."""
         self._loudest = 0.0
         """The speaker's own level, not decayed."""
 
@@ -112,12 +113,12 @@ class Loudness:
 
     def expect_echo(self, expected: bool) -> None:
         """The product's own prompt may come back on this line."""
-        self._echo = expected
+        self.echo = expected
         self._set_gate()
 
     def _set_gate(self) -> None:
         over_floor = self.floor * OVER_FLOOR if self.floor < FLOOR_UNKNOWN else 0.0
         echo = 0.0
-        if self._echo:
+        if self.echo:
             echo = min(ECHO, self._loudest * ECHO_OF_QUIET) if self.speech else ECHO
         self.gate = max(GATE_MIN, over_floor, self.speech * UNDER_SPEECH, echo)

@@ -1,0 +1,1 @@
+"""How the judge's weights are made: `sources`, `data`, `augment`, `train`, `evaluate`."""

@@ -1,0 +1,235 @@
+"""Clips of the sources at 8 kHz, split into train, tune and test by voice and by piece of music.
+
+`python -m training.data CACHE` downloads the packages of `sources.py` into CACHE (apt-get download and
+dpkg -x: nothing is installed), has espeak-ng speak, and leaves CACHE/pools.npz. Everything is seeded.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import soundfile  # type: ignore[import-untyped]
+import soxr  # type: ignore[import-untyped]
+from numpy.typing import NDArray
+
+from training import sources
+
+Floats = NDArray[np.float32]
+Bools = NDArray[np.bool_]
+
+RATE = 8_000
+HOP = 160
+PARTS = ("train", "tune", "test")
+
+ACTIVE_DB = 30.0
+"""A frame is speech within so much of the clip's loud frames …"""
+EDGE_DB = 36.0
+"""… and so are its neighbours down to this."""
+PIECE_S = 80
+"""Of a long piece of music so much is kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class Voice:
+    """One speaker."""
+
+    name: str
+    clips: list[Floats]
+    """float32 at RATE, RMS 1 while active."""
+
+
+@dataclass(slots=True)
+class Pools:
+    """What one part (train, tune or test) is mixed from."""
+
+    voices: list[Voice] = field(default_factory=list)
+    music: list[Floats] = field(default_factory=list)
+    """float32 at RATE, RMS 1."""
+    keys: list[Floats] = field(default_factory=list)
+    """Key clicks, float32 at RATE, peak 1."""
+
+
+def frame_rms(samples: Floats) -> Floats:
+    """RMS of each whole frame, float32, (frames,)."""
+    count = len(samples) // HOP
+    frames = samples[: count * HOP].reshape(count, HOP)
+    out: Floats = np.sqrt((frames**2).mean(axis=1) + 1e-12).astype(np.float32)
+    return out
+
+
+def active_frames(samples: Floats) -> Bools:
+    """An energy gate on a clean clip: which frames are speech."""
+    level = 20 * np.log10(frame_rms(samples))
+    if len(level) == 0:
+        return np.zeros(0, bool)
+    loud = float(np.percentile(level, 95))
+    active = level > loud - ACTIVE_DB
+    near = level > loud - EDGE_DB
+    for _ in range(4):  # an edge belongs to its word, no further than 80 ms
+        grown = active.copy()
+        grown[1:] |= active[:-1]
+        grown[:-1] |= active[1:]
+        active = grown & near | active
+    return _without_short(active)
+
+
+def _without_short(active: Bools) -> Bools:
+    """Gaps of at most 4 frames closed, then runs under 3 frames dropped."""
+    out = active.copy()
+    for value, shortest in ((False, 5), (True, 3)):
+        for start, end in runs(out == value):
+            inner = start > 0 and end < len(out)
+            if end - start < shortest and (inner or value):
+                out[start:end] = not value
+    return out
+
+
+def runs(flags: Bools) -> Iterator[tuple[int, int]]:
+    """[start, end) of each run of true."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], flags, [False]]).astype(np.int8)))
+    yield from zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True)
+
+
+def read(path: Path, seconds: float | None = None) -> Floats:
+    """A sound file as mono float32 at RATE; `seconds`: so much of its middle."""
+    samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
+    mono = samples.mean(axis=1)
+    if seconds is not None and len(mono) > seconds * rate:
+        start = int(len(mono) - seconds * rate) // 2
+        mono = mono[start : start + int(seconds * rate)]
+    out: Floats = soxr.resample(mono, rate, RATE).astype(np.float32)
+    return out
+
+
+def _speech_clip(path: Path) -> Floats | None:
+    """Trimmed to its speech and levelled; None: too short, too long or not clean."""
+    try:
+        samples = read(path)
+    except soundfile.LibsndfileError:
+        return None
+    if not 0.12 * RATE < len(samples) < 25 * RATE or np.abs(samples).max() < 0.01:
+        return None
+    samples = np.pad(samples - samples.mean(), (0, -len(samples) % HOP))
+    active = active_frames(samples)
+    if active.sum() < 5:
+        return None
+    level = 20 * np.log10(frame_rms(samples))
+    if not active.all() and np.median(level[~active]) > np.median(level[active]) - 26:
+        return None  # noise or music behind the voice: no gate can label it
+    where = np.flatnonzero(active)
+    start, end = max(where[0] - 1, 0), where[-1] + 2
+    rms = float(np.sqrt((frame_rms(samples)[active] ** 2).mean()))
+    return (samples[start * HOP : end * HOP] / rms).astype(np.float32)
+
+
+def _music_clip(path: Path) -> Floats | None:
+    samples = read(path, PIECE_S)
+    rms = float(np.sqrt((samples**2).mean()))
+    return None if rms < 1e-4 or len(samples) < 8 * RATE else (samples / rms).astype(np.float32)
+
+
+def _keys_clip(path: Path) -> Floats | None:
+    samples = read(path)
+    peak = float(np.abs(samples).max())
+    return None if peak < 1e-3 else (samples[: RATE // 2] / peak).astype(np.float32)
+
+
+def fetch(cache: Path) -> Path:
+    """The packages unpacked under CACHE/root."""
+    debs, root = cache / "debs", cache / "root"
+    debs.mkdir(parents=True, exist_ok=True)
+    for package in sources.PACKAGES:
+        if not list(debs.glob(f"{package.name}_*.deb")):
+            wanted = f"{package.name}={package.version}"
+            subprocess.run(["apt-get", "download", "-q", wanted], cwd=debs, check=True)
+        if not (root / "usr/share/doc" / package.name).exists():
+            (deb,) = debs.glob(f"{package.name}_*.deb")
+            subprocess.run(["dpkg", "-x", str(deb), str(root)], check=True)
+    return root / "usr/share"
+
+
+def _speak(job: tuple[str, int, int, str]) -> Floats | None:
+    voice, speed, pitch, text = job
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "speech.wav"
+        command = ["espeak-ng", "-v", voice, "-s", str(speed), "-p", str(pitch), "-w", str(path)]
+        subprocess.run([*command, text], check=True, timeout=60, capture_output=True)
+        return _speech_clip(path)
+
+
+def build(cache: Path) -> dict[str, Pools]:
+    """All pools, from the cached file where there is one."""
+    made = cache / "pools.npz"
+    if not made.exists():
+        _store(_collect(cache), made)
+    return _restore(made)
+
+
+def _collect(cache: Path) -> dict[str, Pools]:
+    share = fetch(cache)
+    pools = {part: Pools() for part in PARTS}
+    random = np.random.default_rng(20_240_601)
+    with ProcessPoolExecutor(2) as workers:
+        for name, part, pattern, most in sources.VOICES:
+            paths = sorted(share.glob(pattern))
+            if len(paths) > most:
+                paths = [paths[i] for i in sorted(random.choice(len(paths), most, replace=False))]
+            clips = [c for c in workers.map(_speech_clip, paths, chunksize=16) if c is not None]
+            pools[part].voices.append(Voice(name, clips))
+            print(f"{name:24} {part:6} {len(clips):4} of {len(paths)} clips, "
+                  f"{sum(map(len, clips)) / RATE / 60:.1f} min", flush=True)  # fmt: skip
+        for part, voice, speed, pitch in sources.espeak_voices():
+            texts = sources.TEXTS[voice.split("+")[0].split("-")[0]]
+            jobs = [(voice, speed, pitch, text) for text in texts]
+            clips = [c for c in workers.map(_speak, jobs, chunksize=4) if c is not None]
+            pools[part].voices.append(Voice(f"espeak {voice}", clips))
+        for part, patterns in sources.MUSIC.items():
+            paths = sorted({p for pattern in patterns for p in share.glob(pattern)})
+            clips = [c for c in workers.map(_music_clip, paths) if c is not None]
+            pools[part].music.extend(clips)
+            print(f"music {part}: {len(clips)} pieces", flush=True)
+        keys = sorted(share.glob(sources.KEYS))
+        for number, clip in enumerate(workers.map(_keys_clip, keys, chunksize=16)):
+            if clip is not None:
+                pools[PARTS[(0, 0, 0, 1, 2)[number % 5]]].keys.append(clip)
+    return pools
+
+
+def _store(pools: dict[str, Pools], path: Path) -> None:
+    arrays: dict[str, Floats] = {}
+    for part, pool in pools.items():
+        for v, voice in enumerate(pool.voices):
+            for c, clip in enumerate(voice.clips):
+                arrays[f"{part}/voice/{v:03}/{voice.name}/{c:04}"] = clip
+        for kind, clips in (("music", pool.music), ("keys", pool.keys)):
+            arrays |= {f"{part}/{kind}/{c:04}": clip for c, clip in enumerate(clips)}
+    with path.open("wb") as file:
+        np.savez(file, **{k: v.astype(np.float16) for k, v in arrays.items()})  # type: ignore[arg-type]
+
+
+def _restore(path: Path) -> dict[str, Pools]:
+    pools = {part: Pools() for part in PARTS}
+    voices: dict[str, Voice] = {}
+    with np.load(path) as arrays:
+        for key in sorted(arrays.files):
+            part, kind, *rest = key.split("/")
+            clip = arrays[key].astype(np.float32)
+            if kind == "voice":
+                if "/".join((part, *rest[:2])) not in voices:
+                    voice = voices["/".join((part, *rest[:2]))] = Voice(rest[1], [])
+                    pools[part].voices.append(voice)
+                voices["/".join((part, *rest[:2]))].clips.append(clip)
+            else:
+                (pools[part].music if kind == "music" else pools[part].keys).append(clip)
+    return pools
+
+
+if __name__ == "__main__":
+    build(Path(sys.argv[1]))
