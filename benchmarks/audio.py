@@ -55,8 +55,9 @@ def load(real: Path | None = None) -> Call:
             operator.append(left)
             client.append(right)
         rate = recording.sample_rate
-    kind = "a real call" if real else "a fixture, for want of --real"
-    return Call(f"{path.stem} ({kind})", rate, operator, client)
+    # A real call's file name may be somebody's: it stays out of the tables.
+    name = "a real call" if real else f"{path.stem} (a fixture, for want of --real)"
+    return Call(name, rate, operator, client)
 
 
 @contextmanager
