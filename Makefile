@@ -5,6 +5,7 @@ DEMO   ?= greeting_silence
 REAL   ?=#           make bench: a recording of a real call
 ARGS   ?=#           make bench, bench-peers, lock: more arguments, such as --quick or --upgrade
 
+AUDIO := espeak-ng asterisk-core-sounds-ru-wav asterisk-moh-opsound-wav
 BIN := .venv/bin
 PY  := $(BIN)/python
 PIP := $(PY) -m pip --disable-pip-version-check -qq
@@ -27,6 +28,7 @@ demo: $(READY) ## replay a shipped call: timeline here, report in out/demo.html
 	@$(BIN)/vad-agent replay audio_fixtures/$(DEMO).flac --report out/demo.html
 
 test: check ## make check, then the whole test suite
+	@scripts/system-packages $(AUDIO) || echo "the tests that make audio from them are skipped"
 	@$(PY) -m pytest
 
 check: $(READY) ## format, lint, types, import contracts
@@ -54,7 +56,7 @@ goldens: $(READY) ## write the expected traces anew: review them as a diff
 	@$(PY) -m tests.goldens --write
 
 fixtures: $(READY) ## make the recordings anew, bit for bit (wants Debian's packages)
-	@scripts/system-packages espeak-ng asterisk-core-sounds-ru-wav asterisk-moh-opsound-wav
+	@scripts/system-packages $(AUDIO)
 	@$(PY) -m audio_fixtures.build clips
 	@$(PY) -m audio_fixtures.build recordings
 

@@ -13,23 +13,29 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterable
+from contextlib import ExitStack
 from enum import StrEnum
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Annotated, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from vad_agent import __version__, errors
+from vad_agent.terminal import (
+    check_outputs,
+    complain,
+    event_record,
+    output,
+    plain_console,
+    progress,
+    warn,
+    watched,
+    watched_actions,
+)
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
-    from vad_agent.core.actions import Action
-    from vad_agent.core.events import Event
-    from vad_agent.replay import TimedEvent
     from vad_agent.settings import Settings
 
 app = typer.Typer(
@@ -51,15 +57,12 @@ script_app = typer.Typer(
 )
 app.add_typer(script_app)
 
-T = TypeVar("T")
 # typer brings click, or in later versions a copy of it under a private name: ask it for the class.
 ClickException: type[Exception] = next(
     c for c in typer.BadParameter.__mro__ if c.__name__ == "ClickException"
 )
 
 SHORTEST_S, LONGEST_S = 0.1, 3600
-LONG_RECORDING_FRAMES = 5 * 60 * 50
-PROGRESS_EVERY = 5_000  # frames
 
 
 class Mode(StrEnum):
@@ -188,7 +191,7 @@ def replay(
     from vad_agent.replay import Replay, load_events
     from vad_agent.sources.recording import open_call
 
-    _check_outputs([file, client_file, events, script], trace, report)
+    check_outputs([file, client_file, events, script], trace, report)
     settings = _settings(script)
     timed = load_events(events) if events else []
     builder = None
@@ -205,19 +208,19 @@ def replay(
                 client_channel=client_channel,
             )
         )
-        _warn(recording.warnings)
-        show = stack.enter_context(_output(trace, speech))
+        warn(recording.warnings)
+        show = stack.enter_context(output(trace, speech))
         printing = trace is None or str(trace) == "-"
         pairs: Iterable[tuple[bytes | None, bytes | None]] = stack.enter_context(
-            _progress(recording, recording.frames_total, file.name, printing=printing)
+            progress(recording, recording.frames_total, file.name, printing=printing)
         )
         if builder is not None:
-            pairs = _watched(pairs, builder.add_frames)
+            pairs = watched(pairs, builder.add_frames)
         session = CallSession(settings, recording.sample_rate, mode=mode.value)
         run = Replay(session, settings, timed)
         actions = run.run(pairs)
         if builder is not None:
-            actions = _watched_actions(actions, builder.add)
+            actions = watched_actions(actions, builder.add)
         try:
             show(actions)
         except (BrokenPipeError, SystemExit):  # the reader has seen enough
@@ -228,14 +231,14 @@ def replay(
         details = {"Запись": recording.describe(), "Режим": mode.value}
     if late := run.unused:
         first = f"{late[0].event.kind.value} at {seconds(late[0].frame):g} s"
-        _complain(
+        complain(
             f"warning: {events}: {len(late)} of {len(timed)} events come after the call's end at "
             f"{seconds(session.now):g} s and are left out, first {first}: check that they are this "
             "call's"
         )
     if builder is not None and report is not None:
         for one in timed[: len(timed) - len(late)]:
-            builder.add(_event_record(one))
+            builder.add(event_record(one))
         details["Скрипт"] = settings.source
         names = [one.event.name for one in timed if one.event.name]
         builder.write(report, title=file.name, details=details, mask_names=names)
@@ -283,9 +286,9 @@ def dead_air_command(
 
     side = Channel(channel.value)
     with open_leg(file, "left" if side is Channel.OPERATOR else "right") as leg:
-        _warn(leg.warnings)
+        warn(leg.warnings)
         ear = Settings().ear(side, leg.sample_rate)
-        with _progress(leg, leg.frames_total, file.name, printing=True) as stream:
+        with progress(leg, leg.frames_total, file.name, printing=True) as stream:
             for silence in dead_air(stream, ear, side, frames(threshold)):
                 print(json.dumps(silence.record()))
 
@@ -350,7 +353,7 @@ def _print_script(settings: Settings) -> None:
     from vad_agent.core.frames import seconds
 
     compiled = settings.script
-    console = _console()
+    console = plain_console()
     operator = compiled.operator_name or "operator's name not set"
     head = Text.assemble((compiled.shop, "bold"), f" ({operator}), from {settings.source}")
     console.print(head, soft_wrap=True)
@@ -372,159 +375,6 @@ def _print_script(settings: Settings) -> None:
         console.print(table if scenario.rungs else title)
         console.print(caption, soft_wrap=True)
         console.print()
-
-
-# -- output -----------------------------------------------------------------------------------------
-
-
-def _check_outputs(inputs: Sequence[Path | None], trace: Path | None, report: Path | None) -> None:
-    """Before anything is read or written: an output must not take the place of what is needed."""
-    used = [(path, "is read by this command") for path in inputs if path is not None]
-    if trace is not None and str(trace) == "-":
-        trace = None
-    for what, path in (("trace", trace), ("report", report)):
-        if path is None:
-            continue
-        for other, use in used:
-            if _same_file(path, other):
-                raise typer.BadParameter(
-                    f"{path}: it {use}: name another file", param_hint=f"--{what}"
-                )
-        used.append((path, f"is the {what}"))
-        problem = None
-        if os.path.isdir(path):
-            problem = "it is a folder: name a file in it"
-        elif not os.path.isdir(path.parent):
-            problem = f"there is no folder {path.parent}: create it first"
-        elif what == "report" and os.path.exists(path) and not os.path.isfile(path):
-            problem = "it is a device or a pipe: name a file"  # it would be replaced by one
-        if problem:
-            raise errors.OutputError(f"{path}: cannot write the {what}: {problem}")
-
-
-def _same_file(one: Path, other: Path) -> bool:
-    if os.path.exists(one) and os.path.exists(other):
-        return os.path.isfile(one) and os.path.samefile(one, other)
-    return os.path.realpath(one) == os.path.realpath(other)
-
-
-@contextmanager
-def _output(trace: Path | None, speech: bool) -> Iterator[Callable[[Iterable[Action]], None]]:
-    """Where the actions go: the trace file, stdout, or the readable timeline.
-
-    A line leaves when it is written, so that whatever ends the replay leaves whole lines.
-    """
-    from vad_agent.trace import Trace
-
-    if trace is None:
-        yield lambda actions: _print_timeline(actions, speech)
-        return
-    if str(trace) == "-":
-        if isinstance(sys.stdout, io.TextIOWrapper):  # JSON is UTF-8 on every machine
-            sys.stdout.reconfigure(encoding="utf-8", newline="\n", line_buffering=True)
-        yield Trace(sys.stdout, "stdout").write
-        return
-    try:
-        out = trace.open("w", encoding="utf-8", newline="\n", buffering=1)
-    except OSError as error:
-        _cannot_write(trace, error)
-    try:
-        yield Trace(out, str(trace)).write
-    finally:
-        try:
-            out.close()
-        except OSError as error:
-            _cannot_write(trace, error)
-
-
-def _cannot_write(trace: Path, error: OSError) -> NoReturn:
-    raise errors.OutputError(f"{trace}: cannot write the trace: {error.strerror}") from error
-
-
-def _print_timeline(actions: Iterable[Action], speech: bool) -> None:
-    from vad_agent.timeline import line
-
-    console = _console()
-    for action in actions:
-        if (text := line(action, speech=speech)) is not None:
-            console.print(text, soft_wrap=True)
-
-
-def _console() -> Console:
-    """Prints texts as they are: the brackets of a script are no markup."""
-    from rich.console import Console
-
-    return Console(markup=False, highlight=False, emoji=False)
-
-
-@contextmanager
-def _progress(
-    frames: Iterable[T], total: int | None, name: str, *, printing: bool
-) -> Iterator[Iterable[T]]:
-    """Shows how far it is, on stderr, if that is a terminal and the recording long.
-
-    `printing`: lines go to stdout; on the same terminal they show it themselves.
-    """
-    short = total is not None and total < LONG_RECORDING_FRAMES
-    if short or not sys.stderr.isatty() or (printing and sys.stdout.isatty()):
-        yield frames
-        return
-    from rich.console import Console
-    from rich.progress import Progress
-
-    console = Console(stderr=True, markup=False, emoji=False)
-    # rich would draw stdout's lines on stderr too.
-    with Progress(console=console, transient=True, redirect_stdout=False) as bar:
-        task = bar.add_task(name, total=total)
-
-        def counted() -> Iterator[T]:
-            for count, frame in enumerate(frames, 1):
-                yield frame
-                if count % PROGRESS_EVERY == 0:
-                    bar.update(task, completed=count)
-
-        yield counted()
-
-
-def _watched(
-    pairs: Iterable[tuple[bytes | None, bytes | None]],
-    watch: Callable[[bytes | None, bytes | None], None],
-) -> Iterator[tuple[bytes | None, bytes | None]]:
-    for operator, client in pairs:
-        watch(operator, client)
-        yield operator, client
-
-
-def _watched_actions(
-    actions: Iterable[Action], add: Callable[[dict[str, object]], None]
-) -> Iterator[Action]:
-    from vad_agent.trace import record
-
-    for action in actions:
-        if (line := record(action)) is not None:
-            add(line)
-        yield action
-
-
-def _event_record(timed: TimedEvent) -> dict[str, object]:
-    from vad_agent.core.frames import seconds
-
-    event: Event = timed.event
-    record: dict[str, object] = {
-        "t": seconds(timed.frame),
-        "kind": "event",
-        "event": event.kind.value,
-    }
-    return record | ({"party": event.party} if event.party else {})
-
-
-def _warn(warnings: Iterable[str]) -> None:
-    for warning in warnings:
-        _complain(f"warning: {warning}")
-
-
-def _complain(message: str) -> None:
-    print(f"vad-agent: {message}", file=sys.stderr)
 
 
 # -- the process ------------------------------------------------------------------------------------
@@ -588,7 +438,7 @@ def main() -> None:
         sys.stdout.flush()
     except OSError as error:
         if status == 0 and not isinstance(error, BrokenPipeError):
-            _complain(f"stdout: cannot be written: {error.strerror}")
+            complain(f"stdout: cannot be written: {error.strerror}")
             status = 1
         # What could not leave now cannot at the interpreter's end either: no word of it then.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -599,10 +449,10 @@ def _run() -> int:
     try:
         status: object = app(prog_name="vad-agent", standalone_mode=False)
         if status == 130:
-            _complain("interrupted")
+            complain("interrupted")
         return status if isinstance(status, int) else 0
     except (typer.Abort, KeyboardInterrupt):
-        _complain("interrupted")
+        complain("interrupted")
         return 130
     except ClickException as error:
         problem: str = error.format_message()  # type: ignore[attr-defined]
@@ -610,17 +460,17 @@ def _run() -> int:
             context = getattr(error, "ctx", None)
             command = context.command_path if context else "vad-agent"
             text = " ".join(problem.replace("Value error, ", "").split()).rstrip(".")
-            _complain(f"{text} (see {command} --help)")
+            complain(f"{text} (see {command} --help)")
         return 2
     except errors.OutputError as error:
-        _complain(str(error))
+        complain(str(error))
         return 1
     except errors.VadAgentError as error:
         for line in str(error).splitlines():
-            _complain(line)
+            complain(line)
         return 2
     except OSError as error:
-        _complain(f"{error.filename or 'stdout'}: {error.strerror}")
+        complain(f"{error.filename or 'stdout'}: {error.strerror}")
         return 1
     except SystemExit:
         return 0  # so rich and typer end on a broken pipe: the reader has seen enough (`| head`)
