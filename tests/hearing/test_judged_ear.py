@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import pytest
 
+from audio_fixtures.recipe import FOLDER, Recipe, load_all
 from tests.hearing.hearing_tape import RATE, clip, draw, listen, near, noise, over, voice
+from tests.test_fixtures import told
 from vad_agent import CallSession, Settings
 from vad_agent.core.actions import LineState
 from vad_agent.hearing.ear import LevelledEar
 from vad_agent.hearing.judge import NetworkJudge, Verdict
 from vad_agent.hearing.judged import GONE, PERIOD, JudgedEar
+from vad_agent.replay import Replay, load_events
+from vad_agent.sources.recording import open_call
+from vad_agent.trace import record
 
 
 class Says:
@@ -97,6 +102,21 @@ def test_frames_that_do_not_come_are_nobody(network: NetworkJudge) -> None:
     heard = listen(JudgedEar(RATE, network), draw(".*100 S*60 -*200 .*50"))
     assert len(heard.runs) == 1
     assert heard.lines[-1][1] is LineState.LIVE
+
+
+@pytest.mark.parametrize("recipe", load_all(), ids=lambda recipe: recipe.name)
+def test_every_fixture_goes_as_its_recipe_demands_with_the_judge_too(recipe: Recipe) -> None:
+    settings = Settings.load(FOLDER / recipe.script) if recipe.script else Settings()
+    settings = Settings(**settings.model_dump() | {"hearing": {"judge": "network"}})
+    events = load_events(recipe.events_path) if recipe.events else []
+    first, *second = recipe.recordings
+    swapped = recipe.left == "client"
+    sides = {"operator_channel": "right", "client_channel": "left"} if swapped else {}
+    with open_call(first, client_path=second[0] if second else None, **sides) as recording:
+        session = CallSession(settings, recording.sample_rate, mode=recipe.mode)
+        lines = [record(a) for a in Replay(session, settings, events).run(recording)]
+    happened = [text for line in lines if line and (text := told(line))]
+    assert happened == ["phase greeting", *recipe.expect]
 
 
 def test_the_setting_chooses_it() -> None:

@@ -3,7 +3,7 @@
     cheap path   ▁▁████▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁      every frame
     judge          ?   ?          ?       ?        a run is to be accepted; now and then; before a prompt
 
-The judge hears the last six seconds again. It refuses a run that was no speech, ends one that has
+The judge hears the last four seconds again. It refuses a run that was no speech, ends one that has
 long been noise, finds words that the cheap path missed, and what only sounded like music.
 """
 
@@ -13,11 +13,14 @@ from collections import deque
 
 from vad_agent.core.actions import LineState
 from vad_agent.hearing.ear import SHORTEST, LevelledEar
-from vad_agent.hearing.judge import LEAST, WINDOW, Judge, Verdict
+from vad_agent.hearing.judge import LEAST, Judge, Verdict
 from vad_agent.hearing.level import peak, rms
+from vad_agent.hearing.music import REJUDGE_FRAMES, is_music
 from vad_agent.hearing.webrtc import Detector
 
 # Frames.
+HEARD = 200
+"""The judge hears the last four seconds: of six it knows no better, and they cost half as much again."""
 PERIOD = 100
 """So long after it was asked, it is asked again."""
 FRESH = 4
@@ -27,6 +30,8 @@ GONE = 40
 MISSED = 12
 """Speech that ended so much later than what the cheap path heard was missed by it."""
 
+MUSIC_LEAST = 40
+"""A run of fewer frames has too few notes to tell."""
 WORD = 20
 AS_LOUD = 0.35
 OVER_NOISE = 16.0
@@ -36,7 +41,7 @@ PEAK = 60
 
 
 class JudgedEar(LevelledEar):
-    """`LevelledEar` with a `judge` as a second opinion. Keeps six seconds of frames in memory.
+    """`LevelledEar` with a `judge` as a second opinion. Keeps four seconds of frames in memory.
 
     Raises:
         FrameError: `sample_rate` (Hz) is not one that the product takes.
@@ -65,7 +70,7 @@ class JudgedEar(LevelledEar):
         self._rate = sample_rate
         self._judge = judge
         self._silence = bytes(self._size)
-        self._recent: deque[bytes] = deque(maxlen=WINDOW)
+        self._recent: deque[bytes] = deque(maxlen=HEARD)
         self._ask_at = PERIOD
         self._asked = -PERIOD
         self._verdict = Verdict(None, None, doubtful=False)
@@ -114,7 +119,16 @@ class JudgedEar(LevelledEar):
         if len(self._recent) < LEAST:
             return True
         self._ask()
-        return self._spoken > self._opened + 1 or self._is_clear()
+        return self._spoken > self._opened + 1 or self._is_clear() or self._may_be_music()
+
+    def _may_be_music(self) -> bool:
+        """Notes, and nobody speaks: left open until it is known, for hold music is no silence."""
+        if self._now - self._opened < MUSIC_LEAST:
+            return False
+        if not is_music(list(self._recent)[-REJUDGE_FRAMES:], self._rate):
+            return False
+        self._music.suspect(self._opened, self._now)
+        return True
 
     def _is_clear(self) -> bool:
         """A word far above the noise and as loud as the speaker: one no does not undo it."""
@@ -140,7 +154,8 @@ class JudgedEar(LevelledEar):
             if spoken and verdict.ended_ago is not None and verdict.ended_ago < GONE:
                 self.hold_over()  # somebody speaks: the music is over
         elif self._open:
-            if not spoken or (verdict.ended_ago or 0) > GONE:
+            gone = not spoken or (verdict.ended_ago or 0) > GONE
+            if gone and not self._may_be_music():
                 self._end_noise()
         elif spoken and self._spoken > self.end + MISSED:
             self._hear_missed(verdict)
