@@ -67,6 +67,9 @@ class CallSession:
         self._actions: list[act.Action] = []
 
         self._script = script = settings.script
+        self._rows: dict[Phase | None, Scenario] = {
+            row.phase: row for row in script.scenarios.values() if row.phase
+        }
         self._timing = script.timing
         self._clock = SilenceClock()
         self._request = CallbackRequest(script)
@@ -219,17 +222,14 @@ class CallSession:
             self._actions.append(act.Alert(self.now, "no_greeting"))
 
     def _wanted(self) -> Scenario | None:
-        """Which row of the script is armed now."""
-        rows = self._script.scenarios
-        if self._goodbye:
+        """Which row of the script is armed now: the phase's own, but for what the operator told."""
+        if self._goodbye or self._hold is Hold.OPERATOR:
             return None
-        if self.phase is Phase.ON_HOLD:
-            return None if self._hold is Hold.OPERATOR else rows[Reason.CLIENT_HOLD]
-        if self._cannot_hear:
-            return rows[Reason.CLIENT_CANNOT_HEAR]
-        if self.phase is Phase.DIALOGUE:
-            return rows[Reason.SILENCE_IN_DIALOGUE]
-        return rows[Reason.SILENCE_AFTER_GREETING] if self._greeted else None
+        if self._cannot_hear and self._hold is None:
+            return self._script.scenarios[Reason.CLIENT_CANNOT_HEAR]
+        if self.phase is Phase.GREETING and not self._greeted:
+            return None
+        return self._rows.get(self.phase)
 
     def _greeting_due(self) -> int:
         """When a greeting that did not come is reported."""

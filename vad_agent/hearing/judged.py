@@ -33,9 +33,14 @@ MISSED = 12
 MUSIC_LEAST = 40
 """A run of fewer frames has too few notes to tell."""
 WORD = 20
+"""A run of so many frames is a word: the judge misses one in a hundred of them."""
+
+# Ratios of levels.
 AS_LOUD = 0.35
+"""9 dB under the speaker's own level: as loud as he is."""
 OVER_NOISE = 16.0
-"""24 dB."""
+"""24 dB over the noise floor."""
+
 PEAK = 60
 """Samples that stay within this (−55 dBFS) are nobody's."""
 
@@ -149,15 +154,14 @@ class JudgedEar(LevelledEar):
             return False
         before = self._state()
         verdict = self._ask()
-        spoken = verdict.ended_ago is not None
+        speaks = verdict.ended_ago is not None and verdict.ended_ago <= GONE
         if self.line is LineState.MUSIC:
-            if spoken and verdict.ended_ago is not None and verdict.ended_ago < GONE:
+            if speaks:
                 self.hold_over()  # somebody speaks: the music is over
         elif self._open:
-            gone = not spoken or (verdict.ended_ago or 0) > GONE
-            if gone and not self._may_be_music():
+            if not speaks and not self._may_be_music():
                 self._end_noise()
-        elif spoken and self._spoken > self.end + MISSED:
+        elif verdict.spoken and self._spoken > self.end + MISSED:
             self._hear_missed(verdict)
         return self._state() != before
 

@@ -1,7 +1,7 @@
 """Is it hold music? Notes stand still in the spectrum, voices glide, noise has no peaks.
 
     share of spectral peaks that are still there 64 and 128 ms later (`stay`), their number (`peaks`),
-    and how much the spectrum moves from one to the next (`flux`), over three seconds:
+    and how much the spectrum moves from one to the next (`flux`), measured over three seconds:
 
                stay 10 % / median / 90 %    peaks     flux
     music      0.29–0.43 / 0.5 / 0.65       12–27     1.5–2.8

@@ -23,11 +23,11 @@ TONE_RATIO = 1.06
 """A run of any length whose louder half keeps within 0.5 dB is a tone."""
 LOW_RATIO = 0.25
 DENSE_LOWS = 0.20
-"""Running speech has 20–57 % of such frames in four seconds, dense music 3–15 %."""
+"""Running speech has 20–57 % of such frames, dense music 3–15 % (both measured over four seconds)."""
 
 
 class RunLevels:
-    """Collects the levels of a run's loud frames, judges the run's last four seconds."""
+    """Collects the levels of a run's loud frames, judges its last DENSE_FRAMES."""
 
     __slots__ = ("_segments", "current")
 
@@ -82,7 +82,7 @@ class RunLevels:
         return count >= STEADY_FRAMES * 9 // 10 and levels[-1 - edge] < levels[edge] * STEADY_RATIO
 
     def dense(self) -> bool:
-        """Four seconds without the pauses of speech."""
+        """DENSE_FRAMES without the pauses of speech."""
         frames = self.frames
         if frames < DENSE_FRAMES:
             return False
