@@ -17,7 +17,7 @@ COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --gene
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test check bench bench-peers accuracy train goldens fixtures lock clean
+.PHONY: help demo test check bench bench-peers accuracy accuracy-cost train goldens fixtures lock clean
 
 help: ## print this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -44,13 +44,18 @@ bench: $(READY) ## benchmarks; REAL=call.flac adds a real call
 bench-peers: .venv/.peers ## the same frames through other detectors
 	@$(PY) -m benchmarks.peers $(if $(REAL),--real "$(REAL)") $(ARGS)
 
-train: .train/.ready ## train the judge anew (Debian's packages as data; about 1 GB and 15 minutes)
+train: .train/.ready ## train the judge anew (Debian's packages as data: 2 GB, 7 GB unpacked; half an hour)
 	@scripts/system-packages espeak-ng
-	@.train/bin/python -m training.train .train/cache vad_agent/hearing/judge.npz --jobs 300 --epochs 24
+	@.train/bin/python -m training.train .train/cache vad_agent/hearing/judge.npz --jobs 400 --epochs 18
 	@OMP_NUM_THREADS=1 .train/bin/python -m training.evaluate .train/cache vad_agent/hearing/judge.npz --part test
 
 accuracy: $(READY) ## wrong decisions by condition; CALLS=folder of labelled calls and noise
+	@scripts/system-packages $(AUDIO) bucklespring-data
 	@$(PY) -m benchmarks.accuracy "$(CALLS)" $(ARGS)
+
+accuracy-cost: $(READY) ## what an ear costs by condition; CALLS=folder of labelled calls and noise
+	@scripts/system-packages $(AUDIO) bucklespring-data
+	@OPENBLAS_NUM_THREADS=1 $(PY) -m benchmarks.accuracy.cost "$(CALLS)" $(ARGS)
 
 goldens: $(READY) ## write the expected traces anew: review them as a diff
 	@$(PY) -m tests.goldens --write

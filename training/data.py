@@ -19,7 +19,7 @@ import soundfile  # type: ignore[import-untyped]
 import soxr  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 
-from training import sources
+from training import archives, sources
 
 Floats = NDArray[np.float32]
 Bools = NDArray[np.bool_]
@@ -32,6 +32,12 @@ ACTIVE_DB = 30.0
 """A frame is speech within so much of the clip's loud frames …"""
 EDGE_DB = 36.0
 """… and so are its neighbours down to this."""
+CLEAN_DB, LEAST_DB = 36.0, 22.0
+"""So far is a clip's noise under its loud frames, or brought there; nearer than the second: left out."""
+STEADY_DB = 6.0
+"""Noise changes less within 100 ms."""
+SOUND_S = 12
+"""Of a long noise so much is kept."""
 PIECE_S = 80
 """Of a long piece of music so much is kept."""
 
@@ -54,6 +60,10 @@ class Pools:
     """float32 at RATE, RMS 1."""
     keys: list[Floats] = field(default_factory=list)
     """Key clicks, float32 at RATE, peak 1."""
+    hold: list[Floats] = field(default_factory=list)
+    """Hold music, as `music`."""
+    sounds: list[Floats] = field(default_factory=list)
+    """Noises: traffic, tools, water, fire, doors; float32 at RATE, RMS 1."""
 
 
 def frame_rms(samples: Floats) -> Floats:
@@ -98,13 +108,37 @@ def runs(flags: Bools) -> Iterator[tuple[int, int]]:
 
 
 def read(path: Path, seconds: float | None = None) -> Floats:
-    """A sound file as mono float32 at RATE; `seconds`: so much of its middle."""
+    """A sound file as mono float32 at RATE; `seconds`: half as much of
+    its beginning and of its middle, where it is longer than twice that."""
     samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
     mono = samples.mean(axis=1)
-    if seconds is not None and len(mono) > seconds * rate:
-        start = int(len(mono) - seconds * rate) // 2
-        mono = mono[start : start + int(seconds * rate)]
-    out: Floats = soxr.resample(mono, rate, RATE).astype(np.float32)
+    if seconds is not None and len(mono) > 2 * seconds * rate:
+        half = int(seconds * rate) // 2
+        mono = np.concatenate([mono[:half], mono[len(mono) // 2 :][:half]])
+    out: Floats = (mono if rate == RATE else soxr.resample(mono, rate, RATE)).astype(np.float32)
+    return out
+
+
+def _without_noise(samples: Floats) -> Floats | None:
+    """Noise between the words lowered so far that a gate can tell; None: too much of it."""
+    level = 20 * np.log10(frame_rms(samples))
+    loud = float(np.percentile(level, 95))
+    there = level[level > loud - 60]
+    if len(there) < 8:
+        return None
+    powers = np.convolve(10 ** (there / 10), np.ones(5) / 5, "valid")
+    quietest = int(powers.argmin())
+    floor = 10 * float(np.log10(powers[quietest]))
+    lacking = CLEAN_DB - (loud - floor)
+    if lacking <= 0 or np.ptp(there[quietest : quietest + 5]) > STEADY_DB:
+        return samples  # its quietest frames are a word's edge: the clip is cut tight
+    if lacking > CLEAN_DB - LEAST_DB:
+        return None
+    over = np.convolve(np.pad(level, 2, "edge"), np.ones(5) / 5, "valid")
+    over = np.maximum(over, level) - floor
+    gain = -(lacking + 4) * np.clip((9 - over) / 4, 0, 1)
+    gain = np.interp(np.arange(len(samples)), (np.arange(len(gain)) + 0.5) * HOP, gain)
+    out: Floats = (samples * 10 ** (gain / 20)).astype(np.float32)
     return out
 
 
@@ -116,8 +150,10 @@ def _speech_clip(path: Path) -> Floats | None:
         return None
     if not 0.12 * RATE < len(samples) < 25 * RATE or np.abs(samples).max() < 0.01:
         return None
-    samples = np.pad(samples - samples.mean(), (0, -len(samples) % HOP))
-    active = active_frames(samples)
+    cleaned = _without_noise(np.pad(samples - samples.mean(), (0, -len(samples) % HOP)))
+    if cleaned is None:
+        return None
+    samples, active = cleaned, active_frames(cleaned)
     if active.sum() < 5:
         return None
     level = 20 * np.log10(frame_rms(samples))
@@ -130,9 +166,21 @@ def _speech_clip(path: Path) -> Floats | None:
 
 
 def _music_clip(path: Path) -> Floats | None:
-    samples = read(path, PIECE_S)
+    try:
+        samples = read(path, PIECE_S)
+    except soundfile.LibsndfileError:
+        return None
     rms = float(np.sqrt((samples**2).mean()))
     return None if rms < 1e-4 or len(samples) < 8 * RATE else (samples / rms).astype(np.float32)
+
+
+def _sound_clip(path: Path) -> Floats | None:
+    try:
+        samples = read(path, SOUND_S)
+    except soundfile.LibsndfileError:
+        return None
+    rms = float(np.sqrt((samples**2).mean()))
+    return None if rms < 1e-4 or len(samples) < 0.05 * RATE else (samples / rms).astype(np.float32)
 
 
 def _keys_clip(path: Path) -> Floats | None:
@@ -152,6 +200,7 @@ def fetch(cache: Path) -> Path:
         if not (root / "usr/share/doc" / package.name).exists():
             (deb,) = debs.glob(f"{package.name}_*.deb")
             subprocess.run(["dpkg", "-x", str(deb), str(root)], check=True)
+    archives.extract(root / "usr/share")
     return root / "usr/share"
 
 
@@ -172,13 +221,27 @@ def build(cache: Path) -> dict[str, Pools]:
     return _restore(made)
 
 
+def _is_kept_out(path: Path) -> bool:
+    """A prompt that the benchmark is made of."""
+    *_, folder, _ = ("", *path.parts)
+    names = (path.stem, f"{folder}/{path.stem}")
+    return any("ru_RU" in part for part in path.parts) and not sources.kept_out().isdisjoint(names)
+
+
+def _part_of_key(path: Path, keys: list[Path]) -> str:
+    """Both clicks of a key belong together. Every second key is the benchmark's test: it is the test here."""
+    names = [key.stem[:-2] for key in keys if key.stem.endswith("-1")]
+    number = names.index(path.stem[:-2]) if path.stem[:-2] in names else 1
+    return "test" if number % 2 else "tune" if number % 8 == 6 else "train"
+
+
 def _collect(cache: Path) -> dict[str, Pools]:
     share = fetch(cache)
     pools = {part: Pools() for part in PARTS}
     random = np.random.default_rng(20_240_601)
     with ProcessPoolExecutor(2) as workers:
         for name, part, pattern, most in sources.VOICES:
-            paths = sorted(share.glob(pattern))
+            paths = [path for path in sorted(share.glob(pattern)) if not _is_kept_out(path)]
             if len(paths) > most:
                 paths = [paths[i] for i in sorted(random.choice(len(paths), most, replace=False))]
             clips = [c for c in workers.map(_speech_clip, paths, chunksize=16) if c is not None]
@@ -195,10 +258,19 @@ def _collect(cache: Path) -> dict[str, Pools]:
             clips = [c for c in workers.map(_music_clip, paths) if c is not None]
             pools[part].music.extend(clips)
             print(f"music {part}: {len(clips)} pieces", flush=True)
+        for part, pattern in sources.HOLD.items():
+            pools[part].hold.extend(
+                c for c in map(_music_clip, sorted(share.glob(pattern))) if c is not None
+            )
+        for part, patterns in sources.SOUNDS.items():
+            paths = sorted({p for pattern in patterns for p in share.glob(pattern)})
+            clips = [c for c in workers.map(_sound_clip, paths) if c is not None]
+            pools[part].sounds.extend(clips)
+            print(f"sounds {part}: {len(clips)}", flush=True)
         keys = sorted(share.glob(sources.KEYS))
-        for number, clip in enumerate(workers.map(_keys_clip, keys, chunksize=16)):
+        for path, clip in zip(keys, workers.map(_keys_clip, keys, chunksize=16), strict=True):
             if clip is not None:
-                pools[PARTS[(0, 0, 0, 1, 2)[number % 5]]].keys.append(clip)
+                pools[_part_of_key(path, keys)].keys.append(clip)
     return pools
 
 
@@ -208,7 +280,12 @@ def _store(pools: dict[str, Pools], path: Path) -> None:
         for v, voice in enumerate(pool.voices):
             for c, clip in enumerate(voice.clips):
                 arrays[f"{part}/voice/{v:03}/{voice.name}/{c:04}"] = clip
-        for kind, clips in (("music", pool.music), ("keys", pool.keys)):
+        for kind, clips in (
+            ("music", pool.music),
+            ("keys", pool.keys),
+            ("sounds", pool.sounds),
+            ("hold", pool.hold),
+        ):
             arrays |= {f"{part}/{kind}/{c:04}": clip for c, clip in enumerate(clips)}
     with path.open("wb") as file:
         np.savez(file, **{k: v.astype(np.float16) for k, v in arrays.items()})  # type: ignore[arg-type]
@@ -227,7 +304,7 @@ def _restore(path: Path) -> dict[str, Pools]:
                     pools[part].voices.append(voice)
                 voices["/".join((part, *rest[:2]))].clips.append(clip)
             else:
-                (pools[part].music if kind == "music" else pools[part].keys).append(clip)
+                getattr(pools[part], kind).append(clip)
     return pools
 
 

@@ -32,6 +32,7 @@ RETURN = 25
 CONDITIONS = (
     "as is", "-12 dB", "-24 dB", "street 25", "street 20", "street 15", "steady 15", "music 25", "music 20",
     "pink 20", "pink 15", "car 15", "keys 20", "babble 25", "comfort -45", "loss 5 %", "hold music", "tones",
+    "sounds 20", "sounds 10",
 )  # fmt: skip
 
 
@@ -70,7 +71,7 @@ def make_call(seed: int, pools: Pools, seconds: int = 90) -> Call:
     count = seconds * RATE // HOP
     call = augment.Draft(
         random, pools, count * HOP, np.zeros(count * HOP, np.float32), np.zeros(count, bool),
-        np.zeros(0, np.float32), np.zeros(0, bool),
+        np.zeros(0, np.float32), np.zeros(0, bool), np.zeros(0, bool),
     )  # fmt: skip
     at = int(random.uniform(0, 4) * RATE)
     while at < call.count:
@@ -79,7 +80,8 @@ def make_call(seed: int, pools: Pools, seconds: int = 90) -> Call:
             if random.random() < 0.3:
                 short = [c for c in voice.clips if len(c) < 0.6 * RATE]
                 clip = short[int(random.integers(len(short)))] if short else clip
-            augment.place(call, clip * augment.db(random.uniform(-4, 3)), at)
+            said = augment.mumbled(random, clip) if random.random() < 0.3 else clip
+            augment.place(call, said * augment.db(random.uniform(-4, 3)), at, clip)
             at += len(clip) + int(random.uniform(0.1, 1.2) * RATE)
         at += int(random.choice([random.uniform(0.5, 3), random.uniform(3.6, 9)]) * RATE)
     speech = augment.equalise(random, call.speech, 6.0)
@@ -105,6 +107,9 @@ def disturb(call: Call, condition: str, seed: int, pools: Pools) -> list[bytes]:
             "car": augment.car,
         }[name]
         samples += make(random, count) * level * augment.db(-float(number))
+    elif name == "sounds":
+        noise = augment.recorded(random, count, pools)
+        samples += noise * level * augment.db(-float(number))
     elif name == "music":
         samples += augment.music(random, count, pools) * level * augment.db(-float(number))
     elif name == "babble":
@@ -244,30 +249,36 @@ def sounds(cache: Path, weights: Path, part: str) -> dict[str, tuple[int, int]]:
         out[name] = good + right, count + 1
 
     def hear(samples: Floats) -> judge.Verdict:
-        samples = samples + random.normal(0, augment.db(-66), len(samples)).astype(np.float32)
+        samples = samples + random.normal(0, augment.db(-63), len(samples)).astype(np.float32)
         return ear.hear(_frames(augment.a_law(samples)), RATE)
 
     count = judge.WINDOW * HOP
-    for level in (-20, -30, -40, -46):
-        for _ in range(150):
-            word = augment.short_clip(random, pools)[: int(0.4 * RATE)]
-            samples = np.zeros(count, np.float32)
-            after = int(random.integers(30, 200))
-            at = count - after * HOP - len(word)
-            samples[at : at + len(word)] = augment.unit(word) * augment.db(level)
-            verdict = hear(samples)
-            note(
-                f"word {level} dBFS",
-                verdict.ended_ago is not None and abs(verdict.ended_ago - after) < 25,
-            )
+    for level in (-20, -26, -33, -40, -46):
+        for _ in range(200):
+            word = augment.short_clip(random, pools)
+            word = augment.unit(word[: int(random.choice([0.15, 0.2, 0.3, 0.4]) * RATE)])
+            before = random.normal(0, augment.db(-60), int(random.uniform(1, 2) * RATE))
+            after = random.normal(0, augment.db(-60), 125 * HOP)
+            samples = np.concatenate([before, word * augment.db(level), after]).astype(np.float32)
+            samples[len(before) + len(word) :][: len(after)] = after
+            for wait in (10, 50, 110):
+                ends = len(before) + len(word) + wait * HOP
+                verdict = ear.hear(_frames(augment.a_law(samples[: ends // HOP * HOP])), RATE)
+                note(f"word {level} dBFS, {wait} frames ago",
+                     verdict.ended_ago is not None and abs(verdict.ended_ago - wait) < 20)  # fmt: skip
     for gain in (0, -10, -20):
         for _ in range(100):
-            verdict = hear(augment.music(random, count, pools) * augment.db(-18 + gain))
+            samples = augment.music(random, count, pools) * augment.db(-18 + gain)
+            verdict = hear(samples)
             note(f"music {gain} dB: no speech", not verdict.spoken)
             note(f"music {gain} dB: known", verdict.music)
-            samples = augment.music(random, count, pools) * augment.db(-18 + gain)
-            samples[: 2 * RATE] = 0  # it began 4 s ago
-            note(f"music {gain} dB after silence: no speech", not hear(samples).spoken)
+            for seconds in (1, 2, 3, 4):
+                new = np.zeros(count, np.float32)
+                new[-seconds * RATE :] = samples[: seconds * RATE]
+                verdict = hear(new)
+                note(f"music {gain} dB for {seconds} s: no speech", not verdict.spoken)
+                if seconds > 2:
+                    note(f"music {gain} dB for {seconds} s: known", verdict.music)
     for name in ("tones", "melody", "street", "keys", "breath", "knock", "babble"):
         for _ in range(100):
             samples = np.zeros(count, np.float32)
@@ -292,6 +303,13 @@ def sounds(cache: Path, weights: Path, part: str) -> dict[str, tuple[int, int]]:
         verdict = hear(augment.stream(random, count, voice) * augment.db(random.uniform(-40, -15)))
         note("talk: to the end", verdict.ended_ago is not None and verdict.ended_ago < 50)
         note("talk: no music", not verdict.music)
+    for seed in range(40):  # asked at any time: somebody spoke in the last three seconds
+        call = make_call(1000 + seed, pools, 40)
+        frames = disturb(call, str(random.choice(["as is", "street 15", "babble 25"])), seed, pools)
+        for now in range(150, len(frames), 25):
+            if call.active[now - 140 : now - 10].mean() > 0.1:
+                verdict = ear.hear(frames[max(now - judge.WINDOW, 0) : now], RATE)
+                note("call: speech is no music", not verdict.music)
     return out
 
 

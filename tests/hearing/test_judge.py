@@ -27,7 +27,7 @@ from tests.hearing.hearing_tape import (
 from vad_agent.errors import FrameError, VadAgentError
 from vad_agent.hearing import features, judge, network
 from vad_agent.hearing.features import CHANNELS
-from vad_agent.hearing.judge import DOUBT, RUN, SURE, NetworkJudge, Verdict, decide
+from vad_agent.hearing.judge import DOUBT, END, RUN, SURE, NetworkJudge, Verdict, decide
 from vad_agent.hearing.network import FILE, HEADS, LAYERS, STRIDE, Network, WeightsError
 
 LATE = 12
@@ -61,7 +61,7 @@ def stored() -> dict[str, NDArray[np.floating]]:
 
 def test_the_file_is_small() -> None:
     assert len(content()) < 200_000
-    assert 10_000 < sum(array.size for array in stored().values()) < 40_000
+    assert 10_000 < sum(array.size for array in stored().values()) < 100_000
 
 
 def test_weights_are_loaded_once() -> None:
@@ -146,8 +146,14 @@ def test_a_missing_file(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def logits(drawing: str) -> NDArray[np.float32]:
-    """One letter a step: S sure, r in the run, d doubtful, . silent."""
-    values = {"S": SURE + 1, "r": RUN + 0.5, "d": DOUBT + 0.5, ".": DOUBT - 1}
+    """One letter a step: S sure, e its fading end, r in the run, d doubtful, . silent."""
+    values = {
+        "S": SURE + 1,
+        "e": END + 0.5,
+        "r": RUN + 0.5,
+        "d": DOUBT + 0.5,
+        ".": min(DOUBT, RUN) - 1,
+    }
     out = np.full((len(drawing), HEADS), -9.0, np.float32)
     out[:, network.SPEECH] = [values[letter] for letter in drawing]
     return out
@@ -157,8 +163,9 @@ def logits(drawing: str) -> NDArray[np.float32]:
     ("drawing", "ended", "began", "doubtful"),
     [
         ("..............", None, None, False),
-        (".....SS.......", None, None, False),
-        ("..rSSSr.......", 7, 12, False),
+        (".....S........", None, None, False),
+        ("..rSSSe.......", 7, 12, False),
+        ("..rSSSrr......", 8, 12, False),
         ("..SSS...SSS...", 3, 6, False),
         ("SSS.....rrr...", 11, 14, False),
         (".......SSSSSSS", 0, 7, True),
@@ -246,7 +253,7 @@ def test_sample_rates(factor: int) -> None:
 # -- known sounds --------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("after", [0, 20, 60, 125, 180])
+@pytest.mark.parametrize("after", [0, 20, 60, 90, 120])
 @pytest.mark.parametrize("gain_db", [-24, -12, 0])
 def test_the_end_of_speech(after: int, gain_db: float) -> None:
     verdict = hear(with_speech(after, gain_db))

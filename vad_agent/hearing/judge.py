@@ -20,24 +20,30 @@ from numpy.typing import NDArray
 
 from vad_agent.hearing import features, network
 from vad_agent.hearing.network import STRIDE
+from vad_agent.hearing.verdict import last_run
 
 # Logits.
-RUN = -2.0
-SURE = 0.5
-DOUBT = -3.0
+RUN = -3.0
+SURE = 0.0
+END = -1.0
+DOUBT = -1.0
 MUSIC = -1.0
 
-SURE_STEPS = 3
-"""120 ms: a click or a knock has one or two."""
+SURE_STEPS = 2
+"""80 ms: a click or a knock has one."""
 DOUBT_STEPS = 3
 """120 ms, the newest."""
-MUSIC_STEPS = 100
-"""The newest 4 s …"""
+MUSIC_STEPS = 60
+"""2.4 s at least up to now …"""
+NOTE = 1.0
+"""Speech of no more than this may be a note of it."""
+PLAYS_STEPS = 25
+"""A second."""
 MUSIC_SHARE = 0.65
-"""… must mostly be music, and nobody speak in them."""
+"""… so much of them music, and nobody speaks in them."""
 
-WINDOW = 300
-"""Frames that the network was trained on: 6 s. More are not looked at."""
+WINDOW = 200
+"""Frames: 4 s; the network was trained on 1.3 to 6 s. More are not looked at."""
 LEAST = 50
 """Frames under which there is nothing to compare a sound with: not judged, only doubted."""
 
@@ -52,8 +58,17 @@ class Verdict:
     """Frames since that last run of speech began; None with `ended_ago`."""
     doubtful: bool
     """The newest frames may be a word's beginning: ask again in a few frames."""
-    music: bool = False
-    """The newest seconds are music, and nobody speaks over it."""
+    music_ago: int | None = None
+    """Frames since the music began that the newest seconds are; None: they are no music."""
+    strength: float = 10.0
+    """The highest logit of that run of speech; 0 is the least that counts as one."""
+    plays: bool = False
+    """There is music in the newest second, whether somebody spoke before it or not."""
+
+    @property
+    def music(self) -> bool:
+        """The newest seconds are music, and nobody speaks over it."""
+        return self.music_ago is not None
 
     @property
     def spoken(self) -> bool:
@@ -69,6 +84,21 @@ class Judge(Protocol):
 
         Raises:
             FrameError: a frame or the rate is wrong.
+        """
+
+
+class Listener(Protocol):
+    """One channel's judge: it remembers what it was given. One per channel and call."""
+
+    @property
+    def knows_music(self) -> bool:
+        """Its verdicts tell music; otherwise the cheap path's own are taken."""
+
+    def hear(self, frames: Sequence[bytes]) -> Verdict:
+        """`frames`: those since the last question, int16 little-endian mono, 20 ms each, the newest last.
+
+        Raises:
+            FrameError: a frame is wrong.
         """
 
 
@@ -101,24 +131,32 @@ def decide(logits: NDArray[np.float32]) -> Verdict:
     """
     speech = logits[:, network.SPEECH]
     steps = len(speech)
-    sure = speech > SURE
-    together = sure[SURE_STEPS - 1 :].copy()
-    for shift in range(1, SURE_STEPS):
-        together &= sure[SURE_STEPS - 1 - shift : steps - shift]
     doubtful = bool((speech[-DOUBT_STEPS:] > DOUBT).any())
-    found = np.flatnonzero(together)
+    run = last_run(speech, floor=RUN, sure=SURE, together=SURE_STEPS)
     ended_ago = began_ago = None
-    if len(found):
-        last = int(found[-1]) + SURE_STEPS - 1
-        quiet_after = np.flatnonzero(speech[last:] <= RUN)
-        end = last + int(quiet_after[0]) if len(quiet_after) else steps
-        quiet_before = np.flatnonzero(speech[:last] <= RUN)
-        begin = int(quiet_before[-1]) + 1 if len(quiet_before) else 0
-        ended_ago, began_ago = (steps - end) * STRIDE, (steps - begin) * STRIDE
-    recent = logits[-MUSIC_STEPS:, network.MUSIC] > MUSIC
-    music = (
-        steps >= MUSIC_STEPS
-        and (ended_ago is None or ended_ago >= MUSIC_STEPS * STRIDE)
-        and float(recent.mean()) >= MUSIC_SHARE
+    if run is not None:
+        first, past = run
+        if past < steps:  # it fades out: noise behind it is not it
+            past = first + int(np.flatnonzero(speech[first:past] > END)[-1]) + 1
+        began_ago, ended_ago = (steps - first) * STRIDE, (steps - past) * STRIDE
+    strength = float(speech[run[0] : run[1]].max()) if run is not None else 0.0
+    plays = float((logits[-PLAYS_STEPS:, network.MUSIC] > MUSIC).mean()) >= 0.5
+    since_speech = None if strength < NOTE else ended_ago
+    return Verdict(
+        ended_ago, began_ago, doubtful, _music_ago(logits, since_speech), strength, plays
     )
-    return Verdict(ended_ago, began_ago, doubtful, music)
+
+
+def _music_ago(logits: NDArray[np.float32], ended_ago: int | None) -> int | None:
+    """Frames since the earliest step after the last speech from which on it is mostly music."""
+    if ended_ago is not None:
+        logits = logits[len(logits) - ended_ago // STRIDE :]
+    steps = len(logits)
+    if steps < MUSIC_STEPS:
+        return None
+    music = logits[:, network.MUSIC] > MUSIC
+    share = np.cumsum(music[::-1])[::-1] / np.arange(steps, 0, -1)
+    found = np.flatnonzero(music & (share >= MUSIC_SHARE))
+    if not len(found) or found[0] > steps - MUSIC_STEPS:
+        return None
+    return (steps - int(found[0])) * STRIDE
