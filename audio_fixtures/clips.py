@@ -1,4 +1,4 @@
-"""Stage 1: short clips out of the Debian packages, espeak-ng and seeded noise.
+"""Stage 1: short clips out of the Debian packages, espeak-ng, seeded noise and sines.
 
 The catalogue (`clips/catalogue.toml`) says what each clip is. A clip begins and ends with its sound:
 
@@ -36,7 +36,7 @@ LEVEL_DB = -20.0
 PEAK_DB = -1.0
 
 Source = Literal["espeak", "asterisk", "music", "synth"]
-Kind = Literal["speech", "music", "noise"]
+Kind = Literal["speech", "music", "noise", "tone"]
 
 PACKAGES: Mapping[Source, str] = {
     "espeak": "espeak-ng",
@@ -95,6 +95,7 @@ _SOURCES: Mapping[str, tuple[Source, Kind]] = {
     "asterisk": ("asterisk", "speech"),
     "music": ("music", "music"),
     "synth": ("synth", "noise"),
+    "tone": ("synth", "tone"),
 }
 """The key that names a clip's source: the source, and what kind of sound it gives."""
 
@@ -179,7 +180,52 @@ def _typing() -> dsp.Wide:
     return out
 
 
-_SYNTH = {"breath": _breath, "click": _click, "typing": _typing}
+def _sines(count: int, *parts: tuple[float, int]) -> dsp.Wide:
+    """A sum of sines: Hz and amplitude in int16 steps of each."""
+    at = np.arange(count) / 8_000
+    waves = [np.rint(peak * np.sin(2 * np.pi * hz * at)).astype(np.int64) for hz, peak in parts]
+    return sum(waves, np.zeros(count, np.int64))
+
+
+def _busy() -> dsp.Wide:
+    """12 s of a Russian exchange's busy tone: 425 Hz, 0.35 s on and 0.35 s off."""
+    out = _sines(96_000, (425.0, 8_000))
+    out[np.arange(len(out)) % 5_600 >= 2_800] = 0
+    return out
+
+
+_KEYS_HZ = {
+    "123": (697.0, (1_209.0, 1_336.0, 1_477.0)),
+    "456": (770.0, (1_209.0, 1_336.0, 1_477.0)),
+    "789": (852.0, (1_209.0, 1_336.0, 1_477.0)),
+    "*0#": (941.0, (1_209.0, 1_336.0, 1_477.0)),
+}
+
+
+def _keys() -> dsp.Wide:
+    """A number of seven digits, pressed by a person: 2.34 s. The column's tone is 2 dB louder."""
+    parts = []
+    for digit, on_ms, off_ms in (
+        ("4", 140, 220), ("0", 160, 180), ("7", 120, 260), ("1", 180, 200),
+        ("5", 140, 240), ("9", 160, 200), ("8", 140, 0),
+    ):  # fmt: skip
+        row, columns, place = next(
+            (row, columns, keys.index(digit))
+            for keys, (row, columns) in _KEYS_HZ.items()
+            if digit in keys
+        )
+        parts.append(_sines(on_ms * 8, (row, 5_000), (columns[place], 6_300)))
+        parts.append(np.zeros(off_ms * 8, np.int64))
+    return np.concatenate(parts)
+
+
+_SYNTH = {
+    "breath": _breath,
+    "click": _click,
+    "typing": _typing,
+    "busy": _busy,
+    "keys": _keys,
+}
 
 
 # -- the committed files -------------------------------------------------------------------------

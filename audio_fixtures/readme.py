@@ -15,6 +15,7 @@ ORIGIN: Mapping[clips.Source, str] = {
     "music": "CC-BY-SA-3.0",
     "synth": "noise: made for this project",
 }
+_TONES = "tones: made for this project"
 _MUSIC_SHORT = {
     "macroform-robot_dity": "robot_dity by Macroform, CC-BY-SA-3.0",
     "macroform-cold_day": "cold_day by Macroform, CC-BY-SA-3.0",
@@ -68,7 +69,7 @@ licence too.
 
 **Synthetic voices** (clips `man_*`, `caller_*`, `product_*`, `wide_*`): spoken by espeak-ng
 ({espeak}) for this project; the program's licence does not extend to what it speaks. They, the
-seeded noises (`noise_*`) and the mixing are under the project's own licence.
+seeded noises (`noise_*`), the tones (`tone_*`) and the mixing are under the project's own licence.
 
 `clips/SHA256SUMS` has the digest of every clip, `clips/catalogue.toml` its source.
 """
@@ -82,7 +83,8 @@ def _sounds(recipe: Recipe) -> str:
         if used and source == "music":
             parts += sorted({_MUSIC_SHORT[entry.what] for entry in used})
         elif used:
-            parts.append(ORIGIN[used[0].source])
+            kinds = {entry.kind for entry in used}
+            parts += [_TONES if kind == "tone" else ORIGIN[source] for kind in sorted(kinds)]
     return "; ".join(parts)
 
 

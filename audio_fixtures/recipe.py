@@ -83,7 +83,7 @@ class Sound:
     gain_db: float
     cut: int | None
     kind: str
-    """speech, music, noise or echo."""
+    """speech, music, noise, tone or echo."""
 
     @property
     def length_s(self) -> float:

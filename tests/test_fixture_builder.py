@@ -126,6 +126,31 @@ def test_a_clip_is_trimmed_to_its_sound() -> None:
         assert len(dsp.trim(samples, clip.rate)) >= len(samples) - clip.rate // 200, clip.name
 
 
+def test_the_busy_tone_has_the_cadence_and_the_frequency_of_an_exchange() -> None:
+    samples = clips.load("tone_busy")
+    loud = dsp.block_rms(samples, 400) > 500  # blocks of 50 ms
+    assert len(samples) == pytest.approx(12 * 8_000, abs=80)
+    assert loud.tolist() == [at % 14 < 7 for at in range(len(loud))]
+    power = np.abs(np.fft.rfft(samples[:2_800] * np.hanning(2_800)))
+    assert power.argmax() * 8_000 / 2_800 == pytest.approx(425, abs=2)
+
+
+def test_the_keys_are_those_of_the_number() -> None:
+    """4 0 7 1 5 9 8: a row's and a column's frequency each (ITU-T Q.23), with a pause after it."""
+    samples = clips.load("tone_keys")
+    loud = dsp.block_rms(samples, 160) > 500
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], loud, [False]]).astype(int)))
+    found = []
+    for start, end in edges.reshape(-1, 2) * 160:
+        press = samples[start:end]
+        power = np.abs(np.fft.rfft(press * np.hanning(len(press)), 8_000))  # a bin is 1 Hz
+        found.append((power[:1_000].argmax(), 1_000 + power[1_000:].argmax()))
+    wanted = np.array(
+        [(770, 1209), (941, 1336), (852, 1209), (697, 1209), (770, 1336), (852, 1477), (852, 1336)]
+    )
+    assert np.abs(np.array(found) - wanted).max() <= 3
+
+
 # -- the tools -----------------------------------------------------------------------------------
 
 
