@@ -14,7 +14,7 @@ from pathlib import Path
 from statistics import median
 
 from benchmarks.audio import Call, long_recordings
-from benchmarks.frame_cost import BARE, bare_calls
+from benchmarks.frame_cost import BARE, WITHOUT_JUDGE, bare_calls
 from benchmarks.measure import Contender, Figure, Table, interleaved, ratio, timed
 from vad_agent.core.call import CallSession
 from vad_agent.core.frames import FRAMES_PER_SECOND, Channel
@@ -39,9 +39,8 @@ def one_core() -> Iterator[str]:
         os.sched_setaffinity(0, allowed)
 
 
-def replay_file(path: Path, frames: int) -> float:
+def replay_file(path: Path, frames: int, settings: Settings) -> float:
     """Seconds from opening the file to the call's end."""
-    settings = Settings()
 
     def work() -> None:
         with open_call(path) as recording:
@@ -63,9 +62,8 @@ def decode_file(path: Path) -> float:
     return timed(work)
 
 
-def hear_call(call: Call) -> float:
+def hear_call(call: Call, settings: Settings) -> float:
     """Seconds of both ears alone, over frames in memory."""
-    settings = Settings()
     operator = settings.ear(Channel.OPERATOR, call.rate).hear
     client = settings.ear(Channel.CLIENT, call.rate).hear
     pairs = call.pairs
@@ -78,9 +76,8 @@ def hear_call(call: Call) -> float:
     return timed(work)
 
 
-def replay_call(call: Call) -> float:
+def replay_call(call: Call, settings: Settings) -> float:
     """Seconds of replaying frames in memory."""
-    settings = Settings()
     replay = Replay(CallSession(settings, call.rate, mode="cue"), settings)
     pairs = call.pairs
     return timed(lambda: deque(replay.run(pairs), maxlen=0))
@@ -93,14 +90,17 @@ def measure(call: Call, *, length_s: float = 3600, rounds: int = 5) -> Table:
     with one_core() as where, long_recordings(call, length_s) as paths:
         by_kind: dict[str, Contender] = {}
         for kind, path in paths.items():
-            by_kind[f"replay {kind}"] = partial(replay_file, path, frames)
+            by_kind[f"replay {kind}"] = partial(replay_file, path, frames, WITHOUT_JUDGE)
+            by_kind[f"replay {kind} with the judge"] = partial(
+                replay_file, path, frames, Settings()
+            )
             by_kind[f"decode {kind}"] = partial(decode_file, path)
         files = interleaved(by_kind, rounds)
         parts = interleaved(
             {
                 BARE: lambda: bare_calls(call),
-                "ears": lambda: hear_call(call),
-                "replay": lambda: replay_call(call),
+                "ears": lambda: hear_call(call, WITHOUT_JUDGE),
+                "replay": lambda: replay_call(call, WITHOUT_JUDGE),
             },
             rounds,
         )
@@ -120,6 +120,14 @@ def measure(call: Call, *, length_s: float = 3600, rounds: int = 5) -> Table:
                 speed >= TIMES_REAL_MIN,
             )
         )
+    for kind in paths:
+        name = f"replay {kind} with the judge"
+        speed = length_s / median(files[name])
+        than = f"of replay {kind} without it"
+        figures.append(
+            Figure(f"{kind}, with the judge", speed, "× real time",
+                   1 / ratio(files[name], files[f"replay {kind}"]), than)
+        )  # fmt: skip
     figures.append(Figure(f"a frame pair: {BARE}", per_pair[BARE], "µs"))
     for kind in paths:
         name = f"decode {kind}"
@@ -133,5 +141,8 @@ def measure(call: Call, *, length_s: float = 3600, rounds: int = 5) -> Table:
         figures.append(
             Figure(f"a frame pair: {name}", value, "µs", value / per_pair[whole], f"of {whole}")
         )
-    notes = [f"{length_s:.0f} s of {call.describe()}, repeated, mode cue", where]
+    notes = [
+        f"{length_s:.0f} s of {call.describe()}, repeated, mode cue, without the judge but where said",
+        where,
+    ]
     return Table("Replay of a recording, decoding included", figures, notes)

@@ -1,7 +1,8 @@
 """The ears that are compared: each gets one channel (and the other) and says when it would have fired.
 
     name              what it is
-    ours              whatever the product uses: Settings().ear() through vad_agent.dead_air
+    ours              what the product uses: Settings().ear() through vad_agent.dead_air
+    ours-cheap        the same without its judge: [hearing] judge = "none"
     webrtcvad-1, -3   the bare detector in that mode
     silero-0.5, -0.3  Silero 6.2 with that threshold, streamed at 16 kHz with each sample repeated
     silero-gate       Silero 0.15; a frame counts only within 20 dB of the speaker's own level
@@ -42,6 +43,8 @@ DECAY_DB = 0.01
 """A frame: 0.5 dB/s."""
 SMOOTHING = 0.3
 
+CHEAP_SETTINGS = Settings(hearing={"judge": "none"})
+
 
 @dataclass(frozen=True, slots=True)
 class Heard:
@@ -62,9 +65,9 @@ Ear = Callable[[Frames, Frames, Channel], Heard]
 # -- the product -----------------------------------------------------------------------------------
 
 
-def judged(frames: Frames, other: Frames, side: Channel) -> Heard:
-    """The product's ear with the network behind it: `[hearing] judge = "network"`."""
-    return ours(frames, other, side, Settings(hearing={"judge": "network"}))
+def cheap(frames: Frames, other: Frames, side: Channel) -> Heard:
+    """The product's ear without a judge: `[hearing] judge = "none"`."""
+    return ours(frames, other, side, CHEAP_SETTINGS)
 
 
 def ours(frames: Frames, other: Frames, side: Channel, settings: Settings | None = None) -> Heard:
@@ -75,13 +78,16 @@ def ours(frames: Frames, other: Frames, side: Channel, settings: Settings | None
     if side is Channel.CLIENT:
         ear.expect_leak_of(far)
     speech, music = [], []
+    utterances = 0
 
     def fed() -> Iterator[bytes | None]:
+        nonlocal utterances
         for frame, theirs in zip(frames, other or [None] * len(frames), strict=True):
             far.hear(theirs)
             yield frame
             # Here the frame has been heard: `dead_air` asks for the next one.
-            speech.append(ear.speaking)
+            speech.append((ear.speaking and ear.sure) or ear.utterances != utterances)
+            utterances = ear.utterances
             music.append(ear.line is LineState.MUSIC)
 
     fires = [found.fired for found in dead_air(fed(), ear, side, scoring.T)]
@@ -168,10 +174,10 @@ def _audio(frames: Frames) -> bytes:
     return b"".join([frame or ZEROS for frame in frames])
 
 
-OURS = "ours"
+OURS, CHEAP = "ours", "ours-cheap"
 EARS: dict[str, Ear] = {
     OURS: ours,
-    "ours-judged": judged,
+    CHEAP: cheap,
     "webrtcvad-1": webrtc(1),
     "webrtcvad-3": webrtc(3),
     "silero-0.5": silero(0.5),

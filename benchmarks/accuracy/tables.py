@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from benchmarks.accuracy import scoring
 from benchmarks.accuracy.decisions import Outcome
-from benchmarks.accuracy.ears import OURS
+from benchmarks.accuracy.ears import CHEAP, OURS
 from benchmarks.accuracy.scoring import Score
 from benchmarks.accuracy.sounds import Share
 from benchmarks.measure import Figure, Table, percentile
@@ -112,8 +112,8 @@ def targets(
 ) -> Table:
     """What the project wants of its own ear."""
 
-    def scores(keep: Callable[[Outcome], bool]) -> Score:
-        return _sums(outcomes, OURS, keep)
+    def scores(keep: Callable[[Outcome], bool], ear: str = OURS) -> Score:
+        return _sums(outcomes, ear, keep)
 
     figures: list[Figure] = []
 
@@ -128,6 +128,12 @@ def targets(
         at_most("missed, no babble", 100 * every.missed / every.silences, 2, "%")
         at_most("late, p50", late(every, 0.5), 0.10, "s")
         at_most("late, p95", late(every, 0.95), 0.40, "s")
+    alone = scores(lambda one: one.condition.group == "one channel", CHEAP)
+    if alone.silences:
+        at_most("false, no babble, without the judge", 100 * alone.false / alone.silences, 1, "%")
+        at_most(
+            "missed, no babble, without the judge", 100 * alone.missed / alone.silences, 12, "%"
+        )
     clean = scores(lambda one: one.condition.kind == "plain")
     at_most("false, as is", clean.false, 0, "")
     at_most("missed, as is", clean.missed, 0, "")
