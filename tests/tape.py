@@ -1,6 +1,7 @@
 """Tapes: two lines of text stand for the two channels of a call; actions come back as a transcript.
 
     S speech   . a live quiet line   0 digital zero   m hold music   - no frame came
+    t a tone of call progress        d a key pressed
 
 `"S*50 .*125"` is 50 frames of speech, then 125 of a quiet line. Frames, not seconds: 50 are a second.
 Hearing is scripted, with the real ear's delays: a run opens at its 5th frame, closes 16 after its last.
@@ -18,18 +19,21 @@ from vad_agent.core import actions as act
 from vad_agent.core.actions import LineState
 from vad_agent.core.frames import Channel
 from vad_agent.core.script import Script
+from vad_agent.hearing.tone import Tone, ToneWatch
 from vad_agent.replay import Replay, TimedEvent
 
 ONSET, HANGOVER, ACCEPTED = 5, 15, 50
 STATE_AFTER = 50  # frames of zero, or of nothing, until the line is called so
 MUSIC_AFTER = 5
+TONE_AFTER = 5
+TONES = {"t": Tone.PROGRESS, "d": Tone.DTMF}
 PHRASE = 100  # frames that every phrase lasts on a tape
 
 
 def tape(drawing: str) -> list[bytes | None]:
     """Frames of a drawing such as "S*50 .*125"."""
     frames: list[bytes | None] = []
-    for letters, count in re.findall(r"([S.0m-]+)(?:\*(\d+))?", drawing):
+    for letters, count in re.findall(r"([S.0mtd-]+)(?:\*(\d+))?", drawing):
         line = letters * int(count or 1)
         frames += [None if letter == "-" else letter.encode() * 320 for letter in line]
     return frames
@@ -39,15 +43,15 @@ class ScriptedEar:
     """Hears what the tape says. Implements `vad_agent.core.ear.Ear`."""
 
     def __init__(self) -> None:
-        self.speaking = False
+        self.speaking = self.sure = False
         self.start = self.end = self.utterances = self.runs = self.since = 0
         self.line: LineState | None = None
-        self.failed = False
+        self.disconnected = self.failed = False
         self.own_prompts: list[bool] = []
         self._now = self._last = self._run = 0
-        self._accepted = False
         self._letters = ""  # the last run of one letter, its first letter and length
         self._count = 0
+        self._tones = ToneWatch()
 
     def hear(self, frame: Any) -> bool:
         letter = "-" if frame is None else chr(frame[0])
@@ -63,33 +67,52 @@ class ScriptedEar:
         if active:
             self._last = self._now
             if not self.speaking and self._count >= ONSET:
-                self.speaking, self._accepted = True, False
+                self.speaking, self.sure = True, False
                 self.start = self._now - ONSET
         elif self.speaking and self._now - self._last > HANGOVER:
             self._close()
-        if self.speaking and not self._accepted and self._now - self.start >= ACCEPTED:
-            self._accepted = True
-            self.utterances += 1
+        if self.speaking and not self.sure and self._now - self.start >= ACCEPTED:
+            self._accept()
+
+    def _accept(self) -> None:
+        self.sure = True
+        self.utterances += 1
+        self._tones.speech()
 
     def _close(self) -> None:
-        self.speaking = False
-        self.utterances += not self._accepted
+        if not self.sure:
+            self._accept()
+        self.speaking = self.sure = False
         self.runs += 1
         self.end = self._last
 
     def _watch_line(self, letter: str) -> None:
+        self._watch_tones(letter)
         state = {
             "0": LineState.DIGITAL_ZERO if self._count >= STATE_AFTER else None,
             "-": LineState.NO_MEDIA if self._count >= STATE_AFTER else None,
             "m": LineState.MUSIC if self._count >= MUSIC_AFTER else None,
+            "t": None,
+            "d": None,
         }.get(letter, LineState.LIVE)
-        if letter in "0m" and self.line in (None, LineState.NO_MEDIA):
+        if self._tones.playing:
+            state = LineState.TONE
+        if letter in "0mtd" and self.line in (None, LineState.NO_MEDIA):
             state = state or LineState.LIVE
         if state is not None and state is not self.line:
-            self.line, self.since = state, self._now - self._count
+            was_tone = self.line is LineState.TONE
+            self.line = state
+            self.since = self._tones.ended if was_tone else self._now - self._count
+
+    def _watch_tones(self, letter: str) -> None:
+        if letter not in TONES:
+            self._tones.hear(None, self._now - 1, self._now)
+        elif self._count >= TONE_AFTER:
+            self._tones.hear(TONES[letter], self._now - self._count, self._now)
+        self.disconnected = self._tones.disconnected
 
     def _state(self) -> tuple[object, ...]:
-        return self.speaking, self.utterances, self.runs, self.line
+        return self.speaking, self.sure, self.utterances, self.runs, self.line, self.disconnected
 
     def doubtful(self) -> bool:
         return not self.speaking and self._letters == "S" and self._count >= 2
@@ -107,7 +130,9 @@ class ScriptedEar:
         self.own_prompts.append(playing)
 
     def hold_over(self) -> None:
-        if self.line is LineState.MUSIC:
+        self._tones.speech()
+        self.disconnected = False
+        if self.line in (LineState.MUSIC, LineState.TONE):
             self.line, self.since = LineState.LIVE, self._now
 
     def finish(self) -> bool:

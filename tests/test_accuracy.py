@@ -24,6 +24,7 @@ from benchmarks.accuracy import (
 )
 from benchmarks.accuracy.conditions import CONDITIONS, Condition
 from benchmarks.accuracy.labels import FRAME, RATE, LabelledCall, Labels, LabelsError
+from tests.hearing.hearing_tape import pressed
 from vad_agent.core.frames import Channel
 
 # -- drawn channels: S speech, ? ambiguous, m music, . nothing; a character and how often --------------
@@ -111,7 +112,7 @@ def test_hold_music_may_be_known_late() -> None:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two noises and a call of 20 s: words of a vowel's harmonics, of 1 s, every 4 s."""
+    """Two noises and a call of 20 s: a voice for 1 s, every 4 s."""
     import soundfile
 
     root = tmp_path_factory.mktemp("labelled")
@@ -121,8 +122,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         noise = signals.at_level(signals.pink(5 * RATE, signals.random(name)), -20)
         soundfile.write(root / "noise" / f"{name}.flac", noise / 32_768, RATE)
     at = np.arange(20 * RATE) / RATE
-    voice = sum(np.sin(2 * np.pi * 140 * k * at) / k for k in range(1, 20))
-    words = voice * (at % 4 < 1) * (1 + 0.9 * np.sin(2 * np.pi * 4 * at))
+    words = np.resize(pressed(), 20 * RATE) * (at % 4 < 1)
     audio = np.stack([np.roll(words, 2 * RATE), words], axis=1)
     soundfile.write(root / "calls" / "words.flac", audio / np.abs(audio).max() / 2, RATE)
     said = {"operator": 100, "client": 0}

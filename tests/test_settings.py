@@ -164,7 +164,7 @@ def test_ear(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(
         sys.modules, "vad_agent.hearing.ear", SimpleNamespace(LevelledEar=made.append)
     )
-    Settings().ear(Channel.CLIENT, 8000)
+    Settings(hearing={"judge": "none"}).ear(Channel.CLIENT, 8000)
     assert made == [8000]
 
 

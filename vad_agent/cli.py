@@ -209,6 +209,7 @@ def replay(
             )
         )
         warn(recording.warnings)
+        session = CallSession(settings, recording.sample_rate, mode=mode.value)
         show = stack.enter_context(output(trace, speech))
         printing = trace is None or str(trace) == "-"
         pairs: Iterable[tuple[bytes | None, bytes | None]] = stack.enter_context(
@@ -216,7 +217,6 @@ def replay(
         )
         if builder is not None:
             pairs = watched(pairs, builder.add_frames)
-        session = CallSession(settings, recording.sample_rate, mode=mode.value)
         run = Replay(session, settings, timed)
         actions = run.run(pairs)
         if builder is not None:
@@ -268,7 +268,7 @@ def dead_air_command(
     One JSON object a line:
       fired_s            when it was known, causally
       silence_started_s  the end of the last word before it
-      cause              what the line carries: live, quiet, digital_zero, music
+      cause              what the line carries: live, quiet, digital_zero, music, tone
       channel            whose silence it is
 
     \b

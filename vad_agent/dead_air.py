@@ -58,11 +58,15 @@ def dead_air(
         if not changed and now < due:
             continue
         started = ear.end
-        if ear.speaking or started == reported:
+        if (ear.speaking and ear.sure) or started == reported:
             due = ENDLESS  # until the ear hears something
         elif now < started + threshold:
             due = started + threshold
-        elif ear.confirm() or (now < started + threshold + defer and ear.doubtful()):
+        elif (
+            ear.confirm()
+            or ear.speaking  # not known yet whether it is speech
+            or (now < started + threshold + defer and ear.doubtful())
+        ):
             due = now + 1
         else:
             reported, due = started, ENDLESS

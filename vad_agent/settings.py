@@ -106,6 +106,7 @@ class Settings(Tables):
 
         Raises:
             FrameError: a sample rate that is not supported.
+            MissingExtra: the judge that is set needs a package that is not installed.
         """
         # Here, since it loads numeric libraries that `--help` does not need.
         from vad_agent.hearing.ear import LevelledEar
@@ -113,10 +114,16 @@ class Settings(Tables):
         if self.hearing.judge == "none":
             return LevelledEar(sample_rate)
 
-        from vad_agent.hearing.judge import NetworkJudge
         from vad_agent.hearing.judged import JudgedEar
 
-        return JudgedEar(sample_rate, NetworkJudge())
+        if self.hearing.judge == "silero":
+            from vad_agent.hearing.silero import SileroListener
+
+            return JudgedEar(sample_rate, SileroListener(sample_rate))
+
+        from vad_agent.hearing.listener import NetworkListener
+
+        return JudgedEar(sample_rate, NetworkListener(sample_rate))
 
     def phrase_frames(self, prompt_id: str, text: str) -> int:
         """Length of the phrase in frames, 1 at least: its recording, else the rate of speech."""

@@ -185,7 +185,7 @@ class Timing(Table):
 class Hearing(Table):
     """How the channels are heard."""
 
-    judge: Literal["none", "network"]
+    judge: Literal["none", "network", "silero"]
     """Who is asked for a second opinion before a phrase is due."""
 
 

@@ -14,7 +14,7 @@ from vad_agent.core import actions as act
 from vad_agent.core.actions import Outcome, Phase
 from vad_agent.core.events import Kind
 
-FRAMES = {letter: letter.encode() * 320 for letter in "S.0m"} | {"-": None}
+FRAMES = {letter: letter.encode() * 320 for letter in "S.0mtd"} | {"-": None}
 KINDS = [kind for kind in Kind if kind not in (Kind.SOURCE_ENDED, Kind.CALLBACK_AGREED)]
 PARTIES = st.sampled_from(["client", "operator", "network", None])
 PROMPTS = st.sampled_from(["greeting_again", "not_heard", "farewell_in_dialogue", "nonsense", None])
@@ -44,7 +44,7 @@ class AnyCall(RuleBasedStateMachine):
 
     @rule(
         operator=st.sampled_from("S...0-"),
-        client=st.sampled_from("S...0m-"),
+        client=st.sampled_from("S...0mtd-"),
         count=st.sampled_from([1, 4, 5, 20, 60, 130, 180, 600, 3100]),
     )
     def feed(self, operator, client, count):

@@ -45,6 +45,12 @@ def test_no_media_counts_as_dropped_after_500(gone, dropped):
     assert ("600 hangup dropped" in transcript(actions)) is dropped
 
 
+@pytest.mark.parametrize(("heard", "dropped"), [(99, False), (100, True), (101, True)])
+def test_tones_count_as_a_hangup_after_100_frames_of_sound(heard, dropped):
+    actions = play(f"S*50 .*{50 + heard}", f"S*30 .*70 t*{heard}")
+    assert ("200 hangup dropped" in transcript(actions)) is dropped
+
+
 @pytest.mark.parametrize(("gone", "reported"), [(49, False), (50, True), (51, True)])
 def test_no_media_is_reported_after_50(gone, reported):
     actions = play(f".*{50 + gone}", f".*50 -*{gone}")

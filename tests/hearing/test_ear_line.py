@@ -7,7 +7,8 @@ import pytest
 
 from tests.hearing.hearing_tape import RATE, cut, draw, hear, listen, near, noise, over, tone, voice
 from vad_agent.core.actions import LineState
-from vad_agent.hearing.ear import FLAT, HANGOVER, NO_MEDIA, LevelledEar
+from vad_agent.hearing.ear import HANGOVER, LevelledEar
+from vad_agent.hearing.line import FLAT, NO_MEDIA
 
 LIVE, QUIET = LineState.LIVE, LineState.QUIET
 ZERO, GONE = LineState.DIGITAL_ZERO, LineState.NO_MEDIA

@@ -91,8 +91,11 @@ def test_speech_over_noise_is_no_music(level_db: int) -> None:
 
 
 def test_noise_and_tones_are_no_music() -> None:
-    for frames in (noise(1_000, -30), tone(1_000), tone(1_000, -20, (0.35, 0.35))):
-        assert listen(LevelledEar(RATE), frames).states() == [("live", 0)]
+    assert listen(LevelledEar(RATE), noise(1_000, -30)).states() == [("live", 0)]
+    for frames in (tone(1_000), tone(1_000, -20, (0.35, 0.35))):
+        states = [state for state, _ in listen(LevelledEar(RATE), frames).states()]
+        assert states[:2] == ["live", "tone"]
+        assert "music" not in states
 
 
 @pytest.mark.parametrize("track", MUSIC)

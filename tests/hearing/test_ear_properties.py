@@ -39,19 +39,25 @@ def test_any_call_fits_together(call: list[tuple[str, int]], skip_quiet: bool) -
     ear = LevelledEar(RATE, skip_quiet=skip_quiet)
     now = 0
     ended: list[tuple[int, int]] = []
-    utterances = 0
+    utterances = runs = 0
+
+    def state() -> tuple[object, ...]:
+        return (
+            ear.speaking, ear.sure, ear.utterances, ear.runs, ear.line, ear.disconnected, ear.failed,
+        )  # fmt: skip
+
     for kind, count in call:
         if kind in CALLS:
             tell(ear, kind)
             continue
         for frame in sound(kind)[:count]:
-            before = ear.speaking, ear.utterances, ear.runs, ear.line
+            before = state()
             changed = ear.hear(frame)
             now += 1
-            after = ear.speaking, ear.utterances, ear.runs, ear.line
-            assert changed is (before != after)
-            if ear.runs != before[2]:
-                assert ear.runs == before[2] + 1
+            assert changed is (before != state())
+            if ear.runs != runs:
+                assert ear.runs == runs + 1
+                runs = ear.runs
                 ended.append((ear.start, ear.end))
             assert utterances <= ear.utterances <= utterances + 1
             utterances = ear.utterances
@@ -60,6 +66,7 @@ def test_any_call_fits_together(call: list[tuple[str, int]], skip_quiet: bool) -
             assert 0 <= ear.since <= now
             assert ear.speaking or ear.start <= ear.end
             assert ear.runs <= ear.utterances
+            assert ear.speaking or not ear.sure
             assert not (ear.speaking and ear.line is LineState.MUSIC)
             assert not (ear.lacks_frame() and frame is not None)
             assert not (ear.speaking and ear.doubtful())

@@ -75,3 +75,143 @@ def test_a_call_that_was_never_answered_asks_for_nothing():
 def test_media_that_stops_after_the_goodbyes_ends_the_call_as_calls_end():
     actions = play("S*50 .*50 S*50 .*800", ".*60 S*30 .*60 -*800", {150: "goodbye"})
     assert transcript(actions)[2:] == ["650 phase ended"]
+
+
+# -- tones of the exchange after the client has hung up ------------------------------------------------
+
+BUSY = "t*17 .*18 " * 20
+RINGING = "t*50 .*200 " * 3
+
+
+def test_a_dial_tone_of_two_seconds_means_that_the_client_is_gone():
+    actions = play("S*50 .*50 S*50 .*400", ".*60 S*30 .*60 t*400")
+    assert transcript(actions, lines=True)[3:] == [
+        "106 phase dialogue",
+        "155 line client tone",
+        "250 callback dropped",
+        "250 hangup dropped",
+        "250 phase ended",
+    ]
+
+
+def test_a_busy_tone_says_so_before_anything_is_said_into_it():
+    actions = play("S*50 .*50 S*50 .*800", f".*60 S*30 .*60 {BUSY}")
+    assert transcript(actions, lines=True)[4:] == [
+        "155 line client tone",
+        "340 callback dropped",  # the prompt was due at 325, and waited
+        "340 hangup dropped",
+        "340 phase ended",
+    ]
+
+
+def test_a_prompt_waits_for_it_no_longer_than_its_window_allows():
+    """Until 0.2 s before the window's end, so that the phrase still begins within it."""
+    actions = play("S*50 .*50 S*50 .*800", f".*60 S*30 .*100 {BUSY}")
+    assert transcript(actions)[2:] == [
+        "340 play not_heard_in_dialogue",
+        "380 stop not_heard_in_dialogue",
+        "380 not_heard_in_dialogue interrupted after 190",
+        "380 callback dropped",
+        "380 hangup dropped",
+        "380 phase ended",
+    ]
+
+
+def test_a_cue_is_shown_in_a_tone_too_for_the_operator_hears_it():
+    actions = play("S*50 .*50 S*50 .*800", f".*60 S*30 .*100 {BUSY}", mode="cue")
+    assert transcript(actions)[2:4] == [
+        "290 cue not_heard_in_dialogue",
+        "380 dismiss not_heard_in_dialogue",
+    ]
+
+
+def test_the_operator_who_speaks_into_the_tone_is_told_by_the_callback():
+    actions = play("S*50 .*50 S*300 .*100", ".*60 S*30 .*60 t*350")
+    assert transcript(actions)[2:] == [
+        "250 callback dropped",
+        "250 hangup dropped",
+        "250 phase ended",
+    ]
+
+
+def test_the_second_ring_means_that_he_is_gone():
+    actions = play("S*50 .*50 S*50 .*800", f".*60 S*30 .*60 {RINGING}", {160: "pause"})
+    assert transcript(actions)[2:] == [
+        "450 callback dropped",
+        "450 hangup dropped",
+        "450 phase ended",
+    ]
+
+
+def test_a_tone_in_a_held_call_means_that_he_is_gone():
+    actions = play("S*50 .*50 S*50 .*800", f".*60 S*30 .*110 {BUSY}", {170: "hold"})
+    assert transcript(actions)[2:] == [
+        "170 phase on_hold",
+        "390 callback dropped",
+        "390 hangup dropped",
+        "390 phase ended",
+    ]
+
+
+def test_a_tone_after_the_goodbyes_ends_the_call_as_calls_end():
+    actions = play("S*50 .*50 S*50 .*400", ".*60 S*30 .*60 t*400", {150: "goodbye"})
+    assert transcript(actions)[2:] == ["250 phase ended"]
+
+
+def test_the_callback_that_was_promised_becomes_that_of_a_drop():
+    actions = play("S*50 .*50 S*50 .*1000", ".*60 S*30 .*395 t*400")
+    assert transcript(actions)[4:] == [
+        "565 callback silence_in_dialogue",
+        "565 play farewell_in_dialogue",
+        "585 stop farewell_in_dialogue",
+        "585 farewell_in_dialogue interrupted after 140",
+        "585 callback revised dropped",
+        "585 hangup dropped",
+        "585 phase ended",
+    ]
+
+
+def test_a_client_who_speaks_after_a_tone_is_there():
+    actions = play("S*50 .*50 S*50 .*400", ".*60 S*30 .*60 t*80 .*20 S*60 t*80 .*100")
+    assert not any("dropped" in line for line in transcript(actions))
+
+
+@pytest.mark.parametrize("events", [{0: "ringing", 590: "answered"}, {}])
+def test_ringing_before_the_call_is_no_drop(events):
+    """Signalled, or only heard: an outgoing call, recorded from its beginning."""
+    actions = play(".*600 S*50 .*200", f"{RINGING} .*100", events)
+    assert not any("dropped" in line for line in transcript(actions))
+    assert "775 play greeting_again" in transcript(actions)
+
+
+def test_a_client_who_hung_up_before_the_greeting_is_gone_after_it():
+    actions = play(".*150 S*100 .*300", "t*550")
+    assert [line for line in transcript(actions) if "dropped" in line] == [
+        "366 callback dropped",
+        "366 hangup dropped",
+    ]
+
+
+# -- keys that the client presses ----------------------------------------------------------------------
+
+
+def test_keys_pressed_are_a_sign_of_life_but_no_speech_and_no_hangup():
+    keys = "d*10 .*10 " * 5
+    actions = play("S*50 .*50 S*50 .*600", f".*60 S*30 .*85 {keys} .*400")
+    assert transcript(actions, lines=True)[4:] == [
+        "180 line client tone",
+        "316 line client live",
+        "325 play not_heard_in_dialogue",  # counted from the last word
+        "425 not_heard_in_dialogue said after 175",
+        "550 callback silence_in_dialogue",
+        "550 play farewell_in_dialogue",
+        "650 farewell_in_dialogue said after 125",
+        "650 hangup silence_in_dialogue",
+        "650 phase ended",
+    ]
+
+
+def test_a_prompt_does_not_speak_over_the_keys_while_its_window_is_open():
+    keys = "d*10 .*10 " * 7
+    actions = play("S*50 .*50 S*50 .*300", f".*60 S*30 .*95 {keys} S*60 .*75")
+    assert transcript(actions)[2:] == ["460 phase ended"]

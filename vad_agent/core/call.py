@@ -169,8 +169,12 @@ class CallSession:
                 self._hold_by(Hold.MUSIC, client.since)
         elif self._hold is Hold.MUSIC:
             self._unhold()
-        if self.now >= self._dropped_at():
+        if (client.disconnected and self._connected()) or self.now >= self._dropped_at():
             self._client_gone()
+
+    def _connected(self) -> bool:
+        """Before anybody has spoken, tones may be the call's own ringing, though nobody said so."""
+        return not self._ringing and (self._greeted or self.phase is not Phase.GREETING)
 
     def _watch_media(self, channel: Channel, ear: Ear) -> None:
         cause = _NO_MEDIA[channel]
@@ -197,13 +201,18 @@ class CallSession:
                 self._clock.heard(ear.end)
                 self._actions.append(act.Speech(self.now, channel, ear.start, ear.end))
                 if channel is Channel.OPERATOR and not self._ringing:
-                    self._greeted = True
+                    self._greet()
         if self._client.utterances != self._utterances:
             self._utterances = self._client.utterances
             if not self._ringing and self._hold is None:
                 self._enter(Phase.DIALOGUE)
                 self._request.client_heard()
                 self._prompter.client_heard(self.now)
+
+    def _greet(self) -> None:
+        if self._client.disconnected and not self._connected():
+            self._client.hold_over()  # it has rung
+        self._greeted = True
 
     def _follow_speech(self) -> None:
         self._prompter.hear(self.now)
@@ -278,6 +287,7 @@ class CallSession:
             self._ringing = False
             self._began = self._media_base = self.now
             self._clock.restart(self.now)
+            self._client.hold_over()
 
     def _on_hold(self, event: Event) -> None:
         if self._hold is Hold.MUSIC:

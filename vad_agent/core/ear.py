@@ -21,7 +21,9 @@ class Ear(Protocol):
     """
 
     speaking: bool
-    """A run of speech is open (its hangover may be running)."""
+    """A run of sound that may be speech is open (its hangover may be running)."""
+    sure: bool
+    """The open run is speech; False: it is not known yet, or none is open."""
     start: int
     """First frame of the open run, or of the last one."""
     end: int
@@ -30,13 +32,18 @@ class Ear(Protocol):
     """How many runs were accepted as speech: a noise may open a run and be taken back."""
     runs: int
     """How many accepted runs are over; `start` and `end` are then those of the last one."""
-    line: LineState | None
-    """None: no frame came yet, nor was one missed for long."""
-    since: int
-    """The frame since which the line is in this state."""
-
+    disconnected: bool
+    """Call-progress tones say that the other end is gone."""
     failed: bool
     """Its detector died; it goes on by loudness alone."""
+
+    @property
+    def line(self) -> LineState | None:
+        """What the line carries; None: no frame came yet, nor was one missed for long."""
+
+    @property
+    def since(self) -> int:
+        """The frame since which the line is in this state."""
 
     def hear(self, frame: bytes | bytearray | memoryview | None, /) -> bool:
         """Take one 20 ms frame (None: it did not come). True: an attribute has changed.
@@ -52,7 +59,7 @@ class Ear(Protocol):
         """The last frame did not come; not for so long yet that the line has no media."""
 
     def confirm(self) -> bool:
-        """A prompt is about to be spoken: listen again. True: an attribute has changed."""
+        """A decision is due: listen again, settle what is not known. True: an attribute has changed."""
 
     def own_prompt(self, playing: bool) -> None:
         """The product itself begins or ends to speak: an echo of it may come back."""
@@ -61,7 +68,7 @@ class Ear(Protocol):
         """The other side's voice may leak into this channel. `other` is fed first."""
 
     def hold_over(self) -> None:
-        """Call control says that the hold has ended: music heard so far is over."""
+        """The hold has ended, or the ringing: music and tones heard so far are over."""
 
     def finish(self) -> bool:
         """No more frames: close the open run. True: an attribute has changed."""

@@ -68,11 +68,13 @@ class Prompter:
             return False
         base = self._clock.start
         window = self._window(rung, now - base)
-        if now - base < self._due(window):
+        if now - base < self._due(window) or self._hears_tone(now - base, window):
             return False
         heard = [ear.confirm() for ear in self._ears()]  # all of them
         if any(heard):
             return True
+        if any(ear.speaking for ear in self._ears()):
+            return False  # it is not known yet whether it is speech
         if self._in_doubt(now - base, window):
             return False
         state = State.CUED if self._cue_only else State.ASKED
@@ -97,7 +99,9 @@ class Prompter:
         return ENDLESS
 
     def _nobody_speaks(self) -> bool:
-        return self._clock.runs and not self.client_speaks() and not self._operator.speaking
+        """Nobody is known to speak: what is not known yet is settled when a step is due."""
+        sure = any(ear.speaking and ear.sure for ear in self._ears())
+        return self._clock.runs and not sure
 
     def client_speaks(self) -> bool:
         """What is heard on hold is not the client, until the hold is over."""
@@ -110,6 +114,12 @@ class Prompter:
 
     def _due(self, window: Window) -> int:
         return window.lo - self._timing.takeover_lead if self._cue_only else window.aim
+
+    def _hears_tone(self, silence: int, window: Window) -> bool:
+        """Wait, as long as the window allows: the client may be gone, or has just pressed a key."""
+        if self._client.line is not LineState.TONE or self._cue_only:
+            return False  # the operator hears for himself
+        return silence < window.hi - self._timing.defer
 
     def _in_doubt(self, silence: int, window: Window) -> bool:
         """Wait: a frame did not come; or wait a little: a sound has just begun."""

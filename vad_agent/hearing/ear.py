@@ -20,10 +20,14 @@ from collections.abc import Sequence
 
 from vad_agent.core.actions import LineState
 from vad_agent.core.frames import SAMPLE_BYTES, check_frame, samples_per_frame
+from vad_agent.hearing import leak
+from vad_agent.hearing.leak import Leak
 from vad_agent.hearing.level import crossings, from_dbfs, gain, rms
+from vad_agent.hearing.line import Line, Offset
 from vad_agent.hearing.loudness import FLAT_MAX, FLOOR_UNKNOWN, Loudness
 from vad_agent.hearing.music import MusicWatch
 from vad_agent.hearing.run import DENSE_FRAMES, SEGMENT, STEADY_FRAMES, RunLevels
+from vad_agent.hearing.tone_probe import ToneProbe
 from vad_agent.hearing.webrtc import (
     LONG_HANGOVER,
     LONG_RUN,
@@ -40,8 +44,9 @@ LONG_MASK = (1 << LONG_HISTORY) - 1
 ONSET = 5
 """Active frames of the last HISTORY that open a run: a «да» of 150 ms has 7, a key click 2 or 3."""
 VOICED = 50
-"""A run opens on a frame with no more changes of sign than this: a vowel has 10 to 50 in 20 ms,
-breath and the rattle of keys 55 and more."""
+"""A run opens on a frame with no more changes of sign than this, or soon after it: a vowel has 10 to 50
+in 20 ms, breath and the rattle of keys 55 and more."""
+VOICED_AGO = 2
 HANGOVER = 15
 """An open run closes so long after its last active frame."""
 SHORTEST = 4
@@ -53,22 +58,12 @@ DOUBT = 3
 BLOCK = 50
 FIRST_BLOCK = 5
 """The noise floor is needed before the first word."""
-FLAT = 50
-NO_MEDIA = 50
 ENDLESS = 1 << 62
 WARM_UP = 5
 """The detector hears so many first frames in any case: new to a line, it misses 140 ms of a first word."""
-QUIET_BLOCKS = 3
-"""Blocks without a sound before a line is called quiet."""
 ECHO_TAIL = 20
 """An echo is up to 300 ms late."""
 
-LEAK = 10 ** (-16 / 20)
-"""A voice leaks into the other channel 25 dB weaker and more; who talks over it is louder than this."""
-LEAK_FROM = from_dbfs(-45)
-LEAK_DECAY = 0.97
-LEAK_FRAMES = 20
-"""It comes 20 to 300 ms late."""
 BUSY = from_dbfs(-54)
 """A line that does not fall below this for a second is noisy, or plays music."""
 
@@ -84,11 +79,11 @@ class LevelledEar:
     """
 
     __slots__ = (
-        "_accepted", "_block_end", "_busy_since", "_detect", "_dull_blocks", "_echo_until",
-        "_flat_frame", "_flat_since", "_history", "_last", "_last_start", "_leak", "_leak_until",
-        "_leaks_to", "_levels", "_loudness", "_missing", "_music", "_now", "_open", "_opened",
-        "_run", "_samples", "_segment_end", "_segment_start", "_size", "_skip_quiet", "_solid",
-        "_wake", "end", "failed", "line", "runs", "since", "speaking", "start", "utterances",
+        "_block_end", "_busy_since", "_detect", "_due", "_echo_until", "_history", "_last", "_last_start",
+        "_leak", "_leaks_to", "_levels", "_line", "_loud", "_loudness", "_music", "_now", "_offset",
+        "_open", "_opened", "_over", "_run", "_samples", "_segment_end", "_segment_start", "_size",
+        "_skip_quiet", "_solid", "_tones", "_voiced", "_wake", "disconnected", "end", "failed", "runs",
+        "speaking", "start", "sure", "utterances",
     )  # fmt: skip
 
     def __init__(
@@ -100,40 +95,41 @@ class LevelledEar:
         self._skip_quiet = skip_quiet
 
         self.speaking = False
+        self.sure = False
         self.start = 0
         self.end = 0
         self.utterances = 0
         self.runs = 0
-        self.line: LineState | None = None
-        self.since = 0
+        self.disconnected = False
         self.failed = False
-        self._missing = 0
 
         self._now = 0  # frames heard or missed so far
+        self._line = Line(self._samples)
+        self._offset = Offset(self._samples)
+        self._leak = Leak()
         self._leaks_to: LevelledEar | None = None
-        self._leak = 0.0  # frames below this are the other channel's voice …
-        self._leak_until = 0  # … until this frame
-        self._wake = 0  # from this frame on, more than the hot path is needed
+        self._wake = 0  # from this frame on, more than the hot path is needed …
+        self._due = 0  # … and more than to collect what may be music
         self._loudness = Loudness()
         self._block_end = FIRST_BLOCK
-        self._dull_blocks = 0
         self._busy_since: int | None = None
 
         self._history = 0  # of the frames up to _last, newest in bit 0; 1 = active
         self._last = 0  # one past the last active frame
+        self._voiced = -HISTORY  # one past the last active frame that may be a vowel
         self._solid = 0  # `_last` at the end of the open run's last segment that was no clicks
         self._open = False
+        self._over = False  # the open run is over, but not known yet to be speech
         self._opened = 0  # first frame of the open run
-        self._accepted = False
+        self._loud = 0  # one past the last frame above the gate
         self._last_start = 0  # of the last run that is over
         self._run = RunLevels()
         self._levels = self._run.current
         self._segment_start = 0
         self._segment_end = 0
 
-        self._flat_since: int | None = None
-        self._flat_frame = b""
         self._music = MusicWatch(sample_rate)
+        self._tones = ToneProbe(sample_rate)
         self._echo_until = ENDLESS
 
     # -- the way of a frame ------------------------------------------------------------------------
@@ -145,6 +141,8 @@ class LevelledEar:
                 return self._hear_nothing()
             frame = check_frame(frame, self._size)
         now = self._now = self._now + 1
+        if self._offset.against:
+            frame = self._offset.out_of(frame)
         level = rms(frame, 2)
         loudness = self._loudness
         if FLAT_MAX < level < loudness.lowest:
@@ -155,23 +153,24 @@ class LevelledEar:
             if now <= WARM_UP or not self._skip_quiet:
                 self._warm_up(frame)
             # Hot path: most frames of a call end here or a few lines below.
+            line = self._line
             if level <= FLAT_MAX:
-                if self._flat_since is None:
-                    # A constant frame ends as it begins; most others don't.
-                    if frame[0] == frame[-2]:
-                        self._watch_flat(frame)
-                elif frame != self._flat_frame:
-                    self._watch_flat(frame)
-            elif self._flat_since is not None:
-                self._end_flat()
+                # A constant frame ends as it begins; most others don't.
+                constant = line.flat_since is not None or frame[0] == frame[-2]
+                if constant and line.watch_constant(frame, now):
+                    self._wake = self._due = 0
+            elif line.flat_since is not None:
+                self._end_constant()
             return now >= self._wake and self._keep_house(frame, level)
-        if self._flat_since is not None:
-            self._end_flat()
-        if level < self._leak and now <= self._leak_until:
+        if self._line.flat_since is not None:
+            self._end_constant()
+        if level < self._leak.level and now <= self._leak.until:
             return now >= self._wake and self._keep_house(frame, level)
-        if self._leaks_to is not None and level > LEAK_FROM:
-            self._leaks_to.hear_leak(level)
+        if self._leaks_to is not None and level > leak.FROM:
+            self._leaks_to._leak.hear(level, now)
         self._levels.append(level)
+        self._loud = now
+        self._tones.hear(frame, now)
         try:
             active = self._detect(
                 frame if loudness.gain == 1 else gain(frame, 2, loudness.gain), self._samples
@@ -183,25 +182,43 @@ class LevelledEar:
             self._last = now
             history = (self._history << age | 1) & LONG_MASK if age < LONG_HISTORY else 1
             self._history = history
-            if (
-                not self._open
-                and (history & HISTORY_MASK).bit_count() >= ONSET
-                and crossings(frame, 2) <= VOICED
-                and self.line is not LineState.MUSIC
-            ):
-                # Here, and not in housekeeping: it must not wait.
-                return self._open_run()
+            if not self._open:
+                if crossings(frame, 2) <= VOICED:
+                    self._voiced = now
+                if (
+                    (history & HISTORY_MASK).bit_count() >= ONSET
+                    and now - self._voiced <= VOICED_AGO
+                    and now >= self._tones.due
+                ):
+                    # Here, and not in housekeeping: it must not wait.
+                    if self._line.state is not LineState.MUSIC:
+                        return self._open_run()
+                    self._sounds_over_music()
         elif self._last == now - 1:
             self._take_hangover_back()
         return now >= self._wake and self._keep_house(frame, level)
 
     def _hear_nothing(self) -> bool:
         self._now += 1
-        self._missing += 1
-        self._end_flat()
+        self._line.missing += 1
+        self._line.end_constant()
         return self._keep_house(None, 0)
 
+    def _end_constant(self) -> None:
+        self._line.end_constant()
+        self._wake = self._due = 0
+
     # -- what the core may ask ---------------------------------------------------------------------
+
+    @property
+    def line(self) -> LineState | None:
+        """What the line carries; None: no frame came yet, nor was one missed for long."""
+        return self._line.state
+
+    @property
+    def since(self) -> int:
+        """The frame since which the line is in this state."""
+        return self._line.since
 
     def doubtful(self) -> bool:
         """A sound has just begun that may turn out as speech."""
@@ -213,7 +230,7 @@ class LevelledEar:
 
     def lacks_frame(self) -> bool:
         """The last frame did not come; not for so long yet that the line has no media."""
-        return self._missing > 0 and self.line not in (None, LineState.NO_MEDIA)
+        return self._line.missing > 0 and self.line not in (None, LineState.NO_MEDIA)
 
     def own_prompt(self, playing: bool) -> None:
         """The product itself begins or ends to speak: an echo of it may come back for a while."""
@@ -222,23 +239,20 @@ class LevelledEar:
             self._loudness.expect_echo(True)
         else:
             self._echo_until = self._now + ECHO_TAIL
-            self._wake = min(self._wake, self._echo_until)
+            self._due = min(self._due, self._echo_until)
+            self._wake = min(self._wake, self._due)
 
     def expect_leak_of(self, other: LevelledEar) -> None:
         """The other side's voice may leak into this channel. `other` is to be fed first."""
         other._leaks_to = self
 
-    def hear_leak(self, level: float) -> None:
-        """The other side speaks at this level: for a while, what is LEAK of it is its leak."""
-        kept = self._leak * LEAK_DECAY if self._now <= self._leak_until else 0.0
-        self._leak = max(level * LEAK, kept)
-        self._leak_until = self._now + LEAK_FRAMES
-
     def hold_over(self) -> None:
-        """Call control says that the hold has ended: music heard so far is over."""
+        """The hold has ended, or the ringing: music and tones heard so far are over."""
         self._music.drop()
-        if self.line is LineState.MUSIC:
-            self._set_line(LineState.LIVE, self._now)
+        self._line.leave(LineState.MUSIC, self._now)
+        self._loudness.expect_music(0)
+        if self._tones.watch.speech():
+            self._follow_tones(self._now)
 
     def finish(self) -> bool:
         """No more frames: close the open run. True: an attribute has changed."""
@@ -250,128 +264,142 @@ class LevelledEar:
     # -- housekeeping: at a transition or a deadline, never on every frame --------------------------
 
     def _keep_house(self, frame: bytes | None, level: int) -> bool:
+        known = False
+        if self._music.busy and frame is not None:
+            known = self._music.hear(frame, level > BUSY, self._now)
+            if not known and self._now < self._due:
+                return False
         before = self._state()
         if frame is not None:
-            self._missing = 0
-        if self._open:
+            self._line.missing = 0
+        if self._open and not self._over:
             self._follow_run()
         if self._now >= self._block_end:
+            if frame is not None and self._offset.watch(frame, level):
+                self._loudness.forget_floor()
             self._end_block()
+        if self._tones.watch.playing and self._now >= self._tones.due:
+            self._probe_tone()
         if self._now >= self._echo_until:
             self._echo_until = ENDLESS
             self._loudness.expect_echo(False)
-        if self._music.busy:
-            self._watch_music(frame, level)
-        self._watch_line()
-        self._wake = 0 if frame is None or self._music.busy else self._next_wake()
+        if known:
+            self._music_has_changed()
+        elif frame is None or self.line is LineState.DIGITAL_ZERO:
+            self._music.drop()
+            self._line.leave(LineState.MUSIC, self._now)
+        self._line.settle(self._now)
+        if self._loudness.music and self.line is not LineState.MUSIC:
+            self._loudness.expect_music(0)
+        self._due = 0 if frame is None else self._next_wake()
+        self._wake = 0 if self._music.busy else self._due
         return self._state() != before
 
     def _state(self) -> tuple[object, ...]:
-        return self.speaking, self.utterances, self.runs, self.line, self.failed
+        return (
+            self.speaking, self.sure, self.utterances, self.runs, self.line, self.disconnected,
+            self.failed,
+        )  # fmt: skip
 
     def _next_wake(self) -> int:
-        wake = self._block_end
-        wake = min(wake, self._echo_until)
-        if self._open:
-            wake = min(wake, self._last + HANGOVER + 1, self._segment_end)
-        if self._flat_since is not None and self.line is not LineState.DIGITAL_ZERO:
-            wake = min(wake, self._flat_since + FLAT)
+        wake = min(self._block_end, self._echo_until)
+        if self._tones.watch.playing:
+            wake = min(wake, self._tones.due)
+        if self._open and not self._over:
+            wake = min(wake, self._last + self._hangover() + 1, self._segment_end)
+        if (due := self._line.due()) is not None:
+            wake = min(wake, due)
         return wake
 
     def _end_block(self) -> None:
         start, self._block_end = self._block_end - BLOCK, self._now + BLOCK
         lowest = self._loudness.lowest
+        if self._tones.watch.playing and self._tones.watch.ended > start:
+            self._loudness.lowest = FLOOR_UNKNOWN  # a tone is no noise
         self._loudness.end_block()
-        if self._missing or self._flat_since is not None:
+        if self._line.missing or self._line.flat_since is not None:
             self._busy_since = None
             return
+        self._probe_tone()
         if not self._open:
             self._run.begin(HISTORY)
         if not self._open and self._last <= start:
             # At most FLAT_MAX throughout the block: next to nothing.
-            dull = lowest == FLOOR_UNKNOWN
-            self._dull_blocks = self._dull_blocks + 1 if dull else 0
-            if self.line is LineState.LIVE and self._dull_blocks == QUIET_BLOCKS:
-                self._set_line(LineState.QUIET, self._now - QUIET_BLOCKS * BLOCK)
-            elif self.line is LineState.QUIET and not dull:
-                self._set_line(LineState.LIVE, start)
+            self._line.end_block(start, self._now, dull=lowest == FLOOR_UNKNOWN)
         if BUSY < lowest < FLOOR_UNKNOWN:
             if self._busy_since is None:
                 self._busy_since = start
             if not self._open:  # an open run is judged by its own levels
-                self._music.suspect(max(self._busy_since, 0), self._now)
+                self._suspect_music(max(self._busy_since, 0))
         else:
             self._busy_since = None
 
-    # -- the line ----------------------------------------------------------------------------------
+    # -- music and tones --------------------------------------------------------------------------------
 
-    def _set_line(self, state: LineState, since: int) -> None:
-        self.line = state
-        self.since = max(since, 0)
+    def _music_has_changed(self) -> None:
+        if not self._music.playing:
+            self._line.set(LineState.LIVE, self._music.ended)
+            return
+        began = self._music.began
+        if self.speaking and began > self._opened:
+            self._end_run(began)
+        self._withdraw_run()
+        self._line.set(LineState.MUSIC, began)
 
-    def _watch_line(self) -> None:
-        now = self._now
-        if self._missing:
-            if self._missing >= NO_MEDIA and self.line is not LineState.NO_MEDIA:
-                self._set_line(LineState.NO_MEDIA, now - self._missing)
-        elif self._flat_since is not None and now - self._flat_since >= FLAT:
-            if self.line is not LineState.DIGITAL_ZERO:
-                self._set_line(LineState.DIGITAL_ZERO, self._flat_since)
-        elif self.line in (None, LineState.NO_MEDIA) or (
-            self.line is LineState.DIGITAL_ZERO and self._flat_since is None
-        ):
-            self._set_line(LineState.LIVE, now - 1)
+    def _sounds_over_music(self) -> None:
+        """Something speech-like is louder than the music; here nobody can tell whether it is a note."""
 
-    def _watch_music(self, frame: bytes | None, level: int) -> None:
-        if frame is None or self.line is LineState.DIGITAL_ZERO:
-            self._music.drop()
-            if self.line is LineState.MUSIC:
-                self._set_line(LineState.LIVE, self._now)
-        elif self._music.hear(frame, level > BUSY, self._now):
-            if not self._music.playing:
-                self._set_line(LineState.LIVE, self._music.ended)
-                return
-            if not self._is_music():
-                self._music.drop()
-                return
-            began = self._music.began
-            if self.speaking and began > self._opened:
-                self._end_run(began)
-            self._withdraw_run()
-            self._set_line(LineState.MUSIC, began)
+    def _suspect_music(self, since: int) -> None:
+        """The line sounds as music might since frame `since`."""
+        self._music.suspect(since, self._now)
 
-    def _watch_flat(self, frame: bytes) -> None:
-        """A frame near zero, and not the same as those before: does a constant begin?"""
-        if frame == frame[:SAMPLE_BYTES] * self._samples:
-            self._flat_frame = frame
-            if self._flat_since is None:
-                self._flat_since = self._now - 1
-                self._wake = 0
-        elif self._flat_since is not None:
-            self._end_flat()
+    def _is_tone(self) -> bool:
+        """The newest frames are a tone, and no voice."""
+        if not self._tones.is_tone(self._now):
+            return False
+        self._history = 0
+        self._follow_tones(self._now)
+        return True
 
-    def _end_flat(self) -> None:
-        self._flat_since = None
-        self._wake = 0
+    def _probe_tone(self) -> None:
+        """What sounds, though it is no speech, may be a tone; one that played may be over."""
+        if not self._open:
+            if self._tones.probe(self._now):
+                self._history = 0
+            self._follow_tones(self._tones.watch.ended)
+
+    def _follow_tones(self, over_since: int) -> None:
+        watch = self._tones.watch
+        self.disconnected = watch.disconnected
+        if not watch.playing:
+            self._line.leave(LineState.TONE, over_since)
+        elif self.line in (LineState.LIVE, LineState.QUIET):
+            self._line.set(LineState.TONE, watch.began)
 
     # -- runs of speech ----------------------------------------------------------------------------
 
     def _open_run(self) -> bool:
+        before = self._state()
+        if self._is_tone():
+            self._wake = self._due = 0
+            return self._state() != before
+        self._begin_run(self._now - (self._history & HISTORY_MASK).bit_length())
+        return True
+
+    def _begin_run(self, since: int) -> None:
         self._open = self.speaking = True
-        self._accepted = False
-        self._missing = 0
+        self.sure = self._over = False
+        self._line.missing = 0
         self._solid = self._now
-        self._opened = self.start = self._now - (self._history & HISTORY_MASK).bit_length()
+        self._opened = self.start = max(since, self.end)
         self._run.begin(self._now - self._opened)
         self._segment_start = self._opened
         self._segment_end = self._now + SEGMENT
-        self._wake = self._dull_blocks = 0
-        if self.line is LineState.QUIET:
-            self._set_line(LineState.LIVE, self._opened)
-        return True
+        self._wake = self._due = 0
+        self._line.wake(self._opened)
 
     def _follow_run(self) -> None:
-        if self._now - self._last > HANGOVER:
+        if self._now - self._last > self._hangover():
             self._close_run()
         elif self._now >= self._segment_end:
             levels = self._end_segment(self._now)
@@ -380,17 +408,23 @@ class LevelledEar:
                 self._close_run()
                 return
             self._solid = self._last
-            if self._now - self._opened < STEADY_FRAMES:
+            if not self.sure and self._now - self._opened < STEADY_FRAMES:
+                if self._is_tone():
+                    self._withdraw_run()
                 return
-            if self._run.steady() or not (self._accepted or self._is_speech()):
+            if self._run.steady():
                 self._turn_out_noise(levels)
                 return
-            self._accept()
-            self._loudness.hear_speech(levels)
+            if self._accepts():
+                self._loudness.hear_speech(levels)
             if self._run.dense():
                 # If it is music, it began with the run, or with what is judged.
                 began = self._now - DENSE_FRAMES - SEGMENT
-                self._music.suspect(max(self._opened, began), self._now)
+                self._suspect_music(max(self._opened, began))
+
+    def _hangover(self) -> int:
+        """How long after its last active frame the open run closes."""
+        return HANGOVER
 
     def _end_segment(self, end: int) -> Sequence[int]:
         levels = self._run.end_segment(max(end - self._segment_start, 0))
@@ -399,30 +433,34 @@ class LevelledEar:
         self._segment_end = end + SEGMENT
         return levels
 
-    def _is_speech(self) -> bool:
-        """A second opinion on the open run, before it counts; here there is none."""
-        return True
-
-    def _is_music(self) -> bool:
-        """A second opinion on what sounds like music; here there is none."""
+    def _accepts(self) -> bool:
+        """The open run has lasted for a second: it counts as speech; False: it is not known yet."""
+        self._accept()
         return True
 
     def _accept(self) -> None:
-        if not self._accepted:
-            self._accepted = True
+        if not self.sure:
+            self.sure = True
             self.utterances += 1
+            if self._tones.watch.speech():
+                self._follow_tones(self._opened)
 
     def _close_run(self) -> None:
         levels = self._end_segment(self._last)
-        short = self._last - self._opened < SHORTEST
-        if not self._accepted and (short or self._run.steady() or not self._is_speech()):
+        if not self.sure and self._is_no_word():
             self._withdraw_run()
             return
         if levels:
             self._loudness.hear_speech(levels)
         self._accept()
         self._end_run(self._last)
-        self._open = False
+        self._open = self.sure = False
+
+    def _is_no_word(self) -> bool:
+        """The open run, now over, is too short, the rest of a tone, or does not move as speech does."""
+        if self._tones.is_rest_of_tone(self._opened, self._last):
+            return True
+        return self._last - self._opened < SHORTEST or self._run.steady()
 
     def _end_run(self, end: int) -> None:
         self.start = self._last_start = self._opened
@@ -432,15 +470,15 @@ class LevelledEar:
 
     def _withdraw_run(self) -> None:
         """It was no speech; `end` stays that of the speech before it."""
-        self._open = self.speaking = False
+        self._open = self.speaking = self.sure = self._over = False
         self.start = self._last_start
         self._history = 0
 
     def _turn_out_noise(self, levels: Sequence[int]) -> None:
         """Steady for a second: what came before it stays what it was."""
-        if levels:
+        if levels and not self._is_tone():
             self._loudness.raise_floor(sorted(levels)[len(levels) // 2])
-        if self._accepted:
+        if self.sure:
             self._end_run(self._now - STEADY_FRAMES)
         self._withdraw_run()
 
@@ -454,7 +492,7 @@ class LevelledEar:
         """From now on whatever is loud is speech: too much is heard, and nobody is lost."""
         self.failed = True
         self._detect = _always
-        self._wake = 0
+        self._wake = self._due = 0
         return True
 
     def _take_hangover_back(self) -> None:

@@ -19,6 +19,12 @@ gain = audioop.mul
 peak = audioop.max
 """`peak(samples, 2)`: the largest absolute value."""
 
+mean = audioop.avg
+"""`mean(frame, 2)`: mean of int16 samples, a whole number: the offset of the line."""
+
+add = audioop.add
+"""`add(one, two, 2)`: the sum of int16 samples, saturating."""
+
 crossings = audioop.cross
 """`crossings(frame, 2)`: how often the samples change their sign."""
 

@@ -12,7 +12,9 @@ from vad_agent.hearing.level import from_dbfs
 GATE_MIN = from_dbfs(-66)
 FLAT_MAX = 8
 """Frames up to this level do not count for the floor: dead air between words would hide the noise."""
-OVER_FLOOR = 2.0
+OVER_FLOOR = 2.2
+OVER_NEW_FLOOR = 2.0
+"""In the first second: a first word may still be taken for the floor."""
 UNDER_SPEECH = 1 / 16
 """24 dB: cheap and effective against echo and voices in the background."""
 FLOOR_BLOCKS = 3
@@ -46,6 +48,7 @@ class Loudness:
         "gain",
         "gate",
         "lowest",
+        "music",
         "speech",
     )
 
@@ -64,6 +67,8 @@ class Loudness:
         """Lowest level in the block before; 0: it had none."""
         self.echo = False
         """An echo of the product's own prompt may come back now."""
+        self.music = 0.0
+        """Music plays this loud: what is not louder is it; 0: none."""
         self._loudest = 0.0
         """The speaker's own level, not decayed."""
 
@@ -89,10 +94,16 @@ class Loudness:
             self._set_gain()
         self._set_gate()
 
+    def forget_floor(self) -> None:
+        """What was measured so far was not the line's noise."""
+        self._floors = []
+        self.floor = self.lowest = FLOOR_UNKNOWN
+        self._before = 0.0
+        self._set_gate()
+
     def raise_floor(self, level: float) -> None:
         """The line's noise is known to be this loud."""
-        self._floors.clear()
-        self._floors.append(level)
+        self._floors = [level, level]
         self.floor = self.lowest = self._before = level
         self._set_gate()
 
@@ -116,9 +127,15 @@ class Loudness:
         self.echo = expected
         self._set_gate()
 
+    def expect_music(self, level: float) -> None:
+        """Music plays on this line at this level; 0: it is over."""
+        self.music = level
+        self._set_gate()
+
     def _set_gate(self) -> None:
-        over_floor = self.floor * OVER_FLOOR if self.floor < FLOOR_UNKNOWN else 0.0
+        over = OVER_FLOOR if len(self._floors) > 1 else OVER_NEW_FLOOR
+        over_floor = self.floor * over if self.floor < FLOOR_UNKNOWN else 0.0
         echo = 0.0
         if self.echo:
             echo = min(ECHO, self._loudest * ECHO_OF_QUIET) if self.speech else ECHO
-        self.gate = max(GATE_MIN, over_floor, self.speech * UNDER_SPEECH, echo)
+        self.gate = max(GATE_MIN, over_floor, self.speech * UNDER_SPEECH, echo, self.music)

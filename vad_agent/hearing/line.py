@@ -1,0 +1,132 @@
+"""What a line carries besides voices: is there media, is it alive, quiet, or a constant?
+
+frames   ,,,,,,,,,,--------------------0000000000000000000000....
+state    live              no_media    live      digital_zero live
+                   |<- NO_MEDIA ->|    |<- FLAT ->|               known so late, true since its beginning
+
+Music and tones are told by others, and set here.
+"""
+
+from __future__ import annotations
+
+from array import array
+
+from vad_agent.core.actions import LineState
+from vad_agent.core.frames import SAMPLE_BYTES
+from vad_agent.hearing.level import add, mean
+
+# Frames.
+FLAT = 50
+NO_MEDIA = 50
+QUIET_BLOCKS = 3
+"""Blocks without a sound before a line is called quiet."""
+
+
+class Line:
+    """The state of one channel's line. `samples`: of a frame."""
+
+    __slots__ = ("_dull", "_flat_frame", "_samples", "flat_since", "missing", "since", "state")
+
+    def __init__(self, samples: int) -> None:
+        self.state: LineState | None = None
+        """None: no frame came yet, nor was one missed for long."""
+        self.since = 0
+        """The frame since which it is in this state."""
+        self.missing = 0
+        """Frames in a row that did not come."""
+        self.flat_since: int | None = None
+        """The frame since which every sample is the same; None: they are not."""
+        self._flat_frame = b""
+        self._dull = 0
+        self._samples = samples
+
+    def set(self, state: LineState, since: int) -> None:
+        """It is in this state since that frame."""
+        self.state = state
+        self.since = max(since, 0)
+
+    def leave(self, state: LineState, since: int) -> None:
+        """That state is over since that frame, if it was in it."""
+        if self.state is state:
+            self.set(LineState.LIVE, since)
+
+    def watch_constant(self, frame: bytes, now: int) -> bool:
+        """A frame near zero: does a constant begin, go on, end? True: it has begun or ended."""
+        if self.flat_since is not None and frame == self._flat_frame:
+            return False
+        if frame == frame[:SAMPLE_BYTES] * self._samples:
+            self._flat_frame = frame
+            if self.flat_since is not None:
+                return False
+            self.flat_since = now - 1
+            return True
+        return self.end_constant()
+
+    def end_constant(self) -> bool:
+        """The samples differ. True: they were the same before."""
+        ended = self.flat_since is not None
+        self.flat_since = None
+        return ended
+
+    def due(self) -> int | None:
+        """The frame at which `settle` has something to say although nothing changes."""
+        if self.flat_since is None or self.state in (LineState.DIGITAL_ZERO, LineState.TONE):
+            return None
+        return self.flat_since + FLAT
+
+    def settle(self, now: int) -> None:
+        """Call it dead or alive. A tone's pauses are a tone."""
+        if self.missing:
+            if self.missing >= NO_MEDIA and self.state is not LineState.NO_MEDIA:
+                self.set(LineState.NO_MEDIA, now - self.missing)
+        elif self.flat_since is not None and now - self.flat_since >= FLAT:
+            if self.state not in (LineState.DIGITAL_ZERO, LineState.TONE):
+                self.set(LineState.DIGITAL_ZERO, self.flat_since)
+        elif self.state in (None, LineState.NO_MEDIA) or (
+            self.state is LineState.DIGITAL_ZERO and self.flat_since is None
+        ):
+            self.set(LineState.LIVE, now - 1)
+
+    def end_block(self, start: int, now: int, *, dull: bool) -> None:
+        """A block without speech is over; `dull`: it had next to nothing in it."""
+        self._dull = self._dull + 1 if dull else 0
+        if self.state is LineState.LIVE and self._dull == QUIET_BLOCKS:
+            self.set(LineState.QUIET, now - QUIET_BLOCKS * (now - start))
+        elif not dull:
+            self.leave(LineState.QUIET, start)
+
+    def wake(self, since: int) -> None:
+        """Somebody may be speaking."""
+        self._dull = 0
+        self.leave(LineState.QUIET, since)
+
+
+class Offset:
+    """The mean of a line whose samples have one: such a line is never quiet, until it is taken out."""
+
+    __slots__ = ("_samples", "_value", "against")
+
+    SHARE = 0.8
+    """A frame that is mostly offset is no sound: a voice's mean is a twentieth of its level."""
+    LEAST = 8
+
+    def __init__(self, samples: int) -> None:
+        self._samples = samples
+        self._value = 0
+        self.against = b""
+        """What takes it out of a frame, to be added; empty: there is none."""
+
+    def watch(self, frame: bytes, level: int) -> bool:
+        """A frame now and then, already without the offset known so far. True: it is another one."""
+        found = mean(frame, 2)
+        if abs(found) <= max(self.LEAST, level * self.SHARE):
+            return False
+        if frame == frame[:SAMPLE_BYTES] * self._samples:
+            return False  # nothing but a constant: no line sounds so
+        self._value = max(min(self._value + found, 32_767), -32_767)
+        self.against = array("h", [-self._value] * self._samples).tobytes()
+        return True
+
+    def out_of(self, frame: bytes) -> bytes:
+        """The frame without it."""
+        return add(frame, self.against, 2) if self.against else frame

@@ -1,0 +1,73 @@
+"""Looks for tones in what is loud on a channel, and tells `ToneWatch` of them.
+
+loud frames  ▁▁████████████████▁▁▁▁▁▁▁▁████████████████▁▁▁
+asked            ?  ?  ?  ?  ?                             where a run would open, and while a tone plays
+             |since
+
+While a tone plays no run of speech opens.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+
+from vad_agent.hearing.tone import FEWEST, MOST, ToneWatch, classify
+
+# Frames.
+AGAIN = 6
+"""A tone is asked about again after so many."""
+STRETCH = 20
+"""What has sounded no longer than this, and is a tone now, was one from its beginning."""
+
+
+class ToneProbe:
+    """One channel's. `sample_rate` in Hz."""
+
+    __slots__ = ("_frames", "_last", "_rate", "_since", "due", "watch")
+
+    def __init__(self, sample_rate: int) -> None:
+        self._rate = sample_rate
+        self._frames: deque[bytes] = deque(maxlen=MOST)
+        self._last = 0  # one past the newest of them
+        self._since = 0  # they are loud without a gap since this frame
+        self.due = 0
+        """While a tone plays: when to ask again; until then no run opens."""
+        self.watch = ToneWatch()
+
+    def hear(self, frame: bytes, now: int) -> None:
+        """A frame that is loud."""
+        if self._last != now - 1:
+            self._since = now - 1
+            self._frames.clear()
+        self._last = now
+        self._frames.append(frame)
+
+    def is_tone(self, now: int) -> bool:
+        """Whether the newest frames, up to now, are a tone."""
+        if len(self._frames) < FEWEST or self._last != now:
+            return False
+        tone = classify(list(self._frames), self._rate)
+        if tone is None:
+            return False
+        since = self._since
+        if now - since > STRETCH:
+            # It may have begun in the middle of another sound.
+            goes_on = self.watch.playing and self.watch.ended >= now - STRETCH
+            since = max(since, self.watch.ended if goes_on else now - MOST)
+        self.watch.hear(tone, since, now)
+        self.due = now + AGAIN
+        return True
+
+    def probe(self, now: int) -> bool:
+        """Ask of what is no speech, whatever it is: a tone may have begun, or ended. True: it is one."""
+        if self.is_tone(now):
+            return True
+        self.watch.hear(None, now, now)
+        if self.watch.playing:
+            self.due = now + FEWEST
+        return False
+
+    def is_rest_of_tone(self, start: int, end: int) -> bool:
+        """Frames [start, end) are what is left of a tone when it was last asked about."""
+        near = self.watch.playing and start <= self.watch.ended + FEWEST
+        return near and end - start <= AGAIN + FEWEST
