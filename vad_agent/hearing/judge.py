@@ -24,9 +24,9 @@ from vad_agent.hearing.verdict import last_run
 
 # Logits.
 RUN = -3.0
-SURE = 0.0
+SURE = -0.5
 END = -1.0
-DOUBT = -1.0
+DOUBT = -2.0
 MUSIC = -1.0
 
 SURE_STEPS = 2

@@ -49,7 +49,7 @@ MUSIC_PERIOD = 150
 """While music plays, and nothing is louder than it."""
 FRESH = 6
 """A verdict younger than this stands."""
-GONE = 30
+GONE = 15
 """An open run in whose last frames so long nobody spoke is noise."""
 GOES_ON = 5
 """Speech that ended so recently has not ended."""
@@ -65,18 +65,23 @@ PAUSE_PERIOD = 100
 """… and its pauses so often."""
 
 # Ratios of levels.
+BEHIND = 0.1
+"""20 dB under the speaker's loudest: music, or what sounds like it, in his room."""
 LOUDER = 1.4
 """3 dB over the music: it is no longer alone."""
 PAUSE = 1 / 16
 """24 dB under that: a pause, or its end."""
 OVER_MUSIC = 2.5
 """8 dB: who speaks over music is louder than it; a note is not."""
-OVER_REST = 2.0
+OVER_REST = 3.0
 """6 dB over what else is heard."""
 UNDER_SPEECH = 0.1
 """20 dB under the speaker's own level: what is weaker is somebody behind him, or nobody."""
 QUIET_FLOOR = from_dbfs(-54)
 """Over a floor this low, whatever stays below the gate is nobody."""
+
+TONES = 0.2
+"""So much of what the judge calls speech is pure tones: it is none."""
 
 # Logits.
 CLEAR = 4.0
@@ -101,6 +106,7 @@ class JudgedEar(LevelledEar):
         "_paid",
         "_recent",
         "_refused",
+        "_said",
         "_silence",
         "_sounds_since",
         "_spoken",
@@ -128,7 +134,8 @@ class JudgedEar(LevelledEar):
         self._sounds_since = 0  # … which began here
         self._refused = 0  # runs in a row that were no speech
         self._verdict = Verdict(None, None, doubtful=False)
-        self._spoken = 0  # one past the last frame that the judge called speech
+        self._spoken = 0  # one past the last frame that the judge called speech, and meant it …
+        self._said = 0  # … or calls so now
         self._unheard = 0  # judgements in a row that heard no music while it plays
 
     def hear(self, frame: bytes | bytearray | memoryview | None) -> bool:
@@ -194,7 +201,7 @@ class JudgedEar(LevelledEar):
             if self.line is LineState.MUSIC:
                 wanted = self._asked + MUSIC_PERIOD
         elif self.sure:
-            wanted = self._asked + period
+            wanted = max(self._spoken + period, self._asked + min(FIRST, period))
         elif self._over:
             wanted = self._now
         else:
@@ -222,8 +229,11 @@ class JudgedEar(LevelledEar):
         self._paid = min(max(self._paid, now) + PRICE, now + 2 * PRICE)
         self._verdict = self._listener.hear(self._recent)
         self._recent = []
+        self._said = self._spoken
         if self._verdict.ended_ago is not None:
-            self._spoken = max(self._spoken, now - self._verdict.ended_ago)
+            self._said = max(self._spoken, now - self._verdict.ended_ago)
+            if self.sure or self._verdict.strength >= WEAK:
+                self._spoken = self._said
         return self._verdict
 
     # -- what follows from the answer --------------------------------------------------------------
@@ -234,29 +244,31 @@ class JudgedEar(LevelledEar):
         verdict = self._ask()
         if self.line is LineState.MUSIC:
             self._review_music(verdict, frames)
-        elif verdict.music:
+        elif verdict.music and self._is_loud(frames):
             self._begin_music(verdict.music_ago or 0, frames)
         elif self._open:
             self._review_run(verdict, frames)
         elif (
-            verdict.spoken
-            and self._spoken > self.end + MISSED
-            and self._stands_out(verdict, frames)
+            verdict.spoken and self._said > self.end + MISSED and self._was_missed(verdict, frames)
         ):
             self._hear_missed(verdict)
         return self._state() != before
 
     def _review_run(self, verdict: Verdict, frames: Sequence[bytes]) -> None:
-        spoken = self._spoken > self._opened + 1
-        if spoken and not self.sure and not self._is_over_music(verdict, frames):
-            self._spoken = self._opened
+        spoken = self._said > self._opened + 1
+        doubted = self._is_tones(verdict) or not self._is_over_music(verdict, frames)
+        if spoken and not self.sure and doubted:
+            self._said = self._opened
             spoken = False
         again, self._again = self._again, 0
-        weak = not self.sure and verdict.strength < WEAK and again < MOST_AGAIN
-        if spoken and weak:
+        weak = spoken and not self.sure and verdict.strength < WEAK
+        if weak and again >= MOST_AGAIN and not self._stands_out(verdict, frames):
+            self._said = self._opened
+            spoken = weak = False
+        if weak and again < MOST_AGAIN:
             self._again = again + 1
-        elif spoken and self._now - self._spoken <= GONE:
-            self._refused = 0
+        elif spoken and self._now - self._said <= GONE:
+            self._refused, self._spoken = 0, self._said
             self._accept()
             if self._over:
                 self._go_on()
@@ -285,10 +297,10 @@ class JudgedEar(LevelledEar):
             self._curious, self._sounds_since = CURIOUS, self._opened
         if lasts and levels and self._now - self._opened > SEGMENT:
             self._loudness.raise_floor(sorted(levels)[len(levels) // 2])
-        if self._spoken > self._opened + SHORTEST:
+        if self._said > self._opened + SHORTEST:
             self._accept()
-            near = self._last - self._spoken <= MISSED
-            self._end_run(self._last if near else min(self._spoken, self._now))
+            near = self._last - self._said <= MISSED
+            self._end_run(self._last if near else min(self._said, self._now))
         elif self.sure:
             self._end_run(self._opened + 1)
         self._withdraw_run()
@@ -296,13 +308,14 @@ class JudgedEar(LevelledEar):
     def _hear_missed(self, verdict: Verdict) -> None:
         """Speech that the cheap path did not hear: it counts, late as it is noticed."""
         began = self._now - (verdict.began_ago or 0)
-        if self._now - self._spoken <= GOES_ON:
+        self._spoken = self._said
+        if self._now - self._said <= GOES_ON:
             self._begin_run(began)
             self._last = self._now
             self._accept()
             return
         self.start = self._last_start = max(began, self.end)
-        self.end = self._spoken
+        self.end = self._said
         self.utterances += 1
         self.runs += 1
 
@@ -336,13 +349,18 @@ class JudgedEar(LevelledEar):
         if paused and self.line is LineState.MUSIC:
             self._ask_at = min(self._ask_at, max(self._now, self._asked + PAUSE_PERIOD))
 
+    def _is_loud(self, frames: Sequence[bytes]) -> bool:
+        """Music far below the speaker's own level is behind him: no hold."""
+        levels = sorted(rms(frame, 2) for frame in frames)
+        return bool(levels) and levels[len(levels) * 4 // 5] >= self._loudness.loudest * BEHIND
+
     def _begin_music(self, ago: int, frames: Sequence[bytes]) -> None:
         began = self._now - ago
         if self._open and not self.sure:
             began = min(began, self._opened)  # the run was its beginning
         began = max(began, self.end)
         if self._open and self.sure:
-            self._end_run(max(self._spoken, self._opened + 1))
+            self._end_run(max(self._said, self._opened + 1))
         self._withdraw_run()
         self._unheard = 0
         self._line.set(LineState.MUSIC, began)
@@ -351,9 +369,7 @@ class JudgedEar(LevelledEar):
             self._loudness.expect_music(levels[len(levels) * 4 // 5] * LOUDER)
 
     def _review_music(self, verdict: Verdict, frames: Sequence[bytes]) -> None:
-        if self._spoken > max(self.since, self.end) + MISSED and self._is_over_music(
-            verdict, frames
-        ):
+        if self._said > max(self.since, self.end) + MISSED and self._is_over_music(verdict, frames):
             self.hold_over()  # somebody speaks: the music is over
             self._hear_missed(verdict)
             return
@@ -373,6 +389,19 @@ class JudgedEar(LevelledEar):
             bool(voice and rest)
             and voice[len(voice) * 4 // 5] > OVER_MUSIC * rest[len(rest) * 4 // 5]
         )
+
+    def _was_missed(self, verdict: Verdict, frames: Sequence[bytes]) -> bool:
+        """What the judge calls speech, though the cheap path heard none, is believed."""
+        if self._is_tones(verdict) or not self._stands_out(verdict, frames):
+            return False
+        ended, began = verdict.ended_ago or 0, verdict.began_ago or 0
+        stretch = frames[-min(began, ended + SENTENCE) : -ended or None]
+        return self._tones.share(stretch) < TONES
+
+    def _is_tones(self, verdict: Verdict) -> bool:
+        """What the judge calls speech is what is known to be tones."""
+        tones, began = self._tones.watch, self._now - (verdict.began_ago or 0)
+        return tones.began - GOES_ON <= began and self._said <= tones.ended + HANGOVER
 
     def _stands_out(self, verdict: Verdict, frames: Sequence[bytes]) -> bool:
         """What the judge calls speech, though the cheap path heard none: it is clear, or at least loud."""

@@ -42,11 +42,11 @@ class Loudness:
     __slots__ = (
         "_before",
         "_floors",
-        "_loudest",
         "echo",
         "floor",
         "gain",
         "gate",
+        "loudest",
         "lowest",
         "music",
         "speech",
@@ -69,7 +69,7 @@ class Loudness:
         """An echo of the product's own prompt may come back now."""
         self.music = 0.0
         """Music plays this loud: what is not louder is it; 0: none."""
-        self._loudest = 0.0
+        self.loudest = 0.0
         """The speaker's own level, not decayed."""
 
     def settle(self) -> None:
@@ -112,7 +112,7 @@ class Loudness:
         heard = sorted(levels)[len(levels) * 4 // 5]
         if heard > self.speech:
             self.speech += (heard - self.speech) * (ATTACK if self.speech else 1.0)
-        self._loudest = max(self._loudest, self.speech)
+        self.loudest = max(self.loudest, self.speech)
         self._set_gate()
         self._set_gain()
 
@@ -137,5 +137,5 @@ class Loudness:
         over_floor = self.floor * over if self.floor < FLOOR_UNKNOWN else 0.0
         echo = 0.0
         if self.echo:
-            echo = min(ECHO, self._loudest * ECHO_OF_QUIET) if self.speech else ECHO
+            echo = min(ECHO, self.loudest * ECHO_OF_QUIET) if self.speech else ECHO
         self.gate = max(GATE_MIN, over_floor, self.speech * UNDER_SPEECH, echo, self.music)

@@ -10,12 +10,15 @@ While a tone plays no run of speech opens.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 
 from vad_agent.hearing.tone import FEWEST, MOST, ToneWatch, classify
 
 # Frames.
 AGAIN = 6
 """A tone is asked about again after so many."""
+BETWEEN = 2
+"""In the pause after a tone it is asked about so often."""
 STRETCH = 20
 """What has sounded no longer than this, and is a tone now, was one from its beginning."""
 
@@ -46,7 +49,11 @@ class ToneProbe:
         """Whether the newest frames, up to now, are a tone."""
         if len(self._frames) < FEWEST or self._last != now:
             return False
-        tone = classify(list(self._frames), self._rate)
+        heard = list(self._frames)
+        tone = classify(heard, self._rate)
+        if tone is None and self.watch.playing and len(heard) == MOST:
+            # A short tone may fill only three of them.
+            tone = classify(heard[1:], self._rate) or classify(heard[:-1], self._rate)
         if tone is None:
             return False
         since = self._since
@@ -64,8 +71,14 @@ class ToneProbe:
             return True
         self.watch.hear(None, now, now)
         if self.watch.playing:
-            self.due = now + FEWEST
+            self.due = now + BETWEEN
         return False
+
+    def share(self, frames: Sequence[bytes]) -> float:
+        """How much of a stretch of frames is tones, 0…1. A quarter of a millisecond for a second of it."""
+        windows = [frames[at : at + MOST] for at in range(0, len(frames) - MOST + 1, MOST)]
+        found = [classify(window, self._rate) is not None for window in windows]
+        return sum(found) / len(found) if found else 0.0
 
     def is_rest_of_tone(self, start: int, end: int) -> bool:
         """Frames [start, end) are what is left of a tone when it was last asked about."""
