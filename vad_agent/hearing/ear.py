@@ -22,11 +22,12 @@ from vad_agent.core.actions import LineState
 from vad_agent.core.frames import SAMPLE_BYTES, check_frame, samples_per_frame
 from vad_agent.hearing import leak
 from vad_agent.hearing.leak import Leak
-from vad_agent.hearing.level import crossings, from_dbfs, gain, rms
+from vad_agent.hearing.level import add, crossings, from_dbfs, gain, rms
 from vad_agent.hearing.line import Line, Offset
 from vad_agent.hearing.loudness import FLAT_MAX, FLOOR_UNKNOWN, Loudness
 from vad_agent.hearing.music import MusicWatch
 from vad_agent.hearing.run import DENSE_FRAMES, SEGMENT, STEADY_FRAMES, RunLevels
+from vad_agent.hearing.tone import FEWEST
 from vad_agent.hearing.tone_probe import ToneProbe
 from vad_agent.hearing.webrtc import (
     LONG_HANGOVER,
@@ -64,6 +65,8 @@ WARM_UP = 5
 ECHO_TAIL = 20
 """An echo is up to 300 ms late."""
 
+MOVES = 1.35
+"""2.6 dB from one frame to the next or the one after it."""
 BUSY = from_dbfs(-54)
 """A line that does not fall below this for a second is noisy, or plays music."""
 
@@ -79,11 +82,12 @@ class LevelledEar:
     """
 
     __slots__ = (
-        "_block_end", "_busy_since", "_detect", "_due", "_echo_until", "_history", "_last", "_last_start",
-        "_leak", "_leaks_to", "_levels", "_line", "_loud", "_loudness", "_music", "_now", "_offset",
-        "_open", "_opened", "_over", "_run", "_samples", "_segment_end", "_segment_start", "_size",
-        "_skip_quiet", "_solid", "_tones", "_voiced", "_wake", "disconnected", "end", "failed", "runs",
-        "speaking", "start", "sure", "utterances",
+        "_against", "_block_end", "_busy_since", "_constant", "_detect", "_due", "_echo_until",
+        "_history", "_keep_sound", "_last", "_last_start", "_leak", "_leaks_to", "_levels", "_line",
+        "_loud", "_loudness", "_music", "_now", "_offset", "_open", "_opened", "_over", "_run",
+        "_samples", "_segment_end", "_segment_start", "_size", "_skip_quiet", "_solid", "_tones",
+        "_voiced", "_wake", "disconnected", "end", "failed", "runs", "speaking", "start", "sure",
+        "utterances",
     )  # fmt: skip
 
     def __init__(
@@ -105,7 +109,9 @@ class LevelledEar:
 
         self._now = 0  # frames heard or missed so far
         self._line = Line(self._samples)
+        self._constant = False  # every sample is the same
         self._offset = Offset(self._samples)
+        self._against = b""  # what takes the line's offset out of a frame
         self._leak = Leak()
         self._leaks_to: LevelledEar | None = None
         self._wake = 0  # from this frame on, more than the hot path is needed …
@@ -130,6 +136,7 @@ class LevelledEar:
 
         self._music = MusicWatch(sample_rate)
         self._tones = ToneProbe(sample_rate)
+        self._keep_sound = self._tones.frames.append
         self._echo_until = ENDLESS
 
     # -- the way of a frame ------------------------------------------------------------------------
@@ -141,8 +148,8 @@ class LevelledEar:
                 return self._hear_nothing()
             frame = check_frame(frame, self._size)
         now = self._now = self._now + 1
-        if self._offset.against:
-            frame = self._offset.out_of(frame)
+        if self._against:
+            frame = add(frame, self._against, 2)
         level = rms(frame, 2)
         loudness = self._loudness
         if FLAT_MAX < level < loudness.lowest:
@@ -153,24 +160,24 @@ class LevelledEar:
             if now <= WARM_UP or not self._skip_quiet:
                 self._warm_up(frame)
             # Hot path: most frames of a call end here or a few lines below.
-            line = self._line
             if level <= FLAT_MAX:
                 # A constant frame ends as it begins; most others don't.
-                constant = line.flat_since is not None or frame[0] == frame[-2]
-                if constant and line.watch_constant(frame, now):
-                    self._wake = self._due = 0
-            elif line.flat_since is not None:
+                if frame != self._line.flat_frame if self._constant else frame[0] == frame[-2]:
+                    self._watch_constant(frame)
+            elif self._constant:
                 self._end_constant()
             return now >= self._wake and self._keep_house(frame, level)
-        if self._line.flat_since is not None:
+        if self._constant:
             self._end_constant()
         if level < self._leak.level and now <= self._leak.until:
             return now >= self._wake and self._keep_house(frame, level)
         if self._leaks_to is not None and level > leak.FROM:
             self._leaks_to._leak.hear(level, now)
         self._levels.append(level)
+        if self._loud != now - 1:
+            self._tones.begin(now - 1)
         self._loud = now
-        self._tones.hear(frame, now)
+        self._keep_sound(frame)
         try:
             active = self._detect(
                 frame if loudness.gain == 1 else gain(frame, 2, loudness.gain), self._samples
@@ -201,11 +208,17 @@ class LevelledEar:
     def _hear_nothing(self) -> bool:
         self._now += 1
         self._line.missing += 1
-        self._line.end_constant()
+        self._end_constant()
         return self._keep_house(None, 0)
+
+    def _watch_constant(self, frame: bytes) -> None:
+        if self._line.watch_constant(frame, self._now):
+            self._constant = self._line.flat_since is not None
+            self._wake = self._due = 0
 
     def _end_constant(self) -> None:
         self._line.end_constant()
+        self._constant = False
         self._wake = self._due = 0
 
     # -- what the core may ask ---------------------------------------------------------------------
@@ -276,20 +289,21 @@ class LevelledEar:
             self._follow_run()
         if self._now >= self._block_end:
             if frame is not None and self._offset.watch(frame, level):
+                self._against = self._offset.against
                 self._loudness.forget_floor()
             self._end_block()
-        if self._tones.watch.playing and self._now >= self._tones.due:
+        if self._tones.watch.tone is not None and self._now >= self._tones.due:
             self._probe_tone()
         if self._now >= self._echo_until:
             self._echo_until = ENDLESS
             self._loudness.expect_echo(False)
         if known:
             self._music_has_changed()
-        elif frame is None or self.line is LineState.DIGITAL_ZERO:
+        elif frame is None or self._line.state is LineState.DIGITAL_ZERO:
             self._music.drop()
             self._line.leave(LineState.MUSIC, self._now)
         self._line.settle(self._now)
-        if self._loudness.music and self.line is not LineState.MUSIC:
+        if self._loudness.music and self._line.state is not LineState.MUSIC:
             self._loudness.expect_music(0)
         self._due = 0 if frame is None else self._next_wake()
         self._wake = 0 if self._music.busy else self._due
@@ -297,17 +311,17 @@ class LevelledEar:
 
     def _state(self) -> tuple[object, ...]:
         return (
-            self.speaking, self.sure, self.utterances, self.runs, self.line, self.disconnected,
+            self.speaking, self.sure, self.utterances, self.runs, self._line.state, self.disconnected,
             self.failed,
         )  # fmt: skip
 
     def _next_wake(self) -> int:
         wake = min(self._block_end, self._echo_until)
-        if self._tones.watch.playing:
+        if self._tones.watch.tone is not None:
             wake = min(wake, self._tones.due)
         if self._open and not self._over:
             wake = min(wake, self._last + self._hangover() + 1, self._segment_end)
-        if (due := self._line.due()) is not None:
+        if self._line.flat_since is not None and (due := self._line.due()) is not None:
             wake = min(wake, due)
         return wake
 
@@ -355,6 +369,9 @@ class LevelledEar:
 
     def _is_tone(self) -> bool:
         """The newest frames are a tone, and no voice."""
+        newest = self._levels[-FEWEST:]
+        if self._loud != self._now or (newest and max(newest) > MOVES * min(newest)):
+            return False  # without a spectrum: no tone moves so much
         if not self._tones.is_tone(self._now):
             return False
         self._history = 0
@@ -364,7 +381,7 @@ class LevelledEar:
     def _probe_tone(self) -> None:
         """What sounds, though it is no speech, may be a tone; one that played may be over."""
         if not self._open:
-            if self._tones.probe(self._now):
+            if self._tones.probe(self._now, self._loud == self._now):
                 self._history = 0
             self._follow_tones(self._tones.watch.ended)
 
@@ -409,7 +426,7 @@ class LevelledEar:
                 return
             self._solid = self._last
             if not self.sure and self._now - self._opened < STEADY_FRAMES:
-                if self._is_tone():
+                if self._tones.watch.tone is not None and self._is_tone():
                     self._withdraw_run()
                 return
             if self._run.steady():

@@ -13,7 +13,7 @@ from array import array
 
 from vad_agent.core.actions import LineState
 from vad_agent.core.frames import SAMPLE_BYTES
-from vad_agent.hearing.level import add, mean
+from vad_agent.hearing.level import mean
 
 # Frames.
 FLAT = 50
@@ -25,7 +25,7 @@ QUIET_BLOCKS = 3
 class Line:
     """The state of one channel's line. `samples`: of a frame."""
 
-    __slots__ = ("_dull", "_flat_frame", "_samples", "flat_since", "missing", "since", "state")
+    __slots__ = ("_dull", "_samples", "flat_frame", "flat_since", "missing", "since", "state")
 
     def __init__(self, samples: int) -> None:
         self.state: LineState | None = None
@@ -36,7 +36,8 @@ class Line:
         """Frames in a row that did not come."""
         self.flat_since: int | None = None
         """The frame since which every sample is the same; None: they are not."""
-        self._flat_frame = b""
+        self.flat_frame = b""
+        """The last constant one."""
         self._dull = 0
         self._samples = samples
 
@@ -52,10 +53,8 @@ class Line:
 
     def watch_constant(self, frame: bytes, now: int) -> bool:
         """A frame near zero: does a constant begin, go on, end? True: it has begun or ended."""
-        if self.flat_since is not None and frame == self._flat_frame:
-            return False
         if frame == frame[:SAMPLE_BYTES] * self._samples:
-            self._flat_frame = frame
+            self.flat_frame = frame
             if self.flat_since is not None:
                 return False
             self.flat_since = now - 1
@@ -126,7 +125,3 @@ class Offset:
         self._value = max(min(self._value + found, 32_767), -32_767)
         self.against = array("h", [-self._value] * self._samples).tobytes()
         return True
-
-    def out_of(self, frame: bytes) -> bytes:
-        """The frame without it."""
-        return add(frame, self.against, 2) if self.against else frame

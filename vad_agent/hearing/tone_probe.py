@@ -26,30 +26,27 @@ STRETCH = 20
 class ToneProbe:
     """One channel's. `sample_rate` in Hz."""
 
-    __slots__ = ("_frames", "_last", "_rate", "_since", "due", "watch")
+    __slots__ = ("_rate", "_since", "due", "frames", "watch")
 
     def __init__(self, sample_rate: int) -> None:
         self._rate = sample_rate
-        self._frames: deque[bytes] = deque(maxlen=MOST)
-        self._last = 0  # one past the newest of them
+        self.frames: deque[bytes] = deque(maxlen=MOST)
+        """The newest loud ones, without a gap."""
         self._since = 0  # they are loud without a gap since this frame
         self.due = 0
         """While a tone plays: when to ask again; until then no run opens."""
         self.watch = ToneWatch()
 
-    def hear(self, frame: bytes, now: int) -> None:
-        """A frame that is loud."""
-        if self._last != now - 1:
-            self._since = now - 1
-            self._frames.clear()
-        self._last = now
-        self._frames.append(frame)
+    def begin(self, since: int) -> None:
+        """A loud stretch begins; its frames are appended to `frames` by the ear, which saves a call."""
+        self._since = since
+        self.frames.clear()
 
     def is_tone(self, now: int) -> bool:
-        """Whether the newest frames, up to now, are a tone."""
-        if len(self._frames) < FEWEST or self._last != now:
+        """Whether the newest loud frames, which go up to now, are a tone."""
+        if len(self.frames) < FEWEST:
             return False
-        heard = list(self._frames)
+        heard = list(self.frames)
         tone = classify(heard, self._rate)
         if tone is None and self.watch.playing and len(heard) == MOST:
             # A short tone may fill only three of them.
@@ -65,9 +62,9 @@ class ToneProbe:
         self.due = now + AGAIN
         return True
 
-    def probe(self, now: int) -> bool:
+    def probe(self, now: int, loud: bool) -> bool:
         """Ask of what is no speech, whatever it is: a tone may have begun, or ended. True: it is one."""
-        if self.is_tone(now):
+        if loud and self.is_tone(now):
             return True
         self.watch.hear(None, now, now)
         if self.watch.playing:
