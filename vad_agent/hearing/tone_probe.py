@@ -12,11 +12,14 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Sequence
 
+from vad_agent.hearing.level import crossings
 from vad_agent.hearing.tone import FEWEST, MOST, ToneWatch, classify
 
 # Frames.
 AGAIN = 6
 """A tone is asked about again after so many."""
+SAME = 8
+"""Changes of sign."""
 BETWEEN = 2
 """In the pause after a tone it is asked about so often."""
 STRETCH = 20
@@ -47,6 +50,10 @@ class ToneProbe:
         if len(self.frames) < FEWEST:
             return False
         heard = list(self.frames)
+        if not self.watch.playing:
+            turns = [crossings(frame, 2) for frame in heard[-FEWEST:]]
+            if max(turns) - min(turns) > SAME:
+                return False  # without a spectrum: a tone turns as often in each frame
         tone = classify(heard, self._rate)
         if tone is None and self.watch.playing and len(heard) == MOST:
             # A short tone may fill only three of them.
