@@ -13,7 +13,7 @@ from vad_agent import CallSession, Settings
 from vad_agent.core.actions import LineState
 from vad_agent.hearing.ear import LevelledEar
 from vad_agent.hearing.judge import LEAST, Verdict
-from vad_agent.hearing.judged import FIRST, GONE, MOST_AGAIN, PRICE, JudgedEar
+from vad_agent.hearing.judged import FIRST, FRESH, GONE, MOST_AGAIN, PRICE, JudgedEar
 from vad_agent.hearing.listener import NetworkListener
 from vad_agent.replay import Replay, load_events
 from vad_agent.sources.recording import open_call
@@ -102,7 +102,7 @@ def test_what_is_not_known_when_a_decision_is_due_is_settled_soon() -> None:
         ear.hear(next(frames))
         ear.confirm()
         waited += 1
-    assert waited <= 5 * (MOST_AGAIN + 1)
+    assert waited <= FIRST + FRESH * (MOST_AGAIN + 1)
 
 
 def test_of_a_silent_line_it_is_not_asked() -> None:

@@ -37,7 +37,7 @@ SOON = 12
 """So long after the last active frame of a run that is not known yet it is taken for over."""
 AGAIN = 10
 """So long after a doubtful verdict on a run it is asked again …"""
-MOST_AGAIN = 2
+MOST_AGAIN = 4
 """… so many times."""
 REFUSED = 50
 """A second run that was no speech, and each one after it, makes the next question so much later."""
@@ -272,6 +272,8 @@ class JudgedEar(LevelledEar):
             self._accept()
             if self._over:
                 self._go_on()
+        elif not spoken and not self._over and self._now - self._opened < FIRST:
+            self._again = again  # too young to be refused
         elif not spoken and verdict.doubtful and again < MOST_AGAIN:
             self._again = again + 1  # not known yet
         else:
