@@ -7,6 +7,8 @@
     ├── RecordingError  an audio file cannot be read or is not what it must be
     ├── WeightsError    the judge's weights are damaged: the installation is
     ├── OutputError     a trace or a report cannot be written
+    ├── DeviceError     an audio device is not there, is ambiguous, or cannot be opened
+    ├── VoiceError      a phrase cannot be rendered, or what came is not the phrase
     └── MissingExtra    an optional package is needed: the text names the extra to install
 
 Texts are one line each: what, where, what was expected. `SettingsError` is one line per error.
@@ -56,6 +58,14 @@ class WeightsError(VadAgentError):
 
 class OutputError(VadAgentError):
     """A file that cannot be written: no room, no permission, no such folder."""
+
+
+class DeviceError(VadAgentError):
+    """An audio device that cannot be used; the text lists what there is."""
+
+
+class VoiceError(VadAgentError):
+    """A phrase that cannot be voiced: no engine, no Russian voice, or silence came of it."""
 
 
 class MissingExtra(VadAgentError, ImportError):

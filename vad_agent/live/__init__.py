@@ -1,0 +1,1 @@
+"""Attached to a headset: the loop that feeds the session, and what stands around it."""

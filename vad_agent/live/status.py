@@ -1,0 +1,102 @@
+"""What the loop shows of itself: written by the loop's thread, read by the surface at its own pace.
+
+Plain fields, each replaced as a whole: a reader sees a moment that is at most one frame old, and no lock
+is needed.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from vad_agent.core.actions import LineState, Phase
+from vad_agent.core.frames import Channel
+
+
+class Command(StrEnum):
+    """What the operator tells the loop, beside the events of a call."""
+
+    START_CALL = "start_call"
+    END_CALL = "end_call"
+    """He has hung up, or the client has: the call is over."""
+    UNDO = "undo"
+    """The last guess (a call's beginning or its end) was wrong."""
+    QUIT = "quit"
+
+
+class DeviceState(StrEnum):
+    """Where a device stands."""
+
+    OPENING = "opening"
+    OPEN = "open"
+    LOST = "lost"
+
+
+@dataclass(slots=True)
+class SideStatus:
+    """A side of the call as it is heard."""
+
+    device: str = ""
+    state: DeviceState = DeviceState.OPENING
+    level_db: float = -100.0
+    """dBFS of the last frames."""
+    speaking: bool = False
+    line: LineState | None = None
+    late: int = 0
+    """Frames that came after their time."""
+    missing: int = 0
+    """Frames that did not come."""
+    overruns: int = 0
+    """Frames lost since nobody took them, and what the device itself reported lost."""
+    drift_frames: int = 0
+    """Frames dropped (negative) or repeated (positive) so that the two clocks stay together."""
+
+
+@dataclass(slots=True)
+class PhraseStatus:
+    """The phrase of the step that is under way."""
+
+    text: str
+    state: str
+    """cue (the operator is to say it), asked, playing."""
+    from_s: float
+    """Seconds from now until its window opens; negative: it is open."""
+    to_s: float
+    """Seconds from now until its window closes."""
+
+
+@dataclass(slots=True)
+class Status:
+    """All that the surface shows."""
+
+    mode: str = "auto"
+    calls: str = "auto"
+    sides: dict[Channel, SideStatus] = field(
+        default_factory=lambda: {channel: SideStatus() for channel in Channel}
+    )
+    prompt_device: str = ""
+    prompt_state: DeviceState = DeviceState.OPENING
+    voice_problem: str | None = None
+    """Why phrases cannot be voiced: the cue is shown instead."""
+    phase: Phase | None = None
+    """None: no call."""
+    call_s: float = 0.0
+    """Seconds since the call's first frame."""
+    guessed: bool = False
+    """The call began, or ended, by a guess that can be undone."""
+    client_name: str | None = None
+    silence_s: float | None = None
+    """What the silence clock shows, or the hold's; None: it does not run."""
+    window_s: tuple[float, float] | None = None
+    """The window of the step that comes next, on the same clock."""
+    suspended: tuple[str, ...] = ()
+    """Why the clock stands still: paused, muted, device_lost, no_media."""
+    held: bool = False
+    phrase: PhraseStatus | None = None
+    callback: str | None = None
+    """The last callback asked for, in words."""
+    hang_up: bool = False
+    """The operator is to hang up himself."""
+    messages: deque[tuple[float, str]] = field(default_factory=lambda: deque(maxlen=6))
+    """(seconds of the call, what happened), the newest last."""
