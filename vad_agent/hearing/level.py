@@ -28,6 +28,12 @@ add = audioop.add
 crossings = audioop.cross
 """`crossings(frame, 2)`: how often the samples change their sign."""
 
+to_stereo = audioop.tostereo
+"""`to_stereo(samples, 2, 1, 1)`: both channels the same."""
+
+to_mono = audioop.tomono
+"""`to_mono(samples, 2, 0.5, 0.5)`: the mean of both channels."""
+
 FULL_SCALE = 32_768
 
 

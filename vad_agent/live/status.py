@@ -12,6 +12,7 @@ from enum import StrEnum
 
 from vad_agent.core.actions import LineState, Phase
 from vad_agent.core.frames import Channel
+from vad_agent.sources.audio_child import DeviceState
 
 
 class Command(StrEnum):
@@ -23,14 +24,6 @@ class Command(StrEnum):
     UNDO = "undo"
     """The last guess (a call's beginning or its end) was wrong."""
     QUIT = "quit"
-
-
-class DeviceState(StrEnum):
-    """Where a device stands."""
-
-    OPENING = "opening"
-    OPEN = "open"
-    LOST = "lost"
 
 
 @dataclass(slots=True)

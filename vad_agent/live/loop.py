@@ -1,0 +1,154 @@
+"""The live loop: one thread feeds the session, and carries out what it asks for.
+
+    inbox ─> headset, speaker, events ─> pairs of frames ─> desk (with a session, if a call is on)
+      ^                                       ^                      │ actions
+      └── children, keys, sockets (threads)   └── speaker's reports  ├─> speaker
+                                                  at their frames    └─> outlets: trace, hooks, surface
+
+Nothing else touches the desk, the headset or the speaker.
+"""
+
+from __future__ import annotations
+
+import queue
+import time
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from vad_agent.core.actions import Action, Play, Stop
+from vad_agent.core.events import Event, Kind
+from vad_agent.core.frames import FRAME_MS, Channel
+from vad_agent.live.calls import CallDesk
+from vad_agent.live.speaker import Speaker
+from vad_agent.live.status import Command
+from vad_agent.sources.audio_child import Lost, Opened
+from vad_agent.sources.child_records import Record
+from vad_agent.sources.headset import Headset
+from vad_agent.sources.pacing import Pair
+
+MOST_WAITING = 1000
+"""What waits in the inbox: 10 s of both sides; then those who put it wait, too."""
+WAKE_S = FRAME_MS / 1000
+PROMPT, MONITOR, CONTROL = "prompt", "monitor", "control"
+
+Source = Channel | str
+What = Opened | Lost | Record | Event | Command
+
+
+class Outlet(Protocol):
+    """Somebody who is told what the session says; must not block, and keeps its errors to itself."""
+
+    def take(self, actions: Sequence[Action]) -> None:
+        """Actions in order."""
+
+
+class Cleaner(Protocol):
+    """Takes our own phrases out of the client's channel."""
+
+    def clean(self, frame: bytes | None, index: int) -> bytes | None:
+        """The frame without them; `index`: counted since the loop began."""
+
+
+class Loop:
+    """Feeds the desk until it is told to quit. Set `headset` and `speaker` before `run`."""
+
+    def __init__(
+        self,
+        desk: CallDesk,
+        outlets: Sequence[Outlet],
+        *,
+        cleaner: Cleaner | None = None,
+        after_pair: Callable[[Loop, Pair], None] | None = None,
+    ) -> None:
+        self.desk = desk
+        self.headset: Headset | None = None
+        self.speaker: Speaker | None = None
+        self.slowest_s = 0.0
+        """The longest that one pair of frames took."""
+        self._outlets = outlets
+        self._cleaner = cleaner
+        self._after_pair = after_pair
+        self._inbox: queue.Queue[tuple[Source, What]] = queue.Queue(MOST_WAITING)
+        self._quit = False
+
+    def put(self, source: Source, what: What) -> None:
+        """From any thread. Waits where the inbox is full."""
+        self._inbox.put((source, what))
+
+    def run(self) -> None:
+        """Until `Command.QUIT` comes, or what it calls raises."""
+        inbox = self._inbox
+        while not self._quit:
+            try:
+                self._take(*inbox.get(timeout=WAKE_S))
+                while not self._quit:
+                    self._take(*inbox.get_nowait())
+            except queue.Empty:
+                pass
+            self._feed()
+
+    def _take(self, source: Source, what: What) -> None:
+        if isinstance(what, Command):
+            if what is Command.QUIT:
+                self._quit = True
+            else:
+                self._carry_out(self.desk.command(what))
+        elif isinstance(what, Event):
+            self._signal((what,))
+        elif isinstance(source, Channel):
+            assert self.headset is not None
+            self._signal(self.headset.take(source, what))
+        elif self.speaker is not None:
+            if source == PROMPT:
+                self._signal(self.speaker.take(what))
+            else:
+                self.speaker.take_monitor(what)
+
+    def _feed(self) -> None:
+        headset = self.headset
+        if headset is None:
+            return
+        self._signal(headset.overdue())
+        for pair in headset.pairs(time.perf_counter()):
+            began = time.perf_counter()
+            self._step(pair)
+            self.slowest_s = max(self.slowest_s, time.perf_counter() - began)
+
+    def _step(self, pair: Pair) -> None:
+        """One frame of each side. The player's reports first, as in a replay."""
+        if self.speaker is not None:
+            for event in self.speaker.due(pair.slot):
+                self._signal((event,))
+        client = pair.client
+        if self._cleaner is not None:
+            client = self._cleaner.clean(client, pair.slot)
+        if actions := self.desk.feed(pair.operator, client):
+            self._carry_out(actions)
+        if self._after_pair is not None:
+            self._after_pair(self, pair)
+
+    def _signal(self, events: Sequence[Event]) -> None:
+        for event in events:
+            self._carry_out(self.desk.signal(event))
+
+    def _carry_out(self, actions: Sequence[Action]) -> None:
+        """Tell the outlets first: a callback is stored before it is promised."""
+        if not actions:
+            return
+        for outlet in self._outlets:
+            outlet.take(actions)
+        for action in actions:
+            if isinstance(action, Play):
+                self._play(action)
+            elif isinstance(action, Stop) and self.speaker is not None:
+                self.speaker.stop(self._slot)
+
+    def _play(self, action: Play) -> None:
+        if self.speaker is None:
+            self._signal((Event(Kind.PROMPT_FAILED, prompt=action.prompt),))
+        else:
+            self._signal(self.speaker.play(action, self._slot))
+
+    @property
+    def _slot(self) -> int:
+        return self.headset.slot if self.headset is not None else 0

@@ -1,0 +1,127 @@
+"""Writes the status: what the session said in the operator's words, and how things stand after each frame."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from vad_agent.archive import words
+from vad_agent.core import actions as act
+from vad_agent.core.actions import Action, Phase
+from vad_agent.core.call import CallSession
+from vad_agent.core.frames import SAMPLE_BYTES, Channel, seconds
+from vad_agent.hearing.level import peak, rms, to_dbfs
+from vad_agent.live.loop import Loop
+from vad_agent.live.status import PhraseStatus, Status
+from vad_agent.sources.pacing import Pair
+
+EVERY = 5
+"""Frames between two looks: 0.1 s."""
+QUIETEST_DB = -100.0
+FALL_DB = 2.0
+"""A level falls so much a look, so that a word is seen after it."""
+ALERTS = {
+    **words.ALERTS,
+    "operator_device_lost": "микрофон отключён",
+    "operator_device_back": "микрофон снова на месте",
+    "client_device_lost": "наушники отключены",
+    "client_device_back": "наушники снова на месте",
+    "prompt_device_lost": "вывод фраз отключён: фразы говорите сами",
+    "prompt_device_back": "вывод фраз снова на месте",
+}
+
+
+class Shown:
+    """Keeps one status true."""
+
+    def __init__(self, status: Status) -> None:
+        self._status = status
+        self._look_in = 1
+
+    # -- what the session says ----------------------------------------------------------------------
+
+    def take(self, actions: Sequence[Action]) -> None:
+        """Tell the operator what concerns him."""
+        for action in actions:
+            if (text := self._told(action)) is not None:
+                self._status.messages.append((seconds(action.frame), text))
+
+    def _told(self, action: Action) -> str | None:
+        status = self._status
+        match action:
+            case act.PhaseChanged(phase=Phase.GREETING):
+                status.hang_up, status.callback, status.client_name = False, None, None
+                return "звонок начался"
+            case act.PhaseChanged(phase=Phase.ENDED):
+                return "звонок завершён"
+            case act.PromptDone():
+                said = words.OUTCOMES[action.outcome.value]
+                return f"{said} после {words.number(seconds(action.silence))} с: «{action.text}»"
+            case act.Callback(reason=reason, due_in_s=due_in_s, opening=opening, at=at):
+                why = words.REASONS[reason.value]
+                when = words.due(due_in_s, at)
+                status.callback = f"Перезвонить {when} ({why}): «{opening}»"
+                return f"перезвон {when}: {why}"
+            case act.CallbackWithdrawn():
+                status.callback = None
+                return "перезвон больше не нужен"
+            case act.Hangup(reason=reason):
+                status.hang_up = True
+                return f"звонок закончить: {words.REASONS[reason.value]}"
+            case act.Alert(id=name):
+                return ALERTS.get(name, words.ALERTS.get(name, name))
+        return None
+
+    # -- how things stand ---------------------------------------------------------------------------
+
+    def look(self, loop: Loop, pair: Pair) -> None:
+        """After each frame."""
+        self._look_in -= 1
+        if self._look_in > 0:
+            return
+        self._look_in = EVERY
+        self._sides(loop, pair)
+        self._call(loop)
+
+    def _sides(self, loop: Loop, pair: Pair) -> None:
+        headset, session = loop.headset, loop.desk.session
+        if headset is None:
+            return
+        for channel, frame in ((Channel.OPERATOR, pair.operator), (Channel.CLIENT, pair.client)):
+            side, lane = self._status.sides[channel], headset.lane(channel)
+            side.state = headset.state(channel)
+            level = QUIETEST_DB
+            if frame and peak(frame, SAMPLE_BYTES):
+                level = to_dbfs(rms(frame, SAMPLE_BYTES))
+            side.level_db = max(level, side.level_db - FALL_DB, QUIETEST_DB)
+            ears = session if session is not None else loop.desk
+            side.speaking, side.line = ears.speaking(channel), ears.line(channel)
+            side.late, side.missing, side.overruns = lane.late, lane.missing, lane.overruns
+            side.drift_frames = lane.stretched
+        if loop.speaker is not None:
+            self._status.prompt_state = loop.speaker.player.state
+
+    def _call(self, loop: Loop) -> None:
+        status, session = self._status, loop.desk.session
+        status.guessed = loop.desk.guessed
+        if session is None:
+            status.phase = status.silence_s = status.window_s = status.phrase = None
+            status.suspended, status.held = (), False
+            return
+        status.phase, status.call_s = session.phase, seconds(session.now)
+        watch = session.watch
+        status.suspended, status.held = watch.suspended, watch.held
+        status.silence_s = None if watch.silence is None else seconds(watch.silence)
+        status.window_s = None
+        if watch.lo is not None and watch.hi is not None:
+            status.window_s = seconds(watch.lo), seconds(watch.hi)
+        status.phrase = self._phrase(session)
+
+    def _phrase(self, session: CallSession) -> PhraseStatus | None:
+        watch = session.watch
+        if watch.prompt_text is None or watch.prompt_state is None:
+            return None
+        lo, hi = watch.prompt_lo or 0, watch.prompt_hi or 0
+        state = "cue" if watch.prompt_state == "cued" else watch.prompt_state
+        return PhraseStatus(
+            watch.prompt_text, state, seconds(lo - session.now), seconds(hi - session.now)
+        )

@@ -1,0 +1,164 @@
+"""The headset: both sides of a call as pairs of frames, through whatever happens to their devices.
+
+    child ─records─> inbox ─> take(): 16 kHz mono frames, stamped ─> Pacer ─> pairs()
+                                     └─> lost, back: events for the session
+
+Everything here but the children runs in the loop's thread.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from vad_agent.core.events import Event, Kind
+from vad_agent.core.frames import SAMPLE_BYTES, Channel, Framer
+from vad_agent.hearing.level import to_mono
+from vad_agent.sources.audio_child import AudioChild, DeviceState, Heard, Lost, Opened
+from vad_agent.sources.child_records import Flag, Record
+from vad_agent.sources.devices import Device
+from vad_agent.sources.pacing import FRAME_S, Lane, Pacer, Pair
+
+SAMPLE_RATE = 16_000
+"""Hz, of the frames: what the server or the device converts to, else what we do."""
+QUALITY, QUALITY_DELAY_S = "LQ", 0.0125
+CAPTURE = "vad_agent.sources.capture_child"
+
+
+class Converter:
+    """Blocks as a device gives them → frames at SAMPLE_RATE, mono, each with its stamp."""
+
+    def __init__(self, rate: int, channels: int) -> None:
+        self._rate = rate
+        self._channels = channels
+        self._framer = Framer(SAMPLE_RATE)
+        self._resampler: Any = None
+        if rate != SAMPLE_RATE:
+            import soxr  # type: ignore[import-untyped]
+
+            self._resampler = soxr.ResampleStream(rate, SAMPLE_RATE, 1, "int16", QUALITY)
+
+    def convert(self, stamp: float, samples: bytes) -> Iterator[tuple[float, bytes]]:
+        """(stamp in seconds, frame) for each frame that these samples complete."""
+        if self._channels == 2:
+            samples = to_mono(samples, SAMPLE_BYTES, 0.5, 0.5)
+        if self._resampler is not None:
+            import numpy
+
+            stamp -= QUALITY_DELAY_S
+            chunk = self._resampler.resample_chunk(numpy.frombuffer(samples, "<i2"))
+            samples = chunk.tobytes()
+        stamp -= self._framer.rest_bytes / SAMPLE_BYTES / SAMPLE_RATE
+        for number, frame in enumerate(self._framer.push(samples)):
+            yield stamp + number * FRAME_S, frame
+
+
+class _Side:
+    """One side's device."""
+
+    def __init__(self, channel: Channel, device: Device, heard: Heard) -> None:
+        self.channel = channel
+        self.device = device
+        self.state = DeviceState.OPENING
+        self.why = ""
+        self.pid: int | None = None
+        self.latency_s = 0.0
+        self.converter: Converter | None = None
+        self.child = AudioChild(CAPTURE, {**device.spec(), "role": channel.value}, heard)
+
+
+class Headset:
+    """Two devices. `put(channel, what)` is called by the children's threads: what it is given is to come to
+    `take`, in order, in the loop's thread.
+    """
+
+    def __init__(
+        self,
+        operator: Device,
+        client: Device,
+        put: Callable[[Channel, Opened | Lost | Record], None],
+    ) -> None:
+        self._pacer = Pacer()
+        devices = {Channel.OPERATOR: operator, Channel.CLIENT: client}
+        self._sides = {
+            channel: _Side(channel, device, lambda what, channel=channel: put(channel, what))  # type: ignore[misc]
+            for channel, device in devices.items()
+        }
+
+    def take(self, channel: Channel, what: Opened | Lost | Record) -> Sequence[Event]:
+        """What a child told. The events that follow from it: a device is lost, or is back."""
+        side, lane = self._sides[channel], self._pacer.lanes[channel]
+        if isinstance(what, Opened):
+            side.pid, side.latency_s = what.pid, what.latency_s
+            side.converter = Converter(what.rate, what.channels)
+            return ()
+        if isinstance(what, Lost):
+            side.why, side.pid = what.why, None
+            lane.restart()
+            return self._lost(side)
+        if side.converter is None:
+            return ()
+        lost = bool(what.flags & (Flag.OVERFLOW | Flag.DROPPED))
+        for stamp, frame in side.converter.convert(what.stamp, what.payload):
+            self._pacer.push(channel, stamp, frame, lost=lost)
+            lost = False
+        if side.state is DeviceState.OPEN:
+            return ()
+        before, side.state = side.state, DeviceState.OPEN
+        return (_event(Kind.DEVICE_BACK, channel),) if before is DeviceState.LOST else ()
+
+    def overdue(self) -> Sequence[Event]:
+        """Devices that have fallen silent altogether, though nobody said so."""
+        events: list[Event] = []
+        for side in self._sides.values():
+            if side.state is DeviceState.OPEN and not self._pacer.lanes[side.channel].alive:
+                side.why = "no sound comes"
+                side.child.restart()
+                events += self._lost(side)
+        return events
+
+    def _lost(self, side: _Side) -> Sequence[Event]:
+        if side.state is DeviceState.LOST:
+            return ()
+        side.state = DeviceState.LOST
+        return (_event(Kind.DEVICE_LOST, side.channel),)
+
+    def pairs(self, now: float) -> Iterator[Pair]:
+        """The pairs of frames that are complete at the time `now` (s of `time.perf_counter`)."""
+        return self._pacer.pairs(now)
+
+    def slot_at(self, time: float) -> float:
+        """Where a time (s) falls among the pairs; see `Pacer.slot_at`."""
+        return self._pacer.slot_at(time)
+
+    @property
+    def slot(self) -> int:
+        """The pair that comes next."""
+        return self._pacer.slot
+
+    def lane(self, channel: Channel) -> Lane:
+        """The counters of a side."""
+        return self._pacer.lanes[channel]
+
+    def state(self, channel: Channel) -> DeviceState:
+        """Where the side's device stands."""
+        return self._sides[channel].state
+
+    def why(self, channel: Channel) -> str:
+        """Why the device was lost."""
+        return self._sides[channel].why
+
+    def streams(self) -> Iterator[tuple[int, Device, AudioChild]]:
+        """(process id, device, child) of each open stream."""
+        for side in self._sides.values():
+            if side.pid is not None:
+                yield side.pid, side.device, side.child
+
+    def close(self) -> None:
+        """Close both devices."""
+        for side in self._sides.values():
+            side.child.close()
+
+
+def _event(kind: Kind, channel: Channel) -> Event:
+    return Event(kind, party=channel.value)

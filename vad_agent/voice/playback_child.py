@@ -1,0 +1,137 @@
+"""A process that holds one output stream open and mixes phrases into it.
+
+Commands on stdin, a JSON line each; samples (int16 mono at the stream's rate) follow their line:
+
+    {"play": 7, "bytes": 96000}\\n<samples>      {"stop": true}\\n
+
+Reports on stdout (records): what became of a phrase, and when its first and last sample leave the device,
+output latency included: that is known when they are mixed, a little before.
+
+    python -m vad_agent.voice.playback_child '{"backend": …, "name": …, "host": …, "role": …}'
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import sys
+import time
+from typing import Any
+
+from vad_agent.core.frames import SAMPLE_BYTES
+from vad_agent.sources.child_device import (
+    FIRST_S,
+    LOST_S,
+    OUT,
+    NoDevice,
+    best_format,
+    parent_stdin,
+    portaudio,
+    run,
+    sane,
+    settings_for,
+)
+from vad_agent.sources.child_records import Flag, write_json
+from vad_agent.voice.mixing import Mixer
+
+RATES = (48_000, 44_100, 32_000, 16_000)
+BLOCK_S = 0.01
+"""Short, so that a phrase begins and stops soon: three of them wait in the device."""
+STOP = None
+FIRST_BLOCKS = 10
+"""Asked for at once; the next one may take a sink that was idle 2 s."""
+
+
+def main(spec: dict[str, Any]) -> None:
+    """Play until the device is gone or the parent is."""
+    sd, index = portaudio(spec, "sink")
+    extra = settings_for(sd, spec)
+
+    def check(rate: int, channels: int) -> None:
+        sd.check_output_settings(
+            device=index, channels=channels, dtype="int16", samplerate=rate, extra_settings=extra
+        )
+
+    rate, channels = best_format(check, RATES, sd.PortAudioError)
+    commands: queue.SimpleQueue[tuple[int, bytes] | None] = queue.SimpleQueue()
+    reports: queue.SimpleQueue[tuple[float, dict[str, object]] | None] = queue.SimpleQueue()
+    mixer = Mixer(rate)
+    now = time.perf_counter
+    last = [now() + FIRST_S]  # of the last callback; a sink that was idle fills its buffer first
+    blocks = [0]
+    block_latency = BLOCK_S
+
+    def callback(out: Any, frames: int, times: Any, status: Any) -> None:
+        moment = now()
+        blocks[0] += 1
+        if blocks[0] > FIRST_BLOCKS:
+            last[0] = moment
+        while not commands.empty():
+            command = commands.get()
+            if command is STOP:
+                mixer.stop()
+            else:
+                mixer.play(*command)
+        block = mixer.mix(frames * SAMPLE_BYTES)
+        out[:] = block if channels == 1 else _stereo(block)
+        if mixer.marks:
+            latency = times.outputBufferDacTime - times.currentTime
+            first = moment + (latency if 0 <= latency <= 1 else block_latency)
+            for phrase, mark, sample in mixer.marks:
+                report = {"phrase": phrase, "mark": mark, "late": bool(status.output_underflow)}
+                reports.put((first + sample / rate, report))
+            mixer.marks.clear()
+
+    try:
+        stream = sd.RawOutputStream(
+            device=index,
+            samplerate=rate,
+            channels=channels,
+            dtype="int16",
+            blocksize=round(rate * BLOCK_S),
+            latency="low",
+            callback=callback,
+            finished_callback=lambda: reports.put(None),
+            extra_settings=extra,
+        )
+        stream.start()
+    except sd.PortAudioError as error:
+        raise NoDevice(f"cannot be opened: {error}") from None
+    block_latency = sane(stream.latency, BLOCK_S)
+    about = {"rate": rate, "channels": channels, "latency_s": block_latency, "pid": os.getpid()}
+    write_json(OUT, now(), Flag.OPENED, about)
+
+    def command() -> bool:
+        line = sys.stdin.buffer.readline()
+        if not line:
+            return False
+        told = json.loads(line)
+        if "play" in told:
+            commands.put((told["play"], sys.stdin.buffer.read(told["bytes"])))
+        else:
+            commands.put(STOP)
+        return True
+
+    parent_stdin(command)
+    while True:
+        try:
+            report = reports.get(timeout=LOST_S / 3)
+        except queue.Empty:
+            if now() - last[0] > LOST_S:
+                return
+            continue
+        if report is None:
+            return
+        stamp, what = report
+        write_json(OUT, stamp, Flag.REPORT, what)
+
+
+def _stereo(block: bytes) -> bytes:
+    from vad_agent.hearing.level import to_stereo
+
+    return to_stereo(block, SAMPLE_BYTES, 1, 1)
+
+
+if __name__ == "__main__":
+    run(main)

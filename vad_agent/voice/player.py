@@ -1,0 +1,87 @@
+"""Speaks phrases through one device that is held open: asked here, mixed in a process of its own.
+
+`started` and `ended` are the times at which the first and the last sample leave the device, its latency
+included. They are known a little before; whoever tells the session waits for them.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from vad_agent.core.frames import SAMPLE_BYTES
+from vad_agent.sources.audio_child import AudioChild, DeviceState, Lost, Opened
+from vad_agent.sources.child_records import Record
+from vad_agent.sources.devices import Device
+from vad_agent.voice.mixing import Mark
+
+PHRASE_HZ = 48_000
+PLAYBACK = "vad_agent.voice.playback_child"
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What became of a phrase, and when (s of `time.perf_counter`)."""
+
+    phrase: int
+    mark: Mark
+    at: float
+
+
+class Player:
+    """One output device. `put` is called by the child's thread: what it is given is to come to `take`, in
+    order, in the loop's thread.
+    """
+
+    def __init__(
+        self, device: Device, role: str, put: Callable[[Opened | Lost | Record], None]
+    ) -> None:
+        self.device = device
+        self.state = DeviceState.OPENING
+        self.why = ""
+        self.pid: int | None = None
+        self.latency_s = 0.0
+        self._rate = PHRASE_HZ
+        self._count = 0
+        self.child = AudioChild(PLAYBACK, {**device.spec(), "role": role}, put)
+
+    def take(self, what: Opened | Lost | Record) -> Report | None:
+        """What the child told; the state may have changed."""
+        if isinstance(what, Opened):
+            self.state, self.pid = DeviceState.OPEN, what.pid
+            self._rate, self.latency_s = what.rate, what.latency_s
+            return None
+        if isinstance(what, Lost):
+            self.state, self.why, self.pid = DeviceState.LOST, what.why, None
+            return None
+        told = what.json()
+        return Report(told["phrase"], Mark(told["mark"]), what.stamp)
+
+    def play(self, pcm: bytes) -> int | None:
+        """Begin a phrase (int16 mono at PHRASE_HZ) at once; its number. None: the device is not open."""
+        if self.state is not DeviceState.OPEN:
+            return None
+        if self._rate != PHRASE_HZ:
+            pcm = _resample(pcm, self._rate)
+        self._count += 1
+        head = json.dumps({"play": self._count, "bytes": len(pcm)}).encode()
+        return self._count if self.child.send(head + b"\n" + pcm) else None
+
+    def stop(self) -> None:
+        """Fade out whatever is to be heard."""
+        self.child.send(b'{"stop": true}\n')
+
+    def close(self) -> None:
+        """Close the device."""
+        self.child.close()
+
+
+def _resample(pcm: bytes, rate: int) -> bytes:
+    import numpy
+    import soxr  # type: ignore[import-untyped]
+
+    samples: Any = soxr.resample(numpy.frombuffer(pcm, "<i2"), PHRASE_HZ, rate, quality="HQ")
+    assert samples.itemsize == SAMPLE_BYTES
+    return bytes(samples.tobytes())
