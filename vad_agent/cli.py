@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from vad_agent import __version__, errors
+from vad_agent.commands.devices import devices
 from vad_agent.terminal import (
     check_outputs,
     complain,
@@ -291,6 +292,9 @@ def dead_air_command(
         with progress(leg, leg.frames_total, file.name, printing=True) as stream:
             for silence in dead_air(stream, ear, side, frames(threshold)):
                 print(json.dumps(silence.record()))
+
+
+app.command(short_help="The audio devices, and how to get the client's side.")(devices)
 
 
 @script_app.command()

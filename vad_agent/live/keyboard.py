@@ -117,7 +117,11 @@ class Keyboard:
         run = self._read_windows
         if sys.platform != "win32":
             run = self._read_posix
-            self._before = termios.tcgetattr(self._fd)
+            try:
+                self._before = termios.tcgetattr(self._fd)
+            except _GONE:
+                self._fd = -1
+                return
             self._wake = os.pipe()
             atexit.register(self._restore)
             if threading.current_thread() is threading.main_thread():
@@ -215,6 +219,7 @@ class Keyboard:
                 self._handlers[number] = signal.signal(number, handler)
 
     def _end(self, number: int, _: FrameType | None) -> None:
+        signal.signal(number, signal.SIG_IGN)  # a second one must not cut short what ends cleanly
         self._restore()
         raise SystemExit(128 + number)
 

@@ -93,7 +93,6 @@ def render(
 
 
 _ORDER = (Channel.OPERATOR, Channel.CLIENT)
-_TITLES = {"asked": "Сейчас прозвучит", "playing": "Звучит"}
 
 
 def _header(status: Status, width: int) -> Text:
@@ -190,7 +189,10 @@ def _phrase(phrase: PhraseStatus, width: int) -> list[Text]:
     """A cue is big: a bar over the whole width, the phrase under it."""
     text = f"«{phrase.text}»"
     if phrase.state != "cue":
-        return _wrapped(f"{_TITLES.get(phrase.state, 'Фраза')}: {text}", width, "bold cyan")
+        title = words.PHRASES.get(phrase.state)
+        if title is None:  # it is not due yet
+            title = f"Фраза {words.countdown(phrase.from_s, phrase.to_s)}"
+        return _wrapped(f"{title}: {text}", width, "bold cyan")
     open_now = phrase.from_s <= 0 <= phrase.to_s
     style = "bold green reverse" if open_now else "bold red reverse"
     if phrase.from_s > 0:
@@ -313,8 +315,8 @@ def _topics(status: Status) -> dict[str, str]:
     if status.mode == "auto" and status.prompt_state is DeviceState.LOST:
         topics["prompt_device"] = words.LOST["prompt"].capitalize()
     if (phrase := status.phrase) is not None:
-        title = _TITLES.get(phrase.state)
-        if title is None:
+        title = words.PHRASES.get(phrase.state, "Фраза")
+        if phrase.state == "cue":
             title = "СКАЖИТЕ СЕЙЧАС" if phrase.from_s <= 0 else "СКАЖИТЕ"
         topics["phrase"] = f"{title}: «{phrase.text}»"
     return topics

@@ -51,6 +51,12 @@ SUSPENDED = {
     "device_lost": "устройство отключено — отсчёт стоит",
     "no_media": "звук не приходит — отсчёт стоит",
 }
+PHRASES = {
+    "asked": "Сейчас прозвучит",
+    "playing": "Звучит",
+    "by_operator": "Вы говорите",
+}
+"""A cue is shown in its own way; of any other phrase it is told when it is due."""
 GUESSED = "определено на слух, О: отменить"
 HANG_UP = "ЗАВЕРШИТЕ ЗВОНОК"
 VOICE_PROBLEM = "Фразы не озвучить, говорите сами"

@@ -14,6 +14,7 @@ from typing import Any
 from vad_agent.sources.child_device import (
     FIRST_S,
     FRAME_S,
+    LONGEST_LATENCY_S,
     LOST_S,
     OUT,
     NoDevice,
@@ -30,6 +31,9 @@ WANTED_HZ = 16_000
 RATES = (WANTED_HZ, 48_000, 32_000, 44_100)
 MOST_WAITING = 250
 """Blocks that wait for the parent: 5 s; older ones stay, newer ones are lost and counted."""
+
+SETTLING = 75
+"""Blocks of a stream's beginning in which PulseAudio still tells of a latency that is not there."""
 
 
 class Handover:
@@ -89,9 +93,14 @@ def _portaudio(spec: dict[str, Any]) -> None:
     handover = Handover()
     now = time.perf_counter
 
+    blocks = [0]
+
     def callback(samples: Any, _: int, times: Any, status: Any) -> None:
+        blocks[0] += 1
         latency = times.currentTime - times.inputBufferAdcTime
-        stamp = now() - (latency if 0 <= latency <= 1 else FRAME_S)
+        if blocks[0] <= SETTLING or not 0 <= latency <= LONGEST_LATENCY_S:
+            latency = FRAME_S
+        stamp = now() - latency
         handover.put(stamp, int(status.input_overflow), bytes(samples))
 
     try:

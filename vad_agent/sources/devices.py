@@ -5,7 +5,8 @@
     SoundCard ─┘
 
 A name is looked for in this order: exactly; a sink's, for the client's side (its monitor is meant);
-PortAudio's index; part of a name or a description. Of namesakes in several host APIs the best host's is taken.
+PortAudio's index; part of a name or a description. Of namesakes in several host APIs, the best host's is
+taken.
 `find_device` is pure: it reads nothing but the list.
 """
 

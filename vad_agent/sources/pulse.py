@@ -21,8 +21,6 @@ from typing import Any
 from vad_agent.sources.devices import Device, Role
 
 HOST = "PulseAudio"
-CONNECT_S = 2.0
-"""A server that is there answers in milliseconds; one that hangs never does."""
 RETRY_S: Sequence[float] = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0)
 """Before each further try to connect; the last one for all that follow."""
 BURST_S = 0.02
@@ -103,12 +101,12 @@ def _libpulse() -> Any:
 
 
 def _connect(name: str) -> Any:
-    """A connection, or None. Never starts a server."""
+    """A connection, or None. Never starts a server. One that hangs is given up by libpulse after 30 s."""
     if (pulsectl := _libpulse()) is None:
         return None
     connection = pulsectl.Pulse(name, connect=False)
     try:
-        connection.connect(autospawn=False, timeout=CONNECT_S)
+        connection.connect(autospawn=False)  # its own `timeout` is always waited out
     except _errors():
         connection.close()
         return None
@@ -118,7 +116,8 @@ def _connect(name: str) -> Any:
 def _errors() -> tuple[type[Exception], ...]:
     """All that may come of a server that goes away while it is asked."""
     pulsectl = _libpulse()
-    return (pulsectl.PulseError, pulsectl._pulsectl.LibPulse.CallError, OSError)
+    raised = (pulsectl.PulseError, pulsectl.PulseDisconnected, OSError)
+    return (*raised, pulsectl._pulsectl.LibPulse.CallError)
 
 
 @dataclass(frozen=True, slots=True)

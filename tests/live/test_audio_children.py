@@ -12,11 +12,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from vad_agent.sources.devices import Device
 
 from tests.live.audio_server import AudioServer
 from vad_agent.sources.audio_child import AudioChild, DeviceState, Lost, Opened
 from vad_agent.sources.child_records import Flag, Record
+from vad_agent.sources.devices import Device
 from vad_agent.sources.headset import CAPTURE, Converter
 from vad_agent.voice.mixing import Mark
 from vad_agent.voice.player import PHRASE_HZ, Player, Report
