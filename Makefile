@@ -6,6 +6,7 @@ REAL   ?=#           make bench: a recording of a real call
 ARGS   ?=#           make bench, bench-peers, lock: more arguments, such as --quick or --upgrade
 
 AUDIO := espeak-ng asterisk-core-sounds-ru-wav asterisk-moh-opsound-wav
+LIVE  := libportaudio2 pulseaudio pulseaudio-utils libasound2-plugins baresip-core
 BIN := .venv/bin
 PY  := $(BIN)/python
 PIP := $(PY) -m pip --disable-pip-version-check -qq
@@ -29,6 +30,7 @@ demo: $(READY) ## replay a shipped call: timeline here, report in out/demo.html
 
 test: check ## make check, then the whole test suite
 	@scripts/system-packages $(AUDIO) || echo "the tests that make audio from them are skipped"
+	@scripts/system-packages $(LIVE) || echo "the tests with an audio server and telephones are skipped"
 	@$(PY) -m pytest
 
 check: $(READY) ## format, lint, types, import contracts

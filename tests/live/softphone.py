@@ -34,7 +34,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-import psutil
+import psutil  # type: ignore[import-untyped]
 import soundfile  # type: ignore[import-untyped]
 
 from tests.live.audio_server import AudioServer, Int16s, end, until
@@ -233,7 +233,8 @@ class Softphone:
     def dumped(self, way: Literal["enc", "dec"]) -> Int16s:
         """What it sent (`enc`) or received (`dec`) in its last call by baresip's own dump, 8 kHz.
 
-        Every sample of the packets that came, without time: a gap isn't there. Until the first hold.
+        Every sample of the packets that came, without time: a gap isn't there. Until the first hold;
+        whole after the hangup.
         """
         path = max(self.directory.glob(f"dump-*-{way}.wav"), key=lambda p: p.stat().st_mtime_ns)
         samples: Int16s = soundfile.read(path, dtype="int16")[0]

@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 import numpy as np
 import soundfile  # type: ignore[import-untyped]
-import soxr
+import soxr  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 
 from audio_fixtures import clips, dsp

@@ -9,16 +9,30 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile  # type: ignore[import-untyped]
-import soxr
+import soxr  # type: ignore[import-untyped]
 
 from audio_fixtures import g711
 from tests.live.audio_server import AudioServer, until, write_wav
 from tests.live.conftest import require
-from tests.live.softphone import PROGRAM, Call
-from tests.live.speech import find_speech, level_db, match, script_audio, speech, timeline, tone
+from tests.live.softphone import PROGRAM, Call, Party
+from tests.live.speech import (
+    Part,
+    find_speech,
+    level_db,
+    match,
+    script_audio,
+    speech,
+    timeline,
+    tone,
+)
 from tests.live.wire import Wire
 
-CLIENT = [("silence", 0.6), ("speech", "caller_i_hear"), ("silence", 1.0), ("tone", 0.5)]
+CLIENT: list[Part] = [
+    ("silence", 0.6),
+    ("speech", "caller_i_hear"),
+    ("silence", 1.0),
+    ("tone", 0.5),
+]
 
 
 @pytest.fixture
@@ -106,8 +120,14 @@ def test_the_client_is_heard_in_the_headset(audio_server: AudioServer, call: Cal
 
 
 def test_the_operator_and_a_prompt_are_heard_by_the_client(
-    audio_server: AudioServer, call: Call
+    audio_server: AudioServer, client_wav: Path
 ) -> None:
+    require([PROGRAM])
+    with Call(audio_server, client_wav, dump=True) as call:
+        _speak_and_prompt(audio_server, call)
+
+
+def _speak_and_prompt(audio_server: AudioServer, call: Call) -> None:
     call.dial()
     prompt, greeting = speech("man_not_heard"), speech("man_how_can_i_help")
     played = []
@@ -120,6 +140,8 @@ def test_the_operator_and_a_prompt_are_heard_by_the_client(
         found = match(heard, call.ear.rate, samples, 8_000)
         assert found.whole, found
         assert 0.03 < found.offset_s - call.ear.at(begun) < 0.5
+    call.hangup()
+    assert match(call.client.dumped("dec"), 8_000, prompt, 8_000).whole
 
 
 def test_no_packet_goes_either_way_on_hold(call: Call) -> None:
@@ -158,7 +180,8 @@ def test_what_the_client_said_is_on_the_wire(call: Call) -> None:
 
 
 def test_either_side_can_end_the_call_and_dial_again(call: Call) -> None:
-    for dialled, ended in (("operator", "client"), ("client", "operator")):
+    ways: list[tuple[Party, Party]] = [("operator", "client"), ("client", "operator")]
+    for dialled, ended in ways:
         call.dial(dialled)
         assert call.operator.in_call()
         call.hangup(ended)

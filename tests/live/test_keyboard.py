@@ -17,7 +17,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vad_agent.live.keyboard import Keyboard, KeyReader
+from vad_agent.live.key_reader import KeyReader
+from vad_agent.live.keyboard import Keyboard
 
 if sys.platform == "win32":
     pytest.skip("no pseudo-terminals", allow_module_level=True)

@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 
 from vad_agent.core.actions import Phase
 from vad_agent.core.events import Event, Kind
-from vad_agent.live.keys import _RUSSIAN, KEYS, Key, Keys, Sent, agreed, all_keys, key_list
+from vad_agent.live.answers import agreed
+from vad_agent.live.keymap import KEYS, RUSSIAN, Key, Sent, all_keys, key_list
+from vad_agent.live.keys import Keys
 from vad_agent.live.status import Command, Status
 
 MOSCOW = timezone(timedelta(hours=3))
@@ -59,7 +61,7 @@ def test_a_key_sends_what_it_stands_for(tape: str, sent: Sent) -> None:
 @pytest.mark.parametrize("key", KEYS, ids=lambda key: key.letter)
 def test_the_same_key_of_the_other_layout_and_a_capital_do_the_same(key: Key) -> None:
     letter = key.letter
-    latin = next(one for one, russian in _RUSSIAN.items() if russian == letter)
+    latin = next(one for one, russian in RUSSIAN.items() if russian == letter)
     phase = None if letter == "а" else Phase.DIALOGUE
     told = []
     for pressed in (letter, letter.upper(), latin, latin.upper()):
@@ -70,7 +72,7 @@ def test_the_same_key_of_the_other_layout_and_a_capital_do_the_same(key: Key) ->
 
 def test_no_two_keys_are_the_same() -> None:
     assert len({key.letter for key in KEYS}) == len(KEYS)
-    assert {key.letter for key in KEYS} <= set(_RUSSIAN.values())
+    assert {key.letter for key in KEYS} <= set(RUSSIAN.values())
 
 
 @pytest.mark.parametrize("key", "щ1 \t ъ[日\x00")

@@ -9,7 +9,8 @@ from rich.text import Text
 
 from vad_agent.core.actions import LineState, Phase
 from vad_agent.core.frames import Channel
-from vad_agent.live.screen import ASCII, Changes, plain, render
+from vad_agent.live.changes import Changes
+from vad_agent.live.screen import ASCII, plain, render
 from vad_agent.live.status import PhraseStatus, SideStatus, Status
 from vad_agent.sources.audio_child import DeviceState
 
@@ -49,7 +50,7 @@ def test_a_whole_screen() -> None:
     operator(status).level_db, client(status).level_db = -45.0, -100.0
     client(status).line = LineState.DIGITAL_ZERO
     status.phrase = PhraseStatus(FAREWELL, "asked", 0.4, 0.9)
-    status.callback = "сразу, клиента не слышно в диалоге"
+    status.callback = "Перезвонить сразу (клиента не слышно в диалоге)"
     status.messages.extend([(65.0, "удержание"), (80.5, "клиент вернулся")])
     assert read(status, 72, 16) == (
         """\
@@ -58,7 +59,7 @@ def test_a_whole_screen() -> None:
 Клиент  ············  линия мертва: ровно нули
 Тишина  ████████████[····]··  2,1 с из 2–3 с
 Сейчас прозвучит: «К сожалению, вас не слышно, я вам сейчас перезвоню»
-Перезвон: сразу, клиента не слышно в диалоге
+Перезвонить сразу (клиента не слышно в диалоге)
   1:05  удержание
   1:20  клиент вернулся
 
@@ -167,6 +168,10 @@ def test_the_hold_has_its_minute() -> None:
     status.silence_s, status.window_s = 42.0, (60.0, 61.0)
     assert row(status, "Держат", 60, 15) == "Держат  ███████████·····[·]·  42,0 с из 60–61 с"
     assert read(status).startswith("Удержание  3:42")
+    status.suspended = ("muted", "no_media")  # they do not stop the minute
+    assert "42,0 с из 60–61 с" in row(status, "Держат")
+    status.suspended = ("muted", "paused")
+    assert row(status, "Держат") == "Держат  ПАУЗА — контроль стоит, П: продолжить"
 
 
 @pytest.mark.parametrize(
@@ -381,8 +386,8 @@ def test_a_cue_is_told_when_it_comes_and_when_it_is_due() -> None:
     assert changes.lines(status) == []
     status.phrase = PhraseStatus("Вас не слышно", "cue", -0.1, 0.9)
     assert changes.lines(status) == ["3:42  СКАЖИТЕ СЕЙЧАС: «Вас не слышно»"]
-    status.phrase, status.hang_up, status.callback = None, True, "сразу"
-    assert changes.lines(status) == ["3:42  Перезвон: сразу", "3:42  ЗАВЕРШИТЕ ЗВОНОК"]
+    status.phrase, status.hang_up, status.callback = None, True, "Перезвонить сразу"
+    assert changes.lines(status) == ["3:42  Перезвонить сразу", "3:42  ЗАВЕРШИТЕ ЗВОНОК"]
     status.phrase = PhraseStatus("Вас не слышно", "playing", 0, 0)
     assert changes.lines(status) == ["3:42  Звучит: «Вас не слышно»"]
 

@@ -97,7 +97,7 @@ class Wire:
             if missing > RATE // 10:
                 parts.append(np.zeros(missing, np.int16))
                 length += missing
-            law = "alaw" if packet.payload_type == 8 else "ulaw"
+            law: g711.Law = "alaw" if packet.payload_type == 8 else "ulaw"
             parts.append(g711.decode(np.frombuffer(packet.payload, np.uint8), law))
             length += len(parts[-1])
         return np.concatenate(parts), start

@@ -56,7 +56,9 @@ def devices(
 ) -> None:
     """List the audio devices, what each serves as, and how to get the client's side on this system.
 
-    To listen a device is named by its name, by a part of its name or description that no other has, or by PortAudio's number (it may change). For the client's side a sink's name means its monitor.
+    listen takes a device's name, a part of its name or description, or PortAudio's number.
+
+    For the client's side the name of a sink means its monitor.
 
     \b
     What is there:

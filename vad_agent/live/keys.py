@@ -1,162 +1,28 @@
 """The operator's keys: a key in, events and commands out. No keyboard and no clock of its own.
 
-    idle ──a key──> sent                                  pause, hold: pressed again, they are undone
-    idle ──a key──> sure? ──the same key, Enter──> sent   what cannot be taken back
-                      └── Esc, 5 s ──> idle      └── another key: that key
-    idle ──a key──> a line is typed ──Enter──> the next line ──Enter──> sent
-                      └── Esc ──> idle      └── a mistake is told; what was typed stays
-
-Keys are the letters of the Russian layout; the same keys of the Latin one, and capitals, do the same.
+idle ──a key──> sent                                  pause, hold: pressed again, they are undone
+idle ──a key──> sure? ──the same key, Enter──> sent   what cannot be taken back
+                  └── Esc, 5 s ──> idle      └── another key: that key
+idle ──a key──> a line is typed ──Enter──> the next line ──Enter──> sent
+                  └── Esc ──> idle      └── a mistake is told; what was typed stays
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import datetime, timedelta
-from enum import Enum, auto
+from datetime import datetime
 
-from vad_agent.core.actions import Phase
 from vad_agent.core.events import Event, Kind
+from vad_agent.live.answers import agreed, client_name, phone
+from vad_agent.live.keymap import BY_LETTER, RUSSIAN, Field, Key, Needs, Sent, in_call
 from vad_agent.live.status import Command, Status
 
-Sent = Event | Command
 ENTER, ESCAPE, CTRL_C, CTRL_U, CTRL_Z = ("\r", "\n"), "\x1b", "\x03", "\x15", "\x1a"
 BACKSPACE = ("\x7f", "\b")
 FORGET_S = 5.0
 """A question not answered, or a remark, is gone after so long."""
 LONGEST = 60
 """Characters of a typed line."""
-
-_RUSSIAN = dict(
-    zip(
-        "qwertyuiop[]asdfghjkl;'zxcvbnm,.`",
-        "йцукенгшщзхъфывапролджэячсмитьбюё",
-        strict=True,
-    )
-)
-
-
-class Needs(Enum):
-    """When a key means something."""
-
-    CALL = auto()
-    NO_CALL = auto()
-    NOTHING = auto()
-
-
-class Field(Enum):
-    """A line that is typed."""
-
-    NAME = auto()
-    TIME = auto()
-    PHONE = auto()
-
-
-@dataclass(frozen=True, slots=True)
-class Key:
-    """One key: its letter, its name in the list, what it sends or which line it asks for."""
-
-    letter: str
-    name: Callable[[Status], str]
-    """Empty: not worth showing now."""
-    does: Callable[[Status], Sent] | Field
-    needs: Needs = Needs.CALL
-    sure: str = ""
-    """The question, where it cannot be taken back."""
-
-
-def _paused(status: Status) -> bool:
-    return "paused" in status.suspended
-
-
-def _in_call(status: Status) -> bool:
-    return status.phase not in (None, Phase.ENDED)
-
-
-def _hold(party: str) -> Callable[[Status], Sent]:
-    return lambda status: Event(Kind.UNHOLD if status.held else Kind.HOLD, party=party)
-
-
-def _always(sent: Sent) -> Callable[[Status], Sent]:
-    return lambda _: sent
-
-
-def _named(name: str) -> Callable[[Status], str]:
-    return lambda _: name
-
-
-KEYS = (
-    Key("а", _named("начать звонок"), _always(Command.START_CALL), Needs.NO_CALL),
-    Key(
-        "п",
-        lambda status: "продолжить" if _paused(status) else "пауза",
-        lambda status: Event(Kind.RESUME if _paused(status) else Kind.PAUSE),
-    ),
-    Key("и", _named("имя"), Field.NAME),
-    Key(
-        "у",
-        lambda status: "снять с удержания" if status.held else "удержать",
-        _hold("operator"),
-    ),
-    Key(
-        "к",
-        lambda status: "" if status.held else "клиент держит",
-        _hold("client"),
-    ),
-    Key(
-        "н",
-        _named("не слышит"),
-        _always(Event(Kind.CLIENT_CANNOT_HEAR)),
-        sure="Клиент вас не слышит? Прощаемся и перезваниваем",
-    ),
-    Key("д", _named("договорились"), Field.TIME),
-    Key(
-        "в",
-        _named("попрощались"),
-        _always(Event(Kind.GOODBYE)),
-        sure="Вы попрощались? Контроль до конца звонка выключится",
-    ),
-    Key("з", _named("завершён"), _always(Command.END_CALL), sure="Звонок завершён?"),
-    Key(
-        "с",
-        _named("сорвался"),
-        _always(Event(Kind.HANGUP, party="client")),
-        sure="Звонок сорвался? Клиенту перезвонят",
-    ),
-    Key(
-        "о",
-        lambda status: "отменить" if status.guessed else "",
-        _always(Command.UNDO),
-        Needs.NOTHING,
-    ),
-    Key(
-        "й",
-        _named("выход"),
-        _always(Command.QUIT),
-        Needs.NOTHING,
-        sure="Выйти? Звонки больше не контролируются",
-    ),
-)
-_BY_LETTER = {key.letter: key for key in KEYS}
-
-
-def key_list(status: Status) -> list[tuple[str, str]]:
-    """The keys that mean something now: letter and name."""
-    call = _in_call(status)
-    return [
-        (key.letter.upper(), name)
-        for key in KEYS
-        if key.needs is Needs.NOTHING or (key.needs is Needs.CALL) == call
-        if (name := key.name(status))
-    ]
-
-
-def all_keys() -> list[tuple[str, str]]:
-    """Every key, as it is called where nothing is paused or held."""
-    idle = Status(guessed=True)
-    return [(key.letter.upper(), key.name(idle)) for key in KEYS]
 
 
 class Keys:
@@ -209,11 +75,11 @@ class Keys:
             return []
         if key == CTRL_Z:
             key = "о"
-        letter = _RUSSIAN.get(key.lower(), key.lower())
+        letter = RUSSIAN.get(key.lower(), key.lower())
         answered = asked is not None and self._fresh(asked[1])
         if asked is not None and answered and (letter == asked[0].letter or key in ENTER):
             return self._do(asked[0])
-        found = _BY_LETTER.get(letter)
+        found = BY_LETTER.get(letter)
         if found is None:
             return []
         if (why := self._meaningless(found)) is not None:
@@ -228,7 +94,7 @@ class Keys:
         return abs((self._now() - since).total_seconds()) < FORGET_S
 
     def _meaningless(self, key: Key) -> str | None:
-        call = _in_call(self._status)
+        call = in_call(self._status)
         if key.needs is Needs.CALL and not call:
             return "Звонка нет. А: начать звонок"
         if key.needs is Needs.NO_CALL and call:
@@ -277,7 +143,7 @@ class Keys:
         self._field, self._typed, self._mistake, self._at = None, "", "", None
 
     def _enter(self, field: Field, text: str) -> list[Sent]:
-        if not _in_call(self._status):
+        if not in_call(self._status):
             raise ValueError("звонка уже нет, Esc: отмена")
         match field:
             case Field.NAME:
@@ -297,59 +163,6 @@ class Keys:
                 )
         self._leave()
         return [sent]
-
-
-def client_name(text: str) -> str:
-    """A name as it is typed; empty: not known.
-
-    Raises:
-        ValueError: something in it is no name, in Russian.
-    """
-    if not all(letter.isalpha() or letter in " -.'’" for letter in text):
-        raise ValueError("в имени только буквы")
-    if text and not any(letter.isalpha() for letter in text):
-        raise ValueError("в имени нет букв")
-    return text
-
-
-def phone(text: str) -> str | None:
-    """Digits, and the plus if there was one; None: not told.
-
-    Raises:
-        ValueError: no telephone number, in Russian.
-
-    >>> phone("+7 (912) 345-67-89"), phone("")
-    ('+79123456789', None)
-    """
-    if not text:
-        return None
-    digits = re.sub(r"[ ()\-.]", "", text)
-    if not re.fullmatch(r"\+?[0-9]{5,15}", digits):
-        raise ValueError("номер: от 5 до 15 цифр, пример +79123456789")
-    return digits
-
-
-def agreed(text: str, now: datetime) -> datetime:
-    """The time of a callback: HH:MM, today or, if that is over, tomorrow; or in so many minutes.
-
-    What a colon becomes in the other layout is taken for one. The zone is that of `now`.
-
-    Raises:
-        ValueError: neither, in Russian.
-    """
-    if minutes := re.fullmatch(r"\+ ?([0-9]{1,4})", text):
-        if not 1 <= int(minutes[1]) <= 24 * 60:
-            raise ValueError("минут: от 1 до 1440")
-        return now + timedelta(minutes=int(minutes[1]))
-    time = re.fullmatch(r"([0-9]{1,2})[:.,;жЖ^ \-]([0-9]{2})", text)
-    if time is None:
-        raise ValueError("пример: 15:30 или +20")
-    hour, minute = int(time[1]), int(time[2])
-    if hour > 23 or minute > 59:
-        raise ValueError("такого времени нет, пример: 15:30")
-    at = now.replace(hour=hour, minute=minute, second=0, microsecond=0)
-    this_minute = now.replace(second=0, microsecond=0)
-    return at if at >= this_minute else at + timedelta(days=1)
 
 
 def _day(at: datetime, now: datetime) -> str:

@@ -17,7 +17,7 @@ from rich.text import Text
 from vad_agent.core.actions import Phase
 from vad_agent.core.frames import Channel
 from vad_agent.live import words
-from vad_agent.live.keys import key_list
+from vad_agent.live.keymap import key_list
 from vad_agent.live.status import PhraseStatus, SideStatus, Status
 from vad_agent.sources.audio_child import DeviceState
 
@@ -62,12 +62,12 @@ def render(
     if roomy:
         top.append(Text(marks.rule * width, "dim"))
     top += _alarms(status, width)
-    top += [_side(channel, status.sides[channel], width, marks) for channel in _ORDER]
+    top += [_side(channel, status.sides[channel], width, marks) for channel in ORDER]
     top += [*gap, _clock(status, width, marks)]
     if status.phrase is not None:
         top += [*gap, *_phrase(status.phrase, width)]
     if status.callback is not None:
-        top += [*gap, *_wrapped(f"Перезвон: {status.callback}", width, "bold magenta")]
+        top += [*gap, *_wrapped(status.callback, width, "bold magenta")]
     if prompt is None:
         bottom = [Text("клавиш нет: ввод не с терминала. Ctrl-C: выход", "dim")]
     elif prompt:
@@ -92,7 +92,7 @@ def render(
     return lines
 
 
-_ORDER = (Channel.OPERATOR, Channel.CLIENT)
+ORDER = (Channel.OPERATOR, Channel.CLIENT)
 
 
 def _header(status: Status, width: int) -> Text:
@@ -103,7 +103,7 @@ def _header(status: Status, width: int) -> Text:
         line = Text().append(words.PHASES[status.phase], style)
         line.append(f"  {words.clock(status.call_s)}")
         if status.client_name:
-            line.append(f"  {_safe(status.client_name)}", "bold cyan")
+            line.append(f"  {safe(status.client_name)}", "bold cyan")
     if status.guessed:
         line.append(f"  {words.GUESSED}", "yellow")
     mode = words.MODES.get(status.mode, status.mode)
@@ -124,7 +124,7 @@ def _side(channel: Channel, side: SideStatus, width: int, marks: Marks) -> Text:
     line.append(f"  {told}", STYLES[kind])
     lost = side.state is DeviceState.LOST
     if side.device and (lost or (width >= NARROW and side.state is DeviceState.OPEN)):
-        line.append(f"  ({_safe(side.device)})", "dim")
+        line.append(f"  ({safe(side.device)})", "dim")
     return line
 
 
@@ -153,11 +153,14 @@ def _stands_still(status: Status) -> tuple[str, str] | None:
     """Why the clock does not run, and the style of it; None: it runs."""
     if status.phase is None or status.phase is Phase.ENDED:
         return "звонка нет", "dim"
+    reasons = status.suspended
+    if status.held:  # only a pause stops the hold's minute
+        reasons = tuple(reason for reason in reasons if reason == "paused")
     for reason, told in words.SUSPENDED.items():
-        if reason in status.suspended:
+        if reason in reasons:
             return told, "bold yellow"
-    if status.suspended:
-        return f"отсчёт стоит: {status.suspended[0]}", "bold yellow"
+    if reasons:
+        return f"отсчёт стоит: {reasons[0]}", "bold yellow"
     if status.phrase is not None and status.phrase.state == "playing":
         return "звучит фраза", "dim"
     if status.silence_s is None:
@@ -227,7 +230,7 @@ def _messages(status: Status, width: int, room: int) -> list[Text]:
     lines: list[Text] = []
     for at, what in tuple(status.messages):
         line = Text().append(f"{words.clock(at):>{LABEL - 2}}  ", "dim")
-        line.append(_safe(what))
+        line.append(safe(what))
         lines.append(line)
     return lines[-room:]
 
@@ -235,7 +238,7 @@ def _messages(status: Status, width: int, room: int) -> list[Text]:
 def _counters(status: Status) -> str:
     told = [
         f"{words.SIDES[channel].lower()}: {counted}"
-        for channel in _ORDER
+        for channel in ORDER
         if (counted := words.counters(status.sides[channel]))
     ]
     return "кадры — " + "; ".join(told) if told else ""
@@ -257,69 +260,18 @@ def _keys(status: Status, width: int) -> list[Text]:
 def _wrapped(text: str, width: int, style: str) -> list[Text]:
     """Words on as many lines as they need; a long word is cut."""
     rows: list[str] = [""]
-    for word in _safe(text).split():
+    for word in safe(text).split():
         if rows[-1] and cell_len(rows[-1]) + 1 + cell_len(word) > width:
             rows.append("")
         rows[-1] = f"{rows[-1]} {word}" if rows[-1] else word
     return [Text(row, style) for row in rows]
 
 
-def _safe(text: str) -> str:
+def safe(text: str) -> str:
     """Names and reasons come from elsewhere: no control characters of a terminal in them."""
     if text.isprintable():
         return text
     return "".join(letter if letter.isprintable() else " " for letter in text)
-
-
-# -- without redraws ------------------------------------------------------------------------------
-
-
-class Changes:
-    """What has changed since it was last asked, one line each: for a pipe, or a terminal without a cursor."""
-
-    def __init__(self) -> None:
-        self._told: dict[str, str] = {}
-        self._last: object = None
-
-    def lines(self, status: Status, question: str = "") -> list[str]:
-        """New lines, the oldest first. `question`: what the operator is asked."""
-        messages = tuple(status.messages)
-        seen = next((i for i in range(len(messages), 0, -1) if messages[i - 1] is self._last), 0)
-        new = [f"{words.clock(at)}  {what}" for at, what in messages[seen:]]
-        if messages:
-            self._last = messages[-1]
-        now = words.clock(status.call_s)
-        topics = _topics(status) | {"question": question}
-        for topic, text in topics.items():
-            if text and text != self._told.get(topic):
-                new.append(f"{now}  {text}")
-        self._told = topics
-        return [_safe(line) for line in new]
-
-
-def _topics(status: Status) -> dict[str, str]:
-    """What is worth a line when it changes; not the levels, and not who speaks."""
-    topics = {
-        "phase": words.NO_CALL if status.phase is None else words.PHASES[status.phase],
-        "suspended": next(
-            (told for why, told in words.SUSPENDED.items() if why in status.suspended), ""
-        ),
-        "callback": f"Перезвон: {status.callback}" if status.callback else "",
-        "hang_up": words.HANG_UP if status.hang_up else "",
-        "voice": f"{words.VOICE_PROBLEM}: {status.voice_problem}" if status.voice_problem else "",
-    }
-    for channel in _ORDER:
-        told, kind = words.state(channel, status.sides[channel])
-        shown = kind in ("bad", "odd")
-        topics[channel.value] = f"{words.SIDES[channel]}: {told}" if shown else ""
-    if status.mode == "auto" and status.prompt_state is DeviceState.LOST:
-        topics["prompt_device"] = words.LOST["prompt"].capitalize()
-    if (phrase := status.phrase) is not None:
-        title = words.PHRASES.get(phrase.state, "Фраза")
-        if phrase.state == "cue":
-            title = "СКАЖИТЕ СЕЙЧАС" if phrase.from_s <= 0 else "СКАЖИТЕ"
-        topics["phrase"] = f"{title}: «{phrase.text}»"
-    return topics
 
 
 def plain(lines: Sequence[Text]) -> str:

@@ -15,8 +15,10 @@ from rich.live import Live
 from rich.text import Text
 
 from vad_agent.live import words
-from vad_agent.live.keys import Keys, all_keys
-from vad_agent.live.screen import ASCII, Changes, Marks, render
+from vad_agent.live.changes import Changes
+from vad_agent.live.keymap import all_keys
+from vad_agent.live.keys import Keys
+from vad_agent.live.screen import ASCII, Marks, render
 from vad_agent.live.status import Status
 
 REDRAW_S = 0.2

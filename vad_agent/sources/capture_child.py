@@ -128,7 +128,7 @@ def _soundcard(spec: dict[str, Any]) -> None:
     import soundcard  # type: ignore[import-not-found,import-untyped,unused-ignore]
 
     try:
-        device = soundcard.get_microphone(spec["name"], include_loopback=True)
+        device = soundcard.get_microphone(spec["id"], include_loopback=True)
     except Exception as error:
         raise NoDevice(f"{spec['name']} is not there ({error})") from None
     block = round(WANTED_HZ * FRAME_S)

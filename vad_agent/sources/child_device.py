@@ -77,7 +77,7 @@ def portaudio(spec: dict[str, Any], side: str) -> tuple[ModuleType, int]:
     if spec["backend"] == "pulse":
         # Read by the ALSA plugin at each opening; a process of its own, so it names this stream alone.
         os.environ[f"PULSE_{side.upper()}"] = spec["name"]
-        os.environ["PULSE_PROP"] = f"application.name='vad-agent {spec['role']}'"
+        os.environ["PULSE_PROP_OVERRIDE"] = f"application.name='vad-agent {spec['role']}'"
     import sounddevice  # type: ignore[import-untyped]
 
     hosts = sounddevice.query_hostapis()

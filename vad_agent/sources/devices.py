@@ -23,7 +23,7 @@ from typing import Any, Literal
 
 from vad_agent.errors import DeviceError
 
-LISTING = "vad_agent.sources.device_list"
+COMMAND: Sequence[str] = (sys.executable, "-m", "vad_agent.sources.device_list")
 LISTING_S = 10.0
 """A sound server that hangs holds PortAudio's start for ever."""
 MOST_NAMED = 5
@@ -144,7 +144,7 @@ def list_devices() -> list[Device]:
     """
     try:
         asked = subprocess.run(
-            [sys.executable, "-m", LISTING],
+            COMMAND,
             stdin=subprocess.DEVNULL,
             capture_output=True,
             timeout=LISTING_S,

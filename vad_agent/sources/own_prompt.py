@@ -43,16 +43,24 @@ FFT: Final = 8_192
 """Not less than WINDOW + 2 * UNCERTAIN …"""
 SHORT_FFT: Final = 5_120
 """… and SHORT + 2 * UNCERTAIN."""
-FOUND: Final = 0.42
-"""Correlation that no voice has with a prompt by chance; a client as loud as the prompt leaves 0.7 of 1."""
-FOUND_ALIKE: Final = 0.16
-"""So much is enough where it is so much more than anywhere else:"""
-STANDS_OUT: Final = 1.6
+LIKE: Final = 0.4
+"""Correlation: a client as loud as the prompt leaves 0.7 of 1, a voice alone may reach this by chance …"""
+CLEAR: Final = 1.5
+"""… but then it is hardly so much less at every other place."""
+LESS_LIKE: Final = 0.2
+CLEARER: Final = 2.5
+"""The same for a louder client."""
+SAME: Final = 2
+"""Samples: two looks, a frame apart, agree."""
 NEIGHBOURS: Final = 40
 """Samples beside the best place that do not count as elsewhere."""
 LEAST: Final = 4.0
 """Level of the prompt in a window, its treble raised, to be looked for."""
 JUMPED: Final = 0.85
+VAIN: Final = 25
+"""Loud frames of the prompt of which the channel kept more than half: it was not the prompt."""
+GONE: Final = 8
+"""Loud frames that were the prompt and nearly nothing else: it is in this channel."""
 LEFT: Final = 0.1
 """Share of a frame's power that is more than should be left of a prompt alone."""
 
@@ -70,7 +78,7 @@ STIFF: Final = 1e-5
 DRIFT_MOST: Final = 3e-4
 DRIFT_EVERY: Final = 5
 """Frames."""
-DRIFT_DOUBT: Final = 1e-4
+DRIFT_DOUBT: Final = 2e-4
 """Before it was measured."""
 DRIFT_CHANGE: Final = 4e-6
 """What it may change by in DRIFT_EVERY."""
@@ -86,9 +94,14 @@ BLOCK: Final = 160
 """10 ms: the rest of a stopped prompt, as it fades, is measured so."""
 
 # While nothing is known.
-CLIPPED: Final = 32_767.0
+CLIPPED: Final = 32_000.0
+"""A resampler behind it rounds clipped samples off: near full scale none is taken at its word."""
+BEGINS: Final = 0.05
+"""Share of its highest sample with which a prompt begins to sound."""
 LOUD: Final = from_dbfs(-56)
 """What is below is heard as nobody in any case."""
+SOUNDS: Final = from_dbfs(-36)
+"""A frame of the prompt that tells whether it is in the channel."""
 MUTED: Final = 6.0
 """Level of muted frames: no floor is measured there, nor is it digital zero."""
 MUTE_FRAMES: Final = 12
@@ -164,8 +177,8 @@ class OwnPrompt:
         for prompt in self._played:
             if index + 1 < prompt.last:
                 kept.append(prompt)
-            elif prompt.found or prompt.absent:
-                self._muting = prompt.found
+            elif prompt.known or prompt.absent:
+                self._muting = prompt.known
         self._played = kept
         self._from = min((prompt.first for prompt in kept), default=NEVER)
 
@@ -182,6 +195,8 @@ class _Played:
         self._sharp = sharp.astype(np.float32)
         self._energy = np.concatenate(([0.0], np.cumsum(sharp * sharp)))  # up to each sample
         self._size = len(samples)
+        heights = np.abs(samples)
+        self._sounds_at = int(np.argmax(heights > heights.max(initial=0.0) * BEGINS))
         self.first = begin - UNCERTAIN // FRAME - 1
         self.last = begin + (len(samples) + UNCERTAIN) // FRAME + 2
         """One past the last frame in which anything of it may be."""
@@ -192,6 +207,9 @@ class _Played:
         self.found = False
         self.absent = not muting
         """It is taken for not being there; it is looked for all the same."""
+        self._gone = 0  # loud frames of which next to nothing was left
+        self._candidate: int | None = None
+        self._vain = 0  # frames in a row from which little could be taken
         self._unknown = 0  # loud frames while it was not found
         self._lag = 0.0  # its first sample in the channel …
         self._drift = 0.0  # … so many more for each sample …
@@ -201,6 +219,11 @@ class _Played:
         self._taps = np.zeros(TAPS)
         self._power = np.zeros((TAPS, TAPS))
         self._cross = np.zeros(TAPS)
+
+    @property
+    def known(self) -> bool:
+        """It was there, and was taken out."""
+        return self._gone >= GONE
 
     def stop(self, index: int) -> None:
         if index < self._stopped:
@@ -221,6 +244,8 @@ class _Played:
             self._find(at)
         if self.found:
             return _frame_of(self._subtract(heard, at))
+        if not loud and at > self._sounds_at + 2 * UNCERTAIN:
+            self.absent = True  # it should be heard by now
         if not loud or self.absent or not self._may_sound(at):
             return frame
         self._unknown += 1
@@ -240,13 +265,22 @@ class _Played:
     def _find(self, at: int) -> None:
         best = self._compare(at, WINDOW, 0)
         if best is None:
+            self._candidate = None
             return
         lag, likeness, elsewhere = best
-        if likeness < FOUND and not (likeness >= FOUND_ALIKE and likeness > STANDS_OUT * elsewhere):
+        before, self._candidate = self._candidate, None
+        if likeness < max(LIKE, CLEAR * elsewhere) and likeness < max(
+            LESS_LIKE, CLEARER * elsewhere
+        ):
+            return
+        self._candidate = lag
+        if before is None or abs(lag - before) > SAME:
             return
         self.found, self.absent = True, False
+        self._vain = 0
         self._place(lag, at)
         self._fit(at, WINDOW // FRAME - 1)
+        self._solve()
         self._measure_in = 1
         self._change = 0.0  # of the drift, measured
 
@@ -375,6 +409,7 @@ class _Played:
             self._move(at)
             rows = self._rows(at)
         rest = self._fitted(heard, rows)
+        self._judge(float(rest @ rest), float(heard @ heard), rows)
         self._measure_in -= 1
         if self._measure_in <= 0:
             self._measure_in = DRIFT_EVERY
@@ -382,6 +417,16 @@ class _Played:
         elif float(rest @ rest) > LEFT * float(heard @ heard) and self._find_again(at):
             return self._fitted(heard, self._rows(at))
         return rest
+
+    def _judge(self, left: float, came: float, rows: Floats) -> None:
+        """Is it the prompt that is taken out?"""
+        sounds = rows[:, BEFORE]
+        if came < FRAME * LOUD * LOUD or float(sounds @ sounds) < FRAME * SOUNDS * SOUNDS:
+            return
+        self._gone += left < LEFT * came
+        self._vain = self._vain + 1 if left > came / 2 else 0
+        if self._vain >= VAIN:
+            self.found, self.absent, self._candidate = False, True, None
 
     def _fitted(self, heard: Floats, rows: Floats) -> Floats:
         self._learn(rows, heard)

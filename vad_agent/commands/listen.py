@@ -1,0 +1,128 @@
+"""`vad-agent listen`: reads its arguments and starts `vad_agent.live.listening`."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from vad_agent.terminal import plain_console
+
+
+class Mode(StrEnum):
+    """Who speaks the phrases."""
+
+    AUTO = "auto"
+    CUE = "cue"
+
+
+class Calls(StrEnum):
+    """How it is known that a call is on."""
+
+    AUTO = "auto"
+    EVENTS = "events"
+    MANUAL = "manual"
+
+
+def _device(help: str) -> typer.models.OptionInfo:
+    option: typer.models.OptionInfo = typer.Option(metavar="NAME", help=help)
+    return option
+
+
+def listen(
+    client_device: Annotated[
+        str | None, _device("What the headset plays: the client. Default: the default output's monitor.")
+    ] = None,
+    operator_device: Annotated[
+        str | None, _device("The microphone. Default: the system's.")
+    ] = None,
+    prompt_device: Annotated[
+        str | None, _device("Where phrases are played into the call: a virtual microphone's sink.")
+    ] = None,
+    monitor_device: Annotated[
+        str | None, _device("The operator hears the phrases there, too.")
+    ] = None,
+    mode: Annotated[
+        Mode, typer.Option(help="auto: the product speaks; cue: it shows the operator what to say.")
+    ] = Mode.AUTO,
+    calls: Annotated[
+        Calls,
+        typer.Option(
+            help="How it is known that a call is on. auto: by events, and until the first one comes by "
+            "the operator's greeting and a dead line; events: by them alone; manual: by keys."
+        ),
+    ] = Calls.AUTO,
+    script: Annotated[
+        Path | None,
+        typer.Option("--script", metavar="SCRIPT.toml", help="A script other than the built-in one."),
+    ] = None,
+    events: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SOCKET|-",
+            help="Call-control events as JSON lines: a Unix socket to make (on Windows a port of "
+            "127.0.0.1), or - for stdin.",
+        ),
+    ] = None,
+    on_action: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="CMD|URL",
+            help="Told all that is to be done, as JSON: a command's stdin, or a POST. More than once.",
+        ),
+    ] = None,
+    trace: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="The trace. Default: in the user's state folder."),
+    ] = None,
+    record: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Store each call's sound there; without it none is stored."),
+    ] = None,
+    check: Annotated[
+        bool, typer.Option("--check", help="Prove each path of the sound, say what to fix, end.")
+    ] = False,
+    plain: Annotated[
+        bool, typer.Option("--plain", help="A line for each change instead of the live screen.")
+    ] = False,
+) -> None:
+    """Attach to the operator's headset: hear both sides, say the script's phrases or show them.
+
+    \b
+    Which devices are there, and how to get the client's side?
+      vad-agent devices
+    Does each path of the sound work?
+      vad-agent listen --check --client-device client.monitor --prompt-device virtmic
+    Work; Й Й or Ctrl-C ends it:
+      vad-agent listen --client-device client.monitor --operator-device mic --prompt-device virtmic
+    The operator says the phrases himself:
+      vad-agent listen --mode cue
+    A softphone's script tells of calls, and hangs up when it is asked to:
+      vad-agent listen --events /run/user/1000/vad.sock --on-action 'hangup.sh'
+    """
+    from vad_agent.live.options import Options
+
+    options = Options(
+        client=client_device,
+        operator=operator_device,
+        prompt=prompt_device,
+        monitor=monitor_device,
+        mode=mode.value,
+        calls=calls.value,
+        script=script,
+        events=events,
+        on_action=tuple(on_action or ()),
+        trace=trace,
+        record=record,
+        plain=plain,
+    )
+    if check:
+        from vad_agent.live.checking import check_all
+
+        good = check_all(options, plain_console())
+        raise typer.Exit(0 if good else 1)
+    from vad_agent.live.listening import listen as run
+
+    run(options, plain_console())

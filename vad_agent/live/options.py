@@ -1,0 +1,25 @@
+"""What `vad-agent listen` was asked for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """The arguments, as they were given."""
+
+    client: str | None = None
+    operator: str | None = None
+    prompt: str | None = None
+    monitor: str | None = None
+    mode: str = "auto"
+    calls: str = "auto"
+    script: Path | None = None
+    events: str | None = None
+    """A socket's path, a port on Windows, - for stdin."""
+    on_action: tuple[str, ...] = ()
+    trace: Path | None = None
+    record: Path | None = None
+    plain: bool = False
