@@ -37,7 +37,8 @@ from typing import Any, Literal
 import psutil  # type: ignore[import-untyped]
 import soundfile  # type: ignore[import-untyped]
 
-from tests.live.audio_server import AudioServer, Int16s, end, until
+from tests.live.audio_server import AudioServer
+from tests.live.recording import Int16s, end, until
 
 PROGRAM = "baresip"
 RATE = 8_000
@@ -240,6 +241,11 @@ class Softphone:
         samples: Int16s = soundfile.read(path, dtype="int16")[0]
         return samples
 
+    def terminate(self) -> None:
+        """Ask the phone to end, and go on: `close` waits (in a call up to 1 s)."""
+        if self.alive:
+            self._process.terminate()
+
     def close(self) -> None:
         """End the phone and remove its directory."""
         end(self._process)
@@ -344,8 +350,11 @@ class Call:
 
     def close(self) -> None:
         """End both phones and the recording."""
-        self.operator.close()
-        self.client.close()
+        phones = (self.operator, self.client)
+        for phone in phones:
+            phone.terminate()
+        for phone in phones:
+            phone.close()
         self.ear.stop()
         if self._loop is not None:
             # Gone already with a server that was ended.

@@ -21,7 +21,7 @@ import soxr  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 
 from audio_fixtures import clips, dsp
-from tests.live.audio_server import Int16s, write_wav
+from tests.live.recording import Int16s, write_wav
 
 RATE = 8_000
 COMFORT_DB = -65.0
@@ -149,7 +149,7 @@ class Match(NamedTuple):
     offset_s: float
     """Where in the recording the phrase's file begins; negative where its beginning is cut off."""
     similarity: float
-    """How alike the pieces of 0.25 s are on the whole, 0 to 1. Through PCMA about 0.98."""
+    """How alike its pieces of 0.25 s are on the whole, 0 to 1. Through PCMA about 0.98."""
     weakest: float
     """The least alike of them: near 0 where a piece is missing or is something else."""
 
@@ -162,25 +162,36 @@ class Match(NamedTuple):
 def match(samples: Int16s, rate: int, phrase: Int16s, phrase_rate: int) -> Match:
     """Find a phrase in a recording, at any level: the best place.
 
-    Both are compared at 8 kHz, 300-3400 Hz, as pieces of 0.25 s: each may slip by 30 ms, as a jitter
-    buffer at a call's beginning makes it; a piece counts from 25 dB below the loudest, by its energy.
+    Both are compared at 8 kHz, 300-3400 Hz, in pieces that overlap by half: each, and each of its
+    halves, may slip by 30 ms, as a jitter buffer makes it. A piece counts from 25 dB below the loudest,
+    by its energy. A hole of 0.25 s is found nearly always, one of 0.1 s seldom.
     """
     heard = _telephone(samples, rate)
     wanted = _telephone(phrase, phrase_rate)
     offset, _ = _best(heard, wanted)
-    size, slip = round(_PIECE_S * RATE), round(_SLIP_S * RATE)
     room = np.concatenate([np.zeros(len(wanted)), heard, np.zeros(len(wanted))])
-    pieces = [(at, wanted[at : at + size]) for at in range(0, len(wanted), size)]
+    size = round(_PIECE_S * RATE)
+    starts = range(0, max(1, len(wanted) - size // 2), size // 2)
+    pieces = [(len(wanted) + offset + at, wanted[at : at + size]) for at in starts]
     energies = np.array([float(np.dot(piece, piece)) for _, piece in pieces])
     if not energies.any():
         return Match(0.0, 0.0, 0.0)
-    alike = np.zeros(len(pieces))
-    for number, (at, piece) in enumerate(pieces):
-        start = len(wanted) + offset + at
-        alike[number] = _best(room[max(0, start - slip) : start + len(piece) + slip], piece)[1]
     counts = energies > energies.max() * 10**-2.5
+    alike = np.array([_alike(room, at, piece) for at, piece in pieces])
     similarity = float(np.average(alike[counts], weights=energies[counts]))
     return Match(offset / RATE, similarity, float(alike[counts].min()))
+
+
+def _alike(room: Floats, at: int, piece: Floats) -> float:
+    """How alike a piece and what lies about its place are: as one, or as two halves that slipped."""
+    slip, half = round(_SLIP_S * RATE), len(piece) // 2
+    near = [
+        _best(room[max(0, start - slip) : start + len(part) + slip], part)[1]
+        for start, part in ((at, piece), (at, piece[:half]), (at + half, piece[half:]))
+    ]
+    first, second = (float(np.dot(part, part)) for part in (piece[:half], piece[half:]))
+    halves = (near[1] * first + near[2] * second) / max(first + second, 1e-12)
+    return max(near[0], halves)
 
 
 def _telephone(samples: Int16s, rate: int) -> Floats:

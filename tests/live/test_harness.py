@@ -12,9 +12,10 @@ import soundfile  # type: ignore[import-untyped]
 import soxr  # type: ignore[import-untyped]
 
 from audio_fixtures import g711
-from tests.live.audio_server import AudioServer, until, write_wav
+from tests.live.audio_server import PROGRAMS, SINKS, AudioServer
 from tests.live.conftest import require
-from tests.live.softphone import PROGRAM, Call, Party
+from tests.live.recording import until, write_wav
+from tests.live.softphone import EAR, PROGRAM, Call, Party
 from tests.live.speech import (
     Part,
     find_speech,
@@ -33,6 +34,15 @@ CLIENT: list[Part] = [
     ("silence", 1.0),
     ("tone", 0.5),
 ]
+
+
+@pytest.fixture(scope="module")
+def audio_server() -> Iterator[AudioServer]:
+    """One that nobody waits for: each idle monitor costs 2 s."""
+    require(PROGRAMS)
+    with AudioServer((*SINKS, EAR)) as server:
+        server.keep_awake(*SINKS, EAR)
+        yield server
 
 
 @pytest.fixture

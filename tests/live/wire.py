@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from audio_fixtures import g711
-from tests.live.audio_server import Int16s
+from tests.live.recording import Int16s
 
 RATE = 8_000
 _ETH_P_ALL = 3

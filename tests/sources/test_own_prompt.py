@@ -23,7 +23,8 @@ from vad_agent.core.frames import Channel
 from vad_agent.errors import FrameError
 from vad_agent.hearing.level import from_dbfs
 from vad_agent.settings import Settings
-from vad_agent.sources.own_prompt import FRAME, MUTE_FRAMES, OwnPrompt
+from vad_agent.sources.own_prompt import MUTE_FRAMES, OwnPrompt
+from vad_agent.sources.prompt_filter import FRAME
 
 Floats = NDArray[np.float64]
 AT = 60
@@ -299,6 +300,15 @@ def test_outside_of_prompts_a_frame_is_the_same_object() -> None:
     assert own.clean(frame, 1_000 + length(0) + 30) == frame
     assert own.clean(frame, 1_000 + length(0) + 31) is frame
     assert own.clean(None, 0) is None
+
+
+def test_a_prompt_that_was_stopped_before_it_began_is_forgotten() -> None:
+    own = OwnPrompt()
+    frame = as_bytes(np.full(FRAME, 5_000.0))
+    own.play(played(0), 100)
+    own.stop(60)
+    own.play(b"", 100)
+    assert own.clean(frame, 100) is frame
 
 
 def test_another_rate_and_a_wrong_frame_are_refused() -> None:

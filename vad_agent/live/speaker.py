@@ -23,7 +23,8 @@ from vad_agent.sources.audio_child import DeviceState, Lost, Opened
 from vad_agent.sources.child_records import Record
 from vad_agent.voice.mixing import Mark
 from vad_agent.voice.phrases import Phrase
-from vad_agent.voice.player import Player, Report
+from vad_agent.sources.headset import SAMPLE_RATE
+from vad_agent.voice.player import Player, Report, resample
 
 FRAME_S = FRAME_MS / 1000
 FED_AFTER_S = 0.015
@@ -44,7 +45,7 @@ class Heard(Protocol):
     """Who takes our own phrases out of the client's channel, where they are played into it."""
 
     def play(self, pcm: bytes, index: int) -> None:
-        """48 kHz int16 mono; its sound begins about frame `index`."""
+        """16 kHz int16 mono; its sound begins about frame `index`."""
 
     def stop(self, index: int) -> None:
         """It fades out about frame `index`."""
@@ -123,7 +124,7 @@ class Speaker:
         if self._monitor is not None:
             self._monitor.stop()
         if self._heard is not None:
-            self._heard.stop(slot)
+            self._heard.stop(slot + round(self._player.latency_s / FRAME_S))
         self._forget()
 
     def _forget(self) -> None:
@@ -156,7 +157,7 @@ class Speaker:
             return
         number, pcm = self._monitored
         if report.phrase == number and report.mark is Mark.STARTED:
-            self._heard.play(pcm, math.floor(self._slot_at(report.at)))
+            self._heard.play(resample(pcm, SAMPLE_RATE), math.floor(self._slot_at(report.at)))
 
     def _follow(self, report: Report) -> Sequence[Event]:
         if self._prompt is None or report.phrase != self._prompt[0]:

@@ -64,7 +64,7 @@ class Player:
         if self.state is not DeviceState.OPEN:
             return None
         if self._rate != PHRASE_HZ:
-            pcm = _resample(pcm, self._rate)
+            pcm = resample(pcm, self._rate)
         self._count += 1
         head = json.dumps({"play": self._count, "bytes": len(pcm)}).encode()
         return self._count if self.child.send(head + b"\n" + pcm) else None
@@ -78,7 +78,8 @@ class Player:
         self.child.close()
 
 
-def _resample(pcm: bytes, rate: int) -> bytes:
+def resample(pcm: bytes, rate: int) -> bytes:
+    """A phrase (int16 mono at PHRASE_HZ) at another rate (Hz)."""
     import numpy
     import soxr  # type: ignore[import-untyped]
 
