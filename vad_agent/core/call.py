@@ -15,11 +15,12 @@ from vad_agent.core import actions as act
 from vad_agent.core.actions import LineState, Phase, Reason
 from vad_agent.core.ear import Ear, Plan
 from vad_agent.core.events import Event, Kind
-from vad_agent.core.frames import SAMPLE_BYTES, Channel, check_frame, samples_per_frame
+from vad_agent.core.frames import SAMPLE_BYTES, Channel, check_frame, frames, samples_per_frame
 from vad_agent.core.prompter import ENDLESS, Prompter
 from vad_agent.core.request import CallbackRequest
 from vad_agent.core.script import Scenario
 from vad_agent.core.silence import SilenceClock, Suspension
+from vad_agent.core.watch import Watch
 
 Frame = bytes | bytearray | memoryview | None
 NOTHING: Sequence[act.Action] = ()
@@ -93,6 +94,7 @@ class CallSession:
         self._media_base = 0  # since when the client's media is awaited
         self._had_media: set[Channel] = set()
         self._failed: set[Channel] = set()
+        self._lost_devices: set[str] = set()
         # What was seen of each ear so far.
         self._lines: dict[Channel, tuple[LineState | None, int]] = {}
         self._runs = dict.fromkeys(Channel, 0)
@@ -127,6 +129,22 @@ class CallSession:
             self._ON[event.kind](self, event)
             self._move()
         return self._take_actions()
+
+    # -- how it stands -----------------------------------------------------------------------------
+
+    @property
+    def watch(self) -> Watch:
+        """A look at the clock and the step, to be shown."""
+        return self._prompter.watch(self.now)
+
+    def speaking(self, channel: Channel) -> bool:
+        """This side is known to speak."""
+        ear = self._operator if channel is Channel.OPERATOR else self._client
+        return ear.speaking and ear.sure
+
+    def line(self, channel: Channel) -> LineState | None:
+        """What this side's line carries."""
+        return (self._operator if channel is Channel.OPERATOR else self._client).line
 
     def _take_actions(self) -> Sequence[act.Action]:
         actions = self._actions.copy()
@@ -188,6 +206,8 @@ class CallSession:
     def _dropped_at(self) -> int:
         """When the client's leg counts as gone for want of media."""
         gone = self._client.line is LineState.NO_MEDIA and self._had_media
+        if Channel.CLIENT.value in self._lost_devices:
+            return ENDLESS  # it is ours that is gone
         if not gone or self._ringing or self._hold is not None:  # on hold media may stop
             return ENDLESS
         return max(self._client.since, self._media_base) + self._timing.no_media_drop
@@ -359,6 +379,35 @@ class CallSession:
             self._prompter.rearm(self.now)
         return resumed
 
+    def _on_device_lost(self, event: Event) -> None:
+        party = event.party or ""
+        if party in self._lost_devices:
+            return
+        self._lost_devices.add(party)
+        self._actions.append(act.Alert(self.now, f"{party}_device_lost"))
+        if party not in _DEVICE:
+            self._prompter.lose_player(self.now)
+            return
+        if not self._prompter.playing and self._hold is None:
+            self._prompter.rearm(self.now)
+        self._clock.suspend(_DEVICE[party])
+
+    def _on_device_back(self, event: Event) -> None:
+        party = event.party or ""
+        if party not in self._lost_devices:
+            return
+        self._lost_devices.discard(party)
+        self._actions.append(act.Alert(self.now, f"{party}_device_back"))
+        if party not in _DEVICE:
+            self._prompter.regain_player()
+            return
+        if party == Channel.CLIENT.value:
+            self._media_base = self.now
+        self._resume(_DEVICE[party])
+
+    def _on_player_ready(self, event: Event) -> None:
+        self._prompter.ready(frames(event.latency_s or 0.0))
+
     def _on_client_name(self, event: Event) -> None:
         self._prompter.client_name = (event.name or "").strip() or None
 
@@ -379,7 +428,7 @@ class CallSession:
         self._goodbye = True
 
     def _on_prompt_started(self, event: Event) -> None:
-        self._prompter.started(self.now, event.prompt)
+        self._prompter.started(self.now, event.prompt, event.text)
 
     def _on_prompt_ended(self, event: Event) -> None:
         self._prompter.finished(self.now, event.prompt)
@@ -413,10 +462,17 @@ class CallSession:
         Kind.PROMPT_STARTED: _on_prompt_started,
         Kind.PROMPT_ENDED: _on_prompt_ended,
         Kind.PROMPT_FAILED: _on_prompt_failed,
+        Kind.PLAYER_READY: _on_player_ready,
+        Kind.DEVICE_LOST: _on_device_lost,
+        Kind.DEVICE_BACK: _on_device_back,
         Kind.SOURCE_ENDED: _on_source_ended,
     }
 
 
+_DEVICE = {
+    Channel.OPERATOR.value: Suspension.OPERATOR_DEVICE_LOST,
+    Channel.CLIENT.value: Suspension.CLIENT_DEVICE_LOST,
+}
 _NO_MEDIA = {
     Channel.OPERATOR: Suspension.NO_OPERATOR_MEDIA,
     Channel.CLIENT: Suspension.NO_CLIENT_MEDIA,

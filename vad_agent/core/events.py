@@ -36,6 +36,10 @@ class Kind(StrEnum):
     PROMPT_STARTED = "prompt_started"
     PROMPT_ENDED = "prompt_ended"
     PROMPT_FAILED = "prompt_failed"
+    PLAYER_READY = "player_ready"
+    # the devices
+    DEVICE_LOST = "device_lost"
+    DEVICE_BACK = "device_back"
     # the source
     SOURCE_ENDED = "source_ended"
 
@@ -56,6 +60,10 @@ class Event:
     topic: str | None = None
     prompt: str | None = None
     """Which prompt the player speaks of."""
+    text: str | None = None
+    """What the player says, if it is not what it was asked to say."""
+    latency_s: float | None = None
+    """Seconds from a phrase's being asked for to its first sound."""
     call_id: str | None = None
     seq: int | None = None
     ts: str | None = None
@@ -96,7 +104,28 @@ class Event:
             seq = int(seq)  # some providers send numbers as strings
         if seq is not None and (isinstance(seq, bool) or not isinstance(seq, int)):
             raise EventError(f"event {kind.value}: seq: expected a whole number, got {seq!r}")
-        return cls(kind=kind, seq=seq, **values)  # type: ignore[arg-type]
+        if kind in _OF_DEVICES and values["party"] not in DEVICES:
+            expected = ", ".join(DEVICES)
+            raise EventError(
+                f"event {kind.value}: party: expected one of {expected}, got {values['party']!r}"
+            )
+        latency_s = _latency(source.get("latency_s"), kind)
+        return cls(kind=kind, seq=seq, latency_s=latency_s, **values)  # type: ignore[arg-type]
 
 
-_TEXT_FIELDS = tuple(f.name for f in fields(Event) if f.name not in ("kind", "seq"))
+def _latency(value: object, kind: Kind) -> float | None:
+    if value is None and kind is not Kind.PLAYER_READY:
+        return None
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not number or not 0 <= value <= LONGEST_LATENCY_S:  # type: ignore[operator]
+        expected = f"expected seconds from 0 to {LONGEST_LATENCY_S:g}"
+        raise EventError(f"event {kind.value}: latency_s: {expected}, got {value!r}")
+    return float(value)  # type: ignore[arg-type]
+
+
+DEVICES = ("operator", "client", "prompt")
+"""Whose device an event of devices speaks of."""
+LONGEST_LATENCY_S = 1.0
+_OF_DEVICES = (Kind.DEVICE_LOST, Kind.DEVICE_BACK)
+_OTHER_FIELDS = ("kind", "seq", "latency_s")
+_TEXT_FIELDS = tuple(f.name for f in fields(Event) if f.name not in _OTHER_FIELDS)

@@ -18,6 +18,7 @@ from vad_agent.core.ladder import Ladder, State, Step
 from vad_agent.core.request import CallbackRequest
 from vad_agent.core.script import Rung, Scenario, Script, Window, fill
 from vad_agent.core.silence import SilenceClock
+from vad_agent.core.watch import Watch
 
 ENDLESS = 1 << 62
 
@@ -44,6 +45,8 @@ class Prompter:
         self._request = request
         self._actions = actions
         self._cue_only = cue_only
+        self._player_lost = False
+        self._lead = 0  # frames from asking for a prompt to its sound
         self._ladder = Ladder()
         self._step: Step | None = None
         self.client_name: str | None = None
@@ -77,7 +80,7 @@ class Prompter:
             return False  # it is not known yet whether it is speech
         if self._in_doubt(now - base, window):
             return False
-        state = State.CUED if self._cue_only else State.ASKED
+        state = State.CUED if self._by_operator else State.ASKED
         step = self._begin(rung, window, now, state)
         if state is State.CUED:
             self._cue(step, now)
@@ -112,20 +115,28 @@ class Prompter:
         # A line that goes dead when the shorter window has passed keeps the longer one.
         return window if silence <= window.hi else rung.window
 
+    @property
+    def _by_operator(self) -> bool:
+        """The operator is to say it: the product has no voice, or has lost it."""
+        return self._cue_only or self._player_lost
+
     def _due(self, window: Window) -> int:
-        return window.lo - self._timing.takeover_lead if self._cue_only else window.aim
+        if self._by_operator:
+            return window.lo - self._timing.takeover_lead
+        # Its sound is to fall on the aim; a way that is twice as quick is not to make it too early.
+        return max(window.aim - self._lead, window.lo - self._lead // 2)
 
     def _hears_tone(self, silence: int, window: Window) -> bool:
         """Wait, as long as the window allows: the client may be gone, or has just pressed a key."""
-        if self._client.line is not LineState.TONE or self._cue_only:
+        if self._client.line is not LineState.TONE or self._by_operator:
             return False  # the operator hears for himself
-        return silence < window.hi - self._timing.defer
+        return silence < window.hi - self._timing.defer - self._lead
 
     def _in_doubt(self, silence: int, window: Window) -> bool:
         """Wait: a frame did not come; or wait a little: a sound has just begun."""
         if any(ear.lacks_frame() for ear in self._ears()):
             return True  # until it comes, or the line is known to have no media
-        if silence >= min(self._due(window) + self._timing.defer, window.hi):
+        if silence >= min(self._due(window) + self._timing.defer, window.hi - self._lead):
             return False
         return any(ear.doubtful() for ear in self._ears())
 
@@ -207,11 +218,12 @@ class Prompter:
 
     # -- the player --------------------------------------------------------------------------------
 
-    def started(self, now: int, prompt: str | None) -> None:
-        """The player's first sample has left."""
+    def started(self, now: int, prompt: str | None, text: str | None = None) -> None:
+        """The player's first sample has left; `text`: what it says, if that differs."""
         step = self._step
         if step and step.state is State.ASKED and prompt in (step.prompt, None):
             step.state, step.started = State.PLAYING, now
+            step.text = text or step.text
             self._client.own_prompt(True)
 
     def finished(self, now: int, prompt: str | None) -> None:
@@ -228,6 +240,21 @@ class Prompter:
         if step and playing and prompt in (step.prompt, None):
             self._fail(step, now)
 
+    def ready(self, lead: int) -> None:
+        """The player's way is so many frames long."""
+        self._lead = lead
+
+    def lose_player(self, now: int) -> None:
+        """The player is gone: what it was saying has failed, and the operator says the rest."""
+        self._player_lost = True
+        step = self._step
+        if step is not None and step.state in (State.ASKED, State.PLAYING):
+            self._fail(step, now)
+
+    def regain_player(self) -> None:
+        """The player is back: it says the next step."""
+        self._player_lost = False
+
     def _fail(self, step: Step, now: int) -> None:
         self._client.own_prompt(False)
         self._finish(step, now, None if step.started is None else now, Outcome.FAILED)
@@ -241,6 +268,27 @@ class Prompter:
         """The situation is a new one: what was due, cued or climbed before is stale."""
         self._give_way(now)
         self._ladder.disarm()
+
+    def watch(self, now: int) -> Watch:
+        """How things stand, to be shown."""
+        clock, step, rung = self._clock, self._step, self._ladder.rung
+        waits = step is None and rung is not None and self._nobody_speaks()
+        silence = now - clock.start if waits or (step and step.state is State.CUED) else None
+        window = None
+        if rung is not None and silence is not None:
+            window = step.window if step else self._window(rung, silence)
+        return Watch(
+            silence=silence,
+            lo=window.lo if window else None,
+            hi=window.hi if window else None,
+            suspended=clock.suspended,
+            held=clock.held,
+            prompt=step.prompt if step else None,
+            prompt_text=step.text if step else None,
+            prompt_state=step.state.name.lower() if step else None,
+            prompt_lo=step.base + step.window.lo if step else None,
+            prompt_hi=step.base + step.window.hi if step else None,
+        )
 
     @property
     def playing(self) -> bool:

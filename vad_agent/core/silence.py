@@ -22,6 +22,8 @@ class Suspension(Enum):
     MUTED = auto()
     NO_CLIENT_MEDIA = auto()
     NO_OPERATOR_MEDIA = auto()
+    CLIENT_DEVICE_LOST = auto()
+    OPERATOR_DEVICE_LOST = auto()
 
 
 class SilenceClock:
@@ -48,6 +50,11 @@ class SilenceClock:
         if self.held:
             return Suspension.PAUSED not in self._suspended
         return not self._suspended
+
+    @property
+    def suspended(self) -> tuple[str, ...]:
+        """The names of what suspends it, in order."""
+        return tuple(sorted(cause.name.lower() for cause in self._suspended))
 
     def heard(self, until: int) -> None:
         """A sound ended at frame `until`."""
