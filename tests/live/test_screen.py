@@ -115,12 +115,12 @@ def test_a_lost_device_is_named_and_waited_for() -> None:
     operator(status).state, operator(status).device = DeviceState.LOST, "Jabra"
     client(status).state, client(status).device = DeviceState.LOST, "client.monitor"
     status.prompt_state = DeviceState.LOST
-    status.suspended = ("device_lost",)
+    status.suspended = ("client_device_lost",)
     shown = read(status, 80, 15)
     assert "микрофон отключён — жду его  (Jabra)" in shown
     assert "наушники отключены — жду их  (client.monitor)" in shown
     assert "Вывод фраз отключён — жду его, фразы говорите сами" in shown
-    assert "устройство отключено — отсчёт стоит" in shown
+    assert "наушники отключены — отсчёт стоит" in shown
     client(status).level_db = 0.0
     assert "█" not in row(status, "Клиент")  # the last level is no level
 
@@ -168,7 +168,7 @@ def test_the_hold_has_its_minute() -> None:
     status.silence_s, status.window_s = 42.0, (60.0, 61.0)
     assert row(status, "Держат", 60, 15) == "Держат  ███████████·····[·]·  42,0 с из 60–61 с"
     assert read(status).startswith("Удержание  3:42")
-    status.suspended = ("muted", "no_media")  # they do not stop the minute
+    status.suspended = ("muted", "no_client_media")  # they do not stop the minute
     assert "42,0 с из 60–61 с" in row(status, "Держат")
     status.suspended = ("muted", "paused")
     assert row(status, "Держат") == "Держат  ПАУЗА — контроль стоит, П: продолжить"
@@ -179,7 +179,7 @@ def test_the_hold_has_its_minute() -> None:
     [
         (("muted", "paused"), "ПАУЗА — контроль стоит, П: продолжить"),
         (("muted",), "микрофон выключен — отсчёт стоит"),
-        (("no_media",), "звук не приходит — отсчёт стоит"),
+        (("no_client_media",), "звук от клиента не приходит — отсчёт стоит"),
         (("tomorrow",), "отсчёт стоит: tomorrow"),
     ],
 )

@@ -35,13 +35,6 @@ Source = Channel | str
 What = Opened | Lost | Record | Event | Command
 
 
-class Outlet(Protocol):
-    """Somebody who is told what the session says; must not block, and keeps its errors to itself."""
-
-    def take(self, actions: Sequence[Action]) -> None:
-        """Actions in order."""
-
-
 class Cleaner(Protocol):
     """Takes our own phrases out of the client's channel."""
 
@@ -50,22 +43,27 @@ class Cleaner(Protocol):
 
 
 class Loop:
-    """Feeds the desk until it is told to quit. Set `headset` and `speaker` before `run`."""
+    """Feeds the desk until it is told to quit. Set `headset` and `speaker` before `run`.
+
+    `told` is given all actions, before they are carried out; it must not block, nor raise.
+    """
 
     def __init__(
         self,
         desk: CallDesk,
-        outlets: Sequence[Outlet],
+        told: Callable[[Sequence[Action]], None],
         *,
         cleaner: Cleaner | None = None,
-        after_pair: Callable[[Loop, Pair], None] | None = None,
+        on_event: Callable[[Event], None] = lambda event: None,
+        after_pair: Callable[[Loop, Pair], None] = lambda loop, pair: None,
     ) -> None:
         self.desk = desk
         self.headset: Headset | None = None
         self.speaker: Speaker | None = None
         self.slowest_s = 0.0
         """The longest that one pair of frames took."""
-        self._outlets = outlets
+        self._told = told
+        self._on_event = on_event
         self._cleaner = cleaner
         self._after_pair = after_pair
         self._inbox: queue.Queue[tuple[Source, What]] = queue.Queue(MOST_WAITING)
@@ -124,19 +122,18 @@ class Loop:
             client = self._cleaner.clean(client, pair.slot)
         if actions := self.desk.feed(pair.operator, client):
             self._carry_out(actions)
-        if self._after_pair is not None:
-            self._after_pair(self, pair)
+        self._after_pair(self, pair)
 
     def _signal(self, events: Sequence[Event]) -> None:
         for event in events:
+            self._on_event(event)
             self._carry_out(self.desk.signal(event))
 
     def _carry_out(self, actions: Sequence[Action]) -> None:
-        """Tell the outlets first: a callback is stored before it is promised."""
+        """Told first: a callback is stored before it is promised."""
         if not actions:
             return
-        for outlet in self._outlets:
-            outlet.take(actions)
+        self._told(actions)
         for action in actions:
             if isinstance(action, Play):
                 self._play(action)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 
 from vad_agent.archive import words
 from vad_agent.core import actions as act
-from vad_agent.core.actions import Action, Phase
+from vad_agent.core.actions import Action, LineState, Phase
 from vad_agent.core.call import CallSession
 from vad_agent.core.frames import SAMPLE_BYTES, Channel, seconds
 from vad_agent.hearing.level import peak, rms, to_dbfs
@@ -19,6 +20,7 @@ EVERY = 5
 QUIETEST_DB = -100.0
 FALL_DB = 2.0
 """A level falls so much a look, so that a word is seen after it."""
+IDLE = (LineState.DIGITAL_ZERO, LineState.NO_MEDIA)
 ALERTS = {
     **words.ALERTS,
     "operator_device_lost": "микрофон отключён",
@@ -39,6 +41,13 @@ class Shown:
 
     # -- what the session says ----------------------------------------------------------------------
 
+    def begin(self, call: str, began: datetime) -> None:
+        """A call begins: what was shown of the one before is over."""
+        self._status.hang_up, self._status.callback, self._status.client_name = False, None, None
+
+    def end(self) -> None:
+        """The call is over; what is left to do stays on the screen."""
+
     def take(self, actions: Sequence[Action]) -> None:
         """Tell the operator what concerns him."""
         for action in actions:
@@ -49,7 +58,6 @@ class Shown:
         status = self._status
         match action:
             case act.PhaseChanged(phase=Phase.GREETING):
-                status.hang_up, status.callback, status.client_name = False, None, None
                 return "звонок начался"
             case act.PhaseChanged(phase=Phase.ENDED):
                 return "звонок завершён"
@@ -104,6 +112,8 @@ class Shown:
         status, session = self._status, loop.desk.session
         status.guessed = loop.desk.guessed
         if session is None:
+            if status.sides[Channel.CLIENT].line in IDLE:
+                status.hang_up = False  # he has
             status.phase = status.silence_s = status.window_s = status.phrase = None
             status.suspended, status.held = (), False
             return

@@ -80,6 +80,7 @@ class Speaker:
         self._leads: deque[float] = deque(maxlen=LEADS)
         self._lead_s = 0.0
         self._monitored: tuple[int, bytes] | None = None
+        self._mute = False
         self.text: str | None = None
         """What is being said."""
 
@@ -92,6 +93,11 @@ class Speaker:
     def monitor(self) -> Player | None:
         """The device to the operator."""
         return self._monitor
+
+    def mute(self) -> Event:
+        """There is no voice: the operator says everything. The event to be put."""
+        self._mute = True
+        return Event(Kind.DEVICE_LOST, party="prompt")
 
     # -- what the session asks for ------------------------------------------------------------------
 
@@ -143,7 +149,7 @@ class Speaker:
         if after is DeviceState.LOST and before is not DeviceState.LOST:
             self._forget()
             return (Event(Kind.DEVICE_LOST, party="prompt"),)
-        if after is DeviceState.OPEN:
+        if after is DeviceState.OPEN and not self._mute:
             back = (Event(Kind.DEVICE_BACK, party="prompt"),) if before is DeviceState.LOST else ()
             self._lead_s = self._player.latency_s + self._capture_s + FED_AFTER_S
             return (*back, self.ready())

@@ -84,7 +84,7 @@ class Status:
     window_s: tuple[float, float] | None = None
     """The window of the step that comes next, on the same clock."""
     suspended: tuple[str, ...] = ()
-    """Why the clock stands still: paused, muted, device_lost, no_media."""
+    """Why the clock stands still: paused, muted, client_device_lost, no_client_media, …"""
     held: bool = False
     phrase: PhraseStatus | None = None
     callback: str | None = None
