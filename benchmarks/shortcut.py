@@ -22,7 +22,8 @@ from vad_agent.core.call import CallSession
 from vad_agent.core.ear import Ear
 from vad_agent.core.frames import Channel, seconds
 from vad_agent.hearing.ear import HANGOVER, LevelledEar
-from vad_agent.replay import Replay, load_events
+from vad_agent.recorded_events import load_events
+from vad_agent.replay import Replay
 from vad_agent.settings import Settings
 from vad_agent.sources.recording import open_call
 
@@ -58,7 +59,7 @@ class Case:
     def replay(self, kind: type[Settings]) -> list[act.Action]:
         """Every action of the call."""
         settings = kind() if self.script is None else kind.load(self.script)
-        events = load_events(self.events) if self.events else ()
+        events = load_events(self.events).events if self.events else ()
         sides = {"operator_channel": "right", "client_channel": "left"} if self.swapped else {}
         with open_call(self.path, client_path=self.client_path, **sides) as recording:
             session = CallSession(settings, recording.sample_rate, mode=self.mode)

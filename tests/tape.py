@@ -20,7 +20,8 @@ from vad_agent.core.actions import LineState
 from vad_agent.core.frames import Channel
 from vad_agent.core.script import Script
 from vad_agent.hearing.tone import Tone, ToneWatch
-from vad_agent.replay import Replay, TimedEvent
+from vad_agent.recorded_events import TimedEvent
+from vad_agent.replay import Replay
 
 ONSET, HANGOVER, ACCEPTED = 5, 15, 50
 STATE_AFTER = 50  # frames of zero, or of nothing, until the line is called so

@@ -23,7 +23,8 @@ from vad_agent.core import actions as act
 from vad_agent.core.events import Kind
 from vad_agent.core.frames import Framer
 from vad_agent.errors import EventError, SettingsError
-from vad_agent.replay import LATE, MOST_PROBLEMS, Replay, TimedEvent, load_events
+from vad_agent.recorded_events import MOST_PROBLEMS, EventLog, TimedEvent, load_events
+from vad_agent.replay import LATE, Replay
 from vad_agent.sources.recording import open_call
 
 Pair = tuple[bytes | None, bytes | None]
@@ -298,7 +299,7 @@ def test_events_of_a_file_in_order(write: Any) -> None:
         '{"t": 1.0, "kind": "unhold", "of the provider": [1]}\n'
         '{"t": 0, "kind": "client_name", "name": "Анна\u2028Мария"}'
     )
-    assert load_events(path) == [
+    assert load_events(path).events == [
         TimedEvent(0, Event(Kind.CLIENT_NAME, name="Анна\u2028Мария")),
         TimedEvent(50, Event(Kind.HOLD, ts="1.5")),
         TimedEvent(50, Event(Kind.UNHOLD)),
@@ -307,7 +308,7 @@ def test_events_of_a_file_in_order(write: Any) -> None:
 
 
 def test_a_file_without_events(write: Any) -> None:
-    assert load_events(write("\n")) == []
+    assert load_events(write("\n")) == EventLog([])
 
 
 @pytest.mark.parametrize(
@@ -367,7 +368,7 @@ def test_the_events_beside_the_recordings_are_right() -> None:
     files = sorted(FOLDER.glob("*.events.jsonl"))
     assert len(files) > 5
     for path in files:
-        assert len(load_events(path)) == len(path.read_text(encoding="utf-8").splitlines())
+        assert len(load_events(path).events) == len(path.read_text(encoding="utf-8").splitlines())
 
 
 events = st.lists(
@@ -391,4 +392,4 @@ def test_what_is_written_is_what_is_read(
     ]
     path.write_text("\n".join(lines), encoding="utf-8", newline="\n")
     expected = [TimedEvent(frame, Event(Kind(kind), name=name)) for frame, kind, name in events]
-    assert load_events(path) == sorted(expected, key=lambda timed: timed.frame)
+    assert load_events(path).events == sorted(expected, key=lambda timed: timed.frame)

@@ -24,6 +24,7 @@ import typer
 
 from vad_agent import __version__, errors
 from vad_agent.commands.devices import devices
+from vad_agent.commands.listen import listen
 from vad_agent.terminal import (
     check_outputs,
     complain,
@@ -145,17 +146,18 @@ def replay(
         str | None, typer.Option(metavar="left|right|N", help="The client's channel: right, or 1.")
     ] = None,
     mode: Annotated[
-        Mode,
+        Mode | None,
         typer.Option(
-            help="auto: the product would speak; cue: the operator on the recording says the phrases."
+            help="auto: the product would speak; cue: the operator on the recording says the phrases. "
+            "Default: auto, or as the call was that listen has recorded."
         ),
-    ] = Mode.AUTO,
+    ] = None,
     events: Annotated[
         Path | None,
         typer.Option(
             metavar="EVENTS.jsonl",
             help="Call-control events, a JSON object a line, t in seconds: "
-            '{"t": 30.2, "kind": "hangup", "party": "operator"}',
+            '{"t": 30.2, "kind": "hangup", "party": "operator"}, or those that listen has recorded.',
         ),
     ] = None,
     script: ScriptFile = None,
@@ -186,15 +188,21 @@ def replay(
       vad-agent replay operator.wav --client-file client.wav
     The client is left:
       vad-agent replay call.wav --client-channel left
+    A call that listen --record has kept, as it went:
+      vad-agent replay NAME.flac --events NAME.events.jsonl --script NAME.script.toml
     """
     from vad_agent.core.call import CallSession
     from vad_agent.core.frames import seconds
-    from vad_agent.replay import Replay, load_events
+    from vad_agent.recorded_events import EventLog, load_events
+    from vad_agent.replay import Replay
     from vad_agent.sources.recording import open_call
 
     check_outputs([file, client_file, events, script], trace, report)
     settings = _settings(script)
-    timed = load_events(events) if events else []
+    recorded = load_events(events) if events else EventLog()
+    log = recorded.in_mode(mode and mode.value)
+    as_mode = (mode and mode.value) or log.mode or "auto"
+    timed = log.events
     builder = None
     if report is not None:
         from vad_agent.archive.report import ReportBuilder
@@ -210,15 +218,16 @@ def replay(
             )
         )
         warn(recording.warnings)
-        session = CallSession(settings, recording.sample_rate, mode=mode.value)
+        session = CallSession(settings, recording.sample_rate, mode=as_mode)
         show = stack.enter_context(output(trace, speech))
         printing = trace is None or str(trace) == "-"
         pairs: Iterable[tuple[bytes | None, bytes | None]] = stack.enter_context(
             progress(recording, recording.frames_total, file.name, printing=printing)
         )
+        pairs = log.cut(pairs)
         if builder is not None:
             pairs = watched(pairs, builder.add_frames)
-        run = Replay(session, settings, timed)
+        run = Replay(session, settings, timed, plays=not log.live)
         actions = run.run(pairs)
         if builder is not None:
             actions = watched_actions(actions, builder.add)
@@ -229,7 +238,7 @@ def replay(
                 raise
             for _ in actions:  # the report is wanted all the same
                 pass
-        details = {"Запись": recording.describe(), "Режим": mode.value}
+        details = {"Запись": recording.describe(), "Режим": as_mode}
     if late := run.unused:
         first = f"{late[0].event.kind.value} at {seconds(late[0].frame):g} s"
         complain(
@@ -295,6 +304,7 @@ def dead_air_command(
 
 
 app.command(short_help="The audio devices, and how to get the client's side.")(devices)
+app.command(short_help="Attach to the headset: hear both sides, say or show the phrases.")(listen)
 
 
 @script_app.command()

@@ -2,98 +2,42 @@
 
 A phrase lasts as long as its recording, or its text at the rate the settings name, so that the trace is
 the same on every machine. Events of a file come at their times, before the frame that begins there.
+Of a call that was recorded live the phrases were played then: what became of them is among the events.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from pathlib import Path
 
 from vad_agent.core.actions import Action, Phase, PhaseChanged, Play, Stop
 from vad_agent.core.call import CallSession
 from vad_agent.core.events import Event, Kind
-from vad_agent.core.frames import FRAMES_PER_SECOND, frames
-from vad_agent.core.request import seconds_until
-from vad_agent.errors import EventError, SettingsError
+from vad_agent.core.frames import FRAMES_PER_SECOND
+from vad_agent.recorded_events import TimedEvent
 from vad_agent.settings import Settings
 
 ENDLESS = 1 << 62
 LATE = FRAMES_PER_SECOND
 """An event so shortly after the last frame belongs to its end: recorders stop before the hangup is told."""
-MOST_PROBLEMS = 20
-"""Told of one events file: a file of another kind is wrong in every line."""
-_PLAYER = (Kind.PROMPT_STARTED, Kind.PROMPT_ENDED, Kind.PROMPT_FAILED, Kind.SOURCE_ENDED)
-
-
-@dataclass(frozen=True, slots=True)
-class TimedEvent:
-    """An event before frame `frame`."""
-
-    frame: int
-    event: Event
-
-
-def load_events(path: Path) -> list[TimedEvent]:
-    """Events from a JSON-lines file: one object a line, `t` in seconds, the rest as call control sends it.
-
-    Raises:
-        SettingsError: the file cannot be read, or lines are wrong: one problem for each.
-    """
-    try:
-        lines = path.read_text(encoding="utf-8-sig").split("\n")  # U+2028 may stand within a text
-    except FileNotFoundError:
-        raise SettingsError(str(path), ["no such file: check the path of the events"]) from None
-    except OSError as error:
-        why = f"cannot be read: {error.strerror}: expected a file of events"
-        raise SettingsError(str(path), [why]) from error
-    except UnicodeDecodeError:
-        raise SettingsError(str(path), ["expected UTF-8 text, one JSON object a line"]) from None
-    events, problems = [], []
-    for number, line in enumerate(lines, 1):
-        if line.strip():
-            try:
-                events.append(_timed_event(line))
-            except (EventError, ValueError) as error:
-                problems.append(f"line {number}: {error}")
-    if len(problems) > MOST_PROBLEMS:
-        problems[MOST_PROBLEMS:] = [f"{len(problems) - MOST_PROBLEMS} more lines are wrong"]
-    if problems:
-        raise SettingsError(str(path), problems)
-    return sorted(events, key=lambda timed: timed.frame)  # stable: as written within a frame
-
-
-def _timed_event(line: str) -> TimedEvent:
-    try:
-        source = json.loads(line)
-    except (ValueError, RecursionError) as error:
-        why = getattr(error, "msg", None) or "a number too long, or lists too deep"
-        raise ValueError(f"expected a JSON object, got {line[:40]!r} ({why})") from None
-    if not isinstance(source, dict):
-        raise ValueError(f"expected a JSON object, got {line[:40]!r}")
-    t = source.get("t")
-    if isinstance(t, bool) or not isinstance(t, int | float) or not 0 <= t < 1e6:
-        raise ValueError(f"t: expected seconds from the first frame, 0 and more, got {t!r}")
-    event = Event.parse(source)
-    if event.kind in _PLAYER:
-        raise ValueError(
-            f"event kind: expected call control, got {event.kind.value}: "
-            "a replay plays the phrases itself and ends with the recording"
-        )
-    if event.kind is Kind.CALLBACK_AGREED and event.at is not None:
-        seconds_until(event)  # told here, with its line, and not in the middle of the call
-    return TimedEvent(frames(t), event)
 
 
 class Replay:
-    """Feeds a session to the end of the frames, or of the call."""
+    """Feeds a session to the end of the frames, or of the call.
+
+    `plays`: the phrases; else what became of them is told by `events`.
+    """
 
     def __init__(
-        self, session: CallSession, settings: Settings, events: Sequence[TimedEvent] = ()
+        self,
+        session: CallSession,
+        settings: Settings,
+        events: Sequence[TimedEvent] = (),
+        *,
+        plays: bool = True,
     ) -> None:
         self._session = session
         self._settings = settings
+        self._plays = plays
         in_order = sorted(events, key=lambda timed: timed.frame)
         self._events = in_order[::-1]  # the next one last
         self._playing: str | None = None
@@ -154,6 +98,9 @@ class Replay:
             yield from self._carry_out(session.signal(event))
 
     def _carry_out(self, actions: Sequence[Action]) -> Iterator[Action]:
+        if not self._plays:
+            yield from actions
+            return
         for action in actions:
             yield action
             if isinstance(action, Play):

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from vad_agent.core.actions import Action
     from vad_agent.core.events import Event
-    from vad_agent.replay import TimedEvent
+    from vad_agent.recorded_events import TimedEvent
 
 T = TypeVar("T")
 LONG_RECORDING_FRAMES = 5 * 60 * 50

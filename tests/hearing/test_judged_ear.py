@@ -15,7 +15,8 @@ from vad_agent.hearing.ear import LevelledEar
 from vad_agent.hearing.judge import LEAST, Verdict
 from vad_agent.hearing.judged import FIRST, FRESH, GONE, MOST_AGAIN, PRICE, JudgedEar
 from vad_agent.hearing.listener import NetworkListener
-from vad_agent.replay import Replay, load_events
+from vad_agent.recorded_events import load_events
+from vad_agent.replay import Replay
 from vad_agent.sources.recording import open_call
 from vad_agent.trace import record
 
@@ -195,7 +196,7 @@ def test_every_fixture_goes_as_its_recipe_demands_whoever_judges(
     """With the network they are checked where the expected traces are."""
     settings = Settings.load(FOLDER / recipe.script) if recipe.script else Settings()
     settings = Settings(**settings.model_dump() | {"hearing": {"judge": judge}})
-    events = load_events(recipe.events_path) if recipe.events else []
+    events = load_events(recipe.events_path).events if recipe.events else []
     first, *second = recipe.recordings
     swapped = recipe.left == "client"
     sides = {"operator_channel": "right", "client_channel": "left"} if swapped else {}

@@ -16,7 +16,7 @@ import pytest
 from tests.live.audio_server import AudioServer
 from vad_agent.sources.audio_child import AudioChild, DeviceState, Lost, Opened
 from vad_agent.sources.child_records import Flag, Record
-from vad_agent.sources.devices import Device
+from vad_agent.sources.devices import Device, Role
 from vad_agent.sources.headset import CAPTURE, Converter
 from vad_agent.voice.mixing import Mark
 from vad_agent.voice.player import PHRASE_HZ, Player, Report
@@ -123,7 +123,7 @@ def test_a_phrase_leaves_when_the_player_says_so(server: AudioServer) -> None:
     """What is told and what is heard at the sink's monitor agree, at both ends of the phrase."""
     heard, told = Heard(), Heard()
     child = capture(pulse("virtmic.monitor"), heard)
-    player = Player(pulse("virtmic", output=True), "prompt", told.queue.put)
+    player = Player(pulse("virtmic", output=True), Role.PROMPT, told.queue.put)
     try:
         player.take(told.until(is_open))
         heard.samples(0.5)
@@ -156,7 +156,7 @@ def test_a_phrase_leaves_when_the_player_says_so(server: AudioServer) -> None:
 def test_a_stopped_phrase_is_silent_soon(server: AudioServer) -> None:
     heard, told = Heard(), Heard()
     child = capture(pulse("virtmic.monitor"), heard)
-    player = Player(pulse("virtmic", output=True), "prompt", told.queue.put)
+    player = Player(pulse("virtmic", output=True), Role.PROMPT, told.queue.put)
     try:
         player.take(told.until(is_open))
         heard.samples(0.3)
@@ -199,7 +199,7 @@ def test_a_device_that_is_not_there_is_told_and_found_when_it_comes(fresh: Audio
 def test_a_killed_server_is_a_loss_and_its_return_goes_on(fresh: AudioServer) -> None:
     heard, told = Heard(), Heard()
     child = capture(pulse("client.monitor"), heard)
-    player = Player(pulse("virtmic", output=True), "prompt", told.queue.put)
+    player = Player(pulse("virtmic", output=True), Role.PROMPT, told.queue.put)
     try:
         player.take(told.until(is_open))
         heard.samples(0.1)

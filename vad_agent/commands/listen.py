@@ -33,7 +33,8 @@ def _device(help: str) -> typer.models.OptionInfo:
 
 def listen(
     client_device: Annotated[
-        str | None, _device("What the headset plays: the client. Default: the default output's monitor.")
+        str | None,
+        _device("What the headset plays: the client. Default: the default output's monitor."),
     ] = None,
     operator_device: Annotated[
         str | None, _device("The microphone. Default: the system's.")
@@ -56,7 +57,9 @@ def listen(
     ] = Calls.AUTO,
     script: Annotated[
         Path | None,
-        typer.Option("--script", metavar="SCRIPT.toml", help="A script other than the built-in one."),
+        typer.Option(
+            "--script", metavar="SCRIPT.toml", help="A script other than the built-in one."
+        ),
     ] = None,
     events: Annotated[
         str | None,
@@ -79,7 +82,9 @@ def listen(
     ] = None,
     record: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", help="Store each call's sound there; without it none is stored."),
+        typer.Option(
+            metavar="DIR", help="Store each call's sound there; without it none is stored."
+        ),
     ] = None,
     check: Annotated[
         bool, typer.Option("--check", help="Prove each path of the sound, say what to fix, end.")

@@ -1,17 +1,17 @@
 """The live parts of one headset, put together; ended in order.
 
-    devices ─> headset, players ─┐                          ┌─> trace, recording, hooks, surface
-    keys, inlet, watch ──────────┴─> loop ─> desk ─> session┴─> speaker ─> players
+devices ─> headset, players ─┐                           ┌─> trace, recordings, hooks, surface
+keys, inlet, whereabouts ────┴─> loop ─> desk ─> session ┴─> speaker ─> players
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from datetime import datetime
-from pathlib import Path
 
+from vad_agent.core.actions import Action
 from vad_agent.core.call import CallSession
 from vad_agent.core.events import Event, Kind
 from vad_agent.core.frames import Channel
@@ -23,13 +23,210 @@ from vad_agent.live.log import TraceLog
 from vad_agent.live.loop import CONTROL, MONITOR, PROMPT, Loop
 from vad_agent.live.options import Options
 from vad_agent.live.outlets import Outlet, Outlets
-from vad_agent.live.record import Recordings
+from vad_agent.live.recordings import Recordings
 from vad_agent.live.shown import Shown
 from vad_agent.live.speaker import Speaker
 from vad_agent.live.status import Command, Status
-from vad_agent.live.whereabouts import Whereabouts
+from vad_agent.live.whereabouts import Held, Whereabouts
 from vad_agent.settings import Settings
+from vad_agent.sources.devices import Role
 from vad_agent.sources.headset import SAMPLE_RATE, Headset
 from vad_agent.sources.own_prompt import OwnPrompt
 from vad_agent.voice.phrases import Phrases
 from vad_agent.voice.player import Player
+
+
+class TraceOutlet:
+    """The trace of all calls."""
+
+    def __init__(self, log: TraceLog, mode: str) -> None:
+        self._log = log
+        self._mode = mode
+
+    def begin(self, call: str, began: datetime) -> None:
+        """Its first line."""
+        self._log.begin(call, began, self._mode)
+
+    def take(self, actions: Sequence[Action]) -> None:
+        """Its lines."""
+        self._log.take(actions)
+
+    def end(self) -> None:
+        """Nothing: the next call's lines follow."""
+
+
+class HooksOutlet:
+    """What others are told."""
+
+    def __init__(self, hooks: Hooks) -> None:
+        self._hooks = hooks
+
+    def begin(self, call: str, began: datetime) -> None:
+        """The call that is spoken of."""
+        self._hooks.begin(call)
+
+    def take(self, actions: Sequence[Action]) -> None:
+        """What is to be done."""
+        self._hooks.take(actions)
+
+    def end(self) -> None:
+        """Nothing: its phase tells it."""
+
+
+class Assembly:
+    """All parts of one `listen`. `start` opens the devices, `run` is the loop's, `close` ends it all.
+
+    Raises:
+        OutputError: the trace or the folder of recordings cannot be written, the socket not be made.
+        SettingsError: a hook is wrong.
+    """
+
+    def __init__(self, options: Options, settings: Settings, chosen: Chosen) -> None:
+        self._options = options
+        self._settings = settings
+        self._chosen = chosen
+        self._stack = ExitStack()
+        self.status = _status(options, chosen)
+        with ExitStack() as building:  # what was opened is closed where a later part fails
+            self._build(building)
+            self._stack = building.pop_all()
+
+    def _build(self, stack: ExitStack) -> None:
+        options, settings = self._options, self._settings
+        shown = Shown(self.status)
+        trace = TraceLog(options.trace, self.report)
+        stack.callback(trace.close)
+        self.trace_path = trace.path
+        outlets: list[Outlet] = [TraceOutlet(trace, options.mode)]
+        self._recordings: Recordings | None = None
+        if options.record is not None:
+            self._recordings = Recordings(options.record, settings, options.mode, self.report)
+            stack.callback(self._recordings.close)
+            outlets.append(self._recordings)
+        if options.on_action:
+            hooks = Hooks(options.on_action, self.report)
+            stack.callback(hooks.close)
+            outlets.append(HooksOutlet(hooks))
+        outlets.append(shown)
+        self._outlets = Outlets(outlets, datetime.now)
+        stack.callback(self._outlets.end)
+        desk = CallDesk(
+            settings,
+            SAMPLE_RATE,
+            policy=options.calls,
+            mode=options.mode,
+            make_session=self._session,
+        )
+        self._cleaner = OwnPrompt(SAMPLE_RATE) if self._chosen.monitored else None
+        self.loop = Loop(
+            desk,
+            self._outlets.take,
+            cleaner=self._cleaner,
+            on_event=self._on_event,
+            after_pair=shown.look,
+        )
+        self._phrases = Phrases(settings) if self._chosen.prompt is not None else None
+        if self._phrases is not None:
+            stack.callback(self._phrases.close)
+        if options.events is not None:
+            inlet = Inlet(options.events, lambda what: self.loop.put(CONTROL, what), self.report)
+            stack.callback(inlet.close)
+            inlet.start()
+
+    def _session(self) -> CallSession:
+        call = self._outlets.begin()
+        session = CallSession(self._settings, SAMPLE_RATE, mode=self._options.mode)
+        return session if self._recordings is None else self._recordings.tap(session, call)
+
+    def start(self) -> None:
+        """Open the devices and make the phrases ready."""
+        loop, chosen = self.loop, self._chosen
+        headset = loop.headset = Headset(chosen.operator, chosen.client, loop.put)
+        self._stack.callback(headset.close)
+        if chosen.prompt is not None and self._phrases is not None:
+            player = Player(chosen.prompt, Role.PROMPT, lambda what: loop.put(PROMPT, what))
+            self._stack.callback(player.close)
+            monitor = None
+            if chosen.monitor is not None:
+                monitor = Player(chosen.monitor, Role.MONITOR, lambda what: loop.put(MONITOR, what))
+                self._stack.callback(monitor.close)
+            loop.speaker = Speaker(
+                self._settings.script,
+                self._phrases,
+                player,
+                headset.slot_at,
+                monitor=monitor,
+                heard=self._cleaner,
+            )
+            threading.Thread(target=self._render, name="phrases", daemon=True).start()
+        whereabouts = Whereabouts(self._held, self._followed())
+        self._stack.callback(whereabouts.close)
+        whereabouts.start()
+
+    def _render(self) -> None:
+        """The script's phrases, ahead of their time."""
+        assert self._phrases is not None
+        problems = self._phrases.prepare_script()
+        if not problems:
+            return
+        self.status.voice_problem = str(problems[0][1])
+        self.report(f"фраз без голоса: {len(problems)}: их говорите сами")
+        if len(problems) == len(self._settings.prompts) and self.loop.speaker is not None:
+            self.loop.put(CONTROL, self.loop.speaker.mute())
+
+    def _followed(self) -> frozenset[Role]:
+        named = {
+            Role.CLIENT: self._options.client,
+            Role.OPERATOR: self._options.operator,
+        }
+        return frozenset(role for role, name in named.items() if name is None)
+
+    def _held(self) -> Iterator[Held]:
+        if self.loop.headset is not None:
+            yield from self.loop.headset.sides
+        speaker = self.loop.speaker
+        if speaker is not None:
+            yield speaker.player
+            if speaker.monitor is not None:
+                yield speaker.monitor
+
+    # -- what comes in --------------------------------------------------------------------------------
+
+    def press(self, what: Event | Command) -> None:
+        """From the operator's keys."""
+        if what in (Command.END_CALL, Command.START_CALL):
+            self.status.hang_up = False
+        self.loop.put(CONTROL, what)
+
+    def _on_event(self, event: Event) -> None:
+        """Before the session has it."""
+        if event.kind in (Kind.CLIENT_NAME, Kind.CALLBACK_AGREED):
+            name = (event.name or "").strip() or None
+            if event.kind is Kind.CLIENT_NAME or name is not None:
+                self.status.client_name = name
+            if name is not None and self._phrases is not None:
+                self._phrases.expect_name(name)
+
+    def report(self, text: str) -> None:
+        """Something of ours went wrong: the operator is told."""
+        self.status.messages.append((self.status.call_s, text))
+
+    def run(self) -> None:
+        """The loop, until it is told to quit."""
+        self.loop.run()
+
+    def quit(self) -> None:
+        """Tell the loop to end."""
+        self.loop.put(CONTROL, Command.QUIT)
+
+    def close(self) -> None:
+        """End everything; nothing that was heard is lost."""
+        self._stack.close()
+
+
+def _status(options: Options, chosen: Chosen) -> Status:
+    status = Status(mode=options.mode, calls=options.calls)
+    status.sides[Channel.OPERATOR].device = chosen.operator.name
+    status.sides[Channel.CLIENT].device = chosen.client.name
+    status.prompt_device = chosen.prompt.name if chosen.prompt is not None else ""
+    return status

@@ -17,7 +17,7 @@ from vad_agent.core.frames import SAMPLE_BYTES, Channel
 from vad_agent.hearing.level import peak, rms, to_dbfs
 from vad_agent.sources.audio_child import AudioChild, Lost, Opened
 from vad_agent.sources.child_records import Record
-from vad_agent.sources.devices import Device
+from vad_agent.sources.devices import Device, Role
 from vad_agent.sources.headset import CAPTURE, SAMPLE_RATE, Converter
 from vad_agent.voice.mixing import Mark
 from vad_agent.voice.player import PHRASE_HZ, Player
@@ -132,7 +132,7 @@ def check_prompt(device: Device, monitor: Device | None) -> Iterator[Finding]:
     """Can we speak into it, and how long is the way? `monitor`: what plays there can be captured here."""
     path = f"prompt: {device.name}"
     told: queue.SimpleQueue[What] = queue.SimpleQueue()
-    player = Player(device, "prompt", told.put)
+    player = Player(device, Role.PROMPT, told.put)
     ear = Ear(monitor, "check") if monitor is not None else None
     try:
         try:

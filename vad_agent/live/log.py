@@ -61,7 +61,7 @@ class TraceLog:
             private_folder(wanted.parent)
             self.path, self._lock = _own_name(wanted)
         if self.path != wanted:
-            report(f"{wanted} is written by another vad-agent: this one's trace is {self.path}")
+            report(f"{wanted} пишет другой vad-agent; журнал этого: {self.path}")
         try:
             self._lines = LineFile(self.path, "trace", report)
         except OutputError:

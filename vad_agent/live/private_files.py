@@ -51,7 +51,7 @@ def why(error: OSError) -> str:
 
 
 class LineFile:
-    """Objects as JSON lines at the end of a file. `what`: the word for it in a report, as "trace".
+    """Objects as JSON lines at the end of a file. `what`: the word for it in an error, as "trace".
 
     Raises:
         OutputError: the file cannot be opened.
@@ -61,7 +61,6 @@ class LineFile:
         self.path = path
         self.lost = 0
         """Lines that could not be written since the last one that could."""
-        self._what = what
         self._report = report
         try:
             self._file: io.FileIO | None = open_private(path, mode)
@@ -80,9 +79,7 @@ class LineFile:
             return
         if self.lost:
             missing, self.lost = self.lost, 0
-            self._report(
-                f"{self.path}: the {self._what} is written again; {missing} lines are missing"
-            )
+            self._report(f"{self.path}: снова пишется, пропало строк: {missing}")
 
     def _append(self, data: bytes) -> None:
         if self._file is None:
@@ -99,9 +96,7 @@ class LineFile:
     def _failed(self, error: OSError) -> None:
         self.lost += 1
         if self.lost == 1:
-            self._report(
-                f"{self.path}: cannot write the {self._what}: {why(error)}; the call goes on"
-            )
+            self._report(f"{self.path}: не пишется: {why(error)}; звонок идёт дальше")
 
     @property
     def size(self) -> int:

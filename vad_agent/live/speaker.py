@@ -21,9 +21,9 @@ from vad_agent.core.frames import FRAME_MS
 from vad_agent.core.script import Script, fill
 from vad_agent.sources.audio_child import DeviceState, Lost, Opened
 from vad_agent.sources.child_records import Record
+from vad_agent.sources.headset import SAMPLE_RATE
 from vad_agent.voice.mixing import Mark
 from vad_agent.voice.phrases import Phrase
-from vad_agent.sources.headset import SAMPLE_RATE
 from vad_agent.voice.player import Player, Report, resample
 
 FRAME_S = FRAME_MS / 1000

@@ -63,7 +63,8 @@ class AudioChild:
     """
 
     def __init__(self, module: str, spec: Mapping[str, Any], heard: Heard) -> None:
-        self._command = [sys.executable, "-m", module, json.dumps(spec)]
+        self._module = module
+        self._spec = spec
         self._heard = heard
         self._process: subprocess.Popen[bytes] | None = None
         self._lock = threading.Lock()  # of the process and its stdin
@@ -88,6 +89,11 @@ class AudioChild:
         with self._lock:
             if self._process is not None:
                 self._process.kill()
+
+    def move(self, spec: Mapping[str, Any]) -> None:
+        """Another device takes this one's place."""
+        self._spec = spec
+        self.restart()
 
     def close(self) -> None:
         """End the child and the thread."""
@@ -119,7 +125,7 @@ class AudioChild:
         """One child from its start to its end: was it open, and why did it end?"""
         try:
             process = subprocess.Popen(
-                self._command,
+                [sys.executable, "-m", self._module, json.dumps(self._spec)],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,  # drivers chatter; what matters comes as a record

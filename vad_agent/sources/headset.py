@@ -16,7 +16,7 @@ from vad_agent.core.frames import SAMPLE_BYTES, Channel, Framer
 from vad_agent.hearing.level import to_mono
 from vad_agent.sources.audio_child import AudioChild, DeviceState, Heard, Lost, Opened
 from vad_agent.sources.child_records import Flag, Record
-from vad_agent.sources.devices import Device
+from vad_agent.sources.devices import Device, Role
 from vad_agent.sources.pacing import FRAME_S, Lane, Pacer, Pair
 
 SAMPLE_RATE = 16_000
@@ -53,18 +53,27 @@ class Converter:
             yield stamp + number * FRAME_S, frame
 
 
-class _Side:
+class Side:
     """One side's device."""
 
     def __init__(self, channel: Channel, device: Device, heard: Heard) -> None:
         self.channel = channel
+        self.role = Role(channel.value)
         self.device = device
         self.state = DeviceState.OPENING
         self.why = ""
         self.pid: int | None = None
         self.latency_s = 0.0
         self.converter: Converter | None = None
-        self.child = AudioChild(CAPTURE, {**device.spec(), "role": channel.value}, heard)
+        self.child = AudioChild(CAPTURE, self._spec(), heard)
+
+    def _spec(self) -> dict[str, Any]:
+        return {**self.device.spec(), "role": self.role.value}
+
+    def move(self, device: Device) -> None:
+        """Hold another device instead."""
+        self.device = device
+        self.child.move(self._spec())
 
 
 class Headset:
@@ -81,7 +90,7 @@ class Headset:
         self._pacer = Pacer()
         devices = {Channel.OPERATOR: operator, Channel.CLIENT: client}
         self._sides = {
-            channel: _Side(channel, device, lambda what, channel=channel: put(channel, what))  # type: ignore[misc]
+            channel: Side(channel, device, lambda what, channel=channel: put(channel, what))  # type: ignore[misc]
             for channel, device in devices.items()
         }
 
@@ -117,7 +126,7 @@ class Headset:
                 events += self._lost(side)
         return events
 
-    def _lost(self, side: _Side) -> Sequence[Event]:
+    def _lost(self, side: Side) -> Sequence[Event]:
         if side.state is DeviceState.LOST:
             return ()
         side.state = DeviceState.LOST
@@ -148,11 +157,10 @@ class Headset:
         """Why the device was lost."""
         return self._sides[channel].why
 
-    def streams(self) -> Iterator[tuple[int, Device, AudioChild]]:
-        """(process id, device, child) of each open stream."""
-        for side in self._sides.values():
-            if side.pid is not None:
-                yield side.pid, side.device, side.child
+    @property
+    def sides(self) -> Sequence[Side]:
+        """Both devices."""
+        return tuple(self._sides.values())
 
     def close(self) -> None:
         """Close both devices."""

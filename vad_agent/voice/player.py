@@ -14,7 +14,7 @@ from typing import Any
 from vad_agent.core.frames import SAMPLE_BYTES
 from vad_agent.sources.audio_child import AudioChild, DeviceState, Lost, Opened
 from vad_agent.sources.child_records import Record
-from vad_agent.sources.devices import Device
+from vad_agent.sources.devices import Device, Role
 from vad_agent.voice.mixing import Mark
 
 PHRASE_HZ = 48_000
@@ -36,16 +36,25 @@ class Player:
     """
 
     def __init__(
-        self, device: Device, role: str, put: Callable[[Opened | Lost | Record], None]
+        self, device: Device, role: Role, put: Callable[[Opened | Lost | Record], None]
     ) -> None:
         self.device = device
+        self.role = role
         self.state = DeviceState.OPENING
         self.why = ""
         self.pid: int | None = None
         self.latency_s = 0.0
         self._rate = PHRASE_HZ
         self._count = 0
-        self.child = AudioChild(PLAYBACK, {**device.spec(), "role": role}, put)
+        self.child = AudioChild(PLAYBACK, self._spec(), put)
+
+    def _spec(self) -> dict[str, Any]:
+        return {**self.device.spec(), "role": self.role.value}
+
+    def move(self, device: Device) -> None:
+        """Hold another device instead."""
+        self.device = device
+        self.child.move(self._spec())
 
     def take(self, what: Opened | Lost | Record) -> Report | None:
         """What the child told; the state may have changed."""

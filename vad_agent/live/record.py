@@ -1,0 +1,244 @@
+"""A call kept for a replay: its sound, all that the session was told, what it said, the script.
+
+    session ── Tap ─┬─ frames ──┐                        NAME.flac           operator left, client right
+                    ├─ events ──┼─> queue ─> a thread ─> NAME.events.jsonl   `t`: frames fed by then
+                    └─ actions ─┘                        NAME.trace.jsonl, NAME.script.toml
+
+    vad-agent replay NAME.flac --events NAME.events.jsonl --script NAME.script.toml
+
+gives NAME.trace.jsonl again, line for line.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from vad_agent import __version__
+from vad_agent.core.actions import Action, Phase
+from vad_agent.core.call import CallSession, Frame
+from vad_agent.core.events import Event
+from vad_agent.core.frames import FRAMES_PER_SECOND, Channel, seconds
+from vad_agent.errors import OutputError
+from vad_agent.live.call_sound import CallSound
+from vad_agent.live.private_files import LineFile, Report, open_private, private_folder, why
+from vad_agent.trace import record
+
+if TYPE_CHECKING:
+    from vad_agent.settings import Settings
+
+SAMPLE_RATE = 16_000
+"""Hz, of a live session."""
+MOST_WAITING = 30 * FRAMES_PER_SECOND
+"""Frames that wait for a slow disk (2 MB); lines still find room beyond them."""
+LONGEST_GAP = 10 * FRAMES_PER_SECOND
+"""A longer one is told in parts, so that little of it is lost in a crash."""
+SOUND, EVENTS, TRACE, SCRIPT = ".flac", ".events.jsonl", ".trace.jsonl", ".script.toml"
+LOOK_EVERY_S = 1.0
+
+_Pair = tuple[int, bytes | None, bytes | None]
+_Told = tuple[str, Mapping[str, object]]
+
+
+class CallRecorder:
+    """Keeps one call in files of `folder`, which is made where it is not there.
+
+    `name`: of the files, without an ending; where it is taken they are called NAME-2, …; `report`: told what
+    goes wrong, from this object's own thread. Nothing raises, and nothing but `close` waits for the disk.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        name: str,
+        settings: Settings,
+        mode: str,
+        report: Report,
+        *,
+        sample_rate: int = SAMPLE_RATE,
+    ) -> None:
+        self.lost = 0
+        """Frames that could not be kept, since the disk was too slow."""
+        self._folder = folder
+        self._name = name
+        self._settings = settings
+        self._report = report
+        self._sample_rate = sample_rate
+        self._queue: queue.SimpleQueue[_Pair | _Told | int] = queue.SimpleQueue()
+        self._fed = 0
+        self._gaps: dict[Channel, int] = {}  # since which frame nothing is there
+        self._closed = False
+        self._tell(EVENTS, {"t": 0.0, "kind": "recorded", "mode": mode, "version": __version__})
+        self._thread = threading.Thread(target=self._run, name=f"record {name}")
+        self._thread.start()
+
+    # -- the loop's thread -------------------------------------------------------------------------
+
+    def frame(self, operator: Frame, client: Frame) -> None:
+        """A pair of frames that the session was fed; None: none came."""
+        if self._closed:
+            return
+        number, self._fed = self._fed, self._fed + 1
+        left = None if operator is None else bytes(operator)
+        right = None if client is None else bytes(client)
+        if self._queue.qsize() >= MOST_WAITING:
+            left = right = None
+            self.lost += 1
+        self._note_gap(Channel.OPERATOR, number, left is None)
+        self._note_gap(Channel.CLIENT, number, right is None)
+        if left is not None or right is not None:
+            self._queue.put((number, left, right))
+
+    def _note_gap(self, party: Channel, number: int, missing: bool) -> None:
+        since = self._gaps.get(party)
+        if since is None:
+            if missing:
+                self._gaps[party] = number
+        elif not missing or number - since >= LONGEST_GAP:
+            self._end_gap(party, number)
+            if missing:
+                self._gaps[party] = number
+
+    def _end_gap(self, party: Channel, until: int) -> None:
+        since = seconds(self._gaps.pop(party))
+        line = {"t": since, "kind": "gap", "party": party.value, "until": seconds(until)}
+        self._tell(EVENTS, line)
+
+    def signal(self, frame: int, event: Event) -> None:
+        """An event that the session was given when `frame` frames were fed."""
+        values = {field.name: getattr(event, field.name) for field in fields(event)}
+        told = {name: value for name, value in values.items() if value is not None}
+        self._tell(EVENTS, {"t": seconds(frame)} | told)
+
+    def take(self, actions: Sequence[Action]) -> None:
+        """What the session said, in order."""
+        for action in actions:
+            if (line := record(action)) is not None:
+                self._tell(TRACE, line)
+
+    def _tell(self, ending: str, line: Mapping[str, object]) -> None:
+        # Where so much waits, the disk has stood still for long.
+        if not self._closed and self._queue.qsize() < 2 * MOST_WAITING:
+            self._queue.put((ending, line))
+
+    def close(self) -> None:
+        """The call is over: returns when all that waits is written. Not for the loop's thread."""
+        if not self._closed:
+            for party in list(self._gaps):
+                self._end_gap(party, self._fed)
+            self._closed = True
+            self._queue.put(self._fed)
+        self._thread.join()
+
+    # -- the disk's thread -------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        try:
+            files = _Files(
+                self._folder, self._name, self._settings, self._sample_rate, self._report
+            )
+        except OutputError as error:
+            self._report(f"звонок не записывается: {error}")
+            files = None
+        while (item := self._next()) is not None:
+            if isinstance(item, int):
+                break
+            if files is not None:
+                files.write(item)
+        if files is not None:
+            files.close(self._fed)
+        if self.lost:
+            lost = f"{seconds(self.lost):g} с звонка в записи тишина"
+            self._report(f"{self._folder / self._name}: диск не успевал: {lost}")
+
+    def _next(self) -> _Pair | _Told | int | None:
+        """What comes next; None: the program has ended, and nobody closed this."""
+        while True:
+            try:
+                return self._queue.get(timeout=LOOK_EVERY_S)
+            except queue.Empty:
+                if not threading.main_thread().is_alive():
+                    return None
+
+
+class _Files:
+    """The four files of a call.
+
+    Raises:
+        OutputError: they cannot be made.
+    """
+
+    def __init__(
+        self, folder: Path, name: str, settings: Settings, sample_rate: int, report: Report
+    ) -> None:
+        private_folder(folder)
+        base = _free(folder, name)
+        script = Path(f"{base}{SCRIPT}")
+        try:
+            with open_private(script, "xb") as file:
+                file.write(settings.to_toml().encode())
+        except OSError as error:
+            raise OutputError(f"{script}: cannot write the script: {why(error)}") from error
+        self._sound = CallSound(Path(f"{base}{SOUND}"), sample_rate, report)
+        self._lines = {
+            EVENTS: LineFile(Path(f"{base}{EVENTS}"), "call's events", report, mode="xb"),
+            TRACE: LineFile(Path(f"{base}{TRACE}"), "call's trace", report, mode="xb"),
+        }
+
+    def write(self, item: _Pair | _Told) -> None:
+        if len(item) == 2:
+            ending, line = item
+            self._lines[ending].write(line)
+        else:
+            self._sound.write(*item)
+
+    def close(self, length: int) -> None:
+        self._sound.close(length)
+        for lines in self._lines.values():
+            lines.close()
+
+
+def _free(folder: Path, name: str) -> Path:
+    """The first of NAME, NAME-2, … of which no file is there."""
+    number, base = 1, folder / name
+    while any(Path(f"{base}{ending}").exists() for ending in (SOUND, EVENTS, TRACE, SCRIPT)):
+        number += 1
+        base = folder / f"{name}-{number}"
+    return base
+
+
+class Tap:
+    """A session whose frames and events a recorder keeps; used as the session itself is.
+
+    What comes after the call's end is not kept. The actions are given to the recorder by whoever takes them.
+    """
+
+    def __init__(self, session: CallSession, recorder: CallRecorder) -> None:
+        self.session = session
+        self.recorder = recorder
+
+    def feed(self, operator: Frame, client: Frame) -> Sequence[Action]:
+        """As `CallSession.feed`."""
+        session = self.session
+        over = session.phase is Phase.ENDED
+        actions = session.feed(operator, client)
+        if not over:
+            self.recorder.frame(operator, client)
+        return actions
+
+    def signal(self, event: Event | Mapping[str, object] | str) -> Sequence[Action]:
+        """As `CallSession.signal`."""
+        session = self.session
+        event = Event.parse(event)
+        over, now = session.phase is Phase.ENDED, session.now
+        actions = session.signal(event)
+        if not over:
+            self.recorder.signal(now, event)
+        return actions
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.session, name)

@@ -1,0 +1,60 @@
+"""`--record DIR`: each call's sound, events and trace, in files of its own. Without it no sound is stored."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from pathlib import Path
+
+from vad_agent.core.actions import Action
+from vad_agent.core.call import CallSession
+from vad_agent.live.record import CallRecorder, Tap
+from vad_agent.settings import Settings
+
+END_S = 10.0
+
+
+class Recordings:
+    """An outlet that records each call; `tap` comes before the call's `begin`."""
+
+    def __init__(
+        self, folder: Path, settings: Settings, mode: str, report: Callable[[str], None]
+    ) -> None:
+        self._folder = folder
+        self._settings = settings
+        self._mode = mode
+        self._report = report
+        self._next: deque[CallRecorder] = deque()
+        self._now: CallRecorder | None = None
+        self._closing: list[threading.Thread] = []
+
+    def tap(self, session: CallSession, call: str) -> CallSession:
+        """The session, with all that it is given copied to its recording."""
+        recorder = CallRecorder(self._folder, call, self._settings, self._mode, self._report)
+        self._next.append(recorder)
+        return Tap(session, recorder)  # type: ignore[return-value]
+
+    def begin(self, call: str, began: datetime) -> None:
+        """The actions that follow are of this call."""
+        self._now = self._next.popleft() if self._next else None
+
+    def take(self, actions: Sequence[Action]) -> None:
+        """Actions in order."""
+        if self._now is not None:
+            self._now.take(actions)
+
+    def end(self) -> None:
+        """The call is over: its files are finished behind the loop's back."""
+        recorder, self._now = self._now, None
+        if recorder is not None:
+            thread = threading.Thread(target=recorder.close, name="recording's end")
+            thread.start()
+            self._closing = [one for one in self._closing if one.is_alive()] + [thread]
+
+    def close(self) -> None:
+        """Wait until all files are whole."""
+        self.end()
+        for thread in self._closing:
+            thread.join(END_S)

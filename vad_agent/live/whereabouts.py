@@ -1,0 +1,58 @@
+"""Keeps each stream on the device it was opened on, where a sound server would move it silently.
+
+A stream that was moved is closed: its device is lost, until the child finds it again by its name. Devices
+that were not named follow the server's defaults, as everything else on the desktop does.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterable
+from typing import Protocol
+
+from vad_agent.sources.audio_child import AudioChild
+from vad_agent.sources.devices import Device, Role
+from vad_agent.sources.pulse import PulseWatch
+
+
+class Held(Protocol):
+    """A device that somebody holds open."""
+
+    device: Device
+    pid: int | None
+    child: AudioChild
+    role: Role
+
+    def move(self, device: Device) -> None:
+        """Hold this one instead."""
+
+
+class Whereabouts:
+    """Watches what is held. `held`: asked anew each time; `followed`: roles whose device was not named."""
+
+    def __init__(self, held: Callable[[], Iterable[Held]], followed: frozenset[Role]) -> None:
+        self._held = held
+        self._followed = followed
+        self._watch = PulseWatch(self._look)
+
+    def start(self) -> None:
+        """Begin; without a sound server that moves streams nothing happens."""
+        self._watch.start()
+
+    def close(self) -> None:
+        """End."""
+        self._watch.close()
+
+    def _look(self) -> None:
+        """In the watch's thread: something has changed on the server."""
+        if not self._watch.connected:
+            return
+        for held in self._held():
+            device = held.device
+            if device.backend != "pulse":
+                continue
+            wanted = self._watch.default(held.role) if held.role in self._followed else None
+            if wanted is not None and wanted != device.name:
+                held.move(dataclasses.replace(device, name=wanted, description=""))
+            elif held.pid is not None and self._watch.where(held.pid) not in (None, device.name):
+                held.child.restart()
