@@ -21,7 +21,7 @@ from tests.tape import PHRASE, TapePlan, play, tape, transcript
 from vad_agent import CallSession, Event, Settings
 from vad_agent.core import actions as act
 from vad_agent.core.events import Kind
-from vad_agent.core.frames import Framer
+from vad_agent.core.frames import Channel, Framer
 from vad_agent.errors import EventError, SettingsError
 from vad_agent.recorded_events import MOST_PROBLEMS, EventLog, TimedEvent, load_events
 from vad_agent.replay import LATE, Replay
@@ -334,6 +334,10 @@ def test_a_file_without_events(write: Any) -> None:
         ('{"t": 1, "kind": "callback_agreed", "at": "tomorrow"}', "at: expected an ISO 8601 time"),
         ('{"t": 1, "kind": "prompt_ended"}', "expected call control, got prompt_ended"),
         ('{"t": 1, "kind": "source_ended"}', "expected call control, got source_ended"),
+        (
+            '{"t": 1, "kind": "player_ready", "latency_s": 0.1}',
+            "expected call control, got player_ready",
+        ),
     ],
 )
 def test_a_line_that_is_wrong(write: Any, line: str, problem: str) -> None:
@@ -369,6 +373,134 @@ def test_the_events_beside_the_recordings_are_right() -> None:
     assert len(files) > 5
     for path in files:
         assert len(load_events(path).events) == len(path.read_text(encoding="utf-8").splitlines())
+
+
+# -- a live call's file ----------------------------------------------------------------------------
+
+LIVE = '{"t": 0.0, "kind": "recorded", "mode": "cue", "version": "1"}\n'
+
+
+def test_a_live_calls_file_has_the_players_reports_and_the_gaps(write: Any) -> None:
+    path = write(
+        LIVE + '{"t": 3, "kind": "prompt_started", "prompt": "not_heard", "text": "Алло"}\n'
+        '{"t": 3, "kind": "player_ready", "latency_s": 0.2}\n'
+        '{"t": 2, "kind": "gap", "party": "client", "until": 2.1}\n'
+        '{"t": 1, "kind": "gap", "party": "operator", "until": 1.02}\n'
+        '{"t": 1, "kind": "gap", "party": "client", "until": 2}\n'
+        '{"t": 4, "kind": "source_ended"}\n'
+    )
+    log = load_events(path)
+    assert (log.live, log.mode) == (True, "cue")
+    assert log.events == [
+        TimedEvent(150, Event(Kind.PROMPT_STARTED, prompt="not_heard", text="Алло")),
+        TimedEvent(150, Event(Kind.PLAYER_READY, latency_s=0.2)),
+        TimedEvent(200, Event(Kind.SOURCE_ENDED)),
+    ]
+    assert log.gaps == {Channel.CLIENT: [(50, 105)], Channel.OPERATOR: [(50, 51)]}
+
+
+def test_frames_that_did_not_come_do_not_come_again(write: Any) -> None:
+    log = load_events(
+        write(
+            LIVE + '{"t": 0.04, "kind": "gap", "party": "client", "until": 0.08}\n'
+            '{"t": 0.12, "kind": "gap", "party": "client", "until": 0.14}\n'
+            '{"t": 0.06, "kind": "gap", "party": "operator", "until": 0.1}\n'
+        )
+    )
+    frames = [bytes([number]) for number in range(8)]
+    cut = list(log.cut(zip(frames, frames, strict=True)))
+    assert [number for number, pair in enumerate(cut) if pair[0] is None] == [3, 4]
+    assert [number for number, pair in enumerate(cut) if pair[1] is None] == [2, 3, 6]
+    assert all(one in (None, frames[number]) for number, pair in enumerate(cut) for one in pair)
+
+
+def test_an_ordinary_file_has_no_gaps_and_no_mode(write: Any) -> None:
+    log = load_events(write('{"t": 1, "kind": "hold"}'))
+    assert (log.live, log.mode, log.gaps) == (False, None, {})
+    pairs = iter([(b"", b"")])
+    assert log.cut(pairs) is pairs
+
+
+def test_a_live_calls_phrases_are_not_played_again() -> None:
+    plan = TapePlan()
+    session = Session(plan, 8000)
+    started = at(180, "prompt_started", prompt="greeting_again")
+    ended = at(190, "prompt_ended", prompt="greeting_again")
+    replay = Replay(session, plan, [started, ended], plays=False)  # type: ignore[arg-type]
+    (done, *_) = prompts(replay.run(zip(tape("S*50 .*200"), tape(".*250"), strict=True)))
+    assert (done.started, done.ended, done.outcome) == (180, 190, act.Outcome.SAID)
+    assert session.events == [
+        (180, "prompt_started"),
+        (190, "prompt_ended"),
+        (250, "source_ended"),
+    ]
+
+
+def test_in_another_mode_the_replay_plays_the_phrases(write: Any) -> None:
+    log = load_events(
+        write(
+            LIVE + '{"t": 1, "kind": "player_ready", "latency_s": 0.2}\n'
+            '{"t": 1, "kind": "prompt_failed"}\n'
+            '{"t": 1, "kind": "device_lost", "party": "client"}\n'
+            '{"t": 2, "kind": "gap", "party": "client", "until": 2.1}\n'
+            '{"t": 3, "kind": "prompt_started"}\n{"t": 4, "kind": "prompt_ended"}\n'
+        )
+    )
+    assert log.in_mode(None) is log
+    assert log.in_mode("cue") is log
+    other = log.in_mode("auto")
+    assert not other.live
+    assert [timed.event.kind for timed in other.events] == [Kind.DEVICE_LOST]
+    assert other.gaps == log.gaps
+
+
+@pytest.mark.parametrize("cut", [1, 30, 70, 83, 84, 85, 86])
+def test_a_live_calls_file_may_end_anywhere(write: Any, cut: int) -> None:
+    last = '{"t": 2, "kind": "client_name", "name": "Анна}", "seq": 123456789}'.encode()
+    assert len(last) > 70
+    path = write(LIVE.encode() + b'{"t": 1, "kind": "pause"}\n' + last[: min(cut, len(last) - 1)])
+    assert load_events(path).events == [TimedEvent(50, Event(Kind.PAUSE))]
+
+
+@given(st.integers(1, 200))
+def test_a_live_calls_file_cut_at_any_byte_is_read_so_far(
+    tmp_path_factory: pytest.TempPathFactory, cut: int
+) -> None:
+    lines = [f'{{"t": {number}, "kind": "client_name", "name": "Ян"}}\n' for number in range(9)]
+    path = tmp_path_factory.getbasetemp() / "cut.jsonl"
+    path.write_bytes((LIVE + "".join(lines)).encode()[: len(LIVE) + cut])
+    whole = (cut + 1) // len(lines[0].encode())  # without its line feed a line is whole, too
+    assert len(load_events(path).events) == whole
+
+
+@pytest.mark.parametrize(
+    ("line", "problem"),
+    [
+        ('{"t": 1, "ki\n', "expected a JSON object"),
+        ('{"t": 1, "kind": "held"}', "got 'held'"),
+        ('{"t": 1, "kind": "gap", "party": "client", "until": 1}', "until: expected a time after"),
+        ('{"t": 1, "kind": "gap", "party": "client"}', "until: expected seconds"),
+        ('{"t": 1, "kind": "gap", "party": "prompt", "until": 2}', "party: expected operator or"),
+        ('{"t": 1, "kind": "gap", "party": [], "until": 2}', "party: expected operator or"),
+        (LIVE, "got 'recorded'"),
+    ],
+)
+def test_a_damaged_line_of_a_live_calls_file(write: Any, line: str, problem: str) -> None:
+    (told,) = problems(write(LIVE + '{"t": 0, "kind": "answered"}\n' + line))
+    assert told.startswith("line 3: ")
+    assert problem in told
+
+
+@pytest.mark.parametrize("mode", [None, 1, "loud", []])
+def test_a_mode_that_is_none(write: Any, mode: object) -> None:
+    line = json.dumps({"t": 0, "kind": "recorded", "mode": mode})
+    (told,) = problems(write(line + "\n"))
+    assert told.startswith("line 1: mode: expected one of auto, cue, got ")
+
+
+def test_gaps_are_no_part_of_an_ordinary_file(write: Any) -> None:
+    (told,) = problems(write('{"t": 1, "kind": "gap", "party": "client", "until": 2}'))
+    assert "got 'gap'" in told
 
 
 events = st.lists(

@@ -111,6 +111,8 @@ Delay = Annotated[float, _number("seconds", 0, DAY_S)]
 Span = Annotated[float, _number("seconds", 0, HOUR_S)]
 FrameOrMore = Annotated[float, _number("seconds", FRAME_S, HOUR_S)]
 CharsPerSecond = Annotated[float, _number("characters a second", 1, 100)]
+WordsPerMinute = Annotated[int, _whole_number(80, 400)]
+Loudness = Annotated[float, _number("LUFS", -40, -10)]
 Attempts = Annotated[int, _whole_number(1, MOST_ATTEMPTS)]
 Phrase = Annotated[str, _line("a phrase")]
 Name = Annotated[str, _line("a name")]
@@ -192,8 +194,13 @@ class Hearing(Table):
 class Voice(Table):
     """What the phrases sound like."""
 
+    engine_voice: Name
+    """The speech engine's voice: its name, or a language, such as ru."""
+    rate_wpm: WordsPerMinute
+    loudness_lufs: Loudness
+    """LUFS (BS.1770) of every phrase, recorded ones too."""
     chars_per_s: CharsPerSecond
-    """Characters a second of a phrase that is not recorded."""
+    """Characters a second of a phrase that is not recorded, in a replay."""
     recordings: dict[str, FileName]
     """Prompt → audio file, absolute once loaded."""
 

@@ -1,0 +1,291 @@
+"""When is a call on? The desk makes a session for each call, and guesses where nobody tells it.
+
+    policy   a call begins by                         ends by (beside what ends every session)
+    auto     events; until the first of them comes,   10 s of a dead line where no step is due; a key
+             also by a greeting on an idle line
+    events   events                                   a key
+    manual   a key                                    a key
+
+    client    0000000000000..................      idle: zero, quiet or no media, then a call, or nothing
+    operator  ................SSSSSSSS........      a greeting, SOON after the idle line
+    session                |<- its frame 0: BEFORE frames earlier, so that the greeting lies in it
+
+Frames before a greeting is known to be one are kept and fed at once, long before any phrase may be due.
+
+Without events, the end of an ordinary call and a client who vanished are the same: a dead line. The script
+calls back, which is right for the client; the operator tells a goodbye, or the call's end, by a key, and
+then it is no loss. UNDO takes the last guess back: a call that was none is dropped, one that went on goes on.
+
+Pure: no I/O, no clock; time is the count of frames.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Sequence
+
+from vad_agent.core import actions as act
+from vad_agent.core.actions import Action, LineState, Phase, Reason
+from vad_agent.core.call import CallSession
+from vad_agent.core.ear import Ear, Plan
+from vad_agent.core.events import Event, Kind
+from vad_agent.core.frames import FRAMES_PER_SECOND, Channel
+from vad_agent.live.status import Command
+
+POLICIES = ("auto", "events", "manual")
+IDLE = FRAMES_PER_SECOND
+"""A line that carries nothing for so long is idle."""
+SOON = 10 * FRAMES_PER_SECOND
+"""A greeting comes so soon after the line was idle, or it is none."""
+BEFORE = FRAMES_PER_SECOND // 2
+"""Frames of a call before its greeting, or before the key."""
+KEPT = 6 * FRAMES_PER_SECOND
+"""Frames kept while no call is on: a greeting is known to be one sooner."""
+DEAD = 10 * FRAMES_PER_SECOND
+"""A line that is dead for so long, in a call in which no step is due, has been hung up."""
+REGRET = 60 * FRAMES_PER_SECOND
+"""A guess can be taken back for so long."""
+
+CONTROL = (Kind.RINGING, Kind.ANSWERED, Kind.HOLD, Kind.UNHOLD, Kind.HANGUP)
+"""What a switchboard tells: once it has, it tells of every call."""
+_OF_DEVICES = (Kind.DEVICE_LOST, Kind.DEVICE_BACK, Kind.PLAYER_READY)
+_NOTHING_PLAYS = (None, LineState.DIGITAL_ZERO, LineState.NO_MEDIA, LineState.QUIET)
+Frame = bytes | None
+
+
+class CallDesk:
+    """`mode`: auto or cue; `make_session` makes the session of a call; None: a plain one.
+
+    Raises:
+        ValueError: an unknown policy.
+    """
+
+    def __init__(
+        self,
+        settings: Plan,
+        sample_rate: int,
+        *,
+        policy: str = "auto",
+        mode: str = "auto",
+        make_session: Callable[[], CallSession] | None = None,
+    ) -> None:
+        if policy not in POLICIES:
+            raise ValueError(f"policy: expected one of {', '.join(POLICIES)}, got {policy!r}")
+        self._settings = settings
+        self._sample_rate = sample_rate
+        self._policy = policy
+        self._make = make_session or (lambda: CallSession(settings, sample_rate, mode=mode))
+        self.session: CallSession | None = None
+        """The call that is on."""
+        self.standing: dict[str, Event] = {}
+        """What holds beyond a call: devices that are lost, the player's way."""
+        self._told = False  # a switchboard speaks
+        self._kept: deque[tuple[Frame, Frame]] = deque(maxlen=KEPT)
+        self._guess_for = 0  # frames for which the last guess can be taken back
+        # While no call is on.
+        self._operator: Ear
+        self._client: Ear
+        self._stood = 0
+        self._idle_at: int | None = None
+        self._standby()
+        # Of the call that is on, or was the last one.
+        self._id: str | None = None
+        self._ringing = self._hung_up = False
+        self._name: Event | None = None
+        self._callback: Reason | None = None
+        self._zero = 0  # frames for which the client's line has been dead
+
+    @property
+    def guessed(self) -> bool:
+        """UNDO would take something back."""
+        return self._guess_for > 0
+
+    # -- in -------------------------------------------------------------------------------------------
+
+    def feed(self, operator: Frame, client: Frame) -> Sequence[Action]:
+        """One 20 ms frame of each side; None: it did not come.
+
+        Raises:
+            FrameError: a frame that is not one.
+        """
+        self._guess_for = max(self._guess_for - 1, 0)
+        session = self.session
+        if session is None:
+            self._kept.append((operator, client))
+            self._stood += 1
+            self._operator.hear(operator)
+            self._client.hear(client)
+            return self._listen()
+        actions = session.feed(operator, client)
+        if not actions and session.now % FRAMES_PER_SECOND == 0 and self._dead(session):
+            actions = session.signal(Event(Kind.HANGUP, cause="dead line"))
+        return self._after(actions) if actions else ()
+
+    def signal(self, event: Event) -> Sequence[Action]:
+        """An event of a switchboard, the operator, the player or the devices."""
+        kind = event.kind
+        if kind in _OF_DEVICES:
+            self._remember(event)
+        if kind in CONTROL:
+            self._told = True
+        actions: list[Action] = []
+        if kind in (Kind.RINGING, Kind.ANSWERED) and self._policy != "manual":
+            actions += self._call(event)
+        if self.session is None:
+            return actions
+        if kind is Kind.CLIENT_NAME:
+            self._name = event
+        elif kind is Kind.HANGUP:
+            self._hung_up = True
+        return [*actions, *self._after(self.session.signal(event))]
+
+    def command(self, command: Command) -> Sequence[Action]:
+        """From the operator's keys, or a softphone's script."""
+        if command is Command.START_CALL and self.session is None:
+            return self._begin(BEFORE)
+        if command is Command.END_CALL and self.session is not None:
+            self._hung_up = True
+            return self._after(self.session.signal(Event(Kind.HANGUP, party="operator")))
+        if command is Command.UNDO and self.guessed:
+            return self._undo_end() if self.session is None else self._undo_beginning(self.session)
+        return ()
+
+    def _remember(self, event: Event) -> None:
+        key = event.party or "player"
+        if event.kind is Kind.DEVICE_BACK:
+            self.standing.pop(key, None)
+        else:
+            self.standing[key] = event
+
+    # -- for the surface ------------------------------------------------------------------------------
+
+    def speaking(self, channel: Channel) -> bool:
+        """This side is known to speak, though no call is on."""
+        ear = self._ear(channel)
+        return ear.speaking and ear.sure
+
+    def line(self, channel: Channel) -> LineState | None:
+        """What this side's line carries while no call is on."""
+        return self._ear(channel).line
+
+    def _ear(self, channel: Channel) -> Ear:
+        return self._operator if channel is Channel.OPERATOR else self._client
+
+    # -- a call begins --------------------------------------------------------------------------------
+
+    def _standby(self) -> None:
+        """No call is on: ears that wait for one."""
+        self._operator = self._settings.ear(Channel.OPERATOR, self._sample_rate)
+        self._client = self._settings.ear(Channel.CLIENT, self._sample_rate)
+        self._client.expect_leak_of(self._operator)
+        self._kept.clear()
+        self._stood = 0
+        self._idle_at = None
+
+    def _listen(self) -> Sequence[Action]:
+        """Is the line idle, and does the operator greet?"""
+        line, since = self._client.line, self._client.since
+        if line in _NOTHING_PLAYS and self._stood - since >= IDLE:
+            self._idle_at = self._stood
+        ear = self._operator
+        greets = ear.speaking and ear.sure and self._idle_at is not None
+        if self._policy != "auto" or self._told or not greets:
+            return ()
+        assert self._idle_at is not None
+        if ear.start - self._idle_at > SOON:
+            return ()
+        actions = self._begin(self._stood - ear.start + BEFORE)
+        self._guess_for = REGRET
+        return actions
+
+    def _call(self, event: Event) -> list[Action]:
+        """A switchboard speaks of a call: is it another one than the one that is on?"""
+        if self.session is not None:
+            known = event.call_id is None or self._id is None or event.call_id == self._id
+            if event.kind is Kind.ANSWERED or (known and self._ringing):
+                self._ringing = False
+                return []
+            ended = self._after(self.session.signal(Event(Kind.SOURCE_ENDED)))
+            return [*ended, *self._call(event)]
+        actions = self._begin(0)
+        self._id, self._ringing = event.call_id, event.kind is Kind.RINGING
+        return actions
+
+    def _begin(self, frames: int) -> list[Action]:
+        """A call is on, since so many frames."""
+        backlog = list(self._kept)[-frames:] if frames > 0 else []
+        session = self.session = self._make()
+        self._guess_for = self._zero = 0
+        self._id = self._name = self._callback = None
+        self._ringing = self._hung_up = False
+        actions: list[Action] = []
+        for operator, client in backlog:
+            actions += session.feed(operator, client)
+        for event in self.standing.values():
+            actions += session.signal(event)
+        self._kept.clear()
+        return list(self._after(actions))
+
+    # -- a call ends ----------------------------------------------------------------------------------
+
+    def _dead(self, session: CallSession) -> bool:
+        """Once a second: has the line been dead for long, though the script has no step for it?"""
+        if self._policy != "auto" or self._told:
+            return False
+        dead = session.line(Channel.CLIENT) is LineState.DIGITAL_ZERO
+        self._zero = self._zero + FRAMES_PER_SECOND if dead else 0
+        watch = session.watch
+        waits = watch.prompt is None and watch.silence is None and not watch.held
+        return self._zero >= DEAD and waits
+
+    def _after(self, actions: Sequence[Action]) -> Sequence[Action]:
+        """What the session said is noted; if it has ended, no call is on."""
+        session = self.session
+        guess = False
+        for action in actions:
+            if isinstance(action, act.Callback):
+                self._callback = action.reason
+            elif isinstance(action, act.CallbackWithdrawn):
+                self._callback = None
+            elif isinstance(action, act.Hangup) and action.reason is Reason.DROPPED:
+                guess = not self._hung_up  # tones, missing frames, a dead line
+        if session is not None and session.phase is Phase.ENDED:
+            self.session = None
+            self._guess_for = REGRET if guess else 0
+            self._standby()
+        return actions
+
+    # -- a wrong guess --------------------------------------------------------------------------------
+
+    def _undo_beginning(self, session: CallSession) -> Sequence[Action]:
+        """It was no call."""
+        now, watch = session.now, session.watch
+        actions: list[Action] = []
+        if watch.prompt is not None and watch.prompt_state in ("asked", "playing"):
+            actions.append(act.Stop(now, watch.prompt))
+        elif watch.prompt is not None:
+            actions.append(act.Dismiss(now, watch.prompt))
+        if self._callback is not None:
+            actions.append(act.CallbackWithdrawn(now, self._callback))
+        self.session = None
+        self._guess_for = 0
+        self._standby()
+        return [*actions, act.PhaseChanged(now, Phase.ENDED)]
+
+    def _undo_end(self) -> Sequence[Action]:
+        """The call goes on, in the dialogue, with all that was known of it."""
+        name, reason = self._name, self._callback
+        actions = self._begin(0)
+        session = self.session
+        assert session is not None
+        if reason is not None:
+            actions.append(act.CallbackWithdrawn(session.now, reason))
+        for event in (
+            Event(Kind.ANSWERED),
+            Event(Kind.HOLD, party="operator"),
+            Event(Kind.UNHOLD, party="operator"),
+            *([name] if name is not None else []),
+        ):
+            actions += session.signal(event)
+        self._name = name
+        return actions

@@ -1,0 +1,122 @@
+"""Rendered phrases on the disk: WAV files named by a hash of all that makes their sound.
+
+    key = text, voice, rate, loudness, engine and its version          a recording: its content, loudness
+
+What was there is found again without an engine's start: which engine it was is remembered, with the files
+by which a change of it is known. No file name tells a text.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+import wave
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from vad_agent.voice.player import PHRASE_HZ
+from vad_agent.voice.render import Engine
+from vad_agent.voice.render_child import file_stamp
+
+ENGINE = "engine.json"
+SAMPLE_BYTES = 2
+
+
+def default_folder() -> Path:
+    """The user's own cache."""
+    import platformdirs
+
+    return Path(platformdirs.user_cache_dir("vad-agent", appauthor=False)) / "phrases"
+
+
+class Cache:
+    """A folder of phrases. A folder that cannot be written keeps nothing: all is rendered each time."""
+
+    def __init__(self, folder: Path | None = None) -> None:
+        self.folder = default_folder() if folder is None else folder
+        with suppress(OSError):
+            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+    def engine(self) -> str | None:
+        """The engine of the last rendering, if it is the same still."""
+        try:
+            told = json.loads((self.folder / ENGINE).read_text(encoding="utf-8"))
+            same = all(file_stamp(path) == stamp for path, stamp in told["files"].items())
+            return str(told["engine"]) if same else None
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            return None
+
+    def remember(self, engine: Engine) -> None:
+        """This engine renders now."""
+        told = json.dumps({"engine": engine.name, "files": engine.files})
+        with suppress(OSError):
+            temporary = self.folder / f"{ENGINE}.{os.getpid()}"
+            temporary.write_text(told, encoding="utf-8")
+            os.replace(temporary, self.folder / ENGINE)
+
+    def get(self, key: str) -> bytes | None:
+        """The phrase's samples; None: it is not there, or damaged (and then removed)."""
+        path = self._path(key)
+        try:
+            return read_phrase(path)
+        except FileNotFoundError:
+            return None
+        except (OSError, EOFError, ValueError, wave.Error):
+            with suppress(OSError):
+                path.unlink()
+            return None
+
+    @contextmanager
+    def place(self) -> Iterator[Path]:
+        """A path to render to: in the cache's folder, else in the system's; gone afterwards."""
+        folder = self.folder if os.access(self.folder, os.W_OK) else None
+        handle, name = tempfile.mkstemp(".wav", "new-", folder)
+        os.close(handle)
+        try:
+            yield Path(name)
+        finally:
+            with suppress(OSError):
+                os.unlink(name)
+
+    def keep(self, key: str, rendered: Path) -> None:
+        """Take this file in, whole or not at all."""
+        with suppress(OSError):
+            os.replace(rendered, self._path(key))
+
+    def _path(self, key: str) -> Path:
+        return self.folder / f"{key}.wav"
+
+
+def key_of(*parts: object) -> str:
+    """The name of all that makes a sound."""
+    return hashlib.sha256(json.dumps(parts, ensure_ascii=False).encode()).hexdigest()[:40]
+
+
+def content_of(path: str) -> str:
+    """A file's content, as a hash.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def read_phrase(path: Path) -> bytes:
+    """The samples of a WAV file of ours: int16 mono at PHRASE_HZ.
+
+    Raises:
+        OSError, EOFError, wave.Error: it cannot be read.
+        ValueError: it is another one, or cut off.
+    """
+    with wave.open(str(path), "rb") as file:
+        found = file.getnchannels(), file.getsampwidth(), file.getframerate()
+        if found != (1, SAMPLE_BYTES, PHRASE_HZ):
+            raise ValueError(f"expected mono int16 at {PHRASE_HZ} Hz, got {found}")
+        pcm = file.readframes(file.getnframes())
+        if not pcm or len(pcm) != file.getnframes() * SAMPLE_BYTES:
+            raise ValueError("cut off")
+    return pcm

@@ -1,0 +1,162 @@
+"""The phrases of a script as sound, ready before they are due.
+
+    the operator's own recording ─┐
+    memory ───────────────────────┼─> get()          never waits
+    cache ────────────────────────┘
+    engine (a process) ──> prepare(), in the background ──> memory, cache
+
+A phrase with the client's name is kept in memory alone: names stay off the disk.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from vad_agent.core.script import fill
+from vad_agent.errors import VoiceError
+from vad_agent.settings import Settings
+from vad_agent.voice.cache import Cache, content_of, key_of, read_phrase
+from vad_agent.voice.render import LIMIT_S, Request, render
+
+NAME = "{client_name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Phrase:
+    """A phrase as sound; `pcm`: int16 little-endian mono at 48 kHz."""
+
+    text: str
+    pcm: bytes
+    recorded: bool
+    """The operator's own voice."""
+
+
+class Phrases:
+    """The phrases of one script. `folder`: the cache's; None: the user's."""
+
+    def __init__(
+        self, settings: Settings, folder: Path | None = None, *, limit_s: float = LIMIT_S
+    ) -> None:
+        self._settings = settings
+        self._cache = Cache(folder)
+        self._limit_s = limit_s
+        self._ready: dict[tuple[str, str], Phrase] = {}  # (prompt, text); a recording's text is ""
+        self._background = ThreadPoolExecutor(1, "phrases")
+        self._lock = threading.Lock()  # one engine at a time
+
+    # -- in a call ----------------------------------------------------------------------------------
+
+    def get(self, prompt_id: str, text: str) -> Phrase | None:
+        """The phrase, if it is ready in memory. Takes no time."""
+        return self._ready.get((prompt_id, "")) or self._ready.get((prompt_id, text))
+
+    def expect_name(self, name: str) -> None:
+        """The client's name is known: have its phrases rendered in the background."""
+        fields = self._settings.script.fields(name)
+        for prompt_id, template in self._templates():
+            if NAME in template and (prompt_id, "") not in self._ready:
+                self._background.submit(self._quietly, prompt_id, fill(template, fields))
+
+    def _quietly(self, prompt_id: str, text: str) -> None:
+        with suppress(VoiceError):  # without the name, then
+            self.prepare(prompt_id, text, keep=False)
+
+    # -- before it ----------------------------------------------------------------------------------
+
+    def prepare_script(
+        self, progress: Callable[[str], None] = lambda prompt_id: None
+    ) -> list[tuple[str, VoiceError]]:
+        """Make all phrases without a client's name ready. What cannot be: (prompt, why).
+
+        `progress` is told each prompt before its turn.
+        """
+        problems = []
+        for prompt_id, text in self.texts():
+            progress(prompt_id)
+            try:
+                self.prepare(prompt_id, text)
+            except VoiceError as error:
+                problems.append((prompt_id, error))
+        return problems
+
+    def texts(self) -> Iterator[tuple[str, str]]:
+        """(prompt, its text without a client's name) of all that the script says."""
+        fields = self._settings.script.fields(None)
+        for prompt_id, template in self._templates():
+            yield prompt_id, fill(template, fields)
+
+    def _templates(self) -> Iterator[tuple[str, str]]:
+        seen = set()
+        for scenario in self._settings.script.scenarios.values():
+            for rung in scenario.rungs:
+                if rung.prompt not in seen:
+                    seen.add(rung.prompt)
+                    yield rung.prompt, rung.text
+
+    def prepare(self, prompt_id: str, text: str, *, keep: bool = True) -> Phrase:
+        """The phrase, rendered if it must be. `keep`: on the disk, too.
+
+        Raises:
+            VoiceError: it cannot be voiced; the text says why and what to install.
+        """
+        if (phrase := self.get(prompt_id, text)) is not None:
+            return phrase
+        recording = self._settings.voice.recordings.get(prompt_id)
+        with self._lock:
+            if recording is not None:
+                pcm = self._recorded(prompt_id, recording)
+                phrase = self._ready[prompt_id, ""] = Phrase(text, pcm, recorded=True)
+            else:
+                phrase = Phrase(text, self._spoken(text, keep), recorded=False)
+                self._ready[prompt_id, text] = phrase
+        return phrase
+
+    def close(self) -> None:
+        """Render no more."""
+        self._background.shutdown(wait=False, cancel_futures=True)
+
+    def _recorded(self, prompt_id: str, path: str) -> bytes:
+        voice = self._settings.voice
+        try:
+            key = key_of("recording", content_of(path), voice.loudness_lufs)
+        except OSError as error:
+            raise VoiceError(f"{path}: cannot be read: {error.strerror}") from error
+        if (pcm := self._cache.get(key)) is not None:
+            return pcm
+        request = Request("", voice.engine_voice, voice.rate_wpm, voice.loudness_lufs, path)
+        try:
+            with self._cache.place() as out:
+                render(request, out, limit_s=self._limit_s)
+                pcm = read_phrase(out)
+                self._cache.keep(key, out)
+        except VoiceError as error:
+            raise VoiceError(f"voice.recordings.{prompt_id}: {path}: {error}") from None
+        except OSError as error:
+            raise VoiceError(f"{path}: no room to make it ready: {error.strerror}") from error
+        return pcm
+
+    def _spoken(self, text: str, keep: bool) -> bytes:
+        engine = self._cache.engine()
+        if engine is not None and (pcm := self._cache.get(self._key(text, engine))) is not None:
+            return pcm
+        voice = self._settings.voice
+        request = Request(text, voice.engine_voice, voice.rate_wpm, voice.loudness_lufs)
+        try:
+            with self._cache.place() as out:
+                rendered_by = render(request, out, limit_s=self._limit_s)
+                pcm = read_phrase(out)
+                if keep:
+                    self._cache.remember(rendered_by)
+                    self._cache.keep(self._key(text, rendered_by.name), out)
+        except (OSError, EOFError, ValueError) as error:
+            raise VoiceError(f"the phrase cannot be written: {error}") from error
+        return pcm
+
+    def _key(self, text: str, engine: str) -> str:
+        voice = self._settings.voice
+        return key_of(text, voice.engine_voice, voice.rate_wpm, voice.loudness_lufs, engine)

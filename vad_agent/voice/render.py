@@ -1,0 +1,73 @@
+"""Has a phrase rendered by a short-lived process; see `render_child`."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from vad_agent.errors import VoiceError
+
+CHILD = "vad_agent.voice.render_child"
+LIMIT_S = 15.0
+"""A phrase takes a second, most of it the process's start; an engine that hangs never ends."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What is to be rendered."""
+
+    text: str
+    voice: str
+    rate_wpm: int
+    lufs: float
+    recording: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """Which engine rendered it; `files`: path → [mtime in ns, size], by which a change is known."""
+
+    name: str
+    files: dict[str, list[int]] = field(default_factory=dict)
+
+
+def render(
+    request: Request, out: Path, *, limit_s: float = LIMIT_S, command: Sequence[str] | None = None
+) -> Engine:
+    """Render to the WAV file `out`.
+
+    Raises:
+        VoiceError: no engine, no voice, silence, or not within `limit_s`.
+    """
+    told = {
+        "text": request.text,
+        "voice": request.voice,
+        "rate_wpm": request.rate_wpm,
+        "lufs": request.lufs,
+        "recording": request.recording,
+        "out": str(out),
+    }
+    try:
+        done = subprocess.run(
+            command or [sys.executable, "-m", CHILD],
+            input=json.dumps(told).encode(),
+            capture_output=True,
+            timeout=limit_s,
+        )
+    except subprocess.TimeoutExpired:
+        raise VoiceError(f"the speech engine did not answer within {limit_s:g} s") from None
+    except OSError as error:
+        raise VoiceError(f"the speech engine cannot be started: {error.strerror}") from error
+    try:
+        answer = json.loads(done.stdout)
+    except ValueError:
+        last = done.stderr.decode(errors="replace").strip().splitlines()[-1:]
+        why = last[0] if last else f"status {done.returncode}"
+        raise VoiceError(f"the speech engine broke off: {why}") from None
+    if answer["problem"] is not None:
+        raise VoiceError(str(answer["problem"]))
+    return Engine(answer["engine"], answer["files"])

@@ -1,0 +1,163 @@
+"""A process that renders one phrase to a WAV file (48 kHz, mono, int16) and ends.
+
+pyttsx3's engines crash in two threads, hang on a path they cannot write, and print to stdout: so each has a
+process of its own, one `save_to_file`, and a time limit set by the parent.
+
+Request on stdin: {"text", "voice", "rate_wpm", "lufs", "recording": path or null, "out": path}. Answer on
+stdout: {"engine": …, "files": {path: [mtime_ns, size]}, "problem": null} or {"problem": "…"}.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import tempfile
+import wave
+from pathlib import Path
+from typing import Any
+
+from vad_agent.errors import VoiceError
+from vad_agent.voice.player import PHRASE_HZ
+
+SHORTEST_CHAR_S, LONGEST_CHAR_S = 0.02, 0.3
+"""A character of a phrase lasts so long; else something was left out, or it is no phrase."""
+LONGER_S = 2.0
+
+
+def main() -> None:
+    """Render, answer, end."""
+    answer_fd = os.dup(1)
+    os.dup2(2, 1)  # engines chatter on stdout
+    answer: dict[str, Any]
+    try:
+        answer = {"problem": None, **_render(json.loads(sys.stdin.buffer.read()))}
+    except VoiceError as error:
+        answer = {"problem": str(error)}
+    except Exception as error:
+        answer = {"problem": f"the engine failed: {type(error).__name__}: {error}"}
+    with os.fdopen(answer_fd, "w", encoding="utf-8") as out:
+        json.dump(answer, out)
+    sys.stdout.flush()
+    os._exit(0)  # engines hang at the interpreter's end, too
+
+
+def _render(request: dict[str, Any]) -> dict[str, Any]:
+    import numpy as np
+    import soundfile  # type: ignore[import-untyped]
+    import soxr  # type: ignore[import-untyped]
+
+    from vad_agent.voice.loudness import even
+
+    about: dict[str, Any] = {"engine": "recording", "files": {}}
+    with tempfile.TemporaryDirectory(prefix="vad-phrase-") as folder:
+        path = request["recording"]
+        if path is None:
+            path = str(Path(folder) / "phrase.wav")
+            about = _speak(request, path)
+        samples, rate = soundfile.read(path, dtype="float64", always_2d=True)
+    mono = even(np.ascontiguousarray(samples.mean(axis=1)), rate, request["lufs"])
+    if request["recording"] is None:
+        _check_length(len(mono) / rate, request["text"])
+    if rate != PHRASE_HZ:
+        mono = soxr.resample(mono, rate, PHRASE_HZ, quality="HQ")
+    pcm = np.rint(np.clip(mono, -1, 1) * 32767).astype("<i2").tobytes()
+    with wave.open(request["out"], "wb") as out:
+        out.setnchannels(1)
+        out.setsampwidth(2)
+        out.setframerate(PHRASE_HZ)
+        out.writeframes(pcm)
+    return about
+
+
+def _check_length(seconds: float, text: str) -> None:
+    lo, hi = len(text) * SHORTEST_CHAR_S, len(text) * LONGEST_CHAR_S + LONGER_S
+    if not lo <= seconds <= hi:
+        raise VoiceError(f"expected {lo:.1f} to {hi:.1f} s of speech, got {seconds:.1f} s")
+
+
+def _speak(request: dict[str, Any], path: str) -> dict[str, Any]:
+    try:
+        import pyttsx3  # type: ignore[import-untyped]
+
+        engine = pyttsx3.init()
+    except (ImportError, OSError, RuntimeError, KeyError) as error:
+        raise VoiceError(f"no speech engine ({error}): {_install()}") from None
+    voices = engine.getProperty("voices") or []
+    voice = _choose(voices, request["voice"])
+    engine.setProperty("voice", voice)
+    engine.setProperty("rate", request["rate_wpm"])
+    engine.save_to_file(request["text"], path)
+    engine.runAndWait()
+    if not os.path.exists(path):
+        raise VoiceError(f"the engine wrote no sound: {_install()}")
+    return _identity(engine, voice)
+
+
+def _choose(voices: list[Any], wanted: str) -> str:
+    """The voice of this id or name, or the first of this language."""
+    name = wanted.casefold()
+    for voice in voices:
+        if name in (str(voice.id).casefold(), str(voice.name).casefold()):
+            return str(voice.id)
+    for voice in voices:
+        languages = [_language(one) for one in (voice.languages or [])]
+        if any(one.startswith(name) for one in languages if one):
+            return str(voice.id)
+    if name == "ru":
+        for voice in voices:  # SAPI names no languages
+            if "russian" in str(voice.name).casefold() or "ru-ru" in str(voice.id).casefold():
+                return str(voice.id)
+    raise VoiceError(f"no voice {wanted!r} among {len(voices)}: {_install()}")
+
+
+def _language(told: Any) -> str:
+    """espeak tells bytes with a priority before the name."""
+    if isinstance(told, bytes):
+        return told.lstrip(bytes(range(32))).decode(errors="replace").casefold()
+    return str(told).casefold()
+
+
+def _install() -> str:
+    if sys.platform == "win32":
+        return "install the Russian speech pack (Settings, Speech) or RHVoice with a Russian voice"
+    if sys.platform == "darwin":
+        return "install a Russian voice (System Settings, Accessibility, Spoken Content)"
+    return "install espeak-ng (Debian: apt-get install espeak-ng)"
+
+
+def _identity(engine: Any, voice: str) -> dict[str, Any]:
+    """Which engine it was, and the files by which a change of it is known."""
+    files: dict[str, list[int]] = {}
+    driver = type(engine.proxy._driver).__module__.rpartition(".")[2]
+    version = ""
+    if driver == "espeak":
+        from pyttsx3.drivers import _espeak  # type: ignore[import-untyped]
+
+        info = _espeak.dll.espeak_Info
+        import ctypes
+
+        info.restype = ctypes.c_char_p
+        version = (info(None) or b"").decode(errors="replace")
+        files = _loaded("espeak")
+    return {"engine": f"{driver} {version} {voice}", "files": files}
+
+
+def _loaded(part: str) -> dict[str, list[int]]:
+    """Libraries of this process whose name has `part`, with their times and sizes."""
+    try:
+        lines = Path("/proc/self/maps").read_text().splitlines()
+    except OSError:
+        return {}
+    found = {line.split(maxsplit=5)[-1] for line in lines if part in line.rpartition("/")[2]}
+    return {path: file_stamp(path) for path in sorted(found) if os.path.isfile(path)}
+
+
+def file_stamp(path: str) -> list[int]:
+    """What tells that a file is another one."""
+    stat = os.stat(path)
+    return [stat.st_mtime_ns, stat.st_size]
+
+
+if __name__ == "__main__":
+    main()
