@@ -454,14 +454,6 @@ def test_in_another_mode_the_replay_plays_the_phrases(write: Any) -> None:
     assert other.gaps == log.gaps
 
 
-@pytest.mark.parametrize("cut", [1, 30, 70, 83, 84, 85, 86])
-def test_a_live_calls_file_may_end_anywhere(write: Any, cut: int) -> None:
-    last = '{"t": 2, "kind": "client_name", "name": "Анна}", "seq": 123456789}'.encode()
-    assert len(last) > 70
-    path = write(LIVE.encode() + b'{"t": 1, "kind": "pause"}\n' + last[: min(cut, len(last) - 1)])
-    assert load_events(path).events == [TimedEvent(50, Event(Kind.PAUSE))]
-
-
 @given(st.integers(1, 200))
 def test_a_live_calls_file_cut_at_any_byte_is_read_so_far(
     tmp_path_factory: pytest.TempPathFactory, cut: int

@@ -1,5 +1,6 @@
-"""Makes a phrase ready to be played: trimmed to its sound, as loud as the others. In the rendering process alone:
-pyloudnorm brings scipy, which the call has no use for.
+"""Makes a phrase ready to be played: trimmed to its sound, as loud as the others.
+
+In the rendering process alone: pyloudnorm brings scipy, which the call has no use for.
 """
 
 from __future__ import annotations
