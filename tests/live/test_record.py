@@ -194,6 +194,26 @@ def test_a_real_call_through_the_command_line(
     assert told == ""
 
 
+def test_the_mode_is_the_calls_own_unless_another_is_asked_for(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with open_call(FOLDER / "greeting_silence.flac") as call:
+        live = Live(tmp_path, Settings(), rate=call.sample_rate, mode="cue")
+        for pair in call:
+            live.frame(*pair)
+    live.signal("source_ended")
+    live.recorder.close()
+    went = (tmp_path / "call.trace.jsonl").read_text(encoding="utf-8")
+    arguments = ["replay", f"{tmp_path}/call.flac", "--events", f"{tmp_path}/call.events.jsonl"]
+    cli.app([*arguments, "--trace", "-"], standalone_mode=False)
+    assert capsys.readouterr().out == went
+    assert '"kind": "cue"' in went
+    cli.app([*arguments, "--trace", "-", "--mode", "auto"], standalone_mode=False)
+    other = capsys.readouterr().out
+    assert '"outcome": "said"' in other  # the replay plays the phrases
+    assert '"kind": "cue"' not in other
+
+
 # -- the files -------------------------------------------------------------------------------------
 
 

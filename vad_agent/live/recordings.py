@@ -10,6 +10,7 @@ from pathlib import Path
 
 from vad_agent.core.actions import Action
 from vad_agent.core.call import CallSession
+from vad_agent.live.private_files import private_folder
 from vad_agent.live.record import CallRecorder, Tap
 from vad_agent.settings import Settings
 
@@ -17,11 +18,16 @@ END_S = 10.0
 
 
 class Recordings:
-    """An outlet that records each call; `tap` comes before the call's `begin`."""
+    """An outlet that records each call; `tap` comes before the call's `begin`.
+
+    Raises:
+        OutputError: the folder cannot be made or written.
+    """
 
     def __init__(
         self, folder: Path, settings: Settings, mode: str, report: Callable[[str], None]
     ) -> None:
+        private_folder(folder)
         self._folder = folder
         self._settings = settings
         self._mode = mode

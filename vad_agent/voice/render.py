@@ -8,9 +8,11 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from vad_agent.errors import VoiceError
 
+TRIES = 3
 CHILD = "vad_agent.voice.render_child"
 LIMIT_S = 15.0
 """A phrase takes a second, most of it the process's start; an engine that hangs never ends."""
@@ -51,10 +53,20 @@ def render(
         "recording": request.recording,
         "out": str(out),
     }
+    for _ in range(TRIES):
+        answer = _once(json.dumps(told).encode(), limit_s, command)
+        if not answer.get("again"):
+            break
+    if answer["problem"] is not None:
+        raise VoiceError(str(answer["problem"]))
+    return Engine(answer["engine"], answer["files"])
+
+
+def _once(told: bytes, limit_s: float, command: Sequence[str] | None) -> dict[str, Any]:
     try:
         done = subprocess.run(
             command or [sys.executable, "-m", CHILD],
-            input=json.dumps(told).encode(),
+            input=told,
             capture_output=True,
             timeout=limit_s,
         )
@@ -63,11 +75,9 @@ def render(
     except OSError as error:
         raise VoiceError(f"the speech engine cannot be started: {error.strerror}") from error
     try:
-        answer = json.loads(done.stdout)
+        answer: dict[str, Any] = json.loads(done.stdout)
     except ValueError:
         last = done.stderr.decode(errors="replace").strip().splitlines()[-1:]
         why = last[0] if last else f"status {done.returncode}"
-        raise VoiceError(f"the speech engine broke off: {why}") from None
-    if answer["problem"] is not None:
-        raise VoiceError(str(answer["problem"]))
-    return Engine(answer["engine"], answer["files"])
+        return {"problem": f"the speech engine broke off: {why}", "again": True}
+    return answer

@@ -3,8 +3,10 @@
 pyttsx3's engines crash in two threads, hang on a path they cannot write, and print to stdout: so each has a
 process of its own, one `save_to_file`, and a time limit set by the parent.
 
+Now and then an engine says nothing, or breaks off: another process may do better ("again").
+
 Request on stdin: {"text", "voice", "rate_wpm", "lufs", "recording": path or null, "out": path}. Answer on
-stdout: {"engine": …, "files": {path: [mtime_ns, size]}, "problem": null} or {"problem": "…"}.
+stdout: {"engine": …, "files": {path: [mtime_ns, size]}, "problem": null} or {"problem": "…", "again": …}.
 """
 
 from __future__ import annotations
@@ -25,6 +27,10 @@ SHORTEST_CHAR_S, LONGEST_CHAR_S = 0.02, 0.3
 LONGER_S = 2.0
 
 
+class BrokeOff(VoiceError):
+    """The engine did not do what it does at other times."""
+
+
 def main() -> None:
     """Render, answer, end."""
     answer_fd = os.dup(1)
@@ -33,9 +39,9 @@ def main() -> None:
     try:
         answer = {"problem": None, **_render(json.loads(sys.stdin.buffer.read()))}
     except VoiceError as error:
-        answer = {"problem": str(error)}
+        answer = {"problem": str(error), "again": isinstance(error, BrokeOff)}
     except Exception as error:
-        answer = {"problem": f"the engine failed: {type(error).__name__}: {error}"}
+        answer = {"problem": f"the engine failed: {type(error).__name__}: {error}", "again": True}
     with os.fdopen(answer_fd, "w", encoding="utf-8") as out:
         json.dump(answer, out)
     sys.stdout.flush()
@@ -73,7 +79,7 @@ def _render(request: dict[str, Any]) -> dict[str, Any]:
 def _check_length(seconds: float, text: str) -> None:
     lo, hi = len(text) * SHORTEST_CHAR_S, len(text) * LONGEST_CHAR_S + LONGER_S
     if not lo <= seconds <= hi:
-        raise VoiceError(f"expected {lo:.1f} to {hi:.1f} s of speech, got {seconds:.1f} s")
+        raise BrokeOff(f"expected {lo:.1f} to {hi:.1f} s of speech, got {seconds:.1f} s")
 
 
 def _speak(request: dict[str, Any], path: str) -> dict[str, Any]:
@@ -90,7 +96,7 @@ def _speak(request: dict[str, Any], path: str) -> dict[str, Any]:
     engine.save_to_file(request["text"], path)
     engine.runAndWait()
     if not os.path.exists(path):
-        raise VoiceError(f"the engine wrote no sound: {_install()}")
+        raise BrokeOff(f"the engine wrote no sound: {_install()}")
     return _identity(engine, voice)
 
 
