@@ -116,16 +116,35 @@ class Phrases:
                 self._ready[prompt_id, text] = phrase
         return phrase
 
+    def stored(self, prompt_id: str, text: str) -> Phrase | None:
+        """The phrase, if it is in memory or in the cache: nothing is rendered.
+
+        Raises:
+            VoiceError: its recording cannot be read.
+        """
+        if (phrase := self.get(prompt_id, text)) is not None:
+            return phrase
+        recording = self._settings.voice.recordings.get(prompt_id)
+        if recording is not None:
+            pcm = self._cache.get(self._recording_key(recording))
+        else:
+            engine = self._cache.engine()
+            pcm = None if engine is None else self._cache.get(self._key(text, engine))
+        return None if pcm is None else Phrase(text, pcm, recording is not None)
+
     def close(self) -> None:
         """Render no more."""
         self._background.shutdown(wait=False, cancel_futures=True)
 
-    def _recorded(self, prompt_id: str, path: str) -> bytes:
-        voice = self._settings.voice
+    def _recording_key(self, path: str) -> str:
         try:
-            key = key_of("recording", content_of(path), voice.loudness_lufs)
+            return key_of("recording", content_of(path), self._settings.voice.loudness_lufs)
         except OSError as error:
             raise VoiceError(f"{path}: cannot be read: {error.strerror}") from error
+
+    def _recorded(self, prompt_id: str, path: str) -> bytes:
+        voice = self._settings.voice
+        key = self._recording_key(path)
         if (pcm := self._cache.get(key)) is not None:
             return pcm
         request = Request("", voice.engine_voice, voice.rate_wpm, voice.loudness_lufs, path)

@@ -14,7 +14,7 @@ from vad_agent.errors import VoiceError
 
 TRIES = 3
 CHILD = "vad_agent.voice.render_child"
-LIMIT_S = 15.0
+LIMIT_S = 10.0
 """A phrase takes a second, most of it the process's start; an engine that hangs never ends."""
 
 
