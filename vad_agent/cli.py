@@ -25,6 +25,7 @@ import typer
 from vad_agent import __version__, errors
 from vad_agent.commands.devices import devices
 from vad_agent.commands.listen import listen
+from vad_agent.commands.prompts import prompts_app
 from vad_agent.terminal import (
     check_outputs,
     complain,
@@ -58,6 +59,7 @@ script_app = typer.Typer(
     no_args_is_help=True,
 )
 app.add_typer(script_app)
+app.add_typer(prompts_app)
 
 # typer brings click, or in later versions a copy of it under a private name: ask it for the class.
 ClickException: type[Exception] = next(

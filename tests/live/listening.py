@@ -154,8 +154,9 @@ class Listening:
         """(live, replayed) trace of the one call that was recorded; after `stop`."""
         (sound,) = self.recordings.glob("*.flac")
         stem = str(sound).removesuffix(".flac")
+        files = [f"--events={stem}.events.jsonl", f"--script={stem}.script.toml"]
         done = subprocess.run(
-            [sys.executable, "-m", "vad_agent.cli", "replay", str(sound), "--trace=-", f"--events={stem}.events.jsonl", f"--script={stem}.script.toml"],
+            [sys.executable, "-m", "vad_agent.cli", "replay", str(sound), "--trace=-", *files],
             capture_output=True,
             timeout=120,
             env=self.server.env | {"PYTHONUTF8": "1"},

@@ -11,12 +11,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from vad_agent.errors import VadAgentError, VoiceError
+from vad_agent.errors import VoiceError
 from vad_agent.terminal import complain, plain_console
 
 if TYPE_CHECKING:
     from vad_agent.settings import Settings
+    from vad_agent.sources.audio_child import Lost, Opened
+    from vad_agent.sources.child_records import Record
     from vad_agent.voice.phrases import Phrase, Phrases
+    from vad_agent.voice.player import Player
+
+    What = Opened | Lost | Record
 
 HEAD = ("prompt", "seconds", "source", "text")
 BYTES_PER_S = 96_000
@@ -127,7 +132,7 @@ def play(
     except VoiceError as error:
         complain(f"{prompt}: {error}")
         raise typer.Exit(1) from None
-    told: queue.SimpleQueue[object] = queue.SimpleQueue()
+    told: queue.SimpleQueue[What] = queue.SimpleQueue()
     player = Player(found, role, told.put)
     try:
         why = _played(player, told, phrase)
@@ -139,9 +144,27 @@ def play(
     print(f"{prompt}: {len(phrase.pcm) / BYTES_PER_S:.1f} s on {found.name}: «{phrase.text}»")
 
 
-def _played(player: object, told: queue.SimpleQueue[object], phrase: Phrase) -> str:
-    """Wait until the phrase has been heard; why it was not, or ""."""
-    raise NotImplementedError
+def _played(player: Player, told: queue.SimpleQueue[What], phrase: Phrase) -> str:
+    """Play the phrase and wait for its end. Why it was not heard; "" if it was."""
+    from vad_agent.sources.audio_child import DeviceState
+    from vad_agent.voice.mixing import Mark
+
+    number: int | None = None
+    until = time.perf_counter() + OPEN_S
+    while (rest := until - time.perf_counter()) > 0:
+        try:
+            report = player.take(told.get(timeout=rest))
+        except queue.Empty:
+            break
+        if player.state is DeviceState.LOST:
+            return player.why
+        if number is None:
+            number = player.play(phrase.pcm)
+            until = time.perf_counter() + len(phrase.pcm) / BYTES_PER_S + SPARE_S
+        elif report is not None and report.phrase == number and report.mark is Mark.ENDED:
+            time.sleep(max(0.0, report.at - time.perf_counter()))  # the device has it still
+            return ""
+    return "it does not open" if number is None else "the phrase was not heard to its end"
 
 
 def _settings(script: Path | None) -> Settings:
@@ -174,7 +197,9 @@ def _end(rows: Sequence[Sequence[str]], failed: Sequence[str]) -> None:
 
         table = Table()
         for name in HEAD:
-            table.add_column(name, overflow="fold", justify="right" if name == "seconds" else "left")
+            table.add_column(
+                name, overflow="fold", justify="right" if name == "seconds" else "left"
+            )
         for row in rows:
             table.add_row(*row)
         console.print(table)

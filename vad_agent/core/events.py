@@ -100,7 +100,7 @@ class Event:
                 raise EventError(f"event {kind.value}: {name}: expected text, got {value!r}")
             values[name] = value
         seq = source.get("seq")
-        if isinstance(seq, str) and seq.isdigit():
+        if isinstance(seq, str) and seq.isascii() and seq.isdecimal() and len(seq) <= 20:
             seq = int(seq)  # some providers send numbers as strings
         if seq is not None and (isinstance(seq, bool) or not isinstance(seq, int)):
             raise EventError(f"event {kind.value}: seq: expected a whole number, got {seq!r}")

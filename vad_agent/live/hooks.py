@@ -11,6 +11,7 @@ is tried again; whatever fails is reported, without names, numbers or phrases.
 from __future__ import annotations
 
 import contextlib
+import http.client
 import json
 import queue
 import shlex
@@ -20,6 +21,7 @@ import sys
 import threading
 import time
 import urllib.error
+import urllib.parse
 import urllib.request
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -74,7 +76,9 @@ class Target:
             kinds, where = frozenset(names), tail.strip()
         if not where:
             raise ValueError(f"{spec!r}: expected a command or a URL")
-        if not where.startswith(URL):
+        if where.startswith(URL):
+            _check_url(spec, where)
+        else:
             try:
                 words = command(where)
             except ValueError as error:
@@ -84,13 +88,25 @@ class Target:
         return cls(kinds, where)
 
 
+def _check_url(spec: str, where: str) -> None:
+    try:
+        parts = urllib.parse.urlsplit(where)
+        known = bool(parts.hostname) and (parts.port or 1)
+    except ValueError:
+        known = False
+    if not known:
+        raise ValueError(f"{spec!r}: expected a URL with a host, and a number for its port")
+
+
 def command(where: str) -> list[str]:
     """A command line as its words; no shell takes part.
 
     Raises:
         ValueError: a quotation is left open.
     """
-    return shlex.split(where, posix=sys.platform != "win32")
+    if sys.platform == "win32":  # there \\ is no escape
+        return [word.strip('"') for word in shlex.split(where, posix=False)]
+    return shlex.split(where)
 
 
 def message(action: Action, call: str) -> dict[str, object] | None:
@@ -101,6 +117,17 @@ def message(action: Action, call: str) -> dict[str, object] | None:
     if isinstance(action, act.Callback):
         line |= {"name": action.name, "phone": action.phone, "topic": action.topic}
     return line
+
+
+class _NoRedirect(urllib.request.HTTPRedirectHandler):
+    """A redirected POST would be sent as a GET without its body: it has failed."""
+
+    def redirect_request(self, *_: object) -> None:
+        return None
+
+
+_OPENER = urllib.request.build_opener(_NoRedirect, urllib.request.ProxyHandler({}))
+"""No proxy of the desktop's: hooks are the centre's own."""
 
 
 class Hook:
@@ -129,10 +156,13 @@ class Hook:
         except queue.Full:
             self._report(f"--on-action {self._name}: too slow, {kind} was LOST")
 
+    def last(self) -> None:
+        """Nothing more will be put."""
+        with contextlib.suppress(queue.Full):
+            self._queue.put_nowait(None)
+
     def close(self, until: float) -> None:
         """What waits is told, until a time (s of `time.monotonic`)."""
-        with contextlib.suppress(queue.Full):
-            self._queue.put(None, timeout=max(until - time.monotonic(), 0.01))
         self._thread.join(max(until - time.monotonic(), 0.01))
         if self._thread.is_alive():
             self._report(f"--on-action {self._name}: not all was told before the end")
@@ -150,7 +180,7 @@ class Hook:
             key, told = item
             tries = 1 + (len(PAUSES_S) if told["kind"] in VITAL else 0)
             for number in range(tries):
-                if (why := self._tell(key, told)) is None:
+                if (why := self._safely(key, told)) is None:
                     break
                 if number < tries - 1:
                     time.sleep(PAUSES_S[number])
@@ -158,9 +188,16 @@ class Hook:
                 times = f", {tries} times" if tries > 1 else ""
                 self._report(f"--on-action {self._name}: {told['kind']} failed{times}: {why}")
 
+    def _safely(self, key: str, told: dict[str, object]) -> str | None:
+        """As `_tell`; whatever it raises is a failure, and the worker goes on."""
+        try:
+            return self._tell(key, told)
+        except Exception as error:
+            return type(error).__name__
+
     def _tell(self, key: str, told: dict[str, object]) -> str | None:
         """Why it failed; None: it is told."""
-        body = json.dumps(told, ensure_ascii=False).encode()
+        body = json.dumps(told).encode()  # ASCII: half a letter from outside must not stop it
         if self._target.where.startswith(URL):
             return self._post(key, body)
         return self._call(body)
@@ -184,15 +221,17 @@ class Hook:
         headers = {"Content-Type": "application/json", "Idempotency-Key": key}
         request = urllib.request.Request(self._target.where, body, headers, method="POST")
         try:
-            with urllib.request.urlopen(request, timeout=self._limit_s):
+            with _OPENER.open(request, timeout=self._limit_s):
                 return None
         except urllib.error.HTTPError as error:
             error.close()
             return f"HTTP {error.code}"
         except urllib.error.URLError as error:
             return str(getattr(error.reason, "strerror", None) or error.reason)
+        except http.client.HTTPException as error:
+            return f"no HTTP ({type(error).__name__})"
         except (OSError, ValueError) as error:
-            return str(getattr(error, "strerror", None) or error)
+            return str(getattr(error, "strerror", None) or type(error).__name__)
 
 
 class Hooks:
@@ -236,5 +275,7 @@ class Hooks:
     def close(self, limit_s: float = 5.0) -> None:
         """Tell what waits, within the limit."""
         until = time.monotonic() + limit_s
+        for hook in self._hooks:
+            hook.last()
         for hook in self._hooks:
             hook.close(until)

@@ -24,7 +24,7 @@ from vad_agent.errors import EventError, OutputError
 from vad_agent.live.status import Command
 
 LONGEST = 64 * 1024
-"""Bytes of a line; a longer one is refused, and its sender with it."""
+"""Bytes of a line; a longer one is refused, and what follows is read on."""
 MOST_CLIENTS = 32
 IDLE_S = 0.5
 NOT_FROM_OUTSIDE = frozenset(
@@ -38,6 +38,7 @@ NOT_FROM_OUTSIDE = frozenset(
         Kind.SOURCE_ENDED,
     }
 )
+PERSONAL = ("name", "phone", "topic", "at", "text")
 Put = Callable[[Event | Command], None]
 
 
@@ -59,6 +60,9 @@ def parse(line: bytes) -> Event | Command:
         except ValueError:
             known = ", ".join(command.value for command in Command)
             raise EventError(f"command: expected one of {known}") from None
+    for name in PERSONAL:
+        if not isinstance(told.get(name), str | int | float | None):  # its own error would quote it
+            raise EventError(f"event: {name}: expected text, got {type(told[name]).__name__}")
     event = Event.parse(told)
     if event.kind in NOT_FROM_OUTSIDE:
         raise EventError(f"event kind: {event.kind.value} is told by our own parts alone")
@@ -111,7 +115,9 @@ class Inlet:
     def _read_stdin(self) -> None:
         if sys.stdin is None:
             return
-        self._read(sys.stdin.buffer, self._complain)
+        # Not its own buffer: a thread that waits in it would abort the interpreter at its end.
+        with open(sys.stdin.fileno(), "rb", buffering=LONGEST, closefd=False) as lines:
+            self._read(lines, self._complain)
 
     def _complain(self, answer: dict[str, object]) -> None:
         if "error" in answer:
@@ -151,7 +157,9 @@ class Inlet:
         while not self._ended.is_set() and (line := lines.readline(LONGEST + 1)):
             if len(line) > LONGEST:
                 answer({"error": f"expected a line of {LONGEST} bytes at most"})
-                return
+                while line and not line.endswith(b"\n"):
+                    line = lines.readline(LONGEST)
+                continue
             if not line.strip():
                 continue
             try:

@@ -84,7 +84,9 @@ class Loop:
             except queue.Empty:
                 pass
             self._feed()
-        self._signal((Event(Kind.SOURCE_ENDED),))  # a call that is on ends here, with all it asked for
+        self._signal(
+            (Event(Kind.SOURCE_ENDED),)
+        )  # a call that is on ends here, with all it asked for
 
     def _take(self, source: Source, what: What) -> None:
         if isinstance(what, Command):

@@ -12,6 +12,7 @@ import hashlib
 import json
 import os
 import tempfile
+import time
 import wave
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -22,6 +23,9 @@ from vad_agent.voice.render import Engine
 from vad_agent.voice.render_child import file_stamp
 
 ENGINE = "engine.json"
+NEW = "new-"
+LEFT_S = 300.0
+"""No rendering takes so long."""
 SAMPLE_BYTES = 2
 
 
@@ -39,6 +43,14 @@ class Cache:
         self.folder = default_folder() if folder is None else folder
         with suppress(OSError):
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._sweep()
+
+    def _sweep(self) -> None:
+        """Remove what a process that was killed has left: a name may be spoken in it."""
+        with suppress(OSError):
+            for path in self.folder.glob(f"{NEW}*.wav"):
+                if time.time() - path.stat().st_mtime > LEFT_S:
+                    path.unlink()
 
     def engine(self) -> str | None:
         """The engine of the last rendering, if it is the same still."""
@@ -73,7 +85,7 @@ class Cache:
     def place(self) -> Iterator[Path]:
         """A path to render to: in the cache's folder, else in the system's; gone afterwards."""
         folder = self.folder if os.access(self.folder, os.W_OK) else None
-        handle, name = tempfile.mkstemp(".wav", "new-", folder)
+        handle, name = tempfile.mkstemp(".wav", NEW, folder)
         os.close(handle)
         try:
             yield Path(name)

@@ -60,7 +60,8 @@ class Phrases:
         fields = self._settings.script.fields(name)
         for prompt_id, template in self._templates():
             if NAME in template and (prompt_id, "") not in self._ready:
-                self._background.submit(self._quietly, prompt_id, fill(template, fields))
+                with suppress(RuntimeError):  # it is closed: the call outlived it by a moment
+                    self._background.submit(self._quietly, prompt_id, fill(template, fields))
 
     def _quietly(self, prompt_id: str, text: str) -> None:
         with suppress(VoiceError):  # without the name, then

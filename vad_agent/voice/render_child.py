@@ -62,11 +62,12 @@ def _render(request: dict[str, Any]) -> dict[str, Any]:
             path = str(Path(folder) / "phrase.wav")
             about = _speak(request, path)
         samples, rate = soundfile.read(path, dtype="float64", always_2d=True)
-    mono = even(np.ascontiguousarray(samples.mean(axis=1)), rate, request["lufs"])
-    if request["recording"] is None:
-        _check_length(len(mono) / rate, request["text"])
-    if rate != PHRASE_HZ:
+    mono = np.ascontiguousarray(samples.mean(axis=1))
+    if rate != PHRASE_HZ:  # first: it raises peaks a little
         mono = soxr.resample(mono, rate, PHRASE_HZ, quality="HQ")
+    mono = even(mono, PHRASE_HZ, request["lufs"])
+    if request["recording"] is None:
+        _check_length(len(mono) / PHRASE_HZ, request["text"])
     pcm = np.rint(np.clip(mono, -1, 1) * 32767).astype("<i2").tobytes()
     with wave.open(request["out"], "wb") as out:
         out.setnchannels(1)
