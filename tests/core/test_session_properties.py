@@ -12,10 +12,12 @@ from tests.tape import HANGOVER, ONSET, TapePlan, play
 from vad_agent import CallSession, Event
 from vad_agent.core import actions as act
 from vad_agent.core.actions import Outcome, Phase
-from vad_agent.core.events import Kind
+from vad_agent.core.events import DEVICES, LONGEST_LATENCY_S, Kind
 
 FRAMES = {letter: letter.encode() * 320 for letter in "S.0mtd"} | {"-": None}
-KINDS = [kind for kind in Kind if kind not in (Kind.SOURCE_ENDED, Kind.CALLBACK_AGREED)]
+DEVICE_KINDS = [Kind.DEVICE_LOST, Kind.DEVICE_BACK]
+OF_THEIR_OWN = [Kind.SOURCE_ENDED, Kind.CALLBACK_AGREED, Kind.PLAYER_READY, *DEVICE_KINDS]
+KINDS = [kind for kind in Kind if kind not in OF_THEIR_OWN]
 PARTIES = st.sampled_from(["client", "operator", "network", None])
 PROMPTS = st.sampled_from(["greeting_again", "not_heard", "farewell_in_dialogue", "nonsense", None])
 FAREWELLS = ("farewell_after_greeting", "farewell_in_dialogue", "hold_farewell")
@@ -54,6 +56,14 @@ class AnyCall(RuleBasedStateMachine):
     @rule(kind=st.sampled_from(KINDS), party=PARTIES, prompt=PROMPTS)
     def signal(self, kind, party, prompt):
         self.take(self.session.signal(Event(kind, party=party, prompt=prompt, name="Анна")))
+
+    @rule(kind=st.sampled_from(DEVICE_KINDS), party=st.sampled_from(DEVICES))
+    def lose_or_regain(self, kind, party):
+        self.take(self.session.signal(Event(kind, party=party)))
+
+    @rule(latency_s=st.floats(0, LONGEST_LATENCY_S))
+    def player_ready(self, latency_s):
+        self.take(self.session.signal(Event(Kind.PLAYER_READY, latency_s=latency_s)))
 
     @rule(at=st.sampled_from([None, "2026-11-24T15:00:00"]))
     def agree(self, at):

@@ -45,6 +45,59 @@ def test_no_media_counts_as_dropped_after_500(gone, dropped):
     assert ("600 hangup dropped" in transcript(actions)) is dropped
 
 
+LOST = {
+    party: {"kind": "device_lost", "party": party} for party in ("client", "operator", "prompt")
+}
+BACK = {party: {"kind": "device_back", "party": party} for party in ("client", "operator")}
+
+
+@pytest.mark.parametrize("party", ["client", "operator"])
+@pytest.mark.parametrize(("silence", "fires"), [(174, False), (175, True), (176, True)])
+def test_a_step_is_due_175_frames_after_a_device_is_back(party, silence, fires):
+    events = {100: LOST[party], 300: BACK[party]}
+    actions = play(f"S*50 .*{250 + silence}", f"S*30 .*{270 + silence}", events)
+    assert plays(actions) == ([475] if fires else [])
+
+
+@pytest.mark.parametrize(("gone", "dropped"), [(499, False), (500, True), (501, True)])
+def test_no_media_counts_as_dropped_500_frames_after_the_device_is_back(gone, dropped):
+    events = {100: LOST["client"], 700: BACK["client"]}
+    actions = play(f"S*50 .*{650 + gone}", f"S*30 .*70 -*{600 + gone}", events)
+    assert ("1200 hangup dropped" in transcript(actions)) is dropped
+
+
+@pytest.mark.parametrize(("frames", "reported"), [(249, False), (250, True), (251, True)])
+def test_a_missing_greeting_is_reported_250_after_the_operators_device_is_back(frames, reported):
+    events = {100: LOST["operator"], 600: BACK["operator"]}
+    actions = play(f".*{600 + frames}", f".*{600 + frames}", events)
+    assert ("850 alert no_greeting" in transcript(actions)) is reported
+
+
+@pytest.mark.parametrize(("silence", "cued"), [(139, False), (140, True), (141, True)])
+def test_without_the_prompts_device_a_step_is_cued_ten_frames_before_its_window(silence, cued):
+    actions = play(f"S*50 .*{silence}", f"S*30 .*{20 + silence}", {60: LOST["prompt"]})
+    assert ("190 cue not_heard_in_dialogue" in transcript(actions)) is cued
+
+
+@pytest.mark.parametrize("lead", [0, 1, 10, 49, 50])
+@pytest.mark.parametrize(("more", "asked"), [(-1, False), (0, True), (1, True)])
+def test_a_phrase_is_asked_for_its_way_before_its_aim(lead, more, asked):
+    ready = {0: {"kind": "player_ready", "latency_s": lead / 50}}
+    silence = 175 - lead + more
+    actions = play(f"S*50 .*{silence}", f"S*30 .*{20 + silence}", ready)
+    assert plays(actions) == ([225 - lead] if asked else [])
+
+
+@pytest.mark.parametrize("lead", [0, 1, 4, 5, 10, 11, 12, 20])
+def test_the_sound_of_a_phrase_falls_in_a_narrow_window_however_long_its_way(lead):
+    """25 to 30 frames. A run of speech is known to be over after 16."""
+    settings = Settings(prompts={"greeting_again": {"window_s": [0.5, 0.6]}})
+    ready = {0: {"kind": "player_ready", "latency_s": lead / 50}}
+    actions = play("S*50 .*100", ".*150", ready, settings=settings)
+    known = GREETING + 16
+    assert GREETING + 25 <= plays(actions)[0] + lead <= max(GREETING + 30, known + lead)
+
+
 @pytest.mark.parametrize(("heard", "dropped"), [(99, False), (100, True), (101, True)])
 def test_tones_count_as_a_hangup_after_100_frames_of_sound(heard, dropped):
     actions = play(f"S*50 .*{50 + heard}", f"S*30 .*70 t*{heard}")

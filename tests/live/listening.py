@@ -39,8 +39,8 @@ class Listening:
         folder: Path,
         *more: str,
         script: str = "",
-        client: str = "client.monitor",
-        operator: str = "mic.monitor",
+        client: str | None = "client.monitor",
+        operator: str | None = "mic.monitor",
         prompt: str | None = "virtmic",
     ) -> None:
         self.server = server
@@ -54,8 +54,8 @@ class Listening:
         self.settings = Settings.load(self._script)
         cache_home = phrases_folder()
         arguments = [
-            f"--client-device={client}",
-            f"--operator-device={operator}",
+            *([f"--client-device={client}"] if client else []),
+            *([f"--operator-device={operator}"] if operator else []),
             *([f"--prompt-device={prompt}"] if prompt else []),
             f"--trace={self.trace_path}",
             f"--record={self.recordings}",

@@ -10,7 +10,7 @@ import pytest
 from tests.tape import TapePlan, play, tape, told, transcript
 from vad_agent import CallSession
 from vad_agent.core.actions import Alert, PromptDone
-from vad_agent.core.events import Event
+from vad_agent.core.events import Event, Kind
 from vad_agent.errors import EventError
 
 BEFORE = ("S*50 .*50", "S*30 .*70")  # 100 frames; both have spoken; silence since 50
@@ -71,6 +71,26 @@ def test_on_hold_the_minute_counts_on():
     assert "3125 play hold_farewell" in transcript(actions)
 
 
+def test_a_hold_that_was_heard_as_music_goes_on_while_the_client_cannot_be_heard():
+    events = {300: lost("client")}
+    actions = play(f"{BEFORE[0]} .*3200", f"{BEFORE[1]} m*200 -*3000", events)
+    assert "3125 play hold_farewell" in transcript(actions)  # 3025 frames after the music began
+    assert transcript(actions).count("350 phase dialogue") == 0
+
+
+def test_such_a_hold_is_over_when_the_clients_device_is_back_until_music_is_heard_again():
+    events = {300: lost("client"), 900: back("client")}
+    actions = play(f"{BEFORE[0]} .*1000", f"{BEFORE[1]} m*200 -*600 .*20 m*180", events)
+    phases = [line for line in transcript(actions) if " phase " in line]
+    assert phases[2:5] == ["105 phase on_hold", "900 phase dialogue", "925 phase on_hold"]
+
+
+def test_a_greeting_that_may_have_been_said_unheard_is_awaited_anew():
+    events = {100: lost("operator"), 600: back("operator")}
+    actions = play(".*100 -*500 .*400", ".*1000", events)
+    assert "850 alert no_greeting" in transcript(actions)
+
+
 def test_twice_lost_is_once_and_back_without_a_loss_is_nothing():
     events = {100: back("client"), 110: [lost("client"), lost("client")], 120: back("client")}
     actions = play(f"{BEFORE[0]} .*100", f"{BEFORE[1]} .*100", events)
@@ -103,6 +123,18 @@ def test_the_player_is_back_for_the_next_step():
     operator = f"{BEFORE[0]} .*125 S*40 .*400"  # he says the first one himself, 225 to 265
     actions = play(operator, f"{BEFORE[1]} .*565", events)
     assert "390 play farewell_in_dialogue" in transcript(actions)
+
+
+def test_a_phrase_that_the_operator_has_not_said_is_the_players_again():
+    """At once, as its aim has passed: late is better than never."""
+    events = {60: lost("prompt"), 230: back("prompt")}
+    actions = play(f"{BEFORE[0]} .*300", f"{BEFORE[1]} .*300", events)
+    assert transcript(actions)[3:7] == [
+        "190 cue not_heard_in_dialogue",
+        "230 alert prompt_device_back",
+        "230 dismiss not_heard_in_dialogue",
+        "230 play not_heard_in_dialogue",
+    ]
 
 
 # -- how long the player's way is ---------------------------------------------------------------------
@@ -167,6 +199,23 @@ def test_what_was_really_said_is_in_the_trace():
 def test_a_wrong_one_is_refused(event):
     with pytest.raises(EventError, match=r"party: expected|latency_s: expected"):
         Event.parse(event)
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        Event(Kind.DEVICE_LOST),
+        Event(Kind.DEVICE_BACK, party="network"),
+        Event(Kind.PLAYER_READY),
+        Event(Kind.PLAYER_READY, latency_s=5.0),
+        Event(Kind.PLAYER_READY, latency_s=float("nan")),
+    ],
+)
+def test_one_made_by_hand_is_refused_too_and_changes_nothing(event):
+    session = CallSession(TapePlan(), 8000)
+    with pytest.raises(EventError):
+        session.signal(event)
+    assert session.phase is None
 
 
 def test_the_watch_tells_why_the_clock_stands_still():

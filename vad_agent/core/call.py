@@ -185,7 +185,7 @@ class CallSession:
         if client.line is LineState.MUSIC:
             if self._hold is None and not self._ringing:
                 self._hold_by(Hold.MUSIC, client.since)
-        elif self._hold is Hold.MUSIC:
+        elif self._hold is Hold.MUSIC and not self._deaf_to(Channel.CLIENT):
             self._unhold()
         if (client.disconnected and self._connected()) or self.now >= self._dropped_at():
             self._client_gone()
@@ -203,10 +203,14 @@ class CallSession:
             # An operator's leg that never came is not tapped: nothing can be told from it.
             self._clock.suspend(cause)
 
+    def _deaf_to(self, channel: Channel) -> bool:
+        """Our own device is gone: nothing can be told from what is not heard."""
+        return channel.value in self._lost_devices
+
     def _dropped_at(self) -> int:
         """When the client's leg counts as gone for want of media."""
         gone = self._client.line is LineState.NO_MEDIA and self._had_media
-        if Channel.CLIENT.value in self._lost_devices:
+        if self._deaf_to(Channel.CLIENT):
             return ENDLESS  # it is ours that is gone
         if not gone or self._ringing or self._hold is not None:  # on hold media may stop
             return ENDLESS
@@ -399,10 +403,12 @@ class CallSession:
         self._lost_devices.discard(party)
         self._actions.append(act.Alert(self.now, f"{party}_device_back"))
         if party not in _DEVICE:
-            self._prompter.regain_player()
+            self._prompter.regain_player(self.now)
             return
         if party == Channel.CLIENT.value:
             self._media_base = self.now
+        else:
+            self._began = self.now  # he may have greeted, and was not heard
         self._resume(_DEVICE[party])
 
     def _on_player_ready(self, event: Event) -> None:

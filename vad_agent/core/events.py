@@ -79,6 +79,8 @@ class Event:
             EventError: no kind, an unknown kind, or a field of a wrong type.
         """
         if isinstance(source, Event):
+            _check_party(source.kind, source.party)
+            _latency(source.latency_s, source.kind)
             return source
         if isinstance(source, str):
             source = {"kind": source}
@@ -104,13 +106,15 @@ class Event:
             seq = int(seq)  # some providers send numbers as strings
         if seq is not None and (isinstance(seq, bool) or not isinstance(seq, int)):
             raise EventError(f"event {kind.value}: seq: expected a whole number, got {seq!r}")
-        if kind in _OF_DEVICES and values["party"] not in DEVICES:
-            expected = ", ".join(DEVICES)
-            raise EventError(
-                f"event {kind.value}: party: expected one of {expected}, got {values['party']!r}"
-            )
+        _check_party(kind, values["party"])
         latency_s = _latency(source.get("latency_s"), kind)
         return cls(kind=kind, seq=seq, latency_s=latency_s, **values)  # type: ignore[arg-type]
+
+
+def _check_party(kind: Kind, party: object) -> None:
+    if kind in _OF_DEVICES and party not in DEVICES:
+        expected = ", ".join(DEVICES)
+        raise EventError(f"event {kind.value}: party: expected one of {expected}, got {party!r}")
 
 
 def _latency(value: object, kind: Kind) -> float | None:

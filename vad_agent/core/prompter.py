@@ -251,9 +251,13 @@ class Prompter:
         if step is not None and step.state in (State.ASKED, State.PLAYING):
             self._fail(step, now)
 
-    def regain_player(self) -> None:
-        """The player is back: it says the next step."""
+    def regain_player(self, now: int) -> None:
+        """The player is back: it says what the operator has not said."""
         self._player_lost = False
+        step = self._step
+        if step is not None and step.state is State.CUED and not self._cue_only:
+            self._actions.append(act.Dismiss(now, step.prompt))
+            self._step = None
 
     def _fail(self, step: Step, now: int) -> None:
         self._client.own_prompt(False)

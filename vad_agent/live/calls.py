@@ -1,8 +1,8 @@
 """When is a call on? The desk makes a session for each call, and guesses where nobody tells it.
 
     policy   a call begins by                         ends by (beside what ends every session)
-    auto     events; until the first of them comes,   10 s of a dead line where no step is due; a key
-             also by a greeting on an idle line
+    auto     events; until the first of them comes,   10 s of a dead line where no step is due, or the
+             also by a greeting on an idle line       softphone stops playing; a key
     events   events                                   a key
     manual   a key                                    a key
 
@@ -12,9 +12,12 @@
 
 Frames before a greeting is known to be one are kept and fed at once, long before any phrase may be due.
 
-Without events, the end of an ordinary call and a client who vanished are the same: a dead line. The script
-calls back, which is right for the client; the operator tells a goodbye, or the call's end, by a key, and
-then it is no loss. UNDO takes the last guess back: a call that was none is dropped, one that went on goes on.
+Without events, the end of an ordinary call and a client who vanished are the same: a dead line, a softphone
+that plays no more. The script calls back, even where the main question seems solved: a callback too many is
+harmless, one too few is not. So the operator tells a goodbye, or the call's end, by a key; then it is no
+loss. A dead line alone ends only what the script does not: after a goodbye. Before, the ladder climbs, and
+nobody is hung up on while the operator speaks, pauses or is muted: the line of a client who listens may be
+zero. UNDO takes the last guess back: a call that was none is dropped, one that went on goes on.
 
 Pure: no I/O, no clock; time is the count of frames.
 """
@@ -46,8 +49,20 @@ DEAD = 10 * FRAMES_PER_SECOND
 REGRET = 60 * FRAMES_PER_SECOND
 """A guess can be taken back for so long."""
 
-CONTROL = (Kind.RINGING, Kind.ANSWERED, Kind.HOLD, Kind.UNHOLD, Kind.HANGUP)
-"""What a switchboard tells: once it has, it tells of every call."""
+BEGINS = (Kind.RINGING, Kind.ANSWERED)
+"""What only a switchboard tells: once it has, it tells of every call."""
+CONTROL = (Kind.HOLD, Kind.UNHOLD, Kind.HANGUP)
+"""What a switchboard tells, and the operator's keys, too."""
+LASTS = {
+    Kind.CLIENT_NAME: Kind.CLIENT_NAME,
+    Kind.CLIENT_CANNOT_HEAR: Kind.CLIENT_CANNOT_HEAR,
+    Kind.GOODBYE: Kind.GOODBYE,
+    Kind.OPERATOR_MUTE: Kind.OPERATOR_MUTE,
+    Kind.OPERATOR_UNMUTE: Kind.OPERATOR_MUTE,
+    Kind.PAUSE: Kind.PAUSE,
+    Kind.RESUME: Kind.PAUSE,
+}
+"""What holds in a call until it ends, and what ends it: told again where an ended call goes on."""
 _OF_DEVICES = (Kind.DEVICE_LOST, Kind.DEVICE_BACK, Kind.PLAYER_READY)
 _NOTHING_PLAYS = (None, LineState.DIGITAL_ZERO, LineState.NO_MEDIA, LineState.QUIET)
 Frame = bytes | None
@@ -86,12 +101,13 @@ class CallDesk:
         self._operator: Ear
         self._client: Ear
         self._stood = 0
+        self._runs = 0
         self._idle_at: int | None = None
         self._standby()
         # Of the call that is on, or was the last one.
         self._id: str | None = None
-        self._ringing = self._hung_up = False
-        self._name: Event | None = None
+        self._ringing = False
+        self._lasting: dict[Kind, Event] = {}
         self._callback: Reason | None = None
         self._zero = 0  # frames for which the client's line has been dead
 
@@ -119,24 +135,24 @@ class CallDesk:
         actions = session.feed(operator, client)
         if not actions and session.now % FRAMES_PER_SECOND == 0 and self._dead(session):
             actions = session.signal(Event(Kind.HANGUP, cause="dead line"))
-        return self._after(actions) if actions else ()
+        return self._after(actions, guess=True) if actions else ()
 
     def signal(self, event: Event) -> Sequence[Action]:
         """An event of a switchboard, the operator, the player or the devices."""
         kind = event.kind
         if kind in _OF_DEVICES:
             self._remember(event)
-        if kind in CONTROL:
+        if kind in BEGINS or (kind in CONTROL and _from_outside(event)):
             self._told = True
         actions: list[Action] = []
-        if kind in (Kind.RINGING, Kind.ANSWERED) and self._policy != "manual":
+        if kind in BEGINS and self._policy != "manual":
             actions += self._call(event)
         if self.session is None:
             return actions
-        if kind is Kind.CLIENT_NAME:
-            self._name = event
-        elif kind is Kind.HANGUP:
-            self._hung_up = True
+        if kind in LASTS:
+            self._lasting.pop(LASTS[kind], None)
+            if LASTS[kind] is kind:
+                self._lasting[kind] = event
         return [*actions, *self._after(self.session.signal(event))]
 
     def command(self, command: Command) -> Sequence[Action]:
@@ -144,11 +160,25 @@ class CallDesk:
         if command is Command.START_CALL and self.session is None:
             return self._begin(BEFORE)
         if command is Command.END_CALL and self.session is not None:
-            self._hung_up = True
             return self._after(self.session.signal(Event(Kind.HANGUP, party="operator")))
         if command is Command.UNDO and self.guessed:
             return self._undo_end() if self.session is None else self._undo_beginning(self.session)
         return ()
+
+    def line_in_use(self, used: bool) -> Sequence[Action]:
+        """Whether anything plays into the client's device, where the sound server can tell.
+
+        A softphone that plays no more has ended the call, but for a hold: then it may play nothing.
+        """
+        session = self.session
+        if used or session is None or not self._guesses or session.watch.held:
+            return ()
+        return self._after(session.signal(Event(Kind.HANGUP, cause="line unused")), guess=True)
+
+    @property
+    def _guesses(self) -> bool:
+        """Nobody else tells of calls."""
+        return self._policy == "auto" and not self._told
 
     def _remember(self, event: Event) -> None:
         key = event.party or "player"
@@ -179,20 +209,18 @@ class CallDesk:
         self._client = self._settings.ear(Channel.CLIENT, self._sample_rate)
         self._client.expect_leak_of(self._operator)
         self._kept.clear()
-        self._stood = 0
+        self._stood = self._runs = 0
         self._idle_at = None
 
     def _listen(self) -> Sequence[Action]:
         """Is the line idle, and does the operator greet?"""
+        ear, idle_at = self._operator, self._idle_at
+        greets = (ear.speaking and ear.sure) or ear.runs != self._runs
+        self._runs = ear.runs
         line, since = self._client.line, self._client.since
-        if line in _NOTHING_PLAYS and self._stood - since >= IDLE:
-            self._idle_at = self._stood
-        ear = self._operator
-        greets = ear.speaking and ear.sure and self._idle_at is not None
-        if self._policy != "auto" or self._told or not greets:
-            return ()
-        assert self._idle_at is not None
-        if ear.start - self._idle_at > SOON:
+        if line in _NOTHING_PLAYS and self._stood - since >= IDLE and not ear.speaking:
+            self._idle_at = self._stood  # not in the middle of what he says: idle comes first
+        if not greets or not self._guesses or idle_at is None or ear.start - idle_at > SOON:
             return ()
         actions = self._begin(self._stood - ear.start + BEFORE)
         self._guess_for = REGRET
@@ -201,10 +229,13 @@ class CallDesk:
     def _call(self, event: Event) -> list[Action]:
         """A switchboard speaks of a call: is it another one than the one that is on?"""
         if self.session is not None:
-            known = event.call_id is None or self._id is None or event.call_id == self._id
-            if event.kind is Kind.ANSWERED or (known and self._ringing):
+            told = event.call_id is not None and self._id is not None
+            same = event.call_id == self._id if told else self._ringing
+            if event.kind is Kind.ANSWERED:
                 self._ringing = False
                 return []
+            if same:
+                return []  # told twice
             ended = self._after(self.session.signal(Event(Kind.SOURCE_ENDED)))
             return [*ended, *self._call(event)]
         actions = self._begin(0)
@@ -216,8 +247,9 @@ class CallDesk:
         backlog = list(self._kept)[-frames:] if frames > 0 else []
         session = self.session = self._make()
         self._guess_for = self._zero = 0
-        self._id = self._name = self._callback = None
-        self._ringing = self._hung_up = False
+        self._id = self._callback = None
+        self._lasting = {}
+        self._ringing = False
         actions: list[Action] = []
         for operator, client in backlog:
             actions += session.feed(operator, client)
@@ -230,25 +262,34 @@ class CallDesk:
 
     def _dead(self, session: CallSession) -> bool:
         """Once a second: has the line been dead for long, though the script has no step for it?"""
-        if self._policy != "auto" or self._told:
+        dead = self._guesses and session.line(Channel.CLIENT) is LineState.DIGITAL_ZERO
+        if not dead or session.speaking(Channel.OPERATOR) or not self._unwatched(session):
+            self._zero = 0
             return False
-        dead = session.line(Channel.CLIENT) is LineState.DIGITAL_ZERO
-        self._zero = self._zero + FRAMES_PER_SECOND if dead else 0
-        watch = session.watch
-        waits = watch.prompt is None and watch.silence is None and not watch.held
-        return self._zero >= DEAD and waits
+        self._zero += FRAMES_PER_SECOND
+        return self._zero >= DEAD
 
-    def _after(self, actions: Sequence[Action]) -> Sequence[Action]:
-        """What the session said is noted; if it has ended, no call is on."""
+    def _unwatched(self, session: CallSession) -> bool:
+        """No row of the script is armed; one that waits for the greeting is, in a way."""
+        if session.phase is Phase.GREETING and Kind.GOODBYE not in self._lasting:
+            return False
+        watch = session.watch
+        idle = watch.prompt is None and watch.silence is None
+        return idle and not watch.held and not watch.suspended
+
+    def _after(self, actions: Sequence[Action], *, guess: bool = False) -> Sequence[Action]:
+        """What the session said is noted; if it has ended, no call is on.
+
+        `guess`: nobody told it; then an end that the script did not bring about can be undone.
+        """
         session = self.session
-        guess = False
         for action in actions:
             if isinstance(action, act.Callback):
                 self._callback = action.reason
             elif isinstance(action, act.CallbackWithdrawn):
                 self._callback = None
-            elif isinstance(action, act.Hangup) and action.reason is Reason.DROPPED:
-                guess = not self._hung_up  # tones, missing frames, a dead line
+            elif isinstance(action, act.Hangup) and action.reason is not Reason.DROPPED:
+                guess = False  # the ladder's end
         if session is not None and session.phase is Phase.ENDED:
             self.session = None
             self._guess_for = REGRET if guess else 0
@@ -273,19 +314,27 @@ class CallDesk:
         return [*actions, act.PhaseChanged(now, Phase.ENDED)]
 
     def _undo_end(self) -> Sequence[Action]:
-        """The call goes on, in the dialogue, with all that was known of it."""
-        name, reason = self._name, self._callback
+        """The call goes on, in the dialogue, with all that was known of it.
+
+        An agreed callback stands: the client was promised it.
+        """
+        lasting, reason = self._lasting, self._callback
         actions = self._begin(0)
         session = self.session
         assert session is not None
-        if reason is not None:
+        if reason is not None and reason is not Reason.AGREED:
             actions.append(act.CallbackWithdrawn(session.now, reason))
         for event in (
             Event(Kind.ANSWERED),
             Event(Kind.HOLD, party="operator"),
             Event(Kind.UNHOLD, party="operator"),
-            *([name] if name is not None else []),
+            *lasting.values(),
         ):
-            actions += session.signal(event)
-        self._name = name
+            actions += self._after(session.signal(event))
+        self._lasting = lasting
         return actions
+
+
+def _from_outside(event: Event) -> bool:
+    """A switchboard tells of which call, in which order, when or why; a key does not."""
+    return any(told is not None for told in (event.call_id, event.seq, event.ts, event.cause))
