@@ -260,6 +260,24 @@ def test_without_call_control_the_greeting_begins_the_call(
         assert_replays(listening)
 
 
+def test_without_call_control_a_softphone_that_plays_no_more_has_hung_up(
+    server: AudioServer, tmp_path: Path
+) -> None:
+    """Nobody is told «вас не слышно» after the end; a client who did not say goodbye is called back."""
+    parts = [("silence", 2.5), ("speech", "Алло, здравствуйте"), ("silence", 60.0)]
+    wav = script_audio(parts, tmp_path / "client.wav")
+    with Listening(server, tmp_path) as listening, Call(server, wav) as call:
+        settle(2.5)
+        call.dial("client")
+        say(server)
+        listening.wait(kind("phase", phase="dialogue"), 10)
+        call.hangup("client")
+        lines = listening.ended(4)
+        assert [line["reason"] for line in lines if line["kind"] == "callback"] == ["dropped"]
+        assert listening.prompts() == []
+        assert_replays(listening)
+
+
 def test_in_the_cue_mode_nothing_is_played(server: AudioServer, tmp_path: Path) -> None:
     wav = script_audio([("silence", 60.0)], tmp_path / "client.wav")
     with (

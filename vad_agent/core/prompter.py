@@ -123,8 +123,10 @@ class Prompter:
     def _due(self, window: Window) -> int:
         if self._by_operator:
             return window.lo - self._timing.takeover_lead
-        # Its sound is to fall on the aim; a way that is twice as quick is not to make it too early.
-        return max(window.aim - self._lead, window.lo - self._lead // 2)
+        # Its sound is to fall on the aim; a way that is twice as quick is not to make it too early,
+        # unless the window is so narrow that it would be too late then.
+        late = max(window.aim - self._lead, window.lo - self._lead // 2)
+        return min(late, window.hi - self._lead)
 
     def _hears_tone(self, silence: int, window: Window) -> bool:
         """Wait, as long as the window allows: the client may be gone, or has just pressed a key."""

@@ -159,7 +159,11 @@ class Assembly:
                 heard=self._cleaner,
             )
             threading.Thread(target=self._render, name="phrases", daemon=True).start()
-        whereabouts = Whereabouts(self._held, self._followed())
+        whereabouts = Whereabouts(
+            self._held,
+            self._followed(),
+            unused=lambda: loop.put(CONTROL, Command.LINE_UNUSED),
+        )
         self._stack.callback(whereabouts.close)
         whereabouts.start()
 

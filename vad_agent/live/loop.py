@@ -92,6 +92,8 @@ class Loop:
         if isinstance(what, Command):
             if what is Command.QUIT:
                 self._quit = True
+            elif what is Command.LINE_UNUSED:
+                self._carry_out(self.desk.line_in_use(False))
             else:
                 self._carry_out(self.desk.command(what))
         elif isinstance(what, Event):

@@ -23,6 +23,8 @@ class Command(StrEnum):
     """He has hung up, or the client has: the call is over."""
     UNDO = "undo"
     """The last guess (a call's beginning or its end) was wrong."""
+    LINE_UNUSED = "line_unused"
+    """The softphone plays nothing any more (the sound server tells, no key)."""
     QUIT = "quit"
 
 

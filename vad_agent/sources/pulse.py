@@ -128,6 +128,8 @@ class Picture:
     """Of sources and sinks."""
     streams: Mapping[int, str] = field(default_factory=dict)
     """Process id → the source or sink of its stream; of several, the one that captures."""
+    playing: frozenset[tuple[str, int]] = frozenset()
+    """(sink, process id) of whatever plays."""
     default_source: str = ""
     default_sink: str = ""
     default_monitor: str = ""
@@ -165,6 +167,12 @@ class PulseWatch:
         """The source or sink that the stream of the process is on now; None: it has none."""
         picture = self._picture
         return picture.streams.get(pid) if picture else None
+
+    def players(self, sink: str) -> frozenset[int]:
+        """The ids of the processes that play into this sink."""
+        picture = self._picture
+        playing = picture.playing if picture else ()
+        return frozenset(pid for name, pid in playing if name == sink)
 
     def exists(self, name: str) -> bool:
         """There is a source or sink of this name."""
@@ -243,12 +251,17 @@ def read(connection: Any) -> Picture:
     streams: dict[int, str] = {}
     for captured in connection.source_output_list():
         _place(streams, captured, sources.get(captured.source))
+    playing = set()
     for played in connection.sink_input_list():
         _place(streams, played, sinks.get(played.sink))
+        pid = str(played.proplist.get("application.process.id", ""))
+        if played.sink in sinks and pid.isdecimal():
+            playing.add((sinks[played.sink].name, int(pid)))
     monitors = {sink.name: sink.monitor_source_name for sink in sinks.values()}
     return Picture(
         names=frozenset(one.name for one in (*sources.values(), *sinks.values())),
         streams=streams,
+        playing=frozenset(playing),
         default_source=info.default_source_name or "",
         default_sink=info.default_sink_name or "",
         default_monitor=monitors.get(info.default_sink_name) or "",
