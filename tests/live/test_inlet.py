@@ -165,8 +165,8 @@ def test_a_line_is_an_event_or_a_command(line: bytes, what: Event | Command) -> 
         (b"null", "expected a JSON object, got NoneType"),
         (b"{}", "event kind: expected one of ringing, answered"),
         (b'{"kind": "hungup"}', "event kind: expected one of ringing, answered"),
-        (b'{"command": "stop"}', "expected one of start_call, end_call, undo, quit"),
-        (b'{"command": ["quit"]}', "expected one of start_call, end_call, undo, quit"),
+        (b'{"command": "stop"}', "command: expected one of start_call, end_call"),
+        (b'{"command": ["quit"]}', "command: expected one of start_call, end_call"),
         (b'{"kind": "hold", "party": ["client"]}', "party: expected text"),
         (b'{"kind": "hold", "seq": "one"}', "seq: expected a whole number"),
     ],
@@ -196,13 +196,14 @@ def test_the_players_and_the_devices_events_are_refused(kind: Kind) -> None:
 )
 def test_an_error_quotes_nothing_personal(field: str, value: object) -> None:
     told = {"kind": "callback_agreed", "name": NAME, "phone": PHONE, field: value}
-    with contextlib.suppress(EventError):
-        parse(event(**told))
-        return
-    with pytest.raises(EventError) as raised:
-        parse(event(**told))
-    assert NAME not in str(raised.value)
-    assert PHONE not in str(raised.value)
+    try:
+        parse(event(**told))  # a text is right in most fields
+    except EventError as error:
+        assert NAME not in str(error)
+        assert PHONE not in str(error)
+        assert "expected" in str(error)
+    else:
+        assert isinstance(value, str)
 
 
 # -- sockets --------------------------------------------------------------------------------------

@@ -58,7 +58,9 @@ def test_processes_side_by_side_do_not_disturb_each_other(tmp_path: Path) -> Non
     outs = [tmp_path / f"{number}.wav" for number in range(2)]
     with ThreadPoolExecutor(2) as pool:
         list(pool.map(lambda out: render(request(), out), outs))
-    assert read_phrase(outs[0]) == read_phrase(outs[1])
+    one, other = (np.frombuffer(read_phrase(out), "<i2").astype(int) for out in outs)
+    assert len(one) == len(other)
+    assert np.abs(one - other).max() <= 2  # engines dither
 
 
 @pytest.mark.usefixtures("engine")

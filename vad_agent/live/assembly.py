@@ -135,6 +135,8 @@ class Assembly:
 
     def _session(self) -> CallSession:
         call = self._outlets.begin()
+        if self._phrases is not None:
+            self._phrases.forget_names()
         session = CallSession(self._settings, SAMPLE_RATE, mode=self._options.mode)
         return session if self._recordings is None else self._recordings.tap(session, call)
 
@@ -175,7 +177,7 @@ class Assembly:
             return
         self.status.voice_problem = str(problems[0][1])
         self.report(f"фраз без голоса: {len(problems)}: их говорите сами")
-        if len(problems) == len(self._settings.prompts) and self.loop.speaker is not None:
+        if len(problems) == len(list(self._phrases.texts())) and self.loop.speaker is not None:
             self.loop.put(CONTROL, self.loop.speaker.mute())
 
     def _followed(self) -> frozenset[Role]:

@@ -163,6 +163,8 @@ class Hook:
 
     def close(self, until: float) -> None:
         """What waits is told, until a time (s of `time.monotonic`)."""
+        with contextlib.suppress(queue.Full):  # again: it may have been too full for `last`
+            self._queue.put(None, timeout=max(until - time.monotonic(), 0.01))
         self._thread.join(max(until - time.monotonic(), 0.01))
         if self._thread.is_alive():
             self._report(f"--on-action {self._name}: not all was told before the end")

@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import socket
 import sys
 import threading
@@ -38,7 +39,9 @@ NOT_FROM_OUTSIDE = frozenset(
         Kind.SOURCE_ENDED,
     }
 )
-PERSONAL = ("name", "phone", "topic", "at", "text")
+QUOTED = re.compile(r"[,;] got .*", re.DOTALL)
+"""Where an event's error quotes what came: it may be a name or a number."""
+HTTP = (b"HTTP/1.0", b"HTTP/1.1")
 Put = Callable[[Event | Command], None]
 
 
@@ -60,10 +63,10 @@ def parse(line: bytes) -> Event | Command:
         except ValueError:
             known = ", ".join(command.value for command in Command)
             raise EventError(f"command: expected one of {known}") from None
-    for name in PERSONAL:
-        if not isinstance(told.get(name), str | int | float | None):  # its own error would quote it
-            raise EventError(f"event: {name}: expected text, got {type(told[name]).__name__}")
-    event = Event.parse(told)
+    try:
+        event = Event.parse(told)
+    except EventError as error:
+        raise EventError(QUOTED.sub("", str(error), count=1)) from None
     if event.kind in NOT_FROM_OUTSIDE:
         raise EventError(f"event kind: {event.kind.value} is told by our own parts alone")
     return event
@@ -103,6 +106,8 @@ class Inlet:
         """End; the socket's file is removed."""
         self._ended.set()
         if self._socket is not None:
+            with contextlib.suppress(OSError):
+                self._socket.shutdown(socket.SHUT_RDWR)  # wakes who waits in it
             self._socket.close()
         for client in tuple(self._clients):
             with contextlib.suppress(OSError):
@@ -116,8 +121,11 @@ class Inlet:
         if sys.stdin is None:
             return
         # Not its own buffer: a thread that waits in it would abort the interpreter at its end.
-        with open(sys.stdin.fileno(), "rb", buffering=LONGEST, closefd=False) as lines:
-            self._read(lines, self._complain)
+        try:
+            with open(sys.stdin.fileno(), "rb", buffering=LONGEST, closefd=False) as lines:
+                self._read(lines, self._complain)
+        except OSError as error:  # nohup's, for one, is open for writing alone
+            self._report(f"stdin: cannot be read: {error.strerror or type(error).__name__}")
 
     def _complain(self, answer: dict[str, object]) -> None:
         if "error" in answer:
@@ -130,8 +138,9 @@ class Inlet:
                 client, _ = self._socket.accept()
             except TimeoutError:
                 continue
-            except OSError:
-                return
+            except OSError:  # closed; or no descriptor is free, for the moment
+                self._ended.wait(IDLE_S)
+                continue
             if len(self._clients) >= MOST_CLIENTS:
                 client.close()
                 continue
@@ -141,7 +150,8 @@ class Inlet:
 
     def _serve(self, client: socket.socket) -> None:
         def answer(what: dict[str, object]) -> None:
-            client.sendall(json.dumps(what, ensure_ascii=False).encode() + b"\n")
+            with contextlib.suppress(OSError):  # who has gone may have left more lines
+                client.sendall(json.dumps(what, ensure_ascii=False).encode() + b"\n")
 
         try:
             with client.makefile("rb") as lines:
@@ -162,6 +172,8 @@ class Inlet:
                 continue
             if not line.strip():
                 continue
+            if line.rstrip().endswith(HTTP):
+                return  # a page in the browser can post to a port of ours: its body is no event
             try:
                 what = parse(line)
             except EventError as error:
@@ -203,7 +215,7 @@ def _make_way(path: Path) -> None:
         probe.settimeout(IDLE_S)
         try:
             probe.connect(str(path))
-        except OSError:
+        except ConnectionRefusedError:  # any other error: somebody is there, or it is not ours
             path.unlink()
             return
     raise OutputError(f"{path}: another vad-agent listens there: name another path, or end it")
@@ -211,6 +223,8 @@ def _make_way(path: Path) -> None:
 
 def _port(port: int) -> socket.socket:
     made = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    if os.name == "posix":  # else connections of the last run keep it taken for a minute
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         made.bind(("127.0.0.1", port))
         made.listen()

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from vad_agent.voice.player import PHRASE_HZ
 from vad_agent.voice.render import Engine
-from vad_agent.voice.render_child import file_stamp
+from vad_agent.voice.render_child import SPOKEN, file_stamp
 
 ENGINE = "engine.json"
 NEW = "new-"
@@ -90,8 +90,9 @@ class Cache:
         try:
             yield Path(name)
         finally:
-            with suppress(OSError):
-                os.unlink(name)
+            for left in (name, name + SPOKEN):
+                with suppress(OSError):
+                    os.unlink(left)
 
     def keep(self, key: str, rendered: Path) -> None:
         """Take this file in, whole or not at all."""

@@ -11,6 +11,7 @@ A phrase with the client's name is kept in memory alone: names stay off the disk
 from __future__ import annotations
 
 import threading
+import wave
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -46,6 +47,8 @@ class Phrases:
         self._cache = Cache(folder)
         self._limit_s = limit_s
         self._ready: dict[tuple[str, str], Phrase] = {}  # (prompt, text); a recording's text is ""
+        self._named: str | None = None
+        self._personal: list[tuple[str, str]] = []  # ready phrases with a client's name
         self._background = ThreadPoolExecutor(1, "phrases")
         self._lock = threading.Lock()  # one engine at a time
 
@@ -57,15 +60,27 @@ class Phrases:
 
     def expect_name(self, name: str) -> None:
         """The client's name is known: have its phrases rendered in the background."""
+        self.forget_names()
+        self._named = name
         fields = self._settings.script.fields(name)
         for prompt_id, template in self._templates():
             if NAME in template and (prompt_id, "") not in self._ready:
                 with suppress(RuntimeError):  # it is closed: the call outlived it by a moment
-                    self._background.submit(self._quietly, prompt_id, fill(template, fields))
+                    text = fill(template, fields)
+                    self._background.submit(self._quietly, name, prompt_id, text)
 
-    def _quietly(self, prompt_id: str, text: str) -> None:
+    def _quietly(self, name: str, prompt_id: str, text: str) -> None:
+        if name != self._named:
+            return  # that call is over
         with suppress(VoiceError):  # without the name, then
             self.prepare(prompt_id, text, keep=False)
+            self._personal.append((prompt_id, text))
+
+    def forget_names(self) -> None:
+        """The call is over: its client's name is nobody's concern any more."""
+        self._named = None
+        while self._personal:
+            self._ready.pop(self._personal.pop(), None)
 
     # -- before it ----------------------------------------------------------------------------------
 
@@ -156,8 +171,8 @@ class Phrases:
                 self._cache.keep(key, out)
         except VoiceError as error:
             raise VoiceError(f"voice.recordings.{prompt_id}: {path}: {error}") from None
-        except OSError as error:
-            raise VoiceError(f"{path}: no room to make it ready: {error.strerror}") from error
+        except (OSError, EOFError, ValueError, wave.Error) as error:
+            raise VoiceError(f"{path}: it cannot be made ready: {error}") from error
         return pcm
 
     def _spoken(self, text: str, keep: bool) -> bytes:
@@ -173,7 +188,7 @@ class Phrases:
                 if keep:
                     self._cache.remember(rendered_by)
                     self._cache.keep(self._key(text, rendered_by.name), out)
-        except (OSError, EOFError, ValueError) as error:
+        except (OSError, EOFError, ValueError, wave.Error) as error:
             raise VoiceError(f"the phrase cannot be written: {error}") from error
         return pcm
 

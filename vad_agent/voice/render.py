@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -64,20 +67,33 @@ def render(
 
 def _once(told: bytes, limit_s: float, command: Sequence[str] | None) -> dict[str, Any]:
     try:
-        done = subprocess.run(
+        child = subprocess.Popen(
             command or [sys.executable, "-m", CHILD],
-            input=told,
-            capture_output=True,
-            timeout=limit_s,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,  # an engine's own processes end with it
         )
-    except subprocess.TimeoutExpired:
-        raise VoiceError(f"the speech engine did not answer within {limit_s:g} s") from None
     except OSError as error:
         raise VoiceError(f"the speech engine cannot be started: {error.strerror}") from error
+    with child:
+        try:
+            told_us, complaint = child.communicate(told, timeout=limit_s)
+        except subprocess.TimeoutExpired:
+            _end(child)
+            raise VoiceError(f"the speech engine did not answer within {limit_s:g} s") from None
     try:
-        answer: dict[str, Any] = json.loads(done.stdout)
+        answer: dict[str, Any] = json.loads(told_us)
     except ValueError:
-        last = done.stderr.decode(errors="replace").strip().splitlines()[-1:]
-        why = last[0] if last else f"status {done.returncode}"
+        last = complaint.decode(errors="replace").strip().splitlines()[-1:]
+        why = last[0] if last else f"status {child.returncode}"
         return {"problem": f"the speech engine broke off: {why}", "again": True}
     return answer
+
+
+def _end(child: subprocess.Popen[bytes]) -> None:
+    """The child and all that it has started."""
+    if sys.platform != "win32":
+        with suppress(OSError):
+            os.killpg(child.pid, signal.SIGKILL)
+    child.kill()

@@ -14,7 +14,6 @@ from __future__ import annotations
 import json
 import os
 import sys
-import tempfile
 import wave
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,8 @@ from typing import Any
 from vad_agent.errors import VoiceError
 from vad_agent.voice.player import PHRASE_HZ
 
+SPOKEN = ".spoken.wav"
+"""Ends the name of what the engine writes, beside the phrase that is made of it."""
 SHORTEST_CHAR_S, LONGEST_CHAR_S = 0.02, 0.3
 """A character of a phrase lasts so long; else something was left out, or it is no phrase."""
 LONGER_S = 2.0
@@ -56,16 +57,18 @@ def _render(request: dict[str, Any]) -> dict[str, Any]:
     from vad_agent.voice.loudness import even
 
     about: dict[str, Any] = {"engine": "recording", "files": {}}
-    with tempfile.TemporaryDirectory(prefix="vad-phrase-") as folder:
-        path = request["recording"]
-        if path is None:
-            path = str(Path(folder) / "phrase.wav")
-            about = _speak(request, path)
-        samples, rate = soundfile.read(path, dtype="float64", always_2d=True)
+    path = request["recording"]
+    if path is None:
+        path = request["out"] + SPOKEN  # the parent removes it, whatever becomes of us
+        about = _speak(request, path)
+    samples, rate = soundfile.read(path, dtype="float64", always_2d=True)
     mono = np.ascontiguousarray(samples.mean(axis=1))
     if rate != PHRASE_HZ:  # first: it raises peaks a little
         mono = soxr.resample(mono, rate, PHRASE_HZ, quality="HQ")
-    mono = even(mono, PHRASE_HZ, request["lufs"])
+    try:
+        mono = even(mono, PHRASE_HZ, request["lufs"])
+    except VoiceError as error:
+        raise (BrokeOff if request["recording"] is None else VoiceError)(str(error)) from None
     if request["recording"] is None:
         _check_length(len(mono) / PHRASE_HZ, request["text"])
     pcm = np.rint(np.clip(mono, -1, 1) * 32767).astype("<i2").tobytes()
@@ -84,6 +87,8 @@ def _check_length(seconds: float, text: str) -> None:
 
 
 def _speak(request: dict[str, Any], path: str) -> dict[str, Any]:
+    if not request["text"].strip():
+        raise VoiceError("expected a phrase, got an empty text")
     try:
         import pyttsx3  # type: ignore[import-untyped]
 
@@ -107,10 +112,11 @@ def _choose(voices: list[Any], wanted: str) -> str:
     for voice in voices:
         if name in (str(voice.id).casefold(), str(voice.name).casefold()):
             return str(voice.id)
-    for voice in voices:
-        languages = [_language(one) for one in (voice.languages or [])]
-        if any(one.startswith(name) for one in languages if one):
-            return str(voice.id)
+    languages = [(voice, [_language(one) for one in voice.languages or []]) for voice in voices]
+    for fits in (name.__eq__, lambda one: one.startswith(f"{name}-")):  # ru before ru-lv
+        for voice, spoken in languages:
+            if any(fits(one) for one in spoken):
+                return str(voice.id)
     if name == "ru":
         for voice in voices:  # SAPI names no languages
             if "russian" in str(voice.name).casefold() or "ru-ru" in str(voice.id).casefold():
