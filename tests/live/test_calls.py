@@ -1,431 +1,505 @@
-"""When a call is on: what begins one and ends one, told or guessed, and what a wrong guess costs.
+"""When a call is on, though nobody tells it.
 
-Tapes of two lines, as in `tests/tape.py`; the desk is fed from an idle line on.
+Drawings: see `tests.tape` and, for real ears, `hearing_tape`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from itertools import zip_longest
+import gc
+import weakref
+from collections.abc import Iterable, Sequence
+from itertools import islice
+from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from audio_fixtures.recipe import FOLDER
-from tests.tape import PHRASE, ScriptedEar, TapePlan, tape, told, transcript
-from vad_agent import CallSession, Settings
-from vad_agent.core.actions import Action, LineState, Phase, Play, PromptDone, Speech, Stop
-from vad_agent.core.events import Event, Kind
+from tests.hearing.hearing_tape import clip, draw, noise
+from tests.tape import ScriptedEar, TapePlan, tape, transcript
+from vad_agent import CallSession, Event, Settings
+from vad_agent.core import actions as act
+from vad_agent.core.actions import LineState, Phase, Reason
 from vad_agent.core.frames import Channel
-from vad_agent.live.calls import BEFORE, DEAD, IDLE, KEPT, REGRET, SOON, CallDesk
+from vad_agent.live.calls import BEFORE, REGRET, CallDesk
 from vad_agent.live.status import Command
 from vad_agent.sources.recording import open_call
 
-GREETS = "0*100 S*60"
-"""An idle line, and a greeting [100, 160), known at 150."""
-KNOWN = 150
-BUSY = "t*20 .*20 t*20 .*20 t*20 .*20"
-"""The other end is gone."""
+FIXTURES = Path(__file__).parents[2] / "audio_fixtures"
+RATE = 8_000
+DROPPED = ["callback dropped", "hangup dropped", "phase ended"]
+GREETING = ".*100 S*75 .*25", "0*100 .*100"
+"""The operator greets on a line that was dead."""
+DIALOGUE = ".*75 S*75 .*25", "S*75 .*100"
 
 
-class NoisyEar(ScriptedEar):
-    """Takes back whatever did not last a second."""
-
-    def _close(self) -> None:
-        if self.sure:
-            super()._close()
-        else:
-            self.speaking = False
-
-
-class CallsPlan(TapePlan):
-    """New ears for each call."""
-
-    def __init__(self, make=ScriptedEar) -> None:
-        super().__init__()
-        self.make = make
+class NewEars(TapePlan):
+    """Scripted ears, new ones for each call."""
 
     def ear(self, channel: Channel, sample_rate: int) -> ScriptedEar:
-        return self.make()
+        return ScriptedEar()
 
 
-class Player:
-    """A desk whose phrases are played: what comes, at the frames of the tapes."""
+class Headset:
+    """A desk, all that it said, and all sessions that it made."""
 
-    def __init__(self, desk: CallDesk | None = None, *, make=ScriptedEar, **options) -> None:
-        self.desk = desk or CallDesk(CallsPlan(make), 8000, **options)
-        self.now = 0
-        self.actions: list[Action] = []
-        self.begun: list[int] = []
-        """Frames of the tapes at which sessions came."""
-        self._ends: tuple[int, str] | None = None
+    def __init__(self, policy: str = "auto", plan: TapePlan | Settings | None = None) -> None:
+        plan = plan or NewEars()
+        self.sessions: list[CallSession] = []
 
-    def feed(self, operator: str, client: str, events: Mapping[int, object] | None = None):
-        """`events`: frame of this piece → event, command, or several. The shorter side ends in `.`."""
-        given = dict(events or {})
-        pairs = list(zip_longest(tape(operator), tape(client), fillvalue=b"." * 320))
-        for frame, (left, right) in enumerate(pairs):
-            self.tell(*_several(given.pop(frame, ())))
-            if self._ends and self.now >= self._ends[0]:
-                (_, prompt), self._ends = self._ends, None
-                self.tell(Event(Kind.PROMPT_ENDED, prompt=prompt))
-            self._take(lambda left=left, right=right: self.desk.feed(left, right))
-            self.now += 1
-        assert not given
-        return self
+        def make() -> CallSession:
+            self.sessions.append(CallSession(plan, RATE))
+            return self.sessions[-1]
 
-    def tell(self, *events) -> Player:
-        for event in events:
-            if isinstance(event, Command):
-                self._take(lambda event=event: self.desk.command(event))
-            else:
-                parsed = Event.parse(event)
-                self._take(lambda parsed=parsed: self.desk.signal(parsed))
-        return self
+        self.desk = CallDesk(plan, RATE, policy=policy, make_session=make)
+        self.said: list[act.Action] = []
 
-    def _take(self, step) -> None:
-        before = self.desk.session
-        actions = step()
-        if self.desk.session is not before and self.desk.session is not None:
-            self.begun.append(self.now)
-        self.actions += actions
-        for action in actions:
-            if isinstance(action, Play):
-                self.tell(Event(Kind.PROMPT_STARTED, prompt=action.prompt))
-                self._ends = (self.now + PHRASE, action.prompt)
-            elif isinstance(action, Stop) or told(action) == "phase ended":
-                self._ends = None
+    def hear(self, operator: str, client: str) -> list[act.Action]:
+        return self.feed(zip(tape(operator), tape(client), strict=True))
+
+    def feed(self, pairs: Iterable[tuple[bytes | None, bytes | None]]) -> list[act.Action]:
+        actions: list[act.Action] = []
+        for pair in pairs:
+            actions += self.desk.feed(*pair)
+        return self._note(actions)
+
+    def tell(self, kind: str, **fields: object) -> list[act.Action]:
+        return self._note(self.desk.signal(Event.parse({"kind": kind, **fields})))
+
+    def press(self, command: Command) -> list[act.Action]:
+        return self._note(self.desk.command(command))
+
+    def _note(self, actions: Sequence[act.Action]) -> list[act.Action]:
+        self.said += actions
+        return list(actions)
 
     @property
-    def told(self) -> list[str]:
-        """What came, without the frames."""
-        return [line.split(" ", 1)[1] for line in transcript(self.actions)]
-
-    @property
-    def session(self) -> CallSession:
-        assert self.desk.session is not None
-        return self.desk.session
+    def on(self) -> bool:
+        return self.desk.session is not None
 
 
-def _several(one) -> Sequence:
-    return one if isinstance(one, list | tuple) else [one]
+def what(actions: Iterable[act.Action]) -> list[str]:
+    """A transcript without frames."""
+    return [line.partition(" ")[2] for line in transcript(actions)]
 
 
-def in_dialogue(**options) -> Player:
-    """A guessed call in which the client has answered; nobody speaks, the tape is at 250."""
-    player = Player(**options).feed(f"{GREETS} .*90", "0*100 .*65 S*60 .*25")
-    assert player.session.phase is Phase.DIALOGUE
-    return player
+def in_dialogue(policy: str = "auto") -> Headset:
+    """A call that began by a guess and has come to the dialogue."""
+    headset = Headset(policy)
+    headset.hear(*GREETING)
+    headset.hear(*DIALOGUE)
+    assert headset.desk.session is not None
+    assert headset.desk.session.phase is Phase.DIALOGUE
+    return headset
 
 
-# -- a greeting on an idle line begins a call ----------------------------------------------------------
+# -- a call begins ----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("idle", ["0", "-"])
-def test_a_greeting_on_an_idle_line_begins_a_call_in_which_it_lies_whole(idle):
-    player = Player().feed(f".*100 S*60 .*{BEFORE}", f"{idle}*100 .*85")
-    assert player.begun == [KNOWN - 1]  # in the feed of the frame by which it is known
-    assert player.desk.guessed
-    (greeting,) = [a for a in player.actions if isinstance(a, Speech)]
-    assert (greeting.start, greeting.end) == (BEFORE, BEFORE + 60)
-    assert player.session.now == 185 - 100 + BEFORE
+@pytest.mark.parametrize(
+    ("idle", "state"),
+    [
+        ("0*200", LineState.DIGITAL_ZERO),
+        ("z*200", LineState.DIGITAL_ZERO),
+        (",*200", LineState.QUIET),
+        ("-*200", LineState.NO_MEDIA),
+    ],
+)
+def test_a_greeting_on_an_idle_line_begins_a_call(idle: str, state: LineState):
+    headset = Headset(plan=Settings())
+    headset.feed(zip(noise(200), draw(idle), strict=True))
+    assert not headset.on
+    assert headset.desk.line(Channel.CLIENT) is state
+    greeting = clip("woman_long")
+    headset.feed(zip(greeting, noise(len(greeting)), strict=True))
+    assert headset.on
+    assert headset.desk.guessed
+    headset.feed(zip(noise(50), noise(50), strict=True))
+    runs = [action for action in headset.said if isinstance(action, act.Speech)]
+    assert runs[0].channel is Channel.OPERATOR
+    assert abs(runs[0].start - BEFORE) <= 3
 
 
-def test_a_line_that_carries_next_to_nothing_is_idle():
-    class QuietEar(ScriptedEar):
-        def _watch_line(self, letter: str) -> None:
-            super()._watch_line(letter)
-            if self.line is LineState.LIVE and letter == ".":
-                self.line = LineState.QUIET
-
-    assert Player(make=QuietEar).feed(".*100 S*60", ".*160").begun == [KNOWN - 1]
-
-
-def test_a_line_of_which_no_frame_ever_came_is_idle():
-    class DeafEar(ScriptedEar):
-        def _watch_line(self, letter: str) -> None:
-            """It never knows."""
-
-    assert Player(make=DeafEar).feed(".*100 S*60", "-*160").begun == [KNOWN - 1]
+def test_the_greeting_lies_in_the_session_half_a_second_after_its_beginning():
+    headset = Headset()
+    headset.hear(*GREETING)
+    [run] = [action for action in headset.said if isinstance(action, act.Speech)]
+    assert (run.start, run.end) == (BEFORE, BEFORE + 75)
+    session = headset.desk.session
+    assert session is not None
+    assert session.now == BEFORE + 75 + 25
 
 
-@pytest.mark.parametrize("idle", ["0", "-"])
-def test_the_first_prompt_falls_in_its_window_after_the_greetings_true_end(idle):
-    player = Player().feed("0*100 S*60 .*200", f"{idle}*100 .*260")
-    (play,) = [a for a in player.actions if isinstance(a, Play)]
-    assert play.prompt == "greeting_again"
-    assert play.frame == BEFORE + 60 + 125
-    (done,) = [a for a in player.feed(".*60", ".*60").actions if isinstance(a, PromptDone)]
-    assert done.silence == 125
-    assert done.lo <= done.silence <= done.hi
+def test_a_greeting_of_one_word_is_one():
+    headset = Headset()
+    headset.hear(".*100 S*20 .*40", "0*100 .*60")
+    [run] = [action for action in headset.said if isinstance(action, act.Speech)]
+    assert headset.on
+    assert (run.start, run.end) == (BEFORE, BEFORE + 20)
 
 
-def test_a_short_greeting_begins_a_call_when_it_is_over():
-    player = Player().feed("0*100 S*20 .*200", "0*100 .*220")
-    assert player.begun == [100 + 20 + 15]
-    (greeting,) = [a for a in player.actions if isinstance(a, Speech)]
-    assert (greeting.start, greeting.end) == (BEFORE, BEFORE + 20)
-    (play,) = [a for a in player.actions if isinstance(a, Play)]
-    assert play.frame == BEFORE + 20 + 125
+def test_the_backlog_asks_for_no_phrase():
+    headset = Headset()
+    headset.hear(".*100 S*75 .*16", "0*191")
+    assert headset.on
+    assert not any(isinstance(action, act.Play) for action in headset.said)
 
 
-def test_a_greeting_soon_after_the_desk_came_lies_in_it_with_what_there_is():
-    player = Player().feed("0*55 S*60 .*30", "-*55 .*90")
-    assert player.begun == [55 + 50 - 1]
-    assert [(a.start, a.end) for a in player.actions if isinstance(a, Speech)] == [(25, 85)]
+def test_the_recorded_greeting_and_what_follows_are_the_recordings_own():
+    path = FIXTURES / "greeting_silence.flac"
+    with open_call(path) as call:
+        assert call.sample_rate == RATE
+        pairs = list(islice(call, 1000))
+    headset = Headset(plan=Settings())
+    zero = bytes(320)
+    headset.feed([(zero, zero)] * 100 + pairs)
+    assert len(headset.sessions) == 1
+    alone = CallSession(Settings(), RATE)
+    expected = [action for pair in pairs for action in alone.feed(*pair)]
+    shift = alone.now - headset.sessions[0].now
+    own = [a for a in headset.said if isinstance(a, act.Play | act.Speech)]
+    theirs = [a for a in expected if isinstance(a, act.Play | act.Speech)]
+    assert own
+    assert len(own) == len(theirs)
+    for one, two in zip(own, theirs, strict=True):
+        assert type(one) is type(two)
+        assert abs(one.frame + shift - two.frame) <= 2
 
 
-@pytest.mark.parametrize("line", [".", "m", "S", "t"])
-def test_a_line_that_is_in_use_from_the_start_begins_nothing(line):
-    player = Player().feed(".*300 S*60 .*60 S*200", f"{line}*620")
-    assert player.begun == []
-    assert player.actions == []
+def test_none_begins_while_the_clients_line_is_live():
+    headset = Headset()
+    headset.hear(".*600 S*75 .*25", "0*60 .*640")
+    assert not headset.on
 
 
-def test_a_line_that_is_idle_for_less_than_a_second_is_not_idle():
-    assert Player().feed(".*100 S*60", f".*50 0*{IDLE - 1} .*61").begun == []
+def test_none_begins_by_speech_that_was_there_before_the_line_was_idle():
+    headset = Headset()
+    headset.hear("S*200 .*40", "0*240")
+    assert not headset.on
 
 
-@pytest.mark.parametrize(("after", "begins"), [(0, True), (SOON, True), (SOON + 1, False)])
-def test_a_greeting_long_after_the_line_was_idle_is_none(after, begins):
-    player = Player().feed(f".*{100 + after} S*60", f"0*100 .*{60 + after}")
-    assert bool(player.begun) is begins
-
-
-def test_the_line_may_be_idle_for_minutes():
-    player = Player().feed(".*9000 S*60 .*30", "0*9000 .*90")
-    assert player.begun == [9049]
-    assert [(a.start, a.end) for a in player.actions if isinstance(a, Speech)] == [(25, 85)]
-
-
-def test_noise_begins_nothing():
-    player = Player(make=NoisyEar).feed(".*100 S*40 .*100 S*40 .*100", "0*380")
-    assert player.begun == []
-
-
-def test_who_speaks_while_the_line_falls_idle_greets_nobody():
-    player = Player().feed("S*500", ".*100 0*400")
-    assert player.begun == []
-    assert player.feed(".*100 S*60", "0*160").begun == [649]  # his next words may be a greeting
-
-
-# -- keys ----------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("policy", ["auto", "events", "manual"])
-def test_a_key_begins_a_call(policy):
-    player = Player(policy=policy).feed(".*100", ".*100", {90: Command.START_CALL})
-    assert player.begun == [90]
-    assert player.session.now == BEFORE + 10
-    assert not player.desk.guessed
-    session = player.session
-    player.tell(Command.START_CALL)
-    assert player.session is session
-
-
-def test_a_key_at_once_begins_a_call_too():
-    player = Player().tell(Command.START_CALL)
-    assert player.session.now == 0
-    assert player.actions == []
-    assert player.feed(".", ".").told == ["phase greeting"]
-
-
-def test_a_call_that_a_key_began_hears_the_greeting():
-    player = Player().feed(".*50 S*60 .*200", ".*310", {40: Command.START_CALL})
-    (play,) = [a for a in player.actions if isinstance(a, Play)]
-    assert play.frame == BEFORE + 10 + 60 + 125
-
-
-@pytest.mark.parametrize("policy", ["auto", "events", "manual"])
-def test_a_key_ends_a_call_well(policy):
-    player = Player(policy=policy).tell(Command.START_CALL).feed("S*60 .*40", ".*50 S*50")
-    player.tell(Command.END_CALL)
-    assert player.desk.session is None
-    assert player.told[-1] == "phase ended"
-    assert not any("callback" in line for line in player.told)
-    assert not player.desk.guessed
-
-
-def test_a_key_that_ends_a_call_amid_the_ladder_asks_for_the_callback():
-    player = Player().feed(f"{GREETS} .*400", "0*100 .*460").tell(Command.END_CALL)
-    assert "callback silence_after_greeting" in player.told
-    assert player.desk.session is None
-    assert not player.desk.guessed
-
-
-def test_keys_without_a_call_do_nothing():
-    player = Player().tell(Command.END_CALL, Command.UNDO, Command.QUIT, "hold", "goodbye")
-    assert player.actions == []
-    assert player.desk.session is None
-
-
-# -- policies and events -------------------------------------------------------------------------------
+def test_none_begins_by_the_client():
+    headset = Headset()
+    headset.hear(".*300", "0*100 S*150 .*50")
+    assert not headset.on
 
 
 @pytest.mark.parametrize("policy", ["events", "manual"])
-def test_only_auto_guesses(policy):
-    player = Player(policy=policy).feed(GREETS, "0*160")
-    assert player.begun == []
-    player.tell(Command.START_CALL, "goodbye").feed(".*800", "0*800")
-    assert player.session.phase is Phase.GREETING  # nor an end
+def test_only_auto_guesses(policy: str):
+    headset = Headset(policy)
+    headset.hear(*GREETING)
+    assert not headset.on
 
 
-def test_an_unknown_policy_is_refused():
-    with pytest.raises(ValueError, match="policy: expected one of auto, events, manual"):
-        CallDesk(CallsPlan(), 8000, policy="guess")
+def test_a_policy_that_is_none_is_refused():
+    with pytest.raises(ValueError, match="policy"):
+        CallDesk(NewEars(), RATE, policy="often", mode="auto")
+
+
+@pytest.mark.parametrize("policy", ["auto", "events", "manual"])
+def test_a_key_begins_one_in_any_policy_and_it_is_no_guess(policy: str):
+    headset = Headset(policy)
+    headset.hear(".*100", "0*100")
+    headset.press(Command.START_CALL)
+    assert headset.desk.session is not None
+    assert headset.desk.session.now == BEFORE
+    assert not headset.desk.guessed
+    assert headset.press(Command.START_CALL) == []
+    assert len(headset.sessions) == 1
+
+
+# -- call control -----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("policy", ["auto", "events"])
 @pytest.mark.parametrize("kind", ["ringing", "answered"])
-def test_events_begin_a_call(policy, kind):
-    player = Player(policy=policy).feed(".*50", ".*50").tell(kind)
-    assert player.session.now == 0
-    assert player.told == ["phase greeting"]
-    assert not player.desk.guessed
+def test_an_event_begins_one(policy: str, kind: str):
+    headset = Headset(policy)
+    assert what(headset.tell(kind)) == ["phase greeting"]
+    assert headset.on
+    assert not headset.desk.guessed
 
 
-@pytest.mark.parametrize("kind", ["ringing", "answered"])
-def test_events_begin_nothing_where_the_keys_do(kind):
-    player = Player(policy="manual").tell(kind)
-    assert player.desk.session is None
-    player.tell(Command.START_CALL, kind).feed("S*60", ".*60")
-    assert player.session.phase is Phase.GREETING
+def test_without_a_call_other_events_do_nothing_and_manual_heeds_none():
+    headset = Headset()
+    assert headset.tell("hold") == headset.tell("hangup") == headset.tell("unhold") == []
+    manual = Headset("manual")
+    assert manual.tell("ringing") == manual.tell("answered") == []
+    assert not manual.on
+    manual.press(Command.START_CALL)
+    assert what(manual.tell("hold", party="client")) == ["phase greeting", "phase on_hold"]
 
 
-@pytest.mark.parametrize("kind", ["ringing", "answered", "hold", "unhold", "hangup"])
-def test_once_an_event_came_there_are_no_more_guesses(kind):
-    player = Player().tell(kind, Command.END_CALL)
-    count = len(player.begun)
-    player.feed(GREETS, "0*160")
-    assert len(player.begun) == count
-    player.tell("answered", "goodbye").feed(".*1000", "0*1000")
-    assert player.session.phase is Phase.GREETING
+@pytest.mark.parametrize(
+    ("kind", "fields"),
+    [
+        ("ringing", {}),
+        ("answered", {}),
+        ("hold", {"call_id": "7"}),
+        ("unhold", {"seq": 3}),
+        ("hangup", {"cause": "16"}),
+        ("hangup", {"ts": "2026-01-31T12:00:00+03:00"}),
+    ],
+)
+def test_events_from_outside_stop_guessing_for_good(kind: str, fields: dict[str, object]):
+    headset = Headset()
+    headset.tell(kind, **fields)
+    headset.press(Command.END_CALL)
+    headset.hear(*GREETING)
+    assert not headset.on
 
 
-@pytest.mark.parametrize("kind", ["goodbye", "pause", "client_name", "source_ended"])
-def test_the_operators_own_keys_are_no_switchboard(kind):
-    assert Player().tell(kind).feed(GREETS, "0*160").begun == [KNOWN - 1]
+def test_the_operators_own_keys_do_not():
+    headset = in_dialogue()
+    headset.tell("hold", party="client")
+    headset.tell("unhold", party="client")
+    headset.tell("hangup", party="client")
+    assert not headset.on
+    headset.hear(*GREETING)
+    assert headset.on
 
 
-@pytest.mark.parametrize("call_id", [None, "7"])
-def test_ringing_many_times_is_one_call(call_id):
-    ringing = {"kind": "ringing", "call_id": call_id}
-    player = Player().tell(ringing, ringing, ringing, ringing)
-    player.tell({"kind": "answered", "call_id": call_id}, {"kind": "answered"})
-    assert player.begun == [0]
-    assert player.told == ["phase greeting"]
+def test_ringing_ends_a_call_nobody_hung_up():
+    headset = Headset()
+    headset.tell("ringing", call_id="1")
+    headset.tell("answered", call_id="1")
+    assert what(headset.tell("ringing", call_id="2")) == ["phase ended", "phase greeting"]
+    assert len(headset.sessions) == 2
+    assert headset.sessions[0].phase is Phase.ENDED
 
 
-def test_a_repeated_ringing_of_the_answered_call_is_no_other_call():
-    ringing = {"kind": "ringing", "call_id": "7"}
-    player = Player().tell(ringing, {"kind": "answered", "call_id": "7"}).feed("S*60", ".*60")
-    player.tell(ringing)
-    assert player.begun == [0]
-    assert "phase ended" not in player.told
+@pytest.mark.parametrize("fields", [{}, {"call_id": "1"}])
+def test_ringing_that_is_told_often_is_one_call(fields: dict[str, object]):
+    headset = Headset()
+    for kind in ("ringing", "ringing", "ringing", "answered"):
+        headset.tell(kind, **fields)
+    assert len(headset.sessions) == 1
 
 
-def test_a_guessed_call_is_the_one_that_is_told_to_be_answered():
-    player = Player().feed(GREETS, "0*160").tell({"kind": "answered", "call_id": "7"})
-    player.tell({"kind": "ringing", "call_id": "7"})
-    assert player.begun == [KNOWN - 1]
+def test_ringing_told_late_of_the_same_call_is_no_other():
+    headset = Headset()
+    for kind in ("ringing", "answered", "ringing"):
+        headset.tell(kind, call_id="1")
+    assert len(headset.sessions) == 1
 
 
-@pytest.mark.parametrize("known", [None, "7"])
-def test_ringing_after_it_was_answered_is_another_call(known):
-    player = Player().tell({"kind": "ringing", "call_id": known}, "answered")
-    player.feed("S*60 .*200", ".*260")
-    assert player.told[-1] == "play greeting_again"
-    player.tell({"kind": "ringing"})
-    assert player.begun == [0, 260]
-    assert player.told[-4:] == [
-        "stop greeting_again",
-        "greeting_again interrupted after 125",
+# -- a call ends ------------------------------------------------------------------------------------
+
+
+def test_a_key_ends_it_well_and_a_new_guess_needs_an_idle_line_anew():
+    headset = in_dialogue()
+    assert what(headset.press(Command.END_CALL)) == ["phase ended"]
+    assert not headset.on
+    assert not headset.desk.guessed
+    headset.hear(".*60 S*75 .*25", ".*160")
+    assert not headset.on
+    headset.hear(*GREETING)
+    assert headset.on
+
+
+def test_a_line_dead_after_goodbye_ends_it_well():
+    headset = in_dialogue()
+    headset.tell("goodbye")
+    assert what(headset.hear(".*650", "0*650")) == ["phase ended"]
+    assert not headset.on
+    assert headset.desk.guessed
+
+
+def test_nobody_is_hung_up_on_by_a_dead_line_while_the_operator_speaks():
+    headset = in_dialogue()
+    headset.hear("S*1000", "0*1000")
+    assert headset.on
+
+
+@pytest.mark.parametrize("kind", ["pause", "operator_mute"])
+def test_nor_while_the_clock_stands_still(kind: str):
+    headset = in_dialogue()
+    headset.tell(kind)
+    headset.hear(".*1000", "0*1000")
+    assert headset.on
+
+
+def test_nor_before_the_operator_has_greeted():
+    headset = Headset()
+    headset.press(Command.START_CALL)
+    headset.hear(".*1000", "0*1000")
+    assert headset.on
+
+
+def test_a_line_that_dies_in_the_dialogue_is_the_scripts_to_treat():
+    headset = in_dialogue()
+    headset.hear(".*250", "0*250")
+    assert headset.on
+    assert "play not_heard_in_dialogue" in what(headset.said)
+
+
+def test_a_softphone_that_plays_no_more_in_the_dialogue_is_a_drop():
+    headset = in_dialogue()
+    assert what(headset.desk.line_in_use(True)) == []
+    assert what(headset.desk.line_in_use(False)) == DROPPED
+    assert not headset.on
+    assert headset.desk.guessed
+
+
+def test_a_softphone_that_plays_no_more_after_goodbye_is_the_end():
+    headset = in_dialogue()
+    headset.tell("goodbye")
+    assert what(headset.desk.line_in_use(False)) == ["phase ended"]
+
+
+def test_on_hold_or_where_events_tell_or_without_a_call_it_means_nothing():
+    assert Headset().desk.line_in_use(False) == ()
+    held = in_dialogue()
+    held.tell("hold", party="client")
+    assert held.desk.line_in_use(False) == ()
+    assert held.on
+    told = Headset()
+    told.tell("answered")
+    assert told.desk.line_in_use(False) == ()
+    assert told.on
+
+
+# -- a wrong guess ----------------------------------------------------------------------------------
+
+
+def test_a_beginning_is_undone():
+    headset = Headset()
+    headset.hear(*GREETING)
+    assert what(headset.press(Command.UNDO)) == ["phase ended"]
+    assert not headset.on
+    assert not headset.desk.guessed
+    assert headset.press(Command.UNDO) == []
+
+
+def test_with_the_callback_it_had_asked_for():
+    headset = in_dialogue()
+    headset.tell("client_cannot_hear")
+    assert what(headset.press(Command.UNDO)) == [
+        "callback withdrawn client_cannot_hear",
         "phase ended",
-        "phase greeting",
     ]
 
 
-def test_ringing_of_another_call_ends_the_one_that_rings():
-    player = Player().tell(
-        {"kind": "ringing", "call_id": "1"}, {"kind": "ringing", "call_id": "2"}
-    )
-    assert player.told == ["phase greeting", "phase ended", "phase greeting"]
-    player.tell({"kind": "ringing", "call_id": "2"})
-    assert player.begun == [0, 0]
+def test_and_the_phrase_it_had_asked_for():
+    headset = Headset()
+    headset.hear(*GREETING)
+    headset.hear(".*110", ".*110")
+    assert isinstance(headset.said[-1], act.Play)
+    assert [line.split()[0] for line in what(headset.press(Command.UNDO))] == ["stop", "phase"]
 
 
-def test_ringing_of_another_call_asks_for_no_callback_that_was_not_asked_for():
-    player = Player().tell({"kind": "answered", "call_id": "1"}).feed("S*60 .*40", ".*100")
-    player.tell({"kind": "ringing", "call_id": "2"})
-    assert not any("callback" in line or "hangup" in line for line in player.told)
+def test_a_beginning_is_undone_within_a_minute():
+    headset = in_dialogue()
+    headset.hear(".*10 S*30 " * 80, ".*3200")
+    assert headset.on
+    assert not headset.desk.guessed
+    assert headset.press(Command.UNDO) == []
 
 
-def test_a_hangup_that_is_told_is_no_guess():
-    player = Player().tell("answered").feed("S*60 .*20", ".*50 S*30").tell("hangup")
-    assert "callback dropped" in player.told
-    assert not player.desk.guessed
-    assert player.desk.session is None
+def test_a_beginning_told_by_a_key_or_event_is_not_undone():
+    headset = Headset()
+    headset.press(Command.START_CALL)
+    assert headset.press(Command.UNDO) == []
+    assert headset.on
 
 
-def test_an_event_of_no_call_is_not_for_the_next_one():
-    player = Player().tell({"kind": "client_name", "name": "Анна"}, "answered")
-    player.feed("S*60 .*20 .*200", ".*20 S*60 .*200")
-    (play,) = [a for a in player.actions if isinstance(a, Play)]
-    assert play.text == "Вас не слышно"
+def end_by_ear(headset: Headset) -> None:
+    """No media for 10 s: the session ends itself."""
+    assert what(headset.hear(".*600", "-*600"))[-3:] == DROPPED
 
 
-# -- a dead line ---------------------------------------------------------------------------------------
+def test_an_end_is_undone_and_the_call_goes_on_in_the_dialogue():
+    headset = in_dialogue()
+    headset.tell("client_name", name="Анна")
+    end_by_ear(headset)
+    assert headset.desk.guessed
+    assert not headset.on
+    told = what(headset.press(Command.UNDO))
+    assert "callback withdrawn dropped" in told
+    assert told[-1] == "phase dialogue"
+    assert headset.on
+    assert not headset.desk.guessed
+    headset.hear(".*200", ".*200")
+    [play] = [a for a in headset.said if isinstance(a, act.Play) and "Анна" in a.text][:1]
+    assert play.prompt == "not_heard_in_dialogue"
 
 
-def test_a_dead_line_after_the_goodbye_ends_the_call_well():
-    player = in_dialogue().tell("goodbye")
-    player.feed(f".*{DEAD + 200}", f"0*{DEAD + 200}")
-    assert player.desk.session is None
-    assert player.told[-1] == "phase ended"
-    assert not any("callback" in line or "hangup" in line for line in player.told)
-    ended = player.actions[-1].frame
-    dead = 250 - 100 + BEFORE
-    assert dead + DEAD <= ended <= dead + DEAD + 100
+def test_an_agreed_callback_outlives_the_undoing():
+    headset = in_dialogue()
+    headset.tell("callback_agreed", at="2026-01-31T12:00:00+03:00")
+    headset.hear(".*600", "-*600")
+    assert headset.desk.guessed
+    told = headset.press(Command.UNDO)
+    assert not any(isinstance(action, act.CallbackWithdrawn) for action in told)
 
 
-def test_a_line_that_comes_back_was_not_hung_up():
-    player = in_dialogue().tell("goodbye")
-    player.feed(".*1200", "0*400 .*60 0*400 .*340")
-    assert player.session.phase is Phase.DIALOGUE
+def test_a_client_who_cannot_hear_is_still_called_back_after_the_undoing():
+    headset = in_dialogue()
+    headset.tell("client_cannot_hear")
+    headset.desk.line_in_use(False)
+    told = headset.press(Command.UNDO)
+    callbacks = [a.reason for a in told if isinstance(a, act.Callback)]
+    assert callbacks == [Reason.CLIENT_CANNOT_HEAR]
 
 
-def test_the_next_call_may_begin_at_once():
-    player = in_dialogue().tell("goodbye").feed(f".*{DEAD + 300} S*60 .*20", f"0*{DEAD + 300} .*80")
-    assert len(player.begun) == 2
-    assert player.session.phase is Phase.GREETING
+def test_an_end_is_undone_within_a_minute():
+    headset = in_dialogue()
+    end_by_ear(headset)
+    headset.hear(f".*{REGRET}", f".*{REGRET}")
+    assert not headset.desk.guessed
+    assert headset.press(Command.UNDO) == []
 
 
-def test_while_a_step_is_due_a_dead_line_goes_the_ladders_way():
-    player = in_dialogue().feed(".*1200", "0*1200")
-    assert player.told[-7:] == [
-        "play not_heard_in_dialogue",
-        "not_heard_in_dialogue said after 125",  # the dead line's window
-        "play farewell_in_dialogue",
-        "callback silence_in_dialogue",
-        "farewell_in_dialogue said after 125",
-        "hangup silence_in_dialogue",
-        "phase ended",
-    ] or player.told[-7:] == []
-    assert player.desk.session is None
+def test_an_end_that_was_told_or_climbed_to_is_not_undone():
+    told = in_dialogue()
+    told.tell("hangup", party="client")
+    assert not told.on
+    assert told.press(Command.UNDO) == []
 
 
-def test_a_dead_line_while_the_operator_speaks_is_one_that_listens():
-    player = in_dialogue().feed("S*1500 .*20", "0*1500 .*20")
-    assert player.session.phase is Phase.DIALOGUE
-    assert not any("callback" in line for line in player.told)
+# -- what outlives a call ---------------------------------------------------------------------------
 
 
-def test_on_his_look_up_the_operator_may_leave_a_dead_line():
-    player = in_dialogue().tell({"kind": "pause"})
-    del player
-    player = Player(policy="auto")
-    player.tell(Command.START_CALL).feed("S*60 .*40", ".*30 S*60 .*10")
-    player.session.signal(Event(Kind.HOLD, party="operator"))  # no switchboard's: that ends guesses
-    player.feed(".*1500", "0*1500")
-    assert player.session.phase is Phase.ON_HOLD
+def test_what_stands_reaches_the_next_call_after_its_backlog():
+    headset = Headset()
+    headset.tell("device_lost", party="prompt")
+    headset.tell("player_ready", latency_s=0.2)
+    headset.tell("player_ready", latency_s=0.1)
+    headset.hear(*GREETING)
+    assert "alert prompt_device_lost" in what(headset.said)
+    headset.press(Command.END_CALL)
+    told = what(headset.press(Command.START_CALL))
+    assert "alert prompt_device_lost" in told
+    assert [event.latency_s for event in headset.desk.standing.values()] == [None, 0.1]
+
+
+def test_what_is_over_does_not():
+    headset = Headset()
+    headset.tell("device_lost", party="prompt")
+    headset.tell("device_back", party="prompt")
+    assert not headset.desk.standing
+    assert what(headset.press(Command.START_CALL)) == []
+
+
+def test_without_a_call_the_surface_sees_who_speaks_and_what_the_lines_carry():
+    headset = Headset("manual")
+    headset.hear(".*40 S*60", "0*100")
+    assert headset.desk.speaking(Channel.OPERATOR)
+    assert not headset.desk.speaking(Channel.CLIENT)
+    assert headset.desk.line(Channel.CLIENT) is LineState.DIGITAL_ZERO
+
+
+def test_a_hundred_calls_leave_nothing_behind():
+    headset = Headset()
+    sessions: list[weakref.ref[CallSession]] = []
+    for _ in range(100):
+        headset.hear(*GREETING)
+        headset.hear(*DIALOGUE)
+        assert headset.desk.session is not None
+        sessions.append(weakref.ref(headset.desk.session))
+        headset.press(Command.END_CALL)
+        assert not headset.on
+    assert len(headset.sessions) == 100
+    headset.sessions.clear()
+    headset.said.clear()
+    gc.collect()
+    assert not any(session() for session in sessions)
+    assert not headset.desk.standing

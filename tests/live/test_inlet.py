@@ -19,7 +19,7 @@ import pytest
 from vad_agent.core.events import Event, Kind
 from vad_agent.errors import EventError, OutputError
 from vad_agent.live import inlet as module
-from vad_agent.live.inlet import LONGEST, MOST_CLIENTS, NOT_FROM_OUTSIDE, Inlet, parse
+from vad_agent.live.inlet import COMMANDS, LONGEST, MOST_CLIENTS, NOT_FROM_OUTSIDE, Inlet, parse
 from vad_agent.live.status import Command
 
 LIMIT_S = 10.0
@@ -90,6 +90,15 @@ def event(**told: object) -> bytes:
     return json.dumps(told, ensure_ascii=False).encode()
 
 
+def problem_of(line: bytes) -> str:
+    """The error's text; empty: there is none."""
+    try:
+        parse(line)
+    except EventError as error:
+        return str(error)
+    return ""
+
+
 def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -145,7 +154,7 @@ def served(heard: Heard, where: Path | int) -> Iterator[Path | int]:
         (event(kind="client_name", name=NAME), Event(Kind.CLIENT_NAME, name=NAME)),
         (event(kind="callback_agreed", phone=7), Event(Kind.CALLBACK_AGREED, phone="7")),
         (event(kind="client_name", name=None), Event(Kind.CLIENT_NAME)),
-        *((event(command=command.value), command) for command in Command),
+        *((event(command=command.value), command) for command in map(Command, COMMANDS)),
     ],
 )
 def test_a_line_is_an_event_or_a_command(line: bytes, what: Event | Command) -> None:
@@ -166,6 +175,7 @@ def test_a_line_is_an_event_or_a_command(line: bytes, what: Event | Command) -> 
         (b"{}", "event kind: expected one of ringing, answered"),
         (b'{"kind": "hungup"}', "event kind: expected one of ringing, answered"),
         (b'{"command": "stop"}', "command: expected one of start_call, end_call"),
+        (b'{"command": "line_unused"}', "command: expected one of start_call, end_call"),
         (b'{"command": ["quit"]}', "command: expected one of start_call, end_call"),
         (b'{"kind": "hold", "party": ["client"]}', "party: expected text"),
         (b'{"kind": "hold", "seq": "one"}', "seq: expected a whole number"),
@@ -186,8 +196,22 @@ def test_the_players_and_the_devices_events_are_refused(kind: Kind) -> None:
 
 @pytest.mark.parametrize(
     "field",
-    ["kind", "command", "party", "cause", "name", "phone", "at", "topic", "prompt", "text"]
-    + ["call_id", "seq", "ts", "latency_s"],
+    [
+        "kind",
+        "command",
+        "party",
+        "cause",
+        "name",
+        "phone",
+        "at",
+        "topic",
+        "prompt",
+        "text",
+        "call_id",
+        "seq",
+        "ts",
+        "latency_s",
+    ],
 )
 @pytest.mark.parametrize(
     "value",
@@ -196,14 +220,10 @@ def test_the_players_and_the_devices_events_are_refused(kind: Kind) -> None:
 )
 def test_an_error_quotes_nothing_personal(field: str, value: object) -> None:
     told = {"kind": "callback_agreed", "name": NAME, "phone": PHONE, field: value}
-    try:
-        parse(event(**told))  # a text is right in most fields
-    except EventError as error:
-        assert NAME not in str(error)
-        assert PHONE not in str(error)
-        assert "expected" in str(error)
-    else:
-        assert isinstance(value, str)
+    error = problem_of(event(**told))
+    assert error or isinstance(value, str)  # a text is right in most fields
+    assert NAME not in error
+    assert PHONE not in error
 
 
 # -- sockets --------------------------------------------------------------------------------------

@@ -96,6 +96,10 @@ def _check_url(spec: str, where: str) -> None:
         known = False
     if not known:
         raise ValueError(f"{spec!r}: expected a URL with a host, and a number for its port")
+    if "@" in parts.netloc:
+        raise ValueError(f"{spec!r}: a user in it is not supported: let a command send it")
+    if not where.isascii() or not where.isprintable() or " " in where:
+        raise ValueError(f"{spec!r}: expected a URL with no spaces, and letters of ASCII alone")
 
 
 def command(where: str) -> list[str]:
@@ -229,9 +233,13 @@ class Hook:
             error.close()
             return f"HTTP {error.code}"
         except urllib.error.URLError as error:
+            if isinstance(error.reason, TimeoutError):
+                return f"not within {self._limit_s:g} s"
             return str(getattr(error.reason, "strerror", None) or error.reason)
         except http.client.HTTPException as error:
             return f"no HTTP ({type(error).__name__})"
+        except TimeoutError:
+            return f"not within {self._limit_s:g} s"
         except (OSError, ValueError) as error:
             return str(getattr(error, "strerror", None) or type(error).__name__)
 
