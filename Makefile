@@ -18,7 +18,7 @@ COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --gene
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test check bench bench-peers accuracy accuracy-cost train goldens fixtures lock clean
+.PHONY: help demo test soak check bench bench-peers accuracy accuracy-cost train goldens fixtures lock clean
 
 help: ## print this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -32,6 +32,10 @@ test: check ## make check, then the whole test suite
 	@scripts/system-packages $(AUDIO) || echo "the tests that make audio from them are skipped"
 	@scripts/system-packages $(LIVE) || echo "the tests with an audio server and telephones are skipped"
 	@$(PY) -m pytest
+
+soak: $(READY) ## calls one after the other beside a busy neighbour, with faults; MINUTES=30
+	@scripts/system-packages $(AUDIO) $(LIVE)
+	@$(PY) -m tests.live.soak --minutes $(or $(MINUTES),30)
 
 check: $(READY) ## format, lint, types, import contracts
 	@$(BIN)/ruff format --check .

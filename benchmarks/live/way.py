@@ -101,7 +101,10 @@ def measure(server: AudioServer, *, prompts: int = 200) -> Table:
     """Both ways; the server is this process's."""
     pcm = burst()
     told: queue.SimpleQueue[Opened | Lost | Record] = queue.SimpleQueue()
-    heard, player = Heard("virtmic.monitor"), Player(pulse("virtmic", output=True), Role.PROMPT, told.put)
+    heard, player = (
+        Heard("virtmic.monitor"),
+        Player(pulse("virtmic", output=True), Role.PROMPT, told.put),
+    )
     try:
         player.take(told.get(timeout=10))
         time.sleep(3)
@@ -112,7 +115,11 @@ def measure(server: AudioServer, *, prompts: int = 200) -> Table:
         player.close()
         heard.close()
     figures = []
-    for name, target, share in (("p50", P50_MS, 0.5), ("p99", P99_MS, 0.99), ("longest", None, 1.0)):
+    for name, target, share in (
+        ("p50", P50_MS, 0.5),
+        ("p99", P99_MS, 0.99),
+        ("longest", None, 1.0),
+    ):
         ours, theirs = _at(kept, share), _at(opened, share)
         goal = "" if target is None else f"≤ {target} ms"
         met = None if target is None else ours <= target

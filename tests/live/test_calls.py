@@ -12,6 +12,8 @@ from itertools import islice
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tests.hearing.hearing_tape import clip, draw, noise
 from tests.tape import ScriptedEar, TapePlan, tape, transcript
@@ -19,7 +21,7 @@ from vad_agent import CallSession, Event, Settings
 from vad_agent.core import actions as act
 from vad_agent.core.actions import LineState, Phase, Reason
 from vad_agent.core.frames import Channel
-from vad_agent.live.calls import BEFORE, REGRET, CallDesk
+from vad_agent.live.calls import BEFORE, KEPT, REGRET, SOON, CallDesk
 from vad_agent.live.status import Command
 from vad_agent.sources.recording import open_call
 
@@ -503,3 +505,135 @@ def test_a_hundred_calls_leave_nothing_behind():
     gc.collect()
     assert not any(session() for session in sessions)
     assert not headset.desk.standing
+
+
+# -- to the frame, and at random --------------------------------------------------------------------
+
+
+class Doubting(ScriptedEar):
+    """Takes back what lasted less than a second."""
+
+    def _close(self) -> None:
+        if self.sure:
+            super()._close()
+        else:
+            self.speaking = False
+
+
+class DoubtingEars(TapePlan):
+    """Ears that know noise, new ones for each call."""
+
+    def ear(self, channel: Channel, sample_rate: int) -> ScriptedEar:
+        return Doubting()
+
+
+def test_noise_that_is_taken_back_begins_nothing():
+    headset = Headset(plan=DoubtingEars())
+    headset.hear(".*100 S*20 .*80 S*20 .*80", "0*300")
+    assert not headset.on
+    headset.hear("S*60", "0*60")
+    assert headset.on
+
+
+def test_the_first_phrase_falls_in_its_window_after_the_greetings_true_end():
+    headset = Headset()
+    headset.hear(".*100 S*75 .*130", "0*100 .*205")
+    [play] = [action for action in headset.said if isinstance(action, act.Play)]
+    assert play.prompt == "greeting_again"
+    assert play.frame == BEFORE + 75 + 125
+
+
+@pytest.mark.parametrize(("after", "begins"), [(SOON - 10, True), (SOON + 10, False)])
+def test_a_greeting_comes_soon_after_the_idle_line_or_is_none(after: int, begins: bool):
+    headset = Headset()
+    headset.hear(f".*{100 + after} S*60", f"0*100 .*{after + 60}")
+    assert headset.on is begins
+
+
+def test_after_ten_minutes_idle_the_greeting_still_lies_in_the_call():
+    headset = Headset()
+    headset.hear(".*30000 S*75 .*25", "0*30000 .*100")
+    [run] = [action for action in headset.said if isinstance(action, act.Speech)]
+    assert (run.start, run.end) == (BEFORE, BEFORE + 75)
+
+
+def test_a_dead_line_while_the_ladder_runs_goes_the_ladders_way():
+    headset = in_dialogue()
+    for prompt in ("not_heard_in_dialogue", "farewell_in_dialogue"):
+        headset.hear(".*120", "0*120")
+        while not any(isinstance(a, act.Play) and a.prompt == prompt for a in headset.said):
+            headset.hear(".", "0")
+        headset.tell("prompt_started")
+        headset.hear(".*100", "0*100")
+        headset.tell("prompt_ended")
+    assert what(headset.said)[-2:] == ["hangup silence_in_dialogue", "phase ended"]
+    assert not headset.desk.guessed
+
+
+def test_a_busy_tone_was_none_and_the_call_goes_on_with_the_clients_name():
+    headset = in_dialogue()
+    headset.tell("client_name", name="Анна")
+    busy = "t*18 .*17 " * 6
+    headset.hear(".*210", busy)
+    assert not headset.on
+    assert headset.desk.guessed
+    assert "callback withdrawn dropped" in what(headset.press(Command.UNDO))
+    headset.hear(".*180", ".*180")
+    assert len(headset.sessions) == 2
+    play = [action for action in headset.said if isinstance(action, act.Play)][-1]
+    assert play.frame == 175  # of the new session
+    assert play.text == "Анна, вас не слышно"
+
+
+def test_a_guessed_call_is_the_one_that_is_told_to_be_answered():
+    headset = Headset()
+    headset.hear(*GREETING)
+    for kind in ("answered", "ringing"):
+        headset.tell(kind, call_id="7")
+    assert len(headset.sessions) == 1
+
+
+KINDS = [
+    *("ringing", "answered", "hold", "unhold", "hangup", "operator_mute", "operator_unmute"),
+    *("pause", "resume", "client_name", "client_cannot_hear", "callback_agreed", "goodbye"),
+    *("prompt_started", "prompt_ended", "prompt_failed", "source_ended"),
+]
+FIELDS = st.sampled_from(
+    [{}, {"call_id": "1"}, {"call_id": "2"}, {"party": "operator"}, {"name": "Анна"}]
+)
+DEVICE = st.sampled_from(["operator", "client", "prompt"]).map(lambda party: {"party": party})
+EVENTS = st.one_of(
+    st.tuples(st.sampled_from(KINDS), FIELDS),
+    st.tuples(st.sampled_from(["device_lost", "device_back"]), DEVICE),
+    st.just(("player_ready", {"latency_s": 0.1})),
+)
+COMMANDS = st.sampled_from([Command.START_CALL, Command.END_CALL, Command.UNDO])
+LETTERS = st.sampled_from("S.0mtd-")
+FRAMES = st.tuples(LETTERS, LETTERS, st.sampled_from([1, 20, 60, 130, 600]))
+
+
+@given(
+    st.sampled_from(["auto", "events", "manual"]),
+    st.lists(st.one_of(EVENTS, COMMANDS, FRAMES, FRAMES, st.booleans()), max_size=25),
+)
+def test_whatever_comes_a_call_that_has_ended_is_not_on(policy: str, steps: list[object]):
+    headset = Headset(policy)
+    for step in steps:
+        match step:
+            case bool():
+                headset.desk.line_in_use(step)
+            case Command():
+                headset.press(step)
+            case (str(kind), dict(fields)):
+                headset.tell(kind, **fields)
+            case (operator, client, count):
+                headset.hear(f"{operator}*{count}", f"{client}*{count}")
+        session = headset.desk.session
+        assert session is None or session.phase is not Phase.ENDED
+        assert len(headset.desk._kept) <= KEPT
+        assert len(headset.desk.standing) <= 4
+    assert all(
+        s is headset.desk.session for s in headset.sessions if s.phase is not Phase.ENDED
+    ) or (
+        Command.UNDO in steps  # a beginning that was none is left as it is
+    )

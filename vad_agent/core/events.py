@@ -100,6 +100,10 @@ class Event:
                 value = str(value)  # Q.850 causes and timestamps come as numbers
             if value is not None and not isinstance(value, str):
                 raise EventError(f"event {kind.value}: {name}: expected text, got {value!r}")
+            if value is not None and not _is_whole(value):
+                raise EventError(
+                    f"event {kind.value}: {name}: expected text, got half a letter in it"
+                )
             values[name] = value
         seq = source.get("seq")
         if isinstance(seq, str) and seq.isascii() and seq.isdecimal() and len(seq) <= 20:
@@ -109,6 +113,15 @@ class Event:
         _check_party(kind, values["party"])
         latency_s = _latency(source.get("latency_s"), kind)
         return cls(kind=kind, seq=seq, latency_s=latency_s, **values)  # type: ignore[arg-type]
+
+
+def _is_whole(text: str) -> bool:
+    """JSON can name half of a letter (a lone surrogate), which nothing can write down."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _check_party(kind: Kind, party: object) -> None:

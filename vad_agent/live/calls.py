@@ -147,7 +147,7 @@ class CallDesk:
         actions: list[Action] = []
         if kind in BEGINS and self._policy != "manual":
             actions += self._call(event)
-        if self.session is None:
+        if self.session is None or (kind in CONTROL and self._of_another(event)):
             return actions
         if kind in LASTS:
             self._lasting.pop(LASTS[kind], None)
@@ -164,6 +164,10 @@ class CallDesk:
         if command is Command.UNDO and self.guessed:
             return self._undo_end() if self.session is None else self._undo_beginning(self.session)
         return ()
+
+    def _of_another(self, event: Event) -> bool:
+        """It speaks of a call that is not the one that is on, such as one that has just ended."""
+        return event.call_id is not None and self._id is not None and event.call_id != self._id
 
     def line_in_use(self, used: bool) -> Sequence[Action]:
         """Whether anything plays into the client's device, where the sound server can tell.
@@ -232,6 +236,7 @@ class CallDesk:
             told = event.call_id is not None and self._id is not None
             same = event.call_id == self._id if told else self._ringing
             if event.kind is Kind.ANSWERED:
+                self._id = self._id or event.call_id  # a guess, or its ringing, had none
                 self._ringing = False
                 return []
             if same:
@@ -306,7 +311,7 @@ class CallDesk:
             actions.append(act.Stop(now, watch.prompt))
         elif watch.prompt is not None:
             actions.append(act.Dismiss(now, watch.prompt))
-        if self._callback is not None:
+        if self._callback is not None and self._callback is not Reason.AGREED:
             actions.append(act.CallbackWithdrawn(now, self._callback))
         self.session = None
         self._guess_for = 0
@@ -319,11 +324,12 @@ class CallDesk:
         An agreed callback stands: the client was promised it.
         """
         lasting, reason = self._lasting, self._callback
-        actions = self._begin(0)
+        actions: list[Action] = []
+        if reason is not None and reason is not Reason.AGREED:
+            actions.append(act.CallbackWithdrawn(0, reason))  # of the call that had ended
+        actions += self._begin(0)
         session = self.session
         assert session is not None
-        if reason is not None and reason is not Reason.AGREED:
-            actions.append(act.CallbackWithdrawn(session.now, reason))
         for event in (
             Event(Kind.ANSWERED),
             Event(Kind.HOLD, party="operator"),

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Protocol
 
-from vad_agent.core.actions import Action, Phase, PhaseChanged
+from vad_agent.core.actions import Action, CallbackWithdrawn, Phase, PhaseChanged
 
 
 class Outlet(Protocol):
@@ -48,6 +48,11 @@ class Outlets:
         """Give each call's actions to everybody, under its id."""
         rest = list(actions)
         while rest:
+            if not self._on and isinstance(rest[0], CallbackWithdrawn):
+                for outlet in self._outlets:
+                    outlet.take(rest[:1])  # of the call before, which has not ended after all
+                rest = rest[1:]
+                continue
             if not self._on and self._next:
                 self._on = True
                 call, began = self._next.pop(0)
