@@ -3,7 +3,7 @@
 PYTHON ?=#           the Python to make .venv with; default: the first that fits
 DEMO   ?= greeting_silence
 REAL   ?=#           make bench: a recording of a real call
-ARGS   ?=#           make bench, bench-peers, lock: more arguments, such as --quick or --upgrade
+ARGS   ?=#           make bench, bench-live, bench-peers, lock: more arguments, such as --quick or --upgrade
 
 AUDIO := espeak-ng asterisk-core-sounds-ru-wav asterisk-moh-opsound-wav
 LIVE  := libportaudio2 pulseaudio pulseaudio-utils libasound2-plugins baresip-core
@@ -18,7 +18,7 @@ COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --gene
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test soak check bench bench-peers accuracy accuracy-cost train goldens fixtures lock clean
+.PHONY: help demo test soak check bench bench-live bench-peers accuracy accuracy-cost train goldens fixtures lock clean
 
 help: ## print this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -46,6 +46,10 @@ check: $(READY) ## format, lint, types, import contracts
 bench: $(READY) ## benchmarks; REAL=call.flac adds a real call
 	@$(PY) -m benchmarks $(if $(REAL),--real "$(REAL)") $(ARGS)
 	@$(PY) -m pytest benchmarks --benchmark-only
+
+bench-live: $(READY) ## what listen costs on this machine: start, processors, memory, lost samples
+	@scripts/system-packages $(LIVE) espeak-ng
+	@$(PY) -m benchmarks.live $(ARGS)
 
 bench-peers: .venv/.peers ## the same frames through other detectors
 	@$(PY) -m benchmarks.peers $(if $(REAL),--real "$(REAL)") $(ARGS)

@@ -24,13 +24,13 @@ from pathlib import Path
 from statistics import median
 from tempfile import mkdtemp
 
-import psutil
+import psutil  # type: ignore[import-untyped]
 
 from benchmarks.measure import Figure, Table, ratio
 from tests.live.audio_server import AudioServer
 from tests.live.listening import phrases_folder
 from tests.live.recording import end, until
-from tests.live.speech import script_audio
+from tests.live.speech import Part, script_audio
 
 START_S, CPU_SHARE, PSS_MB = 1, 5, 120
 READY_S = 20.0
@@ -117,12 +117,11 @@ class Listen:
             with self._log.open("wb") as log:
                 self.began = time.perf_counter()
                 self.process = server.popen([*command, "--plain"], env, stdout=log, stderr=log)
-        self.drawn_bytes = 0
 
     def _drain(self) -> None:
         with contextlib.suppress(OSError):
-            while data := os.read(self._terminal, 65_536):
-                self.drawn_bytes += len(data)
+            while os.read(self._terminal, 65_536):
+                pass
 
     def steps(self) -> dict[str, float]:
         """Seconds from the start to each step, once all are done."""
@@ -235,7 +234,7 @@ def _start(server: AudioServer, rounds: int) -> Table:
 @contextmanager
 def _sound(server: AudioServer, seconds: float) -> Iterator[None]:
     """Both parties speak part of the time, in turns."""
-    clips = {
+    clips: dict[str, list[Part]] = {
         "client": [("speech", "caller_fridge"), ("silence", 5.0)],
         "mic": [("silence", 2.5), ("speech", "man_delivery_time"), ("silence", 3.0)],
     }
@@ -329,20 +328,22 @@ def _in_a_call(server: AudioServer, call_s: float) -> Sequence[Table]:
     def all_memory(kind: str, of: Mapping[str, Mapping[str, float]] = memory) -> float:
         return sum(process[kind] for process in of.values())
 
-    pss = all_memory("Pss")
+    pss, own = all_memory("Pss"), megabytes(os.getpid())
+    shared = own["Pss"] - own["Private"]
     room = [
         Figure("all processes, PSS", pss, "MB", pss / bare["Pss"], BARE, f"≤ {PSS_MB} MB",
                pss <= PSS_MB),
         *(Figure(f"{role}, PSS", process["Pss"], "MB") for role, process in memory.items()),
         Figure("all processes, private alone", all_memory("Private"), "MB"),
+        Figure("all processes, PSS, were this benchmark not there, at most", pss + shared, "MB"),
         Figure("all processes, RSS", all_memory("Rss"), "MB"),
         Figure("all processes, PSS, the screen drawn", all_memory("Pss", drawn_memory), "MB"),
         Figure(f"{BARE}, PSS", bare["Pss"], "MB"),
         Figure(f"{BARE}, RSS", bare["Rss"], "MB"),
     ]  # fmt: skip
     notes = [
-        "at the end of that call. What processes share is divided among them, this benchmark's own included: "
-        "it, too, has numpy"
+        "at the end of that call. What processes share is divided among them, this benchmark's "
+        "own included: it, too, has numpy"
     ]
     return [
         Table("Processors in a call", cpu, [spoken]),

@@ -22,8 +22,8 @@ from benchmarks.live.way import pulse
 from benchmarks.measure import Figure, Table, percentile
 from tests.live.audio_server import AudioServer
 from tests.live.recording import Int16s, write_wav
-from tests.live.speech import script_audio
-from vad_agent.core.frames import SAMPLE_BYTES, Channel
+from tests.live.speech import Part, script_audio
+from vad_agent.core.frames import Channel
 from vad_agent.live.calls import CallDesk
 from vad_agent.live.loop import CONTROL, Loop
 from vad_agent.live.status import Command
@@ -166,8 +166,8 @@ def measure(server: AudioServer, *, seconds: float = 60) -> Table:
         *_times(handled, first, last),
     ]
     notes = [
-        f"{seconds:g} s {BUSY} and {seconds:g} s {QUIET}, in turns of {seconds / turns:g} s; the first second "
-        "does not count",
+        f"{seconds:g} s {BUSY} and {seconds:g} s {QUIET}, in turns of {seconds / turns:g} s; "
+        "the first second does not count",
         f"client: a tone of {TONE_HZ:g} Hz, whose phase proves each frame's place; operator: speech",
         "a step: both ears with the judge, the session and its actions; the trace is not written",
     ]
@@ -176,7 +176,12 @@ def measure(server: AudioServer, *, seconds: float = 60) -> Table:
 
 def _play(server: AudioServer, seconds: float) -> list[subprocess.Popen[bytes]]:
     path = server.directory / "operator.wav"
-    turn = [("speech", "woman_hello"), ("silence", 1.5), ("speech", "caller_alo"), ("silence", 2.5)]
+    turn: list[Part] = [
+        ("speech", "woman_hello"),
+        ("silence", 1.5),
+        ("speech", "caller_alo"),
+        ("silence", 2.5),
+    ]
     script_audio(turn * math.ceil(seconds / 4), path, tail_s=0)
     client = write_wav(server.directory / "client.wav", tone(seconds), PLAYED_HZ)
     # Much is given ahead, so that a busy machine does not make the source itself stutter.
@@ -192,12 +197,12 @@ def _wait_first(handled: Handled) -> None:
 
 
 def _lost(headset: Headset) -> dict[str, int]:
-    lanes = [headset.lane(channel) for channel in Channel]
+    lanes = {channel: headset.lane(channel) for channel in Channel}
     return {
-        "frames that did not come, both sides": sum(lane.missing for lane in lanes),
-        "overruns": sum(lane.overruns for lane in lanes),
-        "frames that came late": sum(lane.late for lane in lanes),
-        "frames repeated or left out": sum(abs(lane.stretched) for lane in lanes),
+        **{f"{channel.value}'s frames missing": lane.missing for channel, lane in lanes.items()},
+        "overruns": sum(lane.overruns for lane in lanes.values()),
+        "frames that came late": sum(lane.late for lane in lanes.values()),
+        "frames repeated or left out": sum(abs(lane.stretched) for lane in lanes.values()),
     }
 
 

@@ -21,7 +21,8 @@ from vad_agent import CallSession, Event, Settings
 from vad_agent.core import actions as act
 from vad_agent.core.actions import LineState, Phase, Reason
 from vad_agent.core.frames import Channel
-from vad_agent.live.calls import BEFORE, KEPT, REGRET, SOON, CallDesk
+from vad_agent.live.calls import REGRET, CallDesk
+from vad_agent.live.standby import BEFORE, KEPT, SOON
 from vad_agent.live.status import Command
 from vad_agent.sources.recording import open_call
 
@@ -259,13 +260,39 @@ def test_the_operators_own_keys_do_not():
     assert headset.on
 
 
-def test_ringing_ends_a_call_nobody_hung_up():
+def test_another_call_that_rings_leaves_this_one_alone():
+    """Somebody knocks; when he gives up, it is not this call that has ended."""
     headset = Headset()
     headset.tell("ringing", call_id="1")
     headset.tell("answered", call_id="1")
-    assert what(headset.tell("ringing", call_id="2")) == ["phase ended", "phase greeting"]
+    assert headset.tell("ringing", call_id="2") == []
+    assert headset.tell("hangup", call_id="2", party="client") == []
+    assert headset.on
+    assert len(headset.sessions) == 1
+
+
+def test_another_call_that_is_answered_ends_one_that_nobody_hung_up():
+    headset = Headset()
+    headset.tell("answered", call_id="1")
+    headset.tell("ringing", call_id="2")
+    assert what(headset.tell("answered", call_id="2")) == ["phase ended", "phase greeting"]
     assert len(headset.sessions) == 2
     assert headset.sessions[0].phase is Phase.ENDED
+
+
+def test_another_call_that_is_answered_on_hold_is_not_this_one():
+    headset = Headset()
+    headset.tell("answered", call_id="1")
+    headset.tell("hold", call_id="1", party="client")
+    assert headset.tell("answered", call_id="2") == []
+    assert len(headset.sessions) == 1
+
+
+def test_another_call_that_rings_takes_the_place_of_one_that_only_rang():
+    headset = Headset()
+    headset.tell("ringing", call_id="1")
+    headset.tell("ringing", call_id="2")
+    assert len(headset.sessions) == 2
 
 
 @pytest.mark.parametrize("fields", [{}, {"call_id": "1"}])
@@ -630,10 +657,82 @@ def test_whatever_comes_a_call_that_has_ended_is_not_on(policy: str, steps: list
                 headset.hear(f"{operator}*{count}", f"{client}*{count}")
         session = headset.desk.session
         assert session is None or session.phase is not Phase.ENDED
-        assert len(headset.desk._kept) <= KEPT
+        assert len(headset.desk._standby.last(10 * KEPT)) <= KEPT
         assert len(headset.desk.standing) <= 4
     assert all(
         s is headset.desk.session for s in headset.sessions if s.phase is not Phase.ENDED
     ) or (
         Command.UNDO in steps  # a beginning that was none is left as it is
     )
+
+
+# -- between two calls ------------------------------------------------------------------------------
+
+
+def ended() -> Headset:
+    """A call was ended by the operator's key; the line is dead."""
+    headset = in_dialogue()
+    headset.press(Command.END_CALL)
+    headset.hear(".*150", "0*150")
+    assert not headset.on
+    return headset
+
+
+def test_a_chat_after_a_call_is_no_call():
+    headset = ended()
+    for _ in range(4):
+        headset.hear("S*100 .*60", "0*160")
+    assert len(headset.sessions) == 1
+
+
+def test_a_call_soon_after_one_begins_once_something_plays():
+    headset = ended()
+    headset.hear(".*100", "0*30 .*70")
+    headset.hear("S*75 .*25", ".*100")
+    assert len(headset.sessions) == 2
+
+
+def test_a_greeting_on_a_line_that_stays_dead_counts_later():
+    headset = ended()
+    headset.hear(".*1500", "0*1500")
+    headset.hear("S*75 .*25", "0*100")
+    assert len(headset.sessions) == 2
+
+
+def test_after_a_beginning_that_was_none_words_alone_begin_nothing():
+    headset = Headset()
+    headset.hear(*GREETING)
+    headset.press(Command.UNDO)
+    headset.hear(".*3000", "0*3000")
+    headset.hear("S*75 .*25", "0*100")
+    assert not headset.on
+
+
+def test_a_phone_that_rings_for_long_is_still_idle():
+    headset = Headset()
+    headset.hear(".*100", "0*100")
+    headset.hear(".*1500", "t*1500")
+    assert not headset.on
+    headset.hear(".*100 S*75 .*25", ".*200")
+    assert headset.on
+
+
+def test_a_client_who_speaks_first_is_in_the_call():
+    headset = Headset()
+    headset.hear(".*100 .*60 .*100 S*75 .*25", "0*100 S*60 .*200")
+    session = headset.desk.session
+    assert session is not None
+    assert session.phase is Phase.DIALOGUE
+
+
+def test_a_key_after_the_greeting_takes_the_greeting_in():
+    headset = Headset("manual")
+    headset.hear(".*100 S*75 .*40", "0*215")
+    headset.press(Command.START_CALL)
+    session = headset.desk.session
+    assert session is not None
+    assert session.now == BEFORE + 75 + 40
+    headset.hear(".*60", "0*60")
+    assert [a.prompt for a in headset.said if isinstance(a, act.Play)] == []
+    headset.hear(".*60", "0*60")
+    assert [a.prompt for a in headset.said if isinstance(a, act.Play)] == ["greeting_again"]

@@ -6,11 +6,8 @@
     events   events                                   a key
     manual   a key                                    a key
 
-    client    0000000000000..................      idle: zero, quiet or no media, then a call, or nothing
-    operator  ................SSSSSSSS........      a greeting, SOON after the idle line
-    session                |<- its frame 0: BEFORE frames earlier, so that the greeting lies in it
-
-Frames before a greeting is known to be one are kept and fed at once, long before any phrase may be due.
+What was heard before a call was known to be one (`standby.py`) is fed to its session at once, long before any
+phrase may be due.
 
 Without events, the end of an ordinary call and a client who vanished are the same: a dead line, a softphone
 that plays no more. The script calls back, even where the main question seems solved: a callback too many is
@@ -24,28 +21,23 @@ Pure: no I/O, no clock; time is the count of frames.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Sequence
 
 from vad_agent.core import actions as act
 from vad_agent.core.actions import Action, LineState, Phase, Reason
 from vad_agent.core.call import CallSession
-from vad_agent.core.ear import Ear, Plan
+from vad_agent.core.ear import Plan
 from vad_agent.core.events import Event, Kind
 from vad_agent.core.frames import FRAMES_PER_SECOND, Channel
+from vad_agent.live.standby import Frame, Standby
 from vad_agent.live.status import Command
 
 POLICIES = ("auto", "events", "manual")
-IDLE = FRAMES_PER_SECOND
-"""A line that carries nothing for so long is idle."""
-SOON = 10 * FRAMES_PER_SECOND
-"""A greeting comes so soon after the line was idle, or it is none."""
-BEFORE = FRAMES_PER_SECOND // 2
-"""Frames of a call before its greeting, or before the key."""
-KEPT = 6 * FRAMES_PER_SECOND
-"""Frames kept while no call is on: a greeting is known to be one sooner."""
 DEAD = 10 * FRAMES_PER_SECOND
 """A line that is dead for so long, in a call in which no step is due, has been hung up."""
+AFTER = 30 * FRAMES_PER_SECOND
+"""After a call the operator's words begin none for so long, unless something has played on the line."""
+NEVER = 1 << 62
 REGRET = 60 * FRAMES_PER_SECOND
 """A guess can be taken back for so long."""
 
@@ -64,8 +56,6 @@ LASTS = {
 }
 """What holds in a call until it ends, and what ends it: told again where an ended call goes on."""
 _OF_DEVICES = (Kind.DEVICE_LOST, Kind.DEVICE_BACK, Kind.PLAYER_READY)
-_NOTHING_PLAYS = (None, LineState.DIGITAL_ZERO, LineState.NO_MEDIA, LineState.QUIET)
-Frame = bytes | None
 
 
 class CallDesk:
@@ -95,15 +85,8 @@ class CallDesk:
         self.standing: dict[str, Event] = {}
         """What holds beyond a call: devices that are lost, the player's way."""
         self._told = False  # a switchboard speaks
-        self._kept: deque[tuple[Frame, Frame]] = deque(maxlen=KEPT)
         self._guess_for = 0  # frames for which the last guess can be taken back
-        # While no call is on.
-        self._operator: Ear
-        self._client: Ear
-        self._stood = 0
-        self._runs = 0
-        self._idle_at: int | None = None
-        self._standby()
+        self._standby = Standby(settings, sample_rate)  # while no call is on
         # Of the call that is on, or was the last one.
         self._id: str | None = None
         self._ringing = False
@@ -127,11 +110,12 @@ class CallDesk:
         self._guess_for = max(self._guess_for - 1, 0)
         session = self.session
         if session is None:
-            self._kept.append((operator, client))
-            self._stood += 1
-            self._operator.hear(operator)
-            self._client.hear(client)
-            return self._listen()
+            began = self._standby.feed(operator, client)
+            if began is None or not self._guesses:
+                return ()
+            guessed = self._begin(began)
+            self._guess_for = REGRET
+            return guessed
         actions = session.feed(operator, client)
         if not actions and session.now % FRAMES_PER_SECOND == 0 and self._dead(session):
             actions = session.signal(Event(Kind.HANGUP, cause="dead line"))
@@ -147,7 +131,7 @@ class CallDesk:
         actions: list[Action] = []
         if kind in BEGINS and self._policy != "manual":
             actions += self._call(event)
-        if self.session is None or (kind in CONTROL and self._of_another(event)):
+        if self.session is None or (kind in (*BEGINS, *CONTROL) and self._of_another(event)):
             return actions
         if kind in LASTS:
             self._lasting.pop(LASTS[kind], None)
@@ -158,7 +142,7 @@ class CallDesk:
     def command(self, command: Command) -> Sequence[Action]:
         """From the operator's keys, or a softphone's script."""
         if command is Command.START_CALL and self.session is None:
-            return self._begin(BEFORE)
+            return self._begin(self._standby.since_key())
         if command is Command.END_CALL and self.session is not None:
             return self._after(self.session.signal(Event(Kind.HANGUP, party="operator")))
         if command is Command.UNDO and self.guessed:
@@ -195,53 +179,30 @@ class CallDesk:
 
     def speaking(self, channel: Channel) -> bool:
         """This side is known to speak, though no call is on."""
-        ear = self._ear(channel)
+        ear = self._standby.ear(channel)
         return ear.speaking and ear.sure
 
     def line(self, channel: Channel) -> LineState | None:
         """What this side's line carries while no call is on."""
-        return self._ear(channel).line
-
-    def _ear(self, channel: Channel) -> Ear:
-        return self._operator if channel is Channel.OPERATOR else self._client
+        return self._standby.ear(channel).line
 
     # -- a call begins --------------------------------------------------------------------------------
 
-    def _standby(self) -> None:
-        """No call is on: ears that wait for one."""
-        self._operator = self._settings.ear(Channel.OPERATOR, self._sample_rate)
-        self._client = self._settings.ear(Channel.CLIENT, self._sample_rate)
-        self._client.expect_leak_of(self._operator)
-        self._kept.clear()
-        self._stood = self._runs = 0
-        self._idle_at = None
-
-    def _listen(self) -> Sequence[Action]:
-        """Is the line idle, and does the operator greet?"""
-        ear, idle_at = self._operator, self._idle_at
-        greets = (ear.speaking and ear.sure) or ear.runs != self._runs
-        self._runs = ear.runs
-        line, since = self._client.line, self._client.since
-        if line in _NOTHING_PLAYS and self._stood - since >= IDLE and not ear.speaking:
-            self._idle_at = self._stood  # not in the middle of what he says: idle comes first
-        if not greets or not self._guesses or idle_at is None or ear.start - idle_at > SOON:
-            return ()
-        actions = self._begin(self._stood - ear.start + BEFORE)
-        self._guess_for = REGRET
-        return actions
-
     def _call(self, event: Event) -> list[Action]:
         """A switchboard speaks of a call: is it another one than the one that is on?"""
-        if self.session is not None:
-            told = event.call_id is not None and self._id is not None
-            same = event.call_id == self._id if told else self._ringing
-            if event.kind is Kind.ANSWERED:
+        session = self.session
+        if session is not None:
+            if self._of_another(event):
+                waiting = event.kind is Kind.RINGING and not self._ringing
+                if waiting or session.watch.held:
+                    return []  # somebody knocks
+            elif event.kind is Kind.ANSWERED:
                 self._id = self._id or event.call_id  # a guess, or its ringing, had none
                 self._ringing = False
                 return []
-            if same:
+            elif self._ringing or (event.call_id is not None and event.call_id == self._id):
                 return []  # told twice
-            ended = self._after(self.session.signal(Event(Kind.SOURCE_ENDED)))
+            ended = self._after(session.signal(Event(Kind.SOURCE_ENDED)))
             return [*ended, *self._call(event)]
         actions = self._begin(0)
         self._id, self._ringing = event.call_id, event.kind is Kind.RINGING
@@ -249,7 +210,7 @@ class CallDesk:
 
     def _begin(self, frames: int) -> list[Action]:
         """A call is on, since so many frames."""
-        backlog = list(self._kept)[-frames:] if frames > 0 else []
+        backlog = self._standby.last(frames)
         session = self.session = self._make()
         self._guess_for = self._zero = 0
         self._id = self._callback = None
@@ -260,7 +221,6 @@ class CallDesk:
             actions += session.feed(operator, client)
         for event in self.standing.values():
             actions += session.signal(event)
-        self._kept.clear()
         return list(self._after(actions))
 
     # -- a call ends ----------------------------------------------------------------------------------
@@ -279,7 +239,8 @@ class CallDesk:
         if session.phase is Phase.GREETING and Kind.GOODBYE not in self._lasting:
             return False
         watch = session.watch
-        idle = watch.prompt is None and watch.silence is None
+        stale = watch.prompt_state == "cued" and session.now > (watch.prompt_hi or 0)
+        idle = stale or (watch.prompt is None and watch.silence is None)
         return idle and not watch.held and not watch.suspended
 
     def _after(self, actions: Sequence[Action], *, guess: bool = False) -> Sequence[Action]:
@@ -298,7 +259,7 @@ class CallDesk:
         if session is not None and session.phase is Phase.ENDED:
             self.session = None
             self._guess_for = REGRET if guess else 0
-            self._standby()
+            self._standby = Standby(self._settings, self._sample_rate, deaf_for=AFTER)
         return actions
 
     # -- a wrong guess --------------------------------------------------------------------------------
@@ -315,7 +276,7 @@ class CallDesk:
             actions.append(act.CallbackWithdrawn(now, self._callback))
         self.session = None
         self._guess_for = 0
-        self._standby()
+        self._standby = Standby(self._settings, self._sample_rate, deaf_for=NEVER)
         return [*actions, act.PhaseChanged(now, Phase.ENDED)]
 
     def _undo_end(self) -> Sequence[Action]:

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import IO
 
 from vad_agent.core.events import Event, Kind
+from vad_agent.core.request import seconds_until
 from vad_agent.errors import EventError, OutputError
 from vad_agent.live.status import Command
 
@@ -66,6 +67,8 @@ def parse(line: bytes) -> Event | Command:
         return Command(told["command"])
     try:
         event = Event.parse(told)
+        if event.at is not None:
+            seconds_until(event)  # told its sender, and not the call
     except EventError as error:
         raise EventError(QUOTED.sub("", str(error), count=1)) from None
     if event.kind in NOT_FROM_OUTSIDE:

@@ -18,6 +18,7 @@ from typing import Protocol
 from vad_agent.core.actions import Action, Play, Stop
 from vad_agent.core.events import Event, Kind
 from vad_agent.core.frames import FRAME_MS, Channel
+from vad_agent.errors import EventError
 from vad_agent.live.calls import CallDesk
 from vad_agent.live.speaker import Speaker
 from vad_agent.live.status import Command
@@ -62,6 +63,8 @@ class Loop:
         self.speaker: Speaker | None = None
         self.slowest_s = 0.0
         """The longest that one pair of frames took."""
+        self.refused = 0
+        """Events that the session could not take."""
         self._told = told
         self._on_event = on_event
         self._cleaner = cleaner
@@ -132,7 +135,12 @@ class Loop:
     def _signal(self, events: Sequence[Event]) -> None:
         for event in events:
             self._on_event(event)
-            self._carry_out(self.desk.signal(event))
+            try:
+                actions = self.desk.signal(event)
+            except EventError:
+                self.refused += 1  # nothing has changed; whoever sent it was to be told at the door
+            else:
+                self._carry_out(actions)
 
     def _carry_out(self, actions: Sequence[Action]) -> None:
         """Told first: a callback is stored before it is promised."""
