@@ -3,8 +3,8 @@
     make soak                  30 minutes
     make soak MINUTES=5
 
-Every call must end as the script says, each phrase in its window; no frame may be missing; memory must not grow.
-Every fifth call has a fault: a device pulled out, a driver that crashes, a stream moved.
+Every call must end as the script says, each phrase in its window; no frame may be missing; memory must not
+grow. Every fifth call has a fault: its capture is killed.
 """
 
 from __future__ import annotations

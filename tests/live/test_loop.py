@@ -1,0 +1,165 @@
+"""The loop with fakes for all that makes sound: what comes in, in which order it is carried out."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+
+import pytest
+
+from tests.tape import TapePlan, tape, told
+from vad_agent.core.actions import Action, Callback, Phase, PhaseChanged, Play
+from vad_agent.core.events import Event, Kind
+from vad_agent.core.frames import Channel
+from vad_agent.live.calls import CallDesk
+from vad_agent.live.loop import CONTROL, Loop
+from vad_agent.live.outlets import Outlets
+from vad_agent.live.status import Command
+from vad_agent.sources.pacing import Pair
+
+
+class Tape:
+    """A headset that gives a tape at once, and then quits."""
+
+    def __init__(self, operator: str, client: str) -> None:
+        self._pairs = list(zip(tape(operator), tape(client), strict=True))
+        self.slot = 0
+        self.loop: Loop | None = None
+
+    def overdue(self) -> Sequence[Event]:
+        return ()
+
+    def pairs(self, now: float) -> Iterator[Pair]:
+        for slot in range(self.slot, len(self._pairs)):
+            self.slot = slot + 1
+            yield Pair(slot, *self._pairs[slot])
+        assert self.loop is not None
+        self.loop.put(CONTROL, Command.QUIT)
+
+    def take(self, channel: Channel, what: object) -> Sequence[Event]:
+        return ()
+
+
+def run(operator: str, client: str, *inputs: Event | Command) -> tuple[list[str], Loop]:
+    said: list[str] = []
+
+    def tell(actions: Sequence[Action]) -> None:
+        said.extend(text for action in actions if (text := told(action)) is not None)
+
+    loop = Loop(CallDesk(TapePlan(), 8_000, policy="manual"), tell)
+    headset = loop.headset = Tape(operator, client)  # type: ignore[assignment]
+    headset.loop = loop  # type: ignore[attr-defined]
+    for what in inputs:
+        loop.put(CONTROL, what)
+    thread = threading.Thread(target=loop.run)
+    thread.start()
+    thread.join(10)
+    assert not thread.is_alive()
+    return said, loop
+
+
+def test_without_a_speaker_the_phrase_has_failed_and_is_shown():
+    said, _ = run("S*50 .*200", ".*250", Command.START_CALL)
+    start = said.index("play greeting_again")
+    assert said[start : start + 3] == [
+        "play greeting_again",
+        "greeting_again failed after 125",
+        "cue greeting_again",
+    ]
+
+
+def test_a_call_that_is_on_at_the_end_is_ended():
+    said, loop = run("S*50 .*50", ".*100", Command.START_CALL)
+    assert said[-1] == "phase ended"
+    assert loop.desk.session is None
+
+
+def test_an_event_that_cannot_be_taken_does_not_end_the_loop():
+    bad = Event(Kind.CALLBACK_AGREED, at="tomorrow")
+    said, loop = run("S*50 .*150", ".*200", Command.START_CALL, bad)
+    assert loop.refused == 1
+    assert "play greeting_again" in said
+
+
+def test_the_desk_s_errors_end_it_and_are_told():
+    loop = Loop(CallDesk(TapePlan(), 8_000), lambda actions: None)
+    headset = loop.headset = Tape("S", ".")  # type: ignore[assignment]
+    headset.loop = loop  # type: ignore[attr-defined]
+    loop._told = None  # type: ignore[assignment]
+    loop.put(CONTROL, Command.START_CALL)
+    with pytest.raises(TypeError):
+        loop.run()
+
+
+# -- outlets ------------------------------------------------------------------------------------------
+
+
+class Noted:
+    """An outlet that notes what it is told."""
+
+    def __init__(self) -> None:
+        self.told: list[str] = []
+
+    def begin(self, call: str, began: datetime) -> None:
+        self.told.append(f"begin {call[-4:]}")
+
+    def take(self, actions: Sequence[Action]) -> None:
+        self.told += [told(action) or type(action).__name__ for action in actions]
+
+    def end(self) -> None:
+        self.told.append("end")
+
+
+ENDED = PhaseChanged(9, Phase.ENDED)
+GREETING = PhaseChanged(0, Phase.GREETING)
+
+
+def outlets() -> tuple[Outlets, Noted]:
+    noted = Noted()
+    return Outlets([noted], lambda: datetime(2030, 5, 13, 12, 0, 7)), noted
+
+
+def test_each_call_has_its_own_beginning_and_end():
+    made, noted = outlets()
+    made.begin()
+    made.take([GREETING, Play(1, "not_heard", "…"), ENDED])
+    made.begin()
+    made.take([GREETING])
+    made.end()
+    assert noted.told == [
+        "begin 0-07",
+        "phase greeting",
+        "play not_heard",
+        "phase ended",
+        "end",
+        "begin 07-2",  # in the same second
+        "phase greeting",
+        "end",
+    ]
+
+
+def test_a_call_that_ends_another_comes_after_its_last_word():
+    made, noted = outlets()
+    made.begin()
+    made.take([GREETING])
+    made.begin()  # its session is made before the other's last actions are taken
+    made.take([ENDED, GREETING])
+    assert noted.told[1:] == [
+        "phase greeting",
+        "phase ended",
+        "end",
+        "begin 07-2",
+        "phase greeting",
+    ]
+
+
+def test_what_is_withdrawn_is_withdrawn_under_the_call_that_asked_for_it():
+    from vad_agent.core.actions import CallbackWithdrawn, Reason
+
+    made, noted = outlets()
+    made.begin()
+    made.take([GREETING, Callback(5, Reason.DROPPED, 0.0, "…"), ENDED])
+    made.begin()
+    made.take([CallbackWithdrawn(0, Reason.DROPPED), GREETING])
+    assert noted.told[-3:] == ["callback withdrawn dropped", "begin 07-2", "phase greeting"]
