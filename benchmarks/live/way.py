@@ -1,4 +1,4 @@
-"""From a phrase's deadline to its first sample in the sink, next to a stream that is opened for each phrase."""
+"""From a phrase's deadline to its first sample in the sink; next to a stream opened for each phrase."""
 
 from __future__ import annotations
 

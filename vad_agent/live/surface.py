@@ -1,4 +1,4 @@
-"""Draws the status on the terminal, five times a second, from a thread of its own.
+"""Draws the status on the terminal, three times a second, from a thread of its own.
 
 On another screen of the terminal (as `less` does), so that a resized window leaves no rubbish. Where the
 output is no terminal, or one without a cursor, there is one plain line for each change instead.
@@ -21,7 +21,7 @@ from vad_agent.live.keys import Keys
 from vad_agent.live.screen import ASCII, Marks, render
 from vad_agent.live.status import Status
 
-REDRAW_S = 0.2
+REDRAW_S = 0.3
 
 
 class Surface:

@@ -6,8 +6,11 @@ heard, as records on stdout. The callback copies, stamps and hands over, nothing
 
 from __future__ import annotations
 
+import contextlib
 import os
 import queue
+import sys
+import threading
 import time
 from typing import Any
 
@@ -25,50 +28,82 @@ from vad_agent.sources.child_device import (
     sane,
     settings_for,
 )
-from vad_agent.sources.child_records import Flag, write_json, write_record
+from vad_agent.sources.child_records import HEADER, Flag, write_json, write_record
+
+if sys.platform == "linux":
+    import fcntl
 
 WANTED_HZ = 16_000
 RATES = (WANTED_HZ, 48_000, 32_000, 44_100)
-MOST_WAITING = 250
-"""Blocks that wait for the parent: 5 s; older ones stay, newer ones are lost and counted."""
+PIPE_BYTES = 1 << 18
+"""What waits for the parent: 8 s of blocks at WANTED_HZ; newer ones are lost, and counted."""
+MOST_WAITING = 400
+"""Blocks that wait in the queue where there is one: the same."""
 
 SETTLING = 75
 """Blocks of a stream's beginning in which PulseAudio still tells of a latency that is not there."""
 
 
 class Handover:
-    """Blocks on their way from the callback to the pipe: bounded, nothing is lost without a flag."""
+    """Blocks on their way from the callback to the parent: bounded, nothing is lost without a flag.
+
+    On Linux a pipe takes a record whole or refuses it: the callback writes to it, one system call that
+    never waits. Elsewhere another thread writes, and a queue is between them.
+    """
 
     def __init__(self) -> None:
-        self._queue: queue.SimpleQueue[tuple[float, int, bytes] | None] = queue.SimpleQueue()
         self._dropped = 0
+        self._last: float | None = None  # when a block came
+        self._ended = threading.Event()
+        self._queue: queue.SimpleQueue[tuple[float, int, bytes]] = queue.SimpleQueue()
+        if sys.platform == "linux":
+            os.set_blocking(OUT, False)
+            with contextlib.suppress(OSError):
+                fcntl.fcntl(OUT, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
+            self._write = self._write_now
+        else:
+            self._write = self._enqueue
+            threading.Thread(target=self._write_queued, name="pipe", daemon=True).start()
 
     def put(self, stamp: float, flags: int, samples: bytes) -> None:
         """From the callback: no lock that anybody holds for long, no wait."""
-        if self._queue.qsize() >= MOST_WAITING:
-            self._dropped = Flag.DROPPED
-            return
-        if self._dropped:
-            flags |= self._dropped
+        self._last = time.perf_counter()
+        if self._write(stamp, flags | self._dropped, samples):
             self._dropped = 0
-        self._queue.put((stamp, flags, samples))
+        else:
+            self._dropped = Flag.DROPPED
 
     def end(self) -> None:
         """The stream has ended by itself."""
-        self._queue.put(None)
+        self._ended.set()
 
-    def write_all(self) -> None:
-        """Write blocks as they come, until none comes any more."""
-        patience = FIRST_S
+    def wait(self) -> None:
+        """Until no blocks come any more."""
+        began = time.perf_counter()
+        while not self._ended.wait(LOST_S / 3):
+            since, patience = (began, FIRST_S) if self._last is None else (self._last, LOST_S)
+            if time.perf_counter() - since > patience:
+                return
+
+    def _write_now(self, stamp: float, flags: int, samples: bytes) -> bool:
+        record = HEADER.pack(stamp, flags, len(samples)) + samples
+        try:  # whole or not at all: it is shorter than PIPE_BUF
+            return os.write(OUT, record) == len(record)
+        except BlockingIOError:
+            return False
+        except OSError:  # the parent is gone
+            self._ended.set()
+            return False
+
+    def _enqueue(self, stamp: float, flags: int, samples: bytes) -> bool:
+        if self._queue.qsize() >= MOST_WAITING:
+            return False
+        self._queue.put((stamp, flags, samples))
+        return True
+
+    def _write_queued(self) -> None:
         while True:
-            try:
-                block = self._queue.get(timeout=patience)
-            except queue.Empty:
-                return
-            if block is None:
-                return
-            patience = LOST_S
-            write_record(OUT, *block)
+            write_record(OUT, *self._queue.get())
 
 
 def main(spec: dict[str, Any]) -> None:
@@ -92,7 +127,6 @@ def _portaudio(spec: dict[str, Any]) -> None:
     rate, channels = best_format(check, RATES, sd.PortAudioError)
     handover = Handover()
     now = time.perf_counter
-
     blocks = [0]
 
     def callback(samples: Any, _: int, times: Any, status: Any) -> None:
@@ -115,11 +149,12 @@ def _portaudio(spec: dict[str, Any]) -> None:
             finished_callback=handover.end,
             extra_settings=extra,
         )
+        _opened(rate, channels, sane(stream.latency, FRAME_S))
         stream.start()
     except sd.PortAudioError as error:
         raise NoDevice(f"cannot be opened: {error}") from None
-    _opened(rate, channels, sane(stream.latency, FRAME_S))
-    handover.write_all()
+    handover.wait()
+    os.set_blocking(OUT, True)  # for the last record
 
 
 def _soundcard(spec: dict[str, Any]) -> None:

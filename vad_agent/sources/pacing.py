@@ -51,6 +51,7 @@ class Lane:
         """The clock when the last one came."""
         self.late = 0
         self.missing = 0
+        """Slots without a frame while others came."""
         self.overruns = 0
         self.stretched = 0
         """Frames repeated (positive) or left out (negative) for the clocks' sake."""
@@ -123,7 +124,7 @@ class Lane:
         """The slot's frame, if one came."""
         if self.has(slot) and self._frames and self._frames[0][0] == slot:
             return self._frames.popleft()[1]
-        self.missing += 1
+        self.missing += self.alive  # a lost device is told of as such
         return None
 
 
