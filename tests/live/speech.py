@@ -155,8 +155,12 @@ class Match(NamedTuple):
 
     @property
     def whole(self) -> bool:
-        """It is this phrase, from beginning to end."""
-        return self.similarity > 0.85 and self.weakest > 0.5
+        """It is this phrase, from beginning to end: another one has 0.54 and 0.38 at most.
+
+        Telephones on a busy machine slip now and then: 0.88 and 0.44 were seen of a phrase that had
+        left the product whole.
+        """
+        return self.similarity > 0.8 and self.weakest > 0.4
 
 
 def match(samples: Int16s, rate: int, phrase: Int16s, phrase_rate: int) -> Match:

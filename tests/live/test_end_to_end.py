@@ -35,12 +35,23 @@ def say(server: AudioServer, what: str = GREETING) -> float:
     return len(samples) / 8_000
 
 
-def heard_at(call: Call, listening: Listening, line: Line) -> tuple[float, float]:
-    """(start, end) of the phrase in the recording of the client's ear, s; it must be whole."""
+def heard_at(
+    call: Call, listening: Listening, line: Line, after_s: float = 0.0
+) -> tuple[float, float]:
+    """(start, end) of the phrase in the recording of the client's ear, s; it must be whole.
+
+    `after_s`: the phrase before ended there: some phrases begin as others are.
+    """
     phrase = listening.phrase(line["id"], line["text"])
-    found = match(call.ear.samples(), call.ear.rate, phrase, 48_000)
+    length_s = len(phrase) / 48_000
+    samples, rate = call.ear.samples(), call.ear.rate
+    if after_s:
+        until_s = after_s + line["window_s"][1] + length_s + 1
+        samples = samples[round(after_s * rate) : round(until_s * rate)]
+    found = match(samples, rate, phrase, 48_000)
     assert found.whole, (line["id"], found)
-    return found.offset_s, found.offset_s + len(phrase) / 48_000
+    start_s = after_s + found.offset_s
+    return start_s, start_s + length_s
 
 
 def assert_in_window(call: Call, line: Line, start_s: float, client_end_s: float = 0.0) -> None:
@@ -60,7 +71,7 @@ def check_phrases(
 ) -> None:
     last = 0.0
     for line in prompts:
-        start_s, end_s = heard_at(call, listening, line)
+        start_s, end_s = heard_at(call, listening, line, last)
         assert start_s > last
         last = end_s
         assert inside(line)
