@@ -8,8 +8,8 @@ from datetime import datetime
 from vad_agent.archive import words
 from vad_agent.core import actions as act
 from vad_agent.core.actions import Action, LineState, Phase
-from vad_agent.core.call import CallSession
 from vad_agent.core.frames import SAMPLE_BYTES, Channel, seconds
+from vad_agent.core.watch import Watch
 from vad_agent.hearing.level import peak, rms, to_dbfs
 from vad_agent.live.loop import Loop
 from vad_agent.live.status import PhraseStatus, Status
@@ -124,14 +124,11 @@ class Shown:
         status.window_s = None
         if watch.lo is not None and watch.hi is not None:
             status.window_s = seconds(watch.lo), seconds(watch.hi)
-        status.phrase = self._phrase(session)
+        status.phrase = self._phrase(watch, session.now)
 
-    def _phrase(self, session: CallSession) -> PhraseStatus | None:
-        watch = session.watch
+    def _phrase(self, watch: Watch, now: int) -> PhraseStatus | None:
         if watch.prompt_text is None or watch.prompt_state is None:
             return None
         lo, hi = watch.prompt_lo or 0, watch.prompt_hi or 0
         state = "cue" if watch.prompt_state == "cued" else watch.prompt_state
-        return PhraseStatus(
-            watch.prompt_text, state, seconds(lo - session.now), seconds(hi - session.now)
-        )
+        return PhraseStatus(watch.prompt_text, state, seconds(lo - now), seconds(hi - now))

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from vad_agent.core.events import Event, Kind
-from vad_agent.core.frames import SAMPLE_BYTES, Channel, Framer
+from vad_agent.core.frames import SAMPLE_BYTES, Channel, Framer, samples_per_frame
 from vad_agent.hearing.level import to_mono
 from vad_agent.sources.audio_child import AudioChild, DeviceState, Heard, Lost, Opened
 from vad_agent.sources.child_records import Flag, Record
@@ -22,6 +22,7 @@ from vad_agent.sources.pacing import FRAME_S, Lane, Pacer, Pair
 SAMPLE_RATE = 16_000
 """Hz, of the frames: what the server or the device converts to, else what we do."""
 QUALITY, QUALITY_DELAY_S = "LQ", 0.0125
+FRAME_BYTES = samples_per_frame(SAMPLE_RATE) * SAMPLE_BYTES
 CAPTURE = "vad_agent.sources.capture_child"
 
 
@@ -29,6 +30,8 @@ class Converter:
     """Blocks as a device gives them → frames at SAMPLE_RATE, mono, each with its stamp."""
 
     def __init__(self, rate: int, channels: int) -> None:
+        self.plain = rate == SAMPLE_RATE and channels == 1
+        """Blocks of a frame's length are frames as they are."""
         self._rate = rate
         self._channels = channels
         self._framer = Framer(SAMPLE_RATE)
@@ -108,9 +111,12 @@ class Headset:
         if side.converter is None:
             return ()
         lost = bool(what.flags & (Flag.OVERFLOW | Flag.DROPPED))
-        for stamp, frame in side.converter.convert(what.stamp, what.payload):
-            self._pacer.push(channel, stamp, frame, lost=lost)
-            lost = False
+        if side.converter.plain and len(what.payload) == FRAME_BYTES:
+            self._pacer.push(channel, what.stamp, what.payload, lost=lost)  # what most servers give
+        else:
+            for stamp, frame in side.converter.convert(what.stamp, what.payload):
+                self._pacer.push(channel, stamp, frame, lost=lost)
+                lost = False
         if side.state is DeviceState.OPEN:
             return ()
         before, side.state = side.state, DeviceState.OPEN
