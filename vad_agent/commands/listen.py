@@ -98,14 +98,15 @@ def listen(
     \b
     Which devices are there, and how to get the client's side?
       vad-agent devices
-    Does each path of the sound work?
-      vad-agent listen --check --client-device client.monitor --prompt-device virtmic
+    Does each path of the sound work, with the default headset?
+      vad-agent listen --check --prompt-device virtmic
     Work; Й Й or Ctrl-C ends it:
-      vad-agent listen --client-device client.monitor --operator-device mic --prompt-device virtmic
+      vad-agent listen --prompt-device virtmic --client-device jabra
     The operator says the phrases himself:
       vad-agent listen --mode cue
     A softphone's script tells of calls, and hangs up when it is asked to:
-      vad-agent listen --events /run/user/1000/vad.sock --on-action 'hangup.sh'
+      vad-agent listen --prompt-device virtmic \\
+        --events vad.sock --on-action hangup=hangup.sh
     """
     from vad_agent.live.options import Options
 

@@ -16,7 +16,7 @@ from vad_agent.core.call import CallSession
 from vad_agent.core.events import Event, Kind
 from vad_agent.core.frames import Channel
 from vad_agent.live.calls import CallDesk
-from vad_agent.live.devices_of import Chosen
+from vad_agent.live.chosen import Chosen
 from vad_agent.live.hooks import Hooks
 from vad_agent.live.inlet import Inlet
 from vad_agent.live.log import TraceLog

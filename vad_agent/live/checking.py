@@ -9,7 +9,7 @@ from rich.text import Text
 
 from vad_agent.core.frames import Channel
 from vad_agent.live.check import Finding, check_prompt, check_side
-from vad_agent.live.devices_of import Chosen, choose
+from vad_agent.live.chosen import Chosen, choose
 from vad_agent.live.options import Options
 from vad_agent.sources.devices import Device, list_devices
 

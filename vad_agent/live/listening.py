@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from vad_agent.live.devices_of import choose
+from vad_agent.live.chosen import choose
 from vad_agent.live.options import Options
 from vad_agent.settings import Settings
 from vad_agent.sources.devices import list_devices
