@@ -11,6 +11,7 @@ from vad_agent.core.events import Event, Kind
 from vad_agent.live.speaker import Speaker
 from vad_agent.settings import Settings
 from vad_agent.sources.audio_child import DeviceState, Lost, Opened
+from vad_agent.sources.devices import Role
 from vad_agent.voice.mixing import Mark
 from vad_agent.voice.phrases import Phrase
 from vad_agent.voice.player import Report
@@ -179,6 +180,14 @@ def test_the_operator_hears_it_too_and_it_is_taken_out_of_the_clients_channel():
     made.stop(110)
     assert ear.told[-1][0] == "stop"
     assert monitor.asked[-1] == "stop"
+
+
+def test_played_into_the_headset_itself_it_is_taken_out_too():
+    ear = Ear()
+    made, _ = speaker(heard=ear, heard_from=Role.PROMPT)
+    made.play(Play(100, "not_heard", TEXT), 100)
+    made.take(Report(1, Mark.STARTED, 2.06))  # type: ignore[arg-type]
+    assert ear.told == [("play", 103)]
 
 
 def test_a_mute_speaker_stays_lost_when_its_device_is_back():

@@ -117,7 +117,7 @@ class Assembly:
             mode=options.mode,
             make_session=self._session,
         )
-        self._cleaner = OwnPrompt(SAMPLE_RATE) if self._chosen.monitored else None
+        self._cleaner = OwnPrompt(SAMPLE_RATE) if self._chosen.heard_from else None
         self.loop = Loop(
             desk,
             self._outlets.take,
@@ -159,6 +159,7 @@ class Assembly:
                 headset.slot_at,
                 monitor=monitor,
                 heard=self._cleaner,
+                heard_from=chosen.heard_from or Role.MONITOR,
             )
             threading.Thread(target=self._render, name="phrases", daemon=True).start()
         whereabouts = Whereabouts(

@@ -21,10 +21,12 @@ class Chosen:
     monitor: Device | None
 
     @property
-    def monitored(self) -> bool:
-        """What the operator hears of our phrases is in the client's channel, too."""
-        played = {device.name for device in (self.monitor, self.prompt) if device is not None}
-        return self.client.plays in played
+    def heard_from(self) -> Role | None:
+        """By which of our devices our phrases get into the client's channel, too."""
+        for role, device in ((Role.PROMPT, self.prompt), (Role.MONITOR, self.monitor)):
+            if device is not None and device.name == self.client.plays:
+                return role
+        return None
 
     def rows(self) -> list[tuple[str, str]]:
         """(role, device) for each, as they are told."""

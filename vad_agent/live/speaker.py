@@ -21,6 +21,7 @@ from vad_agent.core.frames import FRAME_MS
 from vad_agent.core.script import Script, fill
 from vad_agent.sources.audio_child import DeviceState, Lost, Opened
 from vad_agent.sources.child_records import Record
+from vad_agent.sources.devices import Role
 from vad_agent.sources.headset import SAMPLE_RATE
 from vad_agent.voice.mixing import Mark
 from vad_agent.voice.phrases import Phrase
@@ -63,6 +64,7 @@ class Speaker:
         *,
         monitor: Player | None = None,
         heard: Heard | None = None,
+        heard_from: Role = Role.MONITOR,
         capture_s: float = FRAME_S,
     ) -> None:
         self._script = script
@@ -71,6 +73,8 @@ class Speaker:
         self._slot_at = slot_at
         self._monitor = monitor
         self._heard = heard
+        self._heard_from = heard_from  # whose sound is in the client's channel
+        self._pcm = b""
         self._capture_s = capture_s
         self._prompt: tuple[int, Play, str, int] | None = (
             None  # number, asked, voiced, at which slot
@@ -111,7 +115,7 @@ class Speaker:
         number = None if phrase is None else self._player.play(phrase.pcm)
         if phrase is None or number is None:
             return (Event(Kind.PROMPT_FAILED, prompt=action.prompt),)
-        self._prompt = number, action, text, slot
+        self._prompt, self._pcm = (number, action, text, slot), phrase.pcm
         self.text = text
         if self._monitor is not None and (second := self._monitor.play(phrase.pcm)) is not None:
             self._monitored = second, phrase.pcm
@@ -159,11 +163,15 @@ class Speaker:
         """From the operator's own device."""
         assert self._monitor is not None
         report = self._monitor.take(what)
-        if report is None or self._monitored is None or self._heard is None:
+        if report is None or self._monitored is None or self._heard_from is not Role.MONITOR:
             return
         number, pcm = self._monitored
         if report.phrase == number and report.mark is Mark.STARTED:
-            self._heard.play(resample(pcm, SAMPLE_RATE), math.floor(self._slot_at(report.at)))
+            self._tell_heard(pcm, report.at)
+
+    def _tell_heard(self, pcm: bytes, at: float) -> None:
+        if self._heard is not None:
+            self._heard.play(resample(pcm, SAMPLE_RATE), math.floor(self._slot_at(at)))
 
     def _follow(self, report: Report) -> Sequence[Event]:
         if self._prompt is None or report.phrase != self._prompt[0]:
@@ -171,6 +179,8 @@ class Speaker:
         _, action, text, asked = self._prompt
         slot = self._slot_at(report.at)
         if report.mark is Mark.STARTED:
+            if self._heard_from is Role.PROMPT:
+                self._tell_heard(self._pcm, report.at)
             voiced = text if text != action.text else None
             self._at(
                 math.floor(slot), Event(Kind.PROMPT_STARTED, prompt=action.prompt, text=voiced)
