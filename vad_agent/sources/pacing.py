@@ -78,7 +78,7 @@ class Lane:
             return
         slot, self._next = self._next, self._next + 1
         if slot < taken:
-            self.late += 1
+            self.late += self.alive  # not the first one of a side that has just been opened
         else:
             self._frames.append((slot, frame))
 
