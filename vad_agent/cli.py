@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from vad_agent import __version__, errors
+from vad_agent.commands.arguments import Mode, ScriptFile
 from vad_agent.commands.devices import devices
 from vad_agent.commands.listen import listen
 from vad_agent.commands.prompts import prompts_app
@@ -69,28 +70,11 @@ ClickException: type[Exception] = next(
 SHORTEST_S, LONGEST_S = 0.1, 3600
 
 
-class Mode(StrEnum):
-    """Who speaks the phrases."""
-
-    AUTO = "auto"
-    CUE = "cue"
-
-
 class Side(StrEnum):
     """A side of the call."""
 
     OPERATOR = "operator"
     CLIENT = "client"
-
-
-ScriptFile = Annotated[
-    Path | None,
-    typer.Option(
-        "--script",
-        metavar="SCRIPT.toml",
-        help="A script other than the built-in one: see vad-agent script.",
-    ),
-]
 
 
 def _version(wanted: bool) -> None:

@@ -8,14 +8,8 @@ from typing import Annotated
 
 import typer
 
+from vad_agent.commands.arguments import Mode, ScriptFile
 from vad_agent.terminal import plain_console
-
-
-class Mode(StrEnum):
-    """Who speaks the phrases."""
-
-    AUTO = "auto"
-    CUE = "cue"
 
 
 class Calls(StrEnum):
@@ -55,12 +49,7 @@ def listen(
             "the operator's greeting and a dead line; events: by them alone; manual: by keys."
         ),
     ] = Calls.AUTO,
-    script: Annotated[
-        Path | None,
-        typer.Option(
-            "--script", metavar="SCRIPT.toml", help="A script other than the built-in one."
-        ),
-    ] = None,
+    script: ScriptFile = None,
     events: Annotated[
         str | None,
         typer.Option(

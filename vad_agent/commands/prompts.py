@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from vad_agent.commands.arguments import ScriptFile
 from vad_agent.errors import VoiceError
 from vad_agent.terminal import complain, plain_console
 
@@ -39,11 +40,6 @@ prompts_app = typer.Typer(
     short_help="The phrases as sound: render, play, check.",
     no_args_is_help=True,
 )
-
-ScriptFile = Annotated[
-    Path | None,
-    typer.Option("--script", metavar="SCRIPT.toml", help="Default: the built-in script."),
-]
 
 
 @prompts_app.command()
