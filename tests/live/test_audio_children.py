@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from benchmarks.live.way import pulse
 from tests.live.audio_server import AudioServer
 from vad_agent.sources.audio_child import AudioChild, DeviceState, Lost, Opened
 from vad_agent.sources.child_records import Flag, Record
@@ -23,20 +24,6 @@ from vad_agent.voice.player import PHRASE_HZ, Player, Report
 
 What = Opened | Lost | Record
 LIMIT_S = 8.0
-
-
-def pulse(name: str, *, output: bool = False) -> Device:
-    return Device(
-        name=name,
-        backend="pulse",
-        host="PulseAudio",
-        index=None,
-        inputs=0 if output else 1,
-        outputs=1 if output else 0,
-        rate=48_000,
-        loopback=name.endswith(".monitor"),
-        default=False,
-    )
 
 
 def tone(seconds: float, rate: int = PHRASE_HZ) -> bytes:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Sequence
 from datetime import datetime
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -15,7 +17,8 @@ from vad_agent.core.frames import Channel
 from vad_agent.live.calls import CallDesk
 from vad_agent.live.loop import CONTROL, Loop
 from vad_agent.live.outlets import Outlets
-from vad_agent.live.status import Command
+from vad_agent.live.shown import Shown
+from vad_agent.live.status import Command, Status
 from vad_agent.sources.pacing import Pair
 
 
@@ -90,6 +93,16 @@ def test_the_desk_s_errors_end_it_and_are_told():
     loop.put(CONTROL, Command.START_CALL)
     with pytest.raises(TypeError):
         loop.run()
+
+
+def test_an_event_that_was_refused_is_shown_to_the_operator_once():
+    status = Status()
+    shown = Shown(status)
+    desk = SimpleNamespace(session=None, guessed=False)
+    loop: Any = SimpleNamespace(refused=1, headset=None, speaker=None, desk=desk)
+    for slot in range(20):
+        shown.look(loop, Pair(slot, None, None))
+    assert [text for _, text in status.messages] == ["событие не принято: оно неверно"]
 
 
 # -- outlets ------------------------------------------------------------------------------------------

@@ -61,8 +61,6 @@ class Loop:
         self.desk = desk
         self.headset: Headset | None = None
         self.speaker: Speaker | None = None
-        self.slowest_s = 0.0
-        """The longest that one pair of frames took."""
         self.refused = 0
         """Events that the session could not take."""
         self._told = told
@@ -119,9 +117,7 @@ class Loop:
             return
         self._signal(headset.overdue())
         for pair in headset.pairs(time.perf_counter()):
-            began = time.perf_counter()
             self._step(pair)
-            self.slowest_s = max(self.slowest_s, time.perf_counter() - began)
 
     def _step(self, pair: Pair) -> None:
         """One frame of each side. The player's reports first, as in a replay."""

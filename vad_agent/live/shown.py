@@ -38,6 +38,7 @@ class Shown:
     def __init__(self, status: Status) -> None:
         self._status = status
         self._look_in = 1
+        self._refused = 0
 
     # -- what the session says ----------------------------------------------------------------------
 
@@ -87,6 +88,9 @@ class Shown:
         if self._look_in > 0:
             return
         self._look_in = EVERY
+        if loop.refused != self._refused:
+            self._refused = loop.refused
+            self._status.messages.append((self._status.call_s, "событие не принято: оно неверно"))
         self._sides(loop, pair)
         self._call(loop)
 
@@ -104,7 +108,6 @@ class Shown:
             ears = session if session is not None else loop.desk
             side.speaking, side.line = ears.speaking(channel), ears.line(channel)
             side.late, side.missing, side.overruns = lane.late, lane.missing, lane.overruns
-            side.drift_frames = lane.stretched
         if loop.speaker is not None:
             self._status.prompt_state = loop.speaker.player.state
 

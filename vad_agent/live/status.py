@@ -44,8 +44,6 @@ class SideStatus:
     """Frames that did not come."""
     overruns: int = 0
     """Frames lost since nobody took them, and what the device itself reported lost."""
-    drift_frames: int = 0
-    """Frames dropped (negative) or repeated (positive) so that the two clocks stay together."""
 
 
 @dataclass(slots=True)

@@ -27,8 +27,9 @@ from vad_agent.sources.child_device import (
     run,
     sane,
     settings_for,
+    tell_open,
 )
-from vad_agent.sources.child_records import HEADER, Flag, write_json, write_record
+from vad_agent.sources.child_records import HEADER, Flag, write_record
 
 if sys.platform == "linux":
     import fcntl
@@ -117,14 +118,8 @@ def main(spec: dict[str, Any]) -> None:
 
 def _portaudio(spec: dict[str, Any]) -> None:
     sd, index = portaudio(spec, "source")
-    extra = settings_for(sd, spec)
-
-    def check(rate: int, channels: int) -> None:
-        sd.check_input_settings(
-            device=index, channels=channels, dtype="int16", samplerate=rate, extra_settings=extra
-        )
-
-    rate, channels = best_format(check, RATES, sd.PortAudioError)
+    how = {"device": index, "dtype": "int16", "extra_settings": settings_for(sd, spec)}
+    rate, channels = best_format(sd, sd.check_input_settings, RATES, **how)
     handover = Handover()
     now = time.perf_counter
     blocks = [0]
@@ -139,17 +134,15 @@ def _portaudio(spec: dict[str, Any]) -> None:
 
     try:
         stream = sd.RawInputStream(
-            device=index,
+            **how,
             samplerate=rate,
             channels=channels,
-            dtype="int16",
             blocksize=round(rate * FRAME_S),
             latency="low",
             callback=callback,
             finished_callback=handover.end,
-            extra_settings=extra,
         )
-        _opened(rate, channels, sane(stream.latency, FRAME_S))
+        tell_open(rate, channels, sane(stream.latency, FRAME_S))
         stream.start()
     except sd.PortAudioError as error:
         raise NoDevice(f"cannot be opened: {error}") from None
@@ -168,17 +161,12 @@ def _soundcard(spec: dict[str, Any]) -> None:
         raise NoDevice(f"{spec['name']} is not there ({error})") from None
     block = round(WANTED_HZ * FRAME_S)
     with device.recorder(samplerate=WANTED_HZ, channels=1, blocksize=block) as recorder:
-        _opened(WANTED_HZ, 1, FRAME_S)
+        tell_open(WANTED_HZ, 1, FRAME_S)
         while True:
             samples = recorder.record(numframes=block)[:, 0]
             stamp = time.perf_counter() - FRAME_S
             pcm = (numpy.clip(samples, -1, 1) * 32767).astype("<i2").tobytes()
             write_record(OUT, stamp, 0, pcm)
-
-
-def _opened(rate: int, channels: int, latency_s: float) -> None:
-    about = {"rate": rate, "channels": channels, "latency_s": latency_s, "pid": os.getpid()}
-    write_json(OUT, time.perf_counter(), Flag.OPENED, about)
 
 
 if __name__ == "__main__":

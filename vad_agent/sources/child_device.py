@@ -14,11 +14,11 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import ModuleType
 from typing import Any
 
-from vad_agent.sources.child_records import Flag, write_record
+from vad_agent.sources.child_records import Flag, write_json, write_record
 
 FRAME_S = 0.02
 LOST_S = 0.6
@@ -98,9 +98,12 @@ def settings_for(sounddevice: ModuleType, spec: dict[str, Any]) -> Any:
 
 
 def best_format(
-    check: Callable[[int, int], None], rates: tuple[int, ...], error: type[Exception]
+    sounddevice: ModuleType, check: Callable[..., None], rates: Sequence[int], **stream: Any
 ) -> tuple[int, int]:
-    """(rate in Hz, channels): the first that the device takes, by `check(rate, channels)`.
+    """(rate in Hz, channels): the first that the device takes.
+
+    `check`: sounddevice's `check_input_settings` or `check_output_settings`; `stream`: what else the
+    stream is opened with.
 
     Raises:
         NoDevice: it takes none.
@@ -109,12 +112,18 @@ def best_format(
     for channels in (1, 2):
         for rate in rates:
             try:
-                check(rate, channels)
-            except error as refused:
+                check(samplerate=rate, channels=channels, **stream)
+            except sounddevice.PortAudioError as refused:
                 why = why or refused
             else:
                 return rate, channels
     raise NoDevice(f"cannot be opened: {why}")
+
+
+def tell_open(rate: int, channels: int, latency_s: float) -> None:
+    """The stream is open: the parent is told at which rate (Hz), and who holds it."""
+    about = {"rate": rate, "channels": channels, "latency_s": latency_s, "pid": os.getpid()}
+    write_json(OUT, time.perf_counter(), Flag.OPENED, about)
 
 
 def sane(latency_s: float, otherwise: float) -> float:

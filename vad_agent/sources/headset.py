@@ -64,7 +64,6 @@ class Side:
         self.role = Role(channel.value)
         self.device = device
         self.state = DeviceState.OPENING
-        self.why = ""
         self.pid: int | None = None
         self.latency_s = 0.0
         self.converter: Converter | None = None
@@ -105,7 +104,7 @@ class Headset:
             side.converter = Converter(what.rate, what.channels)
             return ()
         if isinstance(what, Lost):
-            side.why, side.pid = what.why, None
+            side.pid = None
             lane.restart()
             return self._lost(side)
         if side.converter is None:
@@ -127,7 +126,6 @@ class Headset:
         events: list[Event] = []
         for side in self._sides.values():
             if side.state is DeviceState.OPEN and not self._pacer.lanes[side.channel].alive:
-                side.why = "no sound comes"
                 side.child.restart()
                 events += self._lost(side)
         return events
@@ -158,10 +156,6 @@ class Headset:
     def state(self, channel: Channel) -> DeviceState:
         """Where the side's device stands."""
         return self._sides[channel].state
-
-    def why(self, channel: Channel) -> str:
-        """Why the device was lost."""
-        return self._sides[channel].why
 
     @property
     def sides(self) -> Sequence[Side]:

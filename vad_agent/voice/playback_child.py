@@ -13,7 +13,6 @@ output latency included: that is known when they are mixed, a little before.
 from __future__ import annotations
 
 import json
-import os
 import queue
 import sys
 import time
@@ -31,6 +30,7 @@ from vad_agent.sources.child_device import (
     run,
     sane,
     settings_for,
+    tell_open,
 )
 from vad_agent.sources.child_records import Flag, write_json
 from vad_agent.voice.mixing import Mixer
@@ -46,14 +46,8 @@ FIRST_BLOCKS = 10
 def main(spec: dict[str, Any]) -> None:
     """Play until the device is gone or the parent is."""
     sd, index = portaudio(spec, "sink")
-    extra = settings_for(sd, spec)
-
-    def check(rate: int, channels: int) -> None:
-        sd.check_output_settings(
-            device=index, channels=channels, dtype="int16", samplerate=rate, extra_settings=extra
-        )
-
-    rate, channels = best_format(check, RATES, sd.PortAudioError)
+    how = {"device": index, "dtype": "int16", "extra_settings": settings_for(sd, spec)}
+    rate, channels = best_format(sd, sd.check_output_settings, RATES, **how)
     commands: queue.SimpleQueue[tuple[int, bytes] | None] = queue.SimpleQueue()
     reports: queue.SimpleQueue[tuple[float, dict[str, object]] | None] = queue.SimpleQueue()
     mixer = Mixer(rate)
@@ -85,22 +79,19 @@ def main(spec: dict[str, Any]) -> None:
 
     try:
         stream = sd.RawOutputStream(
-            device=index,
+            **how,
             samplerate=rate,
             channels=channels,
-            dtype="int16",
             blocksize=round(rate * BLOCK_S),
             latency="low",
             callback=callback,
             finished_callback=lambda: reports.put(None),
-            extra_settings=extra,
         )
         stream.start()
     except sd.PortAudioError as error:
         raise NoDevice(f"cannot be opened: {error}") from None
     block_latency = sane(stream.latency, BLOCK_S)
-    about = {"rate": rate, "channels": channels, "latency_s": block_latency, "pid": os.getpid()}
-    write_json(OUT, now(), Flag.OPENED, about)
+    tell_open(rate, channels, block_latency)
 
     def command() -> bool:
         line = sys.stdin.buffer.readline()
