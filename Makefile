@@ -77,7 +77,7 @@ fixtures: $(READY) ## make the recordings anew, bit for bit (wants Debian's pack
 
 lock: $(READY) ## write the lock files from pyproject.toml; ARGS=--upgrade: the newest
 	@$(PIP) install "uv>=0.9"
-	@$(COMPILE) pyproject.toml --extra report --group dev -o requirements.lock
+	@$(COMPILE) pyproject.toml --extra report --extra callbacks --group dev -o requirements.lock
 	@$(COMPILE) --group peers -c requirements.lock -o requirements-peers.lock
 
 clean: ## remove .venv, out and every cache

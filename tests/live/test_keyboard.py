@@ -193,8 +193,8 @@ PROGRAM = """
     keyboard = Keyboard(lambda key: print("key", repr(key), flush=True))
     keyboard.start()
     assert not termios.tcgetattr(0)[3] & (termios.ICANON | termios.ECHO)
-    print("ready", flush=True)
     try:
+        print("ready", flush=True)
         {body}
     finally:
         print("cleaned", flush=True)
