@@ -9,6 +9,11 @@
     ├── OutputError     a trace or a report cannot be written
     ├── DeviceError     an audio device is not there, is ambiguous, or cannot be opened
     ├── VoiceError      a phrase cannot be rendered, or what came is not the phrase
+    ├── RuleError       a change of a callback that its state does not allow
+    ├── NumberError     a telephone number that cannot be rung
+    ├── StoreError      the callbacks' database cannot be used, or not now
+    ├── EngineError     what arms the attempts cannot be used
+    ├── DialError       what dials at the centre refused, or cannot be understood
     └── MissingExtra    an optional package is needed: the text names the extra to install
 
 Texts are one line each: what, where, what was expected. `SettingsError` is one line per error.
@@ -16,7 +21,8 @@ Texts are one line each: what, where, what was expected. `SettingsError` is one 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 
 class VadAgentError(Exception):
@@ -68,8 +74,41 @@ class VoiceError(VadAgentError):
     """A phrase that cannot be voiced: no engine, no Russian voice, or silence came of it."""
 
 
+class RuleError(VadAgentError, ValueError):
+    """A callback cannot be changed so: it has ended, or its time is none; it is unchanged."""
+
+
+class NumberError(VadAgentError, ValueError):
+    """Not a telephone number that can be rung."""
+
+
+class StoreError(VadAgentError):
+    """The database of callbacks is damaged, locked, full, away, or of another version."""
+
+
+class EngineError(VadAgentError):
+    """The engine of attempts cannot start, or not take work now; the store has everything."""
+
+
+class DialError(VadAgentError):
+    """What dials at the centre refused, did not answer, or said what cannot be understood."""
+
+
 class MissingExtra(VadAgentError, ImportError):
     """An optional dependency is not installed."""
 
     def __init__(self, package: str, extra: str, what: str) -> None:
         super().__init__(f"{what} needs {package}: pip install 'vad-agent[{extra}]'")
+
+
+@contextmanager
+def extra(name: str, what: str) -> Iterator[None]:
+    """Imports of an optional package: `MissingExtra` tells which extra brings it.
+
+    Raises:
+        MissingExtra: it is not installed.
+    """
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise MissingExtra(str(error.name), name, what) from error

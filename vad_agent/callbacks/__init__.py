@@ -1,0 +1,1 @@
+"""Callbacks: taken, stored, rung three times, accounted for. `docs/callbacks.md` is the map."""

@@ -1,0 +1,1 @@
+"""What dials at this centre, one file each behind one small port."""

@@ -1,0 +1,60 @@
+"""Telephone numbers: one form for one client, and a form for logs."""
+
+from __future__ import annotations
+
+from vad_agent.errors import NumberError, extra
+
+with extra("callbacks", "a number"):
+    import phonenumbers
+
+
+def normalised(text: str, region: str = "RU") -> str:
+    """The number as E.164: `8 (912) 345-67-89` and `+7 912 345-67-89` are the same.
+
+    >>> normalised("8 (912) 345-67-89")
+    '+79123456789'
+
+    `region`: two letters, of a number without a country's code.
+
+    Raises:
+        NumberError: it is none that can be rung; the text says why and does not repeat the number.
+    """
+    try:
+        number = phonenumbers.parse(text, region)
+    except phonenumbers.NumberParseException as error:
+        raise NumberError(f"phone: expected a telephone number: {_WHY[error.error_type]}") from None
+    reason = phonenumbers.is_possible_number_with_reason(number)
+    if reason != phonenumbers.ValidationResult.IS_POSSIBLE:
+        raise NumberError(f"phone: expected a telephone number: {_LENGTH.get(reason, 'too short')}")
+    if not phonenumbers.is_valid_number(number):
+        raise NumberError("phone: expected a telephone number: no such code in that country")
+    return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+
+
+def masked(phone: str | None) -> str:
+    """For logs and traces: enough to tell two apart, not to ring one.
+
+    >>> masked("+79123456789")
+    '+7…89'
+    """
+    if not phone:
+        return ""
+    return f"{phone[:2]}…{phone[-2:]}" if len(phone) > 6 else "…"
+
+
+_Parse = phonenumbers.NumberParseException
+_WHY = {
+    _Parse.INVALID_COUNTRY_CODE: "there is no such country code",
+    _Parse.NOT_A_NUMBER: "it has no digits to ring",
+    _Parse.TOO_SHORT_AFTER_IDD: "too short",
+    _Parse.TOO_SHORT_NSN: "too short",
+    _Parse.TOO_LONG: "too long",
+}
+_Length = phonenumbers.ValidationResult
+_LENGTH = {
+    _Length.TOO_SHORT: "too short",
+    _Length.TOO_LONG: "too long",
+    _Length.INVALID_LENGTH: "no number there is so long",
+    _Length.INVALID_COUNTRY_CODE: "there is no such country code",
+    _Length.IS_POSSIBLE_LOCAL_ONLY: "the city's code is missing",
+}
