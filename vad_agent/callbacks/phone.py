@@ -23,6 +23,8 @@ def normalised(text: str, region: str = "RU") -> str:
         number = phonenumbers.parse(text, region)
     except phonenumbers.NumberParseException as error:
         raise NumberError(f"phone: expected a telephone number: {_WHY[error.error_type]}") from None
+    if phonenumbers.is_alpha_number(text):
+        raise NumberError("phone: expected a telephone number: words stand in it")
     reason = phonenumbers.is_possible_number_with_reason(number)
     if reason != phonenumbers.ValidationResult.IS_POSSIBLE:
         raise NumberError(f"phone: expected a telephone number: {_LENGTH.get(reason, 'too short')}")

@@ -12,13 +12,14 @@
 
 Whatever arms anew (another attempt, another time, a failure) raises the generation: the key of an attempt,
 (callback, generation, number), is used once. Functions return the changed callback and raise `RuleError`
-where the change is impossible; nothing is changed then.
+where the change is impossible; nothing is changed then. Times that are computed here are UTC: sums and
+comparisons of local times go wrong where the clocks change.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from datetime import datetime, time, timedelta, tzinfo
+from datetime import UTC, datetime, time, timedelta, tzinfo
 from enum import StrEnum
 
 from vad_agent.errors import RuleError
@@ -83,9 +84,11 @@ class Policy:
     stand_ins: tuple[str, ...] = ()
     """Operators asked, in order, where the call's own is not available; then anybody."""
     quiet: tuple[time, time] | None = None
-    """[from, to) in `zone`, over midnight where from > to: nobody is rung."""
+    """[from, to) in `zone`, over midnight where from > to: nobody is rung. Both the same: never quiet."""
     overdue_s: float = 60.0
     """So long after its time an attempt that has not begun is an alarm."""
+    farewell_s: float = 15.0
+    """So long after it was asked for in a call that is still on nobody is rung, unless the call has ended."""
     answer_limit_s: float = 900.0
     """So long an attempt may be under way until somebody asks what became of it."""
     region: str = "RU"
@@ -117,6 +120,8 @@ class Request:
     """Login of who had the call."""
     call: str | None = None
     """The call's id, with what it is unique in."""
+    call_on: bool = False
+    """The call is not over: the client hears the farewell, and it will be told when he does no more."""
     session: str | None = None
     """The call's id in the contact centre's own system."""
 
@@ -133,6 +138,8 @@ class Callback:
     """When the attempt is promised for; None: nobody knows yet."""
     next: datetime | None
     """When it will be tried: later than `due` after a failure."""
+    early: datetime | None = None
+    """`due` once the call that asked for it has ended; None: it has, or does not matter."""
     fixed: bool = False
     """`due` is an agreed time of the clock on the wall, not a time from now."""
     attempt: int = 1
@@ -143,7 +150,7 @@ class Callback:
     asked_operators: tuple[str, ...] = ()
     """Who was not available for this attempt."""
     again: datetime | None = None
-    """Asked for anew while ringing: the attempt's success does not end it."""
+    """Asked for anew while ringing: an attempt that begins earlier does not end it."""
     phone: str | None = None
     phone_given: str | None = None
     name: str | None = None
@@ -169,43 +176,63 @@ class Callback:
 
 
 def agreed_time(at: str, policy: Policy) -> datetime:
-    """The agreed time, aware.
+    """The agreed time, in UTC.
 
     Raises:
         RuleError: not an ISO 8601 time.
     """
     try:
         when = datetime.fromisoformat(at)
-    except ValueError:
+        return (when if when.tzinfo else when.replace(tzinfo=policy.zone)).astimezone(UTC)
+    except (ValueError, OverflowError):
         raise RuleError(f"at: expected an ISO 8601 time, got {at!r}") from None
-    return when if when.tzinfo else when.replace(tzinfo=policy.zone)
 
 
 def first_due(request: Request, policy: Policy) -> tuple[datetime | None, bool]:
     """When the first attempt is due, and whether that is an agreed time; None: nobody knows yet.
 
     Raises:
-        RuleError: the agreed time is none.
+        RuleError: the agreed time, or the span until the callback, is none.
     """
     if request.at is not None:
         return loud(agreed_time(request.at, policy), policy), True
     if request.due_in_s is None:
         return None, False
-    return loud(request.asked + timedelta(seconds=request.due_in_s), policy), False
+    wait_s = request.due_in_s
+    if request.call_on:
+        wait_s = max(wait_s, policy.farewell_s)
+    try:
+        return loud(_later(request.asked, wait_s), policy), False
+    except (ValueError, OverflowError):
+        raise RuleError(f"due_in_s: expected seconds, got {request.due_in_s}") from None
+
+
+def _early(request: Request, policy: Policy) -> datetime | None:
+    """When it would be due if the call were over; None: then, too."""
+    if not request.call_on or request.at is not None or request.due_in_s is None:
+        return None
+    due, _ = first_due(replace(request, call_on=False), policy)
+    return due if due != first_due(request, policy)[0] else None
 
 
 def loud(when: datetime, policy: Policy) -> datetime:
-    """`when`, or the end of the quiet hours that it falls into."""
+    """`when`, or the end of the quiet hours that it falls into; in UTC."""
+    when = when.astimezone(UTC)
     if policy.quiet is None:
         return when
     begin, end = policy.quiet
     local = when.astimezone(policy.zone)
-    now = local.timetz().replace(tzinfo=None)
-    inside = begin <= now < end if begin < end else now >= begin or now < end
+    now = local.time()
+    inside = begin <= now < end if begin <= end else now >= begin or now < end
     if not inside:
         return when
     day = local.date() + timedelta(days=1 if begin > end and now >= begin else 0)
-    return datetime.combine(day, end, policy.zone).astimezone(when.tzinfo)
+    end = end.replace(fold=local.fold)  # where the clocks go back: the same one of the two hours
+    return datetime.combine(day, end, policy.zone).astimezone(UTC)
+
+
+def _later(when: datetime, seconds: float) -> datetime:
+    return when.astimezone(UTC) + timedelta(seconds=seconds)
 
 
 def overdue(callback: Callback, now: datetime, policy: Policy) -> bool:
@@ -213,7 +240,7 @@ def overdue(callback: Callback, now: datetime, policy: Policy) -> bool:
     if callback.state is State.RINGING or not callback.open:
         return False
     promised = callback.due or callback.created
-    return (now - promised).total_seconds() > policy.overdue_s
+    return now.astimezone(UTC) > _later(promised, policy.overdue_s)
 
 
 # -- what comes in ---------------------------------------------------------------------------------
@@ -233,6 +260,7 @@ def take(request: Request, id: str, policy: Policy, now: datetime) -> Callback:
         created=now,
         due=due,
         next=due,
+        early=_early(request, policy),
         fixed=fixed,
         phone=request.phone,
         phone_given=None if request.phone else request.phone_given,
@@ -255,10 +283,11 @@ def merge(callback: Callback, request: Request, policy: Policy) -> Callback:
     due, fixed = first_due(request, policy)
     merged = _joined(callback, request)
     if callback.state is State.RINGING:
-        again = min((t for t in (callback.again, due) if t is not None), default=request.asked)
+        asked = request.asked.astimezone(UTC)
+        again = min((t for t in (callback.again, due) if t is not None), default=asked)
         return replace(merged, again=again)
     if due is not None and (callback.due is None or due < callback.due):
-        merged = _at(merged, due, due, fixed=fixed)
+        merged = _at(merged, due, due, fixed=fixed, early=_early(request, policy))
     return _settled(merged)
 
 
@@ -278,11 +307,23 @@ def revise(callback: Callback, request: Request, policy: Policy) -> Callback:
     )
     if request.phone is not None:
         revised = replace(revised, phone=request.phone, phone_given=None)
+    elif revised.phone is None and request.phone_given:
+        revised = replace(revised, phone_given=request.phone_given)
     if callback.state is State.RINGING:
-        return replace(revised, again=due or request.asked)
+        return replace(revised, again=due or request.asked.astimezone(UTC))
     if (due, fixed) != (callback.due, callback.fixed):
-        revised = _at(revised, due, due, fixed=fixed)
+        revised = _at(revised, due, due, fixed=fixed, early=_early(request, policy))
     return _settled(revised)
+
+
+def call_ended(callback: Callback, now: datetime) -> Callback:
+    """The call that asked for it is over: what waited for that is due, now at the earliest."""
+    if callback.early is None or not callback.open or callback.state is State.RINGING:
+        return callback
+    due = max(callback.early, now.astimezone(UTC))
+    if callback.due is not None and due >= callback.due:
+        return replace(callback, early=None)
+    return _settled(_at(callback, due, due))
 
 
 def _joined(callback: Callback, request: Request) -> Callback:
@@ -326,7 +367,7 @@ def set_time(callback: Callback, at: str, policy: Policy) -> Callback:
     if callback.state is State.RINGING:
         raise RuleError(f"{callback.id}: it is ringing: set the time after this attempt")
     due = loud(agreed_time(at, policy), policy)
-    return _settled(_at(callback, due, due, fixed=True))
+    return _settled(_at(replace(callback, again=None), due, due, fixed=True))
 
 
 # -- attempts --------------------------------------------------------------------------------------
@@ -343,14 +384,17 @@ def may_begin(callback: Callback, key: str, now: datetime) -> bool:
 
 
 def begin(callback: Callback) -> Callback:
-    """The attempt begins: from now on it may ring.
+    """The attempt begins: from now on it may ring. What was asked for anew by its time is its matter too.
 
     Raises:
         RuleError: it does not wait.
     """
     if callback.state is not State.WAITING:
         raise RuleError(f"{callback.id}: expected a waiting callback, it is {callback.state}")
-    return replace(callback, state=State.RINGING)
+    again = callback.again
+    if again is not None and callback.next is not None and again <= callback.next:
+        again = None
+    return replace(callback, state=State.RINGING, again=again)
 
 
 def end(callback: Callback, outcome: Outcome, now: datetime, policy: Policy) -> Callback:
@@ -365,18 +409,14 @@ def end(callback: Callback, outcome: Outcome, now: datetime, policy: Policy) -> 
         return _failed(callback, now, policy)
     if outcome is Outcome.OPERATOR_UNAVAILABLE:
         return _reassigned(callback, now, policy)
-    again = callback.again
-    callback = replace(callback, failures=0, asked_operators=(), again=None)
-    if outcome is Outcome.REACHED:
-        if again is None:
-            return _ended(callback, State.REACHED, now)
-        return _waiting(replace(callback, attempt=1), max(again, now))
-    if callback.attempt >= policy.attempts and again is None:
-        return _ended(callback, State.NOT_REACHED, now)
-    if callback.attempt >= policy.attempts:
-        return _waiting(replace(callback, attempt=1), max(again or now, now))
-    gap = policy.gaps_s[callback.attempt - 1]
-    due = loud(now + timedelta(seconds=gap), policy)
+    callback = replace(callback, failures=0, asked_operators=())
+    if outcome is Outcome.REACHED or callback.attempt >= policy.attempts:
+        if callback.again is not None:
+            due = loud(max(callback.again, now), policy)
+            return _waiting(replace(callback, attempt=1, again=None), due)
+        reached = outcome is Outcome.REACHED
+        return _ended(callback, State.REACHED if reached else State.NOT_REACHED, now)
+    due = loud(_later(now, policy.gaps_s[callback.attempt - 1]), policy)
     return _waiting(replace(callback, attempt=callback.attempt + 1), due)
 
 
@@ -390,18 +430,18 @@ def _failed(callback: Callback, now: datetime, policy: Policy) -> Callback:
             next=None,
             generation=callback.generation + 1,
         )
-    pause = timedelta(seconds=policy.failed_pauses_s[failures - 1])
-    return _at(replace(callback, state=State.WAITING), callback.due, now + pause)
+    next = loud(_later(now, policy.failed_pauses_s[failures - 1]), policy)
+    return _at(replace(callback, state=State.WAITING), callback.due, next)
 
 
 def _reassigned(callback: Callback, now: datetime, policy: Policy) -> Callback:
     asked = callback.asked_operators
     if callback.operator is not None and callback.operator not in asked:
         asked = (*asked, callback.operator)
-    operator = next((name for name in policy.stand_ins if name not in asked), None)
-    pause = timedelta(seconds=policy.operator_pause_s)
+    left = [name for name in policy.stand_ins if name not in asked]
+    operator = left[0] if left and callback.operator is not None else None
     moved = replace(callback, state=State.WAITING, operator=operator, asked_operators=asked)
-    return _at(moved, callback.due, now + pause)
+    return _at(moved, callback.due, loud(_later(now, policy.operator_pause_s), policy))
 
 
 def client_called(callback: Callback, now: datetime) -> Callback:
@@ -425,14 +465,23 @@ def cancel(callback: Callback, now: datetime) -> Callback:
 
 
 def done(callback: Callback, outcome: Outcome, now: datetime, policy: Policy) -> Callback:
-    """A person has rung by hand: an attempt of his own, whatever the callback waits for.
+    """A person has rung by hand: an attempt like another, whatever the callback waits for; or he says what
+    became of the one under way.
+
+    By hand nothing changes where nothing rang, nor where the client was not reached before the agreed time.
 
     Raises:
         RuleError: the callback has ended.
     """
     _must_be_open(callback, "done")
     if callback.state is not State.RINGING:
-        callback = replace(callback, state=State.RINGING)
+        if outcome not in USED_UP and outcome is not Outcome.REACHED:
+            return callback
+        early = callback.fixed and callback.due is not None and now < callback.due
+        if early and outcome in USED_UP:
+            return callback
+        again = callback.again if callback.again is not None and callback.again > now else None
+        callback = replace(callback, state=State.RINGING, again=again)
     return _settled(end(callback, outcome, now, policy))
 
 
@@ -447,16 +496,20 @@ def retry(callback: Callback, now: datetime) -> Callback:
     if callback.phone is None:
         raise RuleError(f"{callback.id}: it has no number: give it one first")
     fresh = replace(callback, attempt=1, failures=0, asked_operators=(), again=None, ended=None)
-    return _waiting(fresh, now)
+    return _waiting(fresh, now.astimezone(UTC))
 
 
 def shifted(callback: Callback, step: timedelta) -> Callback:
     """The clock on the wall was put forward by `step` (backward where negative): what was promised from
-    now stays so far away, an agreed time stays where it is on the wall."""
-    if callback.state is not State.WAITING or callback.fixed:
+    now stays so far away, an agreed time stays where it is on the wall; what rings keeps its key."""
+    if not callback.open or callback.fixed or callback.due is None:
         return callback
-    due = callback.due + step if callback.due else None
-    return _at(callback, due, callback.next + step if callback.next else None)
+    due = callback.due.astimezone(UTC) + step
+    if callback.state is State.RINGING:
+        return replace(callback, due=due)
+    next = callback.next and callback.next.astimezone(UTC) + step
+    early = callback.early and callback.early.astimezone(UTC) + step
+    return _settled(_at(callback, due, next, early=early))
 
 
 def _at(
@@ -464,12 +517,14 @@ def _at(
     due: datetime | None,
     next: datetime | None = None,
     fixed: bool | None = None,
+    early: datetime | None = None,
 ) -> Callback:
     """Armed anew."""
     return replace(
         callback,
         due=due,
         next=next or due,
+        early=early,
         fixed=callback.fixed if fixed is None else fixed,
         generation=callback.generation + 1,
     )
@@ -480,13 +535,15 @@ def _waiting(callback: Callback, due: datetime) -> Callback:
 
 
 def _ended(callback: Callback, state: State, now: datetime) -> Callback:
-    return replace(callback, state=state, next=None, again=None, ended=now)
+    return replace(callback, state=state, next=None, early=None, again=None, ended=now)
 
 
 def _settled(callback: Callback) -> Callback:
     """What an open callback that does not ring needs before it can."""
-    if callback.state in ENDED or callback.state in (State.RINGING, State.NEEDS_PERSON):
+    if callback.state in ENDED or callback.state is State.RINGING:
         return callback
+    if callback.state is State.NEEDS_PERSON:
+        return replace(callback, next=None)
     if callback.phone is None:
         return replace(callback, state=State.NEEDS_NUMBER)
     if callback.due is None:

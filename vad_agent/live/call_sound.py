@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from vad_agent.core.frames import samples_per_frame, seconds
-from vad_agent.live.private_files import Report, open_private, why
+from vad_agent.private_files import Report, open_private, why
 
 
 class CallSound:

@@ -25,7 +25,7 @@ from vad_agent.core.events import Event
 from vad_agent.core.frames import FRAMES_PER_SECOND, Channel, seconds
 from vad_agent.errors import OutputError
 from vad_agent.live.call_sound import CallSound
-from vad_agent.live.private_files import LineFile, Report, open_private, private_folder, why
+from vad_agent.private_files import LineFile, Report, open_private, private_folder, why
 from vad_agent.trace import record
 
 if TYPE_CHECKING:

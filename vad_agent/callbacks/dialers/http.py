@@ -1,38 +1,62 @@
 """HTTP to the centre: time limits, tries, and what a failure means for the client's telephone.
 
-no connection, refused, 4xx          nothing was taken: DialRefused
-no answer, cut, 5xx, not readable    it may have been taken: DialUncertain
+no connection, refused, 4xx, 3xx              nothing was taken: DialRefused
+no answer, cut, 5xx, 303, not readable        it may have been taken: DialUncertain
+the same, and no connection when tried again  the first may have been taken: DialUncertain
+
+No body, no header and no URL is in an error or a log.
 """
 
 from __future__ import annotations
 
+import logging
+import time
 from collections.abc import Mapping
 from typing import Any
 
 from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_exponential_jitter
 
 from vad_agent.callbacks.dialers.port import DialRefused, DialUncertain
-from vad_agent.errors import extra
+from vad_agent.errors import SettingsError, extra
 
 with extra("callbacks", "a dialer"):
     import httpx
 
+logging.getLogger("httpx").setLevel(logging.WARNING)
+"""At INFO it logs every URL, and in some centres' the token or the client's number is a part of it."""
+
 LIMIT_S = 10.0
 TRIES = 3
+MOST_BYTES = 1 << 20
+"""Of an answer: no centre has more to say."""
+IDLE_S = 1.0
+"""So long a connection is kept for the next request. Many servers close theirs after 5 s: a request that
+meets the closing is lost, and nobody can tell whether it was taken."""
 NEVER_SENT = (
     httpx.ConnectError,
     httpx.ConnectTimeout,
     httpx.PoolTimeout,
     httpx.UnsupportedProtocol,
 )
+SEE_OTHER = 303
+"""The one redirect that says: it was done."""
 SLOW_DOWN = 429
+KEPT = ("content-type", "location", "retry-after")
+"""Headers of an answer that are passed on: others speak of its encoding, which is undone."""
+
+
+class _NotNow(DialRefused):
+    """Nothing was taken; another try may be."""
 
 
 class Centre:
     """One server of the centre's. `name`: for errors, never a secret; `base`: its URL.
 
     `repeatable` requests are tried again wherever that may help; others only where certainly nothing
-    was taken.
+    was taken. `limit_s`: of one try.
+
+    Raises:
+        SettingsError: the URL is none, or has a user in it.
     """
 
     def __init__(
@@ -47,13 +71,15 @@ class Centre:
     ) -> None:
         self.name = name
         self._client = httpx.Client(
-            base_url=base,
+            base_url=_checked(name, base),
             auth=auth,
             headers=dict(headers or {}),
             timeout=httpx.Timeout(limit_s, connect=min(limit_s, 5.0)),
+            limits=httpx.Limits(max_connections=100, keepalive_expiry=IDLE_S),
             trust_env=False,  # no proxy of the machine's: the centre's own
             follow_redirects=False,
         )
+        self._limit_s = limit_s
         self._pause_s = pause_s
 
     def send(
@@ -65,17 +91,21 @@ class Centre:
         accept: tuple[int, ...] = (),
         **request: Any,
     ) -> httpx.Response:
-        """The answer: 2xx, or a status in `accept`. `request`: as `httpx.Client.request` has it.
+        """The answer: 2xx, or a status in `accept`. `path`: or a whole URL; `request`: as
+        `httpx.Client.request` has it.
 
         Raises:
             DialRefused: nothing was taken.
             DialUncertain: it may have been taken.
         """
+        doubtful = False
 
         def again(error: BaseException) -> bool:
-            if isinstance(error, DialRefused):
-                return error.__cause__ is not None or _slow_down(error)
-            return repeatable and isinstance(error, DialUncertain)
+            nonlocal doubtful
+            if isinstance(error, DialUncertain):
+                doubtful = True
+                return repeatable
+            return isinstance(error, _NotNow)
 
         tries = Retrying(
             stop=stop_after_attempt(TRIES),
@@ -83,23 +113,50 @@ class Centre:
             retry=retry_if_exception(again),
             reraise=True,
         )
-        answer: httpx.Response = tries(self._once, method, path, accept, request)
+        try:
+            answer: httpx.Response = tries(self._once, method, path, accept, request)
+        except DialRefused as error:
+            if doubtful:
+                raise DialUncertain(f"{error}, after a try that may have been taken") from error
+            raise
         return answer
 
     def _once(
         self, method: str, path: str, accept: tuple[int, ...], request: dict[str, Any]
     ) -> httpx.Response:
+        if self._client.is_closed:
+            raise DialRefused(f"{self.name}: closed")
         try:
-            answer = self._client.request(method, path, **request)
+            answer = self._answer(method, path, request)
         except NEVER_SENT as error:
-            raise DialRefused(f"{self.name}: no connection ({type(error).__name__})") from error
+            raise _NotNow(f"{self.name}: no connection ({type(error).__name__})") from error
+        except httpx.LocalProtocolError:
+            # from None: its text repeats the header that cannot be sent
+            raise DialRefused(f"{self.name}: the request cannot be sent as it is") from None
         except httpx.HTTPError as error:
             raise DialUncertain(f"{self.name}: no answer ({type(error).__name__})") from error
-        if answer.is_success or answer.status_code in accept:
+        status = answer.status_code
+        if answer.is_success or status in accept:
             return answer
-        if answer.status_code >= 500:
-            raise DialUncertain(f"{self.name}: HTTP {answer.status_code}")
-        raise DialRefused(f"{self.name}: HTTP {answer.status_code}")
+        if status >= 500 or status == SEE_OTHER:
+            raise DialUncertain(f"{self.name}: HTTP {status}")
+        raise (_NotNow if status == SLOW_DOWN else DialRefused)(f"{self.name}: HTTP {status}")
+
+    def _answer(self, method: str, path: str, request: dict[str, Any]) -> httpx.Response:
+        """The whole answer; one that comes in drops has the limit once more, not for each drop."""
+        body = bytearray()
+        with self._client.stream(method, path, **request) as answer:
+            until = time.monotonic() + self._limit_s
+            for piece in answer.iter_bytes():
+                body += piece
+                if len(body) > MOST_BYTES:
+                    raise httpx.ReadError("too long an answer", request=answer.request)
+                if time.monotonic() > until:
+                    raise httpx.ReadTimeout("too slow an answer", request=answer.request)
+        kept = {name: answer.headers[name] for name in KEPT if name in answer.headers}
+        return httpx.Response(
+            answer.status_code, headers=kept, content=bytes(body), request=answer.request
+        )
 
     def json(self, answer: httpx.Response) -> Any:
         """The answer's body.
@@ -109,13 +166,22 @@ class Centre:
         """
         try:
             return answer.json()
-        except ValueError as error:
-            raise DialUncertain(f"{self.name}: expected JSON, got something else") from error
+        except (ValueError, RecursionError):
+            # from None: the error carries the body
+            raise DialUncertain(f"{self.name}: expected JSON, got something else") from None
 
     def close(self) -> None:
         """Let go of its connections."""
         self._client.close()
 
 
-def _slow_down(error: DialRefused) -> bool:
-    return str(error).endswith(f"HTTP {SLOW_DOWN}")
+def _checked(name: str, base: str) -> httpx.URL:
+    try:
+        url = httpx.URL(base)
+    except httpx.InvalidURL:
+        raise SettingsError(name, ["url: expected a URL"]) from None
+    if url.scheme not in ("http", "https") or not url.host:
+        raise SettingsError(name, ["url: expected http:// or https:// and a host"])
+    if url.userinfo:
+        raise SettingsError(name, ["url: a user in it would be shown: give it as a setting"])
+    return url

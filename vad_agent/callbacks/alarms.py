@@ -1,0 +1,143 @@
+"""Alarms: what a supervisor must see at once. Each is logged, counted, and posted where the centre wants it.
+
+An alarm is on from `sound` until `settle`; while it is on it is not told again. No alarm holds a name or a
+number.
+"""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from tenacity import retry, stop_after_attempt, wait_exponential
+
+from vad_agent.errors import extra
+
+with extra("callbacks", "alarms"):
+    import httpx
+
+log = logging.getLogger(__name__)
+
+
+class Kind(StrEnum):
+    """What is wrong."""
+
+    OVERDUE = "overdue"
+    """Nothing rings, and its time has passed."""
+    NEEDS_NUMBER = "needs_number"
+    NEEDS_TIME = "needs_time"
+    NEEDS_PERSON = "needs_person"
+    """What dials has failed too often."""
+    UNREPORTED = "unreported"
+    """An attempt is under way for so long that somebody must have forgotten to say how it ended."""
+    FORGOTTEN = "forgotten"
+    """Nothing would have rung it: the audit has armed it again."""
+    CLOCK = "clock"
+    """The clock was put forward or back."""
+    PROMISE = "promise"
+    """Requests taken are not all accounted for."""
+    REFUSED = "refused"
+    """What came from a headset cannot be understood; its file is kept."""
+    DATABASE = "database"
+    """It cannot be used."""
+    NODE = "node"
+    """One of the desks is dead."""
+
+
+@dataclass(frozen=True, slots=True)
+class Alarm:
+    """One thing that is wrong since a time."""
+
+    kind: Kind
+    about: str
+    """A callback's id, a node's name, or ""."""
+    since: datetime
+    detail: str = ""
+
+
+class Alarms:
+    """All alarms that are on. `url`: each new one is posted there as JSON; `node`: who says so."""
+
+    def __init__(self, node: str, url: str | None = None, *, limit_s: float = 5.0) -> None:
+        self._node = node
+        self._url = url
+        self._limit_s = limit_s
+        self._on: dict[tuple[Kind, str], Alarm] = {}
+        self._lock = threading.Lock()
+        self.sounded: Counter[Kind] = Counter()
+        """So many of a kind since the start."""
+        self._queue: queue.Queue[Alarm | None] = queue.Queue(1000)
+        self._thread: threading.Thread | None = None
+        if url is not None:
+            self._thread = threading.Thread(target=self._post_all, name="alarms", daemon=True)
+            self._thread.start()
+
+    def sound(self, kind: Kind, about: str, now: datetime, detail: str = "") -> bool:
+        """It is wrong; whether that is new."""
+        with self._lock:
+            if (kind, about) in self._on:
+                return False
+            alarm = Alarm(kind, about, now, detail)
+            self._on[kind, about] = alarm
+            self.sounded[kind] += 1
+        log.warning("alarm", extra={"kind": kind.value, "about": about, "detail": detail})
+        if self._thread is not None:
+            try:
+                self._queue.put_nowait(alarm)
+            except queue.Full:
+                log.error("too many alarms wait to be posted: one was left out")
+        return True
+
+    def settle(self, kind: Kind, about: str) -> None:
+        """It is right again."""
+        with self._lock:
+            gone = self._on.pop((kind, about), None)
+        if gone is not None:
+            log.info("alarm settled", extra={"kind": kind.value, "about": about})
+
+    def only(self, kind: Kind, about: Iterable[str]) -> None:
+        """Of this kind no others than these are on."""
+        keep = set(about)
+        for alarm in self.all():
+            if alarm.kind is kind and alarm.about not in keep:
+                self.settle(kind, alarm.about)
+
+    def all(self) -> list[Alarm]:
+        """Those that are on, the oldest first."""
+        with self._lock:
+            return sorted(self._on.values(), key=lambda alarm: alarm.since)
+
+    def close(self) -> None:
+        """Post what waits, for a moment."""
+        if self._thread is not None:
+            self._queue.put(None)
+            self._thread.join(self._limit_s)
+
+    def _post_all(self) -> None:
+        assert self._url is not None
+        with httpx.Client(timeout=self._limit_s, trust_env=False) as client:
+            post = self._poster(client, self._url)
+            while (alarm := self._queue.get()) is not None:
+                try:
+                    post(alarm)
+                except httpx.HTTPError as error:
+                    why = type(error).__name__
+                    log.error("an alarm could not be posted", extra={"why": why})
+
+    def _poster(self, client: httpx.Client, url: str) -> Callable[[Alarm], None]:
+        @retry(stop=stop_after_attempt(3), wait=wait_exponential(0.5, max=5), reraise=True)
+        def post(alarm: Alarm) -> None:
+            told = asdict(alarm) | {
+                "node": self._node,
+                "kind": alarm.kind.value,
+                "since": alarm.since.isoformat(),
+            }
+            client.post(url, json=told).raise_for_status()
+
+        return post

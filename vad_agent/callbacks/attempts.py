@@ -1,0 +1,172 @@
+"""The attempts' part of the store: an intent before anything is dialled, an outcome once and for all."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from datetime import datetime
+from typing import Any
+
+from vad_agent.callbacks import rules
+from vad_agent.callbacks.rules import Callback, Outcome, State
+from vad_agent.callbacks.tables import attempts, callbacks
+from vad_agent.callbacks.transactions import By, Transactions, locked
+from vad_agent.errors import RuleError, extra
+
+with extra("callbacks", "the store of callbacks"):
+    import sqlalchemy as sa
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One attempt, from its intent on."""
+
+    key: str
+    callback: str
+    number: int
+    node: str
+    due: datetime
+    intent: datetime
+    operator: str | None = None
+    dialled: datetime | None = None
+    reference: str = ""
+    ended: datetime | None = None
+    outcome: Outcome | None = None
+    detail: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """An attempt that is to be made. `again`: an earlier process may have dialled it."""
+
+    callback: Callback
+    attempt: Attempt
+    again: bool
+
+
+class AttemptStore(Transactions):
+    """Attempts begin, are dialled, end."""
+
+    def begin(self, key: str, node: str, by: By) -> Begun | None:
+        """Record the intent of an attempt, before anything is dialled; None: it is not to be made (now).
+
+        Raises:
+            StoreError: it could not be stored: nothing may be dialled.
+        """
+        id = key.partition(".")[0]
+
+        def work(c: sa.Connection) -> Begun | None:
+            row = c.execute(sa.select(attempts).where(attempts.c.key == key)).mappings().first()
+            callback = self.load(c, id)
+            if row is not None:
+                alive = row["ended"] is None and callback.state is State.RINGING
+                return Begun(callback, _attempt(row), again=True) if alive else None
+            if not rules.may_begin(callback, key, by.at):
+                return None
+            attempt = Attempt(
+                key=key,
+                callback=id,
+                number=callback.attempt,
+                node=node,
+                due=callback.next or by.at,
+                intent=by.at,
+                operator=callback.operator,
+            )
+            after = rules.begin(callback)
+            self.save(c, callback, after, "begun", by)
+            c.execute(
+                attempts.insert().values(
+                    key=key,
+                    callback=id,
+                    number=attempt.number,
+                    node=node,
+                    due=attempt.due,
+                    intent=attempt.intent,
+                    operator=attempt.operator,
+                )
+            )
+            return Begun(after, attempt, again=False)
+
+        return self.transaction(work)
+
+    def dialled(self, key: str, reference: str, at: datetime) -> None:
+        """What dials has taken the attempt."""
+        with self.database.writing() as c:
+            c.execute(
+                attempts.update()
+                .where(attempts.c.key == key)
+                .values(dialled=at, reference=reference)
+            )
+
+    def end(self, key: str, outcome: Outcome, detail: str, by: By) -> Callback | None:
+        """An attempt has ended so. None: it had ended already, or its callback was closed meanwhile.
+
+        Raises:
+            RuleError: there is no such attempt.
+            StoreError: it could not be stored: tell it again.
+        """
+
+        def work(c: sa.Connection) -> Callback | None:
+            row = c.execute(locked(sa.select(attempts).where(attempts.c.key == key)))
+            attempt = row.mappings().first()
+            if attempt is None:
+                raise RuleError(f"{key}: there is no such attempt")
+            if attempt["ended"] is not None:
+                return None
+            c.execute(
+                attempts.update()
+                .where(attempts.c.key == key)
+                .values(ended=by.at, outcome=outcome.value, detail=detail)
+            )
+            callback = self.load(c, attempt["callback"])
+            if callback.state is not State.RINGING or callback.key != key:
+                told = {"outcome": outcome.value, "state": callback.state.value}
+                self.tell(c, callback.id, "late_outcome", by, told)
+                return None
+            after = rules.end(callback, outcome, by.at, self.policy)
+            return self.save(c, callback, after, outcome.value, by)[0]
+
+        return self.transaction(work)
+
+    # -- whose, and what is left -----------------------------------------------------------------------
+
+    def attempt(self, key: str) -> Attempt | None:
+        """The attempt, once its intent is stored."""
+        with self.database.reading() as c:
+            row = c.execute(sa.select(attempts).where(attempts.c.key == key)).mappings().first()
+        return None if row is None else _attempt(row)
+
+    def attempts_of(self, id: str) -> list[Attempt]:
+        """A callback's, in order."""
+        query = sa.select(attempts).where(attempts.c.callback == id).order_by(attempts.c.intent)
+        with self.database.reading() as c:
+            return [_attempt(row) for row in c.execute(query).mappings()]
+
+    def owns(self, key: str, node: str) -> bool:
+        """The attempt has not ended, and is this node's."""
+        attempt = self.attempt(key)
+        return attempt is not None and attempt.node == node and attempt.ended is None
+
+    def claim(self, key: str, owner: str, node: str) -> bool:
+        """Take the attempt over from a node that is dead; False: another one was quicker."""
+        mine = (attempts.c.key == key, attempts.c.node == owner, attempts.c.ended.is_(None))
+        with self.database.writing() as c:
+            done = c.execute(attempts.update().where(*mine).values(node=node))
+        return bool(done.rowcount)
+
+    def under_way(self) -> list[tuple[Attempt, State]]:
+        """Attempts without an end, and the state of their callbacks for them: RINGING, or closed."""
+        query = (
+            sa.select(attempts, callbacks.c.state.label("state"))
+            .join(callbacks, attempts.c.callback == callbacks.c.id)
+            .where(attempts.c.ended.is_(None))
+            .order_by(attempts.c.intent)
+        )
+        with self.database.reading() as c:
+            return [(_attempt(row), State(row["state"])) for row in c.execute(query).mappings()]
+
+
+def _attempt(row: Any) -> Attempt:
+    values = {field.name: row[field.name] for field in fields(Attempt)}
+    if values["outcome"] is not None:
+        values["outcome"] = Outcome(values["outcome"])
+    return Attempt(**values)

@@ -1,0 +1,203 @@
+"""The desk: what calls, people and the client himself do to callbacks; stored first, armed then.
+
+headset, API, command line ─> Desk ─> store (the truth) ─> engine (wakes) ─> ringing ─> dialer
+                                              └── watch: nothing is forgotten
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from datetime import datetime
+
+from vad_agent.callbacks import points, rules
+from vad_agent.callbacks.clock import Clock
+from vad_agent.callbacks.engine import Engine
+from vad_agent.callbacks.phone import normalised
+from vad_agent.callbacks.rules import Callback, Outcome, Request, State
+from vad_agent.callbacks.store import Store, Taken
+from vad_agent.callbacks.transactions import By
+from vad_agent.errors import EngineError, NumberError, RuleError
+
+log = logging.getLogger(__name__)
+
+
+class Desk:
+    """`engine`: None where nothing is to ring from this process, as for a command beside no server.
+
+    `stop_ringing(key)`: told of an attempt under way that is needed no more.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        clock: Clock,
+        engine: Engine | None = None,
+        stop_ringing: Callable[[str], None] | None = None,
+    ) -> None:
+        self.store = store
+        self.clock = clock
+        self._engine = engine
+        self.stop_ringing = stop_ringing or (lambda _: None)
+
+    # -- calls ----------------------------------------------------------------------------------------
+
+    def take(self, request: Request, who: str, *, strict: bool = False) -> Taken:
+        """Store a request; when this returns it cannot be lost.
+
+        `strict`: a number that cannot be rung is refused; else the request is kept and needs one.
+
+        Raises:
+            NumberError: the number is none, and `strict`.
+            RuleError: the agreed time is none.
+            StoreError: it could not be stored: ask again.
+        """
+        given = request.phone or request.phone_given
+        if given:
+            try:
+                phone = normalised(given, self.store.policy.region)
+                request = replace(request, phone=phone, phone_given=None)
+            except NumberError:
+                if strict:
+                    raise
+                request = replace(request, phone=None, phone_given=given)
+        taken = self.store.take(request, self._by(who))
+        points.passed(points.STORED)
+        self.arm(taken.callback, taken.superseded)
+        points.passed(points.ARMED)
+        return taken
+
+    def call_ended(self, call: str, who: str) -> None:
+        """The call is over: a callback "at once" need not wait for the farewell's end any more.
+
+        Raises:
+            StoreError: it could not be stored.
+        """
+        taken = self.store.call_ended(call, self._by(who))
+        if taken is not None:
+            self.arm(taken.callback, taken.superseded)
+
+    def withdraw(self, call: str, who: str) -> Callback | None:
+        """The call's client came back: cancelled, where no other call asks for it; None: nothing is.
+
+        Raises:
+            StoreError: it could not be stored.
+        """
+        callback = self.store.withdraw(call, self._by(who, "the client came back into the call"))
+        if callback is not None:
+            self._ended(callback, callback.key)
+        return callback
+
+    def client_called(self, phone: str, who: str) -> Callback | None:
+        """The client has rung himself: his open callback, if there is one, is closed.
+
+        Raises:
+            NumberError: it is no number.
+            StoreError: it could not be stored.
+        """
+        by = self._by(who, "the client called")
+        number = normalised(phone, self.store.policy.region)
+        try:
+            changed = self.store.change_client(
+                number, "client_called", by, lambda c: rules.client_called(c, by.at)
+            )
+        except RuleError:  # another one was quicker
+            return None
+        if changed is None:
+            return None
+        before, after, _ = changed
+        self._ended(after, before.key)
+        return after
+
+    # -- people ---------------------------------------------------------------------------------------
+
+    def done(self, id: str, outcome: Outcome, who: str, why: str = "") -> Callback:
+        """Somebody says how an attempt ended: the one under way, or one that he has made by hand.
+
+        Raises:
+            RuleError: the callback has ended, or there is none.
+            StoreError: it could not be stored: say it again.
+        """
+        callback = self.store.get(id)
+        if callback.state is State.RINGING:
+            after = self.report(callback.key, outcome, who, why)
+            if after is not None:
+                return after
+        by = self._by(who, why)
+        return self._change(
+            id, outcome.value, by, lambda c: rules.done(c, outcome, by.at, self.store.policy)
+        )
+
+    def cancel(self, id: str, who: str, why: str = "") -> Callback:
+        """Take it back; raises as `done`."""
+        by = self._by(who, why)
+        return self._change(id, "cancelled", by, lambda c: rules.cancel(c, by.at))
+
+    def retry(self, id: str, who: str, why: str = "") -> Callback:
+        """All attempts anew, now; raises as `done`."""
+        by = self._by(who, why)
+        return self._change(id, "retried", by, lambda c: rules.retry(c, by.at))
+
+    def set_number(self, id: str, phone: str, who: str) -> Callback:
+        """Give it a number; the callback returned is another one where the client has one already.
+
+        Raises:
+            NumberError: it is none that can be rung.
+            RuleError, StoreError: as `done`.
+        """
+        number = normalised(phone, self.store.policy.region)
+        return self._change(id, "number_set", self._by(who), lambda c: rules.set_number(c, number))
+
+    def set_time(self, id: str, at: str, who: str) -> Callback:
+        """Agree on another time (ISO 8601); raises as `done`."""
+        policy = self.store.policy
+        return self._change(id, "time_set", self._by(who), lambda c: rules.set_time(c, at, policy))
+
+    # -- attempts -------------------------------------------------------------------------------------
+
+    def report(self, key: str, outcome: Outcome, who: str, detail: str = "") -> Callback | None:
+        """An attempt ended so; None: that was known, or its callback is closed.
+
+        Raises:
+            RuleError: there is no such attempt.
+            StoreError: it could not be stored: tell it again.
+        """
+        points.passed(points.TOLD)
+        after = self.store.end(key, outcome, detail, self._by(who, detail))
+        points.passed(points.OUTCOME_STORED)
+        if after is not None:
+            self.arm(after, ())
+            points.passed(points.NEXT_ARMED)
+        return after
+
+    def arm(self, callback: Callback, superseded: Iterable[str]) -> None:
+        """Have the engine wake what waits, and nothing else; what fails here the watch repairs."""
+        if self._engine is None:
+            return
+        gone = [key for key in superseded if key != callback.key]
+        try:
+            if gone:
+                self._engine.cancel(gone)
+            if callback.state is State.WAITING and callback.next is not None:
+                self._engine.arm(callback.key, self.seconds_until(callback.next))
+        except EngineError as error:
+            log.warning("not armed yet", extra={"callback": callback.id, "why": str(error)})
+
+    def seconds_until(self, when: datetime) -> float:
+        """0 at least."""
+        return max(0.0, (when - self.clock.now()).total_seconds())
+
+    def _change(self, id: str, what: str, by: By, how: Callable[[Callback], Callback]) -> Callback:
+        before, after, gone = self.store.change(id, what, by, how)
+        self.arm(after, gone)
+        if before.state is State.RINGING and after.state is not State.RINGING:
+            self.stop_ringing(before.key)
+        return after
+
+    def _ended(self, callback: Callback, key: str) -> None:
+        self.arm(callback, [key])
+        self.stop_ringing(key)
+
+    def _by(self, who: str, why: str = "") -> By:
+        return By(who, self.clock.now(), why)

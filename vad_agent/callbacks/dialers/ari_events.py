@@ -1,0 +1,141 @@
+"""Asterisk's events over its WebSocket: connected for ever, junk left out, one thread for all of it.
+
+    connect ──> opened() ──> event(…), event(…), tick() … ──> lost ──> pause ──> connect
+                                                               PAUSES_S, tick() goes on
+
+`opened` runs before the first event of each connection: what happened in between was lost, and is asked for
+there. All three are called by this thread alone; whatever they raise is logged, and the thread goes on.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import json
+import logging
+import threading
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+from urllib.parse import urlencode
+
+from vad_agent.errors import extra
+
+with extra("callbacks", "a dialer"):
+    from websockets.exceptions import ConnectionClosed, InvalidURI, WebSocketException
+    from websockets.sync.client import ClientConnection, connect
+
+LOG = logging.getLogger(__name__)
+WIRE = logging.getLogger(f"{__name__}.wire")
+WIRE.setLevel(logging.WARNING)  # its details have the password, as it goes over the wire
+
+PAUSES_S = (0.5, 1.0, 2.0, 5.0, 15.0)
+"""Before each new connection; the last one is repeated."""
+OPEN_LIMIT_S = 5.0
+CLOSE_LIMIT_S = 2.0
+
+
+class AriEvents:
+    """Listens to the application's events."""
+
+    def __init__(
+        self,
+        url: str,
+        app: str,
+        auth: tuple[str, str],
+        *,
+        opened: Callable[[], None],
+        event: Callable[[Mapping[str, Any]], None],
+        tick: Callable[[], None],
+        tick_s: float = 0.5,
+        pauses_s: tuple[float, ...] = PAUSES_S,
+    ) -> None:
+        scheme, _, rest = url.rstrip("/").partition("://")
+        secure = "wss" if scheme == "https" else "ws"
+        query = urlencode({"app": app, "subscribeAll": "false"})
+        self._uri = f"{secure}://{rest}/events?{query}"
+        token = base64.b64encode(":".join(auth).encode()).decode()
+        self._headers = {"Authorization": f"Basic {token}"}
+        self._opened, self._event, self._tick = opened, event, tick
+        self._tick_s, self._pauses_s = tick_s, pauses_s
+        self._connection: ClientConnection | None = None
+        self._listening = threading.Event()
+        self._closing = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="ari-events", daemon=True)
+
+    def start(self) -> None:
+        """Connect by and by."""
+        self._thread.start()
+
+    def wait(self, limit_s: float) -> bool:
+        """Whether events come, now or within the limit."""
+        return self._listening.wait(limit_s)
+
+    def close(self) -> None:
+        """The thread ends, within `CLOSE_LIMIT_S`."""
+        self._closing.set()
+        until = time.monotonic() + CLOSE_LIMIT_S
+        if (connection := self._connection) is not None:
+            with contextlib.suppress(Exception):  # it may break just now
+                connection.close()
+        if self._thread.is_alive():
+            self._thread.join(max(until - time.monotonic(), 0.1))
+
+    def _run(self) -> None:
+        failed = 0
+        while not self._closing.is_set():
+            try:
+                with connect(
+                    self._uri,
+                    additional_headers=self._headers,
+                    proxy=None,
+                    open_timeout=OPEN_LIMIT_S,
+                    close_timeout=1,
+                    logger=WIRE,
+                ) as self._connection:
+                    failed = 0
+                    self._follow(self._connection)
+            except (OSError, EOFError, WebSocketException) as error:
+                known = isinstance(error, ConnectionClosed | OSError | InvalidURI)
+                why = type(error).__name__ if known else "not taken"
+                LOG.warning("no events of Asterisk's, connecting again", extra={"why": why})
+            finally:
+                self._listening.clear()
+            self._pause(self._pauses_s[min(failed, len(self._pauses_s) - 1)])
+            failed += 1
+        self._safely(self._tick)
+
+    def _follow(self, connection: ClientConnection) -> None:
+        self._safely(self._opened)
+        self._listening.set()
+        ticked = time.monotonic()
+        while not self._closing.is_set():
+            with contextlib.suppress(TimeoutError):
+                self._take(connection.recv(timeout=self._tick_s))
+            if time.monotonic() - ticked >= self._tick_s:
+                self._safely(self._tick)
+                ticked = time.monotonic()
+
+    def _take(self, text: str | bytes) -> None:
+        try:
+            event = json.loads(text)
+        except ValueError:
+            event = None
+        if not isinstance(event, dict) or not isinstance(event.get("type"), str):
+            LOG.warning("an event of Asterisk's that cannot be read was left out")
+            return
+        self._safely(lambda: self._event(event))
+
+    def _pause(self, pause_s: float) -> None:
+        until = time.monotonic() + pause_s
+        while (left := until - time.monotonic()) > 0:
+            if self._closing.wait(min(left, self._tick_s)):
+                return
+            self._safely(self._tick)
+
+    def _safely(self, do: Callable[[], None]) -> None:
+        """An event that breaks something must not end all that come after it."""
+        try:
+            do()
+        except Exception as error:
+            LOG.warning("an event could not be dealt with", extra={"why": type(error).__name__})

@@ -1,0 +1,146 @@
+"""The two legs of a call as requests to Asterisk's REST interface. Its errors are those of `http.py`."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import Any
+
+from vad_agent.callbacks.dialers.http import Centre
+from vad_agent.callbacks.rules import Outcome
+from vad_agent.errors import DialError
+
+OPERATOR, CLIENT = "op", "cl"
+BUSY = 17
+NEVER_RANG = frozenset({1, 2, 3, 5, 6, 27, 28, 29, 34, 38, 41, 42, 44, 47})
+NEVER_RANG |= frozenset(range(50, 100))
+"""Causes of Q.850 where the network did not get as far as his telephone: no such number, no route, no
+circuit, congestion, not allowed, not possible."""
+NO_CHANNEL = 500
+TAKEN = 409
+GONE = 404
+
+
+def leg_of(key: str, leg: str) -> str:
+    """The channel's id: a second channel of this id is refused by Asterisk."""
+    return f"{key}-{leg}"
+
+
+def no_answer_of(cause: object, *, rang: bool) -> tuple[Outcome, str]:
+    """What a client's leg that ended unanswered means; `cause`: Q.850, whatever came for one."""
+    known = cause if isinstance(cause, int) else 0
+    if known == BUSY:
+        return Outcome.BUSY, ""
+    if known in NEVER_RANG and not rang:
+        return Outcome.FAILED, f"it did not ring (cause {known})"
+    return Outcome.NO_ANSWER, f"cause {known}" if known else ""
+
+
+class Legs:
+    """Requests for the legs of calls, by their key. All raise DialRefused or DialUncertain."""
+
+    def __init__(
+        self, url: str, auth: tuple[str, str], app: str, *, limit_s: float, pause_s: float
+    ) -> None:
+        self.url = f"{url.rstrip('/')}/ari"
+        self._app = app
+        self._centre = Centre("asterisk", self.url, auth=auth, limit_s=limit_s, pause_s=pause_s)
+
+    def ring(self, key: str, leg: str, endpoint: str, ring_s: int, caller_id: str) -> bool:
+        """Make the leg, or find that it is there; False: Asterisk could make none, nothing rings."""
+        told: dict[str, Any] = {  # in the body: what is in a URL stands in logs
+            "endpoint": endpoint,
+            "app": self._app,
+            "appArgs": key,
+            "channelId": leg_of(key, leg),
+            "timeout": ring_s,
+        }
+        if caller_id:
+            told["callerId"] = caller_id
+        answer = self._centre.send(
+            "POST", "/channels", repeatable=False, accept=(TAKEN, NO_CHANNEL), json=told
+        )
+        return answer.status_code != NO_CHANNEL
+
+    def state(self, key: str, leg: str) -> str | None:
+        """Down, Ring, Ringing, Up and others; None: there is no such leg."""
+        path = f"/channels/{leg_of(key, leg)}"
+        answer = self._centre.send("GET", path, repeatable=True, accept=(GONE,))
+        if answer.status_code == GONE:
+            return None
+        return self._text(answer, "state")
+
+    def is_machine(self, key: str) -> bool:
+        """What AMD() has found on the client's leg; False too where that cannot be asked."""
+        path = f"/channels/{leg_of(key, CLIENT)}/variable"
+        try:
+            answer = self._centre.send(
+                "GET",
+                path,
+                repeatable=False,
+                accept=(GONE, TAKEN),
+                params={"variable": "AMDSTATUS"},
+            )
+            return answer.is_success and self._text(answer, "value") == "MACHINE"
+        except DialError:
+            return False
+
+    def join(self, key: str) -> None:
+        """Let them hear each other."""
+        self._centre.send("POST", f"/bridges/{key}", repeatable=True, json={"type": "mixing"})
+        both = f"{leg_of(key, OPERATOR)},{leg_of(key, CLIENT)}"
+        self._centre.send(
+            "POST", f"/bridges/{key}/addChannel", repeatable=True, json={"channel": both}
+        )
+
+    def hang_up(self, key: str) -> None:
+        """Both legs, the client's first."""
+        for leg in (CLIENT, OPERATOR):
+            path = f"/channels/{leg_of(key, leg)}"
+            self._centre.send("DELETE", path, repeatable=True, accept=(GONE,))
+
+    def part(self, key: str) -> None:
+        """The bridge is needed no more."""
+        self._centre.send("DELETE", f"/bridges/{key}", repeatable=True, accept=(GONE,))
+
+    def subscribe(self, key: str) -> None:
+        """Be told of the legs again; those that are gone are no error."""
+        for leg in (OPERATOR, CLIENT):
+            self._centre.send(
+                "POST",
+                f"/applications/{self._app}/subscription",
+                repeatable=True,
+                accept=(400, GONE, 422),
+                params={"eventSource": f"channel:{leg_of(key, leg)}"},
+            )
+
+    def mark(self, key: str, stage: str) -> None:
+        """Keep in Asterisk how far it has come, before it comes so far."""
+        params = {"variable": _variable(key), "value": stage}
+        self._centre.send("POST", "/asterisk/variable", repeatable=True, params=params)
+
+    def marked(self, key: str) -> str:
+        """How far it had come; "": nothing was ever asked for."""
+        params = {"variable": _variable(key)}
+        answer = self._centre.send("GET", "/asterisk/variable", repeatable=True, params=params)
+        return self._text(answer, "value")
+
+    def forget(self, key: str) -> None:
+        """The mark is needed no more; one that stays does no harm."""
+        with contextlib.suppress(DialError):
+            self._centre.send(
+                "POST", "/asterisk/variable", repeatable=False, params={"variable": _variable(key)}
+            )
+
+    def close(self) -> None:
+        """Let go of the connections."""
+        self._centre.close()
+
+    def _text(self, answer: Any, name: str) -> str:
+        told = self._centre.json(answer)
+        value = told.get(name) if isinstance(told, dict) else None
+        return value if isinstance(value, str) else ""
+
+
+def _variable(key: str) -> str:
+    """A name of a variable; no two keys have the same one, as no key has an underscore."""
+    return "VADAGENT_" + key.replace(".", "_d").replace("-", "_h")

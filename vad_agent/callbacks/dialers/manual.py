@@ -1,0 +1,48 @@
+"""No telephony: the panel tells a person, who rings and reports the outcome at the desk.
+
+Nothing is sent, so nothing can fail; telling a person twice rings nobody twice.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from vad_agent.callbacks.dialers.port import (
+    DialUncertain,
+    Ended,
+    Order,
+    Report,
+    Ringing,
+    Unknown,
+)
+
+
+class ManualDialer:
+    """Every attempt is under way until its outcome is told to the desk, not to this dialer."""
+
+    name: ClassVar[str] = "manual"
+
+    def dial(self, order: Order) -> Ringing | Ended:
+        """The panel shows it from now on."""
+        return Ringing(self.name)
+
+    def status(self, key: str, reference: str) -> Ringing | Ended | Unknown:
+        """Under way where it was shown; otherwise nobody was told yet.
+
+        Raises:
+            DialUncertain: the attempt is another dialer's.
+        """
+        if reference == self.name:
+            return Ringing(reference)
+        if reference:
+            raise DialUncertain("manual: the attempt was begun by another dialer: ask there")
+        return Unknown()
+
+    def hang_up(self, key: str, reference: str) -> None:
+        """The panel stops showing what is over."""
+
+    def open(self, report: Report) -> None:
+        """Outcomes come through the desk: there is nothing to listen to."""
+
+    def close(self) -> None:
+        """Nothing was opened."""

@@ -1,0 +1,214 @@
+"""The centre's own program rings: each order is posted to one URL, signed; outcomes come back the same way.
+
+    POST   {url}         the order ──> 2xx, at best {"reference": "17"}; {"outcome": "busy"}: it has ended so
+    GET    {url}/{key}   ──> {"state": "ringing"} or {"outcome": "no_answer"}; 404: never heard of
+    DELETE {url}/{key}   the attempt is needed no more
+    POST   /api/v1/hooks/webhook  <── {"key": "…", "outcome": "reached"}, or a list of such
+
+Every message is signed, see `signing`. The order, with `Idempotency-Key: {key}`:
+
+    {"key": "5f0c.1.1", "number": "+79123456789", "due": "2026-01-01T12:00:00+03:00", "attempt": 1,
+     "attempts": 3, "operator": "petrova", "name": "Анна", "opening": "Вы просили перезвонить",
+     "topic": "доставка", "reasons": ["client_inaudible"], "session": "77"}
+
+`operator`, `name`, `topic` and `session` may be null. The same key again must be answered as the first time
+and ring nobody: an order whose answer did not come is sent again. Outcomes are those of `rules.Outcome`, with
+a `detail` of a few words where there is more to say; told twice they count once.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any, ClassVar
+from urllib.parse import quote
+
+from vad_agent.callbacks.dialers import signing
+from vad_agent.callbacks.dialers.http import LIMIT_S, Centre
+from vad_agent.callbacks.dialers.port import (
+    DialRefused,
+    DialUncertain,
+    Ended,
+    HookRefused,
+    Order,
+    Report,
+    Ringing,
+    Told,
+    Unknown,
+)
+from vad_agent.callbacks.rules import Outcome
+from vad_agent.errors import DialError, SettingsError, extra
+
+with extra("callbacks", "a dialer"):
+    import httpx
+
+NOT_FOUND = 404
+KEY = re.compile(r"[A-Za-z0-9.-]{1,64}")
+NUMBER = re.compile(r"\+?\d(?:[\s().-]*\d){4,}")
+LONGEST_DETAIL = 200
+LONGEST_REFERENCE = 255
+
+
+@dataclass(frozen=True, slots=True)
+class WebhookConfig:
+    """Where orders are sent. The URL may be secret too: in many systems a token is a part of it.
+
+    Raises:
+        SettingsError: the secret is too short.
+    """
+
+    url: str = field(repr=False)
+    secret: str = field(repr=False)
+    """Shared with the other side; 16 characters at least, random ones."""
+    limit_s: float = LIMIT_S
+    """Of one try; there are three."""
+    pause_s: float = 0.3
+    """Before the second try; twice that before the third."""
+
+    def __post_init__(self) -> None:
+        if len(self.secret) < signing.LEAST_SECRET:
+            least = signing.LEAST_SECRET
+            raise SettingsError("webhook", [f"secret: expected {least} characters at least"])
+
+
+class WebhookDialer:
+    """Orders and outcomes by signed calls. `now`: the clock, s since 1970.
+
+    Raises:
+        SettingsError: the URL is none, or has a user in it.
+    """
+
+    name: ClassVar[str] = "webhook"
+
+    def __init__(self, config: WebhookConfig, *, now: Callable[[], float] = time.time) -> None:
+        self._secret = config.secret
+        self._now = now
+        self._centre = Centre(self.name, config.url, limit_s=config.limit_s, pause_s=config.pause_s)
+        self._url = httpx.URL(config.url)
+
+    def dial(self, order: Order) -> Ringing | Ended:
+        """Post the order; sent again with the same key where no answer comes.
+
+        Raises:
+            DialRefused: no connection, or refused.
+            DialUncertain: no answer, or none that can be read.
+        """
+        body = json.dumps(asdict(order) | {"due": order.due.isoformat()}).encode()
+        headers = {"Content-Type": "application/json", "Idempotency-Key": order.key}
+        answer = self._send("POST", self._url, body, headers)
+        if not answer.content.strip():
+            return Ringing()
+        said = self._said(answer)
+        if said.get("outcome") is not None:
+            return self._ended(said)
+        reference = said.get("reference")
+        if isinstance(reference, int):
+            reference = str(reference)
+        if not isinstance(reference, str | None) or len(reference or "") > LONGEST_REFERENCE:
+            raise DialUncertain("webhook: reference: expected a short text")
+        return Ringing(reference or "")
+
+    def status(self, key: str, reference: str) -> Ringing | Ended | Unknown:
+        """Ask for the key; the other side knows it by that alone.
+
+        Raises:
+            DialUncertain: no answer, or none that can be read.
+        """
+        try:
+            answer = self._send("GET", self._of(key), accept=(NOT_FOUND,))
+        except DialRefused as error:
+            raise DialUncertain(str(error)) from error
+        if answer.status_code == NOT_FOUND:
+            return Unknown()
+        said = self._said(answer)
+        if said.get("outcome") is not None:
+            return self._ended(said)
+        if said.get("state") != "ringing":
+            raise DialUncertain('webhook: state: expected "ringing", or an outcome')
+        return Ringing(reference)
+
+    def hang_up(self, key: str, reference: str) -> None:
+        """Ask it to stop; it may be too late."""
+        with contextlib.suppress(DialError):
+            self._send("DELETE", self._of(key), accept=(NOT_FOUND,))
+
+    def open(self, report: Report) -> None:
+        """Outcomes come by `receive`: there is nothing to connect to."""
+
+    def close(self) -> None:
+        """Let go of the connections."""
+        self._centre.close()
+
+    def receive(self, headers: Mapping[str, str], body: bytes) -> Sequence[Told]:
+        """The outcomes in a call; all of them, or none where one cannot be read.
+
+        Raises:
+            HookRefused: 401, not signed as it must be; 422, not to be understood.
+        """
+        signing.check(self._secret, headers, body, self._now())
+        try:
+            said = json.loads(body)
+        except (ValueError, RecursionError):
+            raise HookRefused("webhook: expected JSON") from None
+        return [_told(one) for one in (said if isinstance(said, list) else [said])]
+
+    def _of(self, key: str) -> httpx.URL:
+        path, mark, query = self._url.raw_path.partition(b"?")
+        path = path.rstrip(b"/") + b"/" + quote(key, safe="").encode()
+        return self._url.copy_with(raw_path=path + mark + query)
+
+    def _send(
+        self,
+        method: str,
+        url: httpx.URL,
+        body: bytes = b"",
+        headers: Mapping[str, str] | None = None,
+        accept: tuple[int, ...] = (),
+    ) -> httpx.Response:
+        return self._centre.send(
+            method,
+            str(url),  # whole: joined to a base it would end with a slash
+            repeatable=True,
+            accept=accept,
+            content=body,
+            headers={**(headers or {}), **signing.signed(self._secret, body, self._now())},
+        )
+
+    def _said(self, answer: httpx.Response) -> dict[str, Any]:
+        said = self._centre.json(answer)
+        if not isinstance(said, dict):
+            raise DialUncertain("webhook: expected a JSON object")
+        return said
+
+    def _ended(self, said: dict[str, Any]) -> Ended:
+        outcome = _outcome(said)
+        if outcome is None:
+            raise DialUncertain("webhook: outcome: expected one of those documented")
+        return Ended(outcome, _detail(said))
+
+
+def _told(said: object) -> Told:
+    if not isinstance(said, dict):
+        raise HookRefused("webhook: expected a JSON object, or a list of such")
+    key = said.get("key")
+    if not isinstance(key, str) or not KEY.fullmatch(key):
+        raise HookRefused("webhook: key: expected the key of an order")
+    outcome = _outcome(said)
+    if outcome is None:
+        raise HookRefused(f"webhook: outcome: expected one of {', '.join(Outcome)}")
+    return Told(key, outcome, _detail(said))
+
+
+def _outcome(said: dict[str, Any]) -> Outcome | None:
+    given = said.get("outcome")
+    return Outcome(given) if isinstance(given, str) and given in set(Outcome) else None
+
+
+def _detail(said: dict[str, Any]) -> str:
+    """For logs and the panel: short, and with no telephone number in it."""
+    detail = said.get("detail")
+    return NUMBER.sub("…", detail)[:LONGEST_DETAIL] if isinstance(detail, str) else ""

@@ -1,0 +1,225 @@
+"""The engine that wakes each attempt at its time: DBOS, and nothing else of ours knows it.
+
+An armed attempt is one delayed row, its workflow one short call of `run(key)`. The engine gives at-least-once:
+a key may be run twice, early or late, and the store decides whether it is to be made. So nothing here is the
+truth; what is lost is armed anew from the store.
+
+    arm(key, at) ─> row, delayed ─> [its time] ─> a worker of any node ─> run(key)
+
+A row's id is the key, with `~2`, `~3`… where an earlier row of the key has ended: an id is never used again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import sqlite3
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, Protocol
+
+from vad_agent.callbacks.database import Where, engine
+from vad_agent.errors import EngineError, StoreError, extra
+
+with extra("callbacks", "the engine of callbacks"):
+    import sqlalchemy as sa
+    from dbos import DBOS, DBOSConfig, EnqueueOptions
+    from dbos._error import DBOSWorkflowIDInUseError
+
+log = logging.getLogger(__name__)
+
+NAME = "vad-agent-callbacks"
+QUEUE = "attempts"
+WORKFLOW = "attempt"
+VERSION = "1"
+"""Pinned: by default it is a hash of the source, and after any edit nothing armed before would run."""
+WORKERS = 32
+POLL_S = 0.1
+AGAIN_S = 1.0
+"""Pause while the store is away."""
+ALIVE = ("DELAYED", "ENQUEUED", "PENDING")
+
+
+class Engine(Protocol):
+    """Wakes attempts."""
+
+    def start(self, run: Callable[[str], None]) -> None:
+        """Begin to wake: `run(key)` in threads of the engine's; `StoreError` from it: try again."""
+
+    def arm(self, key: str, in_s: float) -> None:
+        """Wake the attempt in so many seconds, 0 at least.
+
+        Raises:
+            EngineError: not now.
+        """
+
+    def cancel(self, keys: Iterable[str]) -> None:
+        """Wake them no more. What cannot be cancelled is woken for nothing."""
+
+    def pending(self) -> set[str]:
+        """The keys that will be woken, or are awake."""
+
+    def take_over(self, node: str) -> int:
+        """Have what a dead node was at done by others; how many attempts."""
+
+    def stop(self) -> None:
+        """Wake nobody; what is awake may end."""
+
+
+class DbosEngine:
+    """DBOS on the store's database, or on a file beside it. One in a process.
+
+    `node`: stable over restarts, one for each process.
+
+    Raises:
+        EngineError: its database cannot be used.
+    """
+
+    def __init__(self, where: Where, node: str) -> None:
+        self._node = node
+        self._stopping = threading.Event()
+        self._run: Callable[[str], None] = lambda _: None
+        self._engine = _sqlite(where) if where.file is not None else engine(where)
+        config = DBOSConfig(
+            name=NAME,
+            system_database_url=where.url.render_as_string(hide_password=False),
+            system_database_engine=self._engine,
+            application_version=VERSION,
+            executor_id=node,
+            log_level="ERROR",
+            console_log_level="ERROR",
+            enable_otlp=False,
+            use_listen_notify=False,
+            max_executor_threads=WORKERS + 8,
+            notification_listener_polling_interval_sec=5.0,
+            scheduler_polling_interval_sec=600.0,
+        )
+        DBOS(config=config)
+
+        @DBOS.workflow(name=WORKFLOW, max_recovery_attempts=None)
+        def attempt(key: str) -> None:
+            self._wake(key)
+
+        self._attempt = attempt
+
+    def start(self, run: Callable[[str], None]) -> None:
+        """See `Engine`."""
+        self._run = run
+        with _told():
+            DBOS.launch()
+            DBOS.register_queue(
+                QUEUE,
+                worker_concurrency=WORKERS,
+                polling_interval_sec=POLL_S,
+                on_conflict="always_update",
+            )
+
+    def _wake(self, key: str) -> None:
+        """An exception would end the row: whatever fails is tried again, or told."""
+        while True:
+            try:
+                self._run(key)
+                return
+            except StoreError as error:
+                log.warning("an attempt waits for the store", extra={"key": key, "why": str(error)})
+            except Exception:
+                log.exception("an attempt failed within", extra={"key": key})
+                return  # the audit finds it
+            if self._stopping.wait(AGAIN_S):
+                return  # so does the next start
+
+    def arm(self, key: str, in_s: float) -> None:
+        """See `Engine`."""
+        options: EnqueueOptions = {
+            "workflow_name": WORKFLOW,
+            "queue_name": QUEUE,
+            "workflow_id": key,
+            "workflow_id_reuse_policy": "reject",
+            "app_version": VERSION,
+        }
+        if in_s > 0:
+            options["delay_seconds"] = in_s
+        with _told():
+            for number in range(2, 1000):
+                try:
+                    DBOS.enqueue_workflow_with_options(options, key)
+                    return
+                except DBOSWorkflowIDInUseError:
+                    if self._moved(options["workflow_id"], in_s):
+                        return
+                    options["workflow_id"] = f"{key}~{number}"
+        raise EngineError(f"{key}: armed too often")
+
+    def _moved(self, id: str, in_s: float) -> bool:
+        """The row is alive, and now set to the time: read back, as a row that has ended is left as it is."""
+        status = DBOS.get_workflow_status(id)
+        if status is not None and status.status == "DELAYED":
+            DBOS.set_workflow_delay(id, delay_seconds=max(in_s, 0.0))
+            status = DBOS.get_workflow_status(id)
+        return status is not None and status.status in ALIVE
+
+    def cancel(self, keys: Iterable[str]) -> None:
+        """See `Engine`."""
+        with contextlib.suppress(EngineError), _told():
+            DBOS.cancel_workflows(list(keys))
+
+    def pending(self) -> set[str]:
+        """See `Engine`."""
+        table = _rows(self._engine)
+        query = sa.select(table.c.workflow_uuid).where(
+            table.c.status.in_(ALIVE), table.c.name == WORKFLOW
+        )
+        with _told(), self._engine.connect() as connection:
+            return {id.partition("~")[0] for (id,) in connection.execute(query)}
+
+    def take_over(self, node: str) -> int:
+        """See `Engine`."""
+        with _told():
+            held = DBOS.list_workflows(
+                status="PENDING", executor_id=node, load_input=False, load_output=False
+            )
+            ids = [one.workflow_id for one in held]
+            if ids:
+                DBOS.resume_workflows(ids)
+        return len(ids)
+
+    def stop(self) -> None:
+        """See `Engine`."""
+        self._stopping.set()
+        DBOS.destroy(workflow_completion_timeout_sec=2)
+        self._engine.dispose()
+
+
+def _rows(made: sa.Engine) -> sa.TableClause:
+    schema = None if made.dialect.name == "sqlite" else "dbos"
+    columns = ("workflow_uuid", "status", "name")
+    return sa.table("workflow_status", *map(sa.column, columns), schema=schema)
+
+
+def _sqlite(where: Where) -> sa.Engine:
+    """As DBOS makes it, but WAL and synchronous=FULL."""
+    made = sa.create_engine(where.url)
+
+    @sa.event.listens_for(made, "connect")
+    def connected(connection: sqlite3.Connection, _: Any) -> None:
+        connection.isolation_level = "IMMEDIATE"
+        connection.execute("PRAGMA busy_timeout=30000")
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA synchronous=FULL")
+        connection.execute("PRAGMA foreign_keys=ON")
+
+    return made
+
+
+@contextlib.contextmanager
+def _told() -> Iterator[None]:
+    try:
+        yield
+    except EngineError:
+        raise
+    except Exception as error:
+        cause = str(getattr(error, "orig", None) or error) or type(error).__name__
+        raise EngineError(f"engine: {' '.join(cause.split())[:300]}") from error
+
+
+__all__ = ["DbosEngine", "Engine"]

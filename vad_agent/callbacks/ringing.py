@@ -1,0 +1,231 @@
+"""Making attempts: the intent is stored, then it is dialled, then its outcome is stored; never twice for a key.
+
+    engine ─> make(key) ─> begin ─> dial ─> Ringing ─ … ─ the dialer's report ─> desk
+                             └─ an earlier process began it ─> status first, and only `Unknown` is dialled
+
+What is under way belongs to one node; `look_after` adopts what a dead one, or this one before it was killed,
+has left behind.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+
+from vad_agent.callbacks import points
+from vad_agent.callbacks.attempts import Attempt, Begun
+from vad_agent.callbacks.desk import Desk
+from vad_agent.callbacks.dialers.port import (
+    Dialer,
+    DialRefused,
+    DialUncertain,
+    Ended,
+    Order,
+    Ringing,
+    Told,
+    Unknown,
+)
+from vad_agent.callbacks.rules import Outcome, State
+from vad_agent.callbacks.transactions import By
+
+log = logging.getLogger(__name__)
+
+ADOPT_S = 3.0
+"""An attempt of this node that nobody is at is adopted after so long."""
+STALE_S = 1.0
+"""After a stop of so long between intent and dialling somebody else may have adopted the attempt."""
+
+
+class Ringer:
+    """Makes this node's attempts. `late`: told by how many seconds each began after its time."""
+
+    def __init__(
+        self, desk: Desk, dialer: Dialer, node: str, late: Callable[[float], None] = lambda _: None
+    ) -> None:
+        self._desk = desk
+        self._store = desk.store
+        self._dialer = dialer
+        self._node = node
+        self._late = late
+        self._busy: set[str] = set()
+        self._known: set[str] = set()  # the dialer will report these
+        self._lock = threading.Lock()
+        desk.stop_ringing = self.stop
+
+    def make(self, key: str) -> None:
+        """Make the attempt, if it is to be made now.
+
+        Raises:
+            StoreError: the store is away: again later.
+        """
+        points.passed(points.WOKEN)
+        with self._alone(key) as alone:
+            if not alone:
+                return
+            now = self._desk.clock.now()
+            begun = self._store.begin(key, self._node, By(self._node, now))
+            if begun is None:
+                self._too_early(key)
+                return
+            if not begun.again:
+                self._late((now - begun.attempt.due).total_seconds())
+            points.passed(points.INTENT)
+            self._ring(begun, time.monotonic())
+
+    def _too_early(self, key: str) -> None:
+        """Woken before its time, as after a jump of the clock: it is armed anew. Else it has been made."""
+        callback = self._store.find(key.partition(".")[0])
+        if callback is not None and callback.state is State.WAITING and callback.key == key:
+            self._desk.arm(callback, ())
+
+    def _ring(self, begun: Begun, since: float) -> None:
+        key, reference = begun.attempt.key, begun.attempt.reference
+        answer: Ringing | Ended | Unknown | None = Unknown()
+        if begun.again:
+            answer = self._status(key, reference)
+        if isinstance(answer, Unknown):
+            if time.monotonic() - since > STALE_S and not self._store.owns(key, self._node):
+                return  # stopped for a while, and another node has taken it over
+            answer = self._dial(self._order(begun))
+            points.passed(points.RANG)
+        self._settle(key, answer)
+
+    def _settle(self, key: str, answer: Ringing | Ended | Unknown | None) -> None:
+        match answer:
+            case Ended(outcome, detail):
+                self._end(Told(key, outcome, detail))
+            case Ringing(reference):
+                with self._lock:
+                    self._known.add(key)
+                self._store.dialled(key, reference, self._desk.clock.now())
+                points.passed(points.DIAL_STORED)
+            case Unknown():  # only after a dial that nobody has heard of
+                self._end(Told(key, Outcome.FAILED, "what dials never heard of it"))
+            case None:
+                pass  # nobody knows: `look_after` asks again
+
+    def _dial(self, order: Order) -> Ringing | Ended | Unknown | None:
+        try:
+            return self._dialer.dial(order)
+        except DialRefused as error:
+            return Ended(Outcome.FAILED, str(error))
+        except DialUncertain as error:
+            log.warning("an attempt may ring", extra={"key": order.key, "why": str(error)})
+        except Exception:
+            log.exception("what dials has failed", extra={"key": order.key})
+        return self._status(order.key, "")
+
+    def _status(self, key: str, reference: str) -> Ringing | Ended | Unknown | None:
+        try:
+            return self._dialer.status(key, reference)
+        except (DialRefused, DialUncertain) as error:
+            log.warning("an attempt cannot be asked after", extra={"key": key, "why": str(error)})
+        except Exception:
+            log.exception("what dials has failed", extra={"key": key})
+        return None
+
+    def report(self, told: Told) -> None:
+        """What the dialer's other side says.
+
+        Raises:
+            StoreError: tell it again.
+        """
+        self._end(told)
+
+    def _end(self, told: Told) -> None:
+        who = f"{self._dialer.name} at {self._node}"
+        self._desk.report(told.key, told.outcome, who, told.detail)
+        with self._lock:
+            self._known.discard(told.key)
+
+    def stop(self, key: str) -> None:
+        """The attempt is needed no more, be it ringing."""
+        attempt = self._store.attempt(key)
+        if attempt is None or attempt.ended is not None:
+            return
+        try:
+            self._dialer.hang_up(key, attempt.reference)
+        except Exception:
+            log.exception("could not be stopped", extra={"key": key})
+
+    # -- what is left behind --------------------------------------------------------------------------
+
+    def look_after(self, alive: set[str], now: datetime) -> list[Attempt]:
+        """Adopt what nobody is at; those that are under way for longer than the policy allows.
+
+        `alive`: names of the nodes that are.
+
+        Raises:
+            StoreError: the store is away.
+        """
+        limit = timedelta(seconds=self._store.policy.answer_limit_s)
+        too_long = []
+        for attempt, state in self._store.under_way():
+            ours = attempt.node == self._node
+            if not ours and attempt.node in alive:
+                continue
+            over = now - attempt.intent > limit
+            if state is not State.RINGING:
+                if over or not ours:  # its callback was closed; nobody will say how it ended
+                    self._end(Told(attempt.key, Outcome.LOST, "its callback was closed"))
+                continue
+            fresh = now - attempt.intent < timedelta(seconds=ADOPT_S)
+            if ours and (fresh or (attempt.key in self._known and not over)):
+                continue
+            if self._adopt(attempt, over=over) and over:
+                too_long.append(attempt)
+        return too_long
+
+    def _adopt(self, attempt: Attempt, *, over: bool) -> bool:
+        """Find out what became of it; whether it is still under way."""
+        key = attempt.key
+        with self._alone(key) as alone:
+            if not alone or not self._store.claim(key, attempt.node, self._node):
+                return False
+            answer = self._status(key, attempt.reference)
+            if answer is None and over:
+                answer = Ended(Outcome.LOST, "what dials cannot tell what became of it")
+            if isinstance(answer, Unknown):
+                begun = self._store.begin(key, self._node, By(self._node, self._desk.clock.now()))
+                answer = None if begun is None else self._dial(self._order(begun))
+            if isinstance(answer, Ringing) and attempt.dialled is not None:
+                with self._lock:
+                    self._known.add(key)
+                return True
+            self._settle(key, answer)
+            return isinstance(answer, Ringing)
+
+    @contextmanager
+    def _alone(self, key: str) -> Iterator[bool]:
+        """One thread of this process at a time is at a key; False: another one is."""
+        with self._lock:
+            free = key not in self._busy
+            if free:
+                self._busy.add(key)
+        try:
+            yield free
+        finally:
+            if free:
+                with self._lock:
+                    self._busy.discard(key)
+
+    def _order(self, begun: Begun) -> Order:
+        callback, attempt = begun.callback, begun.attempt
+        assert callback.phone is not None, attempt.key
+        return Order(
+            key=attempt.key,
+            number=callback.phone,
+            due=attempt.due,
+            attempt=attempt.number,
+            attempts=self._store.policy.attempts,
+            operator=callback.operator,
+            name=callback.name,
+            opening=callback.opening,
+            topic=callback.topic,
+            reasons=callback.reasons,
+            session=callback.session,
+        )

@@ -1,0 +1,69 @@
+"""Callbacks and requests as rows, and back; what is personal goes through the seal."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from vad_agent.callbacks.rules import Callback, Request, State
+from vad_agent.callbacks.sealing import Seal
+
+PERSONAL = ("phone", "phone_given", "name", "topic", "opening")
+_LISTS = ("reasons", "asked_operators")
+_FIELDS = tuple(field.name for field in dataclasses.fields(Callback))
+
+
+def to_row(callback: Callback, seal: Seal) -> dict[str, Any]:
+    """The columns of `tables.callbacks`."""
+    row = {name: getattr(callback, name) for name in _FIELDS}
+    row["state"] = callback.state.value
+    for name in _LISTS:
+        row[name] = list(row[name])
+    for name in PERSONAL:
+        row[name] = seal.close(row[name])
+    row["client"] = seal.look_up(callback.phone)
+    return row
+
+
+def from_row(row: Mapping[Any, Any], seal: Seal) -> Callback:
+    """The callback; erased texts are None, an erased opening is "".
+
+    Raises:
+        StoreError: it was sealed with another key.
+    """
+    values = {name: row[name] for name in _FIELDS}
+    values["state"] = State(values["state"])
+    for name in _LISTS:
+        values[name] = tuple(values[name])
+    for name in PERSONAL:
+        values[name] = seal.open(values[name])
+    values["opening"] = values["opening"] or ""
+    return Callback(**values)
+
+
+def changed(before: Callback | None, after: Callback) -> dict[str, Any]:
+    """What history keeps of a change: {field: [before, after]}; of what is personal only that it changed."""
+    told: dict[str, Any] = {}
+    for name in _FIELDS:
+        old, new = (getattr(before, name) if before else None), getattr(after, name)
+        if name == "id" or old == new or (new in (None, "", ()) and old in (None, "", ())):
+            continue
+        told[name] = "changed" if name in PERSONAL else [_plain(old), _plain(new)]
+    return told
+
+
+def request_body(request: Request) -> str:
+    """As it was asked for, JSON."""
+    return json.dumps(
+        {name: _plain(value) for name, value in dataclasses.asdict(request).items() if value},
+        ensure_ascii=False,
+    )
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return value.isoformat()
+    return list(value) if isinstance(value, tuple) else value

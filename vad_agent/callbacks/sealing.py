@@ -1,0 +1,84 @@
+"""Names and numbers at rest: as they are, or encrypted where the centre has set a key.
+
+    stored        with a key: "f:" + Fernet (AES-128-CBC and HMAC-SHA256); without: "p:" + the text
+    looked up by  with a key: HMAC-SHA256 of the number; without: the number
+
+The key is a Fernet key (`vad-agent callbacks key` makes one), from the environment or a file, never in the
+database. What was stored before a key was set is read all the same, and sealed when the store is opened.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+
+from vad_agent.errors import StoreError, extra
+
+with extra("callbacks", "the store of callbacks"):
+    from cryptography.fernet import Fernet, InvalidToken
+
+PLAIN, SEALED = "p:", "f:"
+
+
+class Seal:
+    """Closes and opens what is personal. `key`: 32 bytes as URL-safe base64; None: nothing is encrypted.
+
+    Raises:
+        StoreError: the key is none.
+    """
+
+    def __init__(self, key: str | None = None) -> None:
+        self._fernet: Fernet | None = None
+        self._secret = b""
+        if key:
+            try:
+                self._fernet = Fernet(key)
+            except ValueError:
+                raise StoreError(
+                    "the key of the callbacks: expected 32 bytes as URL-safe base64: "
+                    "vad-agent callbacks key makes one"
+                ) from None
+            self._secret = hashlib.sha256(b"look up " + key.encode()).digest()
+
+    @property
+    def encrypts(self) -> bool:
+        """There is a key."""
+        return self._fernet is not None
+
+    def close(self, text: str | None) -> str | None:
+        """The form in which it is stored."""
+        if text is None:
+            return None
+        if self._fernet is None:
+            return PLAIN + text
+        return SEALED + self._fernet.encrypt(text.encode()).decode()
+
+    def open(self, stored: str | None) -> str | None:
+        """The text.
+
+        Raises:
+            StoreError: it was closed with another key.
+        """
+        if stored is None or stored.startswith(PLAIN):
+            return stored and stored[len(PLAIN) :]
+        if self._fernet is None:
+            raise StoreError("names and numbers in the database are encrypted: set the key")
+        try:
+            return self._fernet.decrypt(stored[len(SEALED) :].encode()).decode()
+        except InvalidToken:
+            raise StoreError("names and numbers in the database have another key") from None
+
+    def look_up(self, phone: str | None) -> str | None:
+        """What a number (E.164) is found by."""
+        if phone is None or self._fernet is None:
+            return phone
+        return hmac.new(self._secret, phone.encode(), hashlib.sha256).hexdigest()
+
+    def needs_closing(self, stored: str | None) -> bool:
+        """It was stored before there was a key."""
+        return self.encrypts and stored is not None and stored.startswith(PLAIN)
+
+
+def new_key() -> str:
+    """A key for a centre."""
+    return Fernet.generate_key().decode()

@@ -1,0 +1,210 @@
+"""The store: every request and callback, every change of one with who and why. It is the truth.
+
+Each method is one transaction: done, on the disk, when it returns; not done at all when it raises. The rules
+decide what a change is (`rules.py`); here it is found, written and told in `history`.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from vad_agent.callbacks import rules
+from vad_agent.callbacks.attempts import AttemptStore
+from vad_agent.callbacks.rows import changed, from_row, request_body, to_row
+from vad_agent.callbacks.rules import Callback, Request, State
+from vad_agent.callbacks.tables import callbacks, requests
+from vad_agent.callbacks.transactions import OPEN_STATES, By
+from vad_agent.errors import RuleError, extra
+
+with extra("callbacks", "the store of callbacks"):
+    import sqlalchemy as sa
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """A request that is stored, and the callback that answers it."""
+
+    callback: Callback
+    what: str
+    """taken, merged, revised, or duplicate: the request was here already."""
+    superseded: tuple[str, ...] = ()
+    """Keys of attempts that are no longer armed."""
+
+
+class Store(AttemptStore):
+    """All callbacks of a centre. Methods may be called by several threads and, on PostgreSQL, processes."""
+
+    # -- requests -----------------------------------------------------------------------------------
+
+    def take(self, request: Request, by: By) -> Taken:
+        """Store a request, however often it comes: a new callback, or one more reason for an open one.
+
+        Raises:
+            StoreError: it could not be stored.
+            RuleError: its agreed time is none.
+        """
+
+        def work(c: sa.Connection) -> Taken:
+            known = c.execute(
+                sa.select(requests.c.callback).where(requests.c.key == request.key)
+            ).scalar()
+            if known is not None:
+                return Taken(self.load(c, known), "duplicate")
+            callback, what = self._answer(c, request, by)
+            superseded: tuple[str, ...] = ()
+            if what == "taken":
+                c.execute(callbacks.insert().values(**to_row(callback, self.seal)))
+                self.tell(c, callback.id, "taken", by, changed(None, callback))
+            else:
+                before = self.load(c, callback.id)
+                self.tell(c, callback.id, "taken", by, {"key": request.key})
+                callback, gone = self.save(c, before, callback, what, by)
+                superseded = tuple(gone)
+            c.execute(
+                requests.insert().values(
+                    key=request.key,
+                    callback=callback.id,
+                    call=request.call,
+                    reason=request.reason,
+                    taken=by.at,
+                    body=self.seal.close(request_body(request)),
+                )
+            )
+            return Taken(callback, what, superseded)
+
+        return self.transaction(work)
+
+    def _answer(self, c: sa.Connection, request: Request, by: By) -> tuple[Callback, str]:
+        if request.call is not None:
+            same_call = self.one(
+                c,
+                callbacks.c.id.in_(
+                    sa.select(requests.c.callback).where(
+                        requests.c.call == request.call, requests.c.withdrawn.is_(None)
+                    )
+                ),
+            )
+            if same_call is not None:
+                return rules.revise(same_call, request, self.policy), "revised"
+        if request.phone is not None:
+            same_client = self.one(c, callbacks.c.client == self.seal.look_up(request.phone))
+            if same_client is not None:
+                return rules.merge(same_client, request, self.policy), "merged"
+        return rules.take(request, new_id(), self.policy, by.at), "taken"
+
+    def withdraw(self, call: str, by: By) -> Callback | None:
+        """The call's client came back: cancelled, where no other call asks for the callback."""
+
+        def work(c: sa.Connection) -> Callback | None:
+            mine = requests.c.call == call
+            c.execute(
+                requests.update()
+                .where(mine, requests.c.withdrawn.is_(None))
+                .values(withdrawn=by.at)
+            )
+            callback = self.one(c, callbacks.c.id.in_(sa.select(requests.c.callback).where(mine)))
+            if callback is None:
+                return None
+            others = c.execute(
+                sa.select(sa.func.count()).where(
+                    requests.c.callback == callback.id, requests.c.withdrawn.is_(None)
+                )
+            ).scalar()
+            if others:
+                return None
+            return self.save(c, callback, rules.cancel(callback, by.at), "withdrawn", by)[0]
+
+        return self.transaction(work)
+
+    def call_ended(self, call: str, by: By) -> Taken | None:
+        """The call is over: what waited for that is due."""
+
+        def work(c: sa.Connection) -> Taken | None:
+            callback = self.one(
+                c,
+                callbacks.c.id.in_(sa.select(requests.c.callback).where(requests.c.call == call)),
+            )
+            after = callback and rules.call_ended(callback, by.at)
+            if callback is None or after is None or after == callback:
+                return None
+            saved, gone = self.save(c, callback, after, "call_ended", by)
+            return Taken(saved, "call_ended", tuple(gone))
+
+        return self.transaction(work)
+
+    # -- changes ------------------------------------------------------------------------------------
+
+    def change(
+        self, id: str, what: str, by: By, how: Callable[[Callback], Callback]
+    ) -> tuple[Callback, Callback, list[str]]:
+        """(before, after, keys no longer armed) of a change by a rule; `what`: for history.
+
+        Raises:
+            RuleError: the rule refuses, or there is no such callback.
+            StoreError: it could not be stored.
+        """
+
+        def work(c: sa.Connection) -> tuple[Callback, Callback, list[str]]:
+            before = self.load(c, id)
+            after, gone = self.save(c, before, how(before), what, by)
+            return before, after, gone
+
+        return self.transaction(work)
+
+    def change_client(
+        self, phone: str, what: str, by: By, how: Callable[[Callback], Callback]
+    ) -> tuple[Callback, Callback, list[str]] | None:
+        """As `change`, of the client's open callback; None: he has none."""
+        with self.database.reading() as c:
+            found = c.execute(
+                sa.select(callbacks.c.id).where(
+                    callbacks.c.client == self.seal.look_up(phone),
+                    callbacks.c.state.in_(OPEN_STATES),
+                )
+            ).scalar()
+        return None if found is None else self.change(found, what, by, how)
+
+    # -- looking --------------------------------------------------------------------------------------
+
+    def find(self, id: str) -> Callback | None:
+        """The callback of this id."""
+        with self.database.reading() as c:
+            row = c.execute(sa.select(callbacks).where(callbacks.c.id == id)).mappings().first()
+        return None if row is None else from_row(row, self.seal)
+
+    def get(self, id: str) -> Callback:
+        """The callback of this id.
+
+        Raises:
+            RuleError: there is none.
+        """
+        callback = self.find(id)
+        if callback is None:
+            raise RuleError(f"{id}: there is no such callback")
+        return callback
+
+    def waiting(self) -> dict[str, datetime]:
+        """Key and time of each attempt that the engine must have armed."""
+        columns = (callbacks.c.id, callbacks.c.generation, callbacks.c.attempt, callbacks.c.next)
+        query = sa.select(*columns).where(callbacks.c.state == State.WAITING.value)
+        with self.database.reading() as c:
+            return {f"{id}.{generation}.{n}": next for id, generation, n, next in c.execute(query)}
+
+    def shift(self, step: timedelta, by: By) -> list[Callback]:
+        """The clock was put forward by `step`: what was promised from now moves along."""
+        moved = []
+        for key in self.waiting():
+            id = key.partition(".")[0]
+            before, after, _ = self.change(id, "clock", by, lambda c: rules.shifted(c, step))
+            if before != after:
+                moved.append(after)
+        return moved
+
+
+def new_id() -> str:
+    """Short enough to be read out: 12 letters and digits, a number of 60 bits."""
+    alphabet = "0123456789abcdefghjkmnpqrstvwxyz"
+    return "".join(secrets.choice(alphabet) for _ in range(12))

@@ -1,0 +1,135 @@
+"""The tables of the callbacks. Nothing is deleted; every change of a callback has a row in `history`.
+
+    requests ──n:1──> callbacks ──1:n──> attempts       nodes   who is alive
+                          └─────1:n──> history          facts   what the database knows of itself
+
+Migrations are in `migrations/`: whoever changes a table here writes one.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from vad_agent.callbacks.rules import OPEN
+from vad_agent.errors import extra
+
+with extra("callbacks", "the store of callbacks"):
+    import sqlalchemy as sa
+    from sqlalchemy.types import TypeDecorator
+
+
+class Moment(TypeDecorator[datetime]):
+    """An aware time, stored in UTC to the microsecond on every database."""
+
+    impl = sa.DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Any) -> datetime | None:
+        """To UTC; SQLite keeps no zone."""
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise AssertionError(f"a time without a zone: {value}")
+        return value.astimezone(UTC)
+
+    def process_result_value(self, value: datetime | None, dialect: Any) -> datetime | None:
+        """Aware again."""
+        if value is None:
+            return None
+        return value.astimezone(UTC) if value.tzinfo else value.replace(tzinfo=UTC)
+
+
+metadata = sa.MetaData()
+
+IS_OPEN = f"state IN ({', '.join(sorted(repr(state.value) for state in OPEN))})"
+
+callbacks = sa.Table(
+    "callbacks",
+    metadata,
+    sa.Column("id", sa.String(32), primary_key=True),
+    sa.Column("state", sa.String(16), nullable=False, index=True),
+    sa.Column("reasons", sa.JSON, nullable=False),
+    sa.Column("created", Moment, nullable=False, index=True),
+    sa.Column("due", Moment),
+    sa.Column("next", Moment),
+    sa.Column("early", Moment),
+    sa.Column("fixed", sa.Boolean, nullable=False),
+    sa.Column("attempt", sa.Integer, nullable=False),
+    sa.Column("generation", sa.Integer, nullable=False),
+    sa.Column("failures", sa.Integer, nullable=False),
+    sa.Column("asked_operators", sa.JSON, nullable=False),
+    sa.Column("again", Moment),
+    sa.Column("phone", sa.Text),
+    sa.Column("phone_given", sa.Text),
+    sa.Column("name", sa.Text),
+    sa.Column("topic", sa.Text),
+    sa.Column("opening", sa.Text),
+    sa.Column("operator", sa.Text),
+    sa.Column("session", sa.Text),
+    sa.Column("ended", Moment, index=True),
+    sa.Column("client", sa.String(64)),  # what the number is looked up by
+)
+sa.Index(
+    "one_open_callback_for_a_client",
+    callbacks.c.client,
+    unique=True,
+    sqlite_where=sa.text(IS_OPEN),
+    postgresql_where=sa.text(IS_OPEN),
+)
+
+requests = sa.Table(
+    "requests",
+    metadata,
+    sa.Column("key", sa.String(200), primary_key=True),
+    sa.Column("callback", sa.ForeignKey("callbacks.id"), nullable=False, index=True),
+    sa.Column("call", sa.String(200), index=True),
+    sa.Column("reason", sa.String(32), nullable=False),
+    sa.Column("taken", Moment, nullable=False, index=True),
+    sa.Column("withdrawn", Moment),
+    sa.Column("body", sa.Text),  # as it was asked for, sealed
+)
+
+attempts = sa.Table(
+    "attempts",
+    metadata,
+    sa.Column("key", sa.String(64), primary_key=True),
+    sa.Column("callback", sa.ForeignKey("callbacks.id"), nullable=False, index=True),
+    sa.Column("number", sa.Integer, nullable=False),
+    sa.Column("operator", sa.Text),
+    sa.Column("node", sa.String(64), nullable=False),
+    sa.Column("due", Moment, nullable=False),
+    sa.Column("intent", Moment, nullable=False, index=True),  # before anything is dialled
+    sa.Column("dialled", Moment),
+    sa.Column("reference", sa.Text, nullable=False, server_default=""),
+    sa.Column("ended", Moment, index=True),
+    sa.Column("outcome", sa.String(24)),
+    sa.Column("detail", sa.Text),
+)
+
+history = sa.Table(
+    "history",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("callback", sa.ForeignKey("callbacks.id"), nullable=False, index=True),
+    sa.Column("at", Moment, nullable=False),
+    sa.Column("who", sa.Text, nullable=False),
+    sa.Column("what", sa.String(24), nullable=False, index=True),
+    sa.Column("why", sa.Text, nullable=False),
+    sa.Column("change", sa.JSON, nullable=False),  # {field: [before, after]}, nothing personal
+)
+
+nodes = sa.Table(
+    "nodes",
+    metadata,
+    sa.Column("name", sa.String(64), primary_key=True),
+    sa.Column("started", Moment, nullable=False),
+    sa.Column("beat", Moment, nullable=False),
+)
+
+facts = sa.Table(
+    "facts",
+    metadata,
+    sa.Column("name", sa.String(64), primary_key=True),
+    sa.Column("value", sa.Text, nullable=False),
+)

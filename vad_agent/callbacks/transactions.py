@@ -1,0 +1,195 @@
+"""What every change of the store goes through: one transaction, the callback locked, the change in `history`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any, TypeVar
+
+from vad_agent.callbacks import rules
+from vad_agent.callbacks.database import Database, Where
+from vad_agent.callbacks.migrations import migrate
+from vad_agent.callbacks.rows import changed, from_row, to_row
+from vad_agent.callbacks.rules import Callback, Policy, Request, State
+from vad_agent.callbacks.sealing import Seal
+from vad_agent.callbacks.tables import callbacks, facts, history, requests
+from vad_agent.errors import RuleError, StoreError, extra
+
+with extra("callbacks", "the store of callbacks"):
+    import sqlalchemy as sa
+    from sqlalchemy import exc
+    from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random
+
+RACES = 30
+"""Tries of a transaction that another one was quicker than."""
+OPEN_STATES = tuple(state.value for state in rules.OPEN)
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class By:
+    """Who changes something, when and why; `why` holds no names and numbers."""
+
+    who: str
+    at: datetime
+    why: str = ""
+
+
+class Transactions:
+    """The database of callbacks, open and up to date.
+
+    Raises:
+        StoreError: it cannot be opened, or names in it have another key.
+    """
+
+    def __init__(
+        self, where: str | Where, policy: Policy, seal: Seal | None = None, *, alone: bool = True
+    ) -> None:
+        self.policy = policy
+        self.seal = seal or Seal()
+        where = Where.parse(where) if isinstance(where, str) else where
+        self.database = Database(where, alone=alone)
+        try:
+            migrate(self.database)
+            self._check_key()
+        except BaseException:
+            self.database.close()
+            raise
+
+    def close(self) -> None:
+        """Let go of the database."""
+        self.database.close()
+
+    def transaction(self, work: Callable[[sa.Connection], T]) -> T:
+        """Again where another one was quicker: a second look finds what that one wrote."""
+        tries = Retrying(
+            retry=retry_if_exception_type(exc.IntegrityError),
+            stop=stop_after_attempt(RACES),
+            wait=wait_random(0, 0.02),
+            reraise=True,
+        )
+
+        def once() -> T:
+            with self.database.writing() as c:
+                return work(c)
+
+        try:
+            return tries(once)
+        except exc.IntegrityError as error:
+            raise StoreError(f"{self.database.where.shown}: too many at once") from error
+
+    def load(self, c: sa.Connection, id: str) -> Callback:
+        """The callback, locked.
+
+        Raises:
+            RuleError: there is none.
+        """
+        query = locked(sa.select(callbacks).where(callbacks.c.id == id))
+        row = c.execute(query).mappings().first()
+        if row is None:
+            raise RuleError(f"{id}: there is no such callback")
+        return from_row(row, self.seal)
+
+    def one(self, c: sa.Connection, where: sa.ColumnElement[bool]) -> Callback | None:
+        """The newest open one of them."""
+        query = sa.select(callbacks).where(where, callbacks.c.state.in_(OPEN_STATES))
+        query = locked(query.order_by(callbacks.c.created.desc()).limit(1))
+        row = c.execute(query).mappings().first()
+        return None if row is None else from_row(row, self.seal)
+
+    def save(
+        self, c: sa.Connection, before: Callback, after: Callback, what: str, by: By
+    ) -> tuple[Callback, list[str]]:
+        """Write a change; where it gives two open callbacks one client they become one: that is returned."""
+        gone = [before.key] if before.state is State.WAITING and before.key != after.key else []
+        if before.state is State.WAITING and after.state is not State.WAITING:
+            gone = [before.key]
+        if after.open and after.phone and (after.phone != before.phone or not before.open):
+            client = callbacks.c.client == self.seal.look_up(after.phone)
+            other = self.one(c, sa.and_(client, callbacks.c.id != after.id))
+            if other is not None:
+                return self._join(c, before, after, other, by, gone)
+        self._write(c, before, after, what, by)
+        return after, gone
+
+    def _join(
+        self,
+        c: sa.Connection,
+        before: Callback,
+        after: Callback,
+        other: Callback,
+        by: By,
+        gone: list[str],
+    ) -> tuple[Callback, list[str]]:
+        c.execute(
+            requests.update().where(requests.c.callback == after.id).values(callback=other.id)
+        )
+        closed = replace(rules.cancel(after, by.at), phone=before.phone)
+        because = replace(by, why=f"the same client as {other.id}")
+        self._write(c, before, closed, "joined", because)
+        joined = other
+        for reason in after.reasons:
+            joined = rules.merge(joined, _as_request(after, reason), self.policy)
+        kept, more = self.save(c, other, joined, "merged", replace(by, why=f"with {after.id}"))
+        return kept, gone + more
+
+    def _write(
+        self, c: sa.Connection, before: Callback, after: Callback, what: str, by: By
+    ) -> None:
+        row = to_row(after, self.seal)
+        c.execute(callbacks.update().where(callbacks.c.id == after.id).values(**row))
+        self.tell(c, after.id, what, by, changed(before, after))
+
+    def tell(self, c: sa.Connection, id: str, what: str, by: By, change: dict[str, Any]) -> None:
+        """A row of history."""
+        c.execute(
+            history.insert().values(
+                callback=id, at=by.at, who=by.who, what=what, why=by.why, change=change
+            )
+        )
+
+    def _check_key(self) -> None:
+        """The key is the one that was used before; what was stored without one is sealed now."""
+        name = "key"
+        with self.database.writing() as c:
+            stored = c.execute(sa.select(facts.c.value).where(facts.c.name == name)).scalar()
+            if stored is None:
+                value = self.seal.close("right")
+                c.execute(facts.insert().values(name=name, value=value))
+                return
+            self.seal.open(stored)
+            if not self.seal.needs_closing(stored):
+                return
+            for row in c.execute(sa.select(callbacks)).mappings().all():
+                sealed = to_row(from_row(row, self.seal), self.seal)
+                c.execute(callbacks.update().where(callbacks.c.id == row["id"]).values(**sealed))
+            for key, body in c.execute(sa.select(requests.c.key, requests.c.body)).all():
+                closed = self.seal.close(self.seal.open(body))
+                c.execute(requests.update().where(requests.c.key == key).values(body=closed))
+            value = self.seal.close("right")
+            c.execute(facts.update().where(facts.c.name == name).values(value=value))
+
+
+def _as_request(callback: Callback, reason: str) -> Request:
+    due_in_s = None
+    if callback.due is not None and not callback.fixed:
+        due_in_s = (callback.due - callback.created) / timedelta(seconds=1)
+    return Request(
+        key="",
+        reason=reason,
+        asked=callback.created,
+        due_in_s=due_in_s,
+        at=callback.due.isoformat() if callback.due and callback.fixed else None,
+        phone=callback.phone,
+        name=callback.name,
+        topic=callback.topic,
+        opening=callback.opening,
+        operator=callback.operator,
+        session=callback.session,
+    )
+
+
+def locked(query: sa.Select[Any]) -> sa.Select[Any]:
+    """Locked until the transaction ends; SQLite, where there is one writer, leaves it out."""
+    return query.with_for_update()
