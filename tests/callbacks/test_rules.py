@@ -67,7 +67,7 @@ def step(callback, what, now, policy):
             return rules.set_time(callback, words[0], policy)
         case "clock":
             return rules.shifted(callback, timedelta(seconds=float(words[0])))
-        case "client_called" | "cancel" | "retry":
+        case "client_called" | "call_ended" | "cancel" | "retry":
             return getattr(rules, verb)(callback, now)
         case outcome:
             return rules.end(callback, Outcome(outcome), now, policy)
@@ -813,10 +813,10 @@ def test_nobody_is_rung_in_quiet_hours():
     """Whatever arms it: a gap, a failure, an operator, an agreed time, a second request."""
     playbook(
         """
-        20:59:00 take                           → waiting 20:59:00 #1
-        20:59:00 begin                          → ringing 20:59:00 #1
-        20:59:30 no_answer                      → waiting 20:59:30 #2
-        """.replace("20:59:30 #2", "+1 09:00:00 #2").replace("20:59:30 no", "21:00:00 no"),
+        20:59:00 take       → waiting 20:59:00 #1
+        20:59:00 begin      → ringing 20:59:00 #1
+        20:59:59 no_answer  → waiting +1 09:00:00 #2
+        """,
         NIGHT,
     )
     begun = """
@@ -839,6 +839,84 @@ def test_nobody_is_rung_in_quiet_hours():
         """,
         NIGHT,
     )
+
+
+# -- a call that is still on --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("ended", "due"),
+    [
+        ("12:00:00", "12:00:00"),
+        ("12:00:14", "12:00:14"),
+        ("12:00:15", "12:00:15"),
+        ("12:00:16", "12:00:15"),
+    ],
+)
+def test_nobody_is_rung_while_he_hears_the_farewell(ended, due):
+    """15 s at most: what tells of the call's end may fail."""
+    callback = playbook(f"""
+        12:00:00 take call_on=yes  → waiting 12:00:15 #1
+        {ended} call_ended  → waiting {due} #1
+    """)
+    assert callback.early is None
+    assert callback.key == ("c1.2.1" if due < "12:00:15" else "c1.1.1")
+
+
+@pytest.mark.parametrize(("span_s", "due"), [(14, "12:00:14"), (15, "12:00:15"), (16, "12:00:16")])
+def test_a_span_is_not_prolonged_by_the_farewell_nor_cut_by_the_calls_end(span_s, due):
+    playbook(f"""
+        12:00:00 take in={span_s} call_on=yes  → waiting {max(due, "12:00:15")} #1
+        12:00:02 call_ended  → waiting {due} #1
+    """)
+
+
+@pytest.mark.parametrize("given", ["at=2026-11-24T12:00:05", "in=?", "in=0"])
+def test_the_calls_end_changes_nothing_where_nothing_waits_for_it(given):
+    call_on = "" if given == "in=0" else " call_on=yes"
+    callback = step(None, f"take {given}{call_on}", NOON, POLICY)
+    assert callback.early is None
+    assert rules.call_ended(callback, NOON) is callback
+
+
+def test_the_calls_end_is_no_matter_of_what_rings_or_has_ended():
+    callback = taken(call_on=True)
+    assert callback.early == NOON
+    for state in (State.RINGING, *ENDED):
+        it = replace(callback, state=state)
+        assert rules.call_ended(it, NOON) is it
+
+
+def test_the_calls_end_stays_known_when_the_number_is_found_and_the_clock_is_set():
+    playbook("""
+        12:00:00 take phone=? call_on=yes  → needs_number 12:00:15 #1
+        12:00:02 number +79123456789       → waiting 12:00:15 #1
+        12:00:03 clock -3600               → waiting 11:00:15 #1
+        11:00:05 call_ended                → waiting 11:00:05 #1
+    """)
+    playbook("""
+        12:00:00 take phone=? call_on=yes  → needs_number 12:00:15 #1
+        12:00:05 call_ended                → needs_number 12:00:05 #1
+    """)
+
+
+def test_a_second_request_and_a_revision_in_a_call_that_is_on():
+    playbook("""
+        12:00:00 take in=90          → waiting 12:01:30 #1
+        12:00:10 merge call_on=yes   → waiting 12:00:25 #1
+        12:00:12 call_ended          → waiting 12:00:12 #1
+    """)
+    playbook("""
+        12:00:00 take in=90          → waiting 12:01:30 #1
+        12:00:10 revise call_on=yes  → waiting 12:00:25 #1
+        12:00:12 call_ended          → waiting 12:00:12 #1
+    """)
+    callback = playbook("""
+        12:00:00 take call_on=yes                      → waiting 12:00:15 #1
+        12:00:10 revise at=2026-11-24T15:00 call_on=y  → waiting 15:00:00 #1 agreed
+        12:00:12 call_ended                            → waiting 15:00:00 #1 agreed
+    """)
+    assert callback.early is None
 
 
 # -- overdue -----------------------------------------------------------------------------------------
@@ -938,5 +1016,5 @@ def test_nothing_of_a_request_is_lost():
 
 
 def test_every_state_is_open_or_has_ended():
-    assert OPEN | ENDED == frozenset(State)
+    assert frozenset(State) == OPEN | ENDED
     assert not OPEN & ENDED

@@ -1,8 +1,8 @@
 """The time the desk goes by: a clock that no correction of the machine's moves unnoticed.
 
 Between two looks time runs by a counter that nobody sets. A look compares it with the authority: the
-machine's clock, or the database server's where several machines share one. A small difference is taken over; a
-jump is told, so that what was promised "in two minutes" can be moved along with it.
+machine's clock, or the database server's where several machines share one. A small difference is taken over;
+a jump is told, so that what was promised "in two minutes" can be moved along with it.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The engine that wakes each attempt at its time: DBOS, and nothing else of ours knows it.
 
-An armed attempt is one delayed row, its workflow one short call of `run(key)`. The engine gives at-least-once:
-a key may be run twice, early or late, and the store decides whether it is to be made. So nothing here is the
-truth; what is lost is armed anew from the store.
+An armed attempt is one delayed row, its workflow one short call of `run(key)`. The engine promises "at least
+once": a key may be run twice, early or late, and the store decides whether it is to be made. So nothing here
+is the truth; what is lost is armed anew from the store.
 
     arm(key, at) ─> row, delayed ─> [its time] ─> a worker of any node ─> run(key)
 

@@ -1,4 +1,4 @@
-"""Making attempts: the intent is stored, then it is dialled, then its outcome is stored; never twice for a key.
+"""Making attempts: the intent is stored, then it is dialled, then its outcome is stored. Once for a key.
 
     engine ─> make(key) ─> begin ─> dial ─> Ringing ─ … ─ the dialer's report ─> desk
                              └─ an earlier process began it ─> status first, and only `Unknown` is dialled

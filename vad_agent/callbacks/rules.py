@@ -354,7 +354,8 @@ def set_number(callback: Callback, phone: str) -> Callback:
     _must_be_open(callback, "given a number")
     if callback.state is State.RINGING:
         raise RuleError(f"{callback.id}: it is ringing: give the number after this attempt")
-    return _settled(_at(replace(callback, phone=phone, phone_given=None), callback.due))
+    known = replace(callback, phone=phone, phone_given=None)
+    return _settled(_at(known, callback.due, early=callback.early))
 
 
 def set_time(callback: Callback, at: str, policy: Policy) -> Callback:

@@ -1,4 +1,4 @@
-"""What every change of the store goes through: one transaction, the callback locked, the change in `history`."""
+"""What every change of the store goes through: one transaction, a locked callback, a row of `history`."""
 
 from __future__ import annotations
 

@@ -6,6 +6,7 @@ import contextlib
 from typing import Any
 
 from vad_agent.callbacks.dialers.http import Centre
+from vad_agent.callbacks.dialers.port import DialUncertain
 from vad_agent.callbacks.rules import Outcome
 from vad_agent.errors import DialError
 
@@ -138,7 +139,9 @@ class Legs:
     def _text(self, answer: Any, name: str) -> str:
         told = self._centre.json(answer)
         value = told.get(name) if isinstance(told, dict) else None
-        return value if isinstance(value, str) else ""
+        if not isinstance(value, str):  # never taken for "nothing": the client would be rung again
+            raise DialUncertain(f"asterisk: expected {name} in its answer")
+        return value
 
 
 def _variable(key: str) -> str:

@@ -1,0 +1,89 @@
+"""What the dialer of Naumen must be told: where, who signs in, and what its states mean.
+
+The names of states are the project's own: those here are a beginning, and each is a setting.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+from vad_agent.callbacks.dialers.http import LIMIT_S
+from vad_agent.callbacks.rules import Outcome
+from vad_agent.errors import SettingsError
+
+OUTCOMES: Mapping[str, Outcome] = MappingProxyType(
+    {
+        "reached": Outcome.REACHED,
+        "no_answer": Outcome.NO_ANSWER,
+        "busy": Outcome.BUSY,
+        "answering_machine": Outcome.MACHINE,
+        "lost": Outcome.LOST,
+        "failed": Outcome.FAILED,
+        "cancelled": Outcome.FAILED,
+        "operator_unavailable": Outcome.OPERATOR_UNAVAILABLE,
+    }
+)
+ZONE = re.compile(r"GMT[+-]\d\d:\d\d")
+
+
+@dataclass(frozen=True, slots=True)
+class NaumenConfig:
+    """The project and who signs in: a password, or a key of the API.
+
+    Raises:
+        SettingsError: some are wrong; a problem for each.
+    """
+
+    url: str
+    """`https://host:port`."""
+    project: str
+    """An outbound project that exports adjourned cases to the dialler, and rings each once."""
+    user: str
+    password: str | None = field(default=None, repr=False)
+    api_key: str | None = field(default=None, repr=False)
+    run_as: str | None = None
+    """Login in whose name a superuser's account acts."""
+    adjourn_calls: bool = True
+    """Adjourn the call itself first, where its session is known."""
+    adjourned_state: str = "adjourned"
+    ringing_states: frozenset[str] = frozenset({"ringing", "in_progress"})
+    """Of a case that the dialler has taken already: it is left alone."""
+    cancelled_state: str = "cancelled"
+    outcomes: Mapping[str, Outcome] = field(default_factory=lambda: OUTCOMES)
+    """Of each final state. A state that is nowhere here counts as one under way, and is logged."""
+    timezone: str = "GMT+03:00"
+    """The clients': Naumen keeps its own quiet hours by it."""
+    priority: int | None = None
+    title: str = "Обратный звонок"
+    poll_s: float = 5.0
+    limit_s: float = LIMIT_S
+    """Of one try; there are three."""
+    pause_s: float = 0.3
+    """Before the second try; twice that before the third."""
+
+    def __post_init__(self) -> None:
+        problems = []
+        if (self.password is None) == (self.api_key is None):
+            problems.append("password, api_key: expected one of them")
+        in_headers = {"api_key": self.api_key, "run_as": self.run_as}
+        if self.api_key is not None:
+            in_headers["user"] = self.user
+        problems += [
+            f"{name}: expected letters of ASCII alone, as it is sent in a header"
+            for name, value in in_headers.items()
+            if value is not None and not (value.isascii() and value.isprintable() and value)
+        ]
+        if not ZONE.fullmatch(self.timezone):
+            problems.append(f"timezone: expected GMT+03:00 or the like, got {self.timezone!r}")
+        if set(self.outcomes) & self.rung_states:
+            problems.append("outcomes: a state of a case under way cannot be a final one")
+        if problems:
+            raise SettingsError("naumen", problems)
+
+    @property
+    def rung_states(self) -> frozenset[str]:
+        """A case in one of them is rung, now or soon."""
+        return self.ringing_states | {self.adjourned_state}

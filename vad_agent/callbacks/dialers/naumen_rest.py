@@ -1,0 +1,173 @@
+"""One project of Naumen's, as its REST v2 has it.
+
+    POST     /project/{project}/interaction/{session}      adjourn a call: 201; 405 in other projects
+    POST     /projects/{project}/cases                     a case; one of the same id is not created again
+    GET PUT  /projects/{project}/cases/{id}/state
+    POST     /projects/{project}/phonenumbers-batch/list   the cases of a number
+
+Assumed, as the guide does not say it: a state is `"name"` or `{"state": "name"}`, and is put as the latter; the
+list takes `{"phoneNumbers": [{"number": …}]}` and answers `[{"caseId": …, "state": …}]`.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+from urllib.parse import quote
+
+from vad_agent.callbacks.dialers.http import SLOW_DOWN, Centre
+from vad_agent.callbacks.dialers.naumen_config import NaumenConfig
+from vad_agent.callbacks.dialers.port import DialRefused, DialUncertain, Order
+from vad_agent.errors import extra
+
+with extra("callbacks", "a dialer"):
+    import httpx
+
+NOT_FOUND = 404
+REFUSED = tuple(status for status in range(400, 500) if status != SLOW_DOWN)
+LONGEST_COMMENT = 2000
+
+
+class Untold(DialUncertain):
+    """The server answered; of this one attempt it cannot be told."""
+
+
+class Project:
+    """Its calls. `now`: the clock, s since 1970.
+
+    Raises:
+        SettingsError: the URL is none, or has a user in it.
+    """
+
+    def __init__(self, config: NaumenConfig, now: Callable[[], float] = time.time) -> None:
+        self._config = config
+        self._now = now
+        headers = {} if config.run_as is None else {"X-NCC-RUN-AS-USER": config.run_as}
+        if config.api_key is not None:
+            headers |= {"Username": config.user, "X-API-Key": config.api_key}
+        self._centre = Centre(
+            "naumen",
+            f"{config.url.rstrip('/')}/api/v2",
+            auth=None if config.password is None else (config.user, config.password),
+            headers=headers,
+            limit_s=config.limit_s,
+            pause_s=config.pause_s,
+        )
+        project = quote(config.project, safe="")
+        self._one = f"/project/{project}"
+        self._all = f"/projects/{project}"
+
+    def adjourn(self, order: Order, session: str) -> bool:
+        """Adjourn the call; False: this call cannot be. Not repeatable.
+
+        Raises:
+            DialRefused: nothing was taken.
+            DialUncertain: it may have been taken.
+        """
+        action = {
+            "adjournDate": self._when(order),
+            "agentComment": _comment(order),
+            "agentLogin": order.operator,
+            "phone": order.number,
+            "timezone": self._config.timezone,
+        }
+        answer = self._centre.send(
+            "POST",
+            f"{self._one}/interaction/{quote(session, safe='')}",
+            repeatable=False,
+            accept=REFUSED,
+            json={"adjournAction": _known(action)},
+        )
+        return answer.is_success
+
+    def create(self, order: Order) -> None:
+        """A case with the key as its id.
+
+        Raises:
+            DialRefused: it is not taken; that may be because it exists.
+            DialUncertain: it may have been taken.
+        """
+        zone = self._config.timezone
+        case = {
+            "id": order.key,
+            "title": self._config.title,
+            "operator": order.operator,
+            "state": self._config.adjourned_state,
+            "phoneNumbers": [{"number": order.number, "timezone": zone}],
+            "priority": self._config.priority,
+            "comment": _comment(order),
+            "timeZone": zone,
+            "scheduledTime": self._when(order),
+        }
+        self._centre.send("POST", f"{self._all}/cases", repeatable=True, json=_known(case))
+
+    def put(self, key: str, state: str) -> None:
+        """Put the case into a state.
+
+        Raises:
+            DialRefused: it is not taken.
+            DialUncertain: it may have been taken.
+        """
+        self._centre.send("PUT", self._state_of(key), repeatable=True, json={"state": state})
+
+    def state(self, key: str, *, repeatable: bool = True) -> str | None:
+        """The case's; None: there is no such case.
+
+        Raises:
+            DialUncertain: it cannot be told.
+        """
+        answer = self._asked("GET", self._state_of(key), repeatable, accept=(NOT_FOUND,))
+        if answer.status_code == NOT_FOUND:
+            return None
+        return _state_in(self._centre.json(answer))
+
+    def states(self, number: str, *, repeatable: bool = True) -> dict[str, str]:
+        """State of each case of a number, by the case's id there.
+
+        Raises:
+            DialUncertain: it cannot be told.
+        """
+        asked = {"phoneNumbers": [{"number": number}]}
+        path = f"{self._all}/phonenumbers-batch/list"
+        cases = self._centre.json(self._asked("POST", path, repeatable, json=asked))
+        if not isinstance(cases, list) or not all(
+            isinstance(case, dict) and case.get("caseId") for case in cases
+        ):
+            raise Untold("naumen: expected a list of cases with their ids")
+        return {str(case["caseId"]): _state_in(case) for case in cases}
+
+    def close(self) -> None:
+        """Let go of the connections."""
+        self._centre.close()
+
+    def _state_of(self, key: str) -> str:
+        return f"{self._all}/cases/{quote(key, safe='')}/state"
+
+    def _asked(self, method: str, path: str, repeatable: bool, **request: Any) -> httpx.Response:
+        try:
+            return self._centre.send(method, path, repeatable=repeatable, **request)
+        except DialRefused as error:  # the question is refused: that says nothing of the case
+            raise DialUncertain(str(error)) from error
+
+    def _when(self, order: Order) -> str:
+        """RFC 3339: an attempt is made when it is due, and a time that is over may be refused."""
+        now = datetime.fromtimestamp(self._now(), order.due.tzinfo)
+        return max(order.due, now).isoformat(timespec="seconds")
+
+
+def _state_in(said: object) -> str:
+    state = said.get("state") if isinstance(said, dict) else said
+    if not isinstance(state, str) or not state:
+        raise Untold("naumen: expected a case's state")
+    return state
+
+
+def _known(fields: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in fields.items() if value is not None}
+
+
+def _comment(order: Order) -> str:
+    """What the operator reads before he talks."""
+    return "\n".join(filter(None, (order.opening, order.topic)))[:LONGEST_COMMENT]

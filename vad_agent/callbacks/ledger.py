@@ -1,0 +1,204 @@
+"""Reading the store: lists, one callback with all that happened to it, and the promise as one number.
+
+    requests taken = reached + not reached + client called + cancelled + open        missing = the difference
+
+`taken` is counted from history, the rest from the requests' callbacks: two accounts of the same thing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from vad_agent.callbacks import rules
+from vad_agent.callbacks.rows import from_row
+from vad_agent.callbacks.rules import Callback, State
+from vad_agent.callbacks.store import Store
+from vad_agent.callbacks.tables import attempts, callbacks, history, requests
+from vad_agent.callbacks.transactions import OPEN_STATES
+from vad_agent.errors import extra
+
+with extra("callbacks", "the store of callbacks"):
+    import sqlalchemy as sa
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One row of history."""
+
+    at: datetime
+    who: str
+    what: str
+    why: str
+    change: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Promise:
+    """Are all requests accounted for? Counts of requests."""
+
+    taken: int
+    reached: int
+    not_reached: int
+    client_called: int
+    cancelled: int
+    open: int
+
+    @property
+    def missing(self) -> int:
+        """0, or something is wrong."""
+        ended = self.reached + self.not_reached + self.client_called + self.cancelled
+        return self.taken - ended - self.open
+
+
+@dataclass(frozen=True, slots=True)
+class Numbers:
+    """Counts of callbacks, for metrics and the supervisor."""
+
+    by_state: dict[str, int]
+    overdue: int
+    oldest_due_s: float
+    """Age of the oldest due one that nothing rings for; 0 where there is none."""
+    attempts_by_outcome: dict[str, int]
+    under_way: int
+
+
+class Ledger:
+    """What is in a store."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._database = store.database
+
+    def page(
+        self,
+        states: Iterable[State] | None = None,
+        *,
+        phone: str | None = None,
+        operator: str | None = None,
+        after: str | None = None,
+        limit: int = 100,
+    ) -> list[Callback]:
+        """Callbacks: the next due first, then those without a time, ended ones last, the newest first.
+
+        `phone`: E.164; `after`: the id of the last one on the page before; `limit`: 1 and more.
+        """
+        query = sa.select(callbacks)
+        if states is not None:
+            query = query.where(callbacks.c.state.in_([state.value for state in states]))
+        if phone is not None:
+            query = query.where(callbacks.c.client == self._store.seal.look_up(phone))
+        if operator is not None:
+            query = query.where(
+                sa.or_(callbacks.c.operator == operator, callbacks.c.operator.is_(None))
+            )
+        found = self._rows(query.order_by(*_ORDER))
+        if after is not None:
+            for callback in found:
+                if callback.id == after:
+                    break
+        return [callback for callback, _ in zip(found, range(limit), strict=False)]
+
+    def all(self) -> Iterator[Callback]:
+        """Every callback, the oldest first."""
+        return self._rows(sa.select(callbacks).order_by(callbacks.c.created, callbacks.c.id))
+
+    def _rows(self, query: sa.Select[Any]) -> Iterator[Callback]:
+        with self._database.reading() as c:
+            for row in c.execute(query.execution_options(yield_per=500)).mappings():
+                yield from_row(row, self._store.seal)
+
+    def history(self, id: str) -> list[Change]:
+        """All that happened to a callback, in order."""
+        query = sa.select(history).where(history.c.callback == id).order_by(history.c.id)
+        with self._database.reading() as c:
+            return [
+                Change(row["at"], row["who"], row["what"], row["why"], row["change"])
+                for row in c.execute(query).mappings()
+            ]
+
+    def calls_of(self, id: str) -> list[str]:
+        """The calls that asked for a callback."""
+        query = sa.select(requests.c.call).where(
+            requests.c.callback == id, requests.c.call.isnot(None)
+        )
+        with self._database.reading() as c:
+            return list(dict.fromkeys(c.execute(query.order_by(requests.c.taken)).scalars()))
+
+    def promise(self) -> Promise:
+        """The promise, now."""
+        state = sa.case((callbacks.c.state.in_(OPEN_STATES), "open"), else_=callbacks.c.state)
+        by_state = (
+            sa.select(state.label("state"), sa.func.count().label("count"))
+            .select_from(requests.join(callbacks, requests.c.callback == callbacks.c.id))
+            .group_by(state)
+        )
+        taken = sa.select(sa.func.count()).where(history.c.what == "taken")
+        with self._database.reading() as c:
+            if self._database.on_server:  # both counts at one time
+                c.execute(sa.text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"))
+            counts = {row.state: row.count for row in c.execute(by_state)}
+            total = c.execute(taken).scalar() or 0
+        return Promise(
+            taken=total,
+            reached=counts.get(State.REACHED.value, 0),
+            not_reached=counts.get(State.NOT_REACHED.value, 0),
+            client_called=counts.get(State.CLIENT_CALLED.value, 0),
+            cancelled=counts.get(State.CANCELLED.value, 0),
+            open=counts.get("open", 0),
+        )
+
+    def overdue(self, now: datetime) -> list[Callback]:
+        """Those that nothing rings for though their time has passed, the oldest first."""
+        policy = self._store.policy
+        limit = now - timedelta(seconds=policy.overdue_s)
+        promised = sa.func.coalesce(callbacks.c.due, callbacks.c.created)
+        waiting = [state for state in OPEN_STATES if state != State.RINGING.value]
+        query = (
+            sa.select(callbacks)
+            .where(callbacks.c.state.in_(waiting), promised < limit)
+            .order_by(promised)
+        )
+        return [one for one in self._rows(query) if rules.overdue(one, now, policy)]
+
+    def numbers(self, now: datetime) -> Numbers:
+        """The counts, now."""
+        by_state = sa.select(callbacks.c.state, sa.func.count()).group_by(callbacks.c.state)
+        outcomes = (
+            sa.select(attempts.c.outcome, sa.func.count())
+            .where(attempts.c.outcome.isnot(None))
+            .group_by(attempts.c.outcome)
+        )
+        ringing = sa.select(sa.func.count()).where(attempts.c.ended.is_(None))
+        oldest = sa.select(sa.func.min(sa.func.coalesce(callbacks.c.due, callbacks.c.created)))
+        oldest = oldest.where(
+            callbacks.c.state.in_(OPEN_STATES), callbacks.c.state != State.RINGING.value
+        )
+        with self._database.reading() as c:
+            states = {row[0]: row[1] for row in c.execute(by_state)}
+            by_outcome = {row[0]: row[1] for row in c.execute(outcomes)}
+            under_way = c.execute(ringing).scalar() or 0
+            first = c.execute(oldest).scalar()
+        age = (now - _aware(first, now)).total_seconds() if first is not None else 0.0
+        return Numbers(
+            by_state={state.value: states.get(state.value, 0) for state in State},
+            overdue=len(self.overdue(now)),
+            oldest_due_s=max(0.0, age),
+            attempts_by_outcome=by_outcome,
+            under_way=under_way,
+        )
+
+
+_ORDER = (
+    sa.case((callbacks.c.state.in_(OPEN_STATES), 0), else_=1),
+    sa.case((callbacks.c.next.is_(None), 1), else_=0),
+    callbacks.c.next,
+    callbacks.c.created.desc(),
+    callbacks.c.id,
+)
+
+
+def _aware(when: datetime, like: datetime) -> datetime:
+    return when if when.tzinfo else when.replace(tzinfo=like.tzinfo)

@@ -1,0 +1,1 @@
+"""`vad-agent serve`: the desk of callbacks with its HTTP API."""

@@ -1,0 +1,27 @@
+"""What the API speaks to: the parts of one running desk."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from vad_agent.callbacks.alarms import Alarms
+from vad_agent.callbacks.desk import Desk
+from vad_agent.callbacks.dialers.port import Hooked, Report
+from vad_agent.callbacks.ledger import Ledger
+
+
+@dataclass(frozen=True, slots=True)
+class Office:
+    """One running desk."""
+
+    desk: Desk
+    ledger: Ledger
+    alarms: Alarms
+    node: str
+    report: Report
+    """Takes what `hooks` were told; raises `StoreError` where it could not be stored."""
+    not_ready: Callable[[], list[str]] = lambda: []
+    """Why no attempt would be made now; [] where all is well."""
+    hooks: Mapping[str, Hooked] = field(default_factory=dict)
+    """Dialers that are told outcomes by HTTP, by name."""
