@@ -131,7 +131,7 @@ class Ledger:
         """The promise, now."""
         state = sa.case((callbacks.c.state.in_(OPEN_STATES), "open"), else_=callbacks.c.state)
         by_state = (
-            sa.select(state.label("state"), sa.func.count().label("count"))
+            sa.select(state.label("state"), sa.func.count())
             .select_from(requests.join(callbacks, requests.c.callback == callbacks.c.id))
             .group_by(state)
         )
@@ -139,7 +139,7 @@ class Ledger:
         with self._database.reading() as c:
             if self._database.on_server:  # both counts at one time
                 c.execute(sa.text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"))
-            counts = {row.state: row.count for row in c.execute(by_state)}
+            counts = {row[0]: row[1] for row in c.execute(by_state)}
             total = c.execute(taken).scalar() or 0
         return Promise(
             taken=total,

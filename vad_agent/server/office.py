@@ -21,7 +21,7 @@ class Office:
     node: str
     report: Report
     """Takes what `hooks` were told; raises `StoreError` where it could not be stored."""
-    not_ready: Callable[[], list[str]] = lambda: []
+    not_ready: Callable[[], list[str]] = list
     """Why no attempt would be made now; [] where all is well."""
     hooks: Mapping[str, Hooked] = field(default_factory=dict)
     """Dialers that are told outcomes by HTTP, by name."""
