@@ -6,6 +6,7 @@ decide what a change is (`rules.py`); here it is found, written and told in `his
 
 from __future__ import annotations
 
+import json
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,8 +16,8 @@ from vad_agent.callbacks import rules
 from vad_agent.callbacks.attempts import AttemptStore
 from vad_agent.callbacks.rows import changed, from_row, request_body, to_row
 from vad_agent.callbacks.rules import Callback, Request, State
-from vad_agent.callbacks.tables import callbacks, requests
-from vad_agent.callbacks.transactions import OPEN_STATES, By
+from vad_agent.callbacks.tables import callbacks, facts, requests
+from vad_agent.callbacks.transactions import OPEN_STATES, By, locked
 from vad_agent.errors import RuleError, extra
 
 with extra("callbacks", "the store of callbacks"):
@@ -193,15 +194,45 @@ class Store(AttemptStore):
         with self.database.reading() as c:
             return {f"{id}.{generation}.{n}": next for id, generation, n, next in c.execute(query)}
 
-    def shift(self, step: timedelta, by: By) -> list[Callback]:
-        """The clock was put forward by `step`: what was promised from now moves along."""
+    def shift(self, step: timedelta, by: By) -> list[tuple[Callback, list[str]]]:
+        """The clock was put forward by `step`: what was promised from now moves along.
+
+        Each callback that moved, and the keys no longer armed.
+        """
+        query = sa.select(callbacks.c.id).where(callbacks.c.state.in_(OPEN_STATES))
+        with self.database.reading() as c:
+            ids = list(c.execute(query).scalars())
         moved = []
-        for key in self.waiting():
-            id = key.partition(".")[0]
-            before, after, _ = self.change(id, "clock", by, lambda c: rules.shifted(c, step))
+        for id in ids:
+            try:
+                before, after, gone = self.change(
+                    id, "clock", by, lambda callback: rules.shifted(callback, step)
+                )
+            except RuleError:  # it has ended meanwhile
+                continue
             if before != after:
-                moved.append(after)
+                moved.append((after, gone))
         return moved
+
+    def note_jump(self, step: timedelta, by: By) -> bool:
+        """Whether this jump of the shared clock is news: nodes that see it together move things once."""
+        name, spread = "clock", timedelta(seconds=60)
+
+        def work(c: sa.Connection) -> bool:
+            query = locked(sa.select(facts.c.value).where(facts.c.name == name))
+            before = c.execute(query).scalar()
+            value = json.dumps([by.at.isoformat(), step.total_seconds()])
+            if before is None:
+                c.execute(facts.insert().values(name=name, value=value))
+                return True
+            at, seconds = json.loads(before)
+            near = abs(by.at - datetime.fromisoformat(at)) < spread
+            if near and abs(seconds - step.total_seconds()) < spread.total_seconds():
+                return False
+            c.execute(facts.update().where(facts.c.name == name).values(value=value))
+            return True
+
+        return True if not self.database.on_server else self.transaction(work)
 
 
 def new_id() -> str:

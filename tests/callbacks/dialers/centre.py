@@ -42,7 +42,9 @@ class Taken:
 class CentreServer:
     def __init__(self) -> None:
         self.taken: list[Taken] = []
-        self._answers: dict[tuple[str, str], list[tuple[Any, Any]]] = defaultdict(list)
+        self._answers: dict[tuple[str, str], list[tuple[Any, Any, dict[str, str]]]] = defaultdict(
+            list
+        )
         self._over = threading.Event()
         self._lock = threading.Lock()
         centre = self
@@ -66,9 +68,17 @@ class CentreServer:
     def url(self) -> str:
         return f"http://127.0.0.1:{self._server.server_address[1]}"
 
-    def answers(self, method: str, path: str, status: int | str, body: Any = None) -> None:
+    def answers(
+        self,
+        method: str,
+        path: str,
+        status: int | str,
+        body: Any = None,
+        headers: dict[str, str] | None = None,
+    ) -> None:
+        """`body`: of JSON; bytes are sent as they are."""
         with self._lock:
-            self._answers[method, path].append((status, body))
+            self._answers[method, path].append((status, body, headers or {}))
 
     def requests(self, method: str, path: str) -> list[Taken]:
         return [one for one in self.taken if (one.method, one.path) == (method, path)]
@@ -90,8 +100,8 @@ class CentreServer:
         headers = {name.lower(): value for name, value in handler.headers.items()}
         with self._lock:
             self.taken.append(Taken(handler.command, url.path, url.query, headers, body))
-            set_ = self._answers.get((handler.command, url.path), [(404, {"error": "not set"})])
-            status, answer = set_.pop(0) if len(set_) > 1 else set_[0]
+            set_ = self._answers.get((handler.command, url.path), [(404, {"error": "not set"}, {})])
+            status, answer, more = set_.pop(0) if len(set_) > 1 else set_[0]
         if status == HANG:
             self._over.wait(30)
             status = DROP
@@ -99,11 +109,14 @@ class CentreServer:
             handler.close_connection = True
             handler.connection.shutdown(socket.SHUT_RDWR)
             return
-        data = b"<html>no" if status == GARBAGE else json.dumps(answer).encode()
+        data = answer if isinstance(answer, bytes) else json.dumps(answer).encode()
+        data = b"<html>no" if status == GARBAGE else data
         handler.send_response(200 if isinstance(status, str) else status)
         handler.send_header("Content-Type", "application/json")
         length = len(data) + (100 if status == CUT else 0)
         handler.send_header("Content-Length", str(length))
+        for name, value in more.items():
+            handler.send_header(name, value)
         handler.end_headers()
         handler.wfile.write(data)
         if status == CUT:

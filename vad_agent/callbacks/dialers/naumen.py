@@ -10,8 +10,8 @@ does not help the order is refused. A case of the same id is not created twice, 
 ordered again; an adjourned call is not. Naumen tells nothing of itself: one thread asks.
 
 An adjourned call has no id to ask for. It is found by its number, which this process alone knows: after a
-restart its outcome cannot be told. A final state counts only of a case that was seen under way: the number may
-have older ones.
+restart its outcome cannot be told. A final state counts only of a case that was seen under way: the number
+may have older ones.
 """
 
 from __future__ import annotations
@@ -78,6 +78,7 @@ class NaumenDialer:
         self._project = Project(config, now)
         self._ways: dict[str, _Way] = {}
         self._odd: set[str] = set()
+        self._failing = False
         self._lock = threading.Lock()
         self._over = threading.Event()
         self._thread: threading.Thread | None = None
@@ -159,20 +160,13 @@ class NaumenDialer:
     # -- cases -------------------------------------------------------------------------------------
 
     def _ordered(self, order: Order) -> Ringing | Ended:
-        refused: DialRefused | None = None
-        try:
-            self._project.create(order)
-        except DialRefused as error:
-            refused = error  # as a duplicate? then it is there
-        try:
-            state = self._project.state(order.key)
-        except DialUncertain:
-            if refused is not None:
-                raise refused from None
-            raise
+        taken = self._project.create(order)
+        state = self._project.state(order.key)
         if state is not None:
             return self._seen_to(order.key, state)
-        raise refused or DialUncertain("naumen: the case was taken and cannot be found")
+        if taken:
+            raise DialUncertain("naumen: the case was taken and cannot be found")
+        raise DialRefused("naumen: the case was refused: check the project and the operator's login")
 
     def _seen_to(self, key: str, state: str) -> Ringing | Ended:
         """The case is one that is rung, or has ended; once it is put into the right state.
@@ -244,8 +238,12 @@ class NaumenDialer:
             while not self._over.wait(self._config.poll_s):
                 try:
                     self._round(report)
+                    self._failing = False
                 except Exception as error:  # what is not told now is told in the next round
-                    log.warning("naumen: a round failed", extra={"why": type(error).__name__})
+                    if not self._failing:
+                        why = {"why": type(error).__name__}
+                        log.warning("naumen: outcomes cannot be asked for, or told", extra=why)
+                    self._failing = True
         finally:
             self._project.close()
 

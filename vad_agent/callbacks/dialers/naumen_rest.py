@@ -5,8 +5,8 @@
     GET PUT  /projects/{project}/cases/{id}/state
     POST     /projects/{project}/phonenumbers-batch/list   the cases of a number
 
-Assumed, as the guide does not say it: a state is `"name"` or `{"state": "name"}`, and is put as the latter; the
-list takes `{"phoneNumbers": [{"number": …}]}` and answers `[{"caseId": …, "state": …}]`.
+Assumed, as the guide does not say it: a state is `"name"` or `{"state": "name"}`, and is put as the latter;
+the list takes `{"phoneNumbers": [{"number": …}]}` and answers `[{"caseId": …, "state": …}]`; numbers are E.164.
 """
 
 from __future__ import annotations
@@ -27,6 +27,8 @@ with extra("callbacks", "a dialer"):
 
 NOT_FOUND = 404
 REFUSED = tuple(status for status in range(400, 500) if status != SLOW_DOWN)
+PERHAPS_THERE = (400, 409, 422)
+"""What may be said to a case that exists already."""
 LONGEST_COMMENT = 2000
 
 
@@ -82,11 +84,11 @@ class Project:
         )
         return answer.is_success
 
-    def create(self, order: Order) -> None:
-        """A case with the key as its id.
+    def create(self, order: Order) -> bool:
+        """A case with the key as its id; False: not taken, perhaps because it exists.
 
         Raises:
-            DialRefused: it is not taken; that may be because it exists.
+            DialRefused: nothing was taken.
             DialUncertain: it may have been taken.
         """
         zone = self._config.timezone
@@ -101,7 +103,11 @@ class Project:
             "timeZone": zone,
             "scheduledTime": self._when(order),
         }
-        self._centre.send("POST", f"{self._all}/cases", repeatable=True, json=_known(case))
+        path = f"{self._all}/cases"
+        answer = self._centre.send(
+            "POST", path, repeatable=True, accept=PERHAPS_THERE, json=_known(case)
+        )
+        return answer.is_success
 
     def put(self, key: str, state: str) -> None:
         """Put the case into a state.

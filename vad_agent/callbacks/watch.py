@@ -1,0 +1,196 @@
+"""The standing watch: nothing that was stored is forgotten. One thread; each duty has its interval.
+
+    clock     1 s   a jump of the clock moves what was promised from now
+    beat      3 s   this node is alive; of dead ones the work is taken over
+    ringing   2 s   attempts that nobody is at are adopted; those that nobody reports alarm
+    overdue   2 s   what nothing rings for alarms
+    audit    10 s   store and engine are compared; what nothing would wake is armed again, and alarms
+    promise  10 s   all requests are accounted for
+
+A duty that fails, as while the database is away, is done again at its next turn.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from datetime import timedelta
+
+from vad_agent.callbacks.alarms import Alarms, Kind
+from vad_agent.callbacks.desk import Desk
+from vad_agent.callbacks.engine import Engine
+from vad_agent.callbacks.ledger import Ledger
+from vad_agent.callbacks.nodes import BEAT_S, Nodes
+from vad_agent.callbacks.ringing import Ringer
+from vad_agent.callbacks.rules import State
+from vad_agent.callbacks.transactions import By
+from vad_agent.errors import EngineError, StoreError
+
+log = logging.getLogger(__name__)
+
+TICK_S = 0.5
+STUCK_S = 5.0
+"""What is armed and has not been woken so long after its time is armed again."""
+_NEEDS = {
+    State.NEEDS_NUMBER: Kind.NEEDS_NUMBER,
+    State.NEEDS_TIME: Kind.NEEDS_TIME,
+    State.NEEDS_PERSON: Kind.NEEDS_PERSON,
+}
+
+
+class Watch:
+    """See the module."""
+
+    def __init__(
+        self, desk: Desk, engine: Engine, ringer: Ringer, nodes: Nodes, alarms: Alarms, node: str
+    ) -> None:
+        self._desk = desk
+        self._store = desk.store
+        self._clock = desk.clock
+        self._engine = engine
+        self._ringer = ringer
+        self._nodes = nodes
+        self._alarms = alarms
+        self._ledger = Ledger(desk.store)
+        self._node = node
+        self._alive = {node}
+        self._suspects: set[str] = set()
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
+        self.trouble: dict[str, str] = {}
+        """Duty → why it could not be done the last time."""
+
+    def start(self) -> None:
+        """Do everything once, then for ever in a thread of its own.
+
+        Raises:
+            StoreError, EngineError: the first round could not be done.
+        """
+        self._nodes.beat(self._clock.now(), started=True)
+        self._look_after()
+        self.audit(at_start=True)
+        self._thread = threading.Thread(target=self._run, name="watch", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End the thread."""
+        self._stop.set()
+        if self._thread is not None:
+            self._thread.join(5)
+
+    def _run(self) -> None:
+        duties: list[tuple[str, float, Callable[[], object]]] = [
+            ("clock", 1.0, self.look_at_clock),
+            ("beat", BEAT_S, self._beat),
+            ("ringing", 2.0, self._look_after),
+            ("overdue", 2.0, self.look_for_overdue),
+            ("audit", 10.0, self.audit),
+            ("promise", 10.0, self.check_promise),
+        ]
+        turn = {name: time.monotonic() + every for name, every, _ in duties}
+        while not self._stop.wait(TICK_S):
+            for name, every, do in duties:
+                if time.monotonic() >= turn[name]:
+                    self._do(name, do)
+                    turn[name] = time.monotonic() + every
+
+    def _do(self, name: str, do: Callable[[], object]) -> None:
+        try:
+            do()
+        except (StoreError, EngineError) as error:
+            self.trouble[name] = str(error)
+            self._alarms.sound(Kind.DATABASE, "", self._clock.now(), str(error))
+        except Exception as error:
+            self.trouble[name] = type(error).__name__
+            log.exception("a duty of the watch failed", extra={"duty": name})
+        else:
+            self.trouble.pop(name, None)
+            if not self.trouble:
+                self._alarms.settle(Kind.DATABASE, "")
+
+    # -- duties ---------------------------------------------------------------------------------------
+
+    def look_at_clock(self) -> None:
+        """Move what was promised from now where the clock has jumped."""
+        step = self._clock.look()
+        if step is None:
+            return
+        now = self._clock.now()
+        by = By(self._node, now, f"the clock jumped by {step.total_seconds():.0f} s")
+        if not self._store.note_jump(step, by):
+            return  # another node has seen the same
+        self._alarms.sound(Kind.CLOCK, "", now, by.why)
+        for callback, gone in self._store.shift(step, by):
+            self._desk.arm(callback, gone)
+        self.audit(at_start=True)
+        self._alarms.settle(Kind.CLOCK, "")
+
+    def _beat(self) -> None:
+        now = self._clock.now()
+        self._nodes.beat(now)
+        self._alive, dead = self._nodes.seen(now)
+        for name in dead:
+            taken = self._engine.take_over(name)
+            self._alarms.sound(Kind.NODE, name, now, f"{taken} attempts taken over")
+        self._alarms.only(Kind.NODE, dead)
+
+    def _look_after(self) -> None:
+        now = self._clock.now()
+        too_long = self._ringer.look_after(self._alive, now)
+        for attempt in too_long:
+            self._alarms.sound(Kind.UNREPORTED, attempt.callback, now)
+        self._alarms.only(Kind.UNREPORTED, {attempt.callback for attempt in too_long})
+
+    def look_for_overdue(self) -> None:
+        """Alarm for everything that nothing rings for though its time has passed."""
+        now = self._clock.now()
+        overdue = self._ledger.overdue(now)
+        for callback in overdue:
+            self._alarms.sound(Kind.OVERDUE, callback.id, now)
+        self._alarms.only(Kind.OVERDUE, {callback.id for callback in overdue})
+        lacking = self._ledger.page(list(_NEEDS), limit=1000)
+        for kind in _NEEDS.values():
+            those = {one.id for one in lacking if _NEEDS[one.state] is kind}
+            for id in those:
+                self._alarms.sound(kind, id, now)
+            self._alarms.only(kind, those)
+
+    def audit(self, *, at_start: bool = False) -> None:
+        """Arm what waits and would not be woken; alarm where that was so twice running.
+
+        `at_start`: do not wait for a second look.
+        """
+        pending = self._engine.pending()
+        waiting = self._store.waiting()
+        now = self._clock.now()
+        stuck = {
+            key
+            for key, when in waiting.items()
+            if key in pending and now - when > timedelta(seconds=STUCK_S)
+        }
+        missing = waiting.keys() - pending
+        certain = missing if at_start else missing & self._suspects
+        self._suspects = missing - certain
+        for key in certain | stuck:
+            id = key.partition(".")[0]
+            callback = self._store.find(id)
+            if callback is not None and callback.key == key:
+                self._desk.arm(callback, ())
+                if key in certain and not at_start:
+                    self._alarms.sound(Kind.FORGOTTEN, id, now, "armed again")
+        if certain:
+            log.warning("armed again", extra={"count": len(certain), "at_start": at_start})
+        forgotten = {alarm.about for alarm in self._alarms.all() if alarm.kind is Kind.FORGOTTEN}
+        waiting_ids = {key.partition(".")[0] for key in self._suspects}
+        self._alarms.only(Kind.FORGOTTEN, forgotten & waiting_ids)
+
+    def check_promise(self) -> None:
+        """Alarm where a request is not accounted for."""
+        promise = self._ledger.promise()
+        if promise.missing:
+            now = self._clock.now()
+            self._alarms.sound(Kind.PROMISE, "", now, f"{promise.missing} requests are missing")
+        else:
+            self._alarms.settle(Kind.PROMISE, "")
