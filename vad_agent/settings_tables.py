@@ -7,8 +7,10 @@ itself (does the ladder name prompts that exist?) is in settings_check.py.
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from typing import Annotated, Literal, TypeGuard
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import BaseModel, ConfigDict, PlainValidator
 from pydantic_core import PydanticCustomError
@@ -19,6 +21,7 @@ HOUR_S = 3600.0
 DAY_S = 86_400.0
 FRAME_S = 1 / FRAMES_PER_SECOND
 MOST_ATTEMPTS = 10
+_TIME = re.compile(r"([01]\d|2[0-3]):[0-5]\d")
 # Not to be said, and each of them breaks a log or a trace into two lines or refuses to be stored.
 _UNPRINTABLE = {"Cc", "Cs", "Zl", "Zp"}
 
@@ -96,6 +99,55 @@ def seconds_list(value: object) -> tuple[float, ...]:
     raise expected(f"a list of seconds from 0 to {DAY_S:g}")
 
 
+def quiet_hours(value: object) -> tuple[str, ...]:
+    """Two times of the day, or none.
+
+    Raises:
+        PydanticCustomError: it is neither.
+    """
+    if isinstance(value, list | tuple) and len(value) in (0, 2):
+        times = [one for one in value if isinstance(one, str) and _TIME.fullmatch(one)]
+        if len(times) == len(value):
+            return tuple(times)
+    raise expected('[] or ["from", "to"], such as ["21:00", "09:00"]')
+
+
+def zone(value: object) -> str:
+    """The name of a time zone, or "" for the machine's.
+
+    Raises:
+        PydanticCustomError: there is none of this name.
+    """
+    try:
+        if isinstance(value, str) and (value == "" or ZoneInfo(value)):
+            return value
+    except (ZoneInfoNotFoundError, ValueError, OSError):  # OSError: the name of a folder of zones
+        pass
+    raise expected('a time zone, such as "Europe/Moscow", or "" for the machine\'s')
+
+
+def region(value: object) -> str:
+    """Two letters of a country.
+
+    Raises:
+        PydanticCustomError: they are none.
+    """
+    if isinstance(value, str) and re.fullmatch("[A-Z]{2}", value):
+        return value
+    raise expected('two letters of a country, such as "RU"')
+
+
+def logins(value: object) -> tuple[str, ...]:
+    """A list of operators' logins.
+
+    Raises:
+        PydanticCustomError: it is none.
+    """
+    if isinstance(value, list | tuple) and all(isinstance(v, str) and v.strip() for v in value):
+        return tuple(value)
+    raise expected("a list of logins")
+
+
 def names(value: object) -> tuple[str, ...]:
     """A list of names.
 
@@ -120,6 +172,11 @@ NameOrNothing = Annotated[str, _line("a name", may_be_empty=True)]
 FileName = Annotated[str, _line("a file name")]
 WindowS = Annotated[tuple[float, float], PlainValidator(window)]
 Gaps = Annotated[tuple[float, ...], PlainValidator(seconds_list)]
+Pauses = Annotated[tuple[float, ...], PlainValidator(seconds_list)]
+QuietHours = Annotated[tuple[str, ...], PlainValidator(quiet_hours)]
+Zone = Annotated[str, PlainValidator(zone)]
+Region = Annotated[str, PlainValidator(region)]
+Logins = Annotated[tuple[str, ...], PlainValidator(logins)]
 Ladder = Annotated[tuple[str, ...], PlainValidator(names)]
 
 
@@ -171,6 +228,24 @@ class Callbacks(Table):
     """In all, the first one included."""
     gaps_s: Gaps
     """Seconds between the attempts: one fewer than `attempts`."""
+    farewell_s: Span
+    """Seconds from the request in which nobody is rung, unless the call has ended."""
+    failed_pauses_s: Pauses
+    """Seconds before each new try of what failed before ringing; after the last a person is needed."""
+    stand_ins: Logins
+    """Operators asked, in order, where the call's own is not available; then anybody."""
+    operator_pause_s: Span
+    """Seconds before the next one is asked."""
+    overdue_s: FrameOrMore
+    """Seconds after its time from which an attempt that has not begun is an alarm."""
+    unreported_s: FrameOrMore
+    """Seconds for which an attempt may be under way until somebody asks what became of it."""
+    quiet_hours: QuietHours
+    """[from, to), "HH:MM", over midnight where from > to; nobody is rung then. []: none."""
+    zone: Zone
+    """IANA name, of agreed times without one and of the quiet hours; "": the machine's."""
+    region: Region
+    """ISO 3166, of numbers without a country's code."""
 
 
 class Timing(Table):

@@ -182,9 +182,8 @@ class Watch:
                     self._alarms.sound(Kind.FORGOTTEN, id, now, "armed again")
         if certain:
             log.warning("armed again", extra={"count": len(certain), "at_start": at_start})
-        forgotten = {alarm.about for alarm in self._alarms.all() if alarm.kind is Kind.FORGOTTEN}
-        waiting_ids = {key.partition(".")[0] for key in self._suspects}
-        self._alarms.only(Kind.FORGOTTEN, forgotten & waiting_ids)
+        if not at_start:
+            self._alarms.only(Kind.FORGOTTEN, {key.partition(".")[0] for key in certain})
 
     def check_promise(self) -> None:
         """Alarm where a request is not accounted for."""

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from vad_agent.core.actions import Action
 from vad_agent.core.call import CallSession
-from vad_agent.private_files import private_folder
 from vad_agent.live.record import CallRecorder, Tap
+from vad_agent.private_files import private_folder
 from vad_agent.settings import Settings
 
 END_S = 10.0

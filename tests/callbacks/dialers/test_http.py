@@ -244,7 +244,7 @@ def test_a_closed_centre_refuses(server: CentreServer, centre: Centre) -> None:
 
 @pytest.mark.parametrize(
     "url",
-    ["", "crm", "ftp://crm/", "https://", "https://[", f"https://robot:{SECRET}@crm/"],
+    ["", "crm", "ftp://crm/", "https://", "https://crm:port/", f"https://robot:{SECRET}@crm/"],
 )
 def test_a_wrong_url_is_the_settings_fault_and_is_not_repeated(url: str) -> None:
     with pytest.raises(SettingsError, match=r"^crm: url: ") as caught:

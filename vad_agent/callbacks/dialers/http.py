@@ -9,12 +9,20 @@ No body, no header and no URL is in an error or a log.
 
 from __future__ import annotations
 
+import functools
 import logging
+import ssl
 import time
 from collections.abc import Mapping
 from typing import Any
 
-from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_exponential_jitter
+from tenacity import (
+    Retrying,
+    retry_if_exception,
+    stop_after_attempt,
+    wait_exponential,
+    wait_random,
+)
 
 from vad_agent.callbacks.dialers.port import DialRefused, DialUncertain
 from vad_agent.errors import SettingsError, extra
@@ -74,6 +82,7 @@ class Centre:
             base_url=_checked(name, base),
             auth=auth,
             headers=dict(headers or {}),
+            verify=_tls(),
             timeout=httpx.Timeout(limit_s, connect=min(limit_s, 5.0)),
             limits=httpx.Limits(max_connections=100, keepalive_expiry=IDLE_S),
             trust_env=False,  # no proxy of the machine's: the centre's own
@@ -109,7 +118,7 @@ class Centre:
 
         tries = Retrying(
             stop=stop_after_attempt(TRIES),
-            wait=wait_exponential_jitter(initial=self._pause_s, max=3.0, jitter=self._pause_s),
+            wait=wait_exponential(self._pause_s, max=3.0) + wait_random(0, self._pause_s),
             retry=retry_if_exception(again),
             reraise=True,
         )
@@ -173,6 +182,12 @@ class Centre:
     def close(self) -> None:
         """Let go of its connections."""
         self._client.close()
+
+
+@functools.cache
+def _tls() -> ssl.SSLContext:
+    """The machine's certificates: a centre's own authority is there, in no package's list. Read once."""
+    return ssl.create_default_context()
 
 
 def _checked(name: str, base: str) -> httpx.URL:

@@ -166,7 +166,9 @@ class NaumenDialer:
             return self._seen_to(order.key, state)
         if taken:
             raise DialUncertain("naumen: the case was taken and cannot be found")
-        raise DialRefused("naumen: the case was refused: check the project and the operator's login")
+        raise DialRefused(
+            "naumen: the case was refused: check the project and the operator's login"
+        )
 
     def _seen_to(self, key: str, state: str) -> Ringing | Ended:
         """The case is one that is rung, or has ended; once it is put into the right state.

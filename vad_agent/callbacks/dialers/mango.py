@@ -1,0 +1,368 @@
+"""Mango Office dials: a command by HTTP, and what became of it by webhooks. The operator's leg rings first.
+
+    POST {url}/vpbx/commands/callback        {command_id, from: {extension}, to_number}
+    POST {url}/vpbx/commands/callback_group  {command_id, from, to}: anybody of a group
+        <── {"result": 1000}: taken; 5xxx: perhaps; any other: refused
+    <── /result/callback  {command_id, result}        refused after all
+    <── /events/call      {command_id, entry_id, call_id, seq, call_state, from, to, …}, for each leg
+    <── /events/summary   {entry_id, entry_result, talk_time, end_time, disconnect_reason}, the last one
+
+Both ways are forms: vpbx_api_key, json, sign = sha256(key + json + salt). Mango appends those paths to the
+address it is given; here a body's own fields tell which it is. Events come twice and in any order: only the
+summary ends an attempt, and it waits until the events that it needs have come, by their `seq`. It has no
+command's id, an event of the same `entry_id` has; `talk_time` is when they began to talk, not for how long.
+
+    reached                entry_result 1, the client's leg was connected, talked for `talk_s`
+    busy, no_answer        the client's leg was there: by the reason; or the talk was shorter
+    failed                 reasons of numbers, directions, money and Mango's own errors: nothing rang
+    operator_unavailable   no leg of an operator was connected, so the client's was not begun
+
+The formats are those of Mango's description of its API 1.9 and its published codes. Assumed: the client's leg is
+the one with the operator's extension in `from` (in the description it also names the leg it was taken from);
+`seq` counts the events of a leg from 1. Mango tells of no machine: a talk of `talk_s` with one passes for a
+person's. It keeps no command for a second one of the same id, and cannot be asked for one: what was not seen
+here since the start is uncertain, until the desk's time limit makes it lost.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import logging
+import re
+import threading
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, TypeVar
+from urllib.parse import parse_qsl
+
+from vad_agent.callbacks.dialers.http import LIMIT_S, Centre
+from vad_agent.callbacks.dialers.port import (
+    DialRefused,
+    DialUncertain,
+    Ended,
+    HookRefused,
+    Order,
+    Report,
+    Ringing,
+    Told,
+    Unknown,
+)
+from vad_agent.callbacks.rules import Outcome
+from vad_agent.errors import DialError
+
+T = TypeVar("T")
+LOG = logging.getLogger(__name__)
+EXTENSION = re.compile(r"[0-9]{1,10}", re.ASCII)
+NUMBER = re.compile(r"\+[0-9]{3,15}", re.ASCII)
+KEY = re.compile(r"[A-Za-z0-9.-]{1,64}", re.ASCII)
+DONE = 1000
+BUSY = 1121
+NOBODY = frozenset({1124, 1160, 1162, 1163, 1164, 3330, 4200})
+"""Refusals of a command that are the operator's: not available, no telephone of his."""
+NEVER_RANG = frozenset({1130, 1132, 1133, 1134, 1140, 1150, 1151, 1152, 1190, 1191, 1192})
+"""Reasons where the client's telephone was not reached; so are all of 2xxx, 3xxx, 45xx and 5xxx."""
+MOST_KEPT = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class MangoConfig:
+    """The account, and who rings."""
+
+    api_key: str = field(repr=False)
+    salt: str = field(repr=False)
+    url: str = "https://app.mango-office.ru"
+    any_operator: str = ""
+    """Extension of a group; "": an order without an operator cannot be dialled."""
+    extensions: Mapping[str, str] = field(default_factory=dict)
+    """Of operators, by login; one who is not in it has his extension for a login."""
+    line_number: str = ""
+    """What the client sees; "": the account's own."""
+    talk_s: int = 10
+    """A talk as long as this was one with a person."""
+
+
+@dataclass(slots=True)
+class _Leg:
+    client: bool = False
+    connected: bool = False
+    gone: bool = False
+    seqs: set[int] = field(default_factory=set)
+
+    @property
+    def complete(self) -> bool:
+        """It has ended, and every event of it has come."""
+        return self.gone and len(self.seqs) == max(self.seqs, default=0)
+
+
+@dataclass(slots=True)
+class _Seen:
+    """What is known of a key."""
+
+    taken: bool = False
+    legs: dict[str, _Leg] = field(default_factory=dict)
+    summary: dict[str, Any] | None = None
+    ended: Ended | None = None
+
+
+class MangoDialer:
+    """Dials by Mango's API; `Hooked`: it is told the outcomes."""
+
+    name: ClassVar[str] = "mango"
+
+    def __init__(
+        self, config: MangoConfig, *, limit_s: float = LIMIT_S, pause_s: float = 0.3
+    ) -> None:
+        self._config = config
+        self._centre = Centre("mango", config.url, limit_s=limit_s, pause_s=pause_s)
+        self._lock = threading.Lock()
+        self._seen: OrderedDict[str, _Seen] = OrderedDict()
+        self._keys: OrderedDict[str, str] = OrderedDict()  # by entry_id
+        self._early: OrderedDict[str, dict[str, Any]] = OrderedDict()  # summaries before events
+
+    def open(self, report: Report) -> None:
+        """Nothing to connect: outcomes come by `receive`."""
+
+    def close(self) -> None:
+        """Let go of the connections."""
+        self._centre.close()
+
+    def dial(self, order: Order) -> Ringing | Ended:
+        """Command the call.
+
+        Raises:
+            DialRefused: Mango refuses, nothing rings.
+            DialUncertain: the operator may be rung, and the client after him.
+        """
+        if not NUMBER.fullmatch(order.number):
+            raise DialRefused("mango: expected a number in E.164")
+        path, command = self._command(order)
+        if not path:
+            return Ended(Outcome.OPERATOR_UNAVAILABLE, "no extension of his is known, and no group")
+        with self._lock:
+            known = self._seen.get(order.key)
+            if known is None:
+                _keep(self._seen, order.key, _Seen())
+        if known is not None:
+            return self._known(known)  # a second command would ring them twice
+        try:
+            result = self._send(path, command)
+        except DialRefused:
+            self._drop(order.key)
+            raise
+        if result == DONE:
+            with self._lock:
+                self._seen.setdefault(order.key, _Seen()).taken = True
+            return self.status(order.key, "")
+        if result >= 5000:
+            raise DialUncertain(f"mango: result {result}")
+        self._drop(order.key)
+        if result in NOBODY:
+            return Ended(Outcome.OPERATOR_UNAVAILABLE, f"result {result}")
+        raise DialRefused(f"mango: result {result}")
+
+    def status(self, key: str, reference: str) -> Ringing | Ended | Unknown:
+        """What was seen of the key since the start.
+
+        Raises:
+            DialUncertain: nothing was; Mango itself cannot be asked.
+        """
+        with self._lock:
+            seen = self._seen.get(key)
+        return self._known(seen)
+
+    def hang_up(self, key: str, reference: str) -> None:
+        """End the legs that ring, where the client is not connected yet."""
+        with self._lock:
+            seen = self._seen.get(key, _Seen())
+            if any(leg.client and leg.connected for leg in seen.legs.values()):
+                return
+            legs = [id for id, leg in seen.legs.items() if not leg.gone]
+        for id in legs:
+            try:
+                command = {"command_id": f"{key}-stop", "call_id": id}
+                self._send("/vpbx/commands/call/hangup", command)
+            except DialError:
+                LOG.warning("a call that is needed no more could not be stopped")
+
+    def receive(self, headers: Mapping[str, str], body: bytes) -> Sequence[Told]:
+        """The outcome that a webhook decides, if it does; the same again where it comes twice.
+
+        Raises:
+            HookRefused: not signed with this account's keys, or not readable.
+        """
+        told = self._opened(body)
+        with self._lock:
+            if "call_state" in told:
+                key = self._heard(told)
+            elif "entry_result" in told:
+                key = self._summed_up(told)
+            elif "result" in told:
+                return self._refused(told)
+            else:
+                return ()  # recordings, DTMF and others
+            seen = self._seen.get(key or "")
+            if key is None or seen is None:
+                return ()
+            before = seen.ended
+            seen.ended = seen.ended or self._decide(seen)
+            if seen.ended is None or (before is not None and "entry_result" not in told):
+                return ()
+            return (Told(key, seen.ended.outcome, seen.ended.detail),)
+
+    # -- commands ----------------------------------------------------------------------------------
+
+    def _command(self, order: Order) -> tuple[str, dict[str, Any]]:
+        digits = order.number.lstrip("+")
+        line = {"line_number": self._config.line_number} if self._config.line_number else {}
+        if order.operator is not None:
+            extension = self._config.extensions.get(order.operator, order.operator)
+            if not EXTENSION.fullmatch(extension):
+                return "", {}
+            who = {"from": {"extension": extension}, "to_number": digits}
+            return "/vpbx/commands/callback", {"command_id": order.key, **who, **line}
+        if not self._config.any_operator:
+            return "", {}
+        group = {"from": self._config.any_operator, "to": digits}
+        return "/vpbx/commands/callback_group", {"command_id": order.key, **group, **line}
+
+    def _send(self, path: str, command: dict[str, Any]) -> int:
+        text = json.dumps(command)
+        form = {"vpbx_api_key": self._config.api_key, "sign": self._sign(text), "json": text}
+        answer = self._centre.json(self._centre.send("POST", path, repeatable=False, data=form))
+        result = _number(answer.get("result")) if isinstance(answer, dict) else None
+        if result is None:
+            raise DialUncertain("mango: expected a result in its answer")
+        return result
+
+    def _sign(self, text: str) -> str:
+        signed = self._config.api_key + text + self._config.salt
+        return hashlib.sha256(signed.encode()).hexdigest()
+
+    def _drop(self, key: str) -> None:
+        with self._lock:
+            self._seen.pop(key, None)
+
+    def _known(self, seen: _Seen | None) -> Ringing | Ended:
+        if seen is not None and seen.ended is not None:
+            return seen.ended
+        if seen is not None and (seen.taken or seen.legs):
+            return Ringing()
+        raise DialUncertain("mango: nothing was told of it yet")
+
+    # -- webhooks ----------------------------------------------------------------------------------
+
+    def _opened(self, body: bytes) -> dict[str, Any]:
+        try:
+            form = dict(parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=20))
+        except ValueError:
+            raise HookRefused("mango: expected a form") from None
+        key, sign, text = (form.get(name, "") for name in ("vpbx_api_key", "sign", "json"))
+        known = hmac.compare_digest(key.encode(), self._config.api_key.encode())
+        signed = hmac.compare_digest(sign.encode(), self._sign(text).encode())
+        if not (known and signed):
+            raise HookRefused("mango: the signature is not this account's", 401)
+        try:
+            told = json.loads(text)
+        except ValueError:
+            told = None
+        if not isinstance(told, dict):
+            raise HookRefused("mango: expected an object in json")
+        return told
+
+    def _heard(self, told: dict[str, Any]) -> str | None:
+        """A leg's event; its key, where it is of a command."""
+        key, entry, id = (told.get(name) for name in ("command_id", "entry_id", "call_id"))
+        seq = _number(told.get("seq"))
+        if not isinstance(key, str) or not KEY.fullmatch(key) or seq is None:
+            return None
+        if not isinstance(entry, str) or not isinstance(id, str):
+            return None
+        if key not in self._seen:
+            _keep(self._seen, key, _Seen())
+        seen = self._seen[key]
+        leg = seen.legs.setdefault(id, _Leg())
+        leg.seqs.add(seq)
+        leg.client |= _of_client(told)
+        leg.connected |= told["call_state"] in ("Connected", "OnHold")
+        leg.gone |= told["call_state"] == "Disconnected"
+        _keep(self._keys, entry, key)
+        if (early := self._early.pop(entry, None)) is not None:
+            seen.summary = early
+        return key
+
+    def _summed_up(self, told: dict[str, Any]) -> str | None:
+        entry = told.get("entry_id")
+        if not isinstance(entry, str):
+            return None
+        key = self._keys.get(entry)
+        if key is None or key not in self._seen:
+            _keep(self._early, entry, told)
+            return None
+        self._seen[key].summary = told
+        return key
+
+    def _refused(self, told: dict[str, Any]) -> Sequence[Told]:
+        key, result = told.get("command_id"), _number(told.get("result"))
+        seen = self._seen.get(key) if isinstance(key, str) else None
+        if not isinstance(key, str) or seen is None or result in (None, DONE) or seen.legs:
+            return ()
+        outcome = Outcome.OPERATOR_UNAVAILABLE if result in NOBODY else Outcome.FAILED
+        seen.ended = seen.ended or Ended(outcome, f"result {result}")
+        return (Told(key, seen.ended.outcome, seen.ended.detail),)
+
+    def _decide(self, seen: _Seen) -> Ended | None:
+        """None: not yet, more must come."""
+        if (summary := seen.summary) is None:
+            return None
+        legs = list(seen.legs.values())
+        client = [leg for leg in legs if leg.client]
+        reason = _number(summary.get("disconnect_reason")) or 0
+        began, ended = _number(summary.get("talk_time")), _number(summary.get("end_time"))
+        if any(leg.connected for leg in client):
+            lasted = max(ended - began, 0) if began and ended else 0
+            if _number(summary.get("entry_result")) == 1 and lasted >= self._config.talk_s:
+                return Ended(Outcome.REACHED)
+            return Ended(Outcome.NO_ANSWER, f"answered, but ended after {lasted} s")
+        if client:
+            whole = all(leg.complete for leg in client)
+            return _unanswered(reason) if whole else None
+        if any(leg.connected for leg in legs):  # his leg may have begun, and not been told of yet
+            never = _unanswered(reason)
+            return never if never.outcome is Outcome.FAILED else None
+        if all(leg.complete for leg in legs):
+            return Ended(Outcome.OPERATOR_UNAVAILABLE, f"reason {reason}")
+        return None
+
+
+def _unanswered(reason: int) -> Ended:
+    if reason == BUSY:
+        return Ended(Outcome.BUSY)
+    never = reason in NEVER_RANG or reason // 100 == 45 or reason // 1000 in (2, 3, 5)
+    return Ended(Outcome.FAILED if never else Outcome.NO_ANSWER, f"reason {reason}")
+
+
+def _of_client(told: Mapping[str, Any]) -> bool:
+    """The leg from the operator to the client, not the one that rings the operator."""
+    by, to = told.get("from"), told.get("to")
+    if not isinstance(by, dict) or not isinstance(to, dict) or not by.get("extension"):
+        return False
+    return bool(by.get("taken_from_call_id")) or not to.get("extension")
+
+
+def _number(value: object) -> int | None:
+    """Mango writes the same field now as a number, now as text."""
+    if isinstance(value, bool) or not isinstance(value, int | str):
+        return None
+    try:
+        return int(value)
+    except ValueError:
+        return None
+
+
+def _keep(kept: OrderedDict[str, T], key: str, value: T) -> None:
+    kept[key] = value
+    while len(kept) > MOST_KEPT:
+        kept.popitem(last=False)

@@ -1,0 +1,36 @@
+"""The script's rules of callbacks as `rules.Policy`."""
+
+from __future__ import annotations
+
+from datetime import datetime, time, tzinfo
+from zoneinfo import ZoneInfo
+
+from vad_agent.callbacks.rules import Policy
+from vad_agent.settings import Settings
+
+
+def policy_of(settings: Settings) -> Policy:
+    """The rules that a script sets."""
+    table = settings.callbacks
+    quiet = tuple(time.fromisoformat(text) for text in table.quiet_hours)
+    return Policy(
+        zone=_zone(table.zone),
+        attempts=table.attempts,
+        gaps_s=table.gaps_s,
+        failed_pauses_s=table.failed_pauses_s,
+        operator_pause_s=table.operator_pause_s,
+        stand_ins=table.stand_ins,
+        quiet=(quiet[0], quiet[1]) if quiet else None,
+        overdue_s=table.overdue_s,
+        farewell_s=table.farewell_s,
+        answer_limit_s=table.unreported_s,
+        region=table.region,
+    )
+
+
+def _zone(name: str) -> tzinfo:
+    if name:
+        return ZoneInfo(name)
+    own = datetime.now().astimezone().tzinfo
+    assert own is not None
+    return own

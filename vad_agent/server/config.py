@@ -1,0 +1,224 @@
+"""The desk's own settings, `desk.toml`: which database, what dials, where the API listens.
+
+    database = "postgresql://desk@db/callbacks"     # default: an SQLite file in the user's state folder
+    node = "desk-1"                                 # default: the machine's name
+    script = "script.toml"                          # attempts, gaps, phrases; default: the built-in script
+    dialer = "asterisk"                             # manual (default), asterisk, naumen, webhook, mango
+    alarm_url = "https://chat/hook"                 # told each alarm as JSON
+
+    [api]
+    host = "127.0.0.1"
+    port = 8600
+
+    [asterisk]                                      # the table of the dialer: see `vad-agent serve --help`
+    url = "http://pbx:8088"
+    user = "desk"
+    password_file = "/etc/vad-agent/ari-password"   # or the environment: VAD_AGENT_ASTERISK_PASSWORD
+
+Secrets do not stand in it: each comes from the environment, or from the file that `…_file` names. Every error
+in it is told at once, one line each.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import socket
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from vad_agent.errors import SettingsError
+from vad_agent.toml_file import Toml, read
+
+DIALERS = ("manual", "asterisk", "naumen", "webhook", "mango")
+PORT = 8600
+ENVIRONMENT = "VAD_AGENT_"
+
+
+def state_folder() -> Path:
+    """Where this user's callbacks, tokens and traces are kept."""
+    import platformdirs
+
+    return Path(platformdirs.user_state_dir("vad-agent", appauthor=False))
+
+
+@dataclass(frozen=True, slots=True)
+class Api:
+    """Where the API listens."""
+
+    host: str = "127.0.0.1"
+    port: int = PORT
+    """0: any that is free."""
+    tokens: Mapping[str, str] = field(default_factory=dict)
+    """Name → the file that a token is in; history says `api:NAME`."""
+    cert_file: str = ""
+    """TLS: a PEM file of the certificate, and of its key; "": none, as behind a proxy."""
+    key_file: str = ""
+    metrics_open: bool = False
+    """Metrics need no token."""
+
+
+@dataclass(frozen=True, slots=True)
+class DeskConfig:
+    """A desk."""
+
+    database: str
+    node: str
+    script: Path | None
+    dialer: str
+    alarm_url: str | None
+    encryption_key: str | None = field(repr=False)
+    inbox: Path
+    """Where headsets of this machine leave their requests."""
+    api: Api
+    dialer_table: Toml = field(repr=False)
+
+    @classmethod
+    def load(
+        cls, path: Path | None, environment: Mapping[str, str] | None = None, **given: Any
+    ) -> DeskConfig:
+        """The file at `path`, or the defaults; `given`: what the command line says, which wins.
+
+        Raises:
+            SettingsError: all that is wrong with it.
+        """
+        environment = os.environ if environment is None else environment
+        source = "defaults" if path is None else os.fspath(path)
+        table = {} if path is None else read(path)
+        table |= {name: value for name, value in given.items() if value is not None}
+        folder = Path() if path is None else path.parent
+        return _Reading(source, folder, environment).desk(table)
+
+    def dialer_config(self, kind: type[Any], environment: Mapping[str, str] | None = None) -> Any:
+        """The dialer's table as its dataclass; what is secret (not in its repr) from outside.
+
+        Raises:
+            SettingsError: all that is wrong with it.
+        """
+        environment = os.environ if environment is None else environment
+        reading = _Reading(f"[{self.dialer}]", Path(), environment)
+        return reading.dataclass(kind, dict(self.dialer_table), self.dialer)
+
+
+class _Reading:
+    """One reading of a file: collects what is wrong."""
+
+    def __init__(self, source: str, folder: Path, environment: Mapping[str, str]) -> None:
+        self._source = source
+        self._folder = folder
+        self._environment = environment
+        self._problems: list[str] = []
+
+    def desk(self, table: Toml) -> DeskConfig:
+        table = dict(table)
+        dialers = {name: self._table(table, name) for name in DIALERS if name in table}
+        api = self.dataclass(Api, self._table(table, "api"), "api", check=False)
+        script = self._take(table, "script", str, "")
+        dialer = self._take(table, "dialer", str, "manual")
+        if dialer not in DIALERS:
+            self._problems.append(f"dialer: expected one of {', '.join(DIALERS)}, got {dialer!r}")
+        database = self._environment.get(f"{ENVIRONMENT}DATABASE") or self._take(
+            table, "database", str, ""
+        )
+        config = DeskConfig(
+            database=self._database(database),
+            node=self._take(table, "node", str, "") or socket.gethostname(),
+            script=self._folder / script if script else None,
+            dialer=dialer,
+            alarm_url=self._take(table, "alarm_url", str, "") or None,
+            encryption_key=self._secret(table, "encryption_key", "encryption_key"),
+            inbox=Path(self._take(table, "inbox", str, "") or state_folder() / "outbox"),
+            api=api,
+            dialer_table=dialers.get(dialer, {}),
+        )
+        self._problems += [f"{name}: unknown key" for name in table]
+        self._raise()
+        return config
+
+    def _database(self, text: str) -> str:
+        if not text:
+            return str(state_folder() / "callbacks.sqlite")
+        return text if "://" in text else str(self._folder / text)
+
+    def dataclass(self, kind: type[Any], table: Toml, name: str, *, check: bool = True) -> Any:
+        """A dataclass from a table; fields that its repr leaves out are secrets."""
+        values: dict[str, Any] = {}
+        hints = typing.get_type_hints(kind)
+        for one in dataclasses.fields(kind):
+            if not one.repr:
+                secret = self._secret(table, one.name, f"{name}_{one.name}")
+                if secret is not None:
+                    values[one.name] = secret
+            elif one.name in table:
+                value = table.pop(one.name)
+                problem, value = _checked(hints[one.name], value)
+                if problem:
+                    self._problems.append(f"{one.name}: {problem}")
+                values[one.name] = value
+            if one.name not in values and _is_required(one):
+                where = "" if one.repr else f" ({one.name}_file, or {_variable(name, one.name)})"
+                self._problems.append(f"{one.name}: missing{where}")
+        self._problems += [f"{key}: unknown key" for key in table]
+        if check or self._problems:
+            self._raise()
+        return kind(**values)
+
+    def _secret(self, table: Toml, key: str, variable: str) -> str | None:
+        if key in table:
+            table.pop(key)
+            self._problems.append(
+                f"{key}: a secret does not stand here: name a file in {key}_file, or set "
+                f"{ENVIRONMENT}{variable.upper()}"
+            )
+            return None
+        file = table.pop(f"{key}_file", None)
+        if found := self._environment.get(f"{ENVIRONMENT}{variable.upper()}"):
+            return found
+        if file is None:
+            return None
+        try:
+            return (self._folder / str(file)).read_text(encoding="utf-8").strip()
+        except (OSError, ValueError) as error:
+            why = getattr(error, "strerror", None) or "not a text"
+            self._problems.append(f"{key}_file: {file}: {why}")
+            return None
+
+    def _take(self, table: Toml, key: str, kind: type, default: Any) -> Any:
+        value = table.pop(key, default)
+        if not isinstance(value, kind):
+            self._problems.append(f"{key}: expected text, got {value!r}")
+            return default
+        return value
+
+    def _table(self, table: Toml, key: str) -> Toml:
+        value = table.pop(key, {})
+        if isinstance(value, dict):
+            return dict(value)
+        self._problems.append(f"{key}: expected a table")
+        return {}
+
+    def _raise(self) -> None:
+        if self._problems:
+            raise SettingsError(self._source, self._problems)
+
+
+def _is_required(one: dataclasses.Field[Any]) -> bool:
+    missing = dataclasses.MISSING
+    return one.default is missing and one.default_factory is missing
+
+
+def _variable(name: str, field_name: str) -> str:
+    return f"{ENVIRONMENT}{name}_{field_name}".upper()
+
+
+def _checked(hint: Any, value: Any) -> tuple[str | None, Any]:
+    try:
+        return None, TypeAdapter(hint).validate_python(value)
+    except ValidationError as error:
+        first = error.errors()[0]
+        return f"{first['msg'].lower()}, got {value!r}", None
