@@ -234,6 +234,7 @@ def test_what_dials_fails_until_a_person_is_needed_and_no_attempt_is_used_up():
     """)
     assert callback.open
     assert callback.next is None
+    assert callback.key == "c1.7.1", "no attempt is under way, so none can end"
     assert rules.overdue(callback, NOON + 61 * SECOND, POLICY)
 
 
@@ -343,11 +344,11 @@ def test_it_is_closed_while_an_attempt_is_under_way_and_its_outcome_opens_nothin
 @pytest.mark.parametrize("given", ["", " phone=?", " in=?", " at=2026-12-01T10:00:00Z"])
 @pytest.mark.parametrize("close", [rules.client_called, rules.cancel])
 def test_whatever_it_waits_for_it_can_be_closed(given, close):
-    callback = step(None, "take" + given, NOON, POLICY)
+    callback = step(None, "take call_on=yes" + given, NOON, POLICY)
     assert callback.open
-    closed = close(callback, NOON)
+    closed = close(replace(callback, again=NOON), NOON)
     assert not closed.open
-    assert (closed.ended, closed.next) == (NOON, None)
+    assert (closed.ended, closed.next, closed.early, closed.again) == (NOON, None, None, None)
 
 
 @pytest.mark.parametrize("state", [s for s in State if s in ENDED], ids=str)
@@ -738,6 +739,9 @@ def test_pauses_are_as_long_as_ever_in_the_night_when_the_clocks_go_back(outcome
     first = taken(now, policy, **{"in": 60})
     assert first.due - now.astimezone(UTC) == 60 * SECOND
     assert not rules.overdue(first, first.due.astimezone(BERLIN) + 30 * SECOND, policy)
+    no_time = taken(now, policy, **{"in": "?"})
+    assert rules.overdue(no_time, now.replace(minute=0, second=31, fold=1), policy)
+    assert not rules.overdue(no_time, now.replace(minute=0, second=30, fold=1), policy)
     an_hour_on = rules.shifted(first, timedelta(hours=1))
     assert an_hour_on.due - now.astimezone(UTC) == 3660 * SECOND
 
@@ -782,6 +786,7 @@ def test_quiet_hours_that_end_as_they_begin_are_none(hour):
     when = DAY.replace(hour=hour)
     assert rules.loud(when, replace(POLICY, quiet=(time(9), time(9)))) == when
     assert rules.loud(when, POLICY) == when
+    assert rules.loud(when, POLICY).tzinfo is UTC
 
 
 @pytest.mark.parametrize(
@@ -1013,6 +1018,11 @@ def test_nothing_of_a_request_is_lost():
     assert callback.created == NOON + SECOND
     assert callback.due == NOON
     assert (callback.attempt, callback.generation, callback.failures) == (1, 1, 0)
+
+
+def test_a_number_as_it_was_given_is_kept_only_where_it_cannot_be_rung():
+    assert taken(phone=None, phone_given="912").phone_given == "912"
+    assert taken(phone_given="8 912 345-67-89").phone_given is None
 
 
 def test_every_state_is_open_or_has_ended():

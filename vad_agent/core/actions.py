@@ -114,6 +114,8 @@ class Callback(Action):
     name: str | None = None
     phone: str | None = None
     topic: str | None = None
+    call_id: str | None = None
+    """The switchboard's."""
 
 
 @dataclass(frozen=True, slots=True)

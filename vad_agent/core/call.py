@@ -302,11 +302,13 @@ class CallSession:
 
     # -- events ------------------------------------------------------------------------------------
 
-    def _on_ringing(self, _: Event) -> None:
+    def _on_ringing(self, event: Event) -> None:
+        self._request.of_call(event)
         if self.phase is Phase.GREETING and not self._greeted:
             self._ringing = True
 
-    def _on_answered(self, _: Event) -> None:
+    def _on_answered(self, event: Event) -> None:
+        self._request.of_call(event)
         if self._ringing or not self._greeted:
             self._ringing = False
             self._began = self._media_base = self.now

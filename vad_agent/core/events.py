@@ -55,6 +55,7 @@ class Event:
     """The provider's own word or Q.850 number for why."""
     name: str | None = None
     phone: str | None = None
+    """The client's."""
     at: str | None = None
     """Agreed time of a callback, ISO 8601."""
     topic: str | None = None

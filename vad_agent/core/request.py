@@ -22,6 +22,13 @@ class CallbackRequest:
         self._script = script
         self._reason: act.Reason | None = None
         self._client_came_back = False
+        self._phone: str | None = None
+        self._call_id: str | None = None
+
+    def of_call(self, event: Event) -> None:
+        """What the switchboard tells of the call: the client's number, its own id of the call."""
+        self._phone = event.phone or self._phone
+        self._call_id = event.call_id or self._call_id
 
     def ask(
         self,
@@ -38,8 +45,10 @@ class CallbackRequest:
             return []
         scenario = self._script.scenarios[reason]
         due_in_s = scenario.callback_in_s
-        if agreed is not None and agreed.at is not None:
-            due_in_s = seconds_until(agreed)
+        if agreed is not None:
+            self._phone = agreed.phone or self._phone
+            if agreed.at is not None:
+                due_in_s = seconds_until(agreed)
         kind = act.Callback if self._reason is None else act.CallbackRevised
         self._reason = reason
         self._client_came_back = False
@@ -51,8 +60,9 @@ class CallbackRequest:
                 opening=fill(scenario.opening, self._script.fields(client_name)),
                 at=agreed.at if agreed else None,
                 name=client_name,
-                phone=agreed.phone if agreed else None,
+                phone=self._phone,
                 topic=agreed.topic if agreed else None,
+                call_id=self._call_id,
             )
         ]
 

@@ -89,6 +89,7 @@ class CallDesk:
         self._standby = Standby(settings, sample_rate)  # while no call is on
         # Of the call that is on, or was the last one.
         self._id: str | None = None
+        self._phone: str | None = None
         self._ringing = False
         self._lasting: dict[Kind, Event] = {}
         self._callback: Reason | None = None
@@ -131,6 +132,8 @@ class CallDesk:
         actions: list[Action] = []
         if kind in BEGINS and self._policy != "manual":
             actions += self._call(event)
+        if kind in BEGINS and not self._of_another(event):
+            self._phone = event.phone or self._phone
         if self.session is None or (kind in (*BEGINS, *CONTROL) and self._of_another(event)):
             return actions
         if kind in LASTS:
@@ -213,7 +216,7 @@ class CallDesk:
         backlog = self._standby.last(frames)
         session = self.session = self._make()
         self._guess_for = self._zero = 0
-        self._id = self._callback = None
+        self._id = self._phone = self._callback = None
         self._lasting = {}
         self._ringing = False
         actions: list[Action] = []
@@ -285,6 +288,7 @@ class CallDesk:
         An agreed callback stands: the client was promised it.
         """
         lasting, reason = self._lasting, self._callback
+        answered = Event(Kind.ANSWERED, phone=self._phone, call_id=self._id)
         actions: list[Action] = []
         if reason is not None and reason is not Reason.AGREED:
             actions.append(act.CallbackWithdrawn(0, reason))  # of the call that had ended
@@ -292,13 +296,14 @@ class CallDesk:
         session = self.session
         assert session is not None
         for event in (
-            Event(Kind.ANSWERED),
+            answered,
             Event(Kind.HOLD, party="operator"),
             Event(Kind.UNHOLD, party="operator"),
             *lasting.values(),
         ):
             actions += self._after(session.signal(event))
         self._lasting = lasting
+        self._id, self._phone = answered.call_id, answered.phone
         return actions
 
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import json
+import logging
 import re
 import socket
 import threading
@@ -30,6 +31,8 @@ from websockets.server import ServerProtocol
 
 from tests.callbacks.dialers.centre import CUT, DROP, GARBAGE, HANG, Taken
 
+QUIET = logging.getLogger(__name__)
+QUIET.setLevel(logging.WARNING)  # what it says must not be found in the dialer's log
 USER, PASSWORD = "desk", "ari-s3cret"
 LATE = "late"  # it is done, and no answer comes: as HANG, but the request has taken effect
 
@@ -54,6 +57,7 @@ class AriServer:
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+            disable_nagle_algorithm = True  # else every answer waits 40 ms for an ACK
 
             def setup(self) -> None:
                 super().setup()
@@ -281,7 +285,7 @@ class AriServer:
     def _events(self, handler: BaseHTTPRequestHandler, asked: dict[str, Any]) -> None:
         if self.deaf or "app" not in asked:
             return self._reply(handler, 503 if self.deaf else 400, {"message": "not now"})
-        protocol = ServerProtocol()
+        protocol = ServerProtocol(logger=QUIET)
         lines = [handler.requestline, *(f"{n}: {v}" for n, v in handler.headers.items()), "", ""]
         protocol.receive_data("\r\n".join(lines).encode())
         (request,) = protocol.events_received()

@@ -72,7 +72,9 @@ class AriEvents:
         return self._listening.wait(limit_s)
 
     def close(self) -> None:
-        """The thread ends, within `CLOSE_LIMIT_S`."""
+        """The thread ends, or is left to its request after `CLOSE_LIMIT_S`."""
+        if self._closing.is_set():
+            return
         self._closing.set()
         until = time.monotonic() + CLOSE_LIMIT_S
         if (connection := self._connection) is not None:

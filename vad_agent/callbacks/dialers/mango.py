@@ -17,8 +17,8 @@ command's id, an event of the same `entry_id` has; `talk_time` is when they bega
     failed                 reasons of numbers, directions, money and Mango's own errors: nothing rang
     operator_unavailable   no leg of an operator was connected, so the client's was not begun
 
-The formats are those of Mango's description of its API 1.9 and its published codes. Assumed: the client's leg is
-the one with the operator's extension in `from` (in the description it also names the leg it was taken from);
+The formats are those of Mango's description of its API 1.9 and its published codes. Assumed: the client's leg
+is the one with the operator's extension in `from` (the description also has there the leg it was taken from);
 `seq` counts the events of a leg from 1. Mango tells of no machine: a talk of `talk_s` with one passes for a
 person's. It keeps no command for a second one of the same id, and cannot be asked for one: what was not seen
 here since the start is uncertain, until the desk's time limit makes it lost.
@@ -39,6 +39,15 @@ from typing import Any, ClassVar, TypeVar
 from urllib.parse import parse_qsl
 
 from vad_agent.callbacks.dialers.http import LIMIT_S, Centre
+from vad_agent.callbacks.dialers.mango_calls import (
+    DONE,
+    NOBODY,
+    Leg,
+    Seen,
+    decide,
+    number_of,
+    of_client,
+)
 from vad_agent.callbacks.dialers.port import (
     DialRefused,
     DialUncertain,
@@ -58,12 +67,6 @@ LOG = logging.getLogger(__name__)
 EXTENSION = re.compile(r"[0-9]{1,10}", re.ASCII)
 NUMBER = re.compile(r"\+[0-9]{3,15}", re.ASCII)
 KEY = re.compile(r"[A-Za-z0-9.-]{1,64}", re.ASCII)
-DONE = 1000
-BUSY = 1121
-NOBODY = frozenset({1124, 1160, 1162, 1163, 1164, 3330, 4200})
-"""Refusals of a command that are the operator's: not available, no telephone of his."""
-NEVER_RANG = frozenset({1130, 1132, 1133, 1134, 1140, 1150, 1151, 1152, 1190, 1191, 1192})
-"""Reasons where the client's telephone was not reached; so are all of 2xxx, 3xxx, 45xx and 5xxx."""
 MOST_KEPT = 2000
 
 
@@ -84,29 +87,6 @@ class MangoConfig:
     """A talk as long as this was one with a person."""
 
 
-@dataclass(slots=True)
-class _Leg:
-    client: bool = False
-    connected: bool = False
-    gone: bool = False
-    seqs: set[int] = field(default_factory=set)
-
-    @property
-    def complete(self) -> bool:
-        """It has ended, and every event of it has come."""
-        return self.gone and len(self.seqs) == max(self.seqs, default=0)
-
-
-@dataclass(slots=True)
-class _Seen:
-    """What is known of a key."""
-
-    taken: bool = False
-    legs: dict[str, _Leg] = field(default_factory=dict)
-    summary: dict[str, Any] | None = None
-    ended: Ended | None = None
-
-
 class MangoDialer:
     """Dials by Mango's API; `Hooked`: it is told the outcomes."""
 
@@ -118,7 +98,7 @@ class MangoDialer:
         self._config = config
         self._centre = Centre("mango", config.url, limit_s=limit_s, pause_s=pause_s)
         self._lock = threading.Lock()
-        self._seen: OrderedDict[str, _Seen] = OrderedDict()
+        self._seen: OrderedDict[str, Seen] = OrderedDict()
         self._keys: OrderedDict[str, str] = OrderedDict()  # by entry_id
         self._early: OrderedDict[str, dict[str, Any]] = OrderedDict()  # summaries before events
 
@@ -144,7 +124,7 @@ class MangoDialer:
         with self._lock:
             known = self._seen.get(order.key)
             if known is None:
-                _keep(self._seen, order.key, _Seen())
+                _keep(self._seen, order.key, Seen())
         if known is not None:
             return self._known(known)  # a second command would ring them twice
         try:
@@ -154,8 +134,8 @@ class MangoDialer:
             raise
         if result == DONE:
             with self._lock:
-                self._seen.setdefault(order.key, _Seen()).taken = True
-            return self.status(order.key, "")
+                self._seen.setdefault(order.key, Seen()).taken = True
+            return self._known(self._seen.get(order.key))
         if result >= 5000:
             raise DialUncertain(f"mango: result {result}")
         self._drop(order.key)
@@ -176,7 +156,7 @@ class MangoDialer:
     def hang_up(self, key: str, reference: str) -> None:
         """End the legs that ring, where the client is not connected yet."""
         with self._lock:
-            seen = self._seen.get(key, _Seen())
+            seen = self._seen.get(key, Seen())
             if any(leg.client and leg.connected for leg in seen.legs.values()):
                 return
             legs = [id for id, leg in seen.legs.items() if not leg.gone]
@@ -207,7 +187,7 @@ class MangoDialer:
             if key is None or seen is None:
                 return ()
             before = seen.ended
-            seen.ended = seen.ended or self._decide(seen)
+            seen.ended = seen.ended or decide(seen, self._config.talk_s)
             if seen.ended is None or (before is not None and "entry_result" not in told):
                 return ()
             return (Told(key, seen.ended.outcome, seen.ended.detail),)
@@ -232,7 +212,7 @@ class MangoDialer:
         text = json.dumps(command)
         form = {"vpbx_api_key": self._config.api_key, "sign": self._sign(text), "json": text}
         answer = self._centre.json(self._centre.send("POST", path, repeatable=False, data=form))
-        result = _number(answer.get("result")) if isinstance(answer, dict) else None
+        result = number_of(answer.get("result")) if isinstance(answer, dict) else None
         if result is None:
             raise DialUncertain("mango: expected a result in its answer")
         return result
@@ -245,7 +225,7 @@ class MangoDialer:
         with self._lock:
             self._seen.pop(key, None)
 
-    def _known(self, seen: _Seen | None) -> Ringing | Ended:
+    def _known(self, seen: Seen | None) -> Ringing | Ended:
         if seen is not None and seen.ended is not None:
             return seen.ended
         if seen is not None and (seen.taken or seen.legs):
@@ -275,17 +255,17 @@ class MangoDialer:
     def _heard(self, told: dict[str, Any]) -> str | None:
         """A leg's event; its key, where it is of a command."""
         key, entry, id = (told.get(name) for name in ("command_id", "entry_id", "call_id"))
-        seq = _number(told.get("seq"))
+        seq = number_of(told.get("seq"))
         if not isinstance(key, str) or not KEY.fullmatch(key) or seq is None:
             return None
         if not isinstance(entry, str) or not isinstance(id, str):
             return None
         if key not in self._seen:
-            _keep(self._seen, key, _Seen())
+            _keep(self._seen, key, Seen())
         seen = self._seen[key]
-        leg = seen.legs.setdefault(id, _Leg())
+        leg = seen.legs.setdefault(id, Leg())
         leg.seqs.add(seq)
-        leg.client |= _of_client(told)
+        leg.client |= of_client(told)
         leg.connected |= told["call_state"] in ("Connected", "OnHold")
         leg.gone |= told["call_state"] == "Disconnected"
         _keep(self._keys, entry, key)
@@ -305,61 +285,13 @@ class MangoDialer:
         return key
 
     def _refused(self, told: dict[str, Any]) -> Sequence[Told]:
-        key, result = told.get("command_id"), _number(told.get("result"))
+        key, result = told.get("command_id"), number_of(told.get("result"))
         seen = self._seen.get(key) if isinstance(key, str) else None
         if not isinstance(key, str) or seen is None or result in (None, DONE) or seen.legs:
             return ()
         outcome = Outcome.OPERATOR_UNAVAILABLE if result in NOBODY else Outcome.FAILED
         seen.ended = seen.ended or Ended(outcome, f"result {result}")
         return (Told(key, seen.ended.outcome, seen.ended.detail),)
-
-    def _decide(self, seen: _Seen) -> Ended | None:
-        """None: not yet, more must come."""
-        if (summary := seen.summary) is None:
-            return None
-        legs = list(seen.legs.values())
-        client = [leg for leg in legs if leg.client]
-        reason = _number(summary.get("disconnect_reason")) or 0
-        began, ended = _number(summary.get("talk_time")), _number(summary.get("end_time"))
-        if any(leg.connected for leg in client):
-            lasted = max(ended - began, 0) if began and ended else 0
-            if _number(summary.get("entry_result")) == 1 and lasted >= self._config.talk_s:
-                return Ended(Outcome.REACHED)
-            return Ended(Outcome.NO_ANSWER, f"answered, but ended after {lasted} s")
-        if client:
-            whole = all(leg.complete for leg in client)
-            return _unanswered(reason) if whole else None
-        if any(leg.connected for leg in legs):  # his leg may have begun, and not been told of yet
-            never = _unanswered(reason)
-            return never if never.outcome is Outcome.FAILED else None
-        if all(leg.complete for leg in legs):
-            return Ended(Outcome.OPERATOR_UNAVAILABLE, f"reason {reason}")
-        return None
-
-
-def _unanswered(reason: int) -> Ended:
-    if reason == BUSY:
-        return Ended(Outcome.BUSY)
-    never = reason in NEVER_RANG or reason // 100 == 45 or reason // 1000 in (2, 3, 5)
-    return Ended(Outcome.FAILED if never else Outcome.NO_ANSWER, f"reason {reason}")
-
-
-def _of_client(told: Mapping[str, Any]) -> bool:
-    """The leg from the operator to the client, not the one that rings the operator."""
-    by, to = told.get("from"), told.get("to")
-    if not isinstance(by, dict) or not isinstance(to, dict) or not by.get("extension"):
-        return False
-    return bool(by.get("taken_from_call_id")) or not to.get("extension")
-
-
-def _number(value: object) -> int | None:
-    """Mango writes the same field now as a number, now as text."""
-    if isinstance(value, bool) or not isinstance(value, int | str):
-        return None
-    try:
-        return int(value)
-    except ValueError:
-        return None
 
 
 def _keep(kept: OrderedDict[str, T], key: str, value: T) -> None:

@@ -1,0 +1,148 @@
+"""Takes letters to a desk on another machine: in order, again and again until each has been taken.
+
+A letter that the desk refuses is kept apart; while the desk is away all wait, through restarts too.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import urllib.parse
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from vad_agent.callbacks.letters import (
+    ENDED,
+    REQUESTED,
+    WITHDRAWN,
+    Letter,
+    Outbox,
+    one_reader,
+    request_fields,
+)
+from vad_agent.errors import StoreError, extra
+
+with extra("callbacks", "--desk"):
+    import httpx
+
+log = logging.getLogger(__name__)
+
+LOOK_S = 0.2
+PAUSES_S = (0.5, 1.0, 2.0, 5.0, 10.0)
+LIMIT_S = 10.0
+PATHS = {
+    REQUESTED: "/api/v1/callbacks",
+    WITHDRAWN: "/api/v1/calls/withdrawn",
+    ENDED: "/api/v1/calls/ended",
+}
+
+
+class Courier:
+    """Delivers a folder to `url` in a thread of its own. `report`: told a refusal, and a long absence."""
+
+    def __init__(self, outbox: Outbox, url: str, token: str, report: Callable[[str], None]) -> None:
+        self._outbox = outbox
+        self._report = report
+        self._client = httpx.Client(
+            base_url=url,
+            headers={"Authorization": f"Bearer {token}"},
+            timeout=LIMIT_S,
+            trust_env=False,
+        )
+        self._where = urllib.parse.urlsplit(url).netloc
+        self._stop = threading.Event()
+        self._wake = threading.Event()
+        self._failures = 0
+        self._thread = threading.Thread(target=self._run, name="courier", daemon=True)
+
+    def start(self) -> None:
+        """Begin to deliver what is there."""
+        self._thread.start()
+
+    def wake(self) -> None:
+        """There is a new letter."""
+        self._wake.set()
+
+    def stop(self, limit_s: float = 3.0) -> None:
+        """Deliver what waits, within the limit; the rest waits for the next start."""
+        self._stop.set()
+        self._wake.set()
+        if self._thread.is_alive():
+            self._thread.join(limit_s)
+        self._client.close()
+
+    def _run(self) -> None:
+        while True:
+            stopping = self._stop.is_set()
+            try:
+                self.deliver()
+                self._failures = 0
+            except StoreError as error:
+                self._failed(str(error))
+            except Exception:
+                log.exception("letters could not be delivered")
+                self._failures += 1
+            if stopping:
+                return
+            pause = PAUSES_S[min(self._failures, len(PAUSES_S)) - 1] if self._failures else 3600.0
+            if self._failures:
+                self._stop.wait(pause)
+            else:
+                self._wake.wait(LOOK_S if self._outbox.waiting() else pause)
+                self._wake.clear()
+
+    def _failed(self, reason: str) -> None:
+        self._failures += 1
+        if self._failures == 3:
+            count = len(self._outbox.waiting())
+            self._report(
+                f"перезвоны не доставлены ({count}): {reason}; повторяю, ничего не потеряно"
+            )
+
+    def deliver(self) -> int:
+        """All letters, in order; how many.
+
+        Raises:
+            StoreError: the desk cannot take them now: they stay.
+        """
+        count = 0
+        try:
+            with one_reader(self._outbox.folder):
+                for path in self._outbox.waiting():
+                    count += self._deliver(path)
+        except BlockingIOError:
+            return count  # another process delivers this folder
+        return count
+
+    def _deliver(self, path: Path) -> int:
+        try:
+            letter = self._outbox.read(path)
+        except FileNotFoundError:
+            return 0
+        except (ValueError, OSError) as error:
+            self._refuse(path, str(error))
+            return 0
+        answer = self._send(letter)
+        if answer.is_success:
+            self._outbox.done(path)
+            return 1
+        if answer.status_code in (401, 403, 404, 408, 429) or answer.status_code >= 500:
+            raise StoreError(f"{self._where}: HTTP {answer.status_code}")
+        self._refuse(path, f"HTTP {answer.status_code}")
+        return 0
+
+    def _send(self, letter: Letter) -> httpx.Response:
+        body: Any = {"call": letter.call}
+        headers = {}
+        if letter.kind == REQUESTED:
+            body = request_fields(letter)
+            headers["Idempotency-Key"] = letter.key
+        try:
+            return self._client.post(PATHS[letter.kind], json=body, headers=headers)
+        except httpx.HTTPError as error:
+            raise StoreError(f"{self._where}: {type(error).__name__}") from error
+
+    def _refuse(self, path: Path, reason: str) -> None:
+        kept = self._outbox.refuse(path)
+        self._report(f"перезвон не принят: {reason}; сохранён: {kept}")

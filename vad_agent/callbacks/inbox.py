@@ -1,0 +1,132 @@
+"""The desk reads the letters of the headsets on its own machine. A letter goes when what it says is stored."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from datetime import datetime
+from pathlib import Path
+
+from vad_agent.callbacks.alarms import Alarms, Kind
+from vad_agent.callbacks.desk import Desk
+from vad_agent.callbacks.letters import ENDED, WITHDRAWN, Letter, Outbox, one_reader
+from vad_agent.callbacks.rules import Request
+from vad_agent.errors import OutputError, RuleError, StoreError
+
+log = logging.getLogger(__name__)
+
+LOOK_S = 0.5
+WHO = "headset"
+
+
+class Inbox:
+    """Reads a folder in a thread of its own, or once by `read_all`.
+
+    Raises:
+        OutputError: the folder cannot be made.
+    """
+
+    def __init__(self, folder: Path, desk: Desk, alarms: Alarms | None = None) -> None:
+        self._outbox = Outbox(folder)
+        self._desk = desk
+        self._alarms = alarms
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="inbox", daemon=True)
+
+    def start(self) -> None:
+        """Begin to look."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Look no more."""
+        self._stop.set()
+        if self._thread.is_alive():
+            self._thread.join(5)
+
+    def _run(self) -> None:
+        while not self._stop.wait(LOOK_S):
+            try:
+                self.read_all()
+            except StoreError as error:
+                log.warning("letters wait for the store", extra={"why": str(error)})
+            except Exception:
+                log.exception("letters could not be read")
+
+    def read_all(self) -> int:
+        """Take all letters, in order; how many. A letter that is none is kept apart, and alarms.
+
+        Raises:
+            StoreError: the store cannot take them now: they stay.
+        """
+        if not self._outbox.waiting():
+            return 0
+        count = 0
+        try:
+            with one_reader(self._outbox.folder):
+                for path in self._outbox.waiting():
+                    count += self._take(path)
+        except BlockingIOError:
+            return count  # a courier delivers them elsewhere
+        return count
+
+    def _take(self, path: Path) -> int:
+        try:
+            letter = self._outbox.read(path)
+            take(self._desk, letter)
+        except FileNotFoundError:
+            return 0
+        except (ValueError, OSError, RuleError) as error:
+            self._refuse(path, str(error))
+            return 0
+        self._outbox.done(path)
+        return 1
+
+    def _refuse(self, path: Path, reason: str) -> None:
+        try:
+            kept: Path | str = self._outbox.refuse(path)
+        except (OSError, OutputError):
+            kept = path
+        if self._alarms is not None:
+            now = self._desk.clock.now()
+            self._alarms.sound(Kind.REFUSED, Path(kept).name, now, f"{kept}: {reason}")
+
+
+def take(desk: Desk, letter: Letter) -> None:
+    """Do what a letter says.
+
+    Raises:
+        StoreError: it could not be stored.
+        ValueError, RuleError: it says nothing that can be done.
+    """
+    if letter.kind == WITHDRAWN:
+        desk.withdraw(letter.call, WHO)
+    elif letter.kind == ENDED:
+        desk.call_ended(letter.call, WHO)
+    else:
+        desk.take(as_request(letter), WHO)
+
+
+def as_request(letter: Letter) -> Request:
+    """The request in a letter.
+
+    Raises:
+        ValueError: a time in it is none.
+    """
+    asked = datetime.fromisoformat(letter.asked)
+    if asked.tzinfo is None:
+        raise ValueError("asked: expected a time with a zone")
+    return Request(
+        key=letter.key,
+        reason=letter.reason or "",
+        asked=asked,
+        due_in_s=letter.due_in_s if letter.at is None else None,
+        at=letter.at,
+        phone=letter.phone,
+        name=letter.name,
+        topic=letter.topic,
+        opening=letter.opening or "",
+        operator=letter.operator,
+        call=letter.call,
+        session=letter.session,
+        call_on=True,
+    )

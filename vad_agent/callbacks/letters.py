@@ -1,0 +1,187 @@
+"""What a headset tells the desk, as files: written before the farewell is spoken, kept until the desk has it.
+
+    listen ─> outbox/….json ─┬─ a desk on this machine reads the folder
+                             └─ a courier posts them to a desk elsewhere
+
+A letter is on the disk itself when `post` returns, whoever runs or does not run a desk. Each has a key, so that
+one that is delivered twice is taken once. The folder is for its owner alone.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import secrets
+import sys
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+
+from vad_agent.errors import OutputError
+from vad_agent.private_files import FileLock, private_folder, why
+
+ENDING = ".json"
+REFUSED = "refused"
+REQUESTED, WITHDRAWN, ENDED = "requested", "withdrawn", "ended"
+KINDS = (REQUESTED, WITHDRAWN, ENDED)
+MOST_BYTES = 65_536
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """One thing told. `call`: unique over all headsets; `asked`: ISO 8601 with a zone."""
+
+    kind: str
+    key: str
+    call: str
+    asked: str
+    reason: str | None = None
+    due_in_s: float | None = None
+    at: str | None = None
+    phone: str | None = field(default=None, repr=False)
+    name: str | None = field(default=None, repr=False)
+    topic: str | None = field(default=None, repr=False)
+    opening: str | None = field(default=None, repr=False)
+    operator: str | None = None
+    session: str | None = None
+
+    def to_json(self) -> str:
+        """One object, without what is not known."""
+        known = {name: value for name, value in asdict(self).items() if value is not None}
+        return json.dumps(known, ensure_ascii=True)
+
+    @classmethod
+    def parse(cls, text: str | bytes) -> Letter:
+        """The letter.
+
+        Raises:
+            ValueError: it is none; the text says why, without what is in it.
+        """
+        told = json.loads(text)
+        if not isinstance(told, dict) or told.get("kind") not in KINDS:
+            raise ValueError(f"expected an object with a kind of {', '.join(KINDS)}")
+        values = {one.name: told.get(one.name) for one in fields(cls)}
+        for name, value in values.items():
+            wanted = (int, float) if name == "due_in_s" else (str,)
+            if value is None and name in ("kind", "key", "call", "asked"):
+                raise ValueError(f"{name}: missing")
+            if value is not None and (not isinstance(value, wanted) or isinstance(value, bool)):
+                raise ValueError(f"{name}: expected {wanted[-1].__name__}")
+        if values["kind"] == REQUESTED and not values["reason"]:
+            raise ValueError("reason: missing")
+        return cls(**values)
+
+
+def new_key() -> str:
+    """A key that no other letter has."""
+    return secrets.token_hex(12)
+
+
+class Outbox:
+    """A folder of letters, in the order in which they were posted.
+
+    Raises:
+        OutputError: the folder cannot be made or written to.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        private_folder(folder)
+        self.folder = folder
+        self._lock = threading.Lock()
+        self._last = 0
+
+    def post(self, letter: Letter) -> Path:
+        """On the disk when this returns.
+
+        Raises:
+            OutputError: it could not be written; nothing is left of it.
+        """
+        with self._lock:
+            self._last = max(time.time_ns(), self._last + 1)
+            path = self.folder / f"{self._last:020d}-{os.getpid()}{ENDING}"
+        draft = path.with_suffix(".draft")
+        try:
+            _write_durably(draft, letter.to_json().encode())
+            os.replace(draft, path)
+            _sync_folder(self.folder)
+        except OSError as error:
+            with contextlib.suppress(OSError):
+                draft.unlink()
+            raise OutputError(f"{path}: cannot write the callback: {why(error)}") from error
+        return path
+
+    def waiting(self) -> list[Path]:
+        """Letters that nobody has taken, the oldest first."""
+        return sorted(path for path in self.folder.glob(f"*{ENDING}") if path.is_file())
+
+    def read(self, path: Path) -> Letter:
+        """A letter.
+
+        Raises:
+            ValueError: it is none.
+            OSError: it cannot be read.
+        """
+        with path.open("rb") as file:
+            data = file.read(MOST_BYTES + 1)
+        if len(data) > MOST_BYTES:
+            raise ValueError("too long")
+        return Letter.parse(data)
+
+    def done(self, path: Path) -> None:
+        """It was taken."""
+        path.unlink(missing_ok=True)
+
+    def refuse(self, path: Path) -> Path:
+        """It cannot be understood: kept, out of the way."""
+        folder = self.folder / REFUSED
+        private_folder(folder)
+        kept = folder / path.name
+        os.replace(path, kept)
+        return kept
+
+
+def _write_durably(path: Path, data: bytes) -> None:
+    number = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    try:
+        rest = memoryview(data)
+        while rest:
+            rest = rest[os.write(number, rest) :]
+        os.fsync(number)
+    finally:
+        os.close(number)
+
+
+def _sync_folder(folder: Path) -> None:
+    """The name is on the disk, too; Windows knows no such thing."""
+    if sys.platform == "win32":
+        return
+    number = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(number)
+    finally:
+        os.close(number)
+
+
+@contextlib.contextmanager
+def one_reader(folder: Path) -> Iterator[None]:
+    """Nobody else delivers this folder's letters meanwhile.
+
+    Raises:
+        BlockingIOError: somebody does.
+    """
+
+    lock = FileLock(folder / ".reader.lock")
+    try:
+        yield
+    finally:
+        lock.close()
+
+
+def request_fields(letter: Letter) -> Mapping[str, object]:
+    """A letter as the API's body of a new callback."""
+    body = {name: value for name, value in asdict(letter).items() if value is not None}
+    del body["kind"]
+    return body | {"call_on": True, "keep_wrong_number": True}
