@@ -58,9 +58,12 @@ class AttemptStore(Transactions):
             row = c.execute(sa.select(attempts).where(attempts.c.key == key)).mappings().first()
             callback = self.load(c, id)
             if row is not None:
-                alive = row["ended"] is None and callback.state is State.RINGING
+                alive = row["ended"] is None and _rings(callback, key)
                 return Begun(callback, _attempt(row), again=True) if alive else None
             if not rules.may_begin(callback, key, by.at):
+                return None
+            if (hushed := rules.hushed(callback, by.at, self.policy)) != callback:
+                self.save(c, callback, hushed, "quiet_hours", by)
                 return None
             attempt = Attempt(
                 key=key,
@@ -118,7 +121,7 @@ class AttemptStore(Transactions):
                 .values(ended=by.at, outcome=outcome.value, detail=detail)
             )
             callback = self.load(c, attempt["callback"])
-            if callback.state is not State.RINGING or callback.key != key:
+            if not _rings(callback, key):
                 told = {"outcome": outcome.value, "state": callback.state.value}
                 self.tell(c, callback.id, "late_outcome", by, told)
                 return None
@@ -154,15 +157,26 @@ class AttemptStore(Transactions):
         return bool(done.rowcount)
 
     def under_way(self) -> list[tuple[Attempt, State]]:
-        """Attempts without an end, and the state of their callbacks for them: RINGING, or closed."""
+        """Attempts without an end, and RINGING where their callbacks ring for them; else another state."""
         query = (
-            sa.select(attempts, callbacks.c.state.label("state"))
+            sa.select(attempts, callbacks.c.state, callbacks.c.generation, callbacks.c.attempt)
             .join(callbacks, attempts.c.callback == callbacks.c.id)
             .where(attempts.c.ended.is_(None))
             .order_by(attempts.c.intent)
         )
         with self.database.reading() as c:
-            return [(_attempt(row), State(row["state"])) for row in c.execute(query).mappings()]
+            return [(_attempt(row), _state(row)) for row in c.execute(query).mappings()]
+
+
+def _rings(callback: Callback, key: str) -> bool:
+    """For this attempt, and not for one that was armed after it had been closed."""
+    return callback.state is State.RINGING and callback.key == key
+
+
+def _state(row: Any) -> State:
+    state = State(row["state"])
+    key = f"{row['callback']}.{row['generation']}.{row['attempt']}"
+    return State.WAITING if state is State.RINGING and key != row["key"] else state
 
 
 def _attempt(row: Any) -> Attempt:

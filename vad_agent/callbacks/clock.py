@@ -53,7 +53,10 @@ class Clock:
         """
         before = self.now()
         told = self._authority()
-        step = told - before
+        after = self.now()
+        if before <= told <= after:  # an answer that was long in coming is no jump
+            return None
+        step = told - (before if told < before else after)
         with self._lock:
             self._base, self._counted = told, self._steady()
         return step if abs(step.total_seconds()) >= JUMP_S else None

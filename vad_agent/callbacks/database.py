@@ -8,12 +8,13 @@ can be made anew from this one.
 from __future__ import annotations
 
 import shutil
+import os
 import sqlite3
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
 from vad_agent.errors import OutputError, StoreError, extra
@@ -27,6 +28,14 @@ POSTGRESQL = ("postgresql://", "postgres://", "postgresql+psycopg://")
 BUSY_MS = 5000
 CONNECT_S = 5
 POOL = 12
+STOPPED_S = 15
+"""So long a transaction of a process that does nothing may hold what others wait for."""
+_RACED = ("40001", "40P01")
+"""PostgreSQL's states: cannot be serialized; a deadlock, and this one gives way."""
+
+
+class Raced(StoreError):
+    """Another transaction was quicker, nothing was changed: look again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +70,10 @@ class Where:
 
     @property
     def shown(self) -> str:
-        """Without a password."""
-        return str(self.file) if self.file else self.url.render_as_string(hide_password=True)
+        """Without a password, which may stand among the options too."""
+        if self.file is not None:
+            return str(self.file)
+        return self.url.set(query={}).render_as_string(hide_password=True)
 
     def beside(self, suffix: str) -> Where:
         """The SQLite file beside this one; on PostgreSQL the same database."""
@@ -135,7 +146,7 @@ class Database:
 
         Raises:
             StoreError: the database cannot be used now; nothing was changed.
-            sqlalchemy.exc.IntegrityError: another one was quicker.
+            Raced: another one was quicker.
         """
         if self.on_server:
             with self._told(), self.engine.begin() as connection:
@@ -148,10 +159,32 @@ class Database:
     def _told(self) -> Iterator[None]:
         try:
             yield
-        except exc.IntegrityError:
-            raise
         except exc.SQLAlchemyError as error:
-            raise StoreError(f"{self.where.shown}: {_cause(error)}") from error
+            text = f"{self.where.shown}: {_cause(error)}"
+            state = getattr(getattr(error, "orig", None), "sqlstate", None)
+            if isinstance(error, exc.IntegrityError) or state in _RACED:
+                raise Raced(text) from error
+            raise StoreError(text) from error
+
+    def forget(self) -> None:
+        """Have SQLite's journal hold nothing of what was overwritten; best effort: readers may need it."""
+        if self.on_server:
+            return
+        with self._writing, self._told(), self.engine.connect() as connection:
+            raw = connection.connection.dbapi_connection
+            assert raw is not None
+            raw.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+    def time(self) -> datetime:
+        """Of the server's clock, which all nodes share.
+
+        Raises:
+            StoreError: it cannot be asked now.
+        """
+        with self.reading() as connection:
+            told = connection.execute(sa.text("SELECT clock_timestamp()")).scalar_one()
+        assert isinstance(told, datetime)
+        return told.astimezone(UTC)
 
     def close(self) -> None:
         """Let go of it."""
@@ -165,9 +198,10 @@ class Database:
 
 
 def engine(where: Where) -> sa.Engine:
-    """Connections as this product wants them.
+    """Connections as this product wants them: what cannot be had soon is an error, not a wait.
 
-    SQLite: transactions that write take the file at their beginning, so that none fails in its middle.
+    SQLite: transactions that write take the file at their beginning, so that none fails in its middle; what
+    is erased is overwritten.
     """
     if where.file is None:
         return sa.create_engine(
@@ -175,7 +209,16 @@ def engine(where: Where) -> sa.Engine:
             pool_size=POOL,
             max_overflow=POOL,
             pool_pre_ping=True,
-            connect_args={"connect_timeout": CONNECT_S, "application_name": "vad-agent"},
+            connect_args={
+                "connect_timeout": CONNECT_S,
+                "application_name": "vad-agent",
+                "keepalives_idle": CONNECT_S,
+                "keepalives_interval": 2,
+                "keepalives_count": 3,
+                "tcp_user_timeout": 2 * CONNECT_S * 1000,
+                "options": f"-c lock_timeout={BUSY_MS} "
+                f"-c idle_in_transaction_session_timeout={STOPPED_S * 1000}",
+            },
         )
     made = sa.create_engine(where.url, pool_size=POOL, max_overflow=POOL)
 
@@ -186,6 +229,7 @@ def engine(where: Where) -> sa.Engine:
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=FULL")
         connection.execute("PRAGMA foreign_keys=ON")
+        connection.execute("PRAGMA secure_delete=ON")
 
     @event.listens_for(made, "begin")
     def begun(connection: sa.Connection) -> None:
@@ -201,34 +245,46 @@ def refuse_damaged(file: Path) -> None:
     Raises:
         StoreError: it is not; a copy of it and its journal lies beside it.
     """
-    if not file.exists() or file.stat().st_size == 0:
+    found = _found_in(file)
+    if found is None:
         return
+    copy = _set_aside(file)
+    raise StoreError(
+        f"{file}: the database is damaged ({found}); nothing was changed, a copy is {copy}: "
+        "put a backup in its place, or move it away to begin anew"
+    )
+
+
+def _found_in(file: Path) -> str | None:
+    """What is wrong with it."""
+    if not file.exists() or file.stat().st_size == 0:
+        journal = Path(f"{file}-wal")
+        lost = journal.exists() and journal.stat().st_size > 0
+        return "it is empty, its journal is not" if lost else None
     try:
-        connection = sqlite3.connect(file)
+        connection = sqlite3.connect(f"{file.as_uri()}?mode=ro", uri=True)
         try:
             connection.execute(f"PRAGMA busy_timeout={BUSY_MS}")
-            found = [row[0] for row in connection.execute("PRAGMA quick_check(1)")]
+            (found,) = connection.execute("PRAGMA quick_check(1)").fetchone()
         finally:
             connection.close()
     except sqlite3.OperationalError as error:
         raise StoreError(f"{file}: cannot be opened: {error}") from error
     except sqlite3.DatabaseError as error:
-        found = [str(error)]
-    if found == ["ok"]:
-        return
-    copy = _set_aside(file)
-    raise StoreError(
-        f"{file}: the database is damaged ({found[0].splitlines()[0]}); nothing was changed, a copy is "
-        f"{copy}: put a backup in its place, or move it away to begin anew"
-    )
+        found = str(error)
+    return None if found == "ok" else str(found).splitlines()[0]
 
 
 def _set_aside(file: Path) -> Path:
-    copy = file.with_name(f"{file.name}.damaged-{datetime.now():%Y%m%dT%H%M%S}")
-    for suffix in ("", "-wal"):
-        source = Path(f"{file}{suffix}")
-        if source.exists():
-            shutil.copy2(source, f"{copy}{suffix}")
+    """The copy of what there is; where it has been made already, that one."""
+    parts = [Path(f"{file}{suffix}") for suffix in ("", "-wal")]
+    parts = [part for part in parts if part.exists()]
+    stamp = os.stat(parts[0]).st_mtime
+    copy = file.with_name(f"{file.name}.damaged-{datetime.fromtimestamp(stamp):%Y%m%dT%H%M%S}")
+    for part in parts:
+        kept = Path(f"{copy}{part.name.removeprefix(file.name)}")
+        if not (kept.exists() and kept.stat().st_size == part.stat().st_size):
+            shutil.copy2(part, kept)
     return copy
 
 

@@ -62,11 +62,21 @@ class Desk:
                 if strict:
                     raise
                 request = replace(request, phone=None, phone_given=given)
+        if request.at is not None and not strict:
+            request = self._with_time(request)
         taken = self.store.take(request, self._by(who))
         points.passed(points.STORED)
         self.arm(taken.callback, taken.superseded)
         points.passed(points.ARMED)
         return taken
+
+    def _with_time(self, request: Request) -> Request:
+        """A time that cannot be read must not lose the request: it is kept, and needs one."""
+        try:
+            rules.agreed_time(request.at or "", self.store.policy)
+        except RuleError:
+            return replace(request, at=None, due_in_s=None)
+        return request
 
     def call_ended(self, call: str, who: str) -> None:
         """The call is over: a callback "at once" need not wait for the farewell's end any more.

@@ -1,4 +1,4 @@
-"""The desk reads the letters of the headsets on its own machine. A letter goes when what it says is stored."""
+"""The desk reads the letters of headsets on its own machine; each goes when what it says is stored."""
 
 from __future__ import annotations
 

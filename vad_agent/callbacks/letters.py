@@ -3,8 +3,8 @@
     listen ─> outbox/….json ─┬─ a desk on this machine reads the folder
                              └─ a courier posts them to a desk elsewhere
 
-A letter is on the disk itself when `post` returns, whoever runs or does not run a desk. Each has a key, so that
-one that is delivered twice is taken once. The folder is for its owner alone.
+A letter is on the disk itself when `post` returns, whoever runs or does not run a desk. Each has a key, so
+that one that is delivered twice is taken once. The folder is for its owner alone.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ class Letter:
                 raise ValueError(f"{name}: expected {wanted[-1].__name__}")
         if values["kind"] == REQUESTED and not values["reason"]:
             raise ValueError("reason: missing")
-        return cls(**values)
+        return cls(**values)  # type: ignore[arg-type]
 
 
 def new_key() -> str:

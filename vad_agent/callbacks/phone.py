@@ -41,7 +41,7 @@ def masked(phone: str | None) -> str:
     """
     if not phone:
         return ""
-    return f"{phone[:2]}…{phone[-2:]}" if len(phone) > 6 else "…"
+    return f"{phone[:2]}…{phone[-2:]}" if len(phone) > 8 else "…"
 
 
 _Parse = phonenumbers.NumberParseException

@@ -11,7 +11,7 @@ from vad_agent.callbacks import rules
 from vad_agent.callbacks.rows import PERSONAL
 from vad_agent.callbacks.store import Store
 from vad_agent.callbacks.tables import callbacks, requests
-from vad_agent.callbacks.transactions import By
+from vad_agent.callbacks.transactions import By, locked
 from vad_agent.errors import extra
 
 with extra("callbacks", "the store of callbacks"):
@@ -28,8 +28,10 @@ def erase(store: Store, days: float, by: By) -> int:
     """
     limit = by.at - timedelta(days=days)
     kept = sa.or_(*(callbacks.c[name].isnot(None) for name in (*PERSONAL, "client")))
-    query = sa.select(callbacks.c.id).where(
-        callbacks.c.state.in_(_ENDED), callbacks.c.ended <= limit, kept
+    query = locked(
+        sa.select(callbacks.c.id).where(
+            callbacks.c.state.in_(_ENDED), callbacks.c.ended <= limit, kept
+        )
     )
 
     def work(c: sa.Connection) -> int:
@@ -41,4 +43,7 @@ def erase(store: Store, days: float, by: By) -> int:
             store.tell(c, id, "erased", by, {})
         return len(ids)
 
-    return store.transaction(work)
+    erased = store.transaction(work)
+    if erased:
+        store.database.forget()
+    return erased

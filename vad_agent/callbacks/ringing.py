@@ -77,9 +77,9 @@ class Ringer:
             self._ring(begun, time.monotonic())
 
     def _too_early(self, key: str) -> None:
-        """Woken before its time, as after a jump of the clock: it is armed anew. Else it has been made."""
+        """Woken before its time, as after a jump of the clock or in quiet hours: it is armed anew."""
         callback = self._store.find(key.partition(".")[0])
-        if callback is not None and callback.state is State.WAITING and callback.key == key:
+        if callback is not None and callback.state is State.WAITING:
             self._desk.arm(callback, ())
 
     def _ring(self, begun: Begun, since: float) -> None:

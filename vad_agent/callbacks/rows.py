@@ -23,7 +23,7 @@ def to_row(callback: Callback, seal: Seal) -> dict[str, Any]:
     for name in _LISTS:
         row[name] = list(row[name])
     for name in PERSONAL:
-        row[name] = seal.close(row[name])
+        row[name] = seal.close(row[name] or None)
     row["client"] = seal.look_up(callback.phone)
     return row
 
@@ -58,7 +58,11 @@ def changed(before: Callback | None, after: Callback) -> dict[str, Any]:
 def request_body(request: Request) -> str:
     """As it was asked for, JSON."""
     return json.dumps(
-        {name: _plain(value) for name, value in dataclasses.asdict(request).items() if value},
+        {
+            name: _plain(value)
+            for name, value in dataclasses.asdict(request).items()
+            if value not in (None, "")
+        },
         ensure_ascii=False,
     )
 

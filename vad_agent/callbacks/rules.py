@@ -384,6 +384,12 @@ def may_begin(callback: Callback, key: str, now: datetime) -> bool:
     )
 
 
+def hushed(callback: Callback, now: datetime, policy: Policy) -> Callback:
+    """In quiet hours it waits for their end, however it came to be due in them; else it is as it was."""
+    when = loud(now, policy)
+    return callback if when <= now else _settled(_at(callback, when, when))
+
+
 def begin(callback: Callback) -> Callback:
     """The attempt begins: from now on it may ring. What was asked for anew by its time is its matter too.
 

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
 from vad_agent.callbacks import rules
-from vad_agent.callbacks.database import Database, Where
+from vad_agent.callbacks.database import Database, Raced, Where
 from vad_agent.callbacks.migrations import migrate
 from vad_agent.callbacks.rows import changed, from_row, to_row
 from vad_agent.callbacks.rules import Callback, Policy, Request, State
@@ -18,7 +18,6 @@ from vad_agent.errors import RuleError, StoreError, extra
 
 with extra("callbacks", "the store of callbacks"):
     import sqlalchemy as sa
-    from sqlalchemy import exc
     from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random
 
 RACES = 30
@@ -64,7 +63,7 @@ class Transactions:
     def transaction(self, work: Callable[[sa.Connection], T]) -> T:
         """Again where another one was quicker: a second look finds what that one wrote."""
         tries = Retrying(
-            retry=retry_if_exception_type(exc.IntegrityError),
+            retry=retry_if_exception_type(Raced),
             stop=stop_after_attempt(RACES),
             wait=wait_random(0, 0.02),
             reraise=True,
@@ -76,7 +75,7 @@ class Transactions:
 
         try:
             return tries(once)
-        except exc.IntegrityError as error:
+        except Raced as error:
             raise StoreError(f"{self.database.where.shown}: too many at once") from error
 
     def load(self, c: sa.Connection, id: str) -> Callback:
@@ -152,16 +151,18 @@ class Transactions:
     def _check_key(self) -> None:
         """The key is the one that was used before; what was stored without one is sealed now."""
         name = "key"
-        with self.database.writing() as c:
-            stored = c.execute(sa.select(facts.c.value).where(facts.c.name == name)).scalar()
+
+        def work(c: sa.Connection) -> bool:
+            query = locked(sa.select(facts.c.value).where(facts.c.name == name))
+            stored = c.execute(query).scalar()
             if stored is None:
                 value = self.seal.close("right")
                 c.execute(facts.insert().values(name=name, value=value))
-                return
+                return False
             self.seal.open(stored)
             if not self.seal.needs_closing(stored):
-                return
-            for row in c.execute(sa.select(callbacks)).mappings().all():
+                return False
+            for row in c.execute(locked(sa.select(callbacks))).mappings().all():
                 sealed = to_row(from_row(row, self.seal), self.seal)
                 c.execute(callbacks.update().where(callbacks.c.id == row["id"]).values(**sealed))
             for key, body in c.execute(sa.select(requests.c.key, requests.c.body)).all():
@@ -169,6 +170,10 @@ class Transactions:
                 c.execute(requests.update().where(requests.c.key == key).values(body=closed))
             value = self.seal.close("right")
             c.execute(facts.update().where(facts.c.name == name).values(value=value))
+            return True
+
+        if self.transaction(work):
+            self.database.forget()
 
 
 def _as_request(callback: Callback, reason: str) -> Request:

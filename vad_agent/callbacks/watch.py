@@ -12,6 +12,7 @@ A duty that fails, as while the database is away, is done again at its next turn
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 import time
@@ -74,11 +75,13 @@ class Watch:
         self._thread = threading.Thread(target=self._run, name="watch", daemon=True)
         self._thread.start()
 
-    def stop(self) -> None:
-        """End the thread."""
+    def leave(self) -> None:
+        """End the thread; the others need not take this node for dead."""
         self._stop.set()
         if self._thread is not None:
             self._thread.join(5)
+        with contextlib.suppress(StoreError):
+            self._nodes.leave()
 
     def _run(self) -> None:
         duties: list[tuple[str, float, Callable[[], object]]] = [

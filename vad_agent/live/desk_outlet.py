@@ -1,4 +1,4 @@
-"""Callbacks to the desk: each request is on the disk before the loop goes on to the farewell that promises it."""
+"""Callbacks to the desk: each request is on the disk before the farewell that promises it is spoken."""
 
 from __future__ import annotations
 

@@ -18,6 +18,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import urlsplit
 
+import pytest
+
 HANG = "hang"  # the request is taken, and no answer comes while the server is up
 CUT = "cut"  # the answer breaks off in its middle
 DROP = "drop"  # the connection is closed with no answer
@@ -37,6 +39,16 @@ class Taken:
     @property
     def json(self) -> Any:
         return json.loads(self.body)
+
+
+def limit_s(request: pytest.FixtureRequest) -> float:
+    """Of a test's requests: short where each hangs, longer where the next one must be answered, and
+    otherwise more than any busy machine needs. `fault`, `first`: the test's parameters."""
+    callspec = getattr(request.node, "callspec", None)
+    params = callspec.params if callspec is not None else {}
+    if params.get("fault") == HANG:
+        return 0.1
+    return 0.4 if params.get("first") == HANG else 5.0
 
 
 class CentreServer:

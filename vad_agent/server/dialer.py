@@ -1,0 +1,37 @@
+"""The dialer that the settings name, made from its table."""
+
+from __future__ import annotations
+
+from vad_agent.callbacks.dialers.port import Dialer
+from vad_agent.server.config import DeskConfig
+
+
+def make_dialer(config: DeskConfig) -> Dialer:
+    """What dials at this centre; each is imported only where it is used.
+
+    Raises:
+        SettingsError: its table is wrong.
+    """
+    match config.dialer:
+        case "asterisk":
+            from vad_agent.callbacks.dialers.ari_call import AsteriskConfig
+            from vad_agent.callbacks.dialers.asterisk import AsteriskDialer
+
+            return AsteriskDialer(config.dialer_config(AsteriskConfig))
+        case "naumen":
+            from vad_agent.callbacks.dialers.naumen import NaumenDialer
+            from vad_agent.callbacks.dialers.naumen_config import NaumenConfig
+
+            return NaumenDialer(config.dialer_config(NaumenConfig))
+        case "webhook":
+            from vad_agent.callbacks.dialers.webhook import WebhookConfig, WebhookDialer
+
+            return WebhookDialer(config.dialer_config(WebhookConfig))
+        case "mango":
+            from vad_agent.callbacks.dialers.mango import MangoConfig, MangoDialer
+
+            return MangoDialer(config.dialer_config(MangoConfig))
+        case _:
+            from vad_agent.callbacks.dialers.manual import ManualDialer
+
+            return ManualDialer()

@@ -1,0 +1,115 @@
+"""One running desk: the parts of `vad_agent.callbacks` put together, started and ended in order.
+
+store ─ clock ─ engine ─┐
+dialer ─ ringer ─ desk ─┴─ watch ─ inbox ─> Office ─> the API
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import ExitStack
+
+from vad_agent.callbacks.alarms import Alarms
+from vad_agent.callbacks.clock import Clock, machine_time
+from vad_agent.callbacks.database import Where
+from vad_agent.callbacks.desk import Desk
+from vad_agent.callbacks.dialers.port import Dialer, Hooked
+from vad_agent.callbacks.engine import DbosEngine
+from vad_agent.callbacks.inbox import Inbox
+from vad_agent.callbacks.ledger import Ledger
+from vad_agent.callbacks.nodes import Nodes
+from vad_agent.callbacks.policy import policy_of
+from vad_agent.callbacks.ringing import Ringer
+from vad_agent.callbacks.sealing import Seal
+from vad_agent.callbacks.store import Store
+from vad_agent.callbacks.watch import Watch
+from vad_agent.server.config import DeskConfig
+from vad_agent.server.office import Office
+from vad_agent.settings import Settings
+
+ENGINE_FILE = ".engine.sqlite"
+
+
+def open_store(config: DeskConfig, *, alone: bool = True) -> Store:
+    """The store of a desk.
+
+    Raises:
+        StoreError: it cannot be opened.
+        SettingsError: the script is wrong.
+    """
+    settings = Settings() if config.script is None else Settings.load(config.script)
+    seal = Seal(config.encryption_key)
+    return Store(config.database, policy_of(settings), seal, alone=alone)
+
+
+class RunningDesk:
+    """A desk that takes requests and rings, from its making until `close`.
+
+    `late`: told by how many seconds each attempt began after its time.
+
+    Raises:
+        StoreError, EngineError, OutputError, SettingsError: it cannot start; everything is closed again.
+    """
+
+    def __init__(
+        self,
+        config: DeskConfig,
+        dialer: Dialer,
+        *,
+        late: Callable[[float], None] = lambda _: None,
+    ) -> None:
+        self._stack = ExitStack()
+        with ExitStack() as building:
+            self._build(config, dialer, late, building)
+            self._stack = building.pop_all()
+
+    def _build(
+        self,
+        config: DeskConfig,
+        dialer: Dialer,
+        late: Callable[[float], None],
+        stack: ExitStack,
+    ) -> None:
+        self.store = store = open_store(config)
+        stack.callback(store.close)
+        database = store.database
+        self.clock = Clock(database.time if database.on_server else machine_time)
+        self.alarms = Alarms(config.node, config.alarm_url)
+        stack.callback(self.alarms.close)
+        engine = DbosEngine(_engine_place(store), config.node)
+        stack.callback(engine.stop)
+        self.desk = Desk(store, self.clock, engine)
+        self.ringer = Ringer(self.desk, dialer, config.node, late)
+        nodes = Nodes(database, config.node)
+        self.watch = Watch(self.desk, engine, self.ringer, nodes, self.alarms, config.node)
+        dialer.open(self.ringer.report)
+        stack.callback(dialer.close)
+        engine.start(self.ringer.make)
+        self.watch.start()
+        stack.callback(self.watch.leave)
+        inbox = Inbox(config.inbox, self.desk, self.alarms)
+        inbox.start()
+        stack.callback(inbox.stop)
+        hooks = {dialer.name: dialer} if isinstance(dialer, Hooked) else {}
+        self.office = Office(
+            desk=self.desk,
+            ledger=Ledger(store),
+            alarms=self.alarms,
+            node=config.node,
+            report=self.ringer.report,
+            not_ready=self.not_ready,
+            hooks=hooks,
+        )
+
+    def not_ready(self) -> list[str]:
+        """Why no attempt would be made now; [] where all is well."""
+        return [f"{duty}: {why}" for duty, why in sorted(self.watch.trouble.items())]
+
+    def close(self) -> None:
+        """End everything; what is under way goes on and is looked after at the next start."""
+        self._stack.close()
+
+
+def _engine_place(store: Store) -> Where:
+    """On SQLite a file of its own, which can be made anew from the store."""
+    return store.database.where.beside(ENGINE_FILE)
