@@ -162,7 +162,9 @@ class Postgres:
                 time.sleep(0.02)
 
     def _begun(self, command: list[str], log: object) -> subprocess.Popen[bytes]:
-        return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, **self._as)  # type: ignore[call-overload, no-any-return]
+        return subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, **self._as
+        )  # type: ignore[call-overload, no-any-return]
 
     def _answers(self) -> bool:
         try:

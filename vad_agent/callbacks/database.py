@@ -8,11 +8,10 @@ can be made anew from this one.
 from __future__ import annotations
 
 import shutil
-import os
 import sqlite3
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,6 +20,7 @@ from vad_agent.errors import OutputError, StoreError, extra
 from vad_agent.private_files import FileLock, private_folder, why
 
 with extra("callbacks", "the store of callbacks"):
+    import psycopg
     import sqlalchemy as sa
     from sqlalchemy import event, exc
 
@@ -170,10 +170,8 @@ class Database:
         """Have SQLite's journal hold nothing of what was overwritten; best effort: readers may need it."""
         if self.on_server:
             return
-        with self._writing, self._told(), self.engine.connect() as connection:
-            raw = connection.connection.dbapi_connection
-            assert raw is not None
-            raw.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        with self._writing, self._told(), self.engine.connect() as c, suppress(sqlite3.Error):
+            c.connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
     def time(self) -> datetime:
         """Of the server's clock, which all nodes share.
@@ -204,22 +202,7 @@ def engine(where: Where) -> sa.Engine:
     is erased is overwritten.
     """
     if where.file is None:
-        return sa.create_engine(
-            where.url,
-            pool_size=POOL,
-            max_overflow=POOL,
-            pool_pre_ping=True,
-            connect_args={
-                "connect_timeout": CONNECT_S,
-                "application_name": "vad-agent",
-                "keepalives_idle": CONNECT_S,
-                "keepalives_interval": 2,
-                "keepalives_count": 3,
-                "tcp_user_timeout": 2 * CONNECT_S * 1000,
-                "options": f"-c lock_timeout={BUSY_MS} "
-                f"-c idle_in_transaction_session_timeout={STOPPED_S * 1000}",
-            },
-        )
+        return _server(where.url)
     made = sa.create_engine(where.url, pool_size=POOL, max_overflow=POOL)
 
     @event.listens_for(made, "connect")
@@ -235,6 +218,31 @@ def engine(where: Where) -> sa.Engine:
     def begun(connection: sa.Connection) -> None:
         reads = connection.get_execution_options().get("reads")
         connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
+
+    return made
+
+
+def _server(url: sa.URL) -> sa.Engine:
+    made = sa.create_engine(
+        url,
+        pool_size=POOL,
+        max_overflow=POOL,
+        pool_pre_ping=True,
+        connect_args={
+            "connect_timeout": CONNECT_S,
+            "application_name": "vad-agent",
+            "keepalives_idle": CONNECT_S,
+            "keepalives_interval": 2,
+            "keepalives_count": 3,
+            "tcp_user_timeout": 2 * CONNECT_S * 1000,
+        },
+    )
+
+    @event.listens_for(made, "connect")
+    def connected(connection: psycopg.Connection, _: object) -> None:
+        connection.execute(f"SET lock_timeout = {BUSY_MS}")
+        connection.execute(f"SET idle_in_transaction_session_timeout = {STOPPED_S * 1000}")
+        connection.commit()
 
     return made
 
@@ -279,7 +287,7 @@ def _set_aside(file: Path) -> Path:
     """The copy of what there is; where it has been made already, that one."""
     parts = [Path(f"{file}{suffix}") for suffix in ("", "-wal")]
     parts = [part for part in parts if part.exists()]
-    stamp = os.stat(parts[0]).st_mtime
+    stamp = parts[0].stat().st_mtime
     copy = file.with_name(f"{file.name}.damaged-{datetime.fromtimestamp(stamp):%Y%m%dT%H%M%S}")
     for part in parts:
         kept = Path(f"{copy}{part.name.removeprefix(file.name)}")

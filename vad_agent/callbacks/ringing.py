@@ -31,6 +31,7 @@ from vad_agent.callbacks.dialers.port import (
 )
 from vad_agent.callbacks.rules import Outcome, State
 from vad_agent.callbacks.transactions import By
+from vad_agent.errors import RuleError
 
 log = logging.getLogger(__name__)
 
@@ -129,12 +130,15 @@ class Ringer:
         return None
 
     def report(self, told: Told) -> None:
-        """What the dialer's other side says.
+        """What the dialer's other side says; of an attempt that is not ours it is not kept.
 
         Raises:
             StoreError: tell it again.
         """
-        self._end(told)
+        try:
+            self._end(told)
+        except RuleError:
+            log.warning("an outcome of an attempt that is not ours", extra={"key": told.key})
 
     def _end(self, told: Told) -> None:
         who = f"{self._dialer.name} at {self._node}"

@@ -14,7 +14,8 @@ from datetime import datetime, timedelta
 
 from vad_agent.callbacks import rules
 from vad_agent.callbacks.attempts import AttemptStore
-from vad_agent.callbacks.rows import changed, from_row, request_body, to_row
+from vad_agent.callbacks.clock import JUMP_S
+from vad_agent.callbacks.rows import changed, from_row, request_body, storable, to_row
 from vad_agent.callbacks.rules import Callback, Request, State
 from vad_agent.callbacks.tables import callbacks, facts, requests
 from vad_agent.callbacks.transactions import OPEN_STATES, By, locked
@@ -47,6 +48,7 @@ class Store(AttemptStore):
             StoreError: it could not be stored.
             RuleError: its agreed time is none.
         """
+        request = storable(request)
 
         def work(c: sa.Connection) -> Taken:
             known = c.execute(
@@ -227,7 +229,7 @@ class Store(AttemptStore):
                 return True
             at, seconds = json.loads(before)
             near = abs(by.at - datetime.fromisoformat(at)) < spread
-            if near and abs(seconds - step.total_seconds()) < spread.total_seconds():
+            if near and abs(seconds - step.total_seconds()) < JUMP_S:
                 return False
             c.execute(facts.update().where(facts.c.name == name).values(value=value))
             return True

@@ -47,8 +47,8 @@ def limit_s(request: pytest.FixtureRequest) -> float:
     callspec = getattr(request.node, "callspec", None)
     params = callspec.params if callspec is not None else {}
     if params.get("fault") == HANG:
-        return 0.1
-    return 0.4 if params.get("first") == HANG else 5.0
+        return 0.05
+    return 0.3 if params.get("first") == HANG else 5.0
 
 
 class CentreServer:

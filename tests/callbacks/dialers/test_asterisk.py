@@ -292,6 +292,22 @@ def test_after_a_time_out_it_is_found_ringing_and_was_rung_once(ari: AriServer) 
         assert ari.rung == ["PJSIP/anna", f"PJSIP/{NUMBER}@trunk"]
 
 
+def test_while_it_is_asked_for_it_has_not_ended(ari: AriServer) -> None:
+    with dialling(ari, limit_s=0.5) as (dialer, desk):
+        ari.fails("POST", CHANNELS, HANG)
+
+        def dial() -> None:
+            with pytest.raises(DialUncertain):
+                dialer.dial(order())
+
+        asking = threading.Thread(target=dial)
+        asking.start()
+        ari.until_asked("POST", CHANNELS)
+        assert dialer.status(KEY, "") == Ringing(OP)
+        asking.join(5)
+        assert desk.told.empty()
+
+
 def test_a_request_that_never_arrived_leaves_the_operator_to_others(ari: AriServer) -> None:
     with dialling(ari, limit_s=0.2) as (dialer, desk):
         ari.fails("POST", CHANNELS, DROP)
@@ -381,6 +397,18 @@ def test_a_clients_leg_whose_request_has_no_answer_goes_on(ari: AriServer) -> No
         ari.answer(CL)
         assert desk.next().outcome is Outcome.REACHED
         assert len(ari.rung) == 2
+
+
+def test_a_clients_leg_that_comes_late_is_waited_for(ari: AriServer) -> None:
+    with dialling(ari) as (dialer, desk):
+        dialer.dial(order())
+        ari.fails("POST", CHANNELS, DROP)
+        ari.answer(OP)
+        ari.until_asked("POST", CHANNELS, 2)
+        assert dialer.status(KEY, OP) == Ringing(OP)
+        ari.channels[CL] = {"state": "Down", "args": [KEY]}
+        ari.answer(CL)
+        assert desk.next().outcome is Outcome.REACHED
 
 
 def test_a_clients_leg_that_never_came_is_lost_in_the_end(ari: AriServer) -> None:

@@ -173,7 +173,16 @@ def test_an_order_whose_answer_never_comes_may_ring(
     with pytest.raises(DialUncertain):
         dialer.dial(ORDER)
     assert len({one.body for one in server.requests("POST", CASES)}) == 1
-    assert dialer.status(KEY, "") == Unknown()  # there is no case: dial it again
+
+
+@pytest.mark.parametrize("order", [ORDER, replace(FROM_CALL, session=None)])
+def test_an_order_that_was_lost_on_its_way_is_dialled_again(
+    server: CentreServer, dialer: NaumenDialer, order: Order
+) -> None:
+    server.answers("POST", CASES, CUT)
+    with pytest.raises(DialUncertain):
+        dialer.dial(order)
+    assert dialer.status(order.key, "") == Unknown()
 
 
 @pytest.mark.parametrize("first", [HANG, CUT, DROP, 500])

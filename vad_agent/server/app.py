@@ -1,0 +1,97 @@
+"""The API of the desk, `/api/v1`: an ASGI app. What each path does is in the routes; the description for
+programs is at `/api/v1/openapi.json`.
+
+    request ─> Answers ─> Guard ─> BodyLimit ─> routes ─> desk, ledger
+               headers,   token,   size, time
+               errors     or 401
+
+`/health`, `/ready` and `/metrics` are there without the version too, where probes and Prometheus look. Run it
+without an access log: a query may hold a number.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import vad_agent
+from vad_agent.errors import extra
+from vad_agent.server import routes_callbacks, routes_calls, routes_health, routes_hooks
+from vad_agent.server.answers import Answers, handle, responses
+from vad_agent.server.auth import BEARER, Guard, Tokens
+from vad_agent.server.here import open_office
+from vad_agent.server.limits import LIMIT_S, MOST_BYTES, BodyLimit
+from vad_agent.server.metrics import Metrics
+from vad_agent.server.office import Office
+
+with extra("callbacks", "the API"):
+    from fastapi import APIRouter, FastAPI, Request
+    from fastapi.responses import JSONResponse
+    from starlette.middleware import Middleware
+
+V1 = "/api/v1"
+HOOKS = f"{V1}/hooks/"
+OPEN = ("/health", "/ready")
+METRICS = "/metrics"
+
+description = APIRouter(tags=["description"], dependencies=[BEARER])
+
+
+@description.get("/openapi.json", include_in_schema=False, responses=responses(401))
+async def openapi(request: Request) -> JSONResponse:
+    """This API, described."""
+    told: dict[str, Any] = request.app.openapi()
+    return JSONResponse(told)
+
+
+def create_app(
+    office: Office,
+    tokens: Mapping[str, str],
+    *,
+    open_metrics: bool = False,
+    most_bytes: int = MOST_BYTES,
+    limit_s: float = LIMIT_S,
+) -> FastAPI:
+    """The API of one office.
+
+    `tokens`: by the name of who has each. `open_metrics`: metrics need no token. `most_bytes`, `limit_s`: of
+    a request's body.
+
+    Raises:
+        SettingsError: the tokens are none.
+    """
+    open_paths = (*OPEN, METRICS) if open_metrics else OPEN
+    everywhere = [prefix + path for prefix in ("", V1) for path in open_paths]
+    app = FastAPI(
+        title="vad-agent callbacks",
+        summary="Callbacks that cannot be lost, doubled or forgotten",
+        version=vad_agent.__version__,
+        openapi_url=None,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        generate_unique_id_function=lambda route: route.name,
+        middleware=[
+            Middleware(Answers),
+            Middleware(Guard, Tokens(tokens), everywhere, HOOKS),
+            Middleware(BodyLimit, most_bytes=most_bytes, limit_s=limit_s),
+        ],
+    )
+    metrics = office.metrics or Metrics(office.ledger, office.alarms, office.desk.clock.now)
+    open_office(app, office, metrics)
+    handle(app)
+    measured = [] if open_metrics else [BEARER]
+    for prefix, shown in ((V1, True), ("", False)):
+        app.include_router(routes_health.router, prefix=prefix, include_in_schema=shown)
+        app.include_router(
+            routes_health.measured, prefix=prefix, dependencies=measured, include_in_schema=shown
+        )
+    for router in (
+        routes_callbacks.router,
+        routes_calls.router,
+        routes_calls.supervisor,
+        routes_hooks.router,
+        description,
+    ):
+        app.include_router(router, prefix=V1)
+    return app

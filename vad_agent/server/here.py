@@ -1,0 +1,31 @@
+"""What every route is given: the office it works in."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from vad_agent.errors import extra
+from vad_agent.server.metrics import Metrics
+from vad_agent.server.office import Office
+
+with extra("callbacks", "the API"):
+    from fastapi import Depends, FastAPI, Request
+
+
+def open_office(app: FastAPI, office: Office, metrics: Metrics) -> None:
+    """From now on the app's routes work here."""
+    app.state.office, app.state.metrics = office, metrics
+
+
+async def _office(request: Request) -> Office:
+    office: Office = request.app.state.office
+    return office
+
+
+async def _metrics(request: Request) -> Metrics:
+    metrics: Metrics = request.app.state.metrics
+    return metrics
+
+
+Here = Annotated[Office, Depends(_office)]
+Measured = Annotated[Metrics, Depends(_metrics)]

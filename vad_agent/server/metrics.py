@@ -1,0 +1,138 @@
+"""Metrics for Prometheus: what the store says at the scrape, and what this process has seen.
+
+    of the store      callbacks by state, open, overdue, age of the oldest due one, attempts, the promise
+    of this process   alarms, lateness of the attempts it began, requests its API stored
+
+On several nodes what the store says is the same on each: take the max of it, not the sum. Where the store
+cannot be read `vad_agent_store_up` is 0 and the rest of the store is left out.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter as Count
+from collections.abc import Callable, Iterable
+from datetime import datetime
+
+from vad_agent.callbacks.alarms import Alarms, Kind
+from vad_agent.callbacks.ledger import Ledger
+from vad_agent.callbacks.rules import OPEN, Outcome
+from vad_agent.errors import StoreError, extra
+
+with extra("callbacks", "metrics"):
+    from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+    from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+    from prometheus_client.registry import Collector
+
+log = logging.getLogger(__name__)
+
+LATE_S = (0.1, 0.25, 0.5, 1, 1.5, 2, 5, 10, 30, 60, 300)
+TAKEN = ("taken", "merged", "revised", "duplicate")
+PROMISE = {
+    "taken": "Requests taken",
+    "reached": "Requests whose client was reached",
+    "not_reached": "Requests closed after the last attempt",
+    "client_called": "Requests whose client rang himself",
+    "cancelled": "Requests taken back",
+    "open": "Requests not accounted for yet",
+    "missing": "Requests taken and not accounted for: 0, or something is wrong",
+}
+
+
+class Metrics:
+    """All metrics of a desk. `now`: the desk's clock."""
+
+    def __init__(self, ledger: Ledger, alarms: Alarms, now: Callable[[], datetime]) -> None:
+        self.registry = CollectorRegistry()
+        self._late = Histogram(
+            "vad_agent_attempt_lateness_seconds",
+            "From an attempt's due time to its beginning",
+            buckets=LATE_S,
+            registry=self.registry,
+        )
+        self._stored = Counter(
+            "vad_agent_requests_stored",
+            "Requests that the API has stored, by what became of them",
+            ["what"],
+            registry=self.registry,
+        )
+        for what in TAKEN:
+            self._stored.labels(what)
+        self.registry.register(_OfStore(ledger, now))
+        self.registry.register(_OfAlarms(alarms))
+
+    def late(self, seconds: float) -> None:
+        """An attempt began so long after its time."""
+        self._late.observe(max(0.0, seconds))
+
+    def stored(self, what: str) -> None:
+        """A request is stored: `Taken.what`."""
+        self._stored.labels(what).inc()
+
+    def text(self) -> bytes:
+        """All of them, as Prometheus reads them."""
+        return generate_latest(self.registry)
+
+
+class _OfStore(Collector):
+    """What the store says now."""
+
+    def __init__(self, ledger: Ledger, now: Callable[[], datetime]) -> None:
+        self._ledger = ledger
+        self._now = now
+
+    def collect(self) -> Iterable[Metric]:
+        """Read the store."""
+        try:
+            found = self._read()
+        except StoreError as error:
+            log.warning("no metrics of the store", extra={"why": str(error)})
+            found = []
+        yield _gauge("store_up", "1: the store can be read", float(bool(found)))
+        yield from found
+
+    def _read(self) -> list[Metric]:
+        numbers = self._ledger.numbers(self._now())
+        promise = self._ledger.promise()
+        states = GaugeMetricFamily("vad_agent_callbacks", "Callbacks by state", labels=["state"])
+        for state, count in numbers.by_state.items():
+            states.add_metric([state], count)
+        outcomes = CounterMetricFamily(
+            "vad_agent_attempts", "Attempts that ended, by outcome", labels=["outcome"]
+        )
+        for outcome in Outcome:
+            outcomes.add_metric([outcome.value], numbers.attempts_by_outcome.get(outcome, 0))
+        still_open = sum(numbers.by_state[state.value] for state in OPEN)
+        return [
+            states,
+            _gauge("callbacks_open", "Callbacks not accounted for yet", still_open),
+            _gauge("callbacks_overdue", "Callbacks nothing rings for in time", numbers.overdue),
+            _gauge("callbacks_oldest_due_seconds", "Age of the oldest due", numbers.oldest_due_s),
+            outcomes,
+            _gauge("attempts_under_way", "Attempts that have not ended", numbers.under_way),
+            *(_gauge(f"promise_{p}", what, getattr(promise, p)) for p, what in PROMISE.items()),
+        ]
+
+
+class _OfAlarms(Collector):
+    """The alarms of this process."""
+
+    def __init__(self, alarms: Alarms) -> None:
+        self._alarms = alarms
+
+    def collect(self) -> Iterable[Metric]:
+        """Count them."""
+        now_on = Count(alarm.kind for alarm in self._alarms.all())
+        on = GaugeMetricFamily("vad_agent_alarms", "Alarms that are on", labels=["kind"])
+        sounded = CounterMetricFamily(
+            "vad_agent_alarms_sounded", "Alarms since the start", labels=["kind"]
+        )
+        for kind in Kind:
+            on.add_metric([kind.value], now_on[kind])
+            sounded.add_metric([kind.value], self._alarms.sounded[kind])
+        yield on
+        yield sounded
+
+
+def _gauge(name: str, what: str, value: float) -> Metric:
+    return GaugeMetricFamily(f"vad_agent_{name}", what, value=value)

@@ -1,0 +1,201 @@
+"""Callbacks by HTTP: asked for, looked at, changed by people.
+
+    POST /callbacks                 201 a new one; 200 merged, revised, or the same request again
+    GET  /callbacks                 pages of them
+    GET  /callbacks/{id}            one, with its attempts, history and calls
+    POST /callbacks/{id}/outcome | cancel | retry | number | time
+
+The store blocks: these are no coroutines, so that each has a thread.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated
+
+from vad_agent.callbacks.phone import normalised
+from vad_agent.callbacks.rules import ENDED, OPEN, Callback, Request, State
+from vad_agent.core.actions import Reason
+from vad_agent.errors import RuleError, extra
+from vad_agent.server.answers import Missing, responses
+from vad_agent.server.auth import BEARER, Who
+from vad_agent.server.here import Here, Measured
+from vad_agent.server.office import Office
+from vad_agent.server.schemas import (
+    KEY,
+    LONGEST_KEY,
+    CallbackOut,
+    Id,
+    ListQuery,
+    NumberIn,
+    OutcomeIn,
+    PageOut,
+    RequestIn,
+    StoryOut,
+    TakenOut,
+    TimeIn,
+    WhyIn,
+)
+
+with extra("callbacks", "the API"):
+    from fastapi import APIRouter, Header, Path, Query, Response
+
+READ = responses(401, 404, 422, 500, 503)
+WRITE = responses(400, 401, 404, 408, 409, 413, 422, 500, 503)
+
+router = APIRouter(prefix="/callbacks", tags=["callbacks"], dependencies=[BEARER])
+TheId = Annotated[Id, Path()]
+TheKey = Annotated[
+    str | None,
+    Header(alias="Idempotency-Key", min_length=1, max_length=LONGEST_KEY, pattern=KEY),
+]
+
+
+@router.post(
+    "",
+    status_code=201,
+    response_model=TakenOut,
+    responses={
+        201: {"description": "A new callback"},
+        200: {"model": TakenOut, "description": "An open one answers it, or it was stored before"},
+        **responses(400, 401, 408, 409, 413, 422, 500, 503),
+    },
+)
+def ask_for_callback(
+    body: RequestIn,
+    here: Here,
+    metrics: Measured,
+    who: Who,
+    response: Response,
+    idempotency_key: TheKey = None,
+) -> TakenOut:
+    """Ask for a callback; once this is answered it cannot be lost."""
+    taken = here.desk.take(
+        _request(body, idempotency_key, here), who, strict=not body.keep_wrong_number
+    )
+    metrics.stored(taken.what)
+    if taken.what != "taken":
+        response.status_code = 200
+    response.headers["Location"] = f"/api/v1/callbacks/{taken.callback.id}"
+    return TakenOut.model_validate(taken)
+
+
+def _request(body: RequestIn, key: str | None, here: Office) -> Request:
+    now = here.desk.clock.now()
+    due_in_s = body.due_in_s
+    if due_in_s is None and body.at is None and body.reason is not Reason.AGREED:
+        due_in_s = 0.0
+    return Request(
+        key=key or body.key or secrets.token_urlsafe(16),
+        reason=body.reason.value,
+        asked=min(body.asked or now, now),
+        due_in_s=due_in_s,
+        at=body.at,
+        phone=body.phone,
+        name=body.name,
+        topic=body.topic,
+        opening=body.opening,
+        operator=body.operator,
+        call=body.call,
+        call_on=body.call_on,
+        session=body.session,
+    )
+
+
+@router.get("", response_model=PageOut, responses=responses(401, 422, 500, 503))
+def list_callbacks(query: Annotated[ListQuery, Query()], here: Here) -> PageOut:
+    """The next due first, then those without a time, ended ones last, the newest first."""
+    phone = query.phone and normalised(query.phone, here.desk.store.policy.region)
+    found = here.ledger.page(
+        _states(query.state),
+        phone=phone,
+        operator=query.operator,
+        after=query.after,
+        limit=query.limit + 1,
+    )
+    page = found[: query.limit]
+    return PageOut(
+        callbacks=[CallbackOut.model_validate(one) for one in page],
+        next=page[-1].id if len(found) > len(page) else None,
+    )
+
+
+def _states(given: str | None) -> frozenset[State] | None:
+    match given:
+        case None:
+            return None
+        case "open":
+            return OPEN
+        case "ended":
+            return ENDED
+        case _:
+            return frozenset({State(given)})
+
+
+@router.get("/{id}", response_model=StoryOut, responses=READ)
+def show_callback(id: TheId, here: Here) -> StoryOut:
+    """One callback, with all that happened to it."""
+    with _existing(id, here):
+        callback = here.desk.store.get(id)
+    return StoryOut.model_validate(
+        {
+            "callback": callback,
+            "attempts": here.desk.store.attempts_of(id),
+            "history": here.ledger.history(id),
+            "calls": here.ledger.calls_of(id),
+        }
+    )
+
+
+@router.post("/{id}/outcome", response_model=CallbackOut, responses=WRITE)
+def say_outcome(id: TheId, body: OutcomeIn, here: Here, who: Who) -> Callback:
+    """Say how an attempt ended: the one of the key, the one under way, or one made by hand."""
+    with _existing(id, here):
+        if body.key is None:
+            return here.desk.done(id, body.outcome, who, body.why)
+        if body.key.partition(".")[0] != id:
+            raise RuleError("key: expected the key of an attempt of this callback")
+        here.desk.store.get(id)
+        after = here.desk.report(body.key, body.outcome, who, body.why)
+        return after or here.desk.store.get(id)
+
+
+@router.post("/{id}/cancel", response_model=CallbackOut, responses=WRITE)
+def cancel_callback(id: TheId, body: WhyIn, here: Here, who: Who) -> Callback:
+    """Take it back."""
+    with _existing(id, here):
+        return here.desk.cancel(id, who, body.why)
+
+
+@router.post("/{id}/retry", response_model=CallbackOut, responses=WRITE)
+def retry_callback(id: TheId, body: WhyIn, here: Here, who: Who) -> Callback:
+    """All attempts anew, now; also of one that has ended."""
+    with _existing(id, here):
+        return here.desk.retry(id, who, body.why)
+
+
+@router.post("/{id}/number", response_model=CallbackOut, responses=WRITE)
+def set_number(id: TheId, body: NumberIn, here: Here, who: Who) -> Callback:
+    """Give it a number; the answer is another callback where the client has one already."""
+    with _existing(id, here):
+        return here.desk.set_number(id, body.phone, who)
+
+
+@router.post("/{id}/time", response_model=CallbackOut, responses=WRITE)
+def set_time(id: TheId, body: TimeIn, here: Here, who: Who) -> Callback:
+    """Agree on another time."""
+    with _existing(id, here):
+        return here.desk.set_time(id, body.at, who)
+
+
+@contextmanager
+def _existing(id: str, here: Office) -> Iterator[None]:
+    """A rule that refuses is a conflict, but for a callback that is not there."""
+    try:
+        yield
+    except RuleError:
+        if here.desk.store.find(id) is None:
+            raise Missing("there is no such callback") from None
+        raise

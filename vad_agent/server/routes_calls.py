@@ -1,0 +1,70 @@
+"""What calls tell the desk, and what the supervisor asks it.
+
+    POST /client-called      the client has rung himself: his callback is closed
+    POST /calls/ended        the call is over: what waited for that is due
+    POST /calls/withdrawn    its client came back into it: no callback for that call
+    GET  /promise, /numbers, /alarms
+
+A call's id is in the body: it may hold any signs.
+"""
+
+from __future__ import annotations
+
+from vad_agent.errors import extra
+from vad_agent.server.answers import responses
+from vad_agent.server.auth import BEARER, Who
+from vad_agent.server.here import Here
+from vad_agent.server.schemas import (
+    AlarmOut,
+    AlarmsOut,
+    CallIn,
+    MaybeOut,
+    NumberIn,
+    NumbersOut,
+    PromiseOut,
+)
+
+with extra("callbacks", "the API"):
+    from fastapi import APIRouter
+
+READ = responses(401, 500, 503)
+WRITE = responses(400, 401, 408, 409, 413, 422, 500, 503)
+
+router = APIRouter(tags=["calls"], dependencies=[BEARER])
+supervisor = APIRouter(tags=["supervisor"], dependencies=[BEARER])
+
+
+@router.post("/client-called", response_model=MaybeOut, responses=WRITE)
+def client_called(body: NumberIn, here: Here, who: Who) -> MaybeOut:
+    """The client has rung himself: his open callback is closed, also while an attempt is under way."""
+    return MaybeOut.model_validate({"callback": here.desk.client_called(body.phone, who)})
+
+
+@router.post("/calls/ended", status_code=204, response_model=None, responses=WRITE)
+def call_ended(body: CallIn, here: Here, who: Who) -> None:
+    """The call is over; told again it changes nothing."""
+    here.desk.call_ended(body.call, who)
+
+
+@router.post("/calls/withdrawn", response_model=MaybeOut, responses=WRITE)
+def call_withdrawn(body: CallIn, here: Here, who: Who) -> MaybeOut:
+    """The call's client came back: cancelled, where no other call asks for the callback."""
+    return MaybeOut.model_validate({"callback": here.desk.withdraw(body.call, who)})
+
+
+@supervisor.get("/promise", response_model=PromiseOut, responses=READ)
+def promise(here: Here) -> PromiseOut:
+    """Are all requests accounted for?"""
+    return PromiseOut.model_validate(here.ledger.promise())
+
+
+@supervisor.get("/numbers", response_model=NumbersOut, responses=READ)
+def numbers(here: Here) -> NumbersOut:
+    """Counts, now."""
+    return NumbersOut.model_validate(here.ledger.numbers(here.desk.clock.now()))
+
+
+@supervisor.get("/alarms", response_model=AlarmsOut, responses=READ)
+def alarms(here: Here) -> AlarmsOut:
+    """What is wrong, now."""
+    return AlarmsOut(alarms=[AlarmOut.model_validate(alarm) for alarm in here.alarms.all()])

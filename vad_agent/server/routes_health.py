@@ -1,0 +1,42 @@
+"""For what watches the desk: is it alive, would it ring, what has it counted."""
+
+from __future__ import annotations
+
+from vad_agent.errors import extra
+from vad_agent.server.answers import responses
+from vad_agent.server.here import Here, Measured
+from vad_agent.server.schemas import HealthOut, ReadyOut
+
+with extra("callbacks", "the API"):
+    from fastapi import APIRouter
+    from fastapi.responses import JSONResponse, PlainTextResponse
+    from prometheus_client import CONTENT_TYPE_LATEST
+
+router = APIRouter(tags=["health"])
+
+
+@router.get("/health", response_model=HealthOut, responses=responses(500))
+async def health(here: Here) -> HealthOut:
+    """The process answers. It waits for no thread and no store."""
+    return HealthOut(node=here.node)
+
+
+@router.get(
+    "/ready",
+    response_model=ReadyOut,
+    responses={**responses(500), 503: {"model": ReadyOut, "description": "It would not ring now"}},
+)
+def ready(here: Here) -> JSONResponse:
+    """Attempts would be made now; else 503 and why not."""
+    why = here.not_ready()
+    answer = ReadyOut(ready=not why, why=why)
+    return JSONResponse(answer.model_dump(), 503 if why else 200)
+
+
+measured = APIRouter(tags=["health"])
+
+
+@measured.get("/metrics", response_class=PlainTextResponse, responses=responses(401, 500))
+def metrics(metrics: Measured) -> PlainTextResponse:
+    """For Prometheus."""
+    return PlainTextResponse(metrics.text(), media_type=CONTENT_TYPE_LATEST)

@@ -1,0 +1,54 @@
+"""What dialers are told: `POST /hooks/{dialer}`, signed by the dialer's own rules, no token.
+
+Each outcome is stored before the answer. Where one cannot be, 503: the sender tells all of them again, and
+what was stored counts once. One of an attempt that this desk has not made is logged and counted in the
+answer, not refused: telling it again would not help.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Annotated
+
+from vad_agent.errors import RuleError, extra
+from vad_agent.server.answers import Missing, responses
+from vad_agent.server.here import Here
+from vad_agent.server.schemas import HookOut
+
+with extra("callbacks", "the API"):
+    from fastapi import APIRouter, Depends, Path, Request
+
+log = logging.getLogger(__name__)
+router = APIRouter(tags=["hooks"])
+
+
+async def _raw(request: Request) -> bytes:
+    return await request.body()
+
+
+@router.post(
+    "/hooks/{dialer}",
+    response_model=HookOut,
+    responses=responses(401, 404, 408, 413, 422, 500, 503),
+    openapi_extra={"requestBody": {"content": {"*/*": {}}}},
+)
+def take_hook(
+    dialer: Annotated[str, Path(max_length=40)],
+    here: Here,
+    request: Request,
+    body: Annotated[bytes, Depends(_raw)],
+) -> HookOut:
+    """Take what the other side of a dialer says of its attempts."""
+    hook = here.hooks.get(dialer)
+    if hook is None:
+        raise Missing("no dialer of this name is told anything here")
+    headers = {name.lower(): value for name, value in request.headers.items()}
+    reported = unknown = 0
+    for told in hook.receive(headers, body):
+        try:
+            here.report(told)
+            reported += 1
+        except RuleError:
+            unknown += 1
+            log.warning("an outcome of no attempt", extra={"dialer": dialer, "key": told.key})
+    return HookOut(reported=reported, unknown=unknown)
