@@ -106,8 +106,9 @@ class Ledger:
         return self._rows(sa.select(callbacks).order_by(callbacks.c.created, callbacks.c.id))
 
     def _rows(self, query: sa.Select[Any]) -> Iterator[Callback]:
-        with self._database.reading() as c:
-            for row in c.execute(query.execution_options(yield_per=500)).mappings():
+        query = query.execution_options(yield_per=500)
+        with self._database.reading() as c, c.execute(query) as found:  # who reads on may stop early
+            for row in found.mappings():
                 yield from_row(row, self._store.seal)
 
     def history(self, id: str) -> list[Change]:

@@ -56,7 +56,7 @@ def changed(before: Callback | None, after: Callback) -> dict[str, Any]:
 
 
 def storable(request: Request) -> Request:
-    """Without half characters and NULs, which no database takes: a name that has one is no reason to lose it."""
+    """Without half characters and NULs, which no database takes: no name is a reason to lose a request."""
     texts: dict[str, Any] = {
         field.name: text.replace("\0", "").encode(errors="replace").decode()
         for field in dataclasses.fields(request)

@@ -103,12 +103,15 @@ class Store(AttemptStore):
 
         def work(c: sa.Connection) -> Callback | None:
             mine = requests.c.call == call
+            asked = callbacks.c.id.in_(sa.select(requests.c.callback).where(mine))
+            # The callback first, as everybody locks it before its requests; while this waited for it, it
+            # may have become one with another.
+            callback = self.one(c, asked) or self.one(c, asked)
             c.execute(
                 requests.update()
                 .where(mine, requests.c.withdrawn.is_(None))
                 .values(withdrawn=by.at)
             )
-            callback = self.one(c, callbacks.c.id.in_(sa.select(requests.c.callback).where(mine)))
             if callback is None:
                 return None
             others = c.execute(

@@ -1,4 +1,4 @@
-"""Every answer's headers, and every error's one form (`schemas.ErrorOut`). No trace, nothing of the request.
+"""Headers of every answer, one form of every error (`schemas_out.ErrorOut`): no trace, nothing of the request.
 
     NumberError 422   RuleError 409, or 404 where there is no such callback   StoreError 503, send it again
     HookRefused its own status   a wrong body or parameter 422   whatever else 500, and its place in the log
@@ -15,7 +15,7 @@ from typing import Any
 
 from vad_agent.callbacks.dialers.port import HookRefused
 from vad_agent.errors import NumberError, RuleError, StoreError, extra
-from vad_agent.server.schemas import Code, Error, ErrorOut, FieldError
+from vad_agent.server.schemas_out import Code, Error, ErrorOut, FieldError
 
 with extra("callbacks", "the API"):
     from fastapi import FastAPI, Request
@@ -156,4 +156,6 @@ def _where(path: Sequence[object]) -> str:
 
 
 def _text(error: Mapping[str, Any]) -> str:
+    if error["type"] == "model_attributes_type":
+        return "expected a JSON object, with Content-Type: application/json"
     return str(error["msg"]).removeprefix("Value error, ")

@@ -48,14 +48,15 @@ def create_app(
     office: Office,
     tokens: Mapping[str, str],
     *,
+    metrics: Metrics | None = None,
     open_metrics: bool = False,
     most_bytes: int = MOST_BYTES,
     limit_s: float = LIMIT_S,
 ) -> FastAPI:
     """The API of one office.
 
-    `tokens`: by the name of who has each. `open_metrics`: metrics need no token. `most_bytes`, `limit_s`: of
-    a request's body.
+    `tokens`: by the name of who has each. `metrics`: what the ringing feeds, its own if None; with
+    `open_metrics` they need no token. `most_bytes`, `limit_s`: of a request's body.
 
     Raises:
         SettingsError: the tokens are none.
@@ -77,14 +78,13 @@ def create_app(
             Middleware(BodyLimit, most_bytes=most_bytes, limit_s=limit_s),
         ],
     )
-    metrics = office.metrics or Metrics(office.ledger, office.alarms, office.desk.clock.now)
-    open_office(app, office, metrics)
+    open_office(app, office, metrics or Metrics())
     handle(app)
     measured = [] if open_metrics else [BEARER]
     for prefix, shown in ((V1, True), ("", False)):
         app.include_router(routes_health.router, prefix=prefix, include_in_schema=shown)
         app.include_router(
-            routes_health.measured, prefix=prefix, dependencies=measured, include_in_schema=shown
+            routes_health.counts, prefix=prefix, dependencies=measured, include_in_schema=shown
         )
     for router in (
         routes_callbacks.router,

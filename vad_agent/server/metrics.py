@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter as Count
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from datetime import datetime
 
 from vad_agent.callbacks.alarms import Alarms, Kind
@@ -40,9 +40,9 @@ PROMISE = {
 
 
 class Metrics:
-    """All metrics of a desk. `now`: the desk's clock."""
+    """What this process has seen: `late` is told by what begins attempts, `stored` by what takes requests."""
 
-    def __init__(self, ledger: Ledger, alarms: Alarms, now: Callable[[], datetime]) -> None:
+    def __init__(self) -> None:
         self.registry = CollectorRegistry()
         self._late = Histogram(
             "vad_agent_attempt_lateness_seconds",
@@ -58,8 +58,6 @@ class Metrics:
         )
         for what in TAKEN:
             self._stored.labels(what)
-        self.registry.register(_OfStore(ledger, now))
-        self.registry.register(_OfAlarms(alarms))
 
     def late(self, seconds: float) -> None:
         """An attempt began so long after its time."""
@@ -69,15 +67,18 @@ class Metrics:
         """A request is stored: `Taken.what`."""
         self._stored.labels(what).inc()
 
-    def text(self) -> bytes:
-        """All of them, as Prometheus reads them."""
-        return generate_latest(self.registry)
+    def text(self, ledger: Ledger, alarms: Alarms, now: datetime) -> bytes:
+        """All metrics, as Prometheus reads them."""
+        standing = CollectorRegistry()
+        standing.register(_OfStore(ledger, now))
+        standing.register(_OfAlarms(alarms))
+        return generate_latest(standing) + generate_latest(self.registry)
 
 
 class _OfStore(Collector):
     """What the store says now."""
 
-    def __init__(self, ledger: Ledger, now: Callable[[], datetime]) -> None:
+    def __init__(self, ledger: Ledger, now: datetime) -> None:
         self._ledger = ledger
         self._now = now
 
@@ -92,7 +93,7 @@ class _OfStore(Collector):
         yield from found
 
     def _read(self) -> list[Metric]:
-        numbers = self._ledger.numbers(self._now())
+        numbers = self._ledger.numbers(self._now)
         promise = self._ledger.promise()
         states = GaugeMetricFamily("vad_agent_callbacks", "Callbacks by state", labels=["state"])
         for state, count in numbers.by_state.items():

@@ -9,7 +9,6 @@ from vad_agent.callbacks.alarms import Alarms
 from vad_agent.callbacks.desk import Desk
 from vad_agent.callbacks.dialers.port import Hooked, Report
 from vad_agent.callbacks.ledger import Ledger
-from vad_agent.server.metrics import Metrics
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,5 +25,3 @@ class Office:
     """Why no attempt would be made now; [] where all is well."""
     hooks: Mapping[str, Hooked] = field(default_factory=dict)
     """Dialers that are told outcomes by HTTP, by name."""
-    metrics: Metrics | None = None
-    """What the engine feeds; None: the API's own."""

@@ -26,18 +26,15 @@ from vad_agent.server.office import Office
 from vad_agent.server.schemas import (
     KEY,
     LONGEST_KEY,
-    CallbackOut,
     Id,
     ListQuery,
     NumberIn,
     OutcomeIn,
-    PageOut,
     RequestIn,
-    StoryOut,
-    TakenOut,
     TimeIn,
     WhyIn,
 )
+from vad_agent.server.schemas_out import CallbackOut, PageOut, StoryOut, TakenOut
 
 with extra("callbacks", "the API"):
     from fastapi import APIRouter, Header, Path, Query, Response

@@ -14,15 +14,8 @@ from vad_agent.errors import extra
 from vad_agent.server.answers import responses
 from vad_agent.server.auth import BEARER, Who
 from vad_agent.server.here import Here
-from vad_agent.server.schemas import (
-    AlarmOut,
-    AlarmsOut,
-    CallIn,
-    MaybeOut,
-    NumberIn,
-    NumbersOut,
-    PromiseOut,
-)
+from vad_agent.server.schemas import CallIn, NumberIn
+from vad_agent.server.schemas_out import AlarmOut, AlarmsOut, MaybeOut, NumbersOut, PromiseOut
 
 with extra("callbacks", "the API"):
     from fastapi import APIRouter

@@ -5,11 +5,11 @@ from __future__ import annotations
 from vad_agent.errors import extra
 from vad_agent.server.answers import responses
 from vad_agent.server.here import Here, Measured
-from vad_agent.server.schemas import HealthOut, ReadyOut
+from vad_agent.server.schemas_out import HealthOut, ReadyOut
 
 with extra("callbacks", "the API"):
     from fastapi import APIRouter
-    from fastapi.responses import JSONResponse, PlainTextResponse
+    from fastapi.responses import JSONResponse, Response
     from prometheus_client import CONTENT_TYPE_LATEST
 
 router = APIRouter(tags=["health"])
@@ -33,10 +33,18 @@ def ready(here: Here) -> JSONResponse:
     return JSONResponse(answer.model_dump(), 503 if why else 200)
 
 
-measured = APIRouter(tags=["health"])
+counts = APIRouter(tags=["health"])
 
 
-@measured.get("/metrics", response_class=PlainTextResponse, responses=responses(401, 500))
-def metrics(metrics: Measured) -> PlainTextResponse:
+@counts.get(
+    "/metrics",
+    response_class=Response,
+    responses={
+        200: {"content": {"text/plain": {"schema": {"type": "string"}}}},
+        **responses(401, 500),
+    },
+)
+def metrics(here: Here, measured: Measured) -> Response:
     """For Prometheus."""
-    return PlainTextResponse(metrics.text(), media_type=CONTENT_TYPE_LATEST)
+    text = measured.text(here.ledger, here.alarms, here.desk.clock.now())
+    return Response(text, media_type=CONTENT_TYPE_LATEST)

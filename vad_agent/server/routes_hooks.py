@@ -1,4 +1,5 @@
-"""What dialers are told: `POST /hooks/{dialer}`, signed by the dialer's own rules, no token.
+"""What dialers are told: `POST /hooks/{dialer}`, signed by the dialer's own rules, no token. Paths below it are
+the same: some senders append what it is about, and their bodies say it too.
 
 Each outcome is stored before the answer. Where one cannot be, 503: the sender tells all of them again, and
 what was stored counts once. One of an attempt that this desk has not made is logged and counted in the
@@ -13,7 +14,7 @@ from typing import Annotated
 from vad_agent.errors import RuleError, extra
 from vad_agent.server.answers import Missing, responses
 from vad_agent.server.here import Here
-from vad_agent.server.schemas import HookOut
+from vad_agent.server.schemas_out import HookOut
 
 with extra("callbacks", "the API"):
     from fastapi import APIRouter, Depends, Path, Request
@@ -26,6 +27,7 @@ async def _raw(request: Request) -> bytes:
     return await request.body()
 
 
+@router.post("/hooks/{dialer}/{below:path}", response_model=HookOut, include_in_schema=False)
 @router.post(
     "/hooks/{dialer}",
     response_model=HookOut,

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import logging
 import queue
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime
@@ -434,6 +435,11 @@ def test_outcomes_come_by_polling_and_once(server: CentreServer, dialer: NaumenD
     dialer.open(desk)
     dialer.dial(ORDER)
     assert desk.told.get(timeout=LONG_S) == Told(KEY, Outcome.NO_ANSWER, "case is no_answer")
+    other = replace(ORDER, key="other.1.2")
+    for state in ("adjourned", "adjourned", "reached"):
+        server.answers("GET", f"{CASES}/other.1.2/state", 200, state)
+    dialer.dial(other)  # two rounds later
+    assert desk.told.get(timeout=LONG_S) == Told(other.key, Outcome.REACHED, "case is reached")
     dialer.close()
     assert desk.told.empty()
 
@@ -518,6 +524,22 @@ def test_what_was_hung_up_is_not_polled(server: CentreServer, dialer: NaumenDial
     assert len(server.requests("GET", STATE)) == 1
 
 
+def test_what_nobody_waits_for_any_more_is_not_asked_for(
+    server: CentreServer, dialer: NaumenDialer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    created(server, "adjourned")
+    server.answers("POST", CALL, 201)
+    server.answers("POST", LIST, 200, [])
+    dialer.dial(ORDER)
+    dialer.dial(FROM_CALL)
+    dialer._round(Desk())
+    assert len(server.taken) == 5
+    monkeypatch.setattr("vad_agent.callbacks.dialers.naumen.ASKED_S", -1.0)
+    dialer._round(Desk())
+    dialer._round(Desk())
+    assert len(server.taken) == 7
+
+
 def test_after_closing_nothing_is_told_and_nothing_is_sent(server: CentreServer) -> None:
     dialer = NaumenDialer(config(server.url))
     desk = Desk(broken=1_000_000)
@@ -526,6 +548,7 @@ def test_after_closing_nothing_is_told_and_nothing_is_sent(server: CentreServer)
     dialer.open(desk)
     desk.failed.get(timeout=LONG_S)
     dialer.close()
+    assert not [one for one in threading.enumerate() if one.name == "naumen"]
     told, sent = desk.failed.qsize(), len(server.taken)
     with pytest.raises(DialRefused, match="closed"):
         dialer.dial(ORDER)

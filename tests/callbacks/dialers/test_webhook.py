@@ -296,6 +296,7 @@ def test_an_old_or_a_future_call_is_refused(
         {"x-vad-agent-timestamp": "1767225600.0"},
         {"x-vad-agent-timestamp": "-1"},
         {"x-vad-agent-timestamp": "١٧٦٧٢٢٥٦٠٠"},
+        {"x-vad-agent-timestamp": "²"},
         {"x-vad-agent-timestamp": "9" * 5000},
     ],
 )

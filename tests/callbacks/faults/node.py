@@ -2,7 +2,8 @@
 
     python -m tests.callbacks.faults.node CONFIG.json      prints "ready", ends by SIGTERM
 
-CONFIG: database, node, inbox, ledger, script, seed, slow_s; kill_at: [point, n]: SIGKILL at its nth passing.
+CONFIG: database, node, inbox, ledger, script, seed, slow_s; kill_at: [point, n]: SIGKILL at its nth passing;
+clock: a file with the seconds by which this machine's clock is wrong.
 """
 
 from __future__ import annotations
@@ -15,11 +16,13 @@ import signal
 import sys
 import threading
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 
 from tests.callbacks.faults.exchange import Exchange
 from vad_agent.callbacks import points
 from vad_agent.errors import VadAgentError
+from vad_agent.server import running
 from vad_agent.server.config import DeskConfig
 from vad_agent.server.running import RunningDesk
 
@@ -32,6 +35,8 @@ def main(path: str) -> int:
     signal.signal(signal.SIGTERM, lambda *_: over.set())
     if told.get("kill_at"):
         kill_at(*told["kill_at"])
+    if told.get("clock"):
+        bend_clock(Path(told["clock"]))
     config = DeskConfig.load(
         None,
         {},
@@ -51,6 +56,17 @@ def main(path: str) -> int:
         pass
     desk.close()
     return 0
+
+
+def bend_clock(file: Path) -> None:
+    """The machine's clock, as we and the engine read it, is wrong by what the file says at the time."""
+    real = time.time
+
+    def bent() -> float:
+        return real() + float(file.read_text(encoding="utf-8"))
+
+    time.time = bent
+    running.machine_time = lambda: datetime.fromtimestamp(bent(), UTC)  # type: ignore[assignment]
 
 
 def kill_at(point: str, number: int) -> None:

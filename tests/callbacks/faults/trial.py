@@ -105,6 +105,7 @@ class Node:
             "seed": trial.seed,
             "slow_s": trial.slow_s,
             "kill_at": kill_at,
+            "clock": str(trial.clock) if trial.clock else None,
         }
         config.write_text(json.dumps(told), encoding="utf-8")
         self.name = name
@@ -115,7 +116,7 @@ class Node:
             [*trial.prefix, sys.executable, "-m", "tests.callbacks.faults.node", str(config)],
             stdout=subprocess.PIPE,
             stderr=self._log,
-            cwd=ROOT,
+            cwd=trial.at,
             env=os.environ | trial.environment,
             text=True,
         )
@@ -165,7 +166,9 @@ class Trial:
         self.script = folder / "script.toml"
         self.script.write_text(SCRIPT, encoding="utf-8")
         self.environment: dict[str, str] = {}
+        self.clock: Path | None = None
         self.prefix: list[str] = []
+        self.at = ROOT
         self.phones: list[str] = []
         self.ups: list[float] = []
         self.downs: list[float] = []

@@ -6,7 +6,7 @@
     POST     /projects/{project}/phonenumbers-batch/list   the cases of a number
 
 Assumed, as the guide does not say it: a state is `"name"` or `{"state": "name"}`, and is put as the latter;
-the list takes `{"phoneNumbers": [{"number": …}]}` and answers `[{"caseId": …, "state": …}]`; numbers are E.164.
+the list takes `{"phoneNumbers": [{"number": …}]}` and answers `[{"caseId": …, "state": …}]`; E.164 is read.
 """
 
 from __future__ import annotations

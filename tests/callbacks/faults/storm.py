@@ -1,0 +1,35 @@
+"""The storm: requests come while the only node is killed again and again, at any moment."""
+
+from __future__ import annotations
+
+import time
+
+from tests.callbacks.faults.trial import Report, Trial
+
+
+def storm(trial: Trial, *, requests: int, kills: int, limit_s: float = 180.0) -> Report:
+    """As many requests, at random times, while the node is killed so often; then until idle."""
+    dice = trial.dice
+    left = requests
+    node = trial.node()
+    assert node.ready(), node.said
+    while left or trial.kills < kills:
+        part = min(left, dice.randint(1, max(1, 2 * requests // kills)))
+        if trial.kills >= kills - 1:
+            part = left
+        trial.ask(part, due_in_s=dice.choice((0.0, 0.0, 0.5, 2.0)))
+        left -= part
+        if trial.kills < kills:
+            time.sleep(dice.uniform(0.0, 1.6))
+            node.kill()
+            trial.kills += 1
+            node = trial.node()
+            if dice.random() < 0.2 and trial.kills < kills:  # killed while it starts
+                time.sleep(dice.uniform(0.1, 0.9))
+                node.kill()
+                trial.kills += 1
+                node = trial.node()
+            assert node.ready(), node.said
+    trial.until_idle(limit_s)
+    assert node.end() == 0
+    return trial.report()
