@@ -24,6 +24,7 @@ import typer
 
 from vad_agent import __version__, errors
 from vad_agent.commands.arguments import Mode, ScriptFile
+from vad_agent.commands.callbacks import callbacks_app
 from vad_agent.commands.devices import devices
 from vad_agent.commands.listen import listen
 from vad_agent.commands.prompts import prompts_app
@@ -61,6 +62,7 @@ script_app = typer.Typer(
 )
 app.add_typer(script_app)
 app.add_typer(prompts_app)
+app.add_typer(callbacks_app)
 
 # typer brings click, or in later versions a copy of it under a private name: ask it for the class.
 ClickException: type[Exception] = next(
@@ -462,7 +464,7 @@ def _run() -> int:
             text = " ".join(problem.replace("Value error, ", "").split()).rstrip(".")
             complain(f"{text} (see {command} --help)")
         return 2
-    except errors.OutputError as error:
+    except (errors.OutputError, errors.StoreError, errors.RuleError) as error:
         complain(str(error))
         return 1
     except errors.VadAgentError as error:

@@ -51,7 +51,7 @@ def url(postgres: Postgres) -> Iterator[str]:
     place = postgres.fresh()
     yield place
     postgres.start()
-    postgres.drop(place)
+    postgres.give_back(place)
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

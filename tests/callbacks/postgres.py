@@ -1,7 +1,8 @@
 """A real PostgreSQL of the test run's own: Debian's `postgresql`, in a folder of its own, on loopback.
 
     server = Postgres.started()       initdb, a password, fsync on
-    place = server.fresh()            "postgresql://…/database": empty of rows, its tables made
+    place = server.fresh()            "postgresql://…/database": no rows, its tables made
+    server.give_back(place)           no rows again: dearer databases are made only once
     server.stop(), server.start()     as an administrator does it
     server.kill()                     as a power cut does it
     server.end()                      gone, with its folder
@@ -54,6 +55,7 @@ class Postgres:
         self._programs = programs()
         self._folder = folder
         self._numbers = itertools.count(1)
+        self._free: list[str] = []
         self._process: subprocess.Popen[bytes] | None = None
         self._as: dict[str, object] = {"cwd": folder}
         self.password = secrets.token_hex(8)
@@ -112,12 +114,30 @@ class Postgres:
         return f"postgresql://{USER}:{self.password}@127.0.0.1:{self.port}/{database}"
 
     def fresh(self, *, empty: bool = False) -> str:
-        """The URL of a new database; `empty`: without tables."""
+        """The URL of a new database, or of one that was given back; `empty`: without tables."""
+        if self._free and not empty:
+            return self._free.pop()
         name = f"test_{next(self._numbers)}"
         template = "template0" if empty else TEMPLATE
         with self.speaking("postgres") as server:
             server.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
         return self.url(name)
+
+    def give_back(self, url: str) -> None:
+        """Whoever is in it is cut off, its rows are gone, and another test may have it."""
+        name = url.rpartition("/")[2]
+        with self.speaking(name) as inside:
+            inside.execute(
+                "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
+                " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            )
+            rows = "SELECT tablename FROM pg_tables WHERE schemaname = 'public'"
+            tables = {row[0] for row in inside.execute(rows)} - {"alembic_version"}
+            with inside.transaction():
+                inside.execute("SET LOCAL session_replication_role = replica")  # in any order
+                for table in tables:
+                    inside.execute(f'DELETE FROM "{table}"')
+        self._free.append(url)
 
     def drop(self, url: str) -> None:
         """The database is gone, whoever is in it."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -25,6 +26,7 @@ from vad_agent.callbacks.ledger import Ledger
 from vad_agent.callbacks.retention import erase
 from vad_agent.callbacks.rules import Outcome, State
 from vad_agent.callbacks.sealing import Seal, new_key
+from vad_agent.callbacks.store import Store
 from vad_agent.errors import RuleError
 
 DAY_S = 86400.0
@@ -34,7 +36,7 @@ ALL_PERSONAL = (
 )
 
 
-@pytest.mark.parametrize("key", [None, new_key()])
+@pytest.mark.parametrize("key", [None, new_key()], ids=["no key", "a key"])
 def test_after_erasing_nothing_personal_is_left_and_the_promise_is_what_it_was(opened, clock, key):
     store = opened(seal=Seal(key))
     callback = take(store, clock.now, call="c1", **GIVEN)
@@ -126,8 +128,6 @@ def test_a_key_that_comes_later_finds_nothing_left_to_erase(opened, clock):
 
 
 def test_the_file_itself_holds_nothing_of_what_was_erased(tmp_path, policy, clock):
-    from vad_agent.callbacks.store import Store
-
     file = tmp_path / "callbacks.sqlite3"
 
     def on_the_disk() -> bool:
@@ -147,10 +147,6 @@ def test_the_file_itself_holds_nothing_of_what_was_erased(tmp_path, policy, cloc
 
 def test_erasing_waits_for_who_changes_the_callback(url, policy, clock):
     """A callback that is retried just then keeps its number."""
-    from concurrent.futures import ThreadPoolExecutor
-
-    from vad_agent.callbacks.store import Store
-
     store = Store(url, policy)
     callback = reached(store, take(store, clock.now, **GIVEN), clock.now)
     now = clock.move(30 * DAY_S)

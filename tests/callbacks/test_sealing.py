@@ -9,6 +9,7 @@ from vad_agent.callbacks import rules
 from vad_agent.callbacks.ledger import Ledger
 from vad_agent.callbacks.rules import State
 from vad_agent.callbacks.sealing import Seal, new_key
+from vad_agent.callbacks.store import Store
 from vad_agent.errors import StoreError
 
 KEY, OTHER = new_key(), new_key()
@@ -18,8 +19,8 @@ COLUMNS = "SELECT phone, name, topic, opening FROM callbacks"
 # -- the seal --------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("key", [None, KEY])
-@pytest.mark.parametrize("text", ["", "Анна", "p:+7", "f:+7", "\n", "x" * 10000])
+@pytest.mark.parametrize("key", [None, KEY], ids=["no key", "a key"])
+@pytest.mark.parametrize("text", ["", "Анна", "p:+7", "f:+7", "\n", "x" * 9999], ids=range(6))
 def test_what_was_closed_opens_as_it_was(key, text):
     seal = Seal(key)
     closed = seal.close(text)
@@ -43,11 +44,21 @@ def test_the_same_text_is_closed_differently_each_time_and_looked_up_the_same():
     assert Seal().look_up(PHONE) == PHONE
 
 
-@pytest.mark.parametrize("key", ["short", "я" * 44, "!" * 44, KEY[:-2], KEY + KEY])
+@pytest.mark.parametrize(
+    "key",
+    ["short", "я" * 44, "!" * 44, KEY[:-2], KEY + KEY],
+    ids=["short", "Russian", "no base64", "cut", "twice"],
+)
 def test_a_key_that_is_none_is_refused_and_not_repeated(key):
     with pytest.raises(StoreError, match="expected 32 bytes as URL-safe base64") as told:
         Seal(key)
     assert key not in str(told.value)
+
+
+def test_a_key_from_a_file_with_a_line_end_is_the_same_key():
+    written = Seal(f" {KEY}\n")
+    assert written.open(Seal(KEY).close(PHONE)) == PHONE
+    assert written.look_up(PHONE) == Seal(KEY).look_up(PHONE)
 
 
 def test_another_key_opens_nothing():
@@ -63,7 +74,11 @@ def test_another_key_opens_nothing():
 # -- the store -------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("key", "message"), [(OTHER, "have another key"), (None, "set the key")])
+@pytest.mark.parametrize(
+    ("key", "message"),
+    [(OTHER, "have another key"), (None, "set the key")],
+    ids=["another", "none"],
+)
 def test_an_encrypted_database_opens_with_its_key_alone(opened, clock, key, message):
     store = opened(seal=Seal(KEY))
     callback = take(store, clock.now, **GIVEN)
@@ -118,8 +133,6 @@ def test_a_key_that_comes_later_seals_what_was_there(opened, clock):
 
 
 def test_sealed_later_the_file_itself_holds_nothing_in_the_clear(tmp_path, policy, clock):
-    from vad_agent.callbacks.store import Store
-
     file = str(tmp_path / "callbacks.sqlite3")
     store = Store(file, policy)
     for n in range(20):

@@ -12,6 +12,7 @@ import pytest
 
 from tests.server.asked import BEARER, NUMBER, OTHER, PHONE, V1, OneDesk, client, served
 from vad_agent.callbacks.alarms import Kind
+from vad_agent.callbacks.rules import Request
 from vad_agent.callbacks.transactions import By
 
 OTHER_PHONE = "+7 913 000-00-01"
@@ -134,6 +135,15 @@ def test_what_a_headset_sends_is_mended_not_refused(one):
     assert (callback["phone_given"], callback["due"]) == ("345-67-89", None)
     assert callback["name"] == "Анна  " + "а" * 194
     assert (callback["topic"], len(callback["opening"])) == (None, 1000)
+
+
+def test_an_empty_number_is_nobodys_number(one):
+    asked = datetime.now(UTC)
+    taken = [
+        one.desk.take(Request(key, "dropped", asked, due_in_s=0, phone=""), "a headset")
+        for key in ("one", "two")
+    ]
+    assert [(one.what, one.callback.state) for one in taken] == [("taken", "needs_number")] * 2
 
 
 def test_history_says_whose_token_it_was(one):

@@ -25,6 +25,7 @@ with extra("callbacks", "the store of callbacks"):
     from sqlalchemy import event, exc
 
 POSTGRESQL = ("postgresql://", "postgres://", "postgresql+psycopg://")
+_HEADER = b"SQLite format 3\0"
 BUSY_MS = 5000
 CONNECT_S = 5
 POOL = 12
@@ -66,6 +67,8 @@ class Where:
                 f"database: expected postgresql://… or a file's path, got a URL of {scheme}"
             )
         file = Path(text.removeprefix("sqlite:///")).absolute()
+        if not file.name or "\0" in text:
+            raise StoreError(f"database: expected postgresql://… or a file's path, got {text!r}")
         return cls(sa.URL.create("sqlite", database=str(file)), file)
 
     @property
@@ -263,13 +266,34 @@ def refuse_damaged(file: Path) -> None:
     )
 
 
+def put_damaged_aside(file: Path) -> Path | None:
+    """For a file that can be made anew: where it is damaged it is renamed, with its journal; the new name.
+
+    Raises:
+        StoreError: it cannot be looked at, or renamed.
+    """
+    if _found_in(file) is None:
+        return None
+    aside = file.with_name(f"{file.name}.damaged-{datetime.now():%Y%m%dT%H%M%S}")
+    try:
+        for suffix in ("", "-wal", "-shm"):
+            part = Path(f"{file}{suffix}")
+            if part.exists():
+                part.replace(f"{aside}{suffix}")
+    except OSError as error:
+        raise StoreError(f"{file}: cannot be renamed: {why(error)}") from error
+    return aside
+
+
 def _found_in(file: Path) -> str | None:
     """What is wrong with it."""
-    if not file.exists() or file.stat().st_size == 0:
-        journal = Path(f"{file}-wal")
-        lost = journal.exists() and journal.stat().st_size > 0
+    if not _holds_something(file):
+        lost = _holds_something(Path(f"{file}-wal"))
         return "it is empty, its journal is not" if lost else None
     try:
+        with file.open("rb") as opened:  # SQLite takes what is very short for a new one
+            if opened.read(len(_HEADER)) != _HEADER:
+                return "file is not a database"
         connection = sqlite3.connect(f"{file.as_uri()}?mode=ro", uri=True)
         try:
             connection.execute(f"PRAGMA busy_timeout={BUSY_MS}")
@@ -283,10 +307,15 @@ def _found_in(file: Path) -> str | None:
     return None if found == "ok" else str(found).splitlines()[0]
 
 
+def _holds_something(file: Path) -> bool:
+    return file.exists() and file.stat().st_size > 0
+
+
 def _set_aside(file: Path) -> Path:
     """The copy of what there is; where it has been made already, that one."""
-    parts = [Path(f"{file}{suffix}") for suffix in ("", "-wal")]
-    parts = [part for part in parts if part.exists()]
+    journal = Path(f"{file}-wal")
+    parts = [file] if file.exists() else []
+    parts += [journal] if _holds_something(journal) else []
     stamp = parts[0].stat().st_mtime
     copy = file.with_name(f"{file.name}.damaged-{datetime.fromtimestamp(stamp):%Y%m%dT%H%M%S}")
     for part in parts:

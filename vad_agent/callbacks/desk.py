@@ -40,6 +40,8 @@ class Desk:
         self.clock = clock
         self._engine = engine
         self.stop_ringing = stop_ringing or (lambda _: None)
+        self.unarmed: set[str] = set()
+        """Callbacks that the engine could not take; the watch sees to them."""
 
     # -- calls ----------------------------------------------------------------------------------------
 
@@ -62,6 +64,8 @@ class Desk:
                 if strict:
                     raise
                 request = replace(request, phone=None, phone_given=given)
+        else:  # "" would be one client's number
+            request = replace(request, phone=None, phone_given=None)
         if request.at is not None and not strict:
             request = self._with_time(request)
         taken = self.store.take(request, self._by(who))
@@ -192,6 +196,7 @@ class Desk:
             if callback.state is State.WAITING and callback.next is not None:
                 self._engine.arm(callback.key, self.seconds_until(callback.next))
         except EngineError as error:
+            self.unarmed.add(callback.id)
             log.warning("not armed yet", extra={"callback": callback.id, "why": str(error)})
 
     def seconds_until(self, when: datetime) -> float:

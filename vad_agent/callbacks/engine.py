@@ -37,7 +37,8 @@ WORKERS = 32
 POLL_S = 0.1
 AGAIN_S = 1.0
 """Pause while the store is away."""
-ALIVE = ("DELAYED", "ENQUEUED", "PENDING")
+ASLEEP = ("DELAYED", "ENQUEUED")
+ALIVE = (*ASLEEP, "PENDING")
 
 
 class Engine(Protocol):
@@ -151,12 +152,15 @@ class DbosEngine:
         raise EngineError(f"{key}: armed too often")
 
     def _moved(self, id: str, in_s: float) -> bool:
-        """The row is alive, and now set to the time: read back, as a row that has ended is left as it is."""
+        """The row sleeps, and now until the time: read back, as a row that has ended is left as it is.
+
+        One that is awake does not count: it may have been woken too early.
+        """
         status = DBOS.get_workflow_status(id)
         if status is not None and status.status == "DELAYED":
             DBOS.set_workflow_delay(id, delay_seconds=max(in_s, 0.0))
             status = DBOS.get_workflow_status(id)
-        return status is not None and status.status in ALIVE
+        return status is not None and status.status in ASLEEP
 
     def cancel(self, keys: Iterable[str]) -> None:
         """See `Engine`."""

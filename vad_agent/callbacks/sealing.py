@@ -9,6 +9,7 @@ database. What was stored before a key was set is read all the same, and sealed 
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import hmac
 
@@ -32,13 +33,14 @@ class Seal:
         self._secret = b""
         if key:
             try:
-                self._fernet = Fernet(key)
+                raw = base64.b64decode(key.strip(), b"-_", validate=True)
+                self._fernet = Fernet(base64.urlsafe_b64encode(raw))
             except ValueError:
                 raise StoreError(
                     "the key of the callbacks: expected 32 bytes as URL-safe base64: "
                     "vad-agent callbacks key makes one"
                 ) from None
-            self._secret = hashlib.sha256(b"look up " + key.encode()).digest()
+            self._secret = hashlib.sha256(b"look up " + raw).digest()
 
     @property
     def encrypts(self) -> bool:

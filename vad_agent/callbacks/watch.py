@@ -1,6 +1,7 @@
 """The standing watch: nothing that was stored is forgotten. One thread; each duty has its interval.
 
     clock     1 s   a jump of the clock moves what was promised from now
+    arm       1 s   what the engine could not take is given to it again
     beat      3 s   this node is alive; of dead ones the work is taken over
     ringing   2 s   attempts that nobody is at are adopted; those that nobody reports alarm
     overdue   2 s   what nothing rings for alarms
@@ -86,6 +87,7 @@ class Watch:
     def _run(self) -> None:
         duties: list[tuple[str, float, Callable[[], object]]] = [
             ("clock", 1.0, self.look_at_clock),
+            ("arm", 1.0, self._arm_again),
             ("beat", BEAT_S, self._beat),
             ("ringing", 2.0, self._look_after),
             ("overdue", 2.0, self.look_for_overdue),
@@ -109,9 +111,11 @@ class Watch:
             self.trouble[name] = type(error).__name__
             log.exception("a duty of the watch failed", extra={"duty": name})
         else:
+            troubled = bool(self.trouble)
             self.trouble.pop(name, None)
-            if not self.trouble:
+            if troubled and not self.trouble:
                 self._alarms.settle(Kind.DATABASE, "")
+                self._do("audit", lambda: self.audit(at_start=True))  # it was away: look now
 
     # -- duties ---------------------------------------------------------------------------------------
 
@@ -129,6 +133,13 @@ class Watch:
             self._desk.arm(callback, gone)
         self.audit(at_start=True)
         self._alarms.settle(Kind.CLOCK, "")
+
+    def _arm_again(self) -> None:
+        for id in list(self._desk.unarmed):
+            callback = self._store.find(id)
+            self._desk.unarmed.discard(id)
+            if callback is not None:
+                self._desk.arm(callback, ())
 
     def _beat(self) -> None:
         now = self._clock.now()

@@ -1,4 +1,4 @@
-"""Headers of every answer, one form of every error (`schemas_out.ErrorOut`): no trace, nothing of the request.
+"""Headers of every answer, one form of every error (`schemas_out.ErrorOut`): no trace, no value that came.
 
     NumberError 422   RuleError 409, or 404 where there is no such callback   StoreError 503, send it again
     HookRefused its own status   a wrong body or parameter 422   whatever else 500, and its place in the log
@@ -30,6 +30,7 @@ log = logging.getLogger(__name__)
 AGAIN_S = 2
 """Before what could not be stored is sent again."""
 LONGEST_NAME = 60
+MOST_FIELDS = 20
 CODES = {
     400: Code.UNREADABLE,
     401: Code.UNAUTHORIZED,
@@ -136,7 +137,9 @@ def handle(app: FastAPI) -> None:
         found = error.errors()
         if any(one["type"] == "json_invalid" for one in found):
             return failed(400, TEXTS[400])
-        fields = [FieldError(where=_where(one["loc"]), text=_text(one)) for one in found]
+        fields = [
+            FieldError(where=_where(one["loc"]), text=_text(one)) for one in found[:MOST_FIELDS]
+        ]
         text = "; ".join(f"{one.where}: {one.text}" for one in fields[:3])
         return failed(422, text, fields=fields)
 

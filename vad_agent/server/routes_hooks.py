@@ -1,5 +1,5 @@
-"""What dialers are told: `POST /hooks/{dialer}`, signed by the dialer's own rules, no token. Paths below it are
-the same: some senders append what it is about, and their bodies say it too.
+"""What dialers are told: `POST /hooks/{dialer}`, signed by the dialer's own rules, no token. Paths below it
+are the same: some senders append what a message is about, and its body says it too.
 
 Each outcome is stored before the answer. Where one cannot be, 503: the sender tells all of them again, and
 what was stored counts once. One of an attempt that this desk has not made is logged and counted in the

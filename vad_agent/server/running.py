@@ -6,12 +6,13 @@ dialer ─ ringer ─ desk ─┴─ watch ─ inbox ─> Office ─> the API
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from contextlib import ExitStack
 
 from vad_agent.callbacks.alarms import Alarms
 from vad_agent.callbacks.clock import Clock, machine_time
-from vad_agent.callbacks.database import Where
+from vad_agent.callbacks.database import Where, put_damaged_aside
 from vad_agent.callbacks.desk import Desk
 from vad_agent.callbacks.dialers.port import Dialer, Hooked
 from vad_agent.callbacks.engine import DbosEngine
@@ -26,6 +27,8 @@ from vad_agent.callbacks.watch import Watch
 from vad_agent.server.config import DeskConfig
 from vad_agent.server.office import Office
 from vad_agent.settings import Settings
+
+log = logging.getLogger(__name__)
 
 ENGINE_FILE = ".engine.sqlite"
 
@@ -76,7 +79,7 @@ class RunningDesk:
         self.clock = Clock(database.time if database.on_server else machine_time)
         self.alarms = Alarms(config.node, config.alarm_url)
         stack.callback(self.alarms.close)
-        engine = DbosEngine(_engine_place(store), config.node)
+        engine = DbosEngine(self._engine_place(), config.node)
         stack.callback(engine.stop)
         self.desk = Desk(store, self.clock, engine)
         self.ringer = Ringer(self.desk, dialer, config.node, late)
@@ -101,6 +104,15 @@ class RunningDesk:
             hooks=hooks,
         )
 
+    def _engine_place(self) -> Where:
+        """On SQLite a file of its own: where that is damaged it is made anew, as the store has everything."""
+        where = self.store.database.where.beside(ENGINE_FILE)
+        if where.file is not None and (aside := put_damaged_aside(where.file)) is not None:
+            log.warning(
+                "the engine's file was damaged and is made anew", extra={"aside": str(aside)}
+            )
+        return where
+
     def not_ready(self) -> list[str]:
         """Why no attempt would be made now; [] where all is well."""
         return [f"{duty}: {why}" for duty, why in sorted(self.watch.trouble.items())]
@@ -108,8 +120,3 @@ class RunningDesk:
     def close(self) -> None:
         """End everything; what is under way goes on and is looked after at the next start."""
         self._stack.close()
-
-
-def _engine_place(store: Store) -> Where:
-    """On SQLite a file of its own, which can be made anew from the store."""
-    return store.database.where.beside(ENGINE_FILE)

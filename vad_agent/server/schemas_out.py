@@ -204,7 +204,7 @@ class FieldError(BaseModel):
 
 
 class Error(BaseModel):
-    """What went wrong; nothing of the request is repeated."""
+    """What went wrong; no value that came is repeated."""
 
     code: Code
     text: str

@@ -29,10 +29,10 @@ from vad_agent.callbacks.store import Store
 from vad_agent.settings import Settings
 
 ROOT = Path(__file__).parents[3]
-GAPS_S = (1.0, 2.0)
+GAPS_S = (0.5, 1.0)
 SCRIPT = """
 [callbacks]
-gaps_s = [1.0, 2.0]
+gaps_s = [0.5, 1.0]
 failed_pauses_s = [0.3, 0.6, 1.0, 1.0, 1.0]
 operator_pause_s = 0.3
 unreported_s = 30.0

@@ -1,0 +1,182 @@
+"""Migrations: what they make is what the tables say; of a newer version is refused. On both databases."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from alembic.autogenerate import compare_metadata
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+
+from tests.callbacks.asking import at_once, rows, take
+from vad_agent.callbacks import migrations
+from vad_agent.callbacks.database import Database, Where
+from vad_agent.callbacks.migrations import migrate
+from vad_agent.callbacks.store import Store
+from vad_agent.callbacks.tables import metadata
+from vad_agent.errors import StoreError
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def empty(request, tmp_path):
+    """The place of a database without tables."""
+    if request.param == "sqlite":
+        yield str(tmp_path / "callbacks.sqlite3")
+        return
+    server = request.getfixturevalue("postgres")
+    server.start()
+    place = server.fresh(empty=True)
+    yield place
+    server.drop(place)
+
+
+@pytest.fixture
+def database(empty):
+    made = Database(Where.parse(empty))
+    yield made
+    made.close()
+
+
+def differences(database):
+    with database.reading() as c:
+        # of SQLite's defaults it sees an empty text as none
+        options = {"compare_type": True, "compare_server_default": database.on_server}
+        found = compare_metadata(MigrationContext.configure(c, opts=options), metadata)
+    return [one for each in found for one in (each if isinstance(each, list) else [each])]
+
+
+def test_the_migrated_tables_are_those_of_the_program(database):
+    migrate(database)
+    assert differences(database) == []
+
+
+def test_the_comparison_sees_a_column_and_an_index_that_differ(database):
+    migrate(database)
+    with database.writing() as c:
+        c.execute(sa.text("ALTER TABLE requests ADD COLUMN extra TEXT"))
+        c.execute(sa.text("DROP INDEX one_open_callback_for_a_client"))
+    assert sorted(kind for kind, *_ in differences(database)) == ["add_index", "remove_column"]
+
+
+def test_a_client_has_one_open_callback_by_the_databases_own_rule(database):
+    migrate(database)
+    insert = sa.text(
+        "INSERT INTO callbacks (id, state, reasons, created, fixed, attempt, generation, failures,"
+        " asked_operators, client) VALUES (:id, :state, '[]', '2026-11-24', :no, 1, 1, 0, '[]', 'x')"
+    )
+
+    def put(id, state):
+        with database.writing() as c:
+            c.execute(insert, {"id": id, "state": state, "no": False})
+
+    for n, state in enumerate(("reached", "reached", "cancelled", "waiting")):
+        put(f"c{n}", state)
+    for state in ("waiting", "ringing", "needs_number", "needs_time", "needs_person"):
+        with pytest.raises(StoreError):
+            put("second", state)
+
+
+def test_migrating_again_changes_nothing_and_keeps_what_is_there(empty, policy, clock):
+    for _ in range(2):
+        store = Store(empty, policy)
+        callback = take(store, clock.now)
+        store.close()
+    store = Store(empty, policy)
+    assert store.get(callback.id) == callback
+    assert len(rows(store, "SELECT * FROM requests")) == 2
+    store.close()
+
+
+@pytest.mark.parametrize("version", ["9999", "a_version_to_come"])
+def test_a_database_of_a_newer_version_is_refused_and_left_as_it_is(empty, policy, clock, version):
+    store = Store(empty, policy)
+    take(store, clock.now)
+    with store.database.writing() as c:
+        c.execute(sa.text("UPDATE alembic_version SET version_num = :v"), {"v": version})
+    store.close()
+    with pytest.raises(StoreError, match=rf"newer version of this program \({version}\)") as told:
+        Store(empty, policy)
+    assert "\n" not in str(told.value)
+    database = Database(Where.parse(empty))
+    with database.reading() as c:
+        assert c.execute(sa.text("SELECT version_num FROM alembic_version")).scalar() == version
+        assert c.execute(sa.text("SELECT count(*) FROM requests")).scalar() == 1
+    database.close()
+
+
+def test_there_is_no_way_back_and_one_line_of_versions():
+    config = Config()
+    config.set_main_option("script_location", str(Path(migrations.__file__).parent))
+    scripts = ScriptDirectory.from_config(config)
+    versions = list(scripts.walk_revisions())
+    assert len(scripts.get_heads()) == 1
+    assert versions
+    for version in versions:
+        assert not hasattr(version.module, "downgrade"), version
+        assert callable(version.module.upgrade)
+
+
+OPEN = """
+import sys
+from zoneinfo import ZoneInfo
+from vad_agent.callbacks.rules import Policy
+from vad_agent.callbacks.store import Store
+print("ready", flush=True)
+sys.stdin.readline()
+Store(sys.argv[1], Policy(ZoneInfo("Europe/Moscow"))).close()
+print("opened", flush=True)
+"""
+
+
+def test_processes_that_open_an_empty_server_at_once_all_succeed(postgres, policy):
+    postgres.start()
+    place = postgres.fresh(empty=True)
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", OPEN, place],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            cwd=ROOT,
+            env=os.environ | {"PYTHONUTF8": "1"},
+        )
+        for _ in range(3)
+    ]
+    try:
+        for process in processes:
+            assert process.stdout.readline() == "ready\n"
+        for process in processes:
+            process.stdin.write("go\n")
+            process.stdin.flush()
+        said = [process.communicate(timeout=60) for process in processes]
+    finally:
+        for process in processes:
+            process.kill()
+            process.wait()
+            for stream in (process.stdin, process.stdout, process.stderr):
+                stream.close()
+    assert said == [("opened\n", "")] * 3
+    store = Store(place, policy)
+    assert differences(store.database) == []
+    assert len(rows(store, "SELECT * FROM facts")) == 1
+    store.close()
+    postgres.drop(place)
+
+
+def test_stores_that_open_an_empty_server_at_once_all_succeed(postgres, policy):
+    """Threads meet more closely than processes do."""
+    postgres.start()
+    place = postgres.fresh(empty=True)
+    for store in at_once(lambda _: Store(place, policy), 4, threads=4):
+        assert rows(store, "SELECT value FROM facts") == [("p:right",)]
+        store.close()
+    postgres.drop(place)

@@ -1,0 +1,132 @@
+"""`vad-agent callbacks export`, erase and key: what is kept of callbacks, and for how long."""
+
+from __future__ import annotations
+
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, TextIO
+
+import typer
+
+from vad_agent.commands.callback_parts import Config, DeskUrl, checked_time, one_format, reached
+from vad_agent.terminal import complain
+
+MOST_DAYS = 36_500
+SEPARATORS = (",", ";", "|", "\t")
+
+
+def _since(text: str | None) -> str | None:
+    return None if text is None else checked_time(text)
+
+
+def export(
+    as_csv: Annotated[bool, typer.Option("--csv", help="As CSV: the default.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON, an object a line.")] = False,
+    since: Annotated[
+        str | None,
+        typer.Option(metavar="ISO", callback=_since, help="Those made then or later: 2027-03-01."),
+    ] = None,
+    output: Annotated[Path | None, typer.Option(metavar="FILE", help="Default: stdout.")] = None,
+    separator: Annotated[
+        str, typer.Option(metavar="SIGN", help="Between CSV's cells; Excel set to Russian wants ;")
+    ] = ",",
+    numbers: Annotated[
+        bool, typer.Option("--numbers", help="Names, numbers and phrases in full.")
+    ] = False,
+    desk: DeskUrl = None,
+    config: Config = None,
+) -> None:
+    """Write every callback, the oldest first: names, numbers and phrases are masked.
+
+    CSV has the local time; a cell that a spreadsheet would compute begins with an apostrophe.
+
+    \b
+    For Excel set to Russian:
+      vad-agent callbacks export --separator ";" --output callbacks.csv
+    This month's, for a program:
+      vad-agent callbacks export --json --since 2027-03-01
+    """
+    from vad_agent.commands import callback_records as records
+
+    one_format(as_json, as_csv)
+    if separator not in SEPARATORS:
+        expected = "expected one of , ; | and a tab"
+        raise typer.BadParameter(f"{expected}; got {separator!r}", param_hint="--separator")
+    if output is not None:
+        records.check_file(output)
+    begin = None if since is None else datetime.fromisoformat(since).astimezone(UTC)
+    mask = records.Mask.NOTHING if numbers else records.Mask.PERSONAL
+
+    def write(out: TextIO) -> int:
+        told = (
+            records.record(callback, mask)
+            for callback in callbacks.all()
+            if begin is None or callback.created >= begin
+        )
+        if as_json:
+            return records.write_json_lines(out, told)
+        return records.write_csv(out, told, separator)
+
+    with reached(desk, config) as callbacks:
+        if output is None:
+            with records.stdout() as out:
+                write(out)
+            return
+        count = records.write_file(output, write)
+    print(f"{output}: {count} callbacks")
+
+
+def erase(
+    older_than: Annotated[
+        int,
+        typer.Option(
+            metavar="DAYS", min=0, max=MOST_DAYS, help="That ended so long ago, or longer."
+        ),
+    ],
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    desk: DeskUrl = None,
+    config: Config = None,
+) -> None:
+    """Erase names, numbers, topics and phrases of callbacks that ended long ago, for ever.
+
+    The callbacks, their attempts and their history stay, so that the promise adds up. It works on the
+    database itself: with SQLite the desk must not run.
+
+    \b
+    Each night, by cron:
+      vad-agent callbacks erase --older-than 90 --yes
+    """
+    with reached(desk, config, store_itself=True) as callbacks:
+        question = f"Erase what is personal in callbacks that ended {older_than} days ago and more?"
+        if not yes and not _asked(question):
+            complain("nothing was erased")
+            raise typer.Exit(1)
+        print(f"erased: {callbacks.erase(older_than)}")
+
+
+def _asked(question: str) -> bool:
+    try:
+        return typer.confirm(question, err=True)
+    except typer.Abort as abort:
+        if isinstance(abort.__context__, KeyboardInterrupt):
+            raise
+        print(file=sys.stderr)  # the question has no end of its line
+        raise typer.BadParameter("expected yes or no, or --yes", param_hint="--yes") from None
+
+
+def key() -> None:
+    """Print a new key; with it names and numbers are encrypted in the database.
+
+    Whoever loses it cannot read them any more: keep a copy apart from the database.
+
+    \b
+    Into a file that desk.toml names in encryption_key_file:
+      vad-agent callbacks key > callbacks.key
+    """
+    from vad_agent.callbacks.sealing import new_key
+
+    print(new_key())
+    complain(
+        "put it into VAD_AGENT_ENCRYPTION_KEY, or into a file that encryption_key_file in desk.toml names"
+    )

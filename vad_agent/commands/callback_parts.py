@@ -1,0 +1,133 @@
+"""What the commands of callbacks share: their arguments, finding one by its id, what is said of a change."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from vad_agent.terminal import complain
+
+if TYPE_CHECKING:
+    from vad_agent.callbacks.rules import Callback
+    from vad_agent.commands.callback_tables import Look
+    from vad_agent.server.port import Callbacks
+
+LEAST_ID = 3
+MOST_NAMED = 5
+LONGEST_WHY = 500
+
+
+def checked_why(text: str) -> str:
+    """A line for history, as the API takes it."""
+    from vad_agent.commands.callback_tables import NO_TEXT
+
+    if len(text) > LONGEST_WHY:
+        raise typer.BadParameter(f"expected {LONGEST_WHY} letters at most")
+    if NO_TEXT.search(text):
+        raise typer.BadParameter("expected one line of text")
+    return text
+
+
+def checked_time(text: str) -> str:
+    """A time that the API takes too."""
+    from vad_agent.server.schemas import YEARS
+
+    try:
+        year = datetime.fromisoformat(text).year
+    except ValueError:
+        expected = "expected an ISO 8601 time, such as 2027-03-01T15:30"
+        raise typer.BadParameter(f"{expected}; got {text!r}") from None
+    if year not in YEARS:
+        raise typer.BadParameter(f"expected a year from {YEARS[0]} to {YEARS[-1]}, got {year}")
+    return text
+
+
+DeskUrl = Annotated[
+    str | None,
+    typer.Option(
+        "--desk",
+        metavar="URL",
+        envvar="VAD_AGENT_DESK",
+        help="A desk elsewhere; its token is in VAD_AGENT_TOKEN.",
+    ),
+]
+Config = Annotated[
+    Path | None,
+    typer.Option(
+        "--config",
+        metavar="DESK.toml",
+        help="Where no desk runs: the settings that name the database. Default: the user's own.",
+    ),
+]
+TheId = Annotated[str, typer.Argument(metavar="ID", help="Its first 3 letters, or more.")]
+Why = Annotated[
+    str,
+    typer.Option(
+        "--why", metavar="TEXT", callback=checked_why, help="For history; no names, no numbers."
+    ),
+]
+Numbers = Annotated[bool, typer.Option("--numbers", help="Telephone numbers in full.")]
+
+
+def one_format(as_json: bool, as_csv: bool) -> None:
+    """Not both."""
+    if as_json and as_csv:
+        raise typer.BadParameter("expected one of --json and --csv")
+
+
+def reached(
+    desk: str | None, config: Path | None, *, store_itself: bool = False
+) -> AbstractContextManager[Callbacks]:
+    """The callbacks; see `reach`."""
+    from vad_agent.server.reach import reach
+
+    return reach(desk, config, complain, store_itself=store_itself)
+
+
+def look_of(callbacks: Callbacks, numbers: bool) -> Look:
+    """How they are written now."""
+    from vad_agent.commands.callback_tables import Look
+
+    return Look(
+        datetime.now(UTC),
+        numbers=numbers,
+        attempts=callbacks.attempts,
+        overdue_s=callbacks.overdue_s,
+    )
+
+
+def found_one(callbacks: Callbacks, given: str) -> Callback:
+    """The callback of an id, or of its beginning.
+
+    Raises:
+        BadParameter: none, or several.
+    """
+    from vad_agent.commands.callback_tables import text
+
+    beginning, shown = given.strip().lower(), text(given)[:40]
+    if len(beginning) < LEAST_ID:
+        problem = f"expected {LEAST_ID} letters at least, got {shown!r}"
+        raise typer.BadParameter(problem, param_hint="ID")
+    found = callbacks.beginning(beginning)
+    if not found:
+        problem = f"there is no callback {shown!r}: vad-agent callbacks list --state all"
+        raise typer.BadParameter(problem, param_hint="ID")
+    if len(found) > 1:
+        named = ", ".join(f"{one.id} ({one.state})" for one in found[:MOST_NAMED])
+        more = f" and {len(found) - MOST_NAMED} more" if len(found) > MOST_NAMED else ""
+        problem = f"{shown!r} is the beginning of several: {named}{more}"
+        raise typer.BadParameter(problem, param_hint="ID")
+    return found[0]
+
+
+def tell(callbacks: Callbacks, before: Callback, after: Callback) -> None:
+    """What it is now."""
+    if after.id != before.id:
+        print(f"{before.id}: the same client as {after.id}, they are one now")
+    print(look_of(callbacks, False).sentence(after))
+    if after.state.value == "waiting" and not callbacks.rings:
+        complain("no desk runs here: it is rung once one does: vad-agent serve")

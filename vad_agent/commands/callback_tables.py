@@ -1,0 +1,261 @@
+"""Callbacks as a person reads them: tables on a terminal, a line each in a pipe. Numbers are masked.
+
+id            state      due                    attempt  client       reasons   operator
+k3v9q0m2x7ha  ! overdue  14:05:10, 2 min ago    1/3      Анна, +7…89  dropped   anna
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from vad_agent.callbacks.rules import Callback, State
+from vad_agent.terminal import plain_console
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from vad_agent.callbacks.ledger import Promise
+    from vad_agent.server.port import Story
+
+HEAD = ("id", "state", "due", "attempt", "client", "reasons", "operator")
+SIGNS = {
+    State.WAITING: "→",
+    State.RINGING: "☎",
+    State.NEEDS_NUMBER: "?",
+    State.NEEDS_TIME: "?",
+    State.NEEDS_PERSON: "?",
+    State.REACHED: "✓",
+    State.NOT_REACHED: "✗",
+    State.CLIENT_CALLED: "✓",
+    State.CANCELLED: "–",
+}
+OVERDUE = "!"
+NO_TEXT = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+"""What a terminal would obey."""
+STYLES = {OVERDUE: "bold red", "✗": "red", "?": "yellow", "☎": "bold cyan", "✓": "green"}
+
+
+class Look:
+    """How callbacks are written. `numbers`: in full; `attempts`, `overdue_s`: the centre's rules."""
+
+    def __init__(
+        self, now: datetime, *, numbers: bool, attempts: int | None, overdue_s: float
+    ) -> None:
+        self._now = now
+        self._numbers = numbers
+        self._attempts = attempts
+        self._overdue = timedelta(seconds=overdue_s)
+
+    def row(self, callback: Callback) -> list[str]:
+        """The cells of HEAD."""
+        return [
+            callback.id,
+            self.state(callback),
+            self.due(callback),
+            self.attempt(callback),
+            self.client(callback),
+            ", ".join(callback.reasons),
+            text(callback.operator),
+        ]
+
+    def state(self, callback: Callback) -> str:
+        """With its sign; what is late is overdue."""
+        if self.is_overdue(callback):
+            late = "" if callback.state is State.WAITING else f", {callback.state}"
+            return f"{OVERDUE} overdue{late}"
+        return f"{SIGNS[callback.state]} {callback.state}"
+
+    def is_overdue(self, callback: Callback) -> bool:
+        """Its time has passed and nothing rings."""
+        if not callback.open or callback.state is State.RINGING:
+            return False
+        return self._now > (callback.due or callback.created) + self._overdue
+
+    def due(self, callback: Callback) -> str:
+        """When it will be tried, or ended."""
+        if callback.ended is not None:
+            return f"ended {self.when(callback.ended)}"
+        when = callback.next or callback.due
+        return "" if when is None else self.when(when)
+
+    def when(self, at: datetime) -> str:
+        """Local time, and how far it is."""
+        return f"{local(at, self._now)}, {distance(at - self._now)}"
+
+    def attempt(self, callback: Callback) -> str:
+        """Which of how many."""
+        return f"{callback.attempt}" + (f"/{self._attempts}" if self._attempts else "")
+
+    def client(self, callback: Callback) -> str:
+        """Name and number."""
+        number = self.number(callback)
+        return ", ".join(part for part in (text(callback.name), number) if part)
+
+    def number(self, callback: Callback) -> str:
+        """Masked, unless numbers are wanted."""
+        from vad_agent.callbacks.phone import masked
+
+        given = callback.phone or callback.phone_given
+        shown = text(given) if self._numbers else masked(given)
+        return f"{shown} (no number)" if given and not callback.phone else shown
+
+    def sentence(self, callback: Callback) -> str:
+        """One line after a change."""
+        told = f"{callback.id}: {callback.state}"
+        if callback.state is State.WAITING:
+            return f"{told}, attempt {self.attempt(callback)}, {self.due(callback)}"
+        return told
+
+    def show(self, story: Story) -> None:
+        """All of one callback."""
+        callback = story.callback
+        console = plain_console()
+        facts = {
+            "state": self.state(callback),
+            "due": "" if callback.due is None else self.when(callback.due),
+            "next": "" if callback.next == callback.due else self.due(callback),
+            "ended": "" if callback.ended is None else self.when(callback.ended),
+            "attempt": self.attempt(callback),
+            "client": self.client(callback),
+            "opening": f"«{text(callback.opening)}»" if callback.opening else "",
+            "topic": text(callback.topic),
+            "reasons": ", ".join(callback.reasons),
+            "operator": text(callback.operator) or "anybody",
+            "created": self.when(callback.created),
+            "calls": ", ".join(map(text, story.calls)),
+            "session": text(callback.session),
+        }
+        if callback.ended is not None:
+            facts |= {"next": ""}
+        print_line(console, callback.id)
+        for name, value in facts.items():
+            if value:
+                print_line(console, f"  {name:<9}{value}")
+        if story.attempts:
+            rows = [
+                [
+                    f"{one.number}",
+                    local(one.dialled or one.intent, self._now),
+                    "" if one.ended is None else local(one.ended, self._now),
+                    "under way" if one.outcome is None else one.outcome.value,
+                    text(one.operator),
+                    text(one.node),
+                    text(one.detail),
+                ]
+                for one in story.attempts
+            ]
+            head = ("attempt", "begun", "ended", "outcome", "operator", "node", "detail")
+            print_line(console, "")
+            print_table(console, head, rows)
+        rows = [
+            [
+                local(change.at, self._now),
+                text(change.who),
+                change.what,
+                text(change.why),
+                "; ".join(f"{name}: {self._change(told)}" for name, told in change.change.items()),
+            ]
+            for change in story.history
+        ]
+        print_line(console, "")
+        print_table(console, ("at", "who", "what", "why", "changed"), rows)
+
+    def _change(self, told: object) -> str:
+        if not isinstance(told, list) or len(told) != 2:
+            return text(told)
+        return " → ".join("–" if one in (None, []) else self._value(one) for one in told)
+
+    def _value(self, value: object) -> str:
+        if isinstance(value, list):
+            return ", ".join(map(text, value))
+        if isinstance(value, str) and "T" in value:
+            try:
+                return local(datetime.fromisoformat(value), self._now)
+            except ValueError:
+                pass
+        return text(value)
+
+
+def print_list(found: Sequence[Callback], look: Look) -> None:
+    """A table of callbacks."""
+    console = plain_console()
+    if not found:
+        print_line(console, "no callbacks")
+        return
+    print_table(console, HEAD, [look.row(callback) for callback in found])
+
+
+def print_promise(promise: Promise) -> None:
+    """The promise, as a sum and as a table."""
+    parts = {
+        "reached": promise.reached,
+        "not reached": promise.not_reached,
+        "client called": promise.client_called,
+        "cancelled": promise.cancelled,
+        "open": promise.open,
+    }
+    console = plain_console()
+    total = " + ".join(f"{name} {count}" for name, count in parts.items())
+    end = f"{promise.missing} MISSING" if promise.missing else "nothing is missing"
+    print_line(console, f"taken {promise.taken} = {total}: {end}")
+    print_line(console, "")
+    counts = {"taken": promise.taken, **parts, "missing": promise.missing}
+    print_table(console, ("requests", "count"), [[n, f"{count}"] for n, count in counts.items()])
+
+
+# -- words -----------------------------------------------------------------------------------------
+
+
+def local(at: datetime, now: datetime) -> str:
+    """Of this machine's clock on the wall; the day where it is another one."""
+    own, today = at.astimezone(), now.astimezone().date()
+    return f"{own:%H:%M:%S}" if own.date() == today else f"{own:%Y-%m-%d %H:%M}"
+
+
+def distance(span: timedelta) -> str:
+    """In how long, or how long ago: "in 2 min", "3 h ago"."""
+    seconds = round(abs(span.total_seconds()))
+    if seconds < 1:
+        return "now"
+    for size, name in ((86_400, "d"), (3_600, "h"), (60, "min")):
+        if seconds >= 2 * size or (seconds >= size and seconds % size < size // 10):
+            told = f"{seconds // size} {name}"
+            break
+    else:
+        told = f"{seconds} s"
+    return f"in {told}" if span > timedelta(0) else f"{told} ago"
+
+
+def text(value: object) -> str:
+    """What was given from outside, as one line that no terminal obeys."""
+    return "" if value is None else NO_TEXT.sub(" ", str(value))
+
+
+# -- tables ----------------------------------------------------------------------------------------
+
+
+def print_line(console: Console, line: str) -> None:
+    """As it is, however long."""
+    console.print(line, soft_wrap=True)
+
+
+def print_table(console: Console, head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """A table on a terminal; else, for grep and cut, a line each."""
+    if not console.is_terminal:
+        widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
+        for row in (head, *rows):
+            cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+            print("  ".join(cells).rstrip())
+        return
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table()
+    for name in head:
+        table.add_column(name, overflow="fold", justify="right" if name == "count" else "left")
+    for row in rows:
+        table.add_row(*(Text(cell, style=STYLES.get(cell[:2].strip(), "")) for cell in row))
+    console.print(table)

@@ -1,0 +1,187 @@
+"""`vad-agent callbacks`: the command line of the callbacks; `vad_agent.server.reach` finds them."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from vad_agent.commands import callback_changes as changes
+from vad_agent.commands import callback_keeping as keeping
+from vad_agent.commands.callback_parts import (
+    Config,
+    DeskUrl,
+    Numbers,
+    TheId,
+    found_one,
+    look_of,
+    one_format,
+    reached,
+)
+from vad_agent.terminal import complain
+
+callbacks_app = typer.Typer(
+    name="callbacks",
+    help="The callbacks: who is to be rung and when, what became of it, is anything missing?\n\n"
+    "They are asked of the desk at --desk, else of the one that runs on this machine, else of the "
+    "database itself. An ID may be shortened to its first 3 letters and more.\n\n\b\n"
+    "Who is to be rung?\n"
+    "  vad-agent callbacks list\n"
+    "You have rung by hand:\n"
+    "  vad-agent callbacks done k3v reached\n"
+    "Is every request accounted for?\n"
+    "  vad-agent callbacks promise",
+    short_help="The callbacks: list, show, done, cancel, retry, export.",
+    no_args_is_help=True,
+)
+
+
+class Which(StrEnum):
+    """Which callbacks: all, those that are open or ended, or of one state."""
+
+    OPEN = "open"
+    ENDED = "ended"
+    ALL = "all"
+    WAITING = "waiting"
+    RINGING = "ringing"
+    NEEDS_NUMBER = "needs_number"
+    NEEDS_TIME = "needs_time"
+    NEEDS_PERSON = "needs_person"
+    REACHED = "reached"
+    NOT_REACHED = "not_reached"
+    CLIENT_CALLED = "client_called"
+    CANCELLED = "cancelled"
+
+
+AsJson = Annotated[bool, typer.Option("--json", help="As JSON: a list with an object a callback.")]
+AsCsv = Annotated[bool, typer.Option("--csv", help="As CSV, for a spreadsheet.")]
+
+
+@callbacks_app.command("list", short_help="Which there are; those that are open, first.")
+def list_(
+    state: Annotated[
+        Which,
+        typer.Option(
+            metavar="open|ended|all|STATE",
+            help="STATE: waiting, ringing, needs_number, needs_time, needs_person, reached, "
+            "not_reached, client_called, cancelled.",
+        ),
+    ] = Which.OPEN,
+    phone: Annotated[
+        str | None, typer.Option(metavar="NUMBER", help="This client's, however it is written.")
+    ] = None,
+    operator: Annotated[
+        str | None, typer.Option(metavar="LOGIN", help="Those that are his, or anybody's.")
+    ] = None,
+    limit: Annotated[int, typer.Option(metavar="N", min=1, help="So many at most.")] = 100,
+    as_json: AsJson = False,
+    as_csv: AsCsv = False,
+    numbers: Numbers = False,
+    desk: DeskUrl = None,
+    config: Config = None,
+) -> None:
+    """List callbacks: the next due first, ended ones last, the newest first.
+
+    ! is overdue: its time has passed, and nothing rings.
+
+    \b
+    Who is to be rung?
+      vad-agent callbacks list
+    What became of this client's?
+      vad-agent callbacks list --state all --phone "8 912 345-67-89"
+    Ids of those that need a number:
+      vad-agent callbacks list --state needs_number --json | jq -r '.[].id'
+    """
+    from vad_agent.commands import callback_records as records
+    from vad_agent.commands.callback_tables import print_list
+
+    one_format(as_json, as_csv)
+    which = None if state is Which.ALL else state.value
+    with reached(desk, config) as callbacks:
+        found = callbacks.page(which, phone=phone, operator=operator, limit=limit + 1)
+        look = look_of(callbacks, numbers)
+    more = len(found) > limit
+    found = found[:limit]
+    if as_json or as_csv:
+        mask = records.Mask.NOTHING if numbers else records.Mask.NUMBERS
+        told = (records.record(callback, mask) for callback in found)
+        with records.stdout() as out:
+            (records.write_json_list if as_json else records.write_csv)(out, told)
+    else:
+        print_list(found, look)
+    if more:
+        complain(f"only the first {limit} are shown: --limit N shows more")
+
+
+@callbacks_app.command(short_help="One callback, and all that happened to it.")
+def show(
+    id: TheId,
+    as_json: Annotated[bool, typer.Option("--json", help="As one JSON object.")] = False,
+    numbers: Numbers = False,
+    desk: DeskUrl = None,
+    config: Config = None,
+) -> None:
+    """Show a callback: what to say, its attempts, and who changed what, when and why.
+
+    \b
+    By the beginning of its id:
+      vad-agent callbacks show k3v
+    """
+    with reached(desk, config) as callbacks:
+        story = callbacks.get(found_one(callbacks, id).id)
+        look = look_of(callbacks, numbers)
+    if not as_json:
+        look.show(story)
+        return
+    import json
+
+    from vad_agent.commands import callback_records as records
+    from vad_agent.server.schemas_out import StoryOut
+
+    told = StoryOut.model_validate(story, from_attributes=True).model_dump(mode="json")
+    mask = records.Mask.NOTHING if numbers else records.Mask.NUMBERS
+    told["callback"] = records.record(story.callback, mask)
+    with records.stdout() as out:
+        out.write(json.dumps(told, ensure_ascii=False) + "\n")
+
+
+@callbacks_app.command(short_help="Is every request accounted for? Status 1 if not.")
+def promise(
+    as_json: Annotated[bool, typer.Option("--json", help="As one JSON object.")] = False,
+    desk: DeskUrl = None,
+    config: Config = None,
+) -> None:
+    """Tell whether every request that was taken is accounted for; status 1 if one is missing.
+
+    \b
+    Is anything missing?
+      vad-agent callbacks promise
+    """
+    from vad_agent.commands.callback_tables import print_promise
+
+    with reached(desk, config) as callbacks:
+        told = callbacks.promise()
+    if as_json:
+        from vad_agent.server.schemas_out import PromiseOut
+
+        print(PromiseOut.model_validate(told).model_dump_json())
+    else:
+        print_promise(told)
+    if told.missing:
+        complain(f"{told.missing} requests are not accounted for: keep the database as it is")
+        raise typer.Exit(1)
+
+
+for command, about in (
+    (changes.done, "Say how an attempt ended, one made by hand too."),
+    (changes.cancel, "Take one back."),
+    (changes.retry, "All attempts anew, now; of one that has ended too."),
+    (changes.number, "Give one a number."),
+    (changes.time, "Agree on another time."),
+    (changes.called, "The client has rung himself."),
+    (keeping.export, "Every callback, for a spreadsheet or a program."),
+    (keeping.erase, "Erase names and numbers of those that ended long ago."),
+    (keeping.key, "A new key to encrypt names and numbers with."),
+):
+    callbacks_app.command(short_help=about)(command)

@@ -1,0 +1,206 @@
+"""Where the desk of this machine is, and what opens its door: two files of the state folder, for their owner.
+
+    desk.json   {"url": …, "pid": …}   written when a desk begins, removed when it ends
+    token       one line; made where it is missing
+
+A desk that was killed leaves its file: one whose process is gone, or that does not answer, is none.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import json
+import os
+import secrets
+import ssl
+import sys
+import urllib.request
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from vad_agent.errors import OutputError
+from vad_agent.private_files import private_folder, why
+
+PLACE, TOKEN = "desk.json", "token"
+TOKEN_VARIABLE = "VAD_AGENT_TOKEN"
+HEALTH = "/health"
+LIMIT_S = 2.0
+"""For a desk of this machine to say that it is there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A desk of this machine that answers."""
+
+    url: str
+    pid: int
+    database: str = ""
+    """Which callbacks it has, without a password; "": not told."""
+    certificate: str = ""
+    """TLS: the PEM file of its own certificate, which no authority need have signed; "": none."""
+
+
+def place_file() -> Path:
+    """Where the desk of this machine says where it is."""
+    return _folder() / PLACE
+
+
+def token_file() -> Path:
+    """Where this user's token is."""
+    return _folder() / TOKEN
+
+
+def _folder() -> Path:
+    from vad_agent.server.config import state_folder
+
+    return state_folder()
+
+
+# -- where -----------------------------------------------------------------------------------------
+
+
+def write_place(url: str, *, database: str = "", certificate: str = "") -> None:
+    """From now on commands find the desk of this process at `url`.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
+    told = {"url": url, "pid": os.getpid(), "database": database, "certificate": certificate}
+    _write(place_file(), json.dumps({name: value for name, value in told.items() if value}) + "\n")
+
+
+def remove_place() -> None:
+    """The desk of this process ends; the file of another one stays."""
+    if (place := _read_place()) is not None and place.pid == os.getpid():
+        with contextlib.suppress(OSError):
+            place_file().unlink()
+
+
+def find_place() -> Place | None:
+    """The desk that runs on this machine; None: none does, or it does not answer."""
+    place = _read_place()
+    return place if place and _is_alive(place.pid) and _answers(place) else None
+
+
+def _read_place() -> Place | None:
+    try:
+        told = json.loads(place_file().read_bytes())
+        place = Place(
+            url=told["url"],
+            pid=told["pid"],
+            database=told.get("database", ""),
+            certificate=told.get("certificate", ""),
+        )
+    except (OSError, ValueError, LookupError, TypeError, AttributeError):
+        return None
+    texts = (place.url, place.database, place.certificate)
+    right = all(isinstance(text, str) for text in texts) and type(place.pid) is int
+    return place if right and place.pid > 0 else None
+
+
+def _is_alive(pid: int) -> bool:
+    if sys.platform == "win32":  # there is no harmless signal: its answer tells
+        return True
+    try:
+        os.kill(pid, 0)
+    except PermissionError:  # another user's
+        return True
+    except (OSError, OverflowError):
+        return False
+    return True
+
+
+def _answers(place: Place) -> bool:
+    """A desk does, and not whatever has taken its port."""
+    if not place.url.startswith(("http://", "https://")):
+        return False
+    try:
+        opener = urllib.request.build_opener(
+            urllib.request.ProxyHandler({}),
+            urllib.request.HTTPSHandler(context=trust(place.certificate)),
+        )
+        with opener.open(place.url.rstrip("/") + HEALTH, timeout=LIMIT_S) as answer:
+            told = json.loads(answer.read(10_000))
+    except (OSError, ValueError, http.client.HTTPException):
+        return False
+    return isinstance(told, dict) and told.get("alive") is True
+
+
+def trust(certificate: str = "") -> ssl.SSLContext:
+    """Whom to believe: the authorities this machine knows (SSL_CERT_FILE too), or this certificate alone.
+
+    Its name does not matter then: a desk of this machine is asked by an address.
+
+    Raises:
+        OSError, ValueError: the certificate cannot be read.
+    """
+    if not certificate:
+        return ssl.create_default_context()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+    text = Path(certificate).read_text(encoding="ascii")
+    end = "-----END CERTIFICATE-----"
+    first, _, _ = text.partition(end)  # not those who signed it, and others
+    context.load_verify_locations(cadata=first + end + "\n")
+    return context
+
+
+# -- the token -------------------------------------------------------------------------------------
+
+
+def read_token(environment: Mapping[str, str] | None = None) -> str | None:
+    """The token to ask a desk with: of the environment, else of the file; None: there is none."""
+    environment = os.environ if environment is None else environment
+    return environment.get(TOKEN_VARIABLE, "").strip() or _read_token()
+
+
+def own_token() -> str:
+    """The token of the file, for the desk to let in; it is made where it is missing.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    if (token := _read_token()) is None:
+        _write(token_file(), secrets.token_urlsafe(32) + "\n", only_new=True)
+        token = _read_token()
+    if token is None:
+        raise OutputError(f"{token_file()}: expected a token in it: remove the file")
+    return token
+
+
+def _read_token() -> str | None:
+    try:
+        return token_file().read_text(encoding="ascii").strip() or None
+    except (OSError, ValueError):
+        return None
+
+
+def _write(path: Path, text: str, *, only_new: bool = False) -> None:
+    """Whole or not at all, for its owner alone; `only_new`: what another process wrote first stays."""
+    private_folder(path.parent)
+    draft = path.with_name(f"{path.name}.{os.getpid()}.draft")
+    try:
+        draft.unlink(missing_ok=True)
+        with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            file.write(text)
+        if not only_new or not _linked(draft, path):
+            os.replace(draft, path)
+    except OSError as error:
+        raise OutputError(f"{path}: cannot be written: {why(error)}") from error
+    finally:
+        with contextlib.suppress(OSError):
+            draft.unlink()
+
+
+def _linked(draft: Path, path: Path) -> bool:
+    """The draft has the name now, or another one had it; False: this file system knows no links."""
+    try:
+        os.link(draft, path)
+    except FileExistsError:
+        return True
+    except OSError:
+        return path.exists()
+    return True

@@ -1,0 +1,87 @@
+"""How a command reaches the callbacks. The first of these that there is:
+
+    1. the desk at --desk URL, or of VAD_AGENT_DESK      by HTTP, with a token
+    2. a desk that runs on this machine                  the same; see `place`
+    3. the store itself: of --config, or the user's own  nothing rings from it
+
+With --config a desk of this machine that says it has another database is passed by.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from vad_agent.errors import RuleError, StoreError
+from vad_agent.server.place import Place, find_place, read_token, trust
+
+if TYPE_CHECKING:
+    from vad_agent.server.config import DeskConfig
+    from vad_agent.server.port import Callbacks
+
+
+@contextmanager
+def reach(
+    desk: str | None,
+    config: Path | None,
+    report: Callable[[str], None],
+    *,
+    store_itself: bool = False,
+) -> Iterator[Callbacks]:
+    """The callbacks. `store_itself`: for what no API offers. `report`: told what a person should know.
+
+    Raises:
+        SettingsError: the desk's URL, its token or the settings are wrong.
+        StoreError: the callbacks cannot be had now.
+        RuleError: they are to be had by a desk alone, and `store_itself`.
+    """
+    if desk:
+        with _remote(Place(desk, 0), store_itself) as remote:
+            yield remote
+        return
+    place = find_place()
+    settings = _load(config) if place is None or config or store_itself else None
+    if place is not None and settings is not None and _passed_by(place, settings, store_itself):
+        place = None
+    if place is not None:
+        with _remote(place, store_itself) as remote:
+            yield remote
+        return
+    from vad_agent.server.direct import LocalCallbacks
+
+    assert settings is not None
+    with closing(LocalCallbacks(settings, report)) as local:
+        yield local
+
+
+def _passed_by(place: Place, settings: DeskConfig, store_itself: bool) -> bool:
+    """This desk has other callbacks, or the store can be used beside it."""
+    from vad_agent.callbacks.database import Where
+
+    where = Where.parse(settings.database)
+    if store_itself and where.file is None:
+        return True
+    return bool(place.database) and where.shown != place.database
+
+
+@contextmanager
+def _remote(place: Place, store_itself: bool) -> Iterator[Callbacks]:
+    from vad_agent.server.client import RemoteCallbacks
+    from vad_agent.server.port import NOT_BY_HTTP
+
+    if store_itself:
+        raise RuleError(f"{place.url}: {NOT_BY_HTTP}")
+    try:
+        whom = trust(place.certificate)
+    except (OSError, ValueError) as error:
+        raise StoreError(f"{place.certificate}: the desk's certificate: {error}") from error
+    with closing(RemoteCallbacks(place.url, read_token(), whom)) as remote:
+        yield remote
+
+
+def _load(config: Path | None) -> DeskConfig:
+    from vad_agent.server.config import DeskConfig
+
+    return DeskConfig.load(config)
