@@ -24,10 +24,12 @@ import typer
 
 from vad_agent import __version__, errors
 from vad_agent.commands.arguments import Mode, ScriptFile
+from vad_agent.commands.asking import asking
 from vad_agent.commands.callbacks import callbacks_app
 from vad_agent.commands.devices import devices
 from vad_agent.commands.listen import listen
 from vad_agent.commands.prompts import prompts_app
+from vad_agent.commands.serve import serve
 from vad_agent.terminal import (
     check_outputs,
     complain,
@@ -162,6 +164,14 @@ def replay(
     speech: Annotated[
         bool, typer.Option("--speech/--no-speech", help="Runs of speech in the timeline.")
     ] = True,
+    outbox: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Ask a desk for the callbacks, too, as listen does: vad-agent serve --inbox DIR rings. "
+            "Default: nobody is rung.",
+        ),
+    ] = None,
 ) -> None:
     """Run a recording through the session that a live call uses: what would it have said, and when?
 
@@ -217,6 +227,8 @@ def replay(
             pairs = watched(pairs, builder.add_frames)
         run = Replay(session, settings, timed, plays=not log.live)
         actions = run.run(pairs)
+        if outbox is not None:
+            actions = asking(actions, outbox, file.stem)
         if builder is not None:
             actions = watched_actions(actions, builder.add)
         try:
@@ -293,6 +305,9 @@ def dead_air_command(
 
 app.command(short_help="The audio devices, and how to get the client's side.")(devices)
 app.command(short_help="Attach to the headset: hear both sides, say or show the phrases.")(listen)
+app.command(short_help="Run the desk of callbacks: ring three times, lose none; with an API.")(
+    serve
+)
 
 
 @script_app.command()

@@ -20,6 +20,13 @@ Report = Callable[[str], None]
 """Told one line that a person should know; may be called by any thread."""
 
 
+def state_folder() -> Path:
+    """Where this user's traces, callbacks and tokens are kept."""
+    import platformdirs
+
+    return Path(platformdirs.user_state_dir("vad-agent", appauthor=False))
+
+
 def private_folder(folder: Path) -> None:
     """The folder; where it is not there it is made, for its owner alone, and those above it.
 

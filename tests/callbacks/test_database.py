@@ -308,27 +308,36 @@ def test_a_torn_file_that_is_tried_again_and_again_is_copied_once(whole, policy)
     assert len(list(whole.parent.glob("*.damaged-*"))) == 1
 
 
-def test_a_torn_file_with_a_journal_keeps_both_as_they_were(file, policy):
-    with child(HOLD, file) as process:
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda data: b"garbage" * 100,
+        lambda data: b"",
+        lambda data: data[: len(data) // 2],
+        DAMAGES["garbage in the middle"],
+    ],
+    ids=["garbage", "empty", "cut", "garbage in the middle"],
+)
+def test_a_torn_file_with_a_journal_keeps_both_as_they_were(whole, policy, damage):
+    with child(HOLD, whole) as process:
         assert process.stdout.readline() == "ready\n"
         process.send_signal(signal.SIGKILL)
         process.wait(10)
-    journal = Path(f"{file}-wal")
-    assert journal.stat().st_size > 0
-    good = file.read_bytes(), journal.read_bytes()
-    for torn in (b"garbage" * 100, b""):
-        file.write_bytes(torn)
-        with pytest.raises(StoreError, match="the database is damaged") as told:
-            Store(str(file), policy)
-        (copy,) = [path for path in file.parent.glob("*.damaged-*") if str(path)[-4:] != "-wal"]
-        assert f"a copy is {copy}: " in one_line(told)
-        assert (file.read_bytes(), journal.read_bytes()) == (torn, good[1])
-        assert Path(f"{copy}-wal").read_bytes() == good[1]
-        for left in file.parent.glob("*.damaged-*"):
-            left.unlink()
-    file.write_bytes(good[0])
-    store = Store(str(file), policy)
-    assert [one.phone for one in Ledger(store).page()] == [client(1)]
+    journal = Path(f"{whole}-wal")
+    good, written = whole.read_bytes(), journal.read_bytes()
+    assert written
+    torn = damage(good)
+    whole.write_bytes(torn)
+    with pytest.raises(StoreError, match="the database is damaged") as told:
+        Store(str(whole), policy)
+    (copy,) = [path for path in whole.parent.glob("*.damaged-*") if not str(path).endswith("-wal")]
+    assert f"a copy is {copy}: " in one_line(told)
+    for place in (whole, copy):
+        assert place.read_bytes() == torn
+        assert Path(f"{place}-wal").read_bytes() == written
+    whole.write_bytes(good)
+    store = Store(str(whole), policy)
+    assert Ledger(store).promise().taken == 151
     store.close()
 
 

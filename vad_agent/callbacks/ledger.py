@@ -107,10 +107,8 @@ class Ledger:
 
     def _rows(self, query: sa.Select[Any]) -> Iterator[Callback]:
         query = query.execution_options(yield_per=500)
-        with (
-            self._database.reading() as c,
-            c.execute(query) as found,
-        ):  # who reads on may stop early
+        # who reads on may stop early: then the cursor is closed before its connection goes back
+        with self._database.reading() as c, c.execute(query) as found:
             for row in found.mappings():
                 yield from_row(row, self._store.seal)
 

@@ -21,7 +21,7 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
 from vad_agent.errors import OutputError
-from vad_agent.private_files import FileLock, private_folder, why
+from vad_agent.private_files import FileLock, private_folder, state_folder, why
 
 ENDING = ".json"
 REFUSED = "refused"
@@ -73,6 +73,11 @@ class Letter:
         if values["kind"] == REQUESTED and not values["reason"]:
             raise ValueError("reason: missing")
         return cls(**values)  # type: ignore[arg-type]
+
+
+def outbox_folder() -> Path:
+    """Where the headsets of this user leave their letters."""
+    return state_folder() / "outbox"
 
 
 def new_key() -> str:

@@ -106,13 +106,12 @@ def erase(
 
 
 def _asked(question: str) -> bool:
-    try:
-        return typer.confirm(question, err=True)
-    except typer.Abort as abort:
-        if isinstance(abort.__context__, KeyboardInterrupt):
-            raise
-        print(file=sys.stderr)  # the question has no end of its line
-        raise typer.BadParameter("expected yes or no, or --yes", param_hint="--yes") from None
+    print(f"{question} [y/N] ", end="", file=sys.stderr, flush=True)
+    answer = sys.stdin.readline() if sys.stdin else ""
+    if not answer:
+        print(file=sys.stderr)
+        raise typer.BadParameter("nobody answers: expected y or n, or --yes", param_hint="--yes")
+    return answer.strip().lower() in ("y", "yes")
 
 
 def key() -> None:

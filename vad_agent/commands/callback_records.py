@@ -124,7 +124,7 @@ def _cell(name: str, value: Any) -> str:
 def stdout() -> Iterator[TextIO]:
     """UTF-8 on every machine, and the ends of lines as they are."""
     if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(encoding="utf-8", newline="")
+        sys.stdout.reconfigure(encoding="utf-8", errors="replace", newline="")
     yield sys.stdout
 
 

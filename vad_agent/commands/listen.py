@@ -75,6 +75,24 @@ def listen(
             metavar="DIR", help="Store each call's sound there; without it none is stored."
         ),
     ] = None,
+    desk: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL",
+            envvar="VAD_AGENT_DESK",
+            help="The desk that rings back, with VAD_AGENT_TOKEN. Default: the one on this machine.",
+        ),
+    ] = None,
+    outbox: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR", help="Callbacks until the desk has them. Default: in the state folder."
+        ),
+    ] = None,
+    operator: Annotated[
+        str | None,
+        typer.Option(metavar="LOGIN", help="Whose calls these are, and who is to ring back."),
+    ] = None,
     check: Annotated[
         bool, typer.Option("--check", help="Prove each path of the sound, say what to fix, end.")
     ] = False,
@@ -96,6 +114,8 @@ def listen(
     A softphone's script tells of calls, and hangs up when it is asked to:
       vad-agent listen --prompt-device virtmic \\
         --events vad.sock --on-action hangup=hangup.sh
+    Callbacks are rung by the desk of the centre, not of this machine (vad-agent serve):
+      VAD_AGENT_TOKEN=… vad-agent listen --prompt-device virtmic --desk https://desk:8600
     """
     from vad_agent.live.options import Options
 
@@ -112,6 +132,9 @@ def listen(
         trace=trace,
         record=record,
         plain=plain,
+        outbox=outbox,
+        desk=desk,
+        operator_login=operator,
     )
     if check:
         from vad_agent.live.checking import check_all

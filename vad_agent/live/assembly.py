@@ -11,12 +11,14 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from datetime import datetime
 
+from vad_agent.callbacks.letters import Outbox, outbox_folder
 from vad_agent.core.actions import Action
 from vad_agent.core.call import CallSession
 from vad_agent.core.events import Event, Kind
 from vad_agent.core.frames import Channel
 from vad_agent.live.calls import CallDesk
 from vad_agent.live.chosen import Chosen
+from vad_agent.live.desk_outlet import DeskOutlet
 from vad_agent.live.hooks import Hooks
 from vad_agent.live.inlet import Inlet
 from vad_agent.live.log import TraceLog
@@ -27,6 +29,7 @@ from vad_agent.live.recordings import Recordings
 from vad_agent.live.shown import Shown
 from vad_agent.live.speaker import Speaker
 from vad_agent.live.status import Command, Status
+from vad_agent.live.unread import Unread
 from vad_agent.live.whereabouts import Held, Whereabouts
 from vad_agent.settings import Settings
 from vad_agent.sources.devices import Role
@@ -97,7 +100,10 @@ class Assembly:
         trace = TraceLog(options.trace, self.report)
         stack.callback(trace.close)
         self.trace_path = trace.path
-        outlets: list[Outlet] = [TraceOutlet(trace, options.mode)]
+        outlets: list[Outlet] = [
+            self._desk_outlet(stack),  # the first: it is durable before anything else is done
+            TraceOutlet(trace, options.mode),
+        ]
         self._recordings: Recordings | None = None
         if options.record is not None:
             self._recordings = Recordings(options.record, settings, options.mode, self.report)
@@ -132,6 +138,26 @@ class Assembly:
             inlet = Inlet(options.events, lambda what: self.loop.put(CONTROL, what), self.report)
             stack.callback(inlet.close)
             inlet.start()
+
+    def _desk_outlet(self, stack: ExitStack) -> DeskOutlet:
+        """Callbacks go to the desk of this machine, or are taken to one elsewhere."""
+        options = self._options
+        outbox = Outbox(options.outbox or outbox_folder())
+        courier = None
+        if options.desk is not None:
+            from vad_agent.callbacks.courier import Courier
+            from vad_agent.server.place import need_token
+
+            courier = Courier(outbox, options.desk, need_token(), self.report)
+            stack.callback(courier.stop)
+            courier.start()
+        else:
+            unread = Unread(outbox, self.report)
+            stack.callback(unread.stop)
+            unread.start()
+        outlet = DeskOutlet(outbox, self.report, operator=options.operator_login, carrier=courier)
+        stack.callback(outlet.close)
+        return outlet
 
     def _session(self) -> CallSession:
         call = self._outlets.begin()

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from vad_agent.core.actions import Action, Callback, CallbackWithdrawn
 from vad_agent.errors import OutputError
-from vad_agent.private_files import FileLock, LineFile, Report, private_folder, why
+from vad_agent.private_files import FileLock, LineFile, Report, private_folder, state_folder, why
 from vad_agent.trace import record
 
 MOST_BYTES = 10_000_000
@@ -29,9 +29,7 @@ ENDING = ".trace.jsonl"
 
 def default_path() -> Path:
     """The trace in the user's own folder."""
-    import platformdirs
-
-    return Path(platformdirs.user_state_dir("vad-agent", appauthor=False)) / f"listen{ENDING}"
+    return state_folder() / f"listen{ENDING}"
 
 
 class TraceLog:

@@ -23,3 +23,8 @@ class Options:
     trace: Path | None = None
     record: Path | None = None
     plain: bool = False
+    outbox: Path | None = None
+    """Where letters to the desk are left; None: in the user's state folder."""
+    desk: str | None = None
+    """URL of a desk elsewhere, to which they are taken."""
+    operator_login: str | None = None

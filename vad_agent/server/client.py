@@ -94,7 +94,7 @@ class RemoteCallbacks:
             found = (callback for callback in self.all() if callback.id.startswith(text))
             return sorted(found, key=lambda callback: callback.id)
         answer = self._send("GET", f"/callbacks/{text}")
-        if answer.status_code == 404 and _error(answer):
+        if answer.status_code in (404, 422) and _error(answer):  # there is none, or can be none
             return []
         return [self._read(Callback, self._told(answer).get("callback"))]
 

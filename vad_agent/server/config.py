@@ -32,19 +32,14 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
+from vad_agent.callbacks.letters import outbox_folder
 from vad_agent.errors import SettingsError
+from vad_agent.private_files import state_folder
 from vad_agent.toml_file import Toml, read
 
 DIALERS = ("manual", "asterisk", "naumen", "webhook", "mango")
 PORT = 8600
 ENVIRONMENT = "VAD_AGENT_"
-
-
-def state_folder() -> Path:
-    """Where this user's callbacks, tokens and traces are kept."""
-    import platformdirs
-
-    return Path(platformdirs.user_state_dir("vad-agent", appauthor=False))
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,9 +75,14 @@ class DeskConfig:
 
     @classmethod
     def load(
-        cls, path: Path | None, environment: Mapping[str, str] | None = None, **given: Any
+        cls,
+        path: Path | None,
+        environment: Mapping[str, str] | None = None,
+        *,
+        api: Mapping[str, Any] | None = None,
+        **given: Any,
     ) -> DeskConfig:
-        """The file at `path`, or the defaults; `given`: what the command line says, which wins.
+        """The file at `path`, or the defaults; `given` and `api`: what the command line says, which wins.
 
         Raises:
             SettingsError: all that is wrong with it.
@@ -91,6 +91,8 @@ class DeskConfig:
         source = "defaults" if path is None else os.fspath(path)
         table = {} if path is None else read(path)
         table |= {name: value for name, value in given.items() if value is not None}
+        if said := {name: value for name, value in (api or {}).items() if value is not None}:
+            table["api"] = (table["api"] if isinstance(table.get("api"), dict) else {}) | said
         folder = Path() if path is None else path.parent
         return _Reading(source, folder, environment).desk(table)
 
@@ -132,7 +134,7 @@ class _Reading:
             dialer=dialer,
             alarm_url=self._take(table, "alarm_url", str, "") or None,
             encryption_key=self._secret(table, "encryption_key", "encryption_key"),
-            inbox=Path(self._take(table, "inbox", str, "") or state_folder() / "outbox"),
+            inbox=Path(self._take(table, "inbox", str, "") or outbox_folder()),
             api=api,
             dialer_table=dialers.get(dialer, {}),
         )

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from vad_agent.callbacks.dialers.port import Dialer
+from collections.abc import Callable
+
+from vad_agent.callbacks.dialers.port import Dialer, Order
 from vad_agent.server.config import DeskConfig
 
 
-def make_dialer(config: DeskConfig) -> Dialer:
-    """What dials at this centre; each is imported only where it is used.
+def make_dialer(config: DeskConfig, tell: Callable[[Order], None]) -> Dialer:
+    """What dials at this centre; each is imported only where it is used. `tell`: tells a person to ring.
 
     Raises:
         SettingsError: its table is wrong.
@@ -34,4 +36,4 @@ def make_dialer(config: DeskConfig) -> Dialer:
         case _:
             from vad_agent.callbacks.dialers.manual import ManualDialer
 
-            return ManualDialer()
+            return ManualDialer(tell)

@@ -20,8 +20,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from vad_agent.errors import OutputError
-from vad_agent.private_files import private_folder, why
+from vad_agent.errors import OutputError, SettingsError
+from vad_agent.private_files import private_folder, state_folder, why
 
 PLACE, TOKEN = "desk.json", "token"
 TOKEN_VARIABLE = "VAD_AGENT_TOKEN"
@@ -53,8 +53,6 @@ def token_file() -> Path:
 
 
 def _folder() -> Path:
-    from vad_agent.server.config import state_folder
-
     return state_folder()
 
 
@@ -155,6 +153,17 @@ def read_token(environment: Mapping[str, str] | None = None) -> str | None:
     """The token to ask a desk with: of the environment, else of the file; None: there is none."""
     environment = os.environ if environment is None else environment
     return environment.get(TOKEN_VARIABLE, "").strip() or _read_token()
+
+
+def need_token() -> str:
+    """As `read_token`.
+
+    Raises:
+        SettingsError: there is none.
+    """
+    if (token := read_token()) is None:
+        raise SettingsError("--desk", [f"no token: set {TOKEN_VARIABLE}, or write {token_file()}"])
+    return token
 
 
 def own_token() -> str:

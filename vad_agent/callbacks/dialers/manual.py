@@ -1,10 +1,11 @@
-"""No telephony: the panel tells a person, who rings and reports the outcome at the desk.
+"""No telephony: a person is told, rings, and reports the outcome at the desk.
 
 Nothing is sent, so nothing can fail; telling a person twice rings nobody twice.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import ClassVar
 
 from vad_agent.callbacks.dialers.port import (
@@ -18,12 +19,19 @@ from vad_agent.callbacks.dialers.port import (
 
 
 class ManualDialer:
-    """Every attempt is under way until its outcome is told to the desk, not to this dialer."""
+    """Every attempt is under way until its outcome is told to the desk, not to this dialer.
+
+    `tell`: tells the person.
+    """
 
     name: ClassVar[str] = "manual"
 
+    def __init__(self, tell: Callable[[Order], None] = lambda order: None) -> None:
+        self._tell = tell
+
     def dial(self, order: Order) -> Ringing | Ended:
-        """The panel shows it from now on."""
+        """The person knows from now on."""
+        self._tell(order)
         return Ringing(self.name)
 
     def status(self, key: str, reference: str) -> Ringing | Ended | Unknown:
@@ -39,7 +47,7 @@ class ManualDialer:
         return Unknown()
 
     def hang_up(self, key: str, reference: str) -> None:
-        """The panel stops showing what is over."""
+        """Nobody else knows whether he is ringing already."""
 
     def open(self, report: Report) -> None:
         """Outcomes come through the desk: there is nothing to listen to."""

@@ -1,0 +1,87 @@
+"""`vad-agent serve`: reads its arguments and starts `vad_agent.server.serving`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from vad_agent.terminal import plain_console
+
+ConfigFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--config",
+        metavar="DESK.toml",
+        help="The desk's settings: database, dialer, where it listens. Default: all defaults.",
+    ),
+]
+
+
+def serve(
+    config: ConfigFile = None,
+    database: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE|URL",
+            help="An SQLite file, or postgresql://user@host/database. Default: in the state folder.",
+        ),
+    ] = None,
+    host: Annotated[
+        str | None, typer.Option(metavar="HOST", help="Where to listen. Default: 127.0.0.1.")
+    ] = None,
+    port: Annotated[
+        int | None,
+        typer.Option(metavar="PORT", min=0, max=65535, help="Default: 8600; 0: any free one."),
+    ] = None,
+    inbox: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Where headsets of this machine leave their callbacks."),
+    ] = None,
+    node: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME", help="Of this desk, the same at each start. Default: the machine's."
+        ),
+    ] = None,
+    log_json: Annotated[
+        bool, typer.Option("--log-json", help="The log as JSON, an object a line.")
+    ] = False,
+) -> None:
+    """Run the desk of callbacks: take requests, ring three times, lose none; with an HTTP API.
+
+    Headsets of this machine need no settings: what `listen` asks for is read from its folder. Each start
+    goes on where the last one ended, however it ended.
+
+    \b
+    At one desk, the operator rings by hand:
+      vad-agent serve
+    A centre, with what is to be called by Asterisk:
+      vad-agent serve --config desk.toml
+    \b
+      database = "postgresql://desk@db/callbacks"
+      dialer = "asterisk"             # or manual, naumen, webhook, mango
+      [asterisk]
+      url = "http://pbx:8088"
+      user = "desk"
+      password_file = "ari-password"  # or VAD_AGENT_ASTERISK_PASSWORD
+    \b
+    The API is at /api/v1 (/api/v1/openapi.json), with the token of the file that it names at its start.
+    """
+    from vad_agent.errors import extra
+
+    with extra("callbacks", "vad-agent serve"):
+        from vad_agent.server.config import DeskConfig
+        from vad_agent.server.logs import log_to_stderr
+        from vad_agent.server.serving import serve as run
+
+    log_to_stderr(as_json=log_json)
+    desk = DeskConfig.load(
+        config,
+        api={"host": host, "port": port},
+        database=database,
+        node=node,
+        inbox=str(inbox) if inbox else None,
+    )
+    run(desk, plain_console())

@@ -1,0 +1,44 @@
+"""The desk's log on stderr: time, level, a static text, its values as fields; no names, no numbers."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+
+_OWN = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+
+
+class Fields(logging.Formatter):
+    """`2026-01-31T12:00:00.000+0300 WARNING alarm kind=overdue about=…`; `as_json`: an object a line."""
+
+    def __init__(self, *, as_json: bool = False) -> None:
+        super().__init__()
+        self._as_json = as_json
+
+    def format(self, record: logging.LogRecord) -> str:
+        """One line; a traceback follows on its own lines, or in a field."""
+        fields = {name: value for name, value in vars(record).items() if name not in _OWN}
+        when = self.formatTime(record, "%Y-%m-%dT%H:%M:%S%z")
+        trace = self.formatException(record.exc_info) if record.exc_info else None
+        if self._as_json:
+            told = {"t": when, "level": record.levelname, "text": record.getMessage(), **fields}
+            return json.dumps(told | ({"trace": trace} if trace else {}), default=str)
+        values = "".join(f" {name}={_word(value)}" for name, value in fields.items())
+        line = f"{when} {record.levelname} {record.getMessage()}{values}"
+        return f"{line}\n{trace}" if trace else line
+
+
+def _word(value: object) -> str:
+    text = str(value)
+    return text if text and text.isprintable() and " " not in text else json.dumps(text)
+
+
+def log_to_stderr(*, as_json: bool = False) -> None:
+    """The product's own log from INFO on, what others say from WARNING on."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(Fields(as_json=as_json))
+    root = logging.getLogger()
+    root.handlers = [handler]
+    root.setLevel(logging.WARNING)
+    logging.getLogger("vad_agent").setLevel(logging.INFO)

@@ -1,0 +1,149 @@
+"""`vad-agent serve`, from its start to its end: the desk, its API, until a signal.
+
+config ─> dialer ─> desk ─> app ─> a socket of our own ─> uvicorn       SIGINT, SIGTERM: the API first,
+                                                                        then the desk
+"""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import socket
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from types import FrameType
+
+from rich.console import Console
+from rich.text import Text
+
+from vad_agent.callbacks.dialers.port import Order
+from vad_agent.callbacks.phone import masked
+from vad_agent.errors import OutputError, SettingsError, extra
+from vad_agent.server.app import create_app
+from vad_agent.server.config import Api, DeskConfig
+from vad_agent.server.dialer import make_dialer
+from vad_agent.server.metrics import Metrics
+from vad_agent.server.place import own_token, remove_place, token_file, write_place
+from vad_agent.server.running import RunningDesk
+
+with extra("callbacks", "vad-agent serve"):
+    import uvicorn
+
+GRACE_S = 3
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
+
+
+def serve(config: DeskConfig, console: Console) -> None:
+    """Until SIGINT or SIGTERM.
+
+    Raises:
+        SettingsError: a token, the dialer's table or the script is wrong.
+        StoreError, EngineError: the callbacks cannot be opened.
+        OutputError: nobody can listen there.
+    """
+    tokens = _tokens(config.api)
+    metrics = Metrics()
+    dialer = make_dialer(config, lambda order: tell_to_ring(order, console))
+    listening = _listen(config.api)
+    with contextlib.ExitStack() as stack:
+        stack.callback(listening.close)
+        desk = RunningDesk(config, dialer, late=metrics.late)
+        stack.callback(desk.close)
+        open_metrics = config.api.metrics_open
+        app = create_app(desk.office, tokens, metrics=metrics, open_metrics=open_metrics)
+        server = _Server(
+            uvicorn.Config(
+                app,
+                access_log=False,  # a query may hold a number
+                log_config=None,
+                lifespan="off",
+                ws="none",
+                timeout_graceful_shutdown=GRACE_S,
+                ssl_certfile=config.api.cert_file or None,
+                ssl_keyfile=config.api.key_file or None,
+            )
+        )
+        url = _url(config.api, listening)
+        shown = desk.store.database.where.shown
+        write_place(url, database=shown, certificate=config.api.cert_file)
+        stack.callback(remove_place)
+        for name, value in (
+            ("desk", url),
+            ("callbacks", shown),
+            ("dialer", config.dialer),
+            ("letters", config.inbox),
+            ("token", token_file()),
+        ):
+            console.print(f"{name:<10}{value}", soft_wrap=True, highlight=False)
+        if config.api.host not in LOOPBACK and not config.api.cert_file:
+            console.print("no TLS: put a proxy in front of it, or set cert_file and key_file")
+        with _ending(server):
+            server.run(sockets=[listening])
+
+
+class _Server(uvicorn.Server):
+    """Signals are ours: uvicorn's own way ends the process before the desk is closed."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+@contextlib.contextmanager
+def _ending(server: uvicorn.Server) -> Iterator[None]:
+    def end(number: int, frame: FrameType | None) -> None:
+        server.force_exit = server.should_exit  # a second one does not wait for requests
+        server.should_exit = True
+
+    before = {number: signal.signal(number, end) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _listen(api: Api) -> socket.socket:
+    family = socket.AF_INET6 if ":" in api.host else socket.AF_INET
+    try:
+        return socket.create_server((api.host, api.port), family=family, backlog=2048)
+    except (OSError, OverflowError) as error:
+        why = getattr(error, "strerror", None) or str(error)
+        raise OutputError(f"{api.host}:{api.port}: cannot listen there: {why}") from error
+
+
+def _url(api: Api, listening: socket.socket) -> str:
+    port = listening.getsockname()[1]
+    host = f"[{api.host}]" if ":" in api.host else api.host
+    return f"{'https' if api.cert_file else 'http'}://{host}:{port}"
+
+
+def _tokens(api: Api) -> Mapping[str, str]:
+    tokens, problems = {"own": own_token()}, []
+    for name, file in api.tokens.items():
+        try:
+            tokens[name] = Path(file).read_text(encoding="ascii").strip()
+        except (OSError, ValueError) as error:
+            why = getattr(error, "strerror", None) or "expected ASCII"
+            problems.append(f"{name}: {file}: {why}")
+    if problems:
+        raise SettingsError("[api.tokens]", problems)
+    return tokens
+
+
+def tell_to_ring(order: Order, console: Console) -> None:
+    """A person who sits before it rings; where nobody does, as in a journal, the number is masked."""
+    number = Text(order.number if console.is_terminal else masked(order.number), "bold")
+    if console.is_terminal:
+        number.stylize(f"link tel:{order.number}")
+        console.bell()
+    id = order.key.partition(".")[0]
+    name = f" {order.name}" if order.name and console.is_terminal else ""
+    head = Text.assemble(
+        "ПЕРЕЗВОНИТЕ ", number, f"{name}, попытка {order.attempt} из {order.attempts}"
+    )
+    console.print(head, soft_wrap=True)
+    if console.is_terminal and order.opening:
+        console.print(f"  «{order.opening}»", soft_wrap=True, highlight=False)
+    then = f"  потом: vad-agent callbacks done {id} reached | no_answer | busy | machine"
+    console.print(then, soft_wrap=True)
