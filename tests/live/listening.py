@@ -61,6 +61,7 @@ class Listening:
             f"--record={self.recordings}",
             f"--events={self.socket_path}",
             f"--script={self._script}",
+            f"--outbox={folder / 'outbox'}",
             "--plain",
             *more,
         ]

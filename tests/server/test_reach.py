@@ -113,7 +113,7 @@ def silent(handler: http.server.BaseHTTPRequestHandler) -> None:
 
 @contextlib.contextmanager
 def remote(url: str, token: str | None = TOKEN) -> Iterator[RemoteCallbacks]:
-    with contextlib.closing(RemoteCallbacks(url, token, trust())) as callbacks:
+    with contextlib.closing(RemoteCallbacks(url, token, trust(url))) as callbacks:
         yield callbacks
 
 
@@ -303,6 +303,7 @@ def test_erasing_needs_the_store_itself(here, run):
 
 
 def test_erasing_on_a_server_goes_beside_the_desk(here, monkeypatch):
+    assert find_place() is not None
     monkeypatch.setenv("VAD_AGENT_DATABASE", "postgresql://nobody@127.0.0.1:1/none")
     with (
         pytest.raises(StoreError, match="postgresql"),

@@ -155,8 +155,13 @@ class Database:
             with self._told(), self.engine.begin() as connection:
                 yield connection
             return
-        with self._writing, self._told(), self.engine.begin() as connection:
-            yield connection
+        if not self._writing.acquire(timeout=BUSY_MS / 1000):
+            raise StoreError(f"{self.where.shown}: too many wait to write")
+        try:
+            with self._told(), self.engine.begin() as connection:
+                yield connection
+        finally:
+            self._writing.release()
 
     @contextmanager
     def _told(self) -> Iterator[None]:

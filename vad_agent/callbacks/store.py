@@ -199,45 +199,42 @@ class Store(AttemptStore):
         with self.database.reading() as c:
             return {f"{id}.{generation}.{n}": next for id, generation, n, next in c.execute(query)}
 
-    def shift(self, step: timedelta, by: By) -> list[tuple[Callback, list[str]]]:
-        """The clock was put forward by `step`: what was promised from now moves along.
+    def shift(self, step: timedelta, by: By) -> list[tuple[Callback, list[str]]] | None:
+        """The clock was put forward by `step`: what was promised from now moves along, all of it or nothing.
 
-        Each callback that moved, and the keys no longer armed.
+        Each callback that moved, and the keys no longer armed; None: another node that shares the clock has
+        done it.
         """
-        query = sa.select(callbacks.c.id).where(callbacks.c.state.in_(OPEN_STATES))
-        with self.database.reading() as c:
-            ids = list(c.execute(query).scalars())
-        moved = []
-        for id in ids:
-            try:
-                before, after, gone = self.change(
-                    id, "clock", by, lambda callback: rules.shifted(callback, step)
-                )
-            except RuleError:  # it has ended meanwhile
-                continue
-            if before != after:
-                moved.append((after, gone))
-        return moved
 
-    def note_jump(self, step: timedelta, by: By) -> bool:
-        """Whether this jump of the shared clock is news: nodes that see it together move things once."""
-        name, spread = "clock", timedelta(seconds=60)
+        def work(c: sa.Connection) -> list[tuple[Callback, list[str]]] | None:
+            if self.database.on_server and not _is_news(c, step, by):
+                return None
+            query = sa.select(callbacks).where(callbacks.c.state.in_(OPEN_STATES))
+            moved = []
+            for row in c.execute(locked(query.order_by(callbacks.c.id))).mappings().all():
+                before = from_row(row, self.seal)
+                after = rules.shifted(before, step)
+                if before != after:
+                    moved.append(self.save(c, before, after, "clock", by))
+            return moved
 
-        def work(c: sa.Connection) -> bool:
-            query = locked(sa.select(facts.c.value).where(facts.c.name == name))
-            before = c.execute(query).scalar()
-            value = json.dumps([by.at.isoformat(), step.total_seconds()])
-            if before is None:
-                c.execute(facts.insert().values(name=name, value=value))
-                return True
-            at, seconds = json.loads(before)
-            near = abs(by.at - datetime.fromisoformat(at)) < spread
-            if near and abs(seconds - step.total_seconds()) < JUMP_S:
-                return False
-            c.execute(facts.update().where(facts.c.name == name).values(value=value))
-            return True
+        return self.transaction(work)
 
-        return True if not self.database.on_server else self.transaction(work)
+
+def _is_news(c: sa.Connection, step: timedelta, by: By) -> bool:
+    """Nodes that see a jump of their server's clock together move things once."""
+    name, spread = "clock", timedelta(seconds=60)
+    before = c.execute(locked(sa.select(facts.c.value).where(facts.c.name == name))).scalar()
+    value = json.dumps([by.at.isoformat(), step.total_seconds()])
+    if before is None:
+        c.execute(facts.insert().values(name=name, value=value))
+        return True
+    at, seconds = json.loads(before)
+    near = abs(by.at - datetime.fromisoformat(at)) < spread
+    if near and abs(seconds - step.total_seconds()) < JUMP_S:
+        return False
+    c.execute(facts.update().where(facts.c.name == name).values(value=value))
+    return True
 
 
 def new_id() -> str:

@@ -59,6 +59,7 @@ class Watch:
         self._node = node
         self._alive = {node}
         self._suspects: set[str] = set()
+        self._jumped = timedelta()  # what has not been moved along yet
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
         self.trouble: dict[str, str] = {}
@@ -121,15 +122,17 @@ class Watch:
 
     def look_at_clock(self) -> None:
         """Move what was promised from now where the clock has jumped."""
-        step = self._clock.look()
-        if step is None:
+        self._jumped += self._clock.look() or timedelta()
+        if not self._jumped:
             return
         now = self._clock.now()
-        by = By(self._node, now, f"the clock jumped by {step.total_seconds():.0f} s")
-        if not self._store.note_jump(step, by):
+        by = By(self._node, now, f"the clock jumped by {self._jumped.total_seconds():.0f} s")
+        moved = self._store.shift(self._jumped, by)
+        self._jumped = timedelta()
+        if moved is None:
             return  # another node has seen the same
         self._alarms.sound(Kind.CLOCK, "", now, by.why)
-        for callback, gone in self._store.shift(step, by):
+        for callback, gone in moved:
             self._desk.arm(callback, gone)
         self.audit(at_start=True)
         self._alarms.settle(Kind.CLOCK, "")

@@ -90,8 +90,9 @@ def erase(
 ) -> None:
     """Erase names, numbers, topics and phrases of callbacks that ended long ago, for ever.
 
-    The callbacks, their attempts and their history stay, so that the promise adds up. It works on the
-    database itself: with SQLite the desk must not run.
+    The callbacks, their attempts and their history stay, so that the promise adds up.
+
+    It works on the database itself: with SQLite no desk may run meanwhile.
 
     \b
     Each night, by cron:

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from vad_agent.callbacks.rules import Callback, State
+from vad_agent.callbacks import rules
+from vad_agent.callbacks.rules import Callback, Policy, State
 from vad_agent.terminal import plain_console
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ class Look:
         self._now = now
         self._numbers = numbers
         self._attempts = attempts
-        self._overdue = timedelta(seconds=overdue_s)
+        self._policy = Policy(UTC, overdue_s=overdue_s)
 
     def row(self, callback: Callback) -> list[str]:
         """The cells of HEAD."""
@@ -70,9 +71,7 @@ class Look:
 
     def is_overdue(self, callback: Callback) -> bool:
         """Its time has passed and nothing rings."""
-        if not callback.open or callback.state is State.RINGING:
-            return False
-        return self._now > (callback.due or callback.created) + self._overdue
+        return rules.overdue(callback, self._now, self._policy)
 
     def due(self, callback: Callback) -> str:
         """When it will be tried, or ended."""
@@ -99,7 +98,7 @@ class Look:
         from vad_agent.callbacks.phone import masked
 
         given = callback.phone or callback.phone_given
-        shown = text(given) if self._numbers else masked(given)
+        shown = text(given if self._numbers else masked(given))
         return f"{shown} (no number)" if given and not callback.phone else shown
 
     def sentence(self, callback: Callback) -> str:

@@ -117,7 +117,7 @@ def _answers(place: Place) -> bool:
     try:
         opener = urllib.request.build_opener(
             urllib.request.ProxyHandler({}),
-            urllib.request.HTTPSHandler(context=trust(place.certificate)),
+            urllib.request.HTTPSHandler(context=trust(place.url, place.certificate)),
         )
         with opener.open(place.url.rstrip("/") + HEALTH, timeout=LIMIT_S) as answer:
             told = json.loads(answer.read(10_000))
@@ -126,17 +126,19 @@ def _answers(place: Place) -> bool:
     return isinstance(told, dict) and told.get("alive") is True
 
 
-def trust(certificate: str = "") -> ssl.SSLContext:
+def trust(url: str, certificate: str = "") -> ssl.SSLContext:
     """Whom to believe: the authorities this machine knows (SSL_CERT_FILE too), or this certificate alone.
 
-    Its name does not matter then: a desk of this machine is asked by an address.
+    Its name does not matter then: a desk of this machine is asked by an address. Without TLS it is nobody.
 
     Raises:
         OSError, ValueError: the certificate cannot be read.
     """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    if not url.lower().startswith("https:"):
+        return context
     if not certificate:
         return ssl.create_default_context()
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
     text = Path(certificate).read_text(encoding="ascii")

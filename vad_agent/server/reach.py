@@ -74,7 +74,7 @@ def _remote(place: Place, store_itself: bool) -> Iterator[Callbacks]:
     if store_itself:
         raise RuleError(f"{place.url}: {NOT_BY_HTTP}")
     try:
-        whom = trust(place.certificate)
+        whom = trust(place.url, place.certificate)
     except (OSError, ValueError) as error:
         raise StoreError(f"{place.certificate}: the desk's certificate: {error}") from error
     with closing(RemoteCallbacks(place.url, read_token(), whom)) as remote:

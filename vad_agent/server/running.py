@@ -114,8 +114,11 @@ class RunningDesk:
         return where
 
     def not_ready(self) -> list[str]:
-        """Why no attempt would be made now; [] where all is well."""
-        return [f"{duty}: {why}" for duty, why in sorted(self.watch.trouble.items())]
+        """Duties of the watch that could not be done the last time; [] where all is well.
+
+        No more than their names: everybody may ask, and the log says why.
+        """
+        return sorted(self.watch.trouble)
 
     def close(self) -> None:
         """End everything; what is under way goes on and is looked after at the next start."""
