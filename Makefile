@@ -6,6 +6,7 @@ REAL   ?=#           make bench: a recording of a real call
 ARGS   ?=#           make bench, bench-live, bench-peers, lock: more arguments, such as --quick or --upgrade
 
 AUDIO := espeak-ng asterisk-core-sounds-ru-wav asterisk-moh-opsound-wav
+DATABASE := postgresql
 LIVE  := libportaudio2 pulseaudio pulseaudio-utils libasound2-plugins baresip-core
 BIN := .venv/bin
 PY  := $(BIN)/python
@@ -18,7 +19,7 @@ COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --gene
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test soak check bench bench-live bench-peers accuracy accuracy-cost train goldens fixtures lock clean
+.PHONY: help demo test soak faults check bench bench-live bench-callbacks bench-peers accuracy accuracy-cost train goldens fixtures lock clean
 
 help: ## print this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -31,7 +32,12 @@ demo: $(READY) ## replay a shipped call: timeline here, report in out/demo.html
 test: check ## make check, then the whole test suite
 	@scripts/system-packages $(AUDIO) || echo "the tests that make audio from them are skipped"
 	@scripts/system-packages $(LIVE) || echo "the tests with an audio server and telephones are skipped"
+	@scripts/system-packages $(DATABASE) || echo "the tests with PostgreSQL are skipped"
 	@$(PY) -m pytest
+
+faults: $(READY) ## the storm of kills on SQLite and PostgreSQL: the table of docs/faults.md
+	@scripts/system-packages $(DATABASE)
+	@$(PY) -m tests.callbacks.faults $(ARGS)
 
 soak: $(READY) ## calls one after the other beside a busy neighbour, with faults; MINUTES=30
 	@scripts/system-packages $(AUDIO) $(LIVE)
@@ -50,6 +56,10 @@ bench: $(READY) ## benchmarks; REAL=call.flac adds a real call
 bench-live: $(READY) ## what listen costs on this machine: start, processors, memory, lost samples
 	@scripts/system-packages $(LIVE) espeak-ng
 	@$(PY) -m benchmarks.live $(ARGS)
+
+bench-callbacks: $(READY) ## what the desk of callbacks costs, on SQLite and PostgreSQL
+	@scripts/system-packages $(DATABASE)
+	@$(PY) -m benchmarks.callbacks $(ARGS)
 
 bench-peers: .venv/.peers ## the same frames through other detectors
 	@$(PY) -m benchmarks.peers $(if $(REAL),--real "$(REAL)") $(ARGS)

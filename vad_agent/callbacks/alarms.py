@@ -6,6 +6,7 @@ number.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import queue
 import threading
@@ -116,7 +117,8 @@ class Alarms:
     def close(self) -> None:
         """Post what waits, for a moment."""
         if self._thread is not None:
-            self._queue.put(None)
+            with contextlib.suppress(queue.Full):
+                self._queue.put(None, timeout=self._limit_s)
             self._thread.join(self._limit_s)
 
     def _post_all(self) -> None:
@@ -126,7 +128,7 @@ class Alarms:
             while (alarm := self._queue.get()) is not None:
                 try:
                     post(alarm)
-                except httpx.HTTPError as error:
+                except Exception as error:  # a wrong URL, too: the next one is posted all the same
                     why = type(error).__name__
                     log.error("an alarm could not be posted", extra={"why": why})
 

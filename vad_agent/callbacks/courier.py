@@ -1,10 +1,12 @@
 """Takes letters to a desk on another machine: in order, again and again until each has been taken.
 
-A letter that the desk refuses is kept apart; while the desk is away all wait, through restarts too.
+A letter that the desk refuses is kept apart; while the desk is away all wait, through restarts too. So they do
+where something answers that is no desk.
 """
 
 from __future__ import annotations
 
+import json
 import logging
 import threading
 import urllib.parse
@@ -21,7 +23,8 @@ from vad_agent.callbacks.letters import (
     one_reader,
     request_fields,
 )
-from vad_agent.errors import StoreError, extra
+from vad_agent.errors import OutputError, StoreError, extra
+from vad_agent.private_files import why
 
 with extra("callbacks", "--desk"):
     import httpx
@@ -29,8 +32,12 @@ with extra("callbacks", "--desk"):
 log = logging.getLogger(__name__)
 
 LOOK_S = 0.2
+IDLE_S = 2.0
+"""Others post into the folder, too, and wake nobody."""
 PAUSES_S = (0.5, 1.0, 2.0, 5.0, 10.0)
 LIMIT_S = 10.0
+REFUSED = (400, 409, 413, 415, 422)
+"""The fault is the letter's own; of all else that is no success, the desk's."""
 PATHS = {
     REQUESTED: "/api/v1/callbacks",
     WITHDRAWN: "/api/v1/calls/withdrawn",
@@ -54,6 +61,7 @@ class Courier:
         self._stop = threading.Event()
         self._wake = threading.Event()
         self._failures = 0
+        self._told: set[str] = set()
         self._thread = threading.Thread(target=self._run, name="courier", daemon=True)
 
     def start(self) -> None:
@@ -80,12 +88,12 @@ class Courier:
                 self._failures = 0
             except StoreError as error:
                 self._failed(str(error))
-            except Exception:
-                log.exception("letters could not be delivered")
-                self._failures += 1
+            except Exception as error:  # its text may quote a letter
+                log.error("letters could not be delivered", extra={"why": type(error).__name__})
+                self._failed(type(error).__name__)
             if stopping:
                 return
-            pause = PAUSES_S[min(self._failures, len(PAUSES_S)) - 1] if self._failures else 3600.0
+            pause = PAUSES_S[min(self._failures, len(PAUSES_S)) - 1] if self._failures else IDLE_S
             if self._failures:
                 self._stop.wait(pause)
             else:
@@ -105,7 +113,10 @@ class Courier:
 
         Raises:
             StoreError: the desk cannot take them now: they stay.
+            OSError: the folder's lock cannot be made.
         """
+        if not self._outbox.waiting():
+            return 0
         count = 0
         try:
             with one_reader(self._outbox.folder):
@@ -120,29 +131,58 @@ class Courier:
             letter = self._outbox.read(path)
         except FileNotFoundError:
             return 0
-        except (ValueError, OSError) as error:
+        except ValueError as error:
             self._refuse(path, str(error))
             return 0
+        except OSError as error:  # no letter's fault, it may be: tried again
+            self._stays(path, f"перезвон не прочитан: {why(error)}; повторяю: {path}")
+            return 0
         answer = self._send(letter)
-        if answer.is_success:
-            self._outbox.done(path)
+        if _is_taken(answer, letter.kind):
+            try:
+                self._outbox.done(path)
+            except OSError as error:  # delivered again: that changes nothing
+                self._stays(path, f"перезвон доставлен, но не удалён: {why(error)}: {path}")
             return 1
-        if answer.status_code in (401, 403, 404, 408, 429) or answer.status_code >= 500:
+        if answer.status_code not in REFUSED:
             raise StoreError(f"{self._where}: HTTP {answer.status_code}")
         self._refuse(path, f"HTTP {answer.status_code}")
         return 0
 
     def _send(self, letter: Letter) -> httpx.Response:
         body: Any = {"call": letter.call}
-        headers = {}
+        headers = {"Content-Type": "application/json"}
         if letter.kind == REQUESTED:
             body = request_fields(letter)
             headers["Idempotency-Key"] = letter.key
         try:
-            return self._client.post(PATHS[letter.kind], json=body, headers=headers)
+            content = json.dumps(body)  # ASCII: there may be half a letter in a name
+            return self._client.post(PATHS[letter.kind], content=content, headers=headers)
         except httpx.HTTPError as error:
             raise StoreError(f"{self._where}: {type(error).__name__}") from error
 
     def _refuse(self, path: Path, reason: str) -> None:
-        kept = self._outbox.refuse(path)
-        self._report(f"перезвон не принят: {reason}; сохранён: {kept}")
+        try:
+            kept = self._outbox.refuse(path)
+        except (OSError, OutputError):
+            kept = path
+        self._stays(kept, f"перезвон не принят: {reason}; сохранён: {kept}")
+
+    def _stays(self, path: Path, text: str) -> None:
+        """Told once of each."""
+        if path.name not in self._told:
+            self._told.add(path.name)
+            self._report(text)
+
+
+def _is_taken(answer: httpx.Response, kind: str) -> bool:
+    """A desk has it. A proxy's page of its own is none, even where it says 200."""
+    if kind == ENDED:
+        return answer.status_code == 204
+    if answer.status_code not in (200, 201):
+        return False
+    try:
+        told = answer.json()
+    except ValueError:
+        return False
+    return isinstance(told, dict) and "callback" in told

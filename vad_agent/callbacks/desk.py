@@ -10,15 +10,18 @@ import logging
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from vad_agent.callbacks import points, rules
 from vad_agent.callbacks.clock import Clock
-from vad_agent.callbacks.engine import Engine
 from vad_agent.callbacks.phone import normalised
 from vad_agent.callbacks.rules import Callback, Outcome, Request, State
 from vad_agent.callbacks.store import Store, Taken
 from vad_agent.callbacks.transactions import By
 from vad_agent.errors import EngineError, NumberError, RuleError
+
+if TYPE_CHECKING:
+    from vad_agent.callbacks.engine import Engine
 
 log = logging.getLogger(__name__)
 
@@ -134,14 +137,19 @@ class Desk:
             StoreError: it could not be stored: say it again.
         """
         callback = self.store.get(id)
-        if callback.state is State.RINGING:
+        rang = callback.state is State.RINGING
+        if rang:
             after = self.report(callback.key, outcome, who, why)
             if after is not None:
                 return after
         by = self._by(who, why)
-        return self._change(
-            id, outcome.value, by, lambda c: rules.done(c, outcome, by.at, self.store.policy)
-        )
+
+        def how(c: Callback) -> Callback:
+            if rang and c.open and outcome is not Outcome.REACHED:
+                return c  # somebody was quicker to tell of this attempt: it is not one more
+            return rules.done(c, outcome, by.at, self.store.policy)
+
+        return self._change(id, outcome.value, by, how)
 
     def cancel(self, id: str, who: str, why: str = "") -> Callback:
         """Take it back; raises as `done`."""
@@ -189,11 +197,12 @@ class Desk:
         """Have the engine wake what waits, and nothing else; what fails here the watch repairs."""
         if self._engine is None:
             return
-        gone = [key for key in superseded if key != callback.key]
+        waits = callback.state is State.WAITING
+        gone = [key for key in superseded if not (waits and key == callback.key)]
         try:
             if gone:
                 self._engine.cancel(gone)
-            if callback.state is State.WAITING and callback.next is not None:
+            if waits and callback.next is not None:
                 self._engine.arm(callback.key, self.seconds_until(callback.next))
         except EngineError as error:
             self.unarmed.add(callback.id)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
 from vad_agent.callbacks.alarms import Alarms, Kind
@@ -12,6 +12,7 @@ from vad_agent.callbacks.desk import Desk
 from vad_agent.callbacks.letters import ENDED, WITHDRAWN, Letter, Outbox, one_reader
 from vad_agent.callbacks.rules import Request
 from vad_agent.errors import OutputError, RuleError, StoreError
+from vad_agent.private_files import why
 
 log = logging.getLogger(__name__)
 
@@ -49,14 +50,17 @@ class Inbox:
                 self.read_all()
             except StoreError as error:
                 log.warning("letters wait for the store", extra={"why": str(error)})
-            except Exception:
-                log.exception("letters could not be read")
+            except Exception as error:  # its text may quote a letter
+                log.error("letters could not be read", extra={"why": type(error).__name__})
 
     def read_all(self) -> int:
         """Take all letters, in order; how many. A letter that is none is kept apart, and alarms.
 
+        One that cannot be read now, or be removed, alarms and stays; those after it are taken.
+
         Raises:
             StoreError: the store cannot take them now: they stay.
+            OSError: the folder's lock cannot be made.
         """
         if not self._outbox.waiting():
             return 0
@@ -75,20 +79,34 @@ class Inbox:
             take(self._desk, letter)
         except FileNotFoundError:
             return 0
-        except (ValueError, OSError, RuleError) as error:
+        except StoreError:
+            raise
+        except (ValueError, RuleError) as error:
             self._refuse(path, str(error))
             return 0
-        self._outbox.done(path)
+        except Exception as error:  # no letter's fault, it may be: the next look tries it again
+            self._alarm(path, why(error) if isinstance(error, OSError) else type(error).__name__)
+            return 0
+        try:
+            self._outbox.done(path)
+        except OSError as error:  # taken again at the next look: that changes nothing
+            self._alarm(path, f"taken, and cannot be removed: {why(error)}")
+            return 1
+        if self._alarms is not None:
+            self._alarms.settle(Kind.REFUSED, path.name)
         return 1
 
     def _refuse(self, path: Path, reason: str) -> None:
         try:
-            kept: Path | str = self._outbox.refuse(path)
+            kept = self._outbox.refuse(path)
         except (OSError, OutputError):
             kept = path
+        self._alarm(kept, reason)
+
+    def _alarm(self, path: Path, reason: str) -> None:
         if self._alarms is not None:
             now = self._desk.clock.now()
-            self._alarms.sound(Kind.REFUSED, Path(kept).name, now, f"{kept}: {reason}")
+            self._alarms.sound(Kind.REFUSED, path.name, now, f"{path}: {reason}")
 
 
 def take(desk: Desk, letter: Letter) -> None:
@@ -110,11 +128,15 @@ def as_request(letter: Letter) -> Request:
     """The request in a letter.
 
     Raises:
-        ValueError: a time in it is none.
+        ValueError: a time in it is none; the text does not repeat it.
     """
-    asked = datetime.fromisoformat(letter.asked)
-    if asked.tzinfo is None:
-        raise ValueError("asked: expected a time with a zone")
+    try:
+        asked = datetime.fromisoformat(letter.asked)
+        if asked.tzinfo is None:
+            raise ValueError
+        asked = asked.astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise ValueError("asked: expected an ISO 8601 time with a zone") from None
     return Request(
         key=letter.key,
         reason=letter.reason or "",

@@ -10,7 +10,9 @@ that one that is delivered twice is taken once. The folder is for its owner alon
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
+import math
 import os
 import secrets
 import sys
@@ -18,6 +20,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, fields
+from datetime import datetime
 from pathlib import Path
 
 from vad_agent.errors import OutputError
@@ -28,11 +31,18 @@ REFUSED = "refused"
 REQUESTED, WITHDRAWN, ENDED = "requested", "withdrawn", "ended"
 KINDS = (REQUESTED, WITHDRAWN, ENDED)
 MOST_BYTES = 65_536
+LONGEST = {"key": 200, "call": 200, "reason": 32}
+"""What every desk takes."""
+YEARS = range(2000, 2100)
+"""Of a clock that was set."""
 
 
 @dataclass(frozen=True, slots=True)
 class Letter:
-    """One thing told. `call`: unique over all headsets; `asked`: ISO 8601 with a zone."""
+    """One thing told. `call`: unique over all headsets; `asked`: ISO 8601 with a zone.
+
+    `key`: ASCII, as it stands in a header.
+    """
 
     kind: str
     key: str
@@ -60,19 +70,30 @@ class Letter:
         Raises:
             ValueError: it is none; the text says why, without what is in it.
         """
-        told = json.loads(text)
+        try:
+            told = json.loads(text)
+        except RecursionError:
+            raise ValueError("nested too deeply") from None
         if not isinstance(told, dict) or told.get("kind") not in KINDS:
             raise ValueError(f"expected an object with a kind of {', '.join(KINDS)}")
         values = {one.name: told.get(one.name) for one in fields(cls)}
+        needed = ("key", "call", "asked", *(("reason",) if told["kind"] == REQUESTED else ()))
         for name, value in values.items():
             wanted = (int, float) if name == "due_in_s" else (str,)
-            if value is None and name in ("kind", "key", "call", "asked"):
+            if value in (None, "") and name in needed:
                 raise ValueError(f"{name}: missing")
             if value is not None and (not isinstance(value, wanted) or isinstance(value, bool)):
                 raise ValueError(f"{name}: expected {wanted[-1].__name__}")
-        if values["kind"] == REQUESTED and not values["reason"]:
-            raise ValueError("reason: missing")
-        return cls(**values)  # type: ignore[arg-type]
+            if isinstance(value, str) and len(value) > LONGEST.get(name, MOST_BYTES):
+                raise ValueError(f"{name}: too long")
+            if isinstance(value, float) and not math.isfinite(value):
+                raise ValueError(f"{name}: expected a finite number")
+        letter = cls(**values)  # type: ignore[arg-type]
+        if not letter.key.isprintable() or not letter.key.isascii():
+            raise ValueError("key: expected printable ASCII")
+        if not letter.call.isprintable():
+            raise ValueError("call: expected printable text")
+        return letter
 
 
 def outbox_folder() -> Path:
@@ -86,7 +107,7 @@ def new_key() -> str:
 
 
 class Outbox:
-    """A folder of letters, in the order in which they were posted.
+    """A folder of letters, each process's in the order in which it posted them.
 
     Raises:
         OutputError: the folder cannot be made or written to.
@@ -96,6 +117,7 @@ class Outbox:
         private_folder(folder)
         self.folder = folder
         self._lock = threading.Lock()
+        self._own = secrets.token_hex(4)  # no other process, nor another outbox of this one, has it
         self._last = 0
 
     def post(self, letter: Letter) -> Path:
@@ -106,15 +128,17 @@ class Outbox:
         """
         with self._lock:
             self._last = max(time.time_ns(), self._last + 1)
-            path = self.folder / f"{self._last:020d}-{os.getpid()}{ENDING}"
+            path = self.folder / f"{self._last:020d}-{self._own}{ENDING}"
         draft = path.with_suffix(".draft")
+        private_folder(self.folder)  # somebody may have tidied up
         try:
             _write_durably(draft, letter.to_json().encode())
             os.replace(draft, path)
             _sync_folder(self.folder)
         except OSError as error:
-            with contextlib.suppress(OSError):
-                draft.unlink()
+            for rest in (draft, path):
+                with contextlib.suppress(OSError):
+                    rest.unlink()
             raise OutputError(f"{path}: cannot write the callback: {why(error)}") from error
         return path
 
@@ -166,6 +190,12 @@ def _sync_folder(folder: Path) -> None:
     number = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(number)
+    except OSError as error:
+        if error.errno not in (
+            errno.EINVAL,
+            errno.ENOTSUP,
+        ):  # some network drives know no such thing
+            raise
     finally:
         os.close(number)
 
@@ -186,7 +216,19 @@ def one_reader(folder: Path) -> Iterator[None]:
 
 
 def request_fields(letter: Letter) -> Mapping[str, object]:
-    """A letter as the API's body of a new callback."""
+    """A letter as the API's body of a new callback; without what the API would refuse the whole for."""
     body = {name: value for name, value in asdict(letter).items() if value is not None}
     del body["kind"]
+    if letter.at is not None:
+        body.pop("due_in_s", None)
+    if not _of_a_set_clock(letter.asked):
+        del body["asked"]  # now, then
     return body | {"call_on": True, "keep_wrong_number": True}
+
+
+def _of_a_set_clock(asked: str) -> bool:
+    try:
+        when = datetime.fromisoformat(asked)
+    except ValueError:
+        return False
+    return when.tzinfo is not None and when.year in YEARS

@@ -31,12 +31,12 @@ from vad_agent.callbacks.dialers.port import (
 )
 from vad_agent.callbacks.rules import Outcome, State
 from vad_agent.callbacks.transactions import By
-from vad_agent.errors import RuleError
+from vad_agent.errors import RuleError, StoreError
 
 log = logging.getLogger(__name__)
 
 ADOPT_S = 3.0
-"""An attempt of this node that nobody is at is adopted after so long."""
+"""An attempt is adopted after so long at the earliest: a node that has just left may still be at it."""
 STALE_S = 1.0
 """After a stop of so long between intent and dialling somebody else may have adopted the attempt."""
 
@@ -72,6 +72,8 @@ class Ringer:
             if begun is None:
                 self._too_early(key)
                 return
+            if begun.attempt.node != self._node:
+                return  # its node may be at it; where that is dead `look_after` adopts it
             if not begun.again:
                 self._late((now - begun.attempt.due).total_seconds())
             points.passed(points.INTENT)
@@ -104,10 +106,18 @@ class Ringer:
                     self._known.add(key)
                 self._store.dialled(key, reference, self._desk.clock.now())
                 points.passed(points.DIAL_STORED)
+                if not self._is_wanted(
+                    key
+                ):  # closed while it was dialled: there was nothing to stop yet
+                    self.stop(key)
             case Unknown():  # only after a dial that nobody has heard of
                 self._end(Told(key, Outcome.FAILED, "what dials never heard of it"))
             case None:
                 pass  # nobody knows: `look_after` asks again
+
+    def _is_wanted(self, key: str) -> bool:
+        callback = self._store.find(key.partition(".")[0])
+        return callback is not None and callback.state is State.RINGING and callback.key == key
 
     def _dial(self, order: Order) -> Ringing | Ended | Unknown | None:
         try:
@@ -148,11 +158,12 @@ class Ringer:
 
     def stop(self, key: str) -> None:
         """The attempt is needed no more, be it ringing."""
-        attempt = self._store.attempt(key)
-        if attempt is None or attempt.ended is not None:
-            return
-        try:
-            self._dialer.hang_up(key, attempt.reference)
+        try:  # what is stored is stored: no failure here may be taken for one of that
+            attempt = self._store.attempt(key)
+            if attempt is not None and attempt.ended is None:
+                self._dialer.hang_up(key, attempt.reference)
+        except StoreError as error:
+            log.warning("could not be stopped", extra={"key": key, "why": str(error)})
         except Exception:
             log.exception("could not be stopped", extra={"key": key})
 
@@ -178,7 +189,7 @@ class Ringer:
                     self._end(Told(attempt.key, Outcome.LOST, "its callback was closed"))
                 continue
             fresh = now - attempt.intent < timedelta(seconds=ADOPT_S)
-            if ours and (fresh or (attempt.key in self._known and not over)):
+            if fresh or (ours and attempt.key in self._known and not over):
                 continue
             if self._adopt(attempt, over=over) and over:
                 too_long.append(attempt)

@@ -72,6 +72,7 @@ class Watch:
             StoreError, EngineError: the first round could not be done.
         """
         self._nodes.beat(self._clock.now(), started=True)
+        self._beat()  # what others that are alive are at is not adopted
         self._look_after()
         self.audit(at_start=True)
         self._thread = threading.Thread(target=self._run, name="watch", daemon=True)
@@ -134,13 +135,17 @@ class Watch:
         self._alarms.sound(Kind.CLOCK, "", now, by.why)
         for callback, gone in moved:
             self._desk.arm(callback, gone)
-        self.audit(at_start=True)
         self._alarms.settle(Kind.CLOCK, "")
+        self.audit(at_start=True)
 
     def _arm_again(self) -> None:
         for id in list(self._desk.unarmed):
-            callback = self._store.find(id)
-            self._desk.unarmed.discard(id)
+            self._desk.unarmed.discard(id)  # first: who fails to arm it meanwhile says so again
+            try:
+                callback = self._store.find(id)
+            except StoreError:
+                self._desk.unarmed.add(id)
+                raise
             if callback is not None:
                 self._desk.arm(callback, ())
 

@@ -7,9 +7,9 @@ k3v9q0m2x7ha  ! overdue  14:05:10, 2 min ago    1/3      Анна, +7…89  drop
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from vad_agent.callbacks import rules
 from vad_agent.callbacks.rules import Callback, Policy, State
@@ -34,6 +34,10 @@ SIGNS = {
     State.CANCELLED: "–",
 }
 OVERDUE = "!"
+WIDE = 60
+"""Columns of a terminal on which an id is not broken."""
+UNTOLD = ("created", "generation", "early", "fixed")
+"""Changes that a person need not see."""
 NO_TEXT = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 """What a terminal would obey."""
 STYLES = {OVERDUE: "bold red", "✗": "red", "?": "yellow", "☎": "bold cyan", "✓": "green"}
@@ -128,7 +132,7 @@ class Look:
             "session": text(callback.session),
         }
         if callback.ended is not None:
-            facts |= {"next": ""}
+            facts |= {"due": "", "next": ""}
         print_line(console, callback.id)
         for name, value in facts.items():
             if value:
@@ -155,17 +159,26 @@ class Look:
                 text(change.who),
                 change.what,
                 text(change.why),
-                "; ".join(f"{name}: {self._change(told)}" for name, told in change.change.items()),
+                "; ".join(self._changes(change.change)),
             ]
             for change in story.history
         ]
         print_line(console, "")
         print_table(console, ("at", "who", "what", "why", "changed"), rows)
 
-    def _change(self, told: object) -> str:
-        if not isinstance(told, list) or len(told) != 2:
-            return text(told)
-        return " → ".join("–" if one in (None, []) else self._value(one) for one in told)
+    def _changes(self, change: Mapping[str, object]) -> Iterator[str]:
+        """Without what programs alone need, and what a callback begins with."""
+        for name, told in change.items():
+            if name in UNTOLD or (name == "next" and told == change.get("due")):
+                continue
+            if not isinstance(told, list) or len(told) != 2:
+                yield f"{name}: {text(told)}"
+                continue
+            before, after = ("–" if one in (None, []) else self._value(one) for one in told)
+            if told[0] not in (None, []):
+                yield f"{name}: {before} → {after}"
+            elif told[1] not in (0, 1):
+                yield f"{name}: {after}"
 
     def _value(self, value: object) -> str:
         if isinstance(value, list):
@@ -249,12 +262,15 @@ def print_table(console: Console, head: Sequence[str], rows: Sequence[Sequence[s
             cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
             print("  ".join(cells).rstrip())
         return
+    from rich import box
     from rich.table import Table
     from rich.text import Text
 
-    table = Table()
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
     for name in head:
-        table.add_column(name, overflow="fold", justify="right" if name == "count" else "left")
+        justify: Literal["left", "right"] = "right" if name == "count" else "left"
+        whole = name == "id" and console.width >= WIDE
+        table.add_column(name, overflow="fold", justify=justify, no_wrap=whole)
     for row in rows:
         table.add_row(*(Text(cell, style=STYLES.get(cell[:2].strip(), "")) for cell in row))
     console.print(table)

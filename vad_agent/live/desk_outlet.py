@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import socket
 import threading
 from collections.abc import Callable, Sequence
@@ -15,6 +16,16 @@ from vad_agent.core.actions import Action
 from vad_agent.errors import OutputError
 
 AGAIN_S = 1.0
+LONGEST = {
+    "at": 60,
+    "phone": 250,
+    "name": 200,
+    "topic": 500,
+    "opening": 1000,
+    "operator": 100,
+    "session": 200,
+}
+"""As the API has it; no long name is a reason to refuse a callback."""
 
 
 class Carrier(Protocol):
@@ -41,7 +52,7 @@ class DeskOutlet:
         self._operator = operator
         self._carrier = carrier
         self._now = now
-        self._here = f"{socket.gethostname()}-{os.getpid()}"
+        self._here = f"{socket.gethostname()[:64]}-{os.getpid()}"
         self._call = ""
         self._asked = False
         self._unwritten: list[Letter] = []
@@ -50,8 +61,9 @@ class DeskOutlet:
         self._thread: threading.Thread | None = None
 
     def begin(self, call: str, began: datetime) -> None:
-        """The actions that follow are of this call."""
-        self._call, self._asked = f"{self._here}-{call}", False
+        """The actions that follow are of this call; another one of the same name, or time, is another."""
+        name = "".join(sign if sign.isprintable() else "_" for sign in call)[:80]
+        self._call, self._asked = f"{self._here}-{name}-{secrets.token_hex(4)}", False
 
     def take(self, actions: Sequence[Action]) -> None:
         """Post what asks for a callback, or takes it back."""
@@ -78,6 +90,15 @@ class DeskOutlet:
         return Letter(kind, new_key(), self._call, self._now().isoformat())
 
     def _request(self, action: act.Callback) -> Letter:
+        texts = {
+            "at": action.at,
+            "phone": action.phone,
+            "name": action.name,
+            "topic": action.topic,
+            "opening": action.opening,
+            "operator": self._operator,
+            "session": action.call_id,
+        }
         return Letter(
             kind=REQUESTED,
             key=new_key(),
@@ -85,18 +106,14 @@ class DeskOutlet:
             asked=self._now().isoformat(),
             reason=action.reason.value,
             due_in_s=action.due_in_s,
-            at=action.at,
-            phone=action.phone,
-            name=action.name,
-            topic=action.topic,
-            opening=action.opening,
-            operator=self._operator,
-            session=action.call_id,
+            **{name: text and text[: LONGEST[name]] for name, text in texts.items()},
         )
 
     def _post(self, letter: Letter) -> None:
         with self._lock:
             if self._unwritten:
+                if letter.kind == REQUESTED:
+                    self._report("ПЕРЕЗВОН НЕ ЗАПИСАН: запишите его сами, я повторяю")
                 self._unwritten.append(letter)  # in order
                 return
             try:
@@ -119,8 +136,10 @@ class DeskOutlet:
                     while self._unwritten:
                         self._outbox.post(self._unwritten[0])
                         self._unwritten.pop(0)
-                except OutputError:
+                except OutputError as error:
                     if last:
+                        count = len({one.call for one in self._unwritten if one.kind == REQUESTED})
+                        self._report(f"ПЕРЕЗВОНЫ НЕ ЗАПИСАНЫ ({count}): {error}; запишите их сами")
                         return
                     continue
             self._report("перезвон записан")

@@ -15,8 +15,8 @@
     user = "desk"
     password_file = "/etc/vad-agent/ari-password"   # or the environment: VAD_AGENT_ASTERISK_PASSWORD
 
-Secrets do not stand in it: each comes from the environment, or from the file that `…_file` names. Every error
-in it is told at once, one line each.
+Secrets do not stand in it: each comes from the environment, or from the file that `…_file` names. Paths in it
+go from its folder. Every error in it is told at once, one line each.
 """
 
 from __future__ import annotations
@@ -62,7 +62,8 @@ class Api:
 class DeskConfig:
     """A desk."""
 
-    database: str
+    database: str = field(repr=False)
+    """A URL may hold a password."""
     node: str
     script: Path | None
     dialer: str
@@ -72,6 +73,8 @@ class DeskConfig:
     """Where headsets of this machine leave their requests."""
     api: Api
     dialer_table: Toml = field(repr=False)
+    folder: Path = Path()
+    """From where the dialer's files go."""
 
     @classmethod
     def load(
@@ -90,10 +93,13 @@ class DeskConfig:
         environment = os.environ if environment is None else environment
         source = "defaults" if path is None else os.fspath(path)
         table = {} if path is None else read(path)
-        table |= {name: value for name, value in given.items() if value is not None}
+        said_here = {"database": environment.get(f"{ENVIRONMENT}DATABASE") or None} | {
+            name: value for name, value in given.items() if value is not None
+        }
+        table |= {name: _from_here(name, value) for name, value in said_here.items() if value}
         if said := {name: value for name, value in (api or {}).items() if value is not None}:
             table["api"] = (table["api"] if isinstance(table.get("api"), dict) else {}) | said
-        folder = Path() if path is None else path.parent
+        folder = Path.cwd() if path is None else path.absolute().parent
         return _Reading(source, folder, environment).desk(table)
 
     def dialer_config(self, kind: type[Any], environment: Mapping[str, str] | None = None) -> Any:
@@ -103,7 +109,7 @@ class DeskConfig:
             SettingsError: all that is wrong with it.
         """
         environment = os.environ if environment is None else environment
-        reading = _Reading(f"[{self.dialer}]", Path(), environment)
+        reading = _Reading(f"[{self.dialer}]", self.folder, environment)
         return reading.dataclass(kind, dict(self.dialer_table), self.dialer)
 
 
@@ -124,23 +130,33 @@ class _Reading:
         dialer = self._take(table, "dialer", str, "manual")
         if dialer not in DIALERS:
             self._problems.append(f"dialer: expected one of {', '.join(DIALERS)}, got {dialer!r}")
-        database = self._environment.get(f"{ENVIRONMENT}DATABASE") or self._take(
-            table, "database", str, ""
-        )
+        inbox = self._take(table, "inbox", str, "")
+        alarm_url = self._take(table, "alarm_url", str, "")
+        if alarm_url and not alarm_url.startswith(("http://", "https://")):
+            self._problems.append("alarm_url: expected http://… or https://…")
         config = DeskConfig(
-            database=self._database(database),
+            database=self._database(self._take(table, "database", str, "")),
             node=self._take(table, "node", str, "") or socket.gethostname(),
             script=self._folder / script if script else None,
             dialer=dialer,
-            alarm_url=self._take(table, "alarm_url", str, "") or None,
+            alarm_url=alarm_url or None,
             encryption_key=self._secret(table, "encryption_key", "encryption_key"),
-            inbox=Path(self._take(table, "inbox", str, "") or outbox_folder()),
-            api=api,
+            inbox=self._folder / inbox if inbox else outbox_folder(),
+            api=dataclasses.replace(
+                api,
+                cert_file=self._path(api.cert_file),
+                key_file=self._path(api.key_file),
+                tokens={name: self._path(file) for name, file in api.tokens.items()},
+            ),
             dialer_table=dialers.get(dialer, {}),
+            folder=self._folder,
         )
         self._problems += [f"{name}: unknown key" for name in table]
         self._raise()
         return config
+
+    def _path(self, text: str) -> str:
+        return str(self._folder / text) if text else ""
 
     def _database(self, text: str) -> str:
         if not text:
@@ -152,6 +168,7 @@ class _Reading:
         values: dict[str, Any] = {}
         hints = typing.get_type_hints(kind)
         for one in dataclasses.fields(kind):
+            before = len(self._problems)
             if not one.repr:
                 secret = self._secret(table, one.name, f"{name}_{one.name}")
                 if secret is not None:
@@ -161,12 +178,14 @@ class _Reading:
                 problem, value = _checked(hints[one.name], value)
                 if problem:
                     self._problems.append(f"{one.name}: {problem}")
-                values[one.name] = value
-            if one.name not in values and _is_required(one):
+                else:
+                    values[one.name] = value
+            told = len(self._problems) > before
+            if one.name not in values and _is_required(one) and not told:
                 where = "" if one.repr else f" ({one.name}_file, or {_variable(name, one.name)})"
                 self._problems.append(f"{one.name}: missing{where}")
         self._problems += [f"{key}: unknown key" for key in table]
-        if check or self._problems:
+        if check:
             self._raise()
         return kind(**values)
 
@@ -184,7 +203,10 @@ class _Reading:
         if file is None:
             return None
         try:
-            return (self._folder / str(file)).read_text(encoding="utf-8").strip()
+            found = (self._folder / str(file)).read_text(encoding="utf-8").strip()
+            if not found:
+                self._problems.append(f"{key}_file: {file}: it is empty")
+            return found or None
         except (OSError, ValueError) as error:
             why = getattr(error, "strerror", None) or "not a text"
             self._problems.append(f"{key}_file: {file}: {why}")
@@ -207,6 +229,13 @@ class _Reading:
     def _raise(self) -> None:
         if self._problems:
             raise SettingsError(self._source, self._problems)
+
+
+def _from_here(name: str, value: Any) -> Any:
+    """What was not said in the file goes from the folder where the command runs."""
+    if name not in ("database", "script", "inbox") or "://" in str(value):
+        return value
+    return str(Path(value).absolute())
 
 
 def _is_required(one: dataclasses.Field[Any]) -> bool:

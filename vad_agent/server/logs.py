@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import logging
 import sys
+from datetime import datetime
 
 _OWN = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
 
 class Fields(logging.Formatter):
-    """`2026-01-31T12:00:00.000+0300 WARNING alarm kind=overdue about=…`; `as_json`: an object a line."""
+    """`2026-01-31T12:00:00.000+03:00 WARNING alarm kind=overdue about=…`; `as_json`: an object a line."""
 
     def __init__(self, *, as_json: bool = False) -> None:
         super().__init__()
@@ -19,7 +20,9 @@ class Fields(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """One line; a traceback follows on its own lines, or in a field."""
         fields = {name: value for name, value in vars(record).items() if name not in _OWN}
-        when = self.formatTime(record, "%Y-%m-%dT%H:%M:%S%z")
+        when = (
+            datetime.fromtimestamp(record.created).astimezone().isoformat(timespec="milliseconds")
+        )
         trace = self.formatException(record.exc_info) if record.exc_info else None
         if self._as_json:
             told = {"t": when, "level": record.levelname, "text": record.getMessage(), **fields}

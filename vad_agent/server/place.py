@@ -192,9 +192,8 @@ def _read_token() -> str | None:
 def _write(path: Path, text: str, *, only_new: bool = False) -> None:
     """Whole or not at all, for its owner alone; `only_new`: what another process wrote first stays."""
     private_folder(path.parent)
-    draft = path.with_name(f"{path.name}.{os.getpid()}.draft")
+    draft = path.with_name(f"{path.name}.{secrets.token_hex(4)}.draft")
     try:
-        draft.unlink(missing_ok=True)
         with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
             file.write(text)
         if not only_new or not _linked(draft, path):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import signal
 import socket
+import ssl
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import FrameType
@@ -42,6 +43,7 @@ def serve(config: DeskConfig, console: Console) -> None:
         OutputError: nobody can listen there.
     """
     tokens = _tokens(config.api)
+    _check_tls(config.api)
     metrics = Metrics()
     dialer = make_dialer(config, lambda order: tell_to_ring(order, console))
     listening = _listen(config.api)
@@ -63,6 +65,8 @@ def serve(config: DeskConfig, console: Console) -> None:
                 ssl_keyfile=config.api.key_file or None,
             )
         )
+        # from its place on, whoever reads that may end it
+        stack.enter_context(_ending(server))
         url = _url(config.api, listening)
         shown = desk.store.database.where.shown
         write_place(url, database=shown, certificate=config.api.cert_file)
@@ -77,8 +81,7 @@ def serve(config: DeskConfig, console: Console) -> None:
             console.print(f"{name:<10}{value}", soft_wrap=True, highlight=False)
         if config.api.host not in LOOPBACK and not config.api.cert_file:
             console.print("no TLS: put a proxy in front of it, or set cert_file and key_file")
-        with _ending(server):
-            server.run(sockets=[listening])
+        server.run(sockets=[listening])
 
 
 class _Server(uvicorn.Server):
@@ -121,6 +124,9 @@ def _url(api: Api, listening: socket.socket) -> str:
 def _tokens(api: Api) -> Mapping[str, str]:
     tokens, problems = {"own": own_token()}, []
     for name, file in api.tokens.items():
+        if name in tokens:
+            problems.append(f"{name}: expected another name: it is that of {token_file()}")
+            continue
         try:
             tokens[name] = Path(file).read_text(encoding="ascii").strip()
         except (OSError, ValueError) as error:
@@ -129,6 +135,23 @@ def _tokens(api: Api) -> Mapping[str, str]:
     if problems:
         raise SettingsError("[api.tokens]", problems)
     return tokens
+
+
+def _check_tls(api: Api) -> None:
+    """Before anything is opened: uvicorn would read them at the very end."""
+    if not api.cert_file:
+        if api.key_file:
+            raise SettingsError("[api]", ["cert_file: missing, key_file is set"])
+        return
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    try:
+        context.load_cert_chain(api.cert_file, api.key_file or None, password=lambda: "")
+    except (OSError, ValueError) as error:  # an SSLError is an OSError
+        files = " and ".join(file for file in (api.cert_file, api.key_file) if file)
+        why = "expected a certificate and its key, without a password, as PEM"
+        if not isinstance(error, ssl.SSLError):
+            why = getattr(error, "strerror", None) or why
+        raise SettingsError("[api]", [f"{files}: {why}"]) from None
 
 
 def tell_to_ring(order: Order, console: Console) -> None:

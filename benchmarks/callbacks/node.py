@@ -1,0 +1,69 @@
+"""A desk in a process of its own that dials nothing: every attempt is reached at once, and its time noted.
+
+python -m benchmarks.callbacks.node DATABASE FOLDER      prints "ready"; a line on stdin: prints its figures
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from pathlib import Path
+from typing import ClassVar
+
+from vad_agent.callbacks.dialers.port import Ended, Order, Report, Ringing, Unknown
+from vad_agent.callbacks.rules import Outcome
+from vad_agent.server.config import DeskConfig
+from vad_agent.server.running import RunningDesk
+
+
+class NoDialer:
+    """Reached at once. `began`: when each attempt did, s since 1970."""
+
+    name: ClassVar[str] = "none"
+
+    def __init__(self) -> None:
+        self.began: list[float] = []
+
+    def dial(self, order: Order) -> Ringing | Ended:
+        self.began.append(time.time())
+        return Ended(Outcome.REACHED)
+
+    def status(self, key: str, reference: str) -> Ringing | Ended | Unknown:
+        return Unknown()
+
+    def hang_up(self, key: str, reference: str) -> None:
+        pass
+
+    def open(self, report: Report) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+
+def main(database: str, folder: str) -> None:
+    """Run until stdin ends."""
+    import psutil  # type: ignore[import-untyped]
+
+    dialer = NoDialer()
+    late: list[float] = []
+    config = DeskConfig.load(
+        None, {}, database=database, node="bench", inbox=str(Path(folder) / "inbox")
+    )
+    desk = RunningDesk(config, dialer, late=late.append)
+    print("ready", flush=True)
+    process = psutil.Process()
+    for _ in sys.stdin:
+        told = {
+            "began": dialer.began,
+            "late": late,
+            "rss": process.memory_info().rss,
+            "threads": process.num_threads(),
+        }
+        print(json.dumps(told), flush=True)
+    desk.close()
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,149 @@
+"""A desk in a test's hands: its clock, an engine and a dialer that do as they are told and keep what they
+were asked."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable
+from datetime import datetime, timedelta
+from typing import Any, ClassVar
+
+from tests.callbacks.asking import asks
+from tests.callbacks.conftest import HandClock
+from vad_agent.callbacks.alarms import Alarms
+from vad_agent.callbacks.clock import Clock
+from vad_agent.callbacks.desk import Desk
+from vad_agent.callbacks.dialers.port import Ended, Order, Report, Ringing, Unknown
+from vad_agent.callbacks.nodes import Nodes
+from vad_agent.callbacks.ringing import Ringer
+from vad_agent.callbacks.rules import Callback
+from vad_agent.callbacks.store import Store
+from vad_agent.callbacks.watch import Watch
+from vad_agent.errors import EngineError
+
+
+class ScriptedEngine:
+    """`rows`: key → s until it is woken; `away`: nothing can be asked of it."""
+
+    def __init__(self) -> None:
+        self.rows: dict[str, float] = {}
+        self.asked: list[tuple[str, Any]] = []
+        self.held: dict[str, int] = {}
+        self.away = False
+
+    def _ask(self, what: str, about: Any) -> None:
+        if self.away:
+            raise EngineError("engine: away")
+        self.asked.append((what, about))
+
+    def start(self, run: Callable[[str], None]) -> None:
+        self._ask("start", run)
+
+    def arm(self, key: str, in_s: float) -> None:
+        self._ask("arm", (key, in_s))
+        self.rows[key] = in_s
+
+    def cancel(self, keys: Iterable[str]) -> None:
+        keys = list(keys)
+        if not self.away:
+            self._ask("cancel", keys)
+            for key in keys:
+                self.rows.pop(key, None)
+
+    def pending(self) -> set[str]:
+        self._ask("pending", None)
+        return set(self.rows)
+
+    def take_over(self, node: str) -> int:
+        self._ask("take_over", node)
+        return self.held.pop(node, 0)
+
+    def stop(self) -> None:
+        self._ask("stop", None)
+
+
+class ScriptedDialer:
+    """Each answer is a value or an error; the last one of a list is repeated. `asked`: in order."""
+
+    name: ClassVar[str] = "scripted"
+
+    def __init__(self) -> None:
+        self.dials: list[Any] = [Ringing("r-1")]
+        self.statuses: list[Any] = [Unknown()]
+        self.asked: list[tuple[str, str]] = []
+        self.orders: list[Order] = []
+        self.references: list[str] = []
+        self.while_dialling: Callable[[Order], None] = lambda _: None
+        self._lock = threading.Lock()
+
+    def count(self, what: str) -> int:
+        return sum(1 for asked, _ in self.asked if asked == what)
+
+    def dial(self, order: Order) -> Ringing | Ended:
+        self._asked("dial", order.key)
+        self.orders.append(order)
+        self.while_dialling(order)
+        return self._answer(self.dials)
+
+    def status(self, key: str, reference: str) -> Ringing | Ended | Unknown:
+        self._asked("status", key)
+        self.references.append(reference)
+        return self._answer(self.statuses)
+
+    def hang_up(self, key: str, reference: str) -> None:
+        self._asked("hang_up", key)
+        self.references.append(reference)
+
+    def open(self, report: Report) -> None:
+        self._asked("open", "")
+
+    def close(self) -> None:
+        self._asked("close", "")
+
+    def _asked(self, what: str, key: str) -> None:
+        with self._lock:
+            self.asked.append((what, key))
+
+    def _answer(self, answers: list[Any]) -> Any:
+        with self._lock:
+            answer = answers.pop(0) if len(answers) > 1 else answers[0]
+        if isinstance(answer, BaseException):
+            raise answer
+        return answer
+
+
+class Hands:
+    """A desk of one node: all its parts, none of which acts by itself."""
+
+    def __init__(self, store: Store, clock: HandClock, node: str = "north") -> None:
+        self.store = store
+        self.hand = clock
+        self.ahead = timedelta()
+        """By which the authority is ahead of the counter."""
+        self.clock = Clock(lambda: clock.now + self.ahead, lambda: clock.now.timestamp())
+        self.engine = ScriptedEngine()
+        self.dialer = ScriptedDialer()
+        self.desk = Desk(store, self.clock, self.engine)
+        self.late: list[float] = []
+        self.ringer = Ringer(self.desk, self.dialer, node, self.late.append)
+        self.alarms = Alarms(node)
+        self.nodes = Nodes(store.database, node)
+        self.watch = Watch(self.desk, self.engine, self.ringer, self.nodes, self.alarms, node)
+        self.node = node
+
+    @property
+    def now(self) -> datetime:
+        return self.clock.now()
+
+    def take(self, **about: Any) -> Callback:
+        return self.desk.take(asks(self.now, **about), "a test").callback
+
+    def ringing(self, **about: Any) -> Callback:
+        """A callback that rings by this node's dialer."""
+        callback = self.take(**about)
+        self.ringer.make(callback.key)
+        return self.store.get(callback.id)
+
+    def on(self) -> list[tuple[str, str]]:
+        """The alarms: kind and what about."""
+        return sorted((alarm.kind.value, alarm.about) for alarm in self.alarms.all())
