@@ -1,4 +1,4 @@
-"""One node in a process of its own: thousands of open callbacks, a restart, many attempts, how late each is."""
+"""One node in a process of its own: thousands of open callbacks, a restart, many attempts, how late."""
 
 from __future__ import annotations
 

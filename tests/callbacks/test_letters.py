@@ -39,7 +39,9 @@ SECRET = "Пелагея +79123456789"
 
 TEXT = st.text(st.characters(), min_size=1, max_size=40)
 """Half letters (lone surrogates) and NULs, too."""
-KEYS = st.text(st.characters(min_codepoint=32, max_codepoint=126), min_size=1, max_size=40)
+KEYS = st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=40).map(
+    lambda t: f"k{t}k"
+)
 CALLS = TEXT.filter(str.isprintable)
 REASONS = st.text(min_size=1, max_size=32)
 ODD = ["\ud800", "\0", "\u2028", "🎧", "й" * 40, "e\u0301", "\x7f", '"\\', "</script>", " "]
@@ -108,6 +110,7 @@ MALFORMED = {
     "a due_in_s that is true": having(due_in_s=True),
     "a due_in_s of 5,000 digits": having()[:-1] + f', "due_in_s": {"9" * 5000}}}',
     "a key that no header can carry": having(key="ключ"),
+    "a key that begins with a space": having(key=" k"),
     "a key of two lines": having(key="a\r\nb: c"),
     "a call of two lines": having(call="a\nb"),
     "half a letter in a call": having(call="\ud800"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from dataclasses import replace
 from datetime import time, timedelta
-from time import monotonic
+from types import SimpleNamespace
 
 import pytest
 
@@ -228,8 +228,8 @@ def test_claimed_by_another_node_between_intent_and_dial(
     at, monkeypatch, passing, stopped_s, dials
 ):
     """A process that stood still dials only what nobody has taken over; a look costs time, so only then."""
-    real, ahead = monotonic, [0.0]
-    monkeypatch.setattr(ringing.time, "monotonic", lambda: real() + ahead[0])
+    ahead = [0.0]
+    monkeypatch.setattr(ringing, "time", SimpleNamespace(monotonic=lambda: ahead[0]))
     callback = at.take()
 
     def stopped():
@@ -243,8 +243,8 @@ def test_claimed_by_another_node_between_intent_and_dial(
 
 
 def test_stopped_for_long_and_still_its_own_it_is_dialled(at, monkeypatch, passing):
-    real, ahead = monotonic, [0.0]
-    monkeypatch.setattr(ringing.time, "monotonic", lambda: real() + ahead[0])
+    ahead = [0.0]
+    monkeypatch.setattr(ringing, "time", SimpleNamespace(monotonic=lambda: ahead[0]))
     callback = at.take()
     passing[points.INTENT] = lambda: ahead.__setitem__(0, 5.0)
     _stop_after_intent(monkeypatch, passing)

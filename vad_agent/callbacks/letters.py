@@ -89,7 +89,8 @@ class Letter:
             if isinstance(value, float) and not math.isfinite(value):
                 raise ValueError(f"{name}: expected a finite number")
         letter = cls(**values)  # type: ignore[arg-type]
-        if not letter.key.isprintable() or not letter.key.isascii():
+        key = letter.key
+        if not key.isprintable() or not key.isascii() or key != key.strip():
             raise ValueError("key: expected printable ASCII")
         if not letter.call.isprintable():
             raise ValueError("call: expected printable text")

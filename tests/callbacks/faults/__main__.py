@@ -9,35 +9,18 @@ from __future__ import annotations
 
 import argparse
 import re
-import signal
 import sys
 import tempfile
 import time
 from pathlib import Path
 
-from tests.callbacks.faults.storm import storm
-from tests.callbacks.faults.trial import Report, Trial
+from tests.callbacks.faults.storm import killed_at, storm
+from tests.callbacks.faults.trial import Trial
 from tests.callbacks.postgres import NotInstalled, Postgres
 from vad_agent.callbacks.points import POINTS
 
 MARKS = "<!-- faults -->", "<!-- end of faults -->"
 LATE_S = 5.0
-
-
-def killed_at(trial: Trial, point: str) -> Report:
-    """Twice at the point, then until idle."""
-    trial.ask(8)
-    for number in (1, 2):
-        node = trial.node(kill_at=(point, number))
-        if node.ready():
-            trial.ask(1)
-        assert node.gone() == -signal.SIGKILL, f"{point} was never passed"
-        trial.kills += 1
-    node = trial.node()
-    assert node.ready(), node.said
-    trial.until_idle()
-    node.end()
-    return trial.report()
 
 
 def main() -> int:

@@ -1,7 +1,8 @@
-"""The storm: requests come while the only node is killed again and again, at any moment."""
+"""The storm: requests come while the only node is killed again and again; and a kill at one named point."""
 
 from __future__ import annotations
 
+import signal
 import time
 
 from tests.callbacks.faults.trial import Report, Trial
@@ -32,4 +33,20 @@ def storm(trial: Trial, *, requests: int, kills: int, limit_s: float = 180.0) ->
             assert node.ready(), node.said
     trial.until_idle(limit_s)
     assert node.end() == 0
+    return trial.report()
+
+
+def killed_at(trial: Trial, point: str) -> Report:
+    """Twice at the point, then until idle."""
+    trial.ask(4)
+    for number in (1, 2):
+        node = trial.node(kill_at=(point, number))
+        if node.ready():
+            trial.ask(1)
+        assert node.gone() == -signal.SIGKILL, f"{point} was never passed"
+        trial.kills += 1
+    node = trial.node()
+    assert node.ready(), node.said
+    trial.until_idle()
+    node.end()
     return trial.report()

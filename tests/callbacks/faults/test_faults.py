@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.callbacks.faults.exchange import course, read_ledger
-from tests.callbacks.faults.storm import storm
+from tests.callbacks.faults.storm import killed_at, storm
 from tests.callbacks.faults.trial import ROOT, Trial
 from tests.callbacks.postgres import Postgres
 from vad_agent.callbacks.letters import REQUESTED, Letter, new_key
@@ -43,19 +43,9 @@ def test_a_storm_of_kills_loses_and_doubles_nothing(trial: MakeTrial) -> None:
 
 @pytest.mark.parametrize("point", POINTS)
 def test_a_kill_at_each_named_point(trial: MakeTrial, point: str) -> None:
-    run = trial(seed=POINTS.index(point))
-    run.ask(4)
-    for number in (1, 2):  # of the attempts before the kill one is whole
-        node = run.node(kill_at=(point, number))
-        if node.ready():
-            run.ask(1)
-        assert node.gone() == -signal.SIGKILL, "the point was never passed"
-        run.kills += 1
-    node = run.node()
-    assert node.ready(), node.said
-    assert run.until_idle()
-    node.end()
-    run.report().check(LATE_S)
+    report = killed_at(trial(seed=POINTS.index(point)), point)
+    assert report.kills == 2
+    report.check(LATE_S)
 
 
 def test_a_killed_node_that_comes_back_under_another_name(trial: MakeTrial) -> None:
