@@ -15,6 +15,7 @@ import contextlib
 import logging
 import sqlite3
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Protocol
 
@@ -35,6 +36,7 @@ VERSION = "1"
 """Pinned: by default it is a hash of the source, and after any edit nothing armed before would run."""
 WORKERS = 32
 POLL_S = 0.1
+MOST_FORGOTTEN = 2000
 AGAIN_S = 1.0
 """Pause while the store is away."""
 ASLEEP = ("DELAYED", "ENQUEUED")
@@ -62,6 +64,13 @@ class Engine(Protocol):
 
     def take_over(self, node: str) -> int:
         """Have what a dead node was at done by others; how many attempts."""
+
+    def forget(self, older_s: float) -> int:
+        """Let go of what ended so long ago; how many, some thousands at most at a time.
+
+        Raises:
+            EngineError: not now.
+        """
 
     def stop(self) -> None:
         """Wake nobody; what is awake may end."""
@@ -187,6 +196,23 @@ class DbosEngine:
                 DBOS.resume_workflows(ids)
         return len(ids)
 
+    def forget(self, older_s: float) -> int:
+        """See `Engine`."""
+        table = _rows(self._engine)
+        limit_ms = int((time.time() - older_s) * 1000)
+        ended = (
+            sa.select(table.c.workflow_uuid)
+            .where(table.c.name == WORKFLOW, table.c.status.not_in(ALIVE))
+            .where(table.c.updated_at < limit_ms)
+            .limit(MOST_FORGOTTEN)
+        )
+        with _told():
+            with self._engine.connect() as connection:
+                ids = list(connection.execute(ended).scalars())
+            if ids:
+                DBOS.delete_workflows(ids)
+        return len(ids)
+
     def stop(self) -> None:
         """See `Engine`."""
         self._stopping.set()
@@ -196,7 +222,7 @@ class DbosEngine:
 
 def _rows(made: sa.Engine) -> sa.TableClause:
     schema = None if made.dialect.name == "sqlite" else "dbos"
-    columns = ("workflow_uuid", "status", "name")
+    columns = ("workflow_uuid", "status", "name", "updated_at")
     return sa.table("workflow_status", *map(sa.column, columns), schema=schema)
 
 

@@ -7,6 +7,7 @@
     overdue   2 s   what nothing rings for alarms
     audit    10 s   store and engine are compared; what nothing would wake is armed again, and alarms
     promise  10 s   all requests are accounted for
+    forget    1 h   the engine lets go of what ended days ago
 
 A duty that fails, as while the database is away, is done again at its next turn.
 """
@@ -33,6 +34,7 @@ from vad_agent.errors import EngineError, StoreError
 log = logging.getLogger(__name__)
 
 TICK_S = 0.5
+FORGET_S = 3 * 86_400.0
 STUCK_S = 5.0
 """What is armed and has not been woken so long after its time is armed again."""
 _NEEDS = {
@@ -95,6 +97,7 @@ class Watch:
             ("overdue", 2.0, self.look_for_overdue),
             ("audit", 10.0, self.audit),
             ("promise", 10.0, self.check_promise),
+            ("forget", 3600.0, lambda: self._engine.forget(FORGET_S)),
         ]
         turn = {name: time.monotonic() + every for name, every, _ in duties}
         while not self._stop.wait(TICK_S):

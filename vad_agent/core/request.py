@@ -23,10 +23,14 @@ class CallbackRequest:
         self._reason: act.Reason | None = None
         self._client_came_back = False
         self._phone: str | None = None
+        self._agreed_phone: str | None = None
         self._call_id: str | None = None
 
     def of_call(self, event: Event) -> None:
-        """What the switchboard tells of the call: the client's number, its own id of the call."""
+        """What the switchboard tells of the call: the client's number, its own id of the call.
+
+        A number that the client has agreed on stands.
+        """
         self._phone = event.phone or self._phone
         self._call_id = event.call_id or self._call_id
 
@@ -37,7 +41,11 @@ class CallbackRequest:
         client_name: str | None,
         agreed: Event | None = None,
     ) -> list[act.Action]:
-        """The actions that ask for a callback for this reason."""
+        """The actions that ask for a callback for this reason.
+
+        Raises:
+            EventError: the agreed time is none; nothing is asked for, and nothing is changed.
+        """
         if self._reason is act.Reason.AGREED and agreed is None:
             return []
         if self._reason is reason and agreed is None:
@@ -46,9 +54,9 @@ class CallbackRequest:
         scenario = self._script.scenarios[reason]
         due_in_s = scenario.callback_in_s
         if agreed is not None:
-            self._phone = agreed.phone or self._phone
             if agreed.at is not None:
                 due_in_s = seconds_until(agreed)
+            self._agreed_phone = agreed.phone or self._agreed_phone
         kind = act.Callback if self._reason is None else act.CallbackRevised
         self._reason = reason
         self._client_came_back = False
@@ -60,7 +68,7 @@ class CallbackRequest:
                 opening=fill(scenario.opening, self._script.fields(client_name)),
                 at=agreed.at if agreed else None,
                 name=client_name,
-                phone=self._phone,
+                phone=self._agreed_phone or self._phone,
                 topic=agreed.topic if agreed else None,
                 call_id=self._call_id,
             )
