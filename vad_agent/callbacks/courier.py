@@ -1,7 +1,7 @@
 """Takes letters to a desk on another machine: in order, again and again until each has been taken.
 
-A letter that the desk refuses is kept apart; while the desk is away all wait, through restarts too. So they do
-where something answers that is no desk.
+A letter that the desk refuses is kept apart; while the desk is away, or something else answers in its place,
+all wait, through restarts too.
 """
 
 from __future__ import annotations
