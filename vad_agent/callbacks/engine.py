@@ -39,6 +39,10 @@ POLL_S = 0.1
 MOST_FORGOTTEN = 2000
 AGAIN_S = 1.0
 """Pause while the store is away."""
+LISTEN_S = 1.0
+"""Between two looks for messages, which nobody sends; a stop waits for one such look."""
+ENDING_S = 2
+"""What is awake at a stop has so long to end."""
 ASLEEP = ("DELAYED", "ENQUEUED")
 ALIVE = (*ASLEEP, "PENDING")
 
@@ -101,7 +105,7 @@ class DbosEngine:
             enable_otlp=False,
             use_listen_notify=False,
             max_executor_threads=WORKERS + 8,
-            notification_listener_polling_interval_sec=5.0,
+            notification_listener_polling_interval_sec=LISTEN_S,
             scheduler_polling_interval_sec=600.0,
         )
         DBOS(config=config)
@@ -216,7 +220,7 @@ class DbosEngine:
     def stop(self) -> None:
         """See `Engine`."""
         self._stopping.set()
-        DBOS.destroy(workflow_completion_timeout_sec=2)
+        DBOS.destroy(workflow_completion_timeout_sec=ENDING_S)
         self._engine.dispose()
 
 

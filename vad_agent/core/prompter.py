@@ -294,7 +294,15 @@ class Prompter:
             prompt_state=step.state.name.lower() if step else None,
             prompt_lo=step.base + step.window.lo if step else None,
             prompt_hi=step.base + step.window.hi if step else None,
+            next_text=self._next_text(step is not None),
+            ends=step is not None and self._ladder.last,
         )
+
+    def _next_text(self, after_step: bool) -> str | None:
+        scenario, number = self._ladder.scenario, self._ladder.climbed + after_step
+        if scenario is None or number >= len(scenario.rungs):
+            return None
+        return fill(scenario.rungs[number].text, self._script.fields(self.client_name))
 
     @property
     def playing(self) -> bool:

@@ -25,3 +25,7 @@ class Watch:
     prompt_lo: int | None
     """Its window, in frames of the call."""
     prompt_hi: int | None
+    next_text: str | None = None
+    """What is to be said next; while a step is being carried out, after it."""
+    ends: bool = False
+    """After the step being carried out the call ends."""

@@ -131,8 +131,9 @@ def _side(channel: Channel, side: SideStatus, width: int, marks: Marks) -> Text:
 def _clock(status: Status, width: int, marks: Marks) -> Text:
     """`Тишина  ████████[██··]··  2,1 с из 2–3 с`."""
     line = Text().append(f"{'Держат' if status.held else 'Тишина':<{LABEL}}", "bold")
-    if (why := _stands_still(status)) is not None:
-        return line.append(*why)
+    if (why := words.stands_still(status)) is not None:
+        told, odd = why
+        return line.append(told, "bold yellow" if odd else "dim")
     silence = status.silence_s or 0.0
     if status.window_s is None:
         return line.append(f"{words.tenths(silence)}  ").append("фраза не нужна", "dim")
@@ -147,26 +148,6 @@ def _clock(status: Status, width: int, marks: Marks) -> Text:
     if late:
         line.append("  окно прошло", style)
     return line
-
-
-def _stands_still(status: Status) -> tuple[str, str] | None:
-    """Why the clock does not run, and the style of it; None: it runs."""
-    if status.phase is None or status.phase is Phase.ENDED:
-        return "звонка нет", "dim"
-    reasons = status.suspended
-    if status.held:  # only a pause stops the hold's minute
-        reasons = tuple(reason for reason in reasons if reason == "paused")
-    for reason, told in words.SUSPENDED.items():
-        if reason in reasons:
-            return told, "bold yellow"
-    if reasons:
-        return f"отсчёт стоит: {reasons[0]}", "bold yellow"
-    if status.phrase is not None and status.phrase.state == "playing":
-        return "звучит фраза", "dim"
-    if status.silence_s is None:
-        speaks = any(side.speaking for side in status.sides.values())
-        return "говорят" if speaks else "отсчёт не идёт", "dim"
-    return None
 
 
 def _window_bar(

@@ -118,6 +118,7 @@ class Shown:
             if status.sides[Channel.CLIENT].line in IDLE:
                 status.hang_up = False  # he has
             status.phase = status.silence_s = status.window_s = status.phrase = None
+            status.upcoming = status.after = None
             status.suspended, status.held = (), False
             return
         status.phase, status.call_s = session.phase, seconds(session.now)
@@ -128,6 +129,8 @@ class Shown:
         if watch.lo is not None and watch.hi is not None:
             status.window_s = seconds(watch.lo), seconds(watch.hi)
         status.phrase = self._phrase(watch, session.now)
+        status.upcoming = _upcoming(watch)
+        status.after = None if watch.prompt is None else "" if watch.ends else watch.next_text
 
     def _phrase(self, watch: Watch, now: int) -> PhraseStatus | None:
         if watch.prompt_text is None or watch.prompt_state is None:
@@ -135,3 +138,12 @@ class Shown:
         lo, hi = watch.prompt_lo or 0, watch.prompt_hi or 0
         state = "cue" if watch.prompt_state == "cued" else watch.prompt_state
         return PhraseStatus(watch.prompt_text, state, seconds(lo - now), seconds(hi - now))
+
+
+def _upcoming(watch: Watch) -> PhraseStatus | None:
+    if watch.prompt is not None or watch.next_text is None or watch.silence is None:
+        return None
+    if watch.lo is None or watch.hi is None:
+        return None
+    lo, hi = watch.lo - watch.silence, watch.hi - watch.silence
+    return PhraseStatus(watch.next_text, "next", seconds(lo), seconds(hi))

@@ -87,6 +87,10 @@ class Status:
     """Why the clock stands still: paused, muted, client_device_lost, no_client_media, …"""
     held: bool = False
     phrase: PhraseStatus | None = None
+    upcoming: PhraseStatus | None = None
+    """The phrase that the silence is counted for, before its step begins; its state: next."""
+    after: str | None = None
+    """What is said after the phrase that is being carried out; empty: the call ends and is called back."""
     callback: str | None = None
     """The last callback asked for, in words."""
     hang_up: bool = False

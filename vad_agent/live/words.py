@@ -5,7 +5,7 @@ from __future__ import annotations
 from vad_agent.archive.words import clock, number, window
 from vad_agent.core.actions import LineState, Phase
 from vad_agent.core.frames import Channel
-from vad_agent.live.status import SideStatus
+from vad_agent.live.status import SideStatus, Status
 from vad_agent.sources.audio_child import DeviceState
 
 __all__ = ["clock", "number", "window"]
@@ -84,6 +84,26 @@ def state(channel: Channel, side: SideStatus) -> tuple[str, str]:
     if side.line is not None and (told := LINES[channel].get(side.line)):
         return told, "odd"
     return NOT_SPEAKING[channel], "quiet"
+
+
+def stands_still(status: Status) -> tuple[str, bool] | None:
+    """Why the clock does not run, and whether that is out of the ordinary; None: it runs."""
+    if status.phase is None or status.phase is Phase.ENDED:
+        return "звонка нет", False
+    reasons = status.suspended
+    if status.held:  # only a pause stops the hold's minute
+        reasons = tuple(reason for reason in reasons if reason == "paused")
+    for reason, told in SUSPENDED.items():
+        if reason in reasons:
+            return told, True
+    if reasons:
+        return f"отсчёт стоит: {reasons[0]}", True
+    if status.phrase is not None and status.phrase.state == "playing":
+        return "звучит фраза", False
+    if status.silence_s is None:
+        speaks = any(side.speaking for side in status.sides.values())
+        return "говорят" if speaks else "отсчёт не идёт", False
+    return None
 
 
 def countdown(from_s: float, to_s: float) -> str:

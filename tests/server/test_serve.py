@@ -1,0 +1,350 @@
+"""`vad-agent serve` as its users run it: a process, its output, its signals, its files."""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import re
+import signal
+import socket
+import sqlite3
+import ssl
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from types import SimpleNamespace
+
+import httpx
+import pytest
+
+from vad_agent.callbacks.letters import REQUESTED, Letter, Outbox
+from vad_agent.callbacks.phone import masked
+from vad_agent.server.running import RunningDesk
+
+LIMIT_S = 30.0
+PHONE, OTHER = "+79123456789", "+79123456780"
+NAME = "Анна Петровна"
+
+
+class Served:
+    """One process; `state`: its XDG_STATE_HOME."""
+
+    def __init__(self, state: Path, *arguments: object, **environment: str) -> None:
+        self.folder = state / "vad-agent"
+        clean = {k: v for k, v in os.environ.items() if not k.startswith("VAD_AGENT_")}
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "vad_agent", "serve", *map(str, arguments)],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=clean | {"XDG_STATE_HOME": str(state), "PYTHONUTF8": "1"} | environment,
+            cwd=state,
+            encoding="utf-8",
+        )
+        self.said: list[str] = []
+        self.errors: list[str] = []
+        self._lines: queue.Queue[str | None] = queue.Queue()
+        self._readers = [
+            threading.Thread(target=self._read_out), threading.Thread(target=self._read_errors)
+        ]
+        for reader in self._readers:
+            reader.start()
+
+    def _read_out(self) -> None:
+        for line in self.process.stdout or ():
+            self._lines.put(line.rstrip("\n"))
+        self._lines.put(None)
+
+    def _read_errors(self) -> None:
+        self.errors.extend(line.rstrip("\n") for line in self.process.stderr or ())
+
+    def until(self, begin: str) -> str:
+        """The next line that begins so."""
+        while (line := self._lines.get(timeout=LIMIT_S)) is not None:
+            self.said.append(line)
+            if line.startswith(begin):
+                return line
+        raise AssertionError((begin, self.said, self.errors))
+
+    def ready(self) -> str:
+        """Its URL, when it has said where its token is."""
+        url = self.until("desk ").split()[1]
+        self.until("token ")
+        return url
+
+    def end(self, number: int | None = None) -> int:
+        """Its status, and all of its output read."""
+        if number is not None:
+            self.process.send_signal(number)
+        status = self.process.wait(LIMIT_S)
+        for reader in self._readers:
+            reader.join(LIMIT_S)
+        for pipe in (self.process.stdout, self.process.stderr):
+            assert pipe is not None
+            pipe.close()
+        return status
+
+    @property
+    def place(self) -> Path:
+        return self.folder / "desk.json"
+
+    @property
+    def database(self) -> Path:
+        return self.folder / "callbacks.sqlite"
+
+    def bearer(self) -> dict[str, str]:
+        token = (self.folder / "token").read_text(encoding="ascii").strip()
+        return {"Authorization": f"Bearer {token}"}
+
+
+@pytest.fixture
+def serve(tmp_path) -> Iterator[object]:
+    """Starts one with `--port 0`; what a test leaves running is killed."""
+    started: list[Served] = []
+
+    def start(*arguments, port=0, state=tmp_path, **environment):
+        state.mkdir(exist_ok=True)
+        started.append(Served(state, "--port", port, *arguments, **environment))
+        return started[-1]
+
+    yield start
+    for one in started:
+        if one.process.poll() is None:
+            one.process.kill()
+        if one.process.stdout is not None and not one.process.stdout.closed:
+            one.end()
+
+
+def letter(key: str, phone: str) -> Letter:
+    now = datetime.now(UTC).isoformat()
+    return Letter(REQUESTED, key, f"call {key}", now, "dropped", 0.0, phone=phone, name=NAME)
+
+
+NO_FAREWELL = "[callbacks]\nfarewell_s = 0.0\n"
+ANNOUNCED = "ПЕРЕЗВОНИТЕ"
+
+
+def settings(folder: Path, text: str = "") -> Path:
+    (folder / "script.toml").write_text(NO_FAREWELL, encoding="utf-8")
+    file = folder / "desk.toml"
+    file.write_text(f'script = "script.toml"\n{text}', encoding="utf-8")
+    return file
+
+
+def whole(database: Path) -> list[str]:
+    """The states in a file that is whole, whatever the journal holds."""
+    connection = sqlite3.connect(database)
+    try:
+        assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+        return [state for (state,) in connection.execute("SELECT state FROM callbacks")]
+    finally:
+        connection.close()
+
+
+# -- a desk's day ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_it_says_where_it_is_rings_answers_and_ends_by_a_signal(serve, tmp_path, number):
+    desk = serve("--config", settings(tmp_path), "--node", "one")
+    url = desk.ready()
+    assert [line.split()[0] for line in desk.said] == [
+        "desk", "callbacks", "dialer", "letters", "token"
+    ]
+    told = json.loads(desk.place.read_text(encoding="utf-8"))
+    assert told == {"url": url, "pid": desk.process.pid, "database": str(desk.database)}
+    assert re.fullmatch(r"http://127\.0\.0\.1:\d+", url)
+
+    Outbox(desk.folder / "outbox").post(letter("k1", PHONE))
+    assert desk.until(ANNOUNCED) == f"{ANNOUNCED} {masked(PHONE)}, попытка 1 из 3"
+    then = desk.until("  потом:")
+    id = then.split()[4]
+
+    with httpx.Client(base_url=url, trust_env=False, timeout=LIMIT_S) as client:
+        assert client.get("/health").json()["node"] == "one"
+        assert client.get("/ready").json() == {"ready": True, "why": []}
+        for headers in ({}, {"Authorization": "Bearer wrong-token-wrong-token"}):
+            assert client.get("/api/v1/callbacks", headers=headers).status_code == 401
+        (callback,) = client.get("/api/v1/callbacks", headers=desk.bearer()).json()["callbacks"]
+    assert (callback["id"], callback["phone"], callback["state"]) == (id, PHONE, "ringing")
+
+    assert desk.end(number) == 0
+    assert not desk.place.exists()
+    assert whole(desk.database) == ["ringing"]
+    assert not list((desk.folder / "outbox").glob("*.json"))
+    assert desk.errors == []
+    everything = "\n".join(desk.said)
+    assert not [word for word in (PHONE, *NAME.split()) if word in everything]
+
+
+def test_a_start_after_a_kill_finds_all(serve, tmp_path):
+    """What rang rings on, what came meanwhile rings, and the place of the killed one is nobody's."""
+    config = settings(tmp_path)
+    first = serve("--config", config)
+    first.ready()
+    outbox = Outbox(first.folder / "outbox")
+    outbox.post(letter("k1", PHONE))
+    first.until("  потом:")
+    with httpx.Client(trust_env=False, headers=first.bearer(), timeout=LIMIT_S) as client:
+        url = json.loads(first.place.read_text(encoding="utf-8"))["url"]
+        waits = client.post(
+            f"{url}/api/v1/callbacks", json={"reason": "hold", "due_in_s": 600, "phone": OTHER}
+        )
+        assert waits.is_success, waits.text
+    first.process.kill()
+    assert first.end() == -signal.SIGKILL
+    assert first.place.exists()
+    outbox.post(letter("k2", "+79123456781"))
+    second = serve("--config", config)
+    url = second.ready()
+    second.until(f"{ANNOUNCED} {masked('+79123456781')}")
+    assert json.loads(second.place.read_text(encoding="utf-8"))["pid"] == second.process.pid
+    with httpx.Client(trust_env=False, headers=second.bearer(), timeout=LIMIT_S) as client:
+        found = client.get(f"{url}/api/v1/callbacks").json()["callbacks"]
+    assert sorted((one["phone"], one["state"]) for one in found) == [
+        (OTHER, "waiting"),
+        ("+79123456781", "ringing"),
+        (PHONE, "ringing"),
+    ]
+    assert second.end(signal.SIGTERM) == 0
+    assert sorted(whole(second.database)) == ["ringing", "ringing", "waiting"]
+
+
+def test_with_a_certificate_of_its_own_it_is_served_by_tls(serve, tmp_path):
+    pem = certificate(tmp_path, "desk")
+    config = settings(tmp_path, '[api]\ncert_file = "desk.pem"\nkey_file = "desk.key"\n')
+    desk = serve("--config", config)
+    url = desk.ready()
+    assert url.startswith("https://")
+    told = json.loads(desk.place.read_text(encoding="utf-8"))
+    assert told["certificate"] == str(pem)
+    context = ssl.create_default_context(cafile=pem)
+    with httpx.Client(verify=context, trust_env=False, timeout=LIMIT_S) as client:
+        assert client.get(f"{url}/health").json()["alive"] is True
+    with pytest.raises(httpx.HTTPError):
+        httpx.get(url.replace("https", "http") + "/health", trust_env=False)
+    assert desk.end(signal.SIGTERM) == 0
+
+
+def certificate(folder: Path, name: str) -> Path:
+    """Of 127.0.0.1, signed by itself."""
+    pem = folder / f"{name}.pem"
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"]
+        + ["-nodes", "-days", "1", "-subj", "/CN=desk", "-addext", "subjectAltName=IP:127.0.0.1"]
+        + ["-keyout", str(folder / f"{name}.key"), "-out", str(pem)],
+        check=True,
+        capture_output=True,
+    )
+    return pem
+
+
+# -- what it refuses -------------------------------------------------------------------------------
+
+
+def test_what_is_in_use_already_is_refused_in_one_line(serve, tmp_path):
+    """The database of another desk, and its port; that one goes on."""
+    first = serve()
+    url = first.ready()
+    port = url.rpartition(":")[2]
+    second = serve()  # its database
+    third = serve(port=port, state=tmp_path / "else")
+    assert second.end() == 1
+    assert second.errors == [
+        f"vad-agent: {first.database}: another process has the callbacks: stop it, or speak to it "
+        "(--desk URL)"
+    ]
+    assert third.end() == 1
+    (line,) = third.errors
+    assert line.startswith(f"vad-agent: 127.0.0.1:{port}: cannot listen there: ")
+    assert not third.database.exists()
+    assert not third.place.exists()
+    assert json.loads(first.place.read_text(encoding="utf-8"))["url"] == url
+    assert httpx.get(f"{url}/health", trust_env=False).json()["alive"] is True
+    assert first.end(signal.SIGTERM) == 0
+
+
+WRONG = [
+    ("node =", 2, ["desk.toml: line 1, column 7: expected TOML: "]),
+    (
+        'node = 5\ncolour = "red"\n[api]\nport = "x"\n',
+        2,
+        ["desk.toml: node: ", "desk.toml: port: ", "desk.toml: colour: "],
+    ),
+    ('dialer = "asterisk"\n[asterisk]\nurl = "http://x"\nuser = "x"\n', 2, ["[asterisk]: password"]),
+    ('script = "none.toml"', 2, ["none.toml: no such file"]),
+    ('[api.tokens]\ncrm = "none"\n', 2, ["[api.tokens]: crm: "]),
+    ('[api.tokens]\ncrm = "short"\n', 2, ["tokens: crm: expected 16 characters"]),
+    ('[api.tokens]\nown = "short"\n', 2, ["[api.tokens]: own: expected another name"]),
+    ('[api]\ncert_file = "none.pem"\n', 2, ["none.pem: No such file or directory"]),
+    ('[api]\ncert_file = "short"\n', 2, ["short: expected a certificate and its key"]),
+    ('[api]\nkey_file = "short"\n', 2, ["cert_file: missing"]),
+    ('[api]\nhost = "203.0.113.1"\n', 1, ["203.0.113.1:0: cannot listen there"]),
+    ('database = "mysql://desk@db/x"', 1, ["database: expected postgresql://"]),
+    ('database = "."', 1, ["cannot be opened: Is a directory"]),
+    ('encryption_key_file = "short"', 1, ["the key of the callbacks: expected 32 bytes"]),
+]
+
+
+@pytest.mark.parametrize(("text", "status", "lines"), WRONG)
+def test_what_is_wrong_is_told_line_by_line_and_nothing_is_left_running(
+    tmp_path, monkeypatch, capfd, text, status, lines
+):
+    """In this process, as each start of one costs a second; what ends here has opened nothing for long."""
+    from vad_agent import cli
+
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    (tmp_path / "short").write_text("short", encoding="utf-8")
+    file = tmp_path / "desk.toml"
+    file.write_text(text, encoding="utf-8")
+    monkeypatch.setattr(sys, "argv", ["vad-agent", "serve", "--port", "0", "--config", str(file)])
+    monkeypatch.setattr("vad_agent.server.logs.log_to_stderr", lambda **_: None)
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    out, err = capfd.readouterr()
+    assert (ended.value.code, out) == (status, "")
+    told = err.splitlines()
+    assert len(told) == len(lines), told
+    for line, expected in zip(sorted(told), sorted(lines), strict=True):
+        assert line.startswith("vad-agent: ")
+        assert expected in line
+    assert not (tmp_path / "vad-agent" / "desk.json").exists()
+
+
+def test_a_port_that_is_none_is_refused(serve):
+    desk = serve(port=70000)
+    assert desk.end() == 2
+    assert len(desk.errors) == 1
+
+
+# -- its parts -------------------------------------------------------------------------------------
+
+
+def test_everybody_may_ask_whether_it_is_ready_and_learns_no_more_than_what_fails():
+    desk = object.__new__(RunningDesk)
+    trouble = {"promise": "/var/lib/c.sqlite: locked", "audit": "db.example: no route"}
+    desk.watch = SimpleNamespace(trouble=trouble)
+    assert desk.not_ready() == ["audit", "promise"]
+    trouble.clear()
+    assert desk.not_ready() == []
+
+
+def test_a_signal_before_it_serves_ends_it_in_order(tmp_path):
+    """Between its place and its first answer: whoever reads the place may end it."""
+    import uvicorn
+
+    from vad_agent.server.serving import _ending, _Server
+
+    async def app(scope, receive, send):
+        raise AssertionError(scope)
+
+    server = _Server(uvicorn.Config(app, log_config=None, lifespan="off", ws="none"))
+    before = signal.getsignal(signal.SIGTERM)
+    with socket.create_server(("127.0.0.1", 0)) as listening, _ending(server):
+        os.kill(os.getpid(), signal.SIGTERM)
+        server.run(sockets=[listening])
+    assert signal.getsignal(signal.SIGTERM) is before
