@@ -198,7 +198,9 @@ def test_what_is_no_toml_is_one_line_with_its_place(load, text, begin):
 
 
 def test_all_that_is_wrong_is_told_at_once(load):
-    text = 'node = 5\ndialer = "x"\nmore = 1\nmango = 1\nencryption_key = "k"\n[api]\nport = []\nx = 1'
+    text = (
+        'node = 5\ndialer = "x"\nmore = 1\nmango = 1\nencryption_key = "k"\n[api]\nport = []\nx = 1'
+    )
     found = {line.partition(":")[0] for line in problems(load, text)}
     assert found == {"node", "dialer", "more", "mango", "encryption_key", "port", "x"}
 

@@ -45,7 +45,10 @@ def after_time(line):
         ({"why": ""}, 'WARNING alarm why=""'),
         ({"why": "a\nb"}, 'WARNING alarm why="a\\nb"'),
         ({"why": "a\x1b[31m"}, 'WARNING alarm why="a\\u001b[31m"'),
-        ({"count": 5, "at_start": True, "none": None}, "WARNING alarm count=5 at_start=True none=None"),
+        (
+            {"count": 5, "at_start": True, "none": None},
+            "WARNING alarm count=5 at_start=True none=None",
+        ),
         ({"why": "нет"}, "WARNING alarm why=нет"),
     ],
 )

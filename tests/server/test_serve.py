@@ -37,7 +37,7 @@ class Served:
         self.folder = state / "vad-agent"
         clean = {k: v for k, v in os.environ.items() if not k.startswith("VAD_AGENT_")}
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "vad_agent", "serve", *map(str, arguments)],
+            [sys.executable, "-m", "vad_agent.cli", "serve", *map(str, arguments)],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -49,7 +49,8 @@ class Served:
         self.errors: list[str] = []
         self._lines: queue.Queue[str | None] = queue.Queue()
         self._readers = [
-            threading.Thread(target=self._read_out), threading.Thread(target=self._read_errors)
+            threading.Thread(target=self._read_out),
+            threading.Thread(target=self._read_errors),
         ]
         for reader in self._readers:
             reader.start()
@@ -153,7 +154,11 @@ def test_it_says_where_it_is_rings_answers_and_ends_by_a_signal(serve, tmp_path,
     desk = serve("--config", settings(tmp_path), "--node", "one")
     url = desk.ready()
     assert [line.split()[0] for line in desk.said] == [
-        "desk", "callbacks", "dialer", "letters", "token"
+        "desk",
+        "callbacks",
+        "dialer",
+        "letters",
+        "token",
     ]
     told = json.loads(desk.place.read_text(encoding="utf-8"))
     assert told == {"url": url, "pid": desk.process.pid, "database": str(desk.database)}
@@ -192,7 +197,7 @@ def test_a_start_after_a_kill_finds_all(serve, tmp_path):
     with httpx.Client(trust_env=False, headers=first.bearer(), timeout=LIMIT_S) as client:
         url = json.loads(first.place.read_text(encoding="utf-8"))["url"]
         waits = client.post(
-            f"{url}/api/v1/callbacks", json={"reason": "hold", "due_in_s": 600, "phone": OTHER}
+            f"{url}/api/v1/callbacks", json={"reason": "dropped", "due_in_s": 600, "phone": OTHER}
         )
         assert waits.is_success, waits.text
     first.process.kill()
@@ -233,10 +238,13 @@ def test_with_a_certificate_of_its_own_it_is_served_by_tls(serve, tmp_path):
 def certificate(folder: Path, name: str) -> Path:
     """Of 127.0.0.1, signed by itself."""
     pem = folder / f"{name}.pem"
+    made = (
+        "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 1 -subj /CN=desk"
+    )
+    subject = "-addext subjectAltName=IP:127.0.0.1".split()
+    files = ["-keyout", str(folder / f"{name}.key"), "-out", str(pem)]
     subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"]
-        + ["-nodes", "-days", "1", "-subj", "/CN=desk", "-addext", "subjectAltName=IP:127.0.0.1"]
-        + ["-keyout", str(folder / f"{name}.key"), "-out", str(pem)],
+        ["openssl", *made.split(), *subject, *files],
         check=True,
         capture_output=True,
     )
@@ -271,11 +279,15 @@ def test_what_is_in_use_already_is_refused_in_one_line(serve, tmp_path):
 WRONG = [
     ("node =", 2, ["desk.toml: line 1, column 7: expected TOML: "]),
     (
-        'node = 5\ncolour = "red"\n[api]\nport = "x"\n',
+        'node = 5\ncolour = "red"\n[api]\nhost = 5\nx = 1\n',
         2,
-        ["desk.toml: node: ", "desk.toml: port: ", "desk.toml: colour: "],
+        ["desk.toml: node: ", "desk.toml: host: ", "desk.toml: x: ", "desk.toml: colour: "],
     ),
-    ('dialer = "asterisk"\n[asterisk]\nurl = "http://x"\nuser = "x"\n', 2, ["[asterisk]: password"]),
+    (
+        'dialer = "asterisk"\n[asterisk]\nurl = "http://x"\nuser = "x"\n',
+        2,
+        ["[asterisk]: password"],
+    ),
     ('script = "none.toml"', 2, ["none.toml: no such file"]),
     ('[api.tokens]\ncrm = "none"\n', 2, ["[api.tokens]: crm: "]),
     ('[api.tokens]\ncrm = "short"\n', 2, ["tokens: crm: expected 16 characters"]),

@@ -21,6 +21,7 @@ from vad_agent.callbacks.dialers.port import Order
 from vad_agent.callbacks.phone import masked
 from vad_agent.errors import OutputError, SettingsError, extra
 from vad_agent.server.app import create_app
+from vad_agent.server.auth import Tokens
 from vad_agent.server.config import Api, DeskConfig
 from vad_agent.server.dialer import make_dialer
 from vad_agent.server.metrics import Metrics
@@ -134,6 +135,7 @@ def _tokens(api: Api) -> Mapping[str, str]:
             problems.append(f"{name}: {file}: {why}")
     if problems:
         raise SettingsError("[api.tokens]", problems)
+    Tokens(tokens)  # before anything is opened
     return tokens
 
 
