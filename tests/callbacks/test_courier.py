@@ -560,6 +560,29 @@ def test_stop_delivers_what_waits(
     assert len(callbacks(desk)) == 1
 
 
+def test_a_letter_that_is_posted_while_the_last_but_one_is_delivered_goes_too(
+    door: Door, desk: OneDesk, headset: Headset, monkeypatch: pytest.MonkeyPatch
+):
+    with door(desk.app) as url:
+        courier = headset.courier(url)
+        deliver, stopping = courier.deliver, threading.Event()
+
+        def stopped_meanwhile() -> int:
+            count = deliver()
+            if not stopping.is_set():
+                headset.post()
+                courier._stop.set()
+                courier._wake.set()
+                stopping.set()
+            return count
+
+        monkeypatch.setattr(courier, "deliver", stopped_meanwhile)
+        courier.start()
+        assert stopping.wait(LIMIT_S)
+        courier.stop(LIMIT_S)
+    assert headset.waiting == 0
+
+
 def real_then(real: Callable[..., Any], more: Callable[[], Any]) -> Callable[..., Any]:
     def call(*args: Any) -> Any:
         answer = real(*args)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -454,3 +455,17 @@ def test_a_stopped_process_does_not_hold_a_callback_for_ever(url, policy, clock,
         held.execute(sa.text("SELECT 1"))
     stopped.close()
     store.close()
+
+
+def test_a_key_that_was_anothers_is_refused_and_loses_nothing(store, clock):
+    first = asks(clock.now, phone=client(1))
+    store.take(first, by(clock.now))
+    assert store.take(first, by(clock.now)).what == "duplicate"
+    for other in (
+        replace(first, phone=client(2)),
+        replace(first, reason="client_hold"),
+        replace(first, call="another"),
+    ):
+        with pytest.raises(RuleError, match="used for another request"):
+            store.take(other, by(clock.now))
+    assert [one.phone for one in Ledger(store).page()] == [client(1)]

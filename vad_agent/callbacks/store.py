@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 from vad_agent.callbacks import rules
 from vad_agent.callbacks.attempts import AttemptStore
 from vad_agent.callbacks.clock import JUMP_S
-from vad_agent.callbacks.rows import changed, from_row, request_body, storable, to_row
+from vad_agent.callbacks.rows import changed, from_row, is_same, request_body, storable, to_row
 from vad_agent.callbacks.rules import Callback, Request, State
 from vad_agent.callbacks.tables import callbacks, facts, requests
 from vad_agent.callbacks.transactions import OPEN_STATES, By, locked
@@ -46,16 +46,17 @@ class Store(AttemptStore):
 
         Raises:
             StoreError: it could not be stored.
-            RuleError: its agreed time is none.
+            RuleError: its agreed time is none, or its key was another request's.
         """
         request = storable(request)
 
         def work(c: sa.Connection) -> Taken:
-            known = c.execute(
-                sa.select(requests.c.callback).where(requests.c.key == request.key)
-            ).scalar()
+            query = sa.select(requests.c.callback, requests.c.body)
+            known = c.execute(query.where(requests.c.key == request.key)).first()
             if known is not None:
-                return Taken(self.load(c, known), "duplicate")
+                if not is_same(request, self.seal.open(known.body)):
+                    raise RuleError("key: it was used for another request: keys are unique")
+                return Taken(self.load(c, known.callback), "duplicate")
             callback, what = self._answer(c, request, by)
             superseded: tuple[str, ...] = ()
             if what == "taken":
