@@ -102,7 +102,7 @@ class Between:
             await self._app(scope, receive, nowhere)
             raise ConnectionAbortedError  # uvicorn closes the connection or answers 500
         else:
-            await Response("not the desk", step)(scope, receive, send)
+            await Response(None if step == 204 else "not the desk", step)(scope, receive, send)
 
 
 class Behind:

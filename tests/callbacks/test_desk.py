@@ -36,6 +36,7 @@ def test_what_is_due_already_is_armed_for_now(at):
     assert at.engine.rows == {callback.key: 0.0}
 
 
+@pytest.mark.parametrize("where", ["sqlite"], indirect=True)  # no matter of the database
 @pytest.mark.parametrize(
     ("about", "state"),
     [
@@ -166,6 +167,7 @@ def _away(*_):
 # -- an outcome is told ----------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("where", ["sqlite"], indirect=True)  # no matter of the database
 @pytest.mark.parametrize(
     ("outcome", "state", "attempt", "in_s"),
     [
@@ -385,6 +387,7 @@ def test_retry_begins_anew_at_once(at):
     assert after.key != ringing.key
 
 
+@pytest.mark.parametrize("where", ["sqlite"], indirect=True)  # no matter of the database
 @pytest.mark.parametrize(
     "change",
     [

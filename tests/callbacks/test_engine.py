@@ -149,6 +149,7 @@ def test_one_that_is_awake_is_armed_again_beside_and_may_be_cancelled(bench):
     assert set(bench.rows()) == {"a.1.1", "a.1.1~2", "b.1.1"}
 
 
+@pytest.mark.parametrize("where", ["sqlite"], indirect=True)  # no matter of the database
 def test_one_that_arms_itself_again_is_woken_again(bench):
     """As one that was woken too early does."""
     times = iter(range(3))
@@ -167,6 +168,7 @@ def test_one_that_arms_itself_again_is_woken_again(bench):
 # -- what a run raises -----------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("where", ["sqlite"], indirect=True)  # no matter of the database
 def test_a_run_that_raises_ends_and_the_engine_goes_on(bench, caplog):
     errors = {"a.1.1": RuntimeError("a bug"), "b.1.1": KeyError("x"), "c.1.1": AssertionError()}
 
@@ -201,6 +203,7 @@ def test_a_run_waits_for_a_store_that_is_away(bench, monkeypatch):
     assert bench.rows() == {"a.1.1": "SUCCESS"}
 
 
+@pytest.mark.parametrize("where", ["sqlite"], indirect=True)  # no matter of the database
 def test_a_stop_does_not_wait_for_the_store(bench, monkeypatch):
     monkeypatch.setattr(waking, "AGAIN_S", 3600.0)
     monkeypatch.setattr(waking, "ENDING_S", 2)
@@ -264,6 +267,7 @@ def test_a_database_that_cannot_be_used_is_an_engine_error(tmp_path):
         engine.stop()
 
 
+@pytest.mark.parametrize("where", ["sqlite"], indirect=True)  # no matter of the database
 def test_an_engine_that_was_stopped_takes_nothing(bench):
     engine = bench.start()
     bench.stop()

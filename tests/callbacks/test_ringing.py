@@ -42,6 +42,7 @@ def passing():
 # -- made ------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("where", ["sqlite"], indirect=True)  # no matter of the database
 def test_the_order_says_all_that_the_operator_needs(at):
     callback = at.take(
         name=NAME, topic=TOPIC, opening=OPENING, operator="ivanova", session="s-1", reason="hold"
@@ -90,6 +91,7 @@ REFUSED, UNCERTAIN = DialRefused("no"), DialUncertain("perhaps")
 WRONG = RuntimeError("a bug")
 
 
+@pytest.mark.parametrize("where", ["sqlite"], indirect=True)  # no matter of the database
 @pytest.mark.parametrize(
     ("dial", "status", "state", "outcome", "asked"),
     [
@@ -144,6 +146,7 @@ def test_a_refusal_uses_no_attempt_up_and_after_the_last_a_person_is_needed(at, 
 # -- begun before ----------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("where", ["sqlite"], indirect=True)  # no matter of the database
 @pytest.mark.parametrize(
     ("status", "state", "dials"),
     [
@@ -215,6 +218,7 @@ def test_two_threads_with_one_key_dial_once(at):
 
 def test_many_threads_and_two_nodes_with_one_key_dial_once(at, store, clock):
     south = Hands(store, clock, "south")
+    at.dialer.statuses = south.dialer.statuses = [Ringing("r-1")]
     callback = at.take()
     at_once(lambda n: (at, south)[n % 2].ringer.make(callback.key), 32)
     assert at.dialer.count("dial") + south.dialer.count("dial") == 1
@@ -286,6 +290,7 @@ def test_what_is_wanted_is_not_hung_up(at):
     assert at.dialer.count("hang_up") == 0
 
 
+@pytest.mark.parametrize("where", ["sqlite"], indirect=True)  # no matter of the database
 def test_a_dialer_that_cannot_hang_up_changes_nothing(at, monkeypatch):
     callback = at.ringing()
 
@@ -418,6 +423,7 @@ def test_who_adopts_what(at, node, alive, after_s, adopted):
     )
 
 
+@pytest.mark.parametrize("where", ["sqlite"], indirect=True)  # no matter of the database
 @pytest.mark.parametrize("node", ["north", "south"])
 @pytest.mark.parametrize(
     ("status", "state", "outcome", "dials"),

@@ -230,6 +230,7 @@ def test_what_is_armed_and_was_not_woken_is_armed_again(at, late_s, again):
     assert at.on() == []
 
 
+@pytest.mark.parametrize("where", ["sqlite"], indirect=True)  # no matter of the database
 def test_a_row_of_nobody_is_left(at):
     at.engine.rows["gone.1.1"] = 5.0
     at.watch.audit(at_start=True)
@@ -341,6 +342,7 @@ def test_the_audit_after_the_trouble_may_fail_too(at):
     assert (at.watch.trouble, at.on()) == ({}, [])
 
 
+@pytest.mark.parametrize("where", ["sqlite"], indirect=True)  # no matter of the database
 def test_a_duty_that_has_a_bug_is_trouble_and_told_in_the_log(at, caplog):
     def bug():
         raise KeyError("x")
@@ -351,6 +353,7 @@ def test_a_duty_that_has_a_bug_is_trouble_and_told_in_the_log(at, caplog):
     assert record.duty == "overdue"
 
 
+@pytest.mark.parametrize("where", ["sqlite"], indirect=True)  # no matter of the database
 @pytest.mark.parametrize("error", [RuntimeError("a bug"), StoreError("away"), EngineError("away")])
 @pytest.mark.parametrize("fails", ["look_at_clock", "_look_after", "look_for_overdue", "audit"])
 def test_the_other_duties_go_on_when_one_raises(at, monkeypatch, fails, error):

@@ -149,9 +149,14 @@ def whole(database: Path) -> list[str]:
 # -- a desk's day ----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_it_says_where_it_is_rings_answers_and_ends_by_a_signal(serve, tmp_path, number):
-    desk = serve("--config", settings(tmp_path), "--node", "one")
+@pytest.mark.parametrize(("scheme", "number"), [("http", signal.SIGTERM), ("https", signal.SIGINT)])
+def test_it_says_where_it_is_rings_answers_and_ends_by_a_signal(serve, tmp_path, scheme, number):
+    certified, verify = {}, True
+    if scheme == "https":
+        certified = {"certificate": str(certificate(tmp_path))}
+        verify = ssl.create_default_context(cafile=certified["certificate"])
+    config = settings(tmp_path, TLS if certified else "")
+    desk = serve("--config", config, "--node", "one")
     url = desk.ready()
     assert [line.split()[0] for line in desk.said] == [
         "desk",
@@ -161,15 +166,16 @@ def test_it_says_where_it_is_rings_answers_and_ends_by_a_signal(serve, tmp_path,
         "token",
     ]
     told = json.loads(desk.place.read_text(encoding="utf-8"))
-    assert told == {"url": url, "pid": desk.process.pid, "database": str(desk.database)}
-    assert re.fullmatch(r"http://127\.0\.0\.1:\d+", url)
+    where = {"url": url, "pid": desk.process.pid, "database": str(desk.database)}
+    assert told == where | certified
+    assert re.fullmatch(scheme + r"://127\.0\.0\.1:\d+", url)
 
     Outbox(desk.folder / "outbox").post(letter("k1", PHONE))
     assert desk.until(ANNOUNCED) == f"{ANNOUNCED} {masked(PHONE)}, попытка 1 из 3"
     then = desk.until("  потом:")
     id = then.split()[4]
 
-    with httpx.Client(base_url=url, trust_env=False, timeout=LIMIT_S) as client:
+    with httpx.Client(base_url=url, verify=verify, trust_env=False, timeout=LIMIT_S) as client:
         assert client.get("/health").json()["node"] == "one"
         assert client.get("/ready").json() == {"ready": True, "why": []}
         for headers in ({}, {"Authorization": "Bearer wrong-token-wrong-token"}):
@@ -215,34 +221,21 @@ def test_a_start_after_a_kill_finds_all(serve, tmp_path):
         ("+79123456781", "ringing"),
         (PHONE, "ringing"),
     ]
-    assert second.end(signal.SIGTERM) == 0
+    assert second.end(signal.SIGKILL) == -signal.SIGKILL
     assert sorted(whole(second.database)) == ["ringing", "ringing", "waiting"]
 
 
-def test_with_a_certificate_of_its_own_it_is_served_by_tls(serve, tmp_path):
-    pem = certificate(tmp_path, "desk")
-    config = settings(tmp_path, '[api]\ncert_file = "desk.pem"\nkey_file = "desk.key"\n')
-    desk = serve("--config", config)
-    url = desk.ready()
-    assert url.startswith("https://")
-    told = json.loads(desk.place.read_text(encoding="utf-8"))
-    assert told["certificate"] == str(pem)
-    context = ssl.create_default_context(cafile=pem)
-    with httpx.Client(verify=context, trust_env=False, timeout=LIMIT_S) as client:
-        assert client.get(f"{url}/health").json()["alive"] is True
-    with pytest.raises(httpx.HTTPError):
-        httpx.get(url.replace("https", "http") + "/health", trust_env=False)
-    assert desk.end(signal.SIGTERM) == 0
+TLS = '[api]\ncert_file = "desk.pem"\nkey_file = "desk.key"\n'
 
 
-def certificate(folder: Path, name: str) -> Path:
+def certificate(folder: Path) -> Path:
     """Of 127.0.0.1, signed by itself."""
-    pem = folder / f"{name}.pem"
+    pem = folder / "desk.pem"
     made = (
         "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 1 -subj /CN=desk"
     )
-    subject = "-addext subjectAltName=IP:127.0.0.1".split()
-    files = ["-keyout", str(folder / f"{name}.key"), "-out", str(pem)]
+    subject = ["-addext", "subjectAltName=IP:127.0.0.1"]
+    files = ["-keyout", str(folder / "desk.key"), "-out", str(pem)]
     subprocess.run(
         ["openssl", *made.split(), *subject, *files],
         check=True,
@@ -273,7 +266,6 @@ def test_what_is_in_use_already_is_refused_in_one_line(serve, tmp_path):
     assert not third.place.exists()
     assert json.loads(first.place.read_text(encoding="utf-8"))["url"] == url
     assert httpx.get(f"{url}/health", trust_env=False).json()["alive"] is True
-    assert first.end(signal.SIGTERM) == 0
 
 
 WRONG = [

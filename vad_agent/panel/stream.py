@@ -1,0 +1,31 @@
+"""What a page follows, as server-sent events: the whole state first, then what changes.
+
+    retry: 1000
+    data: {"phase": "dialogue", …}
+    data: {}                            a sign of life
+
+An event's data is one line of JSON: no letter of a client's name can end it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import aclosing
+
+from vad_agent.panel.hub import HEARTBEAT_S, Hub
+
+MEDIA_TYPE = "text/event-stream"
+HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+RETRY_MS = 1000
+
+
+async def events(
+    hub: Hub, operator: str, is_on: Callable[[], bool], heartbeat_s: float = HEARTBEAT_S
+) -> AsyncIterator[bytes]:
+    """Until the page goes, the hub closes or its session is over, which the heartbeat notices."""
+    yield f"retry: {RETRY_MS}\n\n".encode()
+    async with aclosing(hub.follow(operator, heartbeat_s=heartbeat_s)) as told:
+        async for state in told:
+            if not is_on():
+                return
+            yield f"data: {state}\n\n".encode(errors="replace")
