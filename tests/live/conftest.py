@@ -22,19 +22,6 @@ def require(programs: Sequence[str]) -> None:
     pytest.skip(reason)
 
 
-REAL_TIME = {"audio_server", "fresh_audio_server"}
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests that hear real sound may fail once: on a shared machine a telephone slips, a word is late.
-
-    What is wrong with the product fails twice.
-    """
-    for item in items:
-        if REAL_TIME & set(getattr(item, "fixturenames", ())):
-            item.add_marker(pytest.mark.flaky(reruns=1))
-
-
 @pytest.fixture(scope="session")
 def audio_server() -> Iterator[AudioServer]:
     """The server for tests that leave it as it was."""
