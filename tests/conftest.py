@@ -1,7 +1,7 @@
 """One Hypothesis profile: no time limit for an example, since machines differ; in CI the same examples.
 
-Tests with real processes and real time may fail once: a shared machine stands still now and then. What is wrong
-with the product fails twice; the summary tells which were run twice.
+Tests with real processes and real time may fail once: a shared machine stands still now and then. What is
+wrong with the product fails twice; the summary tells which were run twice.
 """
 
 from __future__ import annotations
