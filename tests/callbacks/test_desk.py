@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import time
 from datetime import timedelta
 
 import pytest
@@ -413,8 +414,10 @@ def test_too_many_that_wait_to_write_are_told_so(tmp_path, policy, clock, monkey
     monkeypatch.setattr(database, "BUSY_MS", 50)
     store = Store(str(tmp_path / "c.sqlite"), policy)
     desk = Desk(store, Clock(lambda: clock.now, lambda: 0.0))
+    began = time.monotonic()
     with store.database._writing, pytest.raises(StoreError, match="too many wait to write"):
         desk.take(asks(clock.now), "a test")
+    assert time.monotonic() - began < 5
     assert desk.take(asks(clock.now), "a test").what == "taken"  # nobody holds it now
     other = sqlite3.connect(tmp_path / "c.sqlite", isolation_level=None)
     other.execute("BEGIN IMMEDIATE")

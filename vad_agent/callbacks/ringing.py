@@ -106,10 +106,8 @@ class Ringer:
                     self._known.add(key)
                 self._store.dialled(key, reference, self._desk.clock.now())
                 points.passed(points.DIAL_STORED)
-                if not self._is_wanted(
-                    key
-                ):  # closed while it was dialled: there was nothing to stop yet
-                    self.stop(key)
+                if not self._is_wanted(key):
+                    self.stop(key)  # closed while it was dialled: there was nothing to stop yet
             case Unknown():  # only after a dial that nobody has heard of
                 self._end(Told(key, Outcome.FAILED, "what dials never heard of it"))
             case None:

@@ -96,6 +96,14 @@ def listen(
     check: Annotated[
         bool, typer.Option("--check", help="Prove each path of the sound, say what to fix, end.")
     ] = False,
+    panel: Annotated[
+        bool,
+        typer.Option("--panel", help="Show the operator's panel in his browser, on 127.0.0.1."),
+    ] = False,
+    panel_port: Annotated[
+        int,
+        typer.Option(metavar="PORT", min=0, max=65535, help="Of the panel; 0: any that is free."),
+    ] = 8601,
     plain: Annotated[
         bool, typer.Option("--plain", help="A line for each change instead of the live screen.")
     ] = False,
@@ -111,6 +119,8 @@ def listen(
       vad-agent listen --prompt-device virtmic --client-device jabra
     The operator says the phrases himself:
       vad-agent listen --mode cue
+    The same as a page beside the softphone; open the link that is printed:
+      vad-agent listen --prompt-device virtmic --panel
     A softphone's script tells of calls, and hangs up when it is asked to:
       vad-agent listen --prompt-device virtmic \\
         --events vad.sock --on-action hangup=hangup.sh
@@ -135,6 +145,8 @@ def listen(
         outbox=outbox,
         desk=desk,
         operator_login=operator,
+        panel=panel,
+        panel_port=panel_port,
     )
     if check:
         from vad_agent.live.checking import check_all

@@ -7,7 +7,7 @@ keys, inlet, whereabouts ────┴─> loop ─> desk ─> session ┴─>
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from datetime import datetime
 
@@ -96,7 +96,7 @@ class Assembly:
 
     def _build(self, stack: ExitStack) -> None:
         options, settings = self._options, self._settings
-        shown = Shown(self.status)
+        shown = self._shown = Shown(self.status)
         trace = TraceLog(options.trace, self.report)
         stack.callback(trace.close)
         self.trace_path = trace.path
@@ -233,12 +233,17 @@ class Assembly:
 
     def _on_event(self, event: Event) -> None:
         """Before the session has it."""
+        self._shown.stir()
         if event.kind in (Kind.CLIENT_NAME, Kind.CALLBACK_AGREED):
             name = (event.name or "").strip() or None
             if event.kind is Kind.CLIENT_NAME or name is not None:
                 self.status.client_name = name
             if name is not None and self._phrases is not None:
                 self._phrases.expect_name(name)
+
+    def on_look(self, changed: Callable[[], None]) -> None:
+        """Call this each time the status was written; it must not block. Before `run`."""
+        self._shown.tell(changed)
 
     def report(self, text: str) -> None:
         """Something of ours went wrong: the operator is told."""

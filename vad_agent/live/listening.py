@@ -2,7 +2,7 @@
 
 listen ─┬─ list the devices (a process) ┐
         ├─ settings, imports            ├─> assembly ─> devices open ─> loop ─> quit, Ctrl-C ─> close
-        └───────────────────────────────┘
+        └─ the panel's port, if asked ──┘
 """
 
 from __future__ import annotations
@@ -26,12 +26,15 @@ from vad_agent.sources.devices import list_devices
 
 if TYPE_CHECKING:
     from vad_agent.live.assembly import Assembly
+    from vad_agent.panel.my_callbacks import Callbacks
+    from vad_agent.panel.serving import Panel
 
 QUIT_SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")
 SWITCH_S = 0.0002
 """A thread that computes gives the interpreter away so soon: a question to the judge asks for it two dozen
 times, and Python's own 5 ms each would be a frame's time six times over."""
 LOOK_S = 0.2
+UNRUNG = "есть перезвоны, но сами они не звонят: запустите vad-agent serve"
 LAST_WORD_S = 3.0
 IMPATIENT = 3
 """Signals after which it ends at once, whatever the loop is at."""
@@ -43,14 +46,24 @@ def listen(options: Options, console: Console) -> None:
     Raises:
         DeviceError: a device is not there, or ambiguous.
         SettingsError: the script, or a hook, is wrong.
-        OutputError: the trace, a recording or the socket cannot be made.
+        OutputError: the trace, a recording, the socket or the panel cannot be made.
+        MissingExtra: of the panel.
     """
     sys.setswitchinterval(SWITCH_S)
+    with ExitStack() as stack:
+        _listen(options, console, stack)
+
+
+def _listen(options: Options, console: Console, stack: ExitStack) -> None:
+    panel = None
     with ThreadPoolExecutor(1) as pool:
         listed = pool.submit(list_devices)
         settings = Settings() if options.script is None else Settings.load(options.script)
         from vad_agent.live.assembly import Assembly  # numbers and models, while devices are listed
 
+        if options.panel:
+            panel = _panel(options)
+            stack.callback(panel.close)
         chosen = choose(options, listed.result())
     for role, device in chosen.rows():
         console.print(f"{role:<9} {device}", soft_wrap=True)
@@ -58,6 +71,11 @@ def listen(options: Options, console: Console) -> None:
     console.print(f"trace     {assembly.trace_path}", soft_wrap=True)
     failures: list[BaseException] = []
     try:
+        if panel is not None:
+            panel.start(assembly.report)
+            assembly.on_look(panel.feed(assembly.status, assembly.press))
+            assembly.status.panel = panel.door.link
+            console.print(f"panel     {panel.door.link}", soft_wrap=True)
         assembly.start()
         with _quitting(assembly), _shown(assembly, options, console):
             _run(assembly, failures)
@@ -65,6 +83,29 @@ def listen(options: Options, console: Console) -> None:
         assembly.close()
     if failures:
         raise failures[0]
+
+
+def _panel(options: Options) -> Panel:
+    """Its port is taken; callbacks are opened for each question, as a desk may come and go."""
+    from vad_agent.panel.serving import Panel
+    from vad_agent.server.direct import login
+    from vad_agent.server.reach import reach
+
+    told = False
+
+    @contextmanager
+    def callbacks() -> Iterator[Callbacks]:
+        nonlocal told
+        with reach(options.desk, None, panel.report) as found:
+            # The letters are read now, and `Unread` sees none that would wait for a desk.
+            if not (told or found.rings) and found.page("open", phone=None, operator=None, limit=1):
+                told = True
+                panel.report(UNRUNG)
+            yield found
+
+    operator = options.operator_login or login()
+    panel = Panel(operator, port=options.panel_port, callbacks=callbacks)
+    return panel
 
 
 def _run(assembly: Assembly, failures: list[BaseException]) -> None:

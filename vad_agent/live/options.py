@@ -28,3 +28,7 @@ class Options:
     desk: str | None = None
     """URL of a desk elsewhere, to which they are taken."""
     operator_login: str | None = None
+    panel: bool = False
+    """The operator's panel is shown, as a page on loopback."""
+    panel_port: int = 8601
+    """0: any that is free."""

@@ -76,6 +76,8 @@ def render(
         bottom = _keys(status, width)
     if (counted := _counters(status)) and len(top) + len(bottom) < height:
         bottom.insert(0, Text(counted, "dim"))
+    if status.phase is None and 0 < len(status.panel) <= width - LABEL:  # whole, or it is of no use
+        bottom.insert(0, Text(f"{'Панель':<{LABEL}}{status.panel}", "dim"))
     if roomy:
         bottom.insert(0, Text(marks.rule * width, "dim"))
     if prompt:  # what he types stays in sight before anything else

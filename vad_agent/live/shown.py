@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 
 from vad_agent.archive import words
@@ -39,6 +39,17 @@ class Shown:
         self._status = status
         self._look_in = 1
         self._refused = 0
+        self._changed: Callable[[], None] | None = None
+        self._stirred = False
+        self._spoke = (False, False)
+
+    def tell(self, changed: Callable[[], None]) -> None:
+        """After each look call this, which must not block; and look at once where something has changed."""
+        self._changed = changed
+
+    def stir(self) -> None:
+        """Something has happened: look after the next frame."""
+        self._stirred = True
 
     # -- what the session says ----------------------------------------------------------------------
 
@@ -51,6 +62,7 @@ class Shown:
 
     def take(self, actions: Sequence[Action]) -> None:
         """Tell the operator what concerns him."""
+        self._stirred = True
         for action in actions:
             if (text := self._told(action)) is not None:
                 self._status.messages.append((seconds(action.frame), text))
@@ -85,14 +97,25 @@ class Shown:
     def look(self, loop: Loop, pair: Pair) -> None:
         """After each frame."""
         self._look_in -= 1
-        if self._look_in > 0:
+        if self._look_in > 0 and (self._changed is None or not self._is_news(loop)):
             return
-        self._look_in = EVERY
+        self._look_in, self._stirred = EVERY, False
         if loop.refused != self._refused:
             self._refused = loop.refused
             self._status.messages.append((self._status.call_s, "событие не принято: оно неверно"))
         self._sides(loop, pair)
         self._call(loop)
+        if self._changed is not None:
+            self._changed()
+
+    def _is_news(self, loop: Loop) -> bool:
+        """Something was said or done, or a side has begun or ceased to speak: in each frame, so little."""
+        ears = loop.desk.session or loop.desk
+        spoke = ears.speaking(Channel.OPERATOR), ears.speaking(Channel.CLIENT)
+        if spoke == self._spoke:
+            return self._stirred
+        self._spoke = spoke
+        return True
 
     def _sides(self, loop: Loop, pair: Pair) -> None:
         headset, session = loop.headset, loop.desk.session

@@ -95,5 +95,7 @@ class Status:
     """The last callback asked for, in words."""
     hang_up: bool = False
     """The operator is to hang up himself."""
+    panel: str = ""
+    """Where the operator's page is, with what lets him in; empty: nowhere."""
     messages: deque[tuple[float, str]] = field(default_factory=lambda: deque(maxlen=6))
     """(seconds of the call, what happened), the newest last."""

@@ -82,8 +82,8 @@ class Door:
         self.https = https
         self.cookie = f"vad_agent_panel_{port}"
         """Its name: cookies know hosts, not ports, and two panels must not end each other's sessions."""
-        self.token = secrets.token_urlsafe(32)
-        """Lets in, as long as the program runs."""
+        self.token = secrets.token_urlsafe(18)
+        """Lets in, as long as the program runs. Its link fits a line of a narrow terminal."""
         self._clock = clock
         self._timer = timer
         self._lock = threading.Lock()

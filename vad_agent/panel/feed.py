@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import threading
 
 from vad_agent.live.snapshot import snapshot
@@ -9,6 +10,7 @@ from vad_agent.live.status import Status
 from vad_agent.panel.hub import Hub, Sink
 
 IDLE_S = 0.5
+"""What is written between two looks, as a complaint of a hook, is told so soon."""
 
 
 class Feed:
@@ -20,7 +22,7 @@ class Feed:
         self._status = status
         self._sink = sink
         self._changed = threading.Event()
-        self._stop = False
+        self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="panel feed", daemon=True)
 
     def start(self) -> None:
@@ -33,15 +35,16 @@ class Feed:
         self._changed.set()
 
     def stop(self) -> None:
-        """The headset is off."""
-        self._stop = True
+        """The headset is off; a second time, nothing."""
+        self._stopped.set()
         self._changed.set()
         if self._thread.is_alive():
             self._thread.join(2)
-        self._hub.detach(self._operator)
+        self._hub.detach(self._operator, self._sink)
 
     def _run(self) -> None:
-        while not self._stop:
-            self._hub.publish(self._operator, snapshot(self._status, self._operator))
+        while not self._stopped.is_set():
+            # A copy: what is looked at twice must not change in between.
+            self._hub.publish(self._operator, snapshot(copy.copy(self._status), self._operator))
             self._changed.wait(IDLE_S)
             self._changed.clear()

@@ -43,6 +43,8 @@ ALWAYS = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
+MOST_BYTES = 16 * 1024
+"""Of a body; one that does not tell its length is counted by `BodyLimit`."""
 SAFE = ("GET", "HEAD")
 
 
@@ -93,6 +95,9 @@ class Gate:
             return refused(400, f"Откройте {self._door.url}")
         if scope["method"] not in SAFE and not self._is_own(headers):
             return refused(403, "Запрос не со страницы панели")
+        length = headers.get("content-length", "0")
+        if not length.isdecimal() or len(length) > 9 or int(length) > MOST_BYTES:
+            return refused(413, "Слишком длинно", {"Connection": "close"})
         return None
 
     def _is_own(self, headers: Headers) -> bool:

@@ -4,7 +4,8 @@
             <── sink(event) ─────────────────┘ <── send(operator, event) ── a page's key
 
 A state is a flat object; of each key the hub keeps the value, encoded once, and a number that grows. A page
-is told what has changed since it was last told, so one that is slow misses moments and no changes.
+is told what has changed since it was last told, so one that is slow misses moments and no changes. `gone` is
+the hub's own key: no headset is on.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import asyncio
 import contextlib
 import json
 import threading
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from typing import Any
 
 from vad_agent.core.events import Event
@@ -24,8 +25,8 @@ Sink = Callable[[Sent], None]
 
 HEARTBEAT_S = 5.0
 """A page that hears nothing for longer than this knows that it is cut off."""
-LEAST_S = 0.05
-"""Between two messages to a page: what comes faster is told together."""
+LEAST_S = 0.02
+"""Between two messages to a page: a frame; what comes faster is told together."""
 GONE = "gone"
 
 
@@ -36,6 +37,13 @@ class _Operator:
         self.values: dict[str, tuple[int, str]] = {}
         self.version = 0
         self.sink: Sink | None = None
+        self.followers: set[Follower] = set()
+        self._told = (
+            0,
+            0,
+            "{}",
+        )  # (after which version, up to which, JSON): pages mostly keep step
+        self.take({GONE: True})
 
     def take(self, state: Mapping[str, Any]) -> bool:
         """Whether anything changed."""
@@ -52,25 +60,39 @@ class _Operator:
 
     def since(self, version: int) -> str:
         """What changed after a version, as a JSON object."""
-        parts = [
-            f"{json.dumps(key)}:{encoded}"
-            for key, (number, encoded) in self.values.items()
-            if number > version
-        ]
-        return "{" + ",".join(parts) + "}"
+        after, upto, told = self._told
+        if (after, upto) != (version, self.version):
+            parts = [
+                f"{json.dumps(key)}:{encoded}"
+                for key, (number, encoded) in self.values.items()
+                if number > version
+            ]
+            told = "{" + ",".join(parts) + "}"
+            self._told = (version, self.version, told)
+        return told
 
 
 class Follower:
-    """One open page. Its events are set in the loop that follows."""
+    """One open page; its event is set in the loop that follows."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._loop = loop
+        self.loop = loop
         self.woken = asyncio.Event()
 
-    def wake(self) -> None:
-        """From any thread."""
-        with contextlib.suppress(RuntimeError):  # its loop has ended
-            self._loop.call_soon_threadsafe(self.woken.set)
+
+def _wake(followers: Iterable[Follower]) -> None:
+    """From any thread: each loop is woken once, as that costs more than all its pages."""
+    by_loop: dict[asyncio.AbstractEventLoop, list[Follower]] = {}
+    for follower in followers:
+        by_loop.setdefault(follower.loop, []).append(follower)
+    for loop, its in by_loop.items():
+        with contextlib.suppress(RuntimeError):  # it has ended
+            loop.call_soon_threadsafe(_set, its)
+
+
+def _set(followers: list[Follower]) -> None:
+    for follower in followers:
+        follower.woken.set()
 
 
 class Hub:
@@ -79,35 +101,45 @@ class Hub:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._operators: dict[str, _Operator] = {}
-        self._followers: dict[str, set[Follower]] = {}
+        self._closed = False
 
     # -- the headset's side --------------------------------------------------------------------------
 
     def attach(self, operator: str, sink: Sink) -> None:
-        """This headset is on: keys of its panel go to `sink`, which must not block."""
+        """This headset is on: keys of its panel go to `sink`. Of two the later one has them."""
         with self._lock:
             self._of(operator).sink = sink
 
     def publish(self, operator: str, state: Mapping[str, Any]) -> None:
         """How things stand there: all of it, or what has changed."""
         with self._lock:
-            changed = self._of(operator).take({**state, GONE: False})
-            followers = list(self._followers.get(operator, ())) if changed else []
-        for follower in followers:
-            follower.wake()
+            one = self._of(operator)
+            changed = one.take({**state, GONE: False})
+            followers = tuple(one.followers) if changed else ()
+        _wake(followers)
 
-    def detach(self, operator: str) -> None:
-        """This headset is off; its panel says so."""
+    def detach(self, operator: str, sink: Sink | None = None) -> None:
+        """This headset is off; its panel says so. `sink`: only if it is still that one's."""
         with self._lock:
             one = self._of(operator)
+            if sink is not None and one.sink != sink:  # a bound method is made anew each time
+                return
             one.sink = None
             one.take({GONE: True})
-            followers = list(self._followers.get(operator, ()))
-        for follower in followers:
-            follower.wake()
+            followers = tuple(one.followers)
+        _wake(followers)
+
+    def close(self) -> None:
+        """The server ends: nobody follows any more."""
+        with self._lock:
+            self._closed = True
+            followers = [page for one in self._operators.values() for page in one.followers]
+        _wake(followers)
 
     def _of(self, operator: str) -> _Operator:
-        return self._operators.setdefault(operator, _Operator())
+        if (one := self._operators.get(operator)) is None:
+            one = self._operators[operator] = _Operator()
+        return one
 
     # -- the pages' side -----------------------------------------------------------------------------
 
@@ -117,17 +149,18 @@ class Hub:
             return sorted(name for name, one in self._operators.items() if one.sink is not None)
 
     def state(self, operator: str) -> dict[str, Any]:
-        """All that is known of a headset; {} where nothing is."""
+        """All that is known of a headset; of one that never was only that it is gone."""
         with self._lock:
             one = self._operators.get(operator)
-            told: dict[str, Any] = {} if one is None else json.loads(one.since(0))
-        return told
+            told = None if one is None else one.since(0)
+        state: dict[str, Any] = {GONE: True} if told is None else json.loads(told)
+        return state
 
     def send(self, operator: str, what: Sent) -> bool:
         """A key; False: there is no headset that takes it."""
         with self._lock:
             one = self._operators.get(operator)
-            sink = one.sink if one is not None else None
+            sink = None if one is None else one.sink
         if sink is None:
             return False
         sink(what)
@@ -135,24 +168,31 @@ class Hub:
 
     async def follow(
         self, operator: str, *, heartbeat_s: float = HEARTBEAT_S, least_s: float = LEAST_S
-    ) -> AsyncIterator[str]:
-        """JSON objects: first the whole state, then what changed; `{}` is a sign of life."""
+    ) -> AsyncGenerator[str, None]:
+        """JSON objects: first the whole state, then what changed; `{}` is a sign of life.
+
+        Until the hub closes. Whoever leaves earlier closes it (`contextlib.aclosing`).
+        """
         follower = Follower(asyncio.get_running_loop())
         with self._lock:
-            self._followers.setdefault(operator, set()).add(follower)
+            one = self._of(operator)
+            one.followers.add(follower)
         version = 0
         try:
             while True:
                 follower.woken.clear()
                 with self._lock:
-                    one = self._of(operator)
-                    told, version = one.since(version), one.version
+                    told, version, last = one.since(version), one.version, self._closed
                 yield told
-                await asyncio.sleep(least_s)
-                try:
-                    await asyncio.wait_for(follower.woken.wait(), heartbeat_s)
-                except TimeoutError:
-                    continue
+                if last:
+                    return
+                if least_s:
+                    await asyncio.sleep(least_s)
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(heartbeat_s):
+                        await follower.woken.wait()
         finally:
             with self._lock:
-                self._followers[operator].discard(follower)
+                one.followers.discard(follower)
+                if one.sink is None and not one.followers and one.version == 1:
+                    self._operators.pop(operator, None)  # nothing was ever known of it

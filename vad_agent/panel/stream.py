@@ -9,7 +9,7 @@ An event's data is one line of JSON: no letter of a client's name can end it.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 
 from vad_agent.panel.hub import HEARTBEAT_S, Hub
@@ -21,7 +21,7 @@ RETRY_MS = 1000
 
 async def events(
     hub: Hub, operator: str, is_on: Callable[[], bool], heartbeat_s: float = HEARTBEAT_S
-) -> AsyncIterator[bytes]:
+) -> AsyncGenerator[bytes, None]:
     """Until the page goes, the hub closes or its session is over, which the heartbeat notices."""
     yield f"retry: {RETRY_MS}\n\n".encode()
     async with aclosing(hub.follow(operator, heartbeat_s=heartbeat_s)) as told:

@@ -22,6 +22,6 @@ class Office:
     report: Report
     """Takes what `hooks` were told; raises `StoreError` where it could not be stored."""
     not_ready: Callable[[], list[str]] = list
-    """Why no attempt would be made now; [] where all is well."""
+    """Names of what fails, and no more, as everybody may ask; [] where all is well."""
     hooks: Mapping[str, Hooked] = field(default_factory=dict)
     """Dialers that are told outcomes by HTTP, by name."""

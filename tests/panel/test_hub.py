@@ -1,0 +1,242 @@
+"""The hub: nobody misses a change, however slow; keys go to the headset that is on; many pages are cheap."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+import time
+from contextlib import aclosing
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vad_agent.core.events import Event, Kind
+from vad_agent.live.status import Command
+from vad_agent.panel.hub import Hub, Sent
+
+State = dict[str, Any]
+PAUSE = Event(Kind.PAUSE)
+
+
+def run(work: Any) -> Any:
+    async def limited() -> Any:
+        async with asyncio.timeout(20):
+            return await work
+
+    return asyncio.run(limited())
+
+
+async def first(hub: Hub) -> State:
+    async with aclosing(hub.follow("ivan")) as told:
+        return json.loads(await anext(told))
+
+
+def test_a_page_is_first_told_everything() -> None:
+    hub = Hub()
+    hub.publish("ivan", {"phase": None, "call_s": 0.0})
+    hub.publish("ivan", {"phase": "greeting"})
+    assert run(first(hub)) == {"gone": False, "phase": "greeting", "call_s": 0.0}
+    assert hub.state("ivan") == run(first(hub))
+
+
+def test_of_a_headset_that_never_was_it_is_told_that_it_is_gone() -> None:
+    hub = Hub()
+    assert run(first(hub)) == hub.state("ivan") == {"gone": True}
+    assert hub.operators() == []
+    assert not hub._operators  # and nothing is kept of it
+
+
+def test_then_it_is_told_what_has_changed_alone() -> None:
+    async def follow() -> list[State]:
+        hub, told = Hub(), []
+        hub.publish("ivan", {"phase": None, "mode": "auto"})
+        async with aclosing(hub.follow("ivan", least_s=0)) as states:
+            told.append(json.loads(await anext(states)))
+            for changed in ({"phase": "greeting", "mode": "auto"}, {"mode": "cue"}):
+                hub.publish("ivan", changed)
+                told.append(json.loads(await anext(states)))
+        return told
+
+    assert run(follow())[1:] == [{"phase": "greeting"}, {"mode": "cue"}]
+
+
+def test_nothing_new_is_a_sign_of_life() -> None:
+    async def follow() -> list[str]:
+        hub = Hub()
+        hub.publish("ivan", {"phase": None})
+        async with aclosing(hub.follow("ivan", heartbeat_s=0.02, least_s=0)) as states:
+            told = [await anext(states), await anext(states)]
+            hub.publish("ivan", {"phase": None})  # changes nothing, and wakes nobody
+            return [*told, await anext(states)]
+
+    assert run(follow())[1:] == ["{}", "{}"]
+
+
+def test_what_comes_faster_is_told_together() -> None:
+    async def follow() -> tuple[State, float]:
+        hub = Hub()
+        async with aclosing(hub.follow("ivan", least_s=0.05)) as states:
+            await anext(states)
+            began = time.perf_counter()
+            for number in range(50):
+                hub.publish("ivan", {"call_s": number, f"key{number}": True})
+            return json.loads(await anext(states)), time.perf_counter() - began
+
+    told, took_s = run(follow())
+    assert told["call_s"] == 49
+    assert len(told) == 52
+    assert took_s >= 0.045
+
+
+@given(
+    st.lists(
+        st.dictionaries(st.sampled_from("abcdef"), st.one_of(st.integers(0, 3), st.text())),
+        max_size=12,
+    ),
+    st.sets(st.integers(0, 11)),
+)
+def test_however_slow_a_page_reads_it_has_the_state(states: list[State], read: set[int]) -> None:
+    async def follow() -> tuple[State, State]:
+        hub, seen = Hub(), {}
+        async with aclosing(hub.follow("ivan", heartbeat_s=0, least_s=0)) as told:
+            for number, state in enumerate(states):
+                hub.publish("ivan", state)
+                if number in read:
+                    seen |= json.loads(await anext(told))
+            seen |= json.loads(await anext(told))
+        return seen, hub.state("ivan")
+
+    seen, state = run(follow())
+    assert seen == state
+
+
+def test_threads_publish_and_every_page_ends_at_the_last_state() -> None:
+    hub = Hub()
+
+    def publish(name: str) -> None:
+        for number in range(400):
+            hub.publish("ivan", {name: number})
+
+    async def follow(least_s: float) -> State:
+        seen: State = {}
+        async with aclosing(hub.follow("ivan", least_s=least_s)) as states:
+            async for told in states:
+                seen |= json.loads(told)
+                if seen.get("a") == seen.get("b") == 399:
+                    return seen
+        raise AssertionError("it ended")
+
+    async def all() -> list[State]:
+        threads = [threading.Thread(target=publish, args=(name,)) for name in "ab"]
+        pages = [asyncio.create_task(follow(least_s)) for least_s in (0, 0, 0.001, 0.02)]
+        await asyncio.sleep(0)
+        for thread in threads:
+            thread.start()
+        return await asyncio.gather(*pages)
+
+    assert run(all()) == [{"gone": False, "a": 399, "b": 399}] * 4
+
+
+def test_keys_go_to_the_headset_that_is_on() -> None:
+    hub, sent = Hub(), []
+
+    def sink(what: Sent) -> None:
+        sent.append(what)
+
+    assert not hub.send("ivan", PAUSE)
+    hub.attach("ivan", sink)
+    assert hub.operators() == ["ivan"]
+    assert hub.send("ivan", PAUSE)
+    assert not hub.send("olga", PAUSE)
+    hub.detach("ivan")
+    assert not hub.send("ivan", Command.END_CALL)
+    assert sent == [PAUSE]
+    assert hub.operators() == []
+
+
+def test_a_page_outlives_its_headset() -> None:
+    async def follow() -> list[State]:
+        hub, told = Hub(), []
+        hub.attach("ivan", lambda _: None)
+        hub.publish("ivan", {"phase": "dialogue"})
+        async with aclosing(hub.follow("ivan", least_s=0)) as states:
+            told.append(json.loads(await anext(states)))
+            hub.detach("ivan")
+            told.append(json.loads(await anext(states)))
+            hub.attach("ivan", lambda _: None)
+            hub.publish("ivan", {"phase": None})
+            told.append(json.loads(await anext(states)))
+        return told
+
+    assert run(follow()) == [
+        {"gone": False, "phase": "dialogue"},
+        {"gone": True},
+        {"gone": False, "phase": None},
+    ]
+
+
+def test_a_headset_that_was_replaced_takes_nothing_with_it() -> None:
+    hub, old, new = Hub(), [], []
+    hub.attach("ivan", old.append)
+    hub.attach("ivan", new.append)
+    hub.detach("ivan", old.append)
+    assert hub.send("ivan", PAUSE)
+    assert (old, new) == ([], [PAUSE])
+
+
+def test_a_closed_hub_ends_every_page() -> None:
+    async def follow() -> int:
+        hub = Hub()
+
+        async def count() -> int:
+            async with aclosing(hub.follow("ivan")) as states:
+                return len([told async for told in states])
+
+        pages = [asyncio.create_task(count()) for _ in range(3)]
+        await asyncio.sleep(0.01)
+        hub.close()
+        return sum(await asyncio.gather(*pages))
+
+    assert run(follow()) == 6  # the state, and what was left to tell
+
+
+def test_two_hundred_pages_are_cheap() -> None:
+    """Per state and page, in this one thread: far below what the network part costs."""
+    pages, states = 200, 50
+
+    async def measure() -> tuple[float, float]:
+        hub, told = Hub(), 0
+        whole = {
+            "sides": {"client": {"level": 0.0, "text": "молчит"}},
+            "phrase": {"text": "я" * 90},
+        }
+        hub.publish("ivan", whole)
+
+        async def follow() -> None:
+            nonlocal told
+            async with aclosing(hub.follow("ivan", least_s=0)) as changes:
+                async for _ in changes:
+                    told += 1
+
+        tasks = [asyncio.create_task(follow()) for _ in range(pages)]
+        while told < pages:
+            await asyncio.sleep(0)
+        publishing_s, began = 0.0, time.perf_counter()
+        for number in range(states):
+            whole["sides"]["client"]["level"] = number
+            before = time.perf_counter()
+            hub.publish("ivan", whole)
+            publishing_s += time.perf_counter() - before
+            while told < pages * (number + 1):
+                await asyncio.sleep(0)
+        took_s = time.perf_counter() - began
+        hub.close()
+        await asyncio.gather(*tasks)
+        return publishing_s / states, took_s / states / pages
+
+    publishing_s, each_s = run(measure())
+    print(f"publish {publishing_s * 1e6:.0f} µs, a page {each_s * 1e6:.1f} µs")
+    assert publishing_s < 0.002
+    assert each_s < 0.0002

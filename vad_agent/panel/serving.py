@@ -1,0 +1,137 @@
+"""The panel of `vad-agent listen --panel`: its server in a thread of that process, on loopback alone.
+
+listen ─> Panel: a socket ─> door ─> app ─> uvicorn (thread)          close: pages' streams, server, thread
+          Feed:  the loop's status ─> hub ─> pages;  a page's key ─> the loop
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from vad_agent.errors import OutputError, extra
+from vad_agent.live.status import Status
+from vad_agent.panel.app import create_panel
+from vad_agent.panel.door import Door
+from vad_agent.panel.feed import Feed
+from vad_agent.panel.hub import Hub, Sink
+from vad_agent.panel.my_callbacks import Callbacks, Reach
+from vad_agent.private_files import why
+
+with extra("callbacks", "the panel"):
+    import uvicorn
+
+HOST = "127.0.0.1"
+PORT = 8601
+GRACE_S = 1
+LAST_WORD_S = 3.0
+
+
+class Panel:
+    """A panel, from its making (its port is taken) and `start` until `close`.
+
+    `port`: 0, any that is free. `folder`: of the door's secret; None: the user's state folder.
+
+    Raises:
+        OutputError: nobody can listen there, or the secret cannot be written.
+    """
+
+    def __init__(
+        self,
+        operator: str,
+        *,
+        port: int = PORT,
+        callbacks: Callbacks | Reach | None = None,
+        hub: Hub | None = None,
+        folder: Path | None = None,
+    ) -> None:
+        self.operator = operator
+        self.hub = hub or Hub()
+        self._told: Callable[[str], None] = lambda _: None
+        self._feed: Feed | None = None
+        self._closing = False
+        self._listening = _listen(port)
+        try:
+            self.door = Door(self._listening.getsockname()[1], host=HOST, folder=folder)
+        except BaseException:
+            self._listening.close()
+            raise
+        app = create_panel(self.hub, self.door, operator=operator, callbacks=callbacks)
+        self._server = _Server(
+            uvicorn.Config(
+                app,
+                access_log=False,  # a link holds the token
+                log_config=None,
+                lifespan="off",
+                ws="none",
+                server_header=False,
+                timeout_graceful_shutdown=GRACE_S,
+            )
+        )
+        self._thread = threading.Thread(target=self._run, name="panel", daemon=True)
+
+    def start(self, report: Callable[[str], None] | None = None) -> None:
+        """Serve. `report`: told a line that the operator should know."""
+        self._told = report or self._told
+        for name in (
+            "uvicorn",
+            "vad_agent.panel",
+        ):  # without a handler they would write on the screen
+            logger = logging.getLogger(name)
+            logger.addHandler(logging.NullHandler())
+            logger.propagate = False
+        self._thread.start()
+
+    def feed(self, status: Status, sink: Sink) -> Callable[[], None]:
+        """The headset is on: its status is shown, keys go to `sink`.
+
+        Returns what is to be called when the status was written.
+        """
+        self._feed = Feed(self.hub, self.operator, status, sink)
+        self._feed.start()
+        return self._feed.changed
+
+    def report(self, text: str) -> None:
+        """Something of the panel's went wrong."""
+        self._told(text)
+
+    def close(self) -> None:
+        """End it; pages say that the headset is gone."""
+        self._closing = True
+        if self._feed is not None:
+            self._feed.stop()
+        self.hub.close()
+        self._server.should_exit = True
+        if self._thread.is_alive():
+            self._thread.join(LAST_WORD_S)
+        self._listening.close()
+
+    def _run(self) -> None:
+        try:
+            self._server.run(sockets=[self._listening])
+        except Exception as error:
+            self.report(f"панель закрылась: {type(error).__name__}; звонки идут дальше")
+        else:
+            if not self._closing:
+                self.report("панель закрылась; звонки идут дальше")
+
+
+class _Server(uvicorn.Server):
+    """Signals are the loop's."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+def _listen(port: int) -> socket.socket:
+    try:
+        return socket.create_server((HOST, port), backlog=128)
+    except (OSError, OverflowError) as error:
+        told = why(error) if isinstance(error, OSError) else str(error)
+        hint = "name another one with --panel-port"
+        raise OutputError(f"{HOST}:{port}: cannot show the panel there: {told}: {hint}") from error
