@@ -166,10 +166,17 @@ def test_a_url_that_is_down_or_wrong_breaks_nothing(pauses, url, caplog):
 
 def test_more_than_can_wait_are_left_out_and_told(monkeypatch, caplog):
     monkeypatch.setattr(sounding.queue, "Queue", _short_queue(sounding.queue.Queue))
-    over = threading.Event()
-    monkeypatch.setattr(Alarms, "_poster", lambda *_: lambda _: over.wait(60))
+    inside, over = threading.Event(), threading.Event()
+
+    def post(_):
+        inside.set()
+        over.wait(60)
+
+    monkeypatch.setattr(Alarms, "_poster", lambda *_: post)
     alarms = Alarms("north", "http://127.0.0.1:1/hook", limit_s=0.05)
-    for number in range(20):
+    alarms.sound(Kind.OVERDUE, "first", NOW)
+    assert inside.wait(10)  # from now on it takes no more
+    for number in range(19):
         assert alarms.sound(Kind.OVERDUE, str(number), NOW)
     assert len(alarms.all()) == 20
     assert "too many alarms wait to be posted: one was left out" in caplog.messages

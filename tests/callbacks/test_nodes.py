@@ -72,3 +72,16 @@ def test_nodes_that_beat_at_once_are_all_seen(store, north, clock):
     names = [f"n{k}" for k in range(16)]
     at_once(lambda k: Nodes(store.database, names[k]).beat(clock.now, started=True), 16)
     assert north.seen(clock.now) == ({*names, "north"}, set())
+
+
+def test_a_node_that_has_been_dead_for_a_day_is_forgotten(store, clock):
+    north, south = Nodes(store.database, "north"), Nodes(store.database, "south")
+    south.beat(clock.now, started=True)
+    now = clock.move(86_400.0)
+    north.beat(now)
+    north.forget_dead(now)
+    assert north.seen(now) == ({"north"}, {"south"})
+    now = clock.move(1.0)
+    north.beat(now)
+    north.forget_dead(now)
+    assert north.seen(now) == ({"north"}, set())

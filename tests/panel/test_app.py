@@ -35,6 +35,25 @@ def one(tmp_path: Path) -> Iterator[OnePanel]:
         yield one
 
 
+@pytest.fixture(scope="module")
+def lasting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OnePanel]:
+    """One for all tests that change nothing of it."""
+    with one_panel(tmp_path_factory.mktemp("panel")) as one:
+        one.headset()
+        yield one
+
+
+@pytest.fixture(scope="module")
+def come_in(lasting: OnePanel) -> Page:
+    return lasting.page()
+
+
+@pytest.fixture
+def shared(lasting: OnePanel) -> OnePanel:
+    lasting.sent.clear()
+    return lasting
+
+
 # -- coming in -------------------------------------------------------------------------------------
 
 
@@ -163,8 +182,8 @@ def test_a_port_that_is_taken_is_one_line(one: OnePanel, tmp_path: Path) -> None
 @pytest.mark.parametrize(
     "host", ["evil.example", "evil.example:{port}", "127.0.0.1", "127.0.0.1:1"]
 )
-def test_a_foreign_host_is_refused(one: OnePanel, host: str) -> None:
-    page = one.page()
+def test_a_foreign_host_is_refused(shared: OnePanel, come_in: Page, host: str) -> None:
+    one, page = shared, come_in
     port = one.door.url.rpartition(":")[2]
     for path in ("/", "/enter", "/panel/stream", "/static/panel.css"):
         answer = page.client.get(path, headers={"Host": host.format(port=port)})
@@ -192,9 +211,10 @@ def test_the_other_name_of_this_machine_is_not_foreign(one: OnePanel) -> None:
         ({"Origin": "{own}"}, 204),
     ],
 )
-def test_only_its_own_page_sends(one: OnePanel, headers: dict[str, str], status: int) -> None:
-    one.headset()
-    page = one.page()
+def test_only_its_own_page_sends(
+    shared: OnePanel, come_in: Page, headers: dict[str, str], status: int
+) -> None:
+    one, page = shared, come_in
     told = {name: value.format(own=one.door.url) for name, value in headers.items()}
     csrf = {"X-CSRF-Token": page.headers["X-CSRF-Token"]}
     answer = page.client.post("/panel/send", json={"kind": "pause"}, headers=told | csrf)
@@ -380,9 +400,10 @@ def test_an_agreed_callback_tells_how_soon_it_is(one: OnePanel) -> None:
         (b'{"command": "quit"}', "Программу закрывают там, где она запущена"),
     ],
 )
-def test_what_is_wrong_is_told_in_a_line(one: OnePanel, body: bytes, told: str | None) -> None:
-    one.headset()
-    page = one.page()
+def test_what_is_wrong_is_told_in_a_line(
+    shared: OnePanel, come_in: Page, body: bytes, told: str | None
+) -> None:
+    one, page = shared, come_in
     answer = page.client.post("/panel/send", content=body, headers=page.headers)
     if told is None:
         assert answer.status_code == 204  # as on the socket of events: a number is a name

@@ -211,7 +211,7 @@ def engine(where: Where) -> sa.Engine:
     """
     if where.file is None:
         return _server(where.url)
-    made = sa.create_engine(where.url, pool_size=POOL, max_overflow=POOL)
+    made = sa.create_engine(where.url, pool_size=POOL, max_overflow=POOL, hide_parameters=True)
 
     @event.listens_for(made, "connect")
     def connected(connection: sqlite3.Connection, _: object) -> None:
@@ -236,6 +236,7 @@ def _server(url: sa.URL) -> sa.Engine:
         pool_size=POOL,
         max_overflow=POOL,
         pool_pre_ping=True,
+        hide_parameters=True,
         connect_args={
             "connect_timeout": CONNECT_S,
             "application_name": "vad-agent",

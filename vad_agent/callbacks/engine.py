@@ -232,7 +232,7 @@ def _rows(made: sa.Engine) -> sa.TableClause:
 
 def _sqlite(where: Where) -> sa.Engine:
     """As DBOS makes it, but WAL and synchronous=FULL."""
-    made = sa.create_engine(where.url)
+    made = sa.create_engine(where.url, hide_parameters=True)
 
     @sa.event.listens_for(made, "connect")
     def connected(connection: sqlite3.Connection, _: Any) -> None:

@@ -12,6 +12,7 @@ with extra("callbacks", "the store of callbacks"):
     import sqlalchemy as sa
 
 BEAT_S = 3.0
+FORGET_S = 86_400.0
 DEAD_S = 12.0
 """Without a beat for so long a node is dead: its work is taken over within 30 s of its death."""
 
@@ -46,6 +47,11 @@ class Nodes:
             rows = c.execute(sa.select(nodes.c.name, nodes.c.beat)).all()
         alive = {name for name, beat in rows if beat >= limit} | {self._name}
         return alive, {name for name, _ in rows} - alive
+
+    def forget_dead(self, now: datetime) -> None:
+        """A node that has been dead for long is no news: it may have come back under another name."""
+        with self._database.writing() as c:
+            c.execute(nodes.delete().where(nodes.c.beat < now - timedelta(seconds=FORGET_S)))
 
     def leave(self) -> None:
         """This node ends as it should: it is not dead."""

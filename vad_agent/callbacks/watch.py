@@ -97,7 +97,7 @@ class Watch:
             ("overdue", 2.0, self.look_for_overdue),
             ("audit", 10.0, self.audit),
             ("promise", 10.0, self.check_promise),
-            ("forget", 3600.0, lambda: self._engine.forget(FORGET_S)),
+            ("forget", 3600.0, self._forget),
         ]
         turn = {name: time.monotonic() + every for name, every, _ in duties}
         while not self._stop.wait(TICK_S):
@@ -160,6 +160,10 @@ class Watch:
             taken = self._engine.take_over(name)
             self._alarms.sound(Kind.NODE, name, now, f"{taken} attempts taken over")
         self._alarms.only(Kind.NODE, dead)
+
+    def _forget(self) -> None:
+        self._engine.forget(FORGET_S)
+        self._nodes.forget_dead(self._clock.now())
 
     def _look_after(self) -> None:
         now = self._clock.now()
