@@ -80,11 +80,15 @@ class Watch:
         self._thread = threading.Thread(target=self._run, name="watch", daemon=True)
         self._thread.start()
 
-    def leave(self) -> None:
-        """End the thread; the others need not take this node for dead."""
+    def stop(self) -> None:
+        """End the thread."""
         self._stop.set()
         if self._thread is not None:
             self._thread.join(5)
+
+    def leave(self) -> None:
+        """Once nothing is under way here: the others need not take this node for dead."""
+        self.stop()
         with contextlib.suppress(StoreError):
             self._nodes.leave()
 

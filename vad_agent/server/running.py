@@ -80,6 +80,7 @@ class RunningDesk:
         self.alarms = Alarms(config.node, config.alarm_url)
         stack.callback(self.alarms.close)
         engine = DbosEngine(self._engine_place(), config.node)
+        leaving = stack.enter_context(ExitStack())  # once the last dial has ended
         stack.callback(engine.stop)
         self.desk = Desk(store, self.clock, engine)
         self.ringer = Ringer(self.desk, dialer, config.node, late)
@@ -89,7 +90,8 @@ class RunningDesk:
         stack.callback(dialer.close)
         engine.start(self.ringer.make)
         self.watch.start()
-        stack.callback(self.watch.leave)
+        leaving.callback(self.watch.leave)
+        stack.callback(self.watch.stop)
         inbox = Inbox(config.inbox, self.desk, self.alarms)
         inbox.start()
         stack.callback(inbox.stop)
