@@ -55,6 +55,7 @@ class Desk:
 
     attempts = 3
     overdue_s = 60.0
+    rings = True
 
     def __init__(self) -> None:
         self.open: list[Callback] = []
@@ -110,11 +111,14 @@ class Served:
     hub: Hub = field(default_factory=Hub)
     sent: list[Sent] = field(default_factory=list)
     port: int = 0
+    beats: bool = True
+    """A call's time goes on, as a headset that is alive tells."""
 
     def start(self) -> None:
-        with contextlib.closing(socket.socket()) as free:
-            free.bind(("127.0.0.1", self.port))
-            self.port = free.getsockname()[1]
+        if not self.port:
+            with contextlib.closing(socket.socket()) as free:
+                free.bind(("127.0.0.1", 0))
+                self.port = free.getsockname()[1]
         self.door = Door(self.port, folder=self.folder)
         self.hub.attach(OPERATOR, self.sent.append)
         app = create_panel(
@@ -131,8 +135,16 @@ class Served:
         while not self._server.started:
             assert time.monotonic() < until, "the server does not start"
             time.sleep(0.01)
+        self._stopped = threading.Event()
+        threading.Thread(target=self._beat, args=(self.hub, self._stopped), daemon=True).start()
+
+    def _beat(self, hub: Hub, stopped: threading.Event) -> None:
+        while not stopped.wait(0.5):
+            if self.beats and hub.state(OPERATOR).get("phase"):
+                hub.publish(OPERATOR, {"call_s": 222.4 + time.monotonic() % 0.5})
 
     def stop(self) -> None:
+        self._stopped.set()
         self.hub.close()
         self._server.should_exit = self._server.force_exit = True
         self._thread.join(10)

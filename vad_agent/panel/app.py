@@ -17,30 +17,29 @@ What is under /panel answers a wrong request with {"error": "one line of Russian
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 from urllib.parse import parse_qs
 
-import vad_agent
 from vad_agent.core.events import Event, Kind
 from vad_agent.errors import EventError, extra
 from vad_agent.live.inlet import parse
 from vad_agent.live.status import Command
-from vad_agent.panel.door import SESSION_S, Door, Session, TooMany
+from vad_agent.panel import routes_callbacks
+from vad_agent.panel.door import SESSION_S, Door, TooMany
 from vad_agent.panel.gate import MOST_BYTES, Gate, refused
+from vad_agent.panel.here import CSRF, Desktop, Here, OwnPage, Who
 from vad_agent.panel.hub import HEARTBEAT_S, Hub
 from vad_agent.panel.my_callbacks import Callbacks, MyCallbacks, Reach, Refused
 from vad_agent.panel.stream import HEADERS, MEDIA_TYPE, events
 
 with extra("callbacks", "the panel"):
-    from fastapi import APIRouter, Depends, FastAPI, Request
-    from fastapi.templating import Jinja2Templates
+    from fastapi import APIRouter, FastAPI, Request
     from starlette.concurrency import run_in_threadpool
     from starlette.exceptions import HTTPException
     from starlette.middleware import Middleware
@@ -50,7 +49,6 @@ with extra("callbacks", "the panel"):
     from vad_agent.server.limits import BodyLimit
 
 HERE = Path(__file__).parent
-CSRF = "x-csrf-token"
 TEXTS = {
     401: "Войдите заново",
     403: "Обновите страницу: она устарела",
@@ -67,7 +65,7 @@ WRONG = {
     "topic:": "Тема не понята",
     "command:": "Неизвестная команда",
     "event kind:": "Неизвестное событие",
-    "expected a JSON": "Ожидается объект JSON",
+    "expected a JSON": routes_callbacks.NO_OBJECT,
 }
 """What stands in an event's error: what the operator is told."""
 
@@ -103,11 +101,13 @@ def create_panel(
         redirect_slashes=False,
         middleware=[Middleware(Gate, door), Middleware(BodyLimit, most_bytes=MOST_BYTES)],
     )
-    app.state.panel = _Panel(hub, door, operator, _mine(callbacks, operator, now), now, heartbeat_s)
+    app.state.panel = Desktop(
+        hub, door, operator, _mine(callbacks, operator, now), now, heartbeat_s
+    )
     app.include_router(pages)
     app.include_router(panel)
     if callbacks is not None:
-        app.include_router(of_callbacks)
+        app.include_router(routes_callbacks.router)
     app.mount("/static", Files(directory=HERE / "static", check_dir=False), name="static")
 
     @app.exception_handler(HTTPException)
@@ -132,68 +132,6 @@ def _mine(
     always = callbacks
     return MyCallbacks(lambda: nullcontext(always), operator, now)
 
-
-class _Panel:
-    """What the routes work with."""
-
-    def __init__(
-        self,
-        hub: Hub,
-        door: Door,
-        operator: str,
-        callbacks: MyCallbacks | None,
-        now: Callable[[], datetime],
-        heartbeat_s: float,
-    ) -> None:
-        self.hub = hub
-        self.door = door
-        self.operator = operator
-        self.callbacks = callbacks
-        self.now = now
-        self.heartbeat_s = heartbeat_s
-        self.pages = Jinja2Templates(directory=HERE / "templates")
-
-    def session(self, request: Request) -> Session | None:
-        """Whose request this is; one who worked here under another name has to come in anew."""
-        session = self.door.session(request.cookies.get(self.door.cookie))
-        return session if session is not None and session.operator == self.operator else None
-
-    def page(self, request: Request, name: str, status: int = 200, **told: object) -> Response:
-        """A page."""
-        told = {"version": vad_agent.__version__, **told}
-        return self.pages.TemplateResponse(request, name, dict(told), status_code=status)
-
-
-# -- who asks --------------------------------------------------------------------------------------
-
-
-async def _panel(request: Request) -> _Panel:
-    here: _Panel = request.app.state.panel
-    return here
-
-
-Here = Annotated[_Panel, Depends(_panel)]
-
-
-async def _session(request: Request, here: Here) -> Session:
-    session = here.session(request)
-    if session is None:
-        raise HTTPException(401)
-    return session
-
-
-Who = Annotated[Session, Depends(_session)]
-"""A session, or 401."""
-
-
-async def _page(request: Request, here: Here, session: Who) -> Session:
-    if not here.door.is_csrf(session, request.headers.get(CSRF, "")):
-        raise HTTPException(403)
-    return session
-
-
-OwnPage = Annotated[Session, Depends(_page)]
-"""A session whose own page asks, or 403."""
 
 # -- pages -----------------------------------------------------------------------------------------
 
@@ -231,7 +169,7 @@ async def enter_by_form(request: Request, here: Here) -> Response:
     return _enter(request, here, _field(await request.body(), "token") or "?")
 
 
-def _enter(request: Request, here: _Panel, token: str) -> Response:
+def _enter(request: Request, here: Desktop, token: str) -> Response:
     if not token:
         return here.page(request, "enter.html", error=None)
     door = here.door
@@ -305,63 +243,3 @@ async def send(request: Request, here: Here, session: OwnPage) -> Response:
 
 def _wrong(error: str) -> str:
     return next((told for part, told in WRONG.items() if part in error), "Событие не понято")
-
-
-# -- callbacks -------------------------------------------------------------------------------------
-
-of_callbacks = APIRouter(prefix="/panel")
-
-
-def _callbacks(here: Here) -> MyCallbacks:
-    assert here.callbacks is not None, "without callbacks there are no routes of them"
-    return here.callbacks
-
-
-Mine = Annotated[MyCallbacks, Depends(_callbacks)]
-
-
-async def _body(request: Request) -> Mapping[str, Any]:
-    try:
-        told = json.loads(await request.body())
-    except (ValueError, RecursionError):
-        told = None
-    if not isinstance(told, dict):
-        raise Refused(400, WRONG["expected a JSON"])
-    return told
-
-
-Body = Annotated[Mapping[str, Any], Depends(_body)]
-
-
-def _text(body: Mapping[str, Any], name: str) -> str:
-    value = body.get(name)
-    if not isinstance(value, str) or not value.strip():
-        raise Refused(400, f"Ожидается {name}")
-    return value.strip()
-
-
-@of_callbacks.get("/callbacks")
-def my_callbacks(mine: Mine, session: Who) -> dict[str, Any]:
-    """What I am to ring, or anybody."""
-    return mine.all()
-
-
-@of_callbacks.post("/callbacks/{id}/outcome")
-def say_outcome(id: str, mine: Mine, session: OwnPage, body: Body) -> Response:
-    """How my attempt ended."""
-    key = _text(body, "key") if body.get("key") is not None else None
-    mine.outcome(id, _text(body, "outcome"), key)
-    return Response(status_code=204)
-
-
-@of_callbacks.post("/callbacks/{id}/number")
-def set_number(id: str, mine: Mine, session: OwnPage, body: Body) -> Response:
-    """The client's number."""
-    mine.number(id, _text(body, "phone"))
-    return Response(status_code=204)
-
-
-@of_callbacks.post("/client-called")
-def client_called(mine: Mine, session: OwnPage, body: Body) -> dict[str, bool]:
-    """The client has rung himself."""
-    return {"closed": mine.client_called(_text(body, "phone"))}

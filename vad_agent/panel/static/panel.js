@@ -515,8 +515,7 @@ function press(letter) {
   remark("");
   const question = asked;
   if (question?.letter === letter) {
-    if (performance.now() - question.at < APART_MS) return;
-    answer(true);
+    if (considered()) answer(true);
     return;
   }
   answer(false);
@@ -554,8 +553,10 @@ function answer(yes) {
   else sent(DOES[question.letter]());
 }
 
-$("sure-yes").addEventListener("click", () => { if (asked && performance.now() - asked.at >= APART_MS) answer(true); });
-$("sure-no").addEventListener("click", () => answer(false));
+const considered = () => asked !== null && performance.now() - asked.at >= APART_MS;
+
+$("sure-yes").addEventListener("click", () => { if (considered()) answer(true); });
+$("sure-no").addEventListener("click", () => { if (considered()) answer(false); });
 $("take-over").addEventListener("click", () => { if (!cut) sent(DOES.П()); });
 
 let letters = kept(localStorage, "letters", true);
@@ -570,7 +571,7 @@ document.addEventListener("keydown", (event) => {
   if (event.target.matches?.("input:not([type=checkbox])")) return;
   if (event.key === "Enter" && asked && event.target.id !== "sure-no") {
     event.preventDefault();
-    if (performance.now() - asked.at >= APART_MS) answer(true);
+    if (considered()) answer(true);
     return;
   }
   if (!letters || event.metaKey || event.altKey) return;
@@ -768,6 +769,7 @@ let polling = false;
 let desk = document.body.dataset.callbacks === "yes";
 let server = null; // {ms, at}: the server's clock at a moment of ours
 let callbacks = [];
+let rings = true; // a desk has them: what is due is rung
 let pending = null; // {id, body, until, words}
 let sounded = new Set(kept(sessionStorage, "sounded", []));
 let sound = kept(localStorage, "sound", true);
@@ -789,6 +791,7 @@ async function poll() {
       const at = performance.now();
       server = { ms: when(told.now), at: (polled + at) / 2 };
       callbacks = told.callbacks;
+      rings = told.rings !== false;
       showCallbacks();
     }
   } catch { /* what is shown says how old it is */ }
@@ -809,7 +812,7 @@ function showCallbacks() {
   const now = serverNow();
   const status = $("callbacks-state");
   status.className = old ? "wrong" : "";
-  text(status, old ? `Стол перезвонов не отвечает, данные на ${hours(server.ms)}` : callbacks.length ? "" : "Перезванивать некому");
+  text(status, old ? `Стол перезвонов не отвечает, данные на ${hours(server.ms)}` : !callbacks.length ? "Перезванивать некому" : rings ? "" : "Стол перезвонов не запущен: в срок звоните сами");
   const list = $("callbacks-list");
   const known = new Map([...list.children].map((row) => [row.dataset.id, row]));
   const rows = [...callbacks].sort(order);
