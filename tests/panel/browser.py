@@ -1,4 +1,4 @@
-"""A real browser on a real server: Debian's Chromium through Playwright, the panel's app, a hub fed by the test.
+"""A real browser on a real server: Debian's Chromium through Playwright, the panel's app, a hub for the test.
 
 No download: without Chromium the tests are skipped, in CI they fail.
 """

@@ -368,7 +368,7 @@ function showClock(now) {
     mark(box, "look", stalled ? "still" : past ? "past" : inside ? "in" : "on");
     text($("clock-value"), told.held ? clock(Math.floor(seconds)) : tenths(seconds));
     const from = known ? `из ${told.held ? `${clock(told.lo_s)}–${clock(told.hi_s)}` : `${short(told.lo_s)}–${short(told.hi_s)} с`}` : "фраза не нужна";
-    text($("clock-words"), stalled ? `${from}, данные стоят` : past ? `${from}, окно прошло` : inside ? `${from}, окно открыто` : from);
+    text($("clock-words"), stalled ? `${from}, данные стоят` : past ? `${from}, поздно` : inside ? `${from}, пора` : from);
   }
   if (known) {
     const zone = `translateX(${(told.lo_s / span) * 100}%) scaleX(${(told.hi_s - told.lo_s) / span})`;
@@ -389,6 +389,7 @@ function saying(now) {
     return { look: "pause", title: "Пауза", text: "Контроль стоит, тишина не считается.", take: "Продолжить" };
   }
   if (one) return ofPhrase(one, now);
+  if (state.hang_up && inCall()) return { look: "none", title: "Положите трубку в своём телефоне" };
   if (state.phase == null) return { look: "none", title: state.hang_up ? "Звонок окончен" : "Жду звонка" };
   if (state.phase === "ended") return { look: "none", title: "Звонок завершён" };
   const speaks = (state.sides?.client?.speaking ? "Клиент говорит" : "") || (state.sides?.operator?.speaking ? "Вы говорите" : "");
