@@ -7,6 +7,7 @@ ARGS   ?=#           make bench, bench-live, bench-peers, lock: more arguments, 
 
 AUDIO := espeak-ng asterisk-core-sounds-ru-wav asterisk-moh-opsound-wav
 DATABASE := postgresql
+BROWSER := chromium fonts-dejavu-core
 LIVE  := libportaudio2 pulseaudio pulseaudio-utils libasound2-plugins baresip-core
 BIN := .venv/bin
 PY  := $(BIN)/python
@@ -33,6 +34,7 @@ test: check ## make check, then the whole test suite
 	@scripts/system-packages $(AUDIO) || echo "the tests that make audio from them are skipped"
 	@scripts/system-packages $(LIVE) || echo "the tests with an audio server and telephones are skipped"
 	@scripts/system-packages $(DATABASE) || echo "the tests with PostgreSQL are skipped"
+	@scripts/system-packages $(BROWSER) || echo "the tests in a browser are skipped"
 	@$(PY) -m pytest
 
 faults: $(READY) ## the storm of kills on SQLite and PostgreSQL: the table of docs/faults.md
