@@ -15,11 +15,11 @@ from typing import Any
 
 import pytest
 
+from vad_agent import private_files
 from vad_agent.archive.timeline import timeline
 from vad_agent.core import actions as act
 from vad_agent.core.actions import Phase, Reason
 from vad_agent.errors import OutputError
-from vad_agent.live import private_files
 from vad_agent.live.log import MOST_AT_ONCE, TraceLog, default_path
 from vad_agent.trace import record
 

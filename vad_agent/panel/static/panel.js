@@ -186,10 +186,7 @@ function take(news) {
   if (heard - polled > POLL_MS) poll(); // timers of a page in the background are late
 }
 
-let lostAt = 0;
-
 function lost(why, again = true) {
-  if (!cut) lostAt = performance.now();
   cut = why;
   document.body.classList.add("offline");
   text($("phase"), "Нет связи");
