@@ -114,6 +114,16 @@ def test_what_other_events_say_of_a_number_is_not_the_calls(kind: str):
     assert set(numbers(actions)) == {NUMBER}
 
 
+def test_the_operator_tells_the_number():
+    told = {"kind": "client_phone", "phone": OTHER}
+    for events in ({200: told}, {0: ANSWERED, 200: told}, {0: ANSWERED, 150: told, 200: "resume"}):
+        [callback] = callbacks(play(*DIALOGUE, {**events, 300: HANGUP}))
+        assert callback.phone == OTHER
+    assert numbers(play(*DIALOGUE, {0: ANSWERED, 200: {"kind": "client_phone"}, 300: HANGUP})) == [
+        NUMBER
+    ]
+
+
 def test_an_agreed_number_wins():
     actions = play(*DIALOGUE, {0: ANSWERED, 200: AGREED | {"phone": OTHER}})
     [callback] = callbacks(actions)

@@ -52,6 +52,11 @@ def in_call(tape: str) -> list[Sent]:
         ("\x03", Command.QUIT),
         ("н" + ENTER, Event(Kind.CLIENT_CANNOT_HEAR)),
         ("иАнна" + ENTER, Event(Kind.CLIENT_NAME, name="Анна")),
+        ("т8 (912) 345-67-89" + ENTER, Event(Kind.CLIENT_PHONE, phone="89123456789")),
+        (
+            "тномер" + ENTER + "\x15+79123456789" + ENTER,
+            Event(Kind.CLIENT_PHONE, phone="+79123456789"),
+        ),
     ],
 )
 def test_a_key_sends_what_it_stands_for(tape: str, sent: Sent) -> None:
@@ -68,6 +73,10 @@ def test_the_same_key_of_the_other_layout_and_a_capital_do_the_same(key: Key) ->
         desk = Desk(phase)
         told.append((desk.press(pressed * 2), desk.keys.question))
     assert told == [told[0]] * 4
+
+
+def test_no_number_changes_none() -> None:
+    assert in_call("т" + ENTER) == []
 
 
 def test_no_two_keys_are_the_same() -> None:

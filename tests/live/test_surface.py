@@ -251,7 +251,7 @@ def test_a_whole_program_on_a_terminal_that_is_resized_and_ended_by_ctrl_c() -> 
     until("Й выход")
     shown = b""
     size(15, 60)
-    until("Д договорились  В попрощались  З завершён  С сорвался")  # a row of its own now
+    until("Н не слышит  Д договорились  В попрощались  З завершён")  # a row of its own now
     os.write(master, "иАнна\r".encode())
     until("client_name")
     shown = b""

@@ -342,6 +342,21 @@ def test_a_name_is_typed_kept_over_a_reload_and_sent(opened: Opened, served: Ser
     expect(field).to_be_hidden()
 
 
+def test_the_clients_number_is_typed_and_sent(opened: Opened, served: Served) -> None:
+    served.show(shown(status()))
+    page = opened.page(served)
+    page.keyboard.press("KeyN")
+    field = page.get_by_label("Номер клиента")
+    expect(field).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page.locator("#form-phone .wrong")).to_have_text("пример: +79123456789")
+    page.keyboard.type("8 (912) 345-67-89")
+    page.keyboard.press("Enter")
+    sent = [Event(Kind.CLIENT_PHONE, phone="89123456789")]
+    soon(lambda: served.sent == sent, "the number is not sent")
+    expect(field).to_be_hidden()
+
+
 def test_a_callback_is_agreed_and_its_steps_ticked_off(opened: Opened, served: Served) -> None:
     served.show(shown(status()))
     page = opened.page(served)

@@ -419,6 +419,9 @@ class CallSession:
     def _on_client_name(self, event: Event) -> None:
         self._prompter.client_name = (event.name or "").strip() or None
 
+    def _on_client_phone(self, event: Event) -> None:
+        self._request.of_call(event)
+
     def _on_cannot_hear(self, _: Event) -> None:
         if not self._cannot_hear:
             self._cannot_hear = True
@@ -464,6 +467,7 @@ class CallSession:
         Kind.PAUSE: _on_pause,
         Kind.RESUME: _on_resume,
         Kind.CLIENT_NAME: _on_client_name,
+        Kind.CLIENT_PHONE: _on_client_phone,
         Kind.CLIENT_CANNOT_HEAR: _on_cannot_hear,
         Kind.CALLBACK_AGREED: _on_callback_agreed,
         Kind.GOODBYE: _on_goodbye,

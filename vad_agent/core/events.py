@@ -29,6 +29,7 @@ class Kind(StrEnum):
     PAUSE = "pause"
     RESUME = "resume"
     CLIENT_NAME = "client_name"
+    CLIENT_PHONE = "client_phone"
     CLIENT_CANNOT_HEAR = "client_cannot_hear"
     CALLBACK_AGREED = "callback_agreed"
     GOODBYE = "goodbye"

@@ -136,6 +136,8 @@ class CallDesk:
             self._phone = event.phone or self._phone
         if self.session is None or (kind in (*BEGINS, *CONTROL) and self._of_another(event)):
             return actions
+        if kind is Kind.CLIENT_PHONE:
+            self._phone = event.phone or self._phone
         if kind in LASTS:
             self._lasting.pop(LASTS[kind], None)
             if LASTS[kind] is kind:

@@ -37,6 +37,7 @@ class Field(Enum):
     """A line that is typed."""
 
     NAME = auto()
+    CLIENT_PHONE = auto()
     TIME = auto()
     PHONE = auto()
 
@@ -83,6 +84,7 @@ KEYS = (
         lambda status: Event(Kind.RESUME if _paused(status) else Kind.PAUSE),
     ),
     Key("и", _named("имя"), Field.NAME),
+    Key("т", _named("номер"), Field.CLIENT_PHONE),
     Key(
         "у",
         lambda status: "снять с удержания" if status.held else "удержать",

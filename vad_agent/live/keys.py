@@ -116,6 +116,8 @@ class Keys:
         if field is Field.NAME:
             known = self._status.client_name
             return f"Имя клиента (сейчас {known}, пусто: забыть)" if known else "Имя клиента"
+        if field is Field.CLIENT_PHONE:
+            return "Номер клиента, по нему перезвонят"
         if field is Field.TIME or self._at is None:
             return "Когда перезвонить (ЧЧ:ММ или +минуты)"
         return f"Перезвон {_day(self._at, self._now())}. Телефон (пусто: тот же)"
@@ -148,6 +150,11 @@ class Keys:
         match field:
             case Field.NAME:
                 sent = Event(Kind.CLIENT_NAME, name=client_name(text))
+            case Field.CLIENT_PHONE:
+                if (number := phone(text)) is None:
+                    self._leave()
+                    return []
+                sent = Event(Kind.CLIENT_PHONE, phone=number)
             case Field.TIME:
                 self._at, self._typed, self._mistake = agreed(text, self._now()), "", ""
                 self._field = Field.PHONE
