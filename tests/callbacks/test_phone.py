@@ -120,6 +120,7 @@ def test_a_number_without_a_countrys_code_is_of_the_centres_region():
         ("+7 912 345 67 890", "no number there is so long"),
         ("8 912 345 67 890", "no number there is so long"),
         ("+7912345678901234567", "too long"),
+        ("+4930000000000000", "too long"),  # 16 digits
         ("89123456789/89123456788", "too long"),
         ("8" * 251, "too long"),
     ],
@@ -153,7 +154,8 @@ def test_any_text_is_a_number_or_a_refusal_and_a_number_stays_itself(text):
         ("", ""),
         ("1", "…"),
         ("123456", "…"),
-        ("1234567", "12…67"),
+        ("1234567", "…"),
+        ("+12345678", "+1…78"),
         (MOBILE, "+7…89"),
         ("+4930123456", "+4…56"),
         ("8 (912) 345-67-89", "8 …89"),

@@ -8,6 +8,10 @@ with extra("callbacks", "a number"):
     import phonenumbers
 
 
+LONGEST = 16
+"""Of E.164: a plus and 15 digits."""
+
+
 def normalised(text: str, region: str = "RU") -> str:
     """The number as E.164: `8 (912) 345-67-89` and `+7 912 345-67-89` are the same.
 
@@ -30,7 +34,10 @@ def normalised(text: str, region: str = "RU") -> str:
         raise NumberError(f"phone: expected a telephone number: {_LENGTH.get(reason, 'too short')}")
     if not phonenumbers.is_valid_number(number):
         raise NumberError("phone: expected a telephone number: no such code in that country")
-    return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+    text = phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+    if len(text) > LONGEST:  # the library knows longer ones inside some countries
+        raise NumberError("phone: expected a telephone number: too long")
+    return text
 
 
 def masked(phone: str | None) -> str:
