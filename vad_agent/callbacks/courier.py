@@ -20,7 +20,6 @@ from vad_agent.callbacks.letters import (
     WITHDRAWN,
     Letter,
     Outbox,
-    one_reader,
     request_fields,
 )
 from vad_agent.errors import OutputError, StoreError, extra
@@ -115,16 +114,7 @@ class Courier:
             StoreError: the desk cannot take them now: they stay.
             OSError: the folder's lock cannot be made.
         """
-        if not self._outbox.waiting():
-            return 0
-        count = 0
-        try:
-            with one_reader(self._outbox.folder):
-                for path in self._outbox.waiting():
-                    count += self._deliver(path)
-        except BlockingIOError:
-            return count  # another process delivers this folder
-        return count
+        return self._outbox.each(self._deliver)
 
     def _deliver(self, path: Path) -> int:
         try:

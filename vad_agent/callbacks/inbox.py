@@ -9,7 +9,7 @@ from pathlib import Path
 
 from vad_agent.callbacks.alarms import Alarms, Kind
 from vad_agent.callbacks.desk import Desk
-from vad_agent.callbacks.letters import ENDED, WITHDRAWN, Letter, Outbox, one_reader
+from vad_agent.callbacks.letters import ENDED, WITHDRAWN, Letter, Outbox
 from vad_agent.callbacks.rules import Request
 from vad_agent.errors import OutputError, RuleError, StoreError
 from vad_agent.private_files import why
@@ -62,16 +62,7 @@ class Inbox:
             StoreError: the store cannot take them now: they stay.
             OSError: the folder's lock cannot be made.
         """
-        if not self._outbox.waiting():
-            return 0
-        count = 0
-        try:
-            with one_reader(self._outbox.folder):
-                for path in self._outbox.waiting():
-                    count += self._take(path)
-        except BlockingIOError:
-            return count  # a courier delivers them elsewhere
-        return count
+        return self._outbox.each(self._take)
 
     def _take(self, path: Path) -> int:
         try:

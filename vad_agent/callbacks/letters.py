@@ -18,7 +18,7 @@ import secrets
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from datetime import datetime
 from pathlib import Path
@@ -159,6 +159,19 @@ class Outbox:
         if len(data) > MOST_BYTES:
             raise ValueError("too long")
         return Letter.parse(data)
+
+    def each(self, take: Callable[[Path], int]) -> int:
+        """Give every letter to `take`, in order; the sum of what it returns, 0 where another one reads.
+
+        Raises:
+            OSError: the folder's lock cannot be made.
+        """
+        count = 0
+        if self.waiting():
+            with contextlib.suppress(BlockingIOError), one_reader(self.folder):
+                for path in self.waiting():
+                    count += take(path)
+        return count
 
     def done(self, path: Path) -> None:
         """It was taken."""
