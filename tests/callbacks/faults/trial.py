@@ -239,11 +239,15 @@ class Trial:
         ended = State.REACHED if wanted[-1][1] is Outcome.REACHED else State.NOT_REACHED
         if got != wanted or state is not ended:
             report.wrong += 1
+        by_wrong_clock = self.clock is not None and "://" not in self.database
         for before, line in zip([None, *lines], lines, strict=False):
             gap = 0.0
             if before is not None and Outcome(before["outcome"]) in USED_UP:
                 gap = before["at"] + GAPS_S[before["attempt"] - 1]
-            if line["at"] < max(line["due"], gap) - EARLY_S:
+            due = 0.0 if by_wrong_clock else line["due"]
+            if line["at"] < max(due, gap) - EARLY_S:
                 report.early += 1
+            if by_wrong_clock:
+                continue
             up = max((one for one in self.ups if one <= line["at"]), default=0.0)
             report.late_s.append(max(0.0, line["at"] - max(line["due"], up)))
