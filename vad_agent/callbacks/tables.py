@@ -3,6 +3,8 @@
     requests ──n:1──> callbacks ──1:n──> attempts       nodes   who is alive
                           └─────1:n──> history          facts   what the database knows of itself
 
+    calls ──1:n──> steps    what headsets told of calls that are over       people, left_sessions   the panel's
+
 Migrations are in `migrations/`: whoever changes a table here writes one.
 """
 
@@ -132,4 +134,48 @@ facts = sa.Table(
     metadata,
     sa.Column("name", sa.String(64), primary_key=True),
     sa.Column("value", sa.Text, nullable=False),
+)
+
+calls = sa.Table(
+    "calls",
+    metadata,
+    sa.Column("call", sa.String(200), primary_key=True),  # as in requests
+    sa.Column("operator", sa.Text, index=True),
+    sa.Column("mode", sa.String(8), nullable=False),
+    sa.Column("began", Moment, nullable=False, index=True),
+    sa.Column("seconds", sa.Float, nullable=False),
+    sa.Column("taken", Moment, nullable=False),
+    sa.Column("lines", sa.Text),  # the trace, sealed: phrases have the client's name
+)
+
+steps = sa.Table(
+    "steps",
+    metadata,
+    sa.Column("call", sa.ForeignKey("calls.call"), primary_key=True),
+    sa.Column("number", sa.Integer, primary_key=True),
+    sa.Column("at", Moment, nullable=False, index=True),
+    sa.Column("prompt", sa.String(40), nullable=False),
+    sa.Column("lo_s", sa.Float, nullable=False),
+    sa.Column("hi_s", sa.Float, nullable=False),
+    sa.Column("silence_s", sa.Float, nullable=False),
+    sa.Column("outcome", sa.String(24), nullable=False),
+    sa.Column("verdict", sa.String(8), nullable=False),
+)
+
+people = sa.Table(
+    "people",
+    metadata,
+    sa.Column("login", sa.String(100), primary_key=True),
+    sa.Column("role", sa.String(16), nullable=False),
+    sa.Column("password", sa.Text, nullable=False),  # argon2
+    sa.Column("made", Moment, nullable=False),
+    sa.Column("since", Moment, nullable=False),  # sessions begun before are over
+    sa.Column("barred", Moment),  # since when he may not come in
+)
+
+left_sessions = sa.Table(
+    "left_sessions",
+    metadata,
+    sa.Column("id", sa.String(32), primary_key=True),
+    sa.Column("ends", Moment, nullable=False, index=True),
 )
