@@ -28,6 +28,7 @@ from vad_agent.commands.asking import asking
 from vad_agent.commands.callbacks import callbacks_app
 from vad_agent.commands.devices import devices
 from vad_agent.commands.listen import listen
+from vad_agent.commands.people import people_app
 from vad_agent.commands.prompts import prompts_app
 from vad_agent.commands.serve import serve
 from vad_agent.terminal import (
@@ -65,6 +66,7 @@ script_app = typer.Typer(
 app.add_typer(script_app)
 app.add_typer(prompts_app)
 app.add_typer(callbacks_app)
+app.add_typer(people_app)
 
 # typer brings click, or in later versions a copy of it under a private name: ask it for the class.
 ClickException: type[Exception] = next(

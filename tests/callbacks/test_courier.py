@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import errno
+import secrets
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -18,13 +19,24 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from tests.server.asked import OTHER, OneDesk, one_desk, raising, served
 from vad_agent.callbacks import courier as module
+from vad_agent.callbacks.call_lines import pack
 from vad_agent.callbacks.courier import Courier
 from vad_agent.callbacks.ledger import Ledger
-from vad_agent.callbacks.letters import ENDED, REQUESTED, WITHDRAWN, Letter, Outbox, one_reader
+from vad_agent.callbacks.letters import (
+    CALL,
+    ENDED,
+    REQUESTED,
+    WITHDRAWN,
+    Letter,
+    Outbox,
+    one_reader,
+)
 from vad_agent.callbacks.rules import Callback, State
 from vad_agent.errors import StoreError
 
 NUMBER = "+79123456789"
+BEGAN = "2026-11-24T12:00:00+03:00"
+LINES = [{"t": 4.0, "kind": "phase", "phase": "ended"}]
 LIMIT_S = 10.0
 
 
@@ -56,6 +68,8 @@ class Headset:
         self.count += 1
         asked = datetime.now(UTC).isoformat()
         letter = Letter(kind, f"k{self.count}", call, asked, "dropped", 0.0)
+        if kind == CALL:
+            more = {"began": BEGAN, "mode": "auto", "lines": pack(LINES)} | more
         return self.outbox.post(dataclasses.replace(letter, **more))
 
     def courier(self, url: str, token: str = OTHER) -> Courier:
@@ -261,12 +275,14 @@ NO_DESK = [200, 204, 301, 308, 401, 403, 404, 405, 408, 429, 500, 502, 503]
 """As statuses: a login page, a wrong address, a wrong token, a desk that is broken."""
 
 
-@pytest.mark.parametrize("kind", [REQUESTED, WITHDRAWN, ENDED])
+@pytest.mark.parametrize("kind", [REQUESTED, WITHDRAWN, ENDED, CALL])
 def test_what_something_else_answers_than_a_desk_loses_nothing(
     kind: str, door: Door, desk: OneDesk, headset: Headset
 ):
-    letters = [headset.post(kind), headset.post(call="call-2")]
+    letters = [headset.post(kind), headset.post(CALL if kind == CALL else REQUESTED, "call-2")]
     statuses: list[int | None] = [one for one in NO_DESK if (kind, one) != (ENDED, 204)]
+    if kind == CALL:
+        statuses = [one for one in statuses if one not in module.REFUSED_CALLS]
     between = Between(desk.app, list(statuses))
     with door(between) as url:
         courier = headset.courier(url)
@@ -464,6 +480,88 @@ def test_while_another_delivers_the_folder_its_letters_stay(
             assert courier.deliver() == 0
         assert headset.waiting == 1
         assert courier.deliver() == 1
+
+
+# -- whole calls ------------------------------------------------------------------------------------
+
+
+def test_a_call_is_delivered_after_all_callbacks_and_known_when_it_comes_again(
+    door: Door, desk: OneDesk, headset: Headset
+):
+    headset.post(CALL, operator="o1")
+    headset.post(CALL)
+    headset.post(call="call-2")
+    between = Between(desk.app, [])
+    with door(between) as url:
+        assert headset.courier(url).deliver() == 3
+    assert between.paths == ["/callbacks", "/calls", "/calls"]
+    found = desk.desk.calls.get("call-1")
+    assert found is not None
+    assert (found[0].operator, found[0].mode, found[0].began.isoformat()) == (
+        "o1",
+        "auto",
+        "2026-11-24T09:00:00+00:00",
+    )
+    assert found[1] == LINES
+    assert (headset.waiting, headset.refused, headset.told) == (0, [], [])
+
+
+def test_the_longest_call_is_delivered(door: Door, desk: OneDesk, headset: Headset):
+    lines = [
+        {"t": at / 50, "kind": "prompt", "id": "not_heard", "text": secrets.token_hex(50),
+         "window_s": [2.0, 3.0], "silence_s": 2.5, "started_s": at / 50, "ended_s": at / 50,
+         "outcome": "said"}
+        for at in range(900)
+    ]  # fmt: skip
+    headset.post(CALL, "🎧" * 100, operator="🎧" * 100, lines=pack(lines))
+    with door(desk.app) as url:
+        assert headset.courier(url).deliver() == 1
+    [row] = desk.desk.calls.of_day(
+        datetime(2026, 11, 24, tzinfo=UTC), datetime(2026, 11, 25, tzinfo=UTC)
+    )
+    assert row.steps_ok > 100
+
+
+@pytest.mark.parametrize("status", module.REFUSED_CALLS)
+def test_a_call_that_no_desk_may_ever_take_keeps_nothing_waiting(
+    door: Door, status: int, desk: OneDesk, headset: Headset
+):
+    paths = [headset.post(CALL), headset.post(CALL, "call-3")]
+    with door(Between(desk.app, [status, status])) as url:
+        courier = headset.courier(url)
+        assert courier.deliver() == 0
+        headset.post(call="call-2")
+        assert courier.deliver() == 1
+    assert headset.refused == [path.name for path in paths]
+    [told] = headset.told  # not of each call
+    assert told.startswith(f"звонок не принят: HTTP {status}; сохранён: ")
+    assert len(callbacks(desk)) == 1
+
+
+def test_a_call_of_an_absurd_time_is_refused_by_the_real_desk(
+    door: Door, desk: OneDesk, headset: Headset
+):
+    path = headset.post(CALL, began="1970-01-01T00:00:07+00:00")
+    with door(desk.app) as url:
+        assert headset.courier(url).deliver() == 0
+    assert headset.refused == [path.name]
+    assert headset.told[0].startswith("звонок не принят: HTTP 422")
+
+
+def test_of_a_desk_that_is_away_callbacks_are_told_though_only_calls_waited_at_first(
+    headset: Headset,
+):
+    courier = headset.courier("http://127.0.0.1:9")
+    headset.post(CALL)
+    for _ in range(4):
+        courier._failed("away")
+    headset.post(call="call-2")
+    for _ in range(4):
+        courier._failed("away")
+    assert headset.told == [
+        "звонки не доставлены (1): away; повторяю, ничего не потеряно",
+        "перезвоны не доставлены (1): away; повторяю, ничего не потеряно",
+    ]
 
 
 # -- its thread -------------------------------------------------------------------------------------

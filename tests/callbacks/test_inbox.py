@@ -16,17 +16,27 @@ import pytest
 
 from vad_agent.callbacks import inbox as module
 from vad_agent.callbacks.alarms import Alarms, Kind
+from vad_agent.callbacks.call_lines import pack
 from vad_agent.callbacks.clock import Clock
 from vad_agent.callbacks.desk import Desk
 from vad_agent.callbacks.inbox import Inbox
 from vad_agent.callbacks.ledger import Ledger
-from vad_agent.callbacks.letters import ENDED, REQUESTED, WITHDRAWN, Letter, Outbox, one_reader
+from vad_agent.callbacks.letters import (
+    CALL,
+    ENDED,
+    REQUESTED,
+    WITHDRAWN,
+    Letter,
+    Outbox,
+    one_reader,
+)
 from vad_agent.callbacks.rules import Callback, Policy, State
 from vad_agent.callbacks.store import Store
 from vad_agent.errors import StoreError
 
 NOON = datetime(2026, 11, 24, 9, tzinfo=UTC)
 NUMBER = "+79123456789"
+LINES = [{"t": 4.0, "kind": "phase", "phase": "ended"}]
 
 
 class Centre:
@@ -45,6 +55,10 @@ class Centre:
         self.count += 1
         letter = Letter(kind, f"k{self.count}", call, NOON.isoformat(), "dropped", 0.0)
         return self.outbox.post(dataclasses.replace(letter, **more))
+
+    def post_call(self, call: str = "call-1", **more: Any) -> Path:
+        told = {"began": NOON.isoformat(), "mode": "cue", "lines": pack(LINES), "operator": "o1"}
+        return self.post(CALL, call, reason=None, due_in_s=None, **(told | more))
 
     @property
     def callbacks(self) -> list[Callback]:
@@ -353,6 +367,90 @@ def test_a_letter_that_another_has_just_taken_is_no_error(
     centre.post()
     assert centre.inbox.read_all() == 1
     assert centre.refused == centre.sounding == []
+
+
+# -- whole calls ------------------------------------------------------------------------------------
+
+
+def test_a_call_is_kept_with_its_trace_and_its_letter_goes(centre: Centre):
+    centre.post_call()
+    centre.post_call()
+    assert centre.inbox.read_all() == 2
+    found = centre.desk.calls.get("call-1")
+    assert found is not None
+    row, lines = found
+    assert (row.operator, row.mode, row.began, row.seconds) == ("o1", "cue", NOON, 4.0)
+    assert lines == LINES
+    assert centre.waiting == centre.refused == centre.sounding == centre.callbacks == []
+
+
+def test_callbacks_are_taken_before_calls(centre: Centre, monkeypatch: pytest.MonkeyPatch):
+    took: list[str] = []
+    monkeypatch.setattr(module, "take", lambda desk, letter: took.append(letter.call))
+    for call in ("c1", "c2"):
+        centre.post_call(call)
+    for call in ("k1", "k2"):
+        centre.post(call=call)
+    assert centre.inbox.read_all() == 4
+    assert took == ["k1", "k2", "c1", "c2"]
+
+
+WRONG_CALLS: dict[str, dict[str, Any]] = {
+    "began at no time": {"began": "Anna +79123456789"},
+    "began without a zone": {"began": "2026-11-24T12:00"},
+    "began before all time": {"began": "0001-01-01T00:00+14:00"},
+    "began by a clock that was never set": {"began": "1970-01-01T00:00:07+00:00"},
+    "no trace": {"lines": "Anna"},
+    "a bomb": {"lines": "A" * 60_004},
+    "a prompt that is none": {"lines": pack([{"t": 1, "kind": "prompt", "text": "Anna"}])},
+}
+
+
+@pytest.mark.parametrize("wrong", WRONG_CALLS.values(), ids=WRONG_CALLS)
+def test_a_call_that_is_none_is_kept_apart_and_alarms_nobody(
+    wrong: dict[str, Any], centre: Centre, caplog: pytest.LogCaptureFixture
+):
+    path = centre.post_call(**wrong)
+    centre.post(phone=NUMBER)
+    centre.post_call("call-2")
+    assert centre.inbox.read_all() == 2
+    assert centre.refused == [path.name]
+    assert centre.waiting == centre.sounding == []
+    assert centre.callback.phone == NUMBER
+    assert [record.message for record in caplog.records] == ["a call was not taken"]
+    assert "Anna" not in str([vars(record) for record in caplog.records])
+
+
+def test_a_calls_letter_that_is_none_inside_alarms_nobody(centre: Centre):
+    (centre.folder / "0-0.call.json").write_bytes(b"{")
+    assert centre.inbox.read_all() == 0
+    assert centre.refused == ["0-0.call.json"]
+    assert centre.sounding == []
+
+
+def test_a_call_that_cannot_be_stored_stays_and_is_kept_later(
+    centre: Centre, monkeypatch: pytest.MonkeyPatch
+):
+    path = centre.post_call()
+    wrap = failing(StoreError("away"))
+    monkeypatch.setattr(centre.desk.calls, "take", wrap(centre.desk.calls.take))
+    with pytest.raises(StoreError):
+        centre.inbox.read_all()
+    assert centre.waiting == [path.name]
+    assert centre.inbox.read_all() == 1
+    assert centre.desk.calls.get("call-1") is not None
+
+
+def test_a_call_that_cannot_be_read_now_stays_and_is_logged_once(
+    centre: Centre, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    path = centre.post_call()
+    wrap = failing(OSError(errno.EMFILE, "Too many open files"), times=3)
+    monkeypatch.setattr(Outbox, "read", wrap(Outbox.read))
+    assert [centre.inbox.read_all() for _ in range(3)] == [0] * 3
+    assert centre.waiting == [path.name]
+    assert (centre.sounding, len(caplog.records)) == ([], 1)
+    assert centre.inbox.read_all() == 1
 
 
 # -- one reader -------------------------------------------------------------------------------------

@@ -22,12 +22,16 @@ from hypothesis import strategies as st
 
 from vad_agent.callbacks import letters
 from vad_agent.callbacks.letters import (
+    CALL,
+    ENDED,
     KINDS,
     LONGEST,
+    MODES,
     MOST_BYTES,
     REQUESTED,
     Letter,
     Outbox,
+    is_call,
     one_reader,
     request_fields,
 )
@@ -35,6 +39,7 @@ from vad_agent.errors import OutputError
 
 ASKED = "2026-11-24T12:00:00+03:00"
 PLAIN = Letter(REQUESTED, "k1", "call-1", ASKED, reason="dropped", due_in_s=0.0)
+OF_CALL = Letter(CALL, "k1", "call-1", ASKED, operator="o1", began=ASKED, mode="auto", lines="AAAA")
 SECRET = "Пелагея +79123456789"
 
 TEXT = st.text(st.characters(), min_size=1, max_size=40)
@@ -60,6 +65,9 @@ LETTERS = st.builds(
     opening=st.none() | st.text(st.characters()),
     operator=st.none() | st.text(st.characters()),
     session=st.none() | st.text(st.characters()),
+    began=TEXT,
+    mode=st.sampled_from(MODES),
+    lines=TEXT,
 )
 
 
@@ -83,6 +91,10 @@ def without(name: str) -> str:
 
 def having(**other: Any) -> str:
     return json.dumps(json.loads(PLAIN.to_json()) | other)
+
+
+def call_having(**other: Any) -> str:
+    return json.dumps(json.loads(OF_CALL.to_json()) | other)
 
 
 MALFORMED = {
@@ -125,6 +137,12 @@ MALFORMED = {
         for name in ("key", "call", "asked", "phone", "name", "topic", "opening", "at", "session")
         for value in (79123456789, True, [SECRET], {SECRET: SECRET})
     },
+    **{
+        f"a call whose {name} is {value!r}": call_having(**{name: value})
+        for name in ("began", "mode", "lines")
+        for value in (None, "", 79123456789, True, [SECRET], {SECRET: SECRET})
+    },
+    "a call in an unknown mode": call_having(mode=SECRET),
 }
 
 
@@ -156,7 +174,8 @@ def test_what_a_later_version_adds_is_left_out():
 
 
 def test_a_letter_shows_nothing_personal_where_it_is_printed():
-    letter = dataclasses.replace(PLAIN, phone=SECRET, name=SECRET, topic=SECRET, opening=SECRET)
+    secrets = dict.fromkeys(("phone", "name", "topic", "opening", "lines"), SECRET)
+    letter = dataclasses.replace(PLAIN, **secrets)  # type: ignore[arg-type]
     assert SECRET not in repr(letter)
     assert "call-1" in repr(letter)
 
@@ -166,6 +185,16 @@ def test_as_a_request_it_has_all_that_is_known_but_its_kind():
     told = json.loads(PLAIN.to_json())
     del told["kind"]
     assert body == told | {"phone": "+79123456789", "call_on": True, "keep_wrong_number": True}
+
+
+def test_as_a_request_it_has_nothing_of_a_whole_call():
+    letter = dataclasses.replace(PLAIN, began=ASKED, mode="auto", lines="AAAA")
+    assert request_fields(letter) == request_fields(PLAIN)
+
+
+def test_a_call_needs_no_reason_and_only_a_call_needs_a_trace():
+    assert Letter.parse(OF_CALL.to_json()) == OF_CALL
+    assert Letter.parse(having(mode="any")).mode == "any"
 
 
 # -- order ------------------------------------------------------------------------------------------
@@ -224,6 +253,34 @@ def test_threads_post_side_by_side_and_each_keeps_its_order(tmp_path: Path):
     assert len(read) == 100
     for stem in "abcd":
         assert [key for key in read if key[0] == stem] == [one.key for one in numbered(25, stem)]
+
+
+def test_calls_come_after_all_others_and_each_kind_in_its_order(tmp_path: Path):
+    outbox = Outbox(tmp_path)
+    for number, letter in enumerate([OF_CALL, PLAIN, OF_CALL, PLAIN, OF_CALL]):
+        outbox.post(dataclasses.replace(letter, key=f"k{number}"))
+    assert keys(outbox) == ["k1", "k3", "k0", "k2", "k4"]
+    assert [is_call(path) for path in outbox.waiting()] == [False, False, True, True, True]
+
+
+def test_what_comes_meanwhile_goes_before_the_next_call(tmp_path: Path):
+    outbox = Outbox(tmp_path)
+    for key in ("c1", "c2", "c3"):
+        outbox.post(dataclasses.replace(OF_CALL, key=key))
+    took: list[str] = []
+
+    def take(path: Path) -> int:
+        took.append(outbox.read(path).key)
+        if took[-1] == "c1":
+            outbox.post(dataclasses.replace(PLAIN, key="k1"))
+            outbox.post(dataclasses.replace(PLAIN, kind=ENDED, key="k2"))
+        if took[-1] != "c2":  # that one stays, and is not given again
+            outbox.done(path)
+        return 1
+
+    assert outbox.each(take) == 5
+    assert took == ["c1", "k1", "k2", "c2", "c3"]
+    assert keys(outbox) == ["c2"]
 
 
 def test_two_outboxes_of_one_process_never_write_over_each_other(

@@ -138,6 +138,9 @@ def test_a_request_has_all_that_the_call_knows(headset: Headset):
         "opening": "Здравствуйте, Анна",
         "operator": "o1",
         "session": "pbx-7",
+        "began": None,
+        "mode": None,
+        "lines": None,
     }
 
 

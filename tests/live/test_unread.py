@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from vad_agent.callbacks.letters import REQUESTED, Letter, Outbox
+from vad_agent.callbacks.letters import CALL, REQUESTED, Letter, Outbox
 from vad_agent.live import unread as module
 from vad_agent.live.unread import OLD_S, Unread
 
@@ -69,6 +69,15 @@ def test_what_was_taken_is_told_of_no_more_and_tells_nothing(folder: Folder):
     assert folder.look() == []
     folder.post(60)
     assert folder.look() == [TELLS.format(2)]
+
+
+def test_a_call_may_wait_and_is_not_told_of(folder: Folder):
+    letter = Letter(CALL, "k", "call", "2026-11-24T12:00:00Z", began="x", mode="auto", lines="x")
+    path = folder.outbox.post(letter)
+    os.utime(path, (1, 1))
+    assert folder.look() == []
+    folder.post(60)
+    assert folder.look() == [TELLS.format(1)]
 
 
 def test_an_empty_folder_and_one_that_is_gone_tell_nothing(folder: Folder):

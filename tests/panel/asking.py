@@ -129,7 +129,7 @@ class OnePanel:
         return page
 
     def stranger(self) -> httpx.Client:
-        client = quick(self.door.url)
+        client = quick(self.door.address.url)
         self._clients.append(client)
         return client
 

@@ -26,6 +26,7 @@ from vad_agent.core.actions import Phase
 from vad_agent.core.frames import Channel
 from vad_agent.live.snapshot import Snapshot, snapshot
 from vad_agent.live.status import PhraseStatus, Status
+from vad_agent.panel.address import Address
 from vad_agent.panel.app import create_panel
 from vad_agent.panel.door import Door
 from vad_agent.panel.hub import Hub, Sent
@@ -119,11 +120,10 @@ class Served:
             with contextlib.closing(socket.socket()) as free:
                 free.bind(("127.0.0.1", 0))
                 self.port = free.getsockname()[1]
-        self.door = Door(self.port, folder=self.folder)
+        self.door = Door(Address(self.port), OPERATOR, folder=self.folder)
         self.hub.attach(OPERATOR, self.sent.append)
-        app = create_panel(
-            self.hub, self.door, operator=OPERATOR, callbacks=self.desk, heartbeat_s=1.0
-        )
+        callbacks_of = None if self.desk is None else lambda _: self.desk
+        app = create_panel(self.hub, self.door, callbacks_of=callbacks_of, heartbeat_s=1.0)
         self._server = uvicorn.Server(
             uvicorn.Config(
                 app, port=self.port, log_config=None, access_log=False, lifespan="off", ws="none"
@@ -159,7 +159,7 @@ class Served:
 
     @property
     def url(self) -> str:
-        return self.door.url
+        return self.door.address.url
 
 
 # -- states ------------------------------------------------------------------------------------------

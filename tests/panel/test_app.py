@@ -17,8 +17,9 @@ from vad_agent.core.actions import Phase
 from vad_agent.core.events import Event, Kind
 from vad_agent.errors import OutputError
 from vad_agent.live.status import Command
-from vad_agent.panel.door import PAUSE_S, SESSION_S, TRIES
+from vad_agent.panel.door import PAUSE_S, TRIES
 from vad_agent.panel.serving import Panel
+from vad_agent.panel.sessions import SESSION_S
 
 
 @pytest.fixture
@@ -70,7 +71,7 @@ def test_the_form_lets_in_by_the_token_or_the_whole_link(one: OnePanel) -> None:
         stranger = one.stranger()
         asked = stranger.get("/enter")
         assert (asked.status_code, "<form" in asked.text) == (200, True)
-        headers = {"Origin": one.door.url}
+        headers = {"Origin": one.door.address.url}
         entered = stranger.post("/enter", data={"token": token}, headers=headers)
         assert entered.status_code == 303, entered.text
         assert stranger.get("/").status_code == 200
@@ -101,9 +102,13 @@ def test_who_has_left_is_out_with_every_copy_of_the_cookie(one: OnePanel) -> Non
     copy.cookies = httpx.Cookies(page.client.cookies)
     with Following(page) as following:
         following.until(lambda state: state)
-        assert page.client.post("/leave", headers={"Origin": one.door.url}).status_code == 403
+        assert (
+            page.client.post("/leave", headers={"Origin": one.door.address.url}).status_code == 403
+        )
         left = page.client.post(
-            "/leave", data={"csrf": page.headers["X-CSRF-Token"]}, headers={"Origin": one.door.url}
+            "/leave",
+            data={"csrf": page.headers["X-CSRF-Token"]},
+            headers={"Origin": one.door.address.url},
         )
         assert (left.status_code, left.headers["location"]) == (303, "/enter")
         one.headset()
@@ -114,12 +119,12 @@ def test_who_has_left_is_out_with_every_copy_of_the_cookie(one: OnePanel) -> Non
 
 def test_another_operator_comes_in_anew(one: OnePanel) -> None:
     page = one.page()
-    page.client.cookies = httpx.Cookies({one.door.cookie: one.door.open("olga")})
+    page.client.cookies = httpx.Cookies({one.door.address.cookie: one.door.sessions.open("olga")})
     assert page.get("/").headers["location"] == "/enter"
 
 
 def test_a_port_that_is_taken_is_one_line(one: OnePanel, tmp_path: Path) -> None:
-    port = int(one.door.url.rpartition(":")[2])
+    port = int(one.door.address.url.rpartition(":")[2])
     with pytest.raises(OutputError, match=f"127.0.0.1:{port}: cannot show the panel there"):
         Panel("ivan", port=port, folder=tmp_path)
 
@@ -132,16 +137,16 @@ def test_a_port_that_is_taken_is_one_line(one: OnePanel, tmp_path: Path) -> None
 )
 def test_a_foreign_host_is_refused(shared: OnePanel, come_in: Page, host: str) -> None:
     one, page = shared, come_in
-    port = one.door.url.rpartition(":")[2]
+    port = one.door.address.url.rpartition(":")[2]
     for path in ("/", "/enter", "/panel/stream", "/static/panel.css"):
         answer = page.client.get(path, headers={"Host": host.format(port=port)})
         assert answer.status_code == 400
-        assert one.door.url in answer.json()["error"]
+        assert one.door.address.url in answer.json()["error"]
 
 
 def test_the_other_name_of_this_machine_is_not_foreign(one: OnePanel) -> None:
     answer = one.stranger().get(
-        "/enter", headers={"Host": one.door.url[7:].replace("127.0.0.1", "localhost")}
+        "/enter", headers={"Host": one.door.address.url[7:].replace("127.0.0.1", "localhost")}
     )
     assert answer.status_code == 200
 
@@ -163,7 +168,7 @@ def test_only_its_own_page_sends(
     shared: OnePanel, come_in: Page, headers: dict[str, str], status: int
 ) -> None:
     one, page = shared, come_in
-    told = {name: value.format(own=one.door.url) for name, value in headers.items()}
+    told = {name: value.format(own=one.door.address.url) for name, value in headers.items()}
     csrf = {"X-CSRF-Token": page.headers["X-CSRF-Token"]}
     answer = page.client.post("/panel/send", json={"kind": "pause"}, headers=told | csrf)
     assert answer.status_code == status
@@ -290,7 +295,7 @@ def test_a_page_that_has_gone_is_not_followed_any_more(one: OnePanel) -> None:
     one.headset()
     with Following(one.page()) as following:
         following.until(lambda state: state)
-        port = int(one.door.url.rpartition(":")[2])
+        port = int(one.door.address.url.rpartition(":")[2])
         with socket.create_connection(("127.0.0.1", port)) as half:
             half.sendall(b"GET /panel/stream HTTP/1.1\r\n")  # never ends: keeps nobody waiting
             assert len(one.panel.hub._operators["ivan"].followers) == 1

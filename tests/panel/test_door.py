@@ -1,4 +1,4 @@
-"""The door: sessions that outlive the program, tries that are counted, a secret that is kept."""
+"""The door of one operator: sessions that outlive the program, tries that are counted, a kept secret."""
 
 from __future__ import annotations
 
@@ -8,48 +8,64 @@ from pathlib import Path
 
 import pytest
 
-from vad_agent.panel.door import FILE, PAUSE_S, SESSION_S, TRIES, Door, TooMany
+from vad_agent.panel.address import Address
+from vad_agent.panel.door import PAUSE_S, TRIES, Door
+from vad_agent.panel.kept_file import FILE
+from vad_agent.panel.sessions import SESSION_S, Role
+from vad_agent.panel.tries import TooMany
+
+HERE = Address(8601)
 
 
 def test_a_session_outlives_the_program_but_not_its_end(tmp_path: Path) -> None:
     now, timer = [1_000_000.0], [0.0]
 
-    def door(port: int = 8601) -> Door:
-        return Door(port, folder=tmp_path, clock=lambda: now[0], timer=lambda: timer[0])
+    def door(operator: str = "ivan") -> Door:
+        return Door(HERE, operator, folder=tmp_path, clock=lambda: now[0], timer=lambda: timer[0])
+
+    def cookie_of(door: Door) -> str:
+        return door.by_token(door.token, "127.0.0.1") or pytest.fail("it is the token")
 
     first = door()
-    cookie, left = first.open("ivan"), first.open("ivan")
+    cookie, left = cookie_of(first), cookie_of(first)
     assert stat.S_IMODE((tmp_path / FILE).stat().st_mode) == 0o600
-    first.leave(first.session(left) or pytest.fail("it is none"))
+    first.sessions.leave(first.session(left) or pytest.fail("it is none"))
     again = door()
     session = again.session(cookie)
     assert session is not None
-    assert session.operator == "ivan"
-    assert again.csrf(session) == first.csrf(session)
+    assert (session.operator, session.role) == ("ivan", Role.OPERATOR)
+    assert again.sessions.csrf(session) == first.sessions.csrf(session)
     assert again.token != first.token
     assert again.session(left) is None
     assert again.session(cookie[:-2]) is None
     assert again.session(None) is None
+    assert door("olga").session(cookie) is None
     now[0] += SESSION_S
     assert again.session(cookie) is None
-    assert not again.is_on(session)
+    assert not again.sessions.is_on(session)
 
 
 def test_wrong_tokens_are_forgotten_after_a_minute(tmp_path: Path) -> None:
     timer = [0.0]
-    door = Door(8601, folder=tmp_path, timer=lambda: timer[0])
-    for _ in range(TRIES):
-        assert not door.try_token("wrong")
+    door = Door(HERE, "ivan", folder=tmp_path, timer=lambda: timer[0])
+    for number in range(TRIES):
+        assert door.by_token("wrong", f"10.0.0.{number}") is None
     with pytest.raises(TooMany) as pause:
-        door.try_token(door.token)
+        door.by_token(door.token, "127.0.0.1")
     assert pause.value.wait_s == PAUSE_S
     timer[0] = PAUSE_S
-    assert door.try_token(door.token)
+    assert door.by_token(door.token, "127.0.0.1")
+
+
+def test_nobody_comes_in_by_a_login(tmp_path: Path) -> None:
+    door = Door(HERE, "ivan", folder=tmp_path)
+    assert not door.has_logins
+    assert door.by_login("ivan", door.token, "127.0.0.1") is None
 
 
 def test_a_damaged_secret_is_made_anew(tmp_path: Path) -> None:
     for damaged in (b"", b"{}", b"\xff", b'{"secret": "short", "left": {}}'):
         (tmp_path / FILE).write_bytes(damaged)
-        door = Door(8601, folder=tmp_path)
-        assert door.session(door.open("ivan")) is not None
+        door = Door(HERE, "ivan", folder=tmp_path)
+        assert door.session(door.by_token(door.token, "")) is not None
         assert len(json.loads((tmp_path / FILE).read_bytes())["secret"]) >= 32

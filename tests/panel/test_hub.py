@@ -13,8 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vad_agent.core.events import Event, Kind
+from vad_agent.live.keymap import Sent
 from vad_agent.live.status import Command
-from vad_agent.panel.hub import Hub, Sent
+from vad_agent.panel.hub import Hub, Over
 
 State = dict[str, Any]
 PAUSE = Event(Kind.PAUSE)
@@ -184,6 +185,54 @@ def test_a_headset_that_was_replaced_takes_nothing_with_it() -> None:
     hub.detach("ivan", old.append)
     assert hub.send("ivan", PAUSE)
     assert (old, new) == ([], [PAUSE])
+
+
+def test_and_it_tells_nothing_any_more() -> None:
+    hub, old, new = Hub(), [], []
+    hub.attach("ivan", old.append)
+    hub.publish("ivan", {"a": 1}, old.append)
+    hub.attach("ivan", new.append)
+    hub.publish("ivan", {"a": 2}, new.append)
+    hub.publish("ivan", {"a": 1}, old.append)
+    assert hub.state("ivan") == {"gone": False, "a": 2}
+
+
+def test_it_is_told_that_it_was_replaced_and_each_that_the_hub_is_closed() -> None:
+    hub, over = Hub(), []
+
+    def attach(operator: str, name: str) -> None:
+        hub.attach(operator, lambda _: None, lambda why: over.append((name, why)))
+
+    attach("ivan", "first")
+    attach("ivan", "second")
+    assert over == [("first", Over.REPLACED)]
+    attach("olga", "third")
+    hub.detach("olga")
+    attach("vera", "fourth")
+    hub.close()
+    assert over[1:] == [("second", Over.CLOSED), ("fourth", Over.CLOSED)]
+    attach("anna", "late")
+    assert over[3:] == [("late", Over.CLOSED)]
+
+
+def test_what_a_headset_tells_first_is_all_that_is_so() -> None:
+    async def follow() -> list[State]:
+        hub, told = Hub(), []
+        hub.attach("ivan", lambda _: None)
+        hub.publish("ivan", {"old": 1, "both": 1})
+        async with aclosing(hub.follow("ivan", least_s=0)) as states:
+            told.append(json.loads(await anext(states)))
+            hub.attach("ivan", lambda _: None)
+            assert hub.state("ivan") == {"gone": False, "old": 1, "both": 1}
+            hub.publish("ivan", {"both": 1})
+            told.append(json.loads(await anext(states)))
+            assert hub.state("ivan") == {"gone": False, "both": 1}
+        return told
+
+    assert run(follow()) == [
+        {"gone": False, "old": 1, "both": 1},
+        {"gone": False, "both": 1},
+    ]
 
 
 def test_a_closed_hub_ends_every_page() -> None:

@@ -12,6 +12,7 @@ import pytest
 
 from tests.server.asked import BEARER, NUMBER, OTHER, PHONE, V1, OneDesk, client, served
 from vad_agent.callbacks.alarms import Kind
+from vad_agent.callbacks.call_lines import pack
 from vad_agent.callbacks.rules import Request
 from vad_agent.callbacks.transactions import By
 
@@ -328,6 +329,58 @@ def test_a_call_whose_client_came_back_needs_no_callback(one):
     said = one.post("/calls/withdrawn", {"call": "pbx/7"}).json()["callback"]
     assert (said["id"], said["state"]) == (callback["id"], "cancelled")
     assert one.post("/calls/withdrawn", {"call": "pbx/7"}).json() == {"callback": None}
+
+
+CALL = {
+    "call": "pbx/7",
+    "began": "2026-11-24T12:00:00+03:00",
+    "mode": "auto",
+    "operator": "petrova",
+    "lines": pack([{"t": 4.0, "kind": "phase", "phase": "ended"}]),
+}
+
+
+def test_a_call_that_is_over_is_kept_once(one):
+    first, again = one.post("/calls", CALL), one.post("/calls", CALL | {"operator": "ivanov"})
+    assert (first.status_code, first.json()) == (201, {"call": "pbx/7", "new": True})
+    assert (again.status_code, again.json()) == (200, {"call": "pbx/7", "new": False})
+    found = one.desk.calls.get("pbx/7")
+    assert (found[0].operator, found[0].seconds) == ("petrova", 4.0)
+    assert one.post("/calls", CALL | {"call": "8", "operator": " "}).status_code == 201
+    assert one.desk.calls.get("8")[0].operator is None
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"call": ""},
+        {"call": "a\nb"},
+        {"call": "я" * 201},
+        {"began": "2026-11-24T12:00"},
+        {"began": "1999-12-31T12:00Z"},
+        {"began": "2100-01-01T12:00Z"},
+        {"began": 7},
+        {"mode": "both"},
+        {"operator": "a\x00"},
+        {"operator": "я" * 101},
+        {"lines": ""},
+        {"lines": "Анна"},
+        {"lines": "QW5uYQ=="},
+        {"lines": "A" * 60_001},
+        {"lines": pack([{"t": -1, "kind": "Anna"}])},
+        {"lines": pack([{"t": 1, "kind": "prompt", "text": "Anna"}])},
+        {"lines": None},
+        {"colour": "blue"},
+    ],
+)
+def test_what_is_no_call_is_refused_and_not_repeated(one, other):
+    answer = one.post("/calls", CALL | other)
+    assert answer.status_code == 422
+    error = answer.json()["error"]
+    assert error["code"] == "invalid"
+    assert error["fields"]
+    assert "Anna" not in answer.text
+    assert "Анна" not in answer.text
 
 
 # -- the supervisor --------------------------------------------------------------------------------

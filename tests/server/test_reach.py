@@ -29,6 +29,7 @@ from vad_agent.server.client import RemoteCallbacks, checked_url
 from vad_agent.server.direct import LocalCallbacks
 from vad_agent.server.place import (
     find_place,
+    is_near,
     own_token,
     read_token,
     remove_place,
@@ -159,6 +160,18 @@ def test_the_desk_of_a_process_that_is_gone_is_none(state):
             assert find_place() is None
         file.write_text(json.dumps(told | {"url": "file:///etc/passwd"}))
         assert find_place() is None
+
+
+def test_a_desk_is_near_while_its_process_lives_and_is_not_asked(state):
+    assert not is_near()
+    write_place("http://127.0.0.1:1")
+    assert is_near()
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    told = json.loads((state / "desk.json").read_text())
+    for text in (json.dumps(told | {"pid": ended.pid}), "", "{", '{"pid": 1}'):
+        (state / "desk.json").write_text(text)
+        assert not is_near()
 
 
 @pytest.mark.parametrize(

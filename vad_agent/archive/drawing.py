@@ -29,7 +29,8 @@ from vad_agent.archive.look import (
     VERDICT_SIGNS,
 )
 from vad_agent.archive.rows import Rows
-from vad_agent.archive.timeline import Prompt, Span, Sweep, Timeline, Verdict
+from vad_agent.archive.timeline import Prompt, Span, Sweep, Timeline
+from vad_agent.verdicts import Verdict
 
 LEFT, RIGHT = 84, 40
 PLOT = WIDTH - LEFT - RIGHT

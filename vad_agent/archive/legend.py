@@ -13,7 +13,8 @@ from vad_agent.archive.look import (
     SOUND_COLOURS,
     VERDICT_COLOURS,
 )
-from vad_agent.archive.timeline import Timeline, Verdict
+from vad_agent.archive.timeline import Timeline
+from vad_agent.verdicts import Verdict
 
 Swatch = Callable[[Canvas, Box], None]
 LINE, WIDE, TALL = 26, 34, 15

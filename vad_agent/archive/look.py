@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from vad_agent.archive.timeline import Verdict
+from vad_agent.verdicts import Verdict
 
 VERDICT_COLOURS = {Verdict.OK: "#17703f", Verdict.BAD: "#b3261e", Verdict.NOTE: "#6b7680"}
 VERDICT_SIGNS = {Verdict.OK: "✓", Verdict.BAD: "✗", Verdict.NOTE: "–"}

@@ -12,7 +12,8 @@ from html import escape
 from vad_agent.archive import words
 from vad_agent.archive.look import VERDICT_SIGNS as SIGNS
 from vad_agent.archive.rows import Rows
-from vad_agent.archive.timeline import Prompt, Record, Timeline, Verdict
+from vad_agent.archive.timeline import Prompt, Record, Timeline
+from vad_agent.verdicts import Verdict
 
 STYLE = """
 :root { --ink: #1c2733; --soft: #5d6b78; --rule: #d5dbe1; --ok: #17703f; --bad: #b3261e; }

@@ -11,22 +11,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Any
 
 from vad_agent.archive import words
+from vad_agent.verdicts import Verdict, verdict
 
 Record = Mapping[str, Any]
 """One object of the trace (see trace.py), or an event: {"t", "kind": "event", "event", …}."""
-
-
-class Verdict(StrEnum):
-    """What the script says of a prompt."""
-
-    OK = "ok"
-    BAD = "bad"
-    NOTE = "note"
-    """Neither: it was no longer needed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,11 +86,7 @@ class Prompt:
     @property
     def verdict(self) -> Verdict:
         """In the window, not, or of no account."""
-        if self.outcome in ("failed", "missed"):
-            return Verdict.BAD
-        if self.started is None:
-            return Verdict.NOTE
-        return Verdict.OK if self.lo <= self.silence <= self.hi else Verdict.BAD
+        return verdict(self.outcome, self.started, self.silence, self.lo, self.hi)
 
     @property
     def why(self) -> str:

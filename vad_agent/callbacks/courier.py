@@ -1,7 +1,8 @@
 """Takes letters to a desk on another machine: in order, again and again until each has been taken.
 
 A letter that the desk refuses is kept apart; while the desk is away, or something else answers in its place,
-all wait, through restarts too.
+all wait, through restarts too. A call's letter that no desk may ever take is kept apart, too: nothing waits
+behind it.
 """
 
 from __future__ import annotations
@@ -15,11 +16,14 @@ from pathlib import Path
 from typing import Any
 
 from vad_agent.callbacks.letters import (
+    CALL,
     ENDED,
+    NEEDED,
     REQUESTED,
     WITHDRAWN,
     Letter,
     Outbox,
+    is_call,
     request_fields,
 )
 from vad_agent.errors import OutputError, StoreError, extra
@@ -37,10 +41,15 @@ PAUSES_S = (0.5, 1.0, 2.0, 5.0, 10.0)
 LIMIT_S = 10.0
 REFUSED = (400, 409, 413, 415, 422)
 """The fault is the letter's own; of all else that is no success, the desk's."""
+REFUSED_CALLS = (*REFUSED, 404, 405, 500)
+"""An older desk knows no calls, or this one fails on it: it will the next time."""
+TOLD_FROM = 3
+"""So many failures, one after the other, are an absence."""
 PATHS = {
     REQUESTED: "/api/v1/callbacks",
     WITHDRAWN: "/api/v1/calls/withdrawn",
     ENDED: "/api/v1/calls/ended",
+    CALL: "/api/v1/calls",
 }
 
 
@@ -61,6 +70,7 @@ class Courier:
         self._wake = threading.Event()
         self._failures = 0
         self._told: set[str] = set()
+        self._told_absent: set[str] = set()
         self._thread = threading.Thread(target=self._run, name="courier", daemon=True)
 
     def start(self) -> None:
@@ -85,6 +95,7 @@ class Courier:
             try:
                 self.deliver()
                 self._failures = 0
+                self._told_absent.clear()
             except StoreError as error:
                 self._failed(str(error))
             except Exception as error:  # its text may quote a letter
@@ -100,12 +111,17 @@ class Courier:
                 self._wake.clear()
 
     def _failed(self, reason: str) -> None:
+        """Told once of each absence, of calls alone where no callback waits."""
         self._failures += 1
-        if self._failures == 3:
-            count = len(self._outbox.waiting())
-            self._report(
-                f"перезвоны не доставлены ({count}): {reason}; повторяю, ничего не потеряно"
-            )
+        if self._failures < TOLD_FROM:
+            return
+        waiting = self._outbox.waiting()
+        callbacks = [path for path in waiting if not is_call(path)]
+        what = "перезвоны не доставлены" if callbacks or not waiting else "звонки не доставлены"
+        if what not in self._told_absent:
+            self._told_absent.add(what)
+            count = len(callbacks or waiting)
+            self._report(f"{what} ({count}): {reason}; повторяю, ничего не потеряно")
 
     def deliver(self) -> int:
         """All letters, in order; how many.
@@ -125,16 +141,16 @@ class Courier:
             self._refuse(path, str(error))
             return 0
         except OSError as error:  # no letter's fault, it may be: tried again
-            self._stays(path, f"перезвон не прочитан: {why(error)}; повторяю: {path}")
+            self._stays(path, f"{_what(path)} не прочитан: {why(error)}; повторяю: {path}")
             return 0
         answer = self._send(letter)
         if _is_taken(answer, letter.kind):
             try:
                 self._outbox.done(path)
             except OSError as error:  # delivered again: that changes nothing
-                self._stays(path, f"перезвон доставлен, но не удалён: {why(error)}: {path}")
+                self._stays(path, f"{_what(path)} доставлен, но не удалён: {why(error)}: {path}")
             return 1
-        if answer.status_code not in REFUSED:
+        if answer.status_code not in (REFUSED_CALLS if letter.kind == CALL else REFUSED):
             raise StoreError(f"{self._where}: HTTP {answer.status_code}")
         self._refuse(path, f"HTTP {answer.status_code}")
         return 0
@@ -145,6 +161,8 @@ class Courier:
         if letter.kind == REQUESTED:
             body = request_fields(letter)
             headers["Idempotency-Key"] = letter.key
+        elif letter.kind == CALL:
+            body |= {name: getattr(letter, name) for name in ("operator", *NEEDED[CALL])}
         try:
             content = json.dumps(body)  # ASCII: there may be half a letter in a name
             return self._client.post(PATHS[letter.kind], content=content, headers=headers)
@@ -156,13 +174,22 @@ class Courier:
             kept = self._outbox.refuse(path)
         except (OSError, OutputError):
             kept = path
-        self._stays(kept, f"перезвон не принят: {reason}; сохранён: {kept}")
+        self._stays(
+            kept,
+            f"{_what(path)} не принят: {reason}; сохранён: {kept}",
+            once=f"call {reason}" if is_call(path) else None,
+        )
 
-    def _stays(self, path: Path, text: str) -> None:
-        """Told once of each."""
-        if path.name not in self._told:
-            self._told.add(path.name)
+    def _stays(self, path: Path, text: str, once: str | None = None) -> None:
+        """Told once of each; of all calls that an older desk refuses once."""
+        about = once or path.name
+        if about not in self._told:
+            self._told.add(about)
             self._report(text)
+
+
+def _what(path: Path) -> str:
+    return "звонок" if is_call(path) else "перезвон"
 
 
 def _is_taken(answer: httpx.Response, kind: str) -> bool:
@@ -175,4 +202,4 @@ def _is_taken(answer: httpx.Response, kind: str) -> bool:
         told = answer.json()
     except ValueError:
         return False
-    return isinstance(told, dict) and "callback" in told
+    return isinstance(told, dict) and ("new" if kind == CALL else "callback") in told

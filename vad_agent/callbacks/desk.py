@@ -13,6 +13,8 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from vad_agent.callbacks import points, rules
+from vad_agent.callbacks.call_record import CallRecord
+from vad_agent.callbacks.calls import Calls
 from vad_agent.callbacks.clock import Clock
 from vad_agent.callbacks.phone import normalised
 from vad_agent.callbacks.rules import Callback, Outcome, Request, State
@@ -40,6 +42,7 @@ class Desk:
         stop_ringing: Callable[[str], None] | None = None,
     ) -> None:
         self.store = store
+        self.calls = Calls(store)
         self.clock = clock
         self._engine = engine
         self.stop_ringing = stop_ringing or (lambda _: None)
@@ -94,6 +97,14 @@ class Desk:
         taken = self.store.call_ended(call, self._by(who))
         if taken is not None:
             self.arm(taken.callback, taken.superseded)
+
+    def take_call(self, record: CallRecord) -> bool:
+        """Keep a call that is over; False: it was told before.
+
+        Raises:
+            StoreError: it could not be stored: tell it again.
+        """
+        return self.calls.take(record, self.clock.now())
 
     def withdraw(self, call: str, who: str) -> Callback | None:
         """The call's client came back: cancelled, where no other call asks for it; None: nothing is.

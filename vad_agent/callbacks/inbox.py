@@ -8,8 +8,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from vad_agent.callbacks.alarms import Alarms, Kind
+from vad_agent.callbacks.call_lines import unpack
+from vad_agent.callbacks.call_record import CallRecord
 from vad_agent.callbacks.desk import Desk
-from vad_agent.callbacks.letters import ENDED, WITHDRAWN, Letter, Outbox
+from vad_agent.callbacks.letters import CALL, ENDED, WITHDRAWN, Letter, Outbox, is_call
 from vad_agent.callbacks.rules import Request
 from vad_agent.errors import OutputError, RuleError, StoreError
 from vad_agent.private_files import why
@@ -31,6 +33,7 @@ class Inbox:
         self._outbox = Outbox(folder)
         self._desk = desk
         self._alarms = alarms
+        self._told: set[str] = set()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="inbox", daemon=True)
 
@@ -56,7 +59,8 @@ class Inbox:
     def read_all(self) -> int:
         """Take all letters, in order; how many. A letter that is none is kept apart, and alarms.
 
-        One that cannot be read now, or be removed, alarms and stays; those after it are taken.
+        One that cannot be read now, or be removed, alarms and stays; those after it are taken. Of a call's
+        letter only the log tells: no callback is lost with it.
 
         Raises:
             StoreError: the store cannot take them now: they stay.
@@ -95,6 +99,11 @@ class Inbox:
         self._alarm(kept, reason)
 
     def _alarm(self, path: Path, reason: str) -> None:
+        if is_call(path):
+            if path.name not in self._told:
+                self._told.add(path.name)
+                log.warning("a call was not taken", extra={"letter": str(path), "why": reason})
+            return
         if self._alarms is not None:
             now = self._desk.clock.now()
             self._alarms.sound(Kind.REFUSED, path.name, now, f"{path}: {reason}")
@@ -111,6 +120,8 @@ def take(desk: Desk, letter: Letter) -> None:
         desk.withdraw(letter.call, WHO)
     elif letter.kind == ENDED:
         desk.call_ended(letter.call, WHO)
+    elif letter.kind == CALL:
+        desk.take_call(as_record(letter))
     else:
         desk.take(as_request(letter), WHO)
 
@@ -121,13 +132,7 @@ def as_request(letter: Letter) -> Request:
     Raises:
         ValueError: a time in it is none; the text does not repeat it.
     """
-    try:
-        asked = datetime.fromisoformat(letter.asked)
-        if asked.tzinfo is None:
-            raise ValueError
-        asked = asked.astimezone(UTC)
-    except (ValueError, OverflowError):
-        raise ValueError("asked: expected an ISO 8601 time with a zone") from None
+    asked = _time("asked", letter.asked)
     return Request(
         key=letter.key,
         reason=letter.reason or "",
@@ -143,3 +148,28 @@ def as_request(letter: Letter) -> Request:
         session=letter.session,
         call_on=True,
     )
+
+
+def as_record(letter: Letter) -> CallRecord:
+    """The call in a letter.
+
+    Raises:
+        ValueError: it is none; the text does not repeat it.
+    """
+    return CallRecord(
+        call=letter.call,
+        operator=letter.operator,
+        mode=letter.mode or "",
+        began=_time("began", letter.began or ""),
+        lines=unpack(letter.lines or ""),
+    )
+
+
+def _time(name: str, text: str) -> datetime:
+    try:
+        when = datetime.fromisoformat(text)
+        if when.tzinfo is None:
+            raise ValueError
+        return when.astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise ValueError(f"{name}: expected an ISO 8601 time with a zone") from None

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from enum import StrEnum
 from typing import Any
 
 from vad_agent.callbacks import rules
@@ -65,6 +66,20 @@ class Numbers:
     under_way: int
 
 
+class Which(StrEnum):
+    """Of a day's callbacks."""
+
+    OPEN = "open"
+    DUE = "due"
+    """Open, and the time has come."""
+    OVERDUE = "overdue"
+    """As `rules.overdue` has it."""
+    REACHED = "reached"
+    NOT_REACHED = "not_reached"
+    CLIENT_CALLED = "client_called"
+    CANCELLED = "cancelled"
+
+
 class Ledger:
     """What is in a store."""
 
@@ -92,7 +107,7 @@ class Ledger:
             query = query.where(callbacks.c.client == self._store.seal.look_up(phone))
         if operator is not None:
             query = query.where(
-                sa.or_(callbacks.c.operator == operator, callbacks.c.operator.is_(None))
+                sa.or_(callbacks.c.operator.in_((operator, "")), callbacks.c.operator.is_(None))
             )
         found = self._rows(query.order_by(*_ORDER))
         if after is not None:
@@ -129,8 +144,8 @@ class Ledger:
         with self._database.reading() as c:
             return list(dict.fromkeys(c.execute(query.order_by(requests.c.taken)).scalars()))
 
-    def promise(self) -> Promise:
-        """The promise, now."""
+    def promise(self, begin: datetime | None = None, end: datetime | None = None) -> Promise:
+        """The promise, now: of all requests, or of those taken in [begin, end), counted from these alone."""
         state = sa.case((callbacks.c.state.in_(OPEN_STATES), "open"), else_=callbacks.c.state)
         by_state = (
             sa.select(state.label("state"), sa.func.count())
@@ -138,6 +153,10 @@ class Ledger:
             .group_by(state)
         )
         taken = sa.select(sa.func.count()).where(history.c.what == "taken")
+        if begin is not None and end is not None:
+            within = requests.c.taken >= begin, requests.c.taken < end
+            by_state = by_state.where(*within)
+            taken = sa.select(sa.func.count()).select_from(requests).where(*within)
         with self._database.reading() as c:
             if self._database.on_server:  # both counts at one time
                 c.execute(sa.text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"))
@@ -152,17 +171,49 @@ class Ledger:
             open=counts.get("open", 0),
         )
 
+    # -- a day -----------------------------------------------------------------------------------------
+
+    def of_day(
+        self,
+        begin: datetime,
+        end: datetime,
+        now: datetime,
+        which: Which | None = None,
+        *,
+        limit: int = 100,
+    ) -> list[Callback]:
+        """Asked for or ended in [begin, end), and all open ones where it is now; in the order of `page`."""
+        query = sa.select(callbacks).where(_of_day(begin, end, now))
+        if which is not None:
+            query = query.where(self._is(which, now))
+        return list(self._rows(query.order_by(*_ORDER).limit(limit)))
+
+    def counts_of_day(
+        self, begin: datetime, end: datetime, now: datetime
+    ) -> tuple[int, dict[Which, int]]:
+        """So many of those, all and each."""
+        counts = [sa.func.count(sa.case((self._is(which, now), 1))) for which in Which]
+        query = sa.select(sa.func.count(), *counts).where(_of_day(begin, end, now))
+        with self._database.reading() as c:
+            total, *each = c.execute(query).one()
+        return total, dict(zip(Which, each, strict=True))
+
+    def _is(self, which: Which, now: datetime) -> sa.ColumnElement[bool]:
+        if which is Which.OPEN:
+            return callbacks.c.state.in_(OPEN_STATES)
+        if which is Which.DUE:
+            return sa.and_(callbacks.c.state.in_(OPEN_STATES), callbacks.c.due <= now)
+        if which is Which.OVERDUE:
+            limit = now - timedelta(seconds=self._store.policy.overdue_s)
+            return sa.and_(callbacks.c.state.in_(_NOT_RUNG), _promised < limit)
+        return callbacks.c.state == which.value
+
+    # -- now -------------------------------------------------------------------------------------------
+
     def overdue(self, now: datetime) -> list[Callback]:
         """Those that nothing rings for though their time has passed, the oldest first."""
+        query = sa.select(callbacks).where(self._is(Which.OVERDUE, now)).order_by(_promised)
         policy = self._store.policy
-        limit = now - timedelta(seconds=policy.overdue_s)
-        promised = sa.func.coalesce(callbacks.c.due, callbacks.c.created)
-        waiting = [state for state in OPEN_STATES if state != State.RINGING.value]
-        query = (
-            sa.select(callbacks)
-            .where(callbacks.c.state.in_(waiting), promised < limit)
-            .order_by(promised)
-        )
         return [one for one in self._rows(query) if rules.overdue(one, now, policy)]
 
     def numbers(self, now: datetime) -> Numbers:
@@ -174,10 +225,7 @@ class Ledger:
             .group_by(attempts.c.outcome)
         )
         ringing = sa.select(sa.func.count()).where(attempts.c.ended.is_(None))
-        oldest = sa.select(sa.func.min(sa.func.coalesce(callbacks.c.due, callbacks.c.created)))
-        oldest = oldest.where(
-            callbacks.c.state.in_(OPEN_STATES), callbacks.c.state != State.RINGING.value
-        )
+        oldest = sa.select(sa.func.min(_promised)).where(callbacks.c.state.in_(_NOT_RUNG))
         with self._database.reading() as c:
             states = {row[0]: row[1] for row in c.execute(by_state)}
             by_outcome = {row[0]: row[1] for row in c.execute(outcomes)}
@@ -193,6 +241,8 @@ class Ledger:
         )
 
 
+_promised = sa.func.coalesce(callbacks.c.due, callbacks.c.created)
+_NOT_RUNG = [state for state in OPEN_STATES if state != State.RINGING.value]
 _ORDER = (
     sa.case((callbacks.c.state.in_(OPEN_STATES), 0), else_=1),
     sa.case((callbacks.c.next.is_(None), 1), else_=0),
@@ -200,6 +250,14 @@ _ORDER = (
     callbacks.c.created.desc(),
     callbacks.c.id,
 )
+
+
+def _of_day(begin: datetime, end: datetime, now: datetime) -> sa.ColumnElement[bool]:
+    asked = sa.and_(callbacks.c.created >= begin, callbacks.c.created < end)
+    over = sa.and_(callbacks.c.ended >= begin, callbacks.c.ended < end)
+    if begin <= now < end:
+        return sa.or_(asked, over, callbacks.c.state.in_(OPEN_STATES))
+    return sa.or_(asked, over)
 
 
 def _aware(when: datetime, like: datetime) -> datetime:

@@ -5,6 +5,9 @@
 
 A letter is on the disk itself when `post` returns, whoever runs or does not run a desk. Each has a key, so
 that one that is delivered twice is taken once. The folder is for its owner alone.
+
+Most letters are of callbacks. One tells of a whole call that is over, with its trace: it comes after all
+others (`is_call`), as no callback may wait for it.
 """
 
 from __future__ import annotations
@@ -27,12 +30,16 @@ from vad_agent.errors import OutputError
 from vad_agent.private_files import FileLock, private_folder, state_folder, why
 
 ENDING = ".json"
+CALL_ENDING = ".call.json"
 REFUSED = "refused"
-REQUESTED, WITHDRAWN, ENDED = "requested", "withdrawn", "ended"
-KINDS = (REQUESTED, WITHDRAWN, ENDED)
+REQUESTED, WITHDRAWN, ENDED, CALL = "requested", "withdrawn", "ended", "call"
+KINDS = (REQUESTED, WITHDRAWN, ENDED, CALL)
+NEEDED = {REQUESTED: ("reason",), CALL: ("began", "mode", "lines")}
+"""Beside what every letter has."""
 MOST_BYTES = 65_536
 LONGEST = {"key": 200, "call": 200, "reason": 32}
 """What every desk takes."""
+MODES = ("auto", "cue")
 YEARS = range(2000, 2100)
 """Of a clock that was set."""
 
@@ -41,7 +48,8 @@ YEARS = range(2000, 2100)
 class Letter:
     """One thing told. `call`: unique over all headsets; `asked`: ISO 8601 with a zone.
 
-    `key`: ASCII, as it stands in a header.
+    `key`: ASCII, as it stands in a header. Of a call: `began`: ISO 8601 with a zone; `mode`: auto or cue;
+    `lines`: its trace, packed (`call_lines.py`).
     """
 
     kind: str
@@ -57,6 +65,9 @@ class Letter:
     opening: str | None = field(default=None, repr=False)
     operator: str | None = None
     session: str | None = None
+    began: str | None = None
+    mode: str | None = None
+    lines: str | None = field(default=None, repr=False)
 
     def to_json(self) -> str:
         """One object, without what is not known."""
@@ -77,7 +88,7 @@ class Letter:
         if not isinstance(told, dict) or told.get("kind") not in KINDS:
             raise ValueError(f"expected an object with a kind of {', '.join(KINDS)}")
         values = {one.name: told.get(one.name) for one in fields(cls)}
-        needed = ("key", "call", "asked", *(("reason",) if told["kind"] == REQUESTED else ()))
+        needed = ("key", "call", "asked", *NEEDED.get(told["kind"], ()))
         for name, value in values.items():
             wanted = (int, float) if name == "due_in_s" else (str,)
             if value in (None, "") and name in needed:
@@ -94,12 +105,19 @@ class Letter:
             raise ValueError("key: expected printable ASCII")
         if not letter.call.isprintable():
             raise ValueError("call: expected printable text")
+        if letter.kind == CALL and letter.mode not in MODES:
+            raise ValueError(f"mode: expected {' or '.join(MODES)}")
         return letter
 
 
 def outbox_folder() -> Path:
     """Where the headsets of this user leave their letters."""
     return state_folder() / "outbox"
+
+
+def is_call(path: Path) -> bool:
+    """The letter tells of a whole call; its name says so, as it may be none inside."""
+    return path.name.endswith(CALL_ENDING)
 
 
 def new_key() -> str:
@@ -129,7 +147,8 @@ class Outbox:
         """
         with self._lock:
             self._last = max(time.time_ns(), self._last + 1)
-            path = self.folder / f"{self._last:020d}-{self._own}{ENDING}"
+            ending = CALL_ENDING if letter.kind == CALL else ENDING
+            path = self.folder / f"{self._last:020d}-{self._own}{ending}"
         draft = path.with_suffix(".draft")
         private_folder(self.folder)  # somebody may have tidied up
         try:
@@ -140,12 +159,14 @@ class Outbox:
             for rest in (draft, path):
                 with contextlib.suppress(OSError):
                     rest.unlink()
-            raise OutputError(f"{path}: cannot write the callback: {why(error)}") from error
+            what = "call" if letter.kind == CALL else "callback"
+            raise OutputError(f"{path}: cannot write the {what}: {why(error)}") from error
         return path
 
     def waiting(self) -> list[Path]:
-        """Letters that nobody has taken, the oldest first."""
-        return sorted(path for path in self.folder.glob(f"*{ENDING}") if path.is_file())
+        """Letters that nobody has taken, the oldest first; those of calls after all others."""
+        found = (path for path in self.folder.glob(f"*{ENDING}") if path.is_file())
+        return sorted(found, key=lambda path: (is_call(path), path.name))
 
     def read(self, path: Path) -> Letter:
         """A letter.
@@ -169,9 +190,19 @@ class Outbox:
         count = 0
         if self.waiting():
             with contextlib.suppress(BlockingIOError), one_reader(self.folder):
-                for path in self.waiting():
+                for path in self._in_order():
                     count += take(path)
         return count
+
+    def _in_order(self) -> Iterator[Path]:
+        """Each letter once; what comes meanwhile goes before the next call."""
+        seen: set[Path] = set()
+        while rest := [path for path in self.waiting() if path not in seen]:
+            for path in rest:
+                seen.add(path)
+                yield path
+                if is_call(path):
+                    break
 
     def done(self, path: Path) -> None:
         """It was taken."""
@@ -231,8 +262,12 @@ def one_reader(folder: Path) -> Iterator[None]:
 
 def request_fields(letter: Letter) -> Mapping[str, object]:
     """A letter as the API's body of a new callback; without what the API would refuse the whole for."""
-    body = {name: value for name, value in asdict(letter).items() if value is not None}
-    del body["kind"]
+    foreign = ("kind", *NEEDED[CALL])
+    body = {
+        name: value
+        for name, value in asdict(letter).items()
+        if value is not None and name not in foreign
+    }
     if letter.at is not None:
         body.pop("due_in_s", None)
     if not _of_a_set_clock(letter.asked):

@@ -1,16 +1,18 @@
-"""Erasing what is personal once it is not needed: names, numbers and topics of callbacks that ended long ago.
+"""Erasing what is personal once it is not needed: names, numbers and topics of callbacks that ended long ago,
+and the traces of calls of then.
 
-The callback itself, its attempts and its history stay: the promise must add up for ever.
+The callback itself, its attempts and its history stay: the promise must add up for ever. A call's steps stay,
+too.
 """
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from vad_agent.callbacks import rules
 from vad_agent.callbacks.rows import PERSONAL
 from vad_agent.callbacks.store import Store
-from vad_agent.callbacks.tables import callbacks, requests
+from vad_agent.callbacks.tables import callbacks, calls, requests
 from vad_agent.callbacks.transactions import By, locked
 from vad_agent.errors import extra
 
@@ -21,7 +23,7 @@ _ENDED = tuple(state.value for state in rules.ENDED)
 
 
 def erase(store: Store, days: float, by: By) -> int:
-    """Erase names, numbers and topics of what ended `days` and more ago; how many callbacks.
+    """Erase names, numbers, topics and traces of what ended `days` and more ago; how many callbacks.
 
     Raises:
         StoreError: the database cannot be used.
@@ -34,16 +36,30 @@ def erase(store: Store, days: float, by: By) -> int:
         )
     )
 
-    def work(c: sa.Connection) -> int:
+    def work(c: sa.Connection) -> tuple[int, int]:
         ids = list(c.execute(query).scalars())
         for id in ids:
             nothing = dict.fromkeys((*PERSONAL, "client"))
             c.execute(callbacks.update().where(callbacks.c.id == id).values(**nothing))
             c.execute(requests.update().where(requests.c.callback == id).values(body=None))
             store.tell(c, id, "erased", by, {})
-        return len(ids)
+        return len(ids), _erase_lines(c, limit)
 
-    erased = store.transaction(work)
-    if erased:
+    erased, calls_erased = store.transaction(work)
+    if erased or calls_erased:
         store.database.forget()
     return erased
+
+
+def _erase_lines(c: sa.Connection, limit: datetime) -> int:
+    """Of calls that ended until then; how many."""
+    query = sa.select(calls.c.call, calls.c.began, calls.c.seconds)
+    query = query.where(calls.c.lines.isnot(None), calls.c.began <= limit)
+    ended = [
+        call
+        for call, began, seconds in c.execute(locked(query))
+        if began + timedelta(seconds=seconds) <= limit
+    ]
+    for call in ended:
+        c.execute(calls.update().where(calls.c.call == call).values(lines=None))
+    return len(ended)

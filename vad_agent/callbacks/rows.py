@@ -58,11 +58,16 @@ def changed(before: Callback | None, after: Callback) -> dict[str, Any]:
 def storable(request: Request) -> Request:
     """Without half characters and NULs, which no database takes: no name is a reason to lose a request."""
     texts: dict[str, Any] = {
-        field.name: text.replace("\0", "").encode(errors="replace").decode()
+        field.name: storable_text(text)
         for field in dataclasses.fields(request)
         if isinstance(text := getattr(request, field.name), str)
     }
     return dataclasses.replace(request, **texts)
+
+
+def storable_text(text: str) -> str:
+    """Without what no database takes."""
+    return text.replace("\0", "").encode(errors="replace").decode()
 
 
 def request_body(request: Request) -> str:

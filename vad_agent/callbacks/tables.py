@@ -3,7 +3,8 @@
     requests ──n:1──> callbacks ──1:n──> attempts       nodes   who is alive
                           └─────1:n──> history          facts   what the database knows of itself
 
-    calls ──1:n──> steps    what headsets told of calls that are over       people, left_sessions   the panel's
+    calls ──1:n──> steps    what headsets told of calls that are over
+    people, left_sessions   who may look at the panel
 
 Migrations are in `migrations/`: whoever changes a table here writes one.
 """

@@ -13,7 +13,7 @@ from vad_agent.callbacks.migrations import migrate
 from vad_agent.callbacks.rows import changed, from_row, to_row
 from vad_agent.callbacks.rules import Callback, Policy, Request, State
 from vad_agent.callbacks.sealing import Seal
-from vad_agent.callbacks.tables import callbacks, facts, history, requests
+from vad_agent.callbacks.tables import callbacks, calls, facts, history, requests
 from vad_agent.errors import RuleError, StoreError, extra
 
 with extra("callbacks", "the store of callbacks"):
@@ -168,6 +168,10 @@ class Transactions:
             for key, body in c.execute(sa.select(requests.c.key, requests.c.body)).all():
                 closed = self.seal.close(self.seal.open(body))
                 c.execute(requests.update().where(requests.c.key == key).values(body=closed))
+            for call in c.execute(sa.select(calls.c.call)).scalars().all():
+                lines = c.execute(sa.select(calls.c.lines).where(calls.c.call == call)).scalar()
+                closed = self.seal.close(self.seal.open(lines))  # one at a time: they are long
+                c.execute(calls.update().where(calls.c.call == call).values(lines=closed))
             value = self.seal.close("right")
             c.execute(facts.update().where(facts.c.name == name).values(value=value))
             return True

@@ -1,13 +1,11 @@
 """Callbacks for programs and spreadsheets: the API's fields as JSON, or as CSV.
 
-JSON has times in UTC. CSV has local ones, as a spreadsheet reads them; it begins with a byte order mark, by
-which Excel knows UTF-8, and has no cell that a spreadsheet would compute.
+JSON has times in UTC. CSV has local ones, as a spreadsheet reads them.
 """
 
 from __future__ import annotations
 
 import contextlib
-import csv
 import io
 import json
 import os
@@ -23,10 +21,8 @@ from vad_agent.callbacks.rules import Callback
 from vad_agent.commands.callback_tables import text
 from vad_agent.errors import OutputError
 from vad_agent.private_files import why
+from vad_agent.server.spreadsheet import lines
 
-BOM = "\ufeff"
-FORMULA = tuple("=+-@\t\r＝＋－＠")
-"""What a spreadsheet takes for the beginning of a formula."""
 TIMES = ("created", "due", "next", "early", "again", "ended")
 PERSONAL = ("name", "topic", "opening")
 HIDDEN = "…"
@@ -70,12 +66,10 @@ def write_json_lines(out: TextIO, records: Iterable[dict[str, Any]]) -> int:
 
 def write_csv(out: TextIO, records: Iterable[dict[str, Any]], separator: str = ",") -> int:
     """A row each below the names of the fields; how many."""
-    out.write(BOM)
-    table = csv.writer(out, delimiter=separator)
-    table.writerow(FIELDS)
-    count = 0
-    for count, one in enumerate(records, 1):  # noqa: B007 - it is the count
-        table.writerow([_cell(name, one[name]) for name in FIELDS])
+    rows = ([_cell(name, one[name]) for name in FIELDS] for one in records)
+    count = -1
+    for count, line in enumerate(lines(FIELDS, rows, separator)):  # noqa: B007 - it is the count
+        out.write(line)
     return count
 
 
@@ -113,8 +107,7 @@ def _cell(name: str, value: Any) -> str:
         value = ", ".join(value)
     if isinstance(value, bool):
         value = "yes" if value else "no"
-    cell = text(value)
-    return f"'{cell}" if cell.lstrip().startswith(FORMULA) else cell
+    return text(value)
 
 
 # -- where it is written ---------------------------------------------------------------------------

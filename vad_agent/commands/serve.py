@@ -49,7 +49,7 @@ def serve(
         bool, typer.Option("--log-json", help="The log as JSON, an object a line.")
     ] = False,
 ) -> None:
-    """Run the desk of callbacks: take requests, ring three times, lose none; with an HTTP API.
+    """Run the desk: callbacks that are rung three times and never lost, the panel, an HTTP API.
 
     Headsets of this machine need no settings: what `listen` asks for is read from its folder. Each start
     goes on where the last one ended, however it ended.
@@ -67,11 +67,16 @@ def serve(
       user = "desk"
       password_file = "ari-password"  # or VAD_AGENT_ASTERISK_PASSWORD
     \b
+    Operators and supervisors come in by login (vad-agent people add), or by the link that is printed:
+      vad-agent people add olga --supervisor
+      vad-agent listen --operator anna --desk https://desk.example.ru …
+    \b
     The API is at /api/v1 (/api/v1/openapi.json), with the token of the file that it names at its start.
     """
     from vad_agent.errors import extra
 
     with extra("callbacks", "vad-agent serve"):
+        from vad_agent.panel.desk_front import DeskFront
         from vad_agent.server.config import DeskConfig
         from vad_agent.server.logs import log_to_stderr
         from vad_agent.server.serving import serve as run
@@ -84,4 +89,4 @@ def serve(
         node=node,
         inbox=str(inbox) if inbox else None,
     )
-    run(desk, plain_console())
+    run(desk, plain_console(), DeskFront)

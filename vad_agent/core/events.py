@@ -71,6 +71,11 @@ class Event:
     ts: str | None = None
     """Wall time of the event, ISO 8601, as the provider wrote it."""
 
+    def told(self) -> dict[str, object]:
+        """The fields that are told, as `parse` takes them."""
+        values = {name: getattr(self, name) for name in _FIELDS}
+        return {name: value for name, value in values.items() if value is not None}
+
     @classmethod
     def parse(cls, source: Event | Mapping[str, object] | str) -> Event:
         """An event from its JSON object, or from the bare name of its kind.
@@ -146,5 +151,6 @@ DEVICES = ("operator", "client", "prompt")
 """Whose device an event of devices speaks of."""
 LONGEST_LATENCY_S = 1.0
 _OF_DEVICES = (Kind.DEVICE_LOST, Kind.DEVICE_BACK)
+_FIELDS = tuple(field.name for field in fields(Event))
 _OTHER_FIELDS = ("kind", "seq", "latency_s")
-_TEXT_FIELDS = tuple(f.name for f in fields(Event) if f.name not in _OTHER_FIELDS)
+_TEXT_FIELDS = tuple(name for name in _FIELDS if name not in _OTHER_FIELDS)

@@ -16,6 +16,7 @@ from vad_agent.core.actions import Action
 from vad_agent.core.call import CallSession
 from vad_agent.core.events import Event, Kind
 from vad_agent.core.frames import Channel
+from vad_agent.live.call_outlet import CallOutlet
 from vad_agent.live.calls import CallDesk
 from vad_agent.live.chosen import Chosen
 from vad_agent.live.desk_outlet import DeskOutlet
@@ -101,7 +102,7 @@ class Assembly:
         stack.callback(trace.close)
         self.trace_path = trace.path
         outlets: list[Outlet] = [
-            self._desk_outlet(stack),  # the first: it is durable before anything else is done
+            *self._desk_outlets(stack),  # the first: durable before anything else is done
             TraceOutlet(trace, options.mode),
         ]
         self._recordings: Recordings | None = None
@@ -139,8 +140,8 @@ class Assembly:
             stack.callback(inlet.close)
             inlet.start()
 
-    def _desk_outlet(self, stack: ExitStack) -> DeskOutlet:
-        """Callbacks go to the desk of this machine, or are taken to one elsewhere."""
+    def _desk_outlets(self, stack: ExitStack) -> list[Outlet]:
+        """Callbacks and calls go to the desk of this machine, or are taken to one elsewhere."""
         options = self._options
         outbox = Outbox(options.outbox or outbox_folder())
         courier = None
@@ -155,9 +156,20 @@ class Assembly:
             unread = Unread(outbox, self.report)
             stack.callback(unread.stop)
             unread.start()
-        outlet = DeskOutlet(outbox, self.report, operator=options.operator_login, carrier=courier)
-        stack.callback(outlet.close)
-        return outlet
+        operator = options.operator_login
+        callbacks = DeskOutlet(outbox, self.report, operator=operator, carrier=courier)
+        stack.callback(callbacks.close)
+        calls = CallOutlet(
+            callbacks,
+            outbox,
+            self.report,
+            mode=options.mode,
+            operator=operator,
+            carrier=courier,
+            takes_calls=_desk_is_near if options.desk is None else lambda: True,
+        )
+        stack.callback(calls.close)
+        return [callbacks, calls]
 
     def _session(self) -> CallSession:
         call = self._outlets.begin()
@@ -242,7 +254,7 @@ class Assembly:
                 self._phrases.expect_name(name)
 
     def on_look(self, changed: Callable[[], None]) -> None:
-        """Call this each time the status was written; it must not block. Before `run`."""
+        """Call this, too, each time the status was written; it must not block. Before `run`."""
         self._shown.tell(changed)
 
     def report(self, text: str) -> None:
@@ -260,6 +272,13 @@ class Assembly:
     def close(self) -> None:
         """End everything; nothing that was heard is lost."""
         self._stack.close()
+
+
+def _desk_is_near() -> bool:
+    """Without one, letters of calls would lie there for ever."""
+    from vad_agent.server.place import is_near
+
+    return is_near()
 
 
 def _status(options: Options, chosen: Chosen) -> Status:

@@ -60,6 +60,16 @@ class DeskOutlet:
         self._closing = threading.Event()
         self._thread: threading.Thread | None = None
 
+    @property
+    def call(self) -> str:
+        """The call's id, unique over all headsets."""
+        return self._call
+
+    @property
+    def is_behind(self) -> bool:
+        """There are callbacks that could not be written yet."""
+        return bool(self._unwritten)
+
     def begin(self, call: str, began: datetime) -> None:
         """The actions that follow are of this call; another one of the same name, or time, is another."""
         name = "".join(sign if sign.isprintable() else "_" for sign in call)[:80]

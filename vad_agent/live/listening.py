@@ -3,6 +3,7 @@
 listen ─┬─ list the devices (a process) ┐
         ├─ settings, imports            ├─> assembly ─> devices open ─> loop ─> quit, Ctrl-C ─> close
         └─ the panel's port, if asked ──┘
+    the loop's status ─> a feed each ─> the panel here, the desk wherever it is
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from datetime import datetime
+from functools import partial
 from types import FrameType
 from typing import TYPE_CHECKING
 
@@ -21,11 +23,13 @@ from rich.console import Console
 
 from vad_agent.live.chosen import choose
 from vad_agent.live.options import Options
+from vad_agent.login import login
 from vad_agent.settings import Settings
 from vad_agent.sources.devices import list_devices
 
 if TYPE_CHECKING:
     from vad_agent.live.assembly import Assembly
+    from vad_agent.live.feed import Feed
     from vad_agent.panel.my_callbacks import Callbacks
     from vad_agent.panel.serving import Panel
 
@@ -76,7 +80,11 @@ def _listen(options: Options, console: Console, stack: ExitStack) -> None:
             assembly.on_look(panel.feed(assembly.status, assembly.press))
             assembly.status.panel = panel.door.link
             console.print(f"panel     {panel.door.link}", soft_wrap=True)
+        feed = _feed_of_desk(options, assembly)
+        assembly.on_look(feed.changed)
         assembly.start()
+        stack.callback(feed.stop)
+        feed.start()
         with _quitting(assembly), _shown(assembly, options, console):
             _run(assembly, failures)
     finally:
@@ -88,7 +96,6 @@ def _listen(options: Options, console: Console, stack: ExitStack) -> None:
 def _panel(options: Options) -> Panel:
     """Its port is taken; callbacks are opened for each question, as a desk may come and go."""
     from vad_agent.panel.serving import Panel
-    from vad_agent.server.direct import login
     from vad_agent.server.reach import reach
 
     told = False
@@ -103,9 +110,22 @@ def _panel(options: Options) -> Panel:
                 panel.report(UNRUNG)
             yield found
 
-    operator = options.operator_login or login()
-    panel = Panel(operator, port=options.panel_port, callbacks=callbacks)
+    panel = Panel(_operator(options), port=options.panel_port, callbacks=callbacks)
     return panel
+
+
+def _feed_of_desk(options: Options, assembly: Assembly) -> Feed:
+    """Shows the desk how things stand, wherever one comes to be."""
+    from vad_agent.live.desk_link import DeskLink
+    from vad_agent.live.desk_where import find_desk
+    from vad_agent.live.feed import Feed
+
+    link = DeskLink(partial(find_desk, options.desk), assembly.report)
+    return Feed(link, _operator(options), assembly.status, assembly.press)
+
+
+def _operator(options: Options) -> str:
+    return options.operator_login or login()
 
 
 def _run(assembly: Assembly, failures: list[BaseException]) -> None:

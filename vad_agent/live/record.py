@@ -14,7 +14,6 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -110,9 +109,7 @@ class CallRecorder:
 
     def signal(self, frame: int, event: Event) -> None:
         """An event that the session was given when `frame` frames were fed."""
-        values = {field.name: getattr(event, field.name) for field in fields(event)}
-        told = {name: value for name, value in values.items() if value is not None}
-        self._tell(EVENTS, {"t": seconds(frame)} | told)
+        self._tell(EVENTS, {"t": seconds(frame)} | event.told())
 
     def take(self, actions: Sequence[Action]) -> None:
         """What the session said, in order."""

@@ -39,13 +39,13 @@ class Shown:
         self._status = status
         self._look_in = 1
         self._refused = 0
-        self._changed: Callable[[], None] | None = None
+        self._changed: tuple[Callable[[], None], ...] = ()
         self._stirred = False
         self._spoke = (False, False)
 
     def tell(self, changed: Callable[[], None]) -> None:
-        """After each look call this, which must not block; and look at once where something has changed."""
-        self._changed = changed
+        """After each look call this, too; and look at once where something has changed. It must not block."""
+        self._changed += (changed,)
 
     def stir(self) -> None:
         """Something has happened: look after the next frame."""
@@ -97,7 +97,7 @@ class Shown:
     def look(self, loop: Loop, pair: Pair) -> None:
         """After each frame."""
         self._look_in -= 1
-        if self._look_in > 0 and (self._changed is None or not self._is_news(loop)):
+        if self._look_in > 0 and not (self._changed and self._is_news(loop)):
             return
         self._look_in, self._stirred = EVERY, False
         if loop.refused != self._refused:
@@ -105,8 +105,8 @@ class Shown:
             self._status.messages.append((self._status.call_s, "событие не принято: оно неверно"))
         self._sides(loop, pair)
         self._call(loop)
-        if self._changed is not None:
-            self._changed()
+        for changed in self._changed:
+            changed()
 
     def _is_news(self, loop: Loop) -> bool:
         """Something was said or done, or a side has begun or ceased to speak: in each frame, so little."""

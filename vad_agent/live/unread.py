@@ -1,4 +1,4 @@
-"""Letters that no desk takes: the operator is told, as nobody else would notice in time."""
+"""Callbacks that no desk takes: the operator is told, as nobody else would notice in time."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from vad_agent.callbacks.letters import Outbox
+from vad_agent.callbacks.letters import Outbox, is_call
 
 LOOK_S = 5.0
 OLD_S = 15.0
@@ -37,9 +37,11 @@ class Unread:
             self.look()
 
     def look(self) -> None:
-        """Tell of letters that have waited for long, if there are new ones."""
+        """Tell of letters that have waited for long, if there are new ones; whole calls may wait."""
         old = set()
         for path in self._outbox.waiting():
+            if is_call(path):
+                continue
             try:
                 if time.time() - path.stat().st_mtime > OLD_S:
                     old.add(path.name)

@@ -1,41 +1,42 @@
-"""The operator's panel over HTTP: an ASGI app on loopback, for whom the door has let in.
+"""The panel over HTTP: an ASGI app, for whom the door has let in.
 
     request ─> Gate ────────────> BodyLimit ─> routes ─> hub (states, keys), callbacks
                Host, Origin,      size, time   session,
                headers                         CSRF
 
-    GET  /                    the page: panel.html with operator, csrf, version, has_callbacks
-    GET  /enter[?token=T]     in, or enter.html with error (a line, or None), version
-    POST /enter               the form of it: token
-    POST /leave               the session ends, everywhere; X-CSRF-Token, or a form's csrf
+    GET  /                    the own panel; a supervisor's is the centre, where there is one
+    GET  /panel               the own panel: panel.html with operator, csrf, version, has_callbacks
+    GET  /enter, POST /enter, POST /leave       see `routes_enter`
     GET  /panel/stream        server-sent events: see `stream`
     POST /panel/send          an event or a command, as the live loop's inlet has them
     GET  /panel/callbacks     and POST …/{id}/outcome, …/{id}/number, /panel/client-called
 
-What is under /panel answers a wrong request with {"error": "one line of Russian"}; 401 without a session.
+What is under /panel answers a wrong request with {"error": "one line of Russian"}; 401 without a session,
+but a browser that goes to a page is led to the door.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs
+from urllib.parse import quote
 
 from vad_agent.core.events import Event, Kind
 from vad_agent.errors import EventError, extra
 from vad_agent.live.inlet import parse
 from vad_agent.live.status import Command
-from vad_agent.panel import routes_callbacks
-from vad_agent.panel.door import SESSION_S, Door, TooMany
+from vad_agent.panel import routes_callbacks, routes_enter
+from vad_agent.panel.entrance import Entrance
 from vad_agent.panel.gate import MOST_BYTES, Gate, refused
-from vad_agent.panel.here import CSRF, Desktop, Here, OwnPage, Who
+from vad_agent.panel.here import Desktop, Here, OwnPage, Who
 from vad_agent.panel.hub import HEARTBEAT_S, Hub
 from vad_agent.panel.my_callbacks import Callbacks, MyCallbacks, Reach, Refused
+from vad_agent.panel.sessions import Role, Session
 from vad_agent.panel.stream import HEADERS, MEDIA_TYPE, events
 
 with extra("callbacks", "the panel"):
@@ -55,7 +56,6 @@ TEXTS = {
     404: "Здесь ничего нет",
     405: "Так сюда не обращаются",
 }
-WRONG_TOKEN = "Этот токен не подходит: возьмите ссылку из последнего запуска программы"
 NO_HEADSET = "Программа не слушает гарнитуру: этого никто не услышит"
 NOT_BY_PANEL = "Программу закрывают там, где она запущена"
 WRONG = {
@@ -82,36 +82,47 @@ class Files(StaticFiles):
 
 def create_panel(
     hub: Hub,
-    door: Door,
+    door: Entrance,
     *,
-    operator: str,
-    callbacks: Callbacks | Reach | None = None,
+    callbacks_of: Callable[[str], Callbacks | Reach | None] | None = None,
+    more: Sequence[APIRouter] = (),
+    centre: Any | None = None,
     now: Callable[[], datetime] = lambda: datetime.now().astimezone(),
     heartbeat_s: float = HEARTBEAT_S,
 ) -> FastAPI:
-    """The panel of one operator.
+    """The panels of whom the door lets in.
 
-    `callbacks`: his and the desk's, or what opens them for each question; None: there are none.
-    `now`: wall time with its zone.
+    `callbacks_of`: an operator's and the desk's, or what opens them for each question; None: there are none.
+    `more`: further routes; `centre`: what those of the supervisor work with. `now`: wall time with its zone.
     """
+
+    def mine(operator: str) -> MyCallbacks | None:
+        return _mine(callbacks_of(operator) if callbacks_of else None, operator, now)
+
     app = FastAPI(
         openapi_url=None,
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
-        middleware=[Middleware(Gate, door), Middleware(BodyLimit, most_bytes=MOST_BYTES)],
+        middleware=[Middleware(Gate, door.address), Middleware(BodyLimit, most_bytes=MOST_BYTES)],
     )
-    app.state.panel = Desktop(
-        hub, door, operator, _mine(callbacks, operator, now), now, heartbeat_s
-    )
+    app.state.panel = Desktop(hub, door, mine, now, heartbeat_s, centre)
     app.include_router(pages)
+    app.include_router(routes_enter.router)
     app.include_router(panel)
-    if callbacks is not None:
+    if callbacks_of is not None:
         app.include_router(routes_callbacks.router)
+    for router in more:
+        app.include_router(router)
     app.mount("/static", Files(directory=HERE / "static", check_dir=False), name="static")
 
     @app.exception_handler(HTTPException)
-    async def _http(_: Request, error: HTTPException) -> Response:
+    async def _http(request: Request, error: HTTPException) -> Response:
+        if error.status_code == 401 and _is_a_page(request):
+            path, query = request.url.path, request.url.query
+            return RedirectResponse(
+                f"/enter?next={quote(f'{path}?{query}' if query else path)}", 303
+            )
         headers = dict(error.headers or {})
         return refused(error.status_code, TEXTS.get(error.status_code, TEXTS[404]), headers)
 
@@ -140,77 +151,36 @@ pages = APIRouter()
 
 @pages.get("/")
 async def show(request: Request, here: Here) -> Response:
-    """The panel."""
+    """What who has come in works with."""
     session = here.session(request)
     if session is None:
         return RedirectResponse("/enter", 303)
+    if session.role is Role.SUPERVISOR and here.centre is not None:
+        return RedirectResponse("/supervisor", 303)
+    return _panel(request, here, session)
+
+
+@pages.get("/panel")
+async def show_panel(request: Request, here: Here, session: Who) -> Response:
+    """The own panel."""
+    return _panel(request, here, session)
+
+
+def _panel(request: Request, here: Desktop, session: Session) -> Response:
     return here.page(
         request,
         "panel.html",
         operator=session.operator,
-        csrf=here.door.csrf(session),
-        has_callbacks=here.callbacks is not None,
+        csrf=here.door.sessions.csrf(session),
+        has_callbacks=here.callbacks_of(session.operator) is not None,
+        has_logins=here.door.has_logins,
+        has_centre=session.role is Role.SUPERVISOR and here.centre is not None,
     )
 
 
-@pages.get("/enter")
-async def enter(request: Request, here: Here, token: str = "") -> Response:
-    """In by the printed link. A link on a page of somebody else is none: it would use up the tries."""
-    if request.headers.get("sec-fetch-site") in ("cross-site", "same-site"):
-        token = ""
-    if not token and here.session(request) is not None:
-        return RedirectResponse("/", 303)
-    return _enter(request, here, token)
-
-
-@pages.post("/enter")
-async def enter_by_form(request: Request, here: Here) -> Response:
-    """In by the token alone."""
-    return _enter(request, here, _field(await request.body(), "token") or "?")
-
-
-def _enter(request: Request, here: Desktop, token: str) -> Response:
-    if not token:
-        return here.page(request, "enter.html", error=None)
-    door = here.door
-    try:
-        right = door.try_token(token.rpartition("token=")[2])  # the whole link was pasted
-    except TooMany as pause:
-        wait_s = int(pause.wait_s) + 1
-        told = f"Слишком много неверных попыток: подождите {wait_s} с"
-        answer = here.page(request, "enter.html", 429, error=told)
-        answer.headers["Retry-After"] = str(wait_s)
-        return answer
-    if not right:
-        return here.page(request, "enter.html", 401, error=WRONG_TOKEN)
-    answer = RedirectResponse("/", 303)
-    answer.set_cookie(
-        door.cookie,
-        door.open(here.operator),
-        max_age=int(SESSION_S),
-        httponly=True,
-        samesite="strict",
-        secure=door.https,
-    )
-    return answer
-
-
-@pages.post("/leave")
-async def leave(request: Request, here: Here, session: Who) -> Response:
-    """Out, and every copy of the cookie with it."""
-    given = request.headers.get(CSRF) or _field(await request.body(), "csrf")
-    if not here.door.is_csrf(session, given):
-        raise HTTPException(403)
-    await run_in_threadpool(here.door.leave, session)
-    answer = RedirectResponse("/enter", 303)
-    answer.delete_cookie(here.door.cookie, httponly=True, samesite="strict", secure=here.door.https)
-    return answer
-
-
-def _field(body: bytes, name: str) -> str:
-    """Of a form, as browsers send it."""
-    found = parse_qs(body.decode("ascii", "replace"), max_num_fields=8).get(name, [""])
-    return found[0].strip()
+def _is_a_page(request: Request) -> bool:
+    """A browser shows the answer to a person: so it says itself."""
+    return request.method == "GET" and request.headers.get("sec-fetch-mode") == "navigate"
 
 
 # -- the live part ---------------------------------------------------------------------------------
@@ -221,7 +191,8 @@ panel = APIRouter(prefix="/panel")
 @panel.get("/stream")
 async def stream(here: Here, session: Who) -> Response:
     """How things stand, from now on."""
-    told = events(here.hub, session.operator, partial(here.door.is_on, session), here.heartbeat_s)
+    is_on = partial(here.door.sessions.is_on, session)
+    told = events(here.hub, session.operator, is_on, here.heartbeat_s)
     return StreamingResponse(told, media_type=MEDIA_TYPE, headers=HEADERS)
 
 

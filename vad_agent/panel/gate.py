@@ -13,7 +13,7 @@ import logging
 import traceback
 
 from vad_agent.errors import extra
-from vad_agent.panel.door import Door
+from vad_agent.panel.address import Address
 
 with extra("callbacks", "the panel"):
     from starlette.datastructures import Headers, MutableHeaders
@@ -56,9 +56,9 @@ def refused(status: int, text: str, headers: dict[str, str] | None = None) -> JS
 class Gate:
     """The outermost layer."""
 
-    def __init__(self, app: ASGIApp, door: Door) -> None:
+    def __init__(self, app: ASGIApp, address: Address) -> None:
         self._app = app
-        self._door = door
+        self._address = address
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI."""
@@ -91,8 +91,8 @@ class Gate:
 
     def _why_not(self, scope: Scope) -> JSONResponse | None:
         headers = Headers(scope=scope)
-        if headers.getlist("host") not in [[host] for host in self._door.hosts]:
-            return refused(400, f"Откройте {self._door.url}")
+        if headers.getlist("host") not in [[host] for host in self._address.hosts]:
+            return refused(400, f"Откройте {self._address.url}")
         if scope["method"] not in SAFE and not self._is_own(headers):
             return refused(403, "Запрос не со страницы панели")
         length = headers.get("content-length", "0")
@@ -107,4 +107,4 @@ class Gate:
         origin = headers.get("origin")
         if origin in (None, "null"):
             return site == "same-origin"
-        return origin in self._door.origins
+        return origin in self._address.origins

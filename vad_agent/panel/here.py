@@ -1,19 +1,21 @@
-"""What the panel's routes work with, and who asks: a session, or its own page."""
+"""What the panel's routes work with, and who asks: a session, its own page, or a supervisor's."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import vad_agent
 from vad_agent.errors import extra
-from vad_agent.panel.door import Door, Session
+from vad_agent.panel.entrance import Entrance
 from vad_agent.panel.hub import Hub
-from vad_agent.panel.my_callbacks import MyCallbacks
+from vad_agent.panel.my_callbacks import MyCallbacks, Refused
+from vad_agent.panel.sessions import Role, Session
 
 with extra("callbacks", "the panel"):
+    from anyio import CapacityLimiter
     from fastapi import Depends, Request
     from fastapi.templating import Jinja2Templates
     from starlette.exceptions import HTTPException
@@ -21,32 +23,35 @@ with extra("callbacks", "the panel"):
 
 TEMPLATES = Path(__file__).parent / "templates"
 CSRF = "x-csrf-token"
+NOT_A_BOSS = "Это страница старшего смены"
+AT_ONCE = 2
+"""Passwords that are looked at: each takes a core and 64 MiB for a moment."""
 
 
 class Desktop:
-    """What the routes work with."""
+    """What the routes work with. `callbacks_of`: an operator's; `centre`: what the supervisor sees."""
 
     def __init__(
         self,
         hub: Hub,
-        door: Door,
-        operator: str,
-        callbacks: MyCallbacks | None,
+        door: Entrance,
+        callbacks_of: Callable[[str], MyCallbacks | None],
         now: Callable[[], datetime],
         heartbeat_s: float,
+        centre: Any | None = None,
     ) -> None:
         self.hub = hub
         self.door = door
-        self.operator = operator
-        self.callbacks = callbacks
+        self.callbacks_of = callbacks_of
         self.now = now
         self.heartbeat_s = heartbeat_s
+        self.centre = centre
         self.pages = Jinja2Templates(directory=TEMPLATES)
+        self.entering = CapacityLimiter(AT_ONCE)
 
     def session(self, request: Request) -> Session | None:
-        """Whose request this is; one who worked here under another name has to come in anew."""
-        session = self.door.session(request.cookies.get(self.door.cookie))
-        return session if session is not None and session.operator == self.operator else None
+        """Whose request this is."""
+        return self.door.session(request.cookies.get(self.door.address.cookie))
 
     def page(self, request: Request, name: str, status: int = 200, **told: object) -> Response:
         """A page."""
@@ -74,10 +79,28 @@ Who = Annotated[Session, Depends(_session)]
 
 
 async def _page(request: Request, here: Here, session: Who) -> Session:
-    if not here.door.is_csrf(session, request.headers.get(CSRF, "")):
+    if not here.door.sessions.is_csrf(session, request.headers.get(CSRF, "")):
         raise HTTPException(403)
     return session
 
 
 OwnPage = Annotated[Session, Depends(_page)]
 """A session whose own page asks, or 403."""
+
+
+async def _boss(session: Who) -> Session:
+    if session.role is not Role.SUPERVISOR:
+        raise Refused(403, NOT_A_BOSS)
+    return session
+
+
+Boss = Annotated[Session, Depends(_boss)]
+"""A supervisor's session, or 401, or 403."""
+
+
+async def _boss_page(boss: Boss, session: OwnPage) -> Session:
+    return session
+
+
+BossPage = Annotated[Session, Depends(_boss_page)]
+"""A supervisor's session whose own page asks, or 401, or 403."""

@@ -96,7 +96,7 @@ class MyCallbacks:
     def all(self) -> dict[str, Any]:
         """The open ones, overdue ones first, then the next due; the time here; whether a desk rings."""
         with self._opened() as callbacks:
-            found = callbacks.page("open", phone=None, operator=None, limit=MOST)
+            found = callbacks.page("open", phone=None, operator=self._operator, limit=MOST)
             attempts, overdue_s = callbacks.attempts, callbacks.overdue_s
             rings = callbacks.rings
         now = self._now()

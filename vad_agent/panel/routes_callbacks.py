@@ -12,6 +12,7 @@ from vad_agent.panel.my_callbacks import MyCallbacks, Refused
 
 with extra("callbacks", "the panel"):
     from fastapi import APIRouter, Depends, Request
+    from starlette.exceptions import HTTPException
     from starlette.responses import Response
 
 NO_OBJECT = "Ожидается объект JSON"
@@ -19,9 +20,11 @@ NO_OBJECT = "Ожидается объект JSON"
 router = APIRouter(prefix="/panel")
 
 
-def _callbacks(here: Here) -> MyCallbacks:
-    assert here.callbacks is not None, "without callbacks there are no routes of them"
-    return here.callbacks
+def _callbacks(here: Here, session: Who) -> MyCallbacks:
+    mine = here.callbacks_of(session.operator)
+    if mine is None:
+        raise HTTPException(404)
+    return mine
 
 
 Mine = Annotated[MyCallbacks, Depends(_callbacks)]

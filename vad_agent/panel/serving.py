@@ -14,11 +14,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from vad_agent.errors import OutputError, extra
+from vad_agent.live.feed import Feed, Sink
 from vad_agent.live.status import Status
+from vad_agent.panel.address import Address
 from vad_agent.panel.app import create_panel
 from vad_agent.panel.door import Door
-from vad_agent.panel.feed import Feed
-from vad_agent.panel.hub import Hub, Sink
+from vad_agent.panel.hub import Hub
 from vad_agent.panel.my_callbacks import Callbacks, Reach
 from vad_agent.private_files import why
 
@@ -56,11 +57,14 @@ class Panel:
         self._closing = False
         self._listening = _listen(port)
         try:
-            self.door = Door(self._listening.getsockname()[1], host=HOST, folder=folder)
+            address = Address(self._listening.getsockname()[1], host=HOST)
+            self.door = Door(address, operator, folder=folder)
         except BaseException:
             self._listening.close()
             raise
-        app = create_panel(self.hub, self.door, operator=operator, callbacks=callbacks)
+        app = create_panel(
+            self.hub, self.door, callbacks_of=None if callbacks is None else lambda _: callbacks
+        )
         self._server = _Server(
             uvicorn.Config(
                 app,

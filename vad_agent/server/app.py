@@ -11,7 +11,7 @@ without an access log: a query may hold a number.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import vad_agent
@@ -48,6 +48,7 @@ def create_app(
     office: Office,
     tokens: Mapping[str, str],
     *,
+    more: Sequence[APIRouter] = (),
     metrics: Metrics | None = None,
     open_metrics: bool = False,
     most_bytes: int = MOST_BYTES,
@@ -55,8 +56,9 @@ def create_app(
 ) -> FastAPI:
     """The API of one office.
 
-    `tokens`: by the name of who has each. `metrics`: what the ringing feeds, its own if None; with
-    `open_metrics` they need no token. `most_bytes`, `limit_s`: of a request's body.
+    `tokens`: by the name of who has each. `more`: further routes, below `V1`. `metrics`: what the ringing
+    feeds, its own if None; with `open_metrics` they need no token. `most_bytes`, `limit_s`: of a request's
+    body.
 
     Raises:
         SettingsError: the tokens are none.
@@ -92,6 +94,7 @@ def create_app(
         routes_calls.supervisor,
         routes_hooks.router,
         description,
+        *more,
     ):
         app.include_router(router, prefix=V1)
     return app

@@ -10,6 +10,9 @@
     host = "127.0.0.1"
     port = 8600
 
+    [panel]                                         # pages for operators and supervisors, on the same port
+    origins = ["https://desk.example.ru"]           # what browsers show, where a proxy stands in front
+
     [asterisk]                                      # the table of the dialer: see `vad-agent serve --help`
     url = "http://pbx:8088"
     user = "desk"
@@ -23,6 +26,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import re
 import socket
 import typing
 from collections.abc import Mapping
@@ -40,6 +44,7 @@ from vad_agent.toml_file import Toml, read
 DIALERS = ("manual", "asterisk", "naumen", "webhook", "mango")
 PORT = 8600
 ENVIRONMENT = "VAD_AGENT_"
+ORIGIN = re.compile(r"https?://[A-Za-z0-9.\[\]:-]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +64,15 @@ class Api:
 
 
 @dataclass(frozen=True, slots=True)
+class PanelPages:
+    """The pages of the desk."""
+
+    on: bool = True
+    origins: list[str] = field(default_factory=list)
+    """Where browsers find them beside `api.host`: https://name, without a path."""
+
+
+@dataclass(frozen=True, slots=True)
 class DeskConfig:
     """A desk."""
 
@@ -72,6 +86,7 @@ class DeskConfig:
     inbox: Path
     """Where headsets of this machine leave their requests."""
     api: Api
+    panel: PanelPages
     dialer_table: Toml = field(repr=False)
     folder: Path = Path()
     """From where the dialer's files go."""
@@ -126,6 +141,12 @@ class _Reading:
         table = dict(table)
         dialers = {name: self._table(table, name) for name in DIALERS if name in table}
         api = self.dataclass(Api, self._table(table, "api"), "api", check=False)
+        panel = self.dataclass(PanelPages, self._table(table, "panel"), "panel", check=False)
+        for origin in panel.origins:
+            if not ORIGIN.fullmatch(origin):
+                self._problems.append(
+                    f"origins: expected https://name without a path, got {origin!r}"
+                )
         script = self._take(table, "script", str, "")
         dialer = self._take(table, "dialer", str, "manual")
         if dialer not in DIALERS:
@@ -148,6 +169,7 @@ class _Reading:
                 key_file=self._path(api.key_file),
                 tokens={name: self._path(file) for name, file in api.tokens.items()},
             ),
+            panel=panel,
             dialer_table=dialers.get(dialer, {}),
             folder=self._folder,
         )

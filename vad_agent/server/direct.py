@@ -7,28 +7,21 @@ callback is in the list.
 from __future__ import annotations
 
 import getpass
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 from vad_agent.callbacks import retention
 from vad_agent.callbacks.clock import Clock, machine_time
 from vad_agent.callbacks.desk import Desk
 from vad_agent.callbacks.inbox import Inbox
-from vad_agent.callbacks.ledger import Ledger, Promise
+from vad_agent.callbacks.ledger import Ledger
 from vad_agent.callbacks.letters import REFUSED
-from vad_agent.callbacks.phone import normalised
-from vad_agent.callbacks.rules import ENDED, OPEN, Callback, Outcome, State
-from vad_agent.callbacks.tables import callbacks
 from vad_agent.callbacks.transactions import By
-from vad_agent.errors import extra
 from vad_agent.server.config import DeskConfig
-from vad_agent.server.port import ID_LENGTH, Story
+from vad_agent.server.desk_callbacks import DeskCallbacks
 from vad_agent.server.running import open_store
 
-with extra("callbacks", "the store of callbacks"):
-    import sqlalchemy as sa
 
-
-class LocalCallbacks:
+class LocalCallbacks(DeskCallbacks):
     """The store of a desk's settings, until `close`. `report`: told a line that a person should know.
 
     Raises:
@@ -36,22 +29,17 @@ class LocalCallbacks:
         SettingsError: the script is wrong.
     """
 
-    rings = False
-
     def __init__(self, config: DeskConfig, report: Callable[[str], None]) -> None:
         self._store = open_store(config)
         try:
             database = self._store.database
             self._clock = Clock(database.time if database.on_server else machine_time)
-            self._desk = Desk(self._store, self._clock)
-            self._ledger = Ledger(self._store)
-            self._who = f"cli:{login()}"
+            desk = Desk(self._store, self._clock)
+            super().__init__(desk, Ledger(self._store), f"cli:{login()}", rings=False)
             self._read_letters(config, report)
         except BaseException:
             self.close()
             raise
-        self.attempts: int | None = self._store.policy.attempts
-        self.overdue_s = self._store.policy.overdue_s
 
     def _read_letters(self, config: DeskConfig, report: Callable[[str], None]) -> None:
         if not config.inbox.is_dir():
@@ -66,68 +54,6 @@ class LocalCallbacks:
         """Let go of the store."""
         self._store.close()
 
-    # -- looking ------------------------------------------------------------------------------------
-
-    def page(
-        self, which: str | None, *, phone: str | None, operator: str | None, limit: int
-    ) -> list[Callback]:
-        """As `Callbacks.page`."""
-        number = phone and normalised(phone, self._store.policy.region)
-        return self._ledger.page(_states(which), phone=number, operator=operator, limit=limit)
-
-    def beginning(self, text: str) -> list[Callback]:
-        """As `Callbacks.beginning`."""
-        if len(text) >= ID_LENGTH:
-            found = self._store.find(text)
-            return [] if found is None else [found]
-        query = sa.select(callbacks.c.id).where(callbacks.c.id.startswith(text, autoescape=True))
-        with self._store.database.reading() as c:
-            ids = list(c.execute(query.order_by(callbacks.c.id)).scalars())
-        return [self._store.get(id) for id in ids]
-
-    def get(self, id: str) -> Story:
-        """As `Callbacks.get`."""
-        return Story(
-            callback=self._store.get(id),
-            attempts=tuple(self._store.attempts_of(id)),
-            history=tuple(self._ledger.history(id)),
-            calls=tuple(self._ledger.calls_of(id)),
-        )
-
-    def promise(self) -> Promise:
-        """As `Callbacks.promise`."""
-        return self._ledger.promise()
-
-    def all(self) -> Iterator[Callback]:
-        """As `Callbacks.all`."""
-        return self._ledger.all()
-
-    # -- changing -----------------------------------------------------------------------------------
-
-    def done(self, id: str, outcome: Outcome, why: str) -> Callback:
-        """As `Callbacks.done`."""
-        return self._desk.done(id, outcome, self._who, why)
-
-    def cancel(self, id: str, why: str) -> Callback:
-        """As `Callbacks.cancel`."""
-        return self._desk.cancel(id, self._who, why)
-
-    def retry(self, id: str, why: str) -> Callback:
-        """As `Callbacks.retry`."""
-        return self._desk.retry(id, self._who, why)
-
-    def set_number(self, id: str, phone: str) -> Callback:
-        """As `Callbacks.set_number`."""
-        return self._desk.set_number(id, phone, self._who)
-
-    def set_time(self, id: str, at: str) -> Callback:
-        """As `Callbacks.set_time`."""
-        return self._desk.set_time(id, at, self._who)
-
-    def client_called(self, phone: str) -> Callback | None:
-        """As `Callbacks.client_called`."""
-        return self._desk.client_called(phone, self._who)
-
     def erase(self, days: float) -> int:
         """As `Callbacks.erase`."""
         why = f"ended {days:g} days ago and more"
@@ -140,9 +66,3 @@ def login() -> str:
         return getpass.getuser()
     except (OSError, KeyError):  # a user without a name, as in a container
         return "unknown"
-
-
-def _states(which: str | None) -> frozenset[State] | None:
-    if which is None:
-        return None
-    return {"open": OPEN, "ended": ENDED}.get(which) or frozenset({State(which)})

@@ -82,6 +82,12 @@ def find_place() -> Place | None:
     return place if place and _is_alive(place.pid) and _answers(place) else None
 
 
+def is_near() -> bool:
+    """A desk of this machine is running, by its file and its process; it is not asked."""
+    place = _read_place()
+    return place is not None and _is_alive(place.pid)
+
+
 def _read_place() -> Place | None:
     try:
         told = json.loads(place_file().read_bytes())

@@ -1,6 +1,7 @@
 """What calls tell the desk, and what the supervisor asks it.
 
     POST /client-called      the client has rung himself: his callback is closed
+    POST /calls              a call that is over, with its trace: 201 new, 200 known already
     POST /calls/ended        the call is over: what waited for that is due
     POST /calls/withdrawn    its client came back into it: no callback for that call
     GET  /promise, /numbers, /alarms
@@ -10,15 +11,25 @@ A call's id is in the body: it may hold any signs.
 
 from __future__ import annotations
 
+from vad_agent.callbacks.call_lines import unpack
+from vad_agent.callbacks.call_record import CallRecord
 from vad_agent.errors import extra
 from vad_agent.server.answers import responses
 from vad_agent.server.auth import BEARER, Who
 from vad_agent.server.here import Here
-from vad_agent.server.schemas import CallIn, NumberIn
-from vad_agent.server.schemas_out import AlarmOut, AlarmsOut, MaybeOut, NumbersOut, PromiseOut
+from vad_agent.server.schemas import CallDoneIn, CallIn, NumberIn
+from vad_agent.server.schemas_out import (
+    AlarmOut,
+    AlarmsOut,
+    CallOut,
+    MaybeOut,
+    NumbersOut,
+    PromiseOut,
+)
 
 with extra("callbacks", "the API"):
-    from fastapi import APIRouter
+    from fastapi import APIRouter, Response
+    from fastapi.exceptions import RequestValidationError
 
 READ = responses(401, 500, 503)
 WRITE = responses(400, 401, 408, 409, 413, 422, 500, 503)
@@ -31,6 +42,33 @@ supervisor = APIRouter(tags=["supervisor"], dependencies=[BEARER])
 def client_called(body: NumberIn, here: Here, who: Who) -> MaybeOut:
     """The client has rung himself: his open callback is closed, also while an attempt is under way."""
     return MaybeOut.model_validate({"callback": here.desk.client_called(body.phone, who)})
+
+
+@router.post(
+    "/calls",
+    status_code=201,
+    response_model=CallOut,
+    responses={
+        201: {"description": "A new call"},
+        200: {"model": CallOut, "description": "It was told before: nothing is changed"},
+        **WRITE,
+    },
+)
+def call_done(body: CallDoneIn, here: Here, response: Response) -> CallOut:
+    """A call that is over, with its trace; told again it changes nothing."""
+    new = here.desk.take_call(_record(body))
+    if not new:
+        response.status_code = 200
+    return CallOut(call=body.call, new=new)
+
+
+def _record(body: CallDoneIn) -> CallRecord:
+    """Here and not at the door, as it takes a while: this has a thread."""
+    try:
+        return CallRecord(body.call, body.operator, body.mode, body.began, unpack(body.lines))
+    except ValueError as error:
+        found = {"type": "value_error", "loc": ("body",), "msg": str(error)}
+        raise RequestValidationError([found]) from None
 
 
 @router.post("/calls/ended", status_code=204, response_model=None, responses=WRITE)

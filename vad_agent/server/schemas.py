@@ -11,6 +11,7 @@ import re
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
+from vad_agent.callbacks.call_lines import MOST_PACKED
 from vad_agent.callbacks.rules import Outcome, State
 from vad_agent.core.actions import Reason
 from vad_agent.errors import extra
@@ -31,6 +32,7 @@ TEXT = r"^[^\x00-\x1f\x7f-\x9f]*$"
 KEY = r"^[\x20-\x7e]+$"
 ID = r"^[0-9a-z]{1,32}$"
 ATTEMPT = r"^[0-9a-z]{1,32}\.[0-9]{1,9}\.[0-9]{1,9}$"
+BASE64 = r"^[A-Za-z0-9+/]*={0,2}$"
 NO_TEXT = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 LONGEST_KEY = 200
 LONGEST = {
@@ -178,6 +180,17 @@ class CallIn(Body):
     """A call, by its id."""
 
     call: Call
+
+
+class CallDoneIn(Body):
+    """A call that is over."""
+
+    call: Call
+    began: Moment
+    mode: Literal["auto", "cue"]
+    operator: Annotated[Login | None, Blank] = None
+    lines: Annotated[str, Field(min_length=1, max_length=MOST_PACKED, pattern=BASE64)]
+    """Its trace: JSON lines, each an object with `t` (s) and `kind`, compressed by zlib, in base64."""
 
 
 class ListQuery(Body):

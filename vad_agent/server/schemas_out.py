@@ -54,6 +54,14 @@ class CallbackOut(Answer):
     ended: datetime | None
 
 
+class CallOut(Answer):
+    """A call that is stored."""
+
+    call: str
+    new: bool
+    """It was not here before."""
+
+
 class TakenOut(Answer):
     """A request that is stored, and the callback that answers it."""
 

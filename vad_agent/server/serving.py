@@ -1,7 +1,7 @@
 """`vad-agent serve`, from its start to its end: the desk, its API, until a signal.
 
-config ─> dialer ─> desk ─> app ─> a socket of our own ─> uvicorn       SIGINT, SIGTERM: the API first,
-                                                                        then the desk
+config ─> dialer ─> desk ─┬─> API ──┬─> a socket of our own ─> uvicorn      SIGINT, SIGTERM: these first,
+                          └─> front ┘                                       then the desk
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import contextlib
 import signal
 import socket
 import ssl
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import FrameType
 
@@ -24,19 +24,24 @@ from vad_agent.server.app import create_app
 from vad_agent.server.auth import Tokens
 from vad_agent.server.config import Api, DeskConfig
 from vad_agent.server.dialer import make_dialer
+from vad_agent.server.front import Beside, MakeFront
 from vad_agent.server.metrics import Metrics
 from vad_agent.server.place import own_token, remove_place, token_file, write_place
 from vad_agent.server.running import RunningDesk
 
 with extra("callbacks", "vad-agent serve"):
     import uvicorn
+    from starlette.types import ASGIApp
 
 GRACE_S = 3
+ALIVE_S = 5.0
+"""A headset whose cable was pulled is gone after twice as long."""
+LARGEST_MESSAGE = 64 * 1024
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
-def serve(config: DeskConfig, console: Console) -> None:
-    """Until SIGINT or SIGTERM.
+def serve(config: DeskConfig, console: Console, make_front: MakeFront | None = None) -> None:
+    """Until SIGINT or SIGTERM. `make_front`: of the pages; None: there are none.
 
     Raises:
         SettingsError: a token, the dialer's table or the script is wrong.
@@ -53,18 +58,32 @@ def serve(config: DeskConfig, console: Console) -> None:
         desk = RunningDesk(config, dialer, late=metrics.late)
         stack.callback(desk.close)
         open_metrics = config.api.metrics_open
-        app = create_app(desk.office, tokens, metrics=metrics, open_metrics=open_metrics)
+        front = None
+        if make_front is not None and config.panel.on:
+            front = make_front(desk, config, listening.getsockname()[1])
+            stack.callback(front.close)
+        more = () if front is None else front.routers
+        app: ASGIApp = create_app(
+            desk.office, tokens, more=more, metrics=metrics, open_metrics=open_metrics
+        )
+        if front is not None:
+            app = Beside(app, front.app)
         server = _Server(
             uvicorn.Config(
                 app,
                 access_log=False,  # a query may hold a number
                 log_config=None,
                 lifespan="off",
-                ws="none",
+                ws="none" if front is None else "websockets-sansio",
+                ws_max_size=LARGEST_MESSAGE,
+                ws_per_message_deflate=False,  # states are small, and many
+                ws_ping_interval=ALIVE_S,
+                ws_ping_timeout=ALIVE_S,
                 timeout_graceful_shutdown=GRACE_S,
                 ssl_certfile=config.api.cert_file or None,
                 ssl_keyfile=config.api.key_file or None,
-            )
+            ),
+            hush=(lambda: None) if front is None else front.hush,
         )
         # from its place on, whoever reads that may end it
         stack.enter_context(_ending(server))
@@ -80,13 +99,29 @@ def serve(config: DeskConfig, console: Console) -> None:
             ("token", token_file()),
         ):
             console.print(f"{name:<10}{value}", soft_wrap=True, highlight=False)
+        if front is not None:
+            # what lets in is for whoever sits here, not for a journal
+            page = front.link if console.is_terminal else front.url
+            console.print(f"{'panel':<10}{page}", soft_wrap=True, highlight=False)
         if config.api.host not in LOOPBACK and not config.api.cert_file:
             console.print("no TLS: put a proxy in front of it, or set cert_file and key_file")
         server.run(sockets=[listening])
 
 
 class _Server(uvicorn.Server):
-    """Signals are ours: uvicorn's own way ends the process before the desk is closed."""
+    """Signals are ours: uvicorn's own way ends the process before the desk is closed.
+
+    `hush`: called before it waits for what is still under way.
+    """
+
+    def __init__(self, config: uvicorn.Config, hush: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._hush = hush
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """As uvicorn's."""
+        self._hush()
+        await super().shutdown(sockets)
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:

@@ -106,7 +106,7 @@ async function ask(method, path, body, options) {
 }
 
 async function renewed() { // the server was started anew: the page's own token is another one
-  const page = await fetch("/", { redirect: "manual", cache: "no-store" });
+  const page = await fetch("/panel", { redirect: "manual", cache: "no-store" });
   if (!page.ok) return false;
   const found = new DOMParser().parseFromString(await page.text(), "text/html").querySelector("meta[name=csrf]");
   if (!found || found.content === csrf) return false;

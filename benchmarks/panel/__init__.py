@@ -1,0 +1,1 @@
+"""What the panel costs, and how late it is."""

@@ -1,0 +1,176 @@
+"""What a centre keeps of its sessions, on either database: one secret, what was left, what was ended."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+import sqlalchemy as sa
+
+from tests.callbacks.postgres import Postgres
+from tests.panel.desk_asking import GOOD, PASSWORDS
+from vad_agent.callbacks.sealing import PLAIN, SEALED, Seal, new_key
+from vad_agent.callbacks.store import Store
+from vad_agent.callbacks.tables import facts, left_sessions
+from vad_agent.errors import StoreError
+from vad_agent.panel.kept_store import LONGER_S, SECRET, KeptStore
+from vad_agent.panel.people import People
+from vad_agent.panel.sessions import SESSION_S, Role, Session
+
+Opened = Callable[..., Store]
+
+
+def session(id: str = "s1", operator: str = "olga", since: float = 0.0) -> Session:
+    return Session(id, operator, 2e9, Role.OPERATOR, since)
+
+
+def stored_secret(store: Store) -> str:
+    with store.database.reading() as c:
+        return str(c.execute(sa.select(facts.c.value).where(facts.c.name == SECRET)).scalar_one())
+
+
+def left(store: Store) -> list[str]:
+    with store.database.reading() as c:
+        return sorted(c.execute(sa.select(left_sessions.c.id)).scalars())
+
+
+def test_nodes_that_start_together_have_one_secret(opened: Opened) -> None:
+    stores = [opened(alone=False) for _ in range(4)]
+    with ThreadPoolExecutor(4) as pool:
+        secrets = {one.secret for one in pool.map(KeptStore, stores)}
+    assert len(secrets) == 1
+    assert len(secrets.pop()) >= 32
+
+
+def test_the_secret_is_sealed_also_where_the_key_came_later(opened: Opened) -> None:
+    plain = opened()
+    secret = KeptStore(plain).secret
+    assert stored_secret(plain) == PLAIN + secret
+    plain.close()
+    sealed = opened(seal=Seal(new_key()))
+    assert KeptStore(sealed).secret == secret
+    assert stored_secret(sealed).startswith(SEALED)
+    assert secret not in stored_secret(sealed)
+    assert KeptStore(sealed).secret == secret
+
+
+def test_what_was_left_at_one_node_is_over_at_all(store: Store) -> None:
+    here, there = KeptStore(store), KeptStore(store)
+    here.leave(session())
+    here.leave(session())  # twice: two pages
+    assert here.is_over(session())
+    assert not there.is_over(session())
+    there.refresh()
+    assert there.is_over(session())
+    assert not there.is_over(session("s2"))
+    assert KeptStore(store).is_over(session())
+
+
+def test_what_has_ended_is_forgotten_later(store: Store) -> None:
+    now = [1.9e9]
+    kept = KeptStore(store, lambda: now[0])
+    kept.leave(session("s1"))
+    now[0] = 2e9 + LONGER_S - 1
+    kept.leave(Session("s2", "olga", now[0] + SESSION_S))
+    assert left(store) == ["s1", "s2"]
+    now[0] += 2
+    kept.leave(Session("s3", "olga", now[0] + SESSION_S))
+    assert left(store) == ["s2", "s3"]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda people: people.set_password("olga", "battery staple"),
+        lambda people: people.set_role("olga", Role.SUPERVISOR),
+        lambda people: people.bar("olga"),
+    ],
+    ids=["password", "role", "bar"],
+)
+def test_a_change_of_a_person_ends_what_was_begun_before(
+    store: Store, change: Callable[[People], object]
+) -> None:
+    kept, people = KeptStore(store), People(store, PASSWORDS)
+    added = people.add("olga", Role.OPERATOR, GOOD)
+    people.add("anna", Role.OPERATOR, GOOD)
+    begun = session(since=added.since.timestamp())
+    assert not kept.is_over(begun)  # of somebody who is not known here yet
+    kept.refresh()
+    assert not kept.is_over(begun)
+    change(people)
+    people.let("olga")
+    after = people.find("olga")
+    assert after is not None
+    anew = session("s2", since=after.since.timestamp())
+    assert not kept.is_over(anew)  # begun at another node, which knows it already
+    kept.refresh()
+    assert kept.is_over(begun)
+    assert not kept.is_over(anew)
+    assert not kept.is_over(session("s3", "anna", since=after.since.timestamp()))
+
+
+def test_while_the_database_is_away_what_was_known_holds(
+    store: Store, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    kept = KeptStore(store)
+    kept.leave(session("s1"))
+
+    @contextlib.contextmanager
+    def away(*_: object) -> object:
+        raise StoreError("it is away")
+        yield
+
+    with monkeypatch.context() as gone:
+        gone.setattr(store.database, "reading", away)
+        gone.setattr(store.database, "writing", away)
+        kept.refresh()
+        kept.leave(session("s2"))
+        assert kept.is_over(session("s1"))
+        assert kept.is_over(session("s2"))
+        assert not kept.is_over(session("s3"))
+        with pytest.raises(StoreError):
+            KeptStore(store)
+    assert [one.getMessage() for one in caplog.records] == [
+        "sessions cannot be looked up: those that were known go on"
+    ]
+    assert left(store) == ["s1"]
+    kept.refresh()
+    assert left(store) == ["s1", "s2"]
+
+
+def test_a_server_that_is_stopped_throws_nobody_out(postgres: Postgres, url: str) -> None:
+    from tests.panel.desk_asking import POLICY
+
+    with contextlib.closing(Store(url, POLICY)) as store:
+        kept = KeptStore(store)
+        postgres.stop()
+        kept.leave(session("s1"))
+        assert not kept.is_over(session("s2"))
+        assert kept.is_over(session("s1"))
+        postgres.start()
+        kept.refresh()
+        assert left(store) == ["s1"]
+
+
+def test_it_looks_by_itself_until_it_is_closed(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("vad_agent.panel.kept_store.REFRESH_S", 0.001)
+    kept, people = KeptStore(store), People(store, PASSWORDS)
+    looked = []
+    refresh = kept.refresh
+
+    def counted() -> None:
+        refresh()
+        looked.append(people.all())
+        if len(looked) == 3:
+            kept._closing.set()
+
+    monkeypatch.setattr(kept, "refresh", counted)
+    kept.start()
+    kept._thread.join(10)
+    kept.close()
+    assert len(looked) == 3
+    KeptStore(store).close()  # one that was never started

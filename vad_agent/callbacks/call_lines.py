@@ -1,0 +1,121 @@
+"""The trace of a call as one text that a letter can carry: JSON lines, compressed, in base64.
+
+    [{"t": 0.02, "kind": "phase", …}, …] ──pack──> "eNq…" ──unpack──> the same
+
+A letter has an end, so what is too long leaves something out: first who spoke when, then all but what the
+script did, then the last lines. What comes from elsewhere is believed in nothing: not its length, not its
+numbers.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import math
+import re
+import zlib
+from bisect import bisect_left
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+MOST_PACKED = 60_000
+"""Signs of a packed text: 45 KB compressed."""
+MOST_UNPACKED = 8 * 1024 * 1024
+"""Bytes of the lines."""
+LONGEST_S = 366 * 86400.0
+"""No call's time is greater."""
+OF_SCRIPT = frozenset(
+    ("prompt", "callback", "callback_revised", "callback_withdrawn", "hangup", "phase")
+)
+HALF = re.compile(r"\\u[dD][89a-fA-F]")
+"""Half a letter, it may be: JSON can hold one, UTF-8 cannot."""
+
+Line = Mapping[str, Any]
+
+
+def pack(lines: Sequence[Line]) -> str:
+    """The lines as one text of `MOST_PACKED` signs at most; where they do not fit, those that matter most.
+
+    Half a letter in a line becomes "?".
+    """
+    encoded: list[bytes] = []
+    for matters in (lambda _: True, lambda kind: kind != "speech", lambda kind: kind in OF_SCRIPT):
+        encoded = [_encoded(line) for line in lines if matters(line["kind"])]
+        if (text := _packed(encoded)) is not None:
+            return text
+    sizes = range(1, len(encoded))
+    most = bisect_left(sizes, True, key=lambda n: _packed(encoded[:n]) is None)
+    text = _packed(encoded[:most])
+    assert text is not None, most
+    return text
+
+
+def unpack(text: str) -> list[dict[str, Any]]:
+    """The lines; half a letter in them is "?".
+
+    Raises:
+        ValueError: it is none, or too long; the text does not repeat it.
+    """
+    if len(text) > MOST_PACKED:
+        raise ValueError("lines: too long")
+    try:
+        told = _inflated(base64.b64decode(text.encode("ascii"), validate=True)).decode()
+    except (UnicodeError, binascii.Error, zlib.error):
+        raise ValueError("lines: expected base64 of compressed JSON lines") from None
+    return [_line(line) for line in told.split("\n") if line]  # some signs end a line elsewhere
+
+
+def number(value: object, most: float) -> float | None:
+    """The value as a number from -`most` to `most`; None: it is none."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return float(value) if -most <= value <= most else None  # NaN is in no range
+
+
+def _encoded(line: Line) -> bytes:
+    return json.dumps(line, ensure_ascii=False).encode(errors="replace")
+
+
+def _packed(encoded: Sequence[bytes]) -> str | None:
+    """None: too long."""
+    data = b"\n".join(encoded)
+    if len(data) > MOST_UNPACKED:
+        return None
+    text = base64.b64encode(zlib.compress(data, zlib.Z_BEST_COMPRESSION)).decode()
+    return text if len(text) <= MOST_PACKED else None
+
+
+def _inflated(data: bytes) -> bytes:
+    """No more memory than `MOST_UNPACKED`, however small the data."""
+    machine = zlib.decompressobj()
+    told = machine.decompress(data, MOST_UNPACKED + 1)
+    if len(told) > MOST_UNPACKED:
+        raise ValueError("lines: too long")
+    if not machine.eof or machine.unused_data:
+        raise zlib.error
+    return told
+
+
+def _line(text: str) -> dict[str, Any]:
+    try:
+        line = json.loads(text, parse_float=_finite, parse_constant=_finite)
+        if HALF.search(text):
+            line = json.loads(_encoded(line))
+    except (ValueError, RecursionError):
+        raise ValueError("lines: expected JSON, with finite numbers") from None
+    if not isinstance(line, dict):
+        raise ValueError("lines: expected an object in each")
+    t = number(line.get("t"), LONGEST_S)
+    if t is None or t < 0:
+        raise ValueError("lines: expected a time in each, in seconds: t")
+    if not isinstance(line.get("kind"), str):
+        raise ValueError("lines: expected a kind in each")
+    return line
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError
+    return value

@@ -1,0 +1,118 @@
+"""A call that is over, as its headset told it, and the steps of the script in it; pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from vad_agent.callbacks.call_lines import LONGEST_S, number
+from vad_agent.callbacks.letters import MODES, YEARS
+from vad_agent.callbacks.rows import storable_text
+from vad_agent.verdicts import Verdict, verdict
+
+MOST_STEPS = 1000
+"""No call has so many."""
+LONGEST = {"id": 40, "outcome": 24}
+"""As the tables have it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One prompt's line. `number`: from 1, in the call's order; `at`: aware, of its first sample.
+
+    Where it made no sound `at` is when that was known. `lo_s`, `hi_s`: its window; `silence_s`: the silence
+    before it; all in seconds.
+    """
+
+    call: str
+    operator: str | None
+    number: int
+    at: datetime
+    prompt: str
+    lo_s: float
+    hi_s: float
+    silence_s: float
+    outcome: str
+    verdict: Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class CallRecord:
+    """A call that is over. `began`: aware; `mode`: auto or cue; `lines`: its trace, by `call_lines.unpack`.
+
+    Raises:
+        ValueError: it is none; the text does not repeat what is in it.
+    """
+
+    call: str
+    operator: str | None
+    mode: str
+    began: datetime
+    lines: Sequence[Mapping[str, Any]] = field(repr=False)
+
+    def __post_init__(self) -> None:
+        if not self.call:
+            raise ValueError("call: missing")
+        if self.mode not in MODES:
+            raise ValueError(f"mode: expected {' or '.join(MODES)}")
+        if self.began.tzinfo is None or self.began.year not in YEARS:
+            years = f"{YEARS[0]} to {YEARS[-1]}"
+            raise ValueError(
+                f"began: expected a time with a zone, in {years}, by a clock that is set"
+            )
+        self.steps()
+
+    @property
+    def seconds(self) -> float:
+        """Until its last line."""
+        return max((float(line["t"]) for line in self.lines), default=0.0)
+
+    def steps(self) -> list[Step]:
+        """In order.
+
+        Raises:
+            ValueError: a prompt's line is none, or there are too many.
+        """
+        prompts = [line for line in self.lines if line["kind"] == "prompt"]
+        if len(prompts) > MOST_STEPS:
+            raise ValueError(f"lines: expected {MOST_STEPS} prompts at most")
+        return [self._step(at, line) for at, line in enumerate(prompts, start=1)]
+
+    def _step(self, at: int, line: Mapping[str, Any]) -> Step:
+        window = line.get("window_s")
+        if not isinstance(window, list | tuple) or len(window) != 2:
+            raise ValueError("lines: expected two numbers in a prompt: window_s")
+        lo_s, hi_s = (_seconds(value, "window_s") for value in window)
+        silence_s = _seconds(line.get("silence_s"), "silence_s")
+        told = line.get("started_s")
+        started_s = None if told is None else _seconds(told, "started_s")
+        outcome = _text(line, "outcome")
+        after_s = float(line["t"]) if started_s is None else started_s
+        return Step(
+            call=self.call,
+            operator=self.operator,
+            number=at,
+            at=self.began + timedelta(seconds=after_s),
+            prompt=_text(line, "id"),
+            lo_s=lo_s,
+            hi_s=hi_s,
+            silence_s=silence_s,
+            outcome=outcome,
+            verdict=verdict(outcome, started_s, silence_s, lo_s, hi_s),
+        )
+
+
+def _seconds(value: object, name: str) -> float:
+    told = number(value, LONGEST_S)
+    if told is None:
+        raise ValueError(f"lines: expected seconds in a prompt: {name}")
+    return told
+
+
+def _text(line: Mapping[str, Any], name: str) -> str:
+    told = line.get(name)
+    if not isinstance(told, str) or not told:
+        raise ValueError(f"lines: expected a text in a prompt: {name}")
+    return storable_text(told)[: LONGEST[name]]

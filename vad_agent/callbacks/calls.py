@@ -1,0 +1,226 @@
+"""Calls that are over, as headsets told them: when, whose, and how each step of the script went.
+
+    letter, POST /calls ──> CallRecord ──take──> calls ──1:n──> steps, one a prompt's line
+                                                   └── requests.call: the callbacks it asked for
+
+A trace has the client's name in its phrases: it is sealed as names are, and erased with them. The call's row
+and its steps stay.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields
+from datetime import datetime, timedelta, timezone, tzinfo
+from typing import Any, TypeVar
+
+from vad_agent.callbacks.call_lines import pack, unpack
+from vad_agent.callbacks.call_record import CallRecord, Step
+from vad_agent.callbacks.rows import storable_text
+from vad_agent.callbacks.tables import calls, requests, steps
+from vad_agent.callbacks.transactions import Transactions
+from vad_agent.errors import StoreError, extra
+from vad_agent.verdicts import Verdict
+
+with extra("callbacks", "the store of callbacks"):
+    import sqlalchemy as sa
+
+K = TypeVar("K")
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """So many calls, and their steps by what the script says of them."""
+
+    calls: int = 0
+    ok: int = 0
+    bad: int = 0
+    note: int = 0
+
+    @property
+    def steps(self) -> int:
+        """All of them."""
+        return self.ok + self.bad + self.note
+
+
+@dataclass(frozen=True, slots=True)
+class CallRow:
+    """A call in a list. `seconds`: its length; `callback`: it asked for one, whatever became of that."""
+
+    call: str
+    operator: str | None
+    mode: str
+    began: datetime
+    seconds: float
+    steps_ok: int
+    steps_bad: int
+    steps_note: int
+    callback: bool
+
+
+class Calls:
+    """The calls in a store.
+
+    Raises:
+        StoreError: by each method, where the database cannot be used now.
+    """
+
+    def __init__(self, store: Transactions) -> None:
+        self._store = store
+        self._database = store.database
+
+    def take(self, record: CallRecord, now: datetime) -> bool:
+        """Store a call, however often it is told; False: it was here already, and nothing is changed."""
+        name = storable_text(record.call)
+        operator = None if record.operator is None else storable_text(record.operator)
+        rows = [
+            {
+                "call": name,
+                "number": step.number,
+                "at": step.at,
+                "prompt": step.prompt,
+                "lo_s": step.lo_s,
+                "hi_s": step.hi_s,
+                "silence_s": step.silence_s,
+                "outcome": step.outcome,
+                "verdict": step.verdict.value,
+            }
+            for step in record.steps()
+        ]
+        lines = self._store.seal.close(pack(record.lines))
+
+        def work(c: sa.Connection) -> bool:
+            if c.execute(sa.select(calls.c.call).where(calls.c.call == name)).first() is not None:
+                return False
+            c.execute(
+                calls.insert().values(
+                    call=name,
+                    operator=operator,
+                    mode=record.mode,
+                    began=record.began,
+                    seconds=record.seconds,
+                    taken=now,
+                    lines=lines,
+                )
+            )
+            if rows:
+                c.execute(steps.insert(), rows)
+            return True
+
+        return self._store.transaction(work)
+
+    def of_day(
+        self,
+        begin: datetime,
+        end: datetime,
+        operator: str | None = None,
+        *,
+        limit: int = 100,
+        before: str | None = None,
+    ) -> list[CallRow]:
+        """Calls that began in [begin, end), the newest first; `operator`: his alone.
+
+        `before`: the id of the last one on the page before.
+        """
+        query = _ROWS.where(calls.c.began >= begin, calls.c.began < end)
+        if operator is not None:
+            query = query.where(calls.c.operator == operator)
+        if before is not None:
+            last = sa.select(calls.c.began).where(calls.c.call == before).scalar_subquery()
+            query = query.where(
+                sa.or_(calls.c.began < last, sa.and_(calls.c.began == last, calls.c.call < before))
+            )
+        query = query.order_by(calls.c.began.desc(), calls.c.call.desc()).limit(limit)
+        with self._database.reading() as c:
+            return [_row(row) for row in c.execute(query).mappings()]
+
+    def steps(self, begin: datetime, end: datetime, operator: str | None = None) -> list[Step]:
+        """Steps at a time in [begin, end), in order of it; `operator`: his alone."""
+        query = (
+            sa.select(steps, calls.c.operator)
+            .join(calls, calls.c.call == steps.c.call)
+            .where(steps.c.at >= begin, steps.c.at < end)
+            .order_by(steps.c.at, steps.c.call, steps.c.number)
+        )
+        if operator is not None:
+            query = query.where(calls.c.operator == operator)
+        with self._database.reading() as c:
+            found = [dict(row) for row in c.execute(query).mappings()]
+        return [Step(**(row | {"verdict": Verdict(row["verdict"])})) for row in found]
+
+    def by_operator(self, begin: datetime, end: datetime) -> dict[str | None, Counts]:
+        """Calls that began in [begin, end) and steps at a time in it, by login; None: not known whose."""
+        return _counted(
+            (operator for _, operator in self._began(begin, end)),
+            ((step.operator, step.verdict) for step in self.steps(begin, end)),
+        )
+
+    def by_hour(self, begin: datetime, end: datetime, zone: tzinfo) -> dict[datetime, Counts]:
+        """As `by_operator`, by the beginning of the hour in that zone, in order, without empty ones.
+
+        Each has the zone's offset of then: an hour that the clock shows twice is two.
+        """
+        counted = _counted(
+            (_hour(began, zone) for began, _ in self._began(begin, end)),
+            ((_hour(step.at, zone), step.verdict) for step in self.steps(begin, end)),
+        )
+        return dict(sorted(counted.items()))
+
+    def _began(self, begin: datetime, end: datetime) -> list[tuple[datetime, str | None]]:
+        query = sa.select(calls.c.began, calls.c.operator)
+        query = query.where(calls.c.began >= begin, calls.c.began < end).order_by(calls.c.began)
+        with self._database.reading() as c:
+            return [(began, operator) for began, operator in c.execute(query)]
+
+    def get(self, call: str) -> tuple[CallRow, list[dict[str, Any]] | None] | None:
+        """A call and its trace; None for a trace that was erased. None: there is no such call."""
+        query = _ROWS.add_columns(calls.c.lines).where(calls.c.call == call)
+        with self._database.reading() as c:
+            row = c.execute(query).mappings().first()
+        if row is None:
+            return None
+        text = self._store.seal.open(row["lines"])
+        try:
+            return _row(row), None if text is None else unpack(text)
+        except ValueError as error:
+            raise StoreError("a call's trace in the database cannot be read") from error
+
+    def callbacks_of(self, call: str) -> list[str]:
+        """Ids of the callbacks that the call asked for, whatever became of them."""
+        query = sa.select(requests.c.callback).where(requests.c.call == call)
+        with self._database.reading() as c:
+            return list(dict.fromkeys(c.execute(query.order_by(requests.c.taken)).scalars()))
+
+
+def _steps(verdict: Verdict) -> sa.Label[int]:
+    counted = sa.select(sa.func.count()).select_from(steps)
+    counted = counted.where(steps.c.call == calls.c.call, steps.c.verdict == verdict.value)
+    return counted.scalar_subquery().label(f"steps_{verdict.value}")
+
+
+_ROWS = sa.select(
+    *(calls.c[name] for name in ("call", "operator", "mode", "began", "seconds")),
+    *(_steps(verdict) for verdict in Verdict),
+    sa.exists().where(requests.c.call == calls.c.call).label("callback"),
+)
+
+
+def _row(row: Mapping[Any, Any]) -> CallRow:
+    return CallRow(**{field.name: row[field.name] for field in fields(CallRow)})
+
+
+def _counted(began: Iterable[K], done: Iterable[tuple[K, Verdict]]) -> dict[K, Counts]:
+    """Counts by whatever they are counted by: of each call, and of each step."""
+    of_calls, of_steps = Counter(began), Counter(done)
+    keys = dict.fromkeys([*of_calls, *(key for key, _ in of_steps)])
+    return {
+        key: Counts(of_calls[key], **{one.value: of_steps[key, one] for one in Verdict})
+        for key in keys
+    }
+
+
+def _hour(at: datetime, zone: tzinfo) -> datetime:
+    local = at.astimezone(zone)
+    offset = timezone(local.utcoffset() or timedelta())
+    return local.replace(minute=0, second=0, microsecond=0, tzinfo=offset)

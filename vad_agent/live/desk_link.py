@@ -1,0 +1,213 @@
+"""A headset's live link to the desk: its state goes there, the operator's keys come back, for ever.
+
+    where() ──> connect ──> hello, all of the state ──> what changes … ──> lost ──> pause ──> where()
+      └─ nowhere: look again every LOOK_S                                  PAUSES_S, or AGAIN_S
+
+A change goes at once, and what changes within a frame after it, together. For a slow network nothing is kept
+but the newest value of each key. The operator is told of an outage once, and of its end.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import threading
+import time
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from vad_agent.errors import EventError, MissingExtra
+from vad_agent.live.feed import Sink
+from vad_agent.live.inlet import parse
+from vad_agent.live.status import Command
+from vad_agent.live.unsent import Unsent
+
+if TYPE_CHECKING:
+    from vad_agent.live.desk_where import Where
+    from vad_agent.live.desk_wire import Wire
+
+log = logging.getLogger(__name__)
+
+LOOK_S = 5.0
+PAUSES_S = (0.5, 1.0, 2.0, 5.0)
+"""Before each new connection; the last one is repeated."""
+AGAIN_S = 30.0
+"""The same, where only a person can change anything."""
+HELLO_S = 5.0
+LEAST_S = 0.02
+"""Between two messages: a frame."""
+SIGN_S = 2.0
+"""The desk hears something so often, if it is nothing."""
+STOP_S = 0.9
+TOLERATED = 3
+"""Tries in a row that may fail unseen."""
+UNSEEN = "стол не видит эту гарнитуру"
+LET_OUT = "стол не пускает: проверьте токен"
+ELSEWHERE = "этот оператор работает на другой гарнитуре: панель стола показывает её"
+SEEN = "стол снова видит эту гарнитуру"
+
+
+class DeskLink:
+    """The link of one headset, from `attach` until `detach` or `stop`: `States` of a feed.
+
+    `where`: the desk, asked at each try; None: there is none now. It and `report`, which is told what the
+    operator should know, are called in the link's own thread.
+    """
+
+    def __init__(
+        self,
+        where: Callable[[], Where | None],
+        report: Callable[[str], None],
+        *,
+        pauses_s: tuple[float, ...] = PAUSES_S,
+        again_s: float = AGAIN_S,
+        look_s: float = LOOK_S,
+    ) -> None:
+        self._where = where
+        self._report = report
+        self._pauses_s = pauses_s
+        self._again_s = again_s
+        self._look_s = look_s
+        self._unsent = Unsent()
+        self._wake = threading.Event()
+        self._stopped = threading.Event()
+        self._failures = 0
+        self._told: set[str] = set()  # of this outage
+        self._wire: Wire | None = None
+        self._sink: Sink = lambda _: None
+        self._operator = ""
+        self._began = datetime.now().astimezone()
+        self._thread = threading.Thread(target=self._run, name="desk link", daemon=True)
+
+    def attach(self, operator: str, sink: Sink) -> None:
+        """The headset is on: connect by and by. Once."""
+        self._operator, self._sink = operator, sink
+        self._thread.start()
+
+    def publish(self, operator: str, state: Mapping[str, Any]) -> None:
+        """How things stand: all of it, or what has changed. Any thread; never blocks."""
+        if self._unsent.take(state):
+            self._wake.set()
+
+    def detach(self, operator: str, sink: Sink | None = None) -> None:
+        """The headset is off."""
+        self.stop()
+
+    def stop(self) -> None:
+        """Say goodbye; within a second, or the thread is left to what it waits for."""
+        until = time.monotonic() + STOP_S
+        self._stopped.set()
+        self._wake.set()
+        if not self._thread.is_alive():
+            return
+        self._thread.join(STOP_S * 0.7)
+        if self._thread.is_alive() and (wire := self._wire) is not None:
+            wire.cut()
+        self._thread.join(max(0.0, until - time.monotonic()))
+
+    # -- the link's thread ---------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        while not self._stopped.is_set():
+            try:
+                pause_s = self._try()
+            except MissingExtra:
+                return
+            except Exception as error:
+                log.error("the link to the desk failed", extra={"why": type(error).__name__})
+                pause_s = self._failed(type(error).__name__)
+            self._stopped.wait(pause_s)
+
+    def _try(self) -> float:
+        """One connection, until it ends; seconds until the next."""
+        where = self._where()
+        if where is None:
+            return self._look_s
+        from vad_agent.live.desk_wire import REPLACED, Lost, NotLetIn, open_wire
+
+        try:
+            with open_wire(where, self._operator, self._began) as self._wire:
+                self._follow(self._wire)
+        except NotLetIn:
+            self._tell(LET_OUT)
+            return self._again_s
+        except Lost as lost:
+            if lost.code == REPLACED:
+                self._tell(ELSEWHERE)
+                return self._again_s
+            return self._failed(str(lost))
+        finally:
+            self._wire = None
+        return 0.0
+
+    def _failed(self, why: str) -> float:
+        if self._stopped.is_set():
+            return 0.0
+        self._failures += 1
+        if self._failures >= TOLERATED and UNSEEN not in self._told:
+            self._told.add(UNSEEN)
+            self._report(f"{UNSEEN}: {why}; повторяю")
+        return self._pauses_s[min(self._failures, len(self._pauses_s)) - 1]
+
+    def _tell(self, text: str) -> None:
+        if text not in self._told:
+            self._told.add(text)
+            self._report(text)
+
+    def _follow(self, wire: Wire) -> None:
+        """Send in another thread, and hear.
+
+        Raises:
+            Lost: the connection, or the desk answers no hello.
+        """
+        over = threading.Event()
+        self._unsent.again()
+        sender = threading.Thread(
+            target=self._send, args=(wire, over), name="desk link sender", daemon=True
+        )
+        sender.start()
+        try:
+            while "hello" not in wire.hear(HELLO_S):
+                pass
+            self._linked()
+            while True:
+                self._take(wire.hear())
+        finally:
+            over.set()
+            self._wake.set()
+            sender.join()
+
+    def _linked(self) -> None:
+        self._failures = 0
+        if self._told:
+            self._told.clear()
+            self._report(SEEN)
+
+    def _take(self, told: Mapping[str, Any]) -> None:
+        """A key; what is none, or ends the program, is ignored."""
+        try:
+            what = parse(json.dumps(told.get("send")).encode())
+        except (EventError, RecursionError):
+            return
+        if what is not Command.QUIT:
+            self._sink(what)
+
+    # -- the sender's thread -------------------------------------------------------------------------
+
+    def _send(self, wire: Wire, over: threading.Event) -> None:
+        from vad_agent.live.desk_wire import Lost
+
+        try:
+            while True:
+                self._wake.clear()
+                if over.is_set() or self._stopped.is_set():
+                    break
+                if (state := self._unsent.next()) is not None:
+                    wire.send(f'{{"state":{state}}}')
+                    self._stopped.wait(LEAST_S)
+                elif not self._wake.wait(SIGN_S):
+                    wire.send("{}")
+            wire.close()
+        except Lost:
+            pass  # whoever hears has it, too

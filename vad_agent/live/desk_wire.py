@@ -1,0 +1,137 @@
+"""One connection of a headset to the desk: a WebSocket. What is said on it: `vad_agent.panel.headsets`."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import socket
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any
+from urllib.parse import urlsplit
+
+from vad_agent.errors import extra
+from vad_agent.live.desk_where import Where
+from vad_agent.server.place import trust
+
+with extra("callbacks", "the desk's panel"):
+    from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
+    from websockets.sync.client import ClientConnection, connect
+
+WIRE = logging.getLogger(f"{__name__}.wire")
+WIRE.setLevel(logging.WARNING)  # its details have the token
+WIRE.addHandler(logging.NullHandler())  # else it would write on the screen
+
+PATH = "/api/v1/headsets"
+HELLO = 1
+OPEN_LIMIT_S = 5.0
+CLOSE_LIMIT_S = 0.4
+STUCK_S = 5.0
+"""A message that the network has not taken for so long ends the connection."""
+ALIVE_S = 2.5
+"""Between two pings, and as long again twice for the answer: a cable that was pulled is noticed."""
+MOST_BYTES = 64 * 1024
+REPLACED = 4001
+NOT_LET_IN = (401, 403)
+
+
+class Lost(Exception):
+    """The desk is not there, or not any more. `code`: why it ended the connection; None: it did not."""
+
+    def __init__(self, why: str, code: int | None = None) -> None:
+        super().__init__(why)
+        self.code = code
+
+
+class NotLetIn(Exception):
+    """The desk does not know the token."""
+
+
+class Wire:
+    """A connection that is open: one thread sends, another one hears."""
+
+    def __init__(self, connection: ClientConnection, place: str) -> None:
+        self._connection = connection
+        self._place = place
+
+    def send(self, text: str) -> None:
+        """A message.
+
+        Raises:
+            Lost
+        """
+        try:
+            self._connection.send(text)
+        except ConnectionClosed as error:
+            raise self._lost(error) from error
+
+    def hear(self, limit_s: float | None = None) -> dict[str, Any]:
+        """The next message; one that cannot be understood is empty.
+
+        Raises:
+            Lost: also where none came within the limit.
+        """
+        try:
+            told = json.loads(self._connection.recv(limit_s))
+        except ConnectionClosed as error:
+            raise self._lost(error) from error
+        except TimeoutError as error:
+            raise Lost(f"{self._place}: TimeoutError") from error
+        except (ValueError, RecursionError):
+            return {}
+        return told if isinstance(told, dict) else {}
+
+    def close(self) -> None:
+        """Say goodbye, and wait a little for the answer."""
+        self._connection.close()
+
+    def cut(self) -> None:
+        """End it at once, whoever waits in it; any thread."""
+        with contextlib.suppress(OSError):  # the plain socket's: TLS' own would go on without it
+            socket.socket.shutdown(self._connection.socket, socket.SHUT_RDWR)
+
+    def _lost(self, error: ConnectionClosed) -> Lost:
+        code = None if error.rcvd is None else error.rcvd.code
+        return Lost(f"{self._place}: {code or 'ConnectionError'}", code)
+
+
+@contextlib.contextmanager
+def open_wire(where: Where, operator: str, began: datetime) -> Iterator[Wire]:
+    """A connection that has said hello; what the desk answers is to be heard.
+
+    Raises:
+        Lost: there is none.
+        NotLetIn: the token is wrong.
+    """
+    scheme, _, rest = where.url.rstrip("/").partition("://")
+    secure = scheme.lower() == "https"
+    place = urlsplit(where.url).netloc
+    with contextlib.ExitStack() as stack:
+        try:
+            connection = stack.enter_context(
+                connect(
+                    f"{'wss' if secure else 'ws'}://{rest}{PATH}",
+                    ssl=trust(where.url, where.certificate) if secure else None,
+                    additional_headers={"Authorization": f"Bearer {where.token}"},
+                    proxy=None,
+                    compression=None,  # messages are short, and each would wait for it
+                    open_timeout=OPEN_LIMIT_S,
+                    close_timeout=CLOSE_LIMIT_S,
+                    ping_interval=ALIVE_S,
+                    ping_timeout=2 * ALIVE_S,
+                    max_size=MOST_BYTES,
+                    logger=WIRE,
+                )
+            )
+            connection.socket.settimeout(STUCK_S)
+        except InvalidStatus as error:
+            if (status := error.response.status_code) in NOT_LET_IN:
+                raise NotLetIn from error
+            raise Lost(f"{place}: HTTP {status}") from error
+        except (OSError, EOFError, ValueError, WebSocketException) as error:
+            raise Lost(f"{place}: {type(error).__name__}") from error
+        wire = Wire(connection, place)
+        hello = {"hello": HELLO, "operator": operator, "began": began.isoformat()}
+        wire.send(json.dumps(hello, ensure_ascii=False))
+        yield wire

@@ -1,0 +1,246 @@
+"""What the supervisor's pages show of a centre, asked of the desk, its calls and its headsets.
+
+    office (callbacks, alarms) ─┐
+    calls (traces, steps) ──────┼─> Centre ─> Board of a day, Story of a callback, a call, rows of CSV
+    hub (headsets) ─────────────┘
+
+Nothing is changed here. Every method may take a while.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta, tzinfo
+from typing import Any
+
+from vad_agent.callbacks.call_record import Step
+from vad_agent.callbacks.calls import CallRow, Calls
+from vad_agent.callbacks.figures import Figures, FigureStore, Tally
+from vad_agent.callbacks.ledger import Promise, Which
+from vad_agent.callbacks.rules import Callback
+from vad_agent.errors import StoreError
+from vad_agent.panel.floor import Floor, Row, Rows, order, row, rows
+from vad_agent.panel.hub import Hub
+from vad_agent.panel.supervisor_call import Pictures
+from vad_agent.panel.supervisor_critical import Critical, critical
+from vad_agent.panel.supervisor_day import Day
+from vad_agent.panel.supervisor_words import Words
+from vad_agent.server.office import Office
+from vad_agent.server.port import Story
+
+MOST_CRITICAL = 40
+MOST_CALLBACKS = 50
+MOST_OUTSIDE = 40
+MOST_OPERATORS = 60
+MOST_CALLS = 50
+MOST_LINKED = 20
+"""Of each so many are shown; the rest are counted, and in the CSV."""
+EVER = timedelta(seconds=10)
+"""The count of all that ever was is so old at most; an alarm tells sooner where it is wrong."""
+NO_STORE = Critical("store", "База данных не отвечает: показаны только звонки на линии", None)
+
+
+@dataclass(frozen=True, slots=True)
+class Board:
+    """The page of a day. What is now is now, whatever the day."""
+
+    now: datetime
+    day: Day
+    critical: Sequence[Critical]
+    floor: Rows
+    which: Which | None = None
+    """Of the callbacks."""
+    more_critical: int = 0
+    promise: Promise | None = None
+    """Of the day; None: the store cannot be read, and nothing below is known."""
+    promise_ever: Promise | None = None
+    attempts: int = 0
+    """Of a callback, at most."""
+    counts: Mapping[Which, int] = field(default_factory=dict)
+    total: int = 0
+    """Callbacks, whichever."""
+    callbacks: Sequence[Callback] = ()
+    overdue: frozenset[str] = frozenset()
+    """Ids of all that are."""
+    figures: Figures = field(default_factory=lambda: Figures([]))
+    outside: Sequence[Step] = ()
+    calls: Sequence[CallRow] = ()
+    next_calls: str | None = None
+    """The last call shown, where there are more."""
+
+    @property
+    def alerts(self) -> int:
+        """So many things are critical."""
+        return len(self.critical) + self.more_critical
+
+    @property
+    def busy(self) -> list[tuple[str, Row]]:
+        """The rows of the floor, in order."""
+        return order(self.floor)
+
+    @property
+    def idle(self) -> list[str]:
+        """Who waits for a call."""
+        return sorted(name for name, row in self.floor.items() if row["idle"])
+
+    @property
+    def blank(self) -> Row:
+        """A row that nothing was told of."""
+        return row({})
+
+    @property
+    def more_callbacks(self) -> int:
+        """So many are not shown."""
+        total = self.total if self.which is None else self.counts[self.which]
+        return max(0, total - len(self.callbacks))
+
+    @property
+    def more_operators(self) -> int:
+        """So many are not shown."""
+        return max(0, len(self.figures.by_operator) - MOST_OPERATORS)
+
+    @property
+    def operators(self) -> list[tuple[str, Tally]]:
+        """By operator, the worst first."""
+        named = [(name or "неизвестно кто", t) for name, t in self.figures.by_operator.items()]
+        return sorted(named, key=lambda one: (-one[1].bad, one[0]))[:MOST_OPERATORS]
+
+    @property
+    def hours(self) -> list[tuple[datetime, Tally]]:
+        """Those in which anything was."""
+        told = zip(self.day.hours, self.figures.by_hour, strict=False)
+        return [(hour, tally) for hour, tally in told if tally != Tally()]
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A call that is over; `lines`: None where they were erased."""
+
+    row: CallRow
+    lines: list[dict[str, Any]] | None
+    callbacks: Sequence[Callback]
+
+
+class Centre:
+    """One centre. `zone`: of its days, the policy's if None."""
+
+    def __init__(self, office: Office, calls: Calls, hub: Hub, zone: tzinfo | None = None) -> None:
+        store = office.desk.store
+        self.calls = calls
+        self.hub = hub
+        self.zone = zone or store.policy.zone
+        self.floor = Floor(hub)
+        self.pictures = Pictures()
+        self.policy = store.policy
+        self._office = office
+        self._store = store
+        self._ledger = office.ledger
+        self._figures = FigureStore(store)
+        self._ever: tuple[datetime, Promise] | None = None
+
+    @property
+    def now(self) -> datetime:
+        """By the desk's clock."""
+        return self._office.desk.clock.now()
+
+    def day(self, asked: str | None) -> Day:
+        """The day asked for as YYYY-MM-DD; else today."""
+        return Day.of(asked, self.now, self.zone)
+
+    def words(self, day: Day) -> Words:
+        """What a page of that day is written with."""
+        return Words(self.now, self.zone, day.on)
+
+    # -- the page ------------------------------------------------------------------------------------
+
+    def board(
+        self, day: Day, which: Which | None = None, *, after_call: str | None = None
+    ) -> Board:
+        """All of a day. `after_call`: the calls begin after this one. Without a store what is known still."""
+        now = self.now
+        try:
+            return self._board(day, now, which, after_call)
+        except StoreError:
+            told = critical([], 0, self._office.alarms.all(), self._office.not_ready())
+            return Board(now, day, [NO_STORE, *told], rows(self.hub), which)
+
+    def _board(self, day: Day, now: datetime, which: Which | None, after_call: str | None) -> Board:
+        ledger, begin, end = self._ledger, day.begin, day.end
+        overdue = ledger.overdue(now)
+        promise_ever = self._promise_ever(now)
+        wrong = critical(
+            overdue, promise_ever.missing, self._office.alarms.all(), self._office.not_ready()
+        )
+        calls = self.calls.of_day(begin, end, limit=MOST_CALLS + 1, before=after_call)
+        total, counts = ledger.counts_of_day(begin, end, now)
+        return Board(
+            now=now,
+            day=day,
+            critical=wrong[:MOST_CRITICAL],
+            more_critical=max(0, len(wrong) - MOST_CRITICAL),
+            floor=rows(self.hub),
+            which=which,
+            promise=ledger.promise(begin, end),
+            promise_ever=promise_ever,
+            attempts=self.policy.attempts,
+            counts=counts,
+            total=total,
+            callbacks=ledger.of_day(begin, end, now, which, limit=MOST_CALLBACKS),
+            overdue=frozenset(one.id for one in overdue),
+            figures=self._figures.of_day(day.hours, end),
+            outside=self._figures.outside(begin, end, MOST_OUTSIDE),
+            calls=calls[:MOST_CALLS],
+            next_calls=calls[MOST_CALLS - 1].call if len(calls) > MOST_CALLS else None,
+        )
+
+    def _promise_ever(self, now: datetime) -> Promise:
+        """It counts all that ever was: not anew for each page."""
+        if self._ever is None or not timedelta() <= now - self._ever[0] < EVER:
+            self._ever = now, self._ledger.promise()
+        return self._ever[1]
+
+    # -- one thing -----------------------------------------------------------------------------------
+
+    def callback(self, id: str) -> tuple[Story, list[str]] | None:
+        """One with all that happened to it, and those of its calls that are kept; None: there is none.
+
+        Raises:
+            StoreError: the store cannot be read.
+        """
+        found = self._store.find(id)
+        if found is None:
+            return None
+        story = Story(
+            callback=found,
+            attempts=tuple(self._store.attempts_of(id)),
+            history=tuple(self._ledger.history(id)),
+            calls=tuple(self._ledger.calls_of(id)),
+        )
+        return story, [call for call in story.calls[:MOST_LINKED] if self.calls.get(call)]
+
+    def call(self, call: str) -> Call | None:
+        """One that is over; None: there is none.
+
+        Raises:
+            StoreError: the store, or the call's trace, cannot be read.
+        """
+        found = self.calls.get(call)
+        if found is None:
+            return None
+        row, lines = found
+        asked = [self._store.find(id) for id in self.calls.callbacks_of(call)[:MOST_LINKED]]
+        return Call(row, lines, [one for one in asked if one is not None])
+
+    def lines(self, call: str) -> list[dict[str, Any]] | None:
+        """Its trace; raises as `call`."""
+        found = self.calls.get(call)
+        return None if found is None else found[1]
+
+    def callbacks_of(self, day: Day, which: Which | None, limit: int) -> list[Callback]:
+        """A day's.
+
+        Raises:
+            StoreError: the store cannot be read.
+        """
+        return self._ledger.of_day(day.begin, day.end, self.now, which, limit=limit)

@@ -1,0 +1,115 @@
+"""The door of a centre's desk: a login and a password for everybody, a link for who started it.
+
+    enter ── login, password ──> tries ──> people (argon2) ──> cookie of this person and role
+    serve ── prints /enter?token=… ──────────────────────────> cookie of a supervisor: who started it
+
+Whether it was the login or the password that is wrong is not told, nor does the time that it takes tell.
+Nothing here speaks HTTP.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from ipaddress import IPv6Address, ip_address
+
+from vad_agent.login import login as user
+from vad_agent.panel.address import Address
+from vad_agent.panel.door import PAUSE_S, TRIES, is_token, link, new_token
+from vad_agent.panel.people import LONGEST_LOGIN, People, folded
+from vad_agent.panel.sessions import Kept, Role, Session, Sessions
+from vad_agent.panel.tries import Tries
+
+WITHIN_S = 600.0
+NETWORK_TRIES = 30
+"""Wrong ones from one network address within `WITHIN_S`, whosever logins they were."""
+
+
+class DeskDoor:
+    """For all people of a centre. Methods may be called by any thread.
+
+    `started_by`: whose the link is; None: the user's of this process. `clock`: Unix time; `timer`: one that
+    only grows.
+    """
+
+    has_logins = True
+
+    def __init__(
+        self,
+        address: Address,
+        kept: Kept,
+        people: People,
+        *,
+        started_by: str | None = None,
+        clock: Callable[[], float] = time.time,
+        timer: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.address = address
+        self.sessions = Sessions(kept, clock=clock)
+        self.token = new_token()
+        self._people = people
+        self._started_by = started_by or user()
+        self._tokens = Tries(TRIES, PAUSE_S, PAUSE_S, timer=timer)
+        self._by_login = Tries(TRIES, WITHIN_S, PAUSE_S, timer=timer)
+        self._by_network = Tries(NETWORK_TRIES, WITHIN_S, timer=timer)
+
+    @property
+    def link(self) -> str:
+        """Where who started the desk comes in."""
+        return link(self.address, self.token)
+
+    def session(self, cookie: str | None) -> Session | None:
+        """Whose cookie this is."""
+        return self.sessions.of(cookie)
+
+    def by_token(self, token: str, network: str) -> str | None:
+        """A supervisor's cookie; None: the token is wrong, or who started the desk is barred.
+
+        Raises:
+            TooMany: it does not matter now.
+            StoreError: it cannot be looked up who that is.
+        """
+        key = _network(network)
+        self._tokens.check(key)
+        if not is_token(self.token, token):
+            self._tokens.wrong(key)
+            return None
+        self._tokens.right(key)
+        person = self._people.find(self._started_by)
+        if person is None:
+            return self.sessions.open(self._started_by, Role.SUPERVISOR)
+        if person.barred is not None:
+            return None
+        return self.sessions.open(person.login, Role.SUPERVISOR, person.since.timestamp())
+
+    def by_login(self, login: str, password: str, network: str) -> str | None:
+        """This person's cookie; None: the login or the password is wrong, or he is barred. Takes a while.
+
+        Raises:
+            TooMany: it does not matter now.
+            StoreError: nobody can be looked up now.
+        """
+        network = _network(network)
+        pair = (folded(login)[:LONGEST_LOGIN], network)
+        self._by_network.check(network)
+        self._by_login.check(pair)
+        person = self._people.check(login, password)
+        if person is None:
+            self._by_network.wrong(network)
+            self._by_login.wrong(pair)
+            return None
+        self._by_login.right(pair)
+        return self.sessions.open(person.login, person.role, person.since.timestamp())
+
+
+def _network(address: str) -> str:
+    """What one subscriber has: of IPv6 a whole network."""
+    try:
+        parsed = ip_address(address)
+    except ValueError:
+        return address
+    if not isinstance(parsed, IPv6Address):
+        return str(parsed)
+    if parsed.ipv4_mapped is not None:
+        return str(parsed.ipv4_mapped)
+    return parsed.exploded[:19]

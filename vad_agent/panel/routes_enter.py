@@ -1,0 +1,147 @@
+"""In and out: `/enter` and `/leave`.
+
+    GET  /enter[?token=T][&next=/PATH]     in by the link; without a token, or with a wrong one, the form
+    POST /enter                            the form: token, or login and password, and next
+    POST /leave                            the session ends, everywhere; X-CSRF-Token, or a form's csrf
+
+The form is enter.html with error (a line, or None), has_logins, login (as it was typed), next, version. Which
+of login and password was wrong is not told; after too many wrong ones: 429.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from functools import partial
+from urllib.parse import parse_qs
+
+from vad_agent.errors import StoreError, extra
+from vad_agent.panel.here import CSRF, Desktop, Here
+from vad_agent.panel.sessions import SESSION_S
+from vad_agent.panel.tries import TooMany
+
+with extra("callbacks", "the panel"):
+    from anyio import to_thread
+    from fastapi import APIRouter, Request
+    from starlette.concurrency import run_in_threadpool
+    from starlette.exceptions import HTTPException
+    from starlette.responses import RedirectResponse, Response
+
+WRONG_TOKEN = "Этот токен не подходит: возьмите ссылку из последнего запуска программы"
+WRONG_LOGIN = "Логин или пароль не подходит"
+NO_STORE = "Войти сейчас нельзя: база недоступна. Попробуйте ещё раз"
+OWN_PATH = re.compile(r"/(?![/\\])[!-\[\]-~]*")
+"""Of this panel: a browser takes //host and /\\host for other servers. One that leads back here is none."""
+MOST_FIELDS = 8
+
+router = APIRouter()
+
+
+@router.get("/enter")
+async def enter(request: Request, here: Here, token: str = "", next: str = "") -> Response:
+    """In by the printed link. A link on a page of somebody else is none: it would use up the tries."""
+    if request.headers.get("sec-fetch-site") in ("cross-site", "same-site"):
+        token = ""
+    if token:
+        return await _by_token(request, here, token, {"next": next})
+    if here.session(request) is not None:
+        return RedirectResponse(own_path(next), 303)
+    return _form(request, here, {"next": next})
+
+
+@router.post("/enter")
+async def enter_by_form(request: Request, here: Here) -> Response:
+    """In by what the form asks for."""
+    given = _fields(await request.body())
+    if not here.door.has_logins or "token" in given:
+        return await _by_token(request, here, given.get("token", "").strip() or "?", given)
+    way = partial(here.door.by_login, given.get("login", ""), given.get("password", ""))
+    return await _let_in(request, here, way, given, WRONG_LOGIN)
+
+
+@router.post("/leave")
+async def leave(request: Request, here: Here) -> Response:
+    """Out, and every copy of the cookie with it. Whose session is over already is out."""
+    door, session = here.door, here.session(request)
+    if session is None:
+        return RedirectResponse("/enter", 303)
+    given = request.headers.get(CSRF) or _fields(await request.body()).get("csrf", "")
+    if not door.sessions.is_csrf(session, given):
+        raise HTTPException(403)
+    await run_in_threadpool(door.sessions.leave, session)
+    answer = RedirectResponse("/enter", 303)
+    secure = _is_secure(request, here)
+    answer.delete_cookie(door.address.cookie, httponly=True, samesite="strict", secure=secure)
+    return answer
+
+
+def own_path(next: str) -> str:
+    """Where to go on from the door: a page of this panel, or its first one."""
+    away = not OWN_PATH.fullmatch(next) or next.partition("?")[0] in ("/enter", "/leave")
+    return "/" if away else next
+
+
+async def _by_token(
+    request: Request, here: Desktop, token: str, given: Mapping[str, str]
+) -> Response:
+    way = partial(here.door.by_token, token.rpartition("token=")[2])  # the whole link was pasted
+    return await _let_in(request, here, way, given, WRONG_TOKEN)
+
+
+async def _let_in(
+    request: Request,
+    here: Desktop,
+    way: Callable[[str], str | None],
+    given: Mapping[str, str],
+    wrong: str,
+) -> Response:
+    """A few at once: who waits for a look at a password waits here, not in a thread that others need."""
+    network = request.client.host if request.client else ""
+    try:
+        cookie = await to_thread.run_sync(way, network, limiter=here.entering)
+    except TooMany as pause:
+        wait_s = int(pause.wait_s) + 1
+        error = f"Слишком много неверных попыток: подождите {wait_s} с"
+        answer = _form(request, here, given, 429, error)
+        answer.headers["Retry-After"] = str(wait_s)
+        return answer
+    except StoreError:
+        return _form(request, here, given, 503, NO_STORE)
+    if cookie is None:
+        return _form(request, here, given, 401, wrong)
+    answer = RedirectResponse(own_path(given.get("next", "")), 303)
+    answer.set_cookie(
+        here.door.address.cookie,
+        cookie,
+        max_age=int(SESSION_S),
+        httponly=True,
+        samesite="strict",
+        secure=_is_secure(request, here),
+    )
+    return answer
+
+
+def _form(
+    request: Request,
+    here: Desktop,
+    given: Mapping[str, str],
+    status: int = 200,
+    error: str | None = None,
+) -> Response:
+    told = {"has_logins": here.door.has_logins, "login": given.get("login", "")}
+    next = own_path(given.get("next", ""))
+    return here.page(request, "enter.html", status, error=error, next=next, **told)
+
+
+def _is_secure(request: Request, here: Desktop) -> bool:
+    host, origin = request.headers.get("host", ""), request.headers.get("origin")
+    return here.door.address.is_secure(request.url.scheme, host, origin)
+
+
+def _fields(body: bytes) -> dict[str, str]:
+    """Of a form, as browsers send it; what is none has no fields."""
+    try:
+        told = parse_qs(body.decode("ascii", "replace"), max_num_fields=MOST_FIELDS)
+    except ValueError:
+        return {}
+    return {name: values[0] for name, values in told.items()}

@@ -1,0 +1,69 @@
+"""What a supervisor must see first: everything that is wrong now, each thing once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from vad_agent.callbacks.alarms import Alarm, Kind
+from vad_agent.callbacks.rules import Callback
+from vad_agent.panel.supervisor_words import ALARMS, OVERDUE
+
+OF_CALLBACKS = frozenset(
+    {
+        Kind.OVERDUE,
+        Kind.NEEDS_NUMBER,
+        Kind.NEEDS_TIME,
+        Kind.NEEDS_PERSON,
+        Kind.UNREPORTED,
+        Kind.FORGOTTEN,
+    }
+)
+"""Alarms about a callback."""
+SILENT = frozenset({Kind.NEEDS_NUMBER, Kind.NEEDS_TIME})
+"""Not critical before its time: the callbacks say so themselves."""
+
+
+@dataclass(frozen=True, slots=True)
+class Critical:
+    """One thing. `key`: the same as long as it is wrong; `since`: None where nobody knows."""
+
+    key: str
+    text: str
+    since: datetime | None
+    callback: Callback | None = None
+    about: str = ""
+    """A callback's id, where it is not `callback`."""
+    detail: str = ""
+
+
+def critical(
+    overdue: Sequence[Callback],
+    missing: int,
+    alarms: Iterable[Alarm],
+    not_ready: Iterable[str],
+) -> list[Critical]:
+    """The promise first, then callbacks, the longest overdue one first, then the rest."""
+    found = []
+    if missing:
+        text = f"Просьбы о перезвоне не сходятся: потеряно {missing}"
+        found.append(Critical("promise", text, None))
+    for one in overdue:
+        since = one.due or one.created
+        found.append(Critical(f"callback {one.id}", OVERDUE[one.state], since, one))
+    told = {one.id for one in overdue}
+    for alarm in alarms:
+        if alarm.kind in OF_CALLBACKS and (alarm.about in told or alarm.kind in SILENT):
+            continue
+        if alarm.kind is Kind.PROMISE and missing:
+            continue
+        about = alarm.about if alarm.kind in OF_CALLBACKS else ""
+        detail = alarm.detail if about else " ".join(filter(None, (alarm.about, alarm.detail)))
+        key = f"{alarm.kind.value} {alarm.about}"
+        found.append(Critical(key, ALARMS[alarm.kind], alarm.since, None, about, detail))
+    if failing := sorted(not_ready):
+        found.append(
+            Critical("not ready", "Сервер не справляется", None, detail=", ".join(failing))
+        )
+    return found

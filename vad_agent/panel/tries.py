@@ -1,0 +1,87 @@
+"""Wrong attempts to come in, counted by whatever they are of: after some of them there is a pause.
+
+    wrong   x x x x x                            5 within 10 minutes,
+    pause           |<- 60 s ->|                 then 60 s from the last one, then 5 more
+
+What is counted is kept in memory, of so many keys at most: a restart forgets it.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import OrderedDict, deque
+from collections.abc import Callable, Hashable
+
+from vad_agent.errors import VadAgentError
+
+MOST_KEYS = 10_000
+
+
+class TooMany(VadAgentError):
+    """Too many wrong attempts; `wait_s`: until the next may be made."""
+
+    def __init__(self, wait_s: float) -> None:
+        super().__init__(f"too many wrong attempts: wait {wait_s:.0f} s")
+        self.wait_s = wait_s
+
+
+class Tries:
+    """Wrong attempts by key. Methods may be called by any thread.
+
+    `most` of them within `within_s` close a key for `pause_s` from the last of them; None: until the first of
+    them is `within_s` old. `most_keys`: more are not remembered, those first that were wrong longest ago.
+    `timer`: seconds, only growing.
+    """
+
+    def __init__(
+        self,
+        most: int,
+        within_s: float,
+        pause_s: float | None = None,
+        *,
+        most_keys: int = MOST_KEYS,
+        timer: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._most = most
+        self._within_s = within_s
+        self._pause_s = pause_s
+        self._most_keys = most_keys
+        self._timer = timer
+        self._lock = threading.Lock()
+        self._wrong: OrderedDict[Hashable, deque[float]] = OrderedDict()
+
+    def check(self, key: Hashable) -> None:
+        """May one be made?
+
+        Raises:
+            TooMany: not now, even if it were right.
+        """
+        with self._lock:
+            if (wrong := self._wrong.get(key)) is None:
+                return
+            now = self._timer()
+            if len(wrong) == self._most and (wait_s := self._closed_until(wrong) - now) > 0:
+                raise TooMany(wait_s)
+            if len(wrong) == self._most and self._pause_s is not None:
+                wrong.clear()
+            while wrong and wrong[0] + self._within_s <= now:
+                wrong.popleft()
+            if not wrong:
+                del self._wrong[key]
+
+    def wrong(self, key: Hashable) -> None:
+        """One was wrong."""
+        with self._lock:
+            self._wrong.setdefault(key, deque(maxlen=self._most)).append(self._timer())
+            self._wrong.move_to_end(key)
+            if len(self._wrong) > self._most_keys:
+                self._wrong.popitem(last=False)
+
+    def right(self, key: Hashable) -> None:
+        """One was right: earlier ones were mistakes."""
+        with self._lock:
+            self._wrong.pop(key, None)
+
+    def _closed_until(self, wrong: deque[float]) -> float:
+        return wrong[0] + self._within_s if self._pause_s is None else wrong[-1] + self._pause_s

@@ -1,0 +1,66 @@
+"""Pages on the port of the API: each request goes to one of two apps, by its path.
+
+/api/…, /health, /ready, /metrics   the API        all else   the pages
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Protocol
+
+from vad_agent.errors import extra
+
+if TYPE_CHECKING:
+    from vad_agent.server.config import DeskConfig
+    from vad_agent.server.running import RunningDesk
+
+with extra("callbacks", "the API"):
+    from fastapi import APIRouter
+    from starlette.types import ASGIApp, Receive, Scope, Send
+
+API = "/api/"
+PROBES = ("/health", "/ready", "/metrics")
+
+
+class Front(Protocol):
+    """The pages of a desk."""
+
+    @property
+    def app(self) -> ASGIApp:
+        """All that is not the API's."""
+
+    @property
+    def routers(self) -> Sequence[APIRouter]:
+        """Of the API, behind its tokens: what the pages live on."""
+
+    @property
+    def link(self) -> str:
+        """Lets in whoever started the desk."""
+
+    @property
+    def url(self) -> str:
+        """Where people open it."""
+
+    def hush(self) -> None:
+        """The server ends: nothing that is followed may keep it."""
+
+    def close(self) -> None:
+        """After the server's end."""
+
+
+MakeFront = Callable[["RunningDesk", "DeskConfig", int], Front]
+"""Of a desk, and the port that it listens on."""
+
+
+class Beside:
+    """The API and the pages, as one ASGI app."""
+
+    def __init__(self, api: ASGIApp, pages: ASGIApp) -> None:
+        self._api = api
+        self._pages = pages
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """ASGI."""
+        path = scope.get("path", API)
+        app = self._api if path.startswith(API) or path in PROBES else self._pages
+        await app(scope, receive, send)
