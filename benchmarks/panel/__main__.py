@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from benchmarks.measure import Table, as_json, as_markdown, environment, refresh_readme
-from benchmarks.panel import crowd, pixel
+from benchmarks.panel import crowd, link, pixel
 from tests.panel.browser import CHROMIUM
 
 PACKAGES = ("fastapi", "uvicorn", "websockets", "playwright", "vad-agent")
@@ -43,6 +43,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _tables(folder: Path, *, quick: bool) -> Iterator[Table]:
+    yield link.latency(50 if quick else 500)
+    yield link.many(2 if quick else 6)
     for part in ("pixel", "crowd"):
         (folder / part).mkdir()
     yield pixel.measure(folder / "pixel", 40 if quick else 300, 3 if quick else 20)

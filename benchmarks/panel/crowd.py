@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager, closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-import psutil
+import psutil  # type: ignore[import-untyped]
 from argon2 import PasswordHasher
 from websockets.asyncio.client import connect
 
@@ -186,5 +186,5 @@ async def _busy(process: psutil.Process, seconds: float) -> float:
     began = time.monotonic()
     await asyncio.sleep(seconds)
     after = process.cpu_times()
-    used = after.user + after.system - before.user - before.system
+    used = float(after.user + after.system - before.user - before.system)
     return used / (time.monotonic() - began)

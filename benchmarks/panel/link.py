@@ -9,16 +9,13 @@ link's protocol; a bare echo is sent the same messages at the same pace.
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import json
 import os
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
 from contextlib import AsyncExitStack, contextmanager
-from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -26,7 +23,7 @@ from typing import Any
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.sync.client import connect as connect_here
 
-from benchmarks.measure import Figure, Table, as_json, environment, percentile
+from benchmarks.measure import Figure, Table, percentile
 from benchmarks.panel.desk import SENT, TOKEN
 from vad_agent.core.actions import Phase
 from vad_agent.core.frames import Channel
@@ -219,26 +216,3 @@ def many(seconds: float) -> Table:
         [f"{seconds:g} s each; messages of {len(_TEXTS[0].encode())} bytes"],
     )
 
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run and print."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.panel.link", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="shorter; the figures are rough")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures there")
-    options = parser.parse_args(arguments)
-    found = environment(PACKAGES)
-    print("\n".join(f"{name}: {value}" for name, value in found.items()))
-    tables = []
-    for table in (
-        partial(latency, 30 if options.quick else 200),
-        partial(many, 2.0 if options.quick else 6.0),
-    ):
-        tables.append(table())
-        print(f"\n{tables[-1].text()}", flush=True)
-    if options.json:
-        options.json.write_text(as_json(tables, found), encoding="utf-8")
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import psutil
+import psutil  # type: ignore[import-untyped]
 from playwright.sync_api import Page, sync_playwright
 
 from benchmarks.measure import Figure, Table
@@ -91,10 +91,8 @@ def _late(pressed: Sequence[tuple[float, bool]], shown: Sequence[dict[str, Any]]
     """ms until each key was to be seen."""
     late = []
     for at, paused in pressed:
-        right: Callable[[dict[str, Any]], bool] = lambda one, at=at, paused=paused: (  # noqa: E731
-            one["at"] >= at and ("ПАУЗА" in one["text"].upper()) is paused
-        )
-        first = next((one for one in shown if right(one)), None)
+        later = (one for one in shown if one["at"] >= at)
+        first = next((one for one in later if ("ПАУЗА" in one["text"].upper()) is paused), None)
         if first is not None:
             late.append(1000 * (first["at"] - at))
     assert len(late) >= 0.98 * len(pressed), (len(late), len(pressed))

@@ -39,7 +39,7 @@ def test_an_empty_day(store):
 def test_calls_steps_and_callbacks_are_counted_by_operator_and_hour(store):
     call(store, "a", BEGIN, 2.5, 3.5)
     call(store, "b", BEGIN + timedelta(hours=1), 2.0, operator="anna")
-    call(store, "c", END - timedelta(microseconds=1), 2.5, outcome="interrupted", operator=None)
+    call(store, "c", END - timedelta(seconds=11), 2.5, outcome="interrupted", operator=None)
     for name, at in (("before", BEGIN - timedelta(seconds=1)), ("after", END)):
         call(store, name, at, 9.0)
     for number, name in enumerate(("a", "a", None)):

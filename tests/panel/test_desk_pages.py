@@ -194,6 +194,23 @@ def test_a_page_asks_who_it_is_and_a_script_is_told_that_nobody_is(node: Node, p
     assert (script.status_code, script.json()) == (401, {"error": "Войдите заново"})
 
 
+@pytest.mark.parametrize(
+    "headers", [{"Sec-Fetch-Mode": "navigate"}, {"Accept": "text/html,application/xml;q=0.9"}]
+)
+@pytest.mark.parametrize(("path", "status"), [("/supervisor", 403), ("/nothing", 404)])
+def test_a_person_is_told_what_went_wrong_on_a_page(
+    node: Node, path: str, status: int, headers: dict[str, str]
+) -> None:
+    browser = node.browser()
+    node.enter(browser, "olga")
+    page = browser.get(path, headers=headers)
+    assert page.status_code == status
+    assert page.headers["content-type"].startswith("text/html")
+    assert '<a href="/">' in page.text
+    script = browser.get(path, headers={"Sec-Fetch-Mode": "cors", "Accept": "text/html"})
+    assert script.json()["error"] in page.text
+
+
 # -- behind a proxy --------------------------------------------------------------------------------
 
 

@@ -320,6 +320,7 @@ def test_axe_finds_nothing_and_nothing_is_too_wide(
         check(page)
         assert page.evaluate("document.documentElement.scrollWidth") <= width
         page.screenshot(path=OUT / f"supervisor-{name}-{width}-{theme}.png", full_page=True)
+        page.screenshot(path=OUT / f"supervisor-{name}-top-{width}-{theme}.png")
 
 
 def test_the_page_is_light_and_soon_there(full: Served, supervisors: Supervisors) -> None:

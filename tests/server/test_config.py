@@ -10,7 +10,7 @@ import pytest
 
 from vad_agent.callbacks.dialers.ari_call import AsteriskConfig
 from vad_agent.errors import SettingsError
-from vad_agent.server.config import PORT, Api, DeskConfig
+from vad_agent.server.config import PORT, Api, DeskConfig, PanelPages
 from vad_agent.server.dialer import make_dialer
 
 SECRET = "correct-horse"
@@ -62,6 +62,7 @@ def test_without_a_file_all_are_defaults(tmp_path):
         encryption_key=None,
         inbox=state / "outbox",
         api=Api("127.0.0.1", PORT),
+        panel=PanelPages(on=True, origins=[]),
         dialer_table={},
         folder=Path.cwd(),
     )
@@ -162,6 +163,16 @@ def test_the_command_line_wins(load):
             "port: input should be a valid integer, unable to parse string as an integer, got 'x'",
         ),
         ("[api]\nmetrics_open = 7", None),
+        ("panel = 5", "panel: expected a table"),
+        ("[panel]\norigin = 1", "origin: unknown key"),
+        (
+            '[panel]\norigins = ["desk.example.ru"]',
+            "origins: expected https://name without a path, got 'desk.example.ru'",
+        ),
+        (
+            '[panel]\norigins = ["https://desk.example.ru/panel"]',
+            "origins: expected https://name without a path, got 'https://desk.example.ru/panel'",
+        ),
         ("[api]\ntokens = 7", "tokens: input should be a valid dictionary, got 7"),
         (
             f'encryption_key = "{SECRET}"',

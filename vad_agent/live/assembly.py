@@ -32,6 +32,7 @@ from vad_agent.live.speaker import Speaker
 from vad_agent.live.status import Command, Status
 from vad_agent.live.unread import Unread
 from vad_agent.live.whereabouts import Held, Whereabouts
+from vad_agent.login import login
 from vad_agent.settings import Settings
 from vad_agent.sources.devices import Role
 from vad_agent.sources.headset import SAMPLE_RATE, Headset
@@ -156,15 +157,17 @@ class Assembly:
             unread = Unread(outbox, self.report)
             stack.callback(unread.stop)
             unread.start()
-        operator = options.operator_login
-        callbacks = DeskOutlet(outbox, self.report, operator=operator, carrier=courier)
+        # without a login anybody may ring back; the call was of whoever sits here all the same
+        callbacks = DeskOutlet(
+            outbox, self.report, operator=options.operator_login, carrier=courier
+        )
         stack.callback(callbacks.close)
         calls = CallOutlet(
             callbacks,
             outbox,
             self.report,
             mode=options.mode,
-            operator=operator,
+            operator=options.operator_login or login(),
             carrier=courier,
             takes_calls=_desk_is_near if options.desk is None else lambda: True,
         )

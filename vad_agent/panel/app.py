@@ -124,13 +124,26 @@ def create_panel(
                 f"/enter?next={quote(f'{path}?{query}' if query else path)}", 303
             )
         headers = dict(error.headers or {})
-        return refused(error.status_code, TEXTS.get(error.status_code, TEXTS[404]), headers)
+        text = TEXTS.get(error.status_code, TEXTS[404])
+        return _told(request, error.status_code, text, headers)
 
     @app.exception_handler(Refused)
-    async def _refused(_: Request, error: Refused) -> Response:
-        return refused(error.status, error.text)
+    async def _refused(request: Request, error: Refused) -> Response:
+        return _told(request, error.status, error.text)
 
     return app
+
+
+def _told(
+    request: Request, status: int, text: str, headers: dict[str, str] | None = None
+) -> Response:
+    """What went wrong: to a person as a page, to a script as an object."""
+    if not _is_a_page(request):
+        return refused(status, text, headers)
+    here: Desktop = request.app.state.panel
+    answer = here.page(request, "refused.html", status, text=text)
+    answer.headers.update(headers or {})
+    return answer
 
 
 def _mine(
@@ -179,8 +192,11 @@ def _panel(request: Request, here: Desktop, session: Session) -> Response:
 
 
 def _is_a_page(request: Request) -> bool:
-    """A browser shows the answer to a person: so it says itself."""
-    return request.method == "GET" and request.headers.get("sec-fetch-mode") == "navigate"
+    """A browser shows the answer to a person: so it says itself, but for a site without TLS elsewhere."""
+    headers = request.headers
+    mode = headers.get("sec-fetch-mode")
+    shown = mode == "navigate" if mode else "text/html" in headers.get("accept", "")
+    return request.method == "GET" and shown
 
 
 # -- the live part ---------------------------------------------------------------------------------

@@ -71,7 +71,7 @@ def row(state: Mapping[str, Any]) -> Row:
         "state": _text(state.get("phase_text")) if in_call else "ждёт звонка",
         "time": words.clock(int(seconds)) if in_call and seconds is not None else "",
         "client": _text(state.get("client_name")),
-        "speaks": SPEAK[speak] if in_call and (any(speak) or not line) else "",
+        "speaks": SPEAK[speak] if in_call and (any(speak) or not (line or wrong)) else "",
         "line": line,
         "window": words.window(lo, hi) if lo is not None and hi is not None and in_call else "",
         "look": look if in_call else "",

@@ -44,7 +44,7 @@ from vad_agent.toml_file import Toml, read
 DIALERS = ("manual", "asterisk", "naumen", "webhook", "mango")
 PORT = 8600
 ENVIRONMENT = "VAD_AGENT_"
-ORIGIN = re.compile(r"https?://[A-Za-z0-9.\[\]:-]+")
+ORIGIN = re.compile(r"https?://[^/\s?#@]+")
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,6 @@ callback is in the list.
 
 from __future__ import annotations
 
-import getpass
 from collections.abc import Callable
 
 from vad_agent.callbacks import retention
@@ -16,6 +15,7 @@ from vad_agent.callbacks.inbox import Inbox
 from vad_agent.callbacks.ledger import Ledger
 from vad_agent.callbacks.letters import REFUSED
 from vad_agent.callbacks.transactions import By
+from vad_agent.login import login
 from vad_agent.server.config import DeskConfig
 from vad_agent.server.desk_callbacks import DeskCallbacks
 from vad_agent.server.running import open_store
@@ -58,11 +58,3 @@ class LocalCallbacks(DeskCallbacks):
         """As `Callbacks.erase`."""
         why = f"ended {days:g} days ago and more"
         return retention.erase(self._store, days, By(self._who, self._clock.now(), why))
-
-
-def login() -> str:
-    """Of the user of this process, as the system has it."""
-    try:
-        return getpass.getuser()
-    except (OSError, KeyError):  # a user without a name, as in a container
-        return "unknown"

@@ -83,7 +83,7 @@ def serve(config: DeskConfig, console: Console, make_front: MakeFront | None = N
                 ssl_certfile=config.api.cert_file or None,
                 ssl_keyfile=config.api.key_file or None,
             ),
-            hush=(lambda: None) if front is None else front.hush,
+            None if front is None else front.hush,
         )
         # from its place on, whoever reads that may end it
         stack.enter_context(_ending(server))
@@ -114,13 +114,14 @@ class _Server(uvicorn.Server):
     `hush`: called before it waits for what is still under way.
     """
 
-    def __init__(self, config: uvicorn.Config, hush: Callable[[], None]) -> None:
+    def __init__(self, config: uvicorn.Config, hush: Callable[[], None] | None = None) -> None:
         super().__init__(config)
         self._hush = hush
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """As uvicorn's."""
-        self._hush()
+        if self._hush is not None:
+            self._hush()
         await super().shutdown(sockets)
 
     @contextlib.contextmanager
