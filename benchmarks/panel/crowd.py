@@ -28,7 +28,7 @@ from vad_agent.server.config import DeskConfig
 from vad_agent.server.running import open_store
 
 LEVELS_S = 0.1
-POLL_S = 3.0
+POLL_S = 15.0
 SHARE = 0.6
 
 
@@ -155,6 +155,7 @@ async def _page(desk: DeskProcess, cookie: str, told: list[int]) -> None:
 
 
 async def _poll(desk: DeskProcess, cookie: str) -> None:
+    """As a page does where the server tells of changes."""
     await asyncio.sleep(random.random() * POLL_S)
     while True:
         async with _asked(desk, cookie, "/panel/callbacks") as reader:

@@ -215,4 +215,3 @@ def many(seconds: float) -> Table:
         ],
         [f"{seconds:g} s each; messages of {len(_TEXTS[0].encode())} bytes"],
     )
-

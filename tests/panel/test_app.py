@@ -291,6 +291,27 @@ def test_it_tells_that_it_lives_and_ends_with_the_session(tmp_path: Path) -> Non
     assert told == [b"retry: 1000\n\n", b'data: {"gone":true}\n\n', *[b"data: {}\n\n"] * 2]
 
 
+def test_it_tells_when_there_are_callbacks_to_ask_for() -> None:
+    from vad_agent.panel.hub import Hub
+    from vad_agent.panel.stream import events
+
+    on, news = [True, True, True, False], [7, 7, 8]
+
+    async def follow() -> list[bytes]:
+        following = events(
+            Hub(), "ivan", lambda: on.pop(0), heartbeat_s=0.01, news=lambda: news.pop(0)
+        )
+        return [told async for told in following]
+
+    assert asyncio.run(follow())[1:] == [
+        b'data: {"callbacks":7}\n\n',
+        b'data: {"gone":true}\n\n',
+        b"data: {}\n\n",
+        b'data: {"callbacks":8}\n\n',
+        b"data: {}\n\n",
+    ]
+
+
 def test_a_page_that_has_gone_is_not_followed_any_more(one: OnePanel) -> None:
     one.headset()
     with Following(one.page()) as following:

@@ -108,6 +108,9 @@ def test_an_overdue_one_comes_first(ringing: Ringing) -> None:
     mine = MyCallbacks(lambda: nullcontext(ringing.callbacks), "ivan", lambda: late)
     found = mine.all()["callbacks"]
     assert [one["overdue"] for one in found] == [True, False]
+    # a page that asks seldom knows by itself
+    from_, due = (datetime.fromisoformat(found[1][name]) for name in ("overdue_from", "due"))
+    assert (from_ - due).total_seconds() == ringing.callbacks.overdue_s
 
 
 def test_an_outcome_in_one_key(mine: Page, ringing: Ringing) -> None:

@@ -85,6 +85,7 @@ def create_panel(
     door: Entrance,
     *,
     callbacks_of: Callable[[str], Callbacks | Reach | None] | None = None,
+    news: Callable[[str], int] | None = None,
     more: Sequence[APIRouter] = (),
     centre: Any | None = None,
     now: Callable[[], datetime] = lambda: datetime.now().astimezone(),
@@ -93,6 +94,7 @@ def create_panel(
     """The panels of whom the door lets in.
 
     `callbacks_of`: an operator's and the desk's, or what opens them for each question; None: there are none.
+    `news`: the number of the last change of an operator's; None: his page has to ask.
     `more`: further routes; `centre`: what those of the supervisor work with. `now`: wall time with its zone.
     """
 
@@ -106,7 +108,7 @@ def create_panel(
         redirect_slashes=False,
         middleware=[Middleware(Gate, door.address), Middleware(BodyLimit, most_bytes=MOST_BYTES)],
     )
-    app.state.panel = Desktop(hub, door, mine, now, heartbeat_s, centre)
+    app.state.panel = Desktop(hub, door, mine, news, now, heartbeat_s, centre)
     app.include_router(pages)
     app.include_router(routes_enter.router)
     app.include_router(panel)
@@ -208,7 +210,8 @@ panel = APIRouter(prefix="/panel")
 async def stream(here: Here, session: Who) -> Response:
     """How things stand, from now on."""
     is_on = partial(here.door.sessions.is_on, session)
-    told = events(here.hub, session.operator, is_on, here.heartbeat_s)
+    news = None if here.news is None else partial(here.news, session.operator)
+    told = events(here.hub, session.operator, is_on, here.heartbeat_s, news)
     return StreamingResponse(told, media_type=MEDIA_TYPE, headers=HEADERS)
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from vad_agent.panel import routes_supervisor
 from vad_agent.panel.address import Address
 from vad_agent.panel.app import create_panel
+from vad_agent.panel.callback_news import CallbackNews
 from vad_agent.panel.centre import Centre
 from vad_agent.panel.desk_door import DeskDoor
 from vad_agent.panel.headsets import headsets
@@ -19,6 +20,9 @@ from vad_agent.panel.people import People
 from vad_agent.server.config import DeskConfig
 from vad_agent.server.desk_callbacks import DeskCallbacks
 from vad_agent.server.running import RunningDesk
+
+HEARTBEAT_S = 2.0
+"""A page without a call hears of a new callback within it."""
 
 
 class DeskFront:
@@ -40,6 +44,9 @@ class DeskFront:
         self.link = door.link
         self.url = address.url
 
+        self._news = CallbackNews(store)
+        self._news.start()
+
         def callbacks_of(operator: str) -> DeskCallbacks:
             return DeskCallbacks(office.desk, office.ledger, f"panel:{operator}", rings=True)
 
@@ -47,8 +54,10 @@ class DeskFront:
             self.hub,
             door,
             callbacks_of=callbacks_of,
+            news=self._news.number,
             more=(routes_supervisor.router,),
             centre=Centre(office, office.desk.calls, self.hub),
+            heartbeat_s=HEARTBEAT_S,
         )
         self.routers = (headsets(self.hub),)
 
@@ -59,4 +68,5 @@ class DeskFront:
     def close(self) -> None:
         """After the server's end."""
         self.hub.close()
+        self._news.close()
         self._kept.close()

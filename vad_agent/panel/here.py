@@ -29,13 +29,14 @@ AT_ONCE = 2
 
 
 class Desktop:
-    """What the routes work with. `callbacks_of`: an operator's; `centre`: what the supervisor sees."""
+    """What the routes work with. `callbacks_of`, `news`: an operator's; `centre`: the supervisor's."""
 
     def __init__(
         self,
         hub: Hub,
         door: Entrance,
         callbacks_of: Callable[[str], MyCallbacks | None],
+        news: Callable[[str], int] | None,
         now: Callable[[], datetime],
         heartbeat_s: float,
         centre: Any | None = None,
@@ -43,6 +44,7 @@ class Desktop:
         self.hub = hub
         self.door = door
         self.callbacks_of = callbacks_of
+        self.news = news
         self.now = now
         self.heartbeat_s = heartbeat_s
         self.centre = centre

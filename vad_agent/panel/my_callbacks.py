@@ -143,7 +143,9 @@ class MyCallbacks:
     def _told(
         self, one: Callback, attempts: int | None, overdue_s: float, now: datetime
     ) -> dict[str, Any]:
-        late = one.due is not None and now > one.due + timedelta(seconds=overdue_s)
+        late_from = None
+        if one.due is not None and one.state in DUE:
+            late_from = one.due + timedelta(seconds=overdue_s)
         return {
             "id": one.id,
             "key": one.key,
@@ -152,7 +154,8 @@ class MyCallbacks:
             "due": _iso(one.due),
             "next": _iso(one.next),
             "fixed": one.fixed,
-            "overdue": late and one.state in DUE,
+            "overdue": late_from is not None and now > late_from,
+            "overdue_from": _iso(late_from),
             "attempt": one.attempt,
             "attempts": attempts,
             "phone": one.phone,

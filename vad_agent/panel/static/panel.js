@@ -2,7 +2,7 @@
 //
 //   /panel/stream ── whole state, then what changed ──> state ──> view   (each message)
 //                                                         └─────> frame  (clocks, between messages)
-//   keys, buttons, forms ──> /panel/send        /panel/callbacks <── asked every 3 s
+//   keys, buttons, forms ──> /panel/send        /panel/callbacks <── asked every 3 s, or where they have changed
 //
 // Text from elsewhere goes through textContent alone. What is typed lives in sessionStorage until it is sent.
 
@@ -12,6 +12,7 @@ const FARTHEST_MS = 1000; // a clock runs no farther than this by itself
 const FORGET_MS = 5000; // a question not answered, or a remark, is gone
 const APART_MS = 400; // a double click is not two presses
 const POLL_MS = 3000;
+const TOLD_MS = 15000; // the same, where the server tells of changes
 const OLD_MS = 15000; // callbacks not heard of for so long have no countdown
 const REGRET_MS = 3000; // an outcome can be taken back for so long
 
@@ -183,7 +184,8 @@ function take(news) {
   if (state.gone === true) lost("Программа на вашей гарнитуре не запущена", false);
   else if (cut && state.keys) found();
   if (keys.length && !cut) view(news);
-  if (heard - polled > POLL_MS) poll(); // timers of a page in the background are late
+  if ("callbacks" in news) polled = -Infinity;
+  if (heard - polled > pollEvery()) poll(); // timers of a page in the background are late
 }
 
 function lost(why, again = true) {
@@ -762,6 +764,8 @@ stepsShow();
 
 const OUTCOMES = [["reached", "Дозвонились"], ["no_answer", "Не ответил"], ["busy", "Занято"], ["machine", "Автоответчик"]];
 
+const pollEvery = () => ("callbacks" in state ? TOLD_MS : POLL_MS);
+
 let polled = -Infinity;
 let polling = false;
 let desk = document.body.dataset.callbacks === "yes";
@@ -778,7 +782,7 @@ const serverNow = () => (server ? server.ms + performance.now() - server.at : nu
 async function poll() {
   if (!desk || polling || !session) return;
   polling = true;
-  polled = performance.now();
+  const asked = polled = performance.now();
   try {
     const answer = await ask("GET", "/panel/callbacks");
     if (answer.status === 404) {
@@ -787,7 +791,7 @@ async function poll() {
     } else if (answer.ok) {
       const told = await answer.json();
       const at = performance.now();
-      server = { ms: when(told.now), at: (polled + at) / 2 };
+      server = { ms: when(told.now), at: (asked + at) / 2 };
       callbacks = told.callbacks;
       rings = told.rings !== false;
       showCallbacks();
@@ -799,14 +803,16 @@ async function poll() {
 const moment = (one) => when(one.next) ?? when(one.due);
 const isOpen = (one) => one.state === "ringing" || (["waiting", "needs_person"].includes(one.state) && moment(one) !== null && moment(one) <= serverNow());
 
+const isOverdue = (one) => one.overdue || (one.overdue_from != null && serverNow() > when(one.overdue_from));
+
 function order(one, other) {
-  const rank = (each) => (each.overdue ? 0 : isOpen(each) ? 1 : 2);
+  const rank = (each) => (isOverdue(each) ? 0 : isOpen(each) ? 1 : 2);
   return rank(one) - rank(other) || (moment(one) ?? Infinity) - (moment(other) ?? Infinity);
 }
 
 function showCallbacks() {
   if (!desk || !server) return;
-  const old = performance.now() - server.at > OLD_MS;
+  const old = performance.now() - server.at > Math.max(OLD_MS, 2.5 * pollEvery());
   const now = serverNow();
   const status = $("callbacks-state");
   status.className = old ? "wrong" : "";
@@ -822,7 +828,7 @@ function showCallbacks() {
     if (list.children[index] !== row) list.insertBefore(row, list.children[index] ?? null);
   });
   for (const row of known.values()) row.remove();
-  ring(old ? [] : rows.filter((one) => one.overdue || isOpen(one)));
+  ring(old ? [] : rows.filter((one) => isOverdue(one) || isOpen(one)));
 }
 
 function row_(one) {
@@ -874,7 +880,7 @@ function row_(one) {
 
 function fillRow(row, one, now, old, active) {
   const part = (kind) => row.querySelector(`.${kind}`);
-  const late = one.overdue;
+  const late = isOverdue(one);
   const at = late ? when(one.due) : moment(one);
   const open = isOpen(one);
   mark(row, "look", late ? "over" : open ? "due" : "later");
@@ -1067,7 +1073,7 @@ setInterval(() => {
   watch();
   flash = !flash;
   title();
-  if (desk && performance.now() - polled > POLL_MS - 500) poll();
+  if (desk && performance.now() - polled > pollEvery() - 500) poll();
   showCallbacks();
 }, 1000);
 addEventListener("pagehide", () => { flush({ keepalive: true }); source?.close(); });

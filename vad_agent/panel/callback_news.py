@@ -1,0 +1,89 @@
+"""Whose callbacks have changed: so that 200 open pages ask when there is something to see, and seldom else.
+
+    history ── each second, what is new ──> a number for each operator, which grows ──> his pages' streams
+
+What this misses, as while the database is away, a page sees when it asks by itself.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+
+from vad_agent.callbacks.store import Store
+from vad_agent.callbacks.tables import callbacks, history
+from vad_agent.errors import StoreError, extra
+
+with extra("callbacks", "the panel"):
+    import sqlalchemy as sa
+
+log = logging.getLogger(__name__)
+
+LOOK_S = 1.0
+MOST = 1000
+"""Changes at one look; where there are more, all pages ask."""
+
+
+class CallbackNews:
+    """Of one store: from its making, kept up to date from `start` until `close`.
+
+    Raises:
+        StoreError: the database cannot be used.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._database = store.database
+        with self._database.reading() as c:
+            self._last = int(c.execute(sa.select(sa.func.max(history.c.id))).scalar() or 0)
+        self._of: dict[str, int] = {}
+        self._everybodys = self._last
+        self._away = False
+        self._closing = threading.Event()
+        self._thread = threading.Thread(target=self._follow, name="callback-news", daemon=True)
+
+    def start(self) -> None:
+        """Look from now on."""
+        self._thread.start()
+
+    def close(self) -> None:
+        """Look no more."""
+        self._closing.set()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def number(self, operator: str) -> int:
+        """It grows when a callback of his, or of nobody, has changed. Never waits."""
+        return max(self._everybodys, self._of.get(operator, 0))
+
+    def look(self) -> None:
+        """See what is new.
+
+        Raises:
+            StoreError: the database cannot be used now.
+        """
+        query = (
+            sa.select(history.c.id, history.c.what, history.c.change, callbacks.c.operator)
+            .select_from(history.join(callbacks, history.c.callback == callbacks.c.id))
+            .where(history.c.id > self._last)
+            .order_by(history.c.id)
+            .limit(MOST)
+        )
+        with self._database.reading() as c:
+            found = c.execute(query).all()
+        for id, what, change, operator in found:
+            self._last = id
+            moved = what != "taken" and "operator" in change  # from somebody, who sees it still
+            if moved or not operator or len(found) == MOST:
+                self._everybodys = id
+            else:
+                self._of[operator] = id
+
+    def _follow(self) -> None:
+        while not self._closing.wait(LOOK_S):
+            try:
+                self.look()
+                self._away = False
+            except StoreError:
+                if not self._away:
+                    log.warning("changes of callbacks cannot be looked up: pages ask by themselves")
+                self._away = True
