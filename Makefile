@@ -20,7 +20,7 @@ COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --gene
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test soak faults check bench bench-live bench-callbacks bench-peers accuracy accuracy-cost train goldens fixtures lock clean
+.PHONY: help demo test soak faults check bench bench-live bench-callbacks bench-panel bench-peers accuracy accuracy-cost train goldens fixtures lock clean
 
 help: ## print this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -62,6 +62,10 @@ bench-live: $(READY) ## what listen costs on this machine: start, processors, me
 bench-callbacks: $(READY) ## what the desk of callbacks costs, on SQLite and PostgreSQL
 	@scripts/system-packages $(DATABASE)
 	@$(PY) -m benchmarks.callbacks $(ARGS)
+
+bench-panel: $(READY) ## how late a page is, how heavy, and what a hall of 200 costs the desk
+	@scripts/system-packages $(BROWSER)
+	@$(PY) -m benchmarks.panel $(ARGS)
 
 bench-peers: .venv/.peers ## the same frames through other detectors
 	@$(PY) -m benchmarks.peers $(if $(REAL),--real "$(REAL)") $(ARGS)
