@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from tests.callbacks.asking import PHONE, at_once, by, client, reached, rows, take
 from vad_agent.callbacks.call_record import LONGEST, MOST_STEPS, CallRecord, Step
-from vad_agent.callbacks.calls import CallRow, Calls, Counts
+from vad_agent.callbacks.calls import CallRow, Calls
 from vad_agent.callbacks.retention import erase
 from vad_agent.callbacks.sealing import Seal, new_key
 from vad_agent.callbacks.store import Store
@@ -194,7 +194,6 @@ def test_of_an_unknown_call_nothing_is_known(calls: Calls):
     assert calls.callbacks_of("nobody") == []
     assert calls.of_day(*DAY, before="nobody") == []
     assert calls.steps(*DAY, "nobody") == []
-    assert calls.by_operator(*DAY) == calls.by_hour(*DAY, MOSCOW) == {}
 
 
 def test_a_call_knows_the_callbacks_it_asked_for(calls: Calls, store: Store, clock):
@@ -247,8 +246,6 @@ def test_a_day_has_its_beginning_and_not_its_end(calls: Calls):
         calls.take(record(f"c{n}", began), NOON)
     assert [row.call for row in calls.of_day(*DAY)] == ["c1"]
     assert [step.call for step in calls.steps(*DAY)] == ["c0", "c1"]  # its step was after midnight
-    counted = calls.by_operator(*DAY)
-    assert counted == {"anna": Counts(calls=1, ok=2)}
 
 
 def test_steps_are_in_order_of_time_across_calls(calls: Calls):
@@ -261,59 +258,6 @@ def test_steps_are_in_order_of_time_across_calls(calls: Calls):
         ("a", 2),
     ]
     assert [step.call for step in calls.steps(*DAY, "boris")] == ["b", "b"]
-
-
-# -- counts -----------------------------------------------------------------------------------------
-
-
-def test_counts_by_operator(calls: Calls):
-    calls.take(record("a", NOON, "anna", GOOD, LATE, MISSED), NOON)
-    calls.take(record("b", NOON, "anna", GOOD, NOT_NEEDED), NOON)
-    calls.take(record("c", NOON, "boris", phase(9.0)), NOON)
-    calls.take(record("d", NOON, None, LATE), NOON)
-    counted = calls.by_operator(*DAY)
-    assert counted == {
-        "anna": Counts(calls=2, ok=2, bad=2, note=1),
-        "boris": Counts(calls=1),
-        None: Counts(calls=1, bad=1),
-    }
-    assert counted["anna"].steps == 5
-
-
-def test_counts_by_hour_of_the_zone(calls: Calls):
-    zone = timezone(timedelta(hours=5, minutes=30))
-    begin = datetime(2026, 11, 24, tzinfo=zone)
-    calls.take(record("a", begin + timedelta(hours=1, minutes=59, seconds=55)), NOON)
-    calls.take(record("b", begin + timedelta(hours=1)), NOON)
-    calls.take(record("c", begin + timedelta(hours=23, minutes=59, seconds=59)), NOON)
-    assert calls.by_hour(begin, begin + timedelta(days=1), zone) == {
-        begin + timedelta(hours=1): Counts(calls=2, ok=1),
-        begin + timedelta(hours=2): Counts(ok=1),
-        begin + timedelta(hours=23): Counts(calls=1),
-    }
-    assert list(calls.by_hour(begin, begin + timedelta(days=2), zone))[-1] == begin + timedelta(1)
-
-
-def test_the_hour_that_a_clock_shows_twice_is_two_and_the_lost_one_is_none(calls: Calls):
-    berlin = ZoneInfo("Europe/Berlin")
-    for n in range(4):  # 01:30, 02:30, 02:30 again, 03:30
-        calls.take(record(f"a{n}", datetime(2026, 10, 24, 23, 30, tzinfo=UTC)
-                          + timedelta(hours=n)), NOON)  # fmt: skip
-    for n in range(2):  # 01:30, 03:30
-        calls.take(record(f"s{n}", datetime(2026, 3, 29, 0, 30, tzinfo=UTC)
-                          + timedelta(hours=n)), NOON)  # fmt: skip
-    autumn = calls.by_hour(datetime(2026, 10, 25, tzinfo=berlin),
-                           datetime(2026, 10, 26, tzinfo=berlin), berlin)  # fmt: skip
-    assert [hour.isoformat() for hour in autumn] == [
-        "2026-10-25T01:00:00+02:00",
-        "2026-10-25T02:00:00+02:00",
-        "2026-10-25T02:00:00+01:00",
-        "2026-10-25T03:00:00+01:00",
-    ]
-    assert set(autumn.values()) == {Counts(calls=1, ok=1)}
-    spring = calls.by_hour(datetime(2026, 3, 29, tzinfo=berlin),
-                           datetime(2026, 3, 30, tzinfo=berlin), berlin)  # fmt: skip
-    assert [hour.hour for hour in spring] == [1, 3]
 
 
 # -- at rest ----------------------------------------------------------------------------------------

@@ -9,11 +9,10 @@ and its steps stay.
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from datetime import datetime, timedelta, timezone, tzinfo
-from typing import Any, TypeVar
+from datetime import datetime
+from typing import Any
 
 from vad_agent.callbacks.call_lines import pack, unpack
 from vad_agent.callbacks.call_record import CallRecord, Step
@@ -25,23 +24,6 @@ from vad_agent.verdicts import Verdict
 
 with extra("callbacks", "the store of callbacks"):
     import sqlalchemy as sa
-
-K = TypeVar("K")
-
-
-@dataclass(frozen=True, slots=True)
-class Counts:
-    """So many calls, and their steps by what the script says of them."""
-
-    calls: int = 0
-    ok: int = 0
-    bad: int = 0
-    note: int = 0
-
-    @property
-    def steps(self) -> int:
-        """All of them."""
-        return self.ok + self.bad + self.note
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,30 +131,6 @@ class Calls:
             found = [dict(row) for row in c.execute(query).mappings()]
         return [Step(**(row | {"verdict": Verdict(row["verdict"])})) for row in found]
 
-    def by_operator(self, begin: datetime, end: datetime) -> dict[str | None, Counts]:
-        """Calls that began in [begin, end) and steps at a time in it, by login; None: not known whose."""
-        return _counted(
-            (operator for _, operator in self._began(begin, end)),
-            ((step.operator, step.verdict) for step in self.steps(begin, end)),
-        )
-
-    def by_hour(self, begin: datetime, end: datetime, zone: tzinfo) -> dict[datetime, Counts]:
-        """As `by_operator`, by the beginning of the hour in that zone, in order, without empty ones.
-
-        Each has the zone's offset of then: an hour that the clock shows twice is two.
-        """
-        counted = _counted(
-            (_hour(began, zone) for began, _ in self._began(begin, end)),
-            ((_hour(step.at, zone), step.verdict) for step in self.steps(begin, end)),
-        )
-        return dict(sorted(counted.items()))
-
-    def _began(self, begin: datetime, end: datetime) -> list[tuple[datetime, str | None]]:
-        query = sa.select(calls.c.began, calls.c.operator)
-        query = query.where(calls.c.began >= begin, calls.c.began < end).order_by(calls.c.began)
-        with self._database.reading() as c:
-            return [(began, operator) for began, operator in c.execute(query)]
-
     def get(self, call: str) -> tuple[CallRow, list[dict[str, Any]] | None] | None:
         """A call and its trace; None for a trace that was erased. None: there is no such call."""
         query = _ROWS.add_columns(calls.c.lines).where(calls.c.call == call)
@@ -208,19 +166,3 @@ _ROWS = sa.select(
 
 def _row(row: Mapping[Any, Any]) -> CallRow:
     return CallRow(**{field.name: row[field.name] for field in fields(CallRow)})
-
-
-def _counted(began: Iterable[K], done: Iterable[tuple[K, Verdict]]) -> dict[K, Counts]:
-    """Counts by whatever they are counted by: of each call, and of each step."""
-    of_calls, of_steps = Counter(began), Counter(done)
-    keys = dict.fromkeys([*of_calls, *(key for key, _ in of_steps)])
-    return {
-        key: Counts(of_calls[key], **{one.value: of_steps[key, one] for one in Verdict})
-        for key in keys
-    }
-
-
-def _hour(at: datetime, zone: tzinfo) -> datetime:
-    local = at.astimezone(zone)
-    offset = timezone(local.utcoffset() or timedelta())
-    return local.replace(minute=0, second=0, microsecond=0, tzinfo=offset)
