@@ -49,6 +49,18 @@ def test_of_a_headset_that_never_was_it_is_told_that_it_is_gone() -> None:
     assert not hub._operators  # and nothing is kept of it
 
 
+def test_capital_letters_of_a_login_do_not_matter() -> None:
+    hub, sent = Hub(), []
+    hub.attach("Ivan", sent.append)
+    hub.publish("Ivan", {"phase": None})
+    assert run(first(hub)) == hub.state("IVAN") == {"gone": False, "phase": None}
+    assert hub.send("ivan", PAUSE)
+    assert sent == [PAUSE]
+    assert hub.operators() == ["Ivan"], "as the headset writes it"
+    hub.detach("ivan")
+    assert hub.operators() == []
+
+
 def test_then_it_is_told_what_has_changed_alone() -> None:
     async def follow() -> list[State]:
         hub, told = Hub(), []

@@ -75,7 +75,7 @@ def _has_none(page: Page) -> None:
 
 
 def test_mine_and_anybodys_are_listed(mine: Page, ringing: Ringing) -> None:
-    own = ringing.ask("a", phone=PHONE, operator="ivan", name="Ольга", opening="Это я")
+    own = ringing.ask("a", phone=PHONE, operator="Ivan", name="Ольга", opening="Это я")
     anybodys = ringing.ask("b", phone="+79123456780")
     ringing.ask("c", phone="+79123456781", operator="olga")
     found = {one["id"]: one for one in listed(mine)}

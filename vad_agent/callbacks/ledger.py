@@ -98,7 +98,8 @@ class Ledger:
     ) -> list[Callback]:
         """Callbacks: the next due first, then those without a time, ended ones last, the newest first.
 
-        `phone`: E.164; `after`: the id of the last one on the page before; `limit`: 1 and more.
+        `phone`: E.164; `operator`: his, and those of nobody; `after`: the id of the last one on the page
+        before; `limit`: 1 and more.
         """
         query = sa.select(callbacks)
         if states is not None:
@@ -106,9 +107,9 @@ class Ledger:
         if phone is not None:
             query = query.where(callbacks.c.client == self._store.seal.look_up(phone))
         if operator is not None:
-            query = query.where(
-                sa.or_(callbacks.c.operator.in_((operator, "")), callbacks.c.operator.is_(None))
-            )
+            whose = callbacks.c.operator
+            alike = sa.func.lower(whose) == operator.lower()  # of SQLite's, ASCII alone
+            query = query.where(sa.or_(whose.in_((operator, "")), alike, whose.is_(None)))
         found = self._rows(query.order_by(*_ORDER))
         if after is not None:
             for callback in found:

@@ -8,11 +8,12 @@ What this misses, as while the database is away, a page sees when it asks by its
 from __future__ import annotations
 
 import logging
-import threading
 
 from vad_agent.callbacks.store import Store
 from vad_agent.callbacks.tables import callbacks, history
 from vad_agent.errors import StoreError, extra
+from vad_agent.login import folded
+from vad_agent.panel.beat import Beat
 
 with extra("callbacks", "the panel"):
     import sqlalchemy as sa
@@ -38,22 +39,19 @@ class CallbackNews:
         self._of: dict[str, int] = {}
         self._everybodys = self._last
         self._away = False
-        self._closing = threading.Event()
-        self._thread = threading.Thread(target=self._follow, name="callback-news", daemon=True)
+        self._beat = Beat("callback-news", LOOK_S, self._try)
 
     def start(self) -> None:
         """Look from now on."""
-        self._thread.start()
+        self._beat.start()
 
     def close(self) -> None:
         """Look no more."""
-        self._closing.set()
-        if self._thread.is_alive():
-            self._thread.join()
+        self._beat.close()
 
     def number(self, operator: str) -> int:
         """It grows when a callback of his, or of nobody, has changed. Never waits."""
-        return max(self._everybodys, self._of.get(operator, 0))
+        return max(self._everybodys, self._of.get(folded(operator), 0))
 
     def look(self) -> None:
         """See what is new.
@@ -76,14 +74,13 @@ class CallbackNews:
             if moved or not operator or len(found) == MOST:
                 self._everybodys = id
             else:
-                self._of[operator] = id
+                self._of[folded(operator)] = id
 
-    def _follow(self) -> None:
-        while not self._closing.wait(LOOK_S):
-            try:
-                self.look()
-                self._away = False
-            except StoreError:
-                if not self._away:
-                    log.warning("changes of callbacks cannot be looked up: pages ask by themselves")
-                self._away = True
+    def _try(self) -> None:
+        try:
+            self.look()
+            self._away = False
+        except StoreError:
+            if not self._away:
+                log.warning("changes of callbacks cannot be looked up: pages ask by themselves")
+            self._away = True

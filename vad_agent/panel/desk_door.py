@@ -13,10 +13,11 @@ import time
 from collections.abc import Callable
 from ipaddress import IPv6Address, ip_address
 
+from vad_agent.login import folded
 from vad_agent.login import login as user
 from vad_agent.panel.address import Address
 from vad_agent.panel.door import PAUSE_S, TRIES, is_token, link, new_token
-from vad_agent.panel.people import LONGEST_LOGIN, People, folded
+from vad_agent.panel.people import LONGEST_LOGIN, People
 from vad_agent.panel.sessions import Kept, Role, Session, Sessions
 from vad_agent.panel.tries import Tries
 

@@ -30,6 +30,7 @@ from vad_agent.errors import extra
 from vad_agent.live.inlet import COMMANDS
 from vad_agent.live.keymap import Sent
 from vad_agent.live.status import Command
+from vad_agent.login import folded
 from vad_agent.panel.hub import Hub, Over
 
 with extra("callbacks", "the panel"):
@@ -123,8 +124,8 @@ class _Link:
         self._over.cancel()
         if self._operator:
             self._hub.detach(self._operator, self._sink)
-        if self._on.get(self._operator) is self:
-            del self._on[self._operator]
+        if self._on.get(folded(self._operator)) is self:
+            del self._on[folded(self._operator)]
 
     # -- from the headset ----------------------------------------------------------------------------
 
@@ -173,11 +174,11 @@ class _Link:
             raise _End(WRONG, "operator: expected characters that can be printed")
         if hello.get("began") is not None:
             self._began = min(self._began, _moment(hello["began"]))  # whatever its clock says
-        other = self._on.get(operator)
+        other = self._on.get(folded(operator))
         if other is not None and other._began > self._began:
             raise _End(REPLACED, ELSEWHERE)
         self._operator = operator
-        self._on[operator] = self
+        self._on[folded(operator)] = self
         self._waiting.put_nowait(json.dumps({"hello": PROTOCOL}))
         self._hub.attach(operator, self._sink, self._end)
 

@@ -6,6 +6,7 @@
 A state is a flat object; of each key the hub keeps the value, encoded once, and a number that grows. A page
 is told what has changed since it was last told, so one that is slow misses moments and no changes. A headset
 that comes on tells all of its state first, in the place of the last one's. `gone` is the hub's own key.
+Capital letters of an operator's login do not matter.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from typing import Any
 
 from vad_agent.live.feed import Sink
 from vad_agent.live.keymap import Sent
+from vad_agent.login import folded
 
 HEARTBEAT_S = 5.0
 """A page that hears nothing for longer than this knows that it is cut off."""
@@ -41,7 +43,9 @@ class Over(StrEnum):
 class _Operator:
     """One headset's state: key → (number of its last change, JSON of its value)."""
 
-    def __init__(self) -> None:
+    def __init__(self, name: str) -> None:
+        self.name = name
+        """As the headset writes it, or whoever asked first."""
         self.values: dict[str, tuple[int, str]] = {}
         self.version = 0
         self.sink: Sink | None = None
@@ -135,6 +139,7 @@ class Hub:
         with self._lock:
             one = self._of(operator)
             before, one.over, one.sink, one.begins = one.over, over, sink, True
+            one.name = operator
             closed = self._closed
         if before is not None:
             before(Over.REPLACED)
@@ -174,8 +179,9 @@ class Hub:
             over(Over.CLOSED)
 
     def _of(self, operator: str) -> _Operator:
-        if (one := self._operators.get(operator)) is None:
-            one = self._operators[operator] = _Operator()
+        name = folded(operator)
+        if (one := self._operators.get(name)) is None:
+            one = self._operators[name] = _Operator(operator)
         return one
 
     # -- the pages' side -----------------------------------------------------------------------------
@@ -183,12 +189,12 @@ class Hub:
     def operators(self) -> list[str]:
         """Whose headset is on, in order."""
         with self._lock:
-            return sorted(name for name, one in self._operators.items() if one.sink is not None)
+            return sorted(one.name for one in self._operators.values() if one.sink is not None)
 
     def state(self, operator: str) -> dict[str, Any]:
         """All that is known of a headset; of one that never was only that it is gone."""
         with self._lock:
-            one = self._operators.get(operator)
+            one = self._operators.get(folded(operator))
             told = None if one is None else one.since(0)
         state: dict[str, Any] = {GONE: True} if told is None else json.loads(told)
         return state
@@ -196,7 +202,7 @@ class Hub:
     def send(self, operator: str, what: Sent) -> bool:
         """A key; False: there is no headset that takes it."""
         with self._lock:
-            one = self._operators.get(operator)
+            one = self._operators.get(folded(operator))
             sink = None if one is None else one.sink
         if sink is None:
             return False
@@ -232,4 +238,4 @@ class Hub:
             with self._lock:
                 one.followers.discard(follower)
                 if one.sink is None and not one.followers and one.version == 1:
-                    self._operators.pop(operator, None)  # nothing was ever known of it
+                    self._operators.pop(folded(operator), None)  # nothing was ever known of it

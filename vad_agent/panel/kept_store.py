@@ -21,6 +21,7 @@ from datetime import UTC, datetime
 from vad_agent.callbacks.tables import facts, left_sessions, people
 from vad_agent.callbacks.transactions import Transactions, locked
 from vad_agent.errors import StoreError, extra
+from vad_agent.panel.beat import Beat
 from vad_agent.panel.sessions import Session
 
 with extra("callbacks", "the panel's logins"):
@@ -55,20 +56,17 @@ class KeptStore:
         self._left: frozenset[str] = frozenset()
         self._since: dict[str, float] = {}
         self._away = False
-        self._closing = threading.Event()
-        self._thread = threading.Thread(target=self._follow, name="panel-sessions", daemon=True)
+        self._beat = Beat("panel-sessions", REFRESH_S, self.refresh)
         self.secret: str = store.transaction(self._the_secret)
         self._read()
 
     def start(self) -> None:
         """From now on changes that others make are known within `REFRESH_S`."""
-        self._thread.start()
+        self._beat.start()
 
     def close(self) -> None:
         """No more of that."""
-        self._closing.set()
-        if self._thread.is_alive():
-            self._thread.join()
+        self._beat.close()
 
     def is_over(self, session: Session) -> bool:
         """It was left, or its person got a new password, another role or a bar since."""
@@ -97,10 +95,6 @@ class KeptStore:
                 self._away = True
             else:
                 self._away = False
-
-    def _follow(self) -> None:
-        while not self._closing.wait(REFRESH_S):
-            self.refresh()
 
     # -- the database ---------------------------------------------------------------------------------
 

@@ -20,6 +20,7 @@ from vad_agent.errors import (
     StoreError,
     VadAgentError,
 )
+from vad_agent.login import folded
 from vad_agent.server.port import Story
 
 MOST = 500
@@ -132,7 +133,10 @@ class MyCallbacks:
             return callbacks.client_called(phone) is not None
 
     def _is_mine(self, callback: Callback) -> bool:
-        return callback.operator in (None, "", self._operator)
+        return not callback.operator or self._is_me(callback.operator)
+
+    def _is_me(self, operator: str | None) -> bool:
+        return operator is not None and folded(operator) == folded(self._operator)
 
     def _mine(self, callbacks: Callbacks, id: str) -> Callback:
         found = callbacks.beginning(id)
@@ -165,7 +169,7 @@ class MyCallbacks:
             "reasons_text": ", ".join(REASONS.get(reason, reason) for reason in one.reasons),
             "opening": one.opening,
             "topic": one.topic,
-            "mine": one.operator == self._operator,
+            "mine": self._is_me(one.operator),
         }
 
     @contextmanager

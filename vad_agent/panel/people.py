@@ -18,6 +18,7 @@ from typing import Any
 from vad_agent.callbacks.tables import people
 from vad_agent.callbacks.transactions import Transactions, locked
 from vad_agent.errors import StoreError, VadAgentError, extra
+from vad_agent.login import folded
 from vad_agent.panel.passwords import Passwords, problem
 from vad_agent.panel.sessions import Role
 
@@ -176,11 +177,6 @@ class People:
         if (wrong := problem(password, login)) is not None:
             raise PersonError(f"password: {wrong}")
         return self._passwords.kept(password)
-
-
-def folded(login: str) -> str:
-    """What two writings of one login share."""
-    return _written(login).casefold()
 
 
 def _written(login: str) -> str:

@@ -1,0 +1,30 @@
+"""Something done again and again, in a thread of its own."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+
+class Beat:
+    """Calls `do`, which must not raise, every `every_s` seconds from `start` until `close`."""
+
+    def __init__(self, name: str, every_s: float, do: Callable[[], None]) -> None:
+        self._every_s = every_s
+        self._do = do
+        self._closing = threading.Event()
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+
+    def start(self) -> None:
+        """For the first time after `every_s`."""
+        self._thread.start()
+
+    def close(self) -> None:
+        """When this returns it is done no more."""
+        self._closing.set()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def _run(self) -> None:
+        while not self._closing.wait(self._every_s):
+            self._do()
