@@ -57,7 +57,9 @@ def test_two_operators_and_a_supervisor_at_once(desk: DeskProcess, browsers: Bro
     olga = browsers.enter(desk, "olga")
     for page in (anna, boris):
         page.wait_for_selector("body.offline")
-        expect(page.locator("#operator")).to_have_text("anna" if page is anna else "boris")
+        login = "anna" if page is anna else "boris"
+        expect(page.locator("#operator")).to_have_text(login)
+        expect(page.locator("#offline")).to_contain_text(f"не под логином {login}")
     olga.wait_for_url("**/supervisor")
 
     with (

@@ -10,6 +10,7 @@ import pytest
 import sqlalchemy as sa
 
 from tests.callbacks.postgres import Postgres
+from tests.live.recording import until
 from tests.panel.desk_asking import GOOD, PASSWORDS
 from vad_agent.callbacks.sealing import PLAIN, SEALED, Seal, new_key
 from vad_agent.callbacks.store import Store
@@ -159,18 +160,11 @@ def test_it_looks_by_itself_until_it_is_closed(
 ) -> None:
     monkeypatch.setattr("vad_agent.panel.kept_store.REFRESH_S", 0.001)
     kept, people = KeptStore(store), People(store, PASSWORDS)
-    looked = []
-    refresh = kept.refresh
-
-    def counted() -> None:
-        refresh()
-        looked.append(people.all())
-        if len(looked) == 3:
-            kept._closing.set()
-
-    monkeypatch.setattr(kept, "refresh", counted)
+    anna = people.add("anna", Role.OPERATOR, GOOD)
+    session = Session("1", "anna", kept._clock() + 60, Role.OPERATOR, anna.since.timestamp())
+    assert not kept.is_over(session)
     kept.start()
-    kept._thread.join(10)
+    people.bar("anna")
+    until(lambda: kept.is_over(session), 10, "a look")
     kept.close()
-    assert len(looked) == 3
     KeptStore(store).close()  # one that was never started

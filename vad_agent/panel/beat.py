@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable
 
+log = logging.getLogger(__name__)
+
 
 class Beat:
-    """Calls `do`, which must not raise, every `every_s` seconds from `start` until `close`."""
+    """Calls `do` every `every_s` seconds from `start` until `close`; what it raises ends nothing."""
 
     def __init__(self, name: str, every_s: float, do: Callable[[], None]) -> None:
         self._every_s = every_s
@@ -27,4 +30,9 @@ class Beat:
 
     def _run(self) -> None:
         while not self._closing.wait(self._every_s):
-            self._do()
+            try:
+                self._do()
+            except Exception as error:  # its text may quote what is personal
+                log.error(
+                    "it failed", extra={"what": self._thread.name, "why": type(error).__name__}
+                )

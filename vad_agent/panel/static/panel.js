@@ -16,6 +16,9 @@ const TOLD_MS = 15000; // the same, where the server tells of changes
 const OLD_MS = 15000; // callbacks not heard of for so long have no countdown
 const REGRET_MS = 3000; // an outcome can be taken back for so long
 
+const me = document.body.dataset;
+const GONE = "Программа на вашей гарнитуре не запущена" + (me.logins === "yes" ? ` или работает не под логином ${me.operator}` : "");
+
 const $ = (id) => document.getElementById(id);
 
 // -- words ----------------------------------------------------------------------------------------------
@@ -181,7 +184,7 @@ function take(news) {
     if ("clock" in news) anchorClock(heard);
     if ("phrase" in news) anchorPhrase(heard);
   }
-  if (state.gone === true) lost("Программа на вашей гарнитуре не запущена", false);
+  if (state.gone === true) lost(GONE, false);
   else if (cut && state.keys) found();
   if (keys.length && !cut) view(news);
   if ("callbacks" in news) polled = -Infinity;
