@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Page, expect
 
 from tests.panel.browser import browser
 from tests.panel.desk_asking import GOOD, Node, nodes
@@ -35,13 +35,13 @@ def test_in_by_the_keyboard_and_out_by_the_button(node: Node, page: Page) -> Non
     page.keyboard.type("wrong")
     with page.expect_navigation():
         page.keyboard.press("Enter")
-    assert page.locator(".wrong").inner_text() == "Логин или пароль не подходит"
+    expect(page.locator(".wrong")).to_have_text("Логин или пароль не подходит")
     page.keyboard.type(GOOD)  # the login is there still
     with page.expect_navigation():
         page.keyboard.press("Enter")
     page.wait_for_selector("body.offline")
     assert page.locator("#operator").inner_text() == "Olga"
-    assert "гарнитуре не запущена" in page.locator("#offline").inner_text()
+    expect(page.locator("#offline")).to_contain_text("гарнитуре не запущена")
     with page.expect_navigation():
         page.get_by_role("button", name="Выйти").click()
     assert page.url == f"{node.url}/enter"
