@@ -30,12 +30,14 @@ def page(browser: Browser) -> Iterator[Page]:
 
 def test_in_by_the_keyboard_and_out_by_the_button(node: Node, page: Page) -> None:
     page.goto(node.url)
+    expect(page.locator("[name=login]")).to_be_focused()
     page.keyboard.type("Olga")
     page.keyboard.press("Tab")
     page.keyboard.type("wrong")
     with page.expect_navigation():
         page.keyboard.press("Enter")
     expect(page.locator(".wrong")).to_have_text("Логин или пароль не подходит")
+    expect(page.locator("[name=password]")).to_be_focused()
     page.keyboard.type(GOOD)  # the login is there still
     with page.expect_navigation():
         page.keyboard.press("Enter")
