@@ -38,11 +38,14 @@ def browsers(browser: Browser) -> Iterator[Browsers]:  # noqa: F811
     assert one.complaints == []
 
 
-def first(page: Page, text: str, *looks: str) -> float:
-    """Unix time when the page first showed this phrase so."""
-    told = [one for one in seen(page, "#say") if text in one["text"] and one["data-look"] in looks]
-    assert told, seen(page, "#say")
-    return float(told[0]["at"])
+def first(page: Page, text: str, look: str) -> float:
+    """Unix time when the page first showed this phrase so; the picture may be drawn just now."""
+    for _ in range(100):
+        for one in seen(page, "#say"):
+            if text in one["text"] and one["data-look"] == look:
+                return float(one["at"])
+        page.wait_for_timeout(20)
+    raise AssertionError((text, look, seen(page, "#say")))
 
 
 def assert_in_time(page: Page, headset: Streaming, cue: Cue) -> None:
