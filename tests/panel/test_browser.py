@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Locator, Page, expect
 
 from tests.panel.browser import (
     FAREWELL,
@@ -142,6 +142,7 @@ def test_a_screen_reader_hears_phrases_and_states_alone(opened: Opened, served: 
     for silence in (1.9, 2.0, 2.1):
         served.show(shown(silent(silence, "cue")))
         time.sleep(0.05)
+    expect(page.locator("#announce")).to_have_text(f"Скажите: {NOT_HEARD}")
     served.show(shown(unplugged()))
     expect(page.locator("#announce")).to_contain_text("наушники отключены")
     assert page.evaluate("window.heard") == [
@@ -160,15 +161,18 @@ def _seconds(page: Page, selector: str) -> float:
 
 
 def test_the_clock_runs_between_messages_and_then_stands(opened: Opened, served: Served) -> None:
-    served.show(shown(silent(0.5)))
+    served.show(shown(status()))
     page = opened.page(served)
-    seen = []
-    for _ in range(12):
-        seen.append(_seconds(page, "#clock-value"))
-        time.sleep(0.05)
-    assert seen == sorted(seen)
-    assert len(set(seen)) >= 4
+    page.evaluate(
+        """() => { window.seen = []; const value = document.getElementById('clock-value');
+        new MutationObserver(() => window.seen.push(parseFloat(value.textContent.replace(',', '.')))).observe(
+        value, {childList: true, characterData: true, subtree: true}); }"""
+    )
+    served.show(shown(silent(0.5)))
     expect(page.locator("#clock-words")).to_contain_text("данные стоят")
+    seen = page.evaluate("window.seen")
+    assert seen == sorted(seen)
+    assert len(seen) >= 4
     assert _seconds(page, "#clock-value") == pytest.approx(1.5, abs=0.11)  # no farther than 1 s
     assert _seconds(page, "#say-left") == pytest.approx(0.5, abs=0.11)
 
@@ -204,12 +208,12 @@ TWICE = [
 ]
 
 
-def strike(page: Page, code: str, key: str) -> None:
+def strike(page: Page, code: str, key: str, times: int = 1) -> None:
     """A key of one layout or the other: the browser tells the place and the letter."""
     page.evaluate(
-        """([code, key]) => document.activeElement.dispatchEvent(new KeyboardEvent('keydown',
-        {code, key, bubbles: true, cancelable: true}))""",
-        [code, key],
+        """([code, key, times]) => { for (let n = 0; n < times; n++) document.activeElement.dispatchEvent(
+        new KeyboardEvent('keydown', {code, key, bubbles: true, cancelable: true})); }""",
+        [code, key, times],
     )
 
 
@@ -241,8 +245,7 @@ def test_what_cannot_be_taken_back_wants_a_second_press(opened: Opened, served: 
     served.show(shown(status()))
     page = opened.page(served)
     question = page.get_by_role("alertdialog")
-    page.keyboard.press("KeyY")
-    page.keyboard.press("KeyY")  # too fast: a key that bounced
+    strike(page, "KeyY", "н", times=2)  # too fast: a key that bounced
     expect(question).to_be_visible()
     page.keyboard.press("Escape")
     expect(question).to_be_hidden()
@@ -270,8 +273,11 @@ def test_a_double_click_or_a_held_key_ends_no_call(opened: Opened, served: Serve
     served.show(shown(status()))
     page = opened.page(served)
     button = page.get_by_role("button", name="завершён")
+    question = page.get_by_role("alertdialog")
     button.dblclick()
-    expect(page.get_by_role("alertdialog")).to_be_visible()
+    expect(question).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(question).to_be_hidden()
     page.keyboard.down("KeyP")
     for _ in range(5):
         page.keyboard.down("KeyP")  # repeats
@@ -286,7 +292,7 @@ def test_a_double_click_or_a_held_key_ends_no_call(opened: Opened, served: Serve
 
 
 def test_the_questions_are_those_of_the_terminal(opened: Opened, served: Served) -> None:
-    script = Path(__file__).parents[2] / "vad_agent" / "panel" / "static" / "panel.js"
+    script = Path(__file__).parents[2] / "vad_agent" / "panel" / "static" / "keys.js"
     [table] = re.findall(r"const SURE = \{(.*?)\};", script.read_text(encoding="utf-8"), re.S)
     asked = dict(re.findall(r'(\w): "(.*?)"', table))
     wanted = {key.letter.upper(): key.sure for key in KEYS if key.sure and key.letter != "й"}
@@ -326,6 +332,7 @@ def test_a_name_is_typed_kept_over_a_reload_and_sent(opened: Opened, served: Ser
     expect(field).to_be_focused()
     page.keyboard.type("Ольга7")
     page.reload()
+    expect(page.locator("#keys button").first).to_be_visible()  # the call is known again
     expect(field).to_be_focused()
     expect(field).to_have_value("Ольга7")
     page.keyboard.press("Enter")
@@ -435,7 +442,8 @@ def test_a_headset_that_tells_nothing_in_a_call(opened: Opened, served: Served) 
     page = opened.page(served)
     page.wait_for_timeout(600)
     served.beats = False
-    expect(page.locator("#offline")).to_have_text("Программа на гарнитуре не отвечает")
+    silent_for_long = "Программа на гарнитуре не отвечает"
+    expect(page.locator("#offline")).to_have_text(silent_for_long, timeout=10_000)
     served.show(shown(status(call_s=223.0)))
     expect(page.locator("#offline")).to_be_hidden()
 
@@ -465,10 +473,16 @@ def desk(served: Served) -> Desk:
     return served.desk
 
 
+def _left_s(row: Locator) -> int:
+    found = re.search(r"через (\d+):(\d\d)", row.inner_text())
+    assert found is not None
+    return int(found[1]) * 60 + int(found[2])
+
+
 def test_callbacks_overdue_first_with_an_honest_countdown(
     opened: Opened, with_desk: Served
 ) -> None:
-    desk(with_desk).add("later", 245, name="Пётр", topic="возврат", attempt=2)
+    desk(with_desk).add("later", 249, name="Пётр", topic="возврат", attempt=2)
     desk(with_desk).add("over", -130)
     desk(with_desk).add("lost", -5, name=None, phone=None, state=State.NEEDS_NUMBER)
     with_desk.show(shown(status(None)))
@@ -483,8 +497,9 @@ def test_callbacks_overdue_first_with_an_honest_countdown(
     expect(later).to_contain_text("попытка 2 из 3 · клиента не слышно в диалоге · вопрос: возврат")
     expect(later.get_by_role("button", name="Дозвонились")).to_be_hidden()
     page.evaluate("Date.now = () => 0")  # this computer's clock is wrong: the server's counts
-    page.wait_for_timeout(1100)
-    expect(later).to_contain_text(re.compile("через 4:0[0-4]"))
+    before = _left_s(later)
+    expect(later).not_to_contain_text(f"через {before // 60}:{before % 60:02}")
+    assert before - 5 <= _left_s(later) < before
 
 
 def test_a_due_callback_flashes_and_is_ended_by_one_key(opened: Opened, with_desk: Served) -> None:
@@ -492,7 +507,7 @@ def test_a_due_callback_flashes_and_is_ended_by_one_key(opened: Opened, with_des
     page = opened.page(with_desk)
     expect(page.get_by_text("Перезванивать некому")).to_be_visible()
     desk(with_desk).add("k3v", -1, state=State.RINGING)
-    expect(page).to_have_title(re.compile("● ПЕРЕЗВОНИТЕ · Анна"))
+    expect(page).to_have_title(re.compile("● ПЕРЕЗВОНИТЕ · Анна"), timeout=10_000)
     expect(page).to_have_title(re.compile("Жду звонка"))
     expect(page.locator("#announce")).to_contain_text("Пора перезвонить: Анна")
     page.keyboard.press("Digit2")
@@ -628,9 +643,10 @@ def test_how_soon_a_change_is_seen(opened: Opened, served: Served) -> None:
     feeding.join()
     expect(page.locator("#client")).to_have_text("Анна99")
     seen = page.evaluate("window.seen")
-    assert len(seen) == 100
-    late = sorted(seen[name] - at * 1000 for name, at in told.items())
-    print(f"\npublish to DOM: p50 {late[49]:.0f} ms, p99 {late[98]:.0f} ms")
+    late = sorted(at - told[name] * 1000 for name, at in seen.items())
+    assert len(late) >= 80  # what a machine that stood still tells together is one change
+    p50, p99 = late[len(late) // 2], late[len(late) * 99 // 100]
+    print(f"\npublish to DOM: p50 {p50:.0f} ms, p99 {p99:.0f} ms")
 
 
 def test_the_page_is_light_and_soon_there(opened: Opened, with_desk: Served) -> None:

@@ -3,92 +3,15 @@
 //   /supervisor/stream ── all rows, then what changed ──> the floor
 //   the page itself    ── fetched again every 5 s ──────> [data-part]s that changed, patched in place
 //
-// Patched, not replaced: what has the focus, is open or scrolled stays so. Text goes through textContent alone, or
-// came escaped from the server.
+// Text goes through textContent alone, or came escaped from the server.
+
+import { $, made, text } from "./page.js";
+import { patch } from "./patch.js";
+import "./settings.js"; // the theme, as it was chosen on the panel
 
 const EVERY_MS = 5000;
 const SILENT_MS = 8000; // the server says something every 5 s
 const OLD_MS = 12000; // two pages were missed
-
-const $ = (id) => document.getElementById(id);
-
-function text(element, value) {
-  if (element.textContent !== value) element.textContent = value;
-}
-
-// -- the theme, as it was chosen on the panel ------------------------------------------------------------
-
-const THEMES = { system: "как в системе", light: "светлая", dark: "тёмная" };
-
-function keptTheme() {
-  try {
-    const theme = JSON.parse(localStorage.getItem("panel:theme"));
-    return Object.hasOwn(THEMES, theme) ? theme : "system";
-  } catch {
-    return "system"; // nothing may be stored here, or it is not ours
-  }
-}
-
-let theme = keptTheme();
-
-function showTheme() {
-  if (theme === "system") delete document.documentElement.dataset.theme;
-  else document.documentElement.dataset.theme = theme;
-  const button = $("theme");
-  text(button, `Тема: ${THEMES[theme]}`);
-  button.hidden = false;
-}
-
-function nextTheme() {
-  const names = Object.keys(THEMES);
-  theme = names[(names.indexOf(theme) + 1) % names.length];
-  try {
-    localStorage.setItem("panel:theme", JSON.stringify(theme));
-  } catch { /* nothing may be stored here */ }
-  showTheme();
-}
-
-// -- patching -------------------------------------------------------------------------------------------
-
-const key = (node) => node.dataset?.key;
-const alike = (one, other) => one.nodeName === other.nodeName && key(one) === key(other);
-
-/** Make `old` what `fresh` is, and keep what is alike: rows by their keys, the rest by their places. */
-function patch(old, fresh) {
-  if (old.nodeType !== Node.ELEMENT_NODE) {
-    if (old.data !== fresh.data) old.data = fresh.data;
-    return;
-  }
-  for (const { name } of [...old.attributes]) {
-    if (!fresh.hasAttribute(name) && !(old.nodeName === "DETAILS" && name === "open")) old.removeAttribute(name);
-  }
-  for (const { name, value } of fresh.attributes) {
-    if (old.getAttribute(name) !== value) old.setAttribute(name, value);
-  }
-  const wanted = new Set([...fresh.children].map(key));
-  const known = new Map();
-  for (const child of [...old.children]) {
-    if (!key(child)) continue;
-    if (wanted.has(key(child))) known.set(key(child), child);
-    else child.remove();
-  }
-  let at = old.firstChild;
-  for (const node of [...fresh.childNodes]) {
-    const kept = key(node) ? known.get(key(node)) : at && alike(at, node) ? at : undefined;
-    if (!kept) {
-      old.insertBefore(node, at);
-      continue;
-    }
-    if (kept === at) at = at.nextSibling;
-    else old.insertBefore(kept, at);
-    patch(kept, node);
-  }
-  while (at) {
-    const next = at.nextSibling;
-    at.remove();
-    at = next;
-  }
-}
 
 // -- the page of a day, fetched again -------------------------------------------------------------------
 
@@ -246,9 +169,8 @@ function ended() {
   session = false;
   source?.close();
   lost("Вход устарел. ");
-  const link = document.createElement("a");
+  const link = made("a", "", "Войти");
   link.href = "/enter?next=/supervisor";
-  link.textContent = "Войти";
   $("offline").append(link);
 }
 
@@ -258,8 +180,6 @@ function back() { // a hidden page was not kept fresh: that is no lost connectio
   refresh();
 }
 
-showTheme();
-$("theme").addEventListener("click", nextTheme);
 if ($("floor")) {
   follow();
   setInterval(refresh, EVERY_MS);

@@ -1,0 +1,156 @@
+// Keys: the terminal's letters, by place, so that the layout does not matter, and a button for each.
+//
+//   key, button ──> press ──> at once ──────────────────────────> sendKey
+//                     ├─────> grave: asked, "Да" or again ──────> sendKey
+//                     └─────> a form opens, see forms.js
+
+import { outcomeKey, regret } from "./callbacks.js";
+import { connection } from "./connection.js";
+import { FORMS, formAround, leave, leaveAny, show } from "./forms.js";
+import { $, APART_MS, FORGET_MS, made, remark, text } from "./page.js";
+import { sendKey } from "./server.js";
+import { toggle } from "./settings.js";
+import { inCall, paused, state } from "./state.js";
+
+const PLACES = {
+  KeyF: "А", KeyG: "П", KeyB: "И", KeyN: "Т", KeyE: "У", KeyR: "К", KeyY: "Н", KeyL: "Д", KeyD: "В",
+  KeyP: "З", KeyC: "С", KeyJ: "О",
+}; // Й, the way out, is where the program was started
+const SURE = {
+  Н: "Клиент вас не слышит? Прощаемся и перезваниваем",
+  В: "Вы попрощались? Контроль до конца звонка выключится",
+  З: "Звонок завершён?",
+  С: "Звонок сорвался? Клиенту перезвонят",
+};
+const DOES = {
+  А: () => ({ command: "start_call" }),
+  П: () => ({ kind: paused() ? "resume" : "pause" }),
+  У: () => ({ kind: state.clock?.held ? "unhold" : "hold", party: "operator" }),
+  К: () => ({ kind: "hold", party: "client" }),
+  Н: () => ({ kind: "client_cannot_hear" }),
+  В: () => ({ kind: "goodbye" }),
+  З: () => ({ command: "end_call" }),
+  С: () => ({ kind: "hangup", party: "client" }),
+  О: () => ({ command: "undo" }),
+};
+
+const letters = toggle("letters");
+
+export function showKeys() {
+  const box = $("keys");
+  const known = new Map([...box.children].map((one) => [one.dataset.letter, one]));
+  let before = null;
+  for (const [letter, name] of state.keys) {
+    if (!DOES[letter] && !FORMS[letter]) continue;
+    const button = known.get(letter) ?? newButton(letter);
+    known.delete(letter);
+    text(button.firstElementChild, name);
+    const place = before ? before.nextElementSibling : box.firstElementChild;
+    if (place !== button) box.insertBefore(button, place);
+    before = button;
+  }
+  for (const button of known.values()) button.remove();
+}
+
+function newButton(letter) {
+  const button = made("button", SURE[letter] ? "grave" : "");
+  button.type = "button";
+  button.dataset.letter = letter;
+  button.append(made("span"), " ", made("kbd", "", SURE[letter] ? `${letter} ${letter}` : letter));
+  button.addEventListener("click", () => press(letter));
+  return button;
+}
+
+/** The state has this key now. */
+const meaningful = (letter) =>
+  (DOES[letter] || FORMS[letter]) && (state.keys ?? []).some(([known]) => known === letter);
+
+function press(letter) {
+  remark("");
+  if (asked?.letter === letter) {
+    if (considered()) answer(true);
+    return;
+  }
+  answer(false);
+  if (connection.cut) { remark("нет связи: не отправлено"); return; }
+  if (!meaningful(letter)) {
+    if (letter === "А" && inCall()) remark("Звонок уже идёт");
+    else if (letter !== "О" && letter !== "Т" && !inCall()) remark("Звонка нет. А: начать звонок");
+    return;
+  }
+  if (FORMS[letter]) show(FORMS[letter]);
+  else if (SURE[letter]) askSure(letter);
+  else sendKey(DOES[letter]());
+}
+
+$("take-over").addEventListener("click", () => { if (!connection.cut) sendKey(DOES.П()); });
+
+// -- what cannot be taken back is asked for first -------------------------------------------------------
+
+let asked = null; // {letter, at}
+let askedTimer = 0;
+
+const considered = () => asked !== null && performance.now() - asked.at >= APART_MS;
+
+function askSure(letter) {
+  asked = { letter, at: performance.now() };
+  text($("sure-text"), SURE[letter]);
+  text($("sure-yes").querySelector("kbd"), letter);
+  $("sure").hidden = false;
+  text($("announce"), `${SURE[letter]} Ещё раз ${letter}: да, Esc: нет`);
+  askedTimer = setTimeout(() => answer(false), FORGET_MS);
+}
+
+function answer(yes) {
+  const question = asked;
+  asked = null;
+  clearTimeout(askedTimer);
+  if ($("sure").contains(document.activeElement)) {
+    $("keys").querySelector(`[data-letter="${question?.letter}"]`)?.focus();
+  }
+  $("sure").hidden = true;
+  if (!yes || !question) return;
+  if (connection.cut) remark("нет связи: не отправлено");
+  else if (!meaningful(question.letter)) remark("Звонка нет. А: начать звонок");
+  else sendKey(DOES[question.letter]());
+}
+
+$("sure-yes").addEventListener("click", () => { if (considered()) answer(true); });
+$("sure-no").addEventListener("click", () => { if (considered()) answer(false); });
+
+// -- the keyboard ---------------------------------------------------------------------------------------
+
+document.addEventListener("keydown", (event) => {
+  if (event.repeat && (event.target.tagName === "BUTTON" || !event.target.matches?.("input"))) {
+    if (event.key === "Enter" || event.key === " ") event.preventDefault(); // a key held down is one press
+    return;
+  }
+  if (event.isComposing) return;
+  if (event.key === "Escape") { escape(event.target); return; }
+  if (event.target.matches?.("input:not([type=checkbox])")) return;
+  if (event.key === "Enter" && asked && event.target.id !== "sure-no") {
+    event.preventDefault();
+    if (considered()) answer(true);
+    return;
+  }
+  if (!letters.on || event.metaKey || event.altKey) return;
+  if (event.ctrlKey) {
+    if (event.code === "KeyZ" && meaningful("О")) { event.preventDefault(); press("О"); }
+    return;
+  }
+  const digit = /^(?:Digit|Numpad)([1-4])$/.exec(event.code);
+  if (digit && !event.shiftKey) { outcomeKey(Number(digit[1])); return; }
+  const letter = PLACES[event.code];
+  if (!letter) return;
+  event.preventDefault(); // the letter is not the first one of the line that opens
+  press(letter);
+});
+
+function escape(target) { // of the question, the form one is in, the outcome just chosen, any form: the first
+  if (asked) { answer(false); return; }
+  const within = formAround(target);
+  if (within) { leave(within); return; }
+  if (regret()) return;
+  leaveAny();
+  remark("");
+}
