@@ -1,1 +1,1 @@
-"""The operator's panel: a web page beside the softphone, in Russian, made for a second of attention."""
+"""The pages, in Russian: the operator's panel, and the supervisor's page of the shift."""
