@@ -23,8 +23,6 @@ REAL = (
     HERE / "callbacks" / "test_engine.py",
     HERE / "panel",
     HERE / "server" / "test_serve.py",
-    HERE / "sources" / "test_devices.py",
-    HERE / "voice",
     HERE / "test_replay_outbox.py",
 )
 

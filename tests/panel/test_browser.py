@@ -172,7 +172,7 @@ def test_the_clock_runs_between_messages_and_then_stands(opened: Opened, served:
     expect(page.locator("#clock-words")).to_contain_text("данные стоят")
     seen = page.evaluate("window.seen")
     assert seen == sorted(seen)
-    assert len(seen) >= 4
+    assert len(set(seen)) >= 4
     assert _seconds(page, "#clock-value") == pytest.approx(1.5, abs=0.11)  # no farther than 1 s
     assert _seconds(page, "#say-left") == pytest.approx(0.5, abs=0.11)
 
@@ -442,8 +442,7 @@ def test_a_headset_that_tells_nothing_in_a_call(opened: Opened, served: Served) 
     page = opened.page(served)
     page.wait_for_timeout(600)
     served.beats = False
-    silent_for_long = "Программа на гарнитуре не отвечает"
-    expect(page.locator("#offline")).to_have_text(silent_for_long, timeout=10_000)
+    expect(page.locator("#offline")).to_have_text("Программа на гарнитуре не отвечает")
     served.show(shown(status(call_s=223.0)))
     expect(page.locator("#offline")).to_be_hidden()
 
@@ -507,7 +506,7 @@ def test_a_due_callback_flashes_and_is_ended_by_one_key(opened: Opened, with_des
     page = opened.page(with_desk)
     expect(page.get_by_text("Перезванивать некому")).to_be_visible()
     desk(with_desk).add("k3v", -1, state=State.RINGING)
-    expect(page).to_have_title(re.compile("● ПЕРЕЗВОНИТЕ · Анна"), timeout=10_000)
+    expect(page).to_have_title(re.compile("● ПЕРЕЗВОНИТЕ · Анна"))
     expect(page).to_have_title(re.compile("Жду звонка"))
     expect(page.locator("#announce")).to_contain_text("Пора перезвонить: Анна")
     page.keyboard.press("Digit2")
@@ -644,7 +643,7 @@ def test_how_soon_a_change_is_seen(opened: Opened, served: Served) -> None:
     expect(page.locator("#client")).to_have_text("Анна99")
     seen = page.evaluate("window.seen")
     late = sorted(at - told[name] * 1000 for name, at in seen.items())
-    assert len(late) >= 80  # what a machine that stood still tells together is one change
+    assert len(late) == 100
     p50, p99 = late[len(late) // 2], late[len(late) * 99 // 100]
     print(f"\npublish to DOM: p50 {p50:.0f} ms, p99 {p99:.0f} ms")
 
