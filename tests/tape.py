@@ -47,7 +47,7 @@ class ScriptedEar:
         self.speaking = self.sure = False
         self.start = self.end = self.utterances = self.runs = self.since = 0
         self.line: LineState | None = None
-        self.disconnected = self.failed = False
+        self.disconnected = self.failed = self.gated = self.dual_mono = False
         self.own_prompts: list[bool] = []
         self._now = self._last = self._run = 0
         self._letters = ""  # the last run of one letter, its first letter and length
@@ -121,8 +121,11 @@ class ScriptedEar:
     def lacks_frame(self) -> bool:
         return self._letters == "-" and self.line not in (None, LineState.NO_MEDIA)
 
-    def confirm(self) -> bool:
-        return False
+    def expect_decision(self, at: int) -> None:
+        pass
+
+    def settled(self) -> bool:
+        return True
 
     def expect_leak_of(self, other: ScriptedEar) -> None:
         pass

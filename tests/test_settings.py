@@ -140,6 +140,10 @@ def test_seconds_become_frames() -> None:
         takeover_lead=10,
         defer=10,
         prompt_start=50,
+        prompt_end=3000,
+        unknown_sound=600,
+        answer_talk=50,
+        one_sided=1500,
     )
 
 

@@ -192,8 +192,9 @@ def replay(
       vad-agent replay NAME.flac --events NAME.events.jsonl --script NAME.script.toml
     """
     from vad_agent.core.call import CallSession
+    from vad_agent.core.events import Event, Kind
     from vad_agent.core.frames import seconds
-    from vad_agent.recorded_events import EventLog, load_events
+    from vad_agent.recorded_events import EventLog, TimedEvent, load_events
     from vad_agent.replay import Replay
     from vad_agent.sources.recording import open_call
 
@@ -227,6 +228,9 @@ def replay(
         pairs = log.cut(pairs)
         if builder is not None:
             pairs = watched(pairs, builder.add_frames)
+        if recording.early_end is not None:
+            side, ended = recording.early_end
+            timed = [*timed, TimedEvent(ended, Event(Kind.SOURCE_ENDED, party=side.value))]
         run = Replay(session, settings, timed, plays=not log.live)
         actions = run.run(pairs)
         if outbox is not None:
@@ -276,6 +280,8 @@ def dead_air_command(
 ) -> None:
     """Tell every silence of one side, why it is silent, and when a live call would have known.
 
+    The client of a recording with two channels is heard beside the operator, whose voice may leak.
+
     \b
     One JSON object a line:
       fired_s            when it was known, causally
@@ -292,17 +298,30 @@ def dead_air_command(
     import json
 
     from vad_agent.core.frames import Channel, frames
-    from vad_agent.dead_air import dead_air
+    from vad_agent.dead_air import beside, dead_air
     from vad_agent.settings import Settings
-    from vad_agent.sources.recording import open_leg
+    from vad_agent.sources.recording import open_call, open_leg
 
-    side = Channel(channel.value)
-    with open_leg(file, "left" if side is Channel.OPERATOR else "right") as leg:
+    side, settings = Channel(channel.value), Settings()
+    with ExitStack() as stack:
+        leg = stack.enter_context(open_leg(file, "left" if side is Channel.OPERATOR else "right"))
+        ear = settings.ear(side, leg.sample_rate)
+        heard: Iterable[bytes | None] = leg
+        if side is Channel.CLIENT and leg.channels > 1:
+            call = stack.enter_context(open_call(file))
+            heard = beside(settings.ear(Channel.OPERATOR, call.sample_rate), ear, call)
         warn(leg.warnings)
-        ear = Settings().ear(side, leg.sample_rate)
-        with progress(leg, leg.frames_total, file.name, printing=True) as stream:
-            for silence in dead_air(stream, ear, side, frames(threshold)):
-                print(json.dumps(silence.record()))
+        timing = settings.script.timing
+        stream = stack.enter_context(progress(heard, leg.frames_total, file.name, printing=True))
+        for silence in dead_air(
+            stream,
+            ear,
+            side,
+            frames(threshold),
+            defer=timing.defer,
+            patience=timing.unknown_sound,
+        ):
+            print(json.dumps(silence.record()))
 
 
 app.command(short_help="The audio devices, and how to get the client's side.")(devices)

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 
 from vad_agent.core.actions import LineState
 from vad_agent.core.ear import Ear
-from vad_agent.core.frames import Channel, seconds
+from vad_agent.core.frames import ENDLESS, Channel, seconds
 
-ENDLESS = 1 << 62
 DEFER = 10
 """Frames that a silence waits at most for a beginning sound to show whether it is speech."""
+PATIENCE = 600
+"""Frames of silence after which a sound that is not known to be speech no longer puts it off."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,12 +40,14 @@ def dead_air(
     ear: Ear,
     channel: Channel,
     threshold: int,
+    *,
     defer: int = DEFER,
+    patience: int = PATIENCE,
 ) -> Iterator[DeadAir]:
     """Silences of `threshold` frames and more, each once, at the frame at which it is known.
 
     voice     ████████▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁
-                      |<- threshold ->|fired; at most `defer` later where a sound has just begun
+                      |<- threshold ->|fired; a little later where a sound has just begun
 
     `stream`: 20 ms frames of the channel, at the ear's rate; None: it did not come.
     """
@@ -58,16 +61,25 @@ def dead_air(
         if not changed and now < due:
             continue
         started = ear.end
+        silence = now - started
+        known = silence >= max(patience, threshold) or not (ear.speaking or not ear.settled())
         if (ear.speaking and ear.sure) or started == reported:
             due = ENDLESS  # until the ear hears something
-        elif now < started + threshold:
+        elif silence < threshold:
             due = started + threshold
-        elif (
-            ear.confirm()
-            or ear.speaking  # not known yet whether it is speech
-            or (now < started + threshold + defer and ear.doubtful())
-        ):
+        elif not known or (silence < threshold + defer and ear.doubtful()):
             due = now + 1
         else:
             reported, due = started, ENDLESS
             yield DeadAir(now, started, ear.line or LineState.NO_MEDIA, channel)
+        ear.expect_decision(due)
+
+
+def beside(
+    operator: Ear, client: Ear, pairs: Iterable[tuple[bytes | None, bytes | None]]
+) -> Iterator[bytes | None]:
+    """The client's frames of a call, for `dead_air`, heard beside the operator's, whose voice may leak."""
+    client.expect_leak_of(operator)
+    for operator_frame, client_frame in pairs:
+        operator.hear(operator_frame)
+        yield client_frame

@@ -12,11 +12,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from vad_agent.core.actions import Action, Phase, PhaseChanged, Play, Stop
 from vad_agent.core.call import CallSession
 from vad_agent.core.events import Event, Kind
-from vad_agent.core.frames import FRAMES_PER_SECOND
+from vad_agent.core.frames import ENDLESS, FRAMES_PER_SECOND
 from vad_agent.recorded_events import TimedEvent
 from vad_agent.settings import Settings
 
-ENDLESS = 1 << 62
 LATE = FRAMES_PER_SECOND
 """An event so shortly after the last frame belongs to its end: recorders stop before the hangup is told."""
 

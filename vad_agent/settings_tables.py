@@ -257,6 +257,10 @@ class Timing(Table):
     takeover_lead_s: Span
     defer_s: Span
     prompt_start_s: FrameOrMore
+    prompt_end_s: FrameOrMore
+    unknown_sound_s: FrameOrMore
+    answer_talk_s: FrameOrMore
+    one_sided_s: FrameOrMore
 
 
 class Hearing(Table):

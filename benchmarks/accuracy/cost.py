@@ -1,7 +1,7 @@
 """What a frame costs one ear in each condition: `python -m benchmarks.accuracy.cost FOLDER`.
 
 bare    Vad(3).is_speech(frame)            every frame of both channels, one after the other
-cheap   ear.hear(frame), judge = "none"    the same frames, and `confirm` when a silence of 2.5 s is due
+cheap   ear.hear(frame), judge = "none"    the same frames, and a decision when a silence of 2.5 s is due
 ours    the same with the judge
 """
 
@@ -93,12 +93,6 @@ class _Timed:
         began = perf_counter_ns()
         changed = self._ear.hear(frame)
         self.took.append(perf_counter_ns() - began)
-        return changed
-
-    def confirm(self) -> bool:
-        began = perf_counter_ns()
-        changed = self._ear.confirm()
-        self.took[-1] += perf_counter_ns() - began
         return changed
 
 

@@ -11,6 +11,7 @@ from tests.hearing.hearing_tape import RATE, clip, draw, listen, near, noise, ov
 from tests.test_fixtures import told
 from vad_agent import CallSession, Settings
 from vad_agent.core.actions import LineState
+from vad_agent.core.frames import ENDLESS
 from vad_agent.hearing.ear import LevelledEar
 from vad_agent.hearing.judge import LEAST, Verdict
 from vad_agent.hearing.judged import FIRST, FRESH, GONE, MOST_AGAIN, PRICE, JudgedEar
@@ -70,10 +71,18 @@ def test_an_open_run_in_which_nobody_has_long_spoken_ends_where_the_judge_says()
     assert heard.runs[0][1] <= 300 - GONE
 
 
+def decide(ear: JudgedEar, at: int, frames: Sequence[bytes | None]) -> bool:
+    """A decision is due at frame `at`, while these frames are heard. True: something has changed."""
+    ear.expect_decision(at)
+    changed = any([ear.hear(frame) for frame in frames])
+    ear.expect_decision(ENDLESS)
+    return changed
+
+
 def test_a_word_that_the_cheap_path_missed_moves_the_end_of_the_silence() -> None:
     ear = JudgedEar(RATE, Says(Verdict(20, 45, doubtful=False)))
-    listen(ear, noise(126, -45), finish=False)
-    assert ear.confirm() is True
+    listen(ear, noise(125, -45), finish=False)
+    assert decide(ear, 126, noise(1, -45)) is True
     assert (ear.utterances, ear.runs, ear.start, ear.end) == (1, 1, 126 - 45, 126 - 20)
 
 
@@ -81,13 +90,15 @@ def test_before_a_decision_it_is_asked_again_and_may_doubt() -> None:
     judge = Says(NOBODY, DOUBTFUL)
     ear = JudgedEar(RATE, judge)
     listen(ear, noise(130, -45), finish=False)
-    assert ear.confirm() is False
+    assert decide(ear, 131, noise(1, -45)) is False
     listen(ear, noise(30, -45), finish=False)
     asked = len(judge.asked)
-    assert ear.confirm() is False
+    assert not ear.settled()
+    assert decide(ear, 162, noise(1, -45)) is False
     assert len(judge.asked) == asked + 1
     assert ear.doubtful()
-    assert ear.confirm() is False  # the verdict is fresh: it stands
+    assert ear.settled()
+    assert decide(ear, 163, noise(1, -45)) is False  # the verdict is fresh: it stands
     assert len(judge.asked) == asked + 1
 
 
@@ -100,8 +111,8 @@ def test_what_is_not_known_when_a_decision_is_due_is_settled_soon() -> None:
         ear.hear(next(frames))
     waited = 0
     while ear.speaking:
+        ear.expect_decision(0)
         ear.hear(next(frames))
-        ear.confirm()
         waited += 1
     assert waited <= FIRST + FRESH * (MOST_AGAIN + 1)
 
@@ -110,8 +121,9 @@ def test_of_a_silent_line_it_is_not_asked() -> None:
     for drawing in ("0*1000", ".*1000", "z*1000", ",*1000", "-*1000"):
         judge = Says(NOBODY)
         ear = JudgedEar(RATE, judge)
+        ear.expect_decision(0)  # all the time
         listen(ear, draw(drawing), finish=False)
-        ear.confirm()
+        assert ear.settled()
         assert judge.asked == []
 
 

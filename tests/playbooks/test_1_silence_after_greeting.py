@@ -26,7 +26,7 @@ def test_the_client_is_never_heard():
 
 
 def test_the_client_answers_before_the_second_greeting():
-    actions = play(operator="S*50 .*300", client=".*150 S*50 .*100")
+    actions = play(operator="S*50 .*300", client=".*150 S*50 .*150")
     assert transcript(actions) == ["1 phase greeting", "200 phase dialogue", "350 phase ended"]
 
 
@@ -52,6 +52,7 @@ def test_a_short_yes_in_the_ladder_returns_to_the_dialogue():
         "483 play not_heard_in_dialogue",  # 3.5 s after the «да», and from the first rung
         "550 stop not_heard_in_dialogue",  # the recording ends
         "550 not_heard_in_dialogue interrupted after 175",
+        "550 callback silence_in_dialogue",
         "550 phase ended",
     ]
 
@@ -103,6 +104,7 @@ def test_an_operator_who_begins_just_before_the_prompt_says_it_himself():
         "365 play not_heard",
         "400 stop not_heard",
         "400 not_heard interrupted after 125",
+        "400 callback silence_after_greeting",
         "400 phase ended",
     ]
 

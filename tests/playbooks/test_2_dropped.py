@@ -50,6 +50,7 @@ def test_media_that_returns_goes_on_and_the_clock_begins_anew():
     assert transcript(actions)[2:] == [
         "626 play not_heard_in_dialogue",  # 3.5 s after the media's return at 451, not at once
         "726 not_heard_in_dialogue said after 175",
+        "750 callback silence_in_dialogue",  # the recording ends in the silence
         "750 phase ended",
     ]
 

@@ -102,6 +102,7 @@ def test_the_operators_own_hold_is_his_look_up():
         "4175 play not_heard_in_dialogue",
         "4200 stop not_heard_in_dialogue",
         "4200 not_heard_in_dialogue interrupted after 175",
+        "4200 callback silence_in_dialogue",  # the recording ends in the silence
         "4200 phase ended",
     ]
 

@@ -1,40 +1,44 @@
 """One call: frames and events in, actions out. Reads in the order of a frame's way:
 
-    feed → hearing → line → speech → ladder → actions
+    feed → hearing → line → speech → step → deadline → actions
 
 No I/O, no clock, no thread: time is the count of frames fed. Between transitions and deadlines a frame
-costs its hearing and one comparison.
+costs its hearing and one comparison. What is known changes in hearing alone, before anything is decided:
+the ears are told when the next decision falls due, and settle by then what they can.
+
+**No call falls silent.** After each frame and event one of these holds: the call has ended; a deadline is
+armed; `suspended` names what the ladder waits for; or the callback is asked for, and the client has not been
+heard since. At the call's end a silence, a hold or a drop that is not resolved asks for its callback.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from enum import Enum, auto
 
 from vad_agent.core import actions as act
 from vad_agent.core.actions import LineState, Phase, Reason
-from vad_agent.core.ear import Ear, Plan
+from vad_agent.core.ear import Plan
 from vad_agent.core.events import Event, Kind
-from vad_agent.core.frames import SAMPLE_BYTES, Channel, check_frame, frames, samples_per_frame
-from vad_agent.core.prompter import ENDLESS, Prompter
+from vad_agent.core.frames import (
+    ENDLESS,
+    SAMPLE_BYTES,
+    Channel,
+    check_frame,
+    frames,
+    samples_per_frame,
+)
+from vad_agent.core.hold import Holds
+from vad_agent.core.line_monitor import LineMonitor
+from vad_agent.core.prompter import Prompter
 from vad_agent.core.request import CallbackRequest
 from vad_agent.core.script import Scenario
+from vad_agent.core.side_check import SideCheck
 from vad_agent.core.silence import SilenceClock, Suspension
 from vad_agent.core.watch import Watch
 
 Frame = bytes | bytearray | memoryview | None
 NOTHING: Sequence[act.Action] = ()
 """What most frames return."""
-
-
-class Hold(Enum):
-    """Who holds the call."""
-
-    CLIENT = auto()
-    OPERATOR = auto()
-    """His look-up: no ladder."""
-    MUSIC = auto()
-    """Nobody said so, but hold music is heard: the client."""
 
 
 class CallSession:
@@ -74,6 +78,18 @@ class CallSession:
         self._timing = script.timing
         self._clock = SilenceClock()
         self._request = CallbackRequest(script)
+        self._lines = LineMonitor(
+            self._ears,
+            clock=self._clock,
+            actions=self._actions,
+            drop_after=script.timing.no_media_drop,
+        )
+        self._sides = SideCheck(
+            client,
+            clock=self._clock,
+            actions=self._actions,
+            most_alone=script.timing.one_sided,
+        )
         self._prompter = Prompter(
             script,
             operator=operator,
@@ -85,20 +101,18 @@ class CallSession:
         )
 
         self._ringing = False
+        self._answer_guessed = False
         self._began = 0
         self._greeted = False
         self._greeting_missed = False
         self._goodbye = False
         self._cannot_hear = False
-        self._hold: Hold | None = None
-        self._media_base = 0  # since when the client's media is awaited
-        self._had_media: set[Channel] = set()
-        self._failed: set[Channel] = set()
+        self._holds = Holds()
         self._lost_devices: set[str] = set()
         # What was seen of each ear so far.
-        self._lines: dict[Channel, tuple[LineState | None, int]] = {}
         self._runs = dict.fromkeys(Channel, 0)
         self._utterances = 0
+        self._talk_in_ringing = dict.fromkeys(Channel, 0)  # frames
 
     def feed(self, operator: Frame, client: Frame) -> Sequence[act.Action]:
         """One 20 ms frame of each channel, int16 little-endian mono; None: no frame came.
@@ -137,6 +151,30 @@ class CallSession:
         """A look at the clock and the step, to be shown."""
         return self._prompter.watch(self.now)
 
+    @property
+    def deadline(self) -> int | None:
+        """The frame at which something may be due although nothing changes; None: there is none."""
+        return self._deadline if self._deadline < ENDLESS else None
+
+    @property
+    def suspended(self) -> tuple[str, ...]:
+        """The names of all that the ladder waits for, in order; none: it counts, or a step is under way."""
+        causes = {
+            "ringing": self._ringing,
+            "goodbye": self._goodbye,
+            "held_by_operator": self._holds.by_operator,
+            "no_greeting": self.phase is Phase.GREETING and not self._greeted,
+            "speech": any(self.speaking(channel) for channel in Channel),
+        }
+        told = {name for name, present in causes.items() if present}
+        clock = () if self._clock.runs else self._clock.suspended
+        return tuple(sorted(told | set(clock)))
+
+    @property
+    def callback_open(self) -> bool:
+        """A callback is asked for, and the client has not been heard since."""
+        return self._request.open
+
     def speaking(self, channel: Channel) -> bool:
         """This side is known to speak."""
         ear = self._operator if channel is Channel.OPERATOR else self._client
@@ -155,12 +193,12 @@ class CallSession:
 
     def _move(self) -> None:
         """Something has changed, or is due."""
-        for step in (self._read_lines, self._read_speech, self._follow_speech, self._climb):
+        for step in (self._read_lines, self._read_speech, self._follow_speech, self._act):
             if self.phase is Phase.ENDED:
                 return
             self._enter(self.phase or Phase.GREETING)
             step()
-        self._deadline = self._next_deadline()
+        self._expect_decision()
 
     def _enter(self, phase: Phase) -> None:
         if self.phase is not phase:
@@ -172,20 +210,15 @@ class CallSession:
     # the line: what does each channel carry?
 
     def _read_lines(self) -> None:
-        for channel, ear in self._ears:
-            if ear.failed and channel not in self._failed:
-                self._failed.add(channel)
-                self._actions.append(act.Alert(self.now, f"{channel.value}_detector_failed"))
-            seen = ear.line, ear.since
-            if ear.line is not None and seen != self._lines.get(channel):
-                self._lines[channel] = seen
-                self._actions.append(act.LineChanged(self.now, channel, ear.line, ear.since))
-                self._watch_media(channel, ear)
+        self._lines.read(self.now)
+        self._sides.read(self.now)
         client = self._client
         if client.line is LineState.MUSIC:
-            if self._hold is None and not self._ringing:
-                self._hold_by(Hold.MUSIC, client.since)
-        elif self._hold is Hold.MUSIC and not self._deaf_to(Channel.CLIENT):
+            if not self._holds and not self._ringing:
+                self._holds.hear_music()
+                self._begin_hold(Channel.CLIENT, client.since)
+        elif self._holds.by_music_alone and self._lines.watches(Channel.CLIENT):
+            self._holds.end(None)
             self._unhold()
         if (client.disconnected and self._connected()) or self.now >= self._dropped_at():
             self._client_gone()
@@ -194,27 +227,9 @@ class CallSession:
         """Before anybody has spoken, tones may be the call's own ringing, though nobody said so."""
         return not self._ringing and (self._greeted or self.phase is not Phase.GREETING)
 
-    def _watch_media(self, channel: Channel, ear: Ear) -> None:
-        cause = _NO_MEDIA[channel]
-        if ear.line is not LineState.NO_MEDIA:
-            self._had_media.add(channel)
-            self._clock.resume(cause, self.now)
-        elif channel is Channel.CLIENT or channel in self._had_media:
-            # An operator's leg that never came is not tapped: nothing can be told from it.
-            self._clock.suspend(cause)
-
-    def _deaf_to(self, channel: Channel) -> bool:
-        """Our own device is gone: nothing can be told from what is not heard."""
-        return channel.value in self._lost_devices
-
     def _dropped_at(self) -> int:
-        """When the client's leg counts as gone for want of media."""
-        gone = self._client.line is LineState.NO_MEDIA and self._had_media
-        if self._deaf_to(Channel.CLIENT):
-            return ENDLESS  # it is ours that is gone
-        if not gone or self._ringing or self._hold is not None:  # on hold media may stop
-            return ENDLESS
-        return max(self._client.since, self._media_base) + self._timing.no_media_drop
+        """When the client's leg counts as gone for want of media; on hold it may stop."""
+        return ENDLESS if self._ringing or self._holds else self._lines.dropped_at
 
     # speech: who was heard?
 
@@ -224,41 +239,56 @@ class CallSession:
                 self._runs[channel] = ear.runs
                 self._clock.heard(ear.end)
                 self._actions.append(act.Speech(self.now, channel, ear.start, ear.end))
-                if channel is Channel.OPERATOR and not self._ringing:
+                self._sides.heard(channel, ear.end - ear.start, self.now)
+                if self._ringing:
+                    self._hear_in_ringing(channel, ear.end - ear.start)
+                elif channel is Channel.OPERATOR:
                     self._greet()
         if self._client.utterances != self._utterances:
             self._utterances = self._client.utterances
-            if not self._ringing and self._hold is None:
-                self._enter(Phase.DIALOGUE)
-                self._request.client_heard()
-                self._prompter.client_heard(self.now)
+            if not self._ringing and not self._holds:
+                self._hear_client_now()
+
+    def _hear_client_now(self) -> None:
+        self._enter(Phase.DIALOGUE)
+        self._request.client_heard()
+        self._prompter.client_heard(self.now)
 
     def _greet(self) -> None:
         if self._client.disconnected and not self._connected():
             self._client.hold_over()  # it has rung
         self._greeted = True
 
+    def _hear_in_ringing(self, channel: Channel, talk: int) -> None:
+        """People talk, so the call was answered, though nobody said so."""
+        heard = self._talk_in_ringing
+        heard[channel] += talk
+        if heard[Channel.OPERATOR] < self._timing.answer_talk:
+            return
+        self._actions.append(act.Alert(self.now, "answer_not_told"))
+        self._ringing, self._answer_guessed = False, True
+        self._greet()
+        if heard[Channel.CLIENT]:
+            self._hear_client_now()
+
     def _follow_speech(self) -> None:
         self._prompter.hear(self.now)
         self._end_if_climbed()
 
-    # the ladder: is a step due?
+    # the step: is one due?
 
-    def _climb(self) -> None:
-        if self._ringing:
-            return
-        if self._prompter.climb(self.now, self._wanted()):
-            self._read_speech()
-            self._follow_speech()
+    def _act(self) -> None:
+        self._prompter.arm(self._wanted())
+        self._prompter.act_if_due(self.now)
         if self.now >= self._greeting_due():
             self._greeting_missed = True
             self._actions.append(act.Alert(self.now, "no_greeting"))
 
     def _wanted(self) -> Scenario | None:
         """Which row of the script is armed now: the phase's own, but for what the operator told."""
-        if self._goodbye or self._hold is Hold.OPERATOR:
+        if self._ringing or self._goodbye or self._holds.by_operator:
             return None
-        if self._cannot_hear and self._hold is None:
+        if self._cannot_hear and not self._holds:
             return self._script.scenarios[Reason.CLIENT_CANNOT_HEAR]
         if self.phase is Phase.GREETING and not self._greeted:
             return None
@@ -267,13 +297,17 @@ class CallSession:
     def _greeting_due(self) -> int:
         """When a greeting that did not come is reported."""
         awaited = self.phase is Phase.GREETING and not (self._greeted or self._greeting_missed)
-        if awaited and self._clock.runs and not self._operator.speaking:
-            return self._began + self._timing.no_greeting
-        return ENDLESS
+        counts = self._clock.runs and not self._ringing and not self._operator.speaking
+        return self._began + self._timing.no_greeting if awaited and counts else ENDLESS
 
-    def _next_deadline(self) -> int:
+    # the deadline: when is something due although nothing changes?
+
+    def _expect_decision(self) -> None:
+        decision = max(self._prompter.decision_due(self.now), self.now + 1)
+        for _, ear in self._ears:
+            ear.expect_decision(decision)
         due = min(self._dropped_at(), self._greeting_due(), self._prompter.deadline(self.now))
-        return max(due, self.now + 1)
+        self._deadline = max(due, self.now + 1)
 
     # -- the call's end ----------------------------------------------------------------------------
 
@@ -290,82 +324,95 @@ class CallSession:
         """The client's leg is gone; dropped, unless they had said goodbye."""
         if self._goodbye:
             self._end_well()
-            return
-        self._prompter.rearm(self.now)
-        self._prompter.ask_callback(self.now, Reason.DROPPED)
-        self._end(Reason.DROPPED)
+        else:
+            self._end_unresolved(Reason.DROPPED)
 
     def _end_well(self) -> None:
         self._prompter.rearm(self.now)
         self._actions += self._request.end_well(self.now)
         self._end(None)
 
+    def _end_unresolved(self, reason: Reason) -> None:
+        self._prompter.rearm(self.now)
+        self._prompter.ask_callback(self.now, reason)
+        self._end(reason)
+
+    def _unresolved(self) -> Reason | None:
+        """The call ends, and nobody said why: what has kept the client from being served, if anything."""
+        silent = self._prompter.close(self.now)
+        if self._goodbye:
+            return None
+        if self._holds.by_client:
+            return Reason.CLIENT_HOLD
+        if self._cannot_hear:
+            return Reason.CLIENT_CANNOT_HEAR
+        if self._lines.lacks_client and not self._holds:
+            return Reason.DROPPED
+        return silent
+
     # -- events ------------------------------------------------------------------------------------
 
     def _on_ringing(self, event: Event) -> None:
-        self._request.of_call(event)
+        self._tell_of_call(event)
         if self.phase is Phase.GREETING and not self._greeted:
             self._ringing = True
 
     def _on_answered(self, event: Event) -> None:
-        self._request.of_call(event)
-        if self._ringing or not self._greeted:
-            self._ringing = False
-            self._began = self._media_base = self.now
+        self._tell_of_call(event)
+        guessed = self._answer_guessed and self.phase is Phase.GREETING
+        if self._ringing or guessed or not self._greeted:
+            self._ringing = self._answer_guessed = self._greeted = False
+            self._began = self.now
+            self._prompter.rearm(self.now)
+            self._lines.await_media(self.now)
             self._clock.restart(self.now)
             self._client.hold_over()
 
     def _on_hold(self, event: Event) -> None:
-        if self._hold is Hold.MUSIC:
-            self._hold = Hold.CLIENT  # the event confirms what was heard
-        elif self._hold is None:
-            by = Hold.OPERATOR if event.party == "operator" else Hold.CLIENT
-            self._hold_by(by, self.now)
+        party = _SIDES.get(event.party or "", Channel.CLIENT)
+        if self._holds.begin(party):
+            self._begin_hold(party, self.now)
 
-    def _hold_by(self, hold: Hold, since: int) -> None:
+    def _begin_hold(self, party: Channel, since: int) -> None:
         self._prompter.rearm(self.now)
-        self._hold = hold
-        self._clock.hold(since)
+        if party is Channel.CLIENT or not self._clock.held:
+            self._clock.hold(since)
         self._enter(Phase.ON_HOLD)
 
-    def _on_unhold(self, _: Event) -> None:
-        if self._hold is not None:
+    def _on_unhold(self, event: Event) -> None:
+        if not self._holds.end(_SIDES.get(event.party or "")):
+            return
+        if not self._holds:
             self._unhold()
+        elif self._holds.by_client:
+            # What fell due while the operator held is stale.
+            self._prompter.rearm(self.now)
+            limit = self._rows[Phase.ON_HOLD].rungs[0].window.hi
+            if self.now - self._clock.start > limit:
+                self._clock.hold(self.now)
 
     def _unhold(self) -> None:
         self._prompter.rearm(self.now)
-        self._hold = None
         self._client.hold_over()
-        self._media_base = self.now
+        self._lines.await_media(self.now)
         self._clock.unhold(self.now)
         self._enter(Phase.DIALOGUE)
 
     def _on_hangup(self, event: Event) -> None:
         if self._ringing:
             self._end(None)
-        elif event.party != "operator":
+        elif event.party != Channel.OPERATOR.value:
             self._client_gone()
-        elif self._goodbye:
-            self._end_well()
+        # As calls end; but a client who was not heard, or did not come back, is called back.
+        elif (reason := self._unresolved()) is not None:
+            self._end_unresolved(reason)
         else:
-            # As calls end; but a client who was not heard, or did not come back, is called back.
-            reason = self._prompter.close(self.now)
-            if self._hold in (Hold.CLIENT, Hold.MUSIC):
-                reason = Reason.CLIENT_HOLD
-            elif self._cannot_hear:
-                reason = Reason.CLIENT_CANNOT_HEAR
-            if reason is None:
-                self._end_well()
-            else:
-                self._prompter.ask_callback(self.now, reason)
-                self._end(reason)
+            self._end_well()
 
     def _on_mute(self, _: Event) -> None:
         muted = act.LineChanged(self.now, Channel.OPERATOR, LineState.MUTED, self.now)
         self._actions.append(muted)
-        if not self._prompter.playing and self._hold is None:
-            self._prompter.rearm(self.now)
-        self._clock.suspend(Suspension.MUTED)
+        self._suspend(Suspension.MUTED)
 
     def _on_unmute(self, _: Event) -> None:
         line = self._operator.line
@@ -379,11 +426,20 @@ class CallSession:
     def _on_resume(self, _: Event) -> None:
         self._resume(Suspension.PAUSED)
 
+    def _suspend(self, cause: Suspension) -> None:
+        self._rearm_unless_heard()
+        self._clock.suspend(cause)
+
     def _resume(self, cause: Suspension) -> bool:
         resumed = self._clock.resume(cause, self.now)
-        if resumed and not self._prompter.playing and self._hold is None:
-            self._prompter.rearm(self.now)
+        if resumed:
+            self._rearm_unless_heard()
         return resumed
+
+    def _rearm_unless_heard(self) -> None:
+        """What was counted is stale; a phrase in the air is heard all the same, and a hold is counted on."""
+        if not self._prompter.playing and not self._holds:
+            self._prompter.rearm(self.now)
 
     def _on_device_lost(self, event: Event) -> None:
         party = event.party or ""
@@ -391,12 +447,11 @@ class CallSession:
             return
         self._lost_devices.add(party)
         self._actions.append(act.Alert(self.now, f"{party}_device_lost"))
-        if party not in _DEVICE:
+        if party in _DEVICE:
+            self._lines.unwatch(Channel(party))
+            self._suspend(_DEVICE[party])
+        else:
             self._prompter.lose_player(self.now)
-            return
-        if not self._prompter.playing and self._hold is None:
-            self._prompter.rearm(self.now)
-        self._clock.suspend(_DEVICE[party])
 
     def _on_device_back(self, event: Event) -> None:
         party = event.party or ""
@@ -407,9 +462,8 @@ class CallSession:
         if party not in _DEVICE:
             self._prompter.regain_player(self.now)
             return
-        if party == Channel.CLIENT.value:
-            self._media_base = self.now
-        else:
+        self._lines.watch(Channel(party), self.now)
+        if party == Channel.OPERATOR.value:
             self._began = self.now  # he may have greeted, and was not heard
         self._resume(_DEVICE[party])
 
@@ -417,10 +471,11 @@ class CallSession:
         self._prompter.ready(frames(event.latency_s or 0.0))
 
     def _on_client_name(self, event: Event) -> None:
-        self._prompter.client_name = (event.name or "").strip() or None
+        name = self._prompter.client_name = (event.name or "").strip() or None
+        self._actions += self._request.name_told(self.now, name)
 
-    def _on_client_phone(self, event: Event) -> None:
-        self._request.of_call(event)
+    def _tell_of_call(self, event: Event) -> None:
+        self._actions += self._request.of_call(self.now, event)
 
     def _on_cannot_hear(self, _: Event) -> None:
         if not self._cannot_hear:
@@ -448,12 +503,18 @@ class CallSession:
     def _on_prompt_failed(self, event: Event) -> None:
         self._prompter.failed(self.now, event.prompt)
 
-    def _on_source_ended(self, _: Event) -> None:
-        """No more frames will come, and nobody said why: nothing follows but what was said."""
+    def _on_source_ended(self, event: Event) -> None:
+        """No more frames will come, and nobody said why; of one party: the other's go on."""
+        if event.party in _DEVICE:
+            self._actions.append(act.Alert(self.now, f"{event.party}_recording_ended"))
+            self._lines.unwatch(Channel(event.party))
+            self._suspend(_DEVICE[event.party])
+            return
         self._operator.finish()
         self._client.finish()
         self._read_speech()
-        self._prompter.close(self.now)
+        if (reason := self._unresolved()) is not None:
+            self._prompter.ask_callback(self.now, reason)
         self._end(self._prompter.ended)
 
     _ON: Mapping[Kind, Callable[[CallSession, Event], None]] = {
@@ -467,7 +528,7 @@ class CallSession:
         Kind.PAUSE: _on_pause,
         Kind.RESUME: _on_resume,
         Kind.CLIENT_NAME: _on_client_name,
-        Kind.CLIENT_PHONE: _on_client_phone,
+        Kind.CLIENT_PHONE: _tell_of_call,
         Kind.CLIENT_CANNOT_HEAR: _on_cannot_hear,
         Kind.CALLBACK_AGREED: _on_callback_agreed,
         Kind.GOODBYE: _on_goodbye,
@@ -481,11 +542,8 @@ class CallSession:
     }
 
 
+_SIDES = {channel.value: channel for channel in Channel}
 _DEVICE = {
     Channel.OPERATOR.value: Suspension.OPERATOR_DEVICE_LOST,
     Channel.CLIENT.value: Suspension.CLIENT_DEVICE_LOST,
-}
-_NO_MEDIA = {
-    Channel.OPERATOR: Suspension.NO_OPERATOR_MEDIA,
-    Channel.CLIENT: Suspension.NO_CLIENT_MEDIA,
 }

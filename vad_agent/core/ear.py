@@ -45,6 +45,14 @@ class Ear(Protocol):
     def since(self) -> int:
         """The frame since which the line is in this state."""
 
+    @property
+    def gated(self) -> bool:
+        """Speech has ended digital silence on this line before: there it is a pause, no dead line."""
+
+    @property
+    def dual_mono(self) -> bool:
+        """This side carries the same sound as the other one: nobody can tell whose it is."""
+
     def hear(self, frame: bytes | bytearray | memoryview | None, /) -> bool:
         """Take one 20 ms frame (None: it did not come). True: an attribute has changed.
 
@@ -58,14 +66,17 @@ class Ear(Protocol):
     def lacks_frame(self) -> bool:
         """The last frame did not come; not for so long yet that the line has no media."""
 
-    def confirm(self) -> bool:
-        """A decision is due: listen again, settle what is not known. True: an attribute has changed."""
+    def expect_decision(self, at: int) -> None:
+        """A decision falls due at frame `at`: from it on `hear` settles what is not known, if it can."""
+
+    def settled(self) -> bool:
+        """What is known is good for a decision now; False: expect one, and `hear` another frame."""
 
     def own_prompt(self, playing: bool) -> None:
         """The product itself begins or ends to speak: an echo of it may come back."""
 
     def expect_leak_of(self, other: Self, /) -> None:
-        """The other side's voice may leak into this channel. `other` is fed first."""
+        """The other side's voice may leak into this channel, or be all there is. `other` is fed first."""
 
     def hold_over(self) -> None:
         """The hold has ended, or the ringing: music and tones heard so far are over."""

@@ -15,6 +15,8 @@ from vad_agent.errors import FrameError
 FRAME_MS = 20
 FRAMES_PER_SECOND = 1000 // FRAME_MS
 SAMPLE_BYTES = 2
+ENDLESS = 1 << 62
+"""A frame that never comes."""
 SAMPLE_RATES = (8_000, 16_000, 32_000, 48_000)
 
 

@@ -7,6 +7,10 @@
 
 Anybody's voice stops a prompt. The client's returns the call to the dialogue; the operator's, begun in the
 prompt, leaves the step still to be said.
+
+A sound that is not known to be speech may hold a step up, but not for ever: it stops a prompt once, and it
+delays a step until nobody has been known to speak for `Timing.unknown_sound`. So every state but a known
+voice has a deadline, or the callback is asked for.
 """
 
 from __future__ import annotations
@@ -14,13 +18,12 @@ from __future__ import annotations
 from vad_agent.core import actions as act
 from vad_agent.core.actions import LineState, Outcome, Reason
 from vad_agent.core.ear import Ear
+from vad_agent.core.frames import ENDLESS
 from vad_agent.core.ladder import Ladder, State, Step
 from vad_agent.core.request import CallbackRequest
 from vad_agent.core.script import Rung, Scenario, Script, Window, fill
 from vad_agent.core.silence import SilenceClock
 from vad_agent.core.watch import Watch
-
-ENDLESS = 1 << 62
 
 
 class Prompter:
@@ -49,69 +52,125 @@ class Prompter:
         self._lead = 0  # frames from asking for a prompt to its sound
         self._ladder = Ladder()
         self._step: Step | None = None
+        # Utterances of each ear when a sound of it, not known to be speech, last held a step up.
+        self._unproven: dict[int, int] = {}
         self.client_name: str | None = None
         self.ended: Reason | None = None
         """The ladder was climbed to its end: the call is to be ended for this reason."""
 
     # -- is a step due? ----------------------------------------------------------------------------
 
-    def climb(self, now: int, scenario: Scenario | None) -> bool:
-        """Go on with this scenario, or begin it; None: with none.
-
-        True: an ear, asked to listen again before a step, has heard something after all.
-        """
+    def arm(self, scenario: Scenario | None) -> None:
+        """This scenario is in force, None: none is. The one that is armed already goes on."""
         self._ladder.arm(scenario)
+
+    def act_if_due(self, now: int) -> None:
+        """Begin the armed scenario's next step, or give up waiting for the one under way."""
         step = self._step
         if step is not None:
-            if step.state is State.ASKED and now - step.asked >= self._timing.prompt_start:
+            self._give_up_if_due(step, now)
+        if self._step is None:
+            self._begin_if_due(now)
+
+    def _give_up_if_due(self, step: Step, now: int) -> None:
+        """Whoever was to say it, or to tell of it, does not."""
+        if now < self._step_deadline(step):
+            return
+        match step.state:
+            case State.ASKED:
                 self._fail(step, now)
-            return False
+            case State.PLAYING:
+                self._actions.append(act.Stop(now, step.prompt))
+                self._fail(step, now)
+            case State.CUED:
+                # It stays shown; but whatever the operator does now, the client is called back.
+                self._ask_callback_of_ladder(now)
+            case State.BY_OPERATOR:
+                self._step = None  # it was never known to be his voice
+
+    def _begin_if_due(self, now: int) -> None:
         rung = self._ladder.rung
-        if rung is None or not self._nobody_speaks():
-            return False
-        base = self._clock.start
-        window = self._window(rung, now - base)
-        if now - base < self._due(window) or self._hears_tone(now - base, window):
-            return False
-        heard = [ear.confirm() for ear in self._ears()]  # all of them
-        if any(heard):
-            return True
-        if any(ear.speaking for ear in self._ears()):
-            return False  # it is not known yet whether it is speech
-        if self._in_doubt(now - base, window):
-            return False
+        if rung is None or not self._silent:
+            return
+        silence = now - self._clock.start
+        window = self._window(rung, silence)
+        if silence < self._due(window) or self._hears_tone(silence, window):
+            return
+        sounds = any(ear.speaking for ear in self._ears())
+        if silence < self._patience(window):
+            # Ears that are not settled listen again in the next frame, as a decision is due.
+            settled = all(ear.settled() for ear in self._ears())
+            if sounds or not settled or self._in_doubt(silence, window):
+                return
+        elif sounds:
+            self._actions.append(act.Alert(now, "unknown_sound"))
+        self._begin_step(rung, window, now)
+
+    def _begin_step(self, rung: Rung, window: Window, now: int) -> None:
         state = State.CUED if self._by_operator else State.ASKED
         step = self._begin(rung, window, now, state)
         if state is State.CUED:
             self._cue(step, now)
         else:
             self._actions.append(act.Play(now, step.prompt, step.text))
-        return False
+
+    def decision_due(self, now: int) -> int:
+        """The frame from which the next step may begin; ENDLESS: none waits for silence."""
+        rung = self._ladder.rung
+        if self._step is not None or rung is None or not self._silent:
+            return ENDLESS
+        base = self._clock.start
+        return base + self._due(self._window(rung, now - base))
 
     def deadline(self, now: int) -> int:
         """The frame at which to ask again although nothing has changed."""
-        step, rung = self._step, self._ladder.rung
-        if step is not None:
-            if step.state is State.ASKED:
-                return step.asked + self._timing.prompt_start
-            if step.state is State.BY_OPERATOR and not self._operator.speaking:
-                return self._operator.end + self._timing.utterance_gap
-        elif rung is not None and self._nobody_speaks():
-            base = self._clock.start
-            return base + self._due(self._window(rung, now - base))
-        return ENDLESS
+        return self.decision_due(now) if self._step is None else self._step_deadline(self._step)
 
-    def _nobody_speaks(self) -> bool:
-        """Nobody is known to speak: what is not known yet is settled when a step is due."""
-        sure = any(ear.speaking and ear.sure for ear in self._ears())
-        return self._clock.runs and not sure
+    def _step_deadline(self, step: Step) -> int:
+        """When the step under way is given up, or said by the operator."""
+        match step.state:
+            case State.ASKED:
+                return step.asked + self._timing.prompt_start
+            case State.PLAYING:
+                return (step.started or 0) + self._timing.prompt_end
+            case State.CUED:
+                if self._request.open:
+                    return ENDLESS  # nothing can be lost by waiting for him
+                return max(step.asked, step.base + step.window.hi) + self._timing.unknown_sound
+            case State.BY_OPERATOR:
+                if not self._operator.speaking:
+                    return self._operator.end + self._timing.utterance_gap
+                if self._operator.sure:
+                    return ENDLESS
+                since = step.started if self._clock.held and step.started else step.base
+                return since + self._timing.unknown_sound
+
+    @property
+    def _silent(self) -> bool:
+        """The clock runs and nobody is known to speak."""
+        return self._clock.runs and not any(ear.speaking and ear.sure for ear in self._ears())
+
+    def _patience(self, window: Window) -> int:
+        """Frames of silence after which an unknown sound no longer delays a step."""
+        return max(self._timing.unknown_sound, window.hi - self._lead)
+
+    def _believes(self, ear: Ear) -> bool:
+        """It hears speech, or a sound that may be: one that has held a step up may not do so twice."""
+        proven = ear.sure or self._unproven.get(id(ear)) != ear.utterances
+        return ear.speaking and proven
+
+    def _doubt(self, ear: Ear) -> None:
+        """A sound of it holds a step up. Where it is no speech, the next one must be known to be."""
+        if not ear.sure:
+            self._unproven[id(ear)] = ear.utterances
 
     def client_speaks(self) -> bool:
         """What is heard on hold is not the client, until the hold is over."""
-        return self._client.speaking and not self._clock.held
+        return self._believes(self._client) and not self._clock.held
 
     def _window(self, rung: Rung, silence: int) -> Window:
-        window = rung.window_for(self._client.line is LineState.DIGITAL_ZERO)
+        client = self._client
+        window = rung.window_for(client.line is LineState.DIGITAL_ZERO and not client.gated)
         # A line that goes dead when the shorter window has passed keeps the longer one.
         return window if silence <= window.hi else rung.window
 
@@ -150,10 +209,14 @@ class Prompter:
         text = fill(rung.text, self._script.fields(self.client_name))
         step = Step(rung.prompt, text, window, state, base=self._clock.start, asked=now)
         self._step = step
-        if self._ladder.last and self._ladder.scenario is not None:
+        if self._ladder.last:
             # It must be stored before the client hears it promised.
-            self.ask_callback(now, self._ladder.scenario.reason)
+            self._ask_callback_of_ladder(now)
         return step
+
+    def _ask_callback_of_ladder(self, now: int) -> None:
+        if self._ladder.scenario is not None:
+            self.ask_callback(now, self._ladder.scenario.reason)
 
     def _cue(self, step: Step, now: int) -> None:
         lo, hi = step.base + step.window.lo, step.base + step.window.hi
@@ -170,8 +233,9 @@ class Prompter:
         step = self._step
         playing = step is not None and step.state in (State.ASKED, State.PLAYING)
         if playing and self.client_speaks() and self._client_resets():
+            self._doubt(self._client)
             self._give_way(now)
-        if self._operator.speaking:
+        if self._believes(self._operator):
             self._hear_operator(now)
         if self._step is not None and self._step.state is State.BY_OPERATOR:
             self._follow_operator(self._step, now)
@@ -193,11 +257,14 @@ class Prompter:
                 return
             window = self._window(rung, now - self._clock.start)
             if self._in_time(began - self._clock.start, window):
+                self._doubt(self._operator)
                 self._begin(rung, window, now, State.BY_OPERATOR).started = began
         elif step.state is State.CUED and began >= step.asked:
+            self._doubt(self._operator)
             self._actions.append(act.Dismiss(now, step.prompt))
             step.state, step.started = State.BY_OPERATOR, began
         elif step.state in (State.ASKED, State.PLAYING):
+            self._doubt(self._operator)
             before = step.started is None or began < step.started
             if before and self._in_time(began - step.base, step.window):
                 self._stop(step, now)
@@ -278,7 +345,7 @@ class Prompter:
     def watch(self, now: int) -> Watch:
         """How things stand, to be shown."""
         clock, step, rung = self._clock, self._step, self._ladder.rung
-        waits = step is None and rung is not None and self._nobody_speaks()
+        waits = step is None and rung is not None and self._silent
         silence = now - clock.start if waits or (step and step.state is State.CUED) else None
         window = None
         if rung is not None and silence is not None:
@@ -312,10 +379,10 @@ class Prompter:
     def close(self, now: int) -> Reason | None:
         """The call is over: settle the step. The reason for a callback, if the ladder gives one.
 
-        It does where something of it was said, or the farewell was due: the client was not heard.
+        It does where a step was said, under way or overdue: the client was not heard.
         """
         scenario, step = self._ladder.scenario, self._step
-        begun = step is not None and self._ladder.last
+        unresolved = step is not None or self._ladder.climbed > 0 or self._is_overdue(now)
         if step is not None and step.state is State.BY_OPERATOR:
             self._step = None
             end = now if self._operator.speaking else self._operator.end
@@ -323,9 +390,12 @@ class Prompter:
                 self._said(step, now, end, Outcome.SAID_BY_OPERATOR)
         else:
             self._give_way(now)
-        if scenario is not None and (begun or self._ladder.climbed > 0):
-            return scenario.reason
-        return None
+        return scenario.reason if scenario is not None and unresolved else None
+
+    def _is_overdue(self, now: int) -> bool:
+        """A step's window has passed without it: a sound that was never known to be speech held it up."""
+        rung, silence = self._ladder.rung, now - self._clock.start
+        return rung is not None and self._silent and silence > self._window(rung, silence).hi
 
     def _give_way(self, now: int, until: int | None = None) -> None:
         """Somebody speaks, since frame `until`, or the step is no longer called for."""

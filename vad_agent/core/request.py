@@ -2,15 +2,18 @@
 
 A call asks for at most one. Once asked for it stands until the call ends well: a client who comes
 back in the middle of the farewell may be lost again, and a callback too many is harmless where one
-too few is a critical error. A later reason revises it; an agreed time is never revised.
+too few is a critical error. A later reason revises it, and so does a number or a name that is told
+later; an agreed time is never revised.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 
 from vad_agent.core import actions as act
 from vad_agent.core.events import Event
+from vad_agent.core.frames import FRAMES_PER_SECOND
 from vad_agent.core.script import Script, fill
 from vad_agent.errors import EventError
 
@@ -20,19 +23,57 @@ class CallbackRequest:
 
     def __init__(self, script: Script) -> None:
         self._script = script
-        self._reason: act.Reason | None = None
+        self._asked: act.Callback | None = None  # as it was told last
         self._client_came_back = False
         self._phone: str | None = None
         self._agreed_phone: str | None = None
         self._call_id: str | None = None
 
-    def of_call(self, event: Event) -> None:
+    @property
+    def open(self) -> bool:
+        """A callback is asked for, and the client has not been heard since."""
+        return self._asked is not None and not self._client_came_back
+
+    def of_call(self, now: int, event: Event) -> list[act.Action]:
         """What the switchboard tells of the call: the client's number, its own id of the call.
 
-        A number that the client has agreed on stands.
+        A number that the client has agreed on stands. The actions revise a callback that is asked for.
         """
         self._phone = event.phone or self._phone
         self._call_id = event.call_id or self._call_id
+        return self._revise(now)
+
+    def name_told(self, now: int, client_name: str | None) -> list[act.Action]:
+        """The client's name, or another one: the callback that is asked for begins with it."""
+        return self._revise(now, client_name)
+
+    def _revise(self, now: int, client_name: str | None = None) -> list[act.Action]:
+        before = self._asked
+        if before is None:
+            return []
+        name = client_name or before.name
+        same_time = replace(
+            before,
+            name=name,
+            phone=self._agreed_phone or self._phone,
+            call_id=self._call_id,
+            opening=self._opening(before.reason, name),
+        )
+        if same_time == before:
+            return []
+        due_in_s = before.due_in_s
+        if due_in_s is not None:  # it is due when it was
+            due_in_s = max(0.0, round(due_in_s - (now - before.frame) / FRAMES_PER_SECOND, 3))
+        return [self._tell(replace(same_time, frame=now, due_in_s=due_in_s))]
+
+    def _tell(self, callback: act.Callback) -> act.Callback:
+        kind = act.Callback if self._asked is None else act.CallbackRevised
+        self._asked = callback
+        fields = {name: getattr(callback, name) for name in act.Callback.__slots__}
+        return kind(frame=callback.frame, **fields)
+
+    def _opening(self, reason: act.Reason, client_name: str | None) -> str:
+        return fill(self._script.scenarios[reason].opening, self._script.fields(client_name))
 
     def ask(
         self,
@@ -46,44 +87,42 @@ class CallbackRequest:
         Raises:
             EventError: the agreed time is none; nothing is asked for, and nothing is changed.
         """
-        if self._reason is act.Reason.AGREED and agreed is None:
+        stands = self._asked.reason if self._asked is not None else None
+        if stands is act.Reason.AGREED and agreed is None:
             return []
-        if self._reason is reason and agreed is None:
+        if stands is reason and agreed is None:
             self._client_came_back = False
             return []
-        scenario = self._script.scenarios[reason]
-        due_in_s = scenario.callback_in_s
+        due_in_s = self._script.scenarios[reason].callback_in_s
         if agreed is not None:
             if agreed.at is not None:
                 due_in_s = seconds_until(agreed)
             self._agreed_phone = agreed.phone or self._agreed_phone
-        kind = act.Callback if self._reason is None else act.CallbackRevised
-        self._reason = reason
         self._client_came_back = False
-        return [
-            kind(
-                frame=now,
-                reason=reason,
-                due_in_s=due_in_s,
-                opening=fill(scenario.opening, self._script.fields(client_name)),
-                at=agreed.at if agreed else None,
-                name=client_name,
-                phone=self._agreed_phone or self._phone,
-                topic=agreed.topic if agreed else None,
-                call_id=self._call_id,
-            )
-        ]
+        callback = act.Callback(
+            frame=now,
+            reason=reason,
+            due_in_s=due_in_s,
+            opening=self._opening(reason, client_name),
+            at=agreed.at if agreed else None,
+            name=client_name,
+            phone=self._agreed_phone or self._phone,
+            topic=agreed.topic if agreed else None,
+            call_id=self._call_id,
+        )
+        return [self._tell(callback)]
 
     def client_heard(self) -> None:
         """The client is back, and can hear: if the call ends well now, nobody need call him."""
-        if self._reason not in (act.Reason.AGREED, act.Reason.CLIENT_CANNOT_HEAR):
+        stands = self._asked
+        if stands and stands.reason not in (act.Reason.AGREED, act.Reason.CLIENT_CANNOT_HEAR):
             self._client_came_back = True
 
     def end_well(self, now: int) -> list[act.Action]:
         """The call ended as calls do."""
-        if self._reason is None or not self._client_came_back:
+        if self._asked is None or not self._client_came_back:
             return []
-        return [act.CallbackWithdrawn(frame=now, reason=self._reason)]
+        return [act.CallbackWithdrawn(frame=now, reason=self._asked.reason)]
 
 
 def seconds_until(event: Event) -> float | None:

@@ -114,6 +114,14 @@ class Timing:
     """A prompt waits so long for a beginning sound to show whether it is speech."""
     prompt_start: int
     """A prompt that has not begun so long after it was asked for has failed."""
+    prompt_end: int
+    """A prompt that has not ended so long after it began has failed."""
+    unknown_sound: int
+    """Silence for so long lets a step begin although something sounds that may be speech."""
+    answer_talk: int
+    """An operator who has talked for so long while it rings was answered."""
+    one_sided: int
+    """One side has talked for so long and the other was never heard: it is not recorded."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,8 @@ class Suspension(Enum):
     NO_OPERATOR_MEDIA = auto()
     CLIENT_DEVICE_LOST = auto()
     OPERATOR_DEVICE_LOST = auto()
+    SIDES_ALIKE = auto()
+    SIDE_NEVER_HEARD = auto()
 
 
 class SilenceClock:

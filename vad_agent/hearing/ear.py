@@ -19,8 +19,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from vad_agent.core.actions import LineState
-from vad_agent.core.frames import SAMPLE_BYTES, check_frame, samples_per_frame
+from vad_agent.core.frames import ENDLESS, SAMPLE_BYTES, check_frame, samples_per_frame
 from vad_agent.hearing import leak
+from vad_agent.hearing.dual_mono import DualMono
 from vad_agent.hearing.leak import Leak
 from vad_agent.hearing.level import add, crossings, from_dbfs, gain, rms
 from vad_agent.hearing.line import Line, Offset
@@ -59,7 +60,6 @@ DOUBT = 3
 BLOCK = 50
 FIRST_BLOCK = 5
 """The noise floor is needed before the first word."""
-ENDLESS = 1 << 62
 WARM_UP = 5
 """The detector hears so many first frames in any case: new to a line, it misses 140 ms of a first word."""
 ECHO_TAIL = 20
@@ -82,7 +82,7 @@ class LevelledEar:
     """
 
     __slots__ = (
-        "_against", "_block_end", "_busy_since", "_constant", "_detect", "_due", "_echo_until",
+        "_against", "_block_end", "_busy_since", "_constant", "_detect", "_dual_mono", "_due", "_echo_until",
         "_history", "_keep_sound", "_last", "_last_start", "_leak", "_leaks_to", "_levels", "_line",
         "_loud", "_loudness", "_music", "_now", "_offset", "_open", "_opened", "_over", "_run",
         "_samples", "_segment_end", "_segment_start", "_size", "_skip_quiet", "_solid", "_tones",
@@ -114,6 +114,7 @@ class LevelledEar:
         self._against = b""  # what takes the line's offset out of a frame
         self._leak = Leak()
         self._leaks_to: LevelledEar | None = None
+        self._dual_mono: DualMono | None = None
         self._wake = 0  # from this frame on, more than the hot path is needed …
         self._due = 0  # … and more than to collect what may be music
         self._loudness = Loudness()
@@ -171,8 +172,11 @@ class LevelledEar:
             self._end_constant()
         if level < self._leak.level and now <= self._leak.until:
             return now >= self._wake and self._keep_house(frame, level)
-        if self._leaks_to is not None and level > leak.FROM:
-            self._leaks_to._leak.hear(level, now)
+        if self._leaks_to is not None:
+            if level > leak.FROM:
+                self._leaks_to._hear_other(frame, level, now)
+        elif self._dual_mono is not None and self._dual_mono.hear_own(frame, now):
+            return self._ignore_own_sound(frame, level)
         self._levels.append(level)
         if self._loud != now - 1:
             self._tones.begin(now - 1)
@@ -205,6 +209,22 @@ class LevelledEar:
             self._take_hangover_back()
         return now >= self._wake and self._keep_house(frame, level)
 
+    def _hear_other(self, frame: bytes, level: int, now: int) -> None:
+        """The other side is loud in this frame."""
+        self._leak.hear(level, now)
+        if self._dual_mono is not None:
+            self._dual_mono.hear_other(frame, now)
+
+    def _ignore_own_sound(self, frame: bytes, level: int) -> bool:
+        """It is the other side's as well: nobody can tell that this side speaks."""
+        before = self._state()
+        if self._open:
+            if self.sure:
+                self._end_run(self._last)
+            self._withdraw_run()
+        changed = self._state() != before
+        return (self._now >= self._wake and self._keep_house(frame, level)) or changed
+
     def _hear_nothing(self) -> bool:
         self._now += 1
         self._line.missing += 1
@@ -217,7 +237,7 @@ class LevelledEar:
             self._wake = self._due = 0
 
     def _end_constant(self) -> None:
-        self._line.end_constant()
+        self._line.end_constant(self._now)
         self._constant = False
         self._wake = self._due = 0
 
@@ -237,9 +257,22 @@ class LevelledEar:
         """A sound has just begun that may turn out as speech."""
         return not self._open and self._now - self._last < DOUBT and self._history.bit_count() >= 2
 
-    def confirm(self) -> bool:
-        """A prompt is about to be spoken: listen again; here there is nothing to add."""
-        return False
+    def expect_decision(self, at: int) -> None:
+        """A decision falls due at frame `at`; here nothing is left to be settled by then."""
+
+    def settled(self) -> bool:
+        """What is known is good for a decision now."""
+        return True
+
+    @property
+    def gated(self) -> bool:
+        """Speech has ended digital silence on this line before."""
+        return self._line.gated
+
+    @property
+    def dual_mono(self) -> bool:
+        """This side carries the same sound as the other one."""
+        return self._dual_mono is not None and self._dual_mono.same
 
     def lacks_frame(self) -> bool:
         """The last frame did not come; not for so long yet that the line has no media."""
@@ -258,6 +291,7 @@ class LevelledEar:
     def expect_leak_of(self, other: LevelledEar) -> None:
         """The other side's voice may leak into this channel. `other` is to be fed first."""
         other._leaks_to = self
+        self._dual_mono = DualMono()
 
     def hold_over(self) -> None:
         """The hold has ended, or the ringing: music and tones heard so far are over."""
@@ -312,7 +346,7 @@ class LevelledEar:
     def _state(self) -> tuple[object, ...]:
         return (
             self.speaking, self.sure, self.utterances, self.runs, self._line.state, self.disconnected,
-            self.failed,
+            self.failed, self.dual_mono,
         )  # fmt: skip
 
     def _next_wake(self) -> int:
@@ -459,6 +493,7 @@ class LevelledEar:
         if not self.sure:
             self.sure = True
             self.utterances += 1
+            self._line.hear_speech(self._opened)
             if self._tones.watch.speech():
                 self._follow_tones(self._opened)
 
@@ -480,6 +515,7 @@ class LevelledEar:
         return self._last - self._opened < SHORTEST or self._run.steady()
 
     def _end_run(self, end: int) -> None:
+        self._line.hear_speech(self._opened)
         self.start = self._last_start = self._opened
         self.end = max(end, self._opened + 1)
         self.runs += 1

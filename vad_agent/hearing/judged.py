@@ -5,8 +5,9 @@
     judge                 ?              ?          asked soon, and before a prompt; now it is known
 
 A run counts as speech only when the judge has said so. It is asked when a run is new, then every PERIOD
-while something sounds, and whenever a decision is due (`confirm`); it hears the last seconds again, refuses
-a run that was no speech, ends one that has long been noise, and finds words that the cheap path missed.
+while something sounds, and when a decision is due (`expect_decision`); it hears the last seconds again,
+refuses a run that was no speech, ends one that has long been noise, and finds words that the cheap path
+missed.
 
 Questions are paid for: on average one in PRICE frames, two at once after a quiet time. Those before a
 decision are always asked.
@@ -17,6 +18,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from vad_agent.core.actions import LineState
+from vad_agent.core.frames import ENDLESS
 from vad_agent.hearing.ear import HANGOVER, SHORTEST, LevelledEar
 from vad_agent.hearing.judge import LEAST, WINDOW, Listener, Verdict
 from vad_agent.hearing.level import from_dbfs, rms
@@ -102,6 +104,7 @@ class JudgedEar(LevelledEar):
         "_ask_at",
         "_asked",
         "_curious",
+        "_decision",
         "_listener",
         "_paid",
         "_recent",
@@ -128,6 +131,7 @@ class JudgedEar(LevelledEar):
         self._recent: list[bytes] = []  # since the last question
         self._ask_at = LEAST
         self._asked = -PERIOD
+        self._decision = ENDLESS
         self._paid = 0  # questions are paid for up to this frame
         self._again = 0
         self._curious = 0  # questions still to be asked of a sound that is no speech
@@ -148,10 +152,15 @@ class JudgedEar(LevelledEar):
             self._plan()
         if self._now >= self._ask_at:
             return self._review_if_due() or changed
+        if self._now >= self._decision and not self.settled():
+            changed = self._review() or changed
+            self._plan()
         return changed
 
     def _is_other(self, frame: bytes | bytearray | memoryview) -> bool:
-        """It may be an echo of the product's own prompt, or the other side's leak: not for the judge."""
+        """It may be an echo of the product's own prompt, or the other side's sound: not for the judge."""
+        if self.dual_mono:
+            return True
         if self._loudness.echo:
             # Music with holes in it sounds like speech.
             return self.line is not LineState.MUSIC and rms(frame, 2) < self._loudness.gate
@@ -159,13 +168,13 @@ class JudgedEar(LevelledEar):
 
     # -- what the core may ask ---------------------------------------------------------------------
 
-    def confirm(self) -> bool:
-        """A decision is due: is it known who speaks? True: an attribute has changed."""
-        if self._now - self._asked < FRESH or not self._worth_asking():
-            return False
-        changed = self._review()
-        self._plan()
-        return changed
+    def expect_decision(self, at: int) -> None:
+        """A decision falls due at frame `at`: from it on the judge is asked about what is not known."""
+        self._decision = at
+
+    def settled(self) -> bool:
+        """The judge was asked lately, or there is nothing to ask about."""
+        return self._now - self._asked < FRESH or not self._worth_asking()
 
     def doubtful(self) -> bool:
         """A sound has just begun that may turn out as speech."""

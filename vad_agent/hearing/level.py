@@ -25,6 +25,9 @@ mean = audioop.avg
 add = audioop.add
 """`add(one, two, 2)`: the sum of int16 samples, saturating."""
 
+fit_factor = audioop.findfactor
+"""`fit_factor(one, other)`: what `other` is multiplied by to be nearest to `one`; int16 samples."""
+
 crossings = audioop.cross
 """`crossings(frame, 2)`: how often the samples change their sign."""
 

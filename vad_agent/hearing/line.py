@@ -18,6 +18,10 @@ from vad_agent.hearing.level import mean
 # Frames.
 FLAT = 50
 NO_MEDIA = 50
+PAUSE = 10
+"""A constant of so many frames is more than a lost packet."""
+NEAR = 5
+"""Speech that begins so soon after a constant has ended it."""
 QUIET_BLOCKS = 3
 """Blocks without a sound before a line is called quiet."""
 
@@ -25,7 +29,17 @@ QUIET_BLOCKS = 3
 class Line:
     """The state of one channel's line. `samples`: of a frame."""
 
-    __slots__ = ("_dull", "_samples", "flat_frame", "flat_since", "missing", "since", "state")
+    __slots__ = (
+        "_dull",
+        "_flat_until",
+        "_samples",
+        "flat_frame",
+        "flat_since",
+        "gated",
+        "missing",
+        "since",
+        "state",
+    )
 
     def __init__(self, samples: int) -> None:
         self.state: LineState | None = None
@@ -38,6 +52,9 @@ class Line:
         """The frame since which every sample is the same; None: they are not."""
         self.flat_frame = b""
         """The last constant one."""
+        self.gated = False
+        """Speech has ended a constant: there it is a pause between words, and says nothing of the line."""
+        self._flat_until: int | None = None
         self._dull = 0
         self._samples = samples
 
@@ -59,13 +76,19 @@ class Line:
                 return False
             self.flat_since = now - 1
             return True
-        return self.end_constant()
+        return self.end_constant(now)
 
-    def end_constant(self) -> bool:
+    def end_constant(self, now: int) -> bool:
         """The samples differ. True: they were the same before."""
-        ended = self.flat_since is not None
-        self.flat_since = None
-        return ended
+        since, self.flat_since = self.flat_since, None
+        if since is not None and now - since > PAUSE:
+            self._flat_until = now - 1
+        return since is not None
+
+    def hear_speech(self, since: int) -> None:
+        """Somebody speaks, or spoke, since that frame."""
+        if self._flat_until is not None and self._flat_until >= since - NEAR:
+            self.gated = True
 
     def due(self) -> int | None:
         """The frame at which `settle` has something to say although nothing changes."""

@@ -16,6 +16,7 @@ from itertools import zip_longest
 from types import TracebackType
 from typing import Generic, Self, TypeVar, cast
 
+from vad_agent.core.frames import Channel, frames, seconds
 from vad_agent.errors import RecordingError
 from vad_agent.sources.audio_file import AudioFile, heard_rate
 
@@ -26,6 +27,8 @@ Pair = tuple[bytes | None, bytes | None]  # operator, client; None: no frame, th
 _T = TypeVar("_T")
 _Length = TypeVar("_Length", int, float)
 _NAMES = {"left": 0, "right": 1}
+MOST_DIFFERENCE = frames(20.0)
+"""Frames by which the files of one call may differ: a leg that drops is recorded for a while longer."""
 
 
 class _Frames(Generic[_T]):
@@ -44,6 +47,11 @@ class _Frames(Generic[_T]):
         self._frames = frames
         self.sample_rate = sample_rate
         self.warnings = [line for file in files for line in file.warnings]
+
+    @property
+    def channels(self) -> int:
+        """Channels of the first file."""
+        return self._files[0].channels
 
     @property
     def frames_total(self) -> int | None:
@@ -86,7 +94,13 @@ class _Frames(Generic[_T]):
 
 
 class Recording(_Frames[Pair]):
-    """Both sides of a call: pairs (operator, client) of int16 little-endian mono frames."""
+    """Both sides of a call: pairs (operator, client) of int16 little-endian mono frames.
+
+    `early_end`: the side whose file is so much shorter that it cannot be of the whole call, and its
+    frames; None: there is none, or the files do not tell.
+    """
+
+    early_end: tuple[Channel, int] | None = None
 
 
 class Leg(_Frames[bytes]):
@@ -125,7 +139,22 @@ def open_call(
         rate = min(heard_rate(first.rate), heard_rate(second.rate))
         pairs = zip_longest(_single(first, operator, rate), _single(second, client, rate))
         on_error.pop_all()
-        return Recording((first, second), rate, pairs)
+        recording = Recording((first, second), rate, pairs)
+        recording.early_end = _early_end(first.frames_total(rate), second.frames_total(rate))
+        if recording.early_end is not None:
+            side, length = recording.early_end
+            recording.warnings.append(
+                f"the {side.value}'s file ends after {seconds(length):.1f} s of "
+                f"{recording.duration_s:.1f}: what is missing there is not taken for silence; "
+                "check that both files are of the same call and none leaves out pauses"
+            )
+        return recording
+
+
+def _early_end(operator: int | None, client: int | None) -> tuple[Channel, int] | None:
+    if operator is None or client is None or abs(operator - client) <= MOST_DIFFERENCE:
+        return None
+    return (Channel.OPERATOR, operator) if operator < client else (Channel.CLIENT, client)
 
 
 def open_leg(path: Path, channel: ChannelName = "right") -> Leg:

@@ -1,0 +1,60 @@
+"""Who holds the call. A hold belongs to a party, and the call is held until the last one has ended theirs.
+
+    client    ▁▁████████████████▁▁▁▁
+    operator  ▁▁▁▁▁▁▁▁████▁▁▁▁▁▁▁▁▁▁     his look-up: no ladder meanwhile
+    held      ▁▁████████████████▁▁▁▁     the client's hold is counted from its beginning
+
+Hold music on the client's leg is a hold by the client that nobody signalled.
+"""
+
+from __future__ import annotations
+
+from vad_agent.core.frames import Channel
+
+
+class Holds:
+    """The holds of one call."""
+
+    __slots__ = ("_music", "_parties")
+
+    def __init__(self) -> None:
+        self._parties: set[Channel] = set()
+        self._music = False
+
+    def __bool__(self) -> bool:
+        """Anybody holds."""
+        return self._music or bool(self._parties)
+
+    @property
+    def by_client(self) -> bool:
+        """The client holds, signalled or heard."""
+        return self._music or Channel.CLIENT in self._parties
+
+    @property
+    def by_operator(self) -> bool:
+        """The operator holds."""
+        return Channel.OPERATOR in self._parties
+
+    @property
+    def by_music_alone(self) -> bool:
+        """Only hold music tells of it."""
+        return self._music and not self._parties
+
+    def begin(self, party: Channel) -> bool:
+        """It is signalled. True: the party did not hold before."""
+        held = self.by_client if party is Channel.CLIENT else self.by_operator
+        self._parties.add(party)
+        return not held
+
+    def hear_music(self) -> None:
+        """Hold music is heard."""
+        self._music = True
+
+    def end(self, party: Channel | None) -> bool:
+        """The party's hold is over; None: it is not told whose, so all are. False: there was none."""
+        ended = bool(self) if party is None else party in self._parties
+        if party is not Channel.OPERATOR:
+            ended = ended or self._music
+            self._music = False
+        self._parties -= {party} if party else set(Channel)
+        return ended

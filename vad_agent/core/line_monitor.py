@@ -1,0 +1,102 @@
+"""What each channel carries: told as it changes, and what of it means that nothing can be told.
+
+    client    ████▁▁▁▁--------------------      no frames come
+    no_media          |<- 1 s ->|               the silence clock is suspended …
+    gone                        |<- 10 s ->|    … until the client's leg counts as gone
+
+A device or a recording of our own that ends is no silence of the line: its side is then not watched.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from vad_agent.core import actions as act
+from vad_agent.core.actions import LineState
+from vad_agent.core.ear import Ear
+from vad_agent.core.frames import ENDLESS, Channel
+from vad_agent.core.silence import SilenceClock, Suspension
+
+
+class LineMonitor:
+    """Both lines of one call. Appends to the call's actions, suspends its clock.
+
+    `drop_after`: frames without media of the client after which their leg counts as gone.
+    """
+
+    def __init__(
+        self,
+        ears: Sequence[tuple[Channel, Ear]],
+        *,
+        clock: SilenceClock,
+        actions: list[act.Action],
+        drop_after: int,
+    ) -> None:
+        self._ears = ears
+        self._client = dict(ears)[Channel.CLIENT]
+        self._clock = clock
+        self._actions = actions
+        self._drop_after = drop_after
+        self._seen: dict[Channel, tuple[LineState | None, int]] = {}
+        self._had_media: set[Channel] = set()
+        self._failed: set[Channel] = set()
+        self._unwatched: set[Channel] = set()
+        self._media_base = 0  # since when the client's media is awaited
+
+    def read(self, now: int) -> None:
+        """Tell what has changed since it was read last."""
+        for channel, ear in self._ears:
+            if ear.failed and channel not in self._failed:
+                self._failed.add(channel)
+                self._actions.append(act.Alert(now, f"{channel.value}_detector_failed"))
+            seen = ear.line, ear.since
+            if ear.line is not None and seen != self._seen.get(channel):
+                self._seen[channel] = seen
+                self._actions.append(act.LineChanged(now, channel, ear.line, ear.since))
+                self._watch_media(channel, ear, now)
+
+    def _watch_media(self, channel: Channel, ear: Ear, now: int) -> None:
+        cause = _NO_MEDIA[channel]
+        if ear.line is not LineState.NO_MEDIA:
+            self._had_media.add(channel)
+            self._clock.resume(cause, now)
+        elif channel is Channel.CLIENT or channel in self._had_media:
+            # An operator's leg that never came is not tapped: nothing can be told from it.
+            self._clock.suspend(cause)
+
+    def await_media(self, now: int) -> None:
+        """From here on the client's media is awaited anew: the call was answered, or a hold is over."""
+        self._media_base = now
+
+    def unwatch(self, channel: Channel) -> None:
+        """Our own tap of this side is gone: what is not heard there says nothing."""
+        self._unwatched.add(channel)
+
+    def watch(self, channel: Channel, now: int) -> None:
+        """It is back."""
+        self._unwatched.discard(channel)
+        if channel is Channel.CLIENT:
+            self._media_base = now
+
+    def watches(self, channel: Channel) -> bool:
+        """This side can be heard, if there is anything to hear."""
+        return channel not in self._unwatched
+
+    @property
+    def lacks_client(self) -> bool:
+        """The client's media has come, and comes no more."""
+        gone = self._client.line is LineState.NO_MEDIA and bool(self._had_media)
+        return gone and self.watches(Channel.CLIENT)
+
+    @property
+    def dropped_at(self) -> int:
+        """The frame at which the client's leg counts as gone for want of media; ENDLESS: it is there."""
+        if not self.lacks_client:
+            return ENDLESS
+        return max(self._client.since, self._media_base) + self._drop_after
+
+
+_NO_MEDIA = {
+    Channel.OPERATOR: Suspension.NO_OPERATOR_MEDIA,
+    Channel.CLIENT: Suspension.NO_CLIENT_MEDIA,
+}
