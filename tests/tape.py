@@ -2,9 +2,12 @@
 
     S speech   . a live quiet line   0 digital zero   m hold music   - no frame came
     t a tone of call progress        d a key pressed
+    s a quiet word, found only when a decision is due      n noise that sounds like speech, and is refused
+    = the other side's sound, on this one too
 
 `"S*50 .*125"` is 50 frames of speech, then 125 of a quiet line. Frames, not seconds: 50 are a second.
-Hearing is scripted, with the real ear's delays: a run opens at its 5th frame, closes 16 after its last.
+Hearing is scripted, with the real ear's delays and its faults: a run opens at its 5th frame, closes 16
+after its last; noise holds it open, unknown, as long as it lasts; a quiet word may be told seconds late.
 """
 
 from __future__ import annotations
@@ -17,7 +20,7 @@ from typing import Any
 from vad_agent import CallSession, Event, Settings
 from vad_agent.core import actions as act
 from vad_agent.core.actions import LineState
-from vad_agent.core.frames import Channel
+from vad_agent.core.frames import ENDLESS, Channel
 from vad_agent.core.script import Script
 from vad_agent.hearing.tone import Tone, ToneWatch
 from vad_agent.recorded_events import TimedEvent
@@ -34,7 +37,7 @@ PHRASE = 100  # frames that every phrase lasts on a tape
 def tape(drawing: str) -> list[bytes | None]:
     """Frames of a drawing such as "S*50 .*125"."""
     frames: list[bytes | None] = []
-    for letters, count in re.findall(r"([S.0mtd-]+)(?:\*(\d+))?", drawing):
+    for letters, count in re.findall(r"([S.0mtdsn=-]+)(?:\*(\d+))?", drawing):
         line = letters * int(count or 1)
         frames += [None if letter == "-" else letter.encode() * 320 for letter in line]
     return frames
@@ -52,6 +55,10 @@ class ScriptedEar:
         self._now = self._last = self._run = 0
         self._letters = ""  # the last run of one letter, its first letter and length
         self._count = 0
+        self._last_start = 0
+        self._noise = False  # the open run is noise, and will be refused
+        self._decision = ENDLESS
+        self._quiet_word: tuple[int, int] | None = None  # not told yet
         self._tones = ToneWatch()
 
     def hear(self, frame: Any) -> bool:
@@ -59,33 +66,67 @@ class ScriptedEar:
         before = self._state()
         self._now += 1
         self._count = self._count + 1 if letter == self._letters else 1
+        self.gated = self.gated or (letter == "S" and self._letters == "0")
+        self.dual_mono = letter == "="
         self._letters = letter
-        self._hear_speech(letter == "S")
+        self._hear_speech(letter)
+        self._hear_quiet_word(letter == "s")
         self._watch_line(letter)
         return self._state() != before
 
-    def _hear_speech(self, active: bool) -> None:
+    def _hear_speech(self, letter: str) -> None:
+        active = letter in "Sn" or (letter == "s" and self.sure)
         if active:
             self._last = self._now
+            self._noise = self._noise and letter == "n"
             if not self.speaking and self._count >= ONSET:
-                self.speaking, self.sure = True, False
-                self.start = self._now - ONSET
+                self._open(self._now - ONSET)
+                self._noise = letter == "n"
         elif self.speaking and self._now - self._last > HANGOVER:
             self._close()
         if self.speaking and not self.sure and self._now - self.start >= ACCEPTED:
             self._accept()
 
+    def _hear_quiet_word(self, active: bool) -> None:
+        """Found at a decision, not before: then it is told, late as it is."""
+        if active and not self.speaking:
+            first = self._quiet_word[0] if self._quiet_word and self._count > 1 else self._now - 1
+            self._quiet_word = first, self._now
+        found = self._quiet_word
+        if found is None or self._now < self._decision or self.speaking:
+            return
+        self._quiet_word = None
+        if active:
+            self._open(found[0])
+            self._last = self._now
+            self._accept()
+        elif found[1] - found[0] >= ONSET:
+            self.start, self.end = max(found[0], self.end), found[1]
+            self._last_start = self.start
+            self.utterances += 1
+            self.runs += 1
+
+    def _open(self, start: int) -> None:
+        self.speaking, self.sure, self._noise = True, False, False
+        self.start = max(start, self.end)
+
     def _accept(self) -> None:
+        if self._noise:
+            return
         self.sure = True
         self.utterances += 1
         self._tones.speech()
 
     def _close(self) -> None:
+        if self._noise:
+            self.speaking, self.start = False, self._last_start
+            return
         if not self.sure:
             self._accept()
         self.speaking = self.sure = False
         self.runs += 1
         self.end = self._last
+        self._last_start = self.start
 
     def _watch_line(self, letter: str) -> None:
         self._watch_tones(letter)
@@ -113,19 +154,22 @@ class ScriptedEar:
         self.disconnected = self._tones.disconnected
 
     def _state(self) -> tuple[object, ...]:
-        return self.speaking, self.sure, self.utterances, self.runs, self.line, self.disconnected
+        return (
+            self.speaking, self.sure, self.utterances, self.runs, self.line, self.disconnected,
+            self.dual_mono,
+        )  # fmt: skip
 
     def doubtful(self) -> bool:
-        return not self.speaking and self._letters == "S" and self._count >= 2
+        return not self.speaking and self._letters in ("S", "n") and self._count >= 2
 
     def lacks_frame(self) -> bool:
         return self._letters == "-" and self.line not in (None, LineState.NO_MEDIA)
 
     def expect_decision(self, at: int) -> None:
-        pass
+        self._decision = at
 
     def settled(self) -> bool:
-        return True
+        return self._quiet_word is None
 
     def expect_leak_of(self, other: ScriptedEar) -> None:
         pass
@@ -171,10 +215,11 @@ def play(
     *,
     mode: str = "auto",
     settings: Settings | None = None,
+    session_type: type[CallSession] = CallSession,
 ) -> list[act.Action]:
     """All actions of a tape; `events`: frame → event, or events. The shorter channel ends in nothing."""
     plan = TapePlan(settings or Settings())
-    session = CallSession(plan, 8000, mode=mode)
+    session = session_type(plan, 8000, mode=mode)
     timed = [
         TimedEvent(frame, Event.parse(one))
         for frame, given in sorted((events or {}).items())

@@ -292,6 +292,17 @@ def test_two_files(run: Run) -> None:
     assert objects(done.out)[-2]["reason"] == "dropped"
 
 
+def test_two_files_of_very_different_length(run: Run, tmp_path: Path) -> None:
+    """Pauses were left out of one: what it lacks at its end is no drop, and nothing rests on it."""
+    left, right = wav(tmp_path / "o.wav", 40, channels=1), wav(tmp_path / "c.wav", 10, channels=1)
+    done = run("replay", left, "--client-file", right, "--trace", "-")
+    assert done.status == 0
+    assert "the client's file ends after 10.0 s of 40.0" in done.err
+    kinds = [line["kind"] for line in objects(done.out)]
+    assert "callback" not in kinds
+    assert {"t": 10.0, "kind": "alert", "id": "client_recording_ended"} in objects(done.out)
+
+
 def test_swapped_channels(run: Run) -> None:
     done = run("replay", FOLDER / "swapped_channels.flac", "--client-channel", "left")
     assert "greeting_again" in done.out

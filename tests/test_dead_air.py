@@ -14,14 +14,16 @@ import pytest
 import soundfile  # type: ignore[import-untyped]
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from typer.testing import CliRunner
 
 from audio_fixtures.recipe import FOLDER
-from tests.hearing.hearing_tape import RATE, music, voice
+from tests.hearing.hearing_tape import RATE, cut, join, music, noise, voice
 from tests.tape import HANGOVER, ScriptedEar, tape
 from vad_agent import Settings
+from vad_agent.cli import app
 from vad_agent.core.actions import LineState
 from vad_agent.core.frames import Channel
-from vad_agent.dead_air import DEFER, DeadAir, dead_air
+from vad_agent.dead_air import DEFER, PATIENCE, DeadAir, beside, dead_air
 from vad_agent.sources.recording import open_leg
 
 THRESHOLD = 125
@@ -162,6 +164,49 @@ def test_each_is_a_silence_of_its_length_and_they_do_not_meet(drawing: str, thre
     silences = list(dead_air(tape(drawing), ScriptedEar(), Channel.CLIENT, threshold))
     assert all(one.fired - one.started >= threshold for one in silences)
     assert all(a.fired < b.started for a, b in pairwise(silences))
+
+
+# -- what is not known ----------------------------------------------------------------------------
+
+
+def test_a_noise_that_never_becomes_known_puts_it_off_by_no_more_than_patience() -> None:
+    assert found("S*100 .*20 n*1500") == [(100 + PATIENCE, 100, "live")]
+
+
+def test_a_word_found_at_the_threshold_begins_the_silence_anew() -> None:
+    assert found("S*100 .*50 s*10 .*200") == [(285, 160, "live")]
+
+
+# -- beside the operator ---------------------------------------------------------------------------
+
+
+def echo(level_db: float) -> tuple[list[bytes], list[bytes]]:
+    """The operator speaks, and comes back in the client's channel 200 ms later; the client is silent."""
+    operator = [*voice(300), *noise(50, -65)]
+    samples = join(operator) * 10 ** (level_db / 20)
+    late = np.concatenate([np.zeros(RATE // 5), samples[: -RATE // 5]])
+    return operator, cut(late + join(noise(350, -65)))
+
+
+@pytest.mark.parametrize("level_db", [-18, -25, -32])
+def test_the_operators_echo_is_not_the_client(level_db: float) -> None:
+    operator, client = echo(level_db)
+    ears = {channel: Settings().ear(channel, RATE) for channel in Channel}
+    stream = beside(
+        ears[Channel.OPERATOR], ears[Channel.CLIENT], zip(operator, client, strict=True)
+    )
+    silences = list(dead_air(stream, ears[Channel.CLIENT], Channel.CLIENT, THRESHOLD))
+    assert [(one.fired, one.started) for one in silences] == [(THRESHOLD, 0)]
+
+
+def test_dead_air_of_a_call_with_two_channels_hears_both(tmp_path: Path) -> None:
+    operator, client = echo(-25)
+    path = tmp_path / "echo.wav"
+    both = np.stack([join(operator), join(client)], axis=1).round().astype(np.int16)
+    soundfile.write(path, both, RATE)
+    result = CliRunner().invoke(app, ["dead-air", str(path)])
+    assert result.exit_code == 0, result.output
+    assert [json.loads(line)["fired_s"] for line in result.stdout.splitlines()] == [2.5]
 
 
 # -- recordings ------------------------------------------------------------------------------------

@@ -19,7 +19,7 @@ import soundfile  # type: ignore[import-untyped]
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vad_agent.core.frames import samples_per_frame
+from vad_agent.core.frames import Channel, samples_per_frame
 from vad_agent.errors import RecordingError
 from vad_agent.sources import audio_file
 from vad_agent.sources.audio_file import AudioFile, heard_rate
@@ -593,3 +593,23 @@ def test_the_audio_libraries_wait_until_a_file_is_opened() -> None:
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout == "set()\n"
+
+
+@pytest.mark.parametrize(
+    ("operator", "client", "early"),
+    [
+        (30, 9, (Channel.CLIENT, 450)),
+        (9, 30, (Channel.OPERATOR, 450)),
+        (30, 10, None),  # a leg that has dropped: the other one is recorded for a while longer
+        (30, 30, None),
+    ],
+)
+def test_a_side_that_is_far_too_short_is_told(
+    write: Write, operator: int, client: int, early: tuple[Channel, int] | None
+) -> None:
+    first = write("operator.wav", speech(operator, channels=1))
+    second = write("client.wav", speech(client, channels=1))
+    with open_call(first, client_path=second) as call:
+        assert call.early_end == early
+        told = [line for line in call.warnings if "of the same call" in line]
+        assert len(told) == (early is not None)

@@ -124,6 +124,36 @@ def test_the_operator_tells_the_number():
     ]
 
 
+def test_a_number_told_after_the_request_revises_it():
+    told = {"kind": "client_phone", "phone": NUMBER}
+    actions = play(*DIALOGUE, {200: "client_cannot_hear", 250: told, 260: told})
+    assert numbers(actions) == [None, NUMBER]
+    first, second = callbacks(actions)
+    assert type(second) is act.CallbackRevised
+    assert (second.reason, second.due_in_s) == (first.reason, first.due_in_s)
+
+
+def test_a_callback_that_is_revised_is_due_when_it_was():
+    """90 s after the farewell of a hold, whenever the number is told."""
+    sides, events = CALLS[Reason.CLIENT_HOLD]
+    actions = play(*sides, {**events, 3275: {"kind": "client_phone", "phone": NUMBER}})
+    first, second = callbacks(actions)
+    assert (first.frame, first.due_in_s) == (3225, 90.0)
+    assert (second.frame, second.due_in_s, second.phone) == (3275, 89.0, NUMBER)
+
+
+def test_a_name_told_after_the_request_revises_it():
+    told = {"kind": "client_name", "name": "Анна"}
+    _, second = callbacks(play(*DIALOGUE, {200: "client_cannot_hear", 250: told}))
+    assert second.name == "Анна"
+    assert second.opening.startswith("Здравствуйте, Анна,")
+
+
+def test_a_number_told_later_does_not_replace_the_agreed_one():
+    events = {200: AGREED | {"phone": OTHER}, 250: {"kind": "client_phone", "phone": NUMBER}}
+    assert numbers(play(*DIALOGUE, events)) == [OTHER]
+
+
 def test_an_agreed_number_wins():
     actions = play(*DIALOGUE, {0: ANSWERED, 200: AGREED | {"phone": OTHER}})
     [callback] = callbacks(actions)

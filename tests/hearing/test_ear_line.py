@@ -217,3 +217,28 @@ def test_noise_that_joins_speech_does_not_prolong_it(kind: str) -> None:
 def test_after_taking_back_new_speech_is_heard(kind: str, gap: int) -> None:
     heard = hear(f".*60 {kind}*100 .*{gap} S*60 .*40")
     assert near(heard.runs, [(160 + gap, 220 + gap)], by=4)
+
+
+# -- a noise gate: digital zero between words ----------------------------------------------------------
+
+
+@pytest.mark.parametrize("zeros", [12, 60, 200])
+def test_speech_that_ends_digital_zero_tells_of_a_gate(zeros: int) -> None:
+    ear = LevelledEar(RATE)
+    listen(ear, draw(f"S*60 0*{zeros} S*60 0*60"), finish=False)
+    assert ear.gated
+
+
+@pytest.mark.parametrize(
+    "drawing",
+    [
+        "0*100 .*50 S*60 .*60",  # before the call was connected
+        ".*50 S*60 .*30 0*300",  # a line that has died
+        ".*50 S*30 0*5 S*30 .*60",  # a lost packet
+        ".*50 S*60 .*30 0*60 .*30 S*60 .*30",  # it died, and came back
+    ],
+)
+def test_other_digital_zero_is_no_gate(drawing: str) -> None:
+    ear = LevelledEar(RATE)
+    listen(ear, draw(drawing), finish=False)
+    assert not ear.gated

@@ -74,9 +74,9 @@ def test_an_open_run_in_which_nobody_has_long_spoken_ends_where_the_judge_says()
 def decide(ear: JudgedEar, at: int, frames: Sequence[bytes | None]) -> bool:
     """A decision is due at frame `at`, while these frames are heard. True: something has changed."""
     ear.expect_decision(at)
-    changed = any([ear.hear(frame) for frame in frames])
+    changed = [ear.hear(frame) for frame in frames]
     ear.expect_decision(ENDLESS)
-    return changed
+    return any(changed)
 
 
 def test_a_word_that_the_cheap_path_missed_moves_the_end_of_the_silence() -> None:

@@ -137,3 +137,16 @@ def test_cued_and_the_client_comes_back_in_time():
         "190 cue not_heard_in_dialogue",
         "250 dismiss not_heard_in_dialogue",
     ]
+
+
+def test_on_a_line_with_a_noise_gate_digital_zero_is_a_pause():
+    """The client thinks for 2.8 s: the line is zero between his words, so it is not dead in the pause."""
+    operator = "S*50 .*50 S*50 .*140 .*60 .*50 S*50 .*140 S*60 .*100"
+    client = "0*60 S*30 0*60 0*140 S*60 0*50 0*50 0*140 0*60 0*100"
+    actions = play(operator, client)
+    assert not any(isinstance(action, Play) for action in actions)
+
+
+def test_on_a_gated_line_the_client_is_not_heard_after_the_longer_window():
+    actions = play("S*50 .*50 S*50 .*400", "0*60 S*30 0*460")
+    assert transcript(actions)[2] == "325 play not_heard_in_dialogue"

@@ -211,7 +211,8 @@ class CallSession:
 
     def _read_lines(self) -> None:
         self._lines.read(self.now)
-        self._sides.read(self.now)
+        if self._sides.read(self.now):
+            self._prompter.rearm(self.now)
         client = self._client
         if client.line is LineState.MUSIC:
             if not self._holds and not self._ringing:
@@ -239,7 +240,8 @@ class CallSession:
                 self._runs[channel] = ear.runs
                 self._clock.heard(ear.end)
                 self._actions.append(act.Speech(self.now, channel, ear.start, ear.end))
-                self._sides.heard(channel, ear.end - ear.start, self.now)
+                if self._sides.heard(channel, ear.end - ear.start, self.now):
+                    self._prompter.rearm(self.now)
                 if self._ringing:
                     self._hear_in_ringing(channel, ear.end - ear.start)
                 elif channel is Channel.OPERATOR:
@@ -348,7 +350,21 @@ class CallSession:
             return Reason.CLIENT_CANNOT_HEAR
         if self._lines.lacks_client and not self._holds:
             return Reason.DROPPED
-        return silent
+        return silent or self._unanswered()
+
+    def _unanswered(self) -> Reason | None:
+        """What sounded on the client's side may have been no client: the operator has not spoken since.
+
+        Since a phrase that the product said, or for long. Or it was the client, and the call was cut off in
+        his words: then he is called back as well.
+        """
+        row, ear = self._wanted(), self._operator
+        heard = self._runs[Channel.OPERATOR] > 0 and not (ear.speaking and ear.sure)
+        if row is None or not heard or not self._clock.runs:
+            return None
+        prompted = self._prompter.last_played > ear.end
+        long = self._clock.talk(ear.end, self.now) >= self._timing.unknown_sound
+        return (self._request.reason or row.reason) if prompted or long else None
 
     # -- events ------------------------------------------------------------------------------------
 
@@ -384,6 +400,7 @@ class CallSession:
             return
         if not self._holds:
             self._unhold()
+            self._clock.restart(self.now)
         elif self._holds.by_client:
             # What fell due while the operator held is stale.
             self._prompter.rearm(self.now)

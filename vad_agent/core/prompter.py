@@ -55,6 +55,8 @@ class Prompter:
         # Utterances of each ear when a sound of it, not known to be speech, last held a step up.
         self._unproven: dict[int, int] = {}
         self.client_name: str | None = None
+        self.last_played = -1
+        """The frame at which the player began the last phrase; -1: it has not yet."""
         self.ended: Reason | None = None
         """The ladder was climbed to its end: the call is to be ended for this reason."""
 
@@ -103,6 +105,8 @@ class Prompter:
             if sounds or not settled or self._in_doubt(silence, window):
                 return
         elif sounds:
+            for ear in self._ears():
+                self._doubt(ear)  # what delayed the phrase does not stop it, too
             self._actions.append(act.Alert(now, "unknown_sound"))
         self._begin_step(rung, window, now)
 
@@ -161,7 +165,7 @@ class Prompter:
 
     def _doubt(self, ear: Ear) -> None:
         """A sound of it holds a step up. Where it is no speech, the next one must be known to be."""
-        if not ear.sure:
+        if ear.speaking and not ear.sure:
             self._unproven[id(ear)] = ear.utterances
 
     def client_speaks(self) -> bool:
@@ -292,6 +296,7 @@ class Prompter:
         step = self._step
         if step and step.state is State.ASKED and prompt in (step.prompt, None):
             step.state, step.started = State.PLAYING, now
+            self.last_played = now
             step.text = text or step.text
             self._client.own_prompt(True)
 

@@ -34,6 +34,11 @@ class CallbackRequest:
         """A callback is asked for, and the client has not been heard since."""
         return self._asked is not None and not self._client_came_back
 
+    @property
+    def reason(self) -> act.Reason | None:
+        """Why the callback is asked for; None: it is not."""
+        return None if self._asked is None else self._asked.reason
+
     def of_call(self, now: int, event: Event) -> list[act.Action]:
         """What the switchboard tells of the call: the client's number, its own id of the call.
 

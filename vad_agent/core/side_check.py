@@ -33,28 +33,31 @@ class SideCheck:
         self._missed: Channel | None = None
         self._dual_mono = False
 
-    def read(self, now: int) -> None:
-        """Do both sides carry the same sound?"""
-        if self._client.dual_mono == self._dual_mono:
-            return
-        self._dual_mono = self._client.dual_mono
-        if self._dual_mono:
-            self._actions.append(act.Alert(now, "both_sides_alike"))
-            self._clock.suspend(Suspension.SIDES_ALIKE)
-        else:
+    def read(self, now: int) -> bool:
+        """Do both sides carry the same sound? True: they do from now on, and nothing can be told."""
+        before, self._dual_mono = self._dual_mono, self._client.dual_mono
+        if self._dual_mono and not before:
+            self._suspend(Suspension.SIDES_ALIKE, "both_sides_alike", now)
+        elif before and not self._dual_mono:
             self._clock.resume(Suspension.SIDES_ALIKE, now)
+        return self._dual_mono and not before
 
-    def heard(self, channel: Channel, frames: int, now: int) -> None:
-        """This side was known to speak for so many frames more."""
+    def heard(self, channel: Channel, frames: int, now: int) -> bool:
+        """This side was known to speak for so many frames more. True: the other one is missed from now on."""
         if self._dual_mono:
-            return  # it was not heard apart from the other one
+            return False  # it was not heard apart from the other one
         self._spoken[channel] += frames
         if self._missed is channel:
             self._missed = None
             self._clock.resume(Suspension.SIDE_NEVER_HEARD, now)
         other = Channel.CLIENT if channel is Channel.OPERATOR else Channel.OPERATOR
         alone = not self._spoken[other] and self._spoken[channel] >= self._most_alone
-        if alone and self._missed is None:
+        missed = alone and self._missed is None
+        if missed:
             self._missed = other
-            self._actions.append(act.Alert(now, f"{other.value}_never_heard"))
-            self._clock.suspend(Suspension.SIDE_NEVER_HEARD)
+            self._suspend(Suspension.SIDE_NEVER_HEARD, f"{other.value}_never_heard", now)
+        return missed
+
+    def _suspend(self, cause: Suspension, alert: str, now: int) -> None:
+        self._actions.append(act.Alert(now, alert))
+        self._clock.suspend(cause)

@@ -33,7 +33,9 @@ class SilenceClock:
 
     def __init__(self) -> None:
         self._start = 0
+        self._restarted = 0  # the frame at which somebody last had it begin anew
         self._hold_start: int | None = None
+        self._holds: list[tuple[int, int]] = []  # [from, to) of those that are over
         self._suspended: set[Suspension] = set()
 
     @property
@@ -64,7 +66,12 @@ class SilenceClock:
 
     def restart(self, now: int) -> None:
         """Begin anew."""
-        self._start = now
+        self._start = self._restarted = now
+
+    def talk(self, since: int, now: int) -> int:
+        """Frames of the call from `since` to `now`, without holds and what was before a restart."""
+        since = max(since, self._restarted)
+        return now - since - sum(end - start for start, end in self._holds if start >= since)
 
     def hold(self, since: int) -> None:
         """Count the hold since frame `since`."""
@@ -72,6 +79,8 @@ class SilenceClock:
 
     def unhold(self, now: int) -> None:
         """The hold is over: silence is counted anew."""
+        if self._hold_start is not None:
+            self._holds.append((self._hold_start, now))
         self._hold_start = None
         self._start = now
 
@@ -84,7 +93,7 @@ class SilenceClock:
         if cause not in self._suspended:
             return False
         self._suspended.discard(cause)
-        self._start = now
+        self.restart(now)
         if self.held and cause is Suspension.PAUSED:
             self._hold_start = now
         return True
