@@ -1,4 +1,4 @@
-"""No call falls silent: whatever is heard and signalled, something is due, or it is named what is waited for."""
+"""No call falls silent: something is due, or it is named what is waited for, whatever is heard and told."""
 
 from __future__ import annotations
 
@@ -122,7 +122,7 @@ def test_a_noise_that_never_becomes_known_delays_a_step_by_twelve_seconds(mode, 
     began = [a.frame for a in actions if isinstance(a, act.Play | act.Cue)]
     assert began[0] == 130 + due
     alerts = [a for a in actions if isinstance(a, act.Alert)]
-    assert [alert.id for alert in alerts][0] == "unknown_sound"
+    assert alerts[0].id == "unknown_sound"
     assert alerts[0].frame == began[0]
 
 
