@@ -1,0 +1,213 @@
+"""What each event does to a call: one small function an event, one table.
+
+An event that changes nothing (a second hold, an unhold without a hold) is accepted and ignored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from vad_agent.core import actions as act
+from vad_agent.core.actions import LineState, Phase, Reason
+from vad_agent.core.call_state import CallState
+from vad_agent.core.events import Event, Kind
+from vad_agent.core.frames import Channel, frames
+from vad_agent.core.silence import Suspension
+
+
+def apply(call: CallState, event: Event) -> None:
+    """The event changes the call.
+
+    Raises:
+        EventError: it cannot be carried out; nothing has changed then.
+    """
+    _HANDLERS[event.kind](call, event)
+
+
+# -- the switchboard --------------------------------------------------------------------------------
+
+
+def _ringing(call: CallState, event: Event) -> None:
+    _phone(call, event)
+    if call.phase is Phase.GREETING and not call.greeted:
+        call.ringing = True
+
+
+def _answered(call: CallState, event: Event) -> None:
+    _phone(call, event)
+    guessed = call.answer_guessed and call.phase is Phase.GREETING
+    if call.ringing or guessed or not call.greeted:
+        call.answer()
+
+
+def _hold(call: CallState, event: Event) -> None:
+    party = _SIDES.get(event.party or "", Channel.CLIENT)
+    if call.holds.begin(party):
+        call.hold(party, call.now)
+
+
+def _unhold(call: CallState, event: Event) -> None:
+    if not call.holds.end(_SIDES.get(event.party or "")):
+        return
+    if not call.holds:
+        call.unhold()
+        call.clock.restart(call.now)
+    elif call.holds.by_client:
+        call.hold_on()
+
+
+def _hangup(call: CallState, event: Event) -> None:
+    if call.ringing:
+        call.end(None)
+    elif event.party != Channel.OPERATOR.value:
+        call.client_gone()
+    # As calls end; but a client who was not heard, or did not come back, is called back.
+    elif (reason := call.unresolved()) is not None:
+        call.end_unresolved(reason)
+    else:
+        call.end_well()
+
+
+def _mute(call: CallState, _: Event) -> None:
+    call.actions.append(act.LineChanged(call.now, Channel.OPERATOR, LineState.MUTED, call.now))
+    call.suspend(Suspension.MUTED)
+
+
+def _unmute(call: CallState, _: Event) -> None:
+    line = call.operator.line
+    if call.resume(Suspension.MUTED) and line is not None:
+        call.actions.append(act.LineChanged(call.now, Channel.OPERATOR, line, call.now))
+
+
+# -- the operator's keys ----------------------------------------------------------------------------
+
+
+def _pause(call: CallState, _: Event) -> None:
+    call.rearm()
+    call.clock.suspend(Suspension.PAUSED)
+
+
+def _resume(call: CallState, _: Event) -> None:
+    call.resume(Suspension.PAUSED)
+
+
+def _name(call: CallState, event: Event) -> None:
+    name = call.prompter.client_name = (event.name or "").strip() or None
+    call.actions += call.request.name_told(call.now, name)
+
+
+def _phone(call: CallState, event: Event) -> None:
+    call.actions += call.request.of_call(call.now, event)
+
+
+def _cannot_hear(call: CallState, _: Event) -> None:
+    if not call.cannot_hear:
+        call.cannot_hear = True
+        call.rearm()
+        call.prompter.ask_callback(call.now, Reason.CLIENT_CANNOT_HEAR)
+        call.clock.restart(call.now)
+
+
+def _callback_agreed(call: CallState, event: Event) -> None:
+    name = (event.name or "").strip() or call.prompter.client_name
+    call.actions += call.request.ask(call.now, Reason.AGREED, name, event)
+    call.prompter.client_name = name
+
+
+def _goodbye(call: CallState, _: Event) -> None:
+    call.rearm()
+    call.goodbye = True
+
+
+# -- the player, the devices, the source ------------------------------------------------------------
+
+
+def _prompt_started(call: CallState, event: Event) -> None:
+    call.prompter.started(call.now, event.prompt, event.text)
+
+
+def _prompt_ended(call: CallState, event: Event) -> None:
+    call.prompter.finished(call.now, event.prompt)
+    call.end_if_said()
+
+
+def _prompt_failed(call: CallState, event: Event) -> None:
+    call.prompter.failed(call.now, event.prompt)
+
+
+def _player_ready(call: CallState, event: Event) -> None:
+    call.prompter.ready(frames(event.latency_s or 0.0))
+
+
+def _device_lost(call: CallState, event: Event) -> None:
+    party = event.party or ""
+    if party in call.lost_devices:
+        return
+    call.lost_devices.add(party)
+    call.actions.append(act.Alert(call.now, f"{party}_device_lost"))
+    if party in _DEVICE:
+        _lose_side(call, party)
+    else:
+        call.prompter.lose_player(call.now)
+
+
+def _lose_side(call: CallState, party: str) -> None:
+    call.lines.unwatch(Channel(party))
+    call.suspend(_DEVICE[party])
+
+
+def _device_back(call: CallState, event: Event) -> None:
+    party = event.party or ""
+    if party not in call.lost_devices:
+        return
+    call.lost_devices.discard(party)
+    call.actions.append(act.Alert(call.now, f"{party}_device_back"))
+    if party not in _DEVICE:
+        call.prompter.regain_player(call.now)
+        return
+    call.lines.watch(Channel(party), call.now)
+    if party == Channel.OPERATOR.value:
+        call.began = call.now  # they may have greeted, and were not heard
+    call.resume(_DEVICE[party])
+
+
+def _source_ended(call: CallState, event: Event) -> None:
+    """No more frames will come, and nobody said why; of one party: the other's go on."""
+    party = event.party or ""
+    if party in _DEVICE:
+        call.actions.append(act.Alert(call.now, f"{party}_recording_ended"))
+        _lose_side(call, party)
+        return
+    if (reason := call.unresolved()) is not None:
+        call.prompter.ask_callback(call.now, reason)
+    call.end(call.prompter.ended)
+
+
+_SIDES = {channel.value: channel for channel in Channel}
+_DEVICE = {
+    Channel.OPERATOR.value: Suspension.OPERATOR_DEVICE_LOST,
+    Channel.CLIENT.value: Suspension.CLIENT_DEVICE_LOST,
+}
+_HANDLERS: Mapping[Kind, Callable[[CallState, Event], None]] = {
+    Kind.RINGING: _ringing,
+    Kind.ANSWERED: _answered,
+    Kind.HOLD: _hold,
+    Kind.UNHOLD: _unhold,
+    Kind.HANGUP: _hangup,
+    Kind.OPERATOR_MUTE: _mute,
+    Kind.OPERATOR_UNMUTE: _unmute,
+    Kind.PAUSE: _pause,
+    Kind.RESUME: _resume,
+    Kind.CLIENT_NAME: _name,
+    Kind.CLIENT_PHONE: _phone,
+    Kind.CLIENT_CANNOT_HEAR: _cannot_hear,
+    Kind.CALLBACK_AGREED: _callback_agreed,
+    Kind.GOODBYE: _goodbye,
+    Kind.PROMPT_STARTED: _prompt_started,
+    Kind.PROMPT_ENDED: _prompt_ended,
+    Kind.PROMPT_FAILED: _prompt_failed,
+    Kind.PLAYER_READY: _player_ready,
+    Kind.DEVICE_LOST: _device_lost,
+    Kind.DEVICE_BACK: _device_back,
+    Kind.SOURCE_ENDED: _source_ended,
+}
