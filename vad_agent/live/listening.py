@@ -88,7 +88,8 @@ def _listen(options: Options, console: Console, stack: ExitStack) -> None:
         with _quitting(assembly), _shown(assembly, options, console):
             _run(assembly, failures)
     finally:
-        assembly.close()
+        for text in assembly.close():
+            console.print(text, soft_wrap=True, markup=False, highlight=False)
     if failures:
         raise failures[0]
 
