@@ -136,10 +136,12 @@ class AudioChild:
     def close(self) -> None:
         """End the child and the thread; killed where it has not ended END_S after `end`."""
         self.end()
-        self._thread.join(max(self._end_by - time.perf_counter(), 0.0))
-        if self._thread.is_alive():
-            self.restart()
-            self._thread.join(END_S)
+        try:
+            self._thread.join(max(self._end_by - time.perf_counter(), 0.0))
+        finally:  # a stopped process would outlive an impatient Ctrl-C
+            if self._thread.is_alive():
+                self.restart()
+        self._thread.join(END_S)
 
     def _run(self) -> None:
         tries = 0
