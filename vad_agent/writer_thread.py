@@ -29,7 +29,7 @@ class WriterThread(Generic[Item]):
     """`write`: called in the thread, with each item; `most`: items that may wait; `finish`: called in the
     thread once, after the last item. What they raise is logged by its type alone, as it may quote an item.
 
-    `put` and `end` are for one thread, that of the owner.
+    `put` is for one thread, that of the owner.
     """
 
     def __init__(

@@ -27,11 +27,11 @@ def main() -> None:
             write_json(OUT, time.perf_counter(), Flag.REPORT, {"bytes": len(line)})
         return bool(line)
 
-    if spec["takes"]:
+    if spec.get("takes"):
         parent_stdin(command)
-    if spec["opens"]:
+    if spec.get("opens"):
         tell_open(16_000, 1, 0.01)
-    while spec["lives"]:
+    while spec.get("lives"):
         write_record(OUT, time.perf_counter(), Flag.ALIVE, b"")
         time.sleep(0.02)
     threading.Event().wait(60.0)

@@ -13,10 +13,15 @@ from typing import Any
 import psutil
 import pytest
 
+from benchmarks.live.way import pulse
 from tests.live.recording import until
+from vad_agent.core.events import Event, Kind
+from vad_agent.core.frames import Channel
 from vad_agent.sources import audio_child as module
-from vad_agent.sources.audio_child import AudioChild, Lost, Opened
+from vad_agent.sources import headset as headset_module
+from vad_agent.sources.audio_child import AudioChild, DeviceState, Lost, Opened
 from vad_agent.sources.child_records import Flag, Record
+from vad_agent.sources.headset import Headset
 
 CHILD = "tests.sources.obedient_child"
 LIMIT_S = 20.0
@@ -214,3 +219,24 @@ def test_signs_of_life_are_told_nobody(parents: list[Parent]) -> None:
         lambda: parent.child.send(b"x\n"),
     )
     assert all(one.flags == Flag.REPORT for one in told if isinstance(one, Record))
+
+
+def test_a_device_that_is_not_opened_at_the_start_is_lost_and_no_silence(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Each side once; frames that do not come are then nobody's hanging up."""
+    monkeypatch.setattr(headset_module, "CAPTURE", CHILD)
+    monkeypatch.setattr(headset_module, "OPENED_S", 0.1)
+    monkeypatch.setattr(module, "END_S", 0.1)
+    headset = Headset(pulse("mic.monitor"), pulse("client.monitor"), lambda channel, what: None)
+    try:
+        events: list[Event] = []
+        until(lambda: events.extend(headset.overdue()) or len(events) == 2, LIMIT_S, "both")  # type: ignore[func-returns-value]
+        assert {(one.kind, one.party) for one in events} == {
+            (Kind.DEVICE_LOST, "operator"),
+            (Kind.DEVICE_LOST, "client"),
+        }
+        assert headset.overdue() == []
+        assert headset.state(Channel.CLIENT) is DeviceState.LOST
+    finally:
+        headset.close()

@@ -23,6 +23,7 @@ from enum import StrEnum
 from typing import IO, Any
 
 from vad_agent.sources.child_records import Flag, Record, read_record
+from vad_agent.sources.pacing import LONGEST_STEP_S
 from vad_agent.writer_thread import WriterThread
 
 PAUSES_S: Sequence[float] = (0.05, 0.2, 0.4, 0.6, 1.0)
@@ -37,8 +38,6 @@ SILENT_S = 1.0
 """Then it gives a sign of life so often: a block, or `Flag.ALIVE`."""
 TAKING_S = 1.0
 """It takes what it is told so soon; a phrase takes it a millisecond."""
-LONGEST_STEP_S = 0.04
-"""The watchdog's clock follows the time by such steps: a stall of this process is no child's silence."""
 MOST_WAITING = 50
 """Commands on their way to a child."""
 
@@ -83,9 +82,7 @@ class AudioChild:
         self._spec = spec
         self._heard = heard
         self._process: subprocess.Popen[bytes] | None = None
-        self._writer: WriterThread[bytes] | None = (
-            None  # the one to write to its stdin, and close it
-        )
+        self._writer: WriterThread[bytes] | None = None  # it alone writes to stdin, and closes it
         self._patience_s = OPENING_S
         self.silent_s = 0.0
         """For how long the child has told nothing, by the watchdog's clock."""
@@ -104,6 +101,7 @@ class AudioChild:
 
     def watch(self) -> None:
         """The watchdog, at each turn of the loop: a child that hangs is killed, and so is lost."""
+        # By steps: a stall of this process is no child's silence.
         now = time.perf_counter()
         step, self._watched_at = min(now - self._watched_at, LONGEST_STEP_S), now
         writer = self._writer
