@@ -89,10 +89,10 @@ def test_a_player_that_is_stopped_is_lost_and_replaced_and_its_phrase_is_the_ope
         assert not idle.is_running()
 
         listening.wait(kind("prompt"), 15)
-        settle(1.0)
+        settle(1.8)
         with frames_go_on(listening):
             asked = child(listening, PLAYBACK, "prompt")
-            asked.suspend()  # the next phrase is asked for before it is known to hang, or after
+            asked.suspend()  # the next phrase is asked for, about 0.6 s later, before it is known to hang
             second = listening.wait(after(lost, first["t"]), 5)
             listening.wait(after(kind("cue", id="not_heard"), first["t"]), 5)
             listening.wait(after(back, second["t"]), 8)
