@@ -64,11 +64,19 @@ def frames_go_on(listening: Listening) -> Iterator[None]:
     assert listening.fed() - fed >= (passed_s - LATE_S) * FRAMES_PER_SECOND
 
 
+def alive(process: psutil.Process) -> bool:
+    """It runs, or is stopped: one that is dead and has not been buried by its new parent yet is neither."""
+    try:
+        return process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
 def ends(listening: Listening, processes: Sequence[psutil.Process]) -> None:
     """By Ctrl-C, in time (10 s), cleanly; and none of these is left."""
     assert listening.stop() == 0
     assert "Traceback" not in listening.log
-    assert [one for one in processes if one.is_running()] == []
+    assert [one for one in processes if alive(one)] == []
 
 
 # -- playback ---------------------------------------------------------------------------------------
