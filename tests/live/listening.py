@@ -21,6 +21,7 @@ import numpy as np
 
 from tests.live.audio_server import AudioServer
 from tests.live.recording import Int16s, end, until
+from vad_agent.core.frames import FRAMES_PER_SECOND
 from vad_agent.settings import Settings
 from vad_agent.voice.phrases import Phrases
 
@@ -31,7 +32,10 @@ Line = dict[str, Any]
 
 
 class Listening:
-    """One `listen`. `more`: further arguments; `script`: TOML laid over the built-in one."""
+    """One `listen`. `more`: further arguments; `script`: TOML laid over the built-in one.
+
+    `cache`: of phrases; `output`: a descriptor of what its terminal is, in place of a file.
+    """
 
     def __init__(
         self,
@@ -42,6 +46,8 @@ class Listening:
         client: str | None = "client.monitor",
         operator: str | None = "mic.monitor",
         prompt: str | None = "virtmic",
+        cache: Path | None = None,
+        output: int | None = None,
     ) -> None:
         self.server = server
         self.folder = folder
@@ -52,7 +58,7 @@ class Listening:
         self._script = folder / "script.toml"
         self._script.write_text(script, encoding="utf-8")
         self.settings = Settings.load(self._script)
-        cache_home = phrases_folder()
+        cache_home = cache or phrases_folder()
         arguments = [
             *([f"--client-device={client}"] if client else []),
             *([f"--operator-device={operator}"] if operator else []),
@@ -68,8 +74,10 @@ class Listening:
         command = [sys.executable, "-m", "vad_agent.cli", "listen", *arguments]
         env = {"XDG_CACHE_HOME": str(cache_home), "PYTHONUTF8": "1"}
         self._log = self.log_path.open("wb")
-        self.process = server.popen(command, env, stdout=self._log, stderr=self._log)
+        out = self._log if output is None else output
+        self.process = server.popen(command, env, stdout=out, stderr=self._log)
         self._socket: socket.socket | None = None
+        self._asked = 0  # times that `fed` was
 
     def __enter__(self) -> Listening:
         until(lambda: self.socket_path.exists() or self._gone(), READY_S, "the socket of events")
@@ -116,6 +124,19 @@ class Listening:
         while not answer.endswith(b"\n"):
             answer += self._socket.recv(4096)
         assert json.loads(answer) == {"ok": True}, answer
+
+    def fed(self) -> int:
+        """How many frames the call has been fed by now."""
+        self.send(kind="client_phone", phone="+7 000 000-00-01")
+        (events,) = self.recordings.glob("*.events.jsonl")
+
+        def told() -> list[Line]:
+            lines = map(json.loads, events.read_bytes().split(b"\n")[:-1])
+            return [line for line in lines if line["kind"] == "client_phone"]
+
+        self._asked += 1
+        until(lambda: len(told()) >= self._asked, 5, "the event in the recording")
+        return round(told()[-1]["t"] * FRAMES_PER_SECOND)
 
     # -- as a supervisor ------------------------------------------------------------------------------
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from tests.live.recording import until
 from vad_agent.callbacks import letters
 from vad_agent.callbacks.call_lines import unpack
 from vad_agent.callbacks.inbox import as_record
@@ -31,9 +32,10 @@ from vad_agent.core.actions import (
 )
 from vad_agent.core.frames import Channel
 from vad_agent.live import call_outlet as module
-from vad_agent.live import desk_outlet
+from vad_agent.live import letter_writer
 from vad_agent.live.call_outlet import MOST_LINES, MOST_WAITING, CallOutlet
 from vad_agent.live.desk_outlet import DeskOutlet
+from vad_agent.live.letter_writer import LetterWriter
 from vad_agent.live.outlets import Outlets
 from vad_agent.trace import record
 from vad_agent.verdicts import Verdict
@@ -67,11 +69,11 @@ class Headset:
         self.near = True
         self.asked_in: list[str] = []
         self.carrier = Carrier(self.outbox)
-        self.callbacks = DeskOutlet(
-            self.outbox, self.told.append, carrier=self.carrier, now=lambda: ASKED
-        )
+        self.writer = LetterWriter(self.outbox, self.told.append, carrier=self.carrier)
+        self.callbacks = DeskOutlet(self.writer.post, now=lambda: ASKED)
         self.calls = CallOutlet(
             self.callbacks,
+            self.writer,
             self.outbox,
             self.told.append,
             mode="auto",
@@ -96,11 +98,11 @@ class Headset:
         self.wait()
 
     def wait(self) -> None:
-        for thread in self.calls._threads:
-            thread.join(LIMIT_S)
+        assert self.calls._writer.flush(LIMIT_S)
 
     @property
     def letters(self) -> list[Letter]:
+        self.writer.flush(LIMIT_S)
         return [self.outbox.read(path) for path in self.outbox.waiting()]
 
 
@@ -109,7 +111,7 @@ def headset(tmp_path: Path) -> Iterator[Headset]:
     one = Headset(tmp_path / "outbox")
     yield one
     one.calls.close()
-    one.callbacks.close()
+    one.writer.close()
 
 
 # -- what is written --------------------------------------------------------------------------------
@@ -232,13 +234,15 @@ def test_without_a_desk_nothing_is_written_and_nobody_told(headset: Headset):
 
 def test_nobody_said_whether_there_is_a_desk(tmp_path: Path):
     outbox, told = Outbox(tmp_path), [""]
-    callbacks = DeskOutlet(outbox, told.append)
-    calls = CallOutlet(callbacks, outbox, told.append, mode="cue")
+    writer = LetterWriter(outbox, told.append)
+    callbacks = DeskOutlet(writer.post)
+    calls = CallOutlet(callbacks, writer, outbox, told.append, mode="cue")
     for outlet in (callbacks, calls):
         outlet.begin("call", BEGAN)
     calls.take([PROMPT])
     calls.end()
     calls.close()
+    writer.close()
     assert outbox.waiting() == []
     assert told == [""]
 
@@ -272,11 +276,12 @@ def test_what_cannot_be_written_is_dropped_and_told_once(
 def test_while_callbacks_wait_for_room_a_call_takes_none(
     headset: Headset, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(desk_outlet, "AGAIN_S", 60.0)
+    monkeypatch.setattr(letter_writer, "AGAIN_S", 60.0)
     with monkeypatch.context() as full:
         full.setattr(letters.os, "write", fails)
         headset.callbacks.begin("call", BEGAN)
         headset.callbacks.take([DROPPED])
+        until(lambda: headset.told, LIMIT_S, "the disk's refusal")
     headset.call(PROMPT, ENDED_AT_60)
     assert headset.letters == []
     assert headset.told[-1] == "звонок не передан на стол: перезвоны ещё не записаны"

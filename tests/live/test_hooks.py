@@ -494,7 +494,7 @@ def test_the_caller_never_waits_and_others_are_told(
     assert time.monotonic() - began < 1.0
     (told,) = reports.all
     assert told.endswith("not all was told before the end")
-    worker = hooks._hooks[0]._thread
+    worker = hooks._hooks[0]._writer._thread
     assert worker.daemon  # the program's end does not wait for it
     (tmp_path / "go").touch()
     worker.join(LIMIT_S)

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.tape import TapePlan, tape, told
-from vad_agent.core.actions import Action, Callback, Phase, PhaseChanged, Play
+from vad_agent.core.actions import Action, Callback, Cue, Phase, PhaseChanged, Play, Stop
 from vad_agent.core.events import Event, Kind
 from vad_agent.core.frames import Channel
 from vad_agent.live.calls import CallDesk
@@ -103,6 +103,97 @@ def test_an_event_that_was_refused_is_shown_to_the_operator_once():
     for slot in range(20):
         shown.look(loop, Pair(slot, None, None))
     assert [text for _, text in status.messages] == ["событие не принято: оно неверно"]
+
+
+# -- a phrase that promises waits for the disk, and nothing else does ---------------------------------
+
+
+class Script:
+    """In the desk's place: at the frames of a script it says what the script has there."""
+
+    def __init__(self, **at: list[Action]) -> None:
+        self.session = None
+        self._at = {int(name[1:]): actions for name, actions in at.items()}
+        self.fed = 0
+        self.signalled: list[str] = []
+
+    def feed(self, operator: object, client: object) -> Sequence[Action]:
+        self.fed += 1
+        return self._at.get(self.fed, ())
+
+    def signal(self, event: Event) -> Sequence[Action]:
+        self.signalled.append(event.kind.value)
+        return ()
+
+
+class Voice:
+    """In the speaker's place: notes at which frame a phrase begins and stops."""
+
+    def __init__(self) -> None:
+        self.noted: list[tuple[str, int]] = []
+
+    def watch(self) -> None:
+        pass
+
+    def due(self, slot: int) -> Sequence[Event]:
+        return ()
+
+    def play(self, action: Play, slot: int) -> Sequence[Event]:
+        self.noted.append((action.prompt, slot))
+        return ()
+
+    def stop(self, slot: int) -> None:
+        self.noted.append(("stop", slot))
+
+
+class Slow(Tape):
+    """A pair at each turn of the loop."""
+
+    def pairs(self, now: float) -> Iterator[Pair]:
+        for pair in super().pairs(now):
+            yield pair
+            return
+
+
+FAREWELL = Play(2, "farewell_after_greeting", "…")
+
+
+def held(stored_at: int, **at: list[Action]) -> tuple[Script, list[tuple[str, int]]]:
+    """Ten frames; a callback is on the disk when so many were fed."""
+    desk, voice = Script(**at), Voice()
+    loop = Loop(
+        desk,  # type: ignore[arg-type]
+        lambda actions: None,
+        may_promise=lambda: desk.fed >= stored_at,
+    )
+    headset = loop.headset = Slow("S*10", ".*10")  # type: ignore[assignment]
+    headset.loop = loop  # type: ignore[attr-defined]
+    loop.speaker = voice  # type: ignore[assignment]
+    loop.run()
+    assert desk.fed == 10
+    return desk, voice.noted
+
+
+def test_a_phrase_begins_at_once_where_all_is_stored():
+    assert held(0, f2=[FAREWELL])[1] == [("farewell_after_greeting", 2)]
+
+
+def test_frames_are_fed_while_a_phrase_waits_for_the_disk():
+    assert held(7, f2=[FAREWELL])[1] == [("farewell_after_greeting", 7)]
+
+
+def test_a_phrase_that_is_stopped_while_it_waits_is_not_said():
+    assert held(7, f2=[FAREWELL], f4=[Stop(4, FAREWELL.prompt)])[1] == [("stop", 4)]
+
+
+def test_a_phrase_that_the_operator_is_to_say_meanwhile_is_not_said_over_him():
+    assert held(7, f2=[FAREWELL], f4=[Cue(4, FAREWELL.prompt, "…", 4, 9)])[1] == []
+
+
+def test_a_phrase_that_waits_at_the_end_is_not_said():
+    desk, noted = held(99, f2=[FAREWELL])
+    assert noted == []
+    assert desk.signalled == ["source_ended"]
 
 
 # -- outlets ------------------------------------------------------------------------------------------

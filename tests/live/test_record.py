@@ -66,7 +66,7 @@ class Live:
         self._due: deque[tuple[int, Event]] = deque()
 
     def frame(self, operator: bytes | None, client: bytes | None) -> None:
-        while self.recorder._queue.qsize() > MOST_WAITING // 2:
+        while self.recorder._writer.waiting > MOST_WAITING // 2:
             pass  # a live call's frames come at their own pace
         while self._due and self._due[0][0] <= self.session.now:
             self.signal(self._due.popleft()[1])
@@ -397,7 +397,7 @@ def test_memory_does_not_grow_with_a_disk_that_stands_still(
         recorder.frame(SPEECH, QUIET)
         recorder.signal(number, Event(Kind.PAUSE))
     disk.stands.wait()
-    assert recorder._queue.qsize() <= 200
+    assert recorder._writer.waiting <= 200
     disk.go.set()
     recorder.close()
 
@@ -457,7 +457,7 @@ recorder = CallRecorder(Path({str(tmp_path)!r}), "call", Settings(), "auto", pri
 for number in range(500):
     recorder.frame(b"ab" * 320, b"cd" * 320)
 recorder.signal(499, Event("pause"))
-while recorder._queue.qsize():
+while recorder._writer.waiting:
     time.sleep(0.01)
 time.sleep(0.1)
 os._exit(9)

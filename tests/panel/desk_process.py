@@ -19,6 +19,7 @@ from vad_agent.live.call_outlet import CallOutlet
 from vad_agent.live.desk_link import DeskLink
 from vad_agent.live.desk_outlet import DeskOutlet
 from vad_agent.live.desk_where import Where
+from vad_agent.live.letter_writer import LetterWriter
 
 PASSWORD = "a long enough one"
 
@@ -67,9 +68,16 @@ class DeskProcess:
     def headset(self, recording: str, operator: str, mode: str = "cue") -> Streaming:
         """A headset whose callbacks and calls go to the desk, too."""
         outbox = Outbox(self.folder / "vad-agent" / "outbox")
-        callbacks = DeskOutlet(outbox, print, operator=operator)
+        letters = LetterWriter(outbox, print)
+        callbacks = DeskOutlet(letters.post, operator=operator)
         calls = CallOutlet(
-            callbacks, outbox, print, mode=mode, operator=operator, takes_calls=lambda: True
+            callbacks,
+            letters,
+            outbox,
+            print,
+            mode=mode,
+            operator=operator,
+            takes_calls=lambda: True,
         )
         return Streaming(recording, self.link(), operator, mode=mode, more=(callbacks, calls))
 

@@ -6,6 +6,8 @@ import json
 import os
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,10 +15,12 @@ import pytest
 import soundfile
 
 from tests.live.conftest import require
+from tests.live.recording import until
 from vad_agent.errors import VoiceError
 from vad_agent.settings import Settings
 from vad_agent.voice import phrases as module
 from vad_agent.voice.phrases import Phrases
+from vad_agent.voice.render import render
 
 ID = "not_heard"
 
@@ -176,3 +180,22 @@ def test_no_phrase_is_louder_than_its_peak_allows_nor_much_softer_than_wanted(wa
         sound = np.frombuffer(phrases.prepare(prompt, text).pcm, "<i2") / 32768
         assert np.abs(sound).max() <= 10 ** (-1 / 20)
         assert -22.5 < pyloudnorm.Meter(48_000).integrated_loudness(sound) < -19.5
+
+
+def test_close_ends_what_is_being_rendered_and_nothing_is_rendered_after_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hangs = [sys.executable, "-c", "import time; time.sleep(60)"]
+    monkeypatch.setattr(module, "render", partial(render, command=hangs))
+    phrases = Phrases(Settings(), tmp_path)
+    with ThreadPoolExecutor(1) as pool:
+        rendered = pool.submit(phrases.prepare, ID, "Вас не слышно")
+        until(lambda: phrases._child is not None, 10, "the engine")
+        child = phrases._child
+        phrases.close()
+        with pytest.raises(VoiceError, match="broke off"):
+            rendered.result(10)
+    assert child is not None
+    assert child.returncode != 0
+    with pytest.raises(VoiceError, match="the program ends"):
+        phrases.prepare(ID, "Вас не слышно")

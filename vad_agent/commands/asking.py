@@ -7,7 +7,6 @@ from datetime import datetime
 from pathlib import Path
 
 from vad_agent.core.actions import Action, Phase, PhaseChanged
-from vad_agent.errors import OutputError
 
 
 def asking(actions: Iterable[Action], folder: Path, call: str) -> Iterator[Action]:
@@ -19,10 +18,7 @@ def asking(actions: Iterable[Action], folder: Path, call: str) -> Iterator[Actio
     from vad_agent.callbacks.letters import Outbox
     from vad_agent.live.desk_outlet import DeskOutlet
 
-    def failed(text: str) -> None:
-        raise OutputError(text)
-
-    outlet = DeskOutlet(Outbox(folder), failed)
+    outlet = DeskOutlet(Outbox(folder).post)
     outlet.begin(call, datetime.now())
     for action in actions:
         outlet.take([action])

@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from datetime import datetime
+from typing import Protocol, TypeVar
 
 from vad_agent.callbacks.letters import Outbox, outbox_folder
 from vad_agent.core.actions import Action
@@ -22,6 +23,7 @@ from vad_agent.live.chosen import Chosen
 from vad_agent.live.desk_outlet import DeskOutlet
 from vad_agent.live.hooks import Hooks
 from vad_agent.live.inlet import Inlet
+from vad_agent.live.letter_writer import LetterWriter
 from vad_agent.live.log import TraceLog
 from vad_agent.live.loop import CONTROL, MONITOR, PROMPT, Loop
 from vad_agent.live.options import Options
@@ -30,6 +32,7 @@ from vad_agent.live.recordings import Recordings
 from vad_agent.live.shown import Shown
 from vad_agent.live.speaker import Speaker
 from vad_agent.live.status import Command, Status
+from vad_agent.live.trace_outlet import TraceOutlet
 from vad_agent.live.unread import Unread
 from vad_agent.live.whereabouts import Held, Whereabouts
 from vad_agent.login import login
@@ -41,23 +44,17 @@ from vad_agent.voice.phrases import Phrases
 from vad_agent.voice.player import Player
 
 
-class TraceOutlet:
-    """The trace of all calls."""
+class Writes(Protocol):
+    """A part that writes in a thread of its own."""
 
-    def __init__(self, log: TraceLog, mode: str) -> None:
-        self._log = log
-        self._mode = mode
+    def finish(self) -> None:
+        """Nothing more will come; does not block."""
 
-    def begin(self, call: str, began: datetime) -> None:
-        """Its first line."""
-        self._log.begin(call, began, self._mode)
+    def close(self) -> None:
+        """Finish, and wait for a moment until all is written."""
 
-    def take(self, actions: Sequence[Action]) -> None:
-        """Its lines."""
-        self._log.take(actions)
 
-    def end(self) -> None:
-        """Nothing: the next call's lines follow."""
+Part = TypeVar("Part", bound=Writes)
 
 
 class HooksOutlet:
@@ -91,6 +88,8 @@ class Assembly:
         self._settings = settings
         self._chosen = chosen
         self._stack = ExitStack()
+        self._finishing: list[Callable[[], None]] = []
+        self._last_words: list[str] | None = None
         self.status = _status(options, chosen)
         with ExitStack() as building:  # what was opened is closed where a later part fails
             self._build(building)
@@ -99,24 +98,22 @@ class Assembly:
     def _build(self, stack: ExitStack) -> None:
         options, settings = self._options, self._settings
         shown = self._shown = Shown(self.status)
-        trace = TraceLog(options.trace, self.report)
-        stack.callback(trace.close)
-        self.trace_path = trace.path
-        outlets: list[Outlet] = [
-            *self._desk_outlets(stack),  # the first: durable before anything else is done
-            TraceOutlet(trace, options.mode),
-        ]
+        log = TraceLog(options.trace, self.report)
+        self.trace_path = log.path
+        trace = self._writing(stack, TraceOutlet(log, options.mode, self.report))
+        letters, callbacks, calls = self._desk_outlets(stack)
+        outlets: list[Outlet] = [callbacks, calls, trace]
         self._recordings: Recordings | None = None
         if options.record is not None:
-            self._recordings = Recordings(options.record, settings, options.mode, self.report)
-            stack.callback(self._recordings.close)
-            outlets.append(self._recordings)
+            recordings = Recordings(options.record, settings, options.mode, self.report)
+            self._recordings = self._writing(stack, recordings)
+            outlets.append(recordings)
         if options.on_action:
-            hooks = Hooks(options.on_action, self.report)
-            stack.callback(hooks.close)
+            hooks = self._writing(stack, Hooks(options.on_action, self.report))
             outlets.append(HooksOutlet(hooks))
         outlets.append(shown)
         self._outlets = Outlets(outlets, datetime.now)
+        stack.callback(self._finish)
         stack.callback(self._outlets.end)
         desk = CallDesk(
             settings,
@@ -132,6 +129,7 @@ class Assembly:
             cleaner=self._cleaner,
             on_event=self._on_event,
             after_pair=shown.look,
+            may_promise=lambda: letters.may_promise,
         )
         self._phrases = Phrases(settings) if self._chosen.prompt is not None else None
         if self._phrases is not None:
@@ -141,7 +139,17 @@ class Assembly:
             stack.callback(inlet.close)
             inlet.start()
 
-    def _desk_outlets(self, stack: ExitStack) -> list[Outlet]:
+    def _writing(self, stack: ExitStack, part: Part) -> Part:
+        """It writes in a thread: at the end all are told to finish, side by side, and then waited for."""
+        stack.callback(part.close)
+        self._finishing.append(part.finish)
+        return part
+
+    def _finish(self) -> None:
+        for finish in self._finishing:
+            finish()
+
+    def _desk_outlets(self, stack: ExitStack) -> tuple[LetterWriter, DeskOutlet, CallOutlet]:
         """Callbacks and calls go to the desk of this machine, or are taken to one elsewhere."""
         options = self._options
         outbox = Outbox(options.outbox or outbox_folder())
@@ -157,13 +165,12 @@ class Assembly:
             unread = Unread(outbox, self.report)
             stack.callback(unread.stop)
             unread.start()
+        letters = self._writing(stack, LetterWriter(outbox, self.report, carrier=courier))
         # without a login anybody may ring back; the call was of whoever sits here all the same
-        callbacks = DeskOutlet(
-            outbox, self.report, operator=options.operator_login, carrier=courier
-        )
-        stack.callback(callbacks.close)
+        callbacks = DeskOutlet(letters.post, operator=options.operator_login)
         calls = CallOutlet(
             callbacks,
+            letters,
             outbox,
             self.report,
             mode=options.mode,
@@ -171,8 +178,7 @@ class Assembly:
             carrier=courier,
             takes_calls=_desk_is_near if options.desk is None else lambda: True,
         )
-        stack.callback(calls.close)
-        return [callbacks, calls]
+        return letters, callbacks, self._writing(stack, calls)
 
     def _session(self) -> CallSession:
         call = self._outlets.begin()
@@ -209,13 +215,19 @@ class Assembly:
             unused=lambda: loop.put(CONTROL, Command.LINE_UNUSED),
         )
         self._stack.callback(whereabouts.close)
+        self._stack.callback(self._end_children)
         whereabouts.start()
+
+    def _end_children(self) -> None:
+        """All at once: each is then waited for."""
+        for held in self._held():
+            held.child.end()
 
     def _render(self) -> None:
         """The script's phrases, ahead of their time."""
         assert self._phrases is not None
         problems = self._phrases.prepare_script()
-        if not problems:
+        if not problems or self._phrases.closed:
             return
         self.status.voice_problem = str(problems[0][1])
         self.report(f"фраз без голоса: {len(problems)}: их говорите сами")
@@ -263,6 +275,8 @@ class Assembly:
     def report(self, text: str) -> None:
         """Something of ours went wrong: the operator is told."""
         self.status.messages.append((self.status.call_s, text))
+        if self._last_words is not None:
+            self._last_words.append(text)
 
     def run(self) -> None:
         """The loop, until it is told to quit."""
@@ -272,9 +286,11 @@ class Assembly:
         """Tell the loop to end."""
         self.loop.put(CONTROL, Command.QUIT)
 
-    def close(self) -> None:
-        """End everything; nothing that was heard is lost."""
+    def close(self) -> Sequence[str]:
+        """End everything; nothing that was heard is lost. What went wrong meanwhile, as no screen is on."""
+        said = self._last_words = []
         self._stack.close()
+        return said
 
 
 def _desk_is_near() -> bool:

@@ -2,14 +2,12 @@
 
     actions ──> lines ──end──> a thread of its own: packed, on the disk ──> as the letters of callbacks
 
-No callback may wait for it or be lost by it: what cannot be written is dropped and told once. The trace of
-the shift has it all the same.
+No callback may wait for it or be lost by it: it is written after them, and what cannot be written is dropped
+and told once. The trace of the shift has it all the same.
 """
 
 from __future__ import annotations
 
-import threading
-import time
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
@@ -18,8 +16,10 @@ from vad_agent.callbacks.call_lines import pack
 from vad_agent.callbacks.letters import CALL, Letter, Outbox, is_call, new_key
 from vad_agent.core.actions import Action
 from vad_agent.errors import OutputError
-from vad_agent.live.desk_outlet import LONGEST, Carrier, DeskOutlet
+from vad_agent.live.desk_outlet import LONGEST, DeskOutlet
+from vad_agent.live.letter_writer import HANGS, Carrier, LetterWriter
 from vad_agent.trace import record
+from vad_agent.writer_thread import WriterThread
 
 MOST_LINES = 20_000
 """Of a call; those after are left out."""
@@ -27,13 +27,17 @@ LEAST_S = 1.0
 """What is shorter and had no step is no call."""
 MOST_WAITING = 500
 """Calls that nobody has taken yet: 32 MB at most."""
-CLOSE_S = 2.0
+MOST_UNWRITTEN = 20
+"""Calls that wait for a disk that hangs."""
+AFTER_S = 2.0
+"""The callbacks before a call are written by then."""
+CLOSE_S = 3.0
 
 Lines = list[dict[str, Any]]
 
 
 class CallOutlet:
-    """An outlet of the loop, after `callbacks`, which gives the call its id.
+    """An outlet of the loop, after `callbacks`, which gives the call its id; `letters`: who writes those.
 
     `takes_calls`: a desk is expected, asked at each call's end in a thread; `operator`: the login; `report`:
     told what could not be written.
@@ -42,6 +46,7 @@ class CallOutlet:
     def __init__(
         self,
         callbacks: DeskOutlet,
+        letters: LetterWriter,
         outbox: Outbox,
         report: Callable[[str], None],
         *,
@@ -52,6 +57,7 @@ class CallOutlet:
         now: Callable[[], datetime] = lambda: datetime.now().astimezone(),
     ) -> None:
         self._callbacks = callbacks
+        self._letters = letters
         self._outbox = outbox
         self._report = report
         self._mode = mode
@@ -61,7 +67,7 @@ class CallOutlet:
         self._now = now
         self._began: datetime | None = None
         self._lines: Lines = []
-        self._threads: list[threading.Thread] = []
+        self._writer = WriterThread("call letter", self._write, most=MOST_UNWRITTEN)
 
     def begin(self, call: str, began: datetime) -> None:
         """The lines that follow are of this call; `began`: aware, or local time."""
@@ -82,22 +88,19 @@ class CallOutlet:
         self._began, self._lines = None, []
         if began is None or not _is_call(lines):
             return
-        thread = threading.Thread(
-            target=self._write,
-            args=(self._callbacks.call, began, lines),
-            name="call letter",
-            daemon=True,
-        )
-        self._threads = [one for one in self._threads if one.is_alive()] + [thread]
-        thread.start()
+        if not self._writer.put((self._callbacks.call, began, lines)):
+            self._report(f"звонок не передан на стол: {HANGS}")
+
+    def finish(self) -> None:
+        """No more calls will come."""
+        self._writer.end()
 
     def close(self) -> None:
         """Wait a moment for what is being written."""
-        until = time.monotonic() + CLOSE_S
-        for thread in self._threads:
-            thread.join(max(0.0, until - time.monotonic()))
+        self._writer.close(CLOSE_S)
 
-    def _write(self, call: str, began: datetime, lines: Lines) -> None:
+    def _write(self, item: tuple[str, datetime, Lines]) -> None:
+        call, began, lines = item
         try:
             if not self._takes_calls():
                 return
@@ -115,7 +118,7 @@ class CallOutlet:
 
     def _hindrance(self) -> str | None:
         """Why the disk is left to others."""
-        if self._callbacks.is_behind:
+        if not self._letters.flush(AFTER_S):
             return "перезвоны ещё не записаны"
         if sum(map(is_call, self._outbox.waiting())) >= MOST_WAITING:
             return f"прежние ({MOST_WAITING}) никто не взял"

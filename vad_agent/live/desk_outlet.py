@@ -1,21 +1,17 @@
-"""Callbacks to the desk: each request is on the disk before the farewell that promises it is spoken."""
+"""Callbacks to the desk: which letters a call writes. Who takes them: `LetterWriter`, or an outbox itself."""
 
 from __future__ import annotations
 
 import os
 import secrets
 import socket
-import threading
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import Protocol
 
-from vad_agent.callbacks.letters import ENDED, REQUESTED, WITHDRAWN, Letter, Outbox, new_key
+from vad_agent.callbacks.letters import ENDED, REQUESTED, WITHDRAWN, Letter, new_key
 from vad_agent.core import actions as act
 from vad_agent.core.actions import Action
-from vad_agent.errors import OutputError
 
-AGAIN_S = 1.0
 LONGEST = {
     "at": 60,
     "phone": 250,
@@ -28,47 +24,27 @@ LONGEST = {
 """As the API has it; no long name is a reason to refuse a callback."""
 
 
-class Carrier(Protocol):
-    """Whoever delivers the letters elsewhere."""
-
-    def wake(self) -> None:
-        """There is a new letter."""
-
-
 class DeskOutlet:
-    """An outlet of the loop. `operator`: the login; `report`: told what cannot be written."""
+    """An outlet of the loop. `post` is given each letter, in order; `operator`: the login."""
 
     def __init__(
         self,
-        outbox: Outbox,
-        report: Callable[[str], None],
+        post: Callable[[Letter], object],
         *,
         operator: str | None = None,
-        carrier: Carrier | None = None,
         now: Callable[[], datetime] = lambda: datetime.now().astimezone(),
     ) -> None:
-        self._outbox = outbox
-        self._report = report
+        self._post = post
         self._operator = operator
-        self._carrier = carrier
         self._now = now
         self._here = f"{socket.gethostname()[:64]}-{os.getpid()}"
         self._call = ""
         self._asked = False
-        self._unwritten: list[Letter] = []
-        self._lock = threading.Lock()
-        self._closing = threading.Event()
-        self._thread: threading.Thread | None = None
 
     @property
     def call(self) -> str:
         """The call's id, unique over all headsets."""
         return self._call
-
-    @property
-    def is_behind(self) -> bool:
-        """There are callbacks that could not be written yet."""
-        return bool(self._unwritten)
 
     def begin(self, call: str, began: datetime) -> None:
         """The actions that follow are of this call; another one of the same name, or time, is another."""
@@ -89,12 +65,6 @@ class DeskOutlet:
         if self._asked:
             self._asked = False
             self._post(self._letter(ENDED))
-
-    def close(self) -> None:
-        """Once more for what could not be written."""
-        self._closing.set()
-        if self._thread is not None:
-            self._thread.join(AGAIN_S + 1)
 
     def _letter(self, kind: str) -> Letter:
         return Letter(kind, new_key(), self._call, self._now().isoformat())
@@ -118,41 +88,3 @@ class DeskOutlet:
             due_in_s=action.due_in_s,
             **{name: text and text[: LONGEST[name]] for name, text in texts.items()},
         )
-
-    def _post(self, letter: Letter) -> None:
-        with self._lock:
-            if self._unwritten:
-                if letter.kind == REQUESTED:
-                    self._report("ПЕРЕЗВОН НЕ ЗАПИСАН: запишите его сами, я повторяю")
-                self._unwritten.append(letter)  # in order
-                return
-            try:
-                self._outbox.post(letter)
-            except OutputError as error:
-                self._report(f"ПЕРЕЗВОН НЕ ЗАПИСАН: {error}; запишите его сами, я повторяю")
-                self._unwritten.append(letter)
-                self._thread = threading.Thread(target=self._again, name="letters", daemon=True)
-                self._thread.start()
-                return
-        if self._carrier is not None:
-            self._carrier.wake()
-
-    def _again(self) -> None:
-        """Until what could not be written is."""
-        while True:
-            last = self._closing.wait(AGAIN_S)
-            with self._lock:
-                try:
-                    while self._unwritten:
-                        self._outbox.post(self._unwritten[0])
-                        self._unwritten.pop(0)
-                except OutputError as error:
-                    if last:
-                        count = len({one.call for one in self._unwritten if one.kind == REQUESTED})
-                        self._report(f"ПЕРЕЗВОНЫ НЕ ЗАПИСАНЫ ({count}): {error}; запишите их сами")
-                        return
-                    continue
-            self._report("перезвон записан")
-            if self._carrier is not None:
-                self._carrier.wake()
-            return

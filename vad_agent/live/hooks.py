@@ -10,15 +10,12 @@ is tried again; whatever fails is reported, without names, numbers or phrases.
 
 from __future__ import annotations
 
-import contextlib
 import http.client
 import json
-import queue
 import shlex
 import shutil
 import subprocess
 import sys
-import threading
 import time
 import urllib.error
 import urllib.parse
@@ -30,6 +27,7 @@ from vad_agent.core import actions as act
 from vad_agent.core.actions import Action
 from vad_agent.errors import SettingsError
 from vad_agent.trace import record
+from vad_agent.writer_thread import WriterThread
 
 KINDS = (
     "phase",
@@ -143,34 +141,26 @@ class Hook:
         self._target = target
         self._report = report
         self._limit_s = limit_s
-        self._queue: queue.Queue[tuple[str, dict[str, object]] | None] = queue.Queue(MOST_WAITING)
-        self._thread = threading.Thread(target=self._run, name="hook", daemon=True)
-        self._thread.start()
+        self._writer = WriterThread("hook", self._deliver, most=MOST_WAITING)
 
     def put(self, key: str, told: dict[str, object]) -> None:
         """Tell it, soon. What is not vital is lost where too much waits already."""
         kind = str(told["kind"])
         if kind not in self._target.kinds:
             return
-        if kind not in VITAL and self._queue.qsize() >= MOST_WAITING // 2:
+        if kind not in VITAL and self._writer.waiting >= MOST_WAITING // 2:
             self._report(f"--on-action {self._name}: too slow, {kind} was left out")
             return
-        try:
-            self._queue.put_nowait((key, told))
-        except queue.Full:
+        if not self._writer.put((key, told)):
             self._report(f"--on-action {self._name}: too slow, {kind} was LOST")
 
-    def last(self) -> None:
+    def finish(self) -> None:
         """Nothing more will be put."""
-        with contextlib.suppress(queue.Full):
-            self._queue.put_nowait(None)
+        self._writer.end()
 
-    def close(self, until: float) -> None:
-        """What waits is told, until a time (s of `time.monotonic`)."""
-        with contextlib.suppress(queue.Full):  # again: it may have been too full for `last`
-            self._queue.put(None, timeout=max(until - time.monotonic(), 0.01))
-        self._thread.join(max(until - time.monotonic(), 0.01))
-        if self._thread.is_alive():
+    def close(self, limit_s: float) -> None:
+        """What waits is told, within the limit, counted from `finish`."""
+        if not self._writer.close(limit_s):
             self._report(f"--on-action {self._name}: not all was told before the end")
 
     @property
@@ -181,18 +171,16 @@ class Hook:
             return f"{scheme}://{rest.partition('/')[0].rpartition('@')[2]}"
         return command(self._target.where)[0]
 
-    def _run(self) -> None:
-        while (item := self._queue.get()) is not None:
-            key, told = item
-            tries = 1 + (len(PAUSES_S) if told["kind"] in VITAL else 0)
-            for number in range(tries):
-                if (why := self._safely(key, told)) is None:
-                    break
-                if number < tries - 1:
-                    time.sleep(PAUSES_S[number])
-            else:
-                times = f", {tries} times" if tries > 1 else ""
-                self._report(f"--on-action {self._name}: {told['kind']} failed{times}: {why}")
+    def _deliver(self, item: tuple[str, dict[str, object]]) -> None:
+        key, told = item
+        tries = 1 + (len(PAUSES_S) if told["kind"] in VITAL else 0)
+        for number in range(tries):
+            if (why := self._safely(key, told)) is None:
+                return
+            if number < tries - 1:
+                time.sleep(PAUSES_S[number])
+        times = f", {tries} times" if tries > 1 else ""
+        self._report(f"--on-action {self._name}: {told['kind']} failed{times}: {why}")
 
     def _safely(self, key: str, told: dict[str, object]) -> str | None:
         """As `_tell`; whatever it raises is a failure, and the worker goes on."""
@@ -282,10 +270,13 @@ class Hooks:
                 for hook in self._hooks:
                     hook.put(f"{self._call}-{self._count}", told)
 
+    def finish(self) -> None:
+        """Nothing more will be taken."""
+        for hook in self._hooks:
+            hook.finish()
+
     def close(self, limit_s: float = 5.0) -> None:
-        """Tell what waits, within the limit."""
-        until = time.monotonic() + limit_s
+        """Tell what waits, within the limit, counted from `finish`."""
+        self.finish()
         for hook in self._hooks:
-            hook.last()
-        for hook in self._hooks:
-            hook.close(until)
+            hook.close(limit_s)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from datetime import datetime
@@ -26,6 +26,7 @@ from vad_agent.live.options import Options
 from vad_agent.login import login
 from vad_agent.settings import Settings
 from vad_agent.sources.devices import list_devices
+from vad_agent.writer_thread import WriterThread
 
 if TYPE_CHECKING:
     from vad_agent.live.assembly import Assembly
@@ -40,6 +41,7 @@ times, and Python's own 5 ms each would be a frame's time six times over."""
 LOOK_S = 0.2
 UNRUNG = "есть перезвоны, но сами они не звонят: запустите vad-agent serve"
 LAST_WORD_S = 3.0
+TERMINAL_S = 1.0
 IMPATIENT = 3
 """Signals after which it ends at once, whatever the loop is at."""
 
@@ -88,9 +90,21 @@ def _listen(options: Options, console: Console, stack: ExitStack) -> None:
         with _quitting(assembly), _shown(assembly, options, console):
             _run(assembly, failures)
     finally:
-        assembly.close()
+        _say(console, assembly.close())
     if failures:
         raise failures[0]
+
+
+def _say(console: Console, texts: Sequence[str]) -> None:
+    """What went wrong at the end; a terminal that takes nothing must not keep the process."""
+    writer: WriterThread[str] = WriterThread(
+        "terminal",
+        lambda text: console.print(text, soft_wrap=True, markup=False, highlight=False),
+        most=len(texts),
+    )
+    for text in texts:
+        writer.put(text)
+    writer.close(TERMINAL_S)
 
 
 def _panel(options: Options) -> Panel:

@@ -5,7 +5,9 @@
       └── children, keys, sockets (threads)   └── speaker's reports  ├─> speaker
                                                   at their frames    └─> outlets: trace, hooks, surface
 
-Nothing else touches the desk, the headset or the speaker.
+Nothing else touches the desk, the headset or the speaker. The thread waits for nobody: what is written, to a
+child, a disk or a terminal, is written by other threads. A phrase that promises a callback waits for the disk
+(`may_promise`) while frames go on.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from vad_agent.core.actions import Action, Play, Stop
+from vad_agent.core.actions import Action, Cue, Play, Stop
 from vad_agent.core.events import Event, Kind
 from vad_agent.core.frames import FRAME_MS, Channel
 from vad_agent.errors import EventError
@@ -46,7 +48,8 @@ class Cleaner(Protocol):
 class Loop:
     """Feeds the desk until it is told to quit. Set `headset` and `speaker` before `run`.
 
-    `told` is given all actions, before they are carried out; it must not block, nor raise.
+    `told` is given all actions, before they are carried out; `may_promise`: asked at each turn, no phrase is
+    begun before it is true. Neither must block, nor raise.
     """
 
     def __init__(
@@ -57,6 +60,7 @@ class Loop:
         cleaner: Cleaner | None = None,
         on_event: Callable[[Event], None] = lambda event: None,
         after_pair: Callable[[Loop, Pair], None] = lambda loop, pair: None,
+        may_promise: Callable[[], bool] = lambda: True,
     ) -> None:
         self.desk = desk
         self.headset: Headset | None = None
@@ -67,6 +71,8 @@ class Loop:
         self._on_event = on_event
         self._cleaner = cleaner
         self._after_pair = after_pair
+        self._may_promise = may_promise
+        self._held: Play | None = None
         # In C, at a tenth of a bounded queue's cost; `put` keeps its bounds.
         self._inbox: queue.SimpleQueue[tuple[Source, What]] = queue.SimpleQueue()
         self._quit = False
@@ -87,6 +93,7 @@ class Loop:
                     self._take(*inbox.get_nowait())
             except queue.Empty:
                 pass
+            self._release()
             self._feed()
         self._signal(
             (Event(Kind.SOURCE_ENDED),)
@@ -116,6 +123,8 @@ class Loop:
         if headset is None:
             return
         self._signal(headset.overdue())
+        if self.speaker is not None:
+            self.speaker.watch()
         for pair in headset.pairs(time.perf_counter()):
             self._step(pair)
 
@@ -148,9 +157,18 @@ class Loop:
         self._told(actions)
         for action in actions:
             if isinstance(action, Play):
-                self._play(action)
-            elif isinstance(action, Stop) and self.speaker is not None:
-                self.speaker.stop(self._slot)
+                self._held = action
+                self._release()
+            elif isinstance(action, Stop | Cue):
+                self._held = None
+                if isinstance(action, Stop) and self.speaker is not None:
+                    self.speaker.stop(self._slot)
+
+    def _release(self) -> None:
+        """Begin the phrase that is asked for, unless what it promises is still on its way to the disk."""
+        if self._may_promise() and self._held is not None:
+            action, self._held = self._held, None
+            self._play(action)
 
     def _play(self, action: Play) -> None:
         if self.speaker is None:

@@ -11,8 +11,6 @@ gives NAME.trace.jsonl again, line for line.
 
 from __future__ import annotations
 
-import queue
-import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,6 +24,7 @@ from vad_agent.errors import OutputError
 from vad_agent.live.call_sound import CallSound
 from vad_agent.private_files import LineFile, Report, open_private, private_folder, why
 from vad_agent.trace import record
+from vad_agent.writer_thread import WriterThread
 
 if TYPE_CHECKING:
     from vad_agent.settings import Settings
@@ -37,7 +36,6 @@ MOST_WAITING = 30 * FRAMES_PER_SECOND
 LONGEST_GAP = 10 * FRAMES_PER_SECOND
 """A longer one is told in parts, so that little of it is lost in a crash."""
 SOUND, EVENTS, TRACE, SCRIPT = ".flac", ".events.jsonl", ".trace.jsonl", ".script.toml"
-LOOK_EVERY_S = 1.0
 
 _Pair = tuple[int, bytes | None, bytes | None]
 _Told = tuple[str, Mapping[str, object]]
@@ -67,13 +65,16 @@ class CallRecorder:
         self._settings = settings
         self._report = report
         self._sample_rate = sample_rate
-        self._queue: queue.SimpleQueue[_Pair | _Told | int] = queue.SimpleQueue()
+        self._lost_lines = 0
+        self._files: _Files | None = None
+        self._broken = False
         self._fed = 0
         self._gaps: dict[Channel, int] = {}  # since which frame nothing is there
         self._closed = False
+        self._writer: WriterThread[_Pair | _Told] = WriterThread(
+            f"record {name}", self._write, most=2 * MOST_WAITING, finish=self._finish
+        )
         self._tell(EVENTS, {"t": 0.0, "kind": "recorded", "mode": mode, "version": __version__})
-        self._thread = threading.Thread(target=self._run, name=f"record {name}")
-        self._thread.start()
 
     # -- the loop's thread -------------------------------------------------------------------------
 
@@ -84,13 +85,13 @@ class CallRecorder:
         number, self._fed = self._fed, self._fed + 1
         left = None if operator is None else bytes(operator)
         right = None if client is None else bytes(client)
-        if self._queue.qsize() >= MOST_WAITING:
+        if self._writer.waiting >= MOST_WAITING:
             left = right = None
             self.lost += 1
         self._note_gap(Channel.OPERATOR, number, left is None)
         self._note_gap(Channel.CLIENT, number, right is None)
         if left is not None or right is not None:
-            self._queue.put((number, left, right))
+            self._writer.put((number, left, right))
 
     def _note_gap(self, party: Channel, number: int, missing: bool) -> None:
         since = self._gaps.get(party)
@@ -118,48 +119,48 @@ class CallRecorder:
                 self._tell(TRACE, line)
 
     def _tell(self, ending: str, line: Mapping[str, object]) -> None:
-        # Where so much waits, the disk has stood still for long.
-        if not self._closed and self._queue.qsize() < 2 * MOST_WAITING:
-            self._queue.put((ending, line))
+        if not self._closed and not self._writer.put((ending, line)):
+            self._lost_lines += 1  # so much waits only where the disk has stood still for long
 
-    def close(self) -> None:
-        """The call is over: returns when all that waits is written. Not for the loop's thread."""
+    def finish(self) -> None:
+        """The call is over; what waits is written, and the files are closed, by and by."""
         if not self._closed:
             for party in list(self._gaps):
                 self._end_gap(party, self._fed)
             self._closed = True
-            self._queue.put(self._fed)
-        self._thread.join()
+            self._writer.end()
+
+    def close(self, limit_s: float | None = None) -> bool:
+        """Finish, and wait until the files are whole. False: they are not, so long after `finish`."""
+        self.finish()
+        return self._writer.close(limit_s)
 
     # -- the disk's thread -------------------------------------------------------------------------
 
-    def _run(self) -> None:
+    def _write(self, item: _Pair | _Told) -> None:
+        if self._files is None and not self._broken:
+            self._open()
+        if self._files is not None:
+            self._files.write(item)
+
+    def _open(self) -> None:
         try:
-            files = _Files(
+            self._files = _Files(
                 self._folder, self._name, self._settings, self._sample_rate, self._report
             )
         except OutputError as error:
             self._report(f"звонок не записывается: {error}")
-            files = None
-        while (item := self._next()) is not None:
-            if isinstance(item, int):
-                break
-            if files is not None:
-                files.write(item)
-        if files is not None:
-            files.close(self._fed)
+            self._broken = True
+
+    def _finish(self) -> None:
+        if self._files is not None:
+            self._files.close(self._fed)
+        path = self._folder / self._name
         if self.lost:
             lost = f"{seconds(self.lost):g} с звонка в записи тишина"
-            self._report(f"{self._folder / self._name}: диск не успевал: {lost}")
-
-    def _next(self) -> _Pair | _Told | int | None:
-        """What comes next; None: the program has ended, and nobody closed this."""
-        while True:
-            try:
-                return self._queue.get(timeout=LOOK_EVERY_S)
-            except queue.Empty:
-                if not threading.main_thread().is_alive():
-                    return None
+            self._report(f"{path}: диск не успевал: {lost}")
+        if self._lost_lines:
+            self._report(f"{path}: диск не успевал: пропало строк: {self._lost_lines}")
 
 
 class _Files:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from datetime import datetime
@@ -14,7 +13,7 @@ from vad_agent.live.record import CallRecorder, Tap
 from vad_agent.private_files import private_folder
 from vad_agent.settings import Settings
 
-END_S = 10.0
+CLOSE_S = 5.0
 
 
 class Recordings:
@@ -34,7 +33,7 @@ class Recordings:
         self._report = report
         self._next: deque[CallRecorder] = deque()
         self._now: CallRecorder | None = None
-        self._closing: list[threading.Thread] = []
+        self._ended: list[CallRecorder] = []
 
     def tap(self, session: CallSession, call: str) -> CallSession:
         """The session, with all that it is given copied to its recording."""
@@ -55,12 +54,16 @@ class Recordings:
         """The call is over: its files are finished behind the loop's back."""
         recorder, self._now = self._now, None
         if recorder is not None:
-            thread = threading.Thread(target=recorder.close, name="recording's end")
-            thread.start()
-            self._closing = [one for one in self._closing if one.is_alive()] + [thread]
+            recorder.finish()
+            self._ended = [one for one in self._ended if not one.close(0.0)] + [recorder]
+
+    def finish(self) -> None:
+        """No more calls will come."""
+        self.end()
 
     def close(self) -> None:
-        """Wait until all files are whole."""
-        self.end()
-        for thread in self._closing:
-            thread.join(END_S)
+        """Wait until all files are whole; what is not, is told."""
+        self.finish()
+        whole = [one.close(CLOSE_S) for one in self._ended]
+        if not all(whole):
+            self._report(f"{self._folder}: запись не дописана: диск не отвечает")

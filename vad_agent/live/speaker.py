@@ -98,6 +98,12 @@ class Speaker:
         """The device to the operator."""
         return self._monitor
 
+    def watch(self) -> None:
+        """At each turn of the loop: a device whose process hangs is opened anew."""
+        self._player.child.watch()
+        if self._monitor is not None:
+            self._monitor.child.watch()
+
     def mute(self) -> Event:
         """There is no voice: the operator says everything. The event to be put."""
         self._mute = True

@@ -3,12 +3,16 @@
 start ─> opening ──first record──> open ──child ended, or restart()──> lost ─┐
             ^                                                                 │ after PAUSES_S
             └─────────────────────────────────────────────────────────────────┘
+
+Nobody waits for a child: what it is told goes through a `WriterThread`, and a watchdog (`watch`) kills one
+that tells nothing or takes nothing, a stopped process as well as one that hangs.
 """
 
 from __future__ import annotations
 
 import contextlib
 import json
+import math
 import subprocess
 import sys
 import threading
@@ -19,12 +23,23 @@ from enum import StrEnum
 from typing import IO, Any
 
 from vad_agent.sources.child_records import Flag, Record, read_record
+from vad_agent.sources.pacing import LONGEST_STEP_S
+from vad_agent.writer_thread import WriterThread
 
 PAUSES_S: Sequence[float] = (0.05, 0.2, 0.4, 0.6, 1.0)
 """Before each further try; the last one for all that follow."""
 STEADY_S = 5.0
 """A child that has lived so long is lost anew, not still."""
 END_S = 2.0
+"""From `end` on; then it is killed."""
+OPENING_S = 10.0
+"""A child tells so soon that its device is open, and so soon after that its first sign of life."""
+SILENT_S = 1.0
+"""Then it gives a sign of life so often: a block, or `Flag.ALIVE`."""
+TAKING_S = 1.0
+"""It takes what it is told so soon; a phrase takes it a millisecond."""
+MOST_WAITING = 50
+"""Commands on their way to a child."""
 
 
 class DeviceState(StrEnum):
@@ -67,46 +82,64 @@ class AudioChild:
         self._spec = spec
         self._heard = heard
         self._process: subprocess.Popen[bytes] | None = None
-        self._lock = threading.Lock()  # of the process and its stdin
+        self._writer: WriterThread[bytes] | None = None  # it alone writes to stdin, and closes it
+        self._patience_s = OPENING_S
+        self.silent_s = 0.0
+        """For how long the child has told nothing, by the watchdog's clock."""
+        self._taking_s = 0.0
+        self._hung = False
+        self._watched_at = time.perf_counter()
         self._closing = threading.Event()
+        self._end_by = math.inf
         self._thread = threading.Thread(target=self._run, name=f"{spec.get('role')}", daemon=True)
         self._thread.start()
 
     def send(self, data: bytes) -> bool:
-        """Give the child a command. False: there is none, or it has ended."""
-        with self._lock:
-            if self._process is None or self._process.stdin is None:
-                return False
-            try:
-                self._process.stdin.write(data)
-                self._process.stdin.flush()
-            except (OSError, ValueError):
-                return False
-        return True
+        """Have the child told a command; never blocks. False: there is none, or too much waits for it."""
+        writer = self._writer
+        return writer is not None and writer.put(data)
+
+    def watch(self) -> None:
+        """The watchdog, at each turn of the loop: a child that hangs is killed, and so is lost."""
+        # By steps: a stall of this process is no child's silence.
+        now = time.perf_counter()
+        step, self._watched_at = min(now - self._watched_at, LONGEST_STEP_S), now
+        writer = self._writer
+        self.silent_s += step
+        self._taking_s = self._taking_s + step if writer is not None and writer.busy else 0.0
+        if self.silent_s > self._patience_s or self._taking_s > TAKING_S:
+            self.silent_s = self._taking_s = 0.0
+            self._hung = True
+            self.restart()
 
     def restart(self) -> None:
-        """The stream is not where it should be: end the child, so that it is opened anew."""
-        with self._lock:
-            if self._process is not None:
-                self._process.kill()
+        """The stream is not where it should be: end the child, so that it is opened anew. Never blocks."""
+        process = self._process
+        if process is not None:
+            process.kill()
 
     def move(self, spec: Mapping[str, Any]) -> None:
         """Another device takes this one's place."""
         self._spec = spec
         self.restart()
 
+    def end(self) -> None:
+        """Tell the child to end. Never blocks; a second time, nothing."""
+        if not self._closing.is_set():
+            self._end_by = time.perf_counter() + END_S
+            self._closing.set()
+            if (writer := self._writer) is not None:
+                writer.end()
+
     def close(self) -> None:
-        """End the child and the thread."""
-        self._closing.set()
-        with self._lock:
-            process = self._process
-            if process is not None and process.stdin is not None:
-                with contextlib.suppress(OSError):
-                    process.stdin.close()  # it ends with its parent's pipe
+        """End the child and the thread; killed where it has not ended END_S after `end`."""
+        self.end()
+        try:
+            self._thread.join(max(self._end_by - time.perf_counter(), 0.0))
+        finally:  # a stopped process would outlive an impatient Ctrl-C
+            if self._thread.is_alive():
+                self.restart()
         self._thread.join(END_S)
-        if process is not None and process.poll() is None:
-            process.kill()
-            process.wait()
 
     def _run(self) -> None:
         tries = 0
@@ -132,33 +165,54 @@ class AudioChild:
             )
         except OSError as error:
             return False, f"cannot be started: {error.strerror}"
-        with self._lock:
-            self._process = process
-        if self._closing.is_set() and process.stdin is not None:
-            process.stdin.close()
+        assert process.stdin is not None
         assert process.stdout is not None
+        stdin = process.stdin
+        self._patience_s, self.silent_s, self._hung = OPENING_S, 0.0, False
+        self._process = process
+        writer = self._writer = WriterThread(
+            "child's stdin",
+            lambda data: _write(stdin, data),
+            most=MOST_WAITING,
+            finish=lambda: _close(stdin),
+        )
+        if self._closing.is_set():
+            writer.end()
         was_open, why = self._read(process.stdout)
-        with self._lock:
-            self._process = None
-            for pipe in (process.stdin, process.stdout):
-                if pipe is not None:
-                    with contextlib.suppress(OSError):
-                        pipe.close()
+        writer.end()
+        self._writer = None
         try:
             process.wait(END_S)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
-        return was_open, why or "its process ended"
+        self._process = None
+        _close(process.stdout)
+        writer.close(END_S)  # it blocks no more: nobody holds the pipe's other end
+        return was_open, why or ("its process hung" if self._hung else "its process ended")
 
     def _read(self, stream: IO[bytes]) -> tuple[bool, str]:
         was_open, why = False, ""
         while (record := read_record(stream)) is not None:
+            self.silent_s = 0.0
             if record.flags & Flag.FAILED:
                 why = record.payload.decode(errors="replace")
             elif record.flags & Flag.OPENED:
                 was_open = True
                 self._heard(Opened(**record.json()))
             else:
-                self._heard(record)
+                self._patience_s = SILENT_S
+                if not record.flags & Flag.ALIVE:
+                    self._heard(record)
         return was_open, why
+
+
+def _write(pipe: IO[bytes], data: bytes) -> None:
+    with contextlib.suppress(OSError):  # it has ended, and is told of as lost
+        pipe.write(data)
+        pipe.flush()
+
+
+def _close(pipe: IO[bytes]) -> None:
+    with contextlib.suppress(OSError):
+        pipe.close()

@@ -32,6 +32,8 @@ class Flag(IntFlag):
     """JSON: what became of a phrase."""
     FAILED = 64
     """Text: why the device cannot be opened, or is gone."""
+    ALIVE = 128
+    """Nothing: a process that has nothing else to tell says that it runs."""
 
 
 class Record(NamedTuple):

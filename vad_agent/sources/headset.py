@@ -24,6 +24,9 @@ SAMPLE_RATE = 16_000
 QUALITY, QUALITY_DELAY_S = "LQ", 0.0125
 FRAME_BYTES = samples_per_frame(SAMPLE_RATE) * SAMPLE_BYTES
 CAPTURE = "vad_agent.sources.capture_child"
+OPENED_S = 4.0
+"""At the start a device is opened, and gives its first sound, so soon (an idle monitor after 2 s); then it is
+lost until it does: what is not heard is no silence."""
 
 
 class Converter:
@@ -122,11 +125,14 @@ class Headset:
         return (_event(Kind.DEVICE_BACK, channel),) if before is DeviceState.LOST else ()
 
     def overdue(self) -> Sequence[Event]:
-        """Devices that have fallen silent altogether, though nobody said so."""
+        """Devices that have fallen silent altogether, or cannot be opened, though nobody said so."""
         events: list[Event] = []
         for side in self._sides.values():
+            side.child.watch()
             if side.state is DeviceState.OPEN and not self._pacer.lanes[side.channel].alive:
                 side.child.restart()
+                events += self._lost(side)
+            elif side.state is DeviceState.OPENING and side.child.silent_s > OPENED_S:
                 events += self._lost(side)
         return events
 

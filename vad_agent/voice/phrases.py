@@ -10,6 +10,7 @@ A phrase with the client's name is kept in memory alone: names stay off the disk
 
 from __future__ import annotations
 
+import subprocess
 import threading
 import wave
 from collections.abc import Callable, Iterator
@@ -22,7 +23,7 @@ from vad_agent.core.script import fill
 from vad_agent.errors import VoiceError
 from vad_agent.settings import Settings
 from vad_agent.voice.cache import Cache, content_of, key_of, read_phrase
-from vad_agent.voice.render import LIMIT_S, Request, render
+from vad_agent.voice.render import LIMIT_S, Request, end, render
 
 NAME = "{client_name}"
 
@@ -51,6 +52,8 @@ class Phrases:
         self._personal: list[tuple[str, str]] = []  # ready phrases with a client's name
         self._background = ThreadPoolExecutor(1, "phrases")
         self._lock = threading.Lock()  # one engine at a time
+        self._child: subprocess.Popen[bytes] | None = None  # the engine's, while it renders
+        self.closed = False
 
     # -- in a call ----------------------------------------------------------------------------------
 
@@ -124,6 +127,8 @@ class Phrases:
             return phrase
         recording = self._settings.voice.recordings.get(prompt_id)
         with self._lock:
+            if self.closed:
+                raise VoiceError("the program ends")
             if recording is not None:
                 pcm = self._recorded(prompt_id, recording)
                 phrase = self._ready[prompt_id, ""] = Phrase(text, pcm, recorded=True)
@@ -149,8 +154,16 @@ class Phrases:
         return None if pcm is None else Phrase(text, pcm, recording is not None)
 
     def close(self) -> None:
-        """Render no more."""
+        """Render no more; what is being rendered fails."""
+        self.closed = True
         self._background.shutdown(wait=False, cancel_futures=True)
+        if (child := self._child) is not None and child.poll() is None:
+            end(child)
+
+    def _started(self, child: subprocess.Popen[bytes]) -> None:
+        self._child = child
+        if self.closed:
+            end(child)
 
     def _recording_key(self, path: str) -> str:
         try:
@@ -166,7 +179,7 @@ class Phrases:
         request = Request("", voice.engine_voice, voice.rate_wpm, voice.loudness_lufs, path)
         try:
             with self._cache.place() as out:
-                render(request, out, limit_s=self._limit_s)
+                render(request, out, limit_s=self._limit_s, started=self._started)
                 pcm = read_phrase(out)
                 self._cache.keep(key, out)
         except VoiceError as error:
@@ -183,7 +196,7 @@ class Phrases:
         request = Request(text, voice.engine_voice, voice.rate_wpm, voice.loudness_lufs)
         try:
             with self._cache.place() as out:
-                rendered_by = render(request, out, limit_s=self._limit_s)
+                rendered_by = render(request, out, limit_s=self._limit_s, started=self._started)
                 pcm = read_phrase(out)
                 if keep:
                     self._cache.remember(rendered_by)

@@ -5,7 +5,8 @@ Commands on stdin, a JSON line each; samples (int16 mono at the stream's rate) f
     {"play": 7, "bytes": 96000}\\n<samples>      {"stop": true}\\n
 
 Reports on stdout (records): what became of a phrase, and when its first and last sample leave the device,
-output latency included: that is known when they are mixed, a little before.
+output latency included: that is known when they are mixed, a little before. While there is nothing to report
+it says that it runs.
 
     python -m vad_agent.voice.playback_child '{"backend": …, "name": …, "host": …, "role": …}'
 """
@@ -32,7 +33,7 @@ from vad_agent.sources.child_device import (
     settings_for,
     tell_open,
 )
-from vad_agent.sources.child_records import Flag, write_json
+from vad_agent.sources.child_records import Flag, write_json, write_record
 from vad_agent.voice.mixing import Mixer
 
 RATES = (48_000, 44_100, 32_000, 16_000)
@@ -111,6 +112,7 @@ def main(spec: dict[str, Any]) -> None:
         except queue.Empty:
             if now() - last[0] > LOST_S:
                 return
+            write_record(OUT, now(), Flag.ALIVE, b"")
             continue
         if report is None:
             return

@@ -69,7 +69,10 @@ class Player:
         return Report(told["phrase"], Mark(told["mark"]), what.stamp)
 
     def play(self, pcm: bytes) -> int | None:
-        """Begin a phrase (int16 mono at PHRASE_HZ) at once; its number. None: the device is not open."""
+        """Begin a phrase (int16 mono at PHRASE_HZ) at once; its number. None: the device is not open.
+
+        Never blocks: a child that does not take it is lost, by and by.
+        """
         if self.state is not DeviceState.OPEN:
             return None
         if self._rate != PHRASE_HZ:

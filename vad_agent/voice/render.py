@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -41,9 +41,14 @@ class Engine:
 
 
 def render(
-    request: Request, out: Path, *, limit_s: float = LIMIT_S, command: Sequence[str] | None = None
+    request: Request,
+    out: Path,
+    *,
+    limit_s: float = LIMIT_S,
+    command: Sequence[str] | None = None,
+    started: Callable[[subprocess.Popen[bytes]], None] = lambda child: None,
 ) -> Engine:
-    """Render to the WAV file `out`.
+    """Render to the WAV file `out`. `started` is given each process that does it: `end` may end it sooner.
 
     Raises:
         VoiceError: no engine, no voice, silence, or not within `limit_s`.
@@ -57,7 +62,7 @@ def render(
         "out": str(out),
     }
     for _ in range(TRIES):
-        answer = _once(json.dumps(told).encode(), limit_s, command)
+        answer = _once(json.dumps(told).encode(), limit_s, command, started)
         if not answer.get("again"):
             break
     if answer["problem"] is not None:
@@ -65,7 +70,12 @@ def render(
     return Engine(answer["engine"], answer["files"])
 
 
-def _once(told: bytes, limit_s: float, command: Sequence[str] | None) -> dict[str, Any]:
+def _once(
+    told: bytes,
+    limit_s: float,
+    command: Sequence[str] | None,
+    started: Callable[[subprocess.Popen[bytes]], None],
+) -> dict[str, Any]:
     try:
         child = subprocess.Popen(
             command or [sys.executable, "-m", CHILD],
@@ -77,10 +87,11 @@ def _once(told: bytes, limit_s: float, command: Sequence[str] | None) -> dict[st
     except OSError as error:
         raise VoiceError(f"the speech engine cannot be started: {error.strerror}") from error
     with child:
+        started(child)
         try:
             told_us, complaint = child.communicate(told, timeout=limit_s)
         except subprocess.TimeoutExpired:
-            _end(child)
+            end(child)
             raise VoiceError(f"the speech engine did not answer within {limit_s:g} s") from None
     try:
         answer: dict[str, Any] = json.loads(told_us)
@@ -91,8 +102,8 @@ def _once(told: bytes, limit_s: float, command: Sequence[str] | None) -> dict[st
     return answer
 
 
-def _end(child: subprocess.Popen[bytes]) -> None:
-    """The child and all that it has started."""
+def end(child: subprocess.Popen[bytes]) -> None:
+    """Kill the child and all that it has started."""
     if sys.platform != "win32":
         with suppress(OSError):
             os.killpg(child.pid, signal.SIGKILL)
