@@ -191,6 +191,7 @@ def test_a_watch_that_begins_without_a_server_finds_one_that_comes(
     watch.close()
 
 
+@pytest.mark.serial
 def test_a_server_that_hangs_holds_nobody_up(
     server: AudioServer, watch: PulseWatch, changes: Changes
 ) -> None:

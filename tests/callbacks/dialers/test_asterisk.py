@@ -661,6 +661,7 @@ def test_legs_of_an_earlier_life_are_hung_up(ari: AriServer) -> None:
         assert not ari.channels
 
 
+@pytest.mark.serial
 def test_closed_soon_whatever_hangs(ari: AriServer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("vad_agent.callbacks.dialers.ari_events.CLOSE_LIMIT_S", 0.1)
     with dialling(ari, limit_s=30.0) as (dialer, _):

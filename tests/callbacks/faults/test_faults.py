@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
 import sqlite3
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import psutil
 import pytest
 
 from tests.callbacks.faults.exchange import course, read_ledger
 from tests.callbacks.faults.storm import killed_at, storm
-from tests.callbacks.faults.trial import ROOT, Trial
+from tests.callbacks.faults.trial import NODE, ROOT, Trial
 from tests.callbacks.postgres import Postgres
 from vad_agent.callbacks.letters import REQUESTED, Letter, new_key
 from vad_agent.callbacks.points import POINTS
@@ -33,6 +35,16 @@ def trial(where: str, tmp_path: Path) -> MakeTrial:
         return Trial(tmp_path / "trial", where, seed, slow_s=slow_s)
 
     return make
+
+
+@pytest.fixture(autouse=True)
+def no_node_outlives_its_test() -> Iterator[None]:
+    """One that a failed test leaves would use the database and the processors of the next ones."""
+    yield
+    for child in psutil.Process().children(recursive=True):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            if NODE in child.cmdline():
+                child.kill()
 
 
 def test_a_storm_of_kills_loses_and_doubles_nothing(trial: MakeTrial) -> None:
