@@ -6,8 +6,8 @@
     gw0, gw1     lanes in real time, the longest first: sound, browsers; then whatever is left
     gw2, …       the others, as processes that give way (nice): they use all the processors they get
 
-A file is a lane; the storms of kills are two, one for each database. An audio server, PostgreSQL, a browser,
-a cache of phrases belong to a worker: fixtures make them, on free ports, in folders of their own.
+A file is a lane; the faults of callbacks are two, one for each database. An audio server, PostgreSQL, a
+browser, a cache of phrases belong to a worker: fixtures make them, on free ports, in folders of their own.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ TIMED: Final = (
     "tests/panel/test_browser.py",
     "tests/panel/test_centre.py",
     "tests/live/test_listen.py",
+    "tests/live/test_farewell.py",
     "tests/panel/test_supervisor_browser.py",
     "tests/live/test_harness.py",
     "tests/sources/test_devices.py",
@@ -37,7 +38,13 @@ TIMED: Final = (
 )
 """Lanes in real time, in the order of their beginning."""
 
-LONG: Final = ("faults-postgresql", "faults-sqlite")
+LONG: Final = (
+    "faults-postgresql",
+    "faults-sqlite",
+    "tests/callbacks/test_ringing.py",
+    "tests/panel/test_supervisor.py",
+    "tests/server/test_callbacks_command.py",
+)
 """Lanes that begin before all others that are not in real time."""
 
 REAL: Final = (
@@ -46,6 +53,7 @@ REAL: Final = (
     "tests/live/test_audio_children.py",
     "tests/live/test_desk_link.py",
     "tests/live/test_end_to_end.py",
+    "tests/live/test_farewell.py",
     "tests/live/test_faults.py",
     "tests/live/test_harness.py",
     "tests/live/test_hooks.py",

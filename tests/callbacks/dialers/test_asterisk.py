@@ -64,7 +64,7 @@ def ari() -> Iterator[AriServer]:
 
 @contextmanager
 def dialling(
-    ari: AriServer, desk: Desk | None = None, *, limit_s: float = 2.0, **settings: Any
+    ari: AriServer, desk: Desk | None = None, *, limit_s: float = 10.0, **settings: Any
 ) -> Iterator[tuple[AsteriskDialer, Desk]]:
     desk = desk or Desk()
     tick_s = settings.pop("tick_s", 0.02)

@@ -47,6 +47,7 @@ def no_node_outlives_its_test() -> Iterator[None]:
                 child.kill()
 
 
+@pytest.mark.serial
 def test_a_storm_of_kills_loses_and_doubles_nothing(trial: MakeTrial) -> None:
     report = storm(trial(seed=11), requests=200, kills=30)
     assert (report.requests, report.kills) == (200, 30)
