@@ -235,6 +235,18 @@ def test_without_a_server_there_are_no_devices(monkeypatch: pytest.MonkeyPatch) 
     assert pulse_devices() == []
 
 
+def test_a_device_keeps_its_format_when_libpulse_reuses_the_memory(server: AudioServer) -> None:
+    pulsectl = pulse._libpulse()
+    with pulsectl.Pulse("a test", server=str(server.socket)) as connection:
+        (given,) = connection.sink_list()[:1]
+    struct = pulsectl._pulsectl.PA_SINK_INFO()
+    struct.sample_spec = given.sample_spec
+    struct.proplist = pulsectl._pulsectl.pa.proplist_from_string(b"")
+    kept = pulsectl.PulseSinkInfo(struct)
+    struct.sample_spec.channels = struct.sample_spec.rate = 0
+    assert (kept.sample_spec.channels, kept.sample_spec.rate) == (1, 48_000)
+
+
 # -- the server's words as devices ------------------------------------------------------------------
 
 
