@@ -245,7 +245,7 @@ def test_three_nodes_and_one_dies_or_stands_still(url: str, tmp_path: Path, how:
         assert node.end() == 0
     report = run.report()
     assert {line["node"] for line in read_ledger(run.ledger)} >= {"two", "three"}
-    report.check(30.0)
+    report.check(20.0)
 
 
 def test_two_nodes_killed_in_turn(url: str, tmp_path: Path) -> None:
@@ -263,7 +263,7 @@ def test_two_nodes_killed_in_turn(url: str, tmp_path: Path) -> None:
     assert run.until_idle()
     for node in nodes.values():
         assert node.end() == 0
-    run.report().check(30.0)
+    run.report().check(20.0)
 
 
 # -- the database --------------------------------------------------------------------------------------
