@@ -42,7 +42,7 @@ farewell_s = 0.0
 """
 EARLY_S = 0.05
 BEAT_S, DEAD_S = 0.5, 2.0
-"""Of a trial's nodes; a sixth of what they are in production."""
+"""Of a trial's nodes, where it sets no others; a sixth of what they are in production."""
 READY_S = 30.0
 
 
@@ -107,8 +107,8 @@ class Node:
             "script": str(trial.script),
             "seed": trial.seed,
             "slow_s": trial.slow_s,
-            "beat_s": BEAT_S,
-            "dead_s": DEAD_S,
+            "beat_s": trial.beat_s,
+            "dead_s": trial.dead_s,
             "kill_at": kill_at,
             "clock": str(trial.clock) if trial.clock else None,
         }
@@ -164,6 +164,7 @@ class Trial:
         self.database = database
         self.seed = seed
         self.slow_s = slow_s
+        self.beat_s, self.dead_s = BEAT_S, DEAD_S
         self.dice = random.Random(seed)
         self.outbox = Outbox(folder / "inbox")
         self.ledger = folder / "exchange.jsonl"
