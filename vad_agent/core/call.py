@@ -13,7 +13,7 @@ from enum import Enum, auto
 
 from vad_agent.core import actions as act
 from vad_agent.core.actions import LineState, Phase, Reason
-from vad_agent.core.ear import Ear, Plan
+from vad_agent.core.ear import Ear, Plan, Progress
 from vad_agent.core.events import Event, Kind
 from vad_agent.core.frames import SAMPLE_BYTES, Channel, check_frame, frames, samples_per_frame
 from vad_agent.core.prompter import ENDLESS, Prompter
@@ -187,8 +187,15 @@ class CallSession:
                 self._hold_by(Hold.MUSIC, client.since)
         elif self._hold is Hold.MUSIC and not self._deaf_to(Channel.CLIENT):
             self._unhold()
-        if (client.disconnected and self._connected()) or self.now >= self._dropped_at():
+        if (self._tones_end() and self._connected()) or self.now >= self._dropped_at():
             self._client_gone()
+
+    def _tones_end(self) -> bool:
+        """Tones say that the client is gone; on hold he may transfer the call, and his telephone ring."""
+        progress = self._client.progress
+        if progress is Progress.RINGBACK:
+            return self._hold is None
+        return progress in (Progress.BUSY, Progress.DIAL)
 
     def _connected(self) -> bool:
         """Before anybody has spoken, tones may be the call's own ringing, though nobody said so."""
@@ -234,7 +241,7 @@ class CallSession:
                 self._prompter.client_heard(self.now)
 
     def _greet(self) -> None:
-        if self._client.disconnected and not self._connected():
+        if self._client.progress is not None and not self._connected():
             self._client.hold_over()  # it has rung
         self._greeted = True
 
