@@ -159,7 +159,7 @@ class CallSession:
         elif call.holds.by_music_alone and call.lines.watches(Channel.CLIENT):
             call.holds.end(None)
             call.unhold()
-        if (client.disconnected and call.connected()) or call.now >= call.dropped_at():
+        if call.tones_end() or call.now >= call.dropped_at():
             call.client_gone()
 
     # speech: who was heard?
