@@ -195,7 +195,7 @@ def test_ringback_and_waiting_beeps_in_a_held_call_are_no_drop(tone):
     tones = tone * (2_500 // sum(map(int, re.findall(r"\d+", tone))))
     actions = play(
         "S*50 .*50 S*50 .*2700 S*50 .*100",
-        f".*60 S*30 .*110 {tones}",
+        f".*60 S*30 .*110 {tones} .*800",
         {170: "hold", 2_700: "unhold"},
     )
     assert transcript(actions)[2:4] == ["170 phase on_hold", "2700 phase dialogue"]
