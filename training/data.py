@@ -201,6 +201,17 @@ def keys_clip(path: Path) -> Floats | None:
     return None if peak < 1e-3 else (samples[: RATE // 2] / peak).astype(np.float32)
 
 
+def _download(wanted: str, folder: Path) -> None:
+    command = ["apt-get", "download", "--quiet=2", wanted]
+
+    def once(*, check: bool) -> int:
+        return subprocess.run(command, cwd=folder, check=check, capture_output=True).returncode
+
+    if once(check=False):  # a new machine knows no package yet
+        subprocess.run(["apt-get", "update", "--quiet=2"], check=True, capture_output=True)
+        once(check=True)
+
+
 def fetch(cache: Path, packages: Sequence[sources.Package] = sources.PACKAGES) -> Path:
     """The packages unpacked under CACHE/root; returns its usr/share.
 
@@ -212,9 +223,7 @@ def fetch(cache: Path, packages: Sequence[sources.Package] = sources.PACKAGES) -
     debs.mkdir(parents=True, exist_ok=True)
     for package in packages:
         if not list(debs.glob(f"{package.name}_*.deb")):
-            wanted = f"{package.name}={package.version}"
-            command = ["apt-get", "download", "--quiet=2", wanted]
-            subprocess.run(command, cwd=debs, check=True, stdout=subprocess.DEVNULL)
+            _download(f"{package.name}={package.version}", debs)
         if not (root / "usr/share/doc" / package.name).exists():
             (deb,) = debs.glob(f"{package.name}_*.deb")
             subprocess.run(["dpkg", "-x", str(deb), str(root)], check=True)

@@ -25,6 +25,8 @@ EARSHOT_RATE, EARSHOT_WINDOW = 16_000, 256
 THRESHOLD = 0.5
 LEAK_DB, LEAK_FRAMES, LEAK_DBFS = 16.0, 11, -45.0
 HEARD, OF = 4, 6
+SETTLED = frames(0.2)
+"""webrtcvad calls the first frames of any call speech."""
 NO_MEDIA, DEAD = frames(10), frames(1)
 """Of frames that do not come, and of digital zero."""
 Record = dict[str, object]
@@ -93,6 +95,8 @@ def leak(operator: np.ndarray, client: np.ndarray) -> Flags:
 def timer(call: Call, flags: tuple[Flags, Flags]) -> Iterator[Record]:
     """The script by the clock, over flags of speech: the trace of the call."""
     heard = [np.convolve(side, np.ones(OF))[: len(side)] >= HEARD for side in flags]
+    for side in heard:
+        side[:SETTLED] = False
     constant = np.ptp(call.client.reshape(-1, FRAME), axis=1) == 0
     events = sorted(call.recipe.events, reverse=True)
     reason: Reason | None = None  # which ladder is climbed

@@ -1,8 +1,8 @@
 """What is heard in the client's room or line beside the client, for the whole call.
 
 Each noise is a function of a length in samples, a generator and a library (for voices, music and keys), at
-no level in particular: the renderer brings it to the call's SNR. What is made of seeded noise and sines has
-other seeds in the other part; what is cut from recordings has other recordings.
+no level in particular: the renderer brings it to the call's SNR within the telephone's band. What is made of
+seeded noise and sines has other seeds in the other part; what is cut from recordings, other recordings.
 """
 
 from __future__ import annotations
@@ -98,7 +98,8 @@ def buzz(count: int, rng: Random, room: Room) -> Samples:
     pulses = (inside < 0.577e-3) & (number % 26 != 25)
     edge = rng.uniform(0, 0.3)  # the cable takes the edges more, or the pulse itself
     sharp = np.diff(pulses.astype(float), prepend=0.0)
-    return pulses * (1 - edge) + sharp * edge * 3 - pulses.mean()
+    out: Samples = pulses * (1 - edge) + sharp * edge * 3 - pulses.mean()
+    return out
 
 
 def buzz_bursts(count: int, rng: Random, room: Room) -> Samples:
@@ -113,7 +114,7 @@ def thumps(count: int, rng: Random, room: Room) -> Samples:
     while now * RATE < count:
         length = int(rng.uniform(0.06, 0.25) * RATE)
         inside = _seconds(length)
-        thud = np.sin(2 * math.pi * rng.uniform(60, 240) * inside + rng.uniform(0, 6))
+        thud = np.sin(2 * math.pi * rng.uniform(60, 350) * inside + rng.uniform(0, 6))
         thud += rng.uniform(0, 0.8) * rng.standard_normal(length)
         thud *= np.minimum(inside / 0.004, 1) * np.exp(-inside * rng.uniform(15, 45))
         start = int(now * RATE)
@@ -213,9 +214,7 @@ RECORDED = "recorded"
 """A noise of the given folder."""
 
 
-def make(noise: str, count: int, rng: Random, room: Room, dbfs: float) -> Samples:
-    """`count` samples of the noise at a level."""
+def make(noise: str, count: int, rng: Random, room: Room) -> Samples:
+    """`count` samples of the noise, at no level in particular."""
     maker = recorded if noise == RECORDED else NOISES[noise]
-    if maker is None:
-        return np.zeros(count)
-    return signals.at_level(maker(count, rng, room), dbfs, active=noise in UNEVEN)
+    return np.zeros(count) if maker is None else maker(count, rng, room)

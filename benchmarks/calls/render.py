@@ -66,7 +66,8 @@ def render(recipe: Recipe, library: Library) -> Call:
         others = [name for name in library.voices if name not in _voices(recipe)]
         room = noises.Room(library, others or list(library.voices))
         rng = signals.random(recipe.name, "noise")
-        noise = in_band(noises.make(recipe.noise, count, rng, room, noise_dbfs))
+        noise = in_band(noises.make(recipe.noise, count, rng, room))
+        noise = signals.at_level(noise, noise_dbfs, active=recipe.noise in noises.UNEVEN)
         rest += noise
         background += _power(signals.level(noise))
     if recipe.echo is not None:
