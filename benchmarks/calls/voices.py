@@ -2,9 +2,9 @@
 
     Debian packages ──training.data.fetch──> usr/share ──speech_clip──> .benchmarks/calls/PART.npy, PART.json
 
-No voice of the test part is in the `train` part of `training/sources.py`, and none is in both parts here:
-who trains or tunes anything leaves them alone. Every second voice of a language of KTuberling and KLettres
-may be one translator's: such a language is wholly on one side.
+The voices of the test part are in neither the `train` nor the `tune` part of `training/sources.py`: do not
+train or tune anything on them. KTuberling and KLettres may share a translator in a language, so each of
+their languages belongs to one part.
 """
 
 from __future__ import annotations
@@ -114,7 +114,7 @@ class Library:
     keys: Sequence[NDArray[np.floating]]
     """Single key clicks, peak 1."""
     noises: Sequence[NDArray[np.floating]] = ()
-    """Recorded noises, RMS 1: of a given folder."""
+    """Recorded noises of a given folder, RMS 1."""
 
     def clip(self, voice: str, number: int, speed: float = 1.0) -> Samples:
         """One clip, faster and higher where `speed` is above 1."""
