@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 import signal
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -93,7 +94,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+def pytest_terminal_summary(terminalreporter: Any) -> None:
     if reruns:
         terminalreporter.section("run again, and why")
     for report in reruns:
@@ -102,3 +103,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         terminalreporter.line(f"{report.nodeid} ({report.when}): {' '.join(why.split())[:500]}")
     for nodeid in not_allowed():
         terminalreporter.line(f"FAILED {nodeid}: run again though it is not marked real", red=True)
+    for report in terminalreporter.stats.get("passed", []):
+        for name, text in report.user_properties:
+            if name == "tighten":  # a record that a test found to be worse than what is so now
+                terminalreporter.line(f"TIGHTEN {report.nodeid}: {text}", yellow=True)
