@@ -71,6 +71,11 @@ def test_more_wrong_calls_are_worse_and_fewer_are_better(known: Record) -> None:
     assert better == ["wrong: 2 calls, recorded: 3", "over: 1 calls, recorded: 2"]
 
 
+def test_no_callback_of_the_record_is_missing_or_asked_for_twice() -> None:
+    """By the script a missing one is a critical error: this is never recorded as what is expected."""
+    assert set(record.load().exact.values()) == {frozenset()}
+
+
 def test_the_record_is_of_the_first_two_hundred() -> None:
     assert record.load().calls == record.CALLS == 200
     assert Job("tuning", record.CALLS - 1).name == "tuning-00199"

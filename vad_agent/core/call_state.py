@@ -130,6 +130,8 @@ class CallState:
     def hear_client(self) -> None:
         """The client was heard: a dialogue, and the ladder begins anew."""
         self.enter(Phase.DIALOGUE)
+        if self.holds.client_back():
+            self.clock.begin_talk(self.now)
         self.request.client_heard()
         self.prompter.client_heard(self.now)
 
@@ -163,12 +165,12 @@ class CallState:
             self.clock.hold(since)
         self.enter(Phase.ON_HOLD)
 
-    def unhold(self) -> None:
-        """Nobody holds the call any more."""
+    def unhold(self, *, anew: bool) -> None:
+        """Nobody holds the call any more. `anew`: silence is counted from here, else from where it began."""
         self.rearm()
         self.client.hold_over()
         self.lines.await_media(self.now)
-        self.clock.unhold(self.now)
+        self.clock.unhold(self.now if anew else None)
         self.enter(Phase.DIALOGUE)
 
     def hold_on(self) -> None:
@@ -251,5 +253,5 @@ class CallState:
         if row is None or not heard or not self.clock.runs:
             return None
         prompted = self.prompter.last_played > ear.end
-        long = self.clock.talk(ear.end, self.now) >= self.timing.unknown_sound
+        long = self.now - max(ear.end, self.clock.talk_began) >= self.timing.unknown_sound
         return (self.request.reason or row.reason) if prompted or long else None
