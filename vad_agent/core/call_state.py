@@ -130,8 +130,10 @@ class CallState:
     def hear_client(self) -> None:
         """The client was heard: a dialogue, and the ladder begins anew."""
         self.enter(Phase.DIALOGUE)
-        if self.holds.client_back():
-            self.clock.begin_talk(self.now)
+        if self.holds.client_back() >= self.timing.unknown_sound:
+            self.clock.begin_talk(
+                self.now
+            )  # what is shorter may have been a noise, and so may this voice
         self.request.client_heard()
         self.prompter.client_heard(self.now)
 
