@@ -106,8 +106,8 @@ def run(
             with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
                 while waiting or under_way:
                     while waiting and len(under_way) < workers * AHEAD:
-                        job = waiting.pop()
-                        under_way[pool.submit(work, job)] = job
+                        under_way[pool.submit(work, waiting[-1])] = waiting[-1]
+                        waiting.pop()  # after it: a broken pool takes no job
                     done, _ = wait(under_way, return_when=FIRST_COMPLETED)
                     for future in done:
                         result = future.result()
