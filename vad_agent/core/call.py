@@ -156,7 +156,7 @@ class CallSession:
             if not call.holds and not call.ringing:
                 call.hold(Channel.CLIENT, call.holds.hear_music(client.since))
         elif call.holds.by_music_alone and call.lines.watches(Channel.CLIENT):
-            call.unhold(anew=call.holds.end_music(call.now))
+            call.unhold(anew=call.holds.end_music())
         if call.tones_end() or call.now >= call.dropped_at():
             call.client_gone()
 

@@ -130,10 +130,7 @@ class CallState:
     def hear_client(self) -> None:
         """The client was heard: a dialogue, and the ladder begins anew."""
         self.enter(Phase.DIALOGUE)
-        if self.holds.client_back() >= self.timing.unknown_sound:
-            self.clock.begin_talk(
-                self.now
-            )  # what is shorter may have been a noise, and so may this voice
+        self.holds.client_back()
         self.request.client_heard()
         self.prompter.client_heard(self.now)
 
@@ -255,5 +252,5 @@ class CallState:
         if row is None or not heard or not self.clock.runs:
             return None
         prompted = self.prompter.last_played > ear.end
-        long = self.now - max(ear.end, self.clock.talk_began) >= self.timing.unknown_sound
+        long = self.now - max(ear.end, self.clock.restarted) >= self.timing.unknown_sound
         return (self.request.reason or row.reason) if prompted or long else None

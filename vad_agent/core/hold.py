@@ -17,15 +17,13 @@ from vad_agent.core.frames import Channel
 class Holds:
     """The holds of one call."""
 
-    __slots__ = ("_longest", "_music", "_music_since", "_parties", "_paused", "_piece_since")
+    __slots__ = ("_music", "_music_since", "_parties", "_paused")
 
     def __init__(self) -> None:
         self._parties: set[Channel] = set()
         self._music = False
         self._music_since: int | None = None  # it plays, or has paused
-        self._piece_since = 0
         self._paused = False
-        self._longest = 0  # frames
 
     def __bool__(self) -> bool:
         """Anybody holds."""
@@ -54,23 +52,20 @@ class Holds:
 
     def hear_music(self, since: int) -> int:
         """Hold music is heard since that frame. The frame at which its hold began."""
-        self._music, self._piece_since = True, since
+        self._music = True
         if self._music_since is None:
             self._music_since = since
         return self._music_since
 
-    def end_music(self, now: int) -> bool:
+    def end_music(self) -> bool:
         """It is heard no more. False: so it was before, and the client has not been heard since."""
         first = not self._paused
-        self._longest = max(self._longest, now - self._piece_since)
         self._music, self._paused = False, True
         return first
 
-    def client_back(self) -> int:
-        """The client is there: music now is another hold. Frames of the longest piece so far; 0: none."""
-        longest, self._longest = self._longest, 0
+    def client_back(self) -> None:
+        """The client was heard, or has ended the hold: music from now on is another hold."""
         self._music_since, self._paused = None, False
-        return longest
 
     def end(self, party: Channel | None) -> bool:
         """The party's hold is over; None: it is not told whose, so all are. False: there was none."""

@@ -33,8 +33,8 @@ class SilenceClock:
 
     def __init__(self) -> None:
         self._start = 0
-        self.talk_began = 0
-        """The frame since which both sides are there to talk: the last restart, or the end of a hold."""
+        self.restarted = 0
+        """The frame at which somebody last had it begin anew."""
         self._hold_start: int | None = None
         self._suspended: set[Suspension] = set()
 
@@ -66,11 +66,7 @@ class SilenceClock:
 
     def restart(self, now: int) -> None:
         """Begin anew."""
-        self._start = self.talk_began = now
-
-    def begin_talk(self, now: int) -> None:
-        """Both sides are there again."""
-        self.talk_began = now
+        self._start = self.restarted = now
 
     def hold(self, since: int) -> None:
         """Count the hold since frame `since`."""
