@@ -254,6 +254,11 @@ ENDS: dict[str, tuple[str, str, Mapping[int, Any], list[str]]] = {
     "while he looks something up": (".*900", ".*900", {200: "pause"}, []),
     "where the client's leg is gone": (".*100", ".*20 -*80", {}, ["dropped"]),
     "where it has just stopped": (".*60", ".*20 -*40", {}, []),
+    "where our own device is back, and has not given a frame yet": (
+        ".*300", ".*20 -*280",
+        {190: {"kind": "device_lost", "party": "client"},
+         420: {"kind": "device_back", "party": "client"}}, [],
+    ),
     "after the goodbye": (".*900", ".*900", {200: "goodbye"}, []),
     "in what is taken for the client, long unanswered": (
         ".*700", ".*20 S*680", {}, ["silence_in_dialogue"],

@@ -313,9 +313,11 @@ def test_the_loop_waits_for_no_disk_and_close_for_a_moment(
     """The disk hangs; the next call's callback is written all the same."""
     hangs, goes_on = threading.Event(), threading.Event()
     post = headset.outbox.post
+    writing: set[threading.Thread] = set()
 
     def hanging(letter: Letter) -> Path:
         if letter.kind == CALL:
+            writing.add(threading.current_thread())
             hangs.set()
             assert goes_on.wait(LIMIT_S)
         return post(letter)
@@ -328,11 +330,11 @@ def test_the_loop_waits_for_no_disk_and_close_for_a_moment(
     assert [letter.kind for letter in headset.letters] == [REQUESTED, ENDED]
     monkeypatch.setattr(module, "CLOSE_S", 0.0)
     headset.calls.close()
-    assert any(thread.name == "call letter" for thread in threading.enumerate())
+    assert [thread.is_alive() for thread in writing] == [True]
     monkeypatch.setattr(module, "CLOSE_S", LIMIT_S)
     goes_on.set()
     headset.calls.close()
-    assert not any(thread.name == "call letter" for thread in threading.enumerate())
+    assert [thread.is_alive() for thread in writing] == [False]
     assert [letter.kind for letter in headset.letters] == [REQUESTED, ENDED, CALL, CALL]
 
 

@@ -237,7 +237,7 @@ class CallState:
             return Reason.CLIENT_HOLD
         if self.cannot_hear:
             return Reason.CLIENT_CANNOT_HEAR
-        if self.lines.lacks_client and not self.holds:
+        if self.lines.lacks_client(self.now) and not self.holds:
             return Reason.DROPPED
         return silent or self._unanswered()
 

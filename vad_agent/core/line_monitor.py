@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from vad_agent.core import actions as act
 from vad_agent.core.actions import LineState
 from vad_agent.core.ear import Ear
-from vad_agent.core.frames import ENDLESS, Channel
+from vad_agent.core.frames import ENDLESS, FRAMES_PER_SECOND, Channel
 from vad_agent.core.silence import SilenceClock, Suspension
 
 
@@ -82,18 +82,21 @@ class LineMonitor:
         """This side can be heard, if there is anything to hear."""
         return channel not in self._unwatched
 
-    @property
-    def lacks_client(self) -> bool:
-        """The client's media has come, and comes no more."""
-        gone = self._client.line is LineState.NO_MEDIA and bool(self._had_media)
-        return gone and self.watches(Channel.CLIENT)
+    def lacks_client(self, now: int) -> bool:
+        """The client's media has come, and has not come for a second."""
+        return now >= self._lacking_since + FRAMES_PER_SECOND
 
     @property
     def dropped_at(self) -> int:
         """The frame at which the client's leg counts as gone for want of media; ENDLESS: it is there."""
-        if not self.lacks_client:
+        return min(self._lacking_since + self._drop_after, ENDLESS)
+
+    @property
+    def _lacking_since(self) -> int:
+        gone = self._client.line is LineState.NO_MEDIA and bool(self._had_media)
+        if not gone or not self.watches(Channel.CLIENT):
             return ENDLESS
-        return max(self._client.since, self._media_base) + self._drop_after
+        return max(self._client.since, self._media_base)
 
 
 _NO_MEDIA = {
