@@ -20,7 +20,7 @@ COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --gene
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test soak faults check bench bench-live bench-callbacks bench-panel bench-peers accuracy accuracy-cost train goldens fixtures lock clean
+.PHONY: help demo test soak faults check bench bench-live bench-callbacks bench-panel bench-peers accuracy accuracy-cost calls train goldens fixtures lock clean
 
 help: ## print this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -82,6 +82,10 @@ accuracy: $(READY) ## wrong decisions by condition; CALLS=folder of labelled cal
 accuracy-cost: $(READY) ## what an ear costs by condition; CALLS=folder of labelled calls and noise
 	@scripts/system-packages $(AUDIO) bucklespring-data
 	@OPENBLAS_NUM_THREADS=1 $(PY) -m benchmarks.accuracy.cost "$(CALLS)" $(ARGS)
+
+calls: $(READY) ## whole generated calls, right and wrong; PART=test|tuning CALLS=folder N= JOBS=2, ONLY=name
+	@$(PY) -m benchmarks.calls $(if $(CALLS),"$(CALLS)") $(if $(PART),--part $(PART)) $(if $(N),--calls $(N)) \
+		--jobs $(or $(JOBS),2) $(if $(ONLY),--only $(ONLY)) $(ARGS)
 
 goldens: $(READY) ## write the expected traces anew: review them as a diff
 	@$(PY) -m tests.goldens --write

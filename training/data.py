@@ -9,7 +9,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -107,10 +107,15 @@ def runs(flags: Bools) -> Iterator[tuple[int, int]]:
     yield from zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True)
 
 
+_GSM = {"samplerate": RATE, "channels": 1, "format": "RAW", "subtype": "GSM610"}
+"""GSM 06.10 as Asterisk keeps it: frames without a header."""
+
+
 def read(path: Path, seconds: float | None = None) -> Floats:
     """A sound file as mono float32 at RATE; `seconds`: half as much of
     its beginning and of its middle, where it is longer than twice that."""
-    samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
+    raw = _GSM if path.suffix == ".gsm" else {}
+    samples, rate = soundfile.read(path, dtype="float32", always_2d=True, **raw)
     mono = samples.mean(axis=1)
     if seconds is not None and len(mono) > 2 * seconds * rate:
         half = int(seconds * rate) // 2
@@ -142,12 +147,17 @@ def _without_noise(samples: Floats) -> Floats | None:
     return out
 
 
-def _speech_clip(path: Path) -> Floats | None:
+def speech_clip(path: Path) -> Floats | None:
     """Trimmed to its speech and levelled; None: too short, too long or not clean."""
     try:
         samples = read(path)
     except soundfile.LibsndfileError:
         return None
+    return clean_speech(samples)
+
+
+def clean_speech(samples: Floats) -> Floats | None:
+    """Trimmed to its speech and levelled; None: too short, too long or not clean."""
     if not 0.12 * RATE < len(samples) < 25 * RATE or np.abs(samples).max() < 0.01:
         return None
     cleaned = _without_noise(np.pad(samples - samples.mean(), (0, -len(samples) % HOP)))
@@ -165,7 +175,8 @@ def _speech_clip(path: Path) -> Floats | None:
     return (samples[start * HOP : end * HOP] / rms).astype(np.float32)
 
 
-def _music_clip(path: Path) -> Floats | None:
+def music_clip(path: Path) -> Floats | None:
+    """Levelled; None: not readable, silent, or under 8 s."""
     try:
         samples = read(path, PIECE_S)
     except soundfile.LibsndfileError:
@@ -183,24 +194,41 @@ def _sound_clip(path: Path) -> Floats | None:
     return None if rms < 1e-4 or len(samples) < 0.05 * RATE else (samples / rms).astype(np.float32)
 
 
-def _keys_clip(path: Path) -> Floats | None:
+def keys_clip(path: Path) -> Floats | None:
+    """At most half a second, peak 1; None: silent."""
     samples = read(path)
     peak = float(np.abs(samples).max())
     return None if peak < 1e-3 else (samples[: RATE // 2] / peak).astype(np.float32)
 
 
-def fetch(cache: Path) -> Path:
-    """The packages unpacked under CACHE/root."""
+def _download(wanted: str, folder: Path) -> None:
+    command = ["apt-get", "download", "--quiet=2", wanted]
+
+    def once(*, check: bool) -> int:
+        return subprocess.run(command, cwd=folder, check=check, capture_output=True).returncode
+
+    if once(check=False):  # a new machine knows no package yet
+        subprocess.run(["apt-get", "update", "--quiet=2"], check=True, capture_output=True)
+        once(check=True)
+
+
+def fetch(cache: Path, packages: Sequence[sources.Package] = sources.PACKAGES) -> Path:
+    """The packages unpacked under CACHE/root; returns its usr/share.
+
+    Raises:
+        subprocess.CalledProcessError: apt-get or dpkg could not do it.
+        FileNotFoundError: there is no apt-get or dpkg.
+    """
     debs, root = cache / "debs", cache / "root"
     debs.mkdir(parents=True, exist_ok=True)
-    for package in sources.PACKAGES:
+    for package in packages:
         if not list(debs.glob(f"{package.name}_*.deb")):
-            wanted = f"{package.name}={package.version}"
-            subprocess.run(["apt-get", "download", "-q", wanted], cwd=debs, check=True)
+            _download(f"{package.name}={package.version}", debs)
         if not (root / "usr/share/doc" / package.name).exists():
             (deb,) = debs.glob(f"{package.name}_*.deb")
             subprocess.run(["dpkg", "-x", str(deb), str(root)], check=True)
-    archives.extract(root / "usr/share")
+    if packages is sources.PACKAGES:
+        archives.extract(root / "usr/share")
     return root / "usr/share"
 
 
@@ -210,7 +238,7 @@ def _speak(job: tuple[str, int, int, str]) -> Floats | None:
         path = Path(folder) / "speech.wav"
         command = ["espeak-ng", "-v", voice, "-s", str(speed), "-p", str(pitch), "-w", str(path)]
         subprocess.run([*command, text], check=True, timeout=60, capture_output=True)
-        return _speech_clip(path)
+        return speech_clip(path)
 
 
 def build(cache: Path) -> dict[str, Pools]:
@@ -244,7 +272,7 @@ def _collect(cache: Path) -> dict[str, Pools]:
             paths = [path for path in sorted(share.glob(pattern)) if not _is_kept_out(path)]
             if len(paths) > most:
                 paths = [paths[i] for i in sorted(random.choice(len(paths), most, replace=False))]
-            clips = [c for c in workers.map(_speech_clip, paths, chunksize=16) if c is not None]
+            clips = [c for c in workers.map(speech_clip, paths, chunksize=16) if c is not None]
             pools[part].voices.append(Voice(name, clips))
             print(f"{name:24} {part:6} {len(clips):4} of {len(paths)} clips, "
                   f"{sum(map(len, clips)) / RATE / 60:.1f} min", flush=True)  # fmt: skip
@@ -255,12 +283,12 @@ def _collect(cache: Path) -> dict[str, Pools]:
             pools[part].voices.append(Voice(f"espeak {voice}", clips))
         for part, patterns in sources.MUSIC.items():
             paths = sorted({p for pattern in patterns for p in share.glob(pattern)})
-            clips = [c for c in workers.map(_music_clip, paths) if c is not None]
+            clips = [c for c in workers.map(music_clip, paths) if c is not None]
             pools[part].music.extend(clips)
             print(f"music {part}: {len(clips)} pieces", flush=True)
         for part, pattern in sources.HOLD.items():
             pools[part].hold.extend(
-                c for c in map(_music_clip, sorted(share.glob(pattern))) if c is not None
+                c for c in map(music_clip, sorted(share.glob(pattern))) if c is not None
             )
         for part, patterns in sources.SOUNDS.items():
             paths = sorted({p for pattern in patterns for p in share.glob(pattern)})
@@ -268,7 +296,7 @@ def _collect(cache: Path) -> dict[str, Pools]:
             pools[part].sounds.extend(clips)
             print(f"sounds {part}: {len(clips)}", flush=True)
         keys = sorted(share.glob(sources.KEYS))
-        for path, clip in zip(keys, workers.map(_keys_clip, keys, chunksize=16), strict=True):
+        for path, clip in zip(keys, workers.map(keys_clip, keys, chunksize=16), strict=True):
             if clip is not None:
                 pools[_part_of_key(path, keys)].keys.append(clip)
     return pools

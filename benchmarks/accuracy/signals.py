@@ -109,7 +109,12 @@ def car(count: int, rng: np.random.Generator) -> Samples:
 
 def typing(count: int, rng: np.random.Generator, keys: Sequence[Path]) -> Samples:
     """Keys struck 4 to 8 times a second in bursts of 1 to 5 s, with pauses of up to 2 s."""
-    clicks = [at_level(click, -30, active=True) for click in map(_click, keys)] or [
+    return struck(count, rng, [_click(path) for path in keys])
+
+
+def struck(count: int, rng: np.random.Generator, keys: Sequence[Samples]) -> Samples:
+    """The same of clicks as samples; made ones where there are none."""
+    clicks = [at_level(click, -30, active=True) for click in keys] or [
         _made_click(rng) for _ in range(12)
     ]
     out = np.zeros(count + RATE)

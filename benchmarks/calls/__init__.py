@@ -1,0 +1,1 @@
+"""Whole generated calls through the product and two plain timers, judged by the generator's truth."""
