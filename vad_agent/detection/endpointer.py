@@ -1,0 +1,376 @@
+"""The ear of one channel: who speaks, from when to when, and what else is on the line.
+
+    frame ─> 8 kHz ─> StreamingClassifier ─> near: earshot, the own level, no leak ──┐
+                              └─> Network ─> logits of speech and music ─────────────┴─> Segments, HoldMusic
+          └─> Line, ToneProbe, DualMono, Offset: what the line carries
+
+Speech is what earshot and the network both call speech: earshot was trained on the world and takes a buzz
+and music for speech, the network knows those, and errs where earshot does not. The network is evaluated
+in blocks: at once where earshot hears something, late where nothing can follow from its answer; which of
+both makes no difference to what it says. A sound is known to be speech or not GROUP frames after earshot
+has heard HEARD frames of it.
+"""
+
+from __future__ import annotations
+
+from vad_agent.core.actions import LineState
+from vad_agent.core.frames import ENDLESS, SAMPLE_BYTES, check_frame, samples_per_frame
+from vad_agent.detection import classifier as weights
+from vad_agent.detection.classifier import MUSIC, SPEECH, Network, Stream
+from vad_agent.detection.decimator import Decimator
+from vad_agent.detection.hold_music import HoldMusic
+from vad_agent.detection.segment import HEARD, OF, Segments
+from vad_agent.detection.spectral import GROUP, RATE, Floats
+from vad_agent.detection.streaming_classifier import Earshot, StreamingClassifier, earshot
+from vad_agent.hearing import leak
+from vad_agent.hearing.dual_mono import DualMono
+from vad_agent.hearing.level import add, from_dbfs, rms
+from vad_agent.hearing.line import Line, Offset
+from vad_agent.hearing.loudness import FLAT_MAX
+from vad_agent.hearing.tone import MOST
+from vad_agent.hearing.tone_probe import ToneProbe
+
+THRESHOLD = 0.4
+"""Of earshot's probability."""
+NEAR_DB = 25.0
+"""Who is so far under this side's own level is somebody behind, or an echo."""
+LOGIT = -1.0
+"""Of the network's, for speech; earshot agrees."""
+OVER_MUSIC = 1.0
+"""The same while music plays, where it must be clearer."""
+LAZY = 50
+"""Frames that may wait for the network while earshot hears nothing …"""
+OPEN = 10
+"""… and while somebody is known to speak."""
+ECHO_DBFS = -40.0
+ECHO_DB = 6.0
+"""While the product speaks, this side is believed above ECHO_DBFS, or above its own level less ECHO_DB if that
+is lower: what comes back of a prompt is weaker."""
+ECHO_TAIL = 20
+"""Frames."""
+TONE_FROM = from_dbfs(-55)
+BLOCK = 50
+FULL_SCALE_DB = 90.3
+"""Of an RMS of one int16 step."""
+
+
+def classifier(detector: Earshot | None) -> StreamingClassifier:
+    """A channel's classifier, as the ear uses it."""
+    return StreamingClassifier(detector, threshold=THRESHOLD, near_db=NEAR_DB)
+
+
+class Endpointer:
+    """Implements `core.ear.Ear`. `detector`: another one instead of earshot; `network`: not the shipped one.
+
+    Raises:
+        FrameError: `sample_rate` (Hz) is not one that the product takes.
+        WeightsError: the network's weights are damaged or missing.
+    """
+
+    __slots__ = (
+        "_against", "_block_end", "_candidates", "_classifier", "_constant", "_decimator", "_done",
+        "_dual_mono", "_echo_until", "_last_start", "_leaks_to", "_line", "_loud", "_loud_since", "_music",
+        "_near", "_now", "_offset", "_other", "_samples", "_segments", "_size", "_sounded", "_stream",
+        "_tones", "disconnected", "end", "failed", "runs", "speaking", "start", "utterances",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        sample_rate: int,
+        *,
+        detector: Earshot | None = None,
+        network: Network | None = None,
+    ) -> None:
+        self._samples = samples_per_frame(sample_rate)
+        self._size = self._samples * SAMPLE_BYTES
+        self._decimator = Decimator(sample_rate) if sample_rate != RATE else None
+        self._classifier = classifier(detector or earshot())
+        self._stream = Stream(network or weights.load())
+
+        self.speaking = False
+        self.start = 0
+        self.end = 0
+        self.utterances = 0
+        self.runs = 0
+        self.disconnected = False
+        self.failed = False
+
+        self._now = 0  # frames heard or missed so far
+        self._done = 0  # those of them that the network has heard
+        self._near: list[bool] = []  # of the others
+        self._candidates = 0  # `near` of the last OF frames, newest in bit 0
+        self._segments = Segments()
+        self._music = HoldMusic()
+        self._last_start = 0
+
+        self._line = Line(self._samples)
+        self._constant = False
+        self._offset = Offset(self._samples)
+        self._against = b""
+        self._block_end = BLOCK
+        self._sounded = 0  # one past the last frame that was more than next to nothing
+        self._loud = 0  # one past the last frame in which a tone could be heard …
+        self._loud_since = 0  # … without a gap since here
+        self._tones = ToneProbe(sample_rate)
+        self._echo_until = 0
+        self._other: Endpointer | None = None
+        self._leaks_to: Endpointer | None = None
+        self._dual_mono: DualMono | None = None
+
+    # -- the way of a frame ------------------------------------------------------------------------
+
+    def hear(self, frame: bytes | bytearray | memoryview | None) -> bool:
+        """Take one frame; True: an attribute has changed."""
+        if type(frame) is not bytes or len(frame) != self._size:
+            if frame is None:
+                return self._hear_nothing()
+            frame = check_frame(frame, self._size)
+        now = self._now = self._now + 1
+        line = self._line
+        due = line.missing > 0 or line.state is None
+        line.missing = 0
+        if self._against:
+            frame = add(frame, self._against, 2)
+        level = rms(frame, 2)
+        if level <= FLAT_MAX:
+            # A constant frame ends as it begins; most others don't.
+            same = frame != line.flat_frame if self._constant else frame[0] == frame[-2]
+            if same and line.watch_constant(frame, now):
+                self._constant = line.flat_since is not None
+                due = True
+        else:
+            self._sounded = now
+            if self._constant:
+                self._constant, due = False, True
+                line.end_constant(now)
+        if level >= TONE_FROM:
+            due = self._keep_for_tones(frame) or due
+        self._classify(frame, level)
+        if now >= self._block_end:
+            self._end_block(frame, level)
+            due = True
+        if due or now >= (line.due() or ENDLESS) or self._wants_answer():
+            return self._follow()
+        return False
+
+    def _hear_nothing(self) -> bool:
+        self._now += 1
+        self._line.missing += 1
+        self._line.end_constant(self._now)
+        self._constant = False
+        self._classify(bytes(self._size), 0)
+        return self._follow()
+
+    def _classify(self, frame: bytes, level: int) -> None:
+        now, other = self._now, self._other
+        if self._decimator is not None:
+            frame = self._decimator.decimate(frame)
+            level = rms(frame, 2)
+        theirs = other._classifier if other is not None and other._now == now else None
+        near = self._classifier.hear(frame, level, theirs)
+        if self._leaks_to is not None:
+            if level > leak.FROM and self._leaks_to._dual_mono is not None:
+                self._leaks_to._dual_mono.hear_other(frame, now)
+        elif self._dual_mono is not None and level >= TONE_FROM:
+            near = not self._dual_mono.hear_own(frame, now) and near
+        if near and now <= self._echo_until:
+            own = self._classifier.own_db - ECHO_DB
+            near = self._classifier.db >= min(ECHO_DBFS + FULL_SCALE_DB, own)
+        self._near.append(near)
+        self._candidates = (self._candidates << 1 | near) & (1 << OF) - 1
+
+    def _wants_answer(self) -> bool:
+        """It is time to ask the network."""
+        waiting = len(self._near)
+        if waiting % GROUP:
+            return False
+        if self._candidates.bit_count() >= HEARD and not self._segments.open:
+            return True
+        return waiting >= (OPEN if self._segments.open else LAZY)
+
+    def _follow(self) -> bool:
+        """Something may have changed."""
+        before = self._state()
+        if self._wants_answer():
+            self._ask()
+        self._line.settle(self._now)
+        if self._dual_mono is not None and self._dual_mono.same and self._segments.open:
+            self._withdraw()
+        return self._state() != before
+
+    def _state(self) -> tuple[object, ...]:
+        return (
+            self.speaking, self.utterances, self.runs, self._line.state, self.disconnected, self.failed,
+            self.dual_mono,
+        )  # fmt: skip
+
+    # -- what the network says -----------------------------------------------------------------------
+
+    def _ask(self) -> None:
+        count = len(self._near) // GROUP * GROUP
+        if not count:
+            return
+        logits = self._stream.logits(self._classifier.take(count))
+        near, self._near = self._near[:count], self._near[count:]
+        self.failed = self.failed or self._classifier.failed
+        for at in range(0, count, GROUP):
+            self._hear_group(near[at : at + GROUP], logits[at : at + GROUP])
+
+    def _hear_group(self, near: list[bool], logits: Floats) -> None:
+        if self._music.hear(float((logits[:, MUSIC] > 0).mean()), self._done):
+            self._music_has_changed()
+        if not any(near) and not self._segments.open:
+            self._done += GROUP
+            self._segments.forget()
+            return
+        music = self._line.state is LineState.MUSIC
+        speech = logits[:, SPEECH] > (OVER_MUSIC if music else LOGIT)
+        if music:
+            speech &= logits[:, MUSIC] < 0
+        for candidate, likely in zip(near, speech.tolist(), strict=True):
+            self._done += 1
+            if self._segments.hear(self._done, candidate and likely):
+                self._open() if self._segments.open else self._close()
+        if self._segments.open:
+            self.end = self._segments.end
+
+    def _open(self) -> None:
+        if self._tones.watch.playing and self._now < self._tones.due:
+            self._segments.forget()
+            return
+        self._last_start = self.start
+        self.start = max(self._segments.start, self.end)
+        self.speaking = True
+        self.utterances += 1
+        self._line.hear_speech(self.start)
+        self._line.wake(self.start)
+        if self._line.state is LineState.MUSIC:
+            self._music.drop()
+            self._line.leave(LineState.MUSIC, self.start)
+        if self._tones.watch.speech():
+            self._follow_tones(self.start)
+
+    def _close(self) -> None:
+        self.end = max(self._segments.end, self.start + 1)
+        self.speaking = False
+        self.runs += 1
+
+    def _withdraw(self) -> None:
+        """Both sides carry one sound: what is open is nobody's."""
+        self._segments.forget()
+        if self.speaking:
+            self._close()
+
+    def _music_has_changed(self) -> None:
+        state = self._line.state
+        if not self._music.playing:
+            self._line.leave(LineState.MUSIC, self._done)
+        elif state in (LineState.LIVE, LineState.QUIET):
+            if self._segments.open:
+                self._withdraw()
+            self._line.set(LineState.MUSIC, max(self._music.began, self.end))
+
+    # -- what else is on the line ----------------------------------------------------------------------
+
+    def _keep_for_tones(self, frame: bytes) -> bool:
+        """True: a tone was found where a sound has just begun, or it plays and it is time to ask again."""
+        now, tones = self._now, self._tones
+        if self._loud != now - 1:
+            tones.begin(now - 1)
+            self._loud_since = now
+        self._loud = now
+        tones.frames.append(frame)
+        begins = now - self._loud_since + 1 in (MOST, 2 * MOST)
+        if not begins or self._segments.open or not tones.is_tone(now):
+            return False
+        self._follow_tones(now)
+        return True
+
+    def _follow_tones(self, over_since: int) -> None:
+        watch = self._tones.watch
+        self.disconnected = watch.disconnected
+        if not watch.playing:
+            self._line.leave(LineState.TONE, over_since)
+        elif self.line in (LineState.LIVE, LineState.QUIET):
+            self._line.set(LineState.TONE, watch.began)
+
+    def _end_block(self, frame: bytes, level: int) -> None:
+        start, self._block_end = self._now - BLOCK, self._now + BLOCK
+        if self._offset.watch(frame, level):
+            self._against = self._offset.against
+        if self._constant:
+            return
+        if not self._segments.open:
+            self._tones.probe(self._now, self._loud == self._now)
+            self._follow_tones(self._tones.watch.ended)
+            if self._tones.watch.playing:
+                self._block_end = max(self._tones.due, self._now + 1)
+            if self.end <= start:
+                self._line.end_block(start, self._now, dull=self._sounded <= start)
+
+    # -- what the core may ask ---------------------------------------------------------------------
+
+    @property
+    def sure(self) -> bool:
+        """What is open is speech: nothing is opened before that is known."""
+        return self.speaking
+
+    @property
+    def line(self) -> LineState | None:
+        """What the line carries; None: no frame came yet, nor was one missed for long."""
+        return self._line.state
+
+    @property
+    def since(self) -> int:
+        """The frame since which the line is in this state."""
+        return self._line.since
+
+    @property
+    def gated(self) -> bool:
+        """Speech has ended digital silence on this line before."""
+        return self._line.gated
+
+    @property
+    def dual_mono(self) -> bool:
+        """This side carries the same sound as the other one."""
+        return self._dual_mono is not None and self._dual_mono.same
+
+    def doubtful(self) -> bool:
+        """A sound has just begun that may turn out as speech: earshot hears it, the network has not yet."""
+        return not self.speaking and sum(self._near[-OF:]) >= 2 and any(self._near[-2:])
+
+    def lacks_frame(self) -> bool:
+        """The last frame did not come; not for so long yet that the line has no media."""
+        return self._line.missing > 0 and self.line not in (None, LineState.NO_MEDIA)
+
+    def expect_decision(self, at: int) -> None:
+        """A decision falls due at frame `at`: what is known is always known by then."""
+
+    def settled(self) -> bool:
+        """What is known is good for a decision now."""
+        return True
+
+    def own_prompt(self, playing: bool) -> None:
+        """The product itself begins or ends to speak: an echo of it may come back for a while."""
+        self._echo_until = ENDLESS if playing else self._now + ECHO_TAIL
+
+    def expect_leak_of(self, other: Endpointer) -> None:
+        """The other side's voice may leak into this channel. `other` is to be fed first."""
+        self._other = other
+        other._leaks_to = self
+        self._dual_mono = DualMono()
+
+    def hold_over(self) -> None:
+        """The hold has ended, or the ringing: music and tones heard so far are over."""
+        self._music.drop()
+        self._line.leave(LineState.MUSIC, self._now)
+        if self._tones.watch.speech():
+            self._follow_tones(self._now)
+
+    def finish(self) -> bool:
+        """No more frames: close what is open. True: an attribute has changed."""
+        before = self._state()
+        self._ask()
+        if self._segments.open:
+            self._withdraw()
+        return self._state() != before
