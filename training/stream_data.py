@@ -39,7 +39,7 @@ from training.data import runs
 from vad_agent.core.frames import Channel
 from vad_agent.detection import endpointer
 from vad_agent.detection.spectral import GROUP
-from vad_agent.detection.streaming_classifier import StreamingClassifier, earshot
+from vad_agent.detection.streaming_classifier import earshot
 from vad_agent.hearing.level import rms
 
 Random = np.random.Generator
@@ -97,7 +97,8 @@ def generated(number: int, folder: Path | None) -> list[Row]:
     operator = call.operator.astype(np.float64)
     client = call.client.astype(np.float64)
     speech = {
-        side: marked(call.truth.speech[side], recipe.frames) for side in (Channel.OPERATOR, Channel.CLIENT)
+        side: marked(call.truth.speech[side], recipe.frames)
+        for side in (Channel.OPERATOR, Channel.CLIENT)
     }
     music = np.zeros(recipe.frames, np.int8)
     for stretch in recipe.stretches:
@@ -182,7 +183,9 @@ def sparse(count: int, rng: Random) -> Samples:
             length = int(rng.uniform(0.2, 1.2) * RATE)
             sound = augment.shaped(rng, length, float(rng.uniform(-3, 4)), 5.0)
             points = rng.uniform(0, 1, max(length // 160, 2)) ** 4
-            sound = sound * np.interp(np.arange(length), np.linspace(0, length, len(points)), points)
+            sound = sound * np.interp(
+                np.arange(length), np.linspace(0, length, len(points)), points
+            )
         elif kind == 3:  # cutlery: ringing partials
             length = int(rng.uniform(0.05, 0.4) * RATE)
             when = np.arange(length) / RATE
@@ -236,7 +239,9 @@ def real(number: int, folder: Path) -> list[Row]:
     total = call.labels[side].frames
     start = int(rng.integers(max(total - need, 1)))
     mine, theirs = (
-        labels.resampled(call.samples[one][start * FRAME : (start + need) * FRAME], RATE * speed, RATE)
+        labels.resampled(
+            call.samples[one][start * FRAME : (start + need) * FRAME], RATE * speed, RATE
+        )
         for one in (side, other)
     )
     count = min(len(mine), len(theirs)) // FRAME

@@ -33,18 +33,19 @@ class Net(nn.Module):
     def __init__(self, columns: int) -> None:
         super().__init__()
         self.first = nn.Linear(columns, WIDTH)
-        self.layers = nn.ModuleList(
-            nn.Conv1d(WIDTH, WIDTH, KERNEL, dilation=dilation) for dilation in DILATIONS
-        )
+        self.layers = nn.ModuleList(nn.Linear(KERNEL * WIDTH, WIDTH) for _ in DILATIONS)
         self.last = nn.Linear(WIDTH, HEADS)
 
     def forward(self, columns: Tensor) -> Tensor:
         """Logits, (batch, frames, HEADS)."""
-        out = torch.relu(self.first(columns)).transpose(1, 2)
+        # As products of matrices: torch's dilated convolution takes three times as long here.
+        out = torch.relu(self.first(columns))
+        count = out.shape[1]
         for layer, dilation in zip(self.layers, DILATIONS, strict=True):
-            seen = nn.functional.pad(out, ((KERNEL - 1) * dilation, 0))
-            out = torch.relu(layer(seen)) + out
-        logits: Tensor = self.last(out.transpose(1, 2))
+            seen = nn.functional.pad(out, (0, 0, (KERNEL - 1) * dilation, 0))
+            taps = [seen[:, tap * dilation : tap * dilation + count] for tap in range(KERNEL)]
+            out = torch.relu(layer(torch.cat(taps, dim=2))) + out
+        logits: Tensor = self.last(out)
         return logits
 
     def arrays(self) -> dict[str, NDArray[np.float32]]:
@@ -56,7 +57,7 @@ class Net(nn.Module):
             f"bias_{len(DILATIONS) + 1}": self.last.bias,
         }
         for number, layer in enumerate(self.layers, 1):
-            out[f"weights_{number}"] = layer.weight.permute(2, 1, 0)
+            out[f"weights_{number}"] = layer.weight.T.reshape(KERNEL, WIDTH, WIDTH)
             out[f"bias_{number}"] = layer.bias
         return {name: one.detach().numpy().astype(np.float32) for name, one in out.items()}
 
@@ -83,19 +84,25 @@ def train(rows: Path, weights: Path, epochs: int, threads: int) -> None:
     held = max(int(len(spans) * HELD_OUT), 1)
     test, spans = spans[:held], spans[held:]
     pieces = [
-        (at, min(at + LENGTH, end)) for start, end in spans for at in range(start, end - 200, LENGTH)
+        (at, min(at + LENGTH, end))
+        for start, end in spans
+        for at in range(start, end - 200, LENGTH)
     ]
     net = Net(columns.shape[1])
     steps = epochs * (len(pieces) // BATCH)
     optimiser = torch.optim.AdamW(net.parameters(), lr=RATE, weight_decay=0.01)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, RATE, total_steps=steps + 1, pct_start=0.1)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimiser, RATE, total_steps=steps + 1, pct_start=0.1
+    )
     print(f"{len(spans)} rows, {len(columns) / 50 / 3600:.1f} h, {len(pieces)} pieces", flush=True)
     started = time.perf_counter()
     for epoch in range(epochs):
         losses = []
         order = random.permutation(len(pieces))
         for first in range(0, len(order) - BATCH + 1, BATCH):
-            x, y = batch(columns, marks, [pieces[at] for at in order[first : first + BATCH]], random)
+            x, y = batch(
+                columns, marks, [pieces[at] for at in order[first : first + BATCH]], random
+            )
             loss = loss_of(net(x), y)
             optimiser.zero_grad()
             loss.backward()
@@ -106,7 +113,10 @@ def train(rows: Path, weights: Path, epochs: int, threads: int) -> None:
         if epoch % 5 == 4 or epoch == epochs - 1:
             np.savez(weights, **net.arrays())
             said = evaluate(net, columns, marks, test)
-            print(f"{epoch + 1} {np.mean(losses):.4f} {said} {time.perf_counter() - started:.0f} s", flush=True)
+            print(
+                f"{epoch + 1} {np.mean(losses):.4f} {said} {time.perf_counter() - started:.0f} s",
+                flush=True,
+            )
 
 
 def batch(
@@ -142,7 +152,7 @@ def evaluate(
     marks: NDArray[np.int8],
     spans: list[tuple[int, int]],
 ) -> str:
-    """Share of frames wrong, of rows that were not trained on: speech missed / false, music missed / false."""
+    """Share of frames wrong in rows that were not trained on: missed / false, speech and music."""
     wrong, count = np.zeros((HEADS, 2)), np.zeros((HEADS, 2))
     with torch.no_grad():
         for start, end in spans:

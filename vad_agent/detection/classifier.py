@@ -54,7 +54,8 @@ class Network:
                 raise WeightsError(f"classifier's weights: layer {number} is missing")
             if weights.shape != shape or bias.shape != shape[-1:]:
                 raise WeightsError(
-                    f"classifier's weights: layer {number}: expected {shape}, got {weights.shape}, {bias.shape}"
+                    f"classifier's weights: layer {number}: expected {shape}, "
+                    f"got {weights.shape}, {bias.shape}"
                 )
             if not (np.isfinite(weights).all() and np.isfinite(bias).all()):
                 raise WeightsError(f"classifier's weights: layer {number}: not finite")

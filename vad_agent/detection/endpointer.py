@@ -20,7 +20,7 @@ from vad_agent.detection.classifier import MUSIC, SPEECH, Network, Stream
 from vad_agent.detection.decimator import Decimator
 from vad_agent.detection.hold_music import HoldMusic
 from vad_agent.detection.segment import HEARD, OF, Segments
-from vad_agent.detection.spectral import GROUP, RATE, Floats
+from vad_agent.detection.spectral import GROUP, RATE
 from vad_agent.detection.streaming_classifier import Earshot, StreamingClassifier, earshot
 from vad_agent.hearing import leak
 from vad_agent.hearing.dual_mono import DualMono
@@ -36,16 +36,14 @@ NEAR_DB = 25.0
 """Who is so far under this side's own level is somebody behind, or an echo."""
 LOGIT = -1.0
 """Of the network's, for speech; earshot agrees."""
-OVER_MUSIC = 1.0
-"""The same while music plays, where it must be clearer."""
 LAZY = 50
 """Frames that may wait for the network while earshot hears nothing …"""
 OPEN = 10
 """… and while somebody is known to speak."""
 ECHO_DBFS = -40.0
 ECHO_DB = 6.0
-"""While the product speaks, this side is believed above ECHO_DBFS, or above its own level less ECHO_DB if that
-is lower: what comes back of a prompt is weaker."""
+"""While the product speaks, this side is believed above ECHO_DBFS, or above its own level less ECHO_DB
+if that is lower: what comes back of a prompt is weaker."""
 ECHO_TAIL = 20
 """Frames."""
 TONE_FROM = from_dbfs(-55)
@@ -69,9 +67,10 @@ class Endpointer:
 
     __slots__ = (
         "_against", "_block_end", "_candidates", "_classifier", "_constant", "_decimator", "_done",
-        "_dual_mono", "_echo_until", "_last_start", "_leaks_to", "_line", "_loud", "_loud_since", "_music",
+        "_dual_mono", "_echo_until", "_judged", "_leaks_to", "_line", "_loud", "_loud_since", "_music",
         "_near", "_now", "_offset", "_other", "_samples", "_segments", "_size", "_sounded", "_stream",
-        "_tones", "disconnected", "end", "failed", "runs", "speaking", "start", "utterances",
+        "_tones", "disconnected", "end", "failed", "runs", "speaking", "start",
+        "sure", "utterances",
     )  # fmt: skip
 
     def __init__(
@@ -88,6 +87,7 @@ class Endpointer:
         self._stream = Stream(network or weights.load())
 
         self.speaking = False
+        self.sure = False  # as `speaking`: nothing is opened before it is known
         self.start = 0
         self.end = 0
         self.utterances = 0
@@ -98,10 +98,10 @@ class Endpointer:
         self._now = 0  # frames heard or missed so far
         self._done = 0  # those of them that the network has heard
         self._near: list[bool] = []  # of the others
+        self._judged: list[tuple[bool, bool, float]] = []  # frames: near, speech, share of music
         self._candidates = 0  # `near` of the last OF frames, newest in bit 0
         self._segments = Segments()
         self._music = HoldMusic()
-        self._last_start = 0
 
         self._line = Line(self._samples)
         self._constant = False
@@ -193,6 +193,8 @@ class Endpointer:
         before = self._state()
         if self._wants_answer():
             self._ask()
+        if self._judged:
+            self._hear_judged()
         self._line.settle(self._now)
         if self._dual_mono is not None and self._dual_mono.same and self._segments.open:
             self._withdraw()
@@ -213,24 +215,25 @@ class Endpointer:
         logits = self._stream.logits(self._classifier.take(count))
         near, self._near = self._near[:count], self._near[count:]
         self.failed = self.failed or self._classifier.failed
-        for at in range(0, count, GROUP):
-            self._hear_group(near[at : at + GROUP], logits[at : at + GROUP])
+        speech = (logits[:, SPEECH] > LOGIT).tolist()
+        music = (logits[:, MUSIC] > 0).reshape(-1, GROUP).mean(axis=1).tolist()
+        self._judged += zip(
+            near, speech, [share for share in music for _ in range(GROUP)], strict=True
+        )
 
-    def _hear_group(self, near: list[bool], logits: Floats) -> None:
-        if self._music.hear(float((logits[:, MUSIC] > 0).mean()), self._done):
-            self._music_has_changed()
-        if not any(near) and not self._segments.open:
-            self._done += GROUP
-            self._segments.forget()
-            return
-        music = self._line.state is LineState.MUSIC
-        speech = logits[:, SPEECH] > (OVER_MUSIC if music else LOGIT)
-        if music:
-            speech &= logits[:, MUSIC] < 0
-        for candidate, likely in zip(near, speech.tolist(), strict=True):
+    def _hear_judged(self) -> None:
+        """What the network has said, up to the next transition: the core looks at one after the other."""
+        for number, (near, speech, music) in enumerate(self._judged, 1):
             self._done += 1
-            if self._segments.hear(self._done, candidate and likely):
+            if self._done % GROUP == 0 and self._music.hear(music, self._done - GROUP):
+                self._music_has_changed()
+            playing = self._line.state is LineState.MUSIC
+            if self._segments.hear(self._done, near and speech and not playing):
                 self._open() if self._segments.open else self._close()
+                del self._judged[:number]
+                break
+        else:
+            self._judged.clear()
         if self._segments.open:
             self.end = self._segments.end
 
@@ -238,21 +241,17 @@ class Endpointer:
         if self._tones.watch.playing and self._now < self._tones.due:
             self._segments.forget()
             return
-        self._last_start = self.start
         self.start = max(self._segments.start, self.end)
-        self.speaking = True
+        self.speaking = self.sure = True
         self.utterances += 1
         self._line.hear_speech(self.start)
         self._line.wake(self.start)
-        if self._line.state is LineState.MUSIC:
-            self._music.drop()
-            self._line.leave(LineState.MUSIC, self.start)
         if self._tones.watch.speech():
             self._follow_tones(self.start)
 
     def _close(self) -> None:
         self.end = max(self._segments.end, self.start + 1)
-        self.speaking = False
+        self.speaking = self.sure = False
         self.runs += 1
 
     def _withdraw(self) -> None:
@@ -311,11 +310,6 @@ class Endpointer:
     # -- what the core may ask ---------------------------------------------------------------------
 
     @property
-    def sure(self) -> bool:
-        """What is open is speech: nothing is opened before that is known."""
-        return self.speaking
-
-    @property
     def line(self) -> LineState | None:
         """What the line carries; None: no frame came yet, nor was one missed for long."""
         return self._line.state
@@ -371,6 +365,8 @@ class Endpointer:
         """No more frames: close what is open. True: an attribute has changed."""
         before = self._state()
         self._ask()
+        while self._judged:
+            self._hear_judged()
         if self._segments.open:
             self._withdraw()
         return self._state() != before

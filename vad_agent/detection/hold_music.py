@@ -1,15 +1,15 @@
 """Does music play on the line? A running mean of what the network says of the frames.
 
-    network  ..x.xxxxxxxxxxxxx.xxxxxx..x.............
-    plays    ▁▁▁▁▁▁▁▁▁▁▁▁▁▁██████████████▁▁▁▁▁▁▁▁▁▁▁▁
-                 |began        |known   |over
+network  ..x.xxxxxxxxxxxxx.xxxxxx..x.............
+plays    ▁▁▁▁▁▁▁▁▁▁▁▁▁▁██████████████▁▁▁▁▁▁▁▁▁▁▁▁
+             |began        |known   |over
 """
 
 from __future__ import annotations
 
 STEP = 0.1
 """Of the mean, in a group of frames: half of it is the last 0.7 s."""
-BEGINS, OVER, TRACE = 0.7, 0.3, 0.1
+BEGINS, OVER, TRACE = 0.7, 0.2, 0.1
 """The mean at which music is known, over, and said to have begun."""
 
 
@@ -25,7 +25,7 @@ class HoldMusic:
         self._mean = 0.0
 
     def hear(self, share: float, since: int) -> bool:
-        """The next group of frames, the first one is `since`; `share` of it is music. True: `playing` changed."""
+        """The next group of frames, from `since` on; `share` of it is music. True: `playing` changed."""
         before = self._mean
         self._mean += (share - before) * STEP
         if before < TRACE <= self._mean and not self.playing:

@@ -1,8 +1,8 @@
 """Segments of speech: from single frames to an utterance with a beginning and an end.
 
-    flags    ..x..xxxxxx.xxx...x..............
-    open     ▁▁▁▁▁▁▁▁▁█████████████████████▁▁     opens at HEARD flags of the last OF, closes HANGOVER after
-                  |start        |end               the last frame that was part of so many
+flags    ..x..xxxxxx.xxx...x..............
+open     ▁▁▁▁▁▁▁▁▁█████████████████████▁▁     opens at HEARD flags of the last OF, closes HANGOVER after
+              |start        |end               the last frame that was part of so many
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from vad_agent.detection import spectral
 from vad_agent.detection.spectral import GROUP, HOP, RATE, Floats, Spectrum
-from vad_agent.hearing.level import resample, rms
+from vad_agent.hearing.level import resample
 
 COLUMNS = spectral.COLUMNS + 7
 """What the network sees of a frame."""
@@ -84,7 +84,7 @@ class StreamingClassifier:
         self.failed = False
         """The detector died; the network goes on without it."""
         self._rest = b""  # samples at 16 kHz that wait for their window
-        self._state: object = None  # of the upsampler
+        self._state: tuple[int, tuple[tuple[int, int], ...]] | None = None  # of the upsampler
         self._spectrum = Spectrum()
         self._audio = bytearray()  # of the frames that wait to be taken, and so are these
         self._sounds: list[bool] = []
@@ -126,7 +126,7 @@ class StreamingClassifier:
         return near
 
     def _ask(self, frame: bytes) -> None:
-        """Linear between the samples: the detector hears that best. The loudest window of the frame counts."""
+        """The highest of the windows that end in the frame. Between its samples linear: heard best."""
         wide, self._state = resample(frame, 2, 1, RATE, EARSHOT_RATE, self._state)
         wide = self._rest + wide
         assert self._detector is not None
@@ -154,7 +154,9 @@ class StreamingClassifier:
         columns[:, :used] = self._spectrum.features(bytes(self._audio[: count * 2 * HOP]), sounds)
         smooth, own, peaks = rows[:, 0], rows[:, 1], rows[:, 2]
         known = own > -np.inf
-        columns[:, used] = np.clip(np.where(known, smooth - np.where(known, own, 0), 0), -40, 20) / 10
+        columns[:, used] = (
+            np.clip(np.where(known, smooth - np.where(known, own, 0), 0), -40, 20) / 10
+        )
         columns[:, used + 1] = known
         columns[:, used + 2] = np.clip(smooth - peaks, -40, 40) / 10
         columns[:, used + 3] = np.clip(peaks - LEAK_FROM_DB, -20, 40) / 10

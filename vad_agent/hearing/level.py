@@ -32,7 +32,7 @@ crossings = audioop.cross
 """`crossings(frame, 2)`: how often the samples change their sign."""
 
 resample = audioop.ratecv
-"""`resample(samples, 2, 1, from_hz, to_hz, state)`: linear between the samples; the samples and the next state."""
+"""`resample(samples, 2, 1, from_hz, to_hz, state)`: linear; the samples and the next state."""
 
 to_stereo = audioop.tostereo
 """`to_stereo(samples, 2, 1, 1)`: both channels the same."""
