@@ -8,7 +8,7 @@ Speech is what earshot and the network both call speech: earshot was trained on 
 and music for speech, the network knows those, and errs where earshot does not. The network is evaluated
 in blocks: at once where earshot hears something, late where nothing can follow from its answer; which of
 both makes no difference to what it says. A sound is known to be speech or not GROUP frames after earshot
-has heard HEARD frames of it.
+has heard HEARD frames of it: then it stops a phrase, and a group later it counts as an utterance.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ class Endpointer:
         "_against", "_block_end", "_candidates", "_classifier", "_constant", "_decimator", "_done",
         "_dual_mono", "_echo_until", "_judged", "_leaks_to", "_line", "_loud", "_loud_since", "_music",
         "_near", "_now", "_offset", "_other", "_samples", "_segments", "_size", "_sounded", "_stream",
-        "_tones", "disconnected", "end", "failed", "runs", "speaking", "start",
+        "_sure_at", "_told", "_tones", "disconnected", "end", "failed", "runs", "speaking", "start",
         "sure", "utterances",
     )  # fmt: skip
 
@@ -87,7 +87,7 @@ class Endpointer:
         self._stream = Stream(network or weights.load())
 
         self.speaking = False
-        self.sure = False  # as `speaking`: nothing is opened before it is known
+        self.sure = False
         self.start = 0
         self.end = 0
         self.utterances = 0
@@ -101,6 +101,7 @@ class Endpointer:
         self._judged: list[tuple[bool, bool, float]] = []  # frames: near, speech, share of music
         self._candidates = 0  # `near` of the last OF frames, newest in bit 0
         self._segments = Segments()
+        self._sure_at = 0  # what is open counts as an utterance from here on
         self._music = HoldMusic()
 
         self._line = Line(self._samples)
@@ -113,6 +114,7 @@ class Endpointer:
         self._loud_since = 0  # … without a gap since here
         self._tones = ToneProbe(sample_rate)
         self._echo_until = 0
+        self._told: tuple[object, ...] = ()
         self._other: Endpointer | None = None
         self._leaks_to: Endpointer | None = None
         self._dual_mono: DualMono | None = None
@@ -184,13 +186,12 @@ class Endpointer:
         waiting = len(self._near)
         if waiting % GROUP:
             return False
-        if self._candidates.bit_count() >= HEARD and not self._segments.open:
+        if self._candidates.bit_count() >= HEARD and not self.sure:
             return True
         return waiting >= (OPEN if self._segments.open else LAZY)
 
     def _follow(self) -> bool:
         """Something may have changed."""
-        before = self._state()
         if self._wants_answer():
             self._ask()
         if self._judged:
@@ -198,13 +199,14 @@ class Endpointer:
         self._line.settle(self._now)
         if self._dual_mono is not None and self._dual_mono.same and self._segments.open:
             self._withdraw()
-        return self._state() != before
+        return self._has_changed()
 
-    def _state(self) -> tuple[object, ...]:
-        return (
-            self.speaking, self.utterances, self.runs, self._line.state, self.disconnected, self.failed,
-            self.dual_mono,
+    def _has_changed(self) -> bool:
+        before, self._told = self._told, (
+            self.speaking, self.sure, self.utterances, self.runs, self._line.state, self.disconnected,
+            self.failed, self.dual_mono,
         )  # fmt: skip
+        return self._told != before
 
     # -- what the network says -----------------------------------------------------------------------
 
@@ -236,20 +238,28 @@ class Endpointer:
             self._judged.clear()
         if self._segments.open:
             self.end = self._segments.end
+            if not self.sure and self._done >= self._sure_at:
+                self._accept()
 
     def _open(self) -> None:
         if self._tones.watch.playing and self._now < self._tones.due:
             self._segments.forget()
             return
         self.start = max(self._segments.start, self.end)
-        self.speaking = self.sure = True
-        self.utterances += 1
-        self._line.hear_speech(self.start)
+        self.speaking = True
+        self._sure_at = self._done + GROUP
         self._line.wake(self.start)
         if self._tones.watch.speech():
             self._follow_tones(self.start)
 
+    def _accept(self) -> None:
+        self.sure = True
+        self.utterances += 1
+        self._line.hear_speech(self.start)
+
     def _close(self) -> None:
+        if not self.sure:
+            self._accept()
         self.end = max(self._segments.end, self.start + 1)
         self.speaking = self.sure = False
         self.runs += 1
@@ -279,7 +289,7 @@ class Endpointer:
             self._loud_since = now
         self._loud = now
         tones.frames.append(frame)
-        begins = now - self._loud_since + 1 in (MOST, 2 * MOST)
+        begins = MOST <= now - self._loud_since + 1 <= 2 * MOST
         if not begins or self._segments.open or not tones.is_tone(now):
             return False
         self._follow_tones(now)
@@ -363,10 +373,9 @@ class Endpointer:
 
     def finish(self) -> bool:
         """No more frames: close what is open. True: an attribute has changed."""
-        before = self._state()
         self._ask()
         while self._judged:
             self._hear_judged()
         if self._segments.open:
             self._withdraw()
-        return self._state() != before
+        return self._has_changed()
