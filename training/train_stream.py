@@ -48,6 +48,14 @@ class Net(nn.Module):
         logits: Tensor = self.last(out)
         return logits
 
+    def take(self, weights: Path) -> None:
+        """Begin with these weights instead of drawn ones."""
+        with np.load(weights) as arrays, torch.no_grad():
+            for number, layer in enumerate([self.first, *self.layers, self.last]):
+                kernel = torch.from_numpy(arrays[f"weights_{number}"])
+                layer.weight.copy_(kernel.reshape(-1, kernel.shape[2]).T)
+                layer.bias.copy_(torch.from_numpy(arrays[f"bias_{number}"]))
+
     def arrays(self) -> dict[str, NDArray[np.float32]]:
         """As `classifier.Network` reads them."""
         out = {
@@ -75,7 +83,9 @@ def load(folder: Path) -> tuple[NDArray[np.float16], NDArray[np.int8], list[tupl
     return np.concatenate(columns), np.concatenate(marks), spans
 
 
-def train(rows: Path, weights: Path, epochs: int, threads: int) -> None:
+def train(
+    rows: Path, weights: Path, epochs: int, threads: int, rate: float, start: Path | None
+) -> None:
     """Trains, writes the weights after each fifth epoch and at the end, prints how it goes."""
     torch.manual_seed(1)
     torch.set_num_threads(threads)
@@ -89,10 +99,12 @@ def train(rows: Path, weights: Path, epochs: int, threads: int) -> None:
         for at in range(start, end - 200, LENGTH)
     ]
     net = Net(columns.shape[1])
+    if start is not None:
+        net.take(start)
     steps = epochs * (len(pieces) // BATCH)
-    optimiser = torch.optim.AdamW(net.parameters(), lr=RATE, weight_decay=0.01)
+    optimiser = torch.optim.AdamW(net.parameters(), lr=rate, weight_decay=0.01)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimiser, RATE, total_steps=steps + 1, pct_start=0.1
+        optimiser, rate, total_steps=steps + 1, pct_start=0.1
     )
     print(f"{len(spans)} rows, {len(columns) / 50 / 3600:.1f} h, {len(pieces)} pieces", flush=True)
     started = time.perf_counter()
@@ -176,4 +188,6 @@ if __name__ == "__main__":
     parser.add_argument("weights", type=Path)
     parser.add_argument("--epochs", type=int, default=24)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--rate", type=float, default=RATE)
+    parser.add_argument("--start", type=Path, help="weights to begin with; default: drawn")
     train(**vars(parser.parse_args()))

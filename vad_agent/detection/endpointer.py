@@ -151,9 +151,9 @@ class Endpointer:
         if now >= self._block_end:
             self._end_block(frame, level)
             due = True
-        if due or now >= (line.due() or ENDLESS) or self._wants_answer():
+        if due or self._judged or now >= (line.due() or ENDLESS) or self._wants_answer():
             return self._follow()
-        return False
+        return self.dual_mono and self._has_changed()
 
     def _hear_nothing(self) -> bool:
         self._now += 1
@@ -174,7 +174,10 @@ class Endpointer:
             if level > leak.FROM and self._leaks_to._dual_mono is not None:
                 self._leaks_to._dual_mono.hear_other(frame, now)
         elif self._dual_mono is not None and level >= TONE_FROM:
-            near = not self._dual_mono.hear_own(frame, now) and near
+            alike = self._dual_mono.hear_own(frame, now)
+            near = near and not alike
+            if alike and self.speaking:
+                self._withdraw()
         if near and now <= self._echo_until:
             own = self._classifier.own_db - ECHO_DB
             near = self._classifier.db >= min(ECHO_DBFS + FULL_SCALE_DB, own)
@@ -197,8 +200,6 @@ class Endpointer:
         if self._judged:
             self._hear_judged()
         self._line.settle(self._now)
-        if self._dual_mono is not None and self._dual_mono.same and self._segments.open:
-            self._withdraw()
         return self._has_changed()
 
     def _has_changed(self) -> bool:
