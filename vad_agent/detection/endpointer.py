@@ -46,6 +46,8 @@ ECHO_DB = 6.0
 if that is lower: what comes back of a prompt is weaker."""
 ECHO_TAIL = 20
 """Frames."""
+MUSIC_LEAD = 28
+"""Frames that music plays before the network begins to call it so."""
 TONE_FROM = from_dbfs(-55)
 BLOCK = 50
 FULL_SCALE_DB = 90.3
@@ -66,11 +68,11 @@ class Endpointer:
     """
 
     __slots__ = (
-        "_against", "_block_end", "_candidates", "_classifier", "_constant", "_decimator", "_done",
-        "_dual_mono", "_echo_until", "_judged", "_leaks_to", "_line", "_loud", "_loud_since", "_music",
-        "_near", "_now", "_offset", "_other", "_samples", "_segments", "_size", "_sounded", "_stream",
-        "_sure_at", "_told", "_tones", "disconnected", "end", "failed", "runs", "speaking", "start",
-        "sure", "utterances",
+        "_against", "_before", "_block_end", "_candidates", "_classifier", "_constant", "_decimator",
+        "_done", "_dual_mono", "_echo_until", "_judged", "_leaks_to", "_line", "_loud", "_loud_since",
+        "_music", "_near", "_now", "_offset", "_other", "_samples", "_segments", "_size", "_sounded",
+        "_stream", "_sure_at", "_told", "_tone_due", "_tones", "disconnected", "end", "failed", "runs",
+        "speaking", "start", "sure", "utterances",
     )  # fmt: skip
 
     def __init__(
@@ -114,6 +116,8 @@ class Endpointer:
         self._loud_since = 0  # … without a gap since here
         self._tones = ToneProbe(sample_rate)
         self._echo_until = 0
+        self._tone_due = ENDLESS  # while a tone plays: when to ask of it again
+        self._before = 0, 0  # `start` and `end` before the open run
         self._told: tuple[object, ...] = ()
         self._other: Endpointer | None = None
         self._leaks_to: Endpointer | None = None
@@ -147,6 +151,9 @@ class Endpointer:
                 line.end_constant(now)
         if level >= TONE_FROM:
             due = self._keep_for_tones(frame) or due
+        if now >= self._tone_due:
+            self._probe_tone()
+            due = True
         self._classify(frame, level)
         if now >= self._block_end:
             self._end_block(frame, level)
@@ -246,15 +253,16 @@ class Endpointer:
         if self._tones.watch.playing and self._now < self._tones.due:
             self._segments.forget()
             return
+        self._before = self.start, self.end
         self.start = max(self._segments.start, self.end)
         self.speaking = True
         self._sure_at = self._done + GROUP
         self._line.wake(self.start)
-        if self._tones.watch.speech():
-            self._follow_tones(self.start)
 
     def _accept(self) -> None:
         self.sure = True
+        if self._tones.watch.speech():
+            self._follow_tones(self.start)
         self.utterances += 1
         self._line.hear_speech(self.start)
 
@@ -276,9 +284,14 @@ class Endpointer:
         if not self._music.playing:
             self._line.leave(LineState.MUSIC, self._done)
         elif state in (LineState.LIVE, LineState.QUIET):
+            began = self._music.began - MUSIC_LEAD
+            if self.start >= began - MUSIC_LEAD:
+                began = self.start  # what was taken for speech was its first notes
+            elif not self.speaking:
+                began = max(began, self.end)
             if self._segments.open:
                 self._withdraw()
-            self._line.set(LineState.MUSIC, max(self._music.began, self.end))
+            self._line.set(LineState.MUSIC, began)
 
     # -- what else is on the line ----------------------------------------------------------------------
 
@@ -291,14 +304,24 @@ class Endpointer:
         self._loud = now
         tones.frames.append(frame)
         begins = MOST <= now - self._loud_since + 1 <= 2 * MOST
-        if not begins or self._segments.open or not tones.is_tone(now):
+        if not begins or self.sure or not tones.is_tone(now):
             return False
+        if self.speaking:  # what has just been taken for speech
+            self._segments.forget()
+            self.speaking = False
+            self.start, self.end = self._before
         self._follow_tones(now)
         return True
+
+    def _probe_tone(self) -> None:
+        """What sounds, though it is no speech, may be a tone; one that played may be over."""
+        self._tones.probe(self._now, self._loud == self._now)
+        self._follow_tones(self._tones.watch.ended)
 
     def _follow_tones(self, over_since: int) -> None:
         watch = self._tones.watch
         self.disconnected = watch.disconnected
+        self._tone_due = max(self._tones.due, self._now + 1) if watch.playing else ENDLESS
         if not watch.playing:
             self._line.leave(LineState.TONE, over_since)
         elif self.line in (LineState.LIVE, LineState.QUIET):
@@ -311,10 +334,7 @@ class Endpointer:
         if self._constant:
             return
         if not self._segments.open:
-            self._tones.probe(self._now, self._loud == self._now)
-            self._follow_tones(self._tones.watch.ended)
-            if self._tones.watch.playing:
-                self._block_end = max(self._tones.due, self._now + 1)
+            self._probe_tone()
             if self.end <= start:
                 self._line.end_block(start, self._now, dull=self._sounded <= start)
 
