@@ -46,7 +46,9 @@ ECHO_DB = 6.0
 if that is lower: what comes back of a prompt is weaker."""
 ECHO_TAIL = 20
 """Frames."""
-MUSIC_LEAD = 28
+NO_MUSIC, ALL_MUSIC = -4.0, 2.0
+"""Logits of no music and of nothing else."""
+MUSIC_LEAD = 30
 """Frames that music plays before the network begins to call it so."""
 TONE_FROM = from_dbfs(-55)
 BLOCK = 50
@@ -226,7 +228,8 @@ class Endpointer:
         near, self._near = self._near[:count], self._near[count:]
         self.failed = self.failed or self._classifier.failed
         speech = (logits[:, SPEECH] > LOGIT).tolist()
-        music = (logits[:, MUSIC] > 0).reshape(-1, GROUP).mean(axis=1).tolist()
+        music = ((logits[:, MUSIC] - NO_MUSIC) / (ALL_MUSIC - NO_MUSIC)).clip(0, 1)
+        music = music.reshape(-1, GROUP).mean(axis=1).tolist()
         self._judged += zip(
             near, speech, [share for share in music for _ in range(GROUP)], strict=True
         )

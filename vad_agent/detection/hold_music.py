@@ -9,7 +9,7 @@ from __future__ import annotations
 
 STEP = 0.1
 """Of the mean, in a group of frames: half of it is the last 0.7 s."""
-BEGINS, OVER, TRACE = 0.7, 0.2, 0.1
+BEGINS, OVER, TRACE = 0.6, 0.1, 0.25
 """The mean at which music is known, over, and said to have begun."""
 
 
@@ -25,7 +25,7 @@ class HoldMusic:
         self._mean = 0.0
 
     def hear(self, share: float, since: int) -> bool:
-        """The next group of frames, from `since` on; `share` of it is music. True: `playing` changed."""
+        """The next group of frames, from `since` on; `share`: how much of it is music, 0 to 1. True: `playing` changed."""
         before = self._mean
         self._mean += (share - before) * STEP
         if before < TRACE <= self._mean and not self.playing:
