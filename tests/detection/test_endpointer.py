@@ -58,7 +58,7 @@ def test_it_is_known_within_04_s_whether_a_sound_is_speech():
         (".*100 t*60", LineState.TONE),
         (".*100 ,*200", LineState.QUIET),
         (".*100 m*200", LineState.MUSIC),
-        (".*100 m*200 .*100", LineState.LIVE),
+        (".*100 m*200 .*250", LineState.LIVE),
     ],
 )
 def test_the_state_of_the_line_is_told(tape: str, state: LineState):

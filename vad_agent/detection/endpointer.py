@@ -4,14 +4,16 @@
                               └─> Network ─> logits of speech and music ─────────────┴─> Segments, HoldMusic
           └─> Line, ToneProbe, DualMono, Offset: what the line carries
 
-Speech is what earshot and the network both call speech: earshot was trained on the world and takes a buzz
-and music for speech, the network knows those, and errs where earshot does not. The network is evaluated
+Speech is what earshot and the network call speech together: earshot was trained on the world and takes a
+buzz and music for speech, the network knows those, and errs where earshot does not. The network is evaluated
 in blocks: at once where earshot hears something, late where nothing can follow from its answer; which of
 both makes no difference to what it says. A sound is known to be speech or not GROUP frames after earshot
 has heard HEARD frames of it: then it stops a phrase, and a group later it counts as an utterance.
 """
 
 from __future__ import annotations
+
+import numpy as np
 
 from vad_agent.core.actions import LineState
 from vad_agent.core.frames import ENDLESS, SAMPLE_BYTES, check_frame, samples_per_frame
@@ -30,12 +32,12 @@ from vad_agent.hearing.loudness import FLAT_MAX
 from vad_agent.hearing.tone import MOST
 from vad_agent.hearing.tone_probe import ToneProbe
 
-THRESHOLD = 0.4
-"""Of earshot's probability."""
+THRESHOLD = 0.2
+"""Of earshot's probability: whatever the network says, less is no speech."""
 NEAR_DB = 25.0
 """Who is so far under this side's own level is somebody behind, or an echo."""
-LOGIT = -1.0
-"""Of the network's, for speech; earshot agrees."""
+EVEN, WEIGHT, LOGIT = 0.4, 5.0, 0.5
+"""Speech is where the network's logit, and WEIGHT times what earshot says over EVEN, add up to LOGIT."""
 LAZY = 50
 """Frames that may wait for the network while earshot hears nothing …"""
 OPEN = 10
@@ -101,8 +103,10 @@ class Endpointer:
 
         self._now = 0  # frames heard or missed so far
         self._done = 0  # those of them that the network has heard
-        self._near: list[bool] = []  # of the others
-        self._judged: list[tuple[bool, bool, float]] = []  # frames: near, speech, share of music
+        self._near: list[
+            float
+        ] = []  # of the others: earshot's probability, 0 where it is nobody near
+        self._judged: list[tuple[bool, float]] = []  # frames: is it speech, share of music
         self._candidates = 0  # `near` of the last OF frames, newest in bit 0
         self._segments = Segments()
         self._sure_at = 0  # what is open counts as an utterance from here on
@@ -190,7 +194,7 @@ class Endpointer:
         if near and now <= self._echo_until:
             own = self._classifier.own_db - ECHO_DB
             near = self._classifier.db >= min(ECHO_DBFS + FULL_SCALE_DB, own)
-        self._near.append(near)
+        self._near.append(self._classifier.probability if near else 0.0)
         self._candidates = (self._candidates << 1 | near) & (1 << OF) - 1
 
     def _wants_answer(self) -> bool:
@@ -227,21 +231,21 @@ class Endpointer:
         logits = self._stream.logits(self._classifier.take(count))
         near, self._near = self._near[:count], self._near[count:]
         self.failed = self.failed or self._classifier.failed
-        speech = (logits[:, SPEECH] > LOGIT).tolist()
+        said = np.array(near)
+        speech = (said > 0) & (logits[:, SPEECH] + WEIGHT * (said - EVEN) > LOGIT)
         music = ((logits[:, MUSIC] - NO_MUSIC) / (ALL_MUSIC - NO_MUSIC)).clip(0, 1)
         music = music.reshape(-1, GROUP).mean(axis=1).tolist()
-        self._judged += zip(
-            near, speech, [share for share in music for _ in range(GROUP)], strict=True
-        )
+        shares = [share for share in music for _ in range(GROUP)]
+        self._judged += zip(speech.tolist(), shares, strict=True)
 
     def _hear_judged(self) -> None:
         """What the network has said, up to the next transition: the core looks at one after the other."""
-        for number, (near, speech, music) in enumerate(self._judged, 1):
+        for number, (speech, music) in enumerate(self._judged, 1):
             self._done += 1
             if self._done % GROUP == 0 and self._music.hear(music, self._done - GROUP):
                 self._music_has_changed()
             playing = self._line.state is LineState.MUSIC
-            if self._segments.hear(self._done, near and speech and not playing):
+            if self._segments.hear(self._done, speech and not playing):
                 self._open() if self._segments.open else self._close()
                 del self._judged[:number]
                 break
@@ -365,7 +369,8 @@ class Endpointer:
 
     def doubtful(self) -> bool:
         """A sound has just begun that may turn out as speech: earshot hears it, the network has not yet."""
-        return not self.speaking and sum(self._near[-OF:]) >= 2 and any(self._near[-2:])
+        newest = self._near[-OF:]
+        return not self.speaking and sum(map(bool, newest)) >= 2 and any(newest[-2:])
 
     def lacks_frame(self) -> bool:
         """The last frame did not come; not for so long yet that the line has no media."""

@@ -25,7 +25,7 @@ class HoldMusic:
         self._mean = 0.0
 
     def hear(self, share: float, since: int) -> bool:
-        """The next group of frames, from `since` on; `share`: how much of it is music, 0 to 1. True: `playing` changed."""
+        """The next group, from `since` on; `share`: how much of it is music. True: `playing` changed."""
         before = self._mean
         self._mean += (share - before) * STEP
         if before < TRACE <= self._mean and not self.playing:
