@@ -36,7 +36,7 @@ THRESHOLD = 0.2
 """Of earshot's probability: whatever the network says, less is no speech."""
 NEAR_DB = 25.0
 """Who is so far under this side's own level is somebody behind, or an echo."""
-EVEN, WEIGHT, LOGIT = 0.4, 5.0, 0.5
+EVEN, WEIGHT, LOGIT = 0.4, 4.0, 1.0
 """Speech is where the network's logit, and WEIGHT times what earshot says over EVEN, add up to LOGIT."""
 LAZY = 50
 """Frames that may wait for the network while earshot hears nothing …"""
