@@ -257,7 +257,8 @@ class Endpointer:
                 self._accept()
 
     def _open(self) -> None:
-        if self._tones.watch.playing and self._now < self._tones.due:
+        tone = self._tones.watch
+        if tone.playing and tone.ended > self._segments.start:  # it is the tone, or the rest of it
             self._segments.forget()
             return
         self._before = self.start, self.end
