@@ -13,6 +13,8 @@ has heard HEARD frames of it: then it stops a phrase, and a group later it count
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from vad_agent.core.actions import LineState
@@ -23,7 +25,12 @@ from vad_agent.detection.decimator import Decimator
 from vad_agent.detection.hold_music import HoldMusic
 from vad_agent.detection.segment import HEARD, OF, Segments
 from vad_agent.detection.spectral import GROUP, RATE
-from vad_agent.detection.streaming_classifier import Earshot, StreamingClassifier, earshot
+from vad_agent.detection.streaming_classifier import (
+    ATTACK_DB,
+    Earshot,
+    StreamingClassifier,
+    earshot,
+)
 from vad_agent.hearing import leak
 from vad_agent.hearing.dual_mono import DualMono
 from vad_agent.hearing.level import add, from_dbfs, rms
@@ -38,7 +45,7 @@ NEAR_DB = 25.0
 """Who is so far under this side's own level is somebody behind, or an echo."""
 EVEN, WEIGHT, LOGIT = 0.4, 4.0, 1.0
 """Speech is where the network's logit, and WEIGHT times what earshot says over EVEN, add up to LOGIT."""
-LAZY = 50
+LAZY = 25
 """Frames that may wait for the network while earshot hears nothing …"""
 OPEN = 10
 """… and while somebody is known to speak."""
@@ -73,8 +80,8 @@ class Endpointer:
 
     __slots__ = (
         "_against", "_before", "_block_end", "_candidates", "_classifier", "_constant", "_decimator",
-        "_done", "_dual_mono", "_echo_until", "_judged", "_leaks_to", "_line", "_loud", "_loud_since",
-        "_music", "_near", "_now", "_offset", "_other", "_samples", "_segments", "_size", "_sounded",
+        "_done", "_dual_mono", "_echo_until", "_judged", "_leaks_to", "_levels", "_line", "_loud",
+        "_loud_since", "_music", "_near", "_now", "_offset", "_other", "_samples", "_segments", "_size", "_sounded",
         "_stream", "_sure_at", "_told", "_tone_due", "_tones", "disconnected", "end", "failed", "runs",
         "speaking", "start", "sure", "utterances",
     )  # fmt: skip
@@ -106,7 +113,10 @@ class Endpointer:
         self._near: list[
             float
         ] = []  # of the others: earshot's probability, 0 where it is nobody near
-        self._judged: list[tuple[bool, float]] = []  # frames: is it speech, share of music
+        self._levels: list[float] = []  # of the same, smoothed
+        self._judged: list[
+            tuple[bool, float, float]
+        ] = []  # frames: is it speech, share of music, level
         self._candidates = 0  # `near` of the last OF frames, newest in bit 0
         self._segments = Segments()
         self._sure_at = 0  # what is open counts as an utterance from here on
@@ -192,9 +202,10 @@ class Endpointer:
             if alike and self.speaking:
                 self._withdraw()
         if near and now <= self._echo_until:
-            own = self._classifier.own_db - ECHO_DB
+            own = self._classifier.speaker_db - ECHO_DB
             near = self._classifier.db >= min(ECHO_DBFS + FULL_SCALE_DB, own)
         self._near.append(self._classifier.probability if near else 0.0)
+        self._levels.append(self._classifier.smooth)
         self._candidates = (self._candidates << 1 | near) & (1 << OF) - 1
 
     def _wants_answer(self) -> bool:
@@ -230,21 +241,24 @@ class Endpointer:
             return
         logits = self._stream.logits(self._classifier.take(count))
         near, self._near = self._near[:count], self._near[count:]
+        levels, self._levels = self._levels[:count], self._levels[count:]
         self.failed = self.failed or self._classifier.failed
         said = np.array(near)
         speech = (said > 0) & (logits[:, SPEECH] + WEIGHT * (said - EVEN) > LOGIT)
         music = ((logits[:, MUSIC] - NO_MUSIC) / (ALL_MUSIC - NO_MUSIC)).clip(0, 1)
         music = music.reshape(-1, GROUP).mean(axis=1).tolist()
         shares = [share for share in music for _ in range(GROUP)]
-        self._judged += zip(speech.tolist(), shares, strict=True)
+        self._judged += zip(speech.tolist(), shares, levels, strict=True)
 
     def _hear_judged(self) -> None:
         """What the network has said, up to the next transition: the core looks at one after the other."""
-        for number, (speech, music) in enumerate(self._judged, 1):
+        for number, (speech, music, smooth) in enumerate(self._judged, 1):
             self._done += 1
             if self._done % GROUP == 0 and self._music.hear(music, self._done - GROUP):
                 self._music_has_changed()
             playing = self._line.state is LineState.MUSIC
+            if speech and not playing:
+                self._learn_level(smooth)
             if self._segments.hear(self._done, speech and not playing):
                 self._open() if self._segments.open else self._close()
                 del self._judged[:number]
@@ -255,6 +269,12 @@ class Endpointer:
             self.end = self._segments.end
             if not self.sure and self._done >= self._sure_at:
                 self._accept()
+
+    def _learn_level(self, smooth: float) -> None:
+        """A frame of speech of this level."""
+        one = self._classifier
+        rise = min(max(smooth - one.speaker_db, 0.0), ATTACK_DB)
+        one.speaker_db = smooth if one.speaker_db == -math.inf else one.speaker_db + rise
 
     def _open(self) -> None:
         tone = self._tones.watch

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 STEP = 0.1
 """Of the mean, in a group of frames: half of it is the last 0.7 s."""
-BEGINS, OVER, TRACE = 0.6, 0.1, 0.25
+BEGINS, OVER, TRACE = 0.5, 0.1, 0.25
 """The mean at which music is known, over, and said to have begun."""
 
 

@@ -66,8 +66,8 @@ class StreamingClassifier:
     """
 
     __slots__ = (
-        "_audio", "_detector", "_near_db", "_others", "_rest", "_rows", "_smooth", "_sounds",
-        "_spectrum", "_state", "_threshold", "db", "failed", "own_db", "probability",
+        "_audio", "_detector", "_near_db", "_others", "_rest", "_rows", "_sounds", "_spectrum",
+        "_state", "_threshold", "db", "failed", "own_db", "probability", "smooth", "speaker_db",
     )  # fmt: skip
 
     def __init__(self, detector: Earshot | None, *, threshold: float, near_db: float) -> None:
@@ -78,9 +78,12 @@ class StreamingClassifier:
         """Level of the newest frame."""
         self.probability = UNKNOWN if detector is None else 0.0
         """Earshot's of the newest window."""
-        self._smooth = 0.0
+        self.smooth = 0.0
+        """The same, smoothed."""
+        self.speaker_db = -math.inf
+        """The level of what is known to be this side's speech; whoever knows it sets it."""
         self.own_db = -math.inf
-        """The level at which this side speaks; -inf: it has not yet."""
+        """The level of what earshot takes for speech, music too; -inf: there was nothing yet."""
         self.failed = False
         """The detector died; the network goes on without it."""
         self._rest = b""  # samples at 16 kHz that wait for their window
@@ -101,7 +104,7 @@ class StreamingClassifier:
         True: earshot calls it speech, and it is as loud as this side is, and no leak of the other one.
         """
         db = self.db = 20 * math.log10(level) if level else 0.0
-        smooth = self._smooth = self._smooth + SMOOTHING * (db - self._smooth)
+        smooth = self.smooth = self.smooth + SMOOTHING * (db - self.smooth)
         if self._detector is not None:
             self._ask(frame)
         probability = self.probability
@@ -112,6 +115,7 @@ class StreamingClassifier:
             others.append(other.db)
             theirs = other.probability
         own = self.own_db = self.own_db - DECAY_DB
+        self.speaker_db -= DECAY_DB
         near = False
         if probability >= self._threshold:
             loudest = max(list(others)[-LEAK_FRAMES:])
@@ -119,7 +123,7 @@ class StreamingClassifier:
                 if probability >= LIKELY:
                     rise = min(max(smooth - own, 0.0), ATTACK_DB)
                     own = self.own_db = smooth if own == -math.inf else own + rise
-                near = smooth >= own - self._near_db
+                near = smooth >= self.speaker_db - self._near_db
         self._sounds.append(level > 8 or frame != frame[:2] * HOP)
         self._rows.append((smooth, own, max(others), probability, theirs))
         self._audio += frame
