@@ -81,9 +81,9 @@ class Endpointer:
     __slots__ = (
         "_against", "_before", "_block_end", "_candidates", "_classifier", "_constant", "_decimator",
         "_done", "_dual_mono", "_echo_until", "_judged", "_leaks_to", "_levels", "_line", "_loud",
-        "_loud_since", "_music", "_near", "_now", "_offset", "_other", "_samples", "_segments", "_size", "_sounded",
-        "_stream", "_sure_at", "_told", "_tone_due", "_tones", "disconnected", "end", "failed", "runs",
-        "speaking", "start", "sure", "utterances",
+        "_loud_since", "_music", "_near", "_now", "_offset", "_other", "_samples", "_segments", "_size",
+        "_sounded", "_stream", "_sure_at", "_told", "_tone_due", "_tones", "disconnected", "end",
+        "failed", "runs", "speaking", "start", "sure", "utterances",
     )  # fmt: skip
 
     def __init__(
