@@ -3,6 +3,7 @@
 PYTHON ?=#           the Python to make .venv with; default: the first that fits
 DEMO   ?= greeting_silence
 REAL   ?=#           make bench: a recording of a real call
+WORKERS ?= 4#        make test: more than processors, since much of the suite waits for real time
 ARGS   ?=#           make bench, bench-live, bench-peers, lock: more arguments, such as --quick or --upgrade
 
 AUDIO := espeak-ng asterisk-core-sounds-ru-wav asterisk-moh-opsound-wav
@@ -20,7 +21,7 @@ COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --gene
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test soak faults check bench bench-live bench-callbacks bench-panel bench-peers accuracy accuracy-cost calls train train-stream goldens fixtures lock clean
+.PHONY: help demo test soak faults check bench bench-live bench-callbacks bench-panel bench-peers accuracy accuracy-cost calls calls-record train train-stream goldens fixtures lock clean
 
 help: ## print this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -30,12 +31,14 @@ demo: $(READY) ## replay a shipped call: timeline here, report in out/demo.html
 	@sed -n 's/^title = "\(.*\)"$$/\n\1\n/p' audio_fixtures/$(DEMO).recipe.toml
 	@$(BIN)/vad-agent replay audio_fixtures/$(DEMO).flac --report out/demo.html
 
-test: check ## make check, then the whole test suite
+test: export PYTHONDONTWRITEBYTECODE := # each worker would compile all tests anew
+test: check ## make check, then the whole test suite: what takes time alone, the rest in lanes
 	@scripts/system-packages $(AUDIO) || echo "the tests that make audio from them are skipped"
 	@scripts/system-packages $(LIVE) || echo "the tests with an audio server and telephones are skipped"
 	@scripts/system-packages $(DATABASE) || echo "the tests with PostgreSQL are skipped"
 	@scripts/system-packages $(BROWSER) || echo "the tests in a browser are skipped"
-	@$(PY) -m pytest
+	@$(PY) -m pytest -m serial
+	@$(PY) -m pytest -m "not serial" --numprocesses $(WORKERS) --dist loadgroup
 
 faults: $(READY) ## the storm of kills on SQLite and PostgreSQL: the table of docs/faults.md
 	@scripts/system-packages $(DATABASE)
@@ -91,6 +94,9 @@ accuracy-cost: $(READY) ## what an ear costs by condition; CALLS=folder of label
 calls: $(READY) ## whole generated calls, right and wrong; PART=test|tuning CALLS=folder N= JOBS=2, ONLY=name
 	@$(PY) -m benchmarks.calls $(if $(CALLS),"$(CALLS)") $(if $(PART),--part $(PART)) $(if $(N),--calls $(N)) \
 		--jobs $(or $(JOBS),2) $(if $(ONLY),--only $(ONLY)) $(ARGS)
+
+calls-record: $(READY) ## write anew what the tests expect of 200 whole calls: review it as a diff
+	@$(PY) -m tests.calls.record --write
 
 goldens: $(READY) ## write the expected traces anew: review them as a diff
 	@$(PY) -m tests.goldens --write

@@ -20,6 +20,7 @@ from typing import Any
 from vad_agent import CallSession, Event, Settings
 from vad_agent.core import actions as act
 from vad_agent.core.actions import LineState
+from vad_agent.core.ear import Progress
 from vad_agent.core.frames import ENDLESS, Channel
 from vad_agent.core.script import Script
 from vad_agent.hearing.tone import Tone, ToneWatch
@@ -50,7 +51,8 @@ class ScriptedEar:
         self.speaking = self.sure = False
         self.start = self.end = self.utterances = self.runs = self.since = 0
         self.line: LineState | None = None
-        self.disconnected = self.failed = self.gated = self.dual_mono = False
+        self.progress: Progress | None = None
+        self.failed = self.gated = self.dual_mono = False
         self.own_prompts: list[bool] = []
         self._now = self._last = self._run = 0
         self._letters = ""  # the last run of one letter, its first letter and length
@@ -151,11 +153,11 @@ class ScriptedEar:
             self._tones.hear(None, self._now - 1, self._now)
         elif self._count >= TONE_AFTER:
             self._tones.hear(TONES[letter], self._now - self._count, self._now)
-        self.disconnected = self._tones.disconnected
+        self.progress = self._tones.progress
 
     def _state(self) -> tuple[object, ...]:
         return (
-            self.speaking, self.sure, self.utterances, self.runs, self.line, self.disconnected,
+            self.speaking, self.sure, self.utterances, self.runs, self.line, self.progress,
             self.dual_mono,
         )  # fmt: skip
 
@@ -179,7 +181,7 @@ class ScriptedEar:
 
     def hold_over(self) -> None:
         self._tones.speech()
-        self.disconnected = False
+        self.progress = None
         if self.line in (LineState.MUSIC, LineState.TONE):
             self.line, self.since = LineState.LIVE, self._now
 

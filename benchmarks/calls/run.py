@@ -11,6 +11,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wai
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from functools import cache
+from multiprocessing import get_context
 from pathlib import Path
 
 from benchmarks.calls import voices
@@ -106,11 +107,11 @@ def run(
     while waiting:
         under_way: dict[Future[Result], Job] = {}
         try:
-            with ProcessPoolExecutor(workers) as pool:
+            with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
                 while waiting or under_way:
                     while waiting and len(under_way) < workers * AHEAD:
-                        job = waiting.pop()
-                        under_way[pool.submit(work, job)] = job
+                        under_way[pool.submit(work, waiting[-1])] = waiting[-1]
+                        waiting.pop()  # after it: a broken pool takes no job
                     done, _ = wait(under_way, return_when=FIRST_COMPLETED)
                     for future in done:
                         result = future.result()
@@ -122,7 +123,7 @@ def run(
 
 
 def _alone(job: Job, work: Callable[[Job], Result]) -> Result:
-    with ProcessPoolExecutor(1) as pool:
+    with ProcessPoolExecutor(1, get_context("spawn")) as pool:
         try:
             return pool.submit(work, job).result()
         except BrokenProcessPool:

@@ -2,7 +2,7 @@
 
 A frame is speech where the clean clip is within 30 dB of its own loud frames
 (`training.data.active_frames`) and not buried in the noise and the hiss of its line; gaps of less than 0.3 s
-belong to the word. So the end of a word is the last frame in which somebody could hear it.
+belong to the word. The end of a word is thus the last frame in which a listener could hear it.
 
 A phrase is due in a silence within its window after the last sound of either side or of the phrase before it.
 Where the client's line is digital zero in the silence:
@@ -65,15 +65,12 @@ class Truth:
     due: tuple[Due, ...]
     callback: Reason | None
 
-    def spoken_at(self, channel: Channel, frame: int) -> bool:
-        """That side speaks in this frame."""
-        return any(first <= frame < last for first, last in self.speech[channel])
-
-    def last_end(self, channel: Channel, frame: int) -> int:
-        """The end of that side's last speech that began before this frame; `frame` while it goes on."""
-        return max(
-            (min(last, frame) for first, last in self.speech[channel] if first < frame), default=0
-        )
+    def mask(self, channel: Channel, count: int) -> Flags:
+        """Which of the call's `count` frames are that side's speech."""
+        mask = np.zeros(count, bool)
+        for first, last in self.speech[channel]:
+            mask[first:last] = True
+        return mask
 
 
 def audible(active: Flags, clean: Samples, background_dbfs: float) -> Flags:

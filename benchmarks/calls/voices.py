@@ -2,9 +2,9 @@
 
     Debian packages ──training.data.fetch──> usr/share ──speech_clip──> .benchmarks/calls/PART.npy, PART.json
 
-No voice of the test part is in the `train` part of `training/sources.py`, and none is in both parts here:
-who trains or tunes anything leaves them alone. Every second voice of a language of KTuberling and KLettres
-may be one translator's: such a language is wholly on one side.
+The voices of the test part are in neither the `train` nor the `tune` part of `training/sources.py`: do not
+train or tune anything on them. KTuberling and KLettres may share a translator in a language, so each of
+their languages belongs to one part.
 """
 
 from __future__ import annotations
@@ -33,6 +33,8 @@ LONGEST = frames(8)
 """Longer clips are left out."""
 LONGEST_GAP = frames(1)
 """So are clips with a longer pause inside."""
+NO_SPEECH = frozenset({"beep", "beeperr", "ascending-2tone", "descending-2tone", "tt-monkeys"})
+"""Prompts of Asterisk that are tones, or have another sound in them."""
 WORD_MS = 120
 """A clip of less speech is no word."""
 
@@ -114,7 +116,7 @@ class Library:
     keys: Sequence[NDArray[np.floating]]
     """Single key clicks, peak 1."""
     noises: Sequence[NDArray[np.floating]] = ()
-    """Recorded noises, RMS 1: of a given folder."""
+    """Recorded noises of a given folder, RMS 1."""
 
     def clip(self, voice: str, number: int, speed: float = 1.0) -> Samples:
         """One clip, faster and higher where `speed` is above 1."""
@@ -135,7 +137,9 @@ def load(part: str, cache: Path = CACHE) -> Library:
     Raises:
         VoicesError: the packages cannot be had.
     """
-    recipe = repr((VOICES[part], MUSIC[part], KEYS, packages(part), LONGEST, LONGEST_GAP))
+    recipe = repr(
+        (VOICES[part], MUSIC[part], KEYS, packages(part), LONGEST, LONGEST_GAP, sorted(NO_SPEECH))
+    )
     state = hashlib.sha256(recipe.encode()).hexdigest()[:16]
     index, store = cache / f"{part}.json", cache / f"{part}.npy"
     try:
@@ -174,7 +178,7 @@ def _build(part: str, cache: Path, state: str) -> None:
 
     voices = {}
     for voice in VOICES[part]:
-        paths = sorted(path for path in share.glob(voice.pattern) if not path.is_symlink())
+        paths = sorted(path for path in share.glob(voice.pattern) if _is_speech(path))
         if len(paths) > voice.most:
             chosen = random.choice(len(paths), voice.most, replace=False)
             paths = [paths[number] for number in sorted(chosen)]
@@ -190,6 +194,10 @@ def _build(part: str, cache: Path, state: str) -> None:
     _replace(cache / f"{part}.npy", lambda path: np.save(path, np.concatenate(audio)))
     text = json.dumps(table)
     _replace(cache / f"{part}.json", lambda path: path.write_text(text, encoding="utf-8"))
+
+
+def _is_speech(path: Path) -> bool:
+    return not path.is_symlink() and path.stem not in NO_SPEECH and path.parent.name != "silence"
 
 
 def usable(clip: NDArray[np.floating]) -> bool:

@@ -279,6 +279,7 @@ def test_an_engine_that_was_stopped_takes_nothing(bench):
 # -- many ------------------------------------------------------------------------------------------
 
 
+@pytest.mark.serial
 def test_five_thousand_that_wait_cost_few_threads_and_are_looked_through_quickly(bench):
     engine = bench.start()
     for number in range(5):

@@ -24,13 +24,8 @@ def easy(number: int) -> Recipe:
 
 
 def true_flags(call: Call) -> tuple[np.ndarray, np.ndarray]:
-    flags = []
-    for side in (Channel.OPERATOR, Channel.CLIENT):
-        mask = np.zeros(call.recipe.frames, bool)
-        for first, last in call.truth.speech[side]:
-            mask[first:last] = True
-        flags.append(mask)
-    return flags[0], flags[1]
+    operator, client = (call.truth.mask(side, call.recipe.frames) for side in Channel)
+    return operator, client
 
 
 @pytest.mark.parametrize(

@@ -133,9 +133,8 @@ def test_speech_of_the_truth_is_in_the_audio_and_nothing_else(number: int) -> No
         leg = recipe.operator if side is Channel.OPERATOR else recipe.client
         powers = signals.frame_power(samples.astype(np.float64)) / signals.FULL_SCALE**2
         level = 10 * np.log10(powers + 1e-12)
-        spoken = np.zeros(recipe.frames, bool)
+        spoken = call.truth.mask(side, recipe.frames)
         for first, last in call.truth.speech[side]:
-            spoken[first:last] = True
             assert max(level[first], level[last - 1]) > leg.floor_dbfs - 3
         beside = spoken.copy()
         for away in range(1, 6):  # a word fades out over what nobody hears
@@ -150,9 +149,7 @@ def test_the_clients_level_is_that_of_his_active_speech() -> None:
     recipe = bare(sampled(0))
     recipe = replace(recipe, said=tuple(replace(said, fade_db=0.0) for said in recipe.said))
     call = rendered(recipe)
-    mask = np.zeros(recipe.frames, bool)
-    for first, last in call.truth.speech[Channel.CLIENT]:
-        mask[first:last] = True
+    mask = call.truth.mask(Channel.CLIENT, recipe.frames)
     level = signals.active_level(call.client.astype(np.float64), mask)
     # The band and the words' own gaps take something.
     assert recipe.client.level_dbfs - 6 < level < recipe.client.level_dbfs + 1
@@ -173,11 +170,8 @@ def test_the_last_word_is_as_much_weaker_as_it_is_said_to_be() -> None:
 
 def silences(call: Call) -> list[tuple[int, int]]:
     """In which nobody speaks, the recording's end included."""
-    either = np.zeros(call.recipe.frames, bool)
-    for runs in call.truth.speech.values():
-        for first, last in runs:
-            either[first:last] = True
-    return list(data.runs(~either))
+    operator, client = (call.truth.mask(side, call.recipe.frames) for side in Channel)
+    return list(data.runs(~(operator | client)))
 
 
 def test_nobody_is_silent_for_more_than_2_2_s_but_where_phrases_are_due() -> None:
@@ -193,8 +187,8 @@ def test_a_silence_begins_with_the_last_sound_of_either_side() -> None:
     for call in first_calls():
         for due, silence in zip(call.truth.due, call.recipe.silences, strict=True):
             if silence.hold is None:
-                ends = [call.truth.last_end(side, due.until) for side in Channel]
-                assert due.start == max(ends)
+                runs = [run for side in Channel for run in call.truth.speech[side]]
+                assert due.start == max(last for first, last in runs if first < due.until)
 
 
 def test_a_ladder_has_room_to_its_end() -> None:

@@ -29,7 +29,6 @@ def dies_at_the_third(job: Job) -> Result:
     return result(job)
 
 
-@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
 def test_a_worker_that_dies_is_one_failed_call() -> None:
     jobs = [Job("tuning", number, (PRODUCT,)) for number in range(24)]
     results = {one.name: one for one in running.run(jobs, 2, dies_at_the_third)}

@@ -72,14 +72,17 @@ def noise(frames: int, level_db: float = -58.0, seed: int = 1) -> list[bytes]:
 def tone(
     frames: int,
     level_db: float = -20.0,
-    cadence: tuple[float, float] = (1.0, 0.0),
+    cadence: Sequence[float] = (1.0, 0.0),
     phase_s: float = 0.0,
+    hz: Sequence[float] = (425.0,),
 ) -> list[bytes]:
-    """Frames of a 425 Hz tone, `level_db` dBFS RMS, on and off for so many seconds."""
-    amplitude = 10 ** (level_db / 20) * 32768 * np.sqrt(2)
+    """Frames of a tone of these partials, `level_db` dBFS RMS, on and off for so many seconds in turn."""
+    amplitude = 10 ** (level_db / 20) * 32768 * np.sqrt(2 / len(hz))
     at = np.arange(frames * SIZE) / RATE + phase_s
-    on = at % sum(cadence) < cadence[0]
-    return cut(np.rint(amplitude * on * np.sin(2 * np.pi * 425.0 * at)).astype(np.int64))
+    edges = np.cumsum(cadence)
+    on = np.searchsorted(edges, at % edges[-1], "right") % 2 == 0
+    waves = sum(np.sin(2 * np.pi * one * at) for one in hz)
+    return cut(np.rint(amplitude * on * waves).astype(np.int64))
 
 
 @cache

@@ -43,7 +43,7 @@ def test_any_call_fits_together(call: list[tuple[str, int]], skip_quiet: bool) -
 
     def state() -> tuple[object, ...]:
         return (
-            ear.speaking, ear.sure, ear.utterances, ear.runs, ear.line, ear.disconnected, ear.failed,
+            ear.speaking, ear.sure, ear.utterances, ear.runs, ear.line, ear.progress, ear.failed,
         )  # fmt: skip
 
     for kind, count in call:

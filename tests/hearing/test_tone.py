@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from audio_fixtures import clips, dsp, g711
 from tests.hearing import hearing_tape as sound
+from vad_agent.core.ear import Progress
 from vad_agent.errors import FrameError
 from vad_agent.hearing.tone import MOST, Tone, ToneWatch, classify
 
@@ -241,7 +242,7 @@ CHECK = 5
 def watched(drawing: str, watch: ToneWatch | None = None) -> tuple[str, ToneWatch]:
     """A line of 20 ms letters, judged as the ear does: p d o tones, S speech accepted, . quiet.
 
-    Out: what was known at each frame: . nothing, t a tone plays, X disconnected.
+    Out: what was known at each frame: . nothing, t a tone plays, B busy, D dial, R ringback, W waiting.
     """
     watch = watch or ToneWatch()
     tones = {"p": PROGRESS, "d": DTMF, "o": OTHER}
@@ -255,7 +256,8 @@ def watched(drawing: str, watch: ToneWatch | None = None) -> tuple[str, ToneWatc
             watch.hear(tones[letter], now - run, now)
         elif letter == ".":
             watch.hear(None, now - 1, now)
-        known += "X" if watch.disconnected else "t" if watch.playing else "."
+        progress = watch.progress
+        known += progress.name[0] if progress else "t" if watch.playing else "."
     return known, watch
 
 
@@ -266,68 +268,61 @@ RINGING = ("p" * 50 + "." * 200) * 3
 def test_a_dial_tone_says_after_two_seconds_that_nobody_is_there() -> None:
     known, watch = watched("." * 10 + "p" * 200)
     assert known.index("t") == 14
-    assert known.index("X") == 109
+    assert known.index("R") == 109  # it may still be a ring
+    assert known.index("D") == 144
     assert (watch.began, watch.ended) == (10, 210)
 
 
-def test_a_busy_tone_says_it_after_four_seconds_and_more_of_which_half_is_sound() -> None:
+def test_a_busy_tone_says_it_by_its_fourth_pulse() -> None:
     known, watch = watched(BUSY)
     assert "." not in known[CHECK:]
-    assert 190 <= known.index("X") <= 250
+    assert known.index("B") == 3 * 35 + 14  # 15 frames of each pulse are found
+    assert known[-1] == "B"
     assert watch.began == 0
 
 
 def test_the_second_ring_says_it() -> None:
     known, _ = watched(RINGING)
-    assert known.index("X") == 299
+    assert known.index("R") == 299
+    assert known[-1] == "R"
 
 
 @pytest.mark.parametrize(("gap", "joined"), [(224, True), (225, True), (226, False)])
 def test_a_pause_of_four_and_a_half_seconds_belongs_to_the_tone(gap: int, joined: bool) -> None:
     known, watch = watched("p" * 50 + "." * gap + "p" * 50)
-    assert watch.disconnected == joined
+    assert (watch.progress is Progress.RINGBACK) == joined
     assert watch.began == (0 if joined else 50 + gap)
     assert ("." in known[CHECK:]) != joined
 
 
-@pytest.mark.parametrize(("heard_frames", "gone"), [(95, False), (100, True)])
-def test_two_seconds_of_it_are_needed(heard_frames: int, gone: bool) -> None:
-    assert watched("p" * heard_frames)[1].disconnected == gone
-
-
-def test_beeps_of_a_call_that_waits_are_not_added_up() -> None:
-    known, _ = watched(("p" * 10 + "." * 240) * 12)
-    assert "X" not in known
-
-
 def test_speech_between_begins_it_anew() -> None:
     known, watch = watched("p" * 60 + "S" + "p" * 60)
-    assert "X" not in known
+    assert set(known) == {"t", "."}
     assert watch.began == 61
     known, watch = watched("p" * 120 + "S")
-    assert known[-2:] == "X."
+    assert known[-2:] == "R."
     assert not watch.playing
 
 
-def test_it_stays_disconnected_when_the_tone_has_ended() -> None:
-    known, watch = watched("p" * 120 + "." * 300)
-    assert known[-1] == "X"
+def test_it_is_known_still_when_the_tone_has_ended() -> None:
+    known, watch = watched("p" * 140 + "." * 300)
+    assert known[-1] == "D"
     assert not watch.playing
-    assert watch.ended == 120
+    assert watch.ended == 140
 
 
 @pytest.mark.parametrize(("gap", "joined"), [(50, True), (51, False)])
-def test_digits_belong_together_and_never_disconnect(gap: int, joined: bool) -> None:
+def test_digits_belong_together_and_are_no_call_progress(gap: int, joined: bool) -> None:
     known, watch = watched(("d" * 5 + "." * gap) * 40 + "d" * 300)
-    assert "X" not in known
+    assert set(known) <= {"t", "."}
     assert (watch.began == 0) == joined
 
 
-def test_another_tone_never_disconnects_and_begins_it_anew() -> None:
+def test_another_tone_is_no_call_progress_and_begins_it_anew() -> None:
     known, watch = watched("p" * 60 + "o" * 300)
-    assert "X" not in known
+    assert set(known) == {"t", "."}
     assert (watch.tone, watch.began, watch.ended) == (OTHER, 60, 360)
-    assert "X" not in watched(("p" * 60 + "d" * 20) * 8)[0]
+    assert set(watched(("p" * 60 + "d" * 20) * 8)[0]) == {"t", "."}
 
 
 def test_it_says_when_something_has_changed() -> None:
@@ -338,26 +333,10 @@ def test_it_says_when_something_has_changed() -> None:
     assert not watch.hear(PROGRESS, 10, 20)  # told of again: counted once
     assert not watch.hear(PROGRESS, 20, 109)
     assert watch.hear(PROGRESS, 109, 110)
-    assert watch.disconnected
+    assert watch.progress is Progress.RINGBACK
+    assert not watch.hear(PROGRESS, 110, 140)
+    assert watch.hear(PROGRESS, 140, 141)
+    assert watch.progress is Progress.DIAL
     assert watch.speech()
     assert not watch.speech()
-    assert not watch.disconnected
-
-
-def test_a_real_busy_tone_through_both() -> None:
-    """What `classify` says of its windows, every five loud frames, is enough for `ToneWatch`."""
-    watch = ToneWatch()
-    frames = sound.tone(300, -25.0, cadence=(0.35, 0.35))
-    loud_since: int | None = None
-    gone_at = None
-    for now, frame in enumerate(frames, 1):
-        if not any(frame):
-            loud_since = None
-            continue
-        loud_since = now - 1 if loud_since is None else loud_since
-        if (now - loud_since) % CHECK == 0:
-            watch.hear(classify(frames[max(now - MOST, 0) : now], 8_000), loud_since, now)
-        if watch.disconnected and gone_at is None:
-            gone_at = now
-    assert gone_at is not None
-    assert 190 <= gone_at <= 250
+    assert watch.progress is None

@@ -106,6 +106,7 @@ def test_a_source_is_captured_at_16_khz_in_frames_of_20_ms(server: AudioServer) 
         child.close()
 
 
+@pytest.mark.serial
 def test_a_phrase_leaves_when_the_player_says_so(server: AudioServer) -> None:
     """What is told and what is heard at the sink's monitor agree, at both ends of the phrase."""
     heard, told = Heard(), Heard()
@@ -140,6 +141,7 @@ def test_a_phrase_leaves_when_the_player_says_so(server: AudioServer) -> None:
         child.close()
 
 
+@pytest.mark.serial
 def test_a_stopped_phrase_is_silent_soon(server: AudioServer) -> None:
     heard, told = Heard(), Heard()
     child = capture(pulse("virtmic.monitor"), heard)
@@ -183,6 +185,7 @@ def test_a_device_that_is_not_there_is_told_and_found_when_it_comes(fresh: Audio
         child.close()
 
 
+@pytest.mark.serial
 def test_a_killed_server_is_a_loss_and_its_return_goes_on(fresh: AudioServer) -> None:
     heard, told = Heard(), Heard()
     child = capture(pulse("client.monitor"), heard)
@@ -207,6 +210,7 @@ def test_a_killed_server_is_a_loss_and_its_return_goes_on(fresh: AudioServer) ->
         child.close()
 
 
+@pytest.mark.serial
 def test_the_loss_of_one_device_does_not_touch_another(fresh: AudioServer) -> None:
     one, other = Heard(), Heard()
     children = [capture(pulse("client.monitor"), one), capture(pulse("mic.monitor"), other)]

@@ -79,6 +79,7 @@ def test_the_whole_state_is_there_then_what_changed_and_keys_come_back() -> None
         assert one.reports == []
 
 
+@pytest.mark.serial
 def test_a_feed_goes_to_the_desk_as_to_a_hub() -> None:
     status, keys = Status(client_name="Ольга"), []
     with one_desk() as desk:
@@ -195,6 +196,7 @@ def test_of_two_headsets_the_earlier_one_waits_for_the_end_of_the_later() -> Non
         until(lambda: earlier.reports == [ELSEWHERE, SEEN])
 
 
+@pytest.mark.serial
 def test_a_pulled_cable_is_noticed_at_both_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(desk_wire, "ALIVE_S", 0.1)
     with (
@@ -213,6 +215,7 @@ def test_a_pulled_cable_is_noticed_at_both_ends(monkeypatch: pytest.MonkeyPatch)
         desk.until(a=2, gone=False)
 
 
+@pytest.mark.serial
 def test_a_network_that_takes_nothing_holds_nothing_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(desk_link, "LEAST_S", 0.0)
     with one_desk() as desk, a_cable(desk.port) as cable, linked(cable.url) as one:
@@ -230,6 +233,7 @@ def test_a_network_that_takes_nothing_holds_nothing_up(monkeypatch: pytest.Monke
 
 
 @pytest.mark.parametrize("where", ["nowhere", "nobody answers", "nobody listens", "linked"])
+@pytest.mark.serial
 def test_it_stops_at_once_whatever_it_is_at(where: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent, one_desk() as desk:
         with socket.create_server(("127.0.0.1", 0)) as taken:

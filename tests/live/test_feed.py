@@ -7,6 +7,8 @@ import time
 from contextlib import aclosing
 from dataclasses import fields
 
+import pytest
+
 from tests.panel.test_hub import run
 from vad_agent.core.actions import Phase
 from vad_agent.core.events import Event, Kind
@@ -36,6 +38,7 @@ def test_the_whole_status_is_there_and_keys_come_back() -> None:
     assert not hub.send("ivan", Event(Kind.PAUSE))
 
 
+@pytest.mark.serial
 def test_a_change_is_there_within_a_few_milliseconds() -> None:
     async def follow() -> list[float]:
         hub, status, took = Hub(), Status(), []
@@ -151,6 +154,7 @@ def test_who_is_not_told_is_not_asked_more_often() -> None:
         shown.look(loop, None)  # type: ignore[arg-type]
 
 
+@pytest.mark.serial
 def test_the_check_in_each_frame_costs_little() -> None:
     shown, loop, frames = Shown(Status()), FakeLoop(), 20_000
     took = []

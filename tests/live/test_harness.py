@@ -84,6 +84,7 @@ def test_each_sink_is_its_own(audio_server: AudioServer) -> None:
     assert not headset.any()
 
 
+@pytest.mark.serial
 def test_the_microphone_can_be_looped_into_the_virtual_one(fresh_audio_server: AudioServer) -> None:
     fresh_audio_server.loop_microphone()
     recording = fresh_audio_server.record("vmic")
@@ -118,6 +119,7 @@ def test_sinks_are_plugged_and_unplugged(fresh_audio_server: AudioServer) -> Non
 # -- calls ----------------------------------------------------------------------------------------
 
 
+@pytest.mark.serial
 def test_the_client_is_heard_in_the_headset(audio_server: AudioServer, call: Call) -> None:
     headset = audio_server.record("client.monitor")
     established = call.dial()
@@ -129,6 +131,7 @@ def test_the_client_is_heard_in_the_headset(audio_server: AudioServer, call: Cal
     assert 0.0 < delay < 0.4
 
 
+@pytest.mark.serial
 def test_the_operator_and_a_prompt_are_heard_by_the_client(
     audio_server: AudioServer, client_wav: Path
 ) -> None:

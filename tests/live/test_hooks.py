@@ -478,6 +478,7 @@ def test_whatever_goes_wrong_the_worker_goes_on(
 # -- the call does not wait -----------------------------------------------------------------------
 
 
+@pytest.mark.serial
 def test_the_caller_never_waits_and_others_are_told(
     server: Server, reports: Reports, tmp_path: Path
 ) -> None:

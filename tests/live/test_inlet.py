@@ -348,6 +348,7 @@ def test_a_client_who_reads_no_answers_holds_nobody_up(served: Path | int, heard
     assert heard.next() == Event(Kind.HANGUP)
 
 
+@pytest.mark.serial
 def test_close_ends_soon_with_clients_still_there(heard: Heard, where: Path | int) -> None:
     inlet = heard.inlet(str(where))
     inlet.start()
@@ -578,6 +579,7 @@ def test_a_line_of_stdin_that_is_too_long_is_reported_once(pipe: int, heard: Hea
     inlet.close()
 
 
+@pytest.mark.serial
 def test_close_does_not_wait_for_stdin(pipe: int, heard: Heard) -> None:
     inlet = heard.inlet("-")
     inlet.start()

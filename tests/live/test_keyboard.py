@@ -119,6 +119,7 @@ def test_keys_arrive_one_by_one_and_the_mode_is_put_back(
     keyboard.close()
 
 
+@pytest.mark.serial
 def test_it_ends_at_once(terminal: tuple[int, io.TextIOWrapper]) -> None:
     keyboard = Keyboard(lambda _: None, terminal[1])
     keyboard.start()

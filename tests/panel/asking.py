@@ -25,7 +25,7 @@ State = dict[str, Any]
 
 def quick(url: str, **more: Any) -> httpx.Client:
     """Without the authorities of TLS, which take longer than all else here."""
-    return httpx.Client(**{"base_url": url, "timeout": LIMIT_S, "verify": False} | more)
+    return httpx.Client(**{"base_url": url, "timeout": 20, "verify": False} | more)
 
 
 class Page:

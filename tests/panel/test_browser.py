@@ -160,6 +160,7 @@ def _seconds(page: Page, selector: str) -> float:
     return float(f"{found[1]}.{found[2]}")
 
 
+@pytest.mark.serial
 def test_the_clock_runs_between_messages_and_then_stands(opened: Opened, served: Served) -> None:
     served.show(shown(status()))
     page = opened.page(served)
@@ -177,6 +178,7 @@ def test_the_clock_runs_between_messages_and_then_stands(opened: Opened, served:
     assert _seconds(page, "#say-left") == pytest.approx(0.5, abs=0.11)
 
 
+@pytest.mark.serial
 def test_the_clock_keeps_to_what_is_told(opened: Opened, served: Served) -> None:
     served.show(shown(silent(0.0)))
     page = opened.page(served)
@@ -620,6 +622,7 @@ def test_the_theme_is_chosen_and_remembered(opened: Opened, served: Served) -> N
     assert color == "rgb(14, 17, 22)"
 
 
+@pytest.mark.serial
 def test_how_soon_a_change_is_seen(opened: Opened, served: Served) -> None:
     """p50 and p99 from `publish` to the DOM, on this machine's one clock."""
     served.show(shown(status(None)))
@@ -648,6 +651,7 @@ def test_how_soon_a_change_is_seen(opened: Opened, served: Served) -> None:
     print(f"\npublish to DOM: p50 {p50:.0f} ms, p99 {p99:.0f} ms")
 
 
+@pytest.mark.serial
 def test_the_page_is_light_and_soon_there(opened: Opened, with_desk: Served) -> None:
     with_desk.show(shown(status(None)))
     page = opened.page(with_desk)
@@ -664,6 +668,7 @@ def test_the_page_is_light_and_soon_there(opened: Opened, with_desk: Served) -> 
     assert elsewhere == 0
 
 
+@pytest.mark.serial
 def test_an_idle_page_costs_nothing(opened: Opened, served: Served) -> None:
     served.show(shown(status(None)))
     page = opened.page(served)

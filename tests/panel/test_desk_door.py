@@ -168,6 +168,7 @@ def test_a_cookie_of_another_secret_is_none(desk: Desk, tmp_path: Path) -> None:
     assert desk.door.session(other.by_login("olga", GOOD, HOME)) is None
 
 
+@pytest.mark.serial
 def test_looking_whether_a_session_is_on_asks_no_database(desk: Desk, store: Store) -> None:
     session = desk.enter("olga")
     assert session is not None

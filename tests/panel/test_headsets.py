@@ -177,6 +177,7 @@ def test_keys_that_are_ever_new_are_too_many(desk: OneDesk) -> None:
     assert len(desk.state()) == MOST_KEYS + 1
 
 
+@pytest.mark.serial
 def test_a_headset_that_is_silent_is_gone() -> None:
     with one_desk(hello_s=0.2, silence_s=0.3) as desk:
         with headset(desk, operator=None) as one:

@@ -9,6 +9,7 @@ import time
 from contextlib import aclosing
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -263,6 +264,7 @@ def test_a_closed_hub_ends_every_page() -> None:
     assert run(follow()) == 6  # the state, and what was left to tell
 
 
+@pytest.mark.serial
 def test_two_hundred_pages_are_cheap() -> None:
     """Per state and page, in this one thread: far below what the network part costs."""
     pages, states = 200, 50

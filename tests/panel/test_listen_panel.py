@@ -46,6 +46,7 @@ def link(listening: Listening) -> str:
     return found[1]
 
 
+@pytest.mark.serial
 def test_a_call_is_on_the_page_and_its_keys_work(server: AudioServer, tmp_path: Path) -> None:
     with Listening(server, tmp_path, "--panel", "--panel-port=0", "--operator=ivan") as listening:
         page = Page(link(listening))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from tests.tape import play, transcript
@@ -99,30 +101,40 @@ def test_a_busy_tone_says_so_before_anything_is_said_into_it():
     actions = play("S*50 .*50 S*50 .*800", f".*60 S*30 .*60 {BUSY}")
     assert transcript(actions, lines=True)[4:] == [
         "155 line client tone",
-        "340 callback dropped",  # the prompt was due at 325, and waited
-        "340 hangup dropped",
-        "340 phase ended",
+        "264 callback dropped",  # by its cadence, in the fourth pulse
+        "264 hangup dropped",
+        "264 phase ended",
+    ]
+
+
+def test_a_prompt_waits_for_it():
+    """It was due at 325."""
+    actions = play("S*50 .*50 S*50 .*800", f".*60 S*30 .*130 {BUSY}")
+    assert transcript(actions)[2:] == [
+        "334 callback dropped",
+        "334 hangup dropped",
+        "334 phase ended",
     ]
 
 
 def test_a_prompt_waits_for_it_no_longer_than_its_window_allows():
     """Until 0.2 s before the window's end, so that the phrase still begins within it."""
-    actions = play("S*50 .*50 S*50 .*800", f".*60 S*30 .*100 {BUSY}")
+    actions = play("S*50 .*50 S*50 .*800", f".*60 S*30 .*160 {BUSY}")
     assert transcript(actions)[2:] == [
         "340 play not_heard_in_dialogue",
-        "380 stop not_heard_in_dialogue",
-        "380 not_heard_in_dialogue interrupted after 190",
-        "380 callback dropped",
-        "380 hangup dropped",
-        "380 phase ended",
+        "364 stop not_heard_in_dialogue",
+        "364 not_heard_in_dialogue interrupted after 190",
+        "364 callback dropped",
+        "364 hangup dropped",
+        "364 phase ended",
     ]
 
 
 def test_a_cue_is_shown_in_a_tone_too_for_the_operator_hears_it():
-    actions = play("S*50 .*50 S*50 .*800", f".*60 S*30 .*100 {BUSY}", mode="cue")
+    actions = play("S*50 .*50 S*50 .*800", f".*60 S*30 .*160 {BUSY}", mode="cue")
     assert transcript(actions)[2:4] == [
         "290 cue not_heard_in_dialogue",
-        "380 dismiss not_heard_in_dialogue",
+        "364 dismiss not_heard_in_dialogue",
     ]
 
 
@@ -144,14 +156,72 @@ def test_the_second_ring_means_that_he_is_gone():
     ]
 
 
-def test_a_tone_in_a_held_call_means_that_he_is_gone():
-    actions = play("S*50 .*50 S*50 .*800", f".*60 S*30 .*110 {BUSY}", {170: "hold"})
+@pytest.mark.parametrize("party", ["client", "operator"])
+def test_a_busy_tone_in_a_held_call_means_that_he_is_gone(party):
+    hold = {170: {"kind": "hold", "party": party}}
+    actions = play("S*50 .*50 S*50 .*800", f".*60 S*30 .*110 {BUSY}", hold)
     assert transcript(actions)[2:] == [
         "170 phase on_hold",
-        "390 callback dropped",
-        "390 hangup dropped",
-        "390 phase ended",
+        "314 callback dropped",
+        "314 hangup dropped",
+        "314 phase ended",
     ]
+
+
+def test_a_dial_tone_in_a_held_call_means_that_he_is_gone():
+    """Once it has lasted longer than a ring."""
+    actions = play("S*50 .*50 S*50 .*800", ".*60 S*30 .*110 t*500", {170: "hold"})
+    assert transcript(actions)[2:] == [
+        "170 phase on_hold",
+        "331 callback dropped",
+        "331 hangup dropped",
+        "331 phase ended",
+    ]
+
+
+@pytest.mark.parametrize(
+    "tone",
+    [
+        "t*50 .*200 ",  # the client transfers the call
+        "t*100 .*200 ",
+        "t*20 .*10 t*20 .*100 ",
+        "t*10 .*200 ",  # his call waits
+        "t*9 .*9 t*9 .*175 ",
+        "t*15 .*500 ",
+    ],
+)
+def test_ringback_and_waiting_beeps_in_a_held_call_are_no_drop(tone):
+    """Neither until he is back, nor when he is: a minute of them, then a word."""
+    tones = tone * (2_500 // sum(map(int, re.findall(r"\d+", tone))))
+    actions = play(
+        "S*50 .*50 S*50 .*2700 S*50 .*100",
+        f".*60 S*30 .*110 {tones} .*800",
+        {170: "hold", 2_700: "unhold"},
+    )
+    assert transcript(actions)[2:4] == ["170 phase on_hold", "2700 phase dialogue"]
+    assert not any("dropped" in line for line in transcript(actions))
+
+
+def test_a_transfer_that_finds_the_other_busy_is_a_drop():
+    rings = "t*50 .*200 " * 3
+    actions = play("S*50 .*50 S*50 .*2000", f".*60 S*30 .*110 {rings} {BUSY}", {170: "hold"})
+    assert transcript(actions)[3] == "1064 callback dropped"
+
+
+def test_ringback_after_the_hold_counts_anew():
+    """The rings of the hold say nothing of the dialogue."""
+    rings = "t*50 .*200 " * 5
+    events = {170: "hold", 720: "unhold", 725: "pause"}
+    actions = play("S*50 .*50 S*50 .*2000", f".*60 S*30 .*110 {rings}", events)
+    assert transcript(actions)[3:5] == ["720 phase dialogue", "1220 callback dropped"]
+
+
+@pytest.mark.parametrize(
+    "beep", ["t*10 .*200 ", "t*9 .*9 t*9 .*175 ", "t*8 .*8 t*8 .*8 t*8 .*200 "]
+)
+def test_beeps_of_a_call_that_waits_are_no_drop_in_the_dialogue_either(beep):
+    actions = play("S*50 .*50 S*50 .*1500", f".*60 S*30 .*60 {beep * 17}", {160: "pause"})
+    assert not any("dropped" in line for line in transcript(actions))
 
 
 def test_a_tone_after_the_goodbyes_ends_the_call_as_calls_end():

@@ -78,6 +78,7 @@ def test_hold_music_that_ends_after_fifty_seconds():
     assert transcript(actions)[2:] == [
         "105 phase on_hold",
         "2601 phase dialogue",
+        "2700 callback silence_in_dialogue",  # cut off before the operator has answered
         "2700 phase ended",
     ]
 
@@ -129,3 +130,39 @@ def test_cued():
         "3230 hangup client_hold",
         "3230 phase ended",
     ]
+
+
+# -- music that comes and goes -------------------------------------------------------------------------
+
+
+def test_music_that_pauses_is_one_hold():
+    """Between two pieces nobody speaks: the minute counts from the first note."""
+    client = f"{BEFORE[1]} m*1500 .*60 m*1600"
+    actions = play(f"{BEFORE[0]} .*3160", client)
+    assert transcript(actions)[2:7] == [
+        "105 phase on_hold",
+        "1601 phase dialogue",
+        "1665 phase on_hold",
+        "3125 callback client_hold",
+        "3125 play hold_farewell",
+    ]
+
+
+def test_a_client_who_has_spoken_in_between_holds_anew():
+    client = f"{BEFORE[1]} m*1500 .*60 S*60 .*20 m*3200"
+    actions = play(f"{BEFORE[0]} .*1650 S*50 .*3140", client)
+    assert "4765 callback client_hold" in transcript(actions)
+
+
+def test_a_noise_that_sounds_like_music_now_and_then_does_not_hold_the_call_for_ever():
+    noise = " ".join(["m*100 .*150"] * 12)
+    actions = play(f"{BEFORE[0]} .*3000", f"{BEFORE[1]} {noise}")
+    texts = transcript(actions)
+    assert "451 play not_heard_in_dialogue" in texts  # as the second music ends
+    assert "callback silence_in_dialogue" in " ".join(texts)
+
+
+def test_a_noise_that_sounds_like_music_to_the_end_leaves_the_callback():
+    noise = " ".join(["m*100 .*20"] * 10)
+    actions = play(f"{BEFORE[0]} .*1200", f"{BEFORE[1]} {noise}")
+    assert "callback" in " ".join(transcript(actions))

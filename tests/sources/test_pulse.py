@@ -191,6 +191,7 @@ def test_a_watch_that_begins_without_a_server_finds_one_that_comes(
     watch.close()
 
 
+@pytest.mark.serial
 def test_a_server_that_hangs_holds_nobody_up(
     server: AudioServer, watch: PulseWatch, changes: Changes
 ) -> None:
@@ -232,6 +233,18 @@ def test_without_libpulse_there_are_no_devices_and_nothing_to_watch(
 def test_without_a_server_there_are_no_devices(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PULSE_SERVER", "unix:/nonexistent/native")
     assert pulse_devices() == []
+
+
+def test_a_device_keeps_its_format_when_libpulse_reuses_the_memory(server: AudioServer) -> None:
+    pulsectl = pulse._libpulse()
+    with pulsectl.Pulse("a test", server=str(server.socket)) as connection:
+        (given,) = connection.sink_list()[:1]
+    struct = pulsectl._pulsectl.PA_SINK_INFO()
+    struct.sample_spec = given.sample_spec
+    struct.proplist = pulsectl._pulsectl.pa.proplist_from_string(b"")
+    kept = pulsectl.PulseSinkInfo(struct)
+    struct.sample_spec.channels = struct.sample_spec.rate = 0
+    assert (kept.sample_spec.channels, kept.sample_spec.rate) == (1, 48_000)
 
 
 # -- the server's words as devices ------------------------------------------------------------------

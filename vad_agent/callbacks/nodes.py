@@ -18,9 +18,16 @@ DEAD_S = 12.0
 
 
 class Nodes:
-    """The nodes of a database; `name`: this one's, stable over restarts."""
+    """The nodes of a database; `name`: this one's, stable over restarts.
 
-    def __init__(self, database: Database, name: str) -> None:
+    `beat_s`: seconds between its beats; `dead_s`: without one for so long a node counts as dead.
+    """
+
+    def __init__(
+        self, database: Database, name: str, *, beat_s: float = BEAT_S, dead_s: float = DEAD_S
+    ) -> None:
+        self.beat_s = beat_s
+        self._dead_s = dead_s
         self._database = database
         self._name = name
 
@@ -42,7 +49,7 @@ class Nodes:
         Raises:
             StoreError: the database cannot be used now.
         """
-        limit = now - timedelta(seconds=DEAD_S)
+        limit = now - timedelta(seconds=self._dead_s)
         with self._database.reading() as c:
             rows = c.execute(sa.select(nodes.c.name, nodes.c.beat)).all()
         alive = {name for name, beat in rows if beat >= limit} | {self._name}

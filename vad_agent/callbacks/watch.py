@@ -25,7 +25,7 @@ from vad_agent.callbacks.alarms import Alarms, Kind
 from vad_agent.callbacks.desk import Desk
 from vad_agent.callbacks.engine import Engine
 from vad_agent.callbacks.ledger import Ledger
-from vad_agent.callbacks.nodes import BEAT_S, Nodes
+from vad_agent.callbacks.nodes import Nodes
 from vad_agent.callbacks.ringing import Ringer
 from vad_agent.callbacks.rules import State
 from vad_agent.callbacks.transactions import By
@@ -96,7 +96,7 @@ class Watch:
         duties: list[tuple[str, float, Callable[[], object]]] = [
             ("clock", 1.0, self.look_at_clock),
             ("arm", 1.0, self._arm_again),
-            ("beat", BEAT_S, self._beat),
+            ("beat", self._nodes.beat_s, self._beat),
             ("ringing", 2.0, self._look_after),
             ("overdue", 2.0, self.look_for_overdue),
             ("audit", 10.0, self.audit),

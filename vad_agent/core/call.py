@@ -154,12 +154,10 @@ class CallSession:
             call.rearm()
         if client.line is LineState.MUSIC:
             if not call.holds and not call.ringing:
-                call.holds.hear_music()
-                call.hold(Channel.CLIENT, client.since)
+                call.hold(Channel.CLIENT, call.holds.hear_music(client.since))
         elif call.holds.by_music_alone and call.lines.watches(Channel.CLIENT):
-            call.holds.end(None)
-            call.unhold()
-        if (client.disconnected and call.connected()) or call.now >= call.dropped_at():
+            call.unhold(anew=call.holds.end_music())
+        if call.tones_end() or call.now >= call.dropped_at():
             call.client_gone()
 
     # speech: who was heard?

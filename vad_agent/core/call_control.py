@@ -50,8 +50,9 @@ def _unhold(call: CallState, event: Event) -> None:
     if not call.holds.end(_SIDES.get(event.party or "")):
         return
     if not call.holds:
-        call.unhold()
+        call.unhold(anew=True)
         call.clock.restart(call.now)
+        call.holds.client_back()
     elif call.holds.by_client:
         call.hold_on()
 

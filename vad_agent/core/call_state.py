@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from vad_agent.core import actions as act
 from vad_agent.core.actions import Phase, Reason
-from vad_agent.core.ear import Plan
+from vad_agent.core.ear import Plan, Progress
 from vad_agent.core.frames import ENDLESS, Channel
 from vad_agent.core.hold import Holds
 from vad_agent.core.line_monitor import LineMonitor
@@ -93,6 +93,12 @@ class CallState:
         """Before anybody has spoken, tones may be the call's own ringing, though nobody said so."""
         return not self.ringing and (self.greeted or self.phase is not Phase.GREETING)
 
+    def tones_end(self) -> bool:
+        """Tones say that the client is gone; on hold they may transfer the call, and a telephone ring."""
+        progress = self.client.progress
+        ends = progress in (Progress.BUSY, Progress.DIAL)
+        return self.connected() and (ends or (progress is Progress.RINGBACK and not self.holds))
+
     def armed(self) -> Scenario | None:
         """Which row of the script is in force: the phase's own, but for what the operator told."""
         if self.ringing or self.goodbye or self.holds.by_operator:
@@ -117,13 +123,14 @@ class CallState:
 
     def greet(self) -> None:
         """The operator was heard."""
-        if self.client.disconnected and not self.connected():
+        if self.client.progress is not None and not self.connected():
             self.client.hold_over()  # it has rung
         self.greeted = True
 
     def hear_client(self) -> None:
         """The client was heard: a dialogue, and the ladder begins anew."""
         self.enter(Phase.DIALOGUE)
+        self.holds.client_back()
         self.request.client_heard()
         self.prompter.client_heard(self.now)
 
@@ -157,12 +164,12 @@ class CallState:
             self.clock.hold(since)
         self.enter(Phase.ON_HOLD)
 
-    def unhold(self) -> None:
-        """Nobody holds the call any more."""
+    def unhold(self, *, anew: bool) -> None:
+        """Nobody holds the call any more. `anew`: silence is counted from here, else from where it began."""
         self.rearm()
         self.client.hold_over()
         self.lines.await_media(self.now)
-        self.clock.unhold(self.now)
+        self.clock.unhold(self.now if anew else None)
         self.enter(Phase.DIALOGUE)
 
     def hold_on(self) -> None:
@@ -245,5 +252,5 @@ class CallState:
         if row is None or not heard or not self.clock.runs:
             return None
         prompted = self.prompter.last_played > ear.end
-        long = self.clock.talk(ear.end, self.now) >= self.timing.unknown_sound
+        long = self.now - max(ear.end, self.clock.restarted) >= self.timing.unknown_sound
         return (self.request.reason or row.reason) if prompted or long else None

@@ -6,11 +6,25 @@ then. All times are frames of the call: `start` inclusive, `end` exclusive.
 
 from __future__ import annotations
 
+from enum import Enum, auto
 from typing import Protocol, Self
 
 from vad_agent.core.actions import LineState
 from vad_agent.core.frames import Channel
 from vad_agent.core.script import Script
+
+
+class Progress(Enum):
+    """Which call-progress tone is heard, by its cadence."""
+
+    BUSY = auto()
+    """Busy or congestion: the other end has hung up, or cannot be reached."""
+    DIAL = auto()
+    """A dial tone: the exchange waits for a number."""
+    RINGBACK = auto()
+    """A telephone rings. So is a long tone called that may still become a dial tone."""
+    WAITING = auto()
+    """Beeps, seconds apart: a call waits; the line stays up."""
 
 
 class Ear(Protocol):
@@ -32,8 +46,8 @@ class Ear(Protocol):
     """How many runs were accepted as speech: a noise may open a run and be taken back."""
     runs: int
     """How many accepted runs are over; `start` and `end` are then those of the last one."""
-    disconnected: bool
-    """Call-progress tones say that the other end is gone."""
+    progress: Progress | None
+    """The call-progress tone that was heard, until speech; None: none, or it is not known yet."""
     failed: bool
     """Its detector died; it goes on by loudness alone."""
 

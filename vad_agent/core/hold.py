@@ -4,7 +4,9 @@
     operator  ▁▁▁▁▁▁▁▁████▁▁▁▁▁▁▁▁▁▁     his look-up: no ladder meanwhile
     held      ▁▁████████████████▁▁▁▁     the client's hold is counted from its beginning
 
-Hold music on the client's leg is a hold by the client that nobody signalled.
+Hold music on the client's leg is a hold by the client that nobody signalled. Music that pauses, and comes
+again without a word of the client in between, is the same hold; or it is none, but a noise that sounds like
+music: then silence is counted on, too, so that a noise cannot hold the call for ever.
 """
 
 from __future__ import annotations
@@ -15,11 +17,13 @@ from vad_agent.core.frames import Channel
 class Holds:
     """The holds of one call."""
 
-    __slots__ = ("_music", "_parties")
+    __slots__ = ("_music", "_music_since", "_parties", "_paused")
 
     def __init__(self) -> None:
         self._parties: set[Channel] = set()
         self._music = False
+        self._music_since: int | None = None  # it plays, or has paused
+        self._paused = False
 
     def __bool__(self) -> bool:
         """Anybody holds."""
@@ -46,9 +50,22 @@ class Holds:
         self._parties.add(party)
         return not held
 
-    def hear_music(self) -> None:
-        """Hold music is heard."""
+    def hear_music(self, since: int) -> int:
+        """Hold music is heard since that frame. The frame at which its hold began."""
         self._music = True
+        if self._music_since is None:
+            self._music_since = since
+        return self._music_since
+
+    def end_music(self) -> bool:
+        """It is heard no more. False: so it was before, and the client has not been heard since."""
+        first = not self._paused
+        self._music, self._paused = False, True
+        return first
+
+    def client_back(self) -> None:
+        """The client was heard, or has ended the hold: music from now on is another hold."""
+        self._music_since, self._paused = None, False
 
     def end(self, party: Channel | None) -> bool:
         """The party's hold is over; None: it is not told whose, so all are. False: there was none."""

@@ -33,9 +33,9 @@ class SilenceClock:
 
     def __init__(self) -> None:
         self._start = 0
-        self._restarted = 0  # the frame at which somebody last had it begin anew
+        self.restarted = 0
+        """The frame at which somebody last had it begin anew."""
         self._hold_start: int | None = None
-        self._holds: list[tuple[int, int]] = []  # [from, to) of those that are over
         self._suspended: set[Suspension] = set()
 
     @property
@@ -66,23 +66,17 @@ class SilenceClock:
 
     def restart(self, now: int) -> None:
         """Begin anew."""
-        self._start = self._restarted = now
-
-    def talk(self, since: int, now: int) -> int:
-        """Frames of the call from `since` to `now`, without holds and what was before a restart."""
-        since = max(since, self._restarted)
-        return now - since - sum(end - start for start, end in self._holds if start >= since)
+        self._start = self.restarted = now
 
     def hold(self, since: int) -> None:
         """Count the hold since frame `since`."""
         self._hold_start = since
 
-    def unhold(self, now: int) -> None:
-        """The hold is over: silence is counted anew."""
-        if self._hold_start is not None:
-            self._holds.append((self._hold_start, now))
+    def unhold(self, since: int | None) -> None:
+        """The hold is over: silence is counted from frame `since`; None: it is counted on."""
         self._hold_start = None
-        self._start = now
+        if since is not None:
+            self._start = since
 
     def suspend(self, cause: Suspension) -> None:
         """Stand still; twice for one cause is once."""

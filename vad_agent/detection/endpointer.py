@@ -18,6 +18,7 @@ import math
 import numpy as np
 
 from vad_agent.core.actions import LineState
+from vad_agent.core.ear import Progress
 from vad_agent.core.frames import ENDLESS, SAMPLE_BYTES, check_frame, samples_per_frame
 from vad_agent.detection import classifier as weights
 from vad_agent.detection.classifier import MUSIC, SPEECH, Network, Stream
@@ -82,8 +83,8 @@ class Endpointer:
         "_against", "_before", "_block_end", "_candidates", "_classifier", "_constant", "_decimator",
         "_done", "_dual_mono", "_echo_until", "_judged", "_leaks_to", "_levels", "_line", "_loud",
         "_loud_since", "_music", "_near", "_now", "_offset", "_other", "_samples", "_segments", "_size",
-        "_sounded", "_stream", "_sure_at", "_told", "_tone_due", "_tones", "disconnected", "end",
-        "failed", "runs", "speaking", "start", "sure", "utterances",
+        "_sounded", "_stream", "_sure_at", "_told", "_tone_due", "_tones", "end", "failed", "progress",
+        "runs", "speaking", "start", "sure", "utterances",
     )  # fmt: skip
 
     def __init__(
@@ -105,7 +106,7 @@ class Endpointer:
         self.end = 0
         self.utterances = 0
         self.runs = 0
-        self.disconnected = False
+        self.progress: Progress | None = None
         self.failed = False
 
         self._now = 0  # frames heard or missed so far
@@ -228,7 +229,7 @@ class Endpointer:
 
     def _has_changed(self) -> bool:
         before, self._told = self._told, (
-            self.speaking, self.sure, self.utterances, self.runs, self._line.state, self.disconnected,
+            self.speaking, self.sure, self.utterances, self.runs, self._line.state, self.progress,
             self.failed, self.dual_mono,
         )  # fmt: skip
         return self._told != before
@@ -343,12 +344,12 @@ class Endpointer:
 
     def _probe_tone(self) -> None:
         """What sounds, though it is no speech, may be a tone; one that played may be over."""
-        self._tones.probe(self._now, self._loud == self._now)
+        self._tones.probe(self._now, self._loud)
         self._follow_tones(self._tones.watch.ended)
 
     def _follow_tones(self, over_since: int) -> None:
         watch = self._tones.watch
-        self.disconnected = watch.disconnected
+        self.progress = watch.progress
         self._tone_due = max(self._tones.due, self._now + 1) if watch.playing else ENDLESS
         if not watch.playing:
             self._line.leave(LineState.TONE, over_since)

@@ -19,6 +19,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from vad_agent.core.actions import LineState
+from vad_agent.core.ear import Progress
 from vad_agent.core.frames import ENDLESS, SAMPLE_BYTES, check_frame, samples_per_frame
 from vad_agent.hearing import leak
 from vad_agent.hearing.dual_mono import DualMono
@@ -86,7 +87,7 @@ class LevelledEar:
         "_history", "_keep_sound", "_last", "_last_start", "_leak", "_leaks_to", "_levels", "_line",
         "_loud", "_loudness", "_music", "_now", "_offset", "_open", "_opened", "_over", "_run",
         "_samples", "_segment_end", "_segment_start", "_size", "_skip_quiet", "_solid", "_tones",
-        "_voiced", "_wake", "disconnected", "end", "failed", "runs", "speaking", "start", "sure",
+        "_voiced", "_wake", "end", "failed", "progress", "runs", "speaking", "start", "sure",
         "utterances",
     )  # fmt: skip
 
@@ -104,7 +105,7 @@ class LevelledEar:
         self.end = 0
         self.utterances = 0
         self.runs = 0
-        self.disconnected = False
+        self.progress: Progress | None = None
         self.failed = False
 
         self._now = 0  # frames heard or missed so far
@@ -326,7 +327,7 @@ class LevelledEar:
                 self._against = self._offset.against
                 self._loudness.forget_floor()
             self._end_block()
-        if self._tones.watch.tone is not None and self._now >= self._tones.due:
+        if self._tones.watch.tone is not None and self._now >= self._tones.due and not self._open:
             self._probe_tone()
         if self._now >= self._echo_until:
             self._echo_until = ENDLESS
@@ -345,7 +346,7 @@ class LevelledEar:
 
     def _state(self) -> tuple[object, ...]:
         return (
-            self.speaking, self.sure, self.utterances, self.runs, self._line.state, self.disconnected,
+            self.speaking, self.sure, self.utterances, self.runs, self._line.state, self.progress,
             self.failed, self.dual_mono,
         )  # fmt: skip
 
@@ -365,10 +366,11 @@ class LevelledEar:
         if self._tones.watch.playing and self._tones.watch.ended > start:
             self._loudness.lowest = FLOOR_UNKNOWN  # a tone is no noise
         self._loudness.end_block()
+        if not self._open:
+            self._probe_tone()
         if self._line.missing or self._line.flat_since is not None:
             self._busy_since = None
             return
-        self._probe_tone()
         if not self._open:
             self._run.begin(HISTORY)
         if not self._open and self._last <= start:
@@ -412,16 +414,17 @@ class LevelledEar:
         self._follow_tones(self._now)
         return True
 
-    def _probe_tone(self) -> None:
-        """What sounds, though it is no speech, may be a tone; one that played may be over."""
-        if not self._open:
-            if self._tones.probe(self._now, self._loud == self._now):
-                self._history = 0
-            self._follow_tones(self._tones.watch.ended)
+    def _probe_tone(self) -> bool:
+        """What sounds, or sounded last, may be a tone; one that played may be over. True: it is one."""
+        found = self._tones.probe(self._now, self._loud)
+        if found:
+            self._history = 0
+        self._follow_tones(self._tones.watch.ended)
+        return found
 
     def _follow_tones(self, over_since: int) -> None:
         watch = self._tones.watch
-        self.disconnected = watch.disconnected
+        self.progress = watch.progress
         if not watch.playing:
             self._line.leave(LineState.TONE, over_since)
         elif self.line in (LineState.LIVE, LineState.QUIET):
@@ -434,7 +437,10 @@ class LevelledEar:
         if self._is_tone():
             self._wake = self._due = 0
             return self._state() != before
-        self._begin_run(self._now - (self._history & HISTORY_MASK).bit_length())
+        since = self._now - (self._history & HISTORY_MASK).bit_length()
+        if self._tones.is_rest_of_tone(since, self._now):
+            return False
+        self._begin_run(since)
         return True
 
     def _begin_run(self, since: int) -> None:
@@ -453,6 +459,10 @@ class LevelledEar:
         if self._now - self._last > self._hangover():
             self._close_run()
         elif self._now >= self._segment_end:
+            if self.sure and self._probe_tone():
+                self._end_run(self._tones.watch.began)  # who spoke has been cut off
+                self._withdraw_run()
+                return
             levels = self._end_segment(self._now)
             if len(levels) <= SPARSE:
                 self._last = self._solid

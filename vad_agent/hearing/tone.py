@@ -22,7 +22,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from vad_agent.core.ear import Progress
 from vad_agent.core.frames import FRAMES_PER_SECOND, SAMPLE_BYTES, check_frame, samples_per_frame
+from vad_agent.hearing.cadence import RING_PAUSE, Cadence
 from vad_agent.hearing.level import from_dbfs
 
 Floats = NDArray[np.float32]
@@ -185,29 +187,25 @@ def _least(length: int) -> float:
 
 
 class ToneWatch:
-    """What tones say of the line. Told of every judgement; knows no sound itself.
+    """Which tone plays, its pauses included. Told of every judgement; knows no sound itself.
 
     busy         ▁▁███▁▁▁███▁▁▁███▁▁▁▁▁▁▁▁▁▁▁▁▁     0.35 s on, 0.35 s off
     playing      ▁▁████████████████████████▁▁▁▁     gaps of up to GAPS belong to it
                    |began         |ended  |        known when the gap has become too long
-    heard          123   456   789                  its sound alone
-    disconnected ▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁████████████…     from GONE frames of call progress on, until speech
+    progress     ▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁████████████…     known by its cadence (`cadence.py`), until speech
 
     All times are frames of the call. Digits are pressed and beeps are heard in calls that go on: they
-    never disconnect.
+    are no call progress.
     """
 
-    __slots__ = ("_heard", "began", "disconnected", "ended", "tone")
+    __slots__ = ("_cadence", "began", "ended", "tone")
 
     GAPS: Mapping[Tone, int] = {
-        Tone.PROGRESS: 9 * FRAMES_PER_SECOND // 2,
+        Tone.PROGRESS: RING_PAUSE,
         Tone.DTMF: FRAMES_PER_SECOND,
         Tone.OTHER: FRAMES_PER_SECOND,
     }
     """So long a pause belongs to the tone: ringback is off for 4 s."""
-    GONE = 2 * FRAMES_PER_SECOND
-    """A dial tone of 2 s, a busy tone of some 4 s, the second ring: nobody is there. A call that waits is
-    told by beeps of 0.2 s, 5 s apart, which are not added up."""
 
     def __init__(self) -> None:
         self.tone: Tone | None = None
@@ -216,37 +214,46 @@ class ToneWatch:
         """First frame of the tone that plays, or of the last one."""
         self.ended = 0
         """One past the last frame of it so far."""
-        self.disconnected = False
-        """Call progress was heard for GONE: the other end is gone."""
-        self._heard = 0
+        self._cadence = Cadence()
 
     @property
     def playing(self) -> bool:
         """A tone plays; its gaps are part of it."""
         return self.tone is not None
 
+    @property
+    def progress(self) -> Progress | None:
+        """Which call-progress tone was heard since the last speech; None: none, or it is not known yet."""
+        return self._cadence.progress
+
     def hear(self, tone: Tone | None, since: int, now: int) -> bool:
-        """What frames [since, now) were, None: no tone. True: `tone` or `disconnected` has changed.
+        """What frames [since, now) were, None: no tone. True: `tone` or `progress` has changed.
 
         Frames that were told of before may be told of again; quiet ones need not be, but for a call now
         and then, from which the end of a tone is known.
         """
-        before = self.tone, self.disconnected
+        before = self.tone, self.progress
         upto = now if tone is None else since
         if self.tone is not None and upto - self.ended > self.GAPS[self.tone]:
             self.tone = None
         if tone is not None:
             since = max(since, self.ended)
             if tone is not self.tone:
-                self.tone, self.began, self._heard = tone, since, 0
-            self._heard += max(now - since, 0)
+                self.tone, self.began = tone, since
             self.ended = max(self.ended, now)
-            if tone is Tone.PROGRESS and self._heard >= self.GONE:
-                self.disconnected = True
-        return (self.tone, self.disconnected) != before
+            if tone is Tone.PROGRESS:
+                self._cadence.hear(since, now)
+            else:
+                self._cadence.interrupt()
+        return (self.tone, self.progress) != before
+
+    def interrupt(self) -> None:
+        """Another sound than a tone came between: its cadence begins anew."""
+        self._cadence.interrupt()
 
     def speech(self) -> bool:
         """Somebody speaks, or is known to be there: the tones so far are over. True: as in `hear`."""
-        changed = self.playing or self.disconnected
-        self.tone, self.disconnected, self._heard = None, False, 0
+        changed = self.playing or self.progress is not None
+        self.tone = None
+        self._cadence.forget()
         return changed

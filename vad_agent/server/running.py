@@ -18,7 +18,7 @@ from vad_agent.callbacks.dialers.port import Dialer, Hooked
 from vad_agent.callbacks.engine import DbosEngine
 from vad_agent.callbacks.inbox import Inbox
 from vad_agent.callbacks.ledger import Ledger
-from vad_agent.callbacks.nodes import Nodes
+from vad_agent.callbacks.nodes import BEAT_S, DEAD_S, Nodes
 from vad_agent.callbacks.policy import policy_of
 from vad_agent.callbacks.ringing import Ringer
 from vad_agent.callbacks.sealing import Seal
@@ -49,6 +49,7 @@ class RunningDesk:
     """A desk that takes requests and rings, from its making until `close`.
 
     `late`: told by how many seconds each attempt began after its time.
+    `beat_s`, `dead_s`: see `Nodes`.
 
     Raises:
         StoreError, EngineError, OutputError, SettingsError: it cannot start; everything is closed again.
@@ -60,7 +61,10 @@ class RunningDesk:
         dialer: Dialer,
         *,
         late: Callable[[float], None] = lambda _: None,
+        beat_s: float = BEAT_S,
+        dead_s: float = DEAD_S,
     ) -> None:
+        self._beat_s, self._dead_s = beat_s, dead_s
         self._stack = ExitStack()
         with ExitStack() as building:
             self._build(config, dialer, late, building)
@@ -84,7 +88,7 @@ class RunningDesk:
         stack.callback(engine.stop)
         self.desk = Desk(store, self.clock, engine)
         self.ringer = Ringer(self.desk, dialer, config.node, late)
-        nodes = Nodes(database, config.node)
+        nodes = Nodes(database, config.node, beat_s=self._beat_s, dead_s=self._dead_s)
         self.watch = Watch(self.desk, engine, self.ringer, nodes, self.alarms, config.node)
         dialer.open(self.ringer.report)
         stack.callback(dialer.close)

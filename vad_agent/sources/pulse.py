@@ -97,7 +97,14 @@ def _libpulse() -> Any:
         import pulsectl  # type: ignore[import-untyped]
     except (ImportError, OSError):
         return None
+    for info in (pulsectl.PulseSourceInfo, pulsectl.PulseSinkInfo):
+        info._init_from_struct = _copy_sample_spec
     return pulsectl
+
+
+def _copy_sample_spec(info: Any, struct: Any) -> None:
+    """Replace pulsectl's reference into libpulse's memory, which libpulse reuses after the answer."""
+    info.sample_spec = type(struct.sample_spec).from_buffer_copy(struct.sample_spec)
 
 
 def _connect(name: str) -> Any:

@@ -64,7 +64,7 @@ def ari() -> Iterator[AriServer]:
 
 @contextmanager
 def dialling(
-    ari: AriServer, desk: Desk | None = None, *, limit_s: float = 2.0, **settings: Any
+    ari: AriServer, desk: Desk | None = None, *, limit_s: float = 10.0, **settings: Any
 ) -> Iterator[tuple[AsteriskDialer, Desk]]:
     desk = desk or Desk()
     tick_s = settings.pop("tick_s", 0.02)
@@ -661,6 +661,7 @@ def test_legs_of_an_earlier_life_are_hung_up(ari: AriServer) -> None:
         assert not ari.channels
 
 
+@pytest.mark.serial
 def test_closed_soon_whatever_hangs(ari: AriServer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("vad_agent.callbacks.dialers.ari_events.CLOSE_LIMIT_S", 0.1)
     with dialling(ari, limit_s=30.0) as (dialer, _):

@@ -2,7 +2,8 @@
 
     python -m tests.callbacks.faults.node CONFIG.json      prints "ready", ends by SIGTERM
 
-CONFIG: database, node, inbox, ledger, script, seed, slow_s; kill_at: [point, n]: SIGKILL at its nth passing;
+CONFIG: database, node, inbox, ledger, script, seed, slow_s, beat_s, dead_s;
+kill_at: [point, n]: SIGKILL at its nth passing;
 clock: a file with the seconds by which this machine's clock is wrong.
 """
 
@@ -47,7 +48,7 @@ def main(path: str) -> int:
     )
     exchange = Exchange(Path(told["ledger"]), told["seed"], told["node"], told["slow_s"])
     try:
-        desk = RunningDesk(config, exchange)
+        desk = RunningDesk(config, exchange, beat_s=told["beat_s"], dead_s=told["dead_s"])
     except VadAgentError as error:
         print(f"refused {type(error).__name__}: {error}", flush=True)
         return 2

@@ -28,6 +28,7 @@ from vad_agent.callbacks.rules import USED_UP, Outcome, State
 from vad_agent.callbacks.store import Store
 from vad_agent.settings import Settings
 
+NODE = "tests.callbacks.faults.node"
 ROOT = Path(__file__).parents[3]
 GAPS_S = (0.5, 1.0)
 SCRIPT = """
@@ -40,6 +41,8 @@ zone = "Europe/Moscow"
 farewell_s = 0.0
 """
 EARLY_S = 0.05
+BEAT_S, DEAD_S = 0.5, 2.0
+"""Of a trial's nodes, where it sets no others; a sixth of what they are in production."""
 READY_S = 30.0
 
 
@@ -104,6 +107,8 @@ class Node:
             "script": str(trial.script),
             "seed": trial.seed,
             "slow_s": trial.slow_s,
+            "beat_s": trial.beat_s,
+            "dead_s": trial.dead_s,
             "kill_at": kill_at,
             "clock": str(trial.clock) if trial.clock else None,
         }
@@ -113,7 +118,7 @@ class Node:
         self._trial = trial
         self._log = (trial.folder / f"{name}.log").open("ab")
         self.process = subprocess.Popen(
-            [*trial.prefix, sys.executable, "-m", "tests.callbacks.faults.node", str(config)],
+            [*trial.prefix, sys.executable, "-m", NODE, str(config)],
             stdout=subprocess.PIPE,
             stderr=self._log,
             cwd=trial.at,
@@ -159,6 +164,7 @@ class Trial:
         self.database = database
         self.seed = seed
         self.slow_s = slow_s
+        self.beat_s, self.dead_s = BEAT_S, DEAD_S
         self.dice = random.Random(seed)
         self.outbox = Outbox(folder / "inbox")
         self.ledger = folder / "exchange.jsonl"
