@@ -78,7 +78,7 @@ def test_a_change_is_told_in_the_frame_in_which_it_happens():
     ear, told = Endpointer(RATE), None
     for frame in draw(".*60 S*40 .*40 t*40 .*60 0*80 -*70 .*30 S*30 .*50 m*150 .*100"):
         changed = ear.hear(frame)
-        state = ear.speaking, ear.sure, ear.runs, ear.utterances, ear.line, ear.disconnected
+        state = ear.speaking, ear.sure, ear.runs, ear.utterances, ear.line, ear.progress
         assert changed == (state != told) or told is None
         told = state
 
