@@ -109,6 +109,11 @@ class Settings(Tables):
             MissingExtra: the judge that is set needs a package that is not installed.
         """
         # Here, since it loads numeric libraries that `--help` does not need.
+        if self.hearing.judge == "stream":
+            from vad_agent.detection.endpointer import Endpointer
+
+            return Endpointer(sample_rate)
+
         from vad_agent.hearing.ear import LevelledEar
 
         if self.hearing.judge == "none":

@@ -266,7 +266,7 @@ class Timing(Table):
 class Hearing(Table):
     """How the channels are heard."""
 
-    judge: Literal["none", "network", "silero"]
+    judge: Literal["none", "network", "silero", "stream"]
     """Who is asked for a second opinion before a phrase is due."""
 
 

@@ -3,6 +3,7 @@
     name              what it is
     ours              what the product uses: Settings().ear() through vad_agent.dead_air
     ours-cheap        the same without its judge: [hearing] judge = "none"
+    stream            the same with the streamed ear: [hearing] judge = "stream"
     webrtcvad-1, -3   the bare detector in that mode
     silero-0.5, -0.3  Silero 6.2 with that threshold, streamed at 16 kHz with each sample repeated
     silero-gate       Silero 0.15; a frame counts only within 20 dB of the speaker's own level
@@ -44,6 +45,7 @@ DECAY_DB = 0.01
 SMOOTHING = 0.3
 
 CHEAP_SETTINGS = Settings(hearing={"judge": "none"})
+STREAM_SETTINGS = Settings(hearing={"judge": "stream"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +70,11 @@ Ear = Callable[[Frames, Frames, Channel], Heard]
 def cheap(frames: Frames, other: Frames, side: Channel) -> Heard:
     """The product's ear without a judge: `[hearing] judge = "none"`."""
     return ours(frames, other, side, CHEAP_SETTINGS)
+
+
+def stream(frames: Frames, other: Frames, side: Channel) -> Heard:
+    """The product's streamed ear: `[hearing] judge = "stream"`."""
+    return ours(frames, other, side, STREAM_SETTINGS)
 
 
 def ours(frames: Frames, other: Frames, side: Channel, settings: Settings | None = None) -> Heard:
@@ -178,6 +185,7 @@ OURS, CHEAP = "ours", "ours-cheap"
 EARS: dict[str, Ear] = {
     OURS: ours,
     CHEAP: cheap,
+    "stream": stream,
     "webrtcvad-1": webrtc(1),
     "webrtcvad-3": webrtc(3),
     "silero-0.5": silero(0.5),

@@ -31,6 +31,9 @@ fit_factor = audioop.findfactor
 crossings = audioop.cross
 """`crossings(frame, 2)`: how often the samples change their sign."""
 
+resample = audioop.ratecv
+"""`resample(samples, 2, 1, from_hz, to_hz, state)`: linear; the samples and the next state."""
+
 to_stereo = audioop.tostereo
 """`to_stereo(samples, 2, 1, 1)`: both channels the same."""
 

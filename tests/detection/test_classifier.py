@@ -1,0 +1,89 @@
+"""The detectors of one channel: the same answers, however many frames are asked about at once."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.hearing.hearing_tape import draw
+from vad_agent.detection import classifier, endpointer
+from vad_agent.detection.decimator import Decimator
+from vad_agent.detection.spectral import GROUP
+from vad_agent.detection.streaming_classifier import COLUMNS, earshot
+from vad_agent.errors import WeightsError
+from vad_agent.hearing.level import rms
+
+CALL = ".*40 S*70 .*30 0*20 m*60 S*40 ,*20 t*40 .*80"
+
+
+def heard(block: int) -> np.ndarray:
+    """Logits of the call, asked for in blocks."""
+    one, stream = endpointer.classifier(earshot()), classifier.Stream(classifier.load())
+    logits = []
+    for at, frame in enumerate(draw(CALL), 1):
+        assert frame is not None
+        one.hear(frame, rms(frame, 2), None)
+        if at % block == 0:
+            logits.append(stream.logits(one.take(block)))
+    return np.concatenate(logits)
+
+
+@pytest.mark.parametrize("block", [10, 25, 50, 100])
+def test_the_size_of_the_blocks_changes_nothing(block: int):
+    assert np.allclose(heard(GROUP)[:400], heard(block)[:400], atol=1e-3)
+
+
+def test_a_gain_changes_next_to_nothing():
+    columns = []
+    for gain in (1, 4):
+        one = endpointer.classifier(None)
+        frames = [
+            (np.frombuffer(frame or b"", "<i2") * gain // 4).astype("<i2").tobytes()
+            for frame in draw(".*50 S*100")
+        ]
+        for frame in frames:
+            one.hear(frame, rms(frame, 2), None)
+        columns.append(one.take(150))
+    assert np.median(np.abs(columns[0] - columns[1])) < 0.1
+
+
+def test_the_shipped_network_fits_its_input():
+    assert classifier.load().columns == COLUMNS
+
+
+@pytest.mark.parametrize("fault", ["lacks", "shape", "nan"])
+def test_damaged_weights_are_refused(fault: str):
+    network = classifier.load()
+    arrays: dict[str, Any] = {}
+    for number, (weights, bias) in enumerate(zip(network.weights, network.biases, strict=True)):
+        arrays |= {f"weights_{number}": weights.copy(), f"bias_{number}": bias.copy()}
+    classifier.Network(arrays)
+    if fault == "lacks":
+        del arrays["bias_3"]
+    elif fault == "shape":
+        arrays["weights_2"] = arrays["weights_2"][:, 1:]
+    else:
+        arrays["weights_7"][0, 0, 0] = np.nan
+    with pytest.raises(WeightsError, match="classifier's weights: layer"):
+        classifier.Network(arrays)
+
+
+def test_a_file_that_is_no_archive_is_refused():
+    with pytest.raises(WeightsError, match="damaged"):
+        classifier.read(b"PK\x03\x04")
+
+
+@pytest.mark.parametrize("rate", [16_000, 32_000, 48_000])
+def test_a_tone_in_the_band_stays_and_one_above_it_goes(rate: int):
+    def level(hertz: float) -> float:
+        decimator = Decimator(rate)
+        wave = 8_000 * np.sin(2 * np.pi * hertz * np.arange(rate) / rate)
+        audio, size = wave.astype("<i2").tobytes(), rate // 50 * 2
+        frames = [decimator.decimate(audio[at : at + size]) for at in range(0, len(audio), size)]
+        assert {len(frame) for frame in frames} == {320}
+        return rms(b"".join(frames[5:]), 2) / (8_000 / np.sqrt(2))
+
+    assert level(1_000) == pytest.approx(1, abs=0.02)
+    assert level(5_000) < 0.02

@@ -1,0 +1,166 @@
+"""The streamed ear by what it does: who speaks from when to when, and what is on the line."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import pytest
+
+from tests.hearing.hearing_tape import RATE, draw
+from tests.hearing.test_ear_door import WRONG
+from vad_agent.core.actions import LineState
+from vad_agent.detection.endpointer import Endpointer
+from vad_agent.detection.segment import HANGOVER, HEARD, OF, Segments
+from vad_agent.errors import FrameError
+from vad_agent.hearing.level import gain
+
+
+def listen(tape: str, ear: Endpointer | None = None) -> Endpointer:
+    """The ear after the tape."""
+    ear = ear or Endpointer(RATE)
+    for frame in draw(tape):
+        ear.hear(frame)
+    return ear
+
+
+@pytest.mark.parametrize("gap", ["", ".*7", ".*23"])
+def test_a_voice_is_heard_from_its_beginning_to_its_end(gap: str):
+    before = 100 + len(draw(gap)) if gap else 100
+    ear = listen(f".*100 {gap} S*60 .*60")
+    assert (ear.speaking, ear.runs, ear.utterances) == (False, 1, 1)
+    assert abs(ear.start - before) <= 8
+    assert abs(ear.end - (before + 60)) <= 10
+
+
+@pytest.mark.parametrize("tape", [".*300", "0*300", ",*300", ".*50 k .*20 k .*9 k .*80", "t*200"])
+def test_what_is_no_voice_is_not_heard(tape: str):
+    ear = listen(tape)
+    assert (ear.runs, ear.utterances, ear.speaking) == (0, 0, False)
+
+
+def test_a_loud_noise_that_sets_in_is_a_fifth_of_a_second_at_most():
+    ear = listen(".*60 n*200")
+    assert not ear.speaking
+    assert ear.runs <= 1
+    assert ear.end - ear.start <= 10
+
+
+def test_it_is_known_within_04_s_whether_a_sound_is_speech():
+    ear, unknown, longest = Endpointer(RATE), 0, 0
+    for frame in draw(".*100 S*60 .*40 n*60 .*40 S*9 .*50 m*100 .*60"):
+        ear.hear(frame)
+        unknown = unknown + 1 if ear.doubtful() or ear.speaking > ear.sure else 0
+        longest = max(longest, unknown)
+    assert 0 < longest <= 20
+
+
+@pytest.mark.parametrize(
+    ("tape", "state"),
+    [
+        (".*100 0*60", LineState.DIGITAL_ZERO),
+        (".*100 -*60", LineState.NO_MEDIA),
+        (".*100 -*60 .*5", LineState.LIVE),
+        (".*100 t*60", LineState.TONE),
+        (".*100 ,*200", LineState.QUIET),
+        (".*100 m*200", LineState.MUSIC),
+        (".*100 m*200 .*250", LineState.LIVE),
+    ],
+)
+def test_the_state_of_the_line_is_told(tape: str, state: LineState):
+    ear, last = Endpointer(RATE), None
+    for frame in draw(tape):
+        if ear.hear(frame):
+            last = ear.line  # as the core sees it: only where a change was told
+    assert (ear.line, last) == (state, state)
+
+
+def test_a_change_is_told_in_the_frame_in_which_it_happens():
+    ear, told = Endpointer(RATE), None
+    for frame in draw(".*60 S*40 .*40 t*40 .*60 0*80 -*70 .*30 S*30 .*50 m*150 .*100"):
+        changed = ear.hear(frame)
+        state = ear.speaking, ear.sure, ear.runs, ear.utterances, ear.line, ear.progress
+        assert changed == (state != told) or told is None
+        told = state
+
+
+def test_each_run_is_seen_closed_before_the_next_one_opens():
+    ear, runs, spans = Endpointer(RATE), 0, []
+    for frame in draw(".*60 S*30 .*17 S*30 .*19 S*25 .*21 S*30 .*60"):
+        ear.hear(frame)
+        if ear.runs != runs:
+            assert ear.runs == runs + 1
+            assert not ear.speaking
+            runs = ear.runs
+            spans.append((ear.start, ear.end))
+    assert runs >= 2
+    assert all(first < last for first, last in spans)
+    assert all(one[1] <= two[0] for one, two in pairwise(spans))
+
+
+def test_finish_closes_what_is_open():
+    ear = listen(".*100 S*40")
+    assert ear.speaking
+    assert ear.finish()
+    assert (ear.speaking, ear.runs) == (False, 1)
+
+
+@pytest.mark.parametrize(("frame", "text"), WRONG)
+def test_what_is_no_frame_is_refused_and_leaves_no_trace(frame: object, text: str):
+    ear, other = Endpointer(RATE), Endpointer(RATE)
+    for good in draw(".*20 S*40 .*20"):
+        with pytest.raises(FrameError, match=r"^frame: expected") as caught:
+            ear.hear(frame)  # type: ignore[arg-type]
+        assert text in str(caught.value)
+        assert ear.hear(good) == other.hear(good)
+    assert (ear.start, ear.end, ear.runs) == (other.start, other.end, other.runs)
+
+
+class Dying:
+    """A detector that dies after a while."""
+
+    def __init__(self) -> None:
+        self.left = 50
+
+    def predict_i16(self, samples: object, /) -> float:
+        """As earshot's."""
+        self.left -= 1
+        if self.left < 0:
+            raise RuntimeError("dead")
+        return 0.0
+
+
+def test_a_detector_that_dies_is_told_of_and_the_client_is_still_heard():
+    ear = listen(".*100 S*60 .*60", Endpointer(RATE, detector=Dying()))
+    assert ear.failed
+    assert ear.utterances >= 1
+
+
+def test_the_operators_leak_is_not_the_client():
+    operator, client = Endpointer(RATE), Endpointer(RATE)
+    client.expect_leak_of(operator)
+    for frame in draw(".*100 S*100 .*60"):
+        operator.hear(frame)
+        client.hear(gain(frame or b"", 2, 10 ** (-25 / 20)))
+    assert operator.utterances >= 1
+    assert client.utterances == 0
+
+
+def test_the_same_sound_on_both_sides_is_nobodys():
+    operator, client = Endpointer(RATE), Endpointer(RATE)
+    client.expect_leak_of(operator)
+    for frame in draw(".*100 S*150 .*60"):
+        operator.hear(frame)
+        client.hear(frame)
+        if client.dual_mono:
+            assert not client.speaking
+
+
+def test_few_flags_are_no_segment_and_a_pause_does_not_end_one():
+    segments = Segments()
+    flags = [False] * 5 + [True] * (HEARD - 1) + [False] * OF + [True] * 10
+    flags += [False] * (HANGOVER - 5) + [True] * 10 + [False] * HANGOVER
+    seen = [segments.hear(at, flag) for at, flag in enumerate(flags, 1)]
+    assert sum(seen) == 2
+    assert not segments.open
+    assert segments.start == 5 + HEARD - 1 + OF
+    assert segments.end == len(flags) - HANGOVER

@@ -1,0 +1,366 @@
+"""What the streaming classifier is trained on: whole generated calls and, if given, stretches of real ones.
+
+    python -m training.stream_data OUT --calls N [--given FOLDER --stretches M]
+
+A generated call is one of the benchmark's recipes on the tuning part's voices (`benchmarks.calls`), under
+numbers that no benchmark uses, and changed further: clients from very loud to very quiet, noises on top,
+lost packets, a dead other side, tones and made music on hold. A real stretch is cut from a labelled call
+of the folder. Each row of the result is one channel as the product hears it (`StreamingClassifier`):
+
+    columns  float16 (frames, COLUMNS)
+    speech   int8 (frames,): 1, 0, or -1 where nobody could say
+    music    int8 (frames,): the same of hold music
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from audio_fixtures import g711
+from benchmarks.accuracy import labels, signals
+from benchmarks.accuracy.labels import FRAME, RATE
+from benchmarks.calls import noises, voices
+from benchmarks.calls.noises import NOISES, Room
+from benchmarks.calls.plan import sample
+from benchmarks.calls.recipe import Carries
+from benchmarks.calls.render import in_band, render
+from benchmarks.calls.voices import Library
+from training import augment
+from training.data import runs
+from vad_agent.core.frames import Channel
+from vad_agent.detection import endpointer
+from vad_agent.detection.spectral import GROUP
+from vad_agent.detection.streaming_classifier import earshot
+from vad_agent.hearing.level import rms
+
+Random = np.random.Generator
+Samples = NDArray[np.float64]
+Marks = NDArray[np.int8]
+MADE_MUSIC = 24
+"""Pieces of made music beside the recorded ones."""
+STRETCH = 80 * 50
+"""Frames."""
+EDGES = 2, 4
+"""Frames before and after speech that count neither way."""
+
+
+class Row(NamedTuple):
+    """One channel."""
+
+    columns: NDArray[np.float16]
+    speech: Marks
+    music: Marks
+
+
+@cache
+def library(folder: Path | None) -> Library:
+    """The tuning part's, with more music; with a folder its recorded noises of that part, too."""
+    own = voices.load("tuning")
+    rng = signals.random("made music")
+    music = [np.asarray(piece, np.float32) for piece in own.music]
+    for piece in list(music):
+        speed = float(rng.uniform(0.82, 1.2))
+        music.append(labels.resampled(piece.astype(np.float64), RATE * speed, RATE).astype("f4"))
+    for number in range(MADE_MUSIC):
+        count = 25 * RATE
+        made = augment.melody(rng, count) * rng.uniform(0.2, 1)
+        if number % 2:
+            made = made + augment.lead(rng, count) * rng.uniform(0.3, 1)
+        if number % 3 == 0:
+            made = made + augment.melody(rng, count)
+        music.append(augment.unit(made).astype(np.float32))
+    recorded = voices.given(folder, "tuning").noises if folder else ()
+    return replace(own, music=music, noises=recorded)
+
+
+# -- generated calls -------------------------------------------------------------------------------
+
+
+def generated(number: int, folder: Path | None) -> list[Row]:
+    """Both channels of one call."""
+    source = library(folder)
+    rng = signals.random("stream", str(number))
+    recipe = sample("stream", number, source)
+    if rng.random() < 0.35:
+        level = round(float(rng.uniform(-46, -10)), 1)
+        recipe = replace(recipe, client=replace(recipe.client, level_dbfs=level))
+    call = render(recipe, source)
+    operator = call.operator.astype(np.float64)
+    client = call.client.astype(np.float64)
+    speech = {
+        side: marked(call.truth.speech[side], recipe.frames)
+        for side in (Channel.OPERATOR, Channel.CLIENT)
+    }
+    music = np.zeros(recipe.frames, np.int8)
+    for stretch in recipe.stretches:
+        if stretch.carries is Carries.MUSIC:
+            music[stretch.start : stretch.end] = sounding(
+                client[stretch.start * FRAME : stretch.end * FRAME]
+            )
+    if rng.random() < 0.35:
+        client = disturbed(client, recipe.client.level_dbfs, rng, source)
+    if rng.random() < 0.2:
+        operator = disturbed(operator, recipe.operator.level_dbfs, rng, source)
+    if rng.random() < 0.25:
+        client = lost(client, rng)
+    client[np.repeat(call.lost, FRAME)] = 0
+    if rng.random() < 0.12:
+        operator = np.zeros_like(operator)
+        speech[Channel.OPERATOR][:] = 0
+    near, far = on_line(operator), on_line(client)
+    return [
+        *heard(far, near, speech[Channel.CLIENT], music, rng),
+        *heard(near, None, speech[Channel.OPERATOR], np.zeros_like(music), rng),
+    ]
+
+
+def marked(speech: tuple[tuple[int, int], ...], count: int) -> Marks:
+    """Runs of speech as marks, their edges doubtful."""
+    out = np.zeros(count, np.int8)
+    before, after = EDGES
+    for first, last in speech:
+        out[max(first - before, 0) : last + after] = -1
+    for first, last in speech:
+        out[first + before : last] = 1
+    return out
+
+
+def sounding(samples: Samples) -> Marks:
+    """Music where it can be heard; its own pauses are doubtful."""
+    powers = signals.frame_power(samples)
+    return np.where(powers > powers.mean() * 10**-2.5, 1, -1).astype(np.int8)
+
+
+def disturbed(samples: Samples, dbfs: float, rng: Random, source: Library) -> Samples:
+    """One noise more, 14 to 32 dB under the speech, now and then only for a while."""
+    noise = any_noise(len(samples), rng, source)
+    if noise is None:
+        return samples
+    noise = signals.at_level(in_band(noise), dbfs - rng.uniform(14, 32), active=True)
+    if rng.random() < 0.4:
+        start = int(rng.integers(len(samples)))
+        noise[:start] = 0
+    return samples + noise
+
+
+def any_noise(count: int, rng: Random, source: Library) -> Samples | None:
+    """Of the benchmark's kinds, recorded, or made otherwise."""
+    others = {
+        "street": augment.street, "steady": augment.steady, "car": augment.car, "hum": augment.hum,
+        "tones": augment.tones, "melody": augment.melody,
+    }  # fmt: skip
+    names = [*NOISES, *others, "sparse", "sparse", "sparse"]
+    names += ["recorded"] * 3 if source.noises else []
+    name = names[int(rng.integers(len(names)))]
+    if name == "sparse":
+        return sparse(count, rng)
+    if name in others:
+        return np.asarray(others[name](rng, count), np.float64)
+    maker = noises.recorded if name == "recorded" else NOISES[name]
+    return None if maker is None else maker(count, rng, Room(source, list(source.voices)))
+
+
+def sparse(count: int, rng: Random) -> Samples:
+    """Single sounds: knocks, breaths, rustles, cutlery, wind in the microphone."""
+    out = np.zeros(count + 4 * RATE)
+    kind, at = int(rng.integers(5)), 0
+    every = rng.uniform(0.1, 1.5)
+    while at < count:
+        if kind == 0:
+            sound = augment.knock(rng)
+        elif kind == 1:
+            sound = augment.breath(rng)
+        elif kind == 2:  # rustle: a cluster of short bursts
+            length = int(rng.uniform(0.2, 1.2) * RATE)
+            sound = augment.shaped(rng, length, float(rng.uniform(-3, 4)), 5.0)
+            points = rng.uniform(0, 1, max(length // 160, 2)) ** 4
+            sound = sound * np.interp(
+                np.arange(length), np.linspace(0, length, len(points)), points
+            )
+        elif kind == 3:  # cutlery: ringing partials
+            length = int(rng.uniform(0.05, 0.4) * RATE)
+            when = np.arange(length) / RATE
+            sound = np.zeros(length)
+            for _ in range(int(rng.integers(2, 6))):
+                sound += np.sin(2 * np.pi * rng.uniform(900, 3600) * when) * np.exp(
+                    -when * rng.uniform(10, 80)
+                )
+            sound /= np.abs(sound).max() + 1e-9
+        else:  # wind: slow low gusts
+            length = int(rng.uniform(0.3, 2.5) * RATE)
+            sound = augment.shaped(rng, length, -float(rng.uniform(6, 12)), 3.0)
+            sound = sound * np.hanning(length)
+        out[at : at + len(sound)] += (sound * rng.uniform(0.2, 1))[: len(out) - at]
+        at += int(rng.exponential(every) * RATE) + 400
+    return out[:count]
+
+
+def lost(samples: Samples, rng: Random) -> Samples:
+    """Packets of zeros."""
+    out = samples.copy()
+    gone = signals.lost(len(out) // FRAME, rng.uniform(0.01, 0.08), rng.uniform(1.5, 4), rng)
+    out[np.repeat(gone, FRAME)] = 0
+    return out
+
+
+def on_line(samples: Samples) -> NDArray[np.int16]:
+    """Through A-law."""
+    whole = np.clip(np.rint(samples), -32_768, 32_767).astype(np.int16)
+    return g711.round_trip(whole, "alaw")
+
+
+# -- real calls ------------------------------------------------------------------------------------
+
+
+@cache
+def real_calls(folder: Path) -> list[labels.LabelledCall]:
+    """The labelled calls of the folder."""
+    return labels.load_calls(folder, "tuning")
+
+
+def real(number: int, folder: Path) -> list[Row]:
+    """One side of a stretch of a real call, the other side there, leaking, quiet or dead."""
+    rng = signals.random("real stretch", str(number))
+    calls = real_calls(folder)
+    call = calls[int(rng.integers(len(calls)))]
+    side = (Channel.CLIENT, Channel.OPERATOR)[number % 2]
+    other = Channel.OPERATOR if side is Channel.CLIENT else Channel.CLIENT
+    speed, source = float(rng.uniform(0.8, 1.25)), library(folder)
+    need = int(STRETCH * speed) + 2
+    total = call.labels[side].frames
+    start = int(rng.integers(max(total - need, 1)))
+    mine, theirs = (
+        labels.resampled(
+            call.samples[one][start * FRAME : (start + need) * FRAME], RATE * speed, RATE
+        )
+        for one in (side, other)
+    )
+    count = min(len(mine), len(theirs)) // FRAME
+    mine, theirs = mine[: count * FRAME], theirs[: count * FRAME]
+    known = call.labels[side]
+    marks = np.zeros(total, np.int8)
+    marks[known.mask()[:total]] = 1
+    at = np.minimum((start + (np.arange(count) + 0.5) * speed).astype(int), total - 1)
+    edge = np.zeros(total, np.int8)
+    for first, last in known.ambiguous + known.buried:
+        edge[max(first - 2, 0) : last + 4] = -1
+    speech = marked(tuple(runs(marks[at] == 1)), count)
+    speech[edge[at] == -1] = -1
+    gain = float(rng.uniform(-26, 6))
+    mine = signals.amplify(mine, gain)
+    level = signals.active_level(mine, speech == 1) if (speech == 1).any() else -40.0
+    mine = mine + signals.at_level(rng.standard_normal(len(mine)), rng.uniform(-75, -60))
+    if rng.random() < 0.75:
+        mine = disturbed(mine, level, rng, source)
+    theirs = signals.amplify(theirs, float(rng.uniform(-14, 6)))
+    way = rng.random()
+    if way < 0.3:
+        delay = int(rng.uniform(0.02, 0.4) * RATE)
+        echo = signals.amplify(theirs, -rng.uniform(20, 40))
+        mine[delay:] += echo[: len(mine) - delay]
+    elif way < 0.5:
+        theirs = signals.at_level(rng.standard_normal(len(theirs)), rng.uniform(-75, -50))
+    elif way < 0.7:
+        theirs = np.zeros(len(theirs))
+    if rng.random() < 0.4:
+        mine = lost(mine, rng)
+    far = None if way > 0.9 else on_line(theirs)
+    return heard(on_line(mine), far, speech, np.zeros(count, np.int8), rng)
+
+
+# -- as the product hears it -----------------------------------------------------------------------
+
+
+def heard(
+    mine: NDArray[np.int16],
+    theirs: NDArray[np.int16] | None,
+    speech: Marks,
+    music: Marks,
+    rng: Random,
+) -> list[Row]:
+    """One channel with the other in view. Now and then without earshot, as where it is not installed."""
+    deaf = rng.random() < 0.08
+    one = endpointer.classifier(None if deaf else earshot())
+    other = None if theirs is None else endpointer.classifier(None if deaf else earshot())
+    frames = _frames(mine)
+    others = _frames(theirs) if theirs is not None else frames
+    for frame, far in zip(frames, others, strict=True):
+        if other is not None:
+            other.hear(far, rms(far, 2), None)
+        one.hear(frame, rms(frame, 2), other)
+    count = len(frames) // GROUP * GROUP
+    columns = one.take(count)
+    return [Row(columns.astype(np.float16), speech[:count], music[:count])]
+
+
+def _frames(samples: NDArray[np.int16]) -> list[bytes]:
+    audio = samples.astype("<i2").tobytes()
+    return [audio[at : at + 2 * FRAME] for at in range(0, len(audio) - 2 * FRAME + 1, 2 * FRAME)]
+
+
+# -- all of it -------------------------------------------------------------------------------------
+
+
+def _work(task: tuple[str, int, Path | None]) -> list[Row]:
+    kind, number, folder = task
+    if kind == "real":
+        assert folder is not None
+        return real(number, folder)
+    return generated(number, folder)
+
+
+def make(calls: int, folder: Path | None, stretches: int, jobs: int) -> Iterator[Row]:
+    """Every row."""
+    tasks: list[tuple[str, int, Path | None]] = []
+    tasks += [("call", number, folder) for number in range(calls)]
+    tasks += [("real", number, folder) for number in range(stretches if folder else 0)]
+    order = signals.random("order").permutation(len(tasks))
+    with ProcessPoolExecutor(jobs) as pool:
+        for rows in pool.map(_work, [tasks[at] for at in order], chunksize=4):
+            yield from rows
+
+
+def save(rows: list[Row], path: Path) -> None:
+    """All rows in one file, their lengths beside them."""
+    np.savez(
+        path,
+        lengths=[len(row.speech) for row in rows],
+        columns=np.concatenate([row.columns for row in rows]),
+        speech=np.concatenate([row.speech for row in rows]),
+        music=np.concatenate([row.music for row in rows]),
+    )
+
+
+def main() -> None:
+    """Writes OUT-0.npz, OUT-1.npz …, 100 tasks' rows each: what is there can be trained on already."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--calls", type=int, default=1400)
+    parser.add_argument("--given", type=Path)
+    parser.add_argument("--stretches", type=int, default=300)
+    parser.add_argument("--jobs", type=int, default=1)
+    options = parser.parse_args()
+    options.out.mkdir(parents=True, exist_ok=True)
+    rows: list[Row] = []
+    part = 0
+    for row in make(options.calls, options.given, options.stretches, options.jobs):
+        rows.append(row)
+        if len(rows) >= 200:
+            save(rows, options.out / f"rows-{part:03}.npz")
+            rows, part = [], part + 1
+            print(part, flush=True)
+    if rows:
+        save(rows, options.out / f"rows-{part:03}.npz")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,33 @@
+"""Brings a line of 16, 32 or 48 kHz to the 8 kHz of the telephone, frame by frame. Kept state."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from vad_agent.detection.spectral import RATE, Floats
+
+CUTOFF_HZ = 3_600.0
+TAPS = 16
+"""Of the low-pass filter, per sample that it gives."""
+
+
+class Decimator:
+    """One channel's. `sample_rate`: a multiple of RATE, in Hz."""
+
+    __slots__ = ("_factor", "_tail", "_taps")
+
+    def __init__(self, sample_rate: int) -> None:
+        self._factor = sample_rate // RATE
+        length = TAPS * self._factor
+        at = np.arange(length) - (length - 1) / 2
+        cutoff = 2 * CUTOFF_HZ / sample_rate
+        taps = np.sinc(cutoff * at) * np.hamming(length)
+        self._taps: Floats = (taps / taps.sum()).astype(np.float32)
+        self._tail: Floats = np.zeros(length - 1, np.float32)
+
+    def decimate(self, frame: bytes) -> bytes:
+        """One frame, int16 little-endian mono, at RATE."""
+        samples = np.concatenate([self._tail, np.frombuffer(frame, "<i2")])
+        self._tail = samples[-len(self._tail) :]
+        rows = np.lib.stride_tricks.sliding_window_view(samples, len(self._taps))[:: self._factor]
+        return np.rint(rows @ self._taps).clip(-32_768, 32_767).astype("<i2").tobytes()

@@ -1,0 +1,40 @@
+"""Does music play on the line? A running mean of what the network says of the frames.
+
+network  ..x.xxxxxxxxxxxxx.xxxxxx..x.............
+plays    ▁▁▁▁▁▁▁▁▁▁▁▁▁▁██████████████▁▁▁▁▁▁▁▁▁▁▁▁
+             |began        |known   |over
+"""
+
+from __future__ import annotations
+
+STEP = 0.1
+"""Of the mean, in a group of frames: half of it is the last 0.7 s."""
+BEGINS, OVER, TRACE = 0.5, 0.1, 0.25
+"""The mean at which music is known, over, and said to have begun."""
+
+
+class HoldMusic:
+    """One channel's."""
+
+    __slots__ = ("_mean", "began", "playing")
+
+    def __init__(self) -> None:
+        self.playing = False
+        self.began = 0
+        """The frame at which it began."""
+        self._mean = 0.0
+
+    def hear(self, share: float, since: int) -> bool:
+        """The next group, from `since` on; `share`: how much of it is music. True: `playing` changed."""
+        before = self._mean
+        self._mean += (share - before) * STEP
+        if before < TRACE <= self._mean and not self.playing:
+            self.began = since
+        playing = self._mean >= (OVER if self.playing else BEGINS)
+        changed, self.playing = playing != self.playing, playing
+        return changed
+
+    def drop(self) -> None:
+        """It is over."""
+        self.playing = False
+        self._mean = 0.0

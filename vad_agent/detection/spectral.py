@@ -1,0 +1,118 @@
+"""What the network sees of a channel: the spectrum of each frame against the line's own floor. Kept state.
+
+    samples  |--96--|-----160-----|      a frame's window reaches back into the frame before
+    bands    12, 100 to 3,900 Hz, natural logarithm of power
+    floor    of each band: rises slowly, falls fast, a lost packet is no floor
+    out      bands over the floor | bands over the frame's mean | flatness | likeness to earlier frames
+
+Nothing is absolute: a gain changes none of it. The floor moves once in GROUP frames, so stretches are
+whole groups, and it does not matter how many of them come at once.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float32]
+
+RATE = 8_000
+"""Hz."""
+HOP = 160
+WINDOW = 256
+BANDS = 12
+LOW_HZ, HIGH_HZ = 100.0, 3_900.0
+GROUP = 5
+"""Frames between two steps of the floor."""
+RISE = 0.02
+FALL = 2.0
+"""Of the floor in a group, in units of the natural logarithm of power."""
+REACH = 9.0
+SCALE = 1 / 3
+EPSILON = 1e-2
+"""Added to the power of a bin, in squared int16 steps: what rounding leaves."""
+LIKE_AGO = (2, 5)
+"""The spectrum is compared with that of so many frames ago: notes and tones stand still."""
+COLUMNS = 2 * BANDS + 1 + len(LIKE_AGO)
+
+_LOW_BIN, _HIGH_BIN = (round(hz * WINDOW / RATE) for hz in (LOW_HZ, HIGH_HZ))
+_BINS = _HIGH_BIN - _LOW_BIN + 1
+
+
+def _bands() -> Floats:
+    """Triangles on the mel scale: float32, (bins, BANDS); each has the same weight in all."""
+    low, high = (1127 * np.log1p(hz / 700) for hz in (LOW_HZ, HIGH_HZ))
+    edges = 700 * np.expm1(np.linspace(low, high, BANDS + 2) / 1127)
+    bins = (np.arange(_BINS)[:, None] + _LOW_BIN) * RATE / WINDOW
+    left, middle, right = edges[:-2], edges[1:-1], edges[2:]
+    triangles = np.minimum((bins - left) / (middle - left), (right - bins) / (right - middle))
+    triangles = np.maximum(triangles, 0)
+    return np.asarray(triangles / triangles.sum(axis=0), np.float32)
+
+
+_HANN: Floats = (np.hanning(WINDOW + 1)[:-1] / np.sqrt(WINDOW * 3 / 8)).astype(np.float32)
+_TO_BANDS = _bands()
+
+
+class Spectrum:
+    """One channel's."""
+
+    __slots__ = ("_earlier", "_floor", "_tail")
+
+    def __init__(self) -> None:
+        self._tail: Floats = np.zeros(WINDOW - HOP, np.float32)
+        self._floor: Floats | None = None
+        self._earlier: Floats = np.zeros((max(LIKE_AGO), _BINS), np.float32)
+
+    def features(self, audio: bytes, sounds: NDArray[np.bool_]) -> Floats:
+        """The next whole groups of frames.
+
+        `audio`: int16 little-endian mono at RATE; `sounds`: (frames,), False where all samples are the same.
+        Out: float32, (frames, COLUMNS).
+        """
+        count = len(sounds)
+        samples = np.empty(len(self._tail) + count * HOP, np.float32)
+        samples[: len(self._tail)] = self._tail
+        samples[len(self._tail) :] = np.frombuffer(audio, "<i2")
+        self._tail = samples[-len(self._tail) :].copy()
+        # Overlapping rows: a tenth of the time of sliding_window_view.
+        windows: Floats = np.ndarray((count, WINDOW), np.float32, samples, 0, (HOP * 4, 4))
+        cut = np.fft.rfft(windows * _HANN)[:, _LOW_BIN : _HIGH_BIN + 1]
+        power = (cut.real**2 + cut.imag**2).astype(np.float32)
+        power += EPSILON
+        level = np.log(power)
+        bands = np.log(power @ _TO_BANDS)
+
+        out = np.empty((count, COLUMNS), np.float32)
+        mean = level.mean(axis=1, keepdims=True)
+        np.subtract(bands, self._floors(bands, sounds), out=out[:, :BANDS])
+        np.subtract(bands, bands.mean(axis=1, keepdims=True), out=out[:, BANDS : 2 * BANDS])
+        out[:, 2 * BANDS] = (mean[:, 0] - np.log(power.mean(axis=1))) * 2  # flatness
+        np.clip(out, -REACH, REACH, out=out)
+        out[:, : 2 * BANDS + 1] *= SCALE
+        self._liken(level - mean, out[:, 2 * BANDS + 1 :])
+        return out
+
+    def _floors(self, bands: Floats, sounds: NDArray[np.bool_]) -> Floats:
+        """The floor of each frame, which is that of its group."""
+        floors = np.empty_like(bands)
+        for start in range(0, len(bands), GROUP):
+            heard = bands[start : start + GROUP][sounds[start : start + GROUP]]
+            if len(heard) >= 3:
+                # The second lowest: a packet that is half lost is no floor.
+                low = np.partition(heard, 1, axis=0)[1]
+                if self._floor is None:
+                    self._floor = low
+                self._floor = np.clip(low, self._floor - FALL, self._floor + RISE)
+            floors[start : start + GROUP] = bands[start] if self._floor is None else self._floor
+        return floors
+
+    def _liken(self, shape: Floats, out: Floats) -> None:
+        """Correlation of each frame's spectrum with that of earlier frames, -1 to 1."""
+        size = np.sqrt((shape**2).sum(axis=1, keepdims=True)) + 1e-6
+        shape = np.concatenate([self._earlier, shape / size])
+        most = max(LIKE_AGO)
+        for column, ago in enumerate(LIKE_AGO):
+            now = shape[most:]
+            out[:, column] = (now * shape[most - ago : len(shape) - ago]).sum(axis=1)
+        self._earlier = shape[-most:].copy()

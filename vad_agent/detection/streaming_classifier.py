@@ -1,0 +1,171 @@
+"""One channel's detectors, streamed: earshot on every frame, the network on blocks of frames.
+
+    frame ──> level, own level, leak ──┐
+          └─> 16 kHz ──> earshot ──────┼──> columns ──> network ──> logits of speech and music
+    other side's level and earshot ────┘
+
+Neither is ever reset. What is asked for late is the same as what is asked for at once: `take` may have
+few frames or many, always whole groups.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vad_agent.detection import spectral
+from vad_agent.detection.spectral import GROUP, HOP, RATE, Floats, Spectrum
+from vad_agent.hearing.level import resample
+
+COLUMNS = spectral.COLUMNS + 7
+"""What the network sees of a frame."""
+EARSHOT_RATE, EARSHOT_BYTES = 16_000, 512
+"""A window of 256 samples, 16 ms."""
+UNKNOWN = 0.5
+"""Stands for the probability where there is no earshot."""
+LIKELY = 0.5
+"""Of this and more the channel's own level is learnt."""
+SMOOTHING = 0.3
+ATTACK_DB = 1.0
+"""A frame: a click is no voice."""
+DECAY_DB = 0.01
+"""A frame, 0.5 dB/s."""
+LEAK_DB = 16.0
+"""Under the other side's loudest of the last LEAK_FRAMES: it may be its voice."""
+LEAK_FRAMES = 11
+LEAK_FROM_DB = 45.0
+"""-45 dBFS; levels here are in dB over an RMS of one int16 step."""
+PEAK_FRAMES = 25
+
+
+class Earshot(Protocol):
+    """`earshot.Detector`."""
+
+    def predict_i16(self, samples: NDArray[np.int16], /) -> float:
+        """The probability of speech in a window of 256 samples at 16 kHz."""
+
+
+def earshot() -> Earshot | None:
+    """A new detector; None where its package has no wheel for this machine."""
+    try:
+        from earshot import Detector
+    except ImportError:
+        return None
+    detector: Earshot = Detector()
+    return detector
+
+
+class StreamingClassifier:
+    """One per channel and call. `near_db`: a frame so far under the own level is somebody behind.
+
+    `threshold`: of earshot's probability.
+    """
+
+    __slots__ = (
+        "_audio", "_detector", "_near_db", "_others", "_rest", "_rows", "_sounds", "_spectrum",
+        "_state", "_threshold", "db", "failed", "own_db", "probability", "smooth", "speaker_db",
+    )  # fmt: skip
+
+    def __init__(self, detector: Earshot | None, *, threshold: float, near_db: float) -> None:
+        self._detector = detector
+        self._threshold = threshold
+        self._near_db = near_db
+        self.db = 0.0
+        """Level of the newest frame."""
+        self.probability = UNKNOWN if detector is None else 0.0
+        """Earshot's of the newest window."""
+        self.smooth = 0.0
+        """The same, smoothed."""
+        self.speaker_db = -math.inf
+        """The level of what is known to be this side's speech; whoever knows it sets it."""
+        self.own_db = -math.inf
+        """The level of what earshot takes for speech, music too; -inf: there was nothing yet."""
+        self.failed = False
+        """The detector died; the network goes on without it."""
+        self._rest = b""  # samples at 16 kHz that wait for their window
+        self._state: tuple[int, tuple[tuple[int, int], ...]] | None = None  # of the upsampler
+        self._spectrum = Spectrum()
+        self._audio = bytearray()  # of the frames that wait to be taken, and so are these
+        self._sounds: list[bool] = []
+        self._rows: list[tuple[float, float, float, float, float]] = []
+        self._others: deque[float] = deque([0.0] * PEAK_FRAMES, PEAK_FRAMES)
+
+    def __len__(self) -> int:
+        """Frames that wait to be taken."""
+        return len(self._rows)
+
+    def hear(self, frame: bytes, level: int, other: StreamingClassifier | None) -> bool:
+        """The next frame: int16 little-endian mono at RATE, and its RMS. `other` has heard it already.
+
+        True: earshot calls it speech, and it is as loud as this side is, and no leak of the other one.
+        """
+        db = self.db = 20 * math.log10(level) if level else 0.0
+        smooth = self.smooth = self.smooth + SMOOTHING * (db - self.smooth)
+        if self._detector is not None:
+            self._ask(frame)
+        probability = self.probability
+        others, theirs = self._others, 0.0
+        if other is None:
+            others.append(0.0)
+        else:
+            others.append(other.db)
+            theirs = other.probability
+        own = self.own_db = self.own_db - DECAY_DB
+        self.speaker_db -= DECAY_DB
+        near = False
+        if probability >= self._threshold:
+            loudest = max(list(others)[-LEAK_FRAMES:])
+            if loudest <= LEAK_FROM_DB or db >= loudest - LEAK_DB:
+                if probability >= LIKELY:
+                    rise = min(max(smooth - own, 0.0), ATTACK_DB)
+                    own = self.own_db = smooth if own == -math.inf else own + rise
+                near = smooth >= self.speaker_db - self._near_db
+        self._sounds.append(level > 8 or frame != frame[:2] * HOP)
+        self._rows.append((smooth, own, max(others), probability, theirs))
+        self._audio += frame
+        return near
+
+    def _ask(self, frame: bytes) -> None:
+        """The highest of the windows that end in the frame. Between its samples linear: heard best."""
+        wide, self._state = resample(frame, 2, 1, RATE, EARSHOT_RATE, self._state)
+        wide = self._rest + wide
+        assert self._detector is not None
+        predict = self._detector.predict_i16
+        best, at = 0.0, 0
+        try:
+            while at + EARSHOT_BYTES <= len(wide):
+                best = max(best, predict(np.frombuffer(wide, "<i2", EARSHOT_BYTES // 2, at)))
+                at += EARSHOT_BYTES
+        except Exception:  # whatever a detector dies of, the client must not be hung up on
+            self._detector, self.failed, best = None, True, UNKNOWN
+        self._rest = wide[at:]
+        self.probability = best
+
+    def take(self, count: int) -> Floats:
+        """What the network is to see of the oldest `count` frames that wait, a multiple of GROUP.
+
+        Out: float32, (count, COLUMNS).
+        """
+        assert count % GROUP == 0
+        sounds = np.array(self._sounds[:count])
+        rows = np.array(self._rows[:count])
+        columns = np.empty((count, COLUMNS), np.float32)
+        used = spectral.COLUMNS
+        columns[:, :used] = self._spectrum.features(bytes(self._audio[: count * 2 * HOP]), sounds)
+        smooth, own, peaks = rows[:, 0], rows[:, 1], rows[:, 2]
+        known = own > -np.inf
+        columns[:, used] = (
+            np.clip(np.where(known, smooth - np.where(known, own, 0), 0), -40, 20) / 10
+        )
+        columns[:, used + 1] = known
+        columns[:, used + 2] = np.clip(smooth - peaks, -40, 40) / 10
+        columns[:, used + 3] = np.clip(peaks - LEAK_FROM_DB, -20, 40) / 10
+        columns[:, used + 4] = sounds
+        columns[:, used + 5 : used + 7] = rows[:, 3:]
+        del self._sounds[:count], self._rows[:count]
+        del self._audio[: count * 2 * HOP]
+        return columns
