@@ -148,6 +148,14 @@ def test_music_that_pauses_is_one_hold():
     ]
 
 
+def test_an_operator_who_has_talked_in_between_is_held_anew():
+    """What sounded like music a minute ago, while the operator talks on, is not this hold's beginning."""
+    client = f"{BEFORE[1]} m*100 .*3300 m*3100"
+    actions = play(f"{BEFORE[0]} .*150 S*3200 .*3150", client)
+    assert "callback client_hold" not in " ".join(transcript(actions)[:4])
+    assert "6525 callback client_hold" in transcript(actions)
+
+
 def test_a_client_who_has_spoken_in_between_holds_anew():
     client = f"{BEFORE[1]} m*1500 .*60 S*60 .*20 m*3200"
     actions = play(f"{BEFORE[0]} .*1650 S*50 .*3140", client)

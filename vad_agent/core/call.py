@@ -177,6 +177,8 @@ class CallSession:
         call = self._call
         call.clock.heard(end)
         call.actions.append(act.Speech(call.now, channel, start, end))
+        if not call.holds:
+            call.holds.talk()
         if call.sides.heard(channel, end - start, call.now):
             call.rearm()
         if call.ringing:

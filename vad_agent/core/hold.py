@@ -5,8 +5,8 @@
     held      ▁▁████████████████▁▁▁▁     the client's hold is counted from its beginning
 
 Hold music on the client's leg is a hold by the client that nobody signalled. Music that pauses, and comes
-again without a word of the client in between, is the same hold; or it is none, but a noise that sounds like
-music: then silence is counted on, too, so that a noise cannot hold the call for ever.
+again without a word of anybody in between, is the same hold. Without a word of the client it may be none, but
+a noise that sounds like music: then silence is counted on, so that a noise cannot hold the call for ever.
 """
 
 from __future__ import annotations
@@ -62,6 +62,10 @@ class Holds:
         first = not self._paused
         self._music, self._paused = False, True
         return first
+
+    def talk(self) -> None:
+        """Somebody was heard while nobody held: music from now on is counted from its own beginning."""
+        self._music_since = None
 
     def client_back(self) -> None:
         """The client was heard, or has ended the hold: music from now on is another hold."""
