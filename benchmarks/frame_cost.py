@@ -13,14 +13,14 @@ from time import perf_counter_ns
 
 import _webrtcvad
 import webrtcvad
+from vad_agent.hearing.ear import LevelledEar
+from vad_agent.hearing.webrtc import webrtc
 
 from benchmarks.audio import Call
 from benchmarks.measure import Figure, Table, interleaved, percentile, ratio, timed
 from vad_agent.core.call import CallSession
 from vad_agent.core.ear import Ear
 from vad_agent.core.frames import Channel, samples_per_frame
-from vad_agent.hearing.ear import LevelledEar
-from vad_agent.hearing.webrtc import webrtc
 from vad_agent.settings import Settings
 
 CHEAP_MAX, JUDGED_MAX = 1.0, 2.0

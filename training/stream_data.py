@@ -36,11 +36,11 @@ from benchmarks.calls.render import in_band, render
 from benchmarks.calls.voices import Library
 from training import augment
 from training.data import runs
+from vad_agent.audio.pcm import rms
 from vad_agent.core.frames import Channel
 from vad_agent.detection import endpointer
+from vad_agent.detection.detector import earshot
 from vad_agent.detection.spectral import GROUP
-from vad_agent.detection.streaming_classifier import earshot
-from vad_agent.hearing.level import rms
 
 Random = np.random.Generator
 Samples = NDArray[np.float64]

@@ -38,6 +38,7 @@ from vad_agent.terminal import (
     output,
     plain_console,
     progress,
+    tell_missing_detector,
     warn,
     watched,
     watched_actions,
@@ -200,6 +201,7 @@ def replay(
 
     check_outputs([file, client_file, events, script], trace, report)
     settings = _settings(script)
+    tell_missing_detector(settings)
     recorded = load_events(events) if events else EventLog()
     log = recorded.in_mode(mode and mode.value)
     as_mode = (mode and mode.value) or log.mode or "auto"
@@ -303,6 +305,7 @@ def dead_air_command(
     from vad_agent.sources.recording import open_call, open_leg
 
     side, settings = Channel(channel.value), Settings()
+    tell_missing_detector(settings)
     with ExitStack() as stack:
         leg = stack.enter_context(open_leg(file, "left" if side is Channel.OPERATOR else "right"))
         ear = settings.ear(side, leg.sample_rate)

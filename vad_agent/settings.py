@@ -106,29 +106,32 @@ class Settings(Tables):
 
         Raises:
             FrameError: a sample rate that is not supported.
-            MissingExtra: the judge that is set needs a package that is not installed.
+            MissingExtra: the detector that is set needs a package that is not installed.
+            WeightsError: the network's weights are damaged or missing.
         """
         # Here, since it loads numeric libraries that `--help` does not need.
-        if self.hearing.judge == "stream":
-            from vad_agent.detection.endpointer import Endpointer
+        from vad_agent.detection.classifier import load
+        from vad_agent.detection.detector import Earshot, Silero, WebRtc
+        from vad_agent.detection.endpointer import Endpointer
 
-            return Endpointer(sample_rate)
+        match self.hearing.detector:
+            case "webrtcvad":
+                return Endpointer(sample_rate, detector=WebRtc(), network=None)
+            case "silero":
+                return Endpointer(sample_rate, detector=Silero(), network=load())
+            case "network":
+                return Endpointer(sample_rate, detector=None, network=load())
+        missing = self.detector_missing
+        earshot = None if missing else Earshot()
+        return Endpointer(sample_rate, detector=earshot, network=load(), detector_missing=missing)
 
-        from vad_agent.hearing.ear import LevelledEar
+    @cached_property
+    def detector_missing(self) -> str | None:
+        """The detector that is set and cannot be imported here, so that the network alone hears; None: none."""
+        from vad_agent.detection.detector import earshot
 
-        if self.hearing.judge == "none":
-            return LevelledEar(sample_rate)
-
-        from vad_agent.hearing.judged import JudgedEar
-
-        if self.hearing.judge == "silero":
-            from vad_agent.hearing.silero import SileroListener
-
-            return JudgedEar(sample_rate, SileroListener(sample_rate))
-
-        from vad_agent.hearing.listener import NetworkListener
-
-        return JudgedEar(sample_rate, NetworkListener(sample_rate))
+        lacks = self.hearing.detector == "earshot" and earshot() is None
+        return "earshot" if lacks else None
 
     def phrase_frames(self, prompt_id: str, text: str) -> int:
         """Length of the phrase in frames, 1 at least: its recording, else the rate of speech."""

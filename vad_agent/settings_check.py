@@ -31,6 +31,11 @@ _PROMPT_NAME = re.compile(r"[\w-]+")
 Loc = tuple[int | str, ...]
 Problem = tuple[Loc, str]
 
+_RENAMED: Mapping[Loc, str] = {
+    ("hearing", "judge"): "it is called detector now: "
+    '"earshot" (the default), "network", "webrtcvad" or "silero"',
+}
+
 
 def problems(table: Toml, built_in: Toml, folder: Path) -> list[str]:
     """All that is wrong with the merged `table`, in its order; [] where nothing is.
@@ -79,6 +84,8 @@ def _in_words(details: ErrorDetails, built_in: Toml) -> str:
     loc = details["loc"]
     match details["type"]:
         case "extra_forbidden":
+            if loc in _RENAMED:
+                return _RENAMED[loc]
             return f"unknown key; {_meant(loc[-1], _known_keys(loc[:-1]))}"
         case "missing":
             # All that is built in is there already: only a prompt of the file's own can miss a key.

@@ -266,8 +266,8 @@ class Timing(Table):
 class Hearing(Table):
     """How the channels are heard."""
 
-    judge: Literal["none", "network", "silero", "stream"]
-    """Who is asked for a second opinion before a phrase is due."""
+    detector: Literal["earshot", "network", "webrtcvad", "silero"]
+    """Who hears speech: earshot or Silero, each together with the network; the network or webrtcvad alone."""
 
 
 class Voice(Table):

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from vad_agent.core.actions import Action
     from vad_agent.core.events import Event
     from vad_agent.recorded_events import TimedEvent
+    from vad_agent.settings import Settings
 
 T = TypeVar("T")
 LONG_RECORDING_FRAMES = 5 * 60 * 50
@@ -179,3 +180,9 @@ def warn(warnings: Iterable[str]) -> None:
 def complain(message: str) -> None:
     """One line on stderr."""
     print(f"vad-agent: {message}", file=sys.stderr)
+
+
+def tell_missing_detector(settings: Settings) -> None:
+    """Where the calls will be heard without the detector that is set."""
+    if (name := settings.detector_missing) is not None:
+        complain(f"{name} is not installed here: the network alone hears (pip install {name})")

@@ -20,8 +20,9 @@ def record(action: act.Action) -> dict[str, object] | None:
     """The action as its JSON object; None for what leaves no line."""
     line: dict[str, object] = {"t": seconds(action.frame)}
     match action:
-        case act.PhaseChanged(phase=phase):
+        case act.PhaseChanged(phase=phase, detector_missing=missing):
             line |= {"kind": "phase", "phase": phase.value}
+            line |= {"detector_missing": missing} if missing else {}
         case act.Speech(channel=channel, start=start, end=end):
             line |= {
                 "kind": "speech",

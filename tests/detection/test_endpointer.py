@@ -6,13 +6,13 @@ from itertools import pairwise
 
 import pytest
 
-from tests.hearing.hearing_tape import RATE, draw
+from tests.detection.hearing_tape import RATE, draw
 from tests.hearing.test_ear_door import WRONG
+from vad_agent.audio.pcm import gain
 from vad_agent.core.actions import LineState
 from vad_agent.detection.endpointer import Endpointer
 from vad_agent.detection.segment import HANGOVER, HEARD, OF, Segments
 from vad_agent.errors import FrameError
-from vad_agent.hearing.level import gain
 
 
 def listen(tape: str, ear: Endpointer | None = None) -> Endpointer:

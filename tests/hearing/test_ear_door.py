@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-
-from tests.hearing.hearing_tape import RATE, draw, listen
-from vad_agent.core.frames import SAMPLE_RATES
-from vad_agent.errors import FrameError
 from vad_agent.hearing.ear import LevelledEar
 from vad_agent.hearing.webrtc import webrtc
+
+from tests.detection.hearing_tape import RATE, draw, listen
+from vad_agent.core.frames import SAMPLE_RATES
+from vad_agent.errors import FrameError
 
 CALL = ".*40 S*60 .*20 n*40 -*8 0*60 .*30 S*30 .*25"
 WRONG = [

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
-
-from tests.hearing.hearing_tape import RATE, clip, draw, listen, near, noise, over, voice
 from vad_agent.hearing.ear import ECHO_TAIL, LevelledEar
+
+from tests.detection.hearing_tape import RATE, clip, draw, listen, near, noise, over, voice
 
 PROMPTS = (
     "product_not_heard_in_dialogue",

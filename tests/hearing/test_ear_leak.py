@@ -7,11 +7,11 @@ client   ▁▁▁▁▁▁▂▂▂▂▂▂▂▂▂▂▂▂▁▁▁▁▁�
 from __future__ import annotations
 
 import pytest
+from vad_agent.hearing.ear import LevelledEar
 
-from tests.hearing.hearing_tape import RATE, clip, noise, over, voice
+from tests.detection.hearing_tape import RATE, clip, noise, over, voice
 from vad_agent import CallSession, Settings
 from vad_agent.core.actions import PhaseChanged
-from vad_agent.hearing.ear import LevelledEar
 
 SAID = "man_delivery_time"
 

@@ -3,21 +3,7 @@
 from __future__ import annotations
 
 import pytest
-
-from tests.hearing.hearing_tape import (
-    RATE,
-    Frame,
-    Heard,
-    draw,
-    listen,
-    near,
-    noise,
-    over,
-    scripted,
-    voice,
-)
 from vad_agent.hearing.ear import LevelledEar
-from vad_agent.hearing.level import from_dbfs, to_dbfs
 from vad_agent.hearing.loudness import (
     DECAY_PER_BLOCK,
     FLOOR_BLOCKS,
@@ -29,6 +15,20 @@ from vad_agent.hearing.loudness import (
     UNDER_SPEECH,
     Loudness,
 )
+
+from tests.detection.hearing_tape import (
+    RATE,
+    Frame,
+    Heard,
+    draw,
+    listen,
+    near,
+    noise,
+    over,
+    scripted,
+    voice,
+)
+from vad_agent.audio.pcm import from_dbfs, to_dbfs
 
 
 def share(heard: Heard, start: int, end: int) -> float:

@@ -4,11 +4,22 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-
-from tests.hearing.hearing_tape import RATE, cut, draw, hear, listen, near, noise, over, tone, voice
-from vad_agent.core.actions import LineState
 from vad_agent.hearing.ear import HANGOVER, LevelledEar
-from vad_agent.hearing.line import FLAT, NO_MEDIA
+
+from tests.detection.hearing_tape import (
+    RATE,
+    cut,
+    draw,
+    hear,
+    listen,
+    near,
+    noise,
+    over,
+    tone,
+    voice,
+)
+from vad_agent.core.actions import LineState
+from vad_agent.detection.line_state import FLAT, NO_MEDIA
 
 LIVE, QUIET = LineState.LIVE, LineState.QUIET
 ZERO, GONE = LineState.DIGITAL_ZERO, LineState.NO_MEDIA

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from vad_agent.hearing.ear import LevelledEar
+from vad_agent.hearing.music import JUDGE_FRAMES, REJUDGE_FRAMES, MusicWatch, features, is_music
 
 from audio_fixtures import clips
-from tests.hearing.hearing_tape import (
+from tests.detection.hearing_tape import (
     MUSIC,
     RATE,
     Frame,
@@ -20,8 +22,6 @@ from tests.hearing.hearing_tape import (
     voice,
 )
 from vad_agent.core.actions import LineState
-from vad_agent.hearing.ear import LevelledEar
-from vad_agent.hearing.music import JUDGE_FRAMES, REJUDGE_FRAMES, MusicWatch, features, is_music
 
 SIX_SECONDS = 300
 SPEAKERS = ("man", "caller", "woman", "product")

@@ -7,10 +7,10 @@ from itertools import pairwise
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
-from tests.hearing.hearing_tape import KINDS, RATE, Frame, draw, scripted
-from vad_agent.core.actions import LineState
 from vad_agent.hearing.ear import LevelledEar
+
+from tests.detection.hearing_tape import KINDS, RATE, Frame, draw, scripted
+from vad_agent.core.actions import LineState
 
 CALLS = ("prompt begins", "prompt ends", "hold over")
 steps = st.one_of(

@@ -5,9 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import soxr
+from vad_agent.hearing.ear import HANGOVER, SHORTEST, LevelledEar
+from vad_agent.hearing.run import SEGMENT
+from vad_agent.hearing.webrtc import LONG_HANGOVER, LONG_RUN, SHORT_HANGOVER
 
 from audio_fixtures import clips, dsp, g711
-from tests.hearing.hearing_tape import (
+from tests.detection.hearing_tape import (
     RATE,
     VOICES,
     Frame,
@@ -26,9 +29,6 @@ from tests.hearing.hearing_tape import (
     voice,
 )
 from vad_agent.core.frames import SAMPLE_RATES
-from vad_agent.hearing.ear import HANGOVER, SHORTEST, LevelledEar
-from vad_agent.hearing.run import SEGMENT
-from vad_agent.hearing.webrtc import LONG_HANGOVER, LONG_RUN, SHORT_HANGOVER
 
 WORDS = ("caller_yes", "woman_short_word", "woman_no", "woman_two", "woman_tomorrow", "woman_hello")
 SPEECH = [name for name, entry in clips.catalogue().items() if entry.kind == "speech"]

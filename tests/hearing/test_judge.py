@@ -8,9 +8,13 @@ from importlib import resources
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from vad_agent.hearing import features, judge, network
+from vad_agent.hearing.features import CHANNELS
+from vad_agent.hearing.judge import DOUBT, END, RUN, SURE, NetworkJudge, Verdict, decide
+from vad_agent.hearing.network import FILE, HEADS, LAYERS, STRIDE, Network, WeightsError
 
 from audio_fixtures import dsp
-from tests.hearing.hearing_tape import (
+from tests.detection.hearing_tape import (
     MUSIC,
     RATE,
     SIZE,
@@ -25,10 +29,6 @@ from tests.hearing.hearing_tape import (
     voice,
 )
 from vad_agent.errors import FrameError, VadAgentError
-from vad_agent.hearing import features, judge, network
-from vad_agent.hearing.features import CHANNELS
-from vad_agent.hearing.judge import DOUBT, END, RUN, SURE, NetworkJudge, Verdict, decide
-from vad_agent.hearing.network import FILE, HEADS, LAYERS, STRIDE, Network, WeightsError
 
 LATE = 12
 """Frames by which an end may be told late or early."""

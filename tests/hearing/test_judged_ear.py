@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import pytest
-
-from audio_fixtures.recipe import FOLDER, Recipe, load_all
-from tests.hearing.hearing_tape import RATE, clip, draw, listen, near, noise, over, voice
-from tests.test_fixtures import told
-from vad_agent import CallSession, Settings
-from vad_agent.core.actions import LineState
-from vad_agent.core.frames import ENDLESS
 from vad_agent.hearing.ear import LevelledEar
 from vad_agent.hearing.judge import LEAST, Verdict
 from vad_agent.hearing.judged import FIRST, FRESH, GONE, MOST_AGAIN, PRICE, JudgedEar
 from vad_agent.hearing.listener import NetworkListener
+
+from audio_fixtures.recipe import FOLDER, Recipe, load_all
+from tests.detection.hearing_tape import RATE, clip, draw, listen, near, noise, over, voice
+from tests.test_fixtures import told
+from vad_agent import CallSession, Settings
+from vad_agent.core.actions import LineState
+from vad_agent.core.frames import ENDLESS
 from vad_agent.recorded_events import load_events
 from vad_agent.replay import Replay
 from vad_agent.sources.recording import open_call

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import pytest
-
-from audio_fixtures import dsp
-from tests.hearing.hearing_tape import LEVELS, clip, join, music, noise, tone, voice
 from vad_agent.hearing.run import (
     DENSE_FRAMES,
     SEGMENT,
@@ -13,6 +10,9 @@ from vad_agent.hearing.run import (
     STEADY_FRAMES,
     RunLevels,
 )
+
+from audio_fixtures import dsp
+from tests.detection.hearing_tape import LEVELS, clip, join, music, noise, tone, voice
 
 
 def run(levels: list[int], segment: int = SEGMENT) -> RunLevels:

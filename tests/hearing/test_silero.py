@@ -11,17 +11,17 @@ from typing import Any
 
 import numpy as np
 import pytest
-
-from audio_fixtures import dsp
-from audio_fixtures.recipe import FOLDER
-from tests.hearing import hearing_tape as sound
-from vad_agent import Settings, cli
-from vad_agent.core.frames import Channel
-from vad_agent.errors import FrameError, MissingExtra
 from vad_agent.hearing.judge import LEAST, WINDOW, Verdict
 from vad_agent.hearing.judged import JudgedEar
 from vad_agent.hearing.silero import SileroListener
 from vad_agent.hearing.verdict import last_run
+
+from audio_fixtures import dsp
+from audio_fixtures.recipe import FOLDER
+from tests.detection import hearing_tape as sound
+from vad_agent import Settings, cli
+from vad_agent.core.frames import Channel
+from vad_agent.errors import FrameError, MissingExtra
 
 RATES = (8_000, 16_000, 32_000, 48_000)
 BEFORE = 60

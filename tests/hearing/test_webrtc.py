@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import webrtcvad
-
-from tests.hearing.hearing_tape import RATE, clip, draw, noise, voice
 from vad_agent.hearing.webrtc import LONG_HANGOVER, LONG_RUN, SHORT_HANGOVER, webrtc
+
+from tests.detection.hearing_tape import RATE, clip, draw, noise, voice
 
 GOLDEN = "1111" + "0" * 16 + "1" * 46 + "0" * 15
 

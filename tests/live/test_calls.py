@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.hearing.hearing_tape import clip, draw, noise
+from tests.detection.hearing_tape import clip, draw, noise
 from tests.tape import ScriptedEar, TapePlan, tape, transcript
 from vad_agent import CallSession, Event, Settings
 from vad_agent.core import actions as act

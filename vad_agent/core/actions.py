@@ -145,6 +145,8 @@ class PhaseChanged(Action):
     """The call entered a phase."""
 
     phase: Phase
+    detector_missing: str | None = None
+    """With the call's first phase: the detector that is set and not installed: it is heard without."""
 
 
 @dataclass(frozen=True, slots=True)

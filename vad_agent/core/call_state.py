@@ -139,8 +139,9 @@ class CallState:
     def enter(self, phase: Phase) -> None:
         """The call is in this phase."""
         if self.phase is not phase:
+            missing = self.client.detector_missing if self.phase is None else None
             self.phase = phase
-            self.actions.append(act.PhaseChanged(self.now, phase))
+            self.actions.append(act.PhaseChanged(self.now, phase, missing))
             if phase is Phase.ENDED:
                 self.deadline = ENDLESS
 

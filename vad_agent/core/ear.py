@@ -46,10 +46,14 @@ class Ear(Protocol):
     """How many runs were accepted as speech: a noise may open a run and be taken back."""
     runs: int
     """How many accepted runs are over; `start` and `end` are then those of the last one."""
-    progress: Progress | None
-    """The call-progress tone that was heard, until speech; None: none, or it is not known yet."""
     failed: bool
-    """Its detector died; it goes on by loudness alone."""
+    """Its detector died; it goes on without."""
+    detector_missing: str | None
+    """The detector that is set and not installed here, so that it hears without; None: it has what is set."""
+
+    @property
+    def progress(self) -> Progress | None:
+        """The call-progress tone that was heard, until speech; None: none, or it is not known yet."""
 
     @property
     def line(self) -> LineState | None:

@@ -1,8 +1,8 @@
-"""One channel's detectors, streamed: earshot on every frame, the network on blocks of frames.
+"""One channel, streamed: its detector on every frame, what the network is to see of blocks of frames.
 
-    frame ──> level, own level, leak ──┐
-          └─> 16 kHz ──> earshot ──────┼──> columns ──> network ──> logits of speech and music
-    other side's level and earshot ────┘
+    frame ──> level, own level, leak ───┐
+          └─> detector ─────────────────┼──> columns ──> network ──> logits of speech and music
+    other side's level and detector ────┘
 
 Neither is ever reset. What is asked for late is the same as what is asked for at once: `take` may have
 few frames or many, always whole groups.
@@ -12,21 +12,17 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
 from vad_agent.detection import spectral
-from vad_agent.detection.spectral import GROUP, HOP, RATE, Floats, Spectrum
-from vad_agent.hearing.level import resample
+from vad_agent.detection.detector import Detector
+from vad_agent.detection.spectral import GROUP, HOP, Floats, Spectrum
 
 COLUMNS = spectral.COLUMNS + 7
 """What the network sees of a frame."""
-EARSHOT_RATE, EARSHOT_BYTES = 16_000, 512
-"""A window of 256 samples, 16 ms."""
 UNKNOWN = 0.5
-"""Stands for the probability where there is no earshot."""
+"""Stands for the probability where there is no detector."""
 LIKELY = 0.5
 """Of this and more the channel's own level is learnt."""
 SMOOTHING = 0.3
@@ -42,57 +38,43 @@ LEAK_FROM_DB = 45.0
 PEAK_FRAMES = 25
 
 
-class Earshot(Protocol):
-    """`earshot.Detector`."""
-
-    def predict_i16(self, samples: NDArray[np.int16], /) -> float:
-        """The probability of speech in a window of 256 samples at 16 kHz."""
-
-
-def earshot() -> Earshot | None:
-    """A new detector; None where its package has no wheel for this machine."""
-    try:
-        from earshot import Detector
-    except ImportError:
-        return None
-    detector: Earshot = Detector()
-    return detector
-
-
 class StreamingClassifier:
     """One per channel and call. `near_db`: a frame so far under the own level is somebody behind.
 
-    `threshold`: of earshot's probability.
+    `threshold`: of the detector's probability.
     """
 
     __slots__ = (
-        "_audio", "_detector", "_near_db", "_others", "_rest", "_rows", "_sounds", "_spectrum",
-        "_state", "_threshold", "db", "failed", "own_db", "probability", "smooth", "speaker_db",
+        "_audio", "_detector", "_near_db", "_others", "_rows", "_sounds", "_spectrum",
+        "_threshold", "db", "failed", "own_db", "probability", "smooth", "speaker_db",
     )  # fmt: skip
 
-    def __init__(self, detector: Earshot | None, *, threshold: float, near_db: float) -> None:
+    def __init__(self, detector: Detector | None, *, threshold: float, near_db: float) -> None:
         self._detector = detector
         self._threshold = threshold
         self._near_db = near_db
         self.db = 0.0
         """Level of the newest frame."""
         self.probability = UNKNOWN if detector is None else 0.0
-        """Earshot's of the newest window."""
+        """The detector's of the newest frame."""
         self.smooth = 0.0
-        """The same, smoothed."""
+        """Its level, smoothed."""
         self.speaker_db = -math.inf
         """The level of what is known to be this side's speech; whoever knows it sets it."""
         self.own_db = -math.inf
-        """The level of what earshot takes for speech, music too; -inf: there was nothing yet."""
+        """The level of what the detector takes for speech, music too; -inf: there was nothing yet."""
         self.failed = False
-        """The detector died; the network goes on without it."""
-        self._rest = b""  # samples at 16 kHz that wait for their window
-        self._state: tuple[int, tuple[tuple[int, int], ...]] | None = None  # of the upsampler
+        """The detector died; who asked it goes on without."""
         self._spectrum = Spectrum()
         self._audio = bytearray()  # of the frames that wait to be taken, and so are these
         self._sounds: list[bool] = []
         self._rows: list[tuple[float, float, float, float, float]] = []
         self._others: deque[float] = deque([0.0] * PEAK_FRAMES, PEAK_FRAMES)
+
+    @property
+    def deaf(self) -> bool:
+        """There is no detector, or none any more."""
+        return self._detector is None
 
     def __len__(self) -> int:
         """Frames that wait to be taken."""
@@ -101,12 +83,15 @@ class StreamingClassifier:
     def hear(self, frame: bytes, level: int, other: StreamingClassifier | None) -> bool:
         """The next frame: int16 little-endian mono at RATE, and its RMS. `other` has heard it already.
 
-        True: earshot calls it speech, and it is as loud as this side is, and no leak of the other one.
+        True: the detector calls it speech, and it is as loud as this side is, and no leak of the other one.
         """
         db = self.db = 20 * math.log10(level) if level else 0.0
         smooth = self.smooth = self.smooth + SMOOTHING * (db - self.smooth)
         if self._detector is not None:
-            self._ask(frame)
+            try:
+                self.probability = self._detector.probability(frame)
+            except Exception:  # whatever a detector dies of, the client must not be hung up on
+                self._detector, self.failed, self.probability = None, True, UNKNOWN
         probability = self.probability
         others, theirs = self._others, 0.0
         if other is None:
@@ -129,22 +114,6 @@ class StreamingClassifier:
         self._audio += frame
         return near
 
-    def _ask(self, frame: bytes) -> None:
-        """The highest of the windows that end in the frame. Between its samples linear: heard best."""
-        wide, self._state = resample(frame, 2, 1, RATE, EARSHOT_RATE, self._state)
-        wide = self._rest + wide
-        assert self._detector is not None
-        predict = self._detector.predict_i16
-        best, at = 0.0, 0
-        try:
-            while at + EARSHOT_BYTES <= len(wide):
-                best = max(best, predict(np.frombuffer(wide, "<i2", EARSHOT_BYTES // 2, at)))
-                at += EARSHOT_BYTES
-        except Exception:  # whatever a detector dies of, the client must not be hung up on
-            self._detector, self.failed, best = None, True, UNKNOWN
-        self._rest = wide[at:]
-        self.probability = best
-
     def take(self, count: int) -> Floats:
         """What the network is to see of the oldest `count` frames that wait, a multiple of GROUP.
 
@@ -166,6 +135,10 @@ class StreamingClassifier:
         columns[:, used + 3] = np.clip(peaks - LEAK_FROM_DB, -20, 40) / 10
         columns[:, used + 4] = sounds
         columns[:, used + 5 : used + 7] = rows[:, 3:]
+        self.drop(count)
+        return columns
+
+    def drop(self, count: int) -> None:
+        """Nobody is to see the oldest `count` frames that wait."""
         del self._sounds[:count], self._rows[:count]
         del self._audio[: count * 2 * HOP]
-        return columns

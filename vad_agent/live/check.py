@@ -13,8 +13,8 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from vad_agent.audio.pcm import peak, rms, to_dbfs
 from vad_agent.core.frames import SAMPLE_BYTES, Channel
-from vad_agent.hearing.level import peak, rms, to_dbfs
 from vad_agent.sources.audio_child import AudioChild, Lost, Opened
 from vad_agent.sources.child_records import Record
 from vad_agent.sources.devices import Device, Role

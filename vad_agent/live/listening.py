@@ -26,6 +26,7 @@ from vad_agent.live.options import Options
 from vad_agent.login import login
 from vad_agent.settings import Settings
 from vad_agent.sources.devices import list_devices
+from vad_agent.terminal import tell_missing_detector
 from vad_agent.writer_thread import WriterThread
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
 
 QUIT_SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")
 SWITCH_S = 0.0002
-"""A thread that computes gives the interpreter away so soon: a question to the judge asks for it two dozen
+"""A thread that computes gives the interpreter away so soon: a block of the network asks for it two dozen
 times, and Python's own 5 ms each would be a frame's time six times over."""
 LOOK_S = 0.2
 UNRUNG = "есть перезвоны, но сами они не звонят: запустите vad-agent serve"
@@ -67,6 +68,7 @@ def _listen(options: Options, console: Console, stack: ExitStack) -> None:
         settings = Settings() if options.script is None else Settings.load(options.script)
         from vad_agent.live.assembly import Assembly  # numbers and models, while devices are listed
 
+        tell_missing_detector(settings)
         if options.panel:
             panel = _panel(options)
             stack.callback(panel.close)

@@ -11,9 +11,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+from vad_agent.audio.pcm import to_mono
 from vad_agent.core.events import Event, Kind
 from vad_agent.core.frames import SAMPLE_BYTES, Channel, Framer, samples_per_frame
-from vad_agent.hearing.level import to_mono
 from vad_agent.sources.audio_child import AudioChild, DeviceState, Heard, Lost, Opened
 from vad_agent.sources.child_records import Flag, Record
 from vad_agent.sources.devices import Device, Role

@@ -10,8 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from vad_agent.audio.pcm import add, gain
 from vad_agent.core.frames import SAMPLE_BYTES
-from vad_agent.hearing.level import add, gain
 
 FADE_MS = 20
 """A stopped phrase is silent so long after the block being mixed: 60 ms with what waits in the device."""

@@ -121,7 +121,7 @@ def main(spec: dict[str, Any]) -> None:
 
 
 def _stereo(block: bytes) -> bytes:
-    from vad_agent.hearing.level import to_stereo
+    from vad_agent.audio.pcm import to_stereo
 
     return to_stereo(block, SAMPLE_BYTES, 1, 1)
 

@@ -9,10 +9,10 @@ import pytest
 from numpy.typing import NDArray
 
 from audio_fixtures import clips, dsp, g711
-from tests.hearing import hearing_tape as sound
+from tests.detection import hearing_tape as sound
 from vad_agent.core.ear import Progress
+from vad_agent.detection.call_progress_tones import MOST, Tone, ToneWatch, classify
 from vad_agent.errors import FrameError
-from vad_agent.hearing.tone import MOST, Tone, ToneWatch, classify
 
 PROGRESS, DTMF, OTHER = Tone.PROGRESS, Tone.DTMF, Tone.OTHER
 RATES = (8_000, 16_000, 32_000, 48_000)

@@ -7,8 +7,10 @@ client    ▁▁▂▃▂▁▁▁▁▃▂▁     an echo: weaker and later, no
 
 from __future__ import annotations
 
-from vad_agent.hearing.level import fit_factor
+from vad_agent.audio.pcm import fit_factor, from_dbfs
 
+FROM = from_dbfs(-45)
+"""RMS; of a quieter frame nothing is heard on the other side."""
 ALIKE = 0.9
 """Squared correlation of two frames. Two voices have less in nearly every frame."""
 MOST_GAIN = 3.0

@@ -10,10 +10,9 @@ While a tone plays no run of speech opens.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
 
-from vad_agent.hearing.level import crossings, rms
-from vad_agent.hearing.tone import FEWEST, MOST, ToneWatch, classify
+from vad_agent.audio.pcm import crossings, rms
+from vad_agent.detection.call_progress_tones import FEWEST, MOST, ToneWatch, classify
 
 # Frames.
 AGAIN = 6
@@ -96,14 +95,3 @@ class ToneProbe:
             if self.watch.playing:
                 self.due = max(self.due, now + BETWEEN)
         return found
-
-    def share(self, frames: Sequence[bytes]) -> float:
-        """How much of a stretch of frames is tones, 0…1. A quarter of a millisecond for a second of it."""
-        windows = [frames[at : at + MOST] for at in range(0, len(frames) - MOST + 1, MOST)]
-        found = [classify(window, self._rate) is not None for window in windows]
-        return sum(found) / len(found) if found else 0.0
-
-    def is_rest_of_tone(self, start: int, end: int) -> bool:
-        """Frames [start, end) are what is left of a tone when it was last asked about."""
-        near = self.watch.playing and start <= self.watch.ended + FEWEST
-        return near and end - start <= AGAIN + FEWEST

@@ -11,9 +11,9 @@ from __future__ import annotations
 
 from array import array
 
+from vad_agent.audio.pcm import mean
 from vad_agent.core.actions import LineState
 from vad_agent.core.frames import SAMPLE_BYTES
-from vad_agent.hearing.level import mean
 
 # Frames.
 FLAT = 50

@@ -19,13 +19,16 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from audio_fixtures import clips, dsp
 from vad_agent.core.actions import LineState
-from vad_agent.hearing.ear import LevelledEar
+from vad_agent.core.ear import Ear
+from vad_agent.core.frames import Channel
+from vad_agent.settings import Settings
 
 Frame = bytes | None
 Samples = NDArray[np.int64]
@@ -172,39 +175,6 @@ def speech(*names: str, gap: int = 30, gain_db: float = 0.0) -> tuple[list[Frame
     return frames, truth
 
 
-# -- a detector that says what its drawing says ------------------------------------------------------
-
-LEVELS = (1500, 5000, 900, 7000, 2600, 700, 4000)
-"""Of loud frames, in turn: no noise or tone moves so much."""
-
-
-def scripted(drawing: str) -> Heard:
-    """What an ear makes of a drawing whose frames the detector judges as drawn.
-
-    a: loud, and called speech; l: loud, not speech; h: so quiet that nobody asks; 0 and - as ever.
-    """
-    letters = "".join(kind * count for kind, count in runs_of(drawing))
-    answers = (letter == "a" for letter in letters if letter != "-")
-    frames: list[Frame] = []
-    for at, letter in enumerate(letters):
-        level = LEVELS[at % len(LEVELS)] if letter in "al" else {"h": 20, "0": 0}.get(letter)
-        square = (
-            None if level is None else np.resize([level] * 8 + [-level] * 8, SIZE).astype("<i2")
-        )
-        frames.append(None if square is None else square.tobytes())
-    ear = LevelledEar(RATE, detector=lambda _frame, _samples: next(answers), skip_quiet=False)
-    heard = listen(ear, frames)
-    assert not ear.failed
-    return heard
-
-
-def carets(drawing: str) -> list[tuple[int, int]]:
-    """Runs drawn under a drawing: ^ is the first frame of each, $ the last."""
-    starts = [at for at, letter in enumerate(drawing) if letter in "^"]
-    ends = [at + 1 for at, letter in enumerate(drawing) if letter == "$"]
-    return list(zip(starts, ends, strict=True))
-
-
 # -- listening -------------------------------------------------------------------------------------
 
 
@@ -228,7 +198,12 @@ class Heard:
         return [(str(state), since) for _, state, since in self.lines]
 
 
-def listen(ear: LevelledEar, frames: Sequence[Frame], *, finish: bool = True) -> Heard:
+def new_ear(rate: int = RATE, detector: str = "earshot") -> Any:
+    """An ear as the settings make it."""
+    return Settings(hearing={"detector": detector}).ear(Channel.CLIENT, rate)
+
+
+def listen(ear: Ear, frames: Sequence[Frame], *, finish: bool = True) -> Heard:
     """Let the ear hear the frames and note what changes."""
     heard = Heard()
     runs, utterances, speaking, line = ear.runs, ear.utterances, ear.speaking, ear.line
@@ -258,7 +233,7 @@ def listen(ear: LevelledEar, frames: Sequence[Frame], *, finish: bool = True) ->
 
 def hear(drawing: str, *, rate: int = RATE) -> Heard:
     """A new ear on a drawing."""
-    return listen(LevelledEar(rate), draw(drawing))
+    return listen(new_ear(rate), draw(drawing))
 
 
 def near(found: Sequence[tuple[int, int]], expected: Sequence[tuple[int, int]], by: int) -> bool:

@@ -6,15 +6,15 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
+from vad_agent.hearing.ear import LevelledEar
 
 from audio_fixtures import g711
-from tests.hearing import hearing_tape as sound
+from tests.detection import hearing_tape as sound
 from vad_agent import CallSession, Settings
 from vad_agent.core.actions import Hangup, Reason
 from vad_agent.core.ear import Ear, Progress
 from vad_agent.core.frames import Channel
-from vad_agent.hearing.ear import LevelledEar
-from vad_agent.hearing.tone import classify
+from vad_agent.detection.call_progress_tones import classify
 
 Frame = bytes | None
 

@@ -7,7 +7,7 @@ import re
 import pytest
 
 from vad_agent.core.ear import Progress
-from vad_agent.hearing.cadence import Cadence
+from vad_agent.detection.cadence import Cadence
 
 BUSY, DIAL, RINGBACK, WAITING = Progress
 

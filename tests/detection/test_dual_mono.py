@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tests.hearing.hearing_tape import RATE, clip, draw, noise
+from tests.detection.hearing_tape import RATE, clip, draw, noise
 from vad_agent import Settings
 from vad_agent.core.ear import Ear
 from vad_agent.core.frames import Channel
-from vad_agent.hearing.dual_mono import KNOWN, MOST, DualMono
+from vad_agent.detection.dual_mono import KNOWN, MOST, DualMono
 
 SIZE = RATE // 50
 

@@ -22,10 +22,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from vad_agent.audio.pcm import from_dbfs
 from vad_agent.core.ear import Progress
 from vad_agent.core.frames import FRAMES_PER_SECOND, SAMPLE_BYTES, check_frame, samples_per_frame
-from vad_agent.hearing.cadence import RING_PAUSE, Cadence
-from vad_agent.hearing.level import from_dbfs
+from vad_agent.detection.cadence import RING_PAUSE, Cadence
 
 Floats = NDArray[np.float32]
 Power = NDArray[np.floating[Any]]

@@ -1,0 +1,1 @@
+"""Samples as bytes: what every part that touches sound needs of them."""

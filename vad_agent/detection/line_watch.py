@@ -1,0 +1,136 @@
+"""What one channel carries besides speech: constants, an offset, tones, blocks of next to nothing.
+
+    frame ─> less the offset ─┬─> constant? ──────> digital zero ┐
+                              ├─> ToneProbe ──────> tone         ├─> LineState
+                              └─> every BLOCK ────> quiet, tones ┘
+
+Who decides what is speech tells it here; it says what it found in the frame that was taken last.
+"""
+
+from __future__ import annotations
+
+from vad_agent.audio.pcm import add, from_dbfs, rms
+from vad_agent.core.actions import LineState
+from vad_agent.core.frames import ENDLESS, samples_per_frame
+from vad_agent.detection.call_progress_tones import MOST
+from vad_agent.detection.line_state import Line, Offset
+from vad_agent.detection.tone_probe import ToneProbe
+
+FLAT_MAX = 8
+"""RMS of int16: the frames of a constant have no more, nor have those with next to nothing in them."""
+TONE_FROM = from_dbfs(-55)
+BLOCK = 50
+"""Frames."""
+
+
+class LineWatch:
+    """One channel's. `sample_rate`: Hz."""
+
+    __slots__ = (
+        "_against", "_block_end", "_constant", "_loud", "_loud_since", "_offset", "_sounded",
+        "_tone_due", "frame", "level", "line", "tone_began", "tones",
+    )  # fmt: skip
+
+    def __init__(self, sample_rate: int) -> None:
+        samples = samples_per_frame(sample_rate)
+        self.line = Line(samples)
+        self.tones = ToneProbe(sample_rate)
+        self.frame = b""
+        """The newest frame, without the line's offset."""
+        self.level = 0
+        """Its RMS."""
+        self.tone_began = False
+        """A sound has just begun, and in the newest frame it is known to be a tone."""
+        self._constant = False
+        self._offset = Offset(samples)
+        self._against = b""
+        self._block_end = BLOCK
+        self._sounded = 0  # one past the last frame that was more than next to nothing
+        self._loud = 0  # one past the last frame in which a tone could be heard …
+        self._loud_since = 0  # … without a gap since here
+        self._tone_due = ENDLESS  # while a tone plays: when to ask of it again
+
+    def hear(self, frame: bytes, now: int, *, spoken: bool) -> bool:
+        """Frame number `now`, counted from 1; `spoken`: what sounds is known to be speech.
+
+        True: what the line carries may have changed.
+        """
+        line = self.line
+        due = line.missing > 0 or line.state is None
+        line.missing = 0
+        if self._against:
+            frame = add(frame, self._against, 2)
+        level = rms(frame, 2)
+        self.frame, self.level = frame, level
+        if level <= FLAT_MAX:
+            # A constant frame ends as it begins; most others don't.
+            same = frame != line.flat_frame if self._constant else frame[0] == frame[-2]
+            if same and line.watch_constant(frame, now):
+                self._constant = line.flat_since is not None
+                due = True
+        else:
+            self._sounded = now
+            if self._constant:
+                self._constant, due = False, True
+                line.end_constant(now)
+        self.tone_began = level >= TONE_FROM and self._tone_begins(frame, now, spoken)
+        if now >= self._tone_due:
+            self._probe_tone(now)
+            due = True
+        return due or self.tone_began or now >= (line.due() or ENDLESS)
+
+    def hear_nothing(self, now: int) -> None:
+        """The frame did not come."""
+        self.line.missing += 1
+        self.line.end_constant(now)
+        self._constant = False
+        self.frame, self.level, self.tone_began = b"", 0, False
+
+    def end_block(self, now: int, spoken_until: int | None) -> bool:
+        """A block of frames may be over. `spoken_until`: the end of speech so far; None: it goes on."""
+        if now < self._block_end:
+            return False
+        start, self._block_end = now - BLOCK, now + BLOCK
+        if self._offset.watch(self.frame, self.level):
+            self._against = self._offset.against
+        if not self._constant and spoken_until is not None:
+            self._probe_tone(now)
+            if spoken_until <= start:
+                self.line.end_block(start, now, dull=self._sounded <= start)
+        return True
+
+    def hear_speech(self, since: int, now: int) -> None:
+        """Somebody speaks since that frame: tones so far are over."""
+        self.forget_tones(since, now)
+        self.line.hear_speech(since)
+
+    def forget_tones(self, over_since: int, now: int) -> None:
+        """Somebody is there."""
+        if self.tones.watch.speech():
+            self._follow_tones(over_since, now)
+
+    def _tone_begins(self, frame: bytes, now: int, spoken: bool) -> bool:
+        tones = self.tones
+        if self._loud != now - 1:
+            tones.begin(now - 1)
+            self._loud_since = now
+        self._loud = now
+        tones.frames.append(frame)
+        begins = MOST <= now - self._loud_since + 1 <= 2 * MOST
+        if not begins or spoken or not tones.is_tone(now):
+            return False
+        self._follow_tones(now, now)
+        return True
+
+    def _probe_tone(self, now: int) -> None:
+        """What sounds, though it is no speech, may be a tone; one that played may be over."""
+        self.tones.probe(now, self._loud)
+        self._follow_tones(self.tones.watch.ended, now)
+
+    def _follow_tones(self, over_since: int, now: int) -> None:
+        watch = self.tones.watch
+        self._tone_due = max(self.tones.due, now + 1) if watch.playing else ENDLESS
+        if not watch.playing:
+            self.line.leave(LineState.TONE, over_since)
+        elif self.line.state in (LineState.LIVE, LineState.QUIET):
+            self.line.set(LineState.TONE, watch.began)

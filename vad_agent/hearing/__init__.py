@@ -1,1 +1,0 @@
-"""From samples to speech or not, and why it is quiet."""
