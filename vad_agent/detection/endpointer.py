@@ -13,7 +13,6 @@ has heard HEARD frames of it: then it stops a phrase, and a group later it count
 
 from __future__ import annotations
 
-import math
 
 import numpy as np
 
@@ -27,7 +26,6 @@ from vad_agent.detection.hold_music import HoldMusic
 from vad_agent.detection.segment import HEARD, OF, Segments
 from vad_agent.detection.spectral import GROUP, RATE
 from vad_agent.detection.streaming_classifier import (
-    ATTACK_DB,
     Earshot,
     StreamingClassifier,
     earshot,
@@ -259,7 +257,7 @@ class Endpointer:
                 self._music_has_changed()
             playing = self._line.state is LineState.MUSIC
             if speech and not playing:
-                self._learn_level(smooth)
+                self._classifier.learn_level(smooth)
             if self._segments.hear(self._done, speech and not playing):
                 self._open() if self._segments.open else self._close()
                 del self._judged[:number]
@@ -270,12 +268,6 @@ class Endpointer:
             self.end = self._segments.end
             if not self.sure and self._done >= self._sure_at:
                 self._accept()
-
-    def _learn_level(self, smooth: float) -> None:
-        """A frame of speech of this level."""
-        one = self._classifier
-        rise = min(max(smooth - one.speaker_db, 0.0), ATTACK_DB)
-        one.speaker_db = smooth if one.speaker_db == -math.inf else one.speaker_db + rise
 
     def _open(self) -> None:
         tone = self._tones.watch

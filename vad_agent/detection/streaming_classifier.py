@@ -40,6 +40,10 @@ LEAK_FRAMES = 11
 LEAK_FROM_DB = 45.0
 """-45 dBFS; levels here are in dB over an RMS of one int16 step."""
 PEAK_FRAMES = 25
+SILENT_DB = 24.0
+"""-66 dBFS: what is weaker is silence on any line, and earshot is not asked of it …"""
+SPARE_DB = 6.0
+"""… nor of what is so far beyond the gates of the own level and of the leak that it cannot be near."""
 
 
 class Earshot(Protocol):
@@ -105,15 +109,22 @@ class StreamingClassifier:
         """
         db = self.db = 20 * math.log10(level) if level else 0.0
         smooth = self.smooth = self.smooth + SMOOTHING * (db - self.smooth)
-        if self._detector is not None:
-            self._ask(frame)
-        probability = self.probability
         others, theirs = self._others, 0.0
         if other is None:
             others.append(0.0)
         else:
             others.append(other.db)
             theirs = other.probability
+        if self._detector is not None:
+            loud = max(db, smooth)
+            silent = loud < SILENT_DB or loud < self.speaker_db - self._near_db - SPARE_DB
+            if silent or LEAK_FROM_DB < (loudest := max(list(others)[-LEAK_FRAMES:])) and (
+                loud < loudest - LEAK_DB - SPARE_DB
+            ):
+                self.probability = 0.0
+            else:
+                self._ask(frame)
+        probability = self.probability
         own = self.own_db = self.own_db - DECAY_DB
         self.speaker_db -= DECAY_DB
         near = False
@@ -128,6 +139,12 @@ class StreamingClassifier:
         self._rows.append((smooth, own, max(others), probability, theirs))
         self._audio += frame
         return near
+
+    def learn_level(self, smooth: float) -> None:
+        """A frame of this side's speech was of this level, smoothed."""
+        before = self.speaker_db
+        rise = min(max(smooth - before, 0.0), ATTACK_DB)
+        self.speaker_db = smooth if before == -math.inf else before + rise
 
     def _ask(self, frame: bytes) -> None:
         """The highest of the windows that end in the frame. Between its samples linear: heard best."""
