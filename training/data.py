@@ -1,7 +1,8 @@
-"""Clips of the sources at 8 kHz, split into train, tune and test by voice and by piece of music.
+"""Clips of the sources at 8 kHz.
 
 `python -m training.data CACHE` downloads the packages of `sources.py` into CACHE (apt-get download and
-dpkg -x: nothing is installed), has espeak-ng speak, and leaves CACHE/pools.npz. Everything is seeded.
+dpkg -x: nothing is installed), has espeak-ng and flite speak, and leaves CACHE/pools.npz. Everything is
+seeded.
 """
 
 from __future__ import annotations
@@ -26,7 +27,6 @@ Bools = NDArray[np.bool_]
 
 RATE = 8_000
 HOP = 160
-PARTS = ("train", "tune", "test")
 
 ACTIVE_DB = 30.0
 """A frame is speech within so much of the clip's loud frames …"""
@@ -40,6 +40,10 @@ SOUND_S = 12
 """Of a long noise so much is kept."""
 PIECE_S = 80
 """Of a long piece of music so much is kept."""
+UTTERANCE_FRAMES = 250
+"""A longer clip is cut at its pauses …"""
+PAUSE_FRAMES = 12
+"""… of so many frames."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,15 +57,13 @@ class Voice:
 
 @dataclass(slots=True)
 class Pools:
-    """What one part (train, tune or test) is mixed from."""
+    """What calls are made of."""
 
     voices: list[Voice] = field(default_factory=list)
     music: list[Floats] = field(default_factory=list)
     """float32 at RATE, RMS 1."""
     keys: list[Floats] = field(default_factory=list)
     """Key clicks, float32 at RATE, peak 1."""
-    hold: list[Floats] = field(default_factory=list)
-    """Hold music, as `music`."""
     sounds: list[Floats] = field(default_factory=list)
     """Noises: traffic, tools, water, fire, doors; float32 at RATE, RMS 1."""
 
@@ -232,16 +234,48 @@ def fetch(cache: Path, packages: Sequence[sources.Package] = sources.PACKAGES) -
     return root / "usr/share"
 
 
-def _speak(job: tuple[str, int, int, str]) -> Floats | None:
-    voice, speed, pitch, text = job
+def utterances(clip: Floats) -> Iterator[Floats]:
+    """A long clip cut at its pauses, each piece with a frame of margin."""
+    padded = np.pad(clip, (0, -len(clip) % HOP))
+    active = active_frames(padded)
+    if len(active) <= UTTERANCE_FRAMES:
+        yield clip
+        return
+    spoken: list[tuple[int, int]] = []
+    for start, end in runs(active):
+        near = spoken and start - spoken[-1][1] < PAUSE_FRAMES
+        if near and end - spoken[-1][0] <= UTTERANCE_FRAMES:
+            spoken[-1] = spoken[-1][0], end
+        else:
+            spoken.append((start, end))
+    for start, end in spoken:
+        yield padded[max(start - 1, 0) * HOP : (end + 1) * HOP]
+
+
+def _speak(job: tuple[str, ...]) -> Floats | None:
+    """Job: the program and its arguments, the text last."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "speech.wav"
-        command = ["espeak-ng", "-v", voice, "-s", str(speed), "-p", str(pitch), "-w", str(path)]
-        subprocess.run([*command, text], check=True, timeout=60, capture_output=True)
+        *command, text = job
+        written = "-o" if command[0] == "flite" else "-w"
+        given = ["-t", text] if command[0] == "flite" else [text]
+        subprocess.run(
+            [*command, written, str(path), *given], check=True, timeout=60, capture_output=True
+        )
         return speech_clip(path)
 
 
-def build(cache: Path) -> dict[str, Pools]:
+def _spoken_jobs() -> Iterator[tuple[str, list[tuple[str, ...]]]]:
+    """Name of each synthetic voice, and what it is to say."""
+    for voice, speed, pitch in sources.espeak_voices():
+        texts = sources.TEXTS[voice.split("+")[0]]
+        command = ("espeak-ng", "-v", voice, "-s", str(speed), "-p", str(pitch))
+        yield f"espeak {voice}", [(*command, text) for text in texts]
+    for voice in sources.FLITE:
+        yield f"flite {voice}", [("flite", "-voice", voice, text) for text in sources.TEXTS["en"]]
+
+
+def build(cache: Path) -> Pools:
     """All pools, from the cached file where there is one."""
     made = cache / "pools.npz"
     if not made.exists():
@@ -256,83 +290,62 @@ def _is_kept_out(path: Path) -> bool:
     return any("ru_RU" in part for part in path.parts) and not sources.kept_out().isdisjoint(names)
 
 
-def _part_of_key(path: Path, keys: list[Path]) -> str:
-    """Both clicks of a key belong together. Every second key is the benchmark's test: it is the test here."""
-    names = [key.stem[:-2] for key in keys if key.stem.endswith("-1")]
-    number = names.index(path.stem[:-2]) if path.stem[:-2] in names else 1
-    return "test" if number % 2 else "tune" if number % 8 == 6 else "train"
-
-
-def _collect(cache: Path) -> dict[str, Pools]:
+def _collect(cache: Path) -> Pools:
     share = fetch(cache)
-    pools = {part: Pools() for part in PARTS}
+    pools = Pools()
     random = np.random.default_rng(20_240_601)
     with ProcessPoolExecutor(2) as workers:
-        for name, part, pattern, most in sources.VOICES:
+        for name, pattern, most in sources.VOICES:
             paths = [path for path in sorted(share.glob(pattern)) if not _is_kept_out(path)]
             if len(paths) > most:
                 paths = [paths[i] for i in sorted(random.choice(len(paths), most, replace=False))]
-            clips = [c for c in workers.map(speech_clip, paths, chunksize=16) if c is not None]
-            pools[part].voices.append(Voice(name, clips))
-            print(f"{name:24} {part:6} {len(clips):4} of {len(paths)} clips, "
+            found = [c for c in workers.map(speech_clip, paths, chunksize=16) if c is not None]
+            clips = [piece for clip in found for piece in utterances(clip)]
+            pools.voices.append(Voice(name, clips))
+            print(f"{name:24} {len(clips):4} of {len(paths)} files, "
                   f"{sum(map(len, clips)) / RATE / 60:.1f} min", flush=True)  # fmt: skip
-        for part, voice, speed, pitch in sources.espeak_voices():
-            texts = sources.TEXTS[voice.split("+")[0].split("-")[0]]
-            jobs = [(voice, speed, pitch, text) for text in texts]
+        for name, jobs in _spoken_jobs():
             clips = [c for c in workers.map(_speak, jobs, chunksize=4) if c is not None]
-            pools[part].voices.append(Voice(f"espeak {voice}", clips))
-        for part, patterns in sources.MUSIC.items():
-            paths = sorted({p for pattern in patterns for p in share.glob(pattern)})
-            clips = [c for c in workers.map(music_clip, paths) if c is not None]
-            pools[part].music.extend(clips)
-            print(f"music {part}: {len(clips)} pieces", flush=True)
-        for part, pattern in sources.HOLD.items():
-            pools[part].hold.extend(
-                c for c in map(music_clip, sorted(share.glob(pattern))) if c is not None
-            )
-        for part, patterns in sources.SOUNDS.items():
-            paths = sorted({p for pattern in patterns for p in share.glob(pattern)})
-            clips = [c for c in workers.map(_sound_clip, paths) if c is not None]
-            pools[part].sounds.extend(clips)
-            print(f"sounds {part}: {len(clips)}", flush=True)
-        keys = sorted(share.glob(sources.KEYS))
-        for path, clip in zip(keys, workers.map(keys_clip, keys, chunksize=16), strict=True):
-            if clip is not None:
-                pools[_part_of_key(path, keys)].keys.append(clip)
+            pools.voices.append(Voice(name, clips))
+        for patterns, clip, kept in (
+            (sources.MUSIC, music_clip, pools.music),
+            (sources.SOUNDS, _sound_clip, pools.sounds),
+        ):
+            paths = sorted({path for pattern in patterns for path in share.glob(pattern)})
+            kept.extend(c for c in workers.map(clip, paths) if c is not None)
+        # Of the benchmark's test part is every second key.
+        keys = [path for path in sorted(share.glob(sources.KEYS)) if path.stem.endswith("-1")]
+        pools.keys.extend(c for c in workers.map(keys_clip, keys[::2]) if c is not None)
+    print(f"{len(pools.music)} pieces of music, {len(pools.sounds)} noises, {len(pools.keys)} keys")
     return pools
 
 
-def _store(pools: dict[str, Pools], path: Path) -> None:
+def _store(pools: Pools, path: Path) -> None:
     arrays: dict[str, Floats] = {}
-    for part, pool in pools.items():
-        for v, voice in enumerate(pool.voices):
-            for c, clip in enumerate(voice.clips):
-                arrays[f"{part}/voice/{v:03}/{voice.name}/{c:04}"] = clip
-        for kind, clips in (
-            ("music", pool.music),
-            ("keys", pool.keys),
-            ("sounds", pool.sounds),
-            ("hold", pool.hold),
-        ):
-            arrays |= {f"{part}/{kind}/{c:04}": clip for c, clip in enumerate(clips)}
+    for v, voice in enumerate(pools.voices):
+        for c, clip in enumerate(voice.clips):
+            arrays[f"voice/{v:03}/{voice.name}/{c:05}"] = clip
+    for kind in ("music", "sounds", "keys"):
+        for c, clip in enumerate(getattr(pools, kind)):
+            arrays[f"{kind}/{c:05}"] = clip
     with path.open("wb") as file:
         np.savez(file, **{k: v.astype(np.float16) for k, v in arrays.items()})  # type: ignore[arg-type]
 
 
-def _restore(path: Path) -> dict[str, Pools]:
-    pools = {part: Pools() for part in PARTS}
+def _restore(path: Path) -> Pools:
+    pools = Pools()
     voices: dict[str, Voice] = {}
     with np.load(path) as arrays:
         for key in sorted(arrays.files):
-            part, kind, *rest = key.split("/")
+            kind, *rest = key.split("/")
             clip = arrays[key].astype(np.float32)
             if kind == "voice":
-                if "/".join((part, *rest[:2])) not in voices:
-                    voice = voices["/".join((part, *rest[:2]))] = Voice(rest[1], [])
-                    pools[part].voices.append(voice)
-                voices["/".join((part, *rest[:2]))].clips.append(clip)
+                if rest[1] not in voices:
+                    voice = voices[rest[1]] = Voice(rest[1], [])
+                    pools.voices.append(voice)
+                voices[rest[1]].clips.append(clip)
             else:
-                getattr(pools[part], kind).append(clip)
+                getattr(pools, kind).append(clip)
     return pools
 
 

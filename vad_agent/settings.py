@@ -127,7 +127,7 @@ class Settings(Tables):
 
     @cached_property
     def detector_missing(self) -> str | None:
-        """The detector that is set and cannot be imported here, so that the network alone hears; None: none."""
+        """The detector that is set and cannot be imported here, so the network alone hears; None: none."""
         from vad_agent.detection.detector import earshot
 
         lacks = self.hearing.detector == "earshot" and earshot() is None

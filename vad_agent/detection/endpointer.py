@@ -1,7 +1,7 @@
 """The ear of one channel: who speaks, from when to when.
 
-    frame ─> LineWatch ─> 8 kHz ─> StreamingClassifier ─> near: detector, own level, no leak ──┐
-                                       └─> Network ─> logits of speech and music ──────────────┴─> Segments, HoldMusic
+    frame ─> LineWatch ─> 8 kHz ─> StreamingClassifier ─> near: detector, level, no leak ──┐
+                                     └─> Network ─> logits of speech and music ────────────┴─> Segments, HoldMusic
 
 Speech is what the detector and the network call speech together: earshot was trained on the world and takes
 a buzz and music for speech, the network knows those, and errs where earshot does not. The network is
@@ -12,8 +12,6 @@ utterance. Without a network the detector decides, without a detector the networ
 """
 
 from __future__ import annotations
-
-import math
 
 import numpy as np
 
@@ -29,7 +27,7 @@ from vad_agent.detection.hold_music import HoldMusic
 from vad_agent.detection.line_watch import TONE_FROM, LineWatch
 from vad_agent.detection.segment import HEARD, OF, Segments
 from vad_agent.detection.spectral import GROUP, RATE
-from vad_agent.detection.streaming_classifier import ATTACK_DB, StreamingClassifier
+from vad_agent.detection.streaming_classifier import StreamingClassifier
 
 THRESHOLD = 0.2
 """Of the detector's probability: whatever the network says, less is no speech."""
@@ -230,7 +228,7 @@ class Endpointer:
                 self._music_has_changed()
             playing = self.line is LineState.MUSIC
             if speech and not playing:
-                self._learn_level(smooth)
+                self._classifier.learn_level(smooth)
             if self._segments.hear(self._done, speech and not playing):
                 self._open() if self._segments.open else self._close()
                 del self._judged[:number]
@@ -241,12 +239,6 @@ class Endpointer:
             self.end = self._segments.end
             if not self.sure and self._done >= self._sure_at:
                 self._accept()
-
-    def _learn_level(self, smooth: float) -> None:
-        """A frame of speech of this level."""
-        one = self._classifier
-        rise = min(max(smooth - one.speaker_db, 0.0), ATTACK_DB)
-        one.speaker_db = smooth if one.speaker_db == -math.inf else one.speaker_db + rise
 
     def _open(self) -> None:
         tone = self._watch.tones.watch

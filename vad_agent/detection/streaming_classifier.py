@@ -36,6 +36,10 @@ LEAK_FRAMES = 11
 LEAK_FROM_DB = 45.0
 """-45 dBFS; levels here are in dB over an RMS of one int16 step."""
 PEAK_FRAMES = 25
+SILENT_DB = 24.0
+"""-66 dBFS: what is weaker is silence on any line, and the detector is not asked of it …"""
+SPARE_DB = 6.0
+"""… nor of what is so far beyond the gates of the own level and of the leak that it cannot be near."""
 
 
 class StreamingClassifier:
@@ -87,32 +91,45 @@ class StreamingClassifier:
         """
         db = self.db = 20 * math.log10(level) if level else 0.0
         smooth = self.smooth = self.smooth + SMOOTHING * (db - self.smooth)
-        if self._detector is not None:
-            try:
-                self.probability = self._detector.probability(frame)
-            except Exception:  # whatever a detector dies of, the client must not be hung up on
-                self._detector, self.failed, self.probability = None, True, UNKNOWN
-        probability = self.probability
         others, theirs = self._others, 0.0
         if other is None:
             others.append(0.0)
         else:
             others.append(other.db)
             theirs = other.probability
+        loudest = max(list(others)[-LEAK_FRAMES:])
+        leak_db = loudest - LEAK_DB if loudest > LEAK_FROM_DB else -math.inf
+        if self._detector is not None:
+            behind_db = self.speaker_db - self._near_db
+            if max(db, smooth) < max(SILENT_DB, behind_db - SPARE_DB, leak_db - SPARE_DB):
+                self.probability = 0.0
+            else:
+                self._ask(self._detector, frame)
+        probability = self.probability
         own = self.own_db = self.own_db - DECAY_DB
         self.speaker_db -= DECAY_DB
         near = False
-        if probability >= self._threshold:
-            loudest = max(list(others)[-LEAK_FRAMES:])
-            if loudest <= LEAK_FROM_DB or db >= loudest - LEAK_DB:
-                if probability >= LIKELY:
-                    rise = min(max(smooth - own, 0.0), ATTACK_DB)
-                    own = self.own_db = smooth if own == -math.inf else own + rise
-                near = smooth >= self.speaker_db - self._near_db
+        if probability >= self._threshold and db >= leak_db:
+            if probability >= LIKELY:
+                rise = min(max(smooth - own, 0.0), ATTACK_DB)
+                own = self.own_db = smooth if own == -math.inf else own + rise
+            near = smooth >= self.speaker_db - self._near_db
         self._sounds.append(level > 8 or frame != frame[:2] * HOP)
         self._rows.append((smooth, own, max(others), probability, theirs))
         self._audio += frame
         return near
+
+    def learn_level(self, smooth: float) -> None:
+        """A frame of this side's speech was of this level, smoothed."""
+        before = self.speaker_db
+        rise = min(max(smooth - before, 0.0), ATTACK_DB)
+        self.speaker_db = smooth if before == -math.inf else before + rise
+
+    def _ask(self, detector: Detector, frame: bytes) -> None:
+        try:
+            self.probability = detector.probability(frame)
+        except Exception:  # whatever a detector dies of, the client must not be hung up on
+            self._detector, self.failed, self.probability = None, True, UNKNOWN
 
     def take(self, count: int) -> Floats:
         """What the network is to see of the oldest `count` frames that wait, a multiple of GROUP.

@@ -1,11 +1,12 @@
-"""What the streaming classifier is trained on: whole generated calls and, if given, stretches of real ones.
+"""What the network is trained on: whole generated calls and, if given, stretches of real ones.
 
-    python -m training.stream_data OUT --calls N [--given FOLDER --stretches M]
+    python -m training.calls CACHE OUT --calls N [--given FOLDER --stretches M]
 
-A generated call is one of the benchmark's recipes on the tuning part's voices (`benchmarks.calls`), under
-numbers that no benchmark uses, and changed further: clients from very loud to very quiet, noises on top,
-lost packets, a dead other side, tones and made music on hold. A real stretch is cut from a labelled call
-of the folder. Each row of the result is one channel as the product hears it (`StreamingClassifier`):
+CACHE holds the clips (`training.data`). A generated call is drawn and rendered as the benchmark's are
+(`benchmarks.calls`), of other voices, music and noises, and changed further: rooms, telephones and codecs,
+clients from very loud to very quiet, noises on top, lost packets, a dead other side. A real stretch is cut
+from a labelled call of the folder. Each row of the result is one channel as the product hears it
+(`StreamingClassifier`):
 
     columns  float16 (frames, COLUMNS)
     speech   int8 (frames,): 1, 0, or -1 where nobody could say
@@ -15,9 +16,10 @@ of the folder. Each row of the result is one channel as the product hears it (`S
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
+import multiprocessing
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
@@ -34,7 +36,7 @@ from benchmarks.calls.plan import sample
 from benchmarks.calls.recipe import Carries
 from benchmarks.calls.render import in_band, render
 from benchmarks.calls.voices import Library
-from training import augment
+from training import augment, data
 from training.data import runs
 from vad_agent.audio.pcm import rms
 from vad_agent.core.frames import Channel
@@ -45,12 +47,18 @@ from vad_agent.detection.spectral import GROUP
 Random = np.random.Generator
 Samples = NDArray[np.float64]
 Marks = NDArray[np.int8]
-MADE_MUSIC = 24
-"""Pieces of made music beside the recorded ones."""
+SPEAKERS = 8
+"""Voices of one call: two that talk, the others for babble and television."""
+SYNTHETIC, SYLLABLES = 0.15, 0.15
+"""Share of voices that a program speaks, and of those that say syllables only."""
+PIECES = 6
+"""Of music, in one call."""
 STRETCH = 80 * 50
 """Frames."""
 EDGES = 2, 4
 """Frames before and after speech that count neither way."""
+TAIL = 8
+"""The same after speech in a room."""
 
 
 class Row(NamedTuple):
@@ -61,38 +69,109 @@ class Row(NamedTuple):
     music: Marks
 
 
+@dataclass(frozen=True)
+class Varied(Library):
+    """What one call is made of: each voice in its own room, some of its words mumbled or whispered."""
+
+    seed: int = 0
+
+    def clip(self, voice: str, number: int, speed: float = 1.0) -> Samples:
+        """One clip. The same each time."""
+        clip = super().clip(voice, number, speed)
+        manner = signals.random(str(self.seed), voice)
+        said = signals.random(str(self.seed), voice, str(number))
+        varied = clip.astype(np.float32)
+        drawn = said.random()
+        if drawn < 0.03:
+            varied = augment.whispered(said, varied)
+        elif drawn < 0.15:
+            varied = augment.mumbled(said, varied)
+        if manner.random() < 0.5:
+            varied = augment.equalise(manner, varied)
+        if manner.random() < 0.35:
+            varied = augment.in_room(manner, varied)
+        return varied.astype(np.float64)
+
+
 @cache
-def library(folder: Path | None) -> Library:
-    """The tuning part's, with more music; with a folder its recorded noises of that part, too."""
-    own = voices.load("tuning")
-    rng = signals.random("made music")
-    music = [np.asarray(piece, np.float32) for piece in own.music]
-    for piece in list(music):
-        speed = float(rng.uniform(0.82, 1.2))
-        music.append(labels.resampled(piece.astype(np.float64), RATE * speed, RATE).astype("f4"))
-    for number in range(MADE_MUSIC):
-        count = 25 * RATE
-        made = augment.melody(rng, count) * rng.uniform(0.2, 1)
-        if number % 2:
-            made = made + augment.lead(rng, count) * rng.uniform(0.3, 1)
-        if number % 3 == 0:
-            made = made + augment.melody(rng, count)
-        music.append(augment.unit(made).astype(np.float32))
-    recorded = voices.given(folder, "tuning").noises if folder else ()
-    return replace(own, music=music, noises=recorded)
+def pools(cache: Path) -> data.Pools:
+    """All clips that can be used."""
+    found = data.build(cache)
+    for number, voice in enumerate(found.voices):
+        rng = signals.random("hums", voice.name)
+        clips = [clip for clip in voice.clips if voices.usable(clip)]
+        clips += [augment.hum_word(rng) for _ in range(len(clips) // 20)]
+        found.voices[number] = data.Voice(voice.name, clips)
+    found.voices = [voice for voice in found.voices if len(voice.clips) >= 8]
+    return found
+
+
+@cache
+def recordings(folder: Path | None) -> Sequence[NDArray[np.floating]]:
+    """Recorded noises of a folder of labelled calls."""
+    return voices.given(folder, "tuning").noises if folder else ()
+
+
+def library(rng: Random, cache: Path, folder: Path | None, seed: int) -> Varied:
+    """Some voices, pieces of music and noises."""
+    source = pools(cache)
+    groups: dict[str, list[data.Voice]] = {"": [], "espeak": [], "flite": [], "syllables": []}
+    for voice in source.voices:
+        first = voice.name.split()[0]
+        groups[first if first in groups else ""].append(voice)
+    synthetic, syllables = groups["espeak"] + groups["flite"], groups["syllables"]
+    chosen: dict[str, list[data.Floats]] = {}
+    while len(chosen) < SPEAKERS:
+        drawn = rng.random()
+        group = synthetic if drawn < SYNTHETIC else groups[""]
+        if SYNTHETIC <= drawn < SYNTHETIC + SYLLABLES:
+            group = syllables
+        voice = group[int(rng.integers(len(group)))]
+        chosen[voice.name] = voice.clips
+    music = []
+    for _ in range(PIECES):
+        if rng.random() < 0.25:
+            music.append(made_music(rng))
+        else:
+            piece = source.music[int(rng.integers(len(source.music)))]
+            varied = rng.random() < 0.5
+            music.append(augment.vary_speed(rng, piece, 0.85, 1.2) if varied else piece)
+    sounds = [source.sounds[int(at)] for at in rng.integers(len(source.sounds), size=12)]
+    return Varied(chosen, music, source.keys, [*sounds, *recordings(folder)], seed)
+
+
+def made_music(rng: Random) -> data.Floats:
+    """Notes of made instruments."""
+    count = 25 * RATE
+    made = augment.melody(rng, count) * rng.uniform(0.2, 1)
+    drawn = rng.random()
+    if drawn < 0.5:
+        made = made + augment.lead(rng, count) * rng.uniform(0.3, 1)
+    if drawn > 0.66:
+        made = made + augment.melody(rng, count)
+    return augment.unit(made)
 
 
 # -- generated calls -------------------------------------------------------------------------------
 
 
-def generated(number: int, folder: Path | None) -> list[Row]:
+def generated(number: int, cache: Path, folder: Path | None) -> list[Row]:
     """Both channels of one call."""
-    source = library(folder)
-    rng = signals.random("stream", str(number))
-    recipe = sample("stream", number, source)
+    rng = signals.random("training call", str(number))
+    source = library(rng, cache, folder, number)
+    # Without its recorded noises the benchmark's own are drawn; the recorded ones come on top.
+    recipe = sample("training", number, replace(source, noises=()))
     if rng.random() < 0.35:
         level = round(float(rng.uniform(-46, -10)), 1)
         recipe = replace(recipe, client=replace(recipe.client, level_dbfs=level))
+    if rng.random() < 0.3:
+        quieter = [
+            replace(stretch, level_dbfs=round(float(rng.uniform(-44, -20)), 1))
+            if stretch.carries is Carries.MUSIC
+            else stretch
+            for stretch in recipe.stretches
+        ]
+        recipe = replace(recipe, stretches=tuple(quieter))
     call = render(recipe, source)
     operator = call.operator.astype(np.float64)
     client = call.client.astype(np.float64)
@@ -106,10 +185,18 @@ def generated(number: int, folder: Path | None) -> list[Row]:
             music[stretch.start : stretch.end] = sounding(
                 client[stretch.start * FRAME : stretch.end * FRAME]
             )
-    if rng.random() < 0.35:
+    zero = np.ptp(call.client.reshape(-1, FRAME), axis=1) == 0
+    client, tail = through_telephone(client, rng)
+    if tail:
+        speech[Channel.CLIENT] = marked(call.truth.speech[Channel.CLIENT], recipe.frames, tail)
+    if rng.random() < 0.45:
         client = disturbed(client, recipe.client.level_dbfs, rng, source)
-    if rng.random() < 0.2:
+    operator, tail = through_telephone(operator, rng)
+    if tail:
+        speech[Channel.OPERATOR] = marked(call.truth.speech[Channel.OPERATOR], recipe.frames, tail)
+    if rng.random() < 0.3:
         operator = disturbed(operator, recipe.operator.level_dbfs, rng, source)
+    client[np.repeat(zero, FRAME)] = recipe.idle
     if rng.random() < 0.25:
         client = lost(client, rng)
     client[np.repeat(call.lost, FRAME)] = 0
@@ -123,10 +210,26 @@ def generated(number: int, folder: Path | None) -> list[Row]:
     ]
 
 
-def marked(speech: tuple[tuple[int, int], ...], count: int) -> Marks:
+def through_telephone(samples: Samples, rng: Random) -> tuple[Samples, int]:
+    """What a room, a telephone and a codec make of a side; frames for which a word may ring on."""
+    out, tail = (samples / signals.FULL_SCALE).astype(np.float32), 0
+    if rng.random() < 0.15:
+        out, tail = augment.in_room(rng, out), TAIL
+    if rng.random() < 0.2:
+        out = augment.equalise(rng, out, 6.0)
+    if rng.random() < 0.15:
+        out = augment.telephone(rng, out)
+    if rng.random() < 0.1:
+        out = augment.level_control(rng, out)
+    if rng.random() < 0.12:
+        out = augment.gsm(out)
+    return out.astype(np.float64) * signals.FULL_SCALE, tail
+
+
+def marked(speech: tuple[tuple[int, int], ...], count: int, tail: int = 0) -> Marks:
     """Runs of speech as marks, their edges doubtful."""
     out = np.zeros(count, np.int8)
-    before, after = EDGES
+    before, after = EDGES[0], max(EDGES[1], tail)
     for first, last in speech:
         out[max(first - before, 0) : last + after] = -1
     for first, last in speech:
@@ -158,15 +261,29 @@ def any_noise(count: int, rng: Random, source: Library) -> Samples | None:
         "street": augment.street, "steady": augment.steady, "car": augment.car, "hum": augment.hum,
         "tones": augment.tones, "melody": augment.melody,
     }  # fmt: skip
-    names = [*NOISES, *others, "sparse", "sparse", "sparse"]
-    names += ["recorded"] * 3 if source.noises else []
+    names = [*NOISES, *others, *["sparse"] * 5, *["recorded"] * 5]
     name = names[int(rng.integers(len(names)))]
     if name == "sparse":
         return sparse(count, rng)
     if name in others:
         return np.asarray(others[name](rng, count), np.float64)
-    maker = noises.recorded if name == "recorded" else NOISES[name]
+    if name == "recorded":
+        return recorded(count, rng, source)
+    maker = NOISES[name]
     return None if maker is None else maker(count, rng, Room(source, list(source.voices)))
+
+
+def recorded(count: int, rng: Random, source: Library) -> Samples:
+    """One recorded noise again and again, or several one after the other."""
+    if rng.random() < 0.4:
+        return noises.recorded(count, rng, Room(source, ()))
+    out, at = np.zeros(count), 0
+    while at < count:
+        noise = source.noises[int(rng.integers(len(source.noises)))]
+        piece = augment.vary_speed(rng, np.asarray(noise, np.float32), 0.6, 1.6)[: count - at]
+        out[at : at + len(piece)] = piece * rng.uniform(0.3, 1)
+        at += len(piece) + int(rng.exponential(0.5) * RATE)
+    return out
 
 
 def sparse(count: int, rng: Random) -> Samples:
@@ -227,14 +344,15 @@ def real_calls(folder: Path) -> list[labels.LabelledCall]:
     return labels.load_calls(folder, "tuning")
 
 
-def real(number: int, folder: Path) -> list[Row]:
+def real(number: int, cache: Path, folder: Path) -> list[Row]:
     """One side of a stretch of a real call, the other side there, leaking, quiet or dead."""
     rng = signals.random("real stretch", str(number))
+    source = library(rng, cache, folder, number)
     calls = real_calls(folder)
     call = calls[int(rng.integers(len(calls)))]
     side = (Channel.CLIENT, Channel.OPERATOR)[number % 2]
     other = Channel.OPERATOR if side is Channel.CLIENT else Channel.CLIENT
-    speed, source = float(rng.uniform(0.8, 1.25)), library(folder)
+    speed = float(rng.uniform(0.8, 1.25))
     need = int(STRETCH * speed) + 2
     total = call.labels[side].frames
     start = int(rng.integers(max(total - need, 1)))
@@ -293,10 +411,12 @@ def heard(
     other = None if theirs is None else endpointer.classifier(None if deaf else earshot())
     frames = _frames(mine)
     others = _frames(theirs) if theirs is not None else frames
-    for frame, far in zip(frames, others, strict=True):
+    for frame, far, said in zip(frames, others, speech.tolist(), strict=True):
         if other is not None:
             other.hear(far, rms(far, 2), None)
         one.hear(frame, rms(frame, 2), other)
+        if said == 1:
+            one.learn_level(one.smooth)
     count = len(frames) // GROUP * GROUP
     columns = one.take(count)
     return [Row(columns.astype(np.float16), speech[:count], music[:count])]
@@ -310,23 +430,25 @@ def _frames(samples: NDArray[np.int16]) -> list[bytes]:
 # -- all of it -------------------------------------------------------------------------------------
 
 
-def _work(task: tuple[str, int, Path | None]) -> list[Row]:
-    kind, number, folder = task
+def _work(task: tuple[str, int, Path, Path | None]) -> list[Row]:
+    kind, number, cache, folder = task
     if kind == "real":
         assert folder is not None
-        return real(number, folder)
-    return generated(number, folder)
+        return real(number, cache, folder)
+    return generated(number, cache, folder)
 
 
-def make(calls: int, folder: Path | None, stretches: int, jobs: int) -> Iterator[Row]:
-    """Every row."""
-    tasks: list[tuple[str, int, Path | None]] = []
-    tasks += [("call", number, folder) for number in range(calls)]
-    tasks += [("real", number, folder) for number in range(stretches if folder else 0)]
+def make(
+    cache: Path, calls: int, folder: Path | None, stretches: int, jobs: int
+) -> Iterator[list[Row]]:
+    """The rows of each call and stretch."""
+    pools(cache)  # before the processes part: they share it
+    tasks: list[tuple[str, int, Path, Path | None]] = []
+    tasks += [("call", number, cache, folder) for number in range(calls)]
+    tasks += [("real", number, cache, folder) for number in range(stretches if folder else 0)]
     order = signals.random("order").permutation(len(tasks))
-    with ProcessPoolExecutor(jobs) as pool:
-        for rows in pool.map(_work, [tasks[at] for at in order], chunksize=4):
-            yield from rows
+    with ProcessPoolExecutor(jobs, multiprocessing.get_context("fork")) as pool:
+        yield from pool.map(_work, [tasks[at] for at in order], chunksize=4)
 
 
 def save(rows: list[Row], path: Path) -> None:
@@ -341,25 +463,28 @@ def save(rows: list[Row], path: Path) -> None:
 
 
 def main() -> None:
-    """Writes OUT-0.npz, OUT-1.npz …, 100 tasks' rows each: what is there can be trained on already."""
+    """Writes OUT/rows-000.npz, rows-001.npz …, the rows of 100 tasks each."""
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("cache", type=Path)
     parser.add_argument("out", type=Path)
-    parser.add_argument("--calls", type=int, default=1400)
+    parser.add_argument("--calls", type=int, default=2_600)
     parser.add_argument("--given", type=Path)
-    parser.add_argument("--stretches", type=int, default=300)
-    parser.add_argument("--jobs", type=int, default=1)
+    parser.add_argument("--stretches", type=int, default=400)
+    parser.add_argument("--jobs", type=int, default=2)
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
+    for old in options.out.glob("rows-*.npz"):
+        old.unlink()
     rows: list[Row] = []
-    part = 0
-    for row in make(options.calls, options.given, options.stretches, options.jobs):
-        rows.append(row)
-        if len(rows) >= 200:
-            save(rows, options.out / f"rows-{part:03}.npz")
-            rows, part = [], part + 1
-            print(part, flush=True)
+    made = make(options.cache, options.calls, options.given, options.stretches, options.jobs)
+    for done, of_task in enumerate(made, 1):
+        rows += of_task
+        if done % 100 == 0:
+            save(rows, options.out / f"rows-{done // 100:03}.npz")
+            rows = []
+            print(f"{done} calls and stretches", flush=True)
     if rows:
-        save(rows, options.out / f"rows-{part:03}.npz")
+        save(rows, options.out / "rows-999.npz")
 
 
 if __name__ == "__main__":
