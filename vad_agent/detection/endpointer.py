@@ -31,18 +31,20 @@ from vad_agent.detection.streaming_classifier import StreamingClassifier
 
 THRESHOLD = 0.2
 """Of the detector's probability: whatever the network says, less is no speech."""
-NEAR_DB = 25.0
-"""Who is so far under this side's own level is somebody behind, or an echo."""
+NEAR = 10 ** (-25 / 20)
+"""Who has so much less than this side's own level is somebody behind, or an echo."""
 EVEN, WEIGHT, LOGIT = 0.4, 4.0, 1.0
 """Speech is where the network's logit, and WEIGHT times what the detector says over EVEN, add up to LOGIT."""
-LAZY = 25
-"""Frames that may wait for the network while the detector hears nothing …"""
-OPEN = 10
-"""… and while somebody is known to speak."""
-ECHO_DBFS = -40.0
-ECHO_DB = 6.0
-"""While the product speaks, this side is believed above ECHO_DBFS, or above its own level less ECHO_DB
-if that is lower: what comes back of a prompt is weaker."""
+BLOCK = 25
+"""Frames that may wait for the network where nothing follows from its answer."""
+STAGGER = 10
+"""The two sides of a call do not ask in the same frame."""
+PATIENCE = 3
+"""Of a sound that it has refused it is asked each so many groups: 0.3 s."""
+ECHO_FROM = from_dbfs(-40)
+ECHO = 10 ** (-6 / 20)
+"""While the product speaks, this side is believed above ECHO_FROM, or above that much of its own level if
+that is lower: what comes back of a prompt is weaker."""
 ECHO_TAIL = 20
 """Frames."""
 NO_MUSIC, ALL_MUSIC = -4.0, 2.0
@@ -51,13 +53,11 @@ MUSIC_LEAD = 30
 """Frames that music plays before the network begins to call it so."""
 LOUD = from_dbfs(-50)
 """RMS; where neither a detector nor a network is left, this and more is speech."""
-FULL_SCALE_DB = 90.3
-"""Of an RMS of one int16 step."""
 
 
 def classifier(detector: Detector | None, threshold: float = THRESHOLD) -> StreamingClassifier:
     """A channel's classifier, as the ear uses it."""
-    return StreamingClassifier(detector, threshold=threshold, near_db=NEAR_DB)
+    return StreamingClassifier(detector, threshold=threshold, near=NEAR)
 
 
 class Endpointer:
@@ -71,10 +71,10 @@ class Endpointer:
     """
 
     __slots__ = (
-        "_before", "_candidates", "_classifier", "_decimator", "_done", "_dual_mono", "_echo_until",
-        "_judged", "_leaks_to", "_levels", "_music", "_near", "_now", "_other", "_segments", "_size",
-        "_stream", "_sure_at", "_told", "_watch", "detector_missing", "end", "failed", "runs",
-        "speaking", "start", "sure", "utterances",
+        "_ask_at", "_before", "_candidates", "_classifier", "_decimator", "_done", "_dual_mono",
+        "_echo_until", "_judged", "_leaks_to", "_music", "_near", "_now", "_other", "_refused",
+        "_segments", "_size", "_stream", "_sure_at", "_told", "_watch", "detector_missing", "end",
+        "failed", "runs", "speaking", "start", "sure", "utterances",
     )  # fmt: skip
 
     def __init__(
@@ -105,9 +105,9 @@ class Endpointer:
 
         self._now = 0  # frames heard or missed so far
         self._done = 0  # those of them of which it is known whether they are speech
-        # Of the others: the detector's probability, 0 where it is nobody near, and the smoothed level.
-        self._near: list[float] = []
-        self._levels: list[float] = []
+        self._near: list[float] = []  # of the others: the probability, 0 where it is nobody near
+        self._ask_at = BLOCK  # when the network is to be asked of them
+        self._refused = 0  # answers in a row that there was no speech where the detector heard some
         # Frames that are known and not looked at: is it speech, share of music, level.
         self._judged: list[tuple[bool, float, float]] = []
         self._candidates = 0  # `near` of the last OF frames, newest in bit 0
@@ -138,7 +138,7 @@ class Endpointer:
             self.start, self.end = self._before
         self._classify(watch.frame, watch.level)
         due = watch.end_block(now, None if self._segments.open else self.end) or due
-        if due or self._judged or self._wants_answer():
+        if due or self._judged or now >= self._ask_at:
             return self._follow()
         return self.dual_mono and self._has_changed()
 
@@ -164,25 +164,20 @@ class Endpointer:
             if alike and self.speaking:
                 self._withdraw()
         if near and now <= self._echo_until:
-            near = one.db >= min(ECHO_DBFS + FULL_SCALE_DB, one.speaker_db - ECHO_DB)
+            near = level >= min(ECHO_FROM, one.speaker * ECHO or ECHO_FROM)
         if near and self._stream is None and one.deaf:
             near = level >= LOUD
         self._near.append(one.probability if near else 0.0)
-        self._levels.append(one.smooth)
-        self._candidates = (self._candidates << 1 | near) & (1 << OF) - 1
-
-    def _wants_answer(self) -> bool:
-        """It is time to ask the network."""
-        waiting = len(self._near)
-        if waiting % GROUP:
-            return False
-        if self._candidates.bit_count() >= HEARD and not self.sure:
-            return True
-        return waiting >= (OPEN if self._segments.open else LAZY)
+        candidates = self._candidates = (self._candidates << 1 | near) & (1 << OF) - 1
+        if near and not self.sure and candidates.bit_count() >= HEARD:
+            patience = GROUP * min(1 + self._refused, PATIENCE)
+            due = max(now + -now % GROUP, self._done + patience)
+            if due < self._ask_at:
+                self._ask_at = due
 
     def _follow(self) -> bool:
         """Something may have changed."""
-        if self._wants_answer():
+        if self._now >= self._ask_at:
             self._ask()
         if self._judged:
             self._hear_judged()
@@ -204,21 +199,22 @@ class Endpointer:
         if not count:
             return
         near, self._near = self._near[:count], self._near[count:]
-        levels, self._levels = self._levels[:count], self._levels[count:]
         self.failed = self._classifier.failed
+        heard = any(near)
+        levels = self._classifier.levels(count)
         if self._stream is None:
             self._classifier.drop(count)
-            self._judged += [
-                (said > 0, 0.0, smooth) for said, smooth in zip(near, levels, strict=True)
-            ]
-            return
-        logits = self._stream.logits(self._classifier.take(count))
-        said = np.array(near)
-        speech = (said > 0) & (logits[:, SPEECH] + WEIGHT * (said - EVEN) > LOGIT)
-        music = ((logits[:, MUSIC] - NO_MUSIC) / (ALL_MUSIC - NO_MUSIC)).clip(0, 1)
-        music = music.reshape(-1, GROUP).mean(axis=1).tolist()
-        shares = [share for share in music for _ in range(GROUP)]
-        self._judged += zip(speech.tolist(), shares, levels, strict=True)
+            speech, music = [said > 0 for said in near], [0.0] * count
+        else:
+            logits = self._stream.logits(self._classifier.take(count))
+            said = np.array(near)
+            found = (said > 0) & (logits[:, SPEECH] + WEIGHT * (said - EVEN) > LOGIT)
+            speech = found.tolist()
+            shares = ((logits[:, MUSIC] - NO_MUSIC) / (ALL_MUSIC - NO_MUSIC)).clip(0, 1)
+            music = shares.reshape(-1, GROUP).mean(axis=1).repeat(GROUP).tolist()
+        self._refused = self._refused + 1 if heard and not any(speech) else 0
+        self._ask_at = self._now - self._now % GROUP + BLOCK
+        self._judged += zip(speech, music, levels, strict=True)
 
     def _hear_judged(self) -> None:
         """What is known by now, up to the next transition: the core looks at one after the other."""
@@ -335,6 +331,7 @@ class Endpointer:
         self._other = other
         other._leaks_to = self
         self._dual_mono = DualMono()
+        self._ask_at += STAGGER
 
     def hold_over(self) -> None:
         """The hold has ended, or the ringing: music and tones heard so far are over."""

@@ -5,16 +5,14 @@
     other side's level and detector ────┘
 
 Neither is ever reset. What is asked for late is the same as what is asked for at once: `take` may have
-few frames or many, always whole groups.
+few frames or many, always whole groups. Levels are RMS of int16 samples.
 """
 
 from __future__ import annotations
 
-import math
-from collections import deque
-
 import numpy as np
 
+from vad_agent.audio.pcm import from_dbfs
 from vad_agent.detection import spectral
 from vad_agent.detection.detector import Detector
 from vad_agent.detection.spectral import GROUP, HOP, Floats, Spectrum
@@ -24,56 +22,57 @@ COLUMNS = spectral.COLUMNS + 7
 UNKNOWN = 0.5
 """Stands for the probability where there is no detector."""
 LIKELY = 0.5
-"""Of this and more the channel's own level is learnt."""
+"""Of this and more the level of what sounds is learnt."""
 SMOOTHING = 0.3
-ATTACK_DB = 1.0
-"""A frame: a click is no voice."""
-DECAY_DB = 0.01
-"""A frame, 0.5 dB/s."""
-LEAK_DB = 16.0
-"""Under the other side's loudest of the last LEAK_FRAMES: it may be its voice."""
-LEAK_FRAMES = 11
-LEAK_FROM_DB = 45.0
-"""-45 dBFS; levels here are in dB over an RMS of one int16 step."""
-PEAK_FRAMES = 25
-SILENT_DB = 24.0
+ATTACK = 10 ** (1 / 20)
+"""A frame, 1 dB: a click is no voice."""
+DECAY = 10 ** (-0.01 / 20)
+"""A frame, 0.5 dB a second."""
+LEAK = 10 ** (-16 / 20)
+"""Of the other side's level: what is weaker may be its voice …"""
+LEAK_FROM = from_dbfs(-45)
+"""… if that is as loud as this."""
+LEAK_DECAY = 0.97
+"""A frame: an echo comes up to 0.4 s late."""
+SILENT = 16.0
 """-66 dBFS: what is weaker is silence on any line, and the detector is not asked of it …"""
-SPARE_DB = 6.0
+SPARE = 10 ** (-6 / 20)
 """… nor of what is so far beyond the gates of the own level and of the leak that it cannot be near."""
+FLAT_MAX = 8
+"""A frame with more is no constant."""
 
 
 class StreamingClassifier:
-    """One per channel and call. `near_db`: a frame so far under the own level is somebody behind.
+    """One per channel and call.
 
-    `threshold`: of the detector's probability.
+    `threshold`: of the detector's probability. `near`: a frame that has less of the own level is somebody
+    behind.
     """
 
     __slots__ = (
-        "_audio", "_detector", "_near_db", "_others", "_rows", "_sounds", "_spectrum",
-        "_threshold", "db", "failed", "own_db", "probability", "smooth", "speaker_db",
+        "_audio", "_detector", "_near", "_near_from", "_own", "_rows", "_spectrum", "_threshold",
+        "failed", "loudest", "probability", "smooth", "speaker",
     )  # fmt: skip
 
-    def __init__(self, detector: Detector | None, *, threshold: float, near_db: float) -> None:
+    def __init__(self, detector: Detector | None, *, threshold: float, near: float) -> None:
         self._detector = detector
         self._threshold = threshold
-        self._near_db = near_db
-        self.db = 0.0
-        """Level of the newest frame."""
+        self._near = near
         self.probability = UNKNOWN if detector is None else 0.0
         """The detector's of the newest frame."""
         self.smooth = 0.0
-        """Its level, smoothed."""
-        self.speaker_db = -math.inf
-        """The level of what is known to be this side's speech; whoever knows it sets it."""
-        self.own_db = -math.inf
-        """The level of what the detector takes for speech, music too; -inf: there was nothing yet."""
+        """The level of the newest frames."""
+        self.loudest = 0.0
+        """The highest level lately."""
+        self.speaker = 0.0
+        """The level of what is known to be this side's speech; 0: there was none yet."""
         self.failed = False
         """The detector died; who asked it goes on without."""
+        self._near_from = 0.0
+        self._own = 0.0  # the level of what the detector takes for speech, music too
         self._spectrum = Spectrum()
-        self._audio = bytearray()  # of the frames that wait to be taken, and so are these
-        self._sounds: list[bool] = []
-        self._rows: list[tuple[float, float, float, float, float]] = []
-        self._others: deque[float] = deque([0.0] * PEAK_FRAMES, PEAK_FRAMES)
+        self._audio = bytearray()  # of the frames that wait to be taken, and so is this:
+        self._rows: list[tuple[float, float, float, float, bool]] = []
 
     @property
     def deaf(self) -> bool:
@@ -89,47 +88,43 @@ class StreamingClassifier:
 
         True: the detector calls it speech, and it is as loud as this side is, and no leak of the other one.
         """
-        db = self.db = 20 * math.log10(level) if level else 0.0
-        smooth = self.smooth = self.smooth + SMOOTHING * (db - self.smooth)
-        others, theirs = self._others, 0.0
-        if other is None:
-            others.append(0.0)
+        smooth = self.smooth = self.smooth + SMOOTHING * (level - self.smooth)
+        loudest = self.loudest * LEAK_DECAY
+        self.loudest = level if level > loudest else loudest
+        near_from = self._near_from
+        leak = others = theirs = 0.0
+        if other is not None:
+            others, theirs = other.loudest, other.probability
+            if others > LEAK_FROM:
+                leak = others * LEAK
+        loud = level if level > smooth else smooth
+        if loud < SILENT or loud < near_from * SPARE or loud < leak * SPARE:
+            probability = 0.0
+        elif self._detector is None:
+            probability = UNKNOWN
         else:
-            others.append(other.db)
-            theirs = other.probability
-        loudest = max(list(others)[-LEAK_FRAMES:])
-        leak_db = loudest - LEAK_DB if loudest > LEAK_FROM_DB else -math.inf
-        if self._detector is not None:
-            behind_db = self.speaker_db - self._near_db
-            if max(db, smooth) < max(SILENT_DB, behind_db - SPARE_DB, leak_db - SPARE_DB):
-                self.probability = 0.0
-            else:
-                self._ask(self._detector, frame)
-        probability = self.probability
-        own = self.own_db = self.own_db - DECAY_DB
-        self.speaker_db -= DECAY_DB
-        near = False
-        if probability >= self._threshold and db >= leak_db:
-            if probability >= LIKELY:
-                rise = min(max(smooth - own, 0.0), ATTACK_DB)
-                own = self.own_db = smooth if own == -math.inf else own + rise
-            near = smooth >= self.speaker_db - self._near_db
-        self._sounds.append(level > 8 or frame != frame[:2] * HOP)
-        self._rows.append((smooth, own, max(others), probability, theirs))
+            probability = self._ask(self._detector, frame)
+        self.probability = probability
+        sounds = level > FLAT_MAX or frame != frame[:2] * HOP
+        self._rows.append((smooth, others, probability, theirs, sounds))
         self._audio += frame
-        return near
+        return probability >= self._threshold and level >= leak and smooth >= near_from
+
+    def _ask(self, detector: Detector, frame: bytes) -> float:
+        try:
+            return detector.probability(frame)
+        except Exception:  # whatever a detector dies of, the client must not be hung up on
+            self._detector, self.failed = None, True
+            return UNKNOWN
 
     def learn_level(self, smooth: float) -> None:
         """A frame of this side's speech was of this level, smoothed."""
-        before = self.speaker_db
-        rise = min(max(smooth - before, 0.0), ATTACK_DB)
-        self.speaker_db = smooth if before == -math.inf else before + rise
+        self.speaker = _risen(self.speaker, smooth)
+        self._near_from = self.speaker * self._near
 
-    def _ask(self, detector: Detector, frame: bytes) -> None:
-        try:
-            self.probability = detector.probability(frame)
-        except Exception:  # whatever a detector dies of, the client must not be hung up on
-            self._detector, self.failed, self.probability = None, True, UNKNOWN
+    def levels(self, count: int) -> list[float]:
+        """The smoothed level of each of the oldest `count` frames that wait."""
+        return [row[0] for row in self._rows[:count]]
 
     def take(self, count: int) -> Floats:
         """What the network is to see of the oldest `count` frames that wait, a multiple of GROUP.
@@ -137,25 +132,48 @@ class StreamingClassifier:
         Out: float32, (count, COLUMNS).
         """
         assert count % GROUP == 0
-        sounds = np.array(self._sounds[:count])
-        rows = np.array(self._rows[:count])
+        smooths, others, said, theirs, sounding = zip(*self._rows[:count], strict=True)
+        sounds = np.array(sounding)
         columns = np.empty((count, COLUMNS), np.float32)
         used = spectral.COLUMNS
         columns[:, :used] = self._spectrum.features(bytes(self._audio[: count * 2 * HOP]), sounds)
-        smooth, own, peaks = rows[:, 0], rows[:, 1], rows[:, 2]
-        known = own > -np.inf
-        columns[:, used] = (
-            np.clip(np.where(known, smooth - np.where(known, own, 0), 0), -40, 20) / 10
-        )
+        levels = np.array((smooths, self._owns(smooths, others, said), others), np.float32)
+        np.maximum(levels, 1, out=levels)
+        smooth, own, peak = np.log10(levels, out=levels) * 2  # in units of 10 dB
+        known = own > 0
+        columns[:, used] = ((smooth - own) * known).clip(-4, 2)
         columns[:, used + 1] = known
-        columns[:, used + 2] = np.clip(smooth - peaks, -40, 40) / 10
-        columns[:, used + 3] = np.clip(peaks - LEAK_FROM_DB, -20, 40) / 10
+        columns[:, used + 2] = (smooth - peak).clip(-4, 4)
+        columns[:, used + 3] = (peak - 4.5).clip(-2, 4)
         columns[:, used + 4] = sounds
-        columns[:, used + 5 : used + 7] = rows[:, 3:]
+        columns[:, used + 5] = said
+        columns[:, used + 6] = theirs
         self.drop(count)
         return columns
 
+    def _owns(
+        self, smooths: tuple[float, ...], others: tuple[float, ...], said: tuple[float, ...]
+    ) -> list[float]:
+        """The level of what sounds like speech, by frame; 0: there was nothing yet."""
+        own, out = self._own, []
+        for smooth, loudest, probability in zip(smooths, others, said, strict=True):
+            own *= DECAY
+            if probability >= LIKELY and (loudest <= LEAK_FROM or smooth >= loudest * LEAK):
+                own = _risen(own, smooth)
+            out.append(own)
+        self._own = own
+        return out
+
     def drop(self, count: int) -> None:
         """Nobody is to see the oldest `count` frames that wait."""
-        del self._sounds[:count], self._rows[:count]
+        del self._rows[:count]
         del self._audio[: count * 2 * HOP]
+        self.speaker *= DECAY**count
+        self._near_from = self.speaker * self._near
+
+
+def _risen(level: float, smooth: float) -> float:
+    """The level after a frame of so much: it rises by ATTACK at most, and does not fall."""
+    if level == 0:
+        return smooth
+    return min(max(level, smooth), level * ATTACK)
