@@ -42,18 +42,20 @@ _BINS = _HIGH_BIN - _LOW_BIN + 1
 
 
 def _bands() -> Floats:
-    """Triangles on the mel scale: float32, (bins, BANDS); each has the same weight in all."""
+    """Triangles on the mel scale, and all bins: float32, (bins, BANDS + 1); each has a weight of 1 in all."""
     low, high = (1127 * np.log1p(hz / 700) for hz in (LOW_HZ, HIGH_HZ))
     edges = 700 * np.expm1(np.linspace(low, high, BANDS + 2) / 1127)
     bins = (np.arange(_BINS)[:, None] + _LOW_BIN) * RATE / WINDOW
     left, middle, right = edges[:-2], edges[1:-1], edges[2:]
     triangles = np.minimum((bins - left) / (middle - left), (right - bins) / (right - middle))
-    triangles = np.maximum(triangles, 0)
+    triangles = np.append(np.maximum(triangles, 0), np.ones((_BINS, 1)), axis=1)
     return np.asarray(triangles / triangles.sum(axis=0), np.float32)
 
 
 _HANN: Floats = (np.hanning(WINDOW + 1)[:-1] / np.sqrt(WINDOW * 3 / 8)).astype(np.float32)
 _TO_BANDS = _bands()
+_TO_MEAN: Floats = np.full((_BINS, 1), 1 / _BINS, np.float32)
+_BANDS_MEAN: Floats = np.full((BANDS, 1), 1 / BANDS, np.float32)
 
 
 class Spectrum:
@@ -80,19 +82,23 @@ class Spectrum:
         # Overlapping rows: a tenth of the time of sliding_window_view.
         windows: Floats = np.ndarray((count, WINDOW), np.float32, samples, 0, (HOP * 4, 4))
         cut = np.fft.rfft(windows * _HANN)[:, _LOW_BIN : _HIGH_BIN + 1]
-        power = (cut.real**2 + cut.imag**2).astype(np.float32)
+        power = cut.real**2
+        power += cut.imag**2
         power += EPSILON
         level = np.log(power)
-        bands = np.log(power @ _TO_BANDS)
+        mean = level @ _TO_MEAN
+        level -= mean  # what is left is the shape of the spectrum
+        powers = np.log(power @ _TO_BANDS)
+        bands = powers[:, :BANDS]
 
         out = np.empty((count, COLUMNS), np.float32)
-        mean = level.mean(axis=1, keepdims=True)
         np.subtract(bands, self._floors(bands, sounds), out=out[:, :BANDS])
-        np.subtract(bands, bands.mean(axis=1, keepdims=True), out=out[:, BANDS : 2 * BANDS])
-        out[:, 2 * BANDS] = (mean[:, 0] - np.log(power.mean(axis=1))) * 2  # flatness
-        np.clip(out, -REACH, REACH, out=out)
+        np.subtract(bands, bands @ _BANDS_MEAN, out=out[:, BANDS : 2 * BANDS])
+        out[:, 2 * BANDS] = (mean[:, 0] - powers[:, BANDS]) * 2  # flatness
+        np.minimum(out, REACH, out=out)
+        np.maximum(out, -REACH, out=out)
         out[:, : 2 * BANDS + 1] *= SCALE
-        self._liken(level - mean, out[:, 2 * BANDS + 1 :])
+        self._liken(level, out[:, 2 * BANDS + 1 :])
         return out
 
     def _floors(self, bands: Floats, sounds: NDArray[np.bool_]) -> Floats:
@@ -114,10 +120,10 @@ class Spectrum:
 
     def _liken(self, shape: Floats, out: Floats) -> None:
         """Correlation of each frame's spectrum with that of earlier frames, -1 to 1."""
-        size = np.sqrt((shape**2).sum(axis=1, keepdims=True)) + 1e-6
-        shape = np.concatenate([self._earlier, shape / size])
+        shape = shape / np.sqrt(np.einsum("ij,ij->i", shape, shape) + EPSILON)[:, None]
+        shape = np.concatenate([self._earlier, shape])
         most = max(LIKE_AGO)
         for column, ago in enumerate(LIKE_AGO):
-            now = shape[most:]
-            out[:, column] = (now * shape[most - ago : len(shape) - ago]).sum(axis=1)
+            before = shape[most - ago : len(shape) - ago]
+            out[:, column] = np.einsum("ij,ij->i", shape[most:], before)
         self._earlier = shape[-most:].copy()
