@@ -12,13 +12,11 @@ HEARD, OF = 4, 6
 HANGOVER = 15
 """Frames; a pause inside an utterance is shorter."""
 
-_MASK = (1 << OF) - 1
-
 
 class Segments:
     """One channel's. Frames are told one by one, in order."""
 
-    __slots__ = ("_history", "end", "open", "start")
+    __slots__ = ("_history", "_mask", "end", "open", "start")
 
     def __init__(self) -> None:
         self.open = False
@@ -27,10 +25,11 @@ class Segments:
         self.end = 0
         """One past the last frame of speech so far."""
         self._history = 0
+        self._mask = (1 << OF) - 1
 
     def hear(self, frame: int, flag: bool) -> bool:
         """Frame number `frame`, counted from 1, is speech or not. True: a segment has opened or closed."""
-        history = self._history = (self._history << 1 | flag) & _MASK
+        history = self._history = (self._history << 1 | flag) & self._mask
         if flag and history.bit_count() >= HEARD:
             if not self.open:
                 self.open = True
