@@ -21,7 +21,7 @@ COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --gene
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test soak faults check bench bench-live bench-callbacks bench-panel bench-peers accuracy accuracy-cost calls calls-record train train-stream goldens fixtures lock clean
+.PHONY: help demo test soak faults check bench bench-live bench-callbacks bench-panel bench-peers accuracy accuracy-cost calls calls-record train constants goldens fixtures lock clean
 
 help: ## print this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -73,15 +73,11 @@ bench-panel: $(READY) ## how late a page is, how heavy, and what a hall of 200 c
 bench-peers: .venv/.peers ## the same frames through other detectors
 	@$(PY) -m benchmarks.peers $(if $(REAL),--real "$(REAL)") $(ARGS)
 
-train: .train/.ready ## train the judge anew (Debian's packages as data: 2 GB, 7 GB unpacked; half an hour)
-	@scripts/system-packages espeak-ng
-	@.train/bin/python -m training.train .train/cache vad_agent/hearing/judge.npz --jobs 400 --epochs 18
-	@OMP_NUM_THREADS=1 .train/bin/python -m training.evaluate .train/cache vad_agent/hearing/judge.npz --part test
-
-train-stream: .train/.ready ## train the streamed ear's network; CALLS=folder of labelled calls adds real turns
-	@.train/bin/python -m pip install -qq earshot --editable .
-	@OPENBLAS_NUM_THREADS=1 .train/bin/python -m training.stream_data .train/stream $(if $(CALLS),--given "$(CALLS)")
-	@.train/bin/python -m training.train_stream .train/stream vad_agent/detection/classifier.npz
+train: .train/.ready ## train the ear's network anew; CALLS=folder of labelled calls adds real turns (an hour; 2 GB of Debian's packages, 7 unpacked)
+	@scripts/system-packages espeak-ng flite
+	@OPENBLAS_NUM_THREADS=1 .train/bin/python -m training.calls .train/cache .train/rows $(if $(CALLS),--given "$(CALLS)")
+	@.train/bin/python -m training.train .train/rows $(or $(WEIGHTS),vad_agent/detection/classifier.npz)
+	@sha256sum $(or $(WEIGHTS),vad_agent/detection/classifier.npz)
 
 accuracy: $(READY) ## wrong decisions by condition; CALLS=folder of labelled calls and noise
 	@scripts/system-packages $(AUDIO) bucklespring-data
@@ -94,6 +90,9 @@ accuracy-cost: $(READY) ## what an ear costs by condition; CALLS=folder of label
 calls: $(READY) ## whole generated calls, right and wrong; PART=test|tuning CALLS=folder N= JOBS=2, ONLY=name
 	@$(PY) -m benchmarks.calls $(if $(CALLS),"$(CALLS)") $(if $(PART),--part $(PART)) $(if $(N),--calls $(N)) \
 		--jobs $(or $(JOBS),2) $(if $(ONLY),--only $(ONLY)) $(ARGS)
+
+constants: $(READY) ## what each constant of the ear's decision costs when it is changed: whole calls
+	@$(PY) -m benchmarks.calls.constants $(ARGS)
 
 calls-record: $(READY) ## write anew what the tests expect of 200 whole calls: review it as a diff
 	@$(PY) -m tests.calls.record --write
@@ -131,9 +130,11 @@ $(READY): pyproject.toml .venv/.locked
 	@$(PIP) install --no-deps --no-build-isolation --editable .
 	@touch $@
 
-.train/.ready: .venv/.made
-	@$(PY) -m venv .train
-	@.train/bin/python -m pip install -qq torch==2.13.0 numpy scipy soundfile soxr
+.train/.ready: requirements.lock .venv/.made
+	@$(PY) -m venv --clear .train
+	@.train/bin/python -m pip install -qq --require-hashes -r requirements.lock
+	@.train/bin/python -m pip install -qq torch==2.13.0 scipy==1.17.1
+	@.train/bin/python -m pip install -qq --no-deps --no-build-isolation --editable .
 	@touch $@
 
 .venv/.peers: requirements-peers.lock $(READY)
