@@ -277,7 +277,9 @@ def test_an_echo_is_the_operator_later_and_weaker() -> None:
     assert signals.level(near) - signals.level(far) == pytest.approx(18, abs=1)
 
 
-@pytest.mark.parametrize("noise", [name for name in noises.NOISES if name != "none"])
+@pytest.mark.parametrize(
+    "noise", [name for name in dict.fromkeys([*noises.NOISES, *noises.WORLD]) if name not in ("none", "sounds")]
+)
 def test_each_noise_has_its_level_under_the_client(noise: str) -> None:
     quiet = bare(of_kind(Kind.NOBODY))
     client = replace(quiet.client, level_dbfs=-20.0, floor_dbfs=-90.0)

@@ -47,8 +47,12 @@ def test_overlaps_are_seen() -> None:
     assert not overlap("klettres/fr/*/*.ogg", "klettres/nl/*/*.ogg")
 
 
-def test_no_voice_is_in_both_parts() -> None:
-    assert overlaps(patterns("test"), patterns("tuning")) == []
+PAIRS = [("test", "tuning"), ("test", "world"), ("world", "tuning")]
+
+
+@pytest.mark.parametrize(("one", "other"), PAIRS)
+def test_no_voice_is_in_two_parts(one: str, other: str) -> None:
+    assert overlaps(patterns(one), patterns(other)) == []
     names = [voice.name for part in voices.PARTS for voice in voices.VOICES[part]]
     assert len(set(names)) == len(names)
 
@@ -61,16 +65,20 @@ def test_no_language_of_a_translators_project_is_in_both_parts() -> None:
     assert languages("test") & languages("tuning") == set()
 
 
-def test_nobody_trains_on_a_voice_of_the_test_part() -> None:
-    for part in ("train", "tune"):
-        trained = [pattern for _, of, pattern, _ in sources.VOICES if of == part]
-        assert overlaps(patterns("test"), trained) == []
+@pytest.mark.parametrize("part", ["test", "world"])
+def test_nobody_trains_on_a_voice_of_a_held_out_part(part: str) -> None:
+    assert overlaps(patterns(part), [pattern for _, pattern, _ in sources.VOICES]) == []
 
 
-def test_nobody_trains_on_music_of_the_test_part() -> None:
-    assert overlaps(voices.MUSIC["test"], voices.MUSIC["tuning"]) == []
-    trained = [*sources.MUSIC["train"], *sources.MUSIC["tune"], *sources.HOLD.values()]
-    assert overlaps(voices.MUSIC["test"], trained) == []
+@pytest.mark.parametrize(("one", "other"), PAIRS)
+def test_no_music_is_in_two_parts(one: str, other: str) -> None:
+    assert overlaps(voices.MUSIC[one], voices.MUSIC[other]) == []
+
+
+@pytest.mark.parametrize("part", ["test", "world"])
+def test_nobody_trains_on_music_or_noises_of_a_held_out_part(part: str) -> None:
+    assert overlaps(voices.MUSIC[part], sources.MUSIC) == []
+    assert overlaps(voices.SOUNDS.get(part, ()), sources.SOUNDS) == []
 
 
 @pytest.mark.parametrize("part", voices.PARTS)

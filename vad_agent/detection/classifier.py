@@ -3,7 +3,7 @@
     features (n, 33) ── 1 × 1, ReLU ──> (n, 40) ── 6 × [ + relu(conv 3, dilation 1 … 32) ] ── 1 × 1 ──> (n, 2)
 
 Each convolution looks back only (2.5 s in all) and keeps what it has seen, so a frame is computed once,
-and the answers are the same however many frames come at once. Trained by `training/train_stream.py`.
+and the answers are the same however many frames come at once. Trained by `training/train.py`.
 """
 
 from __future__ import annotations
