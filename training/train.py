@@ -87,7 +87,7 @@ def load(folder: Path) -> tuple[NDArray[np.float16], NDArray[np.int8], list[tupl
 def train(
     rows: Path, weights: Path, epochs: int, threads: int, rate: float, start: Path | None
 ) -> None:
-    """Trains, writes the weights after each third epoch and at the end, prints how it goes."""
+    """Trains, writes the weights after each epoch, prints how it goes."""
     torch.manual_seed(1)
     torch.set_num_threads(threads)
     random = np.random.default_rng(1)
@@ -123,13 +123,12 @@ def train(
             optimiser.step()
             schedule.step()
             losses.append(loss.item())
-        if epoch % 3 == 2 or epoch == epochs - 1:
-            np.savez(weights, **net.arrays())
-            said = evaluate(net, columns, marks, test)
-            print(
-                f"{epoch + 1} {np.mean(losses):.4f} {said} {time.perf_counter() - started:.0f} s",
-                flush=True,
-            )
+        np.savez(weights, **net.arrays())
+        said = evaluate(net, columns, marks, test)
+        print(
+            f"{epoch + 1} {np.mean(losses):.4f} {said} {time.perf_counter() - started:.0f} s",
+            flush=True,
+        )
 
 
 def batch(
