@@ -11,8 +11,9 @@ from tests.detection.hearing_tape import draw
 from vad_agent.audio.pcm import rms
 from vad_agent.detection import classifier, endpointer
 from vad_agent.detection.decimator import Decimator
+from vad_agent.detection.detector import earshot
 from vad_agent.detection.spectral import GROUP
-from vad_agent.detection.streaming_classifier import COLUMNS, earshot
+from vad_agent.detection.streaming_classifier import COLUMNS
 from vad_agent.errors import WeightsError
 
 CALL = ".*40 S*70 .*30 0*20 m*60 S*40 ,*20 t*40 .*80"

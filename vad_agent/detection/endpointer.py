@@ -13,6 +13,8 @@ utterance. Without a network the detector decides, without a detector the networ
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from vad_agent.audio.pcm import from_dbfs, rms
@@ -116,10 +118,10 @@ class Endpointer:
         self._music = HoldMusic()
         self._echo_until = 0
         self._before = 0, 0  # `start` and `end` before the open run
-        self._told: tuple[object, ...] = ()
         self._other: Endpointer | None = None
         self._leaks_to: Endpointer | None = None
         self._dual_mono: DualMono | None = None
+        self._told = self._state()
 
     # -- the way of a frame ------------------------------------------------------------------------
 
@@ -133,9 +135,7 @@ class Endpointer:
         watch = self._watch
         due = watch.hear(frame, now, spoken=self.sure)
         if watch.tone_began and self.speaking:  # it has just been taken for speech
-            self._segments.forget()
-            self.speaking = False
-            self.start, self.end = self._before
+            self._withdraw()
         self._classify(watch.frame, watch.level)
         due = watch.end_block(now, None if self._segments.open else self.end) or due
         if due or self._judged or self._wants_answer():
@@ -159,12 +159,13 @@ class Endpointer:
             if level > FROM and self._leaks_to._dual_mono is not None:
                 self._leaks_to._dual_mono.hear_other(frame, now)
         elif self._dual_mono is not None and level >= TONE_FROM:
-            alike = self._dual_mono.hear_own(frame, now)
-            near = near and not alike
-            if alike and self.speaking:
+            if self._dual_mono.hear_own(frame, now):
+                near = False
                 self._withdraw()
         if near and now <= self._echo_until:
-            near = one.db >= min(ECHO_DBFS + FULL_SCALE_DB, one.speaker_db - ECHO_DB)
+            known = one.speaker_db > -math.inf
+            own = one.speaker_db - ECHO_DB if known else math.inf
+            near = one.db >= min(ECHO_DBFS + FULL_SCALE_DB, own)
         if near and self._stream is None and one.deaf:
             near = level >= LOUD
         self._near.append(one.probability if near else 0.0)
@@ -190,11 +191,14 @@ class Endpointer:
         return self._has_changed()
 
     def _has_changed(self) -> bool:
-        before, self._told = self._told, (
+        before, self._told = self._told, self._state()
+        return self._told != before
+
+    def _state(self) -> tuple[object, ...]:
+        return (
             self.speaking, self.sure, self.utterances, self.runs, self.line, self.progress,
             self.failed, self.dual_mono,
         )  # fmt: skip
-        return self._told != before
 
     # -- what is speech ------------------------------------------------------------------------------
 
@@ -264,15 +268,20 @@ class Endpointer:
         self.runs += 1
 
     def _withdraw(self) -> None:
-        """Both sides carry one sound: what is open is nobody's."""
+        """What sounds is nobody's: what is open ends, or never was where it is not known to be speech."""
         self._segments.forget()
-        if self.speaking:
+        self._near = [0.0] * len(self._near)
+        self._candidates = 0
+        if self.sure:
             self._close()
+        elif self.speaking:
+            self.speaking = False
+            self.start, self.end = self._before
 
     def _music_has_changed(self) -> None:
         line = self._watch.line
         if not self._music.playing:
-            line.leave(LineState.MUSIC, self._done)
+            line.leave(LineState.MUSIC, self._music.ended)
         elif line.state in (LineState.LIVE, LineState.QUIET):
             began = self._music.began - MUSIC_LEAD
             if self.start >= began - MUSIC_LEAD:
@@ -347,6 +356,6 @@ class Endpointer:
         self._ask()
         while self._judged:
             self._hear_judged()
-        if self._segments.open:
-            self._withdraw()
+        if self.speaking:
+            self._close()
         return self._has_changed()
