@@ -1,4 +1,4 @@
-"""The detectors: what each hears of a real voice, that each is one stream of its own, what is told where one is missing."""
+"""The detectors: what each hears, that each is one stream of its own, what is told where one is missing."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def test_earshot_gives_the_highest_of_the_windows_that_end_in_the_frame() -> Non
     wide = np.frombuffer(resample(b"".join(CALL), 2, 1, 8_000, 16_000, None)[0], "<i2")
     model = Model()
     windows = [model.predict_i16(one) for one in wide[: len(wide) // 256 * 256].reshape(-1, 256)]
-    ends = (np.arange(len(windows)) + 1) * 256 - 1
+    ends = (np.arange(len(windows)) + 1) * 256  # the upsampler is a sample behind
     expected = [
         max(w for w, end in zip(windows, ends, strict=True) if end // 320 == at)
         for at in range(len(CALL))

@@ -19,6 +19,7 @@ from tests.detection.hearing_tape import (
     voice,
 )
 from vad_agent.core.actions import LineState
+from vad_agent.detection.endpointer import OPEN
 from vad_agent.detection.line_state import FLAT, NO_MEDIA
 from vad_agent.detection.segment import HANGOVER
 
@@ -160,7 +161,7 @@ def test_lacking_frames_until_there_is_no_media() -> None:
 def test_a_line_that_dies_in_mid_speech_closes_the_run(after: str) -> None:
     heard = hear(f".*50 S*100 {after}*100")
     assert near(heard.runs, [(50, 150)])
-    assert heard.speaking[150 + LATE + HANGOVER :].count("#") == 0
+    assert heard.speaking[150 + LATE + HANGOVER + OPEN :].count("#") == 0
     assert heard.lines[-1][2] == 150
 
 

@@ -1,7 +1,8 @@
 """The ear of one channel: who speaks, from when to when.
 
-    frame ─> LineWatch ─> 8 kHz ─> StreamingClassifier ─> near: detector, level, no leak ──┐
-                                     └─> Network ─> logits of speech and music ────────────┴─> Segments, HoldMusic
+    frame ─> LineWatch ─> 8 kHz ─> StreamingClassifier ─> near: detector, level, no leak ─┐
+                                     └─> Network ─> logits of speech and music ───────────┴─> Segments,
+                                                                                              HoldMusic
 
 Speech is what the detector and the network call speech together: earshot was trained on the world and takes
 a buzz and music for speech, the network knows those, and errs where earshot does not. The network is
@@ -158,10 +159,13 @@ class Endpointer:
         if self._leaks_to is not None:
             if level > FROM and self._leaks_to._dual_mono is not None:
                 self._leaks_to._dual_mono.hear_other(frame, now)
-        elif self._dual_mono is not None and level >= TONE_FROM:
-            if self._dual_mono.hear_own(frame, now):
-                near = False
-                self._withdraw()
+        elif (
+            self._dual_mono is not None
+            and level >= TONE_FROM
+            and self._dual_mono.hear_own(frame, now)
+        ):
+            near = False
+            self._withdraw()
         if near and now <= self._echo_until:
             known = one.speaker_db > -math.inf
             own = one.speaker_db - ECHO_DB if known else math.inf
