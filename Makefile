@@ -21,7 +21,7 @@ COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --gene
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test soak faults check bench bench-live bench-callbacks bench-panel bench-peers accuracy accuracy-cost calls calls-record train train-stream goldens fixtures lock clean
+.PHONY: help demo test soak faults check bench bench-live bench-callbacks bench-panel bench-peers accuracy accuracy-cost calls calls-record train goldens fixtures lock clean
 
 help: ## print this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -73,15 +73,11 @@ bench-panel: $(READY) ## how late a page is, how heavy, and what a hall of 200 c
 bench-peers: .venv/.peers ## the same frames through other detectors
 	@$(PY) -m benchmarks.peers $(if $(REAL),--real "$(REAL)") $(ARGS)
 
-train: .train/.ready ## train the judge anew (Debian's packages as data: 2 GB, 7 GB unpacked; half an hour)
+train: .train/.ready ## train the network anew (Debian's packages as data); CALLS=folder of labelled calls adds real turns
 	@scripts/system-packages espeak-ng
-	@.train/bin/python -m training.train .train/cache vad_agent/hearing/judge.npz --jobs 400 --epochs 18
-	@OMP_NUM_THREADS=1 .train/bin/python -m training.evaluate .train/cache vad_agent/hearing/judge.npz --part test
-
-train-stream: .train/.ready ## train the streamed ear's network; CALLS=folder of labelled calls adds real turns
-	@.train/bin/python -m pip install -qq earshot --editable .
-	@OPENBLAS_NUM_THREADS=1 .train/bin/python -m training.stream_data .train/stream $(if $(CALLS),--given "$(CALLS)")
-	@.train/bin/python -m training.train_stream .train/stream vad_agent/detection/classifier.npz
+	@.train/bin/python -m pip install -qq --editable .
+	@OPENBLAS_NUM_THREADS=1 .train/bin/python -m training.calls .train/cache .train/rows $(if $(CALLS),--given "$(CALLS)")
+	@.train/bin/python -m training.train .train/rows vad_agent/detection/classifier.npz
 
 accuracy: $(READY) ## wrong decisions by condition; CALLS=folder of labelled calls and noise
 	@scripts/system-packages $(AUDIO) bucklespring-data
