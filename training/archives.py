@@ -1,4 +1,4 @@
-"""Takes music out of games' archives, as files that soundfile reads: Nexuiz, UFO: Alien Invasion."""
+"""Takes sounds out of games' ZIP archives, as files that soundfile reads."""
 
 from __future__ import annotations
 
@@ -10,18 +10,19 @@ FOLDER = "archives"
 ARCHIVES = {
     "nexuiz": "games/nexuiz/data/music.pk3",
     "ufoai": "games/ufoai/base/0music.pk3",
+    "warzone": "games/warzone2100/base.wz",
 }
 
 
 def extract(share: Path) -> None:
-    """Everything under `share`/FOLDER, once."""
+    """What there is of the archives, under `share`/FOLDER, once."""
     for name, archive in ARCHIVES.items():
         out = share / FOLDER / name
-        if (out / ".ready").exists():
+        if (out / ".ready").exists() or not (share / archive).exists():
             continue
         out.mkdir(parents=True, exist_ok=True)
         with zipfile.ZipFile(share / archive) as pieces:
             for piece in pieces.namelist():
                 if piece.endswith(".ogg"):
-                    (out / piece.replace("/", "-")).write_bytes(pieces.read(piece))
+                    pieces.extract(piece, out)
         (out / ".ready").touch()

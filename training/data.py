@@ -187,7 +187,8 @@ def music_clip(path: Path) -> Floats | None:
     return None if rms < 1e-4 or len(samples) < 8 * RATE else (samples / rms).astype(np.float32)
 
 
-def _sound_clip(path: Path) -> Floats | None:
+def sound_clip(path: Path) -> Floats | None:
+    """Levelled; None: not readable, silent, or under 50 ms."""
     try:
         samples = read(path, SOUND_S)
     except soundfile.LibsndfileError:
@@ -229,8 +230,7 @@ def fetch(cache: Path, packages: Sequence[sources.Package] = sources.PACKAGES) -
         if not (root / "usr/share/doc" / package.name).exists():
             (deb,) = debs.glob(f"{package.name}_*.deb")
             subprocess.run(["dpkg", "-x", str(deb), str(root)], check=True)
-    if packages is sources.PACKAGES:
-        archives.extract(root / "usr/share")
+    archives.extract(root / "usr/share")
     return root / "usr/share"
 
 
@@ -309,7 +309,7 @@ def _collect(cache: Path) -> Pools:
             pools.voices.append(Voice(name, clips))
         for patterns, clip, kept in (
             (sources.MUSIC, music_clip, pools.music),
-            (sources.SOUNDS, _sound_clip, pools.sounds),
+            (sources.SOUNDS, sound_clip, pools.sounds),
         ):
             paths = sorted({path for pattern in patterns for path in share.glob(pattern)})
             kept.extend(c for c in workers.map(clip, paths) if c is not None)

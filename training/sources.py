@@ -103,8 +103,8 @@ MUSIC = (
     "games/etr/music/*.ogg",
     "games/lincity-ng/music/**/*.ogg",
     "games/frozen-bubble/snd/*zik*.ogg",
-    "archives/nexuiz/*.ogg",
-    "archives/ufoai/*.ogg",
+    "archives/nexuiz/**/*.ogg",
+    "archives/ufoai/**/*.ogg",
     "asterisk/moh/macroform*.wav",
 )
 _CITY = "games/lincity-ng/sounds"

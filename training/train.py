@@ -1,6 +1,6 @@
-"""Trains the streaming classifier: `python -m training.train_stream ROWS WEIGHTS`.
+"""Trains the network: `python -m training.train ROWS WEIGHTS`.
 
-ROWS is a folder made by `training.stream_data`. Cross-entropy frame by frame of speech and of hold music;
+ROWS is a folder made by `training.calls`. Cross-entropy frame by frame of speech and of hold music;
 frames of which nobody could say are left out. Seeded: the same packages and machine give the same weights.
 """
 
@@ -21,7 +21,8 @@ LENGTH = 1_000
 """Frames of a cut, 20 s."""
 BATCH = 16
 WARM_UP = 40
-"""Frames at a cut's beginning that do not count: the network has seen nothing before them."""
+"""Frames at a cut's beginning that do not count, unless the call begins there: the network has not seen
+what was before them."""
 RATE = 0.002
 MUSIC_WEIGHT = 0.5
 HELD_OUT = 0.06
@@ -86,7 +87,7 @@ def load(folder: Path) -> tuple[NDArray[np.float16], NDArray[np.int8], list[tupl
 def train(
     rows: Path, weights: Path, epochs: int, threads: int, rate: float, start: Path | None
 ) -> None:
-    """Trains, writes the weights after each fifth epoch and at the end, prints how it goes."""
+    """Trains, writes the weights after each third epoch and at the end, prints how it goes."""
     torch.manual_seed(1)
     torch.set_num_threads(threads)
     random = np.random.default_rng(1)
@@ -94,7 +95,7 @@ def train(
     held = max(int(len(spans) * HELD_OUT), 1)
     test, spans = spans[:held], spans[held:]
     pieces = [
-        (at, min(at + LENGTH, end))
+        (at, min(at + LENGTH, end), at == start)
         for start, end in spans
         for at in range(start, end - 200, LENGTH)
     ]
@@ -122,7 +123,7 @@ def train(
             optimiser.step()
             schedule.step()
             losses.append(loss.item())
-        if epoch % 5 == 4 or epoch == epochs - 1:
+        if epoch % 3 == 2 or epoch == epochs - 1:
             np.savez(weights, **net.arrays())
             said = evaluate(net, columns, marks, test)
             print(
@@ -134,17 +135,22 @@ def train(
 def batch(
     columns: NDArray[np.float16],
     marks: NDArray[np.int8],
-    pieces: list[tuple[int, int]],
+    pieces: list[tuple[int, int, bool]],
     random: np.random.Generator,
 ) -> tuple[Tensor, Tensor]:
-    """Pieces of a random beginning up to a second later, filled up with frames that do not count."""
+    """Pieces of a random beginning up to a second later, filled up with frames that do not count.
+
+    A piece (its first frame, one past its last, whether a call begins there).
+    """
     x = np.zeros((len(pieces), LENGTH, columns.shape[1]), np.float32)
     y = np.full((len(pieces), LENGTH, HEADS), -1, np.int64)
-    for row, (start, end) in enumerate(pieces):
-        start += int(random.integers(50))
+    for row, (start, end, first) in enumerate(pieces):
+        first = first and random.random() < 0.5
+        start += 0 if first else int(random.integers(1, 50))
         x[row, : end - start] = columns[start:end]
         y[row, : end - start] = marks[start:end]
-    y[:, :WARM_UP] = -1
+        if not first:
+            y[row, :WARM_UP] = -1
     return torch.from_numpy(x), torch.from_numpy(y)
 
 
@@ -186,7 +192,7 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("rows", type=Path)
     parser.add_argument("weights", type=Path)
-    parser.add_argument("--epochs", type=int, default=24)
+    parser.add_argument("--epochs", type=int, default=15)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rate", type=float, default=RATE)
     parser.add_argument("--start", type=Path, help="weights to begin with; default: drawn")

@@ -37,11 +37,12 @@ def convolved(samples: Samples, response: Samples) -> Samples:
     return np.asarray(np.fft.irfft(spectrum, size)[: len(samples)])
 
 
-def in_room(samples: Samples, rng: Random) -> Samples:
-    """From across a room: decaying reflections as strong as the direct sound."""
+def in_room(samples: Samples, rng: Random, *, near: bool = False) -> Samples:
+    """From across a room: decaying reflections as strong as the direct sound; `near`: weaker ones."""
     count = int(rng.uniform(0.2, 0.5) * RATE)
     response = rng.standard_normal(count) * np.exp(-6.9 * np.arange(count) / count)
-    response *= 10 ** (rng.uniform(-4, 4) / 20) / math.sqrt((response**2).sum())
+    decibels = rng.uniform(-14, -4) if near else rng.uniform(-4, 4)
+    response *= 10 ** (decibels / 20) / math.sqrt((response**2).sum())
     response[0] = 1.0
     return convolved(samples, response)
 
@@ -152,8 +153,43 @@ def television(count: int, rng: Random, room: Room) -> Samples:
     return in_room(talk, rng)
 
 
+def wind(count: int, rng: Random, room: Room) -> Samples:
+    """Wind in the microphone: gusts of low noise that flutter."""
+    air = signals.shaped(count, rng, rng.uniform(1.5, 2.5), 80.0)
+    gusts = np.interp(
+        np.arange(count), np.linspace(0, count, count // 4_000 + 2), rng.random(count // 4_000 + 2)
+    )
+    flutter = 1 + 0.5 * np.sin(2 * math.pi * np.cumsum(rng.uniform(3, 12, count)) / RATE)
+    blowing: Samples = air * gusts**3 * flutter
+    return blowing
+
+
+def rustle(count: int, rng: Random, room: Room) -> Samples:
+    """Cloth or paper at the microphone: crackling in bursts."""
+    crackle = signals.white(count, rng) * (rng.random(count) < 0.02)
+    crackle = convolved(crackle, np.exp(-np.arange(40) / rng.uniform(2, 9)) * rng.choice([-1, 1], 40))
+    return crackle * _switched(count, rng, (0.1, 1.2), (0.2, 2.5))
+
+
+def cutlery(count: int, rng: Random, room: Room) -> Samples:
+    """Somebody eats or lays the table: metal and china that ring."""
+    out = np.zeros(count + RATE)
+    now = rng.uniform(0, 1)
+    while now * RATE < count:
+        inside = _seconds(int(rng.uniform(0.1, 0.6) * RATE))
+        base = rng.uniform(900, 2_400)
+        for ratio in (1.0, 1.52, 2.1, 2.73):
+            if base * ratio < RATE / 2:
+                ring = np.sin(2 * math.pi * base * ratio * inside + rng.uniform(0, 6))
+                out[int(now * RATE) :][: len(inside)] += (
+                    ring * rng.uniform(0.1, 1) * np.exp(-inside * rng.uniform(12, 60))
+                )
+        now += rng.exponential(0.7) + 0.05
+    return out[:count]
+
+
 def recorded(count: int, rng: Random, room: Room) -> Samples:
-    """A noise of the given folder."""
+    """A recorded noise of the library."""
     noises = room.library.noises
     piece = np.asarray(noises[int(rng.integers(len(noises)))], np.float64)
     return signals.looped(piece, count, rng)
@@ -208,13 +244,28 @@ NOISES: Mapping[str, Callable[[int, Random, Room], Samples] | None] = {
     "music": music,
     "television": television,
 }
-UNEVEN = ("GSM bursts", "thumps", "keys", "breath", "television")
+UNEVEN = (
+    *("GSM bursts", "thumps", "keys", "breath", "television"),
+    *("wind", "rustle", "cutlery", "sounds"),
+)
 """Their level is that of their loud frames; of the others that of all."""
 RECORDED = "recorded"
 """A noise of the given folder."""
+OTHERS: Mapping[str, Callable[[int, Random, Room], Samples] | None] = {
+    RECORDED: recorded,
+    "sounds": recorded,
+    "wind": wind,
+    "rustle": rustle,
+    "cutlery": cutlery,
+}
+WORLD = (
+    *("television", "none", "sounds", "wind", "music", "traffic", "thumps", "rustle", "keys", "breath"),
+    *("GSM bursts", "cutlery", "babble"),
+)
+"""Of the part `world`; "sounds" are recorded."""
 
 
 def make(noise: str, count: int, rng: Random, room: Room) -> Samples:
     """`count` samples of the noise, at no level in particular."""
-    maker = recorded if noise == RECORDED else NOISES[noise]
+    maker = OTHERS[noise] if noise in OTHERS else NOISES[noise]
     return np.zeros(count) if maker is None else maker(count, rng, room)

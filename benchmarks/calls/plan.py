@@ -269,15 +269,32 @@ def _audible_from(piece: NDArray[np.floating], from_start: bool, rng: np.random.
     return int(heard[0 if from_start else rng.integers(len(heard))]) * (RATE // 4)
 
 
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """How often a call has what, and how loud its client is."""
+
+    client_dbfs: tuple[float, float]
+    gate: float
+    echo: float
+    steps: float
+    loss: float
+    room: float
+
+
+_LINES = {"world": _Line((-46.0, -10.0), gate=0.15, echo=0.3, steps=0.2, loss=0.3, room=0.5)}
+_USUAL = _Line(CLIENT_DBFS, gate=0.1, echo=0.3, steps=0.12, loss=0.18, room=0.0)
+
+
 def sample(part: str, number: int, library: Library) -> Recipe:
-    """The call of that number. With recorded noises in the library, every second call has one of them."""
+    """The call of that number. Of a given folder's library every second call has a noise of the folder."""
     name = f"{part}-{number:05}"
-    kind = kind_of(number)
-    noise = RECORDED if library.noises and number % 2 else noise_of(number)
+    kind, line = kind_of(number), _LINES.get(part, _USUAL)
+    folder = part.endswith("given") and library.noises
+    noise = RECORDED if folder and number % 2 else noise_of(part, number)
     rng = signals.random("call", part, str(number))
     names = sorted(library.voices)
     speakers = rng.choice(len(names), 2, replace=False)
-    levels = {Channel.OPERATOR: OPERATOR_DBFS, Channel.CLIENT: CLIENT_DBFS}
+    levels = {Channel.OPERATOR: OPERATOR_DBFS, Channel.CLIENT: line.client_dbfs}
     legs = {
         side: Leg(
             names[int(speaker)],
@@ -289,14 +306,14 @@ def sample(part: str, number: int, library: Library) -> Recipe:
     }
     snr = round(float(rng.uniform(*SNR_DB)), 1)
     answered = kind in (Kind.AGAIN, Kind.ANSWERED)
-    gate = int(rng.integers(5, 16)) if rng.random() < 0.1 and not answered else None
+    gate = int(rng.integers(5, 16)) if rng.random() < line.gate and not answered else None
     draft = _Draft(name, kind, noise, rng, library, legs, snr, gate)
     _follow(draft, number)
     client = legs[Channel.CLIENT]
     echo = Echo(round(float(rng.uniform(-42, -18)), 1), int(rng.integers(20, 401)))
     share, burst = round(float(rng.uniform(0.01, 0.06)), 3), round(float(rng.uniform(1.5, 4)), 1)
     loss = Loss(share, burst, bool(rng.random() < 0.5))
-    has_echo, has_steps, has_loss = rng.random(3) < (0.3, 0.12, 0.18)
+    has_echo, has_steps, has_loss = rng.random(3) < (line.echo, line.steps, line.loss)
     return Recipe(
         name=name,
         kind=kind,
@@ -315,6 +332,7 @@ def sample(part: str, number: int, library: Library) -> Recipe:
         idle=int(rng.choice([0, 8])),
         stretches=tuple(draft.stretches),
         events=tuple(draft.events),
+        room=bool(line.room and rng.random() < line.room),
     )
 
 

@@ -12,7 +12,7 @@ import json
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 
-from benchmarks.calls.noises import NOISES
+from benchmarks.calls.noises import NOISES, WORLD
 from vad_agent.core.actions import Reason
 from vad_agent.core.frames import Channel
 
@@ -46,9 +46,10 @@ def kind_of(number: int) -> Kind:
     return KINDS[number % len(KINDS)]
 
 
-def noise_of(number: int) -> str:
+def noise_of(part: str, number: int) -> str:
     """Its noise: 13 and 20 have no common divisor, so each kind meets each noise."""
-    return tuple(NOISES)[number % len(NOISES)]
+    names = WORLD if part == "world" else tuple(NOISES)
+    return names[number % len(names)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +157,8 @@ class Recipe:
     callback: Reason | None
     """Why the client is to be called back; None: he is not."""
     echo: Echo | None = None
+    room: bool = False
+    """The client is heard through a room."""
     gate: int | None = None
     """The client's telephone sends digital zero so many frames after each word."""
     gain_steps: tuple[tuple[int, float], ...] = ()

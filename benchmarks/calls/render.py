@@ -58,6 +58,8 @@ def render(recipe: Recipe, library: Library) -> Call:
     count = recipe.frames * FRAME
     operator, operator_active = _spoken(recipe, Channel.OPERATOR, library)
     client, client_active = _spoken(recipe, Channel.CLIENT, library)
+    if recipe.room:
+        client = noises.in_room(client, signals.random(recipe.name, "room"), near=True)
     operator, client = in_band(operator), in_band(client)
     background = _power(recipe.client.floor_dbfs)
     rest = np.zeros(count)

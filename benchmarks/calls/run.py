@@ -95,7 +95,7 @@ def run_one(job: Job) -> Result:
 
 def _crashed(job: Job, why: str) -> Result:
     faults = {decider: (Fault(Verdict.CRASH, why),) for decider in job.deciders}
-    return Result(job.name, kind_of(job.number).value, noise_of(job.number), faults)
+    return Result(job.name, kind_of(job.number).value, noise_of(job.part, job.number), faults)
 
 
 def run(

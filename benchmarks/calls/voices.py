@@ -2,8 +2,8 @@
 
     Debian packages ──training.data.fetch──> usr/share ──speech_clip──> .benchmarks/calls/PART.npy, PART.json
 
-The voices of the test part are in neither the `train` nor the `tune` part of `training/sources.py`: do not
-train or tune anything on them. KTuberling and KLettres may share a translator in a language, so each of
+The voices, music and noises of the parts `test` and `world` are not among those of `training/sources.py`: do
+not train or tune anything on them. KTuberling and KLettres may share a translator in a language, so each of
 their languages belongs to one part.
 """
 
@@ -28,7 +28,8 @@ from training.sources import Package
 from vad_agent.core.frames import Channel, frames
 
 CACHE = Path(__file__).parent.parent.parent / ".benchmarks" / "calls"
-PARTS = split.PARTS
+PARTS = (*split.PARTS, "world")
+"""`world`: other voices, music and noises than the other two have, recorded sounds, rooms, louder clients."""
 LONGEST = frames(8)
 """Longer clips are left out."""
 LONGEST_GAP = frames(1)
@@ -56,6 +57,7 @@ class Voice(NamedTuple):
 _ASTERISK = "asterisk/sounds"
 _FISH = "games/fillets-ng/sound"
 _TOYS = "ktuberling/sounds"
+_HOGS = "games/hedgewars/Data/Sounds/voices"
 VOICES: Mapping[str, Sequence[Voice]] = {
     "tuning": (
         Voice("ru woman", f"{_ASTERISK}/ru_RU_f_IvrvoiceRU/**/*.wav", 400),
@@ -78,24 +80,49 @@ VOICES: Mapping[str, Sequence[Voice]] = {
         ),
         *(Voice(f"klettres {x}", f"klettres/{x}/*/*.ogg", 60) for x in ("fr", "nl")),
     ),
+    "world": (
+        Voice("hedgehogs en", f"{_HOGS}/British/*.ogg", 80),
+        Voice("hedgehogs ru", f"{_HOGS}/Default_ru/*.ogg", 80),
+        Voice("stamps bg", "tuxpaint/stamps/**/*_desc_bg.ogg", 300),
+        Voice("teacher", "archives/warzone/audio/tutorial/*.ogg", 80),
+        Voice("computer", "archives/warzone/audio/memressp/**/*.ogg", 160),
+        Voice("counter", "archives/warzone/audio/countdown/*.ogg", 40),
+        *(Voice(f"taunts {x}", f"archives/warzone/audio/taunts/taunt{x}/*.ogg", 20) for x in "123"),
+        Voice("reader", "pocketsphinx/test/data/librivox/*.wav", 10),
+    ),
 }
 MUSIC: Mapping[str, Sequence[str]] = {
     "tuning": ("asterisk/moh/macroform*.wav", "games/frozen-bubble/snd/*zik*.ogg"),
     "test": ("asterisk/moh/manolo*.wav", "asterisk/moh/reno*.wav",
              "hyperrogue/music/hr-savino*.ogg", "hyperrogue/music/hr-domina*.ogg"),
+    "world": ("unknown-horizons/content/audio/music/**/*.ogg", "games/fillets-ng/music/*.ogg"),
 }  # fmt: skip
+SOUNDS: Mapping[str, Sequence[str]] = {
+    "world": ("unknown-horizons/content/audio/sounds/[bclrsw]*.ogg", "games/colobot/sounds/*.wav",
+              "games/colobot/sounds/*.ogg"),
+}  # fmt: skip
+"""Recorded noises. What may have people in it is left out."""
 KEYS = sources.KEYS
 _BOTH = ("asterisk-moh-opsound-wav", "bucklespring-data", "ktuberling-data", "klettres-data")
 _PACKAGES = {
     "tuning": (*_BOTH, "asterisk-core-sounds-ru-wav", "asterisk-core-sounds-it-wav",
                "frozen-bubble-data"),
-    "test": (*_BOTH, "asterisk-core-sounds-fr-wav", "fillets-ng-data-nl", "hyperrogue-music"),
+    "test": (*_BOTH, "hyperrogue-music"),
+    "world": ("hedgewars-data", "tuxpaint-stamps-default", "fillets-ng-data", "bucklespring-data"),
 }  # fmt: skip
 _ONLY_HERE = {
     "test": (
+        Package("asterisk-core-sounds-fr-wav", "1.6.1-1", "CC-BY-SA-3.0", "a woman, French"),
+        Package("fillets-ng-data-nl", "1.0.1-1.1", "GPL-2", "actors, Dutch"),
         Package("asterisk-prompt-fr-armelle", "20070613-2.2", "GPL-2+", "a woman, French"),
         Package("asterisk-prompt-es-co", "0.20070403-2.1", "GPL-2+", "a woman, Spanish"),
-    )
+    ),
+    "world": (
+        Package("warzone2100-data", "4.3.3-3", "GPL-2+", "actors, English"),
+        Package("pocketsphinx-testdata", "0.8+5prealpha+1-15", "BSD-2-clause", "a reader, English"),
+        Package("unknown-horizons", "2019.1-6", "CC-BY-SA-3.0", "music and noises"),
+        Package("colobot-common-sounds", "0.2.0-2", "GPL-3+", "noises"),
+    ),
 }
 
 
@@ -138,7 +165,8 @@ def load(part: str, cache: Path = CACHE) -> Library:
         VoicesError: the packages cannot be had.
     """
     recipe = repr(
-        (VOICES[part], MUSIC[part], KEYS, packages(part), LONGEST, LONGEST_GAP, sorted(NO_SPEECH))
+        (VOICES[part], MUSIC[part], SOUNDS.get(part), KEYS, packages(part), LONGEST, LONGEST_GAP,
+         sorted(NO_SPEECH))
     )
     state = hashlib.sha256(recipe.encode()).hexdigest()[:16]
     index, store = cache / f"{part}.json", cache / f"{part}.npy"
@@ -155,7 +183,7 @@ def load(part: str, cache: Path = CACHE) -> Library:
         return [audio[start:end] for start, end in spans]
 
     voices = {name: cut(spans) for name, spans in table["voices"].items()}
-    return Library(voices, cut(table["music"]), cut(table["keys"]))
+    return Library(voices, cut(table["music"]), cut(table["keys"]), cut(table["noises"]))
 
 
 def _build(part: str, cache: Path, state: str) -> None:
@@ -182,15 +210,18 @@ def _build(part: str, cache: Path, state: str) -> None:
         if len(paths) > voice.most:
             chosen = random.choice(len(paths), voice.most, replace=False)
             paths = [paths[number] for number in sorted(chosen)]
-        clips = [clip for path in paths if (clip := data.speech_clip(path)) is not None]
+        found = [clip for path in paths if (clip := data.speech_clip(path)) is not None]
+        clips = [one for clip in found for one in data.utterances(clip)] if part == "world" else found
         if spans := keep([clip for clip in clips if usable(clip)]):
             voices[voice.name] = spans
     tracks = sorted({path for pattern in MUSIC[part] for path in share.glob(pattern)})
     music = keep([piece for path in tracks if (piece := data.music_clip(path)) is not None])
+    noisy = sorted({path for pattern in SOUNDS.get(part, ()) for path in share.glob(pattern)})
+    noises = keep([clip for path in noisy if (clip := data.sound_clip(path)) is not None])
     pressed = [path for path in sorted(share.glob(KEYS)) if path.stem.endswith("-1")]
     pressed = pressed[::2] if part == "tuning" else pressed[1::2]
     keys = keep([click for path in pressed if (click := data.keys_clip(path)) is not None])
-    table = {"state": state, "voices": voices, "music": music, "keys": keys}
+    table = {"state": state, "voices": voices, "music": music, "keys": keys, "noises": noises}
     _replace(cache / f"{part}.npy", lambda path: np.save(path, np.concatenate(audio)))
     text = json.dumps(table)
     _replace(cache / f"{part}.json", lambda path: path.write_text(text, encoding="utf-8"))

@@ -78,7 +78,7 @@ def test_a_recipe_is_printed_as_json() -> None:
 
 
 def test_each_kind_meets_each_noise_in_a_round() -> None:
-    pairs = {(number % len(KINDS), noise_of(number)) for number in range(ROUND)}
+    pairs = {(number % len(KINDS), noise_of("test", number)) for number in range(ROUND)}
     assert len(pairs) == ROUND == len(KINDS) * len(noises.NOISES)
     assert len([noise for noise in noises.NOISES if noise != "none"]) >= 10
 

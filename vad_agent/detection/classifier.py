@@ -59,7 +59,8 @@ class Network:
                 )
             if not (np.isfinite(weights).all() and np.isfinite(bias).all()):
                 raise WeightsError(f"classifier's weights: layer {number}: not finite")
-            self.weights.append(weights.astype(np.float32))
+            flat = weights.astype(np.float32).reshape(-1, shape[-1])
+            self.weights.append(flat)
             self.biases.append(bias.astype(np.float32))
 
 
@@ -78,21 +79,21 @@ class Stream:
         """The next frames. `features`: float32, (frames, columns). Out: float32, (frames, HEADS)."""
         weights, biases = self._network.weights, self._network.biases
         count = len(features)
-        out = features @ weights[0][0]
+        out = features @ weights[0]
         out += biases[0]
         np.maximum(out, 0, out=out)
         for number, dilation in enumerate(DILATIONS):
             seen = np.concatenate([self._seen[number], out])
             self._seen[number] = seen[count:].copy()
-            layer = weights[number + 1]
-            new = seen[:count] @ layer[0]
-            new += seen[dilation : dilation + count] @ layer[1]
-            new += out @ layer[2]
+            # Rows of the KERNEL frames that each frame sees, side by side: one product in place of three.
+            step = seen.strides[0]
+            taps = np.ndarray((count, KERNEL, WIDTH), np.float32, seen, 0, (step, dilation * step, 4))
+            new = taps.reshape(count, KERNEL * WIDTH) @ weights[number + 1]
             new += biases[number + 1]
             np.maximum(new, 0, out=new)
             new += out
             out = new
-        logits: Floats = out @ weights[-1][0]
+        logits: Floats = out @ weights[-1]
         logits += biases[-1]
         return logits
 

@@ -23,7 +23,9 @@ WINDOW = 256
 BANDS = 12
 LOW_HZ, HIGH_HZ = 100.0, 3_900.0
 GROUP = 5
-"""Frames between two steps of the floor."""
+"""Frames between two steps of the floor …"""
+HEARD = 3
+"""… of which so many must carry sound."""
 RISE = 0.02
 FALL = 2.0
 """Of the floor in a group, in units of the natural logarithm of power."""
@@ -95,17 +97,20 @@ class Spectrum:
 
     def _floors(self, bands: Floats, sounds: NDArray[np.bool_]) -> Floats:
         """The floor of each frame, which is that of its group."""
-        floors = np.empty_like(bands)
-        for start in range(0, len(bands), GROUP):
-            heard = bands[start : start + GROUP][sounds[start : start + GROUP]]
-            if len(heard) >= 3:
-                # The second lowest: a packet that is half lost is no floor.
-                low = np.partition(heard, 1, axis=0)[1]
-                if self._floor is None:
-                    self._floor = low
-                self._floor = np.clip(low, self._floor - FALL, self._floor + RISE)
-            floors[start : start + GROUP] = bands[start] if self._floor is None else self._floor
-        return floors
+        groups = np.where(sounds[:, None], bands, np.inf).reshape(-1, GROUP, BANDS)
+        # The second lowest: a packet that is half lost is no floor.
+        lowest = np.partition(groups, 1, axis=1)[:, 1]
+        known = sounds.reshape(-1, GROUP).sum(axis=1) >= HEARD
+        floors = np.empty_like(lowest)
+        floor = self._floor
+        for group, low in enumerate(lowest):
+            if known[group]:
+                if floor is None:
+                    floor = low
+                floor = np.minimum(np.maximum(low, floor - FALL), floor + RISE)
+            floors[group] = bands[group * GROUP] if floor is None else floor
+        self._floor = floor
+        return np.repeat(floors, GROUP, axis=0)
 
     def _liken(self, shape: Floats, out: Floats) -> None:
         """Correlation of each frame's spectrum with that of earlier frames, -1 to 1."""
