@@ -14,7 +14,6 @@ from vad_agent.replay import Replay
 from vad_agent.sources.recording import open_call
 from vad_agent.trace import record
 
-
 HOLD_MUSIC = {"hold_music_melody", "hold_music_not_returning", "hold_music_returning"}
 UNABLE: Mapping[str, Set[str]] = {
     "network": set(),
