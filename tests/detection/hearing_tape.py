@@ -279,7 +279,7 @@ def listen(ear: Ear, frames: Sequence[Frame], *, finish: bool = True) -> Heard:
         if ear.hear(frame):
             note(at)
         letters.append("#" if ear.speaking else "_")
-    if finish and ear.finish():
+    while finish and ear.finish():
         note(len(frames))
     heard.speaking = "".join(letters)
     return heard

@@ -76,7 +76,7 @@ class Endpointer:
     __slots__ = (
         "_before", "_candidates", "_classifier", "_decimator", "_done", "_dual_mono", "_echo_until",
         "_judged", "_leaks_to", "_levels", "_music", "_near", "_now", "_other", "_segments", "_size",
-        "_stream", "_sure_at", "_told", "_watch", "detector_missing", "end", "failed", "runs",
+        "_stream", "_sure_at", "_told", "_untold", "_watch", "detector_missing", "end", "failed", "runs",
         "speaking", "start", "sure", "utterances",
     )  # fmt: skip
 
@@ -123,6 +123,7 @@ class Endpointer:
         self._leaks_to: Endpointer | None = None
         self._dual_mono: DualMono | None = None
         self._told = self._state()
+        self._untold = False  # something may have changed between two frames
 
     # -- the way of a frame ------------------------------------------------------------------------
 
@@ -139,7 +140,7 @@ class Endpointer:
             self._withdraw()
         self._classify(watch.frame, watch.level)
         due = watch.end_block(now, None if self._segments.open else self.end) or due
-        if due or self._judged or self._wants_answer():
+        if due or self._untold or self._judged or self._wants_answer():
             return self._follow()
         return self.dual_mono and self._has_changed()
 
@@ -187,6 +188,7 @@ class Endpointer:
 
     def _follow(self) -> bool:
         """Something may have changed."""
+        self._untold = False
         if self._wants_answer():
             self._ask()
         if self._judged:
@@ -354,12 +356,16 @@ class Endpointer:
         self._music.drop()
         self._watch.line.leave(LineState.MUSIC, self._now)
         self._watch.forget_tones(self._now, self._now)
+        self._untold = True
 
     def finish(self) -> bool:
-        """No more frames: close what is open. True: an attribute has changed."""
+        """No more frames: close what is open. True: an attribute has changed; ask again until it is False."""
         self._ask()
         while self._judged:
             self._hear_judged()
+            if self._has_changed():
+                return True
+        self._segments.forget()
         if self.speaking:
             self._close()
         return self._has_changed()
