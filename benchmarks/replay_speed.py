@@ -14,7 +14,7 @@ from pathlib import Path
 from statistics import median
 
 from benchmarks.audio import Call, long_recordings
-from benchmarks.frame_cost import BARE, WITHOUT_JUDGE, bare_calls
+from benchmarks.frame_cost import BARE, PLAIN_SETTINGS, bare_calls
 from benchmarks.measure import Contender, Figure, Table, interleaved, ratio, timed
 from vad_agent.core.call import CallSession
 from vad_agent.core.frames import FRAMES_PER_SECOND, Channel
@@ -90,17 +90,17 @@ def measure(call: Call, *, length_s: float = 3600, rounds: int = 5) -> Table:
     with one_core() as where, long_recordings(call, length_s) as paths:
         by_kind: dict[str, Contender] = {}
         for kind, path in paths.items():
-            by_kind[f"replay {kind}"] = partial(replay_file, path, frames, WITHOUT_JUDGE)
-            by_kind[f"replay {kind} with the judge"] = partial(
-                replay_file, path, frames, Settings()
+            by_kind[f"replay {kind}"] = partial(replay_file, path, frames, Settings())
+            by_kind[f"replay {kind} with webrtcvad"] = partial(
+                replay_file, path, frames, PLAIN_SETTINGS
             )
             by_kind[f"decode {kind}"] = partial(decode_file, path)
         files = interleaved(by_kind, rounds)
         parts = interleaved(
             {
                 BARE: lambda: bare_calls(call),
-                "ears": lambda: hear_call(call, WITHOUT_JUDGE),
-                "replay": lambda: replay_call(call, WITHOUT_JUDGE),
+                "ears": lambda: hear_call(call, Settings()),
+                "replay": lambda: replay_call(call, Settings()),
             },
             rounds,
         )
@@ -121,11 +121,11 @@ def measure(call: Call, *, length_s: float = 3600, rounds: int = 5) -> Table:
             )
         )
     for kind in paths:
-        name = f"replay {kind} with the judge"
+        name = f"replay {kind} with webrtcvad"
         speed = length_s / median(files[name])
-        than = f"of replay {kind} without it"
+        than = f"of replay {kind}"
         figures.append(
-            Figure(f"{kind}, with the judge", speed, "× real time",
+            Figure(f"{kind}, webrtcvad alone", speed, "× real time",
                    1 / ratio(files[name], files[f"replay {kind}"]), than)
         )  # fmt: skip
     figures.append(Figure(f"a frame pair: {BARE}", per_pair[BARE], "µs"))
@@ -142,7 +142,7 @@ def measure(call: Call, *, length_s: float = 3600, rounds: int = 5) -> Table:
             Figure(f"a frame pair: {name}", value, "µs", value / per_pair[whole], f"of {whole}")
         )
     notes = [
-        f"{length_s:.0f} s of {call.describe()}, repeated, mode cue, without the judge but where said",
+        f"{length_s:.0f} s of {call.describe()}, repeated, mode cue",
         where,
     ]
     return Table("Replay of a recording, decoding included", figures, notes)

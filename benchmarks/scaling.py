@@ -21,7 +21,6 @@ from pathlib import Path
 from statistics import median
 
 from benchmarks.audio import Call, load
-from benchmarks.frame_cost import WITHOUT_JUDGE
 from benchmarks.measure import Figure, Table, interleaved, ratio, timed
 from vad_agent.core.call import CallSession
 from vad_agent.settings import Settings
@@ -64,22 +63,23 @@ def alone(pieces: Sequence[Pairs], rate: int) -> float:
     """Seconds of one session after the other."""
     seconds = 0.0
     for pairs in pieces:
-        feeds = [(_session(WITHOUT_JUDGE, rate), pairs)]
+        feeds = [(_session(Settings(), rate), pairs)]
         seconds += timed(partial(_in_turn, feeds, len(pairs)))
     return seconds
 
 
 def together(pieces: Sequence[Pairs], rate: int) -> float:
     """Seconds of all sessions at once, in turn."""
-    feeds = [(_session(WITHOUT_JUDGE, rate), pairs) for pairs in pieces]
+    feeds = [(_session(Settings(), rate), pairs) for pairs in pieces]
     return timed(lambda: _in_turn(feeds, len(pieces[0])))
 
 
 # -- memory ----------------------------------------------------------------------------------------
 
 
-def traced_kb(call: Call, sessions: int, frames: int, settings: Settings) -> float:
+def traced_kb(call: Call, sessions: int, frames: int) -> float:
     """Python's own memory of one session after so many frames, kB."""
+    settings = Settings()
     _feed_fresh(
         [_session(settings, call.rate)], call, frames
     )  # what is loaded once is no session's
@@ -111,7 +111,7 @@ def rss_kb(call: Call, sessions: int, frames: int) -> float | None:
 
 
 def _grow(sessions: int, frames: int) -> float:
-    call, settings = load(), WITHOUT_JUDGE
+    call, settings = load(), Settings()
     kept = [_session(settings, call.rate) for _ in range(5)]
     _feed_fresh(kept, call, frames)
     gc.collect()
@@ -169,7 +169,7 @@ def measure(
         figures.append(Figure(f"{name}: a frame pair", cost * 1e6, "µs", flat, than, target, met))
     figures.append(Figure("calls that fill one core", 0.02 / cost, ""))
     target = f"≤ {MEMORY_MAX_KB:g} kB"
-    fresh, used = (traced_kb(call, memory_sessions, fed, WITHOUT_JUDGE) for fed in (0, frames))
+    fresh, used = (traced_kb(call, memory_sessions, fed) for fed in (0, frames))
     figures.append(Figure("memory of a new session, Python's own", fresh, "kB"))
     figures.append(
         Figure(
@@ -180,13 +180,10 @@ def measure(
             met=used <= MEMORY_MAX_KB,
         )
     )
-    judged = traced_kb(call, memory_sessions, frames, Settings())
-    figures.append(Figure("the same with the judge: up to six seconds of sound", judged, "kB"))
     if (grown := rss_kb(call, memory_sessions, frames)) is not None:
         name = "what the process grows by for it (RSS)"
         figures.append(Figure(name, grown, "kB", target=target, met=grown <= MEMORY_MAX_KB))
     notes = [f"{frames} frames a session, spread over {call.describe()}"]
-    notes.append("without the judge but where said")
     notes.append(f"memory of {memory_sessions} sessions, divided by as many")
     return Table("Many calls in one process", figures, notes)
 

@@ -9,7 +9,6 @@ from struct import pack
 import pytest
 import webrtcvad
 from pytest_benchmark.fixture import BenchmarkFixture
-from vad_agent.hearing.ear import LevelledEar
 
 from benchmarks.audio import Call, load
 from vad_agent.core.actions import Speech
@@ -40,7 +39,7 @@ def batch(frames: Sequence[bytes | None]) -> list[bytes | None]:
 
 
 def hear(frames: Sequence[bytes | None]) -> Callable[[], None]:
-    ear = LevelledEar(RATE)
+    ear = Settings().ear(Channel.CLIENT, RATE)
 
     def work() -> None:
         take = ear.hear

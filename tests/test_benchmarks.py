@@ -8,9 +8,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks import __main__ as command
-from benchmarks import audio, measure, scaling, shortcut, startup
-from vad_agent.core import actions as act
-from vad_agent.core.frames import Channel
+from benchmarks import audio, frame_cost, measure, scaling, startup
 
 
 @pytest.fixture(scope="module")
@@ -18,42 +16,17 @@ def call() -> audio.Call:
     return audio.load().first(200)
 
 
-def case(name: str) -> shortcut.Case:
-    return next(case for case in shortcut.cases() if case.name == name)
+@pytest.mark.parametrize(("strict", "status"), [(False, 0), (True, 1)])
+def test_a_missed_target_is_a_failure_where_that_is_asked_for(strict: bool, status: int) -> None:
+    figure = measure.Figure("feed", 4.5, "µs", target="≤ 1×", met=False)
+    assert command.status([measure.Table("Cost", [figure])], strict=strict) == status
 
 
-@pytest.mark.parametrize("name", ["greeting_silence", "swapped_channels", "client_leg_ends"])
-def test_shortcut_changes_no_decision(name: str) -> None:
-    found = shortcut.differences(case(name))
-    assert found.decisions == ()
-    assert found.runs >= 2
-    assert max(map(abs, found.ends), default=0) <= 15
-
-
-def test_shortcut_knows_every_fixture() -> None:
-    names = [case.name for case in shortcut.cases()]
-    assert len(names) == len(set(names)) >= 20
-
-
-def test_shortcut_tells_a_decision_that_differs() -> None:
-    said = act.PromptDone(150, "not_heard", "", 100, 150, 125, 125, 150, act.Outcome.SAID)
-    late = act.PromptDone(180, "not_heard", "", 100, 150, 155, 155, 180, act.Outcome.SAID)
-    found = shortcut.compare("call", [said], [late])
-    assert found.decisions == (
-        "- ('prompt', 'not_heard', 'said', 'kept')",
-        "+ ('prompt', 'not_heard', 'said', 'missed')",
-    )
-    assert found.silences == (-30,)
-    table = shortcut.table([found])
-    assert command.status([table], strict=False) == 1
-    assert "✗" in table.text()
-
-
-def test_shortcut_matches_runs_by_their_ends() -> None:
-    joined = [act.Speech(60, Channel.CLIENT, 10, 50)]
-    split = [act.Speech(40, Channel.CLIENT, 10, 25), act.Speech(60, Channel.CLIENT, 44, 51)]
-    found = shortcut.compare("call", joined, split)
-    assert (found.ends, found.unmatched, found.runs, found.decisions) == ((-1,), 1, 2, ())
+def test_the_cost_of_a_frame_is_measured(call: audio.Call) -> None:
+    table = frame_cost.measure(call, rounds=1)
+    by_name = {figure.what: figure for figure in table.figures}
+    assert by_name["CallSession.feed, both channels"].value > 0
+    assert by_name["one feed, p50"].value <= by_name["one feed, max"].value
 
 
 def test_scaling_measures_cost_and_memory(call: audio.Call) -> None:

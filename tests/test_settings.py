@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import doctest
 import pickle
-import sys
 import tomllib
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -23,6 +21,8 @@ from vad_agent.core.actions import Reason
 from vad_agent.core.ear import Plan
 from vad_agent.core.frames import Channel
 from vad_agent.core.script import ROWS, Timing, Window, fill
+from vad_agent.detection.detector import Earshot, Silero, WebRtc
+from vad_agent.detection.endpointer import Endpointer
 from vad_agent.settings import BUILT_IN_FILE, Settings
 from vad_agent.settings_tables import Scenarios
 
@@ -163,13 +163,28 @@ def test_aim(prompt: dict[str, Any], window: Window, dead: Window) -> None:
     assert (rung.window, rung.dead_line_window) == (window, dead)
 
 
-def test_ear(monkeypatch: pytest.MonkeyPatch) -> None:
-    made: list[int] = []
-    monkeypatch.setitem(
-        sys.modules, "vad_agent.hearing.ear", SimpleNamespace(LevelledEar=made.append)
-    )
-    Settings(hearing={"judge": "none"}).ear(Channel.CLIENT, 8000)
-    assert made == [8000]
+@pytest.mark.parametrize(
+    ("name", "kind", "network"),
+    [
+        ("earshot", Earshot, True),
+        ("network", type(None), True),
+        ("webrtcvad", WebRtc, False),
+        ("silero", Silero, True),
+    ],
+)
+def test_an_ear_has_the_detector_that_is_set_and_the_network_but_beside_webrtcvad(
+    name: str, kind: type, network: bool
+) -> None:
+    settings = Settings(hearing={"detector": name})
+    ear = settings.ear(Channel.CLIENT, 8000)
+    assert isinstance(ear, Endpointer)
+    assert isinstance(ear._classifier._detector, kind)
+    assert (ear._stream is not None) is network
+    assert ear.detector_missing is settings.detector_missing is None
+
+
+def test_earshot_is_the_default() -> None:
+    assert Settings().hearing.detector == "earshot"
 
 
 # -- how long a phrase lasts -----------------------------------------------------------------------

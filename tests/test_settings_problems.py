@@ -121,6 +121,8 @@ def test_phrase(tmp_path: Path, table: str, key: str, text: str, said: str) -> N
 
 
 ONE_PROBLEM = [
+    ('[hearing]\njudge = "stream"', "hearing.judge: it is called detector now:"
+     ' "earshot" (the default), "network", "webrtcvad" or "silero"'),
     (not_heard('txt = "a"'), "prompts.not_heard.txt: unknown key; did you mean text?"),
     (not_heard("qq = 1"), f"prompts.not_heard.qq: unknown key; known: {PROMPT_KEYS}"),
     ("[promts]", "promts: unknown key; did you mean prompts?"),

@@ -6,14 +6,17 @@ On scripted tapes where the rule is the session's, on real sound where it is the
 from __future__ import annotations
 
 import pytest
-from vad_agent.hearing.ear import LevelledEar
 
 from audio_fixtures.recipe import load_all
 from tests.goldens import lines
 from tests.tape import PHRASE, TapePlan, play, tape, told, transcript
 from vad_agent import CallSession, Settings
 from vad_agent.core.actions import Alert, Callback, Hangup, Play, PromptDone
+from vad_agent.core.ear import Ear
 from vad_agent.core.frames import Channel
+from vad_agent.detection.classifier import load
+from vad_agent.detection.detector import Earshot
+from vad_agent.detection.endpointer import Endpointer
 from vad_agent.errors import FrameError
 from vad_agent.sources.recording import open_call
 
@@ -72,7 +75,7 @@ def test_trap_3_frames_that_do_not_come_are_not_silence(gap):
 
 def test_trap_3_the_detector_does_not_stay_in_speaking_when_frames_stop():
     recipe = FIXTURES["long_dialogue"]
-    ear = LevelledEar(8000)
+    ear = Settings().ear(Channel.CLIENT, 8000)
     with open_call(next(iter(recipe.recordings))) as recording:
         for _, client in recording:
             ear.hear(client)
@@ -133,7 +136,7 @@ def test_trap_7_no_warm_up_swallows_the_first_word():
     """«Да» in the very first frames of the call, before any noise floor is known."""
     answers = [s for s in FIXTURES["short_yes"].sounds if s.channel == "client"]
     clip = min(answers, key=lambda sound: sound.end - sound.at)
-    heard = LevelledEar(8000)
+    heard = Settings().ear(Channel.CLIENT, 8000)
     with open_call(next(iter(FIXTURES["short_yes"].recordings))) as recording:
         for index, (_, client) in enumerate(recording):
             if index >= clip.at:
@@ -145,15 +148,18 @@ def test_trap_7_no_warm_up_swallows_the_first_word():
 
 
 def test_trap_8_a_detector_that_dies_does_not_hang_up_on_a_speaking_client():
-    def dies(frame: bytes, samples: int) -> bool:
-        raise RuntimeError("no more")
+    class Dies:
+        threshold = 0.5
+
+        def probability(self, frame: bytes) -> float:
+            raise RuntimeError("no more")
 
     class Plan:
         script = Settings().script
 
-        def ear(self, channel: Channel, sample_rate: int) -> LevelledEar:
-            mortal = {"detector": dies} if channel is Channel.CLIENT else {}
-            return LevelledEar(sample_rate, **mortal)
+        def ear(self, channel: Channel, sample_rate: int) -> Ear:
+            detector = Dies() if channel is Channel.CLIENT else Earshot()
+            return Endpointer(sample_rate, detector=detector, network=load())
 
     session = CallSession(Plan(), 8000)
     actions = []

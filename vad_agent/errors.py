@@ -5,7 +5,7 @@
     ├── EventError      a call-control event that cannot be understood
     ├── SettingsError   a script or settings file is wrong (all its errors at once)
     ├── RecordingError  an audio file cannot be read or is not what it must be
-    ├── WeightsError    the judge's weights are damaged: the installation is
+    ├── WeightsError    the network's weights are damaged: the installation is
     ├── OutputError     a trace or a report cannot be written
     ├── DeviceError     an audio device is not there, is ambiguous, or cannot be opened
     ├── VoiceError      a phrase cannot be rendered, or what came is not the phrase
@@ -59,7 +59,7 @@ class RecordingError(VadAgentError):
 
 
 class WeightsError(VadAgentError):
-    """The file of the judge's weights is damaged or missing: install the package anew."""
+    """The file of the network's weights is damaged or missing: install the package anew."""
 
 
 class OutputError(VadAgentError):

@@ -1,8 +1,7 @@
 """What a frame costs one ear in each condition: `python -m benchmarks.accuracy.cost FOLDER`.
 
-bare    Vad(3).is_speech(frame)            every frame of both channels, one after the other
-cheap   ear.hear(frame), judge = "none"    the same frames, and a decision when a silence of 2.5 s is due
-ours    the same with the judge
+bare    Vad(3).is_speech(frame)  every frame of both channels, one after the other
+ours    ear.hear(frame)          the same frames, and a decision when a silence of 2.5 s is due
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ import webrtcvad
 
 from benchmarks.accuracy import conditions, decisions, scoring
 from benchmarks.accuracy.conditions import Condition
-from benchmarks.accuracy.ears import CHEAP_SETTINGS, ZEROS
+from benchmarks.accuracy.ears import ZEROS
 from benchmarks.accuracy.labels import RATE, LabelledCall, LabelsError
 from benchmarks.accuracy.tables import Grid
 from benchmarks.measure import (
@@ -40,7 +39,7 @@ from vad_agent.settings import Settings
 SECTION = "ear cost"
 SECONDS = 120
 """Of each call."""
-CHEAP_MAX, QUIET_MAX, WORST_MAX = 1.0, 2.0, 3.0
+QUIET_MAX, WORST_MAX = 2.0, 3.0
 FRAME_MAX_MS = 1.0
 QUIET = ("as is", "level −12 dB", "level −24 dB", "comfort noise −45 dBFS")
 
@@ -112,7 +111,6 @@ def measure(
 ) -> tuple[Grid, Table]:
     """A row a condition, and what was wanted."""
     cells: list[list[str]] = []
-    cheap_in: dict[str, float] = {}
     ours_in: dict[str, float] = {}
     slowest: list[float] = []
     ours = Settings()
@@ -122,26 +120,23 @@ def measure(
         seconds = interleaved(
             {
                 "bare": lambda: bare(found),  # noqa: B023
-                "cheap": lambda: ears(found, CHEAP_SETTINGS),  # noqa: B023
                 "ours": lambda: ears(found, ours),  # noqa: B023
             },
             rounds,
         )
-        cheap_in[condition.name] = ratio(seconds["cheap"], seconds["bare"])
         ours_in[condition.name] = ratio(seconds["ours"], seconds["bare"])
         slowest.append(median(percentile(each_frame_ms(found, ours), 0.999) for _ in range(rounds)))
         cells.append(
             [
                 condition.name,
                 f"{median(seconds['bare']) / count * 1e6:.2f}",
-                f"{cheap_in[condition.name]:.2f}",
                 f"{ours_in[condition.name]:.2f}",
                 f"{slowest[-1]:.2f}",
             ]
         )
     grid = Grid(
         "What a frame costs one ear",
-        ["condition", "bare call, µs", "cheap path ×", "with the judge ×", "p99.9 with it, ms"],
+        ["condition", "bare call, µs", "ear ×", "p99.9, ms"],
         cells,
         [f"one channel's 20 ms frame, × = bare webrtcvad mode-3 calls in the same run; "
          f"{len(calls)} calls of up to {SECONDS} s, both channels"],
@@ -153,9 +148,8 @@ def measure(
 
     worst = max(ours_in, key=lambda name: ours_in[name])
     figures = [
-        _at_most("cheap path, quiet lines", mean(cheap_in), CHEAP_MAX, "×"),
-        _at_most("with the judge, quiet lines", mean(ours_in), QUIET_MAX, "×"),
-        _at_most(f"with the judge, worst: {worst}", ours_in[worst], WORST_MAX, "×"),
+        _at_most("quiet lines", mean(ours_in), QUIET_MAX, "×"),
+        _at_most(f"worst: {worst}", ours_in[worst], WORST_MAX, "×"),
         _at_most("one frame, p99.9, worst", max(slowest), FRAME_MAX_MS, "ms"),
     ]
     return grid, Table("Targets of its cost", figures)

@@ -2,8 +2,7 @@
 
     name              what it is
     ours              what the product uses: Settings().ear() through vad_agent.dead_air
-    ours-cheap        the same without its judge: [hearing] judge = "none"
-    stream            the same with the streamed ear: [hearing] judge = "stream"
+    ours-network      the same where earshot is not installed: [hearing] detector = "network"
     webrtcvad-1, -3   the bare detector in that mode
     silero-0.5, -0.3  Silero 6.2 with that threshold, streamed at 16 kHz with each sample repeated
     silero-gate       Silero 0.15; a frame counts only within 20 dB of the speaker's own level
@@ -44,8 +43,7 @@ DECAY_DB = 0.01
 """A frame: 0.5 dB/s."""
 SMOOTHING = 0.3
 
-CHEAP_SETTINGS = Settings(hearing={"judge": "none"})
-STREAM_SETTINGS = Settings(hearing={"judge": "stream"})
+NETWORK_SETTINGS = Settings(hearing={"detector": "network"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,14 +65,9 @@ Ear = Callable[[Frames, Frames, Channel], Heard]
 # -- the product -----------------------------------------------------------------------------------
 
 
-def cheap(frames: Frames, other: Frames, side: Channel) -> Heard:
-    """The product's ear without a judge: `[hearing] judge = "none"`."""
-    return ours(frames, other, side, CHEAP_SETTINGS)
-
-
-def stream(frames: Frames, other: Frames, side: Channel) -> Heard:
-    """The product's streamed ear: `[hearing] judge = "stream"`."""
-    return ours(frames, other, side, STREAM_SETTINGS)
+def network(frames: Frames, other: Frames, side: Channel) -> Heard:
+    """The product's ear without earshot: `[hearing] detector = "network"`."""
+    return ours(frames, other, side, NETWORK_SETTINGS)
 
 
 def ours(frames: Frames, other: Frames, side: Channel, settings: Settings | None = None) -> Heard:
@@ -181,11 +174,10 @@ def _audio(frames: Frames) -> bytes:
     return b"".join([frame or ZEROS for frame in frames])
 
 
-OURS, CHEAP = "ours", "ours-cheap"
+OURS, NETWORK = "ours", "ours-network"
 EARS: dict[str, Ear] = {
     OURS: ours,
-    CHEAP: cheap,
-    "stream": stream,
+    NETWORK: network,
     "webrtcvad-1": webrtc(1),
     "webrtcvad-3": webrtc(3),
     "silero-0.5": silero(0.5),

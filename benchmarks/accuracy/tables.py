@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from benchmarks.accuracy import scoring
 from benchmarks.accuracy.decisions import Outcome
-from benchmarks.accuracy.ears import CHEAP, OURS
+from benchmarks.accuracy.ears import NETWORK, OURS
 from benchmarks.accuracy.scoring import Score
 from benchmarks.accuracy.sounds import Share
 from benchmarks.measure import Figure, Table, percentile
@@ -128,12 +128,10 @@ def targets(
         at_most("missed, no babble", 100 * every.missed / every.silences, 2, "%")
         at_most("late, p50", late(every, 0.5), 0.10, "s")
         at_most("late, p95", late(every, 0.95), 0.40, "s")
-    alone = scores(lambda one: one.condition.group == "one channel", CHEAP)
+    alone = scores(lambda one: one.condition.group == "one channel", NETWORK)
     if alone.silences:
-        at_most("false, no babble, without the judge", 100 * alone.false / alone.silences, 1, "%")
-        at_most(
-            "missed, no babble, without the judge", 100 * alone.missed / alone.silences, 12, "%"
-        )
+        at_most("false, no babble, without earshot", 100 * alone.false / alone.silences, 1, "%")
+        at_most("missed, no babble, without earshot", 100 * alone.missed / alone.silences, 12, "%")
     clean = scores(lambda one: one.condition.kind == "plain")
     at_most("false, as is", clean.false, 0, "")
     at_most("missed, as is", clean.missed, 0, "")

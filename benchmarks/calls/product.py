@@ -12,7 +12,6 @@ from vad_agent.core.call import CallSession
 from vad_agent.core.events import Event
 from vad_agent.recorded_events import TimedEvent
 from vad_agent.replay import Replay
-from vad_agent.settings_tables import Hearing
 from vad_agent.trace import record
 
 
@@ -25,14 +24,6 @@ def actions(call: Call, pairs: Iterable[Pair]) -> Iterable[Action]:
     """What the session does, to the call's end."""
     session = CallSession(settings(), RATE, mode="auto")
     return Replay(session, settings(), events(call)).run(pairs)
-
-
-def by_stream(call: Call) -> list[dict[str, object]]:
-    """The trace of the call with the streamed ear: `[hearing] judge = "stream"`."""
-    streamed = settings().model_copy(update={"hearing": Hearing(judge="stream")})
-    session = CallSession(streamed, RATE, mode="auto")
-    acts = Replay(session, streamed, events(call)).run(call.pairs())
-    return [line for action in acts if (line := record(action)) is not None]
 
 
 def by_product(call: Call) -> list[dict[str, object]]:

@@ -18,7 +18,7 @@ from benchmarks.calls import voices
 from benchmarks.calls.baselines import BASELINES
 from benchmarks.calls.judge import Fault, Record, Verdict, judge
 from benchmarks.calls.plan import sample
-from benchmarks.calls.product import by_product, by_stream
+from benchmarks.calls.product import by_product
 from benchmarks.calls.recipe import Recipe, kind_of, noise_of
 from benchmarks.calls.render import Call, render
 from benchmarks.calls.voices import Library
@@ -26,7 +26,6 @@ from benchmarks.calls.voices import Library
 PRODUCT = "product"
 DECIDERS: Mapping[str, Callable[[Call], Sequence[Record]]] = {
     PRODUCT: by_product,
-    "stream": by_stream,
     **BASELINES,
 }
 AHEAD = 4

@@ -58,7 +58,7 @@ def test_a_decider_that_fails_is_wrong_and_the_others_are_judged(
 def test_everyone_decides_on_a_whole_call(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(running, "library", lambda *_: small())
     one = running.run_one(Job("tuning", 2))
-    assert list(one.faults) == [PRODUCT, "stream", "webrtcvad 3", "earshot 0.5"]
+    assert list(one.faults) == [PRODUCT, "webrtcvad 3", "earshot 0.5"]
     assert json.loads(one.recipe)["name"] == "tuning-00002"
 
 

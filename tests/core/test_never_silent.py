@@ -98,10 +98,10 @@ def test_a_ladder_that_stops_for_good_is_seen(monkeypatch):
         watch("S*50 .*950", ".*60 S*30 .*910", {}, "auto")
 
 
-@pytest.mark.parametrize("judge", ["network", "none"])
+@pytest.mark.parametrize("detector", ["earshot", "network", "webrtcvad"])
 @pytest.mark.parametrize("recipe", load_all(), ids=lambda recipe: recipe.name)
-def test_with_the_real_ears(recipe: Recipe, judge: str):
-    script = Settings(hearing={"judge": judge})
+def test_with_the_real_ears(recipe: Recipe, detector: str):
+    script = Settings(hearing={"detector": detector})
     first, *second = recipe.recordings
     log = load_events(recipe.events_path) if recipe.events else None
     with open_call(

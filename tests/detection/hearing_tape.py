@@ -28,6 +28,7 @@ from audio_fixtures import clips, dsp
 from vad_agent.core.actions import LineState
 from vad_agent.core.ear import Ear
 from vad_agent.core.frames import Channel
+from vad_agent.detection.endpointer import Endpointer
 from vad_agent.settings import Settings
 
 Frame = bytes | None
@@ -175,6 +176,51 @@ def speech(*names: str, gap: int = 30, gain_db: float = 0.0) -> tuple[list[Frame
     return frames, truth
 
 
+# -- a detector that says what its drawing says ------------------------------------------------------
+
+LEVELS = (1500, 5000, 900, 7000, 2600, 700, 4000)
+"""Of loud frames, in turn: no noise or tone moves so much."""
+
+
+class Drawn:
+    """A detector that calls speech what is drawn as "a": its frames begin above zero."""
+
+    threshold = 0.5
+
+    def probability(self, frame: bytes, /) -> float:
+        return float(int.from_bytes(frame[:2], "little", signed=True) > QUIET)
+
+
+QUIET = 20
+
+
+def scripted(drawing: str) -> Heard:
+    """What an ear without a network makes of a drawing whose frames the detector judges as drawn.
+
+    a: loud, and called speech; l: loud, not speech; h: quiet, not speech; 0 and - as ever.
+    """
+    letters = "".join(kind * count for kind, count in runs_of(drawing))
+    frames = [_drawn(letter, LEVELS[at % len(LEVELS)]) for at, letter in enumerate(letters)]
+    ear = Endpointer(RATE, detector=Drawn(), network=None)
+    heard = listen(ear, frames)
+    assert not ear.failed
+    return heard
+
+
+def _drawn(letter: str, loud: int) -> Frame:
+    level = {"a": loud, "l": -loud, "h": QUIET, "0": 0}.get(letter)
+    if level is None:
+        return None
+    return np.resize([level] * 8 + [-level] * 8, SIZE).astype("<i2").tobytes()
+
+
+def carets(drawing: str) -> list[tuple[int, int]]:
+    """Runs drawn under a drawing: ^ is the first frame of each, $ the last."""
+    starts = [at for at, letter in enumerate(drawing) if letter in "^"]
+    ends = [at + 1 for at, letter in enumerate(drawing) if letter == "$"]
+    return list(zip(starts, ends, strict=True))
+
+
 # -- listening -------------------------------------------------------------------------------------
 
 
@@ -203,6 +249,14 @@ def new_ear(rate: int = RATE, detector: str = "earshot") -> Any:
     return Settings(hearing={"detector": detector}).ear(Channel.CLIENT, rate)
 
 
+def state(ear: Ear) -> tuple[object, ...]:
+    """What `hear` tells of when it changes."""
+    return (
+        ear.speaking, ear.sure, ear.utterances, ear.runs, ear.line, ear.progress, ear.failed,
+        ear.dual_mono,
+    )  # fmt: skip
+
+
 def listen(ear: Ear, frames: Sequence[Frame], *, finish: bool = True) -> Heard:
     """Let the ear hear the frames and note what changes."""
     heard = Heard()
@@ -225,7 +279,7 @@ def listen(ear: Ear, frames: Sequence[Frame], *, finish: bool = True) -> Heard:
         if ear.hear(frame):
             note(at)
         letters.append("#" if ear.speaking else "_")
-    if finish and ear.finish():
+    while finish and ear.finish():
         note(len(frames))
     heard.speaking = "".join(letters)
     return heard
@@ -236,7 +290,13 @@ def hear(drawing: str, *, rate: int = RATE) -> Heard:
     return listen(new_ear(rate), draw(drawing))
 
 
-def near(found: Sequence[tuple[int, int]], expected: Sequence[tuple[int, int]], by: int) -> bool:
+LATE = 8
+"""Frames by which a run may begin or end early or late: earshot looks back, and closes behind a voice."""
+
+
+def near(
+    found: Sequence[tuple[int, int]], expected: Sequence[tuple[int, int]], by: int = LATE
+) -> bool:
     """As many runs, each start and end no more than `by` frames away."""
     return len(found) == len(expected) and all(
         abs(a - b) <= by

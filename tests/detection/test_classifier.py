@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+from importlib import resources
 from typing import Any
 
 import numpy as np
@@ -11,8 +13,9 @@ from tests.detection.hearing_tape import draw
 from vad_agent.audio.pcm import rms
 from vad_agent.detection import classifier, endpointer
 from vad_agent.detection.decimator import Decimator
+from vad_agent.detection.detector import earshot
 from vad_agent.detection.spectral import GROUP
-from vad_agent.detection.streaming_classifier import COLUMNS, earshot
+from vad_agent.detection.streaming_classifier import COLUMNS
 from vad_agent.errors import WeightsError
 
 CALL = ".*40 S*70 .*30 0*20 m*60 S*40 ,*20 t*40 .*80"
@@ -55,10 +58,9 @@ def test_the_shipped_network_fits_its_input():
 
 @pytest.mark.parametrize("fault", ["lacks", "shape", "nan"])
 def test_damaged_weights_are_refused(fault: str):
-    network = classifier.load()
-    arrays: dict[str, Any] = {}
-    for number, (weights, bias) in enumerate(zip(network.weights, network.biases, strict=True)):
-        arrays |= {f"weights_{number}": weights.copy(), f"bias_{number}": bias.copy()}
+    content = resources.files("vad_agent.detection").joinpath(classifier.FILE).read_bytes()
+    with np.load(io.BytesIO(content)) as stored:
+        arrays: dict[str, Any] = {name: stored[name] for name in stored.files}
     classifier.Network(arrays)
     if fault == "lacks":
         del arrays["bias_3"]

@@ -6,14 +6,12 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
-from vad_agent.hearing.ear import LevelledEar
 
 from audio_fixtures import g711
 from tests.detection import hearing_tape as sound
 from vad_agent import CallSession, Settings
 from vad_agent.core.actions import Hangup, Reason
 from vad_agent.core.ear import Ear, Progress
-from vad_agent.core.frames import Channel
 from vad_agent.detection.call_progress_tones import classify
 
 Frame = bytes | None
@@ -64,8 +62,8 @@ def known(ear: Ear, frames: Sequence[Frame]) -> dict[Progress, int]:
 
 
 def ears() -> list[Ear]:
-    """The cheap path alone, and with the judge."""
-    return [LevelledEar(8_000), Settings().ear(Channel.CLIENT, 8_000)]
+    """With earshot, and where it is not installed."""
+    return [sound.new_ear(detector=one) for one in ("earshot", "network")]
 
 
 @pytest.mark.parametrize("gap", [0, 3, 6, 15, 40])

@@ -205,8 +205,8 @@ class CallSession:
     def _finish_hearing(self) -> None:
         """No more frames: what is open is over."""
         for _, ear in self._call.ears:
-            ear.finish()
-        self._read_speech()
+            while ear.finish():
+                self._read_speech()
 
     # the step: is one due?
 

@@ -100,7 +100,7 @@ class Ear(Protocol):
         """The hold has ended, or the ringing: music and tones heard so far are over."""
 
     def finish(self) -> bool:
-        """No more frames: close the open run. True: an attribute has changed."""
+        """No more frames: close the open run. True: an attribute has changed; ask again until it is False."""
 
 
 class Plan(Protocol):

@@ -25,6 +25,8 @@ EARSHOT_WINDOW, SILERO_WINDOW = 256, 512
 """Samples."""
 MODE = 3
 """webrtcvad's only usable one for a silence timer: 0 to 2 count any noise as speech."""
+SETTLED = 10
+"""Frames: new to a line, webrtcvad calls whatever it hears first speech."""
 
 
 class Detector(Protocol):
@@ -113,11 +115,12 @@ class WebRtc:
     this C function takes a wrong size without a word and judges half of it.
     """
 
-    __slots__ = ("_process",)
+    __slots__ = ("_process", "_settling")
 
     threshold: ClassVar[float] = 0.5
 
     def __init__(self) -> None:
+        self._settling = SETTLED
         state = _webrtcvad.create()
         _webrtcvad.init(state)
         _webrtcvad.set_mode(state, MODE)
@@ -125,4 +128,8 @@ class WebRtc:
 
     def probability(self, frame: bytes, /) -> float:
         """See `Detector`."""
-        return float(self._process(frame, HOP))
+        said = float(self._process(frame, HOP))
+        if self._settling:
+            self._settling -= 1
+            return 0.0
+        return said

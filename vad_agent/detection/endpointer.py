@@ -1,7 +1,8 @@
 """The ear of one channel: who speaks, from when to when.
 
-    frame ─> LineWatch ─> 8 kHz ─> StreamingClassifier ─> near: detector, level, no leak ──┐
-                                     └─> Network ─> logits of speech and music ────────────┴─> Segments, HoldMusic
+    frame ─> LineWatch ─> 8 kHz ─> StreamingClassifier ─> near: detector, level, no leak ─┐
+                                     └─> Network ─> logits of speech and music ───────────┴─> Segments,
+                                                                                              HoldMusic
 
 Speech is what the detector and the network call speech together: earshot was trained on the world and takes
 a buzz and music for speech, the network knows those, and errs where earshot does not. The network is
@@ -73,7 +74,7 @@ class Endpointer:
     __slots__ = (
         "_ask_at", "_before", "_candidates", "_classifier", "_decimator", "_done", "_dual_mono",
         "_echo_until", "_judged", "_leaks_to", "_music", "_near", "_now", "_other", "_refused",
-        "_segments", "_size", "_stream", "_sure_at", "_told", "_watch", "detector_missing", "end",
+        "_segments", "_size", "_stream", "_sure_at", "_told", "_untold", "_watch", "detector_missing", "end",
         "failed", "runs", "speaking", "start", "sure", "utterances",
     )  # fmt: skip
 
@@ -116,10 +117,11 @@ class Endpointer:
         self._music = HoldMusic()
         self._echo_until = 0
         self._before = 0, 0  # `start` and `end` before the open run
-        self._told: tuple[object, ...] = ()
         self._other: Endpointer | None = None
         self._leaks_to: Endpointer | None = None
         self._dual_mono: DualMono | None = None
+        self._told = self._state()
+        self._untold = False  # something may have changed between two frames
 
     # -- the way of a frame ------------------------------------------------------------------------
 
@@ -133,12 +135,10 @@ class Endpointer:
         watch = self._watch
         due = watch.hear(frame, now, spoken=self.sure)
         if watch.tone_began and self.speaking:  # it has just been taken for speech
-            self._segments.forget()
-            self.speaking = False
-            self.start, self.end = self._before
+            self._withdraw()
         self._classify(watch.frame, watch.level)
         due = watch.end_block(now, None if self._segments.open else self.end) or due
-        if due or self._judged or now >= self._ask_at:
+        if due or self._untold or self._judged or now >= self._ask_at:
             return self._follow()
         return self.dual_mono and self._has_changed()
 
@@ -158,11 +158,13 @@ class Endpointer:
         if self._leaks_to is not None:
             if level > FROM and self._leaks_to._dual_mono is not None:
                 self._leaks_to._dual_mono.hear_other(frame, now)
-        elif self._dual_mono is not None and level >= TONE_FROM:
-            alike = self._dual_mono.hear_own(frame, now)
-            near = near and not alike
-            if alike and self.speaking:
-                self._withdraw()
+        elif (
+            self._dual_mono is not None
+            and level >= TONE_FROM
+            and self._dual_mono.hear_own(frame, now)
+        ):
+            near = False
+            self._withdraw()
         if near and now <= self._echo_until:
             near = level >= min(ECHO_FROM, one.speaker * ECHO or ECHO_FROM)
         if near and self._stream is None and one.deaf:
@@ -177,6 +179,7 @@ class Endpointer:
 
     def _follow(self) -> bool:
         """Something may have changed."""
+        self._untold = False
         if self._now >= self._ask_at:
             self._ask()
         if self._judged:
@@ -185,11 +188,14 @@ class Endpointer:
         return self._has_changed()
 
     def _has_changed(self) -> bool:
-        before, self._told = self._told, (
+        before, self._told = self._told, self._state()
+        return self._told != before
+
+    def _state(self) -> tuple[object, ...]:
+        return (
             self.speaking, self.sure, self.utterances, self.runs, self.line, self.progress,
             self.failed, self.dual_mono,
         )  # fmt: skip
-        return self._told != before
 
     # -- what is speech ------------------------------------------------------------------------------
 
@@ -260,15 +266,20 @@ class Endpointer:
         self.runs += 1
 
     def _withdraw(self) -> None:
-        """Both sides carry one sound: what is open is nobody's."""
+        """What sounds is nobody's: what is open ends, or never was where it is not known to be speech."""
         self._segments.forget()
-        if self.speaking:
+        self._near = [0.0] * len(self._near)
+        self._candidates = 0
+        if self.sure:
             self._close()
+        elif self.speaking:
+            self.speaking = False
+            self.start, self.end = self._before
 
     def _music_has_changed(self) -> None:
         line = self._watch.line
         if not self._music.playing:
-            line.leave(LineState.MUSIC, self._done)
+            line.leave(LineState.MUSIC, self._music.ended)
         elif line.state in (LineState.LIVE, LineState.QUIET):
             began = self._music.began - MUSIC_LEAD
             if self.start >= began - MUSIC_LEAD:
@@ -338,12 +349,16 @@ class Endpointer:
         self._music.drop()
         self._watch.line.leave(LineState.MUSIC, self._now)
         self._watch.forget_tones(self._now, self._now)
+        self._untold = True
 
     def finish(self) -> bool:
-        """No more frames: close what is open. True: an attribute has changed."""
+        """No more frames: close what is open. True: an attribute has changed; ask again until it is False."""
         self._ask()
         while self._judged:
             self._hear_judged()
-        if self._segments.open:
-            self._withdraw()
+            if self._has_changed():
+                return True
+        self._segments.forget()
+        if self.speaking:
+            self._close()
         return self._has_changed()

@@ -7,6 +7,8 @@ plays    ▁▁▁▁▁▁▁▁▁▁▁▁▁▁█████████�
 
 from __future__ import annotations
 
+from vad_agent.detection.spectral import GROUP
+
 STEP = 0.1
 """Of the mean, in a group of frames: half of it is the last 0.7 s."""
 BEGINS, OVER, TRACE = 0.5, 0.1, 0.25
@@ -16,16 +18,20 @@ BEGINS, OVER, TRACE = 0.5, 0.1, 0.25
 class HoldMusic:
     """One channel's."""
 
-    __slots__ = ("_mean", "began", "playing")
+    __slots__ = ("_mean", "began", "ended", "playing")
 
     def __init__(self) -> None:
         self.playing = False
         self.began = 0
         """The frame at which it began."""
+        self.ended = 0
+        """One past the last group that was mostly music."""
         self._mean = 0.0
 
     def hear(self, share: float, since: int) -> bool:
         """The next group, from `since` on; `share`: how much of it is music. True: `playing` changed."""
+        if share >= BEGINS:
+            self.ended = since + GROUP
         before = self._mean
         self._mean += (share - before) * STEP
         if before < TRACE <= self._mean and not self.playing:

@@ -21,13 +21,15 @@ FLAT_MAX = 8
 TONE_FROM = from_dbfs(-55)
 BLOCK = 50
 """Frames."""
+AGAIN = 7
+"""Frames between two looks for a tone in what goes on sounding: no cadence has a period of so many."""
 
 
 class LineWatch:
     """One channel's. `sample_rate`: Hz."""
 
     __slots__ = (
-        "_against", "_block_end", "_constant", "_loud", "_loud_since", "_offset", "_sounded",
+        "_against", "_block_end", "_constant", "_look_at", "_loud", "_loud_since", "_offset", "_sounded",
         "_tone_due", "frame", "level", "line", "tone_began", "tones",
     )  # fmt: skip
 
@@ -48,6 +50,7 @@ class LineWatch:
         self._sounded = 0  # one past the last frame that was more than next to nothing
         self._loud = 0  # one past the last frame in which a tone could be heard …
         self._loud_since = 0  # … without a gap since here
+        self._look_at = 0  # while it goes on: when to look whether it is a tone
         self._tone_due = ENDLESS  # while a tone plays: when to ask of it again
 
     def hear(self, frame: bytes, now: int, *, spoken: bool) -> bool:
@@ -74,7 +77,7 @@ class LineWatch:
                 self._constant, due = False, True
                 line.end_constant(now)
         self.tone_began = level >= TONE_FROM and self._tone_begins(frame, now, spoken)
-        if now >= self._tone_due:
+        if now >= self._tone_due or (not spoken and self._loud == now and now >= self._look_at):
             self._probe_tone(now)
             due = True
         return due or self.tone_began or now >= (line.due() or ENDLESS)
@@ -114,6 +117,7 @@ class LineWatch:
         if self._loud != now - 1:
             tones.begin(now - 1)
             self._loud_since = now
+            self._look_at = now + 2 * MOST
         self._loud = now
         tones.frames.append(frame)
         begins = MOST <= now - self._loud_since + 1 <= 2 * MOST
@@ -125,6 +129,7 @@ class LineWatch:
     def _probe_tone(self, now: int) -> None:
         """What sounds, though it is no speech, may be a tone; one that played may be over."""
         self.tones.probe(now, self._loud)
+        self._look_at = now + AGAIN
         self._follow_tones(self.tones.watch.ended, now)
 
     def _follow_tones(self, over_since: int, now: int) -> None:

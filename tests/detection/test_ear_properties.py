@@ -7,11 +7,12 @@ from itertools import pairwise
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from vad_agent.hearing.ear import LevelledEar
 
-from tests.detection.hearing_tape import KINDS, RATE, Frame, draw, scripted
+from tests.detection.hearing_tape import KINDS, Frame, draw, new_ear, scripted, state
 from vad_agent.core.actions import LineState
+from vad_agent.core.ear import Ear
 
+DETECTORS = ("earshot", "network", "webrtcvad")
 CALLS = ("prompt begins", "prompt ends", "hold over")
 steps = st.one_of(
     st.tuples(st.sampled_from(sorted(KINDS)), st.integers(1, 160)),
@@ -26,7 +27,7 @@ def sound(kind: str) -> list[Frame]:
     return draw(f"{kind}*160")
 
 
-def tell(ear: LevelledEar, call: str) -> None:
+def tell(ear: Ear, call: str) -> None:
     if call == "hold over":
         ear.hold_over()
     else:
@@ -34,27 +35,24 @@ def tell(ear: LevelledEar, call: str) -> None:
 
 
 @settings(max_examples=120, deadline=None)
-@given(st.lists(steps, max_size=14), st.booleans())
-def test_any_call_fits_together(call: list[tuple[str, int]], skip_quiet: bool) -> None:
-    ear = LevelledEar(RATE, skip_quiet=skip_quiet)
+@given(st.lists(steps, max_size=14), st.sampled_from(DETECTORS))
+def test_any_call_fits_together(call: list[tuple[str, int]], detector: str) -> None:
+    ear = new_ear(detector=detector)
     now = 0
     ended: list[tuple[int, int]] = []
     utterances = runs = 0
 
-    def state() -> tuple[object, ...]:
-        return (
-            ear.speaking, ear.sure, ear.utterances, ear.runs, ear.line, ear.progress, ear.failed,
-        )  # fmt: skip
-
+    told = state(ear)
     for kind, count in call:
         if kind in CALLS:
             tell(ear, kind)
             continue
         for frame in sound(kind)[:count]:
-            before = state()
+            before = told
             changed = ear.hear(frame)
             now += 1
-            assert changed is (before != state())
+            told = state(ear)
+            assert changed is (before != told)
             if ear.runs != runs:
                 assert ear.runs == runs + 1
                 runs = ear.runs
@@ -70,10 +68,11 @@ def test_any_call_fits_together(call: list[tuple[str, int]], skip_quiet: bool) -
             assert not (ear.speaking and ear.line is LineState.MUSIC)
             assert not (ear.lacks_frame() and frame is not None)
             assert not (ear.speaking and ear.doubtful())
-    before_finish = ear.runs
-    ear.finish()
-    if ear.runs != before_finish:
-        ended.append((ear.start, ear.end))
+    while ear.finish():
+        if ear.runs != runs:
+            assert ear.runs == runs + 1
+            runs = ear.runs
+            ended.append((ear.start, ear.end))
     assert not ear.speaking
     assert ear.runs == len(ended) <= ear.utterances
     assert all(start < end <= now for start, end in ended)
@@ -83,8 +82,8 @@ def test_any_call_fits_together(call: list[tuple[str, int]], skip_quiet: bool) -
 @settings(max_examples=40, deadline=None)
 @given(st.lists(steps, max_size=8))
 def test_two_ears_hear_the_same_and_do_not_know_of_each_other(call: list[tuple[str, int]]) -> None:
-    one, two = LevelledEar(RATE), LevelledEar(RATE)
-    other = LevelledEar(RATE)
+    one, two = new_ear(), new_ear()
+    other = new_ear()
     for kind, count in call:
         if kind in CALLS:
             tell(one, kind)
@@ -94,7 +93,7 @@ def test_two_ears_hear_the_same_and_do_not_know_of_each_other(call: list[tuple[s
             assert one.hear(frame) == two.hear(frame)
             other.hear(sound("S")[3])
             assert (one.start, one.end, one.since) == (two.start, two.end, two.since)
-            assert one._state() == two._state()
+            assert state(one) == state(two)
 
 
 @settings(max_examples=60, deadline=None)

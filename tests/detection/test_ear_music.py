@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
-from vad_agent.hearing.ear import LevelledEar
-from vad_agent.hearing.music import JUDGE_FRAMES, REJUDGE_FRAMES, MusicWatch, features, is_music
 
 from audio_fixtures import clips
 from tests.detection.hearing_tape import (
     MUSIC,
-    RATE,
     Frame,
     clip,
     draw,
     listen,
     music,
     near,
+    new_ear,
     noise,
     over,
     tone,
@@ -39,9 +39,9 @@ def spoken(speaker: str) -> list[bytes]:
     return (once * (3_000 // len(once) + 1))[:3_000]
 
 
-def playing(track: str = MUSIC[0], lead: str = ".*200") -> LevelledEar:
+def playing(track: str = MUSIC[0], lead: str = ".*200") -> Any:
     """An ear that knows that music plays; the music began after `lead`."""
-    ear = LevelledEar(RATE)
+    ear = new_ear()
     listen(ear, [*draw(lead), *music(400, track)], finish=False)
     assert ear.line is LineState.MUSIC
     return ear
@@ -52,7 +52,7 @@ def playing(track: str = MUSIC[0], lead: str = ".*200") -> LevelledEar:
 @pytest.mark.parametrize("at", [0, 700, 1400])
 @pytest.mark.parametrize("track", MUSIC)
 def test_music_is_known_within_six_seconds(track: str, at: int, gain_db: int, before: str) -> None:
-    ear = LevelledEar(RATE)
+    ear = new_ear()
     lead = draw(before)
     began = len(lead)
     heard = listen(ear, [*lead, *piece(track, at, 1_000, gain_db)], finish=False)
@@ -69,9 +69,9 @@ def test_music_is_known_within_six_seconds(track: str, at: int, gain_db: int, be
 
 @pytest.mark.parametrize("track", MUSIC)
 def test_speech_before_music_is_kept(track: str) -> None:
-    ear = LevelledEar(RATE)
+    ear = new_ear()
     heard = listen(ear, [*draw(".*60 S*150 .*60"), *piece(track, 0, 600)], finish=False)
-    assert near(heard.runs[:1], [(60, 210)], by=2)
+    assert near(heard.runs[:1], [(60, 210)])
 
 
 @pytest.mark.parametrize("gap", [0, 12])
@@ -81,19 +81,19 @@ def test_a_minute_of_speech_is_no_music(speaker: str, gain_db: int, gap: int) ->
     names = [name for name in clips.catalogue() if name.startswith(f"{speaker}_")]
     once = [frame for name in names for frame in [*clip(name, gain_db), *noise(gap)]]
     frames = (once * (3_000 // len(once) + 1))[:3_000]
-    assert listen(LevelledEar(RATE), frames).states() == [("live", 0)]
+    assert listen(new_ear(), frames).states() == [("live", 0)]
 
 
 @pytest.mark.parametrize("level_db", [-40, -30])
 def test_speech_over_noise_is_no_music(level_db: int) -> None:
     frames = over(spoken("woman"), noise(3_000, level_db, 21))
-    assert listen(LevelledEar(RATE), frames).states() == [("live", 0)]
+    assert listen(new_ear(), frames).states() == [("live", 0)]
 
 
 def test_noise_and_tones_are_no_music() -> None:
-    assert listen(LevelledEar(RATE), noise(1_000, -30)).states() == [("live", 0)]
+    assert listen(new_ear(), noise(1_000, -30)).states() == [("live", 0)]
     for frames in (tone(1_000), tone(1_000, -20, (0.35, 0.35))):
-        states = [state for state, _ in listen(LevelledEar(RATE), frames).states()]
+        states = [state for state, _ in listen(new_ear(), frames).states()]
         assert states[:2] == ["live", "tone"]
         assert "music" not in states
 
@@ -131,21 +131,21 @@ def test_hold_over_ends_music_at_once(track: str, gap: int) -> None:
     ear.hold_over()
     assert (ear.line, ear.since) == (LineState.LIVE, 600 + gap)
     heard = listen(ear, [*voice(100), *noise(60)])
-    assert near(heard.runs, [(600 + gap, 700 + gap)], by=4)
+    assert near(heard.runs, [(600 + gap, 700 + gap)])
     assert heard.lines == []
 
 
 def test_hold_over_before_music_is_known_forgets_what_was_heard() -> None:
-    ear = LevelledEar(RATE)
+    ear = new_ear()
     listen(ear, [*noise(200), *music(200)], finish=False)
     ear.hold_over()
     heard = listen(ear, [*noise(60), *voice(100), *noise(60)])
     assert heard.lines == []
-    assert near(heard.runs[-1:], [(460, 560)], by=4)
+    assert near(heard.runs[-1:], [(460, 560)])
 
 
 def test_hold_over_without_music_changes_nothing() -> None:
-    ear, other = LevelledEar(RATE), LevelledEar(RATE)
+    ear, other = new_ear(), new_ear()
     frames: list[Frame] = [*noise(50), *voice(30)]
     listen(ear, frames, finish=False)
     listen(other, frames, finish=False)
@@ -159,82 +159,3 @@ def test_a_word_over_the_music_is_not_heard() -> None:
     ear = playing()
     heard = listen(ear, over(piece(MUSIC[0], 400, 60), voice(60)), finish=False)
     assert heard.opened == []
-
-
-# -- the judge ------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("gain_db", [0, -20])
-@pytest.mark.parametrize("track", MUSIC)
-def test_three_seconds_of_music_are_judged_music(track: str, gain_db: int) -> None:
-    for at in range(0, 2_100, 300):
-        assert is_music(piece(track, at, JUDGE_FRAMES, gain_db), RATE)
-
-
-@pytest.mark.parametrize("speaker", SPEAKERS)
-def test_three_seconds_of_speech_are_not(speaker: str) -> None:
-    frames = spoken(speaker)
-    for at in range(0, 2_700, 300):
-        assert not is_music(frames[at : at + JUDGE_FRAMES], RATE)
-
-
-def test_noise_tones_and_nothing_are_not() -> None:
-    for frames in (noise(150, -30), tone(150), [bytes(320)] * 150, [b"\x08\0" * 160] * 150):
-        assert not is_music(frames, RATE)
-        assert all(value == value for value in features(frames, RATE))  # no NaN
-
-
-def test_the_watch_is_idle_until_it_suspects() -> None:
-    watch = MusicWatch(RATE)
-    assert (watch.busy, watch.playing) == (False, False)
-    watch.suspect(5, 80)
-    assert (watch.busy, watch.began) == (True, 5)
-    watch.suspect(70, 90)
-    assert watch.began == 5
-
-
-@pytest.mark.parametrize("track", MUSIC)
-def test_the_watch_judges_with_its_hundred_and_fiftieth_frame(track: str) -> None:
-    watch = MusicWatch(RATE)
-    watch.suspect(0, 0)
-    answers = [watch.hear(frame, True, at + 1) for at, frame in enumerate(music(300, track))]
-    assert [at for at, changed in enumerate(answers) if changed] == [JUDGE_FRAMES - 1]
-    assert watch.playing
-
-
-@pytest.mark.parametrize("quiet", [MusicWatch.BREAK - 1, MusicWatch.BREAK, MusicWatch.BREAK + 1])
-def test_a_break_of_three_seconds_ends_the_music(quiet: int) -> None:
-    watch = MusicWatch(RATE)
-    watch.suspect(0, 0)
-    now = 0
-    for frame in music(JUDGE_FRAMES):
-        now += 1
-        watch.hear(frame, True, now)
-    for frame in piece(MUSIC[0], 150, quiet):  # loud or not is the caller's word
-        now += 1
-        watch.hear(frame, False, now)
-    assert watch.playing is (quiet < MusicWatch.BREAK)
-    if not watch.playing:
-        assert watch.ended == JUDGE_FRAMES
-
-
-def test_two_judgements_against_it_end_the_music() -> None:
-    watch = MusicWatch(RATE)
-    watch.suspect(0, 0)
-    frames = [*music(JUDGE_FRAMES), *spoken("woman")[: 2 * REJUDGE_FRAMES]]
-    changes = [at for at, frame in enumerate(frames, 1) if watch.hear(frame, True, at)]
-    assert changes == [JUDGE_FRAMES, JUDGE_FRAMES + 2 * REJUDGE_FRAMES]
-    assert watch.ended == JUDGE_FRAMES
-
-
-def test_after_a_judgement_against_it_the_watch_waits() -> None:
-    watch = MusicWatch(RATE)
-    watch.suspect(0, 0)
-    for at, frame in enumerate(noise(JUDGE_FRAMES, -30), 1):
-        assert not watch.hear(frame, True, at)
-    assert not watch.busy
-    last = JUDGE_FRAMES + MusicWatch.RETRY
-    watch.suspect(0, last - 1)
-    assert not watch.busy
-    watch.suspect(0, last)
-    assert watch.busy

@@ -15,7 +15,7 @@ from vad_agent import Settings
 from vad_agent.core.frames import SAMPLE_BYTES, Channel, Framer, samples_per_frame
 from vad_agent.dead_air import dead_air
 
-JUDGES = ("none", "network")
+DETECTORS = ("earshot", "network")
 SILENCE = 125
 WORDS = (
     "woman_long", "caller_yes", "woman_questions", "caller_alo", "woman_who_calls", "man_delivery_time",
@@ -39,7 +39,7 @@ def line(samples: Samples) -> bytes:
     return np.clip(np.rint(samples), -32_768, 32_767).astype("<i2").tobytes()
 
 
-def fires(audio: bytes, judge: str, chunks: list[int] | None = None) -> list[int]:
+def fires(audio: bytes, detector: str, chunks: list[int] | None = None) -> list[int]:
     """Frames at which a silence of 2.5 s is known."""
     framer = Framer(RATE)
     frames: list[bytes] = []
@@ -48,48 +48,52 @@ def fires(audio: bytes, judge: str, chunks: list[int] | None = None) -> list[int
         frames += framer.push(audio[at : at + size])
         at += size
     frames += framer.push(audio[at:])
-    ear = Settings(hearing={"judge": judge}).ear(Channel.CLIENT, RATE)
+    ear = Settings(hearing={"detector": detector}).ear(Channel.CLIENT, RATE)
     return [found.fired for found in dead_air(frames, ear, Channel.CLIENT, SILENCE)]
 
 
 @cache
-def expected(judge: str) -> list[int]:
-    return fires(line(call() * 8_000), judge)
+def expected(detector: str) -> list[int]:
+    return fires(line(call() * 8_000), detector)
 
 
-def as_expected(found: list[int], judge: str) -> bool:
+def as_expected(found: list[int], detector: str) -> bool:
     """The same decisions, at most a frame earlier or later."""
-    wanted = expected(judge)
+    wanted = expected(detector)
     return len(found) == len(wanted) and all(
         abs(one - two) <= 1 for one, two in zip(found, wanted, strict=True)
     )
 
 
-@pytest.mark.parametrize("judge", JUDGES)
-def test_every_silence_of_the_call_is_found(judge: str) -> None:
-    assert len(expected(judge)) == len(WORDS) + 1
+@pytest.mark.parametrize("detector", DETECTORS)
+def test_every_silence_of_the_call_is_found(detector: str) -> None:
+    assert len(expected(detector)) == len(WORDS) + 1
 
 
-@pytest.mark.parametrize("judge", JUDGES)
+@pytest.mark.parametrize("detector", DETECTORS)
 @settings(max_examples=15, deadline=None)
 @given(peak_dbfs=st.floats(QUIETEST_PEAK_DBFS, 0), polarity=st.sampled_from([1, -1]))
-def test_gain_and_polarity_change_no_decision(judge: str, peak_dbfs: float, polarity: int) -> None:
+def test_gain_and_polarity_change_no_decision(
+    detector: str, peak_dbfs: float, polarity: int
+) -> None:
     samples = call() * polarity * 32_767 * 10 ** (peak_dbfs / 20)
-    assert as_expected(fires(line(samples), judge), judge)
+    assert as_expected(fires(line(samples), detector), detector)
 
 
-@pytest.mark.parametrize("judge", JUDGES)
+@pytest.mark.parametrize("detector", DETECTORS)
 @settings(max_examples=15, deadline=None)
 @given(offset=st.integers(-4_000, 4_000))
-def test_an_offset_changes_no_decision(judge: str, offset: int) -> None:
-    assert as_expected(fires(line(call() * 8_000 + offset), judge), judge)
+def test_an_offset_changes_no_decision(detector: str, offset: int) -> None:
+    assert as_expected(fires(line(call() * 8_000 + offset), detector), detector)
 
 
-@pytest.mark.parametrize("judge", JUDGES)
+@pytest.mark.parametrize("detector", DETECTORS)
 @settings(max_examples=8, deadline=None)
 @given(chunks=st.lists(st.integers(0, 3 * BYTES), max_size=200))
-def test_however_the_bytes_come_the_decisions_are_the_same(judge: str, chunks: list[int]) -> None:
-    assert fires(line(call() * 8_000), judge, chunks) == expected(judge)
+def test_however_the_bytes_come_the_decisions_are_the_same(
+    detector: str, chunks: list[int]
+) -> None:
+    assert fires(line(call() * 8_000), detector, chunks) == expected(detector)
 
 
 def _square(frame: int, size: int) -> bytes:
@@ -108,9 +112,9 @@ EXTREMES = {
 
 @pytest.mark.parametrize("kind", EXTREMES)
 @pytest.mark.parametrize("rate", [8_000, 16_000, 32_000, 48_000])
-@pytest.mark.parametrize("judge", JUDGES)
-def test_nothing_that_can_come_raises(judge: str, rate: int, kind: str) -> None:
-    ear = Settings(hearing={"judge": judge}).ear(Channel.CLIENT, rate)
+@pytest.mark.parametrize("detector", DETECTORS)
+def test_nothing_that_can_come_raises(detector: str, rate: int, kind: str) -> None:
+    ear = Settings(hearing={"detector": detector}).ear(Channel.CLIENT, rate)
     size = samples_per_frame(rate)
     frames = [EXTREMES[kind](frame, size) for frame in range(400)]
     for found in dead_air(frames, ear, Channel.CLIENT, SILENCE):

@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from vad_agent.hearing.ear import LevelledEar
-from vad_agent.hearing.webrtc import webrtc
 
-from tests.detection.hearing_tape import RATE, draw, listen
+from tests.detection.hearing_tape import RATE, draw, listen, new_ear, state
 from vad_agent.core.frames import SAMPLE_RATES
+from vad_agent.detection.classifier import load
+from vad_agent.detection.endpointer import Endpointer
 from vad_agent.errors import FrameError
 
 CALL = ".*40 S*60 .*20 n*40 -*8 0*60 .*30 S*30 .*25"
@@ -36,19 +36,19 @@ WRONG = [
 @pytest.mark.parametrize(("frame", "text"), WRONG)
 def test_what_is_no_frame_is_refused_in_words(frame: Any, text: str) -> None:
     with pytest.raises(FrameError) as caught:
-        LevelledEar(RATE).hear(frame)
+        new_ear().hear(frame)
     assert str(caught.value).startswith("frame: expected ")
     assert text in str(caught.value)
 
 
 def test_a_refused_frame_leaves_the_ear_as_it_was() -> None:
     frames = draw(CALL)
-    disturbed, other = LevelledEar(RATE), LevelledEar(RATE)
+    disturbed, other = new_ear(), new_ear()
     for at, frame in enumerate(frames):
         with pytest.raises(FrameError):
             disturbed.hear(WRONG[at % len(WRONG)][0])
         assert disturbed.hear(frame) == other.hear(frame)
-        assert disturbed._state() == other._state()
+        assert state(disturbed) == state(other)
         assert (disturbed.start, disturbed.end, disturbed.since) == (
             other.start,
             other.end,
@@ -56,7 +56,7 @@ def test_a_refused_frame_leaves_the_ear_as_it_was() -> None:
         )
         assert disturbed.doubtful() == other.doubtful()
         assert disturbed.lacks_frame() == other.lacks_frame()
-    assert other.runs == 2
+    assert other.runs >= 2
 
 
 @pytest.mark.parametrize(
@@ -75,13 +75,13 @@ def test_a_refused_frame_leaves_the_ear_as_it_was() -> None:
 def test_buffers_of_bytes_are_heard_as_bytes_are(wrap: Callable[[bytes], Any]) -> None:
     frames = draw(CALL)
     wrapped = [None if frame is None else wrap(frame) for frame in frames]
-    assert listen(LevelledEar(RATE), wrapped) == listen(LevelledEar(RATE), frames)
+    assert listen(new_ear(), wrapped) == listen(new_ear(), frames)
 
 
 def test_a_buffer_may_be_used_again_at_once() -> None:
     """A constant line is known by comparing with a frame kept: it must be a copy."""
     buffer = bytearray(320)
-    ear = LevelledEar(RATE)
+    ear = new_ear()
     lines = []
     for frame in draw("0*60 .*20 z*60"):
         assert frame is not None
@@ -92,35 +92,47 @@ def test_a_buffer_may_be_used_again_at_once() -> None:
     assert lines == [("live", 0), ("digital_zero", 0), ("live", 60), ("digital_zero", 80)]
 
 
-@pytest.mark.parametrize("dies_at", [0, 2, 70, 110])
-@pytest.mark.parametrize("skip_quiet", [True, False])
-def test_a_detector_that_dies_is_no_silence(dies_at: int, skip_quiet: bool) -> None:
-    """Wherever it dies, in quiet or in speech: nobody is hung up on, and it is said once."""
+class Dies:
+    """A detector that hears nobody, and dies."""
 
-    def detect(_frame: bytes, _samples: int) -> bool:
-        if now >= dies_at:
+    threshold = 0.5
+
+    def __init__(self, at: int) -> None:
+        self._left = at
+
+    def probability(self, frame: bytes, /) -> float:
+        self._left -= 1
+        if self._left < 0:
             raise RuntimeError("gone")
-        return False
+        return 0.0
 
-    ear = LevelledEar(RATE, detector=detect, skip_quiet=skip_quiet)
+
+@pytest.mark.parametrize("dies_at", [0, 2, 70, 110])
+@pytest.mark.parametrize("with_network", [True, False])
+def test_a_detector_that_dies_is_no_silence(dies_at: int, with_network: bool) -> None:
+    """Wherever it dies, in quiet or in speech: nobody is hung up on, and it is said once."""
+    network = load() if with_network else None
+    ear = Endpointer(RATE, detector=Dies(dies_at), network=network)
     said = []
-    for now, frame in enumerate(draw(".*60 S*60 .*40 S*60 .*30")):
-        if ear.hear(frame) and ear.failed and not said:
+    failed = False
+    for now, frame in enumerate(draw(".*60 S*60 .*40 S*60 .*60")):
+        if ear.hear(frame) and ear.failed and not failed:
             said.append(now)
+            failed = True
     assert len(said) == 1
     assert ear.runs >= 1
+    assert not ear.speaking
 
 
 @pytest.mark.parametrize("rate", [0, -8_000, 11_025, 22_050, 44_100, 96_000])
 def test_a_wrong_rate(rate: int) -> None:
-    for make in (LevelledEar, webrtc):
-        with pytest.raises(FrameError, match=f"sample rate: .* got {rate}"):
-            make(rate)
+    with pytest.raises(FrameError, match=f"sample rate: .* got {rate}"):
+        new_ear(rate)
 
 
 @pytest.mark.parametrize("rate", SAMPLE_RATES)
 def test_each_rate_has_its_frame(rate: int) -> None:
-    ear = LevelledEar(rate)
+    ear = new_ear(rate)
     assert ear.hear(bytes(rate // 25))
     with pytest.raises(FrameError, match=f"expected {rate // 25} bytes"):
         ear.hear(bytes(rate // 25 + 2))

@@ -7,18 +7,18 @@ client   ▁▁▁▁▁▁▂▂▂▂▂▂▂▂▂▂▂▂▁▁▁▁▁�
 from __future__ import annotations
 
 import pytest
-from vad_agent.hearing.ear import LevelledEar
 
-from tests.detection.hearing_tape import RATE, clip, noise, over, voice
+from tests.detection.hearing_tape import RATE, clip, new_ear, noise, over, voice
 from vad_agent import CallSession, Settings
 from vad_agent.core.actions import PhaseChanged
+from vad_agent.core.ear import Ear
 
 SAID = "man_delivery_time"
 
 
-def both(operator: list[bytes], client: list[bytes]) -> tuple[LevelledEar, list[int]]:
+def both(operator: list[bytes], client: list[bytes]) -> tuple[Ear, list[int]]:
     """The client's ear after both channels, and the frames at which a run opened."""
-    near, far = LevelledEar(RATE), LevelledEar(RATE)
+    near, far = new_ear(), new_ear()
     far.expect_leak_of(near)
     opened, speaking = [], False
     for now, (ours, theirs) in enumerate(zip(operator, client, strict=True)):
