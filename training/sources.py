@@ -53,7 +53,7 @@ PACKAGES = (
     Package("extremetuxracer-data", "0.8.2-1", "GPL-2+", "music"),
     Package("fillets-ng-data", "1.0.1-1.1", "GPL-2+", "noises"),
 )
-# espeak-ng (GPL-3+) and flite (BSD-like) are installed, not unpacked: they are programs. What they say is ours.
+# espeak-ng (GPL-3+) and flite (BSD-like) are installed, not unpacked: programs. What they say is ours.
 
 _RU = "asterisk/sounds/ru_RU_f_IvrvoiceRU"
 _FISH = "games/fillets-ng/sound"
