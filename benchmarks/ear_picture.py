@@ -83,8 +83,12 @@ def draw(recording: Path, out: Path, first_s: float, last_s: float | None) -> No
     axes[2].axhline(endpointer.THRESHOLD, lw=0.6, color="#888888")
     axes[2].set_ylabel("probability")
     axes[2].legend(loc="upper right", fontsize=7)
-    axes[3].plot(seconds[: len(logits)], logits[:, SPEECH], lw=1, color="#aa3377", label="network: speech")
-    axes[3].plot(seconds[: len(logits)], logits[:, MUSIC], lw=1, color="#ccbb44", label="network: music")
+    axes[3].plot(
+        seconds[: len(logits)], logits[:, SPEECH], lw=1, color="#aa3377", label="network: speech"
+    )
+    axes[3].plot(
+        seconds[: len(logits)], logits[:, MUSIC], lw=1, color="#ccbb44", label="network: music"
+    )
     axes[3].axhline(0, lw=0.6, color="#888888")
     axes[3].set_ylabel("logit")
     axes[3].legend(loc="upper right", fontsize=7)
@@ -92,7 +96,11 @@ def draw(recording: Path, out: Path, first_s: float, last_s: float | None) -> No
     for axis in axes:
         for start, end in runs:
             axis.axvspan(
-                start / FRAMES_PER_SECOND, end / FRAMES_PER_SECOND, color="#228833", alpha=0.12, lw=0
+                start / FRAMES_PER_SECOND,
+                end / FRAMES_PER_SECOND,
+                color="#228833",
+                alpha=0.12,
+                lw=0,
             )
     axes[0].set_xlim(first_s, last_s or len(levels) / FRAMES_PER_SECOND)
     figure.savefig(out, dpi=110)

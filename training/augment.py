@@ -22,6 +22,7 @@ from training.data import HOP, RATE, Floats, frame_rms
 
 Random = np.random.Generator
 
+
 def db(decibels: float) -> float:
     """As a factor of amplitude."""
     return float(10 ** (decibels / 20))

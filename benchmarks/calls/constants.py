@@ -124,9 +124,7 @@ def table(results: Sequence[Sequence[set[Verdict]]], part: str) -> Grid:
 
     rows = [["as they are", "", "", cell(0), "", ""]]
     for number, one in enumerate(CONSTANTS):
-        low, value, high = (
-            f"{one.shown(v):.3g}" for v in (one.lower, one.value, one.higher)
-        )
+        low, value, high = (f"{one.shown(v):.3g}" for v in (one.lower, one.value, one.higher))
         rows.append(
             [f"{one.home.__name__.split('.')[-1]}.{one.name}", f"{value} {one.unit}", low,
              cell(1 + 2 * number), high, cell(2 + 2 * number)]
@@ -139,7 +137,9 @@ def table(results: Sequence[Sequence[set[Verdict]]], part: str) -> Grid:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run and print. 2: what calls are made of cannot be had."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.calls.constants", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.calls.constants", description=__doc__
+    )
     parser.add_argument("--part", choices=PARTS, default="tuning")
     parser.add_argument("--calls", type=int, default=130, metavar="N", help="default 130")
     parser.add_argument("--jobs", type=int, default=2, metavar="N", help="processes; default 2")

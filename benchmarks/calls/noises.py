@@ -167,7 +167,9 @@ def wind(count: int, rng: Random, room: Room) -> Samples:
 def rustle(count: int, rng: Random, room: Room) -> Samples:
     """Cloth or paper at the microphone: crackling in bursts."""
     crackle = signals.white(count, rng) * (rng.random(count) < 0.02)
-    crackle = convolved(crackle, np.exp(-np.arange(40) / rng.uniform(2, 9)) * rng.choice([-1, 1], 40))
+    crackle = convolved(
+        crackle, np.exp(-np.arange(40) / rng.uniform(2, 9)) * rng.choice([-1, 1], 40)
+    )
     return crackle * _switched(count, rng, (0.1, 1.2), (0.2, 2.5))
 
 
@@ -259,7 +261,18 @@ OTHERS: Mapping[str, Callable[[int, Random, Room], Samples] | None] = {
     "cutlery": cutlery,
 }
 WORLD = (
-    *("television", "none", "sounds", "wind", "music", "traffic", "thumps", "rustle", "keys", "breath"),
+    *(
+        "television",
+        "none",
+        "sounds",
+        "wind",
+        "music",
+        "traffic",
+        "thumps",
+        "rustle",
+        "keys",
+        "breath",
+    ),
     *("GSM bursts", "cutlery", "babble"),
 )
 """Of the part `world`; "sounds" are recorded."""

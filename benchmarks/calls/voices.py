@@ -165,8 +165,16 @@ def load(part: str, cache: Path = CACHE) -> Library:
         VoicesError: the packages cannot be had.
     """
     recipe = repr(
-        (VOICES[part], MUSIC[part], SOUNDS.get(part), KEYS, packages(part), LONGEST, LONGEST_GAP,
-         sorted(NO_SPEECH))
+        (
+            VOICES[part],
+            MUSIC[part],
+            SOUNDS.get(part),
+            KEYS,
+            packages(part),
+            LONGEST,
+            LONGEST_GAP,
+            sorted(NO_SPEECH),
+        )
     )
     state = hashlib.sha256(recipe.encode()).hexdigest()[:16]
     index, store = cache / f"{part}.json", cache / f"{part}.npy"
@@ -211,7 +219,9 @@ def _build(part: str, cache: Path, state: str) -> None:
             chosen = random.choice(len(paths), voice.most, replace=False)
             paths = [paths[number] for number in sorted(chosen)]
         found = [clip for path in paths if (clip := data.speech_clip(path)) is not None]
-        clips = [one for clip in found for one in data.utterances(clip)] if part == "world" else found
+        clips = (
+            [one for clip in found for one in data.utterances(clip)] if part == "world" else found
+        )
         if spans := keep([clip for clip in clips if usable(clip)]):
             voices[voice.name] = spans
     tracks = sorted({path for pattern in MUSIC[part] for path in share.glob(pattern)})

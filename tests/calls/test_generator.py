@@ -278,7 +278,12 @@ def test_an_echo_is_the_operator_later_and_weaker() -> None:
 
 
 @pytest.mark.parametrize(
-    "noise", [name for name in dict.fromkeys([*noises.NOISES, *noises.WORLD]) if name not in ("none", "sounds")]
+    "noise",
+    [
+        name
+        for name in dict.fromkeys([*noises.NOISES, *noises.WORLD])
+        if name not in ("none", "sounds")
+    ],
 )
 def test_each_noise_has_its_level_under_the_client(noise: str) -> None:
     quiet = bare(of_kind(Kind.NOBODY))

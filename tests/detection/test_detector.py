@@ -31,8 +31,12 @@ from vad_agent.audio.pcm import resample
 from vad_agent.core.frames import Channel
 from vad_agent.detection.detector import SETTLED, Detector, Earshot, Silero, WebRtc
 from vad_agent.errors import MissingExtra
+from vad_agent.live import listening
 
 DETECTORS: list[Callable[[], Detector]] = [Earshot, Silero, WebRtc]
+LACKS_EARSHOT = (
+    "vad-agent: earshot is not installed here: the network alone hears (pip install earshot)"
+)
 CALL = [*noise(50), *voice(40), *noise(25), *voice(30), *noise(33)]
 
 
@@ -187,8 +191,7 @@ def test_where_earshot_is_missing_the_network_alone_hears_and_it_is_said(
 ) -> None:
     monkeypatch.setitem(sys.modules, "earshot", None)
     assert replay(script, tmp_path, monkeypatch) == 0
-    line = "vad-agent: earshot is not installed here: the network alone hears (pip install earshot)"
-    assert capfd.readouterr().err.splitlines() == [line] * told
+    assert capfd.readouterr().err.splitlines() == [LACKS_EARSHOT] * told
     trace = (tmp_path / "trace.jsonl").read_text(encoding="utf-8")
     first, *rest = trace.splitlines()
     assert ('"detector_missing": "earshot"' in first) is told
@@ -203,3 +206,18 @@ def test_where_what_is_set_is_there_nothing_is_said(
     assert replay("", tmp_path, monkeypatch) == 0
     assert capfd.readouterr().err == ""
     assert "detector_missing" not in (tmp_path / "trace.jsonl").read_text(encoding="utf-8")
+
+
+def test_listen_says_so_before_it_looks_for_a_headset(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "earshot", None)
+    monkeypatch.setattr(listening, "list_devices", list)  # there are none
+    monkeypatch.setattr(sys, "setswitchinterval", lambda _: None)
+    monkeypatch.setattr(sys, "argv", ["vad-agent", "listen"])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert ended.value.code == 2
+    first, second = capfd.readouterr().err.splitlines()
+    assert first == LACKS_EARSHOT
+    assert "device" in second

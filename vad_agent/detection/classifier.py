@@ -87,7 +87,9 @@ class Stream:
             self._seen[number] = seen[count:].copy()
             # Rows of the KERNEL frames that each frame sees, side by side: one product in place of three.
             step = seen.strides[0]
-            taps = np.ndarray((count, KERNEL, WIDTH), np.float32, seen, 0, (step, dilation * step, 4))
+            taps = np.ndarray(
+                (count, KERNEL, WIDTH), np.float32, seen, 0, (step, dilation * step, 4)
+            )
             new = taps.reshape(count, KERNEL * WIDTH) @ weights[number + 1]
             new += biases[number + 1]
             np.maximum(new, 0, out=new)

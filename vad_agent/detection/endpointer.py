@@ -28,7 +28,7 @@ from vad_agent.detection.hold_music import HoldMusic
 from vad_agent.detection.line_watch import TONE_FROM, LineWatch
 from vad_agent.detection.segment import HEARD, OF, Segments
 from vad_agent.detection.spectral import GROUP, RATE
-from vad_agent.detection.streaming_classifier import StreamingClassifier
+from vad_agent.detection.streaming_classifier import LIKELY, StreamingClassifier
 
 THRESHOLD = 0.2
 """Of the detector's probability: whatever the network says, less is no speech."""
@@ -36,6 +36,9 @@ NEAR = 10 ** (-25 / 20)
 """Who has so much less than this side's own level is somebody behind, or an echo."""
 EVEN, WEIGHT, LOGIT = 0.4, 4.0, 1.0
 """Speech is where the network's logit, and WEIGHT times what the detector says over EVEN, add up to LOGIT."""
+OPENING = 50
+"""Frames in which the line's noise is not known yet, and with it nothing that is above it: there the detector
+decides alone."""
 BLOCK = 25
 """Frames that may wait for the network where nothing follows from its answer."""
 STAGGER = 10
@@ -215,6 +218,9 @@ class Endpointer:
             logits = self._stream.logits(self._classifier.take(count))
             said = np.array(near)
             found = (said > 0) & (logits[:, SPEECH] + WEIGHT * (said - EVEN) > LOGIT)
+            first = self._done + len(self._judged)
+            if first < OPENING and not self._classifier.deaf:
+                found |= (said >= LIKELY) & (np.arange(first, first + count) < OPENING)
             speech = found.tolist()
             shares = ((logits[:, MUSIC] - NO_MUSIC) / (ALL_MUSIC - NO_MUSIC)).clip(0, 1)
             music = shares.reshape(-1, GROUP).mean(axis=1).repeat(GROUP).tolist()
