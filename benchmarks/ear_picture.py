@@ -22,7 +22,7 @@ from vad_agent.detection.endpointer import Endpointer
 from vad_agent.detection.spectral import HOP, RATE
 
 matplotlib.use("Agg")
-from matplotlib import pyplot as plt  # noqa: E402
+from matplotlib import pyplot as plt
 
 
 class _Tap(Stream):

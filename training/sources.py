@@ -87,7 +87,10 @@ VOICES: tuple[tuple[str, str, int], ...] = (
     ),
     *(
         (f"syllables {x}", f"klettres/{x}/*/*.ogg", 120)
-        for x in "ru ar cs da de en en_GB es he hu it lt ml nb nds pt_BR tn".split()
+        for x in (
+            *("ru", "ar", "cs", "da", "de", "en", "en_GB", "es", "he"),
+            *("hu", "it", "lt", "ml", "nb", "nds", "pt_BR", "tn"),
+        )
     ),
 )
 

@@ -90,7 +90,7 @@ class Stream:
             taps = np.ndarray(
                 (count, KERNEL, WIDTH), np.float32, seen, 0, (step, dilation * step, 4)
             )
-            new = taps.reshape(count, KERNEL * WIDTH) @ weights[number + 1]
+            new: Floats = taps.reshape(count, KERNEL * WIDTH) @ weights[number + 1]
             new += biases[number + 1]
             np.maximum(new, 0, out=new)
             new += out
