@@ -87,7 +87,7 @@ class Stream:
             self._seen[number] = seen[count:].copy()
             # Rows of the KERNEL frames that each frame sees, side by side: one product in place of three.
             step = seen.strides[0]
-            taps = np.ndarray(
+            taps: Floats = np.ndarray(
                 (count, KERNEL, WIDTH), np.float32, seen, 0, (step, dilation * step, 4)
             )
             new: Floats = taps.reshape(count, KERNEL * WIDTH) @ weights[number + 1]
