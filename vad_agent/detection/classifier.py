@@ -79,7 +79,7 @@ class Stream:
         """The next frames. `features`: float32, (frames, columns). Out: float32, (frames, HEADS)."""
         weights, biases = self._network.weights, self._network.biases
         count = len(features)
-        out = features @ weights[0]
+        out: Floats = features @ weights[0]
         out += biases[0]
         np.maximum(out, 0, out=out)
         for number, dilation in enumerate(DILATIONS):
@@ -87,10 +87,9 @@ class Stream:
             self._seen[number] = seen[count:].copy()
             # Rows of the KERNEL frames that each frame sees, side by side: one product in place of three.
             step = seen.strides[0]
-            taps: Floats = np.ndarray(
-                (count, KERNEL, WIDTH), np.float32, seen, 0, (step, dilation * step, 4)
-            )
-            new: Floats = taps.reshape(count, KERNEL * WIDTH) @ weights[number + 1]
+            shape, strides = (count, KERNEL, WIDTH), (step, dilation * step, 4)
+            taps: Floats = np.ndarray(shape, np.float32, seen, 0, strides)
+            new: Floats = taps.reshape(count, -1) @ weights[number + 1]
             new += biases[number + 1]
             np.maximum(new, 0, out=new)
             new += out
