@@ -34,7 +34,7 @@ THRESHOLD = 0.2
 """Of the detector's probability: whatever the network says, less is no speech."""
 NEAR = 10 ** (-25 / 20)
 """Who has so much less than this side's own level is somebody behind, or an echo."""
-EVEN, WEIGHT, LOGIT = 0.4, 4.0, 1.0
+EVEN, WEIGHT, LOGIT = 0.4, 4.0, 0.3
 """Speech is where the network's logit, and WEIGHT times what the detector says over EVEN, add up to LOGIT."""
 OPENING = 50
 """Frames in which the line's noise is not known yet, and with it nothing that is above it: there the detector
@@ -51,7 +51,7 @@ ECHO = 10 ** (-6 / 20)
 that is lower: what comes back of a prompt is weaker."""
 ECHO_TAIL = 20
 """Frames."""
-NO_MUSIC, ALL_MUSIC = -4.0, 2.0
+NO_MUSIC, ALL_MUSIC = -3.0, 2.0
 """Logits of no music and of nothing else."""
 MUSIC_LEAD = 30
 """Frames that music plays before the network begins to call it so."""
@@ -291,7 +291,7 @@ class Endpointer:
             if self.start >= began - MUSIC_LEAD:
                 began = self.start  # what was taken for speech was its first notes
             elif not self.speaking:
-                began = max(began, self.end)
+                began = max(min(began, self._watch.sounding_since), self.end)
             if self._segments.open:
                 self._withdraw()
             line.set(LineState.MUSIC, began)

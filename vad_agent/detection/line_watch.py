@@ -82,6 +82,11 @@ class LineWatch:
             due = True
         return due or self.tone_began or now >= (line.due() or ENDLESS)
 
+    @property
+    def sounding_since(self) -> int:
+        """The frame since which there has been sound without a gap; the last one, where there is none."""
+        return self._loud_since - 1
+
     def hear_nothing(self, now: int) -> None:
         """The frame did not come."""
         self.line.missing += 1
