@@ -33,7 +33,7 @@ from benchmarks.accuracy.labels import FRAME, RATE
 from benchmarks.calls import noises, voices
 from benchmarks.calls.noises import NOISES, Room
 from benchmarks.calls.plan import sample
-from benchmarks.calls.recipe import Carries
+from benchmarks.calls.recipe import Carries, Kind, kind_of
 from benchmarks.calls.render import in_band, render
 from benchmarks.calls.voices import Library
 from training import augment, data
@@ -53,6 +53,8 @@ SYNTHETIC, SYLLABLES = 0.15, 0.15
 """Share of voices that a program speaks, and of those that say syllables only."""
 PIECES = 6
 """Of music, in one call."""
+EVENTFUL = (Kind.SILENT, Kind.TALK, Kind.NOBODY, Kind.MUSIC, Kind.MUSIC_BACK, Kind.HELD)
+"""How an eventful call goes."""
 STRETCH = 80 * 50
 """Frames."""
 EDGES = 2, 4
@@ -155,9 +157,15 @@ def made_music(rng: Random) -> data.Floats:
 # -- generated calls -------------------------------------------------------------------------------
 
 
-def generated(number: int, cache: Path, folder: Path | None) -> list[Row]:
-    """Both channels of one call."""
-    rng = signals.random("training call", str(number))
+def generated(
+    number: int, cache: Path, folder: Path | None, *, eventful: bool = False
+) -> list[Row]:
+    """Both channels of one call.
+
+    `eventful`: with sounds as loud as speech where nobody speaks, some from somebody's first word on, and more
+    music than usual.
+    """
+    rng = signals.random("eventful call" if eventful else "training call", str(number))
     source = library(rng, cache, folder, number)
     # Without its recorded noises the benchmark's own are drawn; the recorded ones come on top.
     recipe = sample("training", number, replace(source, noises=()))
@@ -203,11 +211,64 @@ def generated(number: int, cache: Path, folder: Path | None) -> list[Row]:
     if rng.random() < 0.12:
         operator = np.zeros_like(operator)
         speech[Channel.OPERATOR][:] = 0
+    if eventful:
+        client += events(speech[Channel.CLIENT], music, recipe.client.level_dbfs, rng, source)
+        if rng.random() < 0.4:
+            nothing = np.zeros_like(music)
+            operator += events(
+                speech[Channel.OPERATOR], nothing, recipe.operator.level_dbfs, rng, source
+            )
+        if rng.random() < 0.4 and (begun := min(_firsts(speech), default=0)) > 4:
+            begun -= int(rng.integers(5))
+            client, operator = client[begun * FRAME :], operator[begun * FRAME :]
+            speech = {side: marks[begun:] for side, marks in speech.items()}
+            music = music[begun:]
     near, far = on_line(operator), on_line(client)
     return [
         *heard(far, near, speech[Channel.CLIENT], music, rng),
         *heard(near, None, speech[Channel.OPERATOR], np.zeros_like(music), rng),
     ]
+
+
+def _firsts(speech: dict[Channel, Marks]) -> list[int]:
+    """The first frame of speech of each side that speaks."""
+    return [int(np.argmax(marks == 1)) for marks in speech.values() if (marks == 1).any()]
+
+
+def events(speech: Marks, music: Marks, dbfs: float, rng: Random, source: Library) -> Samples:
+    """Sounds as loud as the side's speech, where it is silent and no music plays."""
+    out = np.zeros(len(speech) * FRAME)
+    for _ in range(int(rng.integers(1, 7))):
+        length = max(int(50 * np.exp(rng.uniform(np.log(0.06), np.log(12)))), 3)
+        at = int(rng.integers(0, max(len(speech) - length, 1)))
+        free = np.flatnonzero((speech[at : at + length] != 0) | (music[at : at + length] != 0))
+        length = int(free[0]) - 1 if len(free) else min(length, len(speech) - at)
+        if length < 3:
+            continue
+        sound = _event(length * FRAME, rng, source)
+        level = min(dbfs + rng.uniform(-14, 8), -8.0)
+        sound = signals.at_level(sound, level, active=True) if np.any(sound) else sound
+        out[at * FRAME : (at + length) * FRAME] += sound
+    return out
+
+
+def _event(count: int, rng: Random, source: Library) -> Samples:
+    """A sound of one kind that is no speech."""
+    kind = int(rng.integers(8))
+    if kind in (0, 1):
+        return np.asarray(augment.tones(rng, count), np.float64)
+    if kind in (2, 3):  # noise that sets in
+        shaped = augment.shaped(
+            rng, count, -float(rng.uniform(-3, 8)), float(rng.choice([0, 4, 8]))
+        )
+        return np.asarray(shaped, np.float64)
+    if kind == 4:
+        return noises.keys(count, rng, Room(source, ()))
+    if kind == 5:
+        return sparse(count, rng)
+    if kind == 6:
+        return np.asarray(augment.hum(rng, count), np.float64)
+    return recorded(count, rng, source)
 
 
 def through_telephone(samples: Samples, rng: Random) -> tuple[Samples, int]:
@@ -430,25 +491,29 @@ def _frames(samples: NDArray[np.int16]) -> list[bytes]:
 # -- all of it -------------------------------------------------------------------------------------
 
 
-def _work(task: tuple[str, int, Path, Path | None]) -> list[Row]:
+Task = tuple[str, int, Path, Path | None]
+
+
+def _work(task: Task) -> list[Row]:
     kind, number, cache, folder = task
     if kind == "real":
         assert folder is not None
         return real(number, cache, folder)
-    return generated(number, cache, folder)
+    return generated(number, cache, folder, eventful=kind == "eventful")
 
 
 def make(
-    cache: Path, calls: int, folder: Path | None, stretches: int, jobs: int
+    cache: Path, calls: int, eventful: int, folder: Path | None, stretches: int, jobs: int
 ) -> Iterator[list[Row]]:
-    """The rows of each call and stretch."""
+    """The rows of each call and stretch, then those of each eventful call."""
     pools(cache)  # before the processes part: they share it
-    tasks: list[tuple[str, int, Path, Path | None]] = []
-    tasks += [("call", number, cache, folder) for number in range(calls)]
+    tasks: list[Task] = [("call", number, cache, folder) for number in range(calls)]
     tasks += [("real", number, cache, folder) for number in range(stretches if folder else 0)]
     order = signals.random("order").permutation(len(tasks))
+    numbers = [number for number in range(20 * eventful) if kind_of(number) in EVENTFUL]
+    more: list[Task] = [("eventful", number, cache, folder) for number in numbers[:eventful]]
     with ProcessPoolExecutor(jobs, multiprocessing.get_context("fork")) as pool:
-        yield from pool.map(_work, [tasks[at] for at in order], chunksize=4)
+        yield from pool.map(_work, [tasks[at] for at in order] + more, chunksize=4)
 
 
 def save(rows: list[Row], path: Path) -> None:
@@ -468,6 +533,7 @@ def main() -> None:
     parser.add_argument("cache", type=Path)
     parser.add_argument("out", type=Path)
     parser.add_argument("--calls", type=int, default=2_600)
+    parser.add_argument("--eventful", type=int, default=1_000)
     parser.add_argument("--given", type=Path)
     parser.add_argument("--stretches", type=int, default=400)
     parser.add_argument("--jobs", type=int, default=2)
@@ -476,7 +542,14 @@ def main() -> None:
     for old in options.out.glob("rows-*.npz"):
         old.unlink()
     rows: list[Row] = []
-    made = make(options.cache, options.calls, options.given, options.stretches, options.jobs)
+    made = make(
+        options.cache,
+        options.calls,
+        options.eventful,
+        options.given,
+        options.stretches,
+        options.jobs,
+    )
     for done, of_task in enumerate(made, 1):
         rows += of_task
         if done % 100 == 0:

@@ -24,7 +24,7 @@ WARM_UP = 40
 """Frames at a cut's beginning that do not count, unless the call begins there: the network has not seen
 what was before them."""
 RATE = 0.002
-MUSIC_WEIGHT = 0.5
+MUSIC_WEIGHT = 1.0
 HELD_OUT = 0.06
 
 

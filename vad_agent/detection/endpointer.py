@@ -40,7 +40,9 @@ OPENING = 50
 """Frames in which the line's noise is not known yet, and with it nothing that is above it: there the detector
 decides alone."""
 BLOCK = 25
-"""Frames that may wait for the network where nothing follows from its answer."""
+"""Frames that may wait for the network while the detector hears nothing …"""
+OPEN = 10
+"""… and while somebody is known to speak."""
 STAGGER = 10
 """The two sides of a call do not ask in the same frame."""
 PATIENCE = 3
@@ -225,7 +227,8 @@ class Endpointer:
             shares = ((logits[:, MUSIC] - NO_MUSIC) / (ALL_MUSIC - NO_MUSIC)).clip(0, 1)
             music = shares.reshape(-1, GROUP).mean(axis=1).repeat(GROUP).tolist()
         self._refused = self._refused + 1 if heard and not any(speech) else 0
-        self._ask_at = self._now - self._now % GROUP + BLOCK
+        wait = OPEN if self._segments.open or any(speech) else BLOCK
+        self._ask_at = self._now - self._now % GROUP + wait
         self._judged += zip(speech, music, levels, strict=True)
 
     def _hear_judged(self) -> None:
