@@ -162,8 +162,8 @@ def generated(
 ) -> list[Row]:
     """Both channels of one call.
 
-    `eventful`: with sounds as loud as speech where nobody speaks, some from somebody's first word on, and more
-    music than usual.
+    `eventful`: with sounds as loud as speech where nobody speaks, some from somebody's first word on, more
+    music.
     """
     rng = signals.random("eventful call" if eventful else "training call", str(number))
     source = library(rng, cache, folder, number)

@@ -329,7 +329,12 @@ class Endpointer:
     def doubtful(self) -> bool:
         """A sound has just begun that may turn out as speech: it is not known yet."""
         newest = self._near[-OF:]
-        return not self.speaking and sum(map(bool, newest)) >= 2 and any(newest[-2:])
+        return (
+            not self.speaking
+            and not self._refused
+            and sum(map(bool, newest)) >= 2
+            and any(newest[-2:])
+        )
 
     def lacks_frame(self) -> bool:
         """The last frame did not come; not for so long yet that the line has no media."""
