@@ -19,7 +19,8 @@ from benchmarks.calls.voices import PARTS, VoicesError
 from benchmarks.measure import environment, refresh_readme
 
 PACKAGES = ("webrtcvad-wheels", "earshot", "numpy", "soxr", "vad-agent")
-SECTION = "calls"
+SECTIONS = {"test": "calls", "world": "calls world"}
+"""Of the README, by part."""
 CALLS = 1_040
 """Four rounds of 260: each kind meets each noise."""
 GIVEN_SHARE = 4
@@ -50,7 +51,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--deciders", choices=DECIDERS, nargs="+", default=list(DECIDERS), metavar="NAME",
                         help=f"some of: {', '.join(DECIDERS)}")  # fmt: skip
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every result there")
-    parser.add_argument("--markdown", action="store_true", help="refresh the README's tables")
+    parser.add_argument(
+        "--markdown", action="store_true", help="refresh the README's tables (test, world)"
+    )
     return parser
 
 
@@ -94,9 +97,11 @@ def _all(options: argparse.Namespace) -> int:
     print(f"\n{perf_counter() - started:.0f} s; one of them: make calls ONLY=NAME")
     if options.json:
         options.json.write_text(_as_json(results, found), encoding="utf-8")
-    if options.markdown:
+    if options.markdown and options.part in SECTIONS:
         machine = "; ".join(f"{name} {value}" for name, value in found.items())
-        refresh_readme(SECTION, "\n\n".join([f"On {machine}.", *(g.markdown() for g in grids)]))
+        refresh_readme(
+            SECTIONS[options.part], "\n\n".join([f"On {machine}.", *(g.markdown() for g in grids)])
+        )
     return 0
 
 
