@@ -28,7 +28,7 @@ from vad_agent.detection.hold_music import HoldMusic
 from vad_agent.detection.line_watch import TONE_FROM, LineWatch
 from vad_agent.detection.segment import HEARD, OF, Segments
 from vad_agent.detection.spectral import GROUP, RATE
-from vad_agent.detection.streaming_classifier import LIKELY, StreamingClassifier
+from vad_agent.detection.streaming_classifier import FLAT_MAX, LIKELY, StreamingClassifier
 
 THRESHOLD = 0.2
 """Of the detector's probability: whatever the network says, less is no speech."""
@@ -37,8 +37,8 @@ NEAR = 10 ** (-25 / 20)
 EVEN, WEIGHT, LOGIT = 0.4, 4.0, 0.3
 """Speech is where the network's logit, and WEIGHT times what the detector says over EVEN, add up to LOGIT."""
 OPENING = 50
-"""Frames in which the line's noise is not known yet, and with it nothing that is above it: there the detector
-decides alone."""
+"""Frames with a sound in which the line's noise is not known yet, and with it nothing that is above it: there
+the detector alone is believed, too."""
 BLOCK = 25
 """Frames that may wait for the network while the detector hears nothing …"""
 OPEN = 10
@@ -53,10 +53,12 @@ ECHO = 10 ** (-6 / 20)
 that is lower: what comes back of a prompt is weaker."""
 ECHO_TAIL = 20
 """Frames."""
-NO_MUSIC, ALL_MUSIC = -3.0, 2.0
+NO_MUSIC, ALL_MUSIC = -4.0, 2.0
 """Logits of no music and of nothing else."""
 MUSIC_LEAD = 30
 """Frames that music plays before the network begins to call it so."""
+FIRST_NOTES = 110
+"""Frames that may be taken for speech before a sound is known to be music."""
 LOUD = from_dbfs(-50)
 """RMS; where neither a detector nor a network is left, this and more is speech."""
 
@@ -79,8 +81,8 @@ class Endpointer:
     __slots__ = (
         "_ask_at", "_before", "_candidates", "_classifier", "_decimator", "_done", "_dual_mono",
         "_echo_until", "_judged", "_leaks_to", "_music", "_near", "_now", "_other", "_refused",
-        "_segments", "_size", "_stream", "_sure_at", "_told", "_untold", "_watch", "detector_missing", "end",
-        "failed", "runs", "speaking", "start", "sure", "utterances",
+        "_segments", "_size", "_sounded", "_stream", "_sure_at", "_told", "_untold", "_watch",
+        "detector_missing", "end", "failed", "runs", "speaking", "start", "sure", "utterances",
     )  # fmt: skip
 
     def __init__(
@@ -113,6 +115,9 @@ class Endpointer:
         self._done = 0  # those of them of which it is known whether they are speech
         self._near: list[float] = []  # of the others: the probability, 0 where it is nobody near
         self._ask_at = BLOCK  # when the network is to be asked of them
+        self._sounded = (
+            0  # frames with a sound that the network has heard, OPENING and some at most
+        )
         self._refused = 0  # answers in a row that there was no speech where the detector heard some
         # Frames that are known and not looked at: is it speech, share of music, level.
         self._judged: list[tuple[bool, float, float]] = []
@@ -139,10 +144,10 @@ class Endpointer:
         now = self._now = self._now + 1
         watch = self._watch
         due = watch.hear(frame, now, spoken=self.sure)
+        due = watch.end_block(now, None if self._segments.open else self.end) or due
         if watch.tone_began and self.speaking:  # it has just been taken for speech
             self._withdraw()
         self._classify(watch.frame, watch.level)
-        due = watch.end_block(now, None if self._segments.open else self.end) or due
         if due or self._untold or self._judged or now >= self._ask_at:
             return self._follow()
         return self.dual_mono and self._has_changed()
@@ -151,6 +156,8 @@ class Endpointer:
         self._now += 1
         self._watch.hear_nothing(self._now)
         self._classify(bytes(self._size), 0)
+        if self._segments.open:
+            self._ask_at = min(self._ask_at, self._now + -self._now % GROUP)
         return self._follow()
 
     def _classify(self, frame: bytes, level: int) -> None:
@@ -171,7 +178,7 @@ class Endpointer:
             near = False
             self._withdraw()
         if near and now <= self._echo_until:
-            near = level >= min(ECHO_FROM, one.speaker * ECHO or ECHO_FROM)
+            near = min(level, one.smooth) >= min(ECHO_FROM, one.speaker * ECHO or ECHO_FROM)
         if near and self._stream is None and one.deaf:
             near = level >= LOUD
         self._near.append(one.probability if near else 0.0)
@@ -220,9 +227,10 @@ class Endpointer:
             logits = self._stream.logits(self._classifier.take(count))
             said = np.array(near)
             found = (said > 0) & (logits[:, SPEECH] + WEIGHT * (said - EVEN) > LOGIT)
-            first = self._done + len(self._judged)
-            if first < OPENING and not self._classifier.deaf:
-                found |= (said >= LIKELY) & (np.arange(first, first + count) < OPENING)
+            if self._sounded < OPENING and not self._classifier.deaf:
+                sounded = self._sounded + np.cumsum(np.array(levels) > FLAT_MAX)
+                found |= (said >= LIKELY) & (sounded < OPENING)
+                self._sounded = int(sounded[-1])
             speech = found.tolist()
             shares = ((logits[:, MUSIC] - NO_MUSIC) / (ALL_MUSIC - NO_MUSIC)).clip(0, 1)
             music = shares.reshape(-1, GROUP).mean(axis=1).repeat(GROUP).tolist()
@@ -249,11 +257,13 @@ class Endpointer:
         if self._segments.open:
             self.end = self._segments.end
             if not self.sure and self._done >= self._sure_at:
-                self._accept()
+                if self._is_tone(self.start):
+                    self._withdraw()
+                else:
+                    self._accept()
 
     def _open(self) -> None:
-        tone = self._watch.tones.watch
-        if tone.playing and tone.ended > self._segments.start:  # it is the tone, or the rest of it
+        if self._is_tone(self._segments.start):
             self._segments.forget()
             return
         self._before = self.start, self.end
@@ -261,6 +271,13 @@ class Endpointer:
         self.speaking = True
         self._sure_at = self._done + GROUP
         self._watch.line.wake(self.start)
+
+    def _is_tone(self, start: int) -> bool:
+        """What sounds since that frame is a tone, or the rest of one."""
+        tone = self._watch.tones.watch
+        if not tone.playing or tone.ended <= start:
+            self._watch.probe_tone(self._now)
+        return tone.playing and tone.ended > start
 
     def _accept(self) -> None:
         self.sure = True
@@ -294,7 +311,10 @@ class Endpointer:
             if self.start >= began - MUSIC_LEAD:
                 began = self.start  # what was taken for speech was its first notes
             elif not self.speaking:
-                began = max(min(began, self._watch.sounding_since), self.end)
+                began = min(began, self._watch.sounding_since)
+                # A short run at the beginning of the same sound was its first notes.
+                if not began <= self.start <= self.end <= began + FIRST_NOTES:
+                    began = max(began, self.end)
             if self._segments.open:
                 self._withdraw()
             line.set(LineState.MUSIC, began)

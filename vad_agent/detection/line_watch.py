@@ -78,7 +78,7 @@ class LineWatch:
                 line.end_constant(now)
         self.tone_began = level >= TONE_FROM and self._tone_begins(frame, now, spoken)
         if now >= self._tone_due or (not spoken and self._loud == now and now >= self._look_at):
-            self._probe_tone(now)
+            self.probe_tone(now)
             due = True
         return due or self.tone_began or now >= (line.due() or ENDLESS)
 
@@ -101,9 +101,12 @@ class LineWatch:
         start, self._block_end = now - BLOCK, now + BLOCK
         if self._offset.watch(self.frame, self.level):
             self._against = self._offset.against
-        if not self._constant and spoken_until is not None:
-            self._probe_tone(now)
-            if spoken_until <= start:
+        if not self._constant:
+            played = self.tones.watch.playing
+            self.probe_tone(now)
+            # A tone whose first pulses were taken for speech.
+            self.tone_began = spoken_until is None and not played and self.tones.watch.playing
+            if spoken_until is not None and spoken_until <= start:
                 self.line.end_block(start, now, dull=self._sounded <= start)
         return True
 
@@ -131,7 +134,7 @@ class LineWatch:
         self._follow_tones(now, now)
         return True
 
-    def _probe_tone(self, now: int) -> None:
+    def probe_tone(self, now: int) -> None:
         """What sounds, though it is no speech, may be a tone; one that played may be over."""
         self.tones.probe(now, self._loud)
         self._look_at = now + AGAIN

@@ -38,6 +38,8 @@ SILENT = 16.0
 """-66 dBFS: what is weaker is silence on any line, and the detector is not asked of it …"""
 SPARE = 10 ** (-6 / 20)
 """… nor of what is so far beyond the gates of the own level and of the leak that it cannot be near."""
+DROP = 10 ** (-15 / 20)
+"""Of the smoothed level: a frame that has less is after the sound, though that has not fallen yet."""
 FLAT_MAX = 8
 """A frame with more is no constant."""
 
@@ -108,7 +110,9 @@ class StreamingClassifier:
         sounds = level > FLAT_MAX or frame != frame[:2] * HOP
         self._rows.append((smooth, others, probability, theirs, sounds))
         self._audio += frame
-        return probability >= self._threshold and level >= leak and smooth >= near_from
+        if probability < self._threshold or level < leak or level < smooth * DROP:
+            return False
+        return smooth >= near_from
 
     def _ask(self, detector: Detector, frame: bytes) -> float:
         try:
