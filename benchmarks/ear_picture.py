@@ -1,6 +1,6 @@
 """Draws what the ear makes of a recording: `python -m benchmarks.ear_picture CALL.flac OUT.png`.
 
-The picture of `docs/hearing.md` is `audio_fixtures/noisy_line.flac` from second 14 to 30.
+The picture of `docs/hearing.md` is `audio_fixtures/noisy_line.flac` from second 4 to 24.
 """
 
 from __future__ import annotations

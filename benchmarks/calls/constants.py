@@ -63,10 +63,12 @@ def _db(decibels: float) -> float:
 
 CONSTANTS = (
     Constant(endpointer, "THRESHOLD", 0.1, 0.4, "probability"),
-    Constant(endpointer, "LOGIT", 0.0, 2.0, "logit"),
+    Constant(endpointer, "LOGIT", -0.7, 1.3, "logit"),
+    Constant(endpointer, "OPENING", 0, 100, "frames"),
     Constant(endpointer, "NEAR", _db(-35), _db(-18), "dB", _decibels),
     Constant(streaming_classifier, "LEAK", _db(-22), _db(-10), "dB", _decibels),
     Constant(streaming_classifier, "LEAK_DECAY", 0.9, 0.99, "a frame"),
+    Constant(streaming_classifier, "DROP", _db(-60), _db(-10), "dB", _decibels),
     Constant(segment, "HEARD", 3, 5, "frames"),
     Constant(segment, "OF", 5, 8, "frames"),
     Constant(segment, "HANGOVER", 8, 25, "frames"),
