@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 
 from audio_fixtures import clips
 from tests.detection.hearing_tape import (
     MUSIC,
+    RATE,
+    SIZE,
     Frame,
     clip,
+    cut,
     draw,
     listen,
     music,
@@ -159,3 +163,14 @@ def test_a_word_over_the_music_is_not_heard() -> None:
     ear = playing()
     heard = listen(ear, over(piece(MUSIC[0], 400, 60), voice(60)), finish=False)
     assert heard.opened == []
+
+
+@pytest.mark.parametrize("pulses_hz", [0, 217])
+def test_a_loud_hum_or_buzz_is_no_music(pulses_hz: int) -> None:
+    at = np.arange(1_000 * SIZE) / RATE
+    sound = np.sum([np.sin(2 * np.pi * 50 * k * at + k) / k for k in range(1, 30)], axis=0)
+    if pulses_hz:
+        sound = sound * 0.3 + 4.0 * ((at * pulses_hz) % 1 < 0.12)
+    sound = 1_500 * sound / np.sqrt(np.mean(np.square(sound)))
+    heard = listen(new_ear(), over(noise(1_060), [*noise(60, -90.0), *cut(sound)]))
+    assert LineState.MUSIC not in [state for _, state, _ in heard.lines]

@@ -243,7 +243,7 @@ class Endpointer:
         """What is known by now, up to the next transition: the core looks at one after the other."""
         for number, (speech, music, smooth) in enumerate(self._judged, 1):
             self._done += 1
-            if self._done % GROUP == 0 and self._music.hear(music, self._done - GROUP):
+            if self._done % GROUP == 0 and self._music.hear(music, smooth, self._done - GROUP):
                 self._music_has_changed()
             playing = self.line is LineState.MUSIC
             if speech and not playing:
