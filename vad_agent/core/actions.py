@@ -6,7 +6,7 @@ too, counted from the first frame fed. `trace.py` writes them as JSON lines.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from vad_agent.core.frames import Channel
@@ -145,7 +145,7 @@ class PhaseChanged(Action):
     """The call entered a phase."""
 
     phase: Phase
-    detector_missing: str | None = None
+    detector_missing: str | None = field(default=None, repr=False)
     """With the call's first phase: the detector that is set and not installed: it is heard without."""
 
 
