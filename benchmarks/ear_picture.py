@@ -11,15 +11,16 @@ from pathlib import Path
 import matplotlib
 import numpy as np
 import soundfile  # type: ignore[import-untyped]
-from numpy.typing import NDArray
 
+from benchmarks.calls.render import frames_of
 from vad_agent.audio.pcm import from_dbfs
 from vad_agent.core.frames import FRAMES_PER_SECOND
 from vad_agent.detection import classifier, endpointer
 from vad_agent.detection.classifier import MUSIC, SPEECH, Floats, Stream
 from vad_agent.detection.detector import earshot
 from vad_agent.detection.endpointer import Endpointer
-from vad_agent.detection.spectral import HOP, RATE
+from vad_agent.detection.spectral import RATE
+from vad_agent.detection.streaming_classifier import LEAK
 
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt
@@ -40,11 +41,6 @@ class _Tap(Stream):
         return out
 
 
-def _frames(samples: NDArray[np.int16]) -> list[bytes]:
-    audio = samples.astype("<i2").tobytes()
-    return [audio[at : at + 2 * HOP] for at in range(0, len(audio) - 2 * HOP + 1, 2 * HOP)]
-
-
 def draw(recording: Path, out: Path, first_s: float, last_s: float | None) -> None:
     """Level, the detector, the network and the decision of the client's channel, above each other."""
     samples, rate = soundfile.read(recording, dtype="int16", always_2d=True)
@@ -56,14 +52,14 @@ def draw(recording: Path, out: Path, first_s: float, last_s: float | None) -> No
     tap = client._stream = _Tap()
     rows = []
     runs: list[tuple[int, int]] = []
-    for mine, theirs in zip(_frames(samples[:, 0]), _frames(samples[:, 1]), strict=True):
+    for mine, theirs in zip(frames_of(samples[:, 0]), frames_of(samples[:, 1]), strict=True):
         operator.hear(mine)
         before = client.runs
         client.hear(theirs)
         if client.runs > before:
             runs.append((client.start, client.end))
         one = client._classifier
-        gate = max(one.speaker * endpointer.NEAR, operator._classifier.loudest * 10 ** (-16 / 20))
+        gate = max(one.speaker * endpointer.NEAR, operator._classifier.loudest * LEAK)
         rows.append((one.smooth, gate, one.probability))
     client.finish()
     levels = np.array(rows)

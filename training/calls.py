@@ -34,7 +34,7 @@ from benchmarks.calls import noises, voices
 from benchmarks.calls.noises import NOISES, Room
 from benchmarks.calls.plan import sample
 from benchmarks.calls.recipe import Carries, Kind, kind_of
-from benchmarks.calls.render import in_band, render
+from benchmarks.calls.render import frames_of, in_band, render
 from benchmarks.calls.voices import Library
 from training import augment, data
 from training.data import runs
@@ -470,8 +470,8 @@ def heard(
     deaf = rng.random() < 0.08
     one = endpointer.classifier(None if deaf else earshot())
     other = None if theirs is None else endpointer.classifier(None if deaf else earshot())
-    frames = _frames(mine)
-    others = _frames(theirs) if theirs is not None else frames
+    frames = frames_of(mine)
+    others = frames_of(theirs) if theirs is not None else frames
     for frame, far, said in zip(frames, others, speech.tolist(), strict=True):
         if other is not None:
             other.hear(far, rms(far, 2), None)
@@ -481,11 +481,6 @@ def heard(
     count = len(frames) // GROUP * GROUP
     columns = one.take(count)
     return [Row(columns.astype(np.float16), speech[:count], music[:count])]
-
-
-def _frames(samples: NDArray[np.int16]) -> list[bytes]:
-    audio = samples.astype("<i2").tobytes()
-    return [audio[at : at + 2 * FRAME] for at in range(0, len(audio) - 2 * FRAME + 1, 2 * FRAME)]
 
 
 # -- all of it -------------------------------------------------------------------------------------

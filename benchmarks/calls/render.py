@@ -43,14 +43,15 @@ class Call:
 
     def pairs(self) -> Iterator[Pair]:
         """Frames of 20 ms, operator and client; None: it did not come."""
-        operator, client = _frames(self.operator), _frames(self.client)
+        operator, client = frames_of(self.operator), frames_of(self.client)
         for mine, theirs, gone in zip(operator, client, self.lost.tolist(), strict=True):
             yield mine, None if gone else theirs
 
 
-def _frames(samples: NDArray[np.int16]) -> list[bytes]:
+def frames_of(samples: NDArray[np.int16]) -> list[bytes]:
+    """Whole frames of 20 ms of samples at 8 kHz."""
     audio = samples.astype("<i2").tobytes()
-    return [audio[at : at + 2 * FRAME] for at in range(0, len(audio), 2 * FRAME)]
+    return [audio[at : at + 2 * FRAME] for at in range(0, len(audio) - 2 * FRAME + 1, 2 * FRAME)]
 
 
 def render(recipe: Recipe, library: Library) -> Call:

@@ -25,10 +25,10 @@ from vad_agent.detection.decimator import Decimator
 from vad_agent.detection.detector import Detector
 from vad_agent.detection.dual_mono import FROM, DualMono
 from vad_agent.detection.hold_music import HoldMusic
-from vad_agent.detection.line_watch import TONE_FROM, LineWatch
+from vad_agent.detection.line_watch import FLAT_MAX, TONE_FROM, LineWatch
 from vad_agent.detection.segment import HEARD, OF, Segments
 from vad_agent.detection.spectral import GROUP, RATE
-from vad_agent.detection.streaming_classifier import FLAT_MAX, LIKELY, StreamingClassifier
+from vad_agent.detection.streaming_classifier import LIKELY, StreamingClassifier
 
 THRESHOLD = 0.2
 """Of the detector's probability: whatever the network says, less is no speech."""
@@ -115,9 +115,7 @@ class Endpointer:
         self._done = 0  # those of them of which it is known whether they are speech
         self._near: list[float] = []  # of the others: the probability, 0 where it is nobody near
         self._ask_at = BLOCK  # when the network is to be asked of them
-        self._sounded = (
-            0  # frames with a sound that the network has heard, OPENING and some at most
-        )
+        self._sounded = 0  # frames with a sound so far, counted up to OPENING
         self._refused = 0  # answers in a row that there was no speech where the detector heard some
         # Frames that are known and not looked at: is it speech, share of music, level.
         self._judged: list[tuple[bool, float, float]] = []

@@ -24,7 +24,7 @@ BANDS = 12
 LOW_HZ, HIGH_HZ = 100.0, 3_900.0
 GROUP = 5
 """Frames between two steps of the floor …"""
-HEARD = 3
+SOUNDING = 3
 """… of which so many must carry sound."""
 RISE = 0.02
 FALL = 2.0
@@ -106,7 +106,7 @@ class Spectrum:
         groups = np.where(sounds[:, None], bands, np.inf).reshape(-1, GROUP, BANDS)
         # The second lowest: a packet that is half lost is no floor.
         lowest = np.partition(groups, 1, axis=1)[:, 1]
-        known = sounds.reshape(-1, GROUP).sum(axis=1) >= HEARD
+        known = sounds.reshape(-1, GROUP).sum(axis=1) >= SOUNDING
         floors = np.empty_like(lowest)
         floor = self._floor
         for group, low in enumerate(lowest):

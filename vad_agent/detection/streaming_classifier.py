@@ -15,6 +15,7 @@ import numpy as np
 from vad_agent.audio.pcm import from_dbfs
 from vad_agent.detection import spectral
 from vad_agent.detection.detector import Detector
+from vad_agent.detection.line_watch import FLAT_MAX
 from vad_agent.detection.spectral import GROUP, HOP, Floats, Spectrum
 
 COLUMNS = spectral.COLUMNS + 7
@@ -40,8 +41,6 @@ SPARE = 10 ** (-6 / 20)
 """… nor of what is so far beyond the gates of the own level and of the leak that it cannot be near."""
 DROP = 10 ** (-15 / 20)
 """Of the smoothed level: a frame that has less is after the sound, though that has not fallen yet."""
-FLAT_MAX = 8
-"""A frame with more is no constant."""
 
 
 class StreamingClassifier:
