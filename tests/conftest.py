@@ -5,12 +5,15 @@ Hypothesis has no time limit for an example, since machines differ; in CI the ex
 A test with real processes in real time (mark `real`, given by `tests/lanes.py`) may fail once: a shared
 machine stands still now and then. What is wrong with the product fails twice. The summary tells why each was
 run again; a rerun of any other test fails the run.
+
+What is known to be wrong stands in `known_faults.txt`, and must fail: who mends it takes its line out.
 """
 
 from __future__ import annotations
 
 import os
 import signal
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,6 +24,13 @@ from tests import lanes
 settings.register_profile("local", deadline=None)
 settings.register_profile("ci", deadline=None, derandomize=True)
 settings.load_profile("ci" if os.environ.get("CI") else "local")
+
+KNOWN_FAULTS = frozenset(
+    line
+    for line in Path(__file__).with_name("known_faults.txt").read_text("utf-8").splitlines()
+    if not line.startswith("#")
+)
+"""Node ids of what the product should do and does not do yet."""
 
 reruns: list[pytest.TestReport] = []
 
@@ -38,6 +48,8 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
+        if item.nodeid in KNOWN_FAULTS:
+            item.add_marker(pytest.mark.xfail(reason="known: tests/known_faults.txt", strict=True))
         if item.get_closest_marker("flaky"):
             raise pytest.UsageError(f"{item.nodeid}: expected no mark flaky: see tests/lanes.py")
         if lanes.real(item.nodeid):

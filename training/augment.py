@@ -45,11 +45,6 @@ def shaped(random: Random, count: int, slope_db: float, wobble_db: float = 0.0) 
     return out
 
 
-def pink(random: Random, count: int) -> Floats:
-    """3 dB an octave."""
-    return shaped(random, count, -3.0)
-
-
 def car(random: Random, count: int) -> Floats:
     """Rumble under 300 Hz with the engine's lines."""
     out = shaped(random, count, -float(random.uniform(8, 14)))

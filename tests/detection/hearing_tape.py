@@ -290,7 +290,7 @@ def hear(drawing: str, *, rate: int = RATE) -> Heard:
     return listen(new_ear(rate), draw(drawing))
 
 
-LATE = 13
+LATE = 8
 """Frames by which a run may begin or end early or late: earshot looks back, and closes behind a voice."""
 
 

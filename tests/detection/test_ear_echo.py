@@ -57,7 +57,7 @@ def test_a_barge_in_is_heard_at_once(call: str, level_db: int) -> None:
     heard = listen(ear, frames)
     at = len(draw(call)) + 50
     assert near(heard.runs[-1:], [(at, at + 100)])
-    assert heard.opened[0] - 50 <= 15
+    assert heard.opened[0] - 50 <= 10
 
 
 @pytest.mark.parametrize(
@@ -79,8 +79,7 @@ def test_a_client_known_to_be_quiet_may_barge_in_quietly() -> None:
     listen(ear, [*noise(100), *voice(200, -38), *noise(60)], finish=False)
     ear.own_prompt(True)
     heard = listen(ear, [*noise(50), *voice(100, -38), *noise(60)])
-    # Its weaker syllables may be lost.
-    assert near([(heard.runs[0][0], heard.runs[-1][1])], [(410, 510)])
+    assert near(heard.runs, [(410, 510)])
 
 
 def test_a_second_prompt_within_the_tail_of_the_first_is_still_a_prompt() -> None:

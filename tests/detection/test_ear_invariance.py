@@ -58,10 +58,10 @@ def expected(detector: str) -> list[int]:
 
 
 def as_expected(found: list[int], detector: str) -> bool:
-    """The same decisions, at most a tenth of a second earlier or later: a quiet voice is rounded off."""
+    """The same decisions, at most two frames earlier or later: of a quiet voice the edges are rounded off."""
     wanted = expected(detector)
     return len(found) == len(wanted) and all(
-        abs(one - two) <= 5 for one, two in zip(found, wanted, strict=True)
+        abs(one - two) <= 2 for one, two in zip(found, wanted, strict=True)
     )
 
 

@@ -49,7 +49,7 @@ def test_a_leak_is_not_the_client(late: int, leak_db: float) -> None:
     assert ear.utterances == 0
 
 
-@pytest.mark.parametrize(("level_db", "within"), [(-30, 45), (-24, 35), (-18, 15)])
+@pytest.mark.parametrize(("level_db", "within"), [(-30, 40), (-24, 12), (-18, 12)])
 def test_double_talk_is_the_client(level_db: float, within: int) -> None:
     operator, client = leaked(8, -28)
     client[100:180] = over(client[100:180], voice(80, level_db))

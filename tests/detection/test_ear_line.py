@@ -205,12 +205,12 @@ def test_speech_before_a_tone_keeps_its_end(cadence: tuple[float, float]) -> Non
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("count", [20, 30, 50, 75, 200])
 @pytest.mark.parametrize("level_db", [-45, -35, -20])
-def test_a_stretch_of_noise_is_a_third_of_a_second_at_most(
+def test_a_stretch_of_noise_is_a_fifth_of_a_second_at_most(
     level_db: int, count: int, seed: int
 ) -> None:
     frames = noise(100) + noise(count, level_db, 60 + seed) + noise(80, seed=9)
     heard = listen(new_ear(), frames)
-    assert sum(end - start for start, end in heard.runs) <= 16
+    assert sum(end - start for start, end in heard.runs) <= 10
 
 
 def test_a_tone_leaves_start_and_end_of_the_speech_before_it() -> None:
@@ -223,7 +223,7 @@ def test_a_tone_leaves_start_and_end_of_the_speech_before_it() -> None:
 @pytest.mark.parametrize("kind", "nt")
 def test_noise_that_joins_speech_does_not_prolong_it(kind: str) -> None:
     heard = hear(f".*60 S*100 {kind}*200 .*60")
-    assert near(heard.runs, [(60, 160)], by=36)
+    assert near(heard.runs, [(60, 160)], by=15)
     assert len(heard.accepted) == 1
 
 

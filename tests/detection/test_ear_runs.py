@@ -101,8 +101,6 @@ def test_start_and_end_of_a_clean_clip(name: str) -> None:
 @pytest.mark.parametrize("gain_db", [0, -8, -16])
 @pytest.mark.parametrize("line", ["comfort", "zero", "A-law"])
 def test_a_short_word_is_an_utterance(word: str, gain_db: int, line: str) -> None:
-    if (word, gain_db, line) == ("woman_short_word", -16, "zero"):
-        pytest.skip("lost: so weak a word where there was nothing to compare it with")
     sound = clip(word, gain_db)
     count = len(sound)
     frames: list[Frame] = [*noise(80), *over(sound, noise(count, seed=2)), *noise(60, seed=3)]
@@ -124,15 +122,8 @@ def test_a_yes_of_150_ms_is_an_utterance(word: str, frames: int) -> None:
     assert len(heard.accepted) == 1
 
 
-@pytest.mark.parametrize(
-    ("word", "gain_db"),
-    [
-        (word, gain_db)
-        for word in (*WORDS, "caller_alo", *VOICES[:8])
-        for gain_db in (0, -15)
-        if (word, gain_db) != ("woman_short_word", -15)  # lost
-    ],
-)
+@pytest.mark.parametrize("gain_db", [0, -15])
+@pytest.mark.parametrize("word", [*WORDS, "caller_alo", *VOICES[:8]])
 def test_speech_from_the_very_first_frame(word: str, gain_db: int) -> None:
     """No warm-up: a client who is in the middle of a word when the line opens is heard."""
     sound = clip(word, gain_db)
