@@ -74,7 +74,7 @@ bench-peers: .venv/.peers ## the same frames through other detectors
 	@$(PY) -m benchmarks.peers $(if $(REAL),--real "$(REAL)") $(ARGS)
 
 train: .train/.ready ## train the ear's network anew; CALLS=folder of labelled calls adds real turns (an hour; 2 GB of Debian's packages, 7 unpacked)
-	@scripts/system-packages espeak-ng flite
+	@scripts/system-packages espeak-ng flite fluidsynth
 	@OPENBLAS_NUM_THREADS=1 .train/bin/python -m training.calls .train/cache .train/rows $(if $(CALLS),--given "$(CALLS)")
 	@.train/bin/python -m training.train .train/rows $(or $(WEIGHTS),vad_agent/detection/classifier.npz)
 	@sha256sum $(or $(WEIGHTS),vad_agent/detection/classifier.npz)
@@ -133,7 +133,7 @@ $(READY): pyproject.toml .venv/.locked
 .train/.ready: requirements.lock .venv/.made
 	@$(PY) -m venv --clear .train
 	@.train/bin/python -m pip install -qq --require-hashes -r requirements.lock
-	@.train/bin/python -m pip install -qq torch==2.13.0 scipy==1.17.1
+	@.train/bin/python -m pip install -qq torch==2.13.0 scipy==1.17.1 mido==1.3.3
 	@.train/bin/python -m pip install -qq --no-deps --no-build-isolation --editable .
 	@touch $@
 

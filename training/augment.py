@@ -86,6 +86,37 @@ def street(random: Random, count: int) -> Floats:
     return unit(swollen)
 
 
+def texture(random: Random, count: int) -> Floats:
+    """Coloured noise that swells, flutters, comes in bursts or crackles, at random: what moves or rubs."""
+    out = shaped(random, count, -float(random.uniform(-4, 12)), float(random.choice([0, 4, 8])))
+    gain_db = np.zeros(count)
+    for hz, most_db in (
+        (random.uniform(0.1, 1.5), 14),
+        (random.uniform(3, 30), 10),
+    ):  # gusts, flutter
+        if random.random() < 0.6:
+            knots = max(int(count / RATE * hz), 2)
+            depth = random.uniform(2, most_db)
+            gain_db += np.interp(
+                np.arange(count), np.linspace(0, count, knots), random.normal(0, depth, knots)
+            )
+    out = out * 10 ** (gain_db.clip(-40, 25) / 20)
+    if random.random() < 0.5:  # there and not there
+        on, at = np.zeros(count), 0
+        while at < count:
+            length = int(random.exponential(random.choice([0.08, 0.4, 1.5])) * RATE) + 160
+            on[at : at + length] = random.uniform(0.2, 1)
+            at += length + int(random.exponential(random.choice([0.1, 0.6, 2.5])) * RATE)
+        smooth = np.hanning(int(random.uniform(0.004, 0.06) * RATE)) + 1e-9
+        out = out * fftconvolve(on, smooth / smooth.sum(), "same")
+    if random.random() < 0.3:  # crackle
+        clicks = random.random(count) < random.uniform(2, 60) / RATE
+        ring = np.exp(-np.arange(240) / random.uniform(4, 60)) * random.normal(size=240)
+        crackle = fftconvolve(clicks * random.exponential(1, count), ring)[:count]
+        out = unit(out) + unit(crackle) * random.uniform(0.3, 3)
+    return unit(out)
+
+
 def unit(samples: NDArray[Any]) -> Floats:
     """RMS 1."""
     out: Floats = (samples / (np.sqrt((samples**2).mean()) + 1e-9)).astype(np.float32)
@@ -292,6 +323,15 @@ def vary_speed(random: Random, clip: Floats, low: float = 0.72, high: float = 1.
     speed = float(np.exp(random.uniform(np.log(low), np.log(high))))
     out: Floats = soxr.resample(clip, RATE * speed, RATE, quality="LQ").astype(np.float32)
     return out
+
+
+def overdriven(random: Random, samples: Floats) -> Floats:
+    """Clipped, softly or hard, by a bad microphone or radio; as loud as before."""
+    loud = float(np.percentile(np.abs(samples), 99.5)) + 1e-9
+    driven = samples / loud * random.uniform(1, 6)
+    out = np.tanh(driven) if random.random() < 0.5 else driven.clip(-1, 1)
+    before, after = np.sqrt((samples**2).mean()), np.sqrt((out**2).mean()) + 1e-9
+    return (out * before / after).astype(np.float32)
 
 
 def gsm(samples: Floats) -> Floats:

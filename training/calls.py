@@ -102,7 +102,10 @@ def pools(cache: Path) -> data.Pools:
     for number, voice in enumerate(found.voices):
         rng = signals.random("hums", voice.name)
         clips = [clip for clip in voice.clips if voices.usable(clip)]
-        clips += [augment.hum_word(rng) for _ in range(len(clips) // 20)]
+        words = [word for clip in clips for word in data.words(clip) if voices.usable(word)]
+        most = min(len(words), len(clips) // 3)
+        short = [words[at] for at in sorted(rng.choice(len(words), most, replace=False))]
+        clips += [*short, *(augment.hum_word(rng) for _ in range(len(clips) // 20))]
         found.voices[number] = data.Voice(voice.name, clips)
     found.voices = [voice for voice in found.voices if len(voice.clips) >= 8]
     return found
@@ -132,7 +135,7 @@ def library(rng: Random, cache: Path, folder: Path | None, seed: int) -> Varied:
         chosen[voice.name] = voice.clips
     music = []
     for _ in range(PIECES):
-        if rng.random() < 0.25:
+        if rng.random() < 0.15:
             music.append(made_music(rng))
         else:
             piece = source.music[int(rng.integers(len(source.music)))]
@@ -197,7 +200,7 @@ def generated(
     client, tail = through_telephone(client, rng)
     if tail:
         speech[Channel.CLIENT] = marked(call.truth.speech[Channel.CLIENT], recipe.frames, tail)
-    if rng.random() < 0.45:
+    if rng.random() < (0.7 if eventful else 0.5):
         client = disturbed(client, recipe.client.level_dbfs, rng, source)
     operator, tail = through_telephone(operator, rng)
     if tail:
@@ -224,9 +227,10 @@ def generated(
             speech = {side: marks[begun:] for side, marks in speech.items()}
             music = music[begun:]
     near, far = on_line(operator), on_line(client)
+    of_client, of_operator = speech[Channel.CLIENT], speech[Channel.OPERATOR]
     return [
-        *heard(far, near, speech[Channel.CLIENT], music, rng),
-        *heard(near, None, speech[Channel.OPERATOR], np.zeros_like(music), rng),
+        *heard(far, near, of_client, of_operator, music, rng),
+        *heard(near, None, of_operator, of_client, np.zeros_like(music), rng),
     ]
 
 
@@ -254,7 +258,9 @@ def events(speech: Marks, music: Marks, dbfs: float, rng: Random, source: Librar
 
 def _event(count: int, rng: Random, source: Library) -> Samples:
     """A sound of one kind that is no speech."""
-    kind = int(rng.integers(8))
+    kind = int(rng.integers(10))
+    if kind in (8, 9):
+        return np.asarray(augment.texture(rng, count), np.float64)
     if kind in (0, 1):
         return np.asarray(augment.tones(rng, count), np.float64)
     if kind in (2, 3):  # noise that sets in
@@ -282,6 +288,8 @@ def through_telephone(samples: Samples, rng: Random) -> tuple[Samples, int]:
         out = augment.telephone(rng, out)
     if rng.random() < 0.1:
         out = augment.level_control(rng, out)
+    if rng.random() < 0.06:
+        out = augment.overdriven(rng, out)
     if rng.random() < 0.12:
         out = augment.gsm(out)
     return out.astype(np.float64) * signals.FULL_SCALE, tail
@@ -320,9 +328,9 @@ def any_noise(count: int, rng: Random, source: Library) -> Samples | None:
     """Of the benchmark's kinds, recorded, or made otherwise."""
     others = {
         "street": augment.street, "steady": augment.steady, "car": augment.car, "hum": augment.hum,
-        "tones": augment.tones, "melody": augment.melody,
+        "tones": augment.tones, "melody": augment.melody, "texture": augment.texture,
     }  # fmt: skip
-    names = [*NOISES, *others, *["sparse"] * 5, *["recorded"] * 5]
+    names = [*NOISES, *others, *["texture"] * 7, *["sparse"] * 5, *["recorded"] * 5]
     name = names[int(rng.integers(len(names)))]
     if name == "sparse":
         return sparse(count, rng)
@@ -426,13 +434,12 @@ def real(number: int, cache: Path, folder: Path) -> list[Row]:
     count = min(len(mine), len(theirs)) // FRAME
     mine, theirs = mine[: count * FRAME], theirs[: count * FRAME]
     known = call.labels[side]
-    marks = np.zeros(total, np.int8)
-    marks[known.mask()[:total]] = 1
     at = np.minimum((start + (np.arange(count) + 0.5) * speed).astype(int), total - 1)
+    said, they_said = (call.labels[one].mask()[:total][at] for one in (side, other))
     edge = np.zeros(total, np.int8)
     for first, last in known.ambiguous + known.buried:
         edge[max(first - 2, 0) : last + 4] = -1
-    speech = marked(tuple(runs(marks[at] == 1)), count)
+    speech = marked(tuple(runs(said)), count)
     speech[edge[at] == -1] = -1
     gain = float(rng.uniform(-26, 6))
     mine = signals.amplify(mine, gain)
@@ -453,7 +460,8 @@ def real(number: int, cache: Path, folder: Path) -> list[Row]:
     if rng.random() < 0.4:
         mine = lost(mine, rng)
     far = None if way > 0.9 else on_line(theirs)
-    return heard(on_line(mine), far, speech, np.zeros(count, np.int8), rng)
+    there = they_said.astype(np.int8) if way >= 0.7 or way < 0.3 else np.zeros(count, np.int8)
+    return heard(on_line(mine), far, speech, there, np.zeros(count, np.int8), rng)
 
 
 # -- as the product hears it -----------------------------------------------------------------------
@@ -463,18 +471,25 @@ def heard(
     mine: NDArray[np.int16],
     theirs: NDArray[np.int16] | None,
     speech: Marks,
+    their_speech: Marks,
     music: Marks,
     rng: Random,
 ) -> list[Row]:
-    """One channel with the other in view. Now and then without earshot, as where it is not installed."""
+    """One channel with the other in view. Now and then without earshot, as where it is not installed.
+
+    Both learn how loud they are from the truth.
+    """
     deaf = rng.random() < 0.08
     one = endpointer.classifier(None if deaf else earshot())
     other = None if theirs is None else endpointer.classifier(None if deaf else earshot())
     frames = frames_of(mine)
     others = frames_of(theirs) if theirs is not None else frames
-    for frame, far, said in zip(frames, others, speech.tolist(), strict=True):
+    both = np.stack([speech, their_speech], axis=1).tolist()
+    for frame, far, (said, they_said) in zip(frames, others, both, strict=True):
         if other is not None:
             other.hear(far, rms(far, 2), None)
+            if they_said == 1:
+                other.learn_level(other.smooth)
         one.hear(frame, rms(frame, 2), other)
         if said == 1:
             one.learn_level(one.smooth)
@@ -527,8 +542,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("cache", type=Path)
     parser.add_argument("out", type=Path)
-    parser.add_argument("--calls", type=int, default=2_600)
-    parser.add_argument("--eventful", type=int, default=1_000)
+    parser.add_argument("--calls", type=int, default=3_000)
+    parser.add_argument("--eventful", type=int, default=1_500)
     parser.add_argument("--given", type=Path)
     parser.add_argument("--stretches", type=int, default=400)
     parser.add_argument("--jobs", type=int, default=2)

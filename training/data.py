@@ -7,6 +7,7 @@ seeded.
 
 from __future__ import annotations
 
+import itertools
 import subprocess
 import sys
 import tempfile
@@ -44,6 +45,10 @@ UTTERANCE_FRAMES = 250
 """A longer clip is cut at its pauses …"""
 PAUSE_FRAMES = 12
 """… of so many frames."""
+WORD_FRAMES = 8, 22
+"""What stands between two pauses and is no longer is a word …"""
+GAP_FRAMES = 4
+"""… if they have so many frames."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,6 +257,21 @@ def utterances(clip: Floats) -> Iterator[Floats]:
         yield padded[max(start - 1, 0) * HOP : (end + 1) * HOP]
 
 
+def words(clip: Floats) -> Iterator[Floats]:
+    """Single short words of a longer clip, each with a frame of margin."""
+    padded = np.pad(clip, (0, -len(clip) % HOP))
+    active = active_frames(padded)
+    spoken = list(runs(active))
+    if len(spoken) < 2:
+        return
+    pauses = [start - end for (_, end), (start, _) in itertools.pairwise(spoken)]
+    for (start, end), before, after in zip(
+        spoken, [len(active), *pauses], [*pauses, len(active)], strict=True
+    ):
+        if WORD_FRAMES[0] <= end - start <= WORD_FRAMES[1] and min(before, after) >= GAP_FRAMES:
+            yield padded[max(start - 1, 0) * HOP : (end + 1) * HOP]
+
+
 def _speak(job: tuple[str, ...]) -> Floats | None:
     """Job: the program and its arguments, the text last."""
     with tempfile.TemporaryDirectory() as folder:
@@ -263,6 +283,16 @@ def _speak(job: tuple[str, ...]) -> Floats | None:
             [*command, written, str(path), *given], check=True, timeout=60, capture_output=True
         )
         return speech_clip(path)
+
+
+def _play(job: tuple[Path, int]) -> Floats | None:
+    """A composed piece."""
+    from training import compose  # wants mido, which only who trains has
+
+    with tempfile.TemporaryDirectory() as folder:
+        wave = Path(folder) / "piece.wav"
+        compose.play(job, wave)
+        return music_clip(wave)
 
 
 def _spoken_jobs() -> Iterator[tuple[str, list[tuple[str, ...]]]]:
@@ -307,6 +337,9 @@ def _collect(cache: Path) -> Pools:
         for name, jobs in _spoken_jobs():
             clips = [c for c in workers.map(_speak, jobs, chunksize=4) if c is not None]
             pools.voices.append(Voice(name, clips))
+        scores = [(share / sources.SOUND_FONT, number) for number in range(sources.COMPOSED)]
+        made = workers.map(_play, scores, chunksize=8)
+        pools.music.extend(piece for piece in made if piece is not None)
         for patterns, clip, kept in (
             (sources.MUSIC, music_clip, pools.music),
             (sources.SOUNDS, sound_clip, pools.sounds),

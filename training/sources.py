@@ -52,8 +52,15 @@ PACKAGES = (
     Package("warmux-data", "1:11.04.1+repack2-4", "GPL-2+", "music"),
     Package("extremetuxracer-data", "0.8.2-1", "GPL-2+", "music"),
     Package("fillets-ng-data", "1.0.1-1.1", "GPL-2+", "noises"),
+    Package("widelands-data", "2:1.1-3", "GPL-2+, CC-BY-SA-3.0", "music"),
+    Package("marsshooter-data", "0.7.6-7", "CC-BY-SA-3.0", "rock music, some of it sung"),
+    Package("xmoto-data", "0.6.1+repack-9", "GPL-2+", "music"),
+    Package("enigma-data", "1.20-dfsg.1-2.2", "GPL-2", "music"),
+    Package("warzone2100-music", "4.3.3-3", "GPL-2+", "electronic music"),
+    Package("fluid-soundfont-gm", "3.1-5.3", "MIT", "instruments of the composed music"),
 )
-# espeak-ng (GPL-3+) and flite (BSD-like) are installed, not unpacked: programs. What they say is ours.
+# espeak-ng (GPL-3+), flite (BSD-like) and fluidsynth (LGPL-2.1+) are installed, not unpacked: programs.
+# What they say and play is ours.
 
 _RU = "asterisk/sounds/ru_RU_f_IvrvoiceRU"
 _FISH = "games/fillets-ng/sound"
@@ -109,7 +116,16 @@ MUSIC = (
     "archives/nexuiz/**/*.ogg",
     "archives/ufoai/**/*.ogg",
     "asterisk/moh/macroform*.wav",
+    "games/widelands/data/music/*.ogg",
+    "games/marsshooter/audio/**/*.ogg",
+    "games/xmoto/Textures/Musics/*.ogg",
+    "games/enigma/music/*/*.ogg",
+    "games/warzone2100/music/**/*.opus",
 )
+COMPOSED = 500
+"""Pieces of music that are made, see `training.compose` …"""
+SOUND_FONT = "sounds/sf2/FluidR3_GM.sf2"
+"""… with these instruments."""
 _CITY = "games/lincity-ng/sounds"
 SOUNDS = (
     # What may have people in it (houses, markets, schools, "excellent") is left out.

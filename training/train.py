@@ -25,7 +25,9 @@ WARM_UP = 40
 what was before them."""
 RATE = 0.002
 MUSIC_WEIGHT = 1.0
-HELD_OUT = 0.06
+HELD_OUT = 0.04
+AVERAGE = 0.999
+"""What is kept is a running mean of the weights, which keeps so much of itself at each step."""
 
 
 class Net(nn.Module):
@@ -102,6 +104,9 @@ def train(
     net = Net(columns.shape[1])
     if start is not None:
         net.take(start)
+    mean = torch.optim.swa_utils.AveragedModel(
+        net, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(AVERAGE)
+    )
     steps = epochs * (len(pieces) // BATCH)
     optimiser = torch.optim.AdamW(net.parameters(), lr=rate, weight_decay=0.01)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
@@ -122,9 +127,11 @@ def train(
             nn.utils.clip_grad_norm_(net.parameters(), 1.0)
             optimiser.step()
             schedule.step()
+            mean.update_parameters(net)
             losses.append(loss.item())
-        np.savez(weights, **net.arrays())
-        said = evaluate(net, columns, marks, test)
+        kept: Net = mean.module
+        np.savez(weights, **kept.arrays())
+        said = evaluate(kept, columns, marks, test)
         print(
             f"{epoch + 1} {np.mean(losses):.4f} {said} {time.perf_counter() - started:.0f} s",
             flush=True,
@@ -191,7 +198,7 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("rows", type=Path)
     parser.add_argument("weights", type=Path)
-    parser.add_argument("--epochs", type=int, default=8)
+    parser.add_argument("--epochs", type=int, default=12)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rate", type=float, default=RATE)
     parser.add_argument("--start", type=Path, help="weights to begin with; default: drawn")

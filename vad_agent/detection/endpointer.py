@@ -39,9 +39,9 @@ EVEN, WEIGHT, LOGIT = 0.4, 4.0, 0.3
 OPENING = 50
 """Frames with a sound in which the line's noise is not known yet, and with it nothing that is above it: there
 the detector alone is believed, too."""
-BLOCK = 25
+BLOCK = 50
 """Frames that may wait for the network while the detector hears nothing …"""
-OPEN = 10
+OPEN = 20
 """… and while somebody is known to speak."""
 STAGGER = 10
 """The two sides of a call do not ask in the same frame."""

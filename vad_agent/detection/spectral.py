@@ -33,7 +33,7 @@ REACH = 9.0
 SCALE = 1 / 3
 EPSILON = 1e-2
 """Added to the power of a bin, in squared int16 steps: what rounding leaves."""
-LIKE_AGO = (2, 5)
+LIKE_AGO = (2, 5, 15)
 """The spectrum is compared with that of so many frames ago: notes and tones stand still."""
 COLUMNS = 2 * BANDS + 1 + len(LIKE_AGO)
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from vad_agent.audio.pcm import from_dbfs
+from vad_agent.audio.pcm import from_dbfs, gain
 from vad_agent.detection import spectral
 from vad_agent.detection.detector import Detector
 from vad_agent.detection.line_watch import FLAT_MAX
@@ -39,6 +39,10 @@ SILENT = 16.0
 """-66 dBFS: what is weaker is silence on any line, and the detector is not asked of it …"""
 SPARE = 10 ** (-6 / 20)
 """… nor of what is so far beyond the gates of the own level and of the leak that it cannot be near."""
+QUIET = from_dbfs(-34)
+"""A side that is weaker is amplified up to this for its detector: each hears less of quiet speech …"""
+MOST_GAIN, FIRST_GAIN = 4.0, 2.0
+"""… by so much at most, and by so much while nobody knows how loud it is."""
 DROP = 10 ** (-15 / 20)
 """Of the smoothed level: a frame that has less is after the sound, though that has not fallen yet."""
 
@@ -51,7 +55,7 @@ class StreamingClassifier:
     """
 
     __slots__ = (
-        "_audio", "_detector", "_near", "_near_from", "_own", "_rows", "_spectrum", "_threshold",
+        "_audio", "_detector", "_near", "_own", "_rows", "_spectrum", "_threshold",
         "failed", "loudest", "probability", "smooth", "speaker",
     )  # fmt: skip
 
@@ -69,11 +73,10 @@ class StreamingClassifier:
         """The level of what is known to be this side's speech; 0: there was none yet."""
         self.failed = False
         """The detector died; who asked it goes on without."""
-        self._near_from = 0.0
         self._own = 0.0  # the level of what the detector takes for speech, music too
         self._spectrum = Spectrum()
         self._audio = bytearray()  # of the frames that wait to be taken, and so is this:
-        self._rows: list[tuple[float, float, float, float, bool]] = []
+        self._rows: list[tuple[float, float, float, float, float, bool]] = []
 
     @property
     def deaf(self) -> bool:
@@ -92,7 +95,8 @@ class StreamingClassifier:
         smooth = self.smooth = self.smooth + SMOOTHING * (level - self.smooth)
         loudest = self.loudest * LEAK_DECAY
         self.loudest = level if level > loudest else loudest
-        near_from = self._near_from
+        speaker = self.speaker = self.speaker * DECAY
+        near_from = speaker * self._near
         leak = others = theirs = 0.0
         if other is not None:
             others, theirs = other.loudest, other.probability
@@ -106,16 +110,21 @@ class StreamingClassifier:
         else:
             probability = self._ask(self._detector, frame)
         self.probability = probability
+        own = self._own = self._own * DECAY
+        if probability >= LIKELY and smooth >= leak:
+            own = self._own = _risen(own, smooth)
         sounds = level > FLAT_MAX or frame != frame[:2] * HOP
-        self._rows.append((smooth, others, probability, theirs, sounds))
+        self._rows.append((smooth, own, others, probability, theirs, sounds))
         self._audio += frame
         if probability < self._threshold or level < leak or level < smooth * DROP:
             return False
         return smooth >= near_from
 
     def _ask(self, detector: Detector, frame: bytes) -> float:
+        own = self._own
+        factor = min(QUIET / own, MOST_GAIN) if own else FIRST_GAIN
         try:
-            return detector.probability(frame)
+            return detector.probability(gain(frame, 2, factor) if factor > 1 else frame)
         except Exception:  # whatever a detector dies of, the client must not be hung up on
             self._detector, self.failed = None, True
             return UNKNOWN
@@ -123,7 +132,6 @@ class StreamingClassifier:
     def learn_level(self, smooth: float) -> None:
         """A frame of this side's speech was of this level, smoothed."""
         self.speaker = _risen(self.speaker, smooth)
-        self._near_from = self.speaker * self._near
 
     def levels(self, count: int) -> list[float]:
         """The smoothed level of each of the oldest `count` frames that wait."""
@@ -135,12 +143,12 @@ class StreamingClassifier:
         Out: float32, (count, COLUMNS).
         """
         assert count % GROUP == 0
-        smooths, others, said, theirs, sounding = zip(*self._rows[:count], strict=True)
+        smooths, owns, others, said, theirs, sounding = zip(*self._rows[:count], strict=True)
         sounds = np.array(sounding)
         columns = np.empty((count, COLUMNS), np.float32)
         used = spectral.COLUMNS
         columns[:, :used] = self._spectrum.features(bytes(self._audio[: count * 2 * HOP]), sounds)
-        levels = np.array((smooths, self._owns(smooths, others, said), others), np.float32)
+        levels = np.array((smooths, owns, others), np.float32)
         np.maximum(levels, 1, out=levels)
         smooth, own, peak = np.log10(levels, out=levels) * 2  # in units of 10 dB
         known = own > 0
@@ -154,25 +162,10 @@ class StreamingClassifier:
         self.drop(count)
         return columns
 
-    def _owns(
-        self, smooths: tuple[float, ...], others: tuple[float, ...], said: tuple[float, ...]
-    ) -> list[float]:
-        """The level of what sounds like speech, by frame; 0: there was nothing yet."""
-        own, out = self._own, []
-        for smooth, loudest, probability in zip(smooths, others, said, strict=True):
-            own *= DECAY
-            if probability >= LIKELY and (loudest <= LEAK_FROM or smooth >= loudest * LEAK):
-                own = _risen(own, smooth)
-            out.append(own)
-        self._own = own
-        return out
-
     def drop(self, count: int) -> None:
         """Nobody is to see the oldest `count` frames that wait."""
         del self._rows[:count]
         del self._audio[: count * 2 * HOP]
-        self.speaker *= DECAY**count
-        self._near_from = self.speaker * self._near
 
 
 def _risen(level: float, smooth: float) -> float:
