@@ -183,12 +183,12 @@ LEVELS = (1500, 5000, 900, 7000, 2600, 700, 4000)
 
 
 class Drawn:
-    """A detector that calls speech what is drawn as "a": its frames begin above zero."""
+    """A detector that calls speech what is drawn as "a": its frames begin loud, whatever the gain."""
 
     threshold = 0.5
 
     def probability(self, frame: bytes, /) -> float:
-        return float(int.from_bytes(frame[:2], "little", signed=True) > QUIET)
+        return float(int.from_bytes(frame[:2], "little", signed=True) > 4 * QUIET)
 
 
 QUIET = 20

@@ -34,7 +34,7 @@ THRESHOLD = 0.2
 """Of the detector's probability: whatever the network says, less is no speech."""
 NEAR = 10 ** (-25 / 20)
 """Who has so much less than this side's own level is somebody behind, or an echo."""
-EVEN, WEIGHT, LOGIT = 0.4, 4.0, 0.3
+EVEN, WEIGHT, LOGIT = 0.4, 4.0, -0.5
 """Speech is where the network's logit, and WEIGHT times what the detector says over EVEN, add up to LOGIT."""
 OPENING = 50
 """Frames with a sound in which the line's noise is not known yet, and with it nothing that is above it: there
@@ -55,8 +55,8 @@ ECHO_TAIL = 20
 """Frames."""
 NO_MUSIC, ALL_MUSIC = -4.0, 2.0
 """Logits of no music and of nothing else."""
-MUSIC_LEAD = 30
-"""Frames that music plays before the network begins to call it so."""
+MUSIC_LEAD = 45
+"""Frames that music plays before the network is sure of it."""
 FIRST_NOTES = 110
 """Frames that may be taken for speech before a sound is known to be music."""
 LOUD = from_dbfs(-50)
@@ -305,14 +305,18 @@ class Endpointer:
         if not self._music.playing:
             line.leave(LineState.MUSIC, self._music.ended)
         elif line.state in (LineState.LIVE, LineState.QUIET):
-            began = self._music.began - MUSIC_LEAD
-            if self.start >= began - MUSIC_LEAD:
-                began = self.start  # what was taken for speech was its first notes
+            began, since = self._music.began - MUSIC_LEAD, self._watch.sounding_since
+            if self.start >= began:
+                # What was taken for speech was some of its first notes.
+                began = since if self.start - FIRST_NOTES <= since < self.start else self.start
             elif not self.speaking:
-                began = min(began, self._watch.sounding_since)
-                # A short run at the beginning of the same sound was its first notes.
-                if not began <= self.start <= self.end <= began + FIRST_NOTES:
-                    began = max(began, self.end)
+                first = min(began, since)
+                # A short run at the beginning of the same sound was its first notes. A run that goes on
+                # into the music was a word, and its first notes.
+                if first <= self.start <= self.end <= first + FIRST_NOTES:
+                    began = first
+                elif self.end <= began:
+                    began = max(first, self.end)
             if self._segments.open:
                 self._withdraw()
             line.set(LineState.MUSIC, began)
@@ -350,7 +354,7 @@ class Endpointer:
         return (
             not self.speaking
             and not self._refused
-            and sum(map(bool, newest)) >= 2
+            and sum(map(bool, newest)) >= HEARD
             and any(newest[-2:])
         )
 

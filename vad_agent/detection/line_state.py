@@ -20,8 +20,8 @@ FLAT = 50
 NO_MEDIA = 50
 PAUSE = 10
 """A constant of so many frames is more than a lost packet."""
-NEAR = 5
-"""Speech that begins so soon after a constant has ended it."""
+NEAR = 12
+"""Speech that begins so soon after a constant has ended it: a soft beginning is heard late."""
 QUIET_BLOCKS = 3
 """Blocks without a sound before a line is called quiet."""
 
