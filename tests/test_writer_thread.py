@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from vad_agent.writer_thread import WriterThread
+from vad_agent.common.writer_thread import WriterThread
 
 LIMIT_S = 10.0
 
@@ -89,7 +89,7 @@ def test_the_limit_is_counted_from_the_end(pipe: Pipe, monkeypatch: pytest.Monke
         one.put(0)
         one.end()
     now = [one._ended_at or 0.0 for one in made]
-    monkeypatch.setattr("vad_agent.writer_thread.time.monotonic", lambda: max(now) + 60)
+    monkeypatch.setattr("vad_agent.common.writer_thread.time.monotonic", lambda: max(now) + 60)
     assert [one.close(60) for one in made] == [False] * 3  # at once
     pipe.goes_on.set()
     assert all(one.close() for one in made)

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import PrivateAttr
 
+from vad_agent.common.toml_file import Toml, merge, parse, read, write
 from vad_agent.core.actions import Reason
 from vad_agent.core.frames import FRAMES_PER_SECOND, Channel, frames
 from vad_agent.core.script import ROWS, Row, Rung, Scenario, Script, Timing, Window
@@ -24,7 +25,6 @@ from vad_agent.errors import SettingsError
 from vad_agent.settings_check import problems, recording_frames
 from vad_agent.settings_tables import Prompt, Tables
 from vad_agent.settings_tables import Scenario as ScenarioTable
-from vad_agent.toml_file import Toml, merge, parse, read, write
 
 if TYPE_CHECKING:
     from vad_agent.core.ear import Ear

@@ -18,12 +18,12 @@ from typing import Any, get_args
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails, PydanticCustomError
 
+from vad_agent.common.toml_file import Toml, key
 from vad_agent.core.actions import Reason
 from vad_agent.core.frames import FRAMES_PER_SECOND
 from vad_agent.core.script import FIELDS, OPTIONAL_FIELDS, ROWS
 from vad_agent.settings_phrase import phrase_problems
 from vad_agent.settings_tables import MOST_ATTEMPTS, Tables, is_number, seconds_list, window
-from vad_agent.toml_file import Toml, key
 
 _LONGEST = 60
 _PROMPT_NAME = re.compile(r"[\w-]+")

@@ -15,8 +15,8 @@ from typing import Any
 
 import pytest
 
-from vad_agent import private_files
 from vad_agent.archive.timeline import timeline
+from vad_agent.common import private_files
 from vad_agent.core import actions as act
 from vad_agent.core.actions import Phase, Reason
 from vad_agent.errors import OutputError

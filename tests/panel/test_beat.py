@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 
-from vad_agent.panel.beat import Beat
+from vad_agent.common.periodic import Beat
 
 
 def test_it_goes_on_after_a_fault_and_ends_when_it_is_closed() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from tests.panel.desk_asking import CHEAP, GOOD, Hand
 from vad_agent.callbacks.store import Store
-from vad_agent.login import login
+from vad_agent.common.identity import login
 from vad_agent.panel.address import Address
 from vad_agent.panel.desk_door import NETWORK_TRIES, WITHIN_S, DeskDoor
 from vad_agent.panel.door import PAUSE_S, TRIES

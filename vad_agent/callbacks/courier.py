@@ -26,8 +26,8 @@ from vad_agent.callbacks.letters import (
     is_call,
     request_fields,
 )
+from vad_agent.common.private_files import why
 from vad_agent.errors import OutputError, StoreError, extra
-from vad_agent.private_files import why
 
 with extra("callbacks", "--desk"):
     import httpx

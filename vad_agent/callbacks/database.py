@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from vad_agent.common.private_files import FileLock, private_folder, why
 from vad_agent.errors import OutputError, StoreError, extra
-from vad_agent.private_files import FileLock, private_folder, why
 
 with extra("callbacks", "the store of callbacks"):
     import psycopg

@@ -13,8 +13,8 @@ from vad_agent.callbacks.call_record import CallRecord
 from vad_agent.callbacks.desk import Desk
 from vad_agent.callbacks.letters import CALL, ENDED, WITHDRAWN, Letter, Outbox, is_call
 from vad_agent.callbacks.rules import Request
+from vad_agent.common.private_files import why
 from vad_agent.errors import OutputError, RuleError, StoreError
-from vad_agent.private_files import why
 
 log = logging.getLogger(__name__)
 

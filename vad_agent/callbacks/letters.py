@@ -26,8 +26,8 @@ from dataclasses import asdict, dataclass, field, fields
 from datetime import datetime
 from pathlib import Path
 
+from vad_agent.common.private_files import FileLock, private_folder, state_folder, why
 from vad_agent.errors import OutputError
-from vad_agent.private_files import FileLock, private_folder, state_folder, why
 
 ENDING = ".json"
 CALL_ENDING = ".call.json"

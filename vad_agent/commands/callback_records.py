@@ -19,9 +19,9 @@ from typing import Any, TextIO
 
 from vad_agent.callbacks.rules import Callback
 from vad_agent.commands.callback_tables import text
+from vad_agent.common.csv_export import lines
+from vad_agent.common.private_files import why
 from vad_agent.errors import OutputError
-from vad_agent.private_files import why
-from vad_agent.server.spreadsheet import lines
 
 TIMES = ("created", "due", "next", "early", "again", "ended")
 PERSONAL = ("name", "topic", "opening")

@@ -13,6 +13,7 @@ from datetime import datetime
 from typing import Protocol, TypeVar
 
 from vad_agent.callbacks.letters import Outbox, outbox_folder
+from vad_agent.common.identity import login
 from vad_agent.core.actions import Action
 from vad_agent.core.call import CallSession
 from vad_agent.core.events import Event, Kind
@@ -35,7 +36,6 @@ from vad_agent.live.status import Command, Status
 from vad_agent.live.trace_outlet import TraceOutlet
 from vad_agent.live.unread import Unread
 from vad_agent.live.whereabouts import Held, Whereabouts
-from vad_agent.login import login
 from vad_agent.settings import Settings
 from vad_agent.sources.devices import Role
 from vad_agent.sources.headset import SAMPLE_RATE, Headset

@@ -14,12 +14,12 @@ from typing import Any
 
 from vad_agent.callbacks.call_lines import pack
 from vad_agent.callbacks.letters import CALL, Letter, Outbox, is_call, new_key
+from vad_agent.common.writer_thread import WriterThread
 from vad_agent.core.actions import Action
 from vad_agent.errors import OutputError
 from vad_agent.live.desk_outlet import LONGEST, DeskOutlet
 from vad_agent.live.letter_writer import HANGS, Carrier, LetterWriter
 from vad_agent.trace import record
-from vad_agent.writer_thread import WriterThread
 
 MOST_LINES = 20_000
 """Of a call; those after are left out."""

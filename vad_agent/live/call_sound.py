@@ -6,8 +6,8 @@ import contextlib
 from pathlib import Path
 from typing import Any
 
+from vad_agent.common.private_files import Report, open_private, why
 from vad_agent.core.frames import samples_per_frame, seconds
-from vad_agent.private_files import Report, open_private, why
 
 
 class CallSound:

@@ -23,11 +23,11 @@ import urllib.request
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from vad_agent.common.writer_thread import WriterThread
 from vad_agent.core import actions as act
 from vad_agent.core.actions import Action
 from vad_agent.errors import SettingsError
 from vad_agent.trace import record
-from vad_agent.writer_thread import WriterThread
 
 KINDS = (
     "phase",

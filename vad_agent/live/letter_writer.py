@@ -18,8 +18,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from vad_agent.callbacks.letters import REQUESTED, Letter, Outbox
+from vad_agent.common.writer_thread import WriterThread
 from vad_agent.errors import OutputError
-from vad_agent.writer_thread import WriterThread
 
 STORED_S = 0.5
 """A request is on a disk that works so soon (milliseconds); well within a prompt's `prompt_start_s`."""

@@ -21,13 +21,13 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
+from vad_agent.common.identity import login
+from vad_agent.common.writer_thread import WriterThread
 from vad_agent.live.chosen import choose
 from vad_agent.live.options import Options
-from vad_agent.login import login
 from vad_agent.settings import Settings
 from vad_agent.sources.devices import list_devices
 from vad_agent.terminal import tell_missing_detector
-from vad_agent.writer_thread import WriterThread
 
 if TYPE_CHECKING:
     from vad_agent.live.assembly import Assembly

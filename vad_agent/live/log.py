@@ -14,9 +14,16 @@ from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 
+from vad_agent.common.private_files import (
+    FileLock,
+    LineFile,
+    Report,
+    private_folder,
+    state_folder,
+    why,
+)
 from vad_agent.core.actions import Action, Callback, CallbackWithdrawn
 from vad_agent.errors import OutputError
-from vad_agent.private_files import FileLock, LineFile, Report, private_folder, state_folder, why
 from vad_agent.trace import record
 
 MOST_BYTES = 10_000_000

@@ -7,10 +7,10 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
 
+from vad_agent.common.private_files import private_folder
 from vad_agent.core.actions import Action
 from vad_agent.core.call import CallSession
 from vad_agent.live.record import CallRecorder, Tap
-from vad_agent.private_files import private_folder
 from vad_agent.settings import Settings
 
 CLOSE_S = 5.0

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from datetime import datetime
 
+from vad_agent.common.private_files import Report
+from vad_agent.common.writer_thread import WriterThread
 from vad_agent.core.actions import Action
 from vad_agent.live.letter_writer import HANGS
 from vad_agent.live.log import TraceLog
-from vad_agent.private_files import Report
-from vad_agent.writer_thread import WriterThread
 
 MOST_WAITING = 2_000
 """Parts of calls, some lines each: several calls."""

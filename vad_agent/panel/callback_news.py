@@ -11,9 +11,9 @@ import logging
 
 from vad_agent.callbacks.store import Store
 from vad_agent.callbacks.tables import callbacks, history
+from vad_agent.common.identity import folded
+from vad_agent.common.periodic import Beat
 from vad_agent.errors import StoreError, extra
-from vad_agent.login import folded
-from vad_agent.panel.beat import Beat
 
 with extra("callbacks", "the panel"):
     import sqlalchemy as sa

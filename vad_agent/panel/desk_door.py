@@ -13,8 +13,8 @@ import time
 from collections.abc import Callable
 from ipaddress import IPv6Address, ip_address
 
-from vad_agent.login import folded
-from vad_agent.login import login as user
+from vad_agent.common.identity import folded
+from vad_agent.common.identity import login as user
 from vad_agent.panel.address import Address
 from vad_agent.panel.door import PAUSE_S, TRIES, is_token, link, new_token
 from vad_agent.panel.people import LONGEST_LOGIN, People

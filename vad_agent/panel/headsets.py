@@ -26,11 +26,11 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
+from vad_agent.common.identity import folded
 from vad_agent.errors import extra
 from vad_agent.live.inlet import COMMANDS
 from vad_agent.live.keymap import Sent
 from vad_agent.live.status import Command
-from vad_agent.login import folded
 from vad_agent.panel.hub import Hub, Over
 
 with extra("callbacks", "the panel"):

@@ -19,9 +19,9 @@ from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from enum import StrEnum
 from typing import Any
 
+from vad_agent.common.identity import folded
 from vad_agent.live.feed import Sink
 from vad_agent.live.keymap import Sent
-from vad_agent.login import folded
 
 HEARTBEAT_S = 5.0
 """A page that hears nothing for longer than this knows that it is cut off."""

@@ -16,9 +16,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from vad_agent.common.private_files import open_private, private_folder, state_folder, why
 from vad_agent.errors import OutputError
 from vad_agent.panel.sessions import Session
-from vad_agent.private_files import open_private, private_folder, state_folder, why
 
 FILE = "panel.json"
 

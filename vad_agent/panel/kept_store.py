@@ -20,8 +20,8 @@ from datetime import UTC, datetime
 
 from vad_agent.callbacks.tables import facts, left_sessions, people
 from vad_agent.callbacks.transactions import Transactions, locked
+from vad_agent.common.periodic import Beat
 from vad_agent.errors import StoreError, extra
-from vad_agent.panel.beat import Beat
 from vad_agent.panel.sessions import Session
 
 with extra("callbacks", "the panel's logins"):

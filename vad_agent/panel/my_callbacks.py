@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 from vad_agent.archive.words import REASONS
 from vad_agent.callbacks.rules import Callback, Outcome, State
+from vad_agent.common.identity import folded
 from vad_agent.errors import (
     NumberError,
     OutputError,
@@ -20,7 +21,6 @@ from vad_agent.errors import (
     StoreError,
     VadAgentError,
 )
-from vad_agent.login import folded
 from vad_agent.server.port import Story
 
 MOST = 500

@@ -17,8 +17,8 @@ from typing import Any
 
 from vad_agent.callbacks.tables import people
 from vad_agent.callbacks.transactions import Transactions, locked
+from vad_agent.common.identity import folded
 from vad_agent.errors import StoreError, VadAgentError, extra
-from vad_agent.login import folded
 from vad_agent.panel.passwords import Passwords, problem
 from vad_agent.panel.sessions import Role
 

@@ -13,6 +13,7 @@ import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from vad_agent.common.private_files import why
 from vad_agent.errors import OutputError, extra
 from vad_agent.live.feed import Feed, Sink
 from vad_agent.live.status import Status
@@ -21,7 +22,6 @@ from vad_agent.panel.app import create_panel
 from vad_agent.panel.door import Door
 from vad_agent.panel.hub import Hub
 from vad_agent.panel.my_callbacks import Callbacks, Reach
-from vad_agent.private_files import why
 
 with extra("callbacks", "the panel"):
     import uvicorn

@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 
 from vad_agent.callbacks.rules import Callback
+from vad_agent.common.csv_export import lines
 from vad_agent.panel.centre import Centre
 from vad_agent.panel.supervisor_day import Day
 from vad_agent.panel.supervisor_words import Words, reasons
-from vad_agent.server.spreadsheet import lines
 
 SEPARATOR = ";"
 AT_ONCE = 500

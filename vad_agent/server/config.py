@@ -37,9 +37,9 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from vad_agent.callbacks.letters import outbox_folder
+from vad_agent.common.private_files import state_folder
+from vad_agent.common.toml_file import Toml, read
 from vad_agent.errors import SettingsError
-from vad_agent.private_files import state_folder
-from vad_agent.toml_file import Toml, read
 
 DIALERS = ("manual", "asterisk", "naumen", "webhook", "mango")
 PORT = 8600

@@ -15,7 +15,7 @@ from vad_agent.callbacks.inbox import Inbox
 from vad_agent.callbacks.ledger import Ledger
 from vad_agent.callbacks.letters import REFUSED
 from vad_agent.callbacks.transactions import By
-from vad_agent.login import login
+from vad_agent.common.identity import login
 from vad_agent.server.config import DeskConfig
 from vad_agent.server.desk_callbacks import DeskCallbacks
 from vad_agent.server.running import open_store

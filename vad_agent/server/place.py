@@ -20,8 +20,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from vad_agent.common.private_files import private_folder, state_folder, why
 from vad_agent.errors import OutputError, SettingsError
-from vad_agent.private_files import private_folder, state_folder, why
 
 PLACE, TOKEN = "desk.json", "token"
 TOKEN_VARIABLE = "VAD_AGENT_TOKEN"

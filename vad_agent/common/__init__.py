@@ -1,0 +1,1 @@
+"""What every part may use: private files, locks, a writing thread, TOML, logins."""
