@@ -22,7 +22,7 @@ from statistics import median
 
 from benchmarks.audio import Call, load
 from benchmarks.measure import Figure, Table, interleaved, ratio, timed
-from vad_agent.core.call import CallSession
+from vad_agent.core.session import CallSession
 from vad_agent.settings import Settings
 
 COUNTS = (1, 10, 100, 1_000)

@@ -20,7 +20,7 @@ from typing import Any
 from vad_agent import CallSession, Event, Settings
 from vad_agent.core import actions as act
 from vad_agent.core.actions import LineState
-from vad_agent.core.ear import Progress
+from vad_agent.core.endpointer_port import Progress
 from vad_agent.core.frames import ENDLESS, Channel
 from vad_agent.core.script import Script
 from vad_agent.detection.call_progress_tones import Tone, ToneWatch
@@ -45,7 +45,7 @@ def tape(drawing: str) -> list[bytes | None]:
 
 
 class ScriptedEar:
-    """Hears what the tape says. Implements `vad_agent.core.ear.Ear`."""
+    """Hears what the tape says. Implements `vad_agent.core.endpointer_port.Ear`."""
 
     def __init__(self) -> None:
         self.speaking = self.sure = False

@@ -18,7 +18,7 @@ from pydantic import ValidationError
 import vad_agent.core.script
 import vad_agent.settings
 from vad_agent.core.actions import Reason
-from vad_agent.core.ear import Plan
+from vad_agent.core.endpointer_port import Plan
 from vad_agent.core.frames import Channel
 from vad_agent.core.script import ROWS, Timing, Window, fill
 from vad_agent.detection.detector import Earshot, Silero, WebRtc

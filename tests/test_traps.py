@@ -12,7 +12,7 @@ from tests.goldens import lines
 from tests.tape import PHRASE, TapePlan, play, tape, told, transcript
 from vad_agent import CallSession, Settings
 from vad_agent.core.actions import Alert, Callback, Hangup, Play, PromptDone
-from vad_agent.core.ear import Ear
+from vad_agent.core.endpointer_port import Ear
 from vad_agent.core.frames import Channel
 from vad_agent.detection.classifier import load
 from vad_agent.detection.detector import Earshot

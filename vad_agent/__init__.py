@@ -12,15 +12,15 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from vad_agent.core.call import CallSession
     from vad_agent.core.events import Event
+    from vad_agent.core.session import CallSession
     from vad_agent.settings import Settings
 
 __version__ = "0.1.0"
 __all__ = ["CallSession", "Event", "Settings", "__version__"]
 
 _HOMES = {
-    "CallSession": "vad_agent.core.call",
+    "CallSession": "vad_agent.core.session",
     "Event": "vad_agent.core.events",
     "Settings": "vad_agent.settings",
 }

@@ -192,9 +192,9 @@ def replay(
     A call that listen --record has kept, as it went:
       vad-agent replay NAME.flac --events NAME.events.jsonl --script NAME.script.toml
     """
-    from vad_agent.core.call import CallSession
     from vad_agent.core.events import Event, Kind
     from vad_agent.core.frames import seconds
+    from vad_agent.core.session import CallSession
     from vad_agent.recorded_events import EventLog, TimedEvent, load_events
     from vad_agent.replay import Replay
     from vad_agent.sources.recording import open_call

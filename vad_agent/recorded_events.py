@@ -18,9 +18,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from vad_agent.core.callback_request import seconds_until
 from vad_agent.core.events import Event, Kind
 from vad_agent.core.frames import Channel, frames
-from vad_agent.core.request import seconds_until
 from vad_agent.errors import EventError, SettingsError
 
 MOST_PROBLEMS = 20

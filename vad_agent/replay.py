@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 from vad_agent.core.actions import Action, Phase, PhaseChanged, Play, Stop
-from vad_agent.core.call import CallSession
 from vad_agent.core.events import Event, Kind
 from vad_agent.core.frames import ENDLESS, FRAMES_PER_SECOND
+from vad_agent.core.session import CallSession
 from vad_agent.recorded_events import TimedEvent
 from vad_agent.settings import Settings
 

@@ -27,7 +27,7 @@ from vad_agent.settings_tables import Prompt, Tables
 from vad_agent.settings_tables import Scenario as ScenarioTable
 
 if TYPE_CHECKING:
-    from vad_agent.core.ear import Ear
+    from vad_agent.core.endpointer_port import Ear
 
 BUILT_IN = "built-in"
 BUILT_IN_FILE = Path(__file__).with_name("haieronline.toml")

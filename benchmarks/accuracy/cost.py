@@ -31,7 +31,7 @@ from benchmarks.measure import (
     refresh_readme,
     timed,
 )
-from vad_agent.core.ear import Ear
+from vad_agent.core.endpointer_port import Ear
 from vad_agent.core.frames import Channel
 from vad_agent.dead_air import dead_air
 from vad_agent.settings import Settings

@@ -14,7 +14,7 @@ from tests.tape import TapePlan, play, tape, transcript
 from vad_agent import CallSession, Settings
 from vad_agent.core import actions as act
 from vad_agent.core.actions import Phase
-from vad_agent.core.prompter import Prompter
+from vad_agent.core.prompt_controller import Prompter
 from vad_agent.recorded_events import load_events
 from vad_agent.replay import Replay
 from vad_agent.sources.recording import open_call

@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 
 from audio_fixtures import clips, dsp
 from vad_agent.core.actions import LineState
-from vad_agent.core.ear import Ear
+from vad_agent.core.endpointer_port import Ear
 from vad_agent.core.frames import Channel
 from vad_agent.detection.endpointer import Endpointer
 from vad_agent.settings import Settings

@@ -7,7 +7,7 @@ import pytest
 
 from tests.detection.hearing_tape import RATE, clip, draw, noise
 from vad_agent import Settings
-from vad_agent.core.ear import Ear
+from vad_agent.core.endpointer_port import Ear
 from vad_agent.core.frames import Channel
 from vad_agent.detection.dual_mono import KNOWN, MOST, DualMono
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.detection.hearing_tape import clip, draw, listen, near, new_ear, noise, over, voice
-from vad_agent.core.ear import Ear
+from vad_agent.core.endpointer_port import Ear
 from vad_agent.detection.endpointer import ECHO_TAIL
 
 PROMPTS = (

@@ -11,7 +11,7 @@ import pytest
 from tests.detection.hearing_tape import RATE, clip, new_ear, noise, over, voice
 from vad_agent import CallSession, Settings
 from vad_agent.core.actions import PhaseChanged
-from vad_agent.core.ear import Ear
+from vad_agent.core.endpointer_port import Ear
 
 SAID = "man_delivery_time"
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from tests.detection.hearing_tape import KINDS, Frame, draw, new_ear, scripted, state
 from vad_agent.core.actions import LineState
-from vad_agent.core.ear import Ear
+from vad_agent.core.endpointer_port import Ear
 
 DETECTORS = ("earshot", "network", "webrtcvad")
 CALLS = ("prompt begins", "prompt ends", "hold over")

@@ -11,7 +11,7 @@ from audio_fixtures import g711
 from tests.detection import hearing_tape as sound
 from vad_agent import CallSession, Settings
 from vad_agent.core.actions import Hangup, Reason
-from vad_agent.core.ear import Ear, Progress
+from vad_agent.core.endpointer_port import Ear, Progress
 from vad_agent.detection.call_progress_tones import classify
 
 Frame = bytes | None

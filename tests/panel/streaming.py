@@ -110,7 +110,7 @@ class Streaming:
 
         def session() -> object:
             outlets.begin()
-            from vad_agent.core.call import CallSession
+            from vad_agent.core.session import CallSession
 
             return CallSession(Settings(), rate, mode=mode)
 

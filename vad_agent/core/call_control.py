@@ -9,10 +9,10 @@ from collections.abc import Callable, Mapping
 
 from vad_agent.core import actions as act
 from vad_agent.core.actions import LineState, Phase, Reason
-from vad_agent.core.call_state import CallState
 from vad_agent.core.events import Event, Kind
 from vad_agent.core.frames import Channel, frames
-from vad_agent.core.silence import Suspension
+from vad_agent.core.session_state import CallState
+from vad_agent.core.silence_clock import Suspension
 
 
 def apply(call: CallState, event: Event) -> None:

@@ -13,9 +13,9 @@ from collections.abc import Sequence
 
 from vad_agent.core import actions as act
 from vad_agent.core.actions import LineState
-from vad_agent.core.ear import Ear
+from vad_agent.core.endpointer_port import Ear
 from vad_agent.core.frames import ENDLESS, FRAMES_PER_SECOND, Channel
-from vad_agent.core.silence import SilenceClock, Suspension
+from vad_agent.core.silence_clock import SilenceClock, Suspension
 
 
 class LineMonitor:

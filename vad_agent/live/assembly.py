@@ -15,9 +15,9 @@ from typing import Protocol, TypeVar
 from vad_agent.callbacks.letters import Outbox, outbox_folder
 from vad_agent.common.identity import login
 from vad_agent.core.actions import Action
-from vad_agent.core.call import CallSession
 from vad_agent.core.events import Event, Kind
 from vad_agent.core.frames import Channel
+from vad_agent.core.session import CallSession
 from vad_agent.live.call_outlet import CallOutlet
 from vad_agent.live.calls import CallDesk
 from vad_agent.live.chosen import Chosen

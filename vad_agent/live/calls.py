@@ -25,10 +25,10 @@ from collections.abc import Callable, Sequence
 
 from vad_agent.core import actions as act
 from vad_agent.core.actions import Action, LineState, Phase, Reason
-from vad_agent.core.call import CallSession
-from vad_agent.core.ear import Plan
+from vad_agent.core.endpointer_port import Plan
 from vad_agent.core.events import Event, Kind
 from vad_agent.core.frames import FRAMES_PER_SECOND, Channel
+from vad_agent.core.session import CallSession
 from vad_agent.live.standby import Frame, Standby
 from vad_agent.live.status import Command
 

@@ -20,8 +20,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO
 
+from vad_agent.core.callback_request import seconds_until
 from vad_agent.core.events import Event, Kind
-from vad_agent.core.request import seconds_until
 from vad_agent.errors import EventError, OutputError
 from vad_agent.live.status import Command
 

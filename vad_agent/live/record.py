@@ -19,9 +19,9 @@ from vad_agent import __version__
 from vad_agent.common.private_files import LineFile, Report, open_private, private_folder, why
 from vad_agent.common.writer_thread import WriterThread
 from vad_agent.core.actions import Action, Phase
-from vad_agent.core.call import CallSession, Frame
 from vad_agent.core.events import Event
 from vad_agent.core.frames import FRAMES_PER_SECOND, Channel, seconds
+from vad_agent.core.session import CallSession, Frame
 from vad_agent.errors import OutputError
 from vad_agent.live.call_sound import CallSound
 from vad_agent.trace import record

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from vad_agent.common.private_files import private_folder
 from vad_agent.core.actions import Action
-from vad_agent.core.call import CallSession
+from vad_agent.core.session import CallSession
 from vad_agent.live.record import CallRecorder, Tap
 from vad_agent.settings import Settings
 

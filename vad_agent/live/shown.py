@@ -10,7 +10,7 @@ from vad_agent.audio.pcm import peak, rms, to_dbfs
 from vad_agent.core import actions as act
 from vad_agent.core.actions import Action, LineState, Phase
 from vad_agent.core.frames import SAMPLE_BYTES, Channel, seconds
-from vad_agent.core.watch import Watch
+from vad_agent.core.session_snapshot import Watch
 from vad_agent.live.loop import Loop
 from vad_agent.live.status import PhraseStatus, Status
 from vad_agent.sources.pacing import Pair

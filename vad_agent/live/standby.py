@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections import deque
 
 from vad_agent.core.actions import LineState
-from vad_agent.core.ear import Ear, Plan
+from vad_agent.core.endpointer_port import Ear, Plan
 from vad_agent.core.frames import FRAMES_PER_SECOND, Channel
 
 IDLE = FRAMES_PER_SECOND

@@ -11,9 +11,9 @@ the other one has talked for far longer than a greeting.
 from __future__ import annotations
 
 from vad_agent.core import actions as act
-from vad_agent.core.ear import Ear
+from vad_agent.core.endpointer_port import Ear
 from vad_agent.core.frames import Channel
-from vad_agent.core.silence import SilenceClock, Suspension
+from vad_agent.core.silence_clock import SilenceClock, Suspension
 
 
 class SideCheck:

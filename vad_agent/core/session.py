@@ -18,11 +18,11 @@ from collections.abc import Callable, Mapping, Sequence
 from vad_agent.core import actions as act
 from vad_agent.core import call_control
 from vad_agent.core.actions import LineState, Phase
-from vad_agent.core.call_state import CallState
-from vad_agent.core.ear import Plan
+from vad_agent.core.endpointer_port import Plan
 from vad_agent.core.events import Event, Kind
 from vad_agent.core.frames import ENDLESS, SAMPLE_BYTES, Channel, check_frame, samples_per_frame
-from vad_agent.core.watch import Watch
+from vad_agent.core.session_snapshot import Watch
+from vad_agent.core.session_state import CallState
 
 Frame = bytes | bytearray | memoryview | None
 NOTHING: Sequence[act.Action] = ()

@@ -17,13 +17,13 @@ from __future__ import annotations
 
 from vad_agent.core import actions as act
 from vad_agent.core.actions import LineState, Outcome, Reason
-from vad_agent.core.ear import Ear
+from vad_agent.core.callback_request import CallbackRequest
+from vad_agent.core.endpointer_port import Ear
+from vad_agent.core.escalation import Ladder, State, Step
 from vad_agent.core.frames import ENDLESS
-from vad_agent.core.ladder import Ladder, State, Step
-from vad_agent.core.request import CallbackRequest
 from vad_agent.core.script import Rung, Scenario, Script, Window, fill
-from vad_agent.core.silence import SilenceClock
-from vad_agent.core.watch import Watch
+from vad_agent.core.session_snapshot import Watch
+from vad_agent.core.silence_clock import SilenceClock
 
 
 class Prompter:

@@ -1,21 +1,21 @@
 """What a call is made of, and how it goes from one situation to the next.
 
-`call.py` moves it on with the frames, `call_control.py` with events; both use the transitions here.
+`session.py` moves it on with the frames, `call_control.py` with events; both use the transitions here.
 """
 
 from __future__ import annotations
 
 from vad_agent.core import actions as act
 from vad_agent.core.actions import Phase, Reason
-from vad_agent.core.ear import Plan, Progress
+from vad_agent.core.callback_request import CallbackRequest
+from vad_agent.core.endpointer_port import Plan, Progress
 from vad_agent.core.frames import ENDLESS, Channel
 from vad_agent.core.hold import Holds
 from vad_agent.core.line_monitor import LineMonitor
-from vad_agent.core.prompter import Prompter
-from vad_agent.core.request import CallbackRequest
+from vad_agent.core.prompt_controller import Prompter
 from vad_agent.core.script import Scenario
-from vad_agent.core.side_check import SideCheck
-from vad_agent.core.silence import SilenceClock, Suspension
+from vad_agent.core.silence_clock import SilenceClock, Suspension
+from vad_agent.core.two_way_check import SideCheck
 
 
 class CallState:
