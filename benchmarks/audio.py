@@ -9,8 +9,8 @@ from itertools import cycle, islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from vad_agent.audio.recording_reader import open_call
 from vad_agent.core.frames import FRAMES_PER_SECOND
-from vad_agent.sources.recording import open_call
 
 FIXTURES = Path(__file__).parent.parent / "audio_fixtures"
 

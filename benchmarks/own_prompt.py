@@ -23,10 +23,10 @@ from numpy.typing import NDArray
 
 from audio_fixtures import clips
 from benchmarks.measure import Figure, Table, environment, percentile, timed
+from vad_agent.audio.adaptive_filter import FRAME
+from vad_agent.audio.echo_canceller import FRAME_BYTES, OwnPrompt
 from vad_agent.core.frames import Channel
 from vad_agent.settings import Settings
-from vad_agent.sources.own_prompt import FRAME_BYTES, OwnPrompt
-from vad_agent.sources.prompt_filter import FRAME
 
 Floats = NDArray[np.float64]
 

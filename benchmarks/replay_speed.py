@@ -16,11 +16,11 @@ from statistics import median
 from benchmarks.audio import Call, long_recordings
 from benchmarks.frame_cost import BARE, PLAIN_SETTINGS, bare_calls
 from benchmarks.measure import Contender, Figure, Table, interleaved, ratio, timed
+from vad_agent.audio.recording_reader import open_call
 from vad_agent.core.frames import FRAMES_PER_SECOND, Channel
 from vad_agent.core.session import CallSession
 from vad_agent.replay import Replay
 from vad_agent.settings import Settings
-from vad_agent.sources.recording import open_call
 
 TIMES_REAL_MIN = 4_000
 

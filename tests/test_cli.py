@@ -22,7 +22,7 @@ import soundfile  # type: ignore[import-untyped]
 
 from audio_fixtures.recipe import FOLDER
 from vad_agent import __version__, cli
-from vad_agent.sources import audio_file
+from vad_agent.audio import audio_file
 
 CALL = FOLDER / "greeting_silence.flac"
 COMMAND = [sys.executable, "-m", "vad_agent.cli"]

@@ -11,8 +11,8 @@ import pytest
 
 from tests.live.audio_server import PROGRAMS, AudioServer
 from tests.live.conftest import require
+from vad_agent.audio.devices import Device
 from vad_agent.commands.devices import COLUMNS, how_to, marks
-from vad_agent.sources.devices import Device
 
 COMMAND = [sys.executable, "-m", "vad_agent.cli", "devices"]
 

@@ -19,11 +19,11 @@ import soundfile  # type: ignore[import-untyped]
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from vad_agent.audio import audio_file
+from vad_agent.audio.audio_file import AudioFile, heard_rate
+from vad_agent.audio.recording_reader import open_call, open_leg
 from vad_agent.core.frames import Channel, samples_per_frame
 from vad_agent.errors import RecordingError
-from vad_agent.sources import audio_file
-from vad_agent.sources.audio_file import AudioFile, heard_rate
-from vad_agent.sources.recording import open_call, open_leg
 
 Write = Callable[..., Path]
 
@@ -588,7 +588,7 @@ def test_a_failed_open_leaves_no_file_open(write: Write) -> None:
 
 def test_the_audio_libraries_wait_until_a_file_is_opened() -> None:
     code = (
-        "import sys, vad_agent.sources.recording; "
+        "import sys, vad_agent.audio.recording_reader; "
         "print({'numpy', 'soundfile', 'soxr'} & set(sys.modules))"
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

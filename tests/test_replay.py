@@ -19,13 +19,13 @@ from hypothesis import strategies as st
 from audio_fixtures.recipe import FOLDER
 from tests.tape import PHRASE, TapePlan, play, tape, transcript
 from vad_agent import CallSession, Event, Settings
+from vad_agent.audio.recording_reader import open_call
 from vad_agent.core import actions as act
 from vad_agent.core.events import Kind
 from vad_agent.core.frames import Channel, Framer
 from vad_agent.errors import EventError, SettingsError
 from vad_agent.recorded_events import MOST_PROBLEMS, EventLog, TimedEvent, load_events
 from vad_agent.replay import LATE, Replay
-from vad_agent.sources.recording import open_call
 
 Pair = tuple[bytes | None, bytes | None]
 

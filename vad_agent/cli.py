@@ -192,12 +192,12 @@ def replay(
     A call that listen --record has kept, as it went:
       vad-agent replay NAME.flac --events NAME.events.jsonl --script NAME.script.toml
     """
+    from vad_agent.audio.recording_reader import open_call
     from vad_agent.core.events import Event, Kind
     from vad_agent.core.frames import seconds
     from vad_agent.core.session import CallSession
     from vad_agent.recorded_events import EventLog, TimedEvent, load_events
     from vad_agent.replay import Replay
-    from vad_agent.sources.recording import open_call
 
     check_outputs([file, client_file, events, script], trace, report)
     settings = _settings(script)
@@ -299,10 +299,10 @@ def dead_air_command(
     """
     import json
 
+    from vad_agent.audio.recording_reader import open_call, open_leg
     from vad_agent.core.frames import Channel, frames
     from vad_agent.dead_air import beside, dead_air
     from vad_agent.settings import Settings
-    from vad_agent.sources.recording import open_call, open_leg
 
     side, settings = Channel(channel.value), Settings()
     tell_missing_detector(settings)

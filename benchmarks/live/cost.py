@@ -65,7 +65,7 @@ def heard(owner):
     owner.take = take
 def wrap():
     wanted = {
-        "vad_agent.sources.headset": ("Headset", heard),
+        "vad_agent.audio.duplex_capture": ("Headset", heard),
         "vad_agent.live.assembly": ("Assembly", lambda owner: before(owner, "start", "devices")),
     }
     tell("python")

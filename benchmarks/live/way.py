@@ -13,10 +13,10 @@ import numpy as np
 
 from benchmarks.measure import Figure, Table
 from tests.live.audio_server import AudioServer
-from vad_agent.sources.audio_child import AudioChild, Lost, Opened
-from vad_agent.sources.child_records import Record
-from vad_agent.sources.devices import Device, Role
-from vad_agent.sources.headset import CAPTURE, SAMPLE_RATE
+from vad_agent.audio.device_recovery import AudioChild, Lost, Opened
+from vad_agent.audio.devices import Device, Role
+from vad_agent.audio.duplex_capture import CAPTURE, SAMPLE_RATE
+from vad_agent.audio.ipc_framing import Record
 from vad_agent.voice.player import PHRASE_HZ, Player
 
 P50_MS, P99_MS = 70, 120

@@ -25,13 +25,13 @@ from websockets.sync.client import connect as connect_here
 
 from benchmarks.measure import Figure, Table, percentile
 from benchmarks.panel.desk import SENT, TOKEN
+from vad_agent.audio.device_recovery import DeviceState
 from vad_agent.core.actions import Phase
 from vad_agent.core.frames import Channel
 from vad_agent.live.desk_link import DeskLink
 from vad_agent.live.desk_where import Where
 from vad_agent.live.snapshot import Snapshot, snapshot
 from vad_agent.live.status import PhraseStatus, Status
-from vad_agent.sources.audio_child import DeviceState
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("websockets", "uvicorn", "starlette", "fastapi", "vad-agent")

@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 from audio_fixtures.recipe import Recipe, load_all
 from tests.tape import TapePlan, play, tape, transcript
 from vad_agent import CallSession, Settings
+from vad_agent.audio.recording_reader import open_call
 from vad_agent.core import actions as act
 from vad_agent.core.actions import Phase
 from vad_agent.core.prompt_controller import Prompter
 from vad_agent.recorded_events import load_events
 from vad_agent.replay import Replay
-from vad_agent.sources.recording import open_call
 
 GREETED = "S*50 .*30"
 UNKNOWN = 600

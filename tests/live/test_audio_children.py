@@ -15,10 +15,10 @@ import pytest
 
 from benchmarks.live.way import pulse
 from tests.live.audio_server import AudioServer
-from vad_agent.sources.audio_child import AudioChild, DeviceState, Lost, Opened
-from vad_agent.sources.child_records import Flag, Record
-from vad_agent.sources.devices import Device, Role
-from vad_agent.sources.headset import CAPTURE, Converter
+from vad_agent.audio.device_recovery import AudioChild, DeviceState, Lost, Opened
+from vad_agent.audio.devices import Device, Role
+from vad_agent.audio.duplex_capture import CAPTURE, Converter
+from vad_agent.audio.ipc_framing import Flag, Record
 from vad_agent.voice.mixing import Mark
 from vad_agent.voice.player import PHRASE_HZ, Player, Report
 

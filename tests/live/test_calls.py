@@ -18,13 +18,13 @@ from hypothesis import strategies as st
 from tests.detection.hearing_tape import clip, draw, noise
 from tests.tape import ScriptedEar, TapePlan, tape, transcript
 from vad_agent import CallSession, Event, Settings
+from vad_agent.audio.recording_reader import open_call
 from vad_agent.core import actions as act
 from vad_agent.core.actions import LineState, Phase, Reason
 from vad_agent.core.frames import Channel
 from vad_agent.live.calls import REGRET, CallDesk
 from vad_agent.live.standby import BEFORE, KEPT, SOON
 from vad_agent.live.status import Command
-from vad_agent.sources.recording import open_call
 
 FIXTURES = Path(__file__).parents[2] / "audio_fixtures"
 RATE = 8_000

@@ -20,6 +20,7 @@ from tests.live.test_desk_outlet import (
 )
 from tests.live.test_loop import Tape
 from tests.tape import TapePlan, told
+from vad_agent.audio.jitter_buffer import Pair
 from vad_agent.callbacks.letters import ENDED, REQUESTED, WITHDRAWN, Letter, Outbox
 from vad_agent.core.actions import Action, Play
 from vad_agent.core.events import Event, Kind
@@ -30,7 +31,6 @@ from vad_agent.live.letter_writer import HANGS, LetterWriter
 from vad_agent.live.loop import CONTROL, Loop
 from vad_agent.live.outlets import Outlets
 from vad_agent.live.status import Command
-from vad_agent.sources.pacing import Pair
 
 UNWRITTEN = "ПЕРЕЗВОН НЕ ЗАПИСАН: "
 LOST = "ПЕРЕЗВОНЫ НЕ ЗАПИСАНЫ "

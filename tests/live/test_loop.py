@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from tests.tape import TapePlan, tape, told
+from vad_agent.audio.jitter_buffer import Pair
 from vad_agent.core.actions import Action, Callback, Cue, Phase, PhaseChanged, Play, Stop
 from vad_agent.core.events import Event, Kind
 from vad_agent.core.frames import Channel
@@ -19,7 +20,6 @@ from vad_agent.live.loop import CONTROL, Loop
 from vad_agent.live.outlets import Outlets
 from vad_agent.live.shown import Shown
 from vad_agent.live.status import Command, Status
-from vad_agent.sources.pacing import Pair
 
 
 class Tape:

@@ -22,6 +22,7 @@ from hypothesis import strategies as st
 from audio_fixtures.recipe import FOLDER
 from tests.tape import TapePlan, tape
 from vad_agent import CallSession, Event, Settings, __version__, cli
+from vad_agent.audio.recording_reader import open_call
 from vad_agent.core import actions as act
 from vad_agent.core.actions import Phase
 from vad_agent.core.events import Kind
@@ -32,7 +33,6 @@ from vad_agent.live.record import MOST_WAITING, CallRecorder, Tap
 from vad_agent.recorded_events import load_events
 from vad_agent.replay import Replay
 from vad_agent.settings import Settings as SettingsType
-from vad_agent.sources.recording import open_call
 from vad_agent.trace import record
 
 RATE = 8_000

@@ -7,12 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.text import Text
 
+from vad_agent.audio.device_recovery import DeviceState
 from vad_agent.core.actions import LineState, Phase
 from vad_agent.core.frames import Channel
 from vad_agent.live.changes import Changes
 from vad_agent.live.screen import ASCII, plain, render
 from vad_agent.live.status import PhraseStatus, SideStatus, Status
-from vad_agent.sources.audio_child import DeviceState
 
 FAREWELL = "К сожалению, вас не слышно, я вам сейчас перезвоню"
 

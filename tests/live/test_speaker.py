@@ -6,12 +6,12 @@ from collections.abc import Sequence
 
 import pytest
 
+from vad_agent.audio.device_recovery import DeviceState, Lost, Opened
+from vad_agent.audio.devices import Role
 from vad_agent.core.actions import Play
 from vad_agent.core.events import Event, Kind
 from vad_agent.live.speaker import Speaker
 from vad_agent.settings import Settings
-from vad_agent.sources.audio_child import DeviceState, Lost, Opened
-from vad_agent.sources.devices import Role
 from vad_agent.voice.mixing import Mark
 from vad_agent.voice.phrases import Phrase
 from vad_agent.voice.player import Report

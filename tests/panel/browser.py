@@ -21,6 +21,7 @@ import pytest
 import uvicorn
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
+from vad_agent.audio.device_recovery import DeviceState
 from vad_agent.callbacks.rules import Callback, Outcome, State
 from vad_agent.core.actions import Phase
 from vad_agent.core.frames import Channel
@@ -31,7 +32,6 @@ from vad_agent.panel.app import create_panel
 from vad_agent.panel.door import Door
 from vad_agent.panel.hub import Hub, Sent
 from vad_agent.server.port import Story
-from vad_agent.sources.audio_child import DeviceState
 
 CHROMIUM = "/usr/bin/chromium"
 FLAGS = [

@@ -13,6 +13,9 @@ from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 
+from vad_agent.audio.device_recovery import DeviceState
+from vad_agent.audio.jitter_buffer import Lane, Pair
+from vad_agent.audio.recording_reader import open_call
 from vad_agent.core.actions import Action, Cue, PromptDone
 from vad_agent.core.events import Event, Kind
 from vad_agent.core.frames import FRAME_MS, Channel
@@ -23,9 +26,6 @@ from vad_agent.live.outlets import Outlet, Outlets
 from vad_agent.live.shown import Shown
 from vad_agent.live.status import Command, Status
 from vad_agent.settings import Settings
-from vad_agent.sources.audio_child import DeviceState
-from vad_agent.sources.pacing import Lane, Pair
-from vad_agent.sources.recording import open_call
 
 FIXTURES = Path(__file__).parents[2] / "audio_fixtures"
 FRAME_S = FRAME_MS / 1000

@@ -12,6 +12,7 @@ from typing import Any
 import httpx
 
 from tests.panel.desk_asking import PASSWORDS, Node
+from vad_agent.audio.device_recovery import DeviceState
 from vad_agent.callbacks import rules
 from vad_agent.callbacks.alarms import Alarms
 from vad_agent.callbacks.call_record import CallRecord
@@ -32,7 +33,6 @@ from vad_agent.panel.people import People
 from vad_agent.panel.routes_supervisor import router
 from vad_agent.panel.sessions import Role
 from vad_agent.server.office import Office
-from vad_agent.sources.audio_child import DeviceState
 
 NOW = datetime(2026, 3, 11, 11, 30, tzinfo=UTC)
 """14:30 in Moscow."""

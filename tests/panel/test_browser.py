@@ -29,13 +29,13 @@ from tests.panel.browser import (
     status,
     with_desk,
 )
+from vad_agent.audio.device_recovery import DeviceState
 from vad_agent.callbacks.rules import Outcome, State
 from vad_agent.core.actions import LineState, Phase
 from vad_agent.core.events import Event, Kind
 from vad_agent.core.frames import Channel
 from vad_agent.live.keymap import KEYS
 from vad_agent.live.status import Command, PhraseStatus, SideStatus, Status
-from vad_agent.sources.audio_child import DeviceState
 
 __all__ = ["browser", "opened", "served", "with_desk"]  # fixtures
 

@@ -14,8 +14,8 @@ import sys
 import threading
 import time
 
-from vad_agent.sources.child_device import OUT, parent_stdin, tell_open
-from vad_agent.sources.child_records import Flag, write_json, write_record
+from vad_agent.audio.ipc_framing import Flag, write_json, write_record
+from vad_agent.audio.worker_runtime import OUT, parent_stdin, tell_open
 
 
 def main() -> None:

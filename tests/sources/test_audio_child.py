@@ -15,13 +15,13 @@ import pytest
 
 from benchmarks.live.way import pulse
 from tests.live.recording import until
+from vad_agent.audio import device_recovery as module
+from vad_agent.audio import duplex_capture as headset_module
+from vad_agent.audio.device_recovery import AudioChild, DeviceState, Lost, Opened
+from vad_agent.audio.duplex_capture import Headset
+from vad_agent.audio.ipc_framing import Flag, Record
 from vad_agent.core.events import Event, Kind
 from vad_agent.core.frames import Channel
-from vad_agent.sources import audio_child as module
-from vad_agent.sources import headset as headset_module
-from vad_agent.sources.audio_child import AudioChild, DeviceState, Lost, Opened
-from vad_agent.sources.child_records import Flag, Record
-from vad_agent.sources.headset import Headset
 
 CHILD = "tests.sources.obedient_child"
 LIMIT_S = 20.0

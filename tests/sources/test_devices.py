@@ -11,19 +11,12 @@ from typing import Any
 import pytest
 
 from tests.live.audio_server import AudioServer
+from vad_agent.audio import device_list_worker
+from vad_agent.audio import devices as devices_module
+from vad_agent.audio.device_list_worker import no_portaudio, portaudio_devices
+from vad_agent.audio.devices import Device, Role, find_device, from_record, list_devices, no_client
+from vad_agent.audio.wasapi_loopback import as_devices
 from vad_agent.errors import DeviceError
-from vad_agent.sources import device_list
-from vad_agent.sources import devices as devices_module
-from vad_agent.sources.device_list import no_portaudio, portaudio_devices
-from vad_agent.sources.devices import (
-    Device,
-    Role,
-    find_device,
-    from_record,
-    list_devices,
-    no_client,
-)
-from vad_agent.sources.loopback import as_devices
 
 CLIENT, OPERATOR, PROMPT, MONITOR = Role.CLIENT, Role.OPERATOR, Role.PROMPT, Role.MONITOR
 
@@ -358,8 +351,8 @@ def test_a_missing_portaudio_is_told(
     def missing() -> list[Device]:
         raise OSError("PortAudio library not found")
 
-    monkeypatch.setattr(device_list, "all_devices", missing)
-    device_list.main()
+    monkeypatch.setattr(device_list_worker, "all_devices", missing)
+    device_list_worker.main()
     answer(monkeypatch, f"print({capsys.readouterr().out!r})")
     with pytest.raises(DeviceError, match=r"^PortAudio is not installed: "):
         list_devices()

@@ -19,12 +19,12 @@ import soxr  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 
 from audio_fixtures import clips
+from vad_agent.audio.adaptive_filter import FRAME
+from vad_agent.audio.echo_canceller import MUTE_FRAMES, OwnPrompt
 from vad_agent.audio.pcm import from_dbfs
 from vad_agent.core.frames import Channel
 from vad_agent.errors import FrameError
 from vad_agent.settings import Settings
-from vad_agent.sources.own_prompt import MUTE_FRAMES, OwnPrompt
-from vad_agent.sources.prompt_filter import FRAME
 
 Floats = NDArray[np.float64]
 AT = 60

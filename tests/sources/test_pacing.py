@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from vad_agent.audio.jitter_buffer import FRAME_S, LOST_S, PATIENCE_S, Pacer, Pair
 from vad_agent.core.frames import Channel
-from vad_agent.sources.pacing import FRAME_S, LOST_S, PATIENCE_S, Pacer, Pair
 
 OPERATOR, CLIENT = Channel.OPERATOR, Channel.CLIENT
 

@@ -16,9 +16,9 @@ from typing import Any
 import pytest
 
 from tests.live.audio_server import AudioServer
-from vad_agent.sources import pulse
-from vad_agent.sources.devices import Role
-from vad_agent.sources.pulse import PulseWatch, as_devices, pulse_devices
+from vad_agent.audio import pulse_server
+from vad_agent.audio.devices import Role
+from vad_agent.audio.pulse_server import PulseWatch, as_devices, pulse_devices
 
 NOTICED_S = 0.2
 """A stream on another device is another sound: so long, at most, it is taken for the wanted one."""
@@ -203,7 +203,7 @@ def test_a_server_that_hangs_holds_nobody_up(
         late.start()
         late.close()
         watch.close()
-        assert time.perf_counter() - asked_at < pulse.END_S * 2
+        assert time.perf_counter() - asked_at < pulse_server.END_S * 2
     finally:
         os.kill(server.pid, signal.SIGCONT)
 
@@ -236,7 +236,7 @@ def test_without_a_server_there_are_no_devices(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_a_device_keeps_its_format_when_libpulse_reuses_the_memory(server: AudioServer) -> None:
-    pulsectl = pulse._libpulse()
+    pulsectl = pulse_server._libpulse()
     with pulsectl.Pulse("a test", server=str(server.socket)) as connection:
         (given,) = connection.sink_list()[:1]
     struct = pulsectl._pulsectl.PA_SINK_INFO()

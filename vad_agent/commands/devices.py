@@ -12,7 +12,7 @@ import typer
 from vad_agent.terminal import plain_console
 
 if TYPE_CHECKING:
-    from vad_agent.sources.devices import Device
+    from vad_agent.audio.devices import Device
 
 COLUMNS = ("client", "operator", "prompt")
 
@@ -66,7 +66,7 @@ def devices(
     The names of all that give the client's side:
       vad-agent devices --json | jq -r '.[] | select(.loopback).name'
     """
-    from vad_agent.sources.devices import list_devices
+    from vad_agent.audio.devices import list_devices
 
     found = list_devices()
     if as_json:
@@ -89,7 +89,7 @@ def _record(device: Device) -> dict[str, object]:
 
 def marks(device: Device) -> list[str]:
     """For each of COLUMNS: ✓ it is meant for it, "default" it is taken where none is named."""
-    from vad_agent.sources.devices import Role
+    from vad_agent.audio.devices import Role
 
     cells = []
     for role in map(Role, COLUMNS):

@@ -16,9 +16,9 @@ from vad_agent.errors import VoiceError
 from vad_agent.terminal import complain, plain_console
 
 if TYPE_CHECKING:
+    from vad_agent.audio.device_recovery import Lost, Opened
+    from vad_agent.audio.ipc_framing import Record
     from vad_agent.settings import Settings
-    from vad_agent.sources.audio_child import Lost, Opened
-    from vad_agent.sources.child_records import Record
     from vad_agent.voice.phrases import Phrase, Phrases
     from vad_agent.voice.player import Player
 
@@ -113,7 +113,7 @@ def play(
     Into the virtual microphone, for a test call:
       vad-agent prompts play not_heard --device virtmic
     """
-    from vad_agent.sources.devices import Role, find_device, list_devices
+    from vad_agent.audio.devices import Role, find_device, list_devices
     from vad_agent.voice.player import Player
 
     phrases = _phrases(_settings(script))
@@ -142,7 +142,7 @@ def play(
 
 def _played(player: Player, told: queue.SimpleQueue[What], phrase: Phrase) -> str:
     """Play the phrase and wait for its end. Why it was not heard; "" if it was."""
-    from vad_agent.sources.audio_child import DeviceState
+    from vad_agent.audio.device_recovery import DeviceState
     from vad_agent.voice.mixing import Mark
 
     number: int | None = None

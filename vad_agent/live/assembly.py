@@ -12,6 +12,9 @@ from contextlib import ExitStack
 from datetime import datetime
 from typing import Protocol, TypeVar
 
+from vad_agent.audio.devices import Role
+from vad_agent.audio.duplex_capture import SAMPLE_RATE, Headset
+from vad_agent.audio.echo_canceller import OwnPrompt
 from vad_agent.callbacks.letters import Outbox, outbox_folder
 from vad_agent.common.identity import login
 from vad_agent.core.actions import Action
@@ -37,9 +40,6 @@ from vad_agent.live.trace_outlet import TraceOutlet
 from vad_agent.live.unread import Unread
 from vad_agent.live.whereabouts import Held, Whereabouts
 from vad_agent.settings import Settings
-from vad_agent.sources.devices import Role
-from vad_agent.sources.headset import SAMPLE_RATE, Headset
-from vad_agent.sources.own_prompt import OwnPrompt
 from vad_agent.voice.phrases import Phrases
 from vad_agent.voice.player import Player
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from vad_agent.audio.device_recovery import DeviceState
 from vad_agent.live import words
 from vad_agent.live.screen import ORDER, safe
 from vad_agent.live.status import Status
-from vad_agent.sources.audio_child import DeviceState
 
 
 class Changes:

@@ -13,12 +13,12 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from vad_agent.audio.device_recovery import AudioChild, Lost, Opened
+from vad_agent.audio.devices import Device, Role
+from vad_agent.audio.duplex_capture import CAPTURE, SAMPLE_RATE, Converter
+from vad_agent.audio.ipc_framing import Record
 from vad_agent.audio.pcm import peak, rms, to_dbfs
 from vad_agent.core.frames import SAMPLE_BYTES, Channel
-from vad_agent.sources.audio_child import AudioChild, Lost, Opened
-from vad_agent.sources.child_records import Record
-from vad_agent.sources.devices import Device, Role
-from vad_agent.sources.headset import CAPTURE, SAMPLE_RATE, Converter
 from vad_agent.voice.mixing import Mark
 from vad_agent.voice.player import PHRASE_HZ, Player
 

@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from rich.console import Console
 from rich.text import Text
 
+from vad_agent.audio.devices import Device, list_devices
 from vad_agent.core.frames import Channel
 from vad_agent.live.check import Finding, check_prompt, check_side
 from vad_agent.live.chosen import Chosen, choose
 from vad_agent.live.options import Options
-from vad_agent.sources.devices import Device, list_devices
 
 
 def check_all(options: Options, console: Console) -> bool:

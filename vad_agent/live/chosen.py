@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from vad_agent.audio.devices import Device, Role, find_device
 from vad_agent.errors import DeviceError
 from vad_agent.live.options import Options
-from vad_agent.sources.devices import Device, Role, find_device
 
 
 @dataclass(frozen=True, slots=True)

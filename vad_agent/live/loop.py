@@ -17,6 +17,10 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
+from vad_agent.audio.device_recovery import Lost, Opened
+from vad_agent.audio.duplex_capture import Headset
+from vad_agent.audio.ipc_framing import Record
+from vad_agent.audio.jitter_buffer import Pair
 from vad_agent.core.actions import Action, Cue, Play, Stop
 from vad_agent.core.events import Event, Kind
 from vad_agent.core.frames import FRAME_MS, Channel
@@ -24,10 +28,6 @@ from vad_agent.errors import EventError
 from vad_agent.live.calls import CallDesk
 from vad_agent.live.speaker import Speaker
 from vad_agent.live.status import Command
-from vad_agent.sources.audio_child import Lost, Opened
-from vad_agent.sources.child_records import Record
-from vad_agent.sources.headset import Headset
-from vad_agent.sources.pacing import Pair
 
 MOST_WAITING = 1000
 """What waits in the inbox: 10 s of both sides; then those who put it wait, too."""

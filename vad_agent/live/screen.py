@@ -14,12 +14,12 @@ from dataclasses import dataclass
 from rich.cells import cell_len
 from rich.text import Text
 
+from vad_agent.audio.device_recovery import DeviceState
 from vad_agent.core.actions import Phase
 from vad_agent.core.frames import Channel
 from vad_agent.live import words
 from vad_agent.live.keymap import key_list
 from vad_agent.live.status import PhraseStatus, SideStatus, Status
-from vad_agent.sources.audio_child import DeviceState
 
 FLOOR_DB = -60.0
 """The bar's left end, dBFS; its right end is 0."""

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 
 from vad_agent.archive import words
+from vad_agent.audio.jitter_buffer import Pair
 from vad_agent.audio.pcm import peak, rms, to_dbfs
 from vad_agent.core import actions as act
 from vad_agent.core.actions import Action, LineState, Phase
@@ -13,7 +14,6 @@ from vad_agent.core.frames import SAMPLE_BYTES, Channel, seconds
 from vad_agent.core.session_snapshot import Watch
 from vad_agent.live.loop import Loop
 from vad_agent.live.status import PhraseStatus, Status
-from vad_agent.sources.pacing import Pair
 
 EVERY = 5
 """Frames between two looks: 0.1 s."""

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from vad_agent.audio.device_recovery import DeviceState
 from vad_agent.core.frames import Channel
 from vad_agent.live import words
 from vad_agent.live.keymap import key_list
 from vad_agent.live.status import PhraseStatus, SideStatus, Status
-from vad_agent.sources.audio_child import DeviceState
 
 FLOOR_DB = -60.0
 """A level of 0; 0 dBFS is 1."""

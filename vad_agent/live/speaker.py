@@ -15,14 +15,14 @@ from collections.abc import Callable, Iterator, Sequence
 from statistics import median
 from typing import Protocol
 
+from vad_agent.audio.device_recovery import DeviceState, Lost, Opened
+from vad_agent.audio.devices import Role
+from vad_agent.audio.duplex_capture import SAMPLE_RATE
+from vad_agent.audio.ipc_framing import Record
 from vad_agent.core.actions import Play
 from vad_agent.core.events import Event, Kind
 from vad_agent.core.frames import FRAME_MS
 from vad_agent.core.script import Script, fill
-from vad_agent.sources.audio_child import DeviceState, Lost, Opened
-from vad_agent.sources.child_records import Record
-from vad_agent.sources.devices import Role
-from vad_agent.sources.headset import SAMPLE_RATE
 from vad_agent.voice.mixing import Mark
 from vad_agent.voice.phrases import Phrase
 from vad_agent.voice.player import Player, Report, resample

@@ -10,9 +10,9 @@ from collections import deque
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from vad_agent.audio.device_recovery import DeviceState
 from vad_agent.core.actions import LineState, Phase
 from vad_agent.core.frames import Channel
-from vad_agent.sources.audio_child import DeviceState
 
 
 class Command(StrEnum):

@@ -12,9 +12,9 @@ import dataclasses
 from collections.abc import Callable, Iterable
 from typing import Protocol
 
-from vad_agent.sources.audio_child import AudioChild
-from vad_agent.sources.devices import Device, Role
-from vad_agent.sources.pulse import PulseWatch
+from vad_agent.audio.device_recovery import AudioChild
+from vad_agent.audio.devices import Device, Role
+from vad_agent.audio.pulse_server import PulseWatch
 
 
 class Held(Protocol):

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from vad_agent.archive.words import clock, number, window
+from vad_agent.audio.device_recovery import DeviceState
 from vad_agent.core.actions import LineState, Phase
 from vad_agent.core.frames import Channel
 from vad_agent.live.status import SideStatus, Status
-from vad_agent.sources.audio_child import DeviceState
 
 __all__ = ["clock", "number", "window"]
 

@@ -19,8 +19,8 @@ import sys
 import time
 from typing import Any
 
-from vad_agent.core.frames import SAMPLE_BYTES
-from vad_agent.sources.child_device import (
+from vad_agent.audio.ipc_framing import Flag, write_json, write_record
+from vad_agent.audio.worker_runtime import (
     FIRST_S,
     LOST_S,
     OUT,
@@ -33,7 +33,7 @@ from vad_agent.sources.child_device import (
     settings_for,
     tell_open,
 )
-from vad_agent.sources.child_records import Flag, write_json, write_record
+from vad_agent.core.frames import SAMPLE_BYTES
 from vad_agent.voice.mixing import Mixer
 
 RATES = (48_000, 44_100, 32_000, 16_000)

@@ -11,10 +11,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from vad_agent.audio.device_recovery import AudioChild, DeviceState, Lost, Opened
+from vad_agent.audio.devices import Device, Role
+from vad_agent.audio.ipc_framing import Record
 from vad_agent.core.frames import SAMPLE_BYTES
-from vad_agent.sources.audio_child import AudioChild, DeviceState, Lost, Opened
-from vad_agent.sources.child_records import Record
-from vad_agent.sources.devices import Device, Role
 from vad_agent.voice.mixing import Mark
 
 PHRASE_HZ = 48_000

@@ -15,7 +15,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from vad_agent.sources.prompt_search import PAD, WINDOW
+from vad_agent.audio.delay_estimator import PAD, WINDOW
 
 Floats = NDArray[np.float64]
 

@@ -1,6 +1,6 @@
 """A process that lists all audio devices as JSON on stdout: {"problem": text or null, "devices": […]}.
 
-python -m vad_agent.sources.device_list
+python -m vad_agent.audio.device_list_worker
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from vad_agent.sources.devices import Device
-from vad_agent.sources.loopback import loopback_devices
-from vad_agent.sources.pulse import pulse_devices
+from vad_agent.audio.devices import Device
+from vad_agent.audio.pulse_server import pulse_devices
+from vad_agent.audio.wasapi_loopback import loopback_devices
 
 CLOCKLESS = frozenset({"null", "file", "tee", "shm"})
 """ALSA devices that run as fast as they are read, thousands of times faster than sound: time would lie."""

@@ -11,19 +11,19 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+from vad_agent.audio.device_recovery import AudioChild, DeviceState, Heard, Lost, Opened
+from vad_agent.audio.devices import Device, Role
+from vad_agent.audio.ipc_framing import Flag, Record
+from vad_agent.audio.jitter_buffer import FRAME_S, Lane, Pacer, Pair
 from vad_agent.audio.pcm import to_mono
 from vad_agent.core.events import Event, Kind
 from vad_agent.core.frames import SAMPLE_BYTES, Channel, Framer, samples_per_frame
-from vad_agent.sources.audio_child import AudioChild, DeviceState, Heard, Lost, Opened
-from vad_agent.sources.child_records import Flag, Record
-from vad_agent.sources.devices import Device, Role
-from vad_agent.sources.pacing import FRAME_S, Lane, Pacer, Pair
 
 SAMPLE_RATE = 16_000
 """Hz, of the frames: what the server or the device converts to, else what we do."""
 QUALITY, QUALITY_DELAY_S = "LQ", 0.0125
 FRAME_BYTES = samples_per_frame(SAMPLE_RATE) * SAMPLE_BYTES
-CAPTURE = "vad_agent.sources.capture_child"
+CAPTURE = "vad_agent.audio.capture_worker"
 OPENED_S = 4.0
 """At the start a device is opened, and gives its first sound, so soon (an idle monitor after 2 s); then it is
 lost until it does: what is not heard is no silence."""

@@ -22,9 +22,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import IO, Any
 
+from vad_agent.audio.ipc_framing import Flag, Record, read_record
+from vad_agent.audio.jitter_buffer import LONGEST_STEP_S
 from vad_agent.common.writer_thread import WriterThread
-from vad_agent.sources.child_records import Flag, Record, read_record
-from vad_agent.sources.pacing import LONGEST_STEP_S
 
 PAUSES_S: Sequence[float] = (0.05, 0.2, 0.4, 0.6, 1.0)
 """Before each further try; the last one for all that follow."""

@@ -1,7 +1,7 @@
 """Audio devices: what there is, and which one is meant.
 
     PortAudio ─┐
-    pulse     ─┼─ a child process (device_list.py) ─> list_devices() ─> find_device("jabra", Role.CLIENT, …)
+    pulse     ─┼─ a process (device_list_worker.py) ─> list_devices() ─> find_device("jabra", Role.CLIENT, …)
     SoundCard ─┘
 
 A name is looked for in this order: exactly; a sink's, for the client's side (its monitor is meant);
@@ -23,7 +23,7 @@ from typing import Any, Literal
 
 from vad_agent.errors import DeviceError
 
-COMMAND: Sequence[str] = (sys.executable, "-m", "vad_agent.sources.device_list")
+COMMAND: Sequence[str] = (sys.executable, "-m", "vad_agent.audio.device_list_worker")
 LISTING_S = 10.0
 """A sound server that hangs holds PortAudio's start for ever."""
 MOST_NAMED = 5

@@ -18,7 +18,7 @@ from collections.abc import Callable, Sequence
 from types import ModuleType
 from typing import Any
 
-from vad_agent.sources.child_records import Flag, write_json, write_record
+from vad_agent.audio.ipc_framing import Flag, write_json, write_record
 
 FRAME_S = 0.02
 LOST_S = 0.6

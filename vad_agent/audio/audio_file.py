@@ -14,9 +14,7 @@ import stat
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from vad_agent.core.frames import SAMPLE_RATES, Framer, samples_per_frame
-from vad_agent.errors import RecordingError
-from vad_agent.sources.container import (
+from vad_agent.audio.container_headers import (
     NO_SAMPLES,
     WavHeader,
     file_size,
@@ -24,6 +22,8 @@ from vad_agent.sources.container import (
     mp3_tells_length,
     ogg_has_end,
 )
+from vad_agent.core.frames import SAMPLE_RATES, Framer, samples_per_frame
+from vad_agent.errors import RecordingError
 
 if TYPE_CHECKING:
     import numpy as np

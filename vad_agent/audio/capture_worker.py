@@ -1,7 +1,7 @@
 """A process that captures one device: blocks of 20 ms, each stamped with the time its first sample was
 heard, as records on stdout. The callback copies, stamps and hands over, nothing else.
 
-    python -m vad_agent.sources.capture_child '{"backend": …, "name": …, "host": …, "role": …}'
+    python -m vad_agent.audio.capture_worker '{"backend": …, "name": …, "host": …, "role": …}'
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ import threading
 import time
 from typing import Any
 
-from vad_agent.sources.child_device import (
+from vad_agent.audio.ipc_framing import HEADER, Flag, write_record
+from vad_agent.audio.worker_runtime import (
     FIRST_S,
     FRAME_S,
     LONGEST_LATENCY_S,
@@ -29,7 +30,6 @@ from vad_agent.sources.child_device import (
     settings_for,
     tell_open,
 )
-from vad_agent.sources.child_records import HEADER, Flag, write_record
 
 if sys.platform == "linux":
     import fcntl

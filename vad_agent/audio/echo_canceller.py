@@ -20,11 +20,11 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from vad_agent.audio.adaptive_filter import FRAME, PromptFilter
+from vad_agent.audio.delay_estimator import PAD, UNCERTAIN, WINDOW, PromptSearch
 from vad_agent.audio.pcm import from_dbfs
 from vad_agent.core.frames import SAMPLE_BYTES, check_frame, samples_per_frame
 from vad_agent.errors import FrameError
-from vad_agent.sources.prompt_filter import FRAME, PromptFilter
-from vad_agent.sources.prompt_search import PAD, UNCERTAIN, WINDOW, PromptSearch
 
 Floats = NDArray[np.float64]
 

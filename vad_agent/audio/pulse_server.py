@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from vad_agent.sources.devices import Device, Role
+from vad_agent.audio.devices import Device, Role
 
 HOST = "PulseAudio"
 RETRY_S: Sequence[float] = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0)

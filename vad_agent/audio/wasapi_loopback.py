@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from vad_agent.sources.devices import Device
+from vad_agent.audio.devices import Device
 
 HOST = "WASAPI loopback"
 RATE = 48_000

@@ -16,9 +16,9 @@ from itertools import zip_longest
 from types import TracebackType
 from typing import Generic, Self, TypeVar, cast
 
+from vad_agent.audio.audio_file import AudioFile, heard_rate
 from vad_agent.core.frames import Channel, frames, seconds
 from vad_agent.errors import RecordingError
-from vad_agent.sources.audio_file import AudioFile, heard_rate
 
 Path = str | os.PathLike[str]
 ChannelName = str | int  # "left", "right", or a number from 0 (also as text)
