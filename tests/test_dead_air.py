@@ -24,7 +24,7 @@ from vad_agent.audio.recording_reader import open_leg
 from vad_agent.cli import app
 from vad_agent.core.actions import LineState
 from vad_agent.core.frames import Channel
-from vad_agent.dead_air import DEFER, PATIENCE, DeadAir, beside, dead_air
+from vad_agent.detection.dead_air import DEFER, PATIENCE, DeadAir, beside, dead_air
 
 THRESHOLD = 125
 

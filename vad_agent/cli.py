@@ -301,7 +301,7 @@ def dead_air_command(
 
     from vad_agent.audio.recording_reader import open_call, open_leg
     from vad_agent.core.frames import Channel, frames
-    from vad_agent.dead_air import beside, dead_air
+    from vad_agent.detection.dead_air import beside, dead_air
     from vad_agent.settings import Settings
 
     side, settings = Channel(channel.value), Settings()

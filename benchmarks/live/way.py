@@ -17,7 +17,7 @@ from vad_agent.audio.device_recovery import AudioChild, Lost, Opened
 from vad_agent.audio.devices import Device, Role
 from vad_agent.audio.duplex_capture import CAPTURE, SAMPLE_RATE
 from vad_agent.audio.ipc_framing import Record
-from vad_agent.voice.player import PHRASE_HZ, Player
+from vad_agent.speech.player import PHRASE_HZ, Player
 
 P50_MS, P99_MS = 70, 120
 BURST_S = 0.1

@@ -19,8 +19,8 @@ from vad_agent.audio.device_recovery import AudioChild, DeviceState, Lost, Opene
 from vad_agent.audio.devices import Device, Role
 from vad_agent.audio.duplex_capture import CAPTURE, Converter
 from vad_agent.audio.ipc_framing import Flag, Record
-from vad_agent.voice.mixing import Mark
-from vad_agent.voice.player import PHRASE_HZ, Player, Report
+from vad_agent.speech.mixer import Mark
+from vad_agent.speech.player import PHRASE_HZ, Player, Report
 
 What = Opened | Lost | Record
 LIMIT_S = 8.0

@@ -12,9 +12,9 @@ from vad_agent.core.actions import Play
 from vad_agent.core.events import Event, Kind
 from vad_agent.live.speaker import Speaker
 from vad_agent.settings import Settings
-from vad_agent.voice.mixing import Mark
-from vad_agent.voice.phrases import Phrase
-from vad_agent.voice.player import Report
+from vad_agent.speech.mixer import Mark
+from vad_agent.speech.player import Report
+from vad_agent.speech.prompt_library import Phrase
 
 OPENED = Opened(rate=48_000, channels=1, latency_s=0.03, pid=1)
 LOST = Lost("unplugged", first=True)

@@ -7,7 +7,7 @@ import array
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vad_agent.voice.mixing import FADE_MS, Mark, Mixer
+from vad_agent.speech.mixer import FADE_MS, Mark, Mixer
 
 RATE = 16_000
 BLOCK = 320  # bytes: 10 ms

@@ -18,9 +18,9 @@ from tests.live.conftest import require
 from tests.live.recording import until
 from vad_agent.errors import VoiceError
 from vad_agent.settings import Settings
-from vad_agent.voice import phrases as module
-from vad_agent.voice.phrases import Phrases
-from vad_agent.voice.render import render
+from vad_agent.speech import prompt_library as module
+from vad_agent.speech.prompt_library import Phrases
+from vad_agent.speech.text_to_speech import render
 
 ID = "not_heard"
 
@@ -148,7 +148,7 @@ def test_the_parent_loads_no_numeric_library() -> None:
     import subprocess
 
     code = (
-        "import sys, vad_agent.voice.phrases\n"
+        "import sys, vad_agent.speech.prompt_library\n"
         "assert not {'numpy', 'scipy', 'pyloudnorm', 'pyttsx3'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

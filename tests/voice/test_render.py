@@ -14,9 +14,9 @@ import soundfile
 
 from tests.live.conftest import require
 from vad_agent.errors import VoiceError
-from vad_agent.voice.cache import read_phrase
-from vad_agent.voice.player import PHRASE_HZ
-from vad_agent.voice.render import Request, render
+from vad_agent.speech.phrase_cache import read_phrase
+from vad_agent.speech.player import PHRASE_HZ
+from vad_agent.speech.text_to_speech import Request, render
 
 TEXT = "Алло, меня слышно?"
 PEAK = 10 ** (-1 / 20)
@@ -87,7 +87,7 @@ def test_a_child_that_crashes_is_one_line(tmp_path: Path) -> None:
 def test_without_an_engine_it_tells_what_to_install(tmp_path: Path) -> None:
     code = (
         "import sys; sys.modules['pyttsx3'] = None\n"
-        "from vad_agent.voice.render_child import main; main()"
+        "from vad_agent.speech.text_to_speech_worker import main; main()"
     )
     with pytest.raises(VoiceError, match=r"no speech engine .*install"):
         render(request(), tmp_path / "out.wav", command=[sys.executable, "-c", code])
@@ -95,7 +95,7 @@ def test_without_an_engine_it_tells_what_to_install(tmp_path: Path) -> None:
 
 def test_an_engine_that_says_nothing_is_found_out(tmp_path: Path) -> None:
     code = (
-        "import vad_agent.voice.render_child as child, soundfile, numpy\n"
+        "import vad_agent.speech.text_to_speech_worker as child, soundfile, numpy\n"
         "def speak(request, path):\n"
         "    soundfile.write(path, numpy.zeros(22050), 22050)\n"
         "    return {'engine': 'mute', 'files': {}}\n"

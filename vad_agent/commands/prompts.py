@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from vad_agent.audio.device_recovery import Lost, Opened
     from vad_agent.audio.ipc_framing import Record
     from vad_agent.settings import Settings
-    from vad_agent.voice.phrases import Phrase, Phrases
-    from vad_agent.voice.player import Player
+    from vad_agent.speech.player import Player
+    from vad_agent.speech.prompt_library import Phrase, Phrases
 
     What = Opened | Lost | Record
 
@@ -114,7 +114,7 @@ def play(
       vad-agent prompts play not_heard --device virtmic
     """
     from vad_agent.audio.devices import Role, find_device, list_devices
-    from vad_agent.voice.player import Player
+    from vad_agent.speech.player import Player
 
     phrases = _phrases(_settings(script))
     texts = dict(phrases.texts())
@@ -143,7 +143,7 @@ def play(
 def _played(player: Player, told: queue.SimpleQueue[What], phrase: Phrase) -> str:
     """Play the phrase and wait for its end. Why it was not heard; "" if it was."""
     from vad_agent.audio.device_recovery import DeviceState
-    from vad_agent.voice.mixing import Mark
+    from vad_agent.speech.mixer import Mark
 
     number: int | None = None
     until = time.perf_counter() + OPEN_S
@@ -170,7 +170,7 @@ def _settings(script: Path | None) -> Settings:
 
 
 def _phrases(settings: Settings) -> Phrases:
-    from vad_agent.voice.phrases import Phrases
+    from vad_agent.speech.prompt_library import Phrases
 
     return Phrases(settings)
 

@@ -40,8 +40,8 @@ from vad_agent.live.trace_outlet import TraceOutlet
 from vad_agent.live.unread import Unread
 from vad_agent.live.whereabouts import Held, Whereabouts
 from vad_agent.settings import Settings
-from vad_agent.voice.phrases import Phrases
-from vad_agent.voice.player import Player
+from vad_agent.speech.player import Player
+from vad_agent.speech.prompt_library import Phrases
 
 
 class Writes(Protocol):

@@ -19,8 +19,8 @@ from vad_agent.audio.duplex_capture import CAPTURE, SAMPLE_RATE, Converter
 from vad_agent.audio.ipc_framing import Record
 from vad_agent.audio.pcm import peak, rms, to_dbfs
 from vad_agent.core.frames import SAMPLE_BYTES, Channel
-from vad_agent.voice.mixing import Mark
-from vad_agent.voice.player import PHRASE_HZ, Player
+from vad_agent.speech.mixer import Mark
+from vad_agent.speech.player import PHRASE_HZ, Player
 
 OPEN_S = 6.0
 """A device may take so long to give its first sound."""

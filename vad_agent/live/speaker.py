@@ -23,9 +23,9 @@ from vad_agent.core.actions import Play
 from vad_agent.core.events import Event, Kind
 from vad_agent.core.frames import FRAME_MS
 from vad_agent.core.script import Script, fill
-from vad_agent.voice.mixing import Mark
-from vad_agent.voice.phrases import Phrase
-from vad_agent.voice.player import Player, Report, resample
+from vad_agent.speech.mixer import Mark
+from vad_agent.speech.player import Player, Report, resample
+from vad_agent.speech.prompt_library import Phrase
 
 FRAME_S = FRAME_MS / 1000
 FED_AFTER_S = 0.015

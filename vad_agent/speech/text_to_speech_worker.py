@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from vad_agent.errors import VoiceError
-from vad_agent.voice.player import PHRASE_HZ
+from vad_agent.speech.player import PHRASE_HZ
 
 SPOKEN = ".spoken.wav"
 """Ends the name of what the engine writes, beside the phrase that is made of it."""
@@ -54,7 +54,7 @@ def _render(request: dict[str, Any]) -> dict[str, Any]:
     import soundfile  # type: ignore[import-untyped]
     import soxr  # type: ignore[import-untyped]
 
-    from vad_agent.voice.loudness import even
+    from vad_agent.speech.normalization import even
 
     about: dict[str, Any] = {"engine": "recording", "files": {}}
     path = request["recording"]

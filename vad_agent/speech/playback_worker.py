@@ -8,7 +8,7 @@ Reports on stdout (records): what became of a phrase, and when its first and las
 output latency included: that is known when they are mixed, a little before. While there is nothing to report
 it says that it runs.
 
-    python -m vad_agent.voice.playback_child '{"backend": …, "name": …, "host": …, "role": …}'
+    python -m vad_agent.speech.playback_worker '{"backend": …, "name": …, "host": …, "role": …}'
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from vad_agent.audio.worker_runtime import (
     tell_open,
 )
 from vad_agent.core.frames import SAMPLE_BYTES
-from vad_agent.voice.mixing import Mixer
+from vad_agent.speech.mixer import Mixer
 
 RATES = (48_000, 44_100, 32_000, 16_000)
 BLOCK_S = 0.01

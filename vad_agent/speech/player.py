@@ -15,10 +15,10 @@ from vad_agent.audio.device_recovery import AudioChild, DeviceState, Lost, Opene
 from vad_agent.audio.devices import Device, Role
 from vad_agent.audio.ipc_framing import Record
 from vad_agent.core.frames import SAMPLE_BYTES
-from vad_agent.voice.mixing import Mark
+from vad_agent.speech.mixer import Mark
 
 PHRASE_HZ = 48_000
-PLAYBACK = "vad_agent.voice.playback_child"
+PLAYBACK = "vad_agent.speech.playback_worker"
 
 
 @dataclass(frozen=True, slots=True)

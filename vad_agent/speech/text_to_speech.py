@@ -1,4 +1,4 @@
-"""Has a phrase rendered by a short-lived process; see `render_child`."""
+"""Has a phrase rendered by a short-lived process; see `text_to_speech_worker`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from typing import Any
 from vad_agent.errors import VoiceError
 
 TRIES = 3
-CHILD = "vad_agent.voice.render_child"
+CHILD = "vad_agent.speech.text_to_speech_worker"
 LIMIT_S = 10.0
 """A phrase takes a second, most of it the process's start; an engine that hangs never ends."""
 

@@ -18,9 +18,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from vad_agent.voice.player import PHRASE_HZ
-from vad_agent.voice.render import Engine
-from vad_agent.voice.render_child import SPOKEN, file_stamp
+from vad_agent.speech.player import PHRASE_HZ
+from vad_agent.speech.text_to_speech import Engine
+from vad_agent.speech.text_to_speech_worker import SPOKEN, file_stamp
 
 ENGINE = "engine.json"
 NEW = "new-"
