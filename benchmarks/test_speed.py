@@ -14,7 +14,7 @@ from benchmarks.audio import Call, load
 from vad_agent.core.actions import Speech
 from vad_agent.core.frames import Channel, Framer
 from vad_agent.core.session import CallSession
-from vad_agent.settings import Settings
+from vad_agent.script.settings import Settings
 from vad_agent.trace import record
 
 BATCH = 500

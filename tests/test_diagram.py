@@ -8,8 +8,8 @@ import pytest
 
 from vad_agent.core.actions import Reason
 from vad_agent.core.script import ROWS
-from vad_agent.diagram import mermaid
-from vad_agent.settings import Settings
+from vad_agent.script.diagram import mermaid
+from vad_agent.script.settings import Settings
 
 NODE = r"(?:\[\*\]|\w+)"
 # A label ends at ":" or ";" for Mermaid, so that it must have neither.

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from vad_agent.diagram import mermaid
-from vad_agent.settings import Settings
+from vad_agent.script.diagram import mermaid
+from vad_agent.script.settings import Settings
 
 ROOT = Path(__file__).parent.parent
 READABLE = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("benchmarks/*.md")]

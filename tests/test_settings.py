@@ -16,15 +16,15 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 import vad_agent.core.script
-import vad_agent.settings
+import vad_agent.script.settings
 from vad_agent.core.actions import Reason
 from vad_agent.core.endpointer_port import Plan
 from vad_agent.core.frames import Channel
 from vad_agent.core.script import ROWS, Timing, Window, fill
 from vad_agent.detection.detector import Earshot, Silero, WebRtc
 from vad_agent.detection.endpointer import Endpointer
-from vad_agent.settings import BUILT_IN_FILE, Settings
-from vad_agent.settings_tables import Scenarios
+from vad_agent.script.schema import Scenarios
+from vad_agent.script.settings import BUILT_IN_FILE, Settings
 
 NAMES = {"client_name": "Анна", "operator_name": "Олег", "shop": "Haier"}
 
@@ -270,7 +270,7 @@ def test_built_in_phrases_have_no_gaps(client_name: str | None, operator_name: s
 
 
 def test_examples_in_docstrings() -> None:
-    for module in (vad_agent.core.script, vad_agent.settings):
+    for module in (vad_agent.core.script, vad_agent.script.settings):
         result = doctest.testmod(module)
         assert result.attempted
         assert not result.failed

@@ -10,7 +10,7 @@ import pytest
 import soundfile  # type: ignore[import-untyped]
 
 from vad_agent.errors import SettingsError
-from vad_agent.settings import Settings
+from vad_agent.script.settings import Settings
 
 PROMPTS = (
     "greeting_again, not_heard, farewell_after_greeting, not_heard_in_dialogue,"

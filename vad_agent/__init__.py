@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from vad_agent.core.events import Event
     from vad_agent.core.session import CallSession
-    from vad_agent.settings import Settings
+    from vad_agent.script.settings import Settings
 
 __version__ = "0.1.0"
 __all__ = ["CallSession", "Event", "Settings", "__version__"]
@@ -22,7 +22,7 @@ __all__ = ["CallSession", "Event", "Settings", "__version__"]
 _HOMES = {
     "CallSession": "vad_agent.core.session",
     "Event": "vad_agent.core.events",
-    "Settings": "vad_agent.settings",
+    "Settings": "vad_agent.script.settings",
 }
 
 

@@ -45,7 +45,7 @@ from vad_agent.terminal import (
 )
 
 if TYPE_CHECKING:
-    from vad_agent.settings import Settings
+    from vad_agent.script.settings import Settings
 
 app = typer.Typer(
     name="vad-agent",
@@ -302,7 +302,7 @@ def dead_air_command(
     from vad_agent.audio.recording_reader import open_call, open_leg
     from vad_agent.core.frames import Channel, frames
     from vad_agent.detection.dead_air import beside, dead_air
-    from vad_agent.settings import Settings
+    from vad_agent.script.settings import Settings
 
     side, settings = Channel(channel.value), Settings()
     tell_missing_detector(settings)
@@ -356,7 +356,7 @@ def show(
         raise typer.BadParameter("expected one of --diagram and --toml")
     settings = _settings(script)
     if diagram:
-        from vad_agent.diagram import mermaid
+        from vad_agent.script.diagram import mermaid
 
         print(mermaid(settings.script))
     elif toml:
@@ -382,7 +382,7 @@ def check(
 
 
 def _settings(script: Path | None) -> Settings:
-    from vad_agent.settings import Settings
+    from vad_agent.script.settings import Settings
 
     return Settings() if script is None else Settings.load(script)
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from vad_agent.core.actions import Action
     from vad_agent.core.events import Event
     from vad_agent.recorded_events import TimedEvent
-    from vad_agent.settings import Settings
+    from vad_agent.script.settings import Settings
 
 T = TypeVar("T")
 LONG_RECORDING_FRAMES = 5 * 60 * 50

@@ -34,7 +34,7 @@ from benchmarks.measure import (
 from vad_agent.core.endpointer_port import Ear
 from vad_agent.core.frames import Channel
 from vad_agent.detection.dead_air import dead_air
-from vad_agent.settings import Settings
+from vad_agent.script.settings import Settings
 
 SECTION = "ear cost"
 SECONDS = 120

@@ -27,7 +27,7 @@ from benchmarks.accuracy.labels import FRAME, RATE
 from vad_agent.core.actions import LineState
 from vad_agent.core.frames import Channel
 from vad_agent.detection.dead_air import dead_air
-from vad_agent.settings import Settings
+from vad_agent.script.settings import Settings
 
 Frames = Sequence[bytes | None]
 Flags = NDArray[np.bool_]

@@ -31,7 +31,7 @@ from vad_agent.live.calls import CallDesk
 from vad_agent.live.listening import SWITCH_S
 from vad_agent.live.loop import CONTROL, Loop
 from vad_agent.live.status import Command
-from vad_agent.settings import Settings
+from vad_agent.script.settings import Settings
 
 P999_MS = 5
 JUMP = 0.5

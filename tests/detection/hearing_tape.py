@@ -29,7 +29,7 @@ from vad_agent.core.actions import LineState
 from vad_agent.core.endpointer_port import Ear
 from vad_agent.core.frames import Channel
 from vad_agent.detection.endpointer import Endpointer
-from vad_agent.settings import Settings
+from vad_agent.script.settings import Settings
 
 Frame = bytes | None
 Samples = NDArray[np.int64]

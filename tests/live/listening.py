@@ -22,7 +22,7 @@ import numpy as np
 from tests.live.audio_server import AudioServer
 from tests.live.recording import Int16s, end, until
 from vad_agent.core.frames import FRAMES_PER_SECOND
-from vad_agent.settings import Settings
+from vad_agent.script.settings import Settings
 from vad_agent.speech.prompt_library import Phrases
 
 READY_S = 20.0

@@ -18,7 +18,7 @@ from vad_agent.callbacks.inbox import Inbox
 from vad_agent.callbacks.ledger import Ledger
 from vad_agent.callbacks.policy import policy_of
 from vad_agent.callbacks.store import Store
-from vad_agent.settings import Settings
+from vad_agent.script.settings import Settings
 
 LOUD = 500
 """A sample of a phrase, far above the quiet line."""

@@ -32,7 +32,7 @@ from vad_agent.live.call_sound import CallSound
 from vad_agent.live.record import MOST_WAITING, CallRecorder, Tap
 from vad_agent.recorded_events import load_events
 from vad_agent.replay import Replay
-from vad_agent.settings import Settings as SettingsType
+from vad_agent.script.settings import Settings as SettingsType
 from vad_agent.trace import record
 
 RATE = 8_000

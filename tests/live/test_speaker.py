@@ -11,7 +11,7 @@ from vad_agent.audio.devices import Role
 from vad_agent.core.actions import Play
 from vad_agent.core.events import Event, Kind
 from vad_agent.live.speaker import Speaker
-from vad_agent.settings import Settings
+from vad_agent.script.settings import Settings
 from vad_agent.speech.mixer import Mark
 from vad_agent.speech.player import Report
 from vad_agent.speech.prompt_library import Phrase

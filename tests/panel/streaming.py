@@ -25,7 +25,7 @@ from vad_agent.live.loop import CONTROL, Loop
 from vad_agent.live.outlets import Outlet, Outlets
 from vad_agent.live.shown import Shown
 from vad_agent.live.status import Command, Status
-from vad_agent.settings import Settings
+from vad_agent.script.settings import Settings
 
 FIXTURES = Path(__file__).parents[2] / "audio_fixtures"
 FRAME_S = FRAME_MS / 1000

@@ -24,7 +24,7 @@ from vad_agent.audio.echo_canceller import MUTE_FRAMES, OwnPrompt
 from vad_agent.audio.pcm import from_dbfs
 from vad_agent.core.frames import Channel
 from vad_agent.errors import FrameError
-from vad_agent.settings import Settings
+from vad_agent.script.settings import Settings
 
 Floats = NDArray[np.float64]
 AT = 60

@@ -17,7 +17,7 @@ import soundfile
 from tests.live.conftest import require
 from tests.live.recording import until
 from vad_agent.errors import VoiceError
-from vad_agent.settings import Settings
+from vad_agent.script.settings import Settings
 from vad_agent.speech import prompt_library as module
 from vad_agent.speech.prompt_library import Phrases
 from vad_agent.speech.text_to_speech import render

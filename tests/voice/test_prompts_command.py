@@ -13,7 +13,7 @@ import pytest
 
 from tests.live.audio_server import PROGRAMS, AudioServer
 from tests.live.conftest import require
-from vad_agent.settings import Settings
+from vad_agent.script.settings import Settings
 from vad_agent.speech.prompt_library import Phrases
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="XDG_CACHE_HOME")

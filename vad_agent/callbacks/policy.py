@@ -6,7 +6,7 @@ from datetime import datetime, time, tzinfo
 from zoneinfo import ZoneInfo
 
 from vad_agent.callbacks.rules import Policy
-from vad_agent.settings import Settings
+from vad_agent.script.settings import Settings
 
 
 def policy_of(settings: Settings) -> Policy:

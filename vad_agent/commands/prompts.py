@@ -18,7 +18,7 @@ from vad_agent.terminal import complain, plain_console
 if TYPE_CHECKING:
     from vad_agent.audio.device_recovery import Lost, Opened
     from vad_agent.audio.ipc_framing import Record
-    from vad_agent.settings import Settings
+    from vad_agent.script.settings import Settings
     from vad_agent.speech.player import Player
     from vad_agent.speech.prompt_library import Phrase, Phrases
 
@@ -164,7 +164,7 @@ def _played(player: Player, told: queue.SimpleQueue[What], phrase: Phrase) -> st
 
 
 def _settings(script: Path | None) -> Settings:
-    from vad_agent.settings import Settings
+    from vad_agent.script.settings import Settings
 
     return Settings() if script is None else Settings.load(script)
 

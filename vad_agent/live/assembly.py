@@ -39,7 +39,7 @@ from vad_agent.live.status import Command, Status
 from vad_agent.live.trace_outlet import TraceOutlet
 from vad_agent.live.unread import Unread
 from vad_agent.live.whereabouts import Held, Whereabouts
-from vad_agent.settings import Settings
+from vad_agent.script.settings import Settings
 from vad_agent.speech.player import Player
 from vad_agent.speech.prompt_library import Phrases
 

@@ -26,7 +26,7 @@ from vad_agent.common.identity import login
 from vad_agent.common.writer_thread import WriterThread
 from vad_agent.live.chosen import choose
 from vad_agent.live.options import Options
-from vad_agent.settings import Settings
+from vad_agent.script.settings import Settings
 from vad_agent.terminal import tell_missing_detector
 
 if TYPE_CHECKING:

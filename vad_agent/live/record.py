@@ -27,7 +27,7 @@ from vad_agent.live.call_sound import CallSound
 from vad_agent.trace import record
 
 if TYPE_CHECKING:
-    from vad_agent.settings import Settings
+    from vad_agent.script.settings import Settings
 
 SAMPLE_RATE = 16_000
 """Hz, of a live session."""

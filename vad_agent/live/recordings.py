@@ -11,7 +11,7 @@ from vad_agent.common.private_files import private_folder
 from vad_agent.core.actions import Action
 from vad_agent.core.session import CallSession
 from vad_agent.live.record import CallRecorder, Tap
-from vad_agent.settings import Settings
+from vad_agent.script.settings import Settings
 
 CLOSE_S = 5.0
 

@@ -24,9 +24,9 @@ from vad_agent.callbacks.ringing import Ringer
 from vad_agent.callbacks.sealing import Seal
 from vad_agent.callbacks.store import Store
 from vad_agent.callbacks.watch import Watch
+from vad_agent.script.settings import Settings
 from vad_agent.server.config import DeskConfig
 from vad_agent.server.office import Office
-from vad_agent.settings import Settings
 
 log = logging.getLogger(__name__)
 

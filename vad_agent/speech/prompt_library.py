@@ -21,7 +21,7 @@ from pathlib import Path
 
 from vad_agent.core.script import fill
 from vad_agent.errors import VoiceError
-from vad_agent.settings import Settings
+from vad_agent.script.settings import Settings
 from vad_agent.speech.phrase_cache import Cache, content_of, key_of, read_phrase
 from vad_agent.speech.text_to_speech import LIMIT_S, Request, end, render
 

@@ -131,7 +131,7 @@ def test_cancelled_when_due(trial: MakeTrial) -> None:
     from vad_agent.callbacks.policy import policy_of
     from vad_agent.callbacks.rules import State
     from vad_agent.callbacks.store import Store
-    from vad_agent.settings import Settings
+    from vad_agent.script.settings import Settings
 
     run = trial(seed=9, slow_s=0.0)
     node = run.node()

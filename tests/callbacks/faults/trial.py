@@ -26,7 +26,7 @@ from vad_agent.callbacks.letters import REQUESTED, Letter, Outbox, new_key
 from vad_agent.callbacks.policy import policy_of
 from vad_agent.callbacks.rules import USED_UP, Outcome, State
 from vad_agent.callbacks.store import Store
-from vad_agent.settings import Settings
+from vad_agent.script.settings import Settings
 
 NODE = "tests.callbacks.faults.node"
 ROOT = Path(__file__).parents[3]

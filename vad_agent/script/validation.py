@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import combinations
 from pathlib import Path
 from typing import Any, get_args
 
@@ -21,9 +22,8 @@ from pydantic_core import ErrorDetails, PydanticCustomError
 from vad_agent.common.toml_file import Toml, key
 from vad_agent.core.actions import Reason
 from vad_agent.core.frames import FRAMES_PER_SECOND
-from vad_agent.core.script import FIELDS, OPTIONAL_FIELDS, ROWS
-from vad_agent.settings_phrase import phrase_problems
-from vad_agent.settings_tables import MOST_ATTEMPTS, Tables, is_number, seconds_list, window
+from vad_agent.core.script import FIELDS, OPTIONAL_FIELDS, ROWS, fill
+from vad_agent.script.schema import MOST_ATTEMPTS, Tables, is_number, seconds_list, window
 
 _LONGEST = 60
 _PROMPT_NAME = re.compile(r"[\w-]+")
@@ -267,3 +267,54 @@ def _place(table: Toml, loc: Loc) -> list[int]:
         place.append(keys.index(part) if part in keys else len(keys))
         at = at[part] if part in keys else None
     return place
+
+
+# As `fill` reads them.
+_OPTIONAL = re.compile(r"\[[^\[\]]*\]")
+_FIELD = re.compile(r"\{([^{}]*)\}")
+# What a left-out part leaves behind if its comma or its space stood outside: «Здравствуйте, , …».
+_STRAY = re.compile(r"^\W*[,;:.!?]|[,;:]\s*[,;:.!?]|\s[,;:.!?]|\s\s|[,;:]$")
+
+
+def phrase_problems(template: str, fields: Sequence[str], unknown: Sequence[str]) -> Iterator[str]:
+    """What is wrong with the template, a text each; a blank one is its type's error, not told here.
+
+    `fields`: those that exist; `unknown`: those of them that may be unknown in a call.
+    """
+    used = list(dict.fromkeys(_FIELD.findall(template)))
+    for name in used:
+        if name not in fields:
+            yield f"unknown field {{{name}}}; known: {', '.join(fields)}"
+    paired = True
+    for pattern, pair in ((_OPTIONAL, "[ and ]"), (_FIELD, "{ and }")):
+        rest = pattern.sub("", template)
+        if any(mark in rest for mark in pair.split(" and ")):
+            paired = False
+            yield f"{pair} do not pair up: each is closed before the next one is opened"
+    if not paired:
+        return
+    always = _FIELD.findall(_OPTIONAL.sub("", template))
+    bare = [name for name in unknown if name in always]
+    for name in bare:
+        yield f"{{{name}}} may be unknown: put it with its comma in [square brackets]"
+    if not bare:
+        yield from _remains(template, [name for name in unknown if name in used], fields)
+
+
+def _remains(template: str, optional: Sequence[str], fields: Sequence[str]) -> Iterator[str]:
+    """Something sayable must remain, whichever fields are unknown."""
+    # Each field stands for itself: what is stray with all of them is what the author wanted.
+    whole = {name: f"{{{name}}}" for name in fields}
+    if _STRAY.search(fill(template, whole)):
+        return
+    for count in range(1, len(optional) + 1):
+        for missing in combinations(optional, count):
+            text = fill(template, whole | dict.fromkeys(missing, ""))
+            names = " and ".join(missing)
+            if not any(char.isalnum() for char in text):
+                yield f"nothing is left to say where {names} is unknown"
+            elif stray := _STRAY.search(text):
+                near = text[max(0, stray.start() - 20) : stray.end() + 10].strip()
+                advice = "take the comma or space into the [square brackets]"
+                yield f"without {names} it reads «{near}»: {advice}"
+                return

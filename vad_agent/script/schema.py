@@ -2,7 +2,7 @@
 
 Nothing is converted that is merely like what is expected: "2.0" and true are not numbers. A whole
 number is taken for seconds, since TOML writers leave the ".0" out. What one value cannot tell by
-itself (does the ladder name prompts that exist?) is in settings_check.py.
+itself (does the ladder name prompts that exist?) is in validation.py.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _UNPRINTABLE = {"Cc", "Cs", "Zl", "Zp"}
 
 
 def expected(what: str) -> PydanticCustomError:
-    """The error of a value that is not `what`; settings_check.py adds the key and the value."""
+    """The error of a value that is not `what`; validation.py adds the key and the value."""
     return PydanticCustomError("expected", f"expected {what}")
 
 

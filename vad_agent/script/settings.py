@@ -22,9 +22,9 @@ from vad_agent.core.actions import Reason
 from vad_agent.core.frames import FRAMES_PER_SECOND, Channel, frames
 from vad_agent.core.script import ROWS, Row, Rung, Scenario, Script, Timing, Window
 from vad_agent.errors import SettingsError
-from vad_agent.settings_check import problems, recording_frames
-from vad_agent.settings_tables import Prompt, Tables
-from vad_agent.settings_tables import Scenario as ScenarioTable
+from vad_agent.script.schema import Prompt, Tables
+from vad_agent.script.schema import Scenario as ScenarioTable
+from vad_agent.script.validation import problems, recording_frames
 
 if TYPE_CHECKING:
     from vad_agent.core.endpointer_port import Ear
