@@ -19,8 +19,8 @@ from benchmarks.measure import Contender, Figure, Table, interleaved, ratio, tim
 from vad_agent.audio.recording_reader import open_call
 from vad_agent.core.frames import FRAMES_PER_SECOND, Channel
 from vad_agent.core.session import CallSession
-from vad_agent.replay import Replay
 from vad_agent.script.settings import Settings
+from vad_agent.trace.replay import Replay
 
 TIMES_REAL_MIN = 4_000
 

@@ -15,7 +15,7 @@ from vad_agent.core.actions import Speech
 from vad_agent.core.frames import Channel, Framer
 from vad_agent.core.session import CallSession
 from vad_agent.script.settings import Settings
-from vad_agent.trace import record
+from vad_agent.trace.trace_format import record
 
 BATCH = 500
 RATE = 8_000

@@ -24,8 +24,8 @@ from vad_agent.core.endpointer_port import Progress
 from vad_agent.core.frames import ENDLESS, Channel
 from vad_agent.core.script import Script
 from vad_agent.detection.call_progress_tones import Tone, ToneWatch
-from vad_agent.recorded_events import TimedEvent
-from vad_agent.replay import Replay
+from vad_agent.trace.event_files import TimedEvent
+from vad_agent.trace.replay import Replay
 
 ONSET, HANGOVER, ACCEPTED = 5, 15, 50
 STATE_AFTER = 50  # frames of zero, or of nothing, until the line is called so

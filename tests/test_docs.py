@@ -167,7 +167,7 @@ def test_trace_and_events_pages_name_everything() -> None:
 
 
 def test_the_trace_page_names_every_key() -> None:
-    from vad_agent import trace
+    from vad_agent.trace import trace_format as trace
 
     source = Path(trace.__file__).read_text(encoding="utf-8")
     page = (ROOT / "docs" / "trace.md").read_text(encoding="utf-8")

@@ -24,8 +24,8 @@ from vad_agent.core import actions as act
 from vad_agent.core.events import Kind
 from vad_agent.core.frames import Channel, Framer
 from vad_agent.errors import EventError, SettingsError
-from vad_agent.recorded_events import MOST_PROBLEMS, EventLog, TimedEvent, load_events
-from vad_agent.replay import LATE, Replay
+from vad_agent.trace.event_files import MOST_PROBLEMS, EventLog, TimedEvent, load_events
+from vad_agent.trace.replay import LATE, Replay
 
 Pair = tuple[bytes | None, bytes | None]
 

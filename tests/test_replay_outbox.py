@@ -218,7 +218,7 @@ KILLED = """
     import os, signal, sys
     from vad_agent import cli
     from vad_agent.core.actions import Callback
-    from vad_agent.trace import Trace
+    from vad_agent.trace.trace_format import Trace
 
     write = Trace.write
 

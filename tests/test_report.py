@@ -16,12 +16,12 @@ import numpy as np
 import pytest
 from matplotlib import rcParams
 
-from vad_agent.archive.envelope import BLOCK_FRAMES, Envelope
-from vad_agent.archive.labels import stacked
-from vad_agent.archive.report import ReportBuilder
-from vad_agent.archive.rows import MAX_ROWS, rows
-from vad_agent.archive.timeline import timeline
 from vad_agent.errors import MissingExtra, OutputError
+from vad_agent.trace.report.builder import ReportBuilder
+from vad_agent.trace.report.call_timeline import timeline
+from vad_agent.trace.report.drawing import stacked
+from vad_agent.trace.report.envelope import BLOCK_FRAMES, Envelope
+from vad_agent.trace.report.rows import MAX_ROWS, rows
 
 Record = dict[str, Any]
 
@@ -504,7 +504,7 @@ def test_a_failed_write_leaves_the_older_report(
 ) -> None:
     report = tmp_path / "report.html"
     report.write_text("older")
-    monkeypatch.setattr(f"vad_agent.archive.report.os.{call}", fault)
+    monkeypatch.setattr(f"vad_agent.trace.report.builder.os.{call}", fault)
     with pytest.raises(raised) as caught:
         write(report)
     if raised is OutputError:

@@ -7,7 +7,7 @@ import pytest
 from tests.test_trace import EXAMPLES
 from vad_agent.core import actions as act
 from vad_agent.core.actions import Outcome, Reason
-from vad_agent.timeline import clock, line
+from vad_agent.trace.text_timeline import clock, line
 
 EXPECTED = {
     act.PhaseChanged: "  0:00.02    phase     greeting",

@@ -16,7 +16,7 @@ from vad_agent.core import actions as act
 from vad_agent.core.actions import LineState, Outcome, Phase, Reason
 from vad_agent.core.frames import Channel
 from vad_agent.errors import OutputError
-from vad_agent.trace import Trace, record
+from vad_agent.trace.trace_format import Trace, record
 
 CALLBACK: dict[str, Any] = {
     "reason": Reason.AGREED,

@@ -196,8 +196,8 @@ def replay(
     from vad_agent.core.events import Event, Kind
     from vad_agent.core.frames import seconds
     from vad_agent.core.session import CallSession
-    from vad_agent.recorded_events import EventLog, TimedEvent, load_events
-    from vad_agent.replay import Replay
+    from vad_agent.trace.event_files import EventLog, TimedEvent, load_events
+    from vad_agent.trace.replay import Replay
 
     check_outputs([file, client_file, events, script], trace, report)
     settings = _settings(script)
@@ -208,7 +208,7 @@ def replay(
     timed = log.events
     builder = None
     if report is not None:
-        from vad_agent.archive.report import ReportBuilder
+        from vad_agent.trace.report.builder import ReportBuilder
 
         builder = ReportBuilder()
     with ExitStack() as stack:

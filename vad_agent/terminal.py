@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
     from vad_agent.core.actions import Action
     from vad_agent.core.events import Event
-    from vad_agent.recorded_events import TimedEvent
     from vad_agent.script.settings import Settings
+    from vad_agent.trace.event_files import TimedEvent
 
 T = TypeVar("T")
 LONG_RECORDING_FRAMES = 5 * 60 * 50
@@ -64,7 +64,7 @@ def output(trace: Path | None, speech: bool) -> Iterator[Callable[[Iterable[Acti
 
     A line leaves when it is written, so that whatever ends the replay leaves whole lines.
     """
-    from vad_agent.trace import Trace
+    from vad_agent.trace.trace_format import Trace
 
     if trace is None:
         yield lambda actions: _print_timeline(actions, speech)
@@ -92,7 +92,7 @@ def _cannot_write(trace: Path, error: OSError) -> NoReturn:
 
 
 def _print_timeline(actions: Iterable[Action], speech: bool) -> None:
-    from vad_agent.timeline import line
+    from vad_agent.trace.text_timeline import line
 
     console = plain_console()
     for action in actions:
@@ -150,7 +150,7 @@ def watched_actions(
     actions: Iterable[Action], add: Callable[[dict[str, object]], None]
 ) -> Iterator[Action]:
     """The actions; the trace line of each goes to `add` as it passes."""
-    from vad_agent.trace import record
+    from vad_agent.trace.trace_format import record
 
     for action in actions:
         if (line := record(action)) is not None:

@@ -27,7 +27,7 @@ from vad_agent.callbacks.call_lines import (
 from vad_agent.callbacks.letters import CALL, MOST_BYTES, Letter
 from vad_agent.core import actions as act
 from vad_agent.core.frames import Channel
-from vad_agent.trace import record
+from vad_agent.trace.trace_format import record
 
 SECRET = "Пелагея"
 TEXT = st.text(st.characters(exclude_categories=("Cs",)), max_size=20)

@@ -16,7 +16,7 @@ from vad_agent.core.frames import Channel
 from vad_agent.errors import EventError
 from vad_agent.live.calls import CallDesk
 from vad_agent.live.status import Command
-from vad_agent.trace import record
+from vad_agent.trace.trace_format import record
 
 NUMBER, OTHER = "+79123456789", "8 (916) 123-45-67"
 ID = "pbx-4711"

@@ -16,8 +16,8 @@ from vad_agent.audio.recording_reader import open_call
 from vad_agent.core import actions as act
 from vad_agent.core.actions import Phase
 from vad_agent.core.prompt_controller import Prompter
-from vad_agent.recorded_events import load_events
-from vad_agent.replay import Replay
+from vad_agent.trace.event_files import load_events
+from vad_agent.trace.replay import Replay
 
 GREETED = "S*50 .*30"
 UNKNOWN = 600

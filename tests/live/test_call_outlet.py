@@ -37,8 +37,8 @@ from vad_agent.live.call_outlet import MOST_LINES, MOST_WAITING, CallOutlet
 from vad_agent.live.desk_outlet import DeskOutlet
 from vad_agent.live.letter_writer import LetterWriter
 from vad_agent.live.outlets import Outlets
-from vad_agent.trace import record
-from vad_agent.verdicts import Verdict
+from vad_agent.trace.compliance import Verdict
+from vad_agent.trace.trace_format import record
 
 LIMIT_S = 10.0
 ZONE = timezone(timedelta(hours=3))

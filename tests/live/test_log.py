@@ -15,13 +15,13 @@ from typing import Any
 
 import pytest
 
-from vad_agent.archive.timeline import timeline
 from vad_agent.common import private_files
 from vad_agent.core import actions as act
 from vad_agent.core.actions import Phase, Reason
 from vad_agent.errors import OutputError
 from vad_agent.live.log import MOST_AT_ONCE, TraceLog, default_path
-from vad_agent.trace import record
+from vad_agent.trace.report.call_timeline import timeline
+from vad_agent.trace.trace_format import record
 
 BEGAN = datetime(2030, 5, 13, 12, tzinfo=UTC)
 GREETING = act.PhaseChanged(1, Phase.GREETING)

@@ -30,10 +30,10 @@ from vad_agent.errors import EventError, FrameError
 from vad_agent.live import record as recording
 from vad_agent.live.call_sound import CallSound
 from vad_agent.live.record import MOST_WAITING, CallRecorder, Tap
-from vad_agent.recorded_events import load_events
-from vad_agent.replay import Replay
 from vad_agent.script.settings import Settings as SettingsType
-from vad_agent.trace import record
+from vad_agent.trace.event_files import load_events
+from vad_agent.trace.replay import Replay
+from vad_agent.trace.trace_format import record
 
 RATE = 8_000
 SPEECH, QUIET = b"S" * 320, b"." * 320

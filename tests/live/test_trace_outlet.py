@@ -17,7 +17,7 @@ from vad_agent.live import trace_outlet as module
 from vad_agent.live.letter_writer import HANGS
 from vad_agent.live.log import TraceLog
 from vad_agent.live.trace_outlet import TraceOutlet
-from vad_agent.trace import record
+from vad_agent.trace.trace_format import record
 
 BEGAN = datetime(2030, 5, 13, 12, tzinfo=UTC)
 

@@ -10,7 +10,7 @@ from typing import Any
 from vad_agent.callbacks.call_lines import LONGEST_S, number
 from vad_agent.callbacks.letters import MODES, YEARS
 from vad_agent.callbacks.rows import storable_text
-from vad_agent.verdicts import Verdict, verdict
+from vad_agent.trace.compliance import Verdict, verdict
 
 MOST_STEPS = 1000
 """No call has so many."""

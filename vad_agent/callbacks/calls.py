@@ -20,7 +20,7 @@ from vad_agent.callbacks.rows import storable_text
 from vad_agent.callbacks.tables import calls, requests, steps
 from vad_agent.callbacks.transactions import Transactions
 from vad_agent.errors import StoreError, extra
-from vad_agent.verdicts import Verdict
+from vad_agent.trace.compliance import Verdict
 
 with extra("callbacks", "the store of callbacks"):
     import sqlalchemy as sa

@@ -14,7 +14,7 @@ from vad_agent.callbacks.call_record import Step
 from vad_agent.callbacks.tables import callbacks, calls, requests, steps
 from vad_agent.callbacks.transactions import Transactions
 from vad_agent.errors import extra
-from vad_agent.verdicts import Verdict
+from vad_agent.trace.compliance import Verdict
 
 with extra("callbacks", "the store of callbacks"):
     import sqlalchemy as sa

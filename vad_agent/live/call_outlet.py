@@ -19,7 +19,7 @@ from vad_agent.core.actions import Action
 from vad_agent.errors import OutputError
 from vad_agent.live.desk_outlet import LONGEST, DeskOutlet
 from vad_agent.live.letter_writer import HANGS, Carrier, LetterWriter
-from vad_agent.trace import record
+from vad_agent.trace.trace_format import record
 
 MOST_LINES = 20_000
 """Of a call; those after are left out."""

@@ -27,7 +27,7 @@ from vad_agent.common.writer_thread import WriterThread
 from vad_agent.core import actions as act
 from vad_agent.core.actions import Action
 from vad_agent.errors import SettingsError
-from vad_agent.trace import record
+from vad_agent.trace.trace_format import record
 
 KINDS = (
     "phase",

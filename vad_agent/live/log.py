@@ -24,7 +24,7 @@ from vad_agent.common.private_files import (
 )
 from vad_agent.core.actions import Action, Callback, CallbackWithdrawn
 from vad_agent.errors import OutputError
-from vad_agent.trace import record
+from vad_agent.trace.trace_format import record
 
 MOST_BYTES = 10_000_000
 """From this size on a file is full; the call that fills it is still written to its end."""

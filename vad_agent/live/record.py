@@ -24,7 +24,7 @@ from vad_agent.core.frames import FRAMES_PER_SECOND, Channel, seconds
 from vad_agent.core.session import CallSession, Frame
 from vad_agent.errors import OutputError
 from vad_agent.live.call_sound import CallSound
-from vad_agent.trace import record
+from vad_agent.trace.trace_format import record
 
 if TYPE_CHECKING:
     from vad_agent.script.settings import Settings

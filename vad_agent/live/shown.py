@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from datetime import datetime
 
-from vad_agent.archive import words
 from vad_agent.audio.jitter_buffer import Pair
 from vad_agent.audio.pcm import peak, rms, to_dbfs
 from vad_agent.core import actions as act
@@ -14,6 +13,7 @@ from vad_agent.core.frames import SAMPLE_BYTES, Channel, seconds
 from vad_agent.core.session_snapshot import Watch
 from vad_agent.live.loop import Loop
 from vad_agent.live.status import PhraseStatus, Status
+from vad_agent.trace import labels_ru
 
 EVERY = 5
 """Frames between two looks: 0.1 s."""
@@ -22,7 +22,7 @@ FALL_DB = 2.0
 """A level falls so much a look, so that a word is seen after it."""
 IDLE = (LineState.DIGITAL_ZERO, LineState.NO_MEDIA)
 ALERTS = {
-    **words.ALERTS,
+    **labels_ru.ALERTS,
     "operator_device_lost": "микрофон отключён",
     "operator_device_back": "микрофон снова на месте",
     "client_device_lost": "наушники отключены",
@@ -75,11 +75,13 @@ class Shown:
             case act.PhaseChanged(phase=Phase.ENDED):
                 return "звонок завершён"
             case act.PromptDone():
-                said = words.OUTCOMES[action.outcome.value]
-                return f"{said} после {words.number(seconds(action.silence))} с: «{action.text}»"
+                said = labels_ru.OUTCOMES[action.outcome.value]
+                return (
+                    f"{said} после {labels_ru.number(seconds(action.silence))} с: «{action.text}»"
+                )
             case act.Callback(reason=reason, due_in_s=due_in_s, opening=opening, at=at):
-                why = words.REASONS[reason.value]
-                when = words.due(due_in_s, at)
+                why = labels_ru.REASONS[reason.value]
+                when = labels_ru.due(due_in_s, at)
                 status.callback = f"Перезвонить {when} ({why}): «{opening}»"
                 return f"перезвон {when}: {why}"
             case act.CallbackWithdrawn():
@@ -87,9 +89,9 @@ class Shown:
                 return "перезвон больше не нужен"
             case act.Hangup(reason=reason):
                 status.hang_up = True
-                return f"звонок закончить: {words.REASONS[reason.value]}"
+                return f"звонок закончить: {labels_ru.REASONS[reason.value]}"
             case act.Alert(id=name):
-                return ALERTS.get(name, words.ALERTS.get(name, name))
+                return ALERTS.get(name, labels_ru.ALERTS.get(name, name))
         return None
 
     # -- how things stand ---------------------------------------------------------------------------

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from vad_agent.archive.words import clock, number, window
 from vad_agent.audio.device_recovery import DeviceState
 from vad_agent.core.actions import LineState, Phase
 from vad_agent.core.frames import Channel
 from vad_agent.live.status import SideStatus, Status
+from vad_agent.trace.labels_ru import clock, number, window
 
 __all__ = ["clock", "number", "window"]
 

@@ -16,8 +16,8 @@ from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing, suppress
 from typing import Any
 
-from vad_agent.archive import words
 from vad_agent.panel.hub import HEARTBEAT_S, Hub
+from vad_agent.trace import labels_ru
 
 EVERY_S = 0.5
 LONGEST = 160
@@ -69,11 +69,11 @@ def row(state: Mapping[str, Any]) -> Row:
         "idle": not in_call and not wrong,
         "urgent": 2 if wrong or look == "past" else 1 if look == "in" or under_way else 0,
         "state": _text(state.get("phase_text")) if in_call else "ждёт звонка",
-        "time": words.clock(int(seconds)) if in_call and seconds is not None else "",
+        "time": labels_ru.clock(int(seconds)) if in_call and seconds is not None else "",
         "client": _text(state.get("client_name")),
         "speaks": SPEAK[speak] if in_call and (any(speak) or not (line or wrong)) else "",
         "line": line,
-        "window": words.window(lo, hi) if lo is not None and hi is not None and in_call else "",
+        "window": labels_ru.window(lo, hi) if lo is not None and hi is not None and in_call else "",
         "look": look if in_call else "",
         "bar": bar if in_call else None,
         "phrase": _text(phrase.get("text")),
@@ -110,7 +110,7 @@ def _line(
     if silence is not None:
         held = clock.get("held") is True
         what = "на удержании" if held else "клиента не слышно"
-        long = words.clock(int(silence)) if held else f"{words.number(silence, 1)} с"
+        long = labels_ru.clock(int(silence)) if held else f"{labels_ru.number(silence, 1)} с"
         told.append(f"{what} {long}")
     return [_first_part(one) for one in told]
 
@@ -162,7 +162,7 @@ def _message(messages: object) -> str:
     last = messages[-1]
     if not isinstance(last, list) or len(last) != 2 or (at := _number(last[0])) is None:
         return ""
-    return f"{words.clock(int(at))} {_text(last[1])}"
+    return f"{labels_ru.clock(int(at))} {_text(last[1])}"
 
 
 def order(found: Rows) -> list[tuple[str, Row]]:

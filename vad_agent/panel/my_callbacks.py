@@ -10,7 +10,6 @@ from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 
-from vad_agent.archive.words import REASONS
 from vad_agent.callbacks.rules import Callback, Outcome, State
 from vad_agent.common.identity import folded
 from vad_agent.errors import (
@@ -22,6 +21,7 @@ from vad_agent.errors import (
     VadAgentError,
 )
 from vad_agent.server.port import Story
+from vad_agent.trace.labels_ru import REASONS
 
 MOST = 500
 WHY = "panel"

@@ -17,13 +17,13 @@ from functools import cached_property
 from importlib.util import find_spec
 from typing import Any
 
-from vad_agent.archive import words
-from vad_agent.archive.drawing import RowDrawing
-from vad_agent.archive.envelope import Envelope
-from vad_agent.archive.legend import legend
-from vad_agent.archive.rows import Rows, rows
-from vad_agent.archive.timeline import Prompt, Timeline, timeline
 from vad_agent.errors import extra
+from vad_agent.trace import labels_ru
+from vad_agent.trace.report.call_timeline import Prompt, Timeline, timeline
+from vad_agent.trace.report.drawing import RowDrawing
+from vad_agent.trace.report.envelope import Envelope
+from vad_agent.trace.report.legend import legend
+from vad_agent.trace.report.rows import Rows, rows
 
 with extra("callbacks", "the panel"):
     from starlette.concurrency import run_in_threadpool
@@ -64,11 +64,13 @@ class Course:
         """All but the speech, in order."""
         call = self.call
         found = [
-            Moment(span.start, f"этап: {_of(words.PHASES, span.name)}") for span in call.phases
+            Moment(span.start, f"этап: {_of(labels_ru.PHASES, span.name)}") for span in call.phases
         ]
         for channel, spans in call.lines.items():
-            name = words.CHANNELS[channel].lower()
-            found += [Moment(one.start, f"{name}: {_of(words.LINES, one.name)}") for one in spans]
+            name = labels_ru.CHANNELS[channel].lower()
+            found += [
+                Moment(one.start, f"{name}: {_of(labels_ru.LINES, one.name)}") for one in spans
+            ]
         found += [
             Moment(one.t if one.started is None else one.started, f"{one.name}: {one.why}")
             for one in call.prompts
@@ -96,7 +98,7 @@ class Course:
         if row == LEGEND:
             return _styled(legend(self.call))
         drawing = RowDrawing(self.call, self.drawn.shown[row], f"row {row}")
-        return _styled(drawing.svg({channel: Envelope() for channel in words.CHANNELS}))
+        return _styled(drawing.svg({channel: Envelope() for channel in labels_ru.CHANNELS}))
 
 
 def _of(told: Mapping[str, str], name: str) -> str:

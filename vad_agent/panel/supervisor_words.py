@@ -7,11 +7,11 @@ from datetime import date, datetime, tzinfo
 from typing import Any
 from urllib.parse import quote
 
-from vad_agent.archive import words
 from vad_agent.callbacks.alarms import Kind
 from vad_agent.callbacks.ledger import Which
 from vad_agent.callbacks.rules import Callback, Outcome, State
-from vad_agent.verdicts import Verdict
+from vad_agent.trace import labels_ru
+from vad_agent.trace.compliance import Verdict
 
 STATES = {
     State.WAITING: "ждёт времени",
@@ -89,7 +89,7 @@ NOBODY = "без имени"
 
 def reasons(values: tuple[str, ...]) -> str:
     """Why the client is to be called back."""
-    return ", ".join(words.REASONS.get(one, one) for one in values)
+    return ", ".join(labels_ru.REASONS.get(one, one) for one in values)
 
 
 def span(seconds: float) -> str:
@@ -108,7 +108,7 @@ def span(seconds: float) -> str:
     if hours < 48:
         return f"{hours} ч {minute} мин" if minute else f"{hours} ч"
     days, hour = divmod(hours, 24)
-    told = words.many(days, "день", "дня", "дней")
+    told = labels_ru.many(days, "день", "дня", "дней")
     return f"{told} {hour} ч" if hour else told
 
 
@@ -121,10 +121,10 @@ def why(outcome: str, verdict: Verdict, silence: float, lo: float, hi: float) ->
     if verdict is not Verdict.BAD:
         return VERDICTS[verdict]
     if outcome in ("failed", "missed"):
-        return words.OUTCOMES[outcome]
+        return labels_ru.OUTCOMES[outcome]
     if silence < lo:
-        return f"раньше окна на {words.lasting(round(lo - silence, 2))}"
-    return f"позже окна на {words.lasting(round(silence - hi, 2))}"
+        return f"раньше окна на {labels_ru.lasting(round(lo - silence, 2))}"
+    return f"позже окна на {labels_ru.lasting(round(silence - hi, 2))}"
 
 
 class Words:
@@ -135,10 +135,10 @@ class Words:
         self._zone = zone
         self._day = day
 
-    number = staticmethod(words.number)
-    window = staticmethod(words.window)
-    clock = staticmethod(words.clock)
-    many = staticmethod(words.many)
+    number = staticmethod(labels_ru.number)
+    window = staticmethod(labels_ru.window)
+    clock = staticmethod(labels_ru.clock)
+    many = staticmethod(labels_ru.many)
     reasons = staticmethod(reasons)
     span = staticmethod(span)
     why = staticmethod(why)
@@ -232,7 +232,7 @@ class Words:
     @staticmethod
     def prompt(id: str) -> str:
         """A phrase of the script."""
-        return words.PROMPTS.get(id, id)
+        return labels_ru.PROMPTS.get(id, id)
 
     @staticmethod
     def outcome(outcome: Outcome | None) -> str:
@@ -242,7 +242,7 @@ class Words:
     @staticmethod
     def said(outcome: str) -> str:
         """What became of a phrase."""
-        return words.OUTCOMES.get(outcome, outcome)
+        return labels_ru.OUTCOMES.get(outcome, outcome)
 
     @staticmethod
     def what(what: str) -> str:

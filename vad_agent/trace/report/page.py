@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from html import escape
 
-from vad_agent.archive import words
-from vad_agent.archive.look import VERDICT_SIGNS as SIGNS
-from vad_agent.archive.rows import Rows
-from vad_agent.archive.timeline import Prompt, Record, Timeline
-from vad_agent.verdicts import Verdict
+from vad_agent.trace import labels_ru
+from vad_agent.trace.compliance import Verdict
+from vad_agent.trace.report.call_timeline import Prompt, Record, Timeline
+from vad_agent.trace.report.canvas import VERDICT_SIGNS as SIGNS
+from vad_agent.trace.report.rows import Rows
 
 STYLE = """
 :root { --ink: #1c2733; --soft: #5d6b78; --rule: #d5dbe1; --ok: #17703f; --bad: #b3261e; }
@@ -82,14 +82,14 @@ def page(
     *,
     title: str,
     details: Mapping[str, str],
-    mask: words.Mask,
+    mask: labels_ru.Mask,
 ) -> str:
     """The whole page. `pictures` are the rows' SVGs: they name prompts but quote no texts."""
 
     def said(text: str) -> str:
         return escape(mask(text))
 
-    facts = {"Длительность": words.clock(call.duration), **details}
+    facts = {"Длительность": labels_ru.clock(call.duration), **details}
     listed = " ".join(f"<span>{said(key)}: {said(text)}</span>" for key, text in facts.items())
     return f"""<!DOCTYPE html>
 <html lang="ru">
@@ -128,7 +128,7 @@ def _summary(call: Timeline) -> str:
     good = sum(prompt.verdict is Verdict.OK for prompt in call.prompts)
     faults = []
     if bad:
-        counted = words.many(len(call.prompts), "фразы", "фраз", "фраз")
+        counted = labels_ru.many(len(call.prompts), "фразы", "фраз", "фраз")
         faults.append(f"не по скрипту {bad} из {counted}")
     if _callback_missing(call):
         faults.append("перезвон не запрошен")
@@ -138,7 +138,7 @@ def _summary(call: Timeline) -> str:
     if good == 1:
         return _verdict(Verdict.OK, "По скрипту: фраза сказана в своём окне")
     if good:
-        counted = words.many(good, "фраза", "фразы", "фраз")
+        counted = labels_ru.many(good, "фраза", "фразы", "фраз")
         return _verdict(Verdict.OK, f"По скрипту: в своих окнах {counted}, вне окон ни одной")
     return _verdict(Verdict.NOTE, "Фраз скрипта в этом звонке не понадобилось")
 
@@ -147,7 +147,7 @@ def _verdict(verdict: Verdict, text: str) -> str:
     return f'<p class="verdict {verdict}">{SIGNS[verdict]} {text}</p>'
 
 
-def _table(prompts: Sequence[Prompt], mask: words.Mask) -> str:
+def _table(prompts: Sequence[Prompt], mask: labels_ru.Mask) -> str:
     if not prompts:
         return ""
     rows = "\n".join(_prompt(prompt, mask) for prompt in prompts)
@@ -159,17 +159,17 @@ def _table(prompts: Sequence[Prompt], mask: words.Mask) -> str:
 </tbody></table></div>"""
 
 
-def _prompt(prompt: Prompt, mask: words.Mask) -> str:
+def _prompt(prompt: Prompt, mask: labels_ru.Mask) -> str:
     heard = prompt.started is not None
-    began = words.clock(prompt.started, 2) if prompt.started is not None else "–"
-    silence = f"{words.number(prompt.silence)} с" if heard else "–"
+    began = labels_ru.clock(prompt.started, 2) if prompt.started is not None else "–"
+    silence = f"{labels_ru.number(prompt.silence)} с" if heard else "–"
     unit = "<br><small>удержания</small>" if prompt.of_hold else ""
-    outcome = words.OUTCOMES.get(prompt.outcome, prompt.outcome)
+    outcome = labels_ru.OUTCOMES.get(prompt.outcome, prompt.outcome)
     return (
         f'<tr class="{prompt.verdict}"><td class="n">{prompt.number}</td>'
         f"<td><strong>{escape(prompt.name)}</strong><q>{escape(mask(prompt.text))}</q></td>"
         f'<td class="n">{began}</td>'
-        f'<td class="n">{words.window(prompt.lo, prompt.hi)}{unit}</td>'
+        f'<td class="n">{labels_ru.window(prompt.lo, prompt.hi)}{unit}</td>'
         f'<td class="n">{silence}</td><td>{escape(outcome)}</td>'
         f'<td class="mark">{SIGNS[prompt.verdict]} {escape(prompt.why)}</td></tr>'
     )
@@ -180,14 +180,14 @@ def _callback_missing(call: Timeline) -> bool:
     return call.hangup is not None and call.callback is None
 
 
-def _ending(call: Timeline, mask: words.Mask) -> str:
+def _ending(call: Timeline, mask: labels_ru.Mask) -> str:
     items = [("Завершение", "", _ended(call))]
     if _callback_missing(call):
         items.append(("Перезвон", "bad", "✗ не запрошен"))
     elif call.callback is None:
         items.append(("Перезвон", "", "не нужен"))
     else:
-        due = words.due(call.callback["due_in_s"], call.callback.get("at"))
+        due = labels_ru.due(call.callback["due_in_s"], call.callback.get("at"))
         reason = _reason(call.callback)
         if call.withdrawn:
             text = f"отменён: клиент вернулся (был запрошен {due}: {reason})"
@@ -198,7 +198,9 @@ def _ending(call: Timeline, mask: words.Mask) -> str:
             opening = escape(mask(str(call.callback["opening"])))
             items.append(("Начать перезвон словами", "", f"<q>{opening}</q>"))
     for alert in call.alerts:
-        found = f"⚠ {words.clock(alert['t'], 1)}: {words.ALERTS.get(alert['id'], alert['id'])}"
+        found = (
+            f"⚠ {labels_ru.clock(alert['t'], 1)}: {labels_ru.ALERTS.get(alert['id'], alert['id'])}"
+        )
         items.append(("Внимание", "bad", escape(mask(found))))
     listed = "\n".join(
         f'<dt>{name}</dt><dd class="{kind}">{text}</dd>'
@@ -211,18 +213,18 @@ def _ending(call: Timeline, mask: words.Mask) -> str:
 
 def _ended(call: Timeline) -> str:
     if call.hangup is not None:
-        return f"{words.clock(call.hangup['t'], 1)}, по скрипту: {escape(_reason(call.hangup))}"
+        return f"{labels_ru.clock(call.hangup['t'], 1)}, по скрипту: {escape(_reason(call.hangup))}"
     if call.left_by is not None:
-        party = words.PARTIES.get(call.left_by.get("party") or "", "неизвестно кто")
-        return f"{words.clock(call.left_by['t'], 1)}, трубку положил(а): {party}"
+        party = labels_ru.PARTIES.get(call.left_by.get("party") or "", "неизвестно кто")
+        return f"{labels_ru.clock(call.left_by['t'], 1)}, трубку положил(а): {party}"
     ended = next((span for span in call.phases if span.name == "ended"), None)
     if ended is not None:
-        return words.clock(ended.start, 1)
+        return labels_ru.clock(ended.start, 1)
     return "запись кончилась раньше звонка"
 
 
 def _reason(record: Record) -> str:
-    return words.REASONS.get(record["reason"], str(record["reason"]))
+    return labels_ru.REASONS.get(record["reason"], str(record["reason"]))
 
 
 def _rows(call: Timeline, drawn: Rows, pictures: Sequence[str]) -> str:
@@ -234,10 +236,10 @@ def _rows(call: Timeline, drawn: Rows, pictures: Sequence[str]) -> str:
             if drawn.only_speech_left_out
             else "показаны те, где случилось самое важное"
         )
-        shown = f"{len(drawn.shown)} из {words.many(drawn.total, 'строки', 'строк', 'строк')}"
+        shown = f"{len(drawn.shown)} из {labels_ru.many(drawn.total, 'строки', 'строк', 'строк')}"
         parts.append(
             f'<p class="hint">Звонок длинный: показано {shown}'
-            f" по {words.lasting(drawn.seconds)}, пропущено {left_out}; {rest}.</p>"
+            f" по {labels_ru.lasting(drawn.seconds)}, пропущено {left_out}; {rest}.</p>"
         )
     at = 0.0
     for row, picture in zip(drawn.shown, pictures, strict=True):
@@ -248,4 +250,8 @@ def _rows(call: Timeline, drawn: Rows, pictures: Sequence[str]) -> str:
 
 
 def _gap(seconds: float) -> str:
-    return f'<p class="left-out">⋯ пропущено {words.lasting(seconds)}</p>' if seconds > 0.01 else ""
+    return (
+        f'<p class="left-out">⋯ пропущено {labels_ru.lasting(seconds)}</p>'
+        if seconds > 0.01
+        else ""
+    )

@@ -13,8 +13,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from vad_agent.archive import words
-from vad_agent.verdicts import Verdict, verdict
+from vad_agent.trace import labels_ru
+from vad_agent.trace.compliance import Verdict, verdict
 
 Record = Mapping[str, Any]
 """One object of the trace (see trace.py), or an event: {"t", "kind": "event", "event", …}."""
@@ -69,7 +69,7 @@ class Prompt:
     @property
     def name(self) -> str:
         """In Russian."""
-        return words.PROMPTS.get(self.id, self.id)
+        return labels_ru.PROMPTS.get(self.id, self.id)
 
     @property
     def window(self) -> Span:
@@ -98,9 +98,9 @@ class Prompt:
         if self.started is None:
             return "не понадобилась"
         if self.silence < self.lo:
-            return f"раньше окна на {words.lasting(round(self.lo - self.silence, 2))}"
+            return f"раньше окна на {labels_ru.lasting(round(self.lo - self.silence, 2))}"
         if self.silence > self.hi:
-            return f"позже окна на {words.lasting(round(self.silence - self.hi, 2))}"
+            return f"позже окна на {labels_ru.lasting(round(self.silence - self.hi, 2))}"
         return "в окне"
 
 
@@ -138,7 +138,7 @@ def timeline(records: Iterable[Record], heard_s: float = 0.0) -> Timeline:
     duration = max([heard_s, *times, *ends])
     speech = {
         name: [Span(r["start_s"], r["end_s"]) for r in of("speech") if r["channel"] == name]
-        for name in words.CHANNELS
+        for name in labels_ru.CHANNELS
     }
     lines = {
         name: [
@@ -148,7 +148,7 @@ def timeline(records: Iterable[Record], heard_s: float = 0.0) -> Timeline:
             )
             if span.name != "live"
         ]
-        for name in words.CHANNELS
+        for name in labels_ru.CHANNELS
     }
     phases = _until_next([(r["t"], r["phase"]) for r in of("phase")], duration)
     ended = next((span.start for span in phases if span.name == "ended"), duration)
@@ -240,20 +240,20 @@ def _marks(records: Iterable[Record]) -> list[Mark]:
         t, kind = record["t"], record["kind"]
         match kind:
             case "event":
-                name = words.EVENTS.get(record["event"])
+                name = labels_ru.EVENTS.get(record["event"])
                 if name is None:
                     continue
-                party = words.PARTIES.get(record.get("party") or "")
+                party = labels_ru.PARTIES.get(record.get("party") or "")
                 marks.append(Mark(t, f"{name} ({party})" if party else name, False))
             case "hangup":
                 marks.append(Mark(t, "завершение", True))
             case "callback":
-                when = words.due(record["due_in_s"], record.get("at"))
+                when = labels_ru.due(record["due_in_s"], record.get("at"))
                 marks.append(Mark(t, f"перезвон {when}", True))
             case "callback_revised":
                 marks.append(Mark(t, "перезвон изменён", True))
             case "callback_withdrawn":
                 marks.append(Mark(t, "перезвон отменён", True))
             case _:
-                marks.append(Mark(t, f"⚠ {words.ALERTS.get(record['id'], record['id'])}", True))
+                marks.append(Mark(t, f"⚠ {labels_ru.ALERTS.get(record['id'], record['id'])}", True))
     return marks

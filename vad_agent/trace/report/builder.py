@@ -15,15 +15,15 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from vad_agent.archive.drawing import pictures
-from vad_agent.archive.envelope import Envelope
-from vad_agent.archive.legend import legend
-from vad_agent.archive.page import page
-from vad_agent.archive.rows import rows
-from vad_agent.archive.timeline import Record, timeline
-from vad_agent.archive.words import CHANNELS, Mask
 from vad_agent.core.frames import seconds
 from vad_agent.errors import MissingExtra, OutputError
+from vad_agent.trace.labels_ru import CHANNELS, Mask
+from vad_agent.trace.report.call_timeline import Record, timeline
+from vad_agent.trace.report.drawing import pictures
+from vad_agent.trace.report.envelope import Envelope
+from vad_agent.trace.report.legend import legend
+from vad_agent.trace.report.page import page
+from vad_agent.trace.report.rows import rows
 
 Frame = bytes | bytearray | memoryview | None
 

@@ -13,8 +13,8 @@ from vad_agent.core.actions import Action, Phase, PhaseChanged, Play, Stop
 from vad_agent.core.events import Event, Kind
 from vad_agent.core.frames import ENDLESS, FRAMES_PER_SECOND
 from vad_agent.core.session import CallSession
-from vad_agent.recorded_events import TimedEvent
 from vad_agent.script.settings import Settings
+from vad_agent.trace.event_files import TimedEvent
 
 LATE = FRAMES_PER_SECOND
 """An event so shortly after the last frame belongs to its end: recorders stop before the hangup is told."""

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from vad_agent.archive import words
-from vad_agent.archive.canvas import INK, SOFT, WIDTH, Box, Canvas, width_of
-from vad_agent.archive.look import (
+from vad_agent.trace import labels_ru
+from vad_agent.trace.compliance import Verdict
+from vad_agent.trace.report.call_timeline import Timeline
+from vad_agent.trace.report.canvas import (
     BAND_FILLS,
     HATCH,
+    INK,
     LINE_HATCHES,
+    SOFT,
     SOUND_COLOURS,
     VERDICT_COLOURS,
+    WIDTH,
+    Box,
+    Canvas,
+    width_of,
 )
-from vad_agent.archive.timeline import Timeline
-from vad_agent.verdicts import Verdict
 
 Swatch = Callable[[Canvas, Box], None]
 LINE, WIDE, TALL = 26, 34, 15
@@ -38,11 +43,11 @@ def legend(call: Timeline) -> str:
 
 
 def _signs(call: Timeline) -> Iterator[tuple[Swatch, str]]:
-    for channel, name in words.CHANNELS.items():
+    for channel, name in labels_ru.CHANNELS.items():
         yield _speech(*SOUND_COLOURS[channel]), f"речь: {name.lower()}"
     states = {span.name for spans in call.lines.values() for span in spans}
     for state in sorted(states):
-        yield _hatched(LINE_HATCHES.get(state, "-")), words.LINES.get(state, state)
+        yield _hatched(LINE_HATCHES.get(state, "-")), labels_ru.LINES.get(state, state)
     yield _sawtooth, "сколько длится тишина"
     if call.holds:
         yield _hold, "сколько длится удержание"

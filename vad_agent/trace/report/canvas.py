@@ -15,6 +15,7 @@ from types import ModuleType
 from typing import Any
 
 from vad_agent.errors import MissingExtra
+from vad_agent.trace.compliance import Verdict
 
 WIDTH = 1152
 INK = "#1c2733"
@@ -135,3 +136,18 @@ class Canvas:
 
 def _rounded(match: re.Match[str]) -> str:
     return re.sub(r"(\.\d\d)\d+", r"\1", " ".join(match[0].split()))
+
+
+VERDICT_COLOURS = {Verdict.OK: "#17703f", Verdict.BAD: "#b3261e", Verdict.NOTE: "#6b7680"}
+VERDICT_SIGNS = {Verdict.OK: "✓", Verdict.BAD: "✗", Verdict.NOTE: "–"}
+BAND_FILLS = {Verdict.OK: "#cfe9d8", Verdict.BAD: "#fbe3e0", Verdict.NOTE: "#eceff1"}
+SOUND_COLOURS = {"operator": ("#2f5d8a", "#d6e4f1"), "client": ("#8a5a12", "#f5e6c8")}
+PHASE_FILLS = {
+    "greeting": "#f1f6fb", "dialogue": "#ffffff", "on_hold": "#f4eff9", "ended": "#f0f1f2",
+}  # fmt: skip
+LINE_HATCHES = {
+    "quiet": "--", "digital_zero": "///", "no_media": "xxx", "music": "|||", "tone": "+++",
+    "muted": "\\\\\\",
+}  # fmt: skip
+"""Straight strokes only: a hatch of circles is 200 kB of SVG in every row."""
+HATCH = {"facecolor": "#ffffff", "edgecolor": "#8b98a5", "linewidth": 0.6}

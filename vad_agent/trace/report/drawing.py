@@ -12,25 +12,30 @@ Nothing is told by colour alone: what is wrong is hatched with a ✗, what is ri
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TypeVar
 
-from vad_agent.archive import words
-from vad_agent.archive.canvas import INK, RULE, SOFT, WIDTH, Canvas, width_of
-from vad_agent.archive.envelope import Envelope
-from vad_agent.archive.labels import levels, merged, stacked
-from vad_agent.archive.look import (
+from vad_agent.trace import labels_ru
+from vad_agent.trace.compliance import Verdict
+from vad_agent.trace.report.call_timeline import Mark, Prompt, Span, Sweep, Timeline
+from vad_agent.trace.report.canvas import (
     BAND_FILLS,
     HATCH,
+    INK,
     LINE_HATCHES,
     PHASE_FILLS,
+    RULE,
+    SOFT,
     SOUND_COLOURS,
     VERDICT_COLOURS,
     VERDICT_SIGNS,
+    WIDTH,
+    Canvas,
+    width_of,
 )
-from vad_agent.archive.rows import Rows
-from vad_agent.archive.timeline import Prompt, Span, Sweep, Timeline
-from vad_agent.verdicts import Verdict
+from vad_agent.trace.report.envelope import Envelope
+from vad_agent.trace.report.rows import Rows
 
 LEFT, RIGHT = 84, 40
 PLOT = WIDTH - LEFT - RIGHT
@@ -93,7 +98,7 @@ class RowDrawing:
             self.sheet.boxes([(x0, 0, x1, self.bottom)], facecolor=fill)
             self.sheet.boxes([(x0, 0, x1, PHASES - 2)], facecolor=RULE)
             self.sheet.line([x0, x0], [0, self.bottom], edgecolor="#9aa6b2", linewidth=0.8)
-            name = words.PHASES.get(span.name, span.name)
+            name = labels_ru.PHASES.get(span.name, span.name)
             if x1 - x0 > width_of(name, 10) + 8:
                 self.sheet.text(x0 + 5, PHASES / 2 - 1, name, size=10)
         self.sheet.text(LEFT - 8, PHASES / 2 - 1, "Этап", size=10, ha="right", color=SOFT)
@@ -120,14 +125,14 @@ class RowDrawing:
         )
         for span in self._shown(self.call.lines[channel]):
             x0, x1 = self._x(span.start), self._x(span.end)
-            name = words.LINES.get(span.name, span.name)
+            name = labels_ru.LINES.get(span.name, span.name)
             width = width_of(name, 10) + 8
             if x1 - x0 > width + 6:
                 self.sheet.boxes(
                     [(x0 + 4, bottom - 17, x0 + 4 + width, bottom - 3)], facecolor="#ffffff"
                 )
                 self.sheet.text(x0 + 8, bottom - 10, name, size=10)
-        self.sheet.text(LEFT - 8, middle, words.CHANNELS[channel], ha="right")
+        self.sheet.text(LEFT - 8, middle, labels_ru.CHANNELS[channel], ha="right")
         self._base(bottom)
 
     def _bars(self) -> None:
@@ -189,7 +194,7 @@ class RowDrawing:
                     edgecolor=colour, linewidth=1, linestyle=":",
                 )  # fmt: skip
             self.sheet.dot(x, y, 4, facecolor=colour, edgecolor="#ffffff", linewidth=1)
-            sign = f"{VERDICT_SIGNS[prompt.verdict]} {words.number(prompt.silence)}"
+            sign = f"{VERDICT_SIGNS[prompt.verdict]} {labels_ru.number(prompt.silence)}"
             above = max(y - 11, self.clock_top + 7)
             room = x + 8 + width_of(sign) < WIDTH
             x += 6 if room else -6
@@ -211,7 +216,7 @@ class RowDrawing:
                 heights = [self._height(t - sweep.origin, top) for t in corners]
                 ys += [self.bottom, *heights, self.bottom]
                 if full < end and full > self.row.start and end - full > 1.5:
-                    text = words.lasting(round(end - sweep.origin, 1))
+                    text = labels_ru.lasting(round(end - sweep.origin, 1))
                     y = self._height(top, top) - 8
                     self.sheet.text(self._x(end) - 4, y, f"… {text}", size=10, ha="right")
         if fill != "none":
@@ -277,7 +282,7 @@ class RowDrawing:
                     [x, x], [self.bottom, self.bottom + 4], edgecolor=SOFT, linewidth=0.8
                 )
                 self.sheet.text(
-                    x, self.bottom + 13, words.clock(t), size=10, ha="center", color=SOFT
+                    x, self.bottom + 13, labels_ru.clock(t), size=10, ha="center", color=SOFT
                 )
 
     def _base(self, y: float) -> None:
@@ -289,7 +294,7 @@ class RowDrawing:
     def _told(self) -> str:
         told = [f"{p.number}. {p.name}: {p.why}" for p in self.prompts]
         told += [text for _, text, _ in self.marks]
-        stretch = f"{words.clock(self.row.start)}–{words.clock(self.end)}"
+        stretch = f"{labels_ru.clock(self.row.start)}–{labels_ru.clock(self.end)}"
         return f"Звонок, {stretch}. {'; '.join(told)}".strip()
 
 
@@ -301,3 +306,52 @@ def _bar_text(prompt: Prompt) -> str:
 def pictures(call: Timeline, drawn: Rows, envelopes: Mapping[str, Envelope]) -> list[str]:
     """An SVG for each row."""
     return [RowDrawing(call, row, f"row {at}").svg(envelopes) for at, row in enumerate(drawn.shown)]
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """A text with the place it takes in a lane of levels."""
+
+    level: int
+    x: float
+    align: str
+
+
+def stacked(wanted: Iterable[tuple[float, float, float]], most: int) -> list[Label | None]:
+    """Places labels beside their things so that none covers another.
+
+    Each of `wanted` is the thing's left and right edge and the label's width (px), in order. A
+    label that does not fit to the right of its thing goes to the left; None: there was no room.
+    """
+    ends = [0.0] * most
+    placed: list[Label | None] = []
+    for x0, x1, width in wanted:
+        right = x1 + 4 + width <= WIDTH
+        start, end = (x0, x1 + 4 + width) if right else (x0 - 4 - width, x1)
+        level = next((level for level in range(most) if ends[level] <= start), None)
+        if level is None:
+            placed.append(None)
+            continue
+        ends[level] = end + 10
+        placed.append(Label(level, x1 + 4 if right else x0 - 4, "left" if right else "right"))
+    return placed
+
+
+def levels(labels: Iterable[Label | None]) -> int:
+    """How many levels a lane needs; a label without room still has its thing on the first."""
+    return max((label.level + 1 if label else 1 for label in labels), default=0)
+
+
+def merged(marks: Iterable[Mark], x: Callable[[float], float]) -> list[tuple[float, str, bool]]:
+    """Place, text and strength of each line; what happens at one moment (in 4 px) shares one."""
+    groups: list[tuple[float, list[Mark]]] = []
+    for mark in marks:
+        at = x(mark.t)
+        if groups and at - groups[-1][0] < 4:
+            groups[-1][1].append(mark)
+        else:
+            groups.append((at, [mark]))
+    return [
+        (at, " · ".join(dict.fromkeys(mark.text for mark in group)), any(m.strong for m in group))
+        for at, group in groups
+    ]
