@@ -19,13 +19,14 @@ import pytest
 from audio_fixtures.recipe import FOLDER, Recipe, load_all
 from tests.goldens import golden
 from tests.test_cli import Run, run  # noqa: F401 - a fixture
-from vad_agent.callbacks import letters
+from vad_agent.callbacks import outbox as letters
 from vad_agent.callbacks.clock import Clock
-from vad_agent.callbacks.desk import Desk
-from vad_agent.callbacks.inbox import Inbox
-from vad_agent.callbacks.ledger import Ledger
-from vad_agent.callbacks.letters import ENDED, REQUESTED, WITHDRAWN, Letter, Outbox
-from vad_agent.callbacks.rules import Policy, State
+from vad_agent.callbacks.model import Policy, State
+from vad_agent.callbacks.outbox import Outbox
+from vad_agent.callbacks.outbox_consumer import Inbox
+from vad_agent.callbacks.outbox_message import ENDED, REQUESTED, WITHDRAWN, Letter
+from vad_agent.callbacks.queries import Ledger
+from vad_agent.callbacks.service import Desk
 from vad_agent.callbacks.store import Store
 
 RECIPES = {recipe.name: recipe for recipe in load_all()}

@@ -11,8 +11,8 @@ import time
 from pathlib import Path
 from typing import ClassVar
 
-from vad_agent.callbacks.dialers.port import Ended, Order, Report, Ringing, Unknown
-from vad_agent.callbacks.rules import Outcome
+from vad_agent.callbacks.dialers.base import Ended, Order, Report, Ringing, Unknown
+from vad_agent.callbacks.model import Outcome
 from vad_agent.server.config import DeskConfig
 from vad_agent.server.running import RunningDesk
 

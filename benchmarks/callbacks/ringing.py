@@ -13,9 +13,9 @@ from typing import Any
 
 from benchmarks.callbacks.storing import POLICY
 from benchmarks.measure import Figure, Table, percentile
-from vad_agent.callbacks.rules import Request
+from vad_agent.callbacks.model import Request
 from vad_agent.callbacks.store import Store
-from vad_agent.callbacks.transactions import By
+from vad_agent.callbacks.unit_of_work import By
 
 ROOT = Path(__file__).parents[2]
 

@@ -11,9 +11,9 @@ from zoneinfo import ZoneInfo
 import sqlalchemy as sa
 
 from benchmarks.measure import Figure, Table, percentile
-from vad_agent.callbacks.rules import Policy, Request
+from vad_agent.callbacks.model import Policy, Request
 from vad_agent.callbacks.store import Store
-from vad_agent.callbacks.transactions import By
+from vad_agent.callbacks.unit_of_work import By
 
 POLICY = Policy(zone=ZoneInfo("Europe/Moscow"))
 BYTES = 1000

@@ -18,8 +18,8 @@ from websockets.asyncio.client import connect
 from benchmarks.measure import Figure, Table
 from tests.panel.browser import shown, silent
 from tests.panel.desk_process import DeskProcess
-from vad_agent.callbacks.rules import Request
-from vad_agent.callbacks.transactions import By
+from vad_agent.callbacks.model import Request
+from vad_agent.callbacks.unit_of_work import By
 from vad_agent.panel.kept_store import KeptStore
 from vad_agent.panel.passwords import Passwords
 from vad_agent.panel.people import People

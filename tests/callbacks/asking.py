@@ -9,10 +9,10 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from vad_agent.callbacks.ledger import Ledger
-from vad_agent.callbacks.rules import Callback, Outcome, Request
+from vad_agent.callbacks.model import Callback, Outcome, Request
+from vad_agent.callbacks.queries import Ledger
 from vad_agent.callbacks.store import Store
-from vad_agent.callbacks.transactions import By
+from vad_agent.callbacks.unit_of_work import By
 
 PHONE = "+79123456789"
 NAME = "Анна Петровна Кузнецова"

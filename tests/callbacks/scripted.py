@@ -10,15 +10,15 @@ from typing import Any, ClassVar
 
 from tests.callbacks.asking import asks
 from tests.callbacks.conftest import HandClock
-from vad_agent.callbacks.alarms import Alarms
+from vad_agent.callbacks.alerts import Alarms
 from vad_agent.callbacks.clock import Clock
-from vad_agent.callbacks.desk import Desk
-from vad_agent.callbacks.dialers.port import Ended, Order, Report, Ringing, Unknown
-from vad_agent.callbacks.nodes import Nodes
-from vad_agent.callbacks.ringing import Ringer
-from vad_agent.callbacks.rules import Callback
+from vad_agent.callbacks.cluster_membership import Nodes
+from vad_agent.callbacks.dialers.base import Ended, Order, Report, Ringing, Unknown
+from vad_agent.callbacks.dispatcher import Ringer
+from vad_agent.callbacks.model import Callback
+from vad_agent.callbacks.reconciler import Watch
+from vad_agent.callbacks.service import Desk
 from vad_agent.callbacks.store import Store
-from vad_agent.callbacks.watch import Watch
 from vad_agent.errors import EngineError
 
 

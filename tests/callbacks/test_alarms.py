@@ -13,12 +13,13 @@ import pytest
 from tests.callbacks.asking import NAME, OPENING, PHONE, TOPIC, client
 from tests.callbacks.dialers.centre import CUT, DROP, GARBAGE, HANG, CentreServer
 from tests.callbacks.scripted import Hands
-from vad_agent.callbacks import alarms as sounding
-from vad_agent.callbacks.alarms import Alarms, Kind
-from vad_agent.callbacks.dialers.port import DialRefused, DialUncertain, Ended, Ringing, Told
-from vad_agent.callbacks.inbox import Inbox
-from vad_agent.callbacks.letters import REQUESTED, Letter, Outbox
-from vad_agent.callbacks.rules import Outcome
+from vad_agent.callbacks import alerts as sounding
+from vad_agent.callbacks.alerts import Alarms, Kind
+from vad_agent.callbacks.dialers.base import DialRefused, DialUncertain, Ended, Ringing, Told
+from vad_agent.callbacks.model import Outcome
+from vad_agent.callbacks.outbox import Outbox
+from vad_agent.callbacks.outbox_consumer import Inbox
+from vad_agent.callbacks.outbox_message import REQUESTED, Letter
 from vad_agent.errors import StoreError
 from vad_agent.server.logs import Fields
 

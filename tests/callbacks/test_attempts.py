@@ -20,20 +20,20 @@ from tests.callbacks.asking import (
     take,
     whats,
 )
-from vad_agent.callbacks import rules
-from vad_agent.callbacks.rules import Outcome, State
+from vad_agent.callbacks import transitions
+from vad_agent.callbacks.model import Outcome, State
 from vad_agent.errors import RuleError
 
 
 def closed(store, callback, now):
     """The client has rung himself."""
     return store.change(
-        callback.id, "client_called", by(now), lambda c: rules.client_called(c, now)
+        callback.id, "client_called", by(now), lambda c: transitions.client_called(c, now)
     )[1]
 
 
 def retried(store, callback, now):
-    return store.change(callback.id, "retried", by(now), lambda c: rules.retry(c, now))[1]
+    return store.change(callback.id, "retried", by(now), lambda c: transitions.retry(c, now))[1]
 
 
 # -- an attempt begins -----------------------------------------------------------------------------
@@ -87,7 +87,7 @@ def test_the_key_of_an_attempt_that_was_moved_does_not_begin(store, clock):
         before.id,
         "time_set",
         by(clock.now),
-        lambda c: rules.set_time(c, "2026-11-24T12:30", store.policy),
+        lambda c: transitions.set_time(c, "2026-11-24T12:30", store.policy),
     )
     after = store.get(before.id)
     assert store.begin(before.key, "north", by(clock.move(3600))) is None
@@ -232,7 +232,7 @@ def test_an_outcome_against_the_client_who_calls_ends_one_way(store, clock):
                     client(n),
                     "client_called",
                     by(clock.now),
-                    lambda c: rules.client_called(c, c.due),
+                    lambda c: transitions.client_called(c, c.due),
                 )
             except RuleError:
                 return None

@@ -15,8 +15,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vad_agent.callbacks import call_lines
-from vad_agent.callbacks.call_lines import (
+from vad_agent.callbacks import trace_codec
+from vad_agent.callbacks.outbox_message import CALL, MOST_BYTES, Letter
+from vad_agent.callbacks.trace_codec import (
     LONGEST_S,
     MOST_PACKED,
     MOST_UNPACKED,
@@ -24,7 +25,6 @@ from vad_agent.callbacks.call_lines import (
     pack,
     unpack,
 )
-from vad_agent.callbacks.letters import CALL, MOST_BYTES, Letter
 from vad_agent.core import actions as act
 from vad_agent.core.frames import Channel
 from vad_agent.trace.trace_format import record
@@ -243,7 +243,7 @@ def test_a_bomb_takes_no_more_memory_than_a_call(size: int):
 
 def test_the_longest_lines_are_taken(monkeypatch: pytest.MonkeyPatch):
     line = json.dumps(GOOD)
-    monkeypatch.setattr(call_lines, "MOST_UNPACKED", len(line))
+    monkeypatch.setattr(trace_codec, "MOST_UNPACKED", len(line))
     assert unpack(packed(line)) == [GOOD]
     with pytest.raises(ValueError, match="too long"):
         unpack(packed(line + " "))

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 
 from tests.callbacks.asking import PHONE, at_once, by, client, reached, rows, take
 from vad_agent.callbacks.call_record import LONGEST, MOST_STEPS, CallRecord, Step
-from vad_agent.callbacks.calls import CallRow, Calls
+from vad_agent.callbacks.call_store import CallRow, Calls
+from vad_agent.callbacks.field_encryption import Seal, new_key
 from vad_agent.callbacks.retention import erase
-from vad_agent.callbacks.sealing import Seal, new_key
 from vad_agent.callbacks.store import Store
 from vad_agent.errors import StoreError
 from vad_agent.trace.compliance import Verdict
@@ -171,7 +171,7 @@ def test_a_call_that_cannot_be_stored_leaves_nothing(
 ):
     steps = record().steps()
     monkeypatch.setattr(CallRecord, "steps", lambda _: [*steps, *steps])  # one number twice
-    monkeypatch.setattr("vad_agent.callbacks.transactions.RACES", 2)
+    monkeypatch.setattr("vad_agent.callbacks.unit_of_work.RACES", 2)
     with pytest.raises(StoreError):
         calls.take(record(), NOON)
     assert rows(store, "SELECT count(*) FROM calls") == [(0,)]

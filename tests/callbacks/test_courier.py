@@ -18,20 +18,13 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from tests.server.asked import OTHER, OneDesk, one_desk, raising, served
-from vad_agent.callbacks import courier as module
-from vad_agent.callbacks.call_lines import pack
-from vad_agent.callbacks.courier import Courier
-from vad_agent.callbacks.ledger import Ledger
-from vad_agent.callbacks.letters import (
-    CALL,
-    ENDED,
-    REQUESTED,
-    WITHDRAWN,
-    Letter,
-    Outbox,
-    one_reader,
-)
-from vad_agent.callbacks.rules import Callback, State
+from vad_agent.callbacks import outbox_relay as module
+from vad_agent.callbacks.model import Callback, State
+from vad_agent.callbacks.outbox import Outbox, one_reader
+from vad_agent.callbacks.outbox_message import CALL, ENDED, REQUESTED, WITHDRAWN, Letter
+from vad_agent.callbacks.outbox_relay import Courier
+from vad_agent.callbacks.queries import Ledger
+from vad_agent.callbacks.trace_codec import pack
 from vad_agent.errors import StoreError
 
 NUMBER = "+79123456789"

@@ -21,10 +21,10 @@ import pytest
 import sqlalchemy as sa
 
 from tests.callbacks.asking import NAME, PHONE, asks, at_once, begin, by, client, rows, take
-from vad_agent.callbacks import rules
+from vad_agent.callbacks import transitions
 from vad_agent.callbacks.database import Database, Where
-from vad_agent.callbacks.ledger import Ledger
-from vad_agent.callbacks.rules import Outcome, Policy, State
+from vad_agent.callbacks.model import Outcome, Policy, State
+from vad_agent.callbacks.queries import Ledger
 from vad_agent.callbacks.store import Store
 from vad_agent.errors import StoreError
 
@@ -160,9 +160,9 @@ CHILD = """
 import json, sys
 from datetime import datetime, timezone
 from zoneinfo import ZoneInfo
-from vad_agent.callbacks.rules import Policy, Request
+from vad_agent.callbacks.transitions import Policy, Request
 from vad_agent.callbacks.store import Store
-from vad_agent.callbacks.transactions import By
+from vad_agent.callbacks.unit_of_work import By
 from vad_agent.errors import StoreError
 
 NOW = datetime(2026, 11, 24, 9, tzinfo=timezone.utc)
@@ -581,7 +581,9 @@ def test_an_error_names_neither_the_statement_nor_its_values(url, policy, clock)
     store = Store(url, policy)
     callback = take(store, clock.now, name=NAME)
     with pytest.raises(StoreError) as told:
-        store.change(callback.id, "x" * 100, by(clock.now), lambda c: rules.cancel(c, clock.now))
+        store.change(
+            callback.id, "x" * 100, by(clock.now), lambda c: transitions.cancel(c, clock.now)
+        )
     text = one_line(told)
     assert "UPDATE" not in text
     assert "INSERT" not in text

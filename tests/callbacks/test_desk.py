@@ -12,8 +12,8 @@ import sqlalchemy as sa
 from tests.callbacks.asking import PHONE, asks, client, seconds, whats
 from tests.callbacks.scripted import Hands
 from vad_agent.callbacks.clock import Clock
-from vad_agent.callbacks.desk import Desk
-from vad_agent.callbacks.rules import Outcome, State
+from vad_agent.callbacks.model import Outcome, State
+from vad_agent.callbacks.service import Desk
 from vad_agent.errors import NumberError, RuleError, StoreError
 
 

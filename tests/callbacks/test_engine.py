@@ -12,9 +12,9 @@ import psutil
 import pytest
 import sqlalchemy as sa
 
-from vad_agent.callbacks import engine as waking
+from vad_agent.callbacks import scheduler as waking
 from vad_agent.callbacks.database import Where
-from vad_agent.callbacks.engine import WORKERS, DbosEngine
+from vad_agent.callbacks.scheduler import WORKERS, DbosEngine
 from vad_agent.errors import EngineError, StoreError
 
 LIMIT_S = 15.0

@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 
 from tests.callbacks.asking import asks, by
 from vad_agent.callbacks.call_record import CallRecord
-from vad_agent.callbacks.calls import Calls
-from vad_agent.callbacks.figures import Figures, FigureStore, Tally
+from vad_agent.callbacks.call_store import Calls
+from vad_agent.callbacks.daily_stats import Figures, FigureStore, Tally
 
 BEGIN = datetime(2026, 3, 10, 21, tzinfo=UTC)
 HOURS = [BEGIN + timedelta(hours=number) for number in range(24)]

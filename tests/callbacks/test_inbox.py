@@ -14,24 +14,17 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from vad_agent.callbacks import inbox as module
-from vad_agent.callbacks.alarms import Alarms, Kind
-from vad_agent.callbacks.call_lines import pack
+from vad_agent.callbacks import outbox_consumer as module
+from vad_agent.callbacks.alerts import Alarms, Kind
 from vad_agent.callbacks.clock import Clock
-from vad_agent.callbacks.desk import Desk
-from vad_agent.callbacks.inbox import Inbox
-from vad_agent.callbacks.ledger import Ledger
-from vad_agent.callbacks.letters import (
-    CALL,
-    ENDED,
-    REQUESTED,
-    WITHDRAWN,
-    Letter,
-    Outbox,
-    one_reader,
-)
-from vad_agent.callbacks.rules import Callback, Policy, State
+from vad_agent.callbacks.model import Callback, Policy, State
+from vad_agent.callbacks.outbox import Outbox, one_reader
+from vad_agent.callbacks.outbox_consumer import Inbox
+from vad_agent.callbacks.outbox_message import CALL, ENDED, REQUESTED, WITHDRAWN, Letter
+from vad_agent.callbacks.queries import Ledger
+from vad_agent.callbacks.service import Desk
 from vad_agent.callbacks.store import Store
+from vad_agent.callbacks.trace_codec import pack
 from vad_agent.errors import StoreError
 
 NOON = datetime(2026, 11, 24, 9, tzinfo=UTC)

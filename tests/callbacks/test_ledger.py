@@ -24,10 +24,10 @@ from tests.callbacks.asking import (
     take,
     whats,
 )
-from vad_agent.callbacks import rules
-from vad_agent.callbacks.ledger import Ledger, Promise
-from vad_agent.callbacks.rules import ENDED, OPEN, Outcome, State
-from vad_agent.callbacks.sealing import Seal, new_key
+from vad_agent.callbacks import transitions
+from vad_agent.callbacks.field_encryption import Seal, new_key
+from vad_agent.callbacks.model import ENDED, OPEN, Outcome, State
+from vad_agent.callbacks.queries import Ledger, Promise
 from vad_agent.errors import RuleError
 
 # -- the promise -----------------------------------------------------------------------------------
@@ -52,7 +52,7 @@ def test_each_end_has_its_place_in_the_promise(store, clock):
     last = take(store, now, phone=client(4), call="c4")
     store.withdraw("c4", by(now))
     mine = take(store, now, phone=client(5))
-    change(store, mine.id, "client_called", now, lambda c: rules.client_called(c, now))
+    change(store, mine.id, "client_called", now, lambda c: transitions.client_called(c, now))
     assert Ledger(store).promise() == Promise(
         taken=6, reached=1, not_reached=0, client_called=1, cancelled=1, open=3
     )
@@ -139,14 +139,24 @@ def test_whatever_happens_every_request_is_accounted_for(store, clock, steps):
                     store.withdraw(f"{round_} c{which}", by(clock.now))
                 case "client called":
                     store.change_client(
-                        mine, what, by(clock.now), lambda c: rules.client_called(c, clock.now)
+                        mine, what, by(clock.now), lambda c: transitions.client_called(c, clock.now)
                     )
                 case "number" if one := any_of([State.NEEDS_NUMBER]):
-                    change(store, one.id, what, clock.now, lambda c, m=mine: rules.set_number(c, m))
+                    change(
+                        store,
+                        one.id,
+                        what,
+                        clock.now,
+                        lambda c, m=mine: transitions.set_number(c, m),
+                    )
                 case "cancel" if one := any_of(OPEN):
-                    change(store, one.id, what, clock.now, lambda c: rules.cancel(c, clock.now))
+                    change(
+                        store, one.id, what, clock.now, lambda c: transitions.cancel(c, clock.now)
+                    )
                 case "retry" if one := any_of(ENDED):
-                    change(store, one.id, what, clock.now, lambda c: rules.retry(c, clock.now))
+                    change(
+                        store, one.id, what, clock.now, lambda c: transitions.retry(c, clock.now)
+                    )
                 case "wait":
                     clock.move(60)
                 case "ring" if one := any_of([State.WAITING]):
@@ -185,7 +195,7 @@ def full(store, clock):
     made["no number"] = take(store, now.replace(second=8), phone=None, due=45.0)
     made["reached"] = reached(store, made["reached"], clock.move(10))
     made["cancelled"] = change(
-        store, made["cancelled"].id, "cancelled", now, lambda c: rules.cancel(c, now)
+        store, made["cancelled"].id, "cancelled", now, lambda c: transitions.cancel(c, now)
     )
     return {callback.id: name for name, callback in made.items()}
 
@@ -298,7 +308,7 @@ def test_history_says_who_changed_what_when_and_why(store, clock):
         callback.id,
         "cancelled",
         by(later, "by mistake", who="ivanova"),
-        lambda c: rules.cancel(c, later),
+        lambda c: transitions.cancel(c, later),
     )
     taken, cancelled = Ledger(store).history(callback.id)
     assert (taken.what, taken.who, taken.why, taken.at) == ("taken", "headset 3", "asked", start)
@@ -318,7 +328,9 @@ def busy_day(store, clock):
     key = begin(store, store.get(first.id), clock.move(60))
     store.end(key, Outcome.NO_ANSWER, "rang for 30 s", by(clock.now))
     unknown = take(store, clock.now, phone=None, phone_given="8 912 345", **given)
-    store.change(unknown.id, "number_set", by(clock.now), lambda c: rules.set_number(c, PHONE))
+    store.change(
+        unknown.id, "number_set", by(clock.now), lambda c: transitions.set_number(c, PHONE)
+    )
     take(store, clock.now, phone=None, phone_given="8 912 345", **given)
     store.withdraw("c1", by(clock.now))
     return first

@@ -20,8 +20,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vad_agent.callbacks import letters
-from vad_agent.callbacks.letters import (
+from vad_agent.callbacks import outbox as letters
+from vad_agent.callbacks.outbox import Outbox, is_call, one_reader
+from vad_agent.callbacks.outbox_message import (
     CALL,
     ENDED,
     KINDS,
@@ -30,9 +31,6 @@ from vad_agent.callbacks.letters import (
     MOST_BYTES,
     REQUESTED,
     Letter,
-    Outbox,
-    is_call,
-    one_reader,
     request_fields,
 )
 from vad_agent.errors import OutputError
@@ -299,7 +297,7 @@ def test_two_outboxes_of_one_process_never_write_over_each_other(
 POSTING = """
     import os, resource, signal, sys
     from pathlib import Path
-    from vad_agent.callbacks.letters import Letter, Outbox
+    from vad_agent.callbacks.outbox import Letter, Outbox
     def post(key, **more):
         outbox.post(Letter("requested", key, "call", "2026-11-24T12:00:00+03:00", "dropped", **more))
     outbox = Outbox(Path(sys.argv[1]))
@@ -546,7 +544,7 @@ def test_a_folder_has_one_reader_at_a_time(tmp_path: Path):
 
 def test_a_reader_that_was_killed_blocks_nobody(tmp_path: Path):
     script = """
-        from vad_agent.callbacks.letters import one_reader
+        from vad_agent.callbacks.outbox import one_reader
         with one_reader(Path(sys.argv[1])):
             print("has it", flush=True)
             signal.pause()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.callbacks.asking import at_once, rows
-from vad_agent.callbacks.nodes import BEAT_S, DEAD_S, Nodes
+from vad_agent.callbacks.cluster_membership import BEAT_S, DEAD_S, Nodes
 
 
 @pytest.fixture

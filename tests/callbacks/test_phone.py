@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vad_agent.callbacks.phone import masked, normalised
+from vad_agent.callbacks.phone_numbers import masked, normalised
 from vad_agent.errors import NumberError
 
 MOBILE = "+79123456789"

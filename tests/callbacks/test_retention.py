@@ -21,11 +21,11 @@ from tests.callbacks.asking import (
     take,
     whats,
 )
-from vad_agent.callbacks import rules
-from vad_agent.callbacks.ledger import Ledger
+from vad_agent.callbacks import transitions
+from vad_agent.callbacks.field_encryption import Seal, new_key
+from vad_agent.callbacks.model import Outcome, State
+from vad_agent.callbacks.queries import Ledger
 from vad_agent.callbacks.retention import erase
-from vad_agent.callbacks.rules import Outcome, State
-from vad_agent.callbacks.sealing import Seal, new_key
 from vad_agent.callbacks.store import Store
 from vad_agent.errors import RuleError
 
@@ -101,7 +101,9 @@ def test_it_counts_from_the_end_not_from_the_request(store, clock):
 
 def test_one_without_a_number_is_erased_too(store, clock):
     callback = take(store, clock.now, phone=None, phone_given="8 912 345")
-    store.change(callback.id, "cancelled", by(clock.now), lambda c: rules.cancel(c, clock.now))
+    store.change(
+        callback.id, "cancelled", by(clock.now), lambda c: transitions.cancel(c, clock.now)
+    )
     assert erase(store, 30, by(clock.move(30 * DAY_S))) == 1
     assert rows(store, ALL_PERSONAL, id=callback.id) == [(None,) * 6]
 
@@ -110,12 +112,14 @@ def test_a_late_outcome_and_a_retry_find_nothing_to_ring(store, clock):
     callback = take(store, clock.now, **GIVEN)
     key = begin(store, callback, clock.now)
     store.change_client(
-        PHONE, "client_called", by(clock.now), lambda c: rules.client_called(c, clock.now)
+        PHONE, "client_called", by(clock.now), lambda c: transitions.client_called(c, clock.now)
     )
     erase(store, 30, by(clock.move(30 * DAY_S)))
     assert store.end(key, Outcome.BUSY, "", by(clock.now)) is None
     with pytest.raises(RuleError, match="it has no number"):
-        store.change(callback.id, "retried", by(clock.now), lambda c: rules.retry(c, clock.now))
+        store.change(
+            callback.id, "retried", by(clock.now), lambda c: transitions.retry(c, clock.now)
+        )
     assert take(store, clock.now, **GIVEN).id != callback.id
 
 
@@ -153,7 +157,7 @@ def test_erasing_waits_for_who_changes_the_callback(url, policy, clock):
     with ThreadPoolExecutor(1) as pool:
         with store.database.writing() as c:
             before = store.load(c, callback.id)
-            store.save(c, before, rules.retry(before, now), "retried", by(now))
+            store.save(c, before, transitions.retry(before, now), "retried", by(now))
             erasing = pool.submit(erase, store, 30, by(now))
             waits = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
             while not erasing.done() and not rows(store, waits)[0][0]:

@@ -11,8 +11,8 @@ import pytest
 
 from tests.callbacks.asking import NAME, OPENING, PHONE, TOPIC, at_once, by, client, rows, whats
 from tests.callbacks.scripted import Hands
-from vad_agent.callbacks import points, ringing
-from vad_agent.callbacks.dialers.port import (
+from vad_agent.callbacks import dispatcher, failpoints
+from vad_agent.callbacks.dialers.base import (
     DialRefused,
     DialUncertain,
     Ended,
@@ -21,7 +21,7 @@ from vad_agent.callbacks.dialers.port import (
     Told,
     Unknown,
 )
-from vad_agent.callbacks.rules import Outcome, State
+from vad_agent.callbacks.model import Outcome, State
 from vad_agent.errors import StoreError
 
 
@@ -34,9 +34,9 @@ def at(store, clock):
 def passing():
     """What is to be done when a point is passed."""
     hooks = {}
-    points.watch(lambda point: hooks.pop(point, lambda: None)())
+    failpoints.watch(lambda point: hooks.pop(point, lambda: None)())
     yield hooks
-    points.watch(None)
+    failpoints.watch(None)
 
 
 # -- made ------------------------------------------------------------------------------------------
@@ -233,14 +233,14 @@ def test_claimed_by_another_node_between_intent_and_dial(
 ):
     """A process that stood still dials only what nobody has taken over; a look costs time, so only then."""
     ahead = [0.0]
-    monkeypatch.setattr(ringing, "time", SimpleNamespace(monotonic=lambda: ahead[0]))
+    monkeypatch.setattr(dispatcher, "time", SimpleNamespace(monotonic=lambda: ahead[0]))
     callback = at.take()
 
     def stopped():
         ahead[0] = stopped_s
         assert at.store.claim(callback.key, "north", "south")
 
-    passing[points.INTENT] = stopped
+    passing[failpoints.INTENT] = stopped
     _stop_after_intent(monkeypatch, passing)
     at.ringer.make(callback.key)
     assert at.dialer.count("dial") == dials
@@ -248,9 +248,9 @@ def test_claimed_by_another_node_between_intent_and_dial(
 
 def test_stopped_for_long_and_still_its_own_it_is_dialled(at, monkeypatch, passing):
     ahead = [0.0]
-    monkeypatch.setattr(ringing, "time", SimpleNamespace(monotonic=lambda: ahead[0]))
+    monkeypatch.setattr(dispatcher, "time", SimpleNamespace(monotonic=lambda: ahead[0]))
     callback = at.take()
-    passing[points.INTENT] = lambda: ahead.__setitem__(0, 5.0)
+    passing[failpoints.INTENT] = lambda: ahead.__setitem__(0, 5.0)
     _stop_after_intent(monkeypatch, passing)
     at.ringer.make(callback.key)
     assert at.dialer.count("dial") == 1
@@ -258,14 +258,14 @@ def test_stopped_for_long_and_still_its_own_it_is_dialled(at, monkeypatch, passi
 
 def _stop_after_intent(monkeypatch, passing):
     """The stop falls behind the moment from which it is counted."""
-    stop = passing.pop(points.INTENT)
-    ring = ringing.Ringer._ring
+    stop = passing.pop(failpoints.INTENT)
+    ring = dispatcher.Ringer._ring
 
     def ring_after_a_stop(self, begun, since):
         stop()
         ring(self, begun, since)
 
-    monkeypatch.setattr(ringing.Ringer, "_ring", ring_after_a_stop)
+    monkeypatch.setattr(dispatcher.Ringer, "_ring", ring_after_a_stop)
 
 
 @pytest.mark.parametrize("close", ["cancel", "client_called"])

@@ -15,8 +15,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from vad_agent.callbacks import rules
-from vad_agent.callbacks.rules import ENDED, OPEN, Callback, Outcome, Policy, Request, State
+from vad_agent.callbacks import attempt_schedule, transitions
+from vad_agent.callbacks.model import ENDED, OPEN, Callback, Outcome, Policy, Request, State
 from vad_agent.errors import RuleError
 
 MOSCOW = ZoneInfo("Europe/Moscow")
@@ -41,7 +41,7 @@ def asked(now=NOON, **given):
 
 
 def taken(now=NOON, policy=POLICY, **given):
-    return rules.take(asked(now, **given), "c1", policy, now)
+    return transitions.take(asked(now, **given), "c1", policy, now)
 
 
 def step(callback, what, now, policy):
@@ -52,25 +52,25 @@ def step(callback, what, now, policy):
         case "take":
             return taken(now, policy, **given)
         case "merge":
-            return rules.merge(callback, asked(now, **given), policy)
+            return transitions.merge(callback, asked(now, **given), policy)
         case "revise":
-            return rules.revise(callback, asked(now, **given), policy)
+            return transitions.revise(callback, asked(now, **given), policy)
         case "begin":
-            if not rules.may_begin(callback, callback.key, now):
+            if not transitions.may_begin(callback, callback.key, now):
                 raise RuleError("not yet")
-            return rules.begin(callback)
+            return transitions.begin(callback)
         case "by_hand":
-            return rules.done(callback, Outcome(words[0]), now, policy)
+            return transitions.done(callback, Outcome(words[0]), now, policy)
         case "number":
-            return rules.set_number(callback, words[0])
+            return transitions.set_number(callback, words[0])
         case "time":
-            return rules.set_time(callback, words[0], policy)
+            return transitions.set_time(callback, words[0], policy)
         case "clock":
-            return rules.shifted(callback, timedelta(seconds=float(words[0])))
+            return transitions.shift_clock(callback, timedelta(seconds=float(words[0])))
         case "client_called" | "call_ended" | "cancel" | "retry":
-            return getattr(rules, verb)(callback, now)
+            return getattr(transitions, verb)(callback, now)
         case outcome:
-            return rules.end(callback, Outcome(outcome), now, policy)
+            return transitions.end(callback, Outcome(outcome), now, policy)
 
 
 def moment(words):
@@ -170,7 +170,7 @@ def test_as_many_attempts_as_the_centre_wants_and_the_last_one_ends_it(attempts,
     callback, came = taken(), []
     for number in range(attempts):
         assert callback.attempt == number + 1
-        callback = rules.end(rules.begin(callback), Outcome.BUSY, NOON, policy)
+        callback = transitions.end(transitions.begin(callback), Outcome.BUSY, NOON, policy)
         came.append((callback.due - NOON) / SECOND if callback.open else "ended")
     assert came == ends
     assert callback.state is State.NOT_REACHED
@@ -192,23 +192,25 @@ def test_nothing_begins_twice_nor_ends_before_it_began():
         12:00:00 begin    → refused
     """)
     with pytest.raises(RuleError, match="expected a waiting callback, it is ringing"):
-        rules.begin(rules.begin(taken()))
+        transitions.begin(transitions.begin(taken()))
 
 
 @pytest.mark.parametrize(("late_s", "may"), [(-1, False), (0, True), (1, True)])
 def test_an_attempt_begins_at_its_time(late_s, may):
     callback = taken(**{"in": 90})
-    assert rules.may_begin(callback, callback.key, NOON + (90 + late_s) * SECOND) is may
+    assert transitions.may_begin(callback, callback.key, NOON + (90 + late_s) * SECOND) is may
 
 
 def test_only_the_key_of_the_next_attempt_begins():
     callback = taken()
     assert callback.key == "c1.1.1"
-    second = rules.end(rules.begin(callback), Outcome.BUSY, NOON, POLICY)
+    second = transitions.end(transitions.begin(callback), Outcome.BUSY, NOON, POLICY)
     assert second.key == "c1.2.2"
-    assert not rules.may_begin(second, callback.key, NOON + timedelta(hours=1))
-    assert rules.may_begin(second, second.key, NOON + timedelta(hours=1))
-    assert not rules.may_begin(rules.begin(second), second.key, NOON + timedelta(hours=1))
+    assert not transitions.may_begin(second, callback.key, NOON + timedelta(hours=1))
+    assert transitions.may_begin(second, second.key, NOON + timedelta(hours=1))
+    assert not transitions.may_begin(
+        transitions.begin(second), second.key, NOON + timedelta(hours=1)
+    )
 
 
 # -- failures ----------------------------------------------------------------------------------------
@@ -235,7 +237,7 @@ def test_what_dials_fails_until_a_person_is_needed_and_no_attempt_is_used_up():
     assert callback.open
     assert callback.next is None
     assert callback.key == "c1.7.1", "no attempt is under way, so none can end"
-    assert rules.overdue(callback, NOON + 61 * SECOND, POLICY)
+    assert attempt_schedule.overdue(callback, NOON + 61 * SECOND, POLICY)
 
 
 @pytest.mark.parametrize(
@@ -244,7 +246,7 @@ def test_what_dials_fails_until_a_person_is_needed_and_no_attempt_is_used_up():
 def test_after_the_sixth_failure_a_person_is_needed(failures, state):
     callback = taken()
     for _ in range(failures):
-        callback = rules.end(rules.begin(callback), Outcome.FAILED, NOON, POLICY)
+        callback = transitions.end(transitions.begin(callback), Outcome.FAILED, NOON, POLICY)
     assert callback.state is state
     assert callback.failures == failures
 
@@ -280,8 +282,8 @@ def test_who_is_needed_rings_by_hand_or_repairs_it_and_begins_anew():
     "change", ["number +79161234567", "time 2026-11-24T15:00", "merge", "revise"]
 )
 def test_where_a_person_is_needed_nothing_but_a_retry_arms_it(change):
-    callback = rules.end(
-        rules.begin(taken()), Outcome.FAILED, NOON, replace(POLICY, failed_pauses_s=())
+    callback = transitions.end(
+        transitions.begin(taken()), Outcome.FAILED, NOON, replace(POLICY, failed_pauses_s=())
     )
     after = step(callback, change, NOON + 5 * SECOND, POLICY)
     assert (after.state, after.next) == (State.NEEDS_PERSON, None)
@@ -295,7 +297,9 @@ ASKED = replace(POLICY, stand_ins=("boris", "anna", "vera"))
 def asked_in_turn(callback, times):
     who = []
     for _ in range(times):
-        callback = rules.end(rules.begin(callback), Outcome.OPERATOR_UNAVAILABLE, NOON, ASKED)
+        callback = transitions.end(
+            transitions.begin(callback), Outcome.OPERATOR_UNAVAILABLE, NOON, ASKED
+        )
         who.append(callback.operator)
     return callback, who
 
@@ -305,7 +309,7 @@ def test_stand_ins_are_asked_in_order_and_then_it_stays_anybody():
     assert who == ["boris", "vera", None, None, None]
     assert callback.asked_operators == ("anna", "boris", "vera")
     assert callback.attempt == 1
-    second = rules.end(rules.begin(callback), Outcome.BUSY, NOON, ASKED)
+    second = transitions.end(transitions.begin(callback), Outcome.BUSY, NOON, ASKED)
     assert second.asked_operators == ()
     assert asked_in_turn(second, 2)[1] == [None, None]
 
@@ -342,7 +346,7 @@ def test_it_is_closed_while_an_attempt_is_under_way_and_its_outcome_opens_nothin
 
 
 @pytest.mark.parametrize("given", ["", " phone=?", " in=?", " at=2026-12-01T10:00:00Z"])
-@pytest.mark.parametrize("close", [rules.client_called, rules.cancel])
+@pytest.mark.parametrize("close", [transitions.client_called, transitions.cancel])
 def test_whatever_it_waits_for_it_can_be_closed(given, close):
     callback = step(None, "take call_on=yes" + given, NOON, POLICY)
     assert callback.open
@@ -361,7 +365,7 @@ def test_what_has_ended_is_not_changed(state, what):
     ended = replace(taken(), state=state, ended=NOON)
     with pytest.raises(RuleError):
         step(ended, what, NOON, POLICY)
-    assert rules.shifted(ended, timedelta(hours=1)) is ended
+    assert transitions.shift_clock(ended, timedelta(hours=1)) is ended
 
 
 @pytest.mark.parametrize("state", [s for s in State if s in ENDED], ids=str)
@@ -369,7 +373,7 @@ def test_what_has_ended_can_be_retried_and_has_three_attempts_at_once(state):
     ended = replace(
         taken(), state=state, attempt=3, failures=2, asked_operators=("anna",), ended=NOON
     )
-    fresh = rules.retry(ended, NOON + 100 * SECOND)
+    fresh = transitions.retry(ended, NOON + 100 * SECOND)
     assert told(fresh) == "waiting 12:01:40 #1"
     assert (fresh.failures, fresh.asked_operators, fresh.ended) == (0, (), None)
     assert fresh.generation == ended.generation + 1
@@ -538,13 +542,13 @@ def test_two_requests_are_one_callback_at_the_earlier_time_for_both_reasons(seco
 
 
 def test_a_reason_stands_once():
-    assert rules.merge(taken(), asked(), POLICY).reasons == ("dropped",)
+    assert transitions.merge(taken(), asked(), POLICY).reasons == ("dropped",)
 
 
 def test_a_merge_fills_in_what_was_not_known_and_replaces_nothing():
     first = taken(name="Анна", opening="one", phone=None, phone_given="912")
     second = asked(name="Вера", topic="счёт", opening="two", operator="boris", session="s2")
-    merged = rules.merge(first, second, POLICY)
+    merged = transitions.merge(first, second, POLICY)
     assert (merged.name, merged.opening) == ("Анна", "one")
     assert (merged.topic, merged.operator, merged.session) == ("счёт", "boris", "s2")
     assert (merged.phone, merged.phone_given, merged.state) == (PHONE, None, State.WAITING)
@@ -577,13 +581,16 @@ def test_the_later_word_of_the_same_call_counts(later, then):
 
 
 def test_the_later_number_of_the_same_call_counts():
-    revised = rules.revise(taken(), asked(phone="+79161234567"), POLICY)
+    revised = transitions.revise(taken(), asked(phone="+79161234567"), POLICY)
     assert revised.phone == "+79161234567"
     assert revised.key == "c1.1.1", "the time is the same: it stays armed"
     unknown = taken(phone=None, phone_given="912")
-    assert rules.revise(unknown, asked(phone=None, phone_given="495"), POLICY).phone_given == "495"
-    assert rules.revise(unknown, asked(phone=None), POLICY).phone_given == "912"
-    assert rules.revise(taken(), asked(phone=None, phone_given="495"), POLICY).phone == PHONE
+    assert (
+        transitions.revise(unknown, asked(phone=None, phone_given="495"), POLICY).phone_given
+        == "495"
+    )
+    assert transitions.revise(unknown, asked(phone=None), POLICY).phone_given == "912"
+    assert transitions.revise(taken(), asked(phone=None, phone_given="495"), POLICY).phone == PHONE
 
 
 @pytest.mark.parametrize("what", ["merge", "revise"])
@@ -658,7 +665,7 @@ def test_a_time_agreed_while_ringing_is_kept_whatever_becomes_of_the_attempts():
 def test_what_is_asked_for_by_the_attempts_time_is_its_matter(again, begun):
     callback = taken(at="2026-11-24T15:00:00")
     callback = replace(callback, again=moment(f"{again} .")[0])
-    assert told(rules.begin(callback)) == f"ringing 15:00:00 #1 agreed{begun}"
+    assert told(transitions.begin(callback)) == f"ringing 15:00:00 #1 agreed{begun}"
 
 
 def test_a_person_who_sets_the_time_or_rings_has_the_word():
@@ -693,7 +700,7 @@ def test_a_person_who_sets_the_time_or_rings_has_the_word():
     ],
 )
 def test_an_agreed_time_without_a_zone_is_the_centres(at, zone, utc):
-    agreed = rules.agreed_time(at, Policy(zone))
+    agreed = attempt_schedule.agreed_time(at, Policy(zone))
     assert agreed.isoformat() == f"{utc}+00:00"
 
 
@@ -704,7 +711,7 @@ def test_an_agreed_time_without_a_zone_is_the_centres(at, zone, utc):
 )  # fmt: skip
 def test_an_agreed_time_that_is_none_is_refused(at):
     with pytest.raises(RuleError, match="at: expected an ISO 8601 time"):
-        rules.agreed_time(at, POLICY)
+        attempt_schedule.agreed_time(at, POLICY)
     with pytest.raises(RuleError):
         taken(at=at)
 
@@ -723,10 +730,10 @@ def test_an_agreed_time_that_has_passed_is_due_at_once():
 
 
 def test_the_agreed_time_counts_before_a_span():
-    due, fixed = rules.first_due(replace(asked(), at="2026-11-24T15:00:00"), POLICY)
+    due, fixed = attempt_schedule.first_due(replace(asked(), at="2026-11-24T15:00:00"), POLICY)
     assert (shown(due), fixed) == ("15:00:00", True)
-    assert rules.first_due(asked(**{"in": "?"}), POLICY) == (None, False)
-    assert rules.first_due(asked(**{"in": 90}), POLICY) == (NOON + 90 * SECOND, False)
+    assert attempt_schedule.first_due(asked(**{"in": "?"}), POLICY) == (None, False)
+    assert attempt_schedule.first_due(asked(**{"in": 90}), POLICY) == (NOON + 90 * SECOND, False)
 
 
 @pytest.mark.parametrize("outcome", [Outcome.BUSY, Outcome.FAILED, Outcome.OPERATOR_UNAVAILABLE])
@@ -734,15 +741,15 @@ def test_pauses_are_as_long_as_ever_in_the_night_when_the_clocks_go_back(outcome
     """02:59:30 and a minute is 02:00:30, once more."""
     now = datetime(2026, 10, 25, 2, 59, 30, tzinfo=BERLIN)
     policy = Policy(BERLIN, gaps_s=(60.0, 60.0), failed_pauses_s=(60.0,), operator_pause_s=60.0)
-    callback = rules.end(rules.begin(taken(now, policy)), outcome, now, policy)
+    callback = transitions.end(transitions.begin(taken(now, policy)), outcome, now, policy)
     assert callback.next - now.astimezone(UTC) == 60 * SECOND
     first = taken(now, policy, **{"in": 60})
     assert first.due - now.astimezone(UTC) == 60 * SECOND
-    assert not rules.overdue(first, first.due.astimezone(BERLIN) + 30 * SECOND, policy)
+    assert not attempt_schedule.overdue(first, first.due.astimezone(BERLIN) + 30 * SECOND, policy)
     no_time = taken(now, policy, **{"in": "?"})
-    assert rules.overdue(no_time, now.replace(minute=0, second=31, fold=1), policy)
-    assert not rules.overdue(no_time, now.replace(minute=0, second=30, fold=1), policy)
-    an_hour_on = rules.shifted(first, timedelta(hours=1))
+    assert attempt_schedule.overdue(no_time, now.replace(minute=0, second=31, fold=1), policy)
+    assert not attempt_schedule.overdue(no_time, now.replace(minute=0, second=30, fold=1), policy)
+    an_hour_on = transitions.shift_clock(first, timedelta(hours=1))
     assert an_hour_on.due - now.astimezone(UTC) == 3660 * SECOND
 
 
@@ -763,7 +770,7 @@ def test_pauses_are_as_long_as_ever_in_the_night_when_the_clocks_go_back(outcome
 )
 def test_what_falls_into_quiet_hours_over_midnight_waits_for_their_end(when, then):
     now = moment(f"{when} .")[0]
-    assert shown(rules.loud(now, NIGHT)) == then
+    assert shown(attempt_schedule.next_allowed(now, NIGHT)) == then
     assert shown(taken(now, NIGHT).due) == then
 
 
@@ -778,15 +785,15 @@ def test_what_falls_into_quiet_hours_over_midnight_waits_for_their_end(when, the
 )
 def test_quiet_hours_within_a_day(when, then):
     lunch = replace(POLICY, quiet=(time(13), time(14)))
-    assert shown(rules.loud(moment(f"{when} .")[0], lunch)) == then
+    assert shown(attempt_schedule.next_allowed(moment(f"{when} .")[0], lunch)) == then
 
 
 @pytest.mark.parametrize("hour", [0, 8, 9, 10, 23])
 def test_quiet_hours_that_end_as_they_begin_are_none(hour):
     when = DAY.replace(hour=hour)
-    assert rules.loud(when, replace(POLICY, quiet=(time(9), time(9)))) == when
-    assert rules.loud(when, POLICY) == when
-    assert rules.loud(when, POLICY).tzinfo is UTC
+    assert attempt_schedule.next_allowed(when, replace(POLICY, quiet=(time(9), time(9)))) == when
+    assert attempt_schedule.next_allowed(when, POLICY) == when
+    assert attempt_schedule.next_allowed(when, POLICY).tzinfo is UTC
 
 
 @pytest.mark.parametrize(
@@ -805,13 +812,15 @@ def test_quiet_hours_that_end_as_they_begin_are_none(hour):
 )
 def test_quiet_hours_go_by_the_clock_on_the_wall(when, quiet, then):
     begin, end = (time(int(hour), round(hour % 1 * 60)) for hour in quiet)
-    loud = rules.loud(datetime.fromisoformat(f"{when}+00:00"), Policy(BERLIN, quiet=(begin, end)))
+    loud = attempt_schedule.next_allowed(
+        datetime.fromisoformat(f"{when}+00:00"), Policy(BERLIN, quiet=(begin, end))
+    )
     assert loud.isoformat() == f"{then}+00:00"
 
 
 def test_quiet_hours_are_the_centres_not_the_requests():
     when = datetime(2026, 11, 24, 19, 0, tzinfo=BERLIN)  # 21:00 in Moscow
-    assert shown(rules.loud(when, NIGHT)) == "+1 09:00:00"
+    assert shown(attempt_schedule.next_allowed(when, NIGHT)) == "+1 09:00:00"
 
 
 def test_nobody_is_rung_in_quiet_hours():
@@ -881,7 +890,7 @@ def test_the_calls_end_changes_nothing_where_nothing_waits_for_it(given):
     call_on = "" if given == "in=0" else " call_on=yes"
     callback = step(None, f"take {given}{call_on}", NOON, POLICY)
     assert callback.early is None
-    assert rules.call_ended(callback, NOON) is callback
+    assert transitions.call_ended(callback, NOON) is callback
 
 
 def test_the_calls_end_is_no_matter_of_what_rings_or_has_ended():
@@ -889,7 +898,7 @@ def test_the_calls_end_is_no_matter_of_what_rings_or_has_ended():
     assert callback.early == NOON
     for state in (State.RINGING, *ENDED):
         it = replace(callback, state=state)
-        assert rules.call_ended(it, NOON) is it
+        assert transitions.call_ended(it, NOON) is it
 
 
 def test_the_calls_end_stays_known_when_the_number_is_found_and_the_clock_is_set():
@@ -931,19 +940,21 @@ def test_a_second_request_and_a_revision_in_a_call_that_is_on():
 @pytest.mark.parametrize("given", [{}, {"phone": None}, {"in": "?"}])
 def test_what_has_not_begun_a_minute_after_its_time_is_an_alarm(given, late_s, alarm):
     """Without a time: a minute after it was taken."""
-    assert rules.overdue(taken(**given), NOON + late_s * SECOND, POLICY) is alarm
+    assert attempt_schedule.overdue(taken(**given), NOON + late_s * SECOND, POLICY) is alarm
 
 
 @pytest.mark.parametrize(("late_s", "alarm"), [(59, False), (60, False), (61, True)])
 def test_failures_move_the_next_try_but_not_the_alarm(late_s, alarm):
-    callback = rules.end(rules.begin(taken()), Outcome.FAILED, NOON + 50 * SECOND, POLICY)
-    assert rules.overdue(callback, NOON + late_s * SECOND, POLICY) is alarm
+    callback = transitions.end(
+        transitions.begin(taken()), Outcome.FAILED, NOON + 50 * SECOND, POLICY
+    )
+    assert attempt_schedule.overdue(callback, NOON + late_s * SECOND, POLICY) is alarm
 
 
 def test_an_alarm_is_about_what_is_open_and_does_not_ring():
     late = NOON + timedelta(days=1)
     for state in State:
-        alarm = rules.overdue(replace(taken(), state=state), late, POLICY)
+        alarm = attempt_schedule.overdue(replace(taken(), state=state), late, POLICY)
         assert alarm is (state in OPEN and state is not State.RINGING), state
 
 
@@ -993,16 +1004,18 @@ def test_what_needs_a_number_or_a_person_keeps_its_promise_too():
         replace(POLICY, failed_pauses_s=()),
     )
     assert callback.next is None
-    assert told(rules.shifted(taken(**{"in": "?"}), timedelta(hours=1))) == "needs_time ? #1"
+    assert (
+        told(transitions.shift_clock(taken(**{"in": "?"}), timedelta(hours=1))) == "needs_time ? #1"
+    )
 
 
 def test_an_attempt_under_way_keeps_its_key_when_the_clock_is_set():
-    ringing = rules.begin(taken())
-    later = rules.shifted(ringing, timedelta(hours=-1))
+    ringing = transitions.begin(taken())
+    later = transitions.shift_clock(ringing, timedelta(hours=-1))
     assert later.key == ringing.key
     assert shown(later.due) == "11:00:00"
-    failed = rules.end(later, Outcome.FAILED, NOON - timedelta(hours=1), POLICY)
-    assert rules.overdue(failed, NOON - timedelta(hours=1) + 61 * SECOND, POLICY)
+    failed = transitions.end(later, Outcome.FAILED, NOON - timedelta(hours=1), POLICY)
+    assert attempt_schedule.overdue(failed, NOON - timedelta(hours=1) + 61 * SECOND, POLICY)
 
 
 # -- what a request becomes --------------------------------------------------------------------------
@@ -1012,7 +1025,7 @@ def test_nothing_of_a_request_is_lost():
     request = asked(
         name="Анна", topic="счёт", opening="Это снова мы.", operator="anna", session="s1"
     )
-    callback = rules.take(request, "c1", POLICY, NOON + SECOND)
+    callback = transitions.take(request, "c1", POLICY, NOON + SECOND)
     for field in ("phone", "name", "topic", "opening", "operator", "session"):
         assert getattr(callback, field) == getattr(request, field)
     assert callback.created == NOON + SECOND

@@ -16,8 +16,8 @@ from hypothesis.stateful import (
     rule,
 )
 
-from vad_agent.callbacks import rules
-from vad_agent.callbacks.rules import ENDED, OPEN, Outcome, Policy, Request, State
+from vad_agent.callbacks import attempt_schedule, model, transitions
+from vad_agent.callbacks.model import ENDED, OPEN, Outcome, Policy, Request, State
 from vad_agent.errors import RuleError
 
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -88,7 +88,7 @@ class AnyCallback(RuleBasedStateMachine):
         self.policy = policy
         self.now = START
         request = data.draw(requests(self.now))
-        self.callback = rules.take(request, "c1", policy, self.now)
+        self.callback = transitions.take(request, "c1", policy, self.now)
         self.reasons = [request.reason]
         self.begun: set[str] = set()
         self.used_up = 0
@@ -124,7 +124,7 @@ class AnyCallback(RuleBasedStateMachine):
     def the_clock_is_set(self, seconds):
         old, step = self.callback, timedelta(seconds=seconds)
         self.now += step
-        self.change(rules.shifted(old, step))
+        self.change(transitions.shift_clock(old, step))
         new = self.callback
         moves = old.open and not old.fixed and old.due is not None
         assert new.due == (old.due + step if moves else old.due)
@@ -133,7 +133,7 @@ class AnyCallback(RuleBasedStateMachine):
 
     # -- requests ------------------------------------------------------------------------------------
 
-    @rule(data=st.data(), how=st.sampled_from([rules.merge, rules.revise]))
+    @rule(data=st.data(), how=st.sampled_from([transitions.merge, transitions.revise]))
     def another_request(self, data, how):
         request = data.draw(requests(self.now))
         old = self.callback
@@ -150,8 +150,8 @@ class AnyCallback(RuleBasedStateMachine):
             assert (new.state, new.key, new.due) == (State.RINGING, old.key, old.due)
             assert new.again is not None
             return
-        due, _ = rules.first_due(request, self.policy)
-        if how is rules.merge:
+        due, _ = attempt_schedule.first_due(request, self.policy)
+        if how is transitions.merge:
             assert new.due == min((t for t in (old.due, due) if t is not None), default=None)
             assert old.next is None or new.next is None or new.next <= old.next
         else:
@@ -161,25 +161,27 @@ class AnyCallback(RuleBasedStateMachine):
     def somebody_finds_the_number(self, phone):
         old = self.callback
         if not old.open or old.state is State.RINGING:
-            assert self.refused(rules.set_number, phone)
+            assert self.refused(transitions.set_number, phone)
             return
-        self.change(rules.set_number(old, phone))
+        self.change(transitions.set_number(old, phone))
         assert (self.callback.phone, self.callback.due) == (phone, old.due)
 
     @rule(seconds=SPANS_S)
     def somebody_sets_the_time(self, seconds):
         old, at = self.callback, (self.now + timedelta(seconds=seconds)).isoformat()
         if not old.open or old.state is State.RINGING:
-            assert self.refused(rules.set_time, at, self.policy)
+            assert self.refused(transitions.set_time, at, self.policy)
             return
-        self.change(rules.set_time(old, at, self.policy))
+        self.change(transitions.set_time(old, at, self.policy))
         assert self.callback.fixed
-        assert self.callback.due == rules.loud(datetime.fromisoformat(at), self.policy)
+        assert self.callback.due == attempt_schedule.next_allowed(
+            datetime.fromisoformat(at), self.policy
+        )
 
     @rule()
     def the_call_ends(self):
         old = self.callback
-        self.change(rules.call_ended(old, self.now))
+        self.change(transitions.call_ended(old, self.now))
         new = self.callback
         assert new.due is old.due or (self.now <= new.due < old.due and new.state is old.state)
         assert new.early is None or new.state is State.RINGING
@@ -189,33 +191,33 @@ class AnyCallback(RuleBasedStateMachine):
     @rule()
     def it_begins(self):
         old = self.callback
-        if not rules.may_begin(old, old.key, self.now):
+        if not transitions.may_begin(old, old.key, self.now):
             early = old.state is State.WAITING and self.now < old.next
-            assert early or self.refused(rules.begin)
+            assert early or self.refused(transitions.begin)
             return
         assert old.next <= self.now
         assert old.due is not None
         assert old.phone is not None
         assert old.key not in self.begun, "a key is begun twice"
         self.begun.add(old.key)
-        self.change(rules.begin(old))
+        self.change(transitions.begin(old))
 
     @rule(outcome=st.sampled_from(Outcome), zone=st.sampled_from([UTC, BERLIN]))
     def it_ends(self, outcome, zone):
         old, now = self.callback, self.now.astimezone(zone)
         if old.state is not State.RINGING:
-            assert self.refused(rules.end, outcome, now, self.policy)
+            assert self.refused(transitions.end, outcome, now, self.policy)
             return
-        self.change(rules.end(old, outcome, now, self.policy))
+        self.change(transitions.end(old, outcome, now, self.policy))
         self.after_an_attempt(old, outcome)
 
     @rule(outcome=st.sampled_from(Outcome))
     def somebody_rings_by_hand(self, outcome):
         old = self.callback
         if not old.open:
-            assert self.refused(rules.done, outcome, self.now, self.policy)
+            assert self.refused(transitions.done, outcome, self.now, self.policy)
             return
-        new = rules.done(old, outcome, self.now, self.policy)
+        new = transitions.done(old, outcome, self.now, self.policy)
         self.change(new)
         if new is old:
             early = old.fixed and self.now < old.due
@@ -238,12 +240,12 @@ class AnyCallback(RuleBasedStateMachine):
         else:
             assert new.state is not State.REACHED
             assert old.again is None or by_hand or new.open, "asked for anew, and closed"
-        self.used_up += outcome in rules.USED_UP
+        self.used_up += outcome in model.USED_UP
         if not self.anew:
             assert self.used_up <= self.policy.attempts
             assert outcome is not Outcome.REACHED or new.state is State.REACHED
 
-    @rule(close=st.sampled_from([rules.client_called, rules.cancel]))
+    @rule(close=st.sampled_from([transitions.client_called, transitions.cancel]))
     def it_is_closed(self, close):
         if not self.callback.open:
             assert self.refused(close, self.now)
@@ -255,12 +257,12 @@ class AnyCallback(RuleBasedStateMachine):
     def it_is_retried(self):
         old = self.callback
         if old.state is State.RINGING or old.phone is None:
-            assert self.refused(rules.retry, self.now)
+            assert self.refused(transitions.retry, self.now)
             return
-        self.change(rules.retry(old, self.now))
+        self.change(transitions.retry(old, self.now))
         self.used_up, self.anew = 0, False
         assert (self.callback.attempt, self.callback.next) == (1, self.now)
-        assert rules.may_begin(self.callback, self.callback.key, self.now)
+        assert transitions.may_begin(self.callback, self.callback.key, self.now)
 
     # -- always --------------------------------------------------------------------------------------
 
@@ -294,14 +296,14 @@ class AnyCallback(RuleBasedStateMachine):
     @invariant()
     def what_does_not_ring_in_time_is_an_alarm(self):
         it, limit = self.callback, timedelta(seconds=self.policy.overdue_s)
-        alarm = rules.overdue(it, self.now, self.policy)
+        alarm = attempt_schedule.overdue(it, self.now, self.policy)
         silent = it.open and it.state is not State.RINGING
         assert alarm is (silent and self.now > (it.due or it.created) + limit)
 
     @invariant()
     def another_ones_key_never_begins_it(self):
         for key in self.begun:
-            assert not rules.may_begin(self.callback, key, self.now + timedelta(days=9))
+            assert not transitions.may_begin(self.callback, key, self.now + timedelta(days=9))
 
 
 TestAnyCallback = AnyCallback.TestCase
@@ -313,15 +315,15 @@ TestAnyCallback.settings = settings(max_examples=150, stateful_step_count=30)
 def test_every_run_in_which_the_phone_rings_ends(policy, data):
     """Of a callback that can be rung: after as many attempts as the policy has, at most."""
     request = data.draw(requests(START))
-    callback = rules.take(request, "c1", policy, START)
+    callback = transitions.take(request, "c1", policy, START)
     assume(callback.state is State.WAITING)
     now = START
     for attempt in range(1, policy.attempts + 1):
         assert (callback.state, callback.attempt) == (State.WAITING, attempt)
         now = max(now, callback.next)
-        assert rules.may_begin(callback, callback.key, now)
+        assert transitions.may_begin(callback, callback.key, now)
         outcome = data.draw(st.sampled_from([o for o in Outcome if o not in NOTHING_RANG]))
-        callback = rules.end(rules.begin(callback), outcome, now, policy)
+        callback = transitions.end(transitions.begin(callback), outcome, now, policy)
         if outcome is Outcome.REACHED:
             break
     reached = outcome is Outcome.REACHED
@@ -331,12 +333,12 @@ def test_every_run_in_which_the_phone_rings_ends(policy, data):
 @given(policy=policies(), data=st.data())
 @settings(max_examples=100)
 def test_failures_alone_end_with_a_person(policy, data):
-    callback = rules.take(data.draw(requests(START)), "c1", policy, START)
+    callback = transitions.take(data.draw(requests(START)), "c1", policy, START)
     assume(callback.state is State.WAITING)
     for _ in policy.failed_pauses_s:
-        callback = rules.end(rules.begin(callback), Outcome.FAILED, START, policy)
+        callback = transitions.end(transitions.begin(callback), Outcome.FAILED, START, policy)
         assert callback.state is State.WAITING
-    callback = rules.end(rules.begin(callback), Outcome.FAILED, START, policy)
+    callback = transitions.end(transitions.begin(callback), Outcome.FAILED, START, policy)
     assert callback.state is State.NEEDS_PERSON
 
 
@@ -347,7 +349,7 @@ def test_the_next_loud_moment_is_loud_and_none_before_it_is(quiet, minutes, spri
     start = datetime(2026, 3, 27, tzinfo=UTC) if spring else datetime(2026, 10, 23, tzinfo=UTC)
     when = start + timedelta(minutes=minutes)
     policy = replace(Policy(BERLIN), quiet=quiet)
-    loud = rules.loud(when.astimezone(BERLIN), policy)
+    loud = attempt_schedule.next_allowed(when.astimezone(BERLIN), policy)
     assert loud >= when
     assert not is_quiet(loud, policy)
     waited = (loud - when) // timedelta(minutes=1)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from tests.callbacks.asking import NAME, OPENING, PHONE, TOPIC, by, client, rows, take
-from vad_agent.callbacks import rules
-from vad_agent.callbacks.ledger import Ledger
-from vad_agent.callbacks.rules import State
-from vad_agent.callbacks.sealing import Seal, new_key
+from vad_agent.callbacks import transitions
+from vad_agent.callbacks.field_encryption import Seal, new_key
+from vad_agent.callbacks.model import State
+from vad_agent.callbacks.queries import Ledger
 from vad_agent.callbacks.store import Store
 from vad_agent.errors import StoreError
 
@@ -101,7 +101,7 @@ def test_with_a_key_look_ups_work_as_without(opened, clock):
     assert [one.id for one in Ledger(store).page(phone=PHONE)] == [callback.id]
     assert Ledger(store).page(phone=client(1)) == []
     changed = store.change_client(
-        PHONE, "client_called", by(clock.now), lambda c: rules.client_called(c, clock.now)
+        PHONE, "client_called", by(clock.now), lambda c: transitions.client_called(c, clock.now)
     )
     assert changed is not None
     assert changed[1].id == callback.id

@@ -27,11 +27,11 @@ from tests.callbacks.asking import (
     take,
     whats,
 )
-from vad_agent.callbacks import database, rules
+from vad_agent.callbacks import database, model, transitions
 from vad_agent.callbacks.clock import Clock
-from vad_agent.callbacks.desk import Desk
-from vad_agent.callbacks.ledger import Ledger
-from vad_agent.callbacks.rules import Outcome, State
+from vad_agent.callbacks.model import Outcome, State
+from vad_agent.callbacks.queries import Ledger
+from vad_agent.callbacks.service import Desk
 from vad_agent.callbacks.store import Store
 from vad_agent.errors import NumberError, RuleError, StoreError
 
@@ -179,7 +179,7 @@ def test_threads_that_give_each_others_numbers_all_come_to_an_end(store, clock):
         return store.take(request, by(clock.now))
 
     at_once(swap, len(calls))
-    open_ones = Ledger(store).page(rules.OPEN)
+    open_ones = Ledger(store).page(model.OPEN)
     phones = [one.phone for one in open_ones]
     assert len(phones) == len(set(phones))
     promise = Ledger(store).promise()
@@ -197,13 +197,16 @@ def test_withdrawn_and_joined_at_once_neither_is_lost(store, clock):
                 return
             with suppress(RuleError):  # the other one was quicker
                 store.change(
-                    found.id, "number_set", by(clock.now), lambda c: rules.set_number(c, client(n))
+                    found.id,
+                    "number_set",
+                    by(clock.now),
+                    lambda c: transitions.set_number(c, client(n)),
                 )
 
         at_once(either, 2, threads=2)
     promise = Ledger(store).promise()
     assert (promise.taken, promise.missing) == (30, 0)
-    assert len(Ledger(store).page(rules.OPEN, limit=100)) == 15
+    assert len(Ledger(store).page(model.OPEN, limit=100)) == 15
 
 
 # -- the client is back, or the call over ----------------------------------------------------------
@@ -268,7 +271,7 @@ def test_a_number_found_that_has_an_open_callback_joins_it(store, clock):
     known = take(store, clock.now, due=600.0, reason="hold")
     unknown = take(store, clock.now, phone=None, due=30.0, name=NAME)
     before, after, gone = store.change(
-        unknown.id, "number_set", by(clock.now), lambda c: rules.set_number(c, PHONE)
+        unknown.id, "number_set", by(clock.now), lambda c: transitions.set_number(c, PHONE)
     )
     assert (before.id, after.id) == (unknown.id, known.id)
     assert gone == [known.key]
@@ -288,7 +291,7 @@ def test_retry_of_an_ended_one_joins_the_clients_open_one(store, clock):
     ended = reached(store, take(store, clock.now), clock.now)
     open_one = take(store, clock.move(60), due=600.0)
     _, after, _ = store.change(
-        ended.id, "retried", by(clock.now), lambda c: rules.retry(c, clock.now)
+        ended.id, "retried", by(clock.now), lambda c: transitions.retry(c, clock.now)
     )
     assert after.id == open_one.id
     assert after.due == clock.now
@@ -302,7 +305,7 @@ def test_one_that_rings_is_joined_without_a_second_ring(store, clock):
     key = begin(store, ringing, clock.now)
     unknown = take(store, clock.now, phone=None)
     _, after, _ = store.change(
-        unknown.id, "number_set", by(clock.move(5)), lambda c: rules.set_number(c, PHONE)
+        unknown.id, "number_set", by(clock.move(5)), lambda c: transitions.set_number(c, PHONE)
     )
     assert (after.id, after.state, after.key) == (ringing.id, State.RINGING, key)
     assert store.waiting() == {}
@@ -313,10 +316,14 @@ def test_a_change_that_the_rule_refuses_leaves_no_trace(store, clock):
     callback = reached(store, take(store, clock.now), clock.now)
     told = whats(store, callback.id)
     with pytest.raises(RuleError, match="it has ended"):
-        store.change(callback.id, "cancelled", by(clock.now), lambda c: rules.cancel(c, clock.now))
+        store.change(
+            callback.id, "cancelled", by(clock.now), lambda c: transitions.cancel(c, clock.now)
+        )
     assert whats(store, callback.id) == told
     with pytest.raises(RuleError, match="nobody: there is no such callback"):
-        store.change("nobody", "cancelled", by(clock.now), lambda c: rules.cancel(c, clock.now))
+        store.change(
+            "nobody", "cancelled", by(clock.now), lambda c: transitions.cancel(c, clock.now)
+        )
     with pytest.raises(RuleError, match="there is no such callback"):
         store.get("nobody")
     assert store.find("nobody") is None
@@ -326,14 +333,14 @@ def test_the_client_who_calls_closes_his_open_callback_alone(store, clock):
     mine = take(store, clock.now)
     other = take(store, clock.now, phone=client(2))
     changed = store.change_client(
-        PHONE, "client_called", by(clock.now), lambda c: rules.client_called(c, clock.now)
+        PHONE, "client_called", by(clock.now), lambda c: transitions.client_called(c, clock.now)
     )
     assert changed is not None
     assert changed[1].id == mine.id
     assert changed[2] == [mine.key]
     assert store.get(other.id) == other
     again = store.change_client(
-        PHONE, "client_called", by(clock.now), lambda c: rules.client_called(c, clock.now)
+        PHONE, "client_called", by(clock.now), lambda c: transitions.client_called(c, clock.now)
     )
     assert again is None
 
@@ -435,10 +442,10 @@ def test_a_callback_that_somebody_holds_too_long_is_an_error_not_a_wait(
         stopped.execute("SELECT * FROM callbacks FOR UPDATE")
         with pytest.raises(StoreError, match="lock"):
             store.change(
-                callback.id, "cancelled", by(clock.now), lambda c: rules.cancel(c, clock.now)
+                callback.id, "cancelled", by(clock.now), lambda c: transitions.cancel(c, clock.now)
             )
     after = store.change(
-        callback.id, "cancelled", by(clock.now), lambda c: rules.cancel(c, clock.now)
+        callback.id, "cancelled", by(clock.now), lambda c: transitions.cancel(c, clock.now)
     )[1]
     assert after.state is State.CANCELLED
     store.close()

@@ -11,10 +11,10 @@ import sqlalchemy as sa
 
 from tests.callbacks.asking import PHONE, asks, by, client, seconds
 from tests.callbacks.scripted import Hands
-from vad_agent.callbacks import watch as watching
-from vad_agent.callbacks.dialers.port import Ringing
-from vad_agent.callbacks.nodes import DEAD_S, Nodes
-from vad_agent.callbacks.rules import Outcome, State
+from vad_agent.callbacks import reconciler as watching
+from vad_agent.callbacks.cluster_membership import DEAD_S, Nodes
+from vad_agent.callbacks.dialers.base import Ringing
+from vad_agent.callbacks.model import Outcome, State
 from vad_agent.errors import EngineError, StoreError
 
 

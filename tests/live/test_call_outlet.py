@@ -14,10 +14,12 @@ from typing import Any
 import pytest
 
 from tests.live.recording import until
-from vad_agent.callbacks import letters
-from vad_agent.callbacks.call_lines import unpack
-from vad_agent.callbacks.inbox import as_record
-from vad_agent.callbacks.letters import CALL, ENDED, REQUESTED, Letter, Outbox
+from vad_agent.callbacks import outbox as letters
+from vad_agent.callbacks import outbox_message
+from vad_agent.callbacks.outbox import Outbox
+from vad_agent.callbacks.outbox_consumer import as_record
+from vad_agent.callbacks.outbox_message import CALL, ENDED, REQUESTED, Letter
+from vad_agent.callbacks.trace_codec import unpack
 from vad_agent.core.actions import (
     Action,
     Callback,
@@ -288,7 +290,7 @@ def test_while_callbacks_wait_for_room_a_call_takes_none(
 
 
 def test_calls_that_nobody_takes_do_not_pile_up(headset: Headset, monkeypatch: pytest.MonkeyPatch):
-    assert MOST_WAITING * letters.MOST_BYTES < 40_000_000
+    assert MOST_WAITING * outbox_message.MOST_BYTES < 40_000_000
     monkeypatch.setattr(module, "MOST_WAITING", 2)
     for _ in range(3):
         headset.call(PROMPT, DROPPED)

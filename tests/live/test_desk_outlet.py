@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from vad_agent.callbacks import letters
-from vad_agent.callbacks.letters import ENDED, REQUESTED, WITHDRAWN, Letter, Outbox
+from vad_agent.callbacks import outbox_message as letters
+from vad_agent.callbacks.outbox import Outbox
+from vad_agent.callbacks.outbox_message import ENDED, REQUESTED, WITHDRAWN, Letter
 from vad_agent.core.actions import (
     Action,
     Callback,

@@ -13,10 +13,10 @@ from tests.live.listening import Listening, kind
 from tests.live.recording import Recording, until
 from tests.live.test_faults import begin
 from vad_agent.callbacks.clock import Clock
-from vad_agent.callbacks.desk import Desk
-from vad_agent.callbacks.inbox import Inbox
-from vad_agent.callbacks.ledger import Ledger
+from vad_agent.callbacks.outbox_consumer import Inbox
 from vad_agent.callbacks.policy import policy_of
+from vad_agent.callbacks.queries import Ledger
+from vad_agent.callbacks.service import Desk
 from vad_agent.callbacks.store import Store
 from vad_agent.script.settings import Settings
 

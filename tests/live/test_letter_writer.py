@@ -21,7 +21,8 @@ from tests.live.test_desk_outlet import (
 from tests.live.test_loop import Tape
 from tests.tape import TapePlan, told
 from vad_agent.audio.jitter_buffer import Pair
-from vad_agent.callbacks.letters import ENDED, REQUESTED, WITHDRAWN, Letter, Outbox
+from vad_agent.callbacks.outbox import Outbox
+from vad_agent.callbacks.outbox_message import ENDED, REQUESTED, WITHDRAWN, Letter
 from vad_agent.core.actions import Action, Play
 from vad_agent.core.events import Event, Kind
 from vad_agent.live import letter_writer as module

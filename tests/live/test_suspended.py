@@ -20,7 +20,7 @@ from tests.live.audio_server import AudioServer
 from tests.live.listening import Listening, inside, kind, settle
 from tests.live.recording import until
 from tests.live.test_faults import after, alert, begin, finish, say
-from vad_agent.callbacks.letters import Outbox
+from vad_agent.callbacks.outbox import Outbox
 from vad_agent.core.frames import FRAMES_PER_SECOND
 from vad_agent.live.letter_writer import HANGS
 

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from vad_agent.callbacks.letters import CALL, REQUESTED, Letter, Outbox
+from vad_agent.callbacks.outbox import Outbox
+from vad_agent.callbacks.outbox_message import CALL, REQUESTED, Letter
 from vad_agent.live import unread as module
 from vad_agent.live.unread import OLD_S, Unread
 

@@ -22,7 +22,7 @@ import uvicorn
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 from vad_agent.audio.device_recovery import DeviceState
-from vad_agent.callbacks.rules import Callback, Outcome, State
+from vad_agent.callbacks.model import Callback, Outcome, State
 from vad_agent.core.actions import Phase
 from vad_agent.core.frames import Channel
 from vad_agent.live.snapshot import Snapshot, snapshot

@@ -16,7 +16,7 @@ import uvicorn
 from argon2 import PasswordHasher
 
 from tests.panel.asking import quick
-from vad_agent.callbacks.rules import Policy
+from vad_agent.callbacks.model import Policy
 from vad_agent.callbacks.store import Store
 from vad_agent.panel.address import Address
 from vad_agent.panel.app import create_panel

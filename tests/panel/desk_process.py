@@ -14,7 +14,7 @@ from playwright.sync_api import Browser, BrowserContext, Page
 
 from tests.panel.streaming import Streaming
 from tests.server.process import Served
-from vad_agent.callbacks.letters import Outbox
+from vad_agent.callbacks.outbox import Outbox
 from vad_agent.live.call_outlet import CallOutlet
 from vad_agent.live.desk_link import DeskLink
 from vad_agent.live.desk_outlet import DeskOutlet

@@ -13,16 +13,16 @@ import httpx
 
 from tests.panel.desk_asking import PASSWORDS, Node
 from vad_agent.audio.device_recovery import DeviceState
-from vad_agent.callbacks import rules
-from vad_agent.callbacks.alarms import Alarms
+from vad_agent.callbacks import model, transitions
+from vad_agent.callbacks.alerts import Alarms
 from vad_agent.callbacks.call_record import CallRecord
-from vad_agent.callbacks.calls import Calls
+from vad_agent.callbacks.call_store import Calls
 from vad_agent.callbacks.clock import Clock
-from vad_agent.callbacks.desk import Desk
-from vad_agent.callbacks.ledger import Ledger
-from vad_agent.callbacks.rules import Callback, Outcome, Request
+from vad_agent.callbacks.model import Callback, Outcome, Request
+from vad_agent.callbacks.queries import Ledger
+from vad_agent.callbacks.service import Desk
 from vad_agent.callbacks.store import Store
-from vad_agent.callbacks.transactions import By
+from vad_agent.callbacks.unit_of_work import By
 from vad_agent.core.actions import LineState, Phase
 from vad_agent.core.frames import Channel
 from vad_agent.live.snapshot import snapshot
@@ -126,7 +126,7 @@ class Shift:
             self.store.end(callback.key, outcome, detail, By("dialer", at))
 
     def end(self, callback: Callback, what: str, at: datetime) -> None:
-        how = {"client_called": rules.client_called, "cancelled": rules.cancel}[what]
+        how = {"client_called": transitions.client_called, "cancelled": transitions.cancel}[what]
         self.store.change(callback.id, what, By("cli:irina", at), lambda one: how(one, at))
 
 
@@ -309,6 +309,6 @@ def served(store: Store) -> Iterator[Served]:
 @contextlib.contextmanager
 def shift_at(folder: Path, zone: Any) -> Iterator[Served]:
     """An empty shift of a centre in that zone, on SQLite."""
-    store = Store(str(folder / "callbacks.sqlite"), rules.Policy(zone))
+    store = Store(str(folder / "callbacks.sqlite"), model.Policy(zone))
     with contextlib.closing(store), served(store) as one:
         yield one

@@ -30,7 +30,7 @@ from tests.panel.browser import (
     with_desk,
 )
 from vad_agent.audio.device_recovery import DeviceState
-from vad_agent.callbacks.rules import Outcome, State
+from vad_agent.callbacks.model import Outcome, State
 from vad_agent.core.actions import LineState, Phase
 from vad_agent.core.events import Event, Kind
 from vad_agent.core.frames import Channel

@@ -7,10 +7,10 @@ from datetime import datetime
 import pytest
 
 from tests.callbacks.conftest import HandClock
-from vad_agent.callbacks import rules
-from vad_agent.callbacks.rules import Request
+from vad_agent.callbacks import transitions
+from vad_agent.callbacks.model import Request
 from vad_agent.callbacks.store import Store
-from vad_agent.callbacks.transactions import By
+from vad_agent.callbacks.unit_of_work import By
 from vad_agent.errors import StoreError
 from vad_agent.panel import callback_news
 from vad_agent.panel.callback_news import CallbackNews
@@ -76,7 +76,7 @@ def test_a_change_is_news_too(news: CallbackNews, store: Store, clock: HandClock
     id = ask(store, clock.now, "x", "boris")
     before = numbers(news)
     by = By("test", clock.now)
-    store.change(id, "cancelled", by, lambda c: rules.cancel(c, by.at))
+    store.change(id, "cancelled", by, lambda c: transitions.cancel(c, by.at))
     assert grown(before, numbers(news)) == ["boris"]
 
 

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from tests.callbacks.postgres import Postgres
 from tests.live.recording import until
 from tests.panel.desk_asking import GOOD, PASSWORDS
-from vad_agent.callbacks.sealing import PLAIN, SEALED, Seal, new_key
+from vad_agent.callbacks.field_encryption import PLAIN, SEALED, Seal, new_key
 from vad_agent.callbacks.store import Store
 from vad_agent.callbacks.tables import facts, left_sessions
 from vad_agent.errors import StoreError

@@ -11,8 +11,8 @@ import httpx
 import pytest
 
 from tests.panel.asking import Page, one_panel
-from vad_agent.callbacks.desk import Desk
-from vad_agent.callbacks.rules import Request, State
+from vad_agent.callbacks.model import Request, State
+from vad_agent.callbacks.service import Desk
 from vad_agent.callbacks.store import Store
 from vad_agent.errors import StoreError
 from vad_agent.server.config import DeskConfig

@@ -28,8 +28,8 @@ from tests.panel.supervising import (
     shift_at,
     silent,
 )
-from vad_agent.callbacks.alarms import Kind
-from vad_agent.callbacks.rules import Outcome
+from vad_agent.callbacks.alerts import Kind
+from vad_agent.callbacks.model import Outcome
 from vad_agent.errors import StoreError
 from vad_agent.panel import supervisor_call
 from vad_agent.panel.supervisor_day import Day

@@ -26,7 +26,7 @@ from tests.panel.supervising import (
     silent,
     status,
 )
-from vad_agent.callbacks.alarms import Kind
+from vad_agent.callbacks.alerts import Kind
 
 __all__ = ["browser"]
 

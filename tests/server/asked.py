@@ -16,12 +16,12 @@ import httpx
 import uvicorn
 from fastapi import FastAPI
 
-from vad_agent.callbacks.alarms import Alarms
+from vad_agent.callbacks.alerts import Alarms
 from vad_agent.callbacks.clock import Clock
-from vad_agent.callbacks.desk import Desk
-from vad_agent.callbacks.dialers.port import Told
-from vad_agent.callbacks.ledger import Ledger
-from vad_agent.callbacks.rules import Policy
+from vad_agent.callbacks.dialers.base import Told
+from vad_agent.callbacks.model import Policy
+from vad_agent.callbacks.queries import Ledger
+from vad_agent.callbacks.service import Desk
 from vad_agent.callbacks.store import Store
 from vad_agent.server.app import create_app
 from vad_agent.server.metrics import Metrics

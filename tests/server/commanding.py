@@ -15,7 +15,7 @@ import pytest
 
 from tests.server.asked import OneDesk, one_desk
 from vad_agent import cli
-from vad_agent.callbacks.rules import Callback, Request
+from vad_agent.callbacks.model import Callback, Request
 
 PHONES = [f"+7912345{number}" for number in range(1000, 1100)]
 _keys = count(1)

@@ -11,10 +11,10 @@ import httpx
 import pytest
 
 from tests.server.asked import BEARER, NUMBER, OTHER, PHONE, V1, OneDesk, client, served
-from vad_agent.callbacks.alarms import Kind
-from vad_agent.callbacks.call_lines import pack
-from vad_agent.callbacks.rules import Request
-from vad_agent.callbacks.transactions import By
+from vad_agent.callbacks.alerts import Kind
+from vad_agent.callbacks.model import Request
+from vad_agent.callbacks.trace_codec import pack
+from vad_agent.callbacks.unit_of_work import By
 
 OTHER_PHONE = "+7 913 000-00-01"
 

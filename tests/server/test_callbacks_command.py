@@ -20,10 +20,11 @@ from fastapi import FastAPI
 
 from tests.server.asked import TOKEN, one_desk, served
 from tests.server.commanding import Centre, Run, ago, own_store, runner
-from vad_agent.callbacks import rules
-from vad_agent.callbacks.letters import Letter, Outbox
-from vad_agent.callbacks.rules import Outcome, State
-from vad_agent.callbacks.transactions import By
+from vad_agent.callbacks import transitions
+from vad_agent.callbacks.model import Outcome, State
+from vad_agent.callbacks.outbox import Outbox
+from vad_agent.callbacks.outbox_message import Letter
+from vad_agent.callbacks.unit_of_work import By
 from vad_agent.commands.callback_changes import Said
 from vad_agent.commands.callback_tables import distance, text
 from vad_agent.commands.callbacks import Which, callbacks_app
@@ -453,7 +454,7 @@ def old_one(own: Centre) -> str:
     with own.opened() as one:
         at = datetime.now(UTC) - timedelta(days=100)
         by = By("test", at)
-        one.store.change(callback.id, "cancelled", by, lambda c: rules.cancel(c, at))
+        one.store.change(callback.id, "cancelled", by, lambda c: transitions.cancel(c, at))
     return callback.id
 
 

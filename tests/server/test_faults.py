@@ -11,11 +11,11 @@ import pytest
 
 from tests.server.asked import NUMBER, PHONE, V1, OneDesk, client, one_desk, raising
 from vad_agent.callbacks import database
-from vad_agent.callbacks.dialers import signing
-from vad_agent.callbacks.dialers.port import Told
+from vad_agent.callbacks.dialers import message_signing
+from vad_agent.callbacks.dialers.base import Told
 from vad_agent.callbacks.dialers.webhook import WebhookConfig, WebhookDialer
-from vad_agent.callbacks.rules import Outcome
-from vad_agent.callbacks.transactions import By
+from vad_agent.callbacks.model import Outcome
+from vad_agent.callbacks.unit_of_work import By
 from vad_agent.errors import RuleError, StoreError
 
 SECRET = "0123456789abcdef"
@@ -122,7 +122,7 @@ def hooked(one: OneDesk) -> Any:
 
 
 def tell(one: OneDesk, body: bytes, *, secret: str = SECRET, dialer: str = "webhook") -> Any:
-    with client(one.app, **signing.signed(secret, body, time.time())) as centre:
+    with client(one.app, **message_signing.signed(secret, body, time.time())) as centre:
         return centre.post(f"{V1}/hooks/{dialer}", content=body)
 
 

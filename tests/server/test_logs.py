@@ -100,8 +100,8 @@ def test_a_traceback_is_told(as_json):
 @pytest.mark.parametrize(
     ("name", "level", "told"),
     [
-        ("vad_agent.callbacks.watch", logging.INFO, True),
-        ("vad_agent.callbacks.watch", logging.DEBUG, False),
+        ("vad_agent.callbacks.reconciler", logging.INFO, True),
+        ("vad_agent.callbacks.reconciler", logging.DEBUG, False),
         ("httpx", logging.INFO, False),  # its lines hold URLs, and a URL may hold a number
         ("httpx", logging.WARNING, True),
         ("uvicorn.access", logging.INFO, False),

@@ -5,9 +5,9 @@ from __future__ import annotations
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.server.asked import OneDesk
-from vad_agent.callbacks.alarms import Kind
-from vad_agent.callbacks.rules import OPEN, Outcome, State
-from vad_agent.callbacks.transactions import By
+from vad_agent.callbacks.alerts import Kind
+from vad_agent.callbacks.model import OPEN, Outcome, State
+from vad_agent.callbacks.unit_of_work import By
 
 
 def scraped(one: OneDesk) -> dict[str, dict[str, float]]:

@@ -22,7 +22,7 @@ from tests.callbacks.conftest import postgres, url
 from tests.panel.desk_asking import CHEAP
 from tests.server.commanding import Done
 from vad_agent import cli
-from vad_agent.callbacks.rules import Policy
+from vad_agent.callbacks.model import Policy
 from vad_agent.callbacks.store import Store
 from vad_agent.callbacks.tables import facts
 from vad_agent.commands.people import RoleName, people_app

@@ -21,7 +21,7 @@ import pytest
 
 from tests.server.asked import TOKEN, TOKENS, OneDesk, one_desk, served
 from tests.server.commanding import Run, runner, take
-from vad_agent.callbacks.rules import Outcome
+from vad_agent.callbacks.model import Outcome
 from vad_agent.errors import NumberError, OutputError, RuleError, SettingsError, StoreError
 from vad_agent.server import client, place
 from vad_agent.server.app import create_app

@@ -20,7 +20,7 @@ from tests.server.asked import (
     one_desk,
     served,
 )
-from vad_agent.callbacks.dialers.port import HookRefused
+from vad_agent.callbacks.dialers.base import HookRefused
 from vad_agent.errors import SettingsError
 from vad_agent.server.app import create_app
 from vad_agent.server.auth import Guard, Tokens

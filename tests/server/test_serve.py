@@ -20,8 +20,9 @@ import httpx
 import pytest
 
 from tests.server.process import LIMIT_S, Served
-from vad_agent.callbacks.letters import REQUESTED, Letter, Outbox
-from vad_agent.callbacks.phone import masked
+from vad_agent.callbacks.outbox import Outbox
+from vad_agent.callbacks.outbox_message import REQUESTED, Letter
+from vad_agent.callbacks.phone_numbers import masked
 from vad_agent.server.running import RunningDesk
 
 PHONE, OTHER = "+79123456789", "+79123456780"

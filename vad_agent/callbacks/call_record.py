@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from vad_agent.callbacks.call_lines import LONGEST_S, number
-from vad_agent.callbacks.letters import MODES, YEARS
-from vad_agent.callbacks.rows import storable_text
+from vad_agent.callbacks.outbox_message import MODES, YEARS
+from vad_agent.callbacks.row_mapping import storable_text
+from vad_agent.callbacks.trace_codec import LONGEST_S, number
 from vad_agent.trace.compliance import Verdict, verdict
 
 MOST_STEPS = 1000
@@ -40,7 +40,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class CallRecord:
-    """A call that is over. `began`: aware; `mode`: auto or cue; `lines`: its trace, by `call_lines.unpack`.
+    """A call that is over. `began`: aware; `mode`: auto or cue; `lines`: its trace, by `trace_codec.unpack`.
 
     Raises:
         ValueError: it is none; the text does not repeat what is in it.

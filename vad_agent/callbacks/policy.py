@@ -1,11 +1,11 @@
-"""The script's rules of callbacks as `rules.Policy`."""
+"""The script's rules of callbacks as `model.Policy`."""
 
 from __future__ import annotations
 
 from datetime import datetime, time, tzinfo
 from zoneinfo import ZoneInfo
 
-from vad_agent.callbacks.rules import Policy
+from vad_agent.callbacks.model import Policy
 from vad_agent.script.settings import Settings
 
 

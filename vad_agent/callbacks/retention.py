@@ -9,17 +9,17 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from vad_agent.callbacks import rules
-from vad_agent.callbacks.rows import PERSONAL
+from vad_agent.callbacks import model
+from vad_agent.callbacks.row_mapping import PERSONAL
 from vad_agent.callbacks.store import Store
 from vad_agent.callbacks.tables import callbacks, calls, requests
-from vad_agent.callbacks.transactions import By, locked
+from vad_agent.callbacks.unit_of_work import By, locked
 from vad_agent.errors import extra
 
 with extra("callbacks", "the store of callbacks"):
     import sqlalchemy as sa
 
-_ENDED = tuple(state.value for state in rules.ENDED)
+_ENDED = tuple(state.value for state in model.ENDED)
 
 
 def erase(store: Store, days: float, by: By) -> int:

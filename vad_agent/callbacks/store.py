@@ -1,7 +1,7 @@
 """The store: every request and callback, every change of one with who and why. It is the truth.
 
 Each method is one transaction: done, on the disk, when it returns; not done at all when it raises. The rules
-decide what a change is (`rules.py`); here it is found, written and told in `history`.
+decide what a change is (`transitions.py`); here it is found, written and told in `history`.
 """
 
 from __future__ import annotations
@@ -12,13 +12,20 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from vad_agent.callbacks import rules
-from vad_agent.callbacks.attempts import AttemptStore
+from vad_agent.callbacks import transitions
+from vad_agent.callbacks.attempt_store import AttemptStore
 from vad_agent.callbacks.clock import JUMP_S
-from vad_agent.callbacks.rows import changed, from_row, is_same, request_body, storable, to_row
-from vad_agent.callbacks.rules import Callback, Request, State
+from vad_agent.callbacks.model import Callback, Request, State
+from vad_agent.callbacks.row_mapping import (
+    changed,
+    from_row,
+    is_same,
+    request_body,
+    storable,
+    to_row,
+)
 from vad_agent.callbacks.tables import callbacks, facts, requests
-from vad_agent.callbacks.transactions import OPEN_STATES, By, locked
+from vad_agent.callbacks.unit_of_work import OPEN_STATES, By, locked
 from vad_agent.errors import RuleError, extra
 
 with extra("callbacks", "the store of callbacks"):
@@ -92,12 +99,12 @@ class Store(AttemptStore):
                 ),
             )
             if same_call is not None:
-                return rules.revise(same_call, request, self.policy), "revised"
+                return transitions.revise(same_call, request, self.policy), "revised"
         if request.phone is not None:
             same_client = self.one(c, callbacks.c.client == self.seal.look_up(request.phone))
             if same_client is not None:
-                return rules.merge(same_client, request, self.policy), "merged"
-        return rules.take(request, new_id(), self.policy, by.at), "taken"
+                return transitions.merge(same_client, request, self.policy), "merged"
+        return transitions.take(request, new_id(), self.policy, by.at), "taken"
 
     def withdraw(self, call: str, by: By) -> Callback | None:
         """The call's client came back: cancelled, where no other call asks for the callback."""
@@ -122,7 +129,7 @@ class Store(AttemptStore):
             ).scalar()
             if others:
                 return None
-            return self.save(c, callback, rules.cancel(callback, by.at), "withdrawn", by)[0]
+            return self.save(c, callback, transitions.cancel(callback, by.at), "withdrawn", by)[0]
 
         return self.transaction(work)
 
@@ -134,7 +141,7 @@ class Store(AttemptStore):
                 c,
                 callbacks.c.id.in_(sa.select(requests.c.callback).where(requests.c.call == call)),
             )
-            after = callback and rules.call_ended(callback, by.at)
+            after = callback and transitions.call_ended(callback, by.at)
             if callback is None or after is None or after == callback:
                 return None
             saved, gone = self.save(c, callback, after, "call_ended", by)
@@ -214,7 +221,7 @@ class Store(AttemptStore):
             moved = []
             for row in c.execute(locked(query.order_by(callbacks.c.id))).mappings().all():
                 before = from_row(row, self.seal)
-                after = rules.shifted(before, step)
+                after = transitions.shift_clock(before, step)
                 if before != after:
                     moved.append(self.save(c, before, after, "clock", by))
             return moved

@@ -14,7 +14,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from vad_agent.callbacks.rules import OPEN
+from vad_agent.callbacks.model import OPEN
 from vad_agent.errors import extra
 
 with extra("callbacks", "the store of callbacks"):

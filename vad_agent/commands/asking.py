@@ -15,7 +15,7 @@ def asking(actions: Iterable[Action], folder: Path, call: str) -> Iterator[Actio
     Raises:
         OutputError: the folder cannot be made, or a letter not be written.
     """
-    from vad_agent.callbacks.letters import Outbox
+    from vad_agent.callbacks.outbox import Outbox
     from vad_agent.live.desk_outlet import DeskOutlet
 
     outlet = DeskOutlet(Outbox(folder).post)

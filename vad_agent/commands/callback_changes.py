@@ -52,7 +52,7 @@ def done(
     He did not answer your own telephone:
       vad-agent callbacks done k3v no_answer --why "my mobile"
     """
-    from vad_agent.callbacks.rules import Outcome
+    from vad_agent.callbacks.model import Outcome
 
     with reached(desk, config) as callbacks:
         before = found_one(callbacks, id)

@@ -124,7 +124,7 @@ def key() -> None:
     Into a file that desk.toml names in encryption_key_file:
       vad-agent callbacks key > callbacks.key
     """
-    from vad_agent.callbacks.sealing import new_key
+    from vad_agent.callbacks.field_encryption import new_key
 
     print(new_key())
     complain(

@@ -12,7 +12,7 @@ import typer
 from vad_agent.terminal import complain
 
 if TYPE_CHECKING:
-    from vad_agent.callbacks.rules import Callback
+    from vad_agent.callbacks.model import Callback
     from vad_agent.commands.callback_tables import Look
     from vad_agent.server.port import Callbacks
 

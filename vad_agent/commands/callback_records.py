@@ -17,7 +17,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Any, TextIO
 
-from vad_agent.callbacks.rules import Callback
+from vad_agent.callbacks.model import Callback
 from vad_agent.commands.callback_tables import text
 from vad_agent.common.csv_export import lines
 from vad_agent.common.private_files import why
@@ -39,7 +39,7 @@ class Mask(Enum):
 
 def record(callback: Callback, mask: Mask) -> dict[str, Any]:
     """As the API has it, but for what is masked."""
-    from vad_agent.callbacks.phone import masked
+    from vad_agent.callbacks.phone_numbers import masked
     from vad_agent.server.schemas_out import CallbackOut
 
     told = CallbackOut.model_validate(callback).model_dump(mode="json")

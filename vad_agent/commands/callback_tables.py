@@ -11,14 +11,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Literal
 
-from vad_agent.callbacks import rules
-from vad_agent.callbacks.rules import Callback, Policy, State
+from vad_agent.callbacks import attempt_schedule
+from vad_agent.callbacks.model import Callback, Policy, State
 from vad_agent.terminal import plain_console
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from vad_agent.callbacks.ledger import Promise
+    from vad_agent.callbacks.queries import Promise
     from vad_agent.server.port import Story
 
 HEAD = ("id", "state", "due", "attempt", "client", "reasons", "operator")
@@ -75,7 +75,7 @@ class Look:
 
     def is_overdue(self, callback: Callback) -> bool:
         """Its time has passed and nothing rings."""
-        return rules.overdue(callback, self._now, self._policy)
+        return attempt_schedule.overdue(callback, self._now, self._policy)
 
     def due(self, callback: Callback) -> str:
         """When it will be tried, or ended."""
@@ -99,7 +99,7 @@ class Look:
 
     def number(self, callback: Callback) -> str:
         """Masked, unless numbers are wanted."""
-        from vad_agent.callbacks.phone import masked
+        from vad_agent.callbacks.phone_numbers import masked
 
         given = callback.phone or callback.phone_given
         shown = text(given if self._numbers else masked(given))

@@ -15,7 +15,7 @@ from typing import Protocol, TypeVar
 from vad_agent.audio.devices import Role
 from vad_agent.audio.duplex_capture import SAMPLE_RATE, Headset
 from vad_agent.audio.echo_canceller import OwnPrompt
-from vad_agent.callbacks.letters import Outbox, outbox_folder
+from vad_agent.callbacks.outbox import Outbox, outbox_folder
 from vad_agent.common.identity import login
 from vad_agent.core.actions import Action
 from vad_agent.core.events import Event, Kind
@@ -155,7 +155,7 @@ class Assembly:
         outbox = Outbox(options.outbox or outbox_folder())
         courier = None
         if options.desk is not None:
-            from vad_agent.callbacks.courier import Courier
+            from vad_agent.callbacks.outbox_relay import Courier
             from vad_agent.server.place import need_token
 
             courier = Courier(outbox, options.desk, need_token(), self.report)

@@ -12,8 +12,9 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
 
-from vad_agent.callbacks.call_lines import pack
-from vad_agent.callbacks.letters import CALL, Letter, Outbox, is_call, new_key
+from vad_agent.callbacks.outbox import Outbox, is_call
+from vad_agent.callbacks.outbox_message import CALL, Letter, new_key
+from vad_agent.callbacks.trace_codec import pack
 from vad_agent.common.writer_thread import WriterThread
 from vad_agent.core.actions import Action
 from vad_agent.errors import OutputError

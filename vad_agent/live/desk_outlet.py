@@ -8,7 +8,7 @@ import socket
 from collections.abc import Callable, Sequence
 from datetime import datetime
 
-from vad_agent.callbacks.letters import ENDED, REQUESTED, WITHDRAWN, Letter, new_key
+from vad_agent.callbacks.outbox_message import ENDED, REQUESTED, WITHDRAWN, Letter, new_key
 from vad_agent.core import actions as act
 from vad_agent.core.actions import Action
 

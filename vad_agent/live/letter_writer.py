@@ -17,7 +17,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from vad_agent.callbacks.letters import REQUESTED, Letter, Outbox
+from vad_agent.callbacks.outbox import Outbox
+from vad_agent.callbacks.outbox_message import REQUESTED, Letter
 from vad_agent.common.writer_thread import WriterThread
 from vad_agent.errors import OutputError
 

@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from vad_agent.callbacks.letters import Outbox, is_call
+from vad_agent.callbacks.outbox import Outbox, is_call
 
 LOOK_S = 5.0
 OLD_S = 15.0

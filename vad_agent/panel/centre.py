@@ -15,10 +15,10 @@ from datetime import datetime, timedelta, tzinfo
 from typing import Any
 
 from vad_agent.callbacks.call_record import Step
-from vad_agent.callbacks.calls import CallRow, Calls
-from vad_agent.callbacks.figures import Figures, FigureStore, Tally
-from vad_agent.callbacks.ledger import Promise, Which
-from vad_agent.callbacks.rules import Callback
+from vad_agent.callbacks.call_store import CallRow, Calls
+from vad_agent.callbacks.daily_stats import Figures, FigureStore, Tally
+from vad_agent.callbacks.model import Callback
+from vad_agent.callbacks.queries import Promise, Which
 from vad_agent.errors import StoreError
 from vad_agent.panel.floor import Floor, Row, Rows, order, row, rows
 from vad_agent.panel.hub import Hub

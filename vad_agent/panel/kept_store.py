@@ -19,7 +19,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 from vad_agent.callbacks.tables import facts, left_sessions, people
-from vad_agent.callbacks.transactions import Transactions, locked
+from vad_agent.callbacks.unit_of_work import Transactions, locked
 from vad_agent.common.periodic import Beat
 from vad_agent.errors import StoreError, extra
 from vad_agent.panel.sessions import Session

@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 
-from vad_agent.callbacks.rules import Callback, Outcome, State
+from vad_agent.callbacks.model import Callback, Outcome, State
 from vad_agent.common.identity import folded
 from vad_agent.errors import (
     NumberError,

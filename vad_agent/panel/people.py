@@ -16,7 +16,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from vad_agent.callbacks.tables import people
-from vad_agent.callbacks.transactions import Transactions, locked
+from vad_agent.callbacks.unit_of_work import Transactions, locked
 from vad_agent.common.identity import folded
 from vad_agent.errors import StoreError, VadAgentError, extra
 from vad_agent.panel.passwords import Passwords, problem

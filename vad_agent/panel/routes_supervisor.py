@@ -18,8 +18,8 @@ from functools import partial
 from re import compile
 from typing import Annotated
 
-from vad_agent.callbacks.ledger import Which
-from vad_agent.callbacks.rules import overdue
+from vad_agent.callbacks.attempt_schedule import overdue
+from vad_agent.callbacks.queries import Which
 from vad_agent.errors import StoreError, extra
 from vad_agent.panel import supervisor_csv
 from vad_agent.panel.centre import Centre

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from vad_agent.callbacks.alarms import Alarm, Kind
-from vad_agent.callbacks.rules import Callback
+from vad_agent.callbacks.alerts import Alarm, Kind
+from vad_agent.callbacks.model import Callback
 from vad_agent.panel.supervisor_words import ALARMS, OVERDUE
 
 OF_CALLBACKS = frozenset(

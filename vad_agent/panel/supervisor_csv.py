@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 
-from vad_agent.callbacks.rules import Callback
+from vad_agent.callbacks.model import Callback
 from vad_agent.common.csv_export import lines
 from vad_agent.panel.centre import Centre
 from vad_agent.panel.supervisor_day import Day

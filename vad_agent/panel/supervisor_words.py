@@ -7,9 +7,9 @@ from datetime import date, datetime, tzinfo
 from typing import Any
 from urllib.parse import quote
 
-from vad_agent.callbacks.alarms import Kind
-from vad_agent.callbacks.ledger import Which
-from vad_agent.callbacks.rules import Callback, Outcome, State
+from vad_agent.callbacks.alerts import Kind
+from vad_agent.callbacks.model import Callback, Outcome, State
+from vad_agent.callbacks.queries import Which
 from vad_agent.trace import labels_ru
 from vad_agent.trace.compliance import Verdict
 

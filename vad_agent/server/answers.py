@@ -13,7 +13,7 @@ import traceback
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from vad_agent.callbacks.dialers.port import HookRefused
+from vad_agent.callbacks.dialers.base import HookRefused
 from vad_agent.errors import NumberError, RuleError, StoreError, extra
 from vad_agent.server.schemas_out import Code, Error, ErrorOut, FieldError
 

@@ -11,7 +11,7 @@ import urllib.parse
 from collections.abc import Iterator
 from typing import Any, TypeVar
 
-from vad_agent.callbacks.rules import Callback, Outcome
+from vad_agent.callbacks.model import Callback, Outcome
 from vad_agent.errors import NumberError, RuleError, SettingsError, StoreError, extra
 from vad_agent.server.place import TOKEN_VARIABLE, token_file
 from vad_agent.server.port import ID_LENGTH, NOT_BY_HTTP, Story
@@ -20,8 +20,8 @@ with extra("callbacks", "a desk by HTTP"):
     import httpx
     from pydantic import TypeAdapter, ValidationError
 
-    from vad_agent.callbacks.attempts import Attempt
-    from vad_agent.callbacks.ledger import Change, Promise
+    from vad_agent.callbacks.attempt_store import Attempt
+    from vad_agent.callbacks.queries import Change, Promise
 
 V1 = "/api/v1"
 LIMIT_S = 15.0

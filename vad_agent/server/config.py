@@ -36,7 +36,7 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from vad_agent.callbacks.letters import outbox_folder
+from vad_agent.callbacks.outbox import outbox_folder
 from vad_agent.common.private_files import state_folder
 from vad_agent.common.toml_file import Toml, read
 from vad_agent.errors import SettingsError

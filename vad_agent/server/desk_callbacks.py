@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from vad_agent.callbacks.desk import Desk
-from vad_agent.callbacks.ledger import Ledger, Promise
-from vad_agent.callbacks.phone import normalised
-from vad_agent.callbacks.rules import ENDED, OPEN, Callback, Outcome, State
+from vad_agent.callbacks.model import ENDED, OPEN, Callback, Outcome, State
+from vad_agent.callbacks.phone_numbers import normalised
+from vad_agent.callbacks.queries import Ledger, Promise
+from vad_agent.callbacks.service import Desk
 from vad_agent.callbacks.tables import callbacks
 from vad_agent.errors import extra
 from vad_agent.server.port import ID_LENGTH, Story

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from vad_agent.callbacks.dialers.port import Dialer, Order
+from vad_agent.callbacks.dialers.base import Dialer, Order
 from vad_agent.server.config import DeskConfig
 
 

@@ -10,11 +10,11 @@ from collections.abc import Callable
 
 from vad_agent.callbacks import retention
 from vad_agent.callbacks.clock import Clock, machine_time
-from vad_agent.callbacks.desk import Desk
-from vad_agent.callbacks.inbox import Inbox
-from vad_agent.callbacks.ledger import Ledger
-from vad_agent.callbacks.letters import REFUSED
-from vad_agent.callbacks.transactions import By
+from vad_agent.callbacks.outbox import REFUSED
+from vad_agent.callbacks.outbox_consumer import Inbox
+from vad_agent.callbacks.queries import Ledger
+from vad_agent.callbacks.service import Desk
+from vad_agent.callbacks.unit_of_work import By
 from vad_agent.common.identity import login
 from vad_agent.server.config import DeskConfig
 from vad_agent.server.desk_callbacks import DeskCallbacks

@@ -14,9 +14,9 @@ from collections import Counter as Count
 from collections.abc import Iterable
 from datetime import datetime
 
-from vad_agent.callbacks.alarms import Alarms, Kind
-from vad_agent.callbacks.ledger import Ledger
-from vad_agent.callbacks.rules import OPEN, Outcome
+from vad_agent.callbacks.alerts import Alarms, Kind
+from vad_agent.callbacks.model import OPEN, Outcome
+from vad_agent.callbacks.queries import Ledger
 from vad_agent.errors import StoreError, extra
 
 with extra("callbacks", "metrics"):

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from vad_agent.callbacks.alarms import Alarms
-from vad_agent.callbacks.desk import Desk
-from vad_agent.callbacks.dialers.port import Hooked, Report
-from vad_agent.callbacks.ledger import Ledger
+from vad_agent.callbacks.alerts import Alarms
+from vad_agent.callbacks.dialers.base import Hooked, Report
+from vad_agent.callbacks.queries import Ledger
+from vad_agent.callbacks.service import Desk
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,9 +10,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
-from vad_agent.callbacks.attempts import Attempt
-from vad_agent.callbacks.ledger import Change, Promise
-from vad_agent.callbacks.rules import Callback, Outcome
+from vad_agent.callbacks.attempt_store import Attempt
+from vad_agent.callbacks.model import Callback, Outcome
+from vad_agent.callbacks.queries import Change, Promise
 
 ID_LENGTH = 12
 """Of a whole id."""

@@ -15,8 +15,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Annotated
 
-from vad_agent.callbacks.phone import normalised
-from vad_agent.callbacks.rules import ENDED, OPEN, Callback, Request, State
+from vad_agent.callbacks.model import ENDED, OPEN, Callback, Request, State
+from vad_agent.callbacks.phone_numbers import normalised
 from vad_agent.core.actions import Reason
 from vad_agent.errors import RuleError, extra
 from vad_agent.server.answers import Missing, responses

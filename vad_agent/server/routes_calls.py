@@ -11,8 +11,8 @@ A call's id is in the body: it may hold any signs.
 
 from __future__ import annotations
 
-from vad_agent.callbacks.call_lines import unpack
 from vad_agent.callbacks.call_record import CallRecord
+from vad_agent.callbacks.trace_codec import unpack
 from vad_agent.errors import extra
 from vad_agent.server.answers import responses
 from vad_agent.server.auth import BEARER, Who

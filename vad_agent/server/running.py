@@ -10,20 +10,20 @@ import logging
 from collections.abc import Callable
 from contextlib import ExitStack
 
-from vad_agent.callbacks.alarms import Alarms
+from vad_agent.callbacks.alerts import Alarms
 from vad_agent.callbacks.clock import Clock, machine_time
+from vad_agent.callbacks.cluster_membership import BEAT_S, DEAD_S, Nodes
 from vad_agent.callbacks.database import Where, put_damaged_aside
-from vad_agent.callbacks.desk import Desk
-from vad_agent.callbacks.dialers.port import Dialer, Hooked
-from vad_agent.callbacks.engine import DbosEngine
-from vad_agent.callbacks.inbox import Inbox
-from vad_agent.callbacks.ledger import Ledger
-from vad_agent.callbacks.nodes import BEAT_S, DEAD_S, Nodes
+from vad_agent.callbacks.dialers.base import Dialer, Hooked
+from vad_agent.callbacks.dispatcher import Ringer
+from vad_agent.callbacks.field_encryption import Seal
+from vad_agent.callbacks.outbox_consumer import Inbox
 from vad_agent.callbacks.policy import policy_of
-from vad_agent.callbacks.ringing import Ringer
-from vad_agent.callbacks.sealing import Seal
+from vad_agent.callbacks.queries import Ledger
+from vad_agent.callbacks.reconciler import Watch
+from vad_agent.callbacks.scheduler import DbosEngine
+from vad_agent.callbacks.service import Desk
 from vad_agent.callbacks.store import Store
-from vad_agent.callbacks.watch import Watch
 from vad_agent.script.settings import Settings
 from vad_agent.server.config import DeskConfig
 from vad_agent.server.office import Office

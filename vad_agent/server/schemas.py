@@ -11,8 +11,8 @@ import re
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from vad_agent.callbacks.call_lines import MOST_PACKED
-from vad_agent.callbacks.rules import Outcome, State
+from vad_agent.callbacks.model import Outcome, State
+from vad_agent.callbacks.trace_codec import MOST_PACKED
 from vad_agent.core.actions import Reason
 from vad_agent.errors import extra
 

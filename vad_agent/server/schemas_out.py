@@ -11,8 +11,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Literal
 
-from vad_agent.callbacks.alarms import Kind
-from vad_agent.callbacks.rules import Outcome, State
+from vad_agent.callbacks.alerts import Kind
+from vad_agent.callbacks.model import Outcome, State
 from vad_agent.errors import extra
 
 with extra("callbacks", "the API"):

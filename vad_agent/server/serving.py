@@ -17,8 +17,8 @@ from types import FrameType
 from rich.console import Console
 from rich.text import Text
 
-from vad_agent.callbacks.dialers.port import Order
-from vad_agent.callbacks.phone import masked
+from vad_agent.callbacks.dialers.base import Order
+from vad_agent.callbacks.phone_numbers import masked
 from vad_agent.errors import OutputError, SettingsError, extra
 from vad_agent.server.app import create_app
 from vad_agent.server.auth import Tokens

@@ -16,7 +16,7 @@ import pytest
 from tests.callbacks.dialers.ari_server import LATE, PASSWORD, USER, AriServer
 from tests.callbacks.dialers.centre import CUT, DROP, GARBAGE, HANG
 from vad_agent.callbacks.dialers.asterisk import AsteriskConfig, AsteriskDialer
-from vad_agent.callbacks.dialers.port import (
+from vad_agent.callbacks.dialers.base import (
     DialRefused,
     DialUncertain,
     Ended,
@@ -25,7 +25,7 @@ from vad_agent.callbacks.dialers.port import (
     Told,
     Unknown,
 )
-from vad_agent.callbacks.rules import Outcome
+from vad_agent.callbacks.model import Outcome
 
 KEY = "3f-a.1.1"
 OP, CL = f"{KEY}-op", f"{KEY}-cl"

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 import pytest
 
 from tests.callbacks.dialers.centre import CUT, DROP, GARBAGE, HANG, CentreServer, limit_s
-from vad_agent.callbacks.dialers.http import MOST_BYTES, TRIES, Centre
-from vad_agent.callbacks.dialers.port import DialRefused, DialUncertain
+from vad_agent.callbacks.dialers.base import DialRefused, DialUncertain
+from vad_agent.callbacks.dialers.http_client import MOST_BYTES, TRIES, Centre
 from vad_agent.errors import DialError, SettingsError
 
 SECRET = "correct-horse-battery"

@@ -16,8 +16,7 @@ from urllib.parse import parse_qs, urlencode
 import pytest
 
 from tests.callbacks.dialers.centre import CUT, DROP, GARBAGE, HANG, CentreServer
-from vad_agent.callbacks.dialers.mango import MangoConfig, MangoDialer
-from vad_agent.callbacks.dialers.port import (
+from vad_agent.callbacks.dialers.base import (
     DialRefused,
     DialUncertain,
     Ended,
@@ -27,7 +26,8 @@ from vad_agent.callbacks.dialers.port import (
     Ringing,
     Told,
 )
-from vad_agent.callbacks.rules import Outcome
+from vad_agent.callbacks.dialers.mango import MangoConfig, MangoDialer
+from vad_agent.callbacks.model import Outcome
 
 API_KEY, SALT = "api-k3y", "s4lt-of-it"
 KEY, ENTRY, FIRST, SECOND = "3f-a.1.1", "MTIzNDU2", "100:500:251", "100:500:258"

@@ -4,8 +4,8 @@ from datetime import UTC, datetime
 
 import pytest
 
+from vad_agent.callbacks.dialers.base import DialUncertain, Hooked, Order, Ringing, Unknown
 from vad_agent.callbacks.dialers.manual import ManualDialer
-from vad_agent.callbacks.dialers.port import DialUncertain, Hooked, Order, Ringing, Unknown
 
 ORDER = Order("5f0c.1.1", "+79123456789", datetime(2026, 1, 1, tzinfo=UTC))
 

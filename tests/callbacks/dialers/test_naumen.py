@@ -11,9 +11,7 @@ from typing import Any
 import pytest
 
 from tests.callbacks.dialers.centre import CUT, DROP, GARBAGE, HANG, CentreServer, limit_s
-from vad_agent.callbacks.dialers.naumen import NaumenConfig, NaumenDialer
-from vad_agent.callbacks.dialers.naumen_config import OUTCOMES
-from vad_agent.callbacks.dialers.port import (
+from vad_agent.callbacks.dialers.base import (
     DialRefused,
     DialUncertain,
     Ended,
@@ -23,7 +21,9 @@ from vad_agent.callbacks.dialers.port import (
     Told,
     Unknown,
 )
-from vad_agent.callbacks.rules import Outcome
+from vad_agent.callbacks.dialers.naumen import NaumenConfig, NaumenDialer
+from vad_agent.callbacks.dialers.naumen_config import OUTCOMES
+from vad_agent.callbacks.model import Outcome
 from vad_agent.errors import SettingsError
 
 PASSWORD = "correct-horse-battery"

@@ -21,9 +21,9 @@ from time import sleep
 from time import time as real_time  # before anybody bends it
 from typing import Any, ClassVar
 
-from vad_agent.callbacks import points
-from vad_agent.callbacks.dialers.port import Ended, Order, Report, Ringing, Told, Unknown
-from vad_agent.callbacks.rules import USED_UP, Outcome
+from vad_agent.callbacks import failpoints
+from vad_agent.callbacks.dialers.base import Ended, Order, Report, Ringing, Told, Unknown
+from vad_agent.callbacks.model import USED_UP, Outcome
 
 WEIGHTS = {
     Outcome.REACHED: 25,
@@ -104,7 +104,7 @@ class Exchange:
             file.write(json.dumps(line) + "\n")
             file.flush()
             os.fsync(file.fileno())
-        points.passed(points.RANG)
+        failpoints.passed(failpoints.RANG)
         return self._rings(order.key, Outcome(outcome))
 
     def _rings(self, key: str, outcome: Outcome) -> Ringing | Ended:

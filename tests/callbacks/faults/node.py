@@ -21,7 +21,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from tests.callbacks.faults.exchange import Exchange
-from vad_agent.callbacks import points
+from vad_agent.callbacks import failpoints
 from vad_agent.errors import VadAgentError
 from vad_agent.server import running
 from vad_agent.server.config import DeskConfig
@@ -83,7 +83,7 @@ def kill_at(point: str, number: int) -> None:
                 if seen == number:
                     os.kill(os.getpid(), signal.SIGKILL)
 
-    points.watch(passed)
+    failpoints.watch(passed)
 
 
 if __name__ == "__main__":

@@ -19,10 +19,10 @@ from tests.callbacks.faults.exchange import course, read_ledger
 from tests.callbacks.faults.storm import killed_at, storm
 from tests.callbacks.faults.trial import NODE, ROOT, Trial
 from tests.callbacks.postgres import Postgres
-from vad_agent.callbacks.letters import REQUESTED, Letter, new_key
-from vad_agent.callbacks.nodes import BEAT_S, DEAD_S
-from vad_agent.callbacks.points import POINTS
-from vad_agent.callbacks.rules import Outcome
+from vad_agent.callbacks.cluster_membership import BEAT_S, DEAD_S
+from vad_agent.callbacks.failpoints import POINTS
+from vad_agent.callbacks.model import Outcome
+from vad_agent.callbacks.outbox_message import REQUESTED, Letter, new_key
 
 LATE_S = 5.0
 """After a restart."""
@@ -127,9 +127,9 @@ def test_an_outcome_that_comes_while_the_node_is_down(trial: MakeTrial) -> None:
 
 def test_cancelled_when_due(trial: MakeTrial) -> None:
     """A cancel in the same moment as the attempt: what was cancelled before its intent never rings."""
-    from vad_agent.callbacks.ledger import Ledger
+    from vad_agent.callbacks.model import State
     from vad_agent.callbacks.policy import policy_of
-    from vad_agent.callbacks.rules import State
+    from vad_agent.callbacks.queries import Ledger
     from vad_agent.callbacks.store import Store
     from vad_agent.script.settings import Settings
 

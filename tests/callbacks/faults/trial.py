@@ -21,10 +21,11 @@ from pathlib import Path
 from typing import Any
 
 from tests.callbacks.faults.exchange import course, read_ledger
-from vad_agent.callbacks.ledger import Ledger
-from vad_agent.callbacks.letters import REQUESTED, Letter, Outbox, new_key
+from vad_agent.callbacks.model import USED_UP, Outcome, State
+from vad_agent.callbacks.outbox import Outbox
+from vad_agent.callbacks.outbox_message import REQUESTED, Letter, new_key
 from vad_agent.callbacks.policy import policy_of
-from vad_agent.callbacks.rules import USED_UP, Outcome, State
+from vad_agent.callbacks.queries import Ledger
 from vad_agent.callbacks.store import Store
 from vad_agent.script.settings import Settings
 

@@ -18,8 +18,8 @@ from enum import StrEnum
 from typing import Any
 
 from vad_agent.callbacks.dialers.ari_legs import CLIENT, OPERATOR, Legs, no_answer_of
-from vad_agent.callbacks.dialers.port import DialRefused, DialUncertain, Ended
-from vad_agent.callbacks.rules import Outcome
+from vad_agent.callbacks.dialers.base import DialRefused, DialUncertain, Ended
+from vad_agent.callbacks.model import Outcome
 from vad_agent.errors import DialError
 
 LOG = logging.getLogger(__name__)

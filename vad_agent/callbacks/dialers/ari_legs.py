@@ -1,13 +1,13 @@
-"""The two legs of a call as requests to Asterisk's REST interface. Its errors are those of `http.py`."""
+"""The two legs of a call as requests to Asterisk's REST interface. Errors: see `http_client.py`."""
 
 from __future__ import annotations
 
 import contextlib
 from typing import Any
 
-from vad_agent.callbacks.dialers.http import Centre
-from vad_agent.callbacks.dialers.port import DialUncertain
-from vad_agent.callbacks.rules import Outcome
+from vad_agent.callbacks.dialers.base import DialUncertain
+from vad_agent.callbacks.dialers.http_client import Centre
+from vad_agent.callbacks.model import Outcome
 from vad_agent.errors import DialError
 
 OPERATOR, CLIENT = "op", "cl"

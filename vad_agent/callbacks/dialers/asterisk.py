@@ -36,8 +36,7 @@ from vad_agent.callbacks.dialers.ari_call import AsteriskConfig as AsteriskConfi
 from vad_agent.callbacks.dialers.ari_call import Call, Stage
 from vad_agent.callbacks.dialers.ari_events import PAUSES_S, AriEvents
 from vad_agent.callbacks.dialers.ari_legs import CLIENT, OPERATOR, Legs, leg_of
-from vad_agent.callbacks.dialers.http import LIMIT_S
-from vad_agent.callbacks.dialers.port import (
+from vad_agent.callbacks.dialers.base import (
     DialRefused,
     DialUncertain,
     Ended,
@@ -47,7 +46,8 @@ from vad_agent.callbacks.dialers.port import (
     Told,
     Unknown,
 )
-from vad_agent.callbacks.rules import Outcome
+from vad_agent.callbacks.dialers.http_client import LIMIT_S
+from vad_agent.callbacks.model import Outcome
 from vad_agent.errors import DialError
 
 LOG = logging.getLogger(__name__)

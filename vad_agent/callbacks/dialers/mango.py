@@ -38,17 +38,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, TypeVar
 from urllib.parse import parse_qsl
 
-from vad_agent.callbacks.dialers.http import LIMIT_S, Centre
-from vad_agent.callbacks.dialers.mango_calls import (
-    DONE,
-    NOBODY,
-    Leg,
-    Seen,
-    decide,
-    number_of,
-    of_client,
-)
-from vad_agent.callbacks.dialers.port import (
+from vad_agent.callbacks.dialers.base import (
     DialRefused,
     DialUncertain,
     Ended,
@@ -59,7 +49,17 @@ from vad_agent.callbacks.dialers.port import (
     Told,
     Unknown,
 )
-from vad_agent.callbacks.rules import Outcome
+from vad_agent.callbacks.dialers.http_client import LIMIT_S, Centre
+from vad_agent.callbacks.dialers.mango_calls import (
+    DONE,
+    NOBODY,
+    Leg,
+    Seen,
+    decide,
+    number_of,
+    of_client,
+)
+from vad_agent.callbacks.model import Outcome
 from vad_agent.errors import DialError
 
 T = TypeVar("T")

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from vad_agent.callbacks.dialers.port import Ended
-from vad_agent.callbacks.rules import Outcome
+from vad_agent.callbacks.dialers.base import Ended
+from vad_agent.callbacks.model import Outcome
 
 DONE = 1000
 BUSY = 1121

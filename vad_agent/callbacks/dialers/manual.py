@@ -8,14 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import ClassVar
 
-from vad_agent.callbacks.dialers.port import (
-    DialUncertain,
-    Ended,
-    Order,
-    Report,
-    Ringing,
-    Unknown,
-)
+from vad_agent.callbacks.dialers.base import DialUncertain, Ended, Order, Report, Ringing, Unknown
 
 
 class ManualDialer:

@@ -24,9 +24,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-from vad_agent.callbacks.dialers.naumen_config import NaumenConfig
-from vad_agent.callbacks.dialers.naumen_rest import Project, Untold
-from vad_agent.callbacks.dialers.port import (
+from vad_agent.callbacks.dialers.base import (
     DialRefused,
     DialUncertain,
     Ended,
@@ -36,7 +34,9 @@ from vad_agent.callbacks.dialers.port import (
     Told,
     Unknown,
 )
-from vad_agent.callbacks.rules import Outcome
+from vad_agent.callbacks.dialers.naumen_config import NaumenConfig
+from vad_agent.callbacks.dialers.naumen_rest import Project, Untold
+from vad_agent.callbacks.model import Outcome
 from vad_agent.errors import DialError
 
 __all__ = ["NaumenConfig", "NaumenDialer"]

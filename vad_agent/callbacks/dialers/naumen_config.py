@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-from vad_agent.callbacks.dialers.http import LIMIT_S
-from vad_agent.callbacks.rules import Outcome
+from vad_agent.callbacks.dialers.http_client import LIMIT_S
+from vad_agent.callbacks.model import Outcome
 from vad_agent.errors import SettingsError
 
 OUTCOMES: Mapping[str, Outcome] = MappingProxyType(

@@ -17,9 +17,9 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import quote
 
-from vad_agent.callbacks.dialers.http import SLOW_DOWN, Centre
+from vad_agent.callbacks.dialers.base import DialRefused, DialUncertain, Order
+from vad_agent.callbacks.dialers.http_client import SLOW_DOWN, Centre
 from vad_agent.callbacks.dialers.naumen_config import NaumenConfig
-from vad_agent.callbacks.dialers.port import DialRefused, DialUncertain, Order
 from vad_agent.errors import extra
 
 with extra("callbacks", "a dialer"):

@@ -27,9 +27,8 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, ClassVar
 from urllib.parse import quote
 
-from vad_agent.callbacks.dialers import signing
-from vad_agent.callbacks.dialers.http import LIMIT_S, Centre
-from vad_agent.callbacks.dialers.port import (
+from vad_agent.callbacks.dialers import message_signing
+from vad_agent.callbacks.dialers.base import (
     DialRefused,
     DialUncertain,
     Ended,
@@ -40,7 +39,8 @@ from vad_agent.callbacks.dialers.port import (
     Told,
     Unknown,
 )
-from vad_agent.callbacks.rules import Outcome
+from vad_agent.callbacks.dialers.http_client import LIMIT_S, Centre
+from vad_agent.callbacks.model import Outcome
 from vad_agent.errors import DialError, SettingsError, extra
 
 with extra("callbacks", "a dialer"):
@@ -70,8 +70,8 @@ class WebhookConfig:
     """Before the second try; twice that before the third."""
 
     def __post_init__(self) -> None:
-        if len(self.secret) < signing.LEAST_SECRET:
-            least = signing.LEAST_SECRET
+        if len(self.secret) < message_signing.LEAST_SECRET:
+            least = message_signing.LEAST_SECRET
             raise SettingsError("webhook", [f"secret: expected {least} characters at least"])
 
 
@@ -149,7 +149,7 @@ class WebhookDialer:
         Raises:
             HookRefused: 401, not signed as it must be; 422, not to be understood.
         """
-        signing.check(self._secret, headers, body, self._now())
+        message_signing.check(self._secret, headers, body, self._now())
         try:
             said = json.loads(body)
         except (ValueError, RecursionError):
@@ -175,7 +175,7 @@ class WebhookDialer:
             repeatable=True,
             accept=accept,
             content=body,
-            headers={**(headers or {}), **signing.signed(self._secret, body, self._now())},
+            headers={**(headers or {}), **message_signing.signed(self._secret, body, self._now())},
         )
 
     def _said(self, answer: httpx.Response) -> dict[str, Any]:

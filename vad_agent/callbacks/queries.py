@@ -13,12 +13,12 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from vad_agent.callbacks import rules
-from vad_agent.callbacks.rows import from_row
-from vad_agent.callbacks.rules import Callback, State
+from vad_agent.callbacks import attempt_schedule
+from vad_agent.callbacks.model import Callback, State
+from vad_agent.callbacks.row_mapping import from_row
 from vad_agent.callbacks.store import Store
 from vad_agent.callbacks.tables import attempts, callbacks, history, requests
-from vad_agent.callbacks.transactions import OPEN_STATES
+from vad_agent.callbacks.unit_of_work import OPEN_STATES
 from vad_agent.errors import extra
 
 with extra("callbacks", "the store of callbacks"):
@@ -73,7 +73,7 @@ class Which(StrEnum):
     DUE = "due"
     """Open, and the time has come."""
     OVERDUE = "overdue"
-    """As `rules.overdue` has it."""
+    """As `attempt_schedule.overdue` has it."""
     REACHED = "reached"
     NOT_REACHED = "not_reached"
     CLIENT_CALLED = "client_called"
@@ -215,7 +215,7 @@ class Ledger:
         """Those that nothing rings for though their time has passed, the oldest first."""
         query = sa.select(callbacks).where(self._is(Which.OVERDUE, now)).order_by(_promised)
         policy = self._store.policy
-        return [one for one in self._rows(query) if rules.overdue(one, now, policy)]
+        return [one for one in self._rows(query) if attempt_schedule.overdue(one, now, policy)]
 
     def numbers(self, now: datetime) -> Numbers:
         """The counts, now."""

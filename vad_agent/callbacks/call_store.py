@@ -14,11 +14,11 @@ from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any
 
-from vad_agent.callbacks.call_lines import pack, unpack
 from vad_agent.callbacks.call_record import CallRecord, Step
-from vad_agent.callbacks.rows import storable_text
+from vad_agent.callbacks.row_mapping import storable_text
 from vad_agent.callbacks.tables import calls, requests, steps
-from vad_agent.callbacks.transactions import Transactions
+from vad_agent.callbacks.trace_codec import pack, unpack
+from vad_agent.callbacks.unit_of_work import Transactions
 from vad_agent.errors import StoreError, extra
 from vad_agent.trace.compliance import Verdict
 

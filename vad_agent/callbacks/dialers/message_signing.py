@@ -13,7 +13,7 @@ import hashlib
 import hmac
 from collections.abc import Mapping
 
-from vad_agent.callbacks.dialers.port import HookRefused
+from vad_agent.callbacks.dialers.base import HookRefused
 
 TIMESTAMP = "X-Vad-Agent-Timestamp"
 SIGNATURE = "X-Vad-Agent-Signature"

@@ -7,12 +7,12 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
-from vad_agent.callbacks import rules
+from vad_agent.callbacks import model, transitions
 from vad_agent.callbacks.database import Database, Raced, Where
+from vad_agent.callbacks.field_encryption import Seal
 from vad_agent.callbacks.migrations import migrate
-from vad_agent.callbacks.rows import changed, from_row, to_row
-from vad_agent.callbacks.rules import Callback, Policy, Request, State
-from vad_agent.callbacks.sealing import Seal
+from vad_agent.callbacks.model import Callback, Policy, Request, State
+from vad_agent.callbacks.row_mapping import changed, from_row, to_row
 from vad_agent.callbacks.tables import callbacks, calls, facts, history, requests
 from vad_agent.errors import RuleError, StoreError, extra
 
@@ -22,7 +22,7 @@ with extra("callbacks", "the store of callbacks"):
 
 RACES = 30
 """Tries of a transaction that another one was quicker than."""
-OPEN_STATES = tuple(state.value for state in rules.OPEN)
+OPEN_STATES = tuple(state.value for state in model.OPEN)
 T = TypeVar("T")
 
 
@@ -124,12 +124,12 @@ class Transactions:
         c.execute(
             requests.update().where(requests.c.callback == after.id).values(callback=other.id)
         )
-        closed = replace(rules.cancel(after, by.at), phone=before.phone)
+        closed = replace(transitions.cancel(after, by.at), phone=before.phone)
         because = replace(by, why=f"the same client as {other.id}")
         self._write(c, before, closed, "joined", because)
         joined = other
         for reason in after.reasons:
-            joined = rules.merge(joined, _as_request(after, reason), self.policy)
+            joined = transitions.merge(joined, _as_request(after, reason), self.policy)
         kept, more = self.save(c, other, joined, "merged", replace(by, why=f"with {after.id}"))
         return kept, gone + more
 

@@ -24,7 +24,7 @@ from tenacity import (
     wait_random,
 )
 
-from vad_agent.callbacks.dialers.port import DialRefused, DialUncertain
+from vad_agent.callbacks.dialers.base import DialRefused, DialUncertain
 from vad_agent.errors import SettingsError, extra
 
 with extra("callbacks", "a dialer"):

@@ -14,100 +14,21 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import json
-import math
 import os
 import secrets
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field, fields
-from datetime import datetime
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from vad_agent.callbacks.outbox_message import CALL, MOST_BYTES, Letter
 from vad_agent.common.private_files import FileLock, private_folder, state_folder, why
 from vad_agent.errors import OutputError
 
 ENDING = ".json"
 CALL_ENDING = ".call.json"
 REFUSED = "refused"
-REQUESTED, WITHDRAWN, ENDED, CALL = "requested", "withdrawn", "ended", "call"
-KINDS = (REQUESTED, WITHDRAWN, ENDED, CALL)
-NEEDED = {REQUESTED: ("reason",), CALL: ("began", "mode", "lines")}
-"""Beside what every letter has."""
-MOST_BYTES = 65_536
-LONGEST = {"key": 200, "call": 200, "reason": 32}
-"""What every desk takes."""
-MODES = ("auto", "cue")
-YEARS = range(2000, 2100)
-"""Of a clock that was set."""
-
-
-@dataclass(frozen=True, slots=True)
-class Letter:
-    """One thing told. `call`: unique over all headsets; `asked`: ISO 8601 with a zone.
-
-    `key`: ASCII, as it stands in a header. Of a call: `began`: ISO 8601 with a zone; `mode`: auto or cue;
-    `lines`: its trace, packed (`call_lines.py`).
-    """
-
-    kind: str
-    key: str
-    call: str
-    asked: str
-    reason: str | None = None
-    due_in_s: float | None = None
-    at: str | None = None
-    phone: str | None = field(default=None, repr=False)
-    name: str | None = field(default=None, repr=False)
-    topic: str | None = field(default=None, repr=False)
-    opening: str | None = field(default=None, repr=False)
-    operator: str | None = None
-    session: str | None = None
-    began: str | None = None
-    mode: str | None = None
-    lines: str | None = field(default=None, repr=False)
-
-    def to_json(self) -> str:
-        """One object, without what is not known."""
-        known = {name: value for name, value in asdict(self).items() if value is not None}
-        return json.dumps(known, ensure_ascii=True)
-
-    @classmethod
-    def parse(cls, text: str | bytes) -> Letter:
-        """The letter.
-
-        Raises:
-            ValueError: it is none; the text says why, without what is in it.
-        """
-        try:
-            told = json.loads(text)
-        except RecursionError:
-            raise ValueError("nested too deeply") from None
-        if not isinstance(told, dict) or told.get("kind") not in KINDS:
-            raise ValueError(f"expected an object with a kind of {', '.join(KINDS)}")
-        values = {one.name: told.get(one.name) for one in fields(cls)}
-        needed = ("key", "call", "asked", *NEEDED.get(told["kind"], ()))
-        for name, value in values.items():
-            wanted = (int, float) if name == "due_in_s" else (str,)
-            if value in (None, "") and name in needed:
-                raise ValueError(f"{name}: missing")
-            if value is not None and (not isinstance(value, wanted) or isinstance(value, bool)):
-                raise ValueError(f"{name}: expected {wanted[-1].__name__}")
-            if isinstance(value, str) and len(value) > LONGEST.get(name, MOST_BYTES):
-                raise ValueError(f"{name}: too long")
-            if isinstance(value, float) and not math.isfinite(value):
-                raise ValueError(f"{name}: expected a finite number")
-        letter = cls(**values)  # type: ignore[arg-type]
-        key = letter.key
-        if not key.isprintable() or not key.isascii() or key != key.strip():
-            raise ValueError("key: expected printable ASCII")
-        if not letter.call.isprintable():
-            raise ValueError("call: expected printable text")
-        if letter.kind == CALL and letter.mode not in MODES:
-            raise ValueError(f"mode: expected {' or '.join(MODES)}")
-        return letter
 
 
 def outbox_folder() -> Path:
@@ -118,11 +39,6 @@ def outbox_folder() -> Path:
 def is_call(path: Path) -> bool:
     """The letter tells of a whole call; its name says so, as it may be none inside."""
     return path.name.endswith(CALL_ENDING)
-
-
-def new_key() -> str:
-    """A key that no other letter has."""
-    return secrets.token_hex(12)
 
 
 class Outbox:
@@ -258,26 +174,3 @@ def one_reader(folder: Path) -> Iterator[None]:
         yield
     finally:
         lock.close()
-
-
-def request_fields(letter: Letter) -> Mapping[str, object]:
-    """A letter as the API's body of a new callback; without what the API would refuse the whole for."""
-    foreign = ("kind", *NEEDED[CALL])
-    body = {
-        name: value
-        for name, value in asdict(letter).items()
-        if value is not None and name not in foreign
-    }
-    if letter.at is not None:
-        body.pop("due_in_s", None)
-    if not _of_a_set_clock(letter.asked):
-        del body["asked"]  # now, then
-    return body | {"call_on": True, "keep_wrong_number": True}
-
-
-def _of_a_set_clock(asked: str) -> bool:
-    try:
-        when = datetime.fromisoformat(asked)
-    except ValueError:
-        return False
-    return when.tzinfo is not None and when.year in YEARS

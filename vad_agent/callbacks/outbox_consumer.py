@@ -7,12 +7,13 @@ import threading
 from datetime import UTC, datetime
 from pathlib import Path
 
-from vad_agent.callbacks.alarms import Alarms, Kind
-from vad_agent.callbacks.call_lines import unpack
+from vad_agent.callbacks.alerts import Alarms, Kind
 from vad_agent.callbacks.call_record import CallRecord
-from vad_agent.callbacks.desk import Desk
-from vad_agent.callbacks.letters import CALL, ENDED, WITHDRAWN, Letter, Outbox, is_call
-from vad_agent.callbacks.rules import Request
+from vad_agent.callbacks.model import Request
+from vad_agent.callbacks.outbox import Outbox, is_call
+from vad_agent.callbacks.outbox_message import CALL, ENDED, WITHDRAWN, Letter
+from vad_agent.callbacks.service import Desk
+from vad_agent.callbacks.trace_codec import unpack
 from vad_agent.common.private_files import why
 from vad_agent.errors import OutputError, RuleError, StoreError
 

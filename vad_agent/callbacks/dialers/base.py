@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import ClassVar, Protocol, runtime_checkable
 
-from vad_agent.callbacks.rules import Outcome
+from vad_agent.callbacks.model import Outcome
 from vad_agent.errors import DialError
 
 

@@ -1,4 +1,4 @@
-"""The rules of callbacks: when each attempt is due, what an outcome does. Pure: time is an argument.
+"""How a callback changes: what each request, outcome and person does to it. Pure: time is an argument.
 
     open                                                       ended
     ┌─────────────┐ number  ┌─────────┐ begin  ┌─────────┐ reached
@@ -12,236 +12,23 @@
 
 Whatever arms anew (another attempt, another time, a failure) raises the generation: the key of an attempt,
 (callback, generation, number), is used once. Functions return the changed callback and raise `RuleError`
-where the change is impossible; nothing is changed then. Times that are computed here are UTC: sums and
-comparisons of local times go wrong where the clocks change.
+where the change is impossible; nothing is changed then.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime, time, timedelta, tzinfo
-from enum import StrEnum
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
-from vad_agent.errors import RuleError
-
-
-class State(StrEnum):
-    """Where a callback stands."""
-
-    WAITING = "waiting"
-    """For its time; the engine has it armed."""
-    RINGING = "ringing"
-    """An attempt is under way, from the intent to its outcome."""
-    NEEDS_NUMBER = "needs_number"
-    NEEDS_TIME = "needs_time"
-    NEEDS_PERSON = "needs_person"
-    """What dials has failed too often: somebody must ring by hand, or repair it and retry."""
-    REACHED = "reached"
-    NOT_REACHED = "not_reached"
-    CLIENT_CALLED = "client_called"
-    CANCELLED = "cancelled"
-
-
-OPEN = frozenset(
-    {State.WAITING, State.RINGING, State.NEEDS_NUMBER, State.NEEDS_TIME, State.NEEDS_PERSON}
+from vad_agent.callbacks.attempt_schedule import (
+    agreed_time,
+    due_on_hangup,
+    first_due,
+    next_allowed,
+    seconds_after,
 )
-ENDED = frozenset(State) - OPEN
-
-
-class Outcome(StrEnum):
-    """What became of an attempt."""
-
-    REACHED = "reached"
-    """A person spoke, not merely something that answered."""
-    NO_ANSWER = "no_answer"
-    BUSY = "busy"
-    MACHINE = "machine"
-    """Something that answers like a human, and is none: not reached."""
-    LOST = "lost"
-    """It may have rung, nobody knows: counts as an attempt, so that nobody is rung twice for it."""
-    FAILED = "failed"
-    """Before anything rang: no attempt is used up."""
-    OPERATOR_UNAVAILABLE = "operator_unavailable"
-    """The client was not rung, as there was nobody to talk to him: no attempt is used up."""
-
-
-USED_UP = frozenset({Outcome.NO_ANSWER, Outcome.BUSY, Outcome.MACHINE, Outcome.LOST})
-
-
-@dataclass(frozen=True, slots=True)
-class Policy:
-    """The centre's rules."""
-
-    zone: tzinfo
-    """Of agreed times without one, and of quiet hours."""
-    attempts: int = 3
-    gaps_s: tuple[float, ...] = (60.0, 120.0)
-    """From the end of an attempt to the next: one fewer than `attempts`."""
-    failed_pauses_s: tuple[float, ...] = (5.0, 15.0, 30.0, 60.0, 120.0)
-    """Before each new try of an attempt that failed before ringing; after the last a person is needed."""
-    operator_pause_s: float = 15.0
-    """Before the next operator is asked."""
-    stand_ins: tuple[str, ...] = ()
-    """Operators asked, in order, where the call's own is not available; then anybody."""
-    quiet: tuple[time, time] | None = None
-    """[from, to) in `zone`, over midnight where from > to: nobody is rung. Both the same: never quiet."""
-    overdue_s: float = 60.0
-    """So long after its time an attempt that has not begun is an alarm."""
-    farewell_s: float = 15.0
-    """So long after it was asked for in a call that is still on nobody is rung, unless the call has ended."""
-    answer_limit_s: float = 900.0
-    """So long an attempt may be under way until somebody asks what became of it."""
-    region: str = "RU"
-    """Of numbers without a country's code."""
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """What a call, or a person, asks for. Times are aware."""
-
-    key: str
-    """Of the request: the same one twice is one request."""
-    reason: str
-    """A `vad_agent.core.actions.Reason`'s value."""
-    asked: datetime
-    due_in_s: float | None = None
-    """From `asked`; None: `at`."""
-    at: str | None = None
-    """The agreed time, ISO 8601; without a zone it is the centre's."""
-    phone: str | None = None
-    """E.164; see `phone.py`."""
-    phone_given: str | None = None
-    """As it was given, where it is not a number that can be rung."""
-    name: str | None = None
-    topic: str | None = None
-    opening: str = ""
-    """What the operator says first."""
-    operator: str | None = None
-    """Login of who had the call."""
-    call: str | None = None
-    """The call's id, with what it is unique in."""
-    call_on: bool = False
-    """The call is not over: the client hears the farewell, and it will be told when he does no more."""
-    session: str | None = None
-    """The call's id in the contact centre's own system."""
-
-
-@dataclass(frozen=True, slots=True)
-class Callback:
-    """One client to be called back. Times are aware."""
-
-    id: str
-    state: State
-    reasons: tuple[str, ...]
-    created: datetime
-    due: datetime | None
-    """When the attempt is promised for; None: nobody knows yet."""
-    next: datetime | None
-    """When it will be tried: later than `due` after a failure."""
-    early: datetime | None = None
-    """`due` once the call that asked for it has ended; None: it has, or does not matter."""
-    fixed: bool = False
-    """`due` is an agreed time of the clock on the wall, not a time from now."""
-    attempt: int = 1
-    """Number of the attempt that is next or under way, from 1."""
-    generation: int = 1
-    failures: int = 0
-    """Of this attempt, before it rang."""
-    asked_operators: tuple[str, ...] = ()
-    """Who was not available for this attempt."""
-    again: datetime | None = None
-    """Asked for anew while ringing: an attempt that begins earlier does not end it."""
-    phone: str | None = None
-    phone_given: str | None = None
-    name: str | None = None
-    topic: str | None = None
-    opening: str = ""
-    operator: str | None = None
-    """Who is to ring; None: anybody."""
-    session: str | None = None
-    ended: datetime | None = None
-
-    @property
-    def open(self) -> bool:
-        """It is not accounted for yet."""
-        return self.state in OPEN
-
-    @property
-    def key(self) -> str:
-        """Of the attempt that is next or under way."""
-        return f"{self.id}.{self.generation}.{self.attempt}"
-
-
-# -- when ------------------------------------------------------------------------------------------
-
-
-def agreed_time(at: str, policy: Policy) -> datetime:
-    """The agreed time, in UTC.
-
-    Raises:
-        RuleError: not an ISO 8601 time.
-    """
-    try:
-        when = datetime.fromisoformat(at)
-        return (when if when.tzinfo else when.replace(tzinfo=policy.zone)).astimezone(UTC)
-    except (ValueError, OverflowError):
-        raise RuleError(f"at: expected an ISO 8601 time, got {at!r}") from None
-
-
-def first_due(request: Request, policy: Policy) -> tuple[datetime | None, bool]:
-    """When the first attempt is due, and whether that is an agreed time; None: nobody knows yet.
-
-    Raises:
-        RuleError: the agreed time, or the span until the callback, is none.
-    """
-    if request.at is not None:
-        return loud(agreed_time(request.at, policy), policy), True
-    if request.due_in_s is None:
-        return None, False
-    wait_s = request.due_in_s
-    if request.call_on:
-        wait_s = max(wait_s, policy.farewell_s)
-    try:
-        return loud(_later(request.asked, wait_s), policy), False
-    except (ValueError, OverflowError):
-        raise RuleError(f"due_in_s: expected seconds, got {request.due_in_s}") from None
-
-
-def _early(request: Request, policy: Policy) -> datetime | None:
-    """When it would be due if the call were over; None: then, too."""
-    if not request.call_on or request.at is not None or request.due_in_s is None:
-        return None
-    due, _ = first_due(replace(request, call_on=False), policy)
-    return due if due != first_due(request, policy)[0] else None
-
-
-def loud(when: datetime, policy: Policy) -> datetime:
-    """`when`, or the end of the quiet hours that it falls into; in UTC."""
-    when = when.astimezone(UTC)
-    if policy.quiet is None:
-        return when
-    begin, end = policy.quiet
-    local = when.astimezone(policy.zone)
-    now = local.time()
-    inside = begin <= now < end if begin <= end else now >= begin or now < end
-    if not inside:
-        return when
-    day = local.date() + timedelta(days=1 if begin > end and now >= begin else 0)
-    end = end.replace(fold=local.fold)  # where the clocks go back: the same one of the two hours
-    return datetime.combine(day, end, policy.zone).astimezone(UTC)
-
-
-def _later(when: datetime, seconds: float) -> datetime:
-    return when.astimezone(UTC) + timedelta(seconds=seconds)
-
-
-def overdue(callback: Callback, now: datetime, policy: Policy) -> bool:
-    """Its time has passed and nothing rings: a critical error in the making."""
-    if callback.state is State.RINGING or not callback.open:
-        return False
-    promised = callback.due or callback.created
-    return now.astimezone(UTC) > _later(promised, policy.overdue_s)
-
+from vad_agent.callbacks.model import ENDED, USED_UP, Callback, Outcome, Policy, Request, State
+from vad_agent.errors import RuleError
 
 # -- what comes in ---------------------------------------------------------------------------------
 
@@ -260,7 +47,7 @@ def take(request: Request, id: str, policy: Policy, now: datetime) -> Callback:
         created=now,
         due=due,
         next=due,
-        early=_early(request, policy),
+        early=due_on_hangup(request, policy),
         fixed=fixed,
         phone=request.phone,
         phone_given=None if request.phone else request.phone_given,
@@ -287,7 +74,7 @@ def merge(callback: Callback, request: Request, policy: Policy) -> Callback:
         again = min((t for t in (callback.again, due) if t is not None), default=asked)
         return replace(merged, again=again)
     if due is not None and (callback.due is None or due < callback.due):
-        merged = _at(merged, due, due, fixed=fixed, early=_early(request, policy))
+        merged = _at(merged, due, due, fixed=fixed, early=due_on_hangup(request, policy))
     return _settled(merged)
 
 
@@ -312,7 +99,7 @@ def revise(callback: Callback, request: Request, policy: Policy) -> Callback:
     if callback.state is State.RINGING:
         return replace(revised, again=due or request.asked.astimezone(UTC))
     if (due, fixed) != (callback.due, callback.fixed):
-        revised = _at(revised, due, due, fixed=fixed, early=_early(request, policy))
+        revised = _at(revised, due, due, fixed=fixed, early=due_on_hangup(request, policy))
     return _settled(revised)
 
 
@@ -367,7 +154,7 @@ def set_time(callback: Callback, at: str, policy: Policy) -> Callback:
     _must_be_open(callback, "given a time")
     if callback.state is State.RINGING:
         raise RuleError(f"{callback.id}: it is ringing: set the time after this attempt")
-    due = loud(agreed_time(at, policy), policy)
+    due = next_allowed(agreed_time(at, policy), policy)
     return _settled(_at(replace(callback, again=None), due, due, fixed=True))
 
 
@@ -384,9 +171,9 @@ def may_begin(callback: Callback, key: str, now: datetime) -> bool:
     )
 
 
-def hushed(callback: Callback, now: datetime, policy: Policy) -> Callback:
+def defer_for_quiet_hours(callback: Callback, now: datetime, policy: Policy) -> Callback:
     """In quiet hours it waits for their end, however it came to be due in them; else it is as it was."""
-    when = loud(now, policy)
+    when = next_allowed(now, policy)
     return callback if when <= now else _settled(_at(callback, when, when))
 
 
@@ -419,11 +206,11 @@ def end(callback: Callback, outcome: Outcome, now: datetime, policy: Policy) -> 
     callback = replace(callback, failures=0, asked_operators=())
     if outcome is Outcome.REACHED or callback.attempt >= policy.attempts:
         if callback.again is not None:
-            due = loud(max(callback.again, now), policy)
+            due = next_allowed(max(callback.again, now), policy)
             return _waiting(replace(callback, attempt=1, again=None), due)
         reached = outcome is Outcome.REACHED
         return _ended(callback, State.REACHED if reached else State.NOT_REACHED, now)
-    due = loud(_later(now, policy.gaps_s[callback.attempt - 1]), policy)
+    due = next_allowed(seconds_after(now, policy.gaps_s[callback.attempt - 1]), policy)
     return _waiting(replace(callback, attempt=callback.attempt + 1), due)
 
 
@@ -437,7 +224,7 @@ def _failed(callback: Callback, now: datetime, policy: Policy) -> Callback:
             next=None,
             generation=callback.generation + 1,
         )
-    next = loud(_later(now, policy.failed_pauses_s[failures - 1]), policy)
+    next = next_allowed(seconds_after(now, policy.failed_pauses_s[failures - 1]), policy)
     return _at(replace(callback, state=State.WAITING), callback.due, next)
 
 
@@ -448,7 +235,9 @@ def _reassigned(callback: Callback, now: datetime, policy: Policy) -> Callback:
     left = [name for name in policy.stand_ins if name not in asked]
     operator = left[0] if left and callback.operator is not None else None
     moved = replace(callback, state=State.WAITING, operator=operator, asked_operators=asked)
-    return _at(moved, callback.due, loud(_later(now, policy.operator_pause_s), policy))
+    return _at(
+        moved, callback.due, next_allowed(seconds_after(now, policy.operator_pause_s), policy)
+    )
 
 
 def client_called(callback: Callback, now: datetime) -> Callback:
@@ -506,7 +295,7 @@ def retry(callback: Callback, now: datetime) -> Callback:
     return _waiting(fresh, now.astimezone(UTC))
 
 
-def shifted(callback: Callback, step: timedelta) -> Callback:
+def shift_clock(callback: Callback, step: timedelta) -> Callback:
     """The clock on the wall was put forward by `step` (backward where negative): what was promised from
     now stays so far away, an agreed time stays where it is on the wall; what rings keeps its key."""
     if not callback.open or callback.fixed or callback.due is None:

@@ -6,10 +6,10 @@ from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any
 
-from vad_agent.callbacks import rules
-from vad_agent.callbacks.rules import Callback, Outcome, State
+from vad_agent.callbacks import transitions
+from vad_agent.callbacks.model import Callback, Outcome, State
 from vad_agent.callbacks.tables import attempts, callbacks
-from vad_agent.callbacks.transactions import By, Transactions, locked
+from vad_agent.callbacks.unit_of_work import By, Transactions, locked
 from vad_agent.errors import RuleError, extra
 
 with extra("callbacks", "the store of callbacks"):
@@ -60,9 +60,11 @@ class AttemptStore(Transactions):
             if row is not None:
                 alive = row["ended"] is None and _rings(callback, key)
                 return Begun(callback, _attempt(row), again=True) if alive else None
-            if not rules.may_begin(callback, key, by.at):
+            if not transitions.may_begin(callback, key, by.at):
                 return None
-            if (hushed := rules.hushed(callback, by.at, self.policy)) != callback:
+            if (
+                hushed := transitions.defer_for_quiet_hours(callback, by.at, self.policy)
+            ) != callback:
                 self.save(c, callback, hushed, "quiet_hours", by)
                 return None
             attempt = Attempt(
@@ -74,7 +76,7 @@ class AttemptStore(Transactions):
                 intent=by.at,
                 operator=callback.operator,
             )
-            after = rules.begin(callback)
+            after = transitions.begin(callback)
             self.save(c, callback, after, "begun", by)
             c.execute(
                 attempts.insert().values(
@@ -125,7 +127,7 @@ class AttemptStore(Transactions):
                 told = {"outcome": outcome.value, "state": callback.state.value}
                 self.tell(c, callback.id, "late_outcome", by, told)
                 return None
-            after = rules.end(callback, outcome, by.at, self.policy)
+            after = transitions.end(callback, outcome, by.at, self.policy)
             return self.save(c, callback, after, outcome.value, by)[0]
 
         return self.transaction(work)

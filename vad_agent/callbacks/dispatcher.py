@@ -16,10 +16,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 
-from vad_agent.callbacks import points
-from vad_agent.callbacks.attempts import Attempt, Begun
-from vad_agent.callbacks.desk import Desk
-from vad_agent.callbacks.dialers.port import (
+from vad_agent.callbacks import failpoints
+from vad_agent.callbacks.attempt_store import Attempt, Begun
+from vad_agent.callbacks.dialers.base import (
     Dialer,
     DialRefused,
     DialUncertain,
@@ -29,8 +28,9 @@ from vad_agent.callbacks.dialers.port import (
     Told,
     Unknown,
 )
-from vad_agent.callbacks.rules import Outcome, State
-from vad_agent.callbacks.transactions import By
+from vad_agent.callbacks.model import Outcome, State
+from vad_agent.callbacks.service import Desk
+from vad_agent.callbacks.unit_of_work import By
 from vad_agent.errors import RuleError, StoreError
 
 log = logging.getLogger(__name__)
@@ -63,7 +63,7 @@ class Ringer:
         Raises:
             StoreError: the store is away: again later.
         """
-        points.passed(points.WOKEN)
+        failpoints.passed(failpoints.WOKEN)
         with self._alone(key) as alone:
             if not alone:
                 return
@@ -76,7 +76,7 @@ class Ringer:
                 return  # its node may be at it; where that is dead `look_after` adopts it
             if not begun.again:
                 self._late((now - begun.attempt.due).total_seconds())
-            points.passed(points.INTENT)
+            failpoints.passed(failpoints.INTENT)
             self._ring(begun, time.monotonic())
 
     def _too_early(self, key: str) -> None:
@@ -94,7 +94,7 @@ class Ringer:
             if time.monotonic() - since > STALE_S and not self._store.owns(key, self._node):
                 return  # stopped for a while, and another node has taken it over
             answer = self._dial(self._order(begun))
-            points.passed(points.RANG)
+            failpoints.passed(failpoints.RANG)
         self._settle(key, answer)
 
     def _settle(self, key: str, answer: Ringing | Ended | Unknown | None) -> None:
@@ -105,7 +105,7 @@ class Ringer:
                 with self._lock:
                     self._known.add(key)
                 self._store.dialled(key, reference, self._desk.clock.now())
-                points.passed(points.DIAL_STORED)
+                failpoints.passed(failpoints.DIAL_STORED)
                 if not self._is_wanted(key):
                     self.stop(key)  # closed while it was dialled: there was nothing to stop yet
             case Unknown():  # only after a dial that nobody has heard of

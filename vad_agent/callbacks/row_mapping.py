@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from vad_agent.callbacks.rules import Callback, Request, State
-from vad_agent.callbacks.sealing import Seal
+from vad_agent.callbacks.field_encryption import Seal
+from vad_agent.callbacks.model import Callback, Request, State
 
 PERSONAL = ("phone", "phone_given", "name", "topic", "opening")
 _LISTS = ("reasons", "asked_operators")

@@ -21,14 +21,14 @@ import time
 from collections.abc import Callable
 from datetime import timedelta
 
-from vad_agent.callbacks.alarms import Alarms, Kind
-from vad_agent.callbacks.desk import Desk
-from vad_agent.callbacks.engine import Engine
-from vad_agent.callbacks.ledger import Ledger
-from vad_agent.callbacks.nodes import Nodes
-from vad_agent.callbacks.ringing import Ringer
-from vad_agent.callbacks.rules import State
-from vad_agent.callbacks.transactions import By
+from vad_agent.callbacks.alerts import Alarms, Kind
+from vad_agent.callbacks.cluster_membership import Nodes
+from vad_agent.callbacks.dispatcher import Ringer
+from vad_agent.callbacks.model import State
+from vad_agent.callbacks.queries import Ledger
+from vad_agent.callbacks.scheduler import Engine
+from vad_agent.callbacks.service import Desk
+from vad_agent.callbacks.unit_of_work import By
 from vad_agent.errors import EngineError, StoreError
 
 log = logging.getLogger(__name__)

@@ -15,15 +15,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from vad_agent.callbacks.letters import (
+from vad_agent.callbacks.outbox import Outbox, is_call
+from vad_agent.callbacks.outbox_message import (
     CALL,
     ENDED,
     NEEDED,
     REQUESTED,
     WITHDRAWN,
     Letter,
-    Outbox,
-    is_call,
     request_fields,
 )
 from vad_agent.common.private_files import why

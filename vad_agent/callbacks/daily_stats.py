@@ -12,7 +12,7 @@ from typing import Any
 
 from vad_agent.callbacks.call_record import Step
 from vad_agent.callbacks.tables import callbacks, calls, requests, steps
-from vad_agent.callbacks.transactions import Transactions
+from vad_agent.callbacks.unit_of_work import Transactions
 from vad_agent.errors import extra
 from vad_agent.trace.compliance import Verdict
 

@@ -12,18 +12,18 @@ from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from vad_agent.callbacks import points, rules
+from vad_agent.callbacks import attempt_schedule, failpoints, transitions
 from vad_agent.callbacks.call_record import CallRecord
-from vad_agent.callbacks.calls import Calls
+from vad_agent.callbacks.call_store import Calls
 from vad_agent.callbacks.clock import Clock
-from vad_agent.callbacks.phone import normalised
-from vad_agent.callbacks.rules import Callback, Outcome, Request, State
+from vad_agent.callbacks.model import Callback, Outcome, Request, State
+from vad_agent.callbacks.phone_numbers import normalised
 from vad_agent.callbacks.store import Store, Taken
-from vad_agent.callbacks.transactions import By
+from vad_agent.callbacks.unit_of_work import By
 from vad_agent.errors import EngineError, NumberError, RuleError
 
 if TYPE_CHECKING:
-    from vad_agent.callbacks.engine import Engine
+    from vad_agent.callbacks.scheduler import Engine
 
 log = logging.getLogger(__name__)
 
@@ -75,15 +75,15 @@ class Desk:
         if request.at is not None and not strict:
             request = self._with_time(request)
         taken = self.store.take(request, self._by(who))
-        points.passed(points.STORED)
+        failpoints.passed(failpoints.STORED)
         self.arm(taken.callback, taken.superseded)
-        points.passed(points.ARMED)
+        failpoints.passed(failpoints.ARMED)
         return taken
 
     def _with_time(self, request: Request) -> Request:
         """A time that cannot be read must not lose the request: it is kept, and needs one."""
         try:
-            rules.agreed_time(request.at or "", self.store.policy)
+            attempt_schedule.agreed_time(request.at or "", self.store.policy)
         except RuleError:
             return replace(request, at=None, due_in_s=None)
         return request
@@ -128,7 +128,7 @@ class Desk:
         number = normalised(phone, self.store.policy.region)
         try:
             changed = self.store.change_client(
-                number, "client_called", by, lambda c: rules.client_called(c, by.at)
+                number, "client_called", by, lambda c: transitions.client_called(c, by.at)
             )
         except RuleError:  # another one was quicker
             return None
@@ -158,19 +158,19 @@ class Desk:
         def how(c: Callback) -> Callback:
             if rang and c.open and outcome is not Outcome.REACHED:
                 return c  # somebody was quicker to tell of this attempt: it is not one more
-            return rules.done(c, outcome, by.at, self.store.policy)
+            return transitions.done(c, outcome, by.at, self.store.policy)
 
         return self._change(id, outcome.value, by, how)
 
     def cancel(self, id: str, who: str, why: str = "") -> Callback:
         """Take it back; raises as `done`."""
         by = self._by(who, why)
-        return self._change(id, "cancelled", by, lambda c: rules.cancel(c, by.at))
+        return self._change(id, "cancelled", by, lambda c: transitions.cancel(c, by.at))
 
     def retry(self, id: str, who: str, why: str = "") -> Callback:
         """All attempts anew, now; raises as `done`."""
         by = self._by(who, why)
-        return self._change(id, "retried", by, lambda c: rules.retry(c, by.at))
+        return self._change(id, "retried", by, lambda c: transitions.retry(c, by.at))
 
     def set_number(self, id: str, phone: str, who: str) -> Callback:
         """Give it a number; the callback returned is another one where the client has one already.
@@ -180,12 +180,16 @@ class Desk:
             RuleError, StoreError: as `done`.
         """
         number = normalised(phone, self.store.policy.region)
-        return self._change(id, "number_set", self._by(who), lambda c: rules.set_number(c, number))
+        return self._change(
+            id, "number_set", self._by(who), lambda c: transitions.set_number(c, number)
+        )
 
     def set_time(self, id: str, at: str, who: str) -> Callback:
         """Agree on another time (ISO 8601); raises as `done`."""
         policy = self.store.policy
-        return self._change(id, "time_set", self._by(who), lambda c: rules.set_time(c, at, policy))
+        return self._change(
+            id, "time_set", self._by(who), lambda c: transitions.set_time(c, at, policy)
+        )
 
     # -- attempts -------------------------------------------------------------------------------------
 
@@ -196,12 +200,12 @@ class Desk:
             RuleError: there is no such attempt.
             StoreError: it could not be stored: tell it again.
         """
-        points.passed(points.TOLD)
+        failpoints.passed(failpoints.TOLD)
         after = self.store.end(key, outcome, detail, self._by(who, detail))
-        points.passed(points.OUTCOME_STORED)
+        failpoints.passed(failpoints.OUTCOME_STORED)
         if after is not None:
             self.arm(after, ())
-            points.passed(points.NEXT_ARMED)
+            failpoints.passed(failpoints.NEXT_ARMED)
         return after
 
     def arm(self, callback: Callback, superseded: Iterable[str]) -> None:

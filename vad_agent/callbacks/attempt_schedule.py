@@ -1,0 +1,81 @@
+"""When an attempt of a callback is due: the agreed time, quiet hours, the pause before the next one. Pure.
+
+Times that are computed here are UTC: sums and comparisons of local times go wrong where the clocks change.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+from vad_agent.callbacks.model import Callback, Policy, Request, State
+from vad_agent.errors import RuleError
+
+
+def agreed_time(at: str, policy: Policy) -> datetime:
+    """The agreed time, in UTC.
+
+    Raises:
+        RuleError: not an ISO 8601 time.
+    """
+    try:
+        when = datetime.fromisoformat(at)
+        return (when if when.tzinfo else when.replace(tzinfo=policy.zone)).astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise RuleError(f"at: expected an ISO 8601 time, got {at!r}") from None
+
+
+def first_due(request: Request, policy: Policy) -> tuple[datetime | None, bool]:
+    """When the first attempt is due, and whether that is an agreed time; None: nobody knows yet.
+
+    Raises:
+        RuleError: the agreed time, or the span until the callback, is none.
+    """
+    if request.at is not None:
+        return next_allowed(agreed_time(request.at, policy), policy), True
+    if request.due_in_s is None:
+        return None, False
+    wait_s = request.due_in_s
+    if request.call_on:
+        wait_s = max(wait_s, policy.farewell_s)
+    try:
+        return next_allowed(seconds_after(request.asked, wait_s), policy), False
+    except (ValueError, OverflowError):
+        raise RuleError(f"due_in_s: expected seconds, got {request.due_in_s}") from None
+
+
+def due_on_hangup(request: Request, policy: Policy) -> datetime | None:
+    """When it would be due if the call were over; None: then, too."""
+    if not request.call_on or request.at is not None or request.due_in_s is None:
+        return None
+    due, _ = first_due(replace(request, call_on=False), policy)
+    return due if due != first_due(request, policy)[0] else None
+
+
+def next_allowed(when: datetime, policy: Policy) -> datetime:
+    """`when`, or the end of the quiet hours that it falls into; in UTC."""
+    when = when.astimezone(UTC)
+    if policy.quiet is None:
+        return when
+    begin, end = policy.quiet
+    local = when.astimezone(policy.zone)
+    now = local.time()
+    inside = begin <= now < end if begin <= end else now >= begin or now < end
+    if not inside:
+        return when
+    day = local.date() + timedelta(days=1 if begin > end and now >= begin else 0)
+    end = end.replace(fold=local.fold)  # where the clocks go back: the same one of the two hours
+    return datetime.combine(day, end, policy.zone).astimezone(UTC)
+
+
+def seconds_after(when: datetime, seconds: float) -> datetime:
+    """So many seconds later, in UTC."""
+    return when.astimezone(UTC) + timedelta(seconds=seconds)
+
+
+def overdue(callback: Callback, now: datetime, policy: Policy) -> bool:
+    """Its time has passed and nothing rings: a critical error in the making."""
+    if callback.state is State.RINGING or not callback.open:
+        return False
+    promised = callback.due or callback.created
+    return now.astimezone(UTC) > seconds_after(promised, policy.overdue_s)

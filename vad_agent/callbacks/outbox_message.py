@@ -1,0 +1,115 @@
+"""A message from a headset to the desk: a callback requested or withdrawn, a call that is over."""
+
+from __future__ import annotations
+
+import json
+import math
+import secrets
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from datetime import datetime
+
+REQUESTED, WITHDRAWN, ENDED, CALL = "requested", "withdrawn", "ended", "call"
+KINDS = (REQUESTED, WITHDRAWN, ENDED, CALL)
+NEEDED = {REQUESTED: ("reason",), CALL: ("began", "mode", "lines")}
+"""Beside what every letter has."""
+MOST_BYTES = 65_536
+LONGEST = {"key": 200, "call": 200, "reason": 32}
+"""What every desk takes."""
+MODES = ("auto", "cue")
+YEARS = range(2000, 2100)
+"""Of a clock that was set."""
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """One thing told. `call`: unique over all headsets; `asked`: ISO 8601 with a zone.
+
+    `key`: ASCII, as it stands in a header. Of a call: `began`: ISO 8601 with a zone; `mode`: auto or cue;
+    `lines`: its trace, packed (`trace_codec.py`).
+    """
+
+    kind: str
+    key: str
+    call: str
+    asked: str
+    reason: str | None = None
+    due_in_s: float | None = None
+    at: str | None = None
+    phone: str | None = field(default=None, repr=False)
+    name: str | None = field(default=None, repr=False)
+    topic: str | None = field(default=None, repr=False)
+    opening: str | None = field(default=None, repr=False)
+    operator: str | None = None
+    session: str | None = None
+    began: str | None = None
+    mode: str | None = None
+    lines: str | None = field(default=None, repr=False)
+
+    def to_json(self) -> str:
+        """One object, without what is not known."""
+        known = {name: value for name, value in asdict(self).items() if value is not None}
+        return json.dumps(known, ensure_ascii=True)
+
+    @classmethod
+    def parse(cls, text: str | bytes) -> Letter:
+        """The letter.
+
+        Raises:
+            ValueError: it is none; the text says why, without what is in it.
+        """
+        try:
+            told = json.loads(text)
+        except RecursionError:
+            raise ValueError("nested too deeply") from None
+        if not isinstance(told, dict) or told.get("kind") not in KINDS:
+            raise ValueError(f"expected an object with a kind of {', '.join(KINDS)}")
+        values = {one.name: told.get(one.name) for one in fields(cls)}
+        needed = ("key", "call", "asked", *NEEDED.get(told["kind"], ()))
+        for name, value in values.items():
+            wanted = (int, float) if name == "due_in_s" else (str,)
+            if value in (None, "") and name in needed:
+                raise ValueError(f"{name}: missing")
+            if value is not None and (not isinstance(value, wanted) or isinstance(value, bool)):
+                raise ValueError(f"{name}: expected {wanted[-1].__name__}")
+            if isinstance(value, str) and len(value) > LONGEST.get(name, MOST_BYTES):
+                raise ValueError(f"{name}: too long")
+            if isinstance(value, float) and not math.isfinite(value):
+                raise ValueError(f"{name}: expected a finite number")
+        letter = cls(**values)  # type: ignore[arg-type]
+        key = letter.key
+        if not key.isprintable() or not key.isascii() or key != key.strip():
+            raise ValueError("key: expected printable ASCII")
+        if not letter.call.isprintable():
+            raise ValueError("call: expected printable text")
+        if letter.kind == CALL and letter.mode not in MODES:
+            raise ValueError(f"mode: expected {' or '.join(MODES)}")
+        return letter
+
+
+def new_key() -> str:
+    """A key that no other letter has."""
+    return secrets.token_hex(12)
+
+
+def request_fields(letter: Letter) -> Mapping[str, object]:
+    """A letter as the API's body of a new callback; without what the API would refuse the whole for."""
+    foreign = ("kind", *NEEDED[CALL])
+    body = {
+        name: value
+        for name, value in asdict(letter).items()
+        if value is not None and name not in foreign
+    }
+    if letter.at is not None:
+        body.pop("due_in_s", None)
+    if not _of_a_set_clock(letter.asked):
+        del body["asked"]  # now, then
+    return body | {"call_on": True, "keep_wrong_number": True}
+
+
+def _of_a_set_clock(asked: str) -> bool:
+    try:
+        when = datetime.fromisoformat(asked)
+    except ValueError:
+        return False
+    return when.tzinfo is not None and when.year in YEARS
