@@ -26,10 +26,10 @@ from websockets.sync.client import connect as connect_here
 from benchmarks.measure import Figure, Table, percentile
 from benchmarks.panel.desk import SENT, TOKEN
 from vad_agent.audio.device_recovery import DeviceState
+from vad_agent.client.discovery import DeskEndpoint
+from vad_agent.client.headset_link import HeadsetLink
 from vad_agent.core.actions import Phase
 from vad_agent.core.frames import Channel
-from vad_agent.live.desk_link import DeskLink
-from vad_agent.live.desk_where import Where
 from vad_agent.live.snapshot import Snapshot, snapshot
 from vad_agent.live.status import PhraseStatus, Status
 
@@ -103,7 +103,7 @@ def _changes(number: int) -> Snapshot:
 def latency(samples: int) -> Table:
     """One change at a time."""
     with process("desk") as desk, process("echo") as echo:
-        link = DeskLink(lambda: Where(f"http://{desk.address}", TOKEN), print)
+        link = HeadsetLink(lambda: DeskEndpoint(f"http://{desk.address}", TOKEN), print)
         link.attach("0", lambda _: None)
         desk.ask("follow 1")
         link.publish("0", state(0))

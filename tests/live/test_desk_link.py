@@ -20,14 +20,13 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.server import ServerConnection, serve
 
 from tests.panel.linking import TOKEN, OneDesk, a_cable, headset, one_desk, until
+from vad_agent.client import discovery, headset_link, headset_websocket
+from vad_agent.client.discovery import DeskEndpoint, find_desk
+from vad_agent.client.headset_link import ELSEWHERE, LEAST_S, LET_OUT, SEEN, UNSEEN, HeadsetLink
 from vad_agent.core.events import Event, Kind
-from vad_agent.live import desk_link, desk_wire
-from vad_agent.live.desk_link import ELSEWHERE, LEAST_S, LET_OUT, SEEN, UNSEEN, DeskLink
-from vad_agent.live.desk_where import Where, find_desk
 from vad_agent.live.feed import Feed
 from vad_agent.live.snapshot import snapshot
 from vad_agent.live.status import Command, Status
-from vad_agent.server import place
 
 QUICK: dict[str, Any] = {"pauses_s": (0.02,), "again_s": 0.05, "look_s": 0.02}
 
@@ -42,10 +41,10 @@ def nothing_is_logged(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
 class Linked:
     """A link, what it has reported and the keys that came."""
 
-    def __init__(self, where: Callable[[], Where | None], **more: Any) -> None:
+    def __init__(self, where: Callable[[], DeskEndpoint | None], **more: Any) -> None:
         self.reports: list[str] = []
         self.keys: list[Any] = []
-        self.link = DeskLink(where, self.reports.append, **(QUICK | more))
+        self.link = HeadsetLink(where, self.reports.append, **(QUICK | more))
         self.link.attach("anna", self.keys.append)
 
     def publish(self, **state: Any) -> None:
@@ -53,8 +52,8 @@ class Linked:
 
 
 @contextlib.contextmanager
-def linked(url: str | Callable[[], Where | None], **more: Any) -> Iterator[Linked]:
-    one = Linked(url if callable(url) else lambda: Where(url, TOKEN), **more)
+def linked(url: str | Callable[[], DeskEndpoint | None], **more: Any) -> Iterator[Linked]:
+    one = Linked(url if callable(url) else lambda: DeskEndpoint(url, TOKEN), **more)
     try:
         yield one
     finally:
@@ -83,7 +82,7 @@ def test_the_whole_state_is_there_then_what_changed_and_keys_come_back() -> None
 def test_a_feed_goes_to_the_desk_as_to_a_hub() -> None:
     status, keys = Status(client_name="Ольга"), []
     with one_desk() as desk:
-        link = DeskLink(lambda: Where(desk.url, TOKEN), pytest.fail)
+        link = HeadsetLink(lambda: DeskEndpoint(desk.url, TOKEN), pytest.fail)
         feed = Feed(link, "anna", status, keys.append)
         feed.start()
         try:
@@ -124,9 +123,9 @@ def test_an_outage_is_told_once_and_so_is_its_end() -> None:
     tries: list[int] = []
     reported: list[int] = []  # after how many tries
 
-    def where() -> Where:
+    def where() -> DeskEndpoint:
         tries.append(1)
-        return Where(f"http://127.0.0.1:{port}", TOKEN)
+        return DeskEndpoint(f"http://127.0.0.1:{port}", TOKEN)
 
     with linked(where) as one:
         report = one.link._report
@@ -157,9 +156,9 @@ def test_a_short_outage_is_not_told() -> None:
 def test_a_wrong_token_is_told_once_and_tried_again() -> None:
     token, tries = "not-the-token-of-it", []
 
-    def where() -> Where:
+    def where() -> DeskEndpoint:
         tries.append(token)
-        return Where(desk.url, token)
+        return DeskEndpoint(desk.url, token)
 
     with one_desk() as desk, linked(where) as one:
         one.publish(a=1)
@@ -172,9 +171,9 @@ def test_a_wrong_token_is_told_once_and_tried_again() -> None:
 
 
 def test_the_pauses_grow_and_what_a_person_must_change_is_tried_seldom() -> None:
-    assert desk_link.PAUSES_S == (0.5, 1.0, 2.0, 5.0)
-    assert desk_link.AGAIN_S == 30
-    link = DeskLink(lambda: None, lambda _: None)
+    assert headset_link.PAUSES_S == (0.5, 1.0, 2.0, 5.0)
+    assert headset_link.AGAIN_S == 30
+    link = HeadsetLink(lambda: None, lambda _: None)
     assert [link._failed("") for _ in range(6)] == [0.5, 1, 2, 5, 5, 5]
 
 
@@ -198,7 +197,7 @@ def test_of_two_headsets_the_earlier_one_waits_for_the_end_of_the_later() -> Non
 
 @pytest.mark.serial
 def test_a_pulled_cable_is_noticed_at_both_ends(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(desk_wire, "ALIVE_S", 0.1)
+    monkeypatch.setattr(headset_websocket, "ALIVE_S", 0.1)
     with (
         one_desk(silence_s=0.3) as desk,
         a_cable(desk.port) as cable,
@@ -217,7 +216,7 @@ def test_a_pulled_cable_is_noticed_at_both_ends(monkeypatch: pytest.MonkeyPatch)
 
 @pytest.mark.serial
 def test_a_network_that_takes_nothing_holds_nothing_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(desk_link, "LEAST_S", 0.0)
+    monkeypatch.setattr(headset_link, "LEAST_S", 0.0)
     with one_desk() as desk, a_cable(desk.port) as cable, linked(cable.url) as one:
         one.publish(a=1)
         desk.until(a=1)
@@ -244,7 +243,7 @@ def test_it_stops_at_once_whatever_it_is_at(where: str) -> None:
             "nobody listens": f"http://127.0.0.1:{free}",
             "linked": desk.url,
         }[where]
-        one = Linked(lambda: url and Where(url, TOKEN), pauses_s=(60,), look_s=60)
+        one = Linked(lambda: url and DeskEndpoint(url, TOKEN), pauses_s=(60,), look_s=60)
         one.publish(a=1)
         if where == "linked":
             desk.until(a=1)
@@ -261,9 +260,9 @@ def test_it_stops_at_once_whatever_it_is_at(where: str) -> None:
 def test_while_there_is_no_desk_it_waits_silently() -> None:
     looks = []
 
-    def where() -> Where | None:
+    def where() -> DeskEndpoint | None:
         looks.append(1)
-        return Where(desk.url, TOKEN) if len(looks) > 5 else None
+        return DeskEndpoint(desk.url, TOKEN) if len(looks) > 5 else None
 
     with one_desk() as desk, linked(where) as one:
         one.publish(a=1)
@@ -272,9 +271,9 @@ def test_while_there_is_no_desk_it_waits_silently() -> None:
 
 
 def test_without_its_packages_there_is_no_link(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delitem(sys.modules, "vad_agent.live.desk_wire", raising=False)
+    monkeypatch.delitem(sys.modules, "vad_agent.client.headset_websocket", raising=False)
     monkeypatch.setitem(sys.modules, "websockets.exceptions", None)
-    one = Linked(lambda: Where("http://127.0.0.1:1", TOKEN))
+    one = Linked(lambda: DeskEndpoint("http://127.0.0.1:1", TOKEN))
     one.link._thread.join(5)
     assert not one.link._thread.is_alive()
     one.publish(a=1)
@@ -284,7 +283,7 @@ def test_without_its_packages_there_is_no_link(monkeypatch: pytest.MonkeyPatch) 
 
 def test_until_a_desk_is_there_nothing_of_it_is_loaded() -> None:
     code = (
-        "import sys; from vad_agent.live.desk_link import DeskLink;"
+        "import sys; from vad_agent.client.headset_link import DeskLink;"
         "link = DeskLink(lambda: None, print); link.attach('anna', print); link.stop();"
         "print([name for name in ('ssl', 'websockets', 'vad_agent.panel') if name in sys.modules])"
     )
@@ -347,8 +346,8 @@ def test_a_burst_is_told_a_frame_apart_and_ends_at_the_last_value() -> None:
 
 
 def test_it_gives_signs_of_life(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert desk_link.SIGN_S == 2
-    monkeypatch.setattr(desk_link, "SIGN_S", 0.03)
+    assert headset_link.SIGN_S == 2
+    monkeypatch.setattr(headset_link, "SIGN_S", 0.03)
     with ByHand() as desk, linked(desk.url):
         until(lambda: [told for _, told in desk.told].count({}) >= 3)
 
@@ -379,7 +378,7 @@ def test_what_cannot_be_understood_is_ignored(nonsense: str | bytes) -> None:
 
 
 def test_a_desk_that_answers_no_hello_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(desk_link, "HELLO_S", 0.05)
+    monkeypatch.setattr(headset_link, "HELLO_S", 0.05)
     with ByHand(says=()) as desk, linked(desk.url) as one:
         until(lambda: one.reports)
         assert one.reports == [f"{UNSEEN}: {desk.url[7:]}: TimeoutError; повторяю"]
@@ -408,15 +407,15 @@ def test_a_wrong_address_is_an_outage(url: str, why: str) -> None:
 def test_the_desk_is_the_one_that_is_named_or_this_machines(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setenv(place.TOKEN_VARIABLE, TOKEN)
+    monkeypatch.setenv(discovery.TOKEN_VARIABLE, TOKEN)
     assert find_desk("https://desk") == ("https://desk", TOKEN, "")
-    here = place.Place("https://127.0.0.1:8600", 17, certificate="desk.pem")
-    monkeypatch.setattr(place, "find_place", lambda: here)
+    here = discovery.DeskRecord("https://127.0.0.1:8600", 17, certificate="desk.pem")
+    monkeypatch.setattr(discovery, "find_local_desk", lambda: here)
     assert find_desk() == ("https://127.0.0.1:8600", TOKEN, "desk.pem")
-    monkeypatch.setattr(place, "find_place", lambda: None)
+    monkeypatch.setattr(discovery, "find_local_desk", lambda: None)
     assert find_desk() is None
-    monkeypatch.delenv(place.TOKEN_VARIABLE)
-    monkeypatch.setattr(place, "read_token", lambda: None)
+    monkeypatch.delenv(discovery.TOKEN_VARIABLE)
+    monkeypatch.setattr(discovery, "read_token", lambda: None)
     assert find_desk("https://desk") is None
 
 

@@ -23,6 +23,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 from vad_agent.audio.device_recovery import DeviceState
 from vad_agent.callbacks.model import Callback, Outcome, State
+from vad_agent.client.backend import CallbackDetails
 from vad_agent.core.actions import Phase
 from vad_agent.core.frames import Channel
 from vad_agent.live.snapshot import Snapshot, snapshot
@@ -31,7 +32,6 @@ from vad_agent.panel.address import Address
 from vad_agent.panel.app import create_panel
 from vad_agent.panel.door import Door
 from vad_agent.panel.hub import Hub, Sent
-from vad_agent.server.port import Story
 
 CHROMIUM = "/usr/bin/chromium"
 FLAGS = [
@@ -83,7 +83,7 @@ class Desk:
     def beginning(self, text: str) -> list[Callback]:
         return [one for one in self.open if one.id == text]
 
-    def get(self, id: str) -> Story:
+    def get(self, id: str) -> CallbackDetails:
         raise AssertionError("the panel does not ask for it")
 
     def done(self, id: str, outcome: Outcome, why: str) -> Callback:

@@ -15,10 +15,10 @@ from playwright.sync_api import Browser, BrowserContext, Page
 from tests.panel.streaming import Streaming
 from tests.server.process import Served
 from vad_agent.callbacks.outbox import Outbox
+from vad_agent.client.discovery import DeskEndpoint
+from vad_agent.client.headset_link import HeadsetLink
 from vad_agent.live.call_outlet import CallOutlet
-from vad_agent.live.desk_link import DeskLink
 from vad_agent.live.desk_outlet import DeskOutlet
-from vad_agent.live.desk_where import Where
 from vad_agent.live.letter_writer import LetterWriter
 
 PASSWORD = "a long enough one"
@@ -61,9 +61,9 @@ class DeskProcess:
             timeout=30,
         )
 
-    def link(self) -> DeskLink:
+    def link(self) -> HeadsetLink:
         """A headset's."""
-        return DeskLink(lambda: Where(self.url, self.token), lambda text: None)
+        return HeadsetLink(lambda: DeskEndpoint(self.url, self.token), lambda text: None)
 
     def headset(self, recording: str, operator: str, mode: str = "cue") -> Streaming:
         """A headset whose callbacks and calls go to the desk, too."""

@@ -15,7 +15,7 @@ from tests.live.listening import Listening, kind
 from tests.live.test_faults import begin
 from tests.panel.browser import browser  # noqa: F401 - a fixture
 from tests.panel.desk_process import Browsers, DeskProcess
-from vad_agent.server.place import TOKEN_VARIABLE
+from vad_agent.client.discovery import TOKEN_VARIABLE
 
 
 @pytest.fixture

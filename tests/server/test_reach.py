@@ -22,21 +22,21 @@ import pytest
 from tests.server.asked import TOKEN, TOKENS, OneDesk, one_desk, served
 from tests.server.commanding import Run, runner, take
 from vad_agent.callbacks.model import Outcome
-from vad_agent.errors import NumberError, OutputError, RuleError, SettingsError, StoreError
-from vad_agent.server import client, place
-from vad_agent.server.app import create_app
-from vad_agent.server.client import RemoteCallbacks, checked_url
-from vad_agent.server.direct import LocalCallbacks
-from vad_agent.server.place import (
-    find_place,
-    is_near,
+from vad_agent.client import discovery, http_client
+from vad_agent.client.discovery import (
+    find_local_desk,
+    is_desk_local,
     own_token,
     read_token,
-    remove_place,
+    remove_desk_record,
+    tls_context,
     token_file,
-    trust,
-    write_place,
+    write_desk_record,
 )
+from vad_agent.client.http_client import HttpBackend, checked_url
+from vad_agent.errors import NumberError, OutputError, RuleError, SettingsError, StoreError
+from vad_agent.server.app import create_app
+from vad_agent.server.direct import LocalCallbacks
 from vad_agent.server.reach import reach
 
 
@@ -59,9 +59,9 @@ def here(state: Path) -> Iterator[OneDesk]:
     with one_desk(state) as one:
         app = create_app(one.office, TOKENS | {"own": own_token()})
         with served(app) as url:
-            write_place(url)
+            write_desk_record(url)
             yield one
-            remove_place()
+            remove_desk_record()
 
 
 Answer = Callable[[http.server.BaseHTTPRequestHandler], None]
@@ -113,8 +113,8 @@ def silent(handler: http.server.BaseHTTPRequestHandler) -> None:
 
 
 @contextlib.contextmanager
-def remote(url: str, token: str | None = TOKEN) -> Iterator[RemoteCallbacks]:
-    with contextlib.closing(RemoteCallbacks(url, token, trust(url))) as callbacks:
+def remote(url: str, token: str | None = TOKEN) -> Iterator[HttpBackend]:
+    with contextlib.closing(HttpBackend(url, token, tls_context(url))) as callbacks:
         yield callbacks
 
 
@@ -126,52 +126,52 @@ def unwanted(line: str) -> None:
 
 
 def test_a_desk_says_where_it_is_until_it_ends(state):
-    assert find_place() is None
+    assert find_local_desk() is None
     with answering(ALIVE) as url:
-        write_place(url, database="/x.sqlite")
+        write_desk_record(url, database="/x.sqlite")
         file = state / "desk.json"
         assert stat.S_IMODE(file.stat().st_mode) == 0o600
         assert stat.S_IMODE(state.stat().st_mode) == 0o700
-        found = find_place()
+        found = find_local_desk()
         assert found is not None
         assert (found.url, found.pid, found.database) == (url, os.getpid(), "/x.sqlite")
-        remove_place()
+        remove_desk_record()
         assert list(state.iterdir()) == []
-        remove_place()
-    assert find_place() is None
+        remove_desk_record()
+    assert find_local_desk() is None
 
 
 def test_the_desk_of_a_process_that_is_gone_is_none(state):
     ended = subprocess.Popen([sys.executable, "-c", ""])
     ended.wait()
     with answering(ALIVE) as url:
-        write_place(url)
+        write_desk_record(url)
         file = state / "desk.json"
         told = json.loads(file.read_text())
         file.write_text(json.dumps(told | {"pid": ended.pid}))
-        assert find_place() is None
-        remove_place()
+        assert find_local_desk() is None
+        remove_desk_record()
         assert file.exists()  # it is not this process's to remove
         for wrong in (0, -1, 10**30, "1", None, True):
             file.write_text(json.dumps(told | {"pid": wrong}))
-            assert find_place() is None
+            assert find_local_desk() is None
         for text in ("", "[]", "{", "null", '{"pid": 1}', "\xff", json.dumps(told | {"url": 5})):
             file.write_text(text)
-            assert find_place() is None
+            assert find_local_desk() is None
         file.write_text(json.dumps(told | {"url": "file:///etc/passwd"}))
-        assert find_place() is None
+        assert find_local_desk() is None
 
 
 def test_a_desk_is_near_while_its_process_lives_and_is_not_asked(state):
-    assert not is_near()
-    write_place("http://127.0.0.1:1")
-    assert is_near()
+    assert not is_desk_local()
+    write_desk_record("http://127.0.0.1:1")
+    assert is_desk_local()
     ended = subprocess.Popen([sys.executable, "-c", ""])
     ended.wait()
     told = json.loads((state / "desk.json").read_text())
     for text in (json.dumps(told | {"pid": ended.pid}), "", "{", '{"pid": 1}'):
         (state / "desk.json").write_text(text)
-        assert not is_near()
+        assert not is_desk_local()
 
 
 @pytest.mark.parametrize(
@@ -186,13 +186,13 @@ def test_a_desk_is_near_while_its_process_lives_and_is_not_asked(state):
 )
 def test_what_has_taken_its_port_is_no_desk(answer):
     with answering(answer) as url:
-        write_place(url)
-        assert find_place() is None
+        write_desk_record(url)
+        assert find_local_desk() is None
 
 
 def test_a_port_where_nobody_is():
-    write_place("http://127.0.0.1:1")
-    assert find_place() is None
+    write_desk_record("http://127.0.0.1:1")
+    assert find_local_desk() is None
 
 
 def test_a_desk_with_a_certificate_of_its_own(tmp_path):
@@ -200,14 +200,14 @@ def test_a_desk_with_a_certificate_of_its_own(tmp_path):
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(pem)
     with answering(ALIVE, context) as url:
-        write_place(url)
-        assert find_place() is None
-        write_place(url, certificate=str(certificate(tmp_path / "other.pem")))
-        assert find_place() is None
-        write_place(url, certificate=str(pem))
-        assert find_place() is not None
-        write_place(url, certificate=str(tmp_path / "gone.pem"))
-        assert find_place() is None
+        write_desk_record(url)
+        assert find_local_desk() is None
+        write_desk_record(url, certificate=str(certificate(tmp_path / "other.pem")))
+        assert find_local_desk() is None
+        write_desk_record(url, certificate=str(pem))
+        assert find_local_desk() is not None
+        write_desk_record(url, certificate=str(tmp_path / "gone.pem"))
+        assert find_local_desk() is None
 
 
 def certificate(path: Path) -> Path:
@@ -248,7 +248,9 @@ def test_the_own_token_is_made_once_and_is_for_its_owner_alone(state):
 
 
 def test_a_token_where_there_are_no_links(monkeypatch):
-    monkeypatch.setattr(place.os, "link", lambda *_: (_ for _ in ()).throw(OSError(95, "no links")))
+    monkeypatch.setattr(
+        discovery.os, "link", lambda *_: (_ for _ in ()).throw(OSError(95, "no links"))
+    )
     assert own_token() == own_token()
 
 
@@ -285,7 +287,7 @@ def test_a_desk_that_is_named_goes_before_it(here, tmp_path, monkeypatch):
 
 
 def test_where_no_desk_runs_it_is_the_store(state):
-    write_place("http://127.0.0.1:1")
+    write_desk_record("http://127.0.0.1:1")
     with reach(None, None, unwanted) as callbacks:
         assert isinstance(callbacks, LocalCallbacks)
         assert not callbacks.rings
@@ -295,10 +297,10 @@ def test_where_no_desk_runs_it_is_the_store(state):
 def test_settings_of_another_database_pass_the_desk_by(here, tmp_path):
     config = tmp_path / "desk.toml"
     config.write_text('database = "other.sqlite"\n')
-    url = find_place().url
+    url = find_local_desk().url
     with reach(None, config, unwanted) as callbacks:  # the desk has not said which it has
         assert callbacks.rings
-    write_place(url, database=here.store.database.where.shown)
+    write_desk_record(url, database=here.store.database.where.shown)
     with reach(None, config, unwanted) as callbacks:
         assert not callbacks.rings
     config.write_text(f'database = "{here.store.database.where.shown}"\n')
@@ -307,16 +309,19 @@ def test_settings_of_another_database_pass_the_desk_by(here, tmp_path):
 
 
 def test_erasing_needs_the_store_itself(here, run):
-    for arguments in ([], ["--desk", find_place().url]):
+    for arguments in ([], ["--desk", find_local_desk().url]):
         done = run("erase", "--older-than", 90, "--yes", *arguments)
         assert (done.status, done.out) == (1, "")
         assert "stop the desk, or keep the callbacks on PostgreSQL" in done.line
-    with remote(find_place().url) as callbacks, pytest.raises(RuleError, match="stop the desk"):
+    with (
+        remote(find_local_desk().url) as callbacks,
+        pytest.raises(RuleError, match="stop the desk"),
+    ):
         callbacks.erase(1)
 
 
 def test_erasing_on_a_server_goes_beside_the_desk(here, monkeypatch):
-    assert find_place() is not None
+    assert find_local_desk() is not None
     monkeypatch.setenv("VAD_AGENT_DATABASE", "postgresql://nobody@127.0.0.1:1/none")
     with (
         pytest.raises(StoreError, match="postgresql"),
@@ -348,7 +353,7 @@ def test_what_the_desk_answers_is_what_the_store_has(one):
 
 
 def test_more_than_a_page(one, monkeypatch):
-    monkeypatch.setattr(client, "MOST_LISTED", 2)
+    monkeypatch.setattr(http_client, "MOST_LISTED", 2)
     taken = {take(one).id for _ in range(5)}
     with served(one.app) as url, remote(url) as callbacks:
         assert {each.id for each in callbacks.all()} == taken
@@ -357,7 +362,7 @@ def test_more_than_a_page(one, monkeypatch):
 
 
 def test_callbacks_that_change_while_they_are_read_are_all_read(one, monkeypatch):
-    monkeypatch.setattr(client, "MOST_LISTED", 2)
+    monkeypatch.setattr(http_client, "MOST_LISTED", 2)
     taken = [take(one).id for _ in range(6)]
     changed = []
 
@@ -368,8 +373,8 @@ def test_callbacks_that_change_while_they_are_read_are_all_read(one, monkeypatch
             one.desk.cancel(changed[0], "test")
         return told
 
-    ask = RemoteCallbacks._get
-    monkeypatch.setattr(RemoteCallbacks, "_get", get)
+    ask = HttpBackend._get
+    monkeypatch.setattr(HttpBackend, "_get", get)
     with served(one.app) as url, remote(url) as callbacks:
         assert sorted(each.id for each in callbacks.all()) == sorted(taken)
     assert len(changed) == 1

@@ -13,8 +13,8 @@ from vad_agent.terminal import complain
 
 if TYPE_CHECKING:
     from vad_agent.callbacks.model import Callback
+    from vad_agent.client.backend import Backend
     from vad_agent.commands.callback_tables import Look
-    from vad_agent.server.port import Callbacks
 
 LEAST_ID = 3
 MOST_NAMED = 5
@@ -81,14 +81,14 @@ def one_format(as_json: bool, as_csv: bool) -> None:
 
 def reached(
     desk: str | None, config: Path | None, *, store_itself: bool = False
-) -> AbstractContextManager[Callbacks]:
+) -> AbstractContextManager[Backend]:
     """The callbacks; see `reach`."""
     from vad_agent.server.reach import reach
 
     return reach(desk, config, complain, store_itself=store_itself)
 
 
-def look_of(callbacks: Callbacks, numbers: bool) -> Look:
+def look_of(callbacks: Backend, numbers: bool) -> Look:
     """How they are written now."""
     from vad_agent.commands.callback_tables import Look
 
@@ -100,7 +100,7 @@ def look_of(callbacks: Callbacks, numbers: bool) -> Look:
     )
 
 
-def found_one(callbacks: Callbacks, given: str) -> Callback:
+def found_one(callbacks: Backend, given: str) -> Callback:
     """The callback of an id, or of its beginning.
 
     Raises:
@@ -124,7 +124,7 @@ def found_one(callbacks: Callbacks, given: str) -> Callback:
     return found[0]
 
 
-def tell(callbacks: Callbacks, before: Callback, after: Callback) -> None:
+def tell(callbacks: Backend, before: Callback, after: Callback) -> None:
     """What it is now."""
     if after.id != before.id:
         print(f"{before.id}: the same client as {after.id}, they are one now")

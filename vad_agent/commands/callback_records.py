@@ -40,7 +40,7 @@ class Mask(Enum):
 def record(callback: Callback, mask: Mask) -> dict[str, Any]:
     """As the API has it, but for what is masked."""
     from vad_agent.callbacks.phone_numbers import masked
-    from vad_agent.server.schemas_out import CallbackOut
+    from vad_agent.client.api_models import CallbackOut
 
     told = CallbackOut.model_validate(callback).model_dump(mode="json")
     if mask is not Mask.NOTHING:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from vad_agent.callbacks.queries import Promise
-    from vad_agent.server.port import Story
+    from vad_agent.client.backend import CallbackDetails
 
 HEAD = ("id", "state", "due", "attempt", "client", "reasons", "operator")
 SIGNS = {
@@ -112,7 +112,7 @@ class Look:
             return f"{told}, attempt {self.attempt(callback)}, {self.due(callback)}"
         return told
 
-    def show(self, story: Story) -> None:
+    def show(self, story: CallbackDetails) -> None:
         """All of one callback."""
         callback = story.callback
         console = plain_console()

@@ -136,8 +136,8 @@ def show(
         return
     import json
 
+    from vad_agent.client.api_models import StoryOut
     from vad_agent.commands import callback_records as records
-    from vad_agent.server.schemas_out import StoryOut
 
     told = StoryOut.model_validate(story, from_attributes=True).model_dump(mode="json")
     mask = records.Mask.NOTHING if numbers else records.Mask.NUMBERS
@@ -163,7 +163,7 @@ def promise(
     with reached(desk, config) as callbacks:
         told = callbacks.promise()
     if as_json:
-        from vad_agent.server.schemas_out import PromiseOut
+        from vad_agent.client.api_models import PromiseOut
 
         print(PromiseOut.model_validate(told).model_dump_json())
     else:

@@ -156,7 +156,7 @@ class Assembly:
         courier = None
         if options.desk is not None:
             from vad_agent.callbacks.outbox_relay import Courier
-            from vad_agent.server.place import need_token
+            from vad_agent.client.discovery import need_token
 
             courier = Courier(outbox, options.desk, need_token(), self.report)
             stack.callback(courier.stop)
@@ -295,9 +295,9 @@ class Assembly:
 
 def _desk_is_near() -> bool:
     """Without one, letters of calls would lie there for ever."""
-    from vad_agent.server.place import is_near
+    from vad_agent.client.discovery import is_desk_local
 
-    return is_near()
+    return is_desk_local()
 
 
 def _status(options: Options, chosen: Chosen) -> Status:

@@ -132,11 +132,11 @@ def _panel(options: Options) -> Panel:
 
 def _feed_of_desk(options: Options, assembly: Assembly) -> Feed:
     """Shows the desk how things stand, wherever one comes to be."""
-    from vad_agent.live.desk_link import DeskLink
-    from vad_agent.live.desk_where import find_desk
+    from vad_agent.client.discovery import find_desk
+    from vad_agent.client.headset_link import HeadsetLink
     from vad_agent.live.feed import Feed
 
-    link = DeskLink(partial(find_desk, options.desk), assembly.report)
+    link = HeadsetLink(partial(find_desk, options.desk), assembly.report)
     return Feed(link, _operator(options), assembly.status, assembly.press)
 
 

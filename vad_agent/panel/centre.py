@@ -19,6 +19,7 @@ from vad_agent.callbacks.call_store import CallRow, Calls
 from vad_agent.callbacks.daily_stats import Figures, FigureStore, Tally
 from vad_agent.callbacks.model import Callback
 from vad_agent.callbacks.queries import Promise, Which
+from vad_agent.client.backend import CallbackDetails
 from vad_agent.errors import StoreError
 from vad_agent.panel.floor import Floor, Row, Rows, order, row, rows
 from vad_agent.panel.hub import Hub
@@ -27,7 +28,6 @@ from vad_agent.panel.supervisor_critical import Critical, critical
 from vad_agent.panel.supervisor_day import Day
 from vad_agent.panel.supervisor_words import Words
 from vad_agent.server.office import Office
-from vad_agent.server.port import Story
 
 MOST_CRITICAL = 40
 MOST_CALLBACKS = 50
@@ -202,7 +202,7 @@ class Centre:
 
     # -- one thing -----------------------------------------------------------------------------------
 
-    def callback(self, id: str) -> tuple[Story, list[str]] | None:
+    def callback(self, id: str) -> tuple[CallbackDetails, list[str]] | None:
         """One with all that happened to it, and those of its calls that are kept; None: there is none.
 
         Raises:
@@ -211,7 +211,7 @@ class Centre:
         found = self._store.find(id)
         if found is None:
             return None
-        story = Story(
+        story = CallbackDetails(
             callback=found,
             attempts=tuple(self._store.attempts_of(id)),
             history=tuple(self._ledger.history(id)),

@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 
 from vad_agent.callbacks.model import Callback, Outcome, State
+from vad_agent.client.backend import CallbackDetails
 from vad_agent.common.identity import folded
 from vad_agent.errors import (
     NumberError,
@@ -20,7 +21,6 @@ from vad_agent.errors import (
     StoreError,
     VadAgentError,
 )
-from vad_agent.server.port import Story
 from vad_agent.trace.labels_ru import REASONS
 
 MOST = 500
@@ -38,7 +38,7 @@ STATES = {
 
 
 class Callbacks(Protocol):
-    """What the panel asks of `vad_agent.server.port.Callbacks`, and may raise the same."""
+    """What the panel asks of `vad_agent.client.backend.Backend`, and may raise the same."""
 
     @property
     def attempts(self) -> int | None:
@@ -60,7 +60,7 @@ class Callbacks(Protocol):
     def beginning(self, text: str) -> list[Callback]:
         """A whole id gives one or none."""
 
-    def get(self, id: str) -> Story:
+    def get(self, id: str) -> CallbackDetails:
         """One, with all that happened to it."""
 
     def done(self, id: str, outcome: Outcome, why: str) -> Callback:

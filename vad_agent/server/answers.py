@@ -1,4 +1,4 @@
-"""Headers of every answer, one form of every error (`schemas_out.ErrorOut`): no trace, no value that came.
+"""Headers of every answer, one form of every error: no trace, no value that came.
 
     NumberError 422   RuleError 409, or 404 where there is no such callback   StoreError 503, send it again
     HookRefused its own status   a wrong body or parameter 422   whatever else 500, and its place in the log
@@ -14,8 +14,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from vad_agent.callbacks.dialers.base import HookRefused
+from vad_agent.client.api_models import Code, Error, ErrorOut, FieldError
 from vad_agent.errors import NumberError, RuleError, StoreError, extra
-from vad_agent.server.schemas_out import Code, Error, ErrorOut, FieldError
 
 with extra("callbacks", "the API"):
     from fastapi import FastAPI, Request

@@ -9,15 +9,15 @@ from vad_agent.callbacks.phone_numbers import normalised
 from vad_agent.callbacks.queries import Ledger, Promise
 from vad_agent.callbacks.service import Desk
 from vad_agent.callbacks.tables import callbacks
+from vad_agent.client.backend import ID_LENGTH, CallbackDetails
 from vad_agent.errors import extra
-from vad_agent.server.port import ID_LENGTH, Story
 
 with extra("callbacks", "the store of callbacks"):
     import sqlalchemy as sa
 
 
 class DeskCallbacks:
-    """What `vad_agent.server.port.Callbacks` has, but erasing.
+    """What `vad_agent.client.backend.Backend` has, but erasing.
 
     `who`: stands in the history of what is changed; `rings`: the desk has an engine.
     """
@@ -50,9 +50,9 @@ class DeskCallbacks:
             ids = list(c.execute(query.order_by(callbacks.c.id)).scalars())
         return [self._store.get(id) for id in ids]
 
-    def get(self, id: str) -> Story:
+    def get(self, id: str) -> CallbackDetails:
         """As `Callbacks.get`."""
-        return Story(
+        return CallbackDetails(
             callback=self._store.get(id),
             attempts=tuple(self._store.attempts_of(id)),
             history=tuple(self._ledger.history(id)),

@@ -14,12 +14,12 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from vad_agent.client.discovery import DeskRecord, find_local_desk, read_token, tls_context
 from vad_agent.errors import RuleError, StoreError
-from vad_agent.server.place import Place, find_place, read_token, trust
 
 if TYPE_CHECKING:
+    from vad_agent.client.backend import Backend
     from vad_agent.server.config import DeskConfig
-    from vad_agent.server.port import Callbacks
 
 
 @contextmanager
@@ -29,7 +29,7 @@ def reach(
     report: Callable[[str], None],
     *,
     store_itself: bool = False,
-) -> Iterator[Callbacks]:
+) -> Iterator[Backend]:
     """The callbacks. `store_itself`: for what no API offers. `report`: told what a person should know.
 
     Raises:
@@ -38,10 +38,10 @@ def reach(
         RuleError: they are to be had by a desk alone, and `store_itself`.
     """
     if desk:
-        with _remote(Place(desk, 0), store_itself) as remote:
+        with _remote(DeskRecord(desk, 0), store_itself) as remote:
             yield remote
         return
-    place = find_place()
+    place = find_local_desk()
     settings = _load(config) if place is None or config or store_itself else None
     if place is not None and settings is not None and _passed_by(place, settings, store_itself):
         place = None
@@ -56,7 +56,7 @@ def reach(
         yield local
 
 
-def _passed_by(place: Place, settings: DeskConfig, store_itself: bool) -> bool:
+def _passed_by(place: DeskRecord, settings: DeskConfig, store_itself: bool) -> bool:
     """This desk has other callbacks, or the store can be used beside it."""
     from vad_agent.callbacks.database import Where
 
@@ -67,17 +67,17 @@ def _passed_by(place: Place, settings: DeskConfig, store_itself: bool) -> bool:
 
 
 @contextmanager
-def _remote(place: Place, store_itself: bool) -> Iterator[Callbacks]:
-    from vad_agent.server.client import RemoteCallbacks
-    from vad_agent.server.port import NOT_BY_HTTP
+def _remote(place: DeskRecord, store_itself: bool) -> Iterator[Backend]:
+    from vad_agent.client.backend import NOT_BY_HTTP
+    from vad_agent.client.http_client import HttpBackend
 
     if store_itself:
         raise RuleError(f"{place.url}: {NOT_BY_HTTP}")
     try:
-        whom = trust(place.url, place.certificate)
+        whom = tls_context(place.url, place.certificate)
     except (OSError, ValueError) as error:
         raise StoreError(f"{place.certificate}: the desk's certificate: {error}") from error
-    with closing(RemoteCallbacks(place.url, read_token(), whom)) as remote:
+    with closing(HttpBackend(place.url, read_token(), whom)) as remote:
         yield remote
 
 

@@ -17,6 +17,7 @@ from typing import Annotated
 
 from vad_agent.callbacks.model import ENDED, OPEN, Callback, Request, State
 from vad_agent.callbacks.phone_numbers import normalised
+from vad_agent.client.api_models import CallbackOut, PageOut, StoryOut, TakenOut
 from vad_agent.core.actions import Reason
 from vad_agent.errors import RuleError, extra
 from vad_agent.server.answers import Missing, responses
@@ -34,7 +35,6 @@ from vad_agent.server.schemas import (
     TimeIn,
     WhyIn,
 )
-from vad_agent.server.schemas_out import CallbackOut, PageOut, StoryOut, TakenOut
 
 with extra("callbacks", "the API"):
     from fastapi import APIRouter, Header, Path, Query, Response

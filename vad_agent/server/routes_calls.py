@@ -13,12 +13,7 @@ from __future__ import annotations
 
 from vad_agent.callbacks.call_record import CallRecord
 from vad_agent.callbacks.trace_codec import unpack
-from vad_agent.errors import extra
-from vad_agent.server.answers import responses
-from vad_agent.server.auth import BEARER, Who
-from vad_agent.server.here import Here
-from vad_agent.server.schemas import CallDoneIn, CallIn, NumberIn
-from vad_agent.server.schemas_out import (
+from vad_agent.client.api_models import (
     AlarmOut,
     AlarmsOut,
     CallOut,
@@ -26,6 +21,11 @@ from vad_agent.server.schemas_out import (
     NumbersOut,
     PromiseOut,
 )
+from vad_agent.errors import extra
+from vad_agent.server.answers import responses
+from vad_agent.server.auth import BEARER, Who
+from vad_agent.server.here import Here
+from vad_agent.server.schemas import CallDoneIn, CallIn, NumberIn
 
 with extra("callbacks", "the API"):
     from fastapi import APIRouter, Response

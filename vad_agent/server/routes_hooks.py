@@ -11,10 +11,10 @@ from __future__ import annotations
 import logging
 from typing import Annotated
 
+from vad_agent.client.api_models import HookOut
 from vad_agent.errors import RuleError, extra
 from vad_agent.server.answers import Missing, responses
 from vad_agent.server.here import Here
-from vad_agent.server.schemas_out import HookOut
 
 with extra("callbacks", "the API"):
     from fastapi import APIRouter, Depends, Path, Request

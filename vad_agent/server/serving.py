@@ -19,6 +19,7 @@ from rich.text import Text
 
 from vad_agent.callbacks.dialers.base import Order
 from vad_agent.callbacks.phone_numbers import masked
+from vad_agent.client.discovery import own_token, remove_desk_record, token_file, write_desk_record
 from vad_agent.errors import OutputError, SettingsError, extra
 from vad_agent.server.app import create_app
 from vad_agent.server.auth import Tokens
@@ -26,7 +27,6 @@ from vad_agent.server.config import Api, DeskConfig
 from vad_agent.server.dialer import make_dialer
 from vad_agent.server.front import Beside, MakeFront
 from vad_agent.server.metrics import Metrics
-from vad_agent.server.place import own_token, remove_place, token_file, write_place
 from vad_agent.server.running import RunningDesk
 
 with extra("callbacks", "vad-agent serve"):
@@ -89,8 +89,8 @@ def serve(config: DeskConfig, console: Console, make_front: MakeFront | None = N
         stack.enter_context(_ending(server))
         url = _url(config.api, listening)
         shown = desk.store.database.where.shown
-        write_place(url, database=shown, certificate=config.api.cert_file)
-        stack.callback(remove_place)
+        write_desk_record(url, database=shown, certificate=config.api.cert_file)
+        stack.callback(remove_desk_record)
         for name, value in (
             ("desk", url),
             ("callbacks", shown),

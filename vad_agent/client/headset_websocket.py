@@ -11,9 +11,8 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import urlsplit
 
+from vad_agent.client.discovery import DeskEndpoint, tls_context
 from vad_agent.errors import extra
-from vad_agent.live.desk_where import Where
-from vad_agent.server.place import trust
 
 with extra("callbacks", "the desk's panel"):
     from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
@@ -36,7 +35,7 @@ REPLACED = 4001
 NOT_LET_IN = (401, 403)
 
 
-class Lost(Exception):
+class ConnectionLost(Exception):
     """The desk is not there, or not any more. `code`: why it ended the connection; None: it did not."""
 
     def __init__(self, why: str, code: int | None = None) -> None:
@@ -44,11 +43,11 @@ class Lost(Exception):
         self.code = code
 
 
-class NotLetIn(Exception):
+class NotAuthorized(Exception):
     """The desk does not know the token."""
 
 
-class Wire:
+class HeadsetConnection:
     """A connection that is open: one thread sends, another one hears."""
 
     def __init__(self, connection: ClientConnection, place: str) -> None:
@@ -77,7 +76,7 @@ class Wire:
         except ConnectionClosed as error:
             raise self._lost(error) from error
         except TimeoutError as error:
-            raise Lost(f"{self._place}: TimeoutError") from error
+            raise ConnectionLost(f"{self._place}: TimeoutError") from error
         except (ValueError, RecursionError):
             return {}
         return told if isinstance(told, dict) else {}
@@ -91,13 +90,15 @@ class Wire:
         with contextlib.suppress(OSError):  # the plain socket's: TLS' own would go on without it
             socket.socket.shutdown(self._connection.socket, socket.SHUT_RDWR)
 
-    def _lost(self, error: ConnectionClosed) -> Lost:
+    def _lost(self, error: ConnectionClosed) -> ConnectionLost:
         code = None if error.rcvd is None else error.rcvd.code
-        return Lost(f"{self._place}: {code or 'ConnectionError'}", code)
+        return ConnectionLost(f"{self._place}: {code or 'ConnectionError'}", code)
 
 
 @contextlib.contextmanager
-def open_wire(where: Where, operator: str, began: datetime) -> Iterator[Wire]:
+def open_connection(
+    where: DeskEndpoint, operator: str, began: datetime
+) -> Iterator[HeadsetConnection]:
     """A connection that has said hello; what the desk answers is to be heard.
 
     Raises:
@@ -112,7 +113,7 @@ def open_wire(where: Where, operator: str, began: datetime) -> Iterator[Wire]:
             connection = stack.enter_context(
                 connect(
                     f"{'wss' if secure else 'ws'}://{rest}{PATH}",
-                    ssl=trust(where.url, where.certificate) if secure else None,
+                    ssl=tls_context(where.url, where.certificate) if secure else None,
                     additional_headers={"Authorization": f"Bearer {where.token}"},
                     proxy=None,
                     compression=None,  # messages are short, and each would wait for it
@@ -127,11 +128,11 @@ def open_wire(where: Where, operator: str, began: datetime) -> Iterator[Wire]:
             connection.socket.settimeout(STUCK_S)
         except InvalidStatus as error:
             if (status := error.response.status_code) in NOT_LET_IN:
-                raise NotLetIn from error
-            raise Lost(f"{place}: HTTP {status}") from error
+                raise NotAuthorized from error
+            raise ConnectionLost(f"{place}: HTTP {status}") from error
         except (OSError, EOFError, ValueError, WebSocketException) as error:
-            raise Lost(f"{place}: {type(error).__name__}") from error
-        wire = Wire(connection, place)
+            raise ConnectionLost(f"{place}: {type(error).__name__}") from error
+        wire = HeadsetConnection(connection, place)
         hello = {"hello": HELLO, "operator": operator, "began": began.isoformat()}
         wire.send(json.dumps(hello, ensure_ascii=False))
         yield wire

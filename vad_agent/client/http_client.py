@@ -12,9 +12,9 @@ from collections.abc import Iterator
 from typing import Any, TypeVar
 
 from vad_agent.callbacks.model import Callback, Outcome
+from vad_agent.client.backend import ID_LENGTH, NOT_BY_HTTP, CallbackDetails
+from vad_agent.client.discovery import TOKEN_VARIABLE, token_file
 from vad_agent.errors import NumberError, RuleError, SettingsError, StoreError, extra
-from vad_agent.server.place import TOKEN_VARIABLE, token_file
-from vad_agent.server.port import ID_LENGTH, NOT_BY_HTTP, Story
 
 with extra("callbacks", "a desk by HTTP"):
     import httpx
@@ -33,7 +33,7 @@ OVERDUE_S = 60.0
 T = TypeVar("T")
 
 
-class RemoteCallbacks:
+class HttpBackend:
     """A desk at `url`, until `close`. `trust`: whose certificates are believed.
 
     Raises:
@@ -98,11 +98,11 @@ class RemoteCallbacks:
             return []
         return [self._read(Callback, self._told(answer).get("callback"))]
 
-    def get(self, id: str) -> Story:
+    def get(self, id: str) -> CallbackDetails:
         """As `Callbacks.get`."""
         told = self._get(f"/callbacks/{id}")
         attempts = [{"callback": id, **one} for one in told.get("attempts", ())]
-        return Story(
+        return CallbackDetails(
             callback=self._read(Callback, told.get("callback")),
             attempts=self._read(tuple[Attempt, ...], attempts),
             history=self._read(tuple[Change, ...], told.get("history")),

@@ -23,7 +23,7 @@ NOT_BY_HTTP = (
 
 
 @dataclass(frozen=True, slots=True)
-class Story:
+class CallbackDetails:
     """A callback and all that happened to it."""
 
     callback: Callback
@@ -32,7 +32,7 @@ class Story:
     calls: tuple[str, ...]
 
 
-class Callbacks(Protocol):
+class Backend(Protocol):
     """All callbacks of a centre.
 
     Each method raises `StoreError` where they cannot be had now, `RuleError` where a rule refuses the change,
@@ -54,7 +54,7 @@ class Callbacks(Protocol):
     def beginning(self, text: str) -> list[Callback]:
         """Those whose ids begin so; a whole id gives one or none."""
 
-    def get(self, id: str) -> Story:
+    def get(self, id: str) -> CallbackDetails:
         """One, with all that happened to it."""
 
     def done(self, id: str, outcome: Outcome, why: str) -> Callback:

@@ -17,15 +17,15 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from vad_agent.client.conflating_buffer import ConflatingBuffer
 from vad_agent.errors import EventError, MissingExtra
 from vad_agent.live.feed import Sink
 from vad_agent.live.inlet import parse
 from vad_agent.live.status import Command
-from vad_agent.live.unsent import Unsent
 
 if TYPE_CHECKING:
-    from vad_agent.live.desk_where import Where
-    from vad_agent.live.desk_wire import Wire
+    from vad_agent.client.discovery import DeskEndpoint
+    from vad_agent.client.headset_websocket import HeadsetConnection
 
 log = logging.getLogger(__name__)
 
@@ -48,7 +48,7 @@ ELSEWHERE = "этот оператор работает на другой гар
 SEEN = "стол снова видит эту гарнитуру"
 
 
-class DeskLink:
+class HeadsetLink:
     """The link of one headset, from `attach` until `detach` or `stop`: `States` of a feed.
 
     `where`: the desk, asked at each try; None: there is none now. It and `report`, which is told what the
@@ -57,7 +57,7 @@ class DeskLink:
 
     def __init__(
         self,
-        where: Callable[[], Where | None],
+        where: Callable[[], DeskEndpoint | None],
         report: Callable[[str], None],
         *,
         pauses_s: tuple[float, ...] = PAUSES_S,
@@ -69,12 +69,12 @@ class DeskLink:
         self._pauses_s = pauses_s
         self._again_s = again_s
         self._look_s = look_s
-        self._unsent = Unsent()
+        self._unsent = ConflatingBuffer()
         self._wake = threading.Event()
         self._stopped = threading.Event()
         self._failures = 0
         self._told: set[str] = set()  # of this outage
-        self._wire: Wire | None = None
+        self._wire: HeadsetConnection | None = None
         self._sink: Sink = lambda _: None
         self._operator = ""
         self._began = datetime.now().astimezone()
@@ -124,15 +124,20 @@ class DeskLink:
         where = self._where()
         if where is None:
             return self._look_s
-        from vad_agent.live.desk_wire import REPLACED, Lost, NotLetIn, open_wire
+        from vad_agent.client.headset_websocket import (
+            REPLACED,
+            ConnectionLost,
+            NotAuthorized,
+            open_connection,
+        )
 
         try:
-            with open_wire(where, self._operator, self._began) as self._wire:
+            with open_connection(where, self._operator, self._began) as self._wire:
                 self._follow(self._wire)
-        except NotLetIn:
+        except NotAuthorized:
             self._tell(LET_OUT)
             return self._again_s
-        except Lost as lost:
+        except ConnectionLost as lost:
             if lost.code == REPLACED:
                 self._tell(ELSEWHERE)
                 return self._again_s
@@ -155,7 +160,7 @@ class DeskLink:
             self._told.add(text)
             self._report(text)
 
-    def _follow(self, wire: Wire) -> None:
+    def _follow(self, wire: HeadsetConnection) -> None:
         """Send in another thread, and hear.
 
         Raises:
@@ -195,8 +200,8 @@ class DeskLink:
 
     # -- the sender's thread -------------------------------------------------------------------------
 
-    def _send(self, wire: Wire, over: threading.Event) -> None:
-        from vad_agent.live.desk_wire import Lost
+    def _send(self, wire: HeadsetConnection, over: threading.Event) -> None:
+        from vad_agent.client.headset_websocket import ConnectionLost
 
         try:
             while True:
@@ -209,5 +214,5 @@ class DeskLink:
                 elif not self._wake.wait(SIGN_S):
                     wire.send("{}")
             wire.close()
-        except Lost:
+        except ConnectionLost:
             pass  # whoever hears has it, too

@@ -19,6 +19,7 @@ import urllib.request
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from vad_agent.common.private_files import private_folder, state_folder, why
 from vad_agent.errors import OutputError, SettingsError
@@ -31,7 +32,7 @@ LIMIT_S = 2.0
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class DeskRecord:
     """A desk of this machine that answers."""
 
     url: str
@@ -42,7 +43,7 @@ class Place:
     """TLS: the PEM file of its own certificate, which no authority need have signed; "": none."""
 
 
-def place_file() -> Path:
+def desk_record_file() -> Path:
     """Where the desk of this machine says where it is."""
     return _folder() / PLACE
 
@@ -59,39 +60,42 @@ def _folder() -> Path:
 # -- where -----------------------------------------------------------------------------------------
 
 
-def write_place(url: str, *, database: str = "", certificate: str = "") -> None:
+def write_desk_record(url: str, *, database: str = "", certificate: str = "") -> None:
     """From now on commands find the desk of this process at `url`.
 
     Raises:
         OutputError: the file cannot be written.
     """
     told = {"url": url, "pid": os.getpid(), "database": database, "certificate": certificate}
-    _write(place_file(), json.dumps({name: value for name, value in told.items() if value}) + "\n")
+    _write(
+        desk_record_file(),
+        json.dumps({name: value for name, value in told.items() if value}) + "\n",
+    )
 
 
-def remove_place() -> None:
+def remove_desk_record() -> None:
     """The desk of this process ends; the file of another one stays."""
     if (place := _read_place()) is not None and place.pid == os.getpid():
         with contextlib.suppress(OSError):
-            place_file().unlink()
+            desk_record_file().unlink()
 
 
-def find_place() -> Place | None:
+def find_local_desk() -> DeskRecord | None:
     """The desk that runs on this machine; None: none does, or it does not answer."""
     place = _read_place()
     return place if place and _is_alive(place.pid) and _answers(place) else None
 
 
-def is_near() -> bool:
+def is_desk_local() -> bool:
     """A desk of this machine is running, by its file and its process; it is not asked."""
     place = _read_place()
     return place is not None and _is_alive(place.pid)
 
 
-def _read_place() -> Place | None:
+def _read_place() -> DeskRecord | None:
     try:
-        told = json.loads(place_file().read_bytes())
-        place = Place(
+        told = json.loads(desk_record_file().read_bytes())
+        place = DeskRecord(
             url=told["url"],
             pid=told["pid"],
             database=told.get("database", ""),
@@ -116,14 +120,14 @@ def _is_alive(pid: int) -> bool:
     return True
 
 
-def _answers(place: Place) -> bool:
+def _answers(place: DeskRecord) -> bool:
     """A desk does, and not whatever has taken its port."""
     if not place.url.startswith(("http://", "https://")):
         return False
     try:
         opener = urllib.request.build_opener(
             urllib.request.ProxyHandler({}),
-            urllib.request.HTTPSHandler(context=trust(place.url, place.certificate)),
+            urllib.request.HTTPSHandler(context=tls_context(place.url, place.certificate)),
         )
         with opener.open(place.url.rstrip("/") + HEALTH, timeout=LIMIT_S) as answer:
             told = json.loads(answer.read(10_000))
@@ -132,7 +136,7 @@ def _answers(place: Place) -> bool:
     return isinstance(told, dict) and told.get("alive") is True
 
 
-def trust(url: str, certificate: str = "") -> ssl.SSLContext:
+def tls_context(url: str, certificate: str = "") -> ssl.SSLContext:
     """Whom to believe: the authorities this machine knows (SSL_CERT_FILE too), or this certificate alone.
 
     Its name does not matter then: a desk of this machine is asked by an address. Without TLS it is nobody.
@@ -220,3 +224,25 @@ def _linked(draft: Path, path: Path) -> bool:
     except OSError:
         return path.exists()
     return True
+
+
+class DeskEndpoint(NamedTuple):
+    """A desk, and what opens its door."""
+
+    url: str
+    token: str
+    certificate: str = ""
+    """As `vad_agent.client.discovery.tls_context` has it."""
+
+
+def find_desk(url: str | None = None) -> DeskEndpoint | None:
+    """The desk at `url`, else of this machine; None: there is none, or no token for it. Takes up to 2 s."""
+
+    certificate = ""
+    if url is None:
+        place = find_local_desk()
+        if place is None:
+            return None
+        url, certificate = place.url, place.certificate
+    token = read_token()
+    return None if token is None else DeskEndpoint(url, token, certificate)

@@ -17,7 +17,7 @@ LONGEST_VALUE = 16 * 1024
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
-class Unsent:
+class ConflatingBuffer:
     """One headset's state. Any thread; nothing blocks."""
 
     def __init__(self) -> None:
