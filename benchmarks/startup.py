@@ -21,7 +21,7 @@ _IMPORT = re.compile(r"import time:\s+(\d+) \|\s+\d+ \| +([\w.]+)")
 def command() -> list[str]:
     """The installed command, or the module where it is not on this interpreter's path."""
     script = Path(sys.executable).with_name("vad-agent")
-    return [str(script)] if script.exists() else [sys.executable, "-m", "vad_agent.cli"]
+    return [str(script)] if script.exists() else [sys.executable, "-m", "vad_agent.cli.main"]
 
 
 def _run(arguments: list[str]) -> None:
@@ -30,7 +30,7 @@ def _run(arguments: list[str]) -> None:
 
 def slowest_imports(count: int = TOP) -> list[tuple[str, float]]:
     """Top-level packages by the milliseconds that their own modules take to import."""
-    arguments = [sys.executable, "-X", "importtime", "-m", "vad_agent.cli", *HELP]
+    arguments = [sys.executable, "-X", "importtime", "-m", "vad_agent.cli.main", *HELP]
     done = subprocess.run(arguments, check=True, capture_output=True, text=True)
     own: Counter[str] = Counter()
     for took, module in _IMPORT.findall(done.stderr):

@@ -21,11 +21,12 @@ import pytest
 import soundfile  # type: ignore[import-untyped]
 
 from audio_fixtures.recipe import FOLDER
-from vad_agent import __version__, cli
+from vad_agent import __version__
 from vad_agent.audio import audio_file
+from vad_agent.cli import main
 
 CALL = FOLDER / "greeting_silence.flac"
-COMMAND = [sys.executable, "-m", "vad_agent.cli"]
+COMMAND = [sys.executable, "-m", "vad_agent.cli.main"]
 POSIX = pytest.mark.skipif(os.name != "posix", reason="POSIX files and signals")
 
 
@@ -53,7 +54,7 @@ def run(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> R
     def run(*arguments: object) -> Done:
         monkeypatch.setattr(sys, "argv", ["vad-agent", *map(str, arguments)])
         with pytest.raises(SystemExit) as ended:
-            cli.main()
+            main.main()
         assert isinstance(ended.value.code, int)
         return Done(ended.value.code, *capfd.readouterr())
 
@@ -529,7 +530,7 @@ def test_ctrl_c_in_the_midst_of_decoding_comes_after_it() -> None:
         while True:
             pass
 
-    before = signal.signal(signal.SIGINT, cli._interrupt)
+    before = signal.signal(signal.SIGINT, main._interrupt)
     try:
         assert vio_read() == "read"
         with pytest.raises(KeyboardInterrupt):

@@ -21,7 +21,7 @@ from tests.detection.hearing_tape import RATE, cut, join, music, noise, voice
 from tests.tape import HANGOVER, ScriptedEar, tape
 from vad_agent import Settings
 from vad_agent.audio.recording_reader import open_leg
-from vad_agent.cli import app
+from vad_agent.cli.main import app
 from vad_agent.core.actions import LineState
 from vad_agent.core.frames import Channel
 from vad_agent.detection.dead_air import DEFER, PATIENCE, DeadAir, beside, dead_air

@@ -12,9 +12,9 @@ import pytest
 from tests.live.audio_server import PROGRAMS, AudioServer
 from tests.live.conftest import require
 from vad_agent.audio.devices import Device
-from vad_agent.commands.devices import COLUMNS, how_to, marks
+from vad_agent.cli.devices import COLUMNS, how_to, marks
 
-COMMAND = [sys.executable, "-m", "vad_agent.cli", "devices"]
+COMMAND = [sys.executable, "-m", "vad_agent.cli.main", "devices"]
 
 
 @pytest.fixture(scope="module")

@@ -94,7 +94,7 @@ def commands() -> list[tuple[str, ...]]:
 @pytest.mark.parametrize("command", commands(), ids=" ".join)
 def test_a_command_that_is_shown_exists(command: tuple[str, ...]) -> None:
     run = subprocess.run(
-        [sys.executable, "-m", "vad_agent.cli", *command, "--help"],
+        [sys.executable, "-m", "vad_agent.cli.main", *command, "--help"],
         capture_output=True, text=True, timeout=60, encoding="utf-8", check=False,
     )  # fmt: skip
     assert run.returncode == 0, run.stderr
@@ -110,7 +110,7 @@ def test_options_that_are_shown_exist() -> None:
         words = found[1].split()
         command = words[:2] if words[0] == "script" else words[:1]
         run = subprocess.run(
-            [sys.executable, "-m", "vad_agent.cli", *command, "--help"],
+            [sys.executable, "-m", "vad_agent.cli.main", *command, "--help"],
             capture_output=True, text=True, timeout=60, encoding="utf-8", check=True,
         )  # fmt: skip
         assert options <= set(re.findall(r"--[a-z-]+", run.stdout)), line

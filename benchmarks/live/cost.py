@@ -4,7 +4,7 @@
     a call of N s ─> processor time and PSS of each of its processes         beside it: parec twice
 
 The probe is a thread that waits for our modules and wraps three of their functions: nothing else differs
-from `python -m vad_agent.cli`. The sinks are kept awake: on a desktop the devices run, too.
+from `python -m vad_agent.cli.main`. The sinks are kept awake: on a desktop the devices run, too.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ def wrap():
                 del wanted[module]
         time.sleep(0.002)
 threading.Thread(target=wrap, daemon=True).start()
-runpy.run_module("vad_agent.cli", run_name="__main__", alter_sys=True)
+runpy.run_module("vad_agent.cli.main", run_name="__main__", alter_sys=True)
 """
 """Writes what happened and when (perf_counter: the same clock in all processes of Linux)."""
 

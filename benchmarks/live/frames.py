@@ -26,9 +26,9 @@ from tests.live.recording import Int16s, write_wav
 from tests.live.speech import Part, script_audio
 from vad_agent.audio.duplex_capture import SAMPLE_RATE, Headset
 from vad_agent.audio.jitter_buffer import FRAME_S, Pair
+from vad_agent.cli.listen_process import SWITCH_S
 from vad_agent.core.frames import Channel
 from vad_agent.live.calls import CallDesk
-from vad_agent.live.listening import SWITCH_S
 from vad_agent.live.loop import CONTROL, Loop
 from vad_agent.live.status import Command
 from vad_agent.script.settings import Settings

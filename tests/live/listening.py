@@ -71,7 +71,7 @@ class Listening:
             "--plain",
             *more,
         ]
-        command = [sys.executable, "-m", "vad_agent.cli", "listen", *arguments]
+        command = [sys.executable, "-m", "vad_agent.cli.main", "listen", *arguments]
         env = {"XDG_CACHE_HOME": str(cache_home), "PYTHONUTF8": "1"}
         self._log = self.log_path.open("wb")
         out = self._log if output is None else output
@@ -178,7 +178,7 @@ class Listening:
         stem = str(sound).removesuffix(".flac")
         files = [f"--events={stem}.events.jsonl", f"--script={stem}.script.toml"]
         done = subprocess.run(
-            [sys.executable, "-m", "vad_agent.cli", "replay", str(sound), "--trace=-", *files],
+            [sys.executable, "-m", "vad_agent.cli.main", "replay", str(sound), "--trace=-", *files],
             capture_output=True,
             timeout=120,
             env=self.server.env | {"PYTHONUTF8": "1"},

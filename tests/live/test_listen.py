@@ -105,7 +105,7 @@ def test_no_child_outlives_it_even_if_it_is_killed(server: AudioServer, tmp_path
 
 def check(server: AudioServer, *more: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "vad_agent.cli", "listen", "--check", *more],
+        [sys.executable, "-m", "vad_agent.cli.main", "listen", "--check", *more],
         env=server.env | {"PYTHONUTF8": "1"},
         capture_output=True,
         text=True,
@@ -158,7 +158,7 @@ def test_on_a_terminal_it_draws_and_takes_keys(server: AudioServer, tmp_path: Pa
     """The letters of the Russian layout; ЙЙ ends it and gives the terminal back."""
     env = server.env | {"PYTHONUTF8": "1", "TERM": "xterm", "COLUMNS": "100", "LINES": "30"}
     trace = tmp_path / "trace.jsonl"
-    command = [sys.executable, "-m", "vad_agent.cli", "listen", *DEVICES, f"--trace={trace}"]
+    command = [sys.executable, "-m", "vad_agent.cli.main", "listen", *DEVICES, f"--trace={trace}"]
     pid, terminal = pty.fork()
     if pid == 0:
         os.execvpe(command[0], command, env)

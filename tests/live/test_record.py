@@ -21,8 +21,9 @@ from hypothesis import strategies as st
 
 from audio_fixtures.recipe import FOLDER
 from tests.tape import TapePlan, tape
-from vad_agent import CallSession, Event, Settings, __version__, cli
+from vad_agent import CallSession, Event, Settings, __version__
 from vad_agent.audio.recording_reader import open_call
+from vad_agent.cli import main
 from vad_agent.core import actions as act
 from vad_agent.core.actions import Phase
 from vad_agent.core.events import Kind
@@ -188,7 +189,7 @@ def test_a_real_call_through_the_command_line(
     assert '"said"' in went
     arguments = ["replay", f"{tmp_path}/call.flac", "--events", f"{tmp_path}/call.events.jsonl"]
     arguments += ["--script", f"{tmp_path}/call.script.toml", "--trace", "-"]
-    cli.app(arguments, standalone_mode=False)
+    main.app(arguments, standalone_mode=False)
     out, told = capsys.readouterr()
     assert out == went
     assert told == ""
@@ -205,10 +206,10 @@ def test_the_mode_is_the_calls_own_unless_another_is_asked_for(
     live.recorder.close()
     went = (tmp_path / "call.trace.jsonl").read_text(encoding="utf-8")
     arguments = ["replay", f"{tmp_path}/call.flac", "--events", f"{tmp_path}/call.events.jsonl"]
-    cli.app([*arguments, "--trace", "-"], standalone_mode=False)
+    main.app([*arguments, "--trace", "-"], standalone_mode=False)
     assert capsys.readouterr().out == went
     assert '"kind": "cue"' in went
-    cli.app([*arguments, "--trace", "-", "--mode", "auto"], standalone_mode=False)
+    main.app([*arguments, "--trace", "-", "--mode", "auto"], standalone_mode=False)
     other = capsys.readouterr().out
     assert '"outcome": "said"' in other  # the replay plays the phrases
     assert '"kind": "cue"' not in other

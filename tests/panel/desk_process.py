@@ -51,7 +51,7 @@ class DeskProcess:
         """Somebody new, as an engineer adds him while the desk runs."""
         subprocess.run(
             [
-                *(sys.executable, "-m", "vad_agent.cli", "people", "add", login, *more),
+                *(sys.executable, "-m", "vad_agent.cli.main", "people", "add", login, *more),
                 *("--password-stdin", f"--database={self.process.database}"),
             ],
             input=PASSWORD + "\n",

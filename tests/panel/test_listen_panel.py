@@ -96,7 +96,7 @@ def test_a_call_is_on_the_page_and_its_keys_work(server: AudioServer, tmp_path: 
 
 
 def listen(server: AudioServer, folder: Path, *more: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "vad_agent.cli", "listen", *DEVICES, "--plain"]
+    command = [sys.executable, "-m", "vad_agent.cli.main", "listen", *DEVICES, "--plain"]
     return run(server, [*command, f"--trace={folder / 'trace.jsonl'}", *more])
 
 
@@ -127,7 +127,7 @@ def test_without_its_packages_it_says_which_extra_brings_them(
     arguments = ["vad-agent", "listen", *DEVICES, "--plain", "--panel", "--panel-port=0"]
     code = (
         f"import sys; sys.modules['fastapi'] = None; sys.argv = {arguments!r};"
-        "from vad_agent.cli import main; main()"
+        "from vad_agent.cli.main import main; main()"
     )
     done = run(server, [sys.executable, "-c", code])
     assert done.returncode != 0
@@ -137,7 +137,7 @@ def test_without_its_packages_it_says_which_extra_brings_them(
 
 def test_without_the_panel_nothing_of_it_is_loaded() -> None:
     code = (
-        "import sys, vad_agent.live.listening, vad_agent.live.assembly;"
+        "import sys, vad_agent.cli.listen_process, vad_agent.live.assembly;"
         "print([name for name in ('fastapi', 'uvicorn', 'vad_agent.panel') if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30)

@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from tests.server.asked import OneDesk, one_desk
-from vad_agent import cli
 from vad_agent.callbacks.model import Callback, Request
+from vad_agent.cli import main
 
 PHONES = [f"+7912345{number}" for number in range(1000, 1100)]
 _keys = count(1)
@@ -85,7 +85,7 @@ def runner(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -
     def run(*arguments: object) -> Done:
         monkeypatch.setattr(sys, "argv", ["vad-agent", "callbacks", *map(str, arguments)])
         with pytest.raises(SystemExit) as ended:
-            cli.main()
+            main.main()
         assert isinstance(ended.value.code, int)
         return Done(ended.value.code, *capfd.readouterr())
 

@@ -25,9 +25,9 @@ from vad_agent.callbacks.model import Outcome, State
 from vad_agent.callbacks.outbox import Outbox
 from vad_agent.callbacks.outbox_message import Letter
 from vad_agent.callbacks.unit_of_work import By
-from vad_agent.commands.callback_changes import Said
-from vad_agent.commands.callback_tables import distance, text
-from vad_agent.commands.callbacks import Which, callbacks_app
+from vad_agent.cli.callback_changes import Said
+from vad_agent.cli.callback_tables import distance, text
+from vad_agent.cli.callbacks import Which, callbacks_app
 from vad_agent.server.here import open_office
 
 ANNA = {"name": "Анна", "phone": "8 912 345-67-89", "operator": "olga"}

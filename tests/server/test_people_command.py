@@ -21,11 +21,11 @@ from typer.testing import CliRunner
 from tests.callbacks.conftest import postgres, url
 from tests.panel.desk_asking import CHEAP
 from tests.server.commanding import Done
-from vad_agent import cli
 from vad_agent.callbacks.model import Policy
 from vad_agent.callbacks.store import Store
 from vad_agent.callbacks.tables import facts
-from vad_agent.commands.people import RoleName, people_app
+from vad_agent.cli import main
+from vad_agent.cli.people import RoleName, people_app
 from vad_agent.panel import passwords
 from vad_agent.panel.people import People, Person
 from vad_agent.panel.sessions import Role
@@ -33,7 +33,7 @@ from vad_agent.panel.sessions import Role
 __all__ = ["postgres", "url"]
 
 GOOD = "correct horse"
-COMMAND = [sys.executable, "-m", "vad_agent.cli", "people"]
+COMMAND = [sys.executable, "-m", "vad_agent.cli.main", "people"]
 POLICY = Policy(ZoneInfo("Europe/Moscow"))
 
 Run = Callable[..., Done]
@@ -57,7 +57,7 @@ def run(state: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixtu
         monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(typed), "utf-8"))
         monkeypatch.setattr(sys, "argv", ["vad-agent", "people", *map(str, arguments)])
         with pytest.raises(SystemExit) as ended:
-            cli.main()
+            main.main()
         assert isinstance(ended.value.code, int)
         return Done(ended.value.code, *capfd.readouterr())
 

@@ -226,7 +226,7 @@ def test_what_is_wrong_is_told_line_by_line_and_nothing_is_left_running(
     tmp_path, monkeypatch, capfd, text, status, lines
 ):
     """In this process, as each start of one costs a second; what ends here has opened nothing for long."""
-    from vad_agent import cli
+    from vad_agent.cli import main
 
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
     (tmp_path / "short").write_text("short", encoding="utf-8")
@@ -235,7 +235,7 @@ def test_what_is_wrong_is_told_line_by_line_and_nothing_is_left_running(
     monkeypatch.setattr(sys, "argv", ["vad-agent", "serve", "--port", "0", "--config", str(file)])
     monkeypatch.setattr("vad_agent.server.logs.log_to_stderr", lambda **_: None)
     with pytest.raises(SystemExit) as ended:
-        cli.main()
+        main.main()
     out, err = capfd.readouterr()
     assert (ended.value.code, out) == (status, "")
     told = err.splitlines()

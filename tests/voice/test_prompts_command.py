@@ -27,7 +27,7 @@ def env(tmp_path: Path) -> Mapping[str, str]:
 
 def run(env: Mapping[str, str], *arguments: str) -> tuple[int, str, str]:
     done = subprocess.run(
-        [sys.executable, "-m", "vad_agent.cli", "prompts", *arguments],
+        [sys.executable, "-m", "vad_agent.cli.main", "prompts", *arguments],
         env=env,
         capture_output=True,
         timeout=120,

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from vad_agent.terminal import plain_console
+from vad_agent.cli.terminal import plain_console
 
 ConfigFile = Annotated[
     Path | None,
@@ -76,7 +76,7 @@ def serve(
     from vad_agent.errors import extra
 
     with extra("callbacks", "vad-agent serve"):
-        from vad_agent.panel.desk_front import DeskFront
+        from vad_agent.cli.serve_pages import DeskPages
         from vad_agent.server.config import DeskConfig
         from vad_agent.server.logs import log_to_stderr
         from vad_agent.server.serving import serve as run
@@ -89,4 +89,4 @@ def serve(
         node=node,
         inbox=str(inbox) if inbox else None,
     )
-    run(desk, plain_console(), DeskFront)
+    run(desk, plain_console(), DeskPages)

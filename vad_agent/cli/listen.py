@@ -1,4 +1,4 @@
-"""`vad-agent listen`: reads its arguments and starts `vad_agent.live.listening`."""
+"""`vad-agent listen`: reads its arguments and starts `vad_agent.cli.listen_process`."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Annotated
 
 import typer
 
-from vad_agent.commands.arguments import Mode, ScriptFile
-from vad_agent.terminal import plain_console
+from vad_agent.cli.arguments import Mode, ScriptFile
+from vad_agent.cli.terminal import plain_console
 
 
 class Calls(StrEnum):
@@ -153,6 +153,6 @@ def listen(
 
         good = check_all(options, plain_console())
         raise typer.Exit(0 if good else 1)
-    from vad_agent.live.listening import listen as run
+    from vad_agent.cli.listen_process import listen as run
 
     run(options, plain_console())

@@ -23,15 +23,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from vad_agent import __version__, errors
-from vad_agent.commands.arguments import Mode, ScriptFile
-from vad_agent.commands.asking import asking
-from vad_agent.commands.callbacks import callbacks_app
-from vad_agent.commands.devices import devices
-from vad_agent.commands.listen import listen
-from vad_agent.commands.people import people_app
-from vad_agent.commands.prompts import prompts_app
-from vad_agent.commands.serve import serve
-from vad_agent.terminal import (
+from vad_agent.cli.arguments import Mode, ScriptFile
+from vad_agent.cli.callback_requests import asking
+from vad_agent.cli.callbacks import callbacks_app
+from vad_agent.cli.devices import devices
+from vad_agent.cli.listen import listen
+from vad_agent.cli.people import people_app
+from vad_agent.cli.prompts import prompts_app
+from vad_agent.cli.serve import serve
+from vad_agent.cli.terminal import (
     check_outputs,
     complain,
     event_record,

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from vad_agent.callbacks.model import Callback
-from vad_agent.commands.callback_tables import text
+from vad_agent.cli.callback_tables import text
 from vad_agent.common.csv_export import lines
 from vad_agent.common.private_files import why
 from vad_agent.errors import OutputError

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from vad_agent.commands.callback_parts import (
+from vad_agent.cli.callback_arguments import (
     Config,
     DeskUrl,
     TheId,

@@ -22,12 +22,12 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from vad_agent.audio.devices import list_devices
+from vad_agent.cli.terminal import tell_missing_detector
 from vad_agent.common.identity import login
 from vad_agent.common.writer_thread import WriterThread
 from vad_agent.live.chosen import choose
 from vad_agent.live.options import Options
 from vad_agent.script.settings import Settings
-from vad_agent.terminal import tell_missing_detector
 
 if TYPE_CHECKING:
     from vad_agent.live.assembly import Assembly

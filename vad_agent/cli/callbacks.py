@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
-from vad_agent.commands import callback_changes as changes
-from vad_agent.commands import callback_keeping as keeping
-from vad_agent.commands.callback_parts import (
+from vad_agent.cli import callback_changes as changes
+from vad_agent.cli import callback_export as keeping
+from vad_agent.cli.callback_arguments import (
     Config,
     DeskUrl,
     Numbers,
@@ -19,7 +19,7 @@ from vad_agent.commands.callback_parts import (
     one_format,
     reached,
 )
-from vad_agent.terminal import complain
+from vad_agent.cli.terminal import complain
 
 callbacks_app = typer.Typer(
     name="callbacks",
@@ -93,8 +93,8 @@ def list_(
     Ids of those that need a number:
       vad-agent callbacks list --state needs_number --json | jq -r '.[].id'
     """
-    from vad_agent.commands import callback_records as records
-    from vad_agent.commands.callback_tables import print_list
+    from vad_agent.cli import callback_records as records
+    from vad_agent.cli.callback_tables import print_list
 
     one_format(as_json, as_csv)
     which = None if state is Which.ALL else state.value
@@ -136,8 +136,8 @@ def show(
         return
     import json
 
+    from vad_agent.cli import callback_records as records
     from vad_agent.client.api_models import StoryOut
-    from vad_agent.commands import callback_records as records
 
     told = StoryOut.model_validate(story, from_attributes=True).model_dump(mode="json")
     mask = records.Mask.NOTHING if numbers else records.Mask.NUMBERS
@@ -158,7 +158,7 @@ def promise(
     Is anything missing?
       vad-agent callbacks promise
     """
-    from vad_agent.commands.callback_tables import print_promise
+    from vad_agent.cli.callback_tables import print_promise
 
     with reached(desk, config) as callbacks:
         told = callbacks.promise()

@@ -9,8 +9,8 @@ from typing import Annotated, TextIO
 
 import typer
 
-from vad_agent.commands.callback_parts import Config, DeskUrl, checked_time, one_format, reached
-from vad_agent.terminal import complain
+from vad_agent.cli.callback_arguments import Config, DeskUrl, checked_time, one_format, reached
+from vad_agent.cli.terminal import complain
 
 MOST_DAYS = 36_500
 SEPARATORS = (",", ";", "|", "\t")
@@ -47,7 +47,7 @@ def export(
     This month's, for a program:
       vad-agent callbacks export --json --since 2027-03-01
     """
-    from vad_agent.commands import callback_records as records
+    from vad_agent.cli import callback_records as records
 
     one_format(as_json, as_csv)
     if separator not in SEPARATORS:

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from vad_agent.terminal import complain
+from vad_agent.cli.terminal import complain
 
 if TYPE_CHECKING:
     from vad_agent.callbacks.model import Callback
+    from vad_agent.cli.callback_tables import Look
     from vad_agent.client.backend import Backend
-    from vad_agent.commands.callback_tables import Look
 
 LEAST_ID = 3
 MOST_NAMED = 5
@@ -23,7 +23,7 @@ LONGEST_WHY = 500
 
 def checked_why(text: str) -> str:
     """A line for history, as the API takes it."""
-    from vad_agent.commands.callback_tables import NO_TEXT
+    from vad_agent.cli.callback_tables import NO_TEXT
 
     if len(text) > LONGEST_WHY:
         raise typer.BadParameter(f"expected {LONGEST_WHY} letters at most")
@@ -90,7 +90,7 @@ def reached(
 
 def look_of(callbacks: Backend, numbers: bool) -> Look:
     """How they are written now."""
-    from vad_agent.commands.callback_tables import Look
+    from vad_agent.cli.callback_tables import Look
 
     return Look(
         datetime.now(UTC),
@@ -106,7 +106,7 @@ def found_one(callbacks: Backend, given: str) -> Callback:
     Raises:
         BadParameter: none, or several.
     """
-    from vad_agent.commands.callback_tables import text
+    from vad_agent.cli.callback_tables import text
 
     beginning, shown = given.strip().lower(), text(given)[:40]
     if len(beginning) < LEAST_ID:

@@ -25,7 +25,7 @@ HEARTBEAT_S = 2.0
 """A page without a call hears of a new callback within it."""
 
 
-class DeskFront:
+class DeskPages:
     """`vad_agent.server.front.Front` of a running desk, whose server listens on `port`.
 
     Raises:

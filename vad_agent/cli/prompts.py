@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from vad_agent.commands.arguments import ScriptFile
+from vad_agent.cli.arguments import ScriptFile
+from vad_agent.cli.terminal import complain, plain_console
 from vad_agent.errors import VoiceError
-from vad_agent.terminal import complain, plain_console
 
 if TYPE_CHECKING:
     from vad_agent.audio.device_recovery import Lost, Opened

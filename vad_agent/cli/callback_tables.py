@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal
 
 from vad_agent.callbacks import attempt_schedule
 from vad_agent.callbacks.model import Callback, Policy, State
-from vad_agent.terminal import plain_console
+from vad_agent.cli.terminal import plain_console
 
 if TYPE_CHECKING:
     from rich.console import Console

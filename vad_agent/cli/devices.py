@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from vad_agent.terminal import plain_console
+from vad_agent.cli.terminal import plain_console
 
 if TYPE_CHECKING:
     from vad_agent.audio.devices import Device
