@@ -66,7 +66,7 @@ def heard(owner):
 def wrap():
     wanted = {
         "vad_agent.audio.duplex_capture": ("Headset", heard),
-        "vad_agent.live.assembly": ("Assembly", lambda owner: before(owner, "start", "devices")),
+        "vad_agent.headset.composition": ("Assembly", lambda owner: before(owner, "start", "devices")),
     }
     tell("python")
     while wanted:

@@ -27,10 +27,10 @@ from tests.live.speech import Part, script_audio
 from vad_agent.audio.duplex_capture import SAMPLE_RATE, Headset
 from vad_agent.audio.jitter_buffer import FRAME_S, Pair
 from vad_agent.cli.listen_process import SWITCH_S
+from vad_agent.client.headset_protocol import Command
 from vad_agent.core.frames import Channel
-from vad_agent.live.calls import CallDesk
-from vad_agent.live.loop import CONTROL, Loop
-from vad_agent.live.status import Command
+from vad_agent.headset.call_tracker import CallTracker
+from vad_agent.headset.loop import CONTROL, Loop
 from vad_agent.script.settings import Settings
 
 P999_MS = 5
@@ -130,7 +130,7 @@ def measure(server: AudioServer, *, seconds: float = 60) -> Table:
     time.sleep(FIRST_S)
     skipped = reference.seconds  # the tone's beginning
     busy, handled = Busy(), Handled()
-    desk = CallDesk(Settings(), SAMPLE_RATE, policy="manual")
+    desk = CallTracker(Settings(), SAMPLE_RATE, policy="manual")
     loop = TimedLoop(desk, lambda actions: None)
     loop.handled, loop.busy = handled, busy.on
     headset = loop.headset = Headset(pulse("mic.monitor"), pulse("client.monitor"), loop.put)

@@ -30,8 +30,8 @@ from vad_agent.client.discovery import DeskEndpoint
 from vad_agent.client.headset_link import HeadsetLink
 from vad_agent.core.actions import Phase
 from vad_agent.core.frames import Channel
-from vad_agent.live.snapshot import Snapshot, snapshot
-from vad_agent.live.status import PhraseStatus, Status
+from vad_agent.headset.status import PhraseStatus, Status
+from vad_agent.headset.status_publisher import Snapshot, snapshot
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("websockets", "uvicorn", "starlette", "fastapi", "vad-agent")

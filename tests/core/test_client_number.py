@@ -10,12 +10,12 @@ import pytest
 
 from tests.tape import ScriptedEar, TapePlan, play, tape
 from vad_agent import CallSession, Event
+from vad_agent.client.headset_protocol import Command
 from vad_agent.core import actions as act
 from vad_agent.core.actions import Reason
 from vad_agent.core.frames import Channel
 from vad_agent.errors import EventError
-from vad_agent.live.calls import CallDesk
-from vad_agent.live.status import Command
+from vad_agent.headset.call_tracker import CallTracker
 from vad_agent.trace.trace_format import record
 
 NUMBER, OTHER = "+79123456789", "8 (916) 123-45-67"
@@ -199,7 +199,7 @@ class Headset:
     """A desk of calls, and what it asked for."""
 
     def __init__(self) -> None:
-        self.desk = CallDesk(NewEars(), 8_000)
+        self.desk = CallTracker(NewEars(), 8_000)
         self.asked: list[act.Callback] = []
 
     def hear(self, operator: str, client: str) -> None:

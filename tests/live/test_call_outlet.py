@@ -33,12 +33,12 @@ from vad_agent.core.actions import (
     Speech,
 )
 from vad_agent.core.frames import Channel
-from vad_agent.live import call_outlet as module
-from vad_agent.live import letter_writer
-from vad_agent.live.call_outlet import MOST_LINES, MOST_WAITING, CallOutlet
-from vad_agent.live.desk_outlet import DeskOutlet
-from vad_agent.live.letter_writer import LetterWriter
-from vad_agent.live.outlets import Outlets
+from vad_agent.headset import call_reporter as module
+from vad_agent.headset import outbox_writer
+from vad_agent.headset.action_sinks import ActionSinks
+from vad_agent.headset.call_reporter import MOST_LINES, MOST_WAITING, CallReporter
+from vad_agent.headset.callback_publisher import CallbackPublisher
+from vad_agent.headset.outbox_writer import OutboxWriter
 from vad_agent.trace.compliance import Verdict
 from vad_agent.trace.trace_format import record
 
@@ -71,9 +71,9 @@ class Headset:
         self.near = True
         self.asked_in: list[str] = []
         self.carrier = Carrier(self.outbox)
-        self.writer = LetterWriter(self.outbox, self.told.append, carrier=self.carrier)
-        self.callbacks = DeskOutlet(self.writer.post, now=lambda: ASKED)
-        self.calls = CallOutlet(
+        self.writer = OutboxWriter(self.outbox, self.told.append, carrier=self.carrier)
+        self.callbacks = CallbackPublisher(self.writer.post, now=lambda: ASKED)
+        self.calls = CallReporter(
             self.callbacks,
             self.writer,
             self.outbox,
@@ -210,7 +210,7 @@ def test_of_an_endless_call_the_first_lines_are_kept(headset: Headset):
 
 
 def test_as_the_loop_has_it_each_call_ends_at_its_own_end(headset: Headset):
-    outlets = Outlets([headset.callbacks, headset.calls], lambda: BEGAN)
+    outlets = ActionSinks([headset.callbacks, headset.calls], lambda: BEGAN)
     outlets.begin()
     outlets.begin()
     outlets.take([GREETING, DROPPED, ENDED_AT_60, GREETING, ENDED_AT_60])
@@ -236,9 +236,9 @@ def test_without_a_desk_nothing_is_written_and_nobody_told(headset: Headset):
 
 def test_nobody_said_whether_there_is_a_desk(tmp_path: Path):
     outbox, told = Outbox(tmp_path), [""]
-    writer = LetterWriter(outbox, told.append)
-    callbacks = DeskOutlet(writer.post)
-    calls = CallOutlet(callbacks, writer, outbox, told.append, mode="cue")
+    writer = OutboxWriter(outbox, told.append)
+    callbacks = CallbackPublisher(writer.post)
+    calls = CallReporter(callbacks, writer, outbox, told.append, mode="cue")
     for outlet in (callbacks, calls):
         outlet.begin("call", BEGAN)
     calls.take([PROMPT])
@@ -278,7 +278,7 @@ def test_what_cannot_be_written_is_dropped_and_told_once(
 def test_while_callbacks_wait_for_room_a_call_takes_none(
     headset: Headset, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(letter_writer, "AGAIN_S", 60.0)
+    monkeypatch.setattr(outbox_writer, "AGAIN_S", 60.0)
     with monkeypatch.context() as full:
         full.setattr(letters.os, "write", fails)
         headset.callbacks.begin("call", BEGAN)

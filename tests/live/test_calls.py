@@ -19,12 +19,12 @@ from tests.detection.hearing_tape import clip, draw, noise
 from tests.tape import ScriptedEar, TapePlan, tape, transcript
 from vad_agent import CallSession, Event, Settings
 from vad_agent.audio.recording_reader import open_call
+from vad_agent.client.headset_protocol import Command
 from vad_agent.core import actions as act
 from vad_agent.core.actions import LineState, Phase, Reason
 from vad_agent.core.frames import Channel
-from vad_agent.live.calls import REGRET, CallDesk
-from vad_agent.live.standby import BEFORE, KEPT, SOON
-from vad_agent.live.status import Command
+from vad_agent.headset.call_start_detector import BEFORE, KEPT, SOON
+from vad_agent.headset.call_tracker import REGRET, CallTracker
 
 FIXTURES = Path(__file__).parents[2] / "audio_fixtures"
 RATE = 8_000
@@ -52,7 +52,7 @@ class Headset:
             self.sessions.append(CallSession(plan, RATE))
             return self.sessions[-1]
 
-        self.desk = CallDesk(plan, RATE, policy=policy, make_session=make)
+        self.desk = CallTracker(plan, RATE, policy=policy, make_session=make)
         self.said: list[act.Action] = []
 
     def hear(self, operator: str, client: str) -> list[act.Action]:
@@ -194,7 +194,7 @@ def test_only_auto_guesses(policy: str):
 
 def test_a_policy_that_is_none_is_refused():
     with pytest.raises(ValueError, match="policy"):
-        CallDesk(NewEars(), RATE, policy="often", mode="auto")
+        CallTracker(NewEars(), RATE, policy="often", mode="auto")
 
 
 @pytest.mark.parametrize("policy", ["auto", "events", "manual"])

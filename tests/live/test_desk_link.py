@@ -23,10 +23,10 @@ from tests.panel.linking import TOKEN, OneDesk, a_cable, headset, one_desk, unti
 from vad_agent.client import discovery, headset_link, headset_websocket
 from vad_agent.client.discovery import DeskEndpoint, find_desk
 from vad_agent.client.headset_link import ELSEWHERE, LEAST_S, LET_OUT, SEEN, UNSEEN, HeadsetLink
+from vad_agent.client.headset_protocol import Command
 from vad_agent.core.events import Event, Kind
-from vad_agent.live.feed import Feed
-from vad_agent.live.snapshot import snapshot
-from vad_agent.live.status import Command, Status
+from vad_agent.headset.status import Status
+from vad_agent.headset.status_publisher import StatusPublisher, snapshot
 
 QUICK: dict[str, Any] = {"pauses_s": (0.02,), "again_s": 0.05, "look_s": 0.02}
 
@@ -83,7 +83,7 @@ def test_a_feed_goes_to_the_desk_as_to_a_hub() -> None:
     status, keys = Status(client_name="Ольга"), []
     with one_desk() as desk:
         link = HeadsetLink(lambda: DeskEndpoint(desk.url, TOKEN), pytest.fail)
-        feed = Feed(link, "anna", status, keys.append)
+        feed = StatusPublisher(link, "anna", status, keys.append)
         feed.start()
         try:
             told = json.loads(json.dumps(snapshot(status, "anna")))

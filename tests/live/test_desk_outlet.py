@@ -24,7 +24,7 @@ from vad_agent.core.actions import (
     Reason,
 )
 from vad_agent.errors import OutputError
-from vad_agent.live.desk_outlet import DeskOutlet
+from vad_agent.headset.callback_publisher import CallbackPublisher
 
 BEGAN = datetime(2026, 11, 24, 12, 0, 7)
 ASKED = datetime(2026, 11, 24, 12, 3, tzinfo=timezone(timedelta(hours=3)))
@@ -49,7 +49,7 @@ class Headset:
 
     def __init__(self, folder: Path) -> None:
         self.outbox = Outbox(folder)
-        self.outlet = DeskOutlet(self.outbox.post, operator="o1", now=lambda: ASKED)
+        self.outlet = CallbackPublisher(self.outbox.post, operator="o1", now=lambda: ASKED)
         self.outlet.begin("call", BEGAN)
 
     def take(self, *actions: Action) -> None:
@@ -97,7 +97,7 @@ def test_a_request_has_all_that_the_call_knows(headset: Headset):
 
 def test_by_the_machines_clock_it_says_its_zone(tmp_path: Path):
     outbox = Outbox(tmp_path)
-    outlet = DeskOutlet(outbox.post)
+    outlet = CallbackPublisher(outbox.post)
     outlet.begin("call", BEGAN)
     before = datetime.now(UTC)
     outlet.take([DROPPED])

@@ -12,16 +12,15 @@ import pytest
 from tests.panel.test_hub import run
 from vad_agent.core.actions import Phase
 from vad_agent.core.events import Event, Kind
-from vad_agent.live.feed import Feed
-from vad_agent.live.shown import EVERY, Shown
-from vad_agent.live.snapshot import snapshot
-from vad_agent.live.status import Status
+from vad_agent.headset.status import Status
+from vad_agent.headset.status_presenter import EVERY, StatusPresenter
+from vad_agent.headset.status_publisher import StatusPublisher, snapshot
 from vad_agent.panel.hub import Hub
 
 
 def test_the_whole_status_is_there_and_keys_come_back() -> None:
     hub, status, sent = Hub(), Status(client_name="Ольга"), []
-    feed = Feed(hub, "ivan", status, sent.append)
+    feed = StatusPublisher(hub, "ivan", status, sent.append)
     feed.start()
     try:
         deadline = time.monotonic() + 5
@@ -42,7 +41,7 @@ def test_the_whole_status_is_there_and_keys_come_back() -> None:
 def test_a_change_is_there_within_a_few_milliseconds() -> None:
     async def follow() -> list[float]:
         hub, status, took = Hub(), Status(), []
-        feed = Feed(hub, "ivan", status, lambda _: None)
+        feed = StatusPublisher(hub, "ivan", status, lambda _: None)
         feed.start()
         try:
             async with aclosing(hub.follow("ivan", least_s=0)) as states:
@@ -65,7 +64,7 @@ def test_a_change_is_there_within_a_few_milliseconds() -> None:
 
 def test_a_status_that_changes_while_it_is_read_ends_nothing() -> None:
     hub, status = Hub(), Status()
-    feed = Feed(hub, "ivan", status, lambda _: None)
+    feed = StatusPublisher(hub, "ivan", status, lambda _: None)
     feed.start()
     try:
         deadline = time.monotonic() + 0.3
@@ -105,7 +104,7 @@ class Written:
     """At which frames a status was written."""
 
     def __init__(self) -> None:
-        self.shown = Shown(Status())
+        self.shown = StatusPresenter(Status())
         self.loop = FakeLoop()
         self._frame = 0
         self._written: list[int] = []
@@ -138,7 +137,7 @@ def test_and_at_once_where_something_happens() -> None:
 
 
 def test_everyone_who_asked_is_told() -> None:
-    shown, told = Shown(Status()), []
+    shown, told = StatusPresenter(Status()), []
     shown.tell(lambda: told.append("panel"))
     shown.tell(lambda: told.append("desk"))
     shown.look(FakeLoop(), None)  # type: ignore[arg-type]
@@ -146,7 +145,7 @@ def test_everyone_who_asked_is_told() -> None:
 
 
 def test_who_is_not_told_is_not_asked_more_often() -> None:
-    shown, loop = Shown(Status()), FakeLoop()
+    shown, loop = StatusPresenter(Status()), FakeLoop()
     shown.look(loop, None)  # type: ignore[arg-type]
     loop.desk = None  # type: ignore[assignment]
     for _ in range(EVERY - 1):
@@ -156,7 +155,7 @@ def test_who_is_not_told_is_not_asked_more_often() -> None:
 
 @pytest.mark.serial
 def test_the_check_in_each_frame_costs_little() -> None:
-    shown, loop, frames = Shown(Status()), FakeLoop(), 20_000
+    shown, loop, frames = StatusPresenter(Status()), FakeLoop(), 20_000
     took = []
     for told in range(3):
         if told:

@@ -21,8 +21,16 @@ from vad_agent.core import actions as act
 from vad_agent.core.actions import Action, Outcome, Phase, Reason
 from vad_agent.core.frames import Channel
 from vad_agent.errors import SettingsError
-from vad_agent.live import hooks as module
-from vad_agent.live.hooks import DEFAULT, KINDS, MOST_WAITING, VITAL, Hooks, Target, message
+from vad_agent.headset import action_hooks as module
+from vad_agent.headset.action_hooks import (
+    DEFAULT,
+    KINDS,
+    MOST_WAITING,
+    VITAL,
+    ActionHooks,
+    Target,
+    message,
+)
 
 LIMIT_S = 20.0
 NAME, PHONE, TOPIC, SAID = "Аристарх", "+79991234567", "про возврат", "Аристарх, вас не слышно"
@@ -83,7 +91,7 @@ def until(what: str, true: Callable[[], object]) -> None:
 
 def tell(spec: str, actions: Sequence[Action], report: Reports, limit_s: float = LIMIT_S) -> None:
     """All of it, to its end."""
-    hooks = Hooks([spec], report, limit_s=limit_s)
+    hooks = ActionHooks([spec], report, limit_s=limit_s)
     hooks.begin("c1")
     hooks.take(actions)
     hooks.close(LIMIT_S)
@@ -188,7 +196,7 @@ def test_a_file_that_cannot_be_run_is_no_program(tmp_path: Path) -> None:
 
 def test_all_that_is_wrong_is_said_at_once(reports: Reports) -> None:
     with pytest.raises(SettingsError) as raised:
-        Hooks(["hungup=x", PYTHON, "http://"], reports)
+        ActionHooks(["hungup=x", PYTHON, "http://"], reports)
     assert len(raised.value.problems) == 2
     assert str(raised.value).startswith("--on-action: 'hungup=x': ")
 
@@ -266,7 +274,7 @@ def test_a_url_gets_each_action_in_order_with_a_key(server: Server, reports: Rep
 def test_a_key_is_the_same_at_every_hook_and_other_in_another_call(
     server: Server, reports: Reports
 ) -> None:
-    hooks = Hooks([f"hangup={server.url}/1", f"hangup,phase={server.url}/2"], reports)
+    hooks = ActionHooks([f"hangup={server.url}/1", f"hangup,phase={server.url}/2"], reports)
     for call in ("c1", "c2"):
         hooks.begin(call)
         hooks.take([PHASE, act.Stop(60, "not_heard")])
@@ -447,7 +455,7 @@ def test_a_command_that_is_gone_or_cannot_run_is_reported(tmp_path: Path, report
     program = tmp_path / "hangup"
     program.write_text("\x7fnot a program")
     program.chmod(0o755)
-    hooks = Hooks([str(program)], reports)
+    hooks = ActionHooks([str(program)], reports)
     hooks.take([PHASE])
     assert reports.next() == f"--on-action {program}: phase failed: Exec format error"
     program.unlink()
@@ -483,7 +491,7 @@ def test_the_caller_never_waits_and_others_are_told(
     server: Server, reports: Reports, tmp_path: Path
 ) -> None:
     hang = script(tmp_path, "while not (here / 'go').exists(): time.sleep(0.01)")
-    hooks = Hooks([f"alert={hang}", f"hangup={server.url}"], reports)
+    hooks = ActionHooks([f"alert={hang}", f"hangup={server.url}"], reports)
     began = time.monotonic()
     for _ in range(50):
         hooks.take([PHASE, CALLBACK, HANGUP])
@@ -504,7 +512,7 @@ def test_the_caller_never_waits_and_others_are_told(
 
 def test_what_is_too_slow_loses_what_is_not_vital_first(server: Server, reports: Reports) -> None:
     server.statuses = [0]
-    hooks = Hooks([server.url], reports)
+    hooks = ActionHooks([server.url], reports)
     hooks.take([ALERT])
     until("it hangs", lambda: server.got)
     hooks.take([PHASE] * (MOST_WAITING // 2))
@@ -524,7 +532,7 @@ def test_what_is_too_slow_loses_what_is_not_vital_first(server: Server, reports:
 
 
 def test_close_tells_what_waits(server: Server, reports: Reports) -> None:
-    hooks = Hooks([f"{server.url}/1", f"{server.url}/2"], reports)
+    hooks = ActionHooks([f"{server.url}/1", f"{server.url}/2"], reports)
     hooks.begin("c1")
     hooks.take([HANGUP] * 40)
     hooks.close(LIMIT_S)
@@ -538,7 +546,7 @@ def test_a_hook_that_hangs_takes_no_time_from_the_others_at_close(
     server: Server, reports: Reports
 ) -> None:
     server.statuses = [0]
-    hooks = Hooks([f"alert={server.url}/hangs", f"hangup={server.url}/good"], reports)
+    hooks = ActionHooks([f"alert={server.url}/hangs", f"hangup={server.url}/good"], reports)
     hooks.take([ALERT])
     until("it hangs", lambda: server.got)
     hooks.take([HANGUP] * 5)

@@ -16,11 +16,11 @@ from pathlib import Path
 
 import pytest
 
+from vad_agent.client.headset_protocol import COMMANDS, NOT_FROM_OUTSIDE, Command, parse_control
 from vad_agent.core.events import Event, Kind
 from vad_agent.errors import EventError, OutputError
-from vad_agent.live import inlet as module
-from vad_agent.live.inlet import COMMANDS, LONGEST, MOST_CLIENTS, NOT_FROM_OUTSIDE, Inlet, parse
-from vad_agent.live.status import Command
+from vad_agent.headset import control_socket as module
+from vad_agent.headset.control_socket import LONGEST, MOST_CLIENTS, ControlSocket
 
 LIMIT_S = 10.0
 NAME, PHONE = "Аристарх", "+79991234567"
@@ -41,8 +41,8 @@ class Heard:
     def report(self) -> str:
         return self.reports.get(timeout=LIMIT_S)
 
-    def inlet(self, where: str) -> Inlet:
-        return Inlet(where, self.put.put, self.reports.put)
+    def inlet(self, where: str) -> ControlSocket:
+        return ControlSocket(where, self.put.put, self.reports.put)
 
 
 class Client:
@@ -93,7 +93,7 @@ def event(**told: object) -> bytes:
 def problem_of(line: bytes) -> str:
     """The error's text; empty: there is none."""
     try:
-        parse(line)
+        parse_control(line)
     except EventError as error:
         return str(error)
     return ""
@@ -158,7 +158,7 @@ def served(heard: Heard, where: Path | int) -> Iterator[Path | int]:
     ],
 )
 def test_a_line_is_an_event_or_a_command(line: bytes, what: Event | Command) -> None:
-    assert parse(line) == what
+    assert parse_control(line) == what
 
 
 @pytest.mark.parametrize(
@@ -183,7 +183,7 @@ def test_a_line_is_an_event_or_a_command(line: bytes, what: Event | Command) -> 
 )
 def test_a_wrong_line_is_refused(line: bytes, problem: str) -> None:
     with pytest.raises(EventError) as raised:
-        parse(line)
+        parse_control(line)
     assert problem in str(raised.value)
     assert "\n" not in str(raised.value)
 
@@ -191,7 +191,7 @@ def test_a_wrong_line_is_refused(line: bytes, problem: str) -> None:
 @pytest.mark.parametrize("kind", sorted(NOT_FROM_OUTSIDE))
 def test_the_players_and_the_devices_events_are_refused(kind: Kind) -> None:
     with pytest.raises(EventError, match=f"{kind.value} is told by our own parts alone"):
-        parse(event(kind=kind.value, party="client", latency_s=0.1))
+        parse_control(event(kind=kind.value, party="client", latency_s=0.1))
 
 
 @pytest.mark.parametrize(

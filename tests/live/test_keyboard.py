@@ -17,8 +17,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vad_agent.live.key_reader import KeyReader
-from vad_agent.live.keyboard import Keyboard
+from vad_agent.headset.keyboard import Keyboard
+from vad_agent.headset.posix_keyboard import KeyReader
 
 if sys.platform == "win32":
     pytest.skip("no pseudo-terminals", allow_module_level=True)
@@ -190,7 +190,7 @@ def test_without_a_terminal_there_are_no_keys(tmp_path: Path) -> None:
 
 PROGRAM = """
     import sys, termios, time
-    from vad_agent.live.keyboard import Keyboard
+    from vad_agent.headset.keyboard import Keyboard
     keyboard = Keyboard(lambda key: print("key", repr(key), flush=True))
     keyboard.start()
     assert not termios.tcgetattr(0)[3] & (termios.ICANON | termios.ECHO)

@@ -8,12 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from vad_agent.client.headset_protocol import Command, ControlMessage
 from vad_agent.core.actions import Phase
 from vad_agent.core.events import Event, Kind
-from vad_agent.live.answers import agreed
-from vad_agent.live.keymap import KEYS, RUSSIAN, Key, Sent, all_keys, key_list
-from vad_agent.live.keys import Keys
-from vad_agent.live.status import Command, Status
+from vad_agent.headset.input_parsing import callback_time
+from vad_agent.headset.key_dispatch import KeyDispatch
+from vad_agent.headset.keymap import KEYS, RUSSIAN, Key, all_keys, key_list
+from vad_agent.headset.status import Status
 
 MOSCOW = timezone(timedelta(hours=3))
 NOON = datetime(2026, 1, 31, 12, 0, 20, tzinfo=MOSCOW)
@@ -26,13 +27,13 @@ class Desk:
     def __init__(self, phase: Phase | None = Phase.DIALOGUE) -> None:
         self.status = Status(phase=phase)
         self.time = NOON
-        self.keys = Keys(self.status, lambda: self.time)
+        self.keys = KeyDispatch(self.status, lambda: self.time)
 
-    def press(self, tape: str) -> list[Sent]:
+    def press(self, tape: str) -> list[ControlMessage]:
         return [sent for key in tape for sent in self.keys.press(key)]
 
 
-def in_call(tape: str) -> list[Sent]:
+def in_call(tape: str) -> list[ControlMessage]:
     return Desk().press(tape)
 
 
@@ -59,7 +60,7 @@ def in_call(tape: str) -> list[Sent]:
         ),
     ],
 )
-def test_a_key_sends_what_it_stands_for(tape: str, sent: Sent) -> None:
+def test_a_key_sends_what_it_stands_for(tape: str, sent: ControlMessage) -> None:
     assert in_call(tape) == [sent]
 
 
@@ -326,7 +327,7 @@ def test_a_callback_is_left_off_at_any_point(typed: str) -> None:
     ],
 )
 def test_when_a_callback_is_agreed_for(typed: str, at: str) -> None:
-    assert agreed(typed, NOON).isoformat() == at
+    assert callback_time(typed, NOON).isoformat() == at
 
 
 @pytest.mark.parametrize(
@@ -335,7 +336,7 @@ def test_when_a_callback_is_agreed_for(typed: str, at: str) -> None:
 )
 def test_what_is_no_time_is_told(typed: str) -> None:
     with pytest.raises(ValueError, match=r"пример|минут"):
-        agreed(typed, NOON)
+        callback_time(typed, NOON)
     desk = Desk()
     assert desk.press("д" + typed + ENTER) == []
     assert "✗" in desk.keys.prompt

@@ -23,15 +23,15 @@ from tests.tape import TapePlan, told
 from vad_agent.audio.jitter_buffer import Pair
 from vad_agent.callbacks.outbox import Outbox
 from vad_agent.callbacks.outbox_message import ENDED, REQUESTED, WITHDRAWN, Letter
+from vad_agent.client.headset_protocol import Command
 from vad_agent.core.actions import Action, Play
 from vad_agent.core.events import Event, Kind
-from vad_agent.live import letter_writer as module
-from vad_agent.live.calls import CallDesk
-from vad_agent.live.desk_outlet import DeskOutlet
-from vad_agent.live.letter_writer import HANGS, LetterWriter
-from vad_agent.live.loop import CONTROL, Loop
-from vad_agent.live.outlets import Outlets
-from vad_agent.live.status import Command
+from vad_agent.headset import outbox_writer as module
+from vad_agent.headset.action_sinks import ActionSinks
+from vad_agent.headset.call_tracker import CallTracker
+from vad_agent.headset.callback_publisher import CallbackPublisher
+from vad_agent.headset.loop import CONTROL, Loop
+from vad_agent.headset.outbox_writer import HANGS, OutboxWriter
 
 UNWRITTEN = "ПЕРЕЗВОН НЕ ЗАПИСАН: "
 LOST = "ПЕРЕЗВОНЫ НЕ ЗАПИСАНЫ "
@@ -72,8 +72,8 @@ class Headset:
         self.outbox = Outbox(folder)
         self.told = Reported()
         self.carrier = Carrier(self.outbox)
-        self.writer = LetterWriter(self.outbox, self.told, carrier=self.carrier)
-        self.outlet = DeskOutlet(self.writer.post, now=lambda: ASKED)
+        self.writer = OutboxWriter(self.outbox, self.told, carrier=self.carrier)
+        self.outlet = CallbackPublisher(self.writer.post, now=lambda: ASKED)
         self.outlet.begin("call", BEGAN)
 
     def take(self, *actions: Action) -> None:
@@ -358,14 +358,14 @@ class HeldTape(Tape):
 
 def run(headset: Headset, meanwhile: Callable[[int], None]) -> tuple[HeldTape, Speaker, list[str]]:
     """A call up to its farewell; `meanwhile` is told how many frames were fed while a phrase was held."""
-    outlets = Outlets([headset.outlet], lambda: BEGAN)
+    outlets = ActionSinks([headset.outlet], lambda: BEGAN)
     said: list[str] = []
 
     def tell(actions: Sequence[Action]) -> None:
         outlets.take(actions)
         said.extend(text for action in actions if (text := told(action)) is not None)
 
-    desk = CallDesk(TapePlan(), 8_000, policy="manual")
+    desk = CallTracker(TapePlan(), 8_000, policy="manual")
     loop = Loop(desk, tell, may_promise=lambda: headset.writer.may_promise)
     tape = HeldTape("S*50 .*2500", ".*2550", meanwhile)
     loop.headset, tape.loop = tape, loop  # type: ignore[assignment]

@@ -14,8 +14,8 @@ from tests.live.conftest import require
 from tests.live.listening import Listening
 from tests.live.recording import until
 from tests.panel.linking import TOKEN, OneDesk, one_desk
+from vad_agent.client.headset_protocol import Command
 from vad_agent.core.events import Event, Kind
-from vad_agent.live.status import Command
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from vad_agent.common import private_files
 from vad_agent.core import actions as act
 from vad_agent.core.actions import Phase, Reason
 from vad_agent.errors import OutputError
-from vad_agent.live.log import MOST_AT_ONCE, TraceLog, default_path
+from vad_agent.headset.trace_log import MOST_AT_ONCE, TraceLog, default_path
 from vad_agent.trace.report.call_timeline import timeline
 from vad_agent.trace.trace_format import record
 
@@ -160,7 +160,7 @@ def test_other_names_are_numbered_too(tmp_path: Path) -> None:
 
 def test_another_process_is_another_writer(path: Path) -> None:
     code = (
-        "import sys, pathlib; from vad_agent.live.log import TraceLog\n"
+        "import sys, pathlib; from vad_agent.headset.trace_log import TraceLog\n"
         f"log = TraceLog(pathlib.Path({str(path)!r})); print('open', flush=True); sys.stdin.read()"
     )
     with subprocess.Popen(

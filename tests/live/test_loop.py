@@ -12,14 +12,15 @@ import pytest
 
 from tests.tape import TapePlan, tape, told
 from vad_agent.audio.jitter_buffer import Pair
+from vad_agent.client.headset_protocol import Command
 from vad_agent.core.actions import Action, Callback, Cue, Phase, PhaseChanged, Play, Stop
 from vad_agent.core.events import Event, Kind
 from vad_agent.core.frames import Channel
-from vad_agent.live.calls import CallDesk
-from vad_agent.live.loop import CONTROL, Loop
-from vad_agent.live.outlets import Outlets
-from vad_agent.live.shown import Shown
-from vad_agent.live.status import Command, Status
+from vad_agent.headset.action_sinks import ActionSinks
+from vad_agent.headset.call_tracker import CallTracker
+from vad_agent.headset.loop import CONTROL, Loop
+from vad_agent.headset.status import Status
+from vad_agent.headset.status_presenter import StatusPresenter
 
 
 class Tape:
@@ -50,7 +51,7 @@ def run(operator: str, client: str, *inputs: Event | Command) -> tuple[list[str]
     def tell(actions: Sequence[Action]) -> None:
         said.extend(text for action in actions if (text := told(action)) is not None)
 
-    loop = Loop(CallDesk(TapePlan(), 8_000, policy="manual"), tell)
+    loop = Loop(CallTracker(TapePlan(), 8_000, policy="manual"), tell)
     headset = loop.headset = Tape(operator, client)  # type: ignore[assignment]
     headset.loop = loop  # type: ignore[attr-defined]
     for what in inputs:
@@ -86,7 +87,7 @@ def test_an_event_that_cannot_be_taken_does_not_end_the_loop():
 
 
 def test_the_desk_s_errors_end_it_and_are_told():
-    loop = Loop(CallDesk(TapePlan(), 8_000), lambda actions: None)
+    loop = Loop(CallTracker(TapePlan(), 8_000), lambda actions: None)
     headset = loop.headset = Tape("S", ".")  # type: ignore[assignment]
     headset.loop = loop  # type: ignore[attr-defined]
     loop._told = None  # type: ignore[assignment]
@@ -97,7 +98,7 @@ def test_the_desk_s_errors_end_it_and_are_told():
 
 def test_an_event_that_was_refused_is_shown_to_the_operator_once():
     status = Status()
-    shown = Shown(status)
+    shown = StatusPresenter(status)
     desk = SimpleNamespace(session=None, guessed=False)
     loop: Any = SimpleNamespace(refused=1, headset=None, speaker=None, desk=desk)
     for slot in range(20):
@@ -219,9 +220,9 @@ ENDED = PhaseChanged(9, Phase.ENDED)
 GREETING = PhaseChanged(0, Phase.GREETING)
 
 
-def outlets() -> tuple[Outlets, Noted]:
+def outlets() -> tuple[ActionSinks, Noted]:
     noted = Noted()
-    return Outlets([noted], lambda: datetime(2030, 5, 13, 12, 0, 7)), noted
+    return ActionSinks([noted], lambda: datetime(2030, 5, 13, 12, 0, 7)), noted
 
 
 def test_each_call_has_its_own_beginning_and_end():

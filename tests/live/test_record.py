@@ -28,9 +28,8 @@ from vad_agent.core import actions as act
 from vad_agent.core.actions import Phase
 from vad_agent.core.events import Kind
 from vad_agent.errors import EventError, FrameError
-from vad_agent.live import record as recording
-from vad_agent.live.call_sound import CallSound
-from vad_agent.live.record import MOST_WAITING, CallRecorder, Tap
+from vad_agent.headset import recorder as recording
+from vad_agent.headset.recorder import MOST_WAITING, CallRecorder, CallSound, Tap
 from vad_agent.script.settings import Settings as SettingsType
 from vad_agent.trace.event_files import load_events
 from vad_agent.trace.replay import Replay
@@ -453,7 +452,7 @@ def test_a_recording_that_nobody_closed_is_whole_up_to_its_last_moment(tmp_path:
 import os, time
 from pathlib import Path
 from vad_agent import Settings, Event
-from vad_agent.live.record import CallRecorder
+from vad_agent.headset.recorder import CallRecorder
 recorder = CallRecorder(Path({str(tmp_path)!r}), "call", Settings(), "auto", print)
 for number in range(500):
     recorder.frame(b"ab" * 320, b"cd" * 320)
@@ -478,7 +477,7 @@ def test_a_program_that_ends_without_closing_it_ends(tmp_path: Path) -> None:
     code = f"""
 from pathlib import Path
 from vad_agent import Settings
-from vad_agent.live.record import CallRecorder
+from vad_agent.headset.recorder import CallRecorder
 recorder = CallRecorder(Path({str(tmp_path)!r}), "call", Settings(), "auto", print)
 recorder.frame(b"ab" * 320, b"cd" * 320)
 """

@@ -10,9 +10,9 @@ from rich.text import Text
 from vad_agent.audio.device_recovery import DeviceState
 from vad_agent.core.actions import LineState, Phase
 from vad_agent.core.frames import Channel
-from vad_agent.live.changes import Changes
-from vad_agent.live.screen import ASCII, plain, render
-from vad_agent.live.status import PhraseStatus, SideStatus, Status
+from vad_agent.headset.screen import ASCII, plain, render
+from vad_agent.headset.status import PhraseStatus, SideStatus, Status
+from vad_agent.headset.terminal_display import ChangeLines
 
 FAREWELL = "К сожалению, вас не слышно, я вам сейчас перезвоню"
 
@@ -240,7 +240,7 @@ def test_the_product_tells_what_it_is_about_to_say_and_what_it_says() -> None:
     assert f"Вы говорите: «{FAREWELL}»" in read(status)
     status.phrase.state, status.phrase.from_s = "next", 1.4
     assert f"Фраза через 1,4 с: «{FAREWELL}»" in read(status)
-    assert f"3:42  Фраза: «{FAREWELL}»" in Changes().lines(status)
+    assert f"3:42  Фраза: «{FAREWELL}»" in ChangeLines().lines(status)
 
 
 def test_phrases_that_cannot_be_voiced_are_the_operators() -> None:
@@ -311,7 +311,7 @@ def test_control_characters_from_elsewhere_do_not_reach_the_terminal() -> None:
     operator(status).device = evil
     status.phrase = PhraseStatus(evil, "cue", 0, 1)
     status.messages.append((1.0, evil))
-    for text in [*read(status).splitlines(), *Changes().lines(status, evil)]:
+    for text in [*read(status).splitlines(), *ChangeLines().lines(status, evil)]:
         assert text.isprintable(), text
         assert "Ан ]0;x" in text or "Ан" not in text
 
@@ -361,7 +361,7 @@ def test_any_status_fits_any_window(
 
 
 def test_a_line_for_each_change_and_none_without() -> None:
-    status, changes = dialogue(), Changes()
+    status, changes = dialogue(), ChangeLines()
     assert changes.lines(status) == ["3:42  Диалог"]
     assert changes.lines(status) == []
     client(status).level_db = -10.0
@@ -378,7 +378,7 @@ def test_a_line_for_each_change_and_none_without() -> None:
 
 
 def test_a_cue_is_told_when_it_comes_and_when_it_is_due() -> None:
-    status, changes = dialogue(), Changes()
+    status, changes = dialogue(), ChangeLines()
     changes.lines(status)
     status.phrase = PhraseStatus("Вас не слышно", "cue", 0.2, 1.2)
     assert changes.lines(status) == ["3:42  СКАЖИТЕ: «Вас не слышно»"]
@@ -395,7 +395,7 @@ def test_a_cue_is_told_when_it_comes_and_when_it_is_due() -> None:
 def test_each_message_is_told_once_also_where_old_ones_fall_off_and_where_they_are_the_same() -> (
     None
 ):
-    status, changes = dialogue(), Changes()
+    status, changes = dialogue(), ChangeLines()
     changes.lines(status)
     told = []
     for n in range(20):
@@ -407,7 +407,7 @@ def test_each_message_is_told_once_also_where_old_ones_fall_off_and_where_they_a
 
 
 def test_what_the_operator_is_asked_is_told() -> None:
-    changes = Changes()
+    changes = ChangeLines()
     changes.lines(Status())
     assert changes.lines(Status(), "Имя клиента") == ["0:00  Имя клиента"]
     assert changes.lines(Status(), "Имя клиента") == []

@@ -10,7 +10,7 @@ from vad_agent.audio.device_recovery import DeviceState, Lost, Opened
 from vad_agent.audio.devices import Role
 from vad_agent.core.actions import Play
 from vad_agent.core.events import Event, Kind
-from vad_agent.live.speaker import Speaker
+from vad_agent.headset.prompt_player import PromptPlayer
 from vad_agent.script.settings import Settings
 from vad_agent.speech.mixer import Mark
 from vad_agent.speech.player import Report
@@ -75,9 +75,9 @@ class Ear:
 TEXT = "К сожалению, вас не слышно"
 
 
-def speaker(voice: Voice | None = None, **more: object) -> tuple[Speaker, FakePlayer]:
+def speaker(voice: Voice | None = None, **more: object) -> tuple[PromptPlayer, FakePlayer]:
     player = FakePlayer()
-    made = Speaker(
+    made = PromptPlayer(
         Settings().script,
         voice or Voice(TEXT),
         player,  # type: ignore[arg-type]

@@ -19,9 +19,9 @@ from rich.console import Console
 
 from vad_agent.core.actions import Phase
 from vad_agent.core.frames import Channel
-from vad_agent.live.keys import Keys
-from vad_agent.live.status import Status
-from vad_agent.live.surface import Surface
+from vad_agent.headset.key_dispatch import KeyDispatch
+from vad_agent.headset.status import Status
+from vad_agent.headset.terminal_display import TerminalDisplay
 
 ROOT = Path(__file__).parent.parent.parent
 ENTER_SCREEN, LEAVE_SCREEN = "\x1b[?1049h", "\x1b[?1049l"
@@ -55,7 +55,7 @@ def drawn(
     status: Status,
     ticks: Ticks,
     *,
-    keys: Keys | None = None,
+    keys: KeyDispatch | None = None,
     file: io.TextIOBase | None = None,
     terminal: bool = True,
     environ: dict[str, str] | None = None,
@@ -66,7 +66,7 @@ def drawn(
         file=file, force_terminal=terminal, width=70, height=16, _environ=environ,
         markup=False, highlight=False, emoji=False,
     )  # fmt: skip
-    surface = Surface(status, console, keys)
+    surface = TerminalDisplay(status, console, keys)
     surface._ended = ticks  # type: ignore[assignment]
     surface.run()
     return file.getvalue() if isinstance(file, io.StringIO) else ""
@@ -126,7 +126,7 @@ def test_where_lines_cannot_be_drawn_over_there_is_one_for_each_change(
 
 def test_keys_without_redraws_ask_but_show_no_number_in_a_log() -> None:
     status = Status(phase=Phase.DIALOGUE)
-    keys = Keys(status, lambda: datetime(2026, 1, 31, 12, tzinfo=UTC))
+    keys = KeyDispatch(status, lambda: datetime(2026, 1, 31, 12, tzinfo=UTC))
 
     def happens(tick: int) -> None:
         if tick > 1:
@@ -142,7 +142,7 @@ def test_keys_without_redraws_ask_but_show_no_number_in_a_log() -> None:
 
 def test_keys_are_listed_and_give_way_to_what_is_typed() -> None:
     status = Status(phase=Phase.DIALOGUE)
-    keys = Keys(status, lambda: datetime(2026, 1, 31, 12, tzinfo=UTC))
+    keys = KeyDispatch(status, lambda: datetime(2026, 1, 31, 12, tzinfo=UTC))
     assert "пауза" in drawn(status, Ticks(1), keys=keys)
     for key in "иАнна":
         keys.press(key)
@@ -184,7 +184,7 @@ def test_an_encoding_without_some_letters_does_not_end_it(encoding: str, termina
 def test_the_thread_ends_when_it_is_closed_and_a_second_close_is_nothing() -> None:
     file = io.StringIO()
     console = Console(file=file, force_terminal=True, width=60, height=15)
-    with Surface(a_call(), console) as surface:
+    with TerminalDisplay(a_call(), console) as surface:
         thread = surface._thread
         assert thread is not None
         surface.start()
@@ -199,10 +199,10 @@ import time
 from datetime import datetime
 from rich.console import Console
 from vad_agent.core.actions import Phase
-from vad_agent.live.keyboard import Keyboard
-from vad_agent.live.keys import Keys
-from vad_agent.live.status import Command, Status
-from vad_agent.live.surface import Surface
+from vad_agent.headset.keyboard import Keyboard
+from vad_agent.headset.key_dispatch import Keys
+from vad_agent.headset.status import Command, Status
+from vad_agent.headset.terminal_display import Surface
 
 status = Status(phase=Phase.DIALOGUE)
 keys = Keys(status, lambda: datetime.now().astimezone())

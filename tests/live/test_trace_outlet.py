@@ -13,10 +13,9 @@ import pytest
 from tests.live.disk import LIMIT_S, Disk
 from tests.live.test_log import CALL, CALLBACK, GREETING, lines
 from vad_agent.core.actions import Action
-from vad_agent.live import trace_outlet as module
-from vad_agent.live.letter_writer import HANGS
-from vad_agent.live.log import TraceLog
-from vad_agent.live.trace_outlet import TraceOutlet
+from vad_agent.headset import trace_log as module
+from vad_agent.headset.outbox_writer import HANGS
+from vad_agent.headset.trace_log import TraceLog, TraceSink
 from vad_agent.trace.trace_format import record
 
 BEGAN = datetime(2030, 5, 13, 12, tzinfo=UTC)
@@ -29,7 +28,7 @@ class Trace:
         self.path = path
         self.told: list[str] = []
         self.log = TraceLog(path, self.told.append)
-        self.outlet = TraceOutlet(self.log, "auto", self.told.append)
+        self.outlet = TraceSink(self.log, "auto", self.told.append)
 
     def call(self, name: str, *actions: Action) -> None:
         self.outlet.begin(name, BEGAN)

@@ -11,8 +11,8 @@ import pytest
 
 from vad_agent.callbacks.outbox import Outbox
 from vad_agent.callbacks.outbox_message import CALL, REQUESTED, Letter
-from vad_agent.live import unread as module
-from vad_agent.live.unread import OLD_S, Unread
+from vad_agent.headset import outbox_monitor as module
+from vad_agent.headset.outbox_monitor import OLD_S, OutboxMonitor
 
 TELLS = "перезвонов никто не взял: {}; они сохранены: запустите vad-agent serve"
 
@@ -23,7 +23,7 @@ class Folder:
     def __init__(self, folder: Path) -> None:
         self.outbox = Outbox(folder)
         self.told: list[str] = []
-        self.unread = Unread(self.outbox, self.told.append)
+        self.unread = OutboxMonitor(self.outbox, self.told.append)
 
     def post(self, age_s: float) -> Path:
         path = self.outbox.post(Letter(REQUESTED, "k", "call", "2026-11-24T12:00:00Z", "dropped"))
@@ -101,7 +101,7 @@ def test_it_looks_by_itself_until_it_is_stopped(folder: Folder, monkeypatch: pyt
     monkeypatch.setattr(module, "LOOK_S", 0.001)
     told = threading.Event()
     folder.post(60)
-    unread = Unread(folder.outbox, lambda text: told.set())
+    unread = OutboxMonitor(folder.outbox, lambda text: told.set())
     unread.start()
     assert told.wait(10)
     unread.stop()

@@ -14,7 +14,7 @@ from typing import Any
 
 import httpx
 
-from vad_agent.live.status import Status
+from vad_agent.headset.status import Status
 from vad_agent.panel.door import Door
 from vad_agent.panel.hub import Sent
 from vad_agent.panel.serving import Panel

@@ -26,8 +26,8 @@ from vad_agent.callbacks.model import Callback, Outcome, State
 from vad_agent.client.backend import CallbackDetails
 from vad_agent.core.actions import Phase
 from vad_agent.core.frames import Channel
-from vad_agent.live.snapshot import Snapshot, snapshot
-from vad_agent.live.status import PhraseStatus, Status
+from vad_agent.headset.status import PhraseStatus, Status
+from vad_agent.headset.status_publisher import Snapshot, snapshot
 from vad_agent.panel.address import Address
 from vad_agent.panel.app import create_panel
 from vad_agent.panel.door import Door

@@ -17,9 +17,9 @@ from tests.server.process import Served
 from vad_agent.callbacks.outbox import Outbox
 from vad_agent.client.discovery import DeskEndpoint
 from vad_agent.client.headset_link import HeadsetLink
-from vad_agent.live.call_outlet import CallOutlet
-from vad_agent.live.desk_outlet import DeskOutlet
-from vad_agent.live.letter_writer import LetterWriter
+from vad_agent.headset.call_reporter import CallReporter
+from vad_agent.headset.callback_publisher import CallbackPublisher
+from vad_agent.headset.outbox_writer import OutboxWriter
 
 PASSWORD = "a long enough one"
 
@@ -68,9 +68,9 @@ class DeskProcess:
     def headset(self, recording: str, operator: str, mode: str = "cue") -> Streaming:
         """A headset whose callbacks and calls go to the desk, too."""
         outbox = Outbox(self.folder / "vad-agent" / "outbox")
-        letters = LetterWriter(outbox, print)
-        callbacks = DeskOutlet(letters.post, operator=operator)
-        calls = CallOutlet(
+        letters = OutboxWriter(outbox, print)
+        callbacks = CallbackPublisher(letters.post, operator=operator)
+        calls = CallReporter(
             callbacks,
             letters,
             outbox,

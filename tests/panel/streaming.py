@@ -16,15 +16,16 @@ from types import TracebackType
 from vad_agent.audio.device_recovery import DeviceState
 from vad_agent.audio.jitter_buffer import Lane, Pair
 from vad_agent.audio.recording_reader import open_call
+from vad_agent.client.headset_protocol import Command, StateReceiver
 from vad_agent.core.actions import Action, Cue, PromptDone
 from vad_agent.core.events import Event, Kind
 from vad_agent.core.frames import FRAME_MS, Channel
-from vad_agent.live.calls import CallDesk
-from vad_agent.live.feed import Feed, States
-from vad_agent.live.loop import CONTROL, Loop
-from vad_agent.live.outlets import Outlet, Outlets
-from vad_agent.live.shown import Shown
-from vad_agent.live.status import Command, Status
+from vad_agent.headset.action_sinks import ActionSink, ActionSinks
+from vad_agent.headset.call_tracker import CallTracker
+from vad_agent.headset.loop import CONTROL, Loop
+from vad_agent.headset.status import Status
+from vad_agent.headset.status_presenter import StatusPresenter
+from vad_agent.headset.status_publisher import StatusPublisher
 from vad_agent.script.settings import Settings
 
 FIXTURES = Path(__file__).parents[2] / "audio_fixtures"
@@ -92,11 +93,11 @@ class Streaming:
     def __init__(
         self,
         recording: str | Path,
-        states: States,
+        states: StateReceiver,
         operator: str,
         *,
         mode: str = "cue",
-        more: Sequence[Outlet] = (),
+        more: Sequence[ActionSink] = (),
     ) -> None:
         path = FIXTURES / f"{recording}.flac" if isinstance(recording, str) else recording
         self.headset = Paced(path)
@@ -104,8 +105,8 @@ class Streaming:
         self.status = Status(mode=mode)
         for channel, device in ((Channel.OPERATOR, "USB"), (Channel.CLIENT, "client.monitor")):
             self.status.sides[channel].device = device
-        shown = Shown(self.status)
-        outlets = self._outlets = Outlets([*more, self.told, shown], datetime.now)
+        shown = StatusPresenter(self.status)
+        outlets = self._outlets = ActionSinks([*more, self.told, shown], datetime.now)
         rate = self.headset.sample_rate
 
         def session() -> object:
@@ -114,10 +115,10 @@ class Streaming:
 
             return CallSession(Settings(), rate, mode=mode)
 
-        desk = CallDesk(Settings(), rate, policy="manual", mode=mode, make_session=session)  # type: ignore[arg-type]
+        desk = CallTracker(Settings(), rate, policy="manual", mode=mode, make_session=session)  # type: ignore[arg-type]
         self.loop = Loop(desk, outlets.take, on_event=self._on_event, after_pair=shown.look)
         self.loop.headset = self.headset  # type: ignore[assignment]
-        self._feed = Feed(states, operator, self.status, self.send)
+        self._feed = StatusPublisher(states, operator, self.status, self.send)
         self._shown = shown
         shown.tell(self._feed.changed)
         self._thread = threading.Thread(target=self.loop.run, name=f"loop {operator}")

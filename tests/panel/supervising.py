@@ -25,8 +25,8 @@ from vad_agent.callbacks.store import Store
 from vad_agent.callbacks.unit_of_work import By
 from vad_agent.core.actions import LineState, Phase
 from vad_agent.core.frames import Channel
-from vad_agent.live.snapshot import snapshot
-from vad_agent.live.status import PhraseStatus, Status
+from vad_agent.headset.status import PhraseStatus, Status
+from vad_agent.headset.status_publisher import snapshot
 from vad_agent.panel.centre import Centre
 from vad_agent.panel.hub import Hub
 from vad_agent.panel.people import People

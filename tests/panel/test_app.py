@@ -13,10 +13,10 @@ import httpx
 import pytest
 
 from tests.panel.asking import Following, OnePanel, Page, one_panel
+from vad_agent.client.headset_protocol import Command
 from vad_agent.core.actions import Phase
 from vad_agent.core.events import Event, Kind
 from vad_agent.errors import OutputError
-from vad_agent.live.status import Command
 from vad_agent.panel.door import PAUSE_S, TRIES
 from vad_agent.panel.serving import Panel
 from vad_agent.panel.sessions import SESSION_S

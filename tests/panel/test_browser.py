@@ -31,11 +31,12 @@ from tests.panel.browser import (
 )
 from vad_agent.audio.device_recovery import DeviceState
 from vad_agent.callbacks.model import Outcome, State
+from vad_agent.client.headset_protocol import Command
 from vad_agent.core.actions import LineState, Phase
 from vad_agent.core.events import Event, Kind
 from vad_agent.core.frames import Channel
-from vad_agent.live.keymap import KEYS
-from vad_agent.live.status import Command, PhraseStatus, SideStatus, Status
+from vad_agent.headset.keymap import KEYS
+from vad_agent.headset.status import PhraseStatus, SideStatus, Status
 
 __all__ = ["browser", "opened", "served", "with_desk"]  # fixtures
 

@@ -12,9 +12,8 @@ import pytest
 from websockets.exceptions import InvalidStatus
 
 from tests.panel.linking import OneDesk, headset, one_desk, until
+from vad_agent.client.headset_protocol import Command, parse_control
 from vad_agent.core.events import Event, Kind
-from vad_agent.live.inlet import parse
-from vad_agent.live.status import Command
 from vad_agent.panel.headsets import MOST_BYTES, MOST_KEYS
 
 
@@ -71,7 +70,7 @@ def test_keys_come_back_as_the_inlet_has_them(desk: OneDesk, what: Any) -> None:
         assert desk.hub.send("anna", what)
         told = one.hear()
         assert set(told) == {"send"}
-        assert parse(json.dumps(told["send"]).encode()) == what
+        assert parse_control(json.dumps(told["send"]).encode()) == what
 
 
 def test_nobody_ends_a_program_from_elsewhere(desk: OneDesk) -> None:

@@ -13,9 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from vad_agent.client.headset_protocol import Command, ControlMessage
 from vad_agent.core.events import Event, Kind
-from vad_agent.live.keymap import Sent
-from vad_agent.live.status import Command
 from vad_agent.panel.hub import Hub, Over
 
 State = dict[str, Any]
@@ -156,7 +155,7 @@ def test_threads_publish_and_every_page_ends_at_the_last_state() -> None:
 def test_keys_go_to_the_headset_that_is_on() -> None:
     hub, sent = Hub(), []
 
-    def sink(what: Sent) -> None:
+    def sink(what: ControlMessage) -> None:
         sent.append(what)
 
     assert not hub.send("ivan", PAUSE)

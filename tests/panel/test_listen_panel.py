@@ -20,8 +20,8 @@ from tests.live.listening import Listening, kind
 from tests.live.recording import until
 from tests.live.test_faults import begin
 from tests.panel.asking import Following, Page
-from vad_agent.live.screen import render
-from vad_agent.live.status import Status
+from vad_agent.headset.screen import render
+from vad_agent.headset.status import Status
 
 LINK = re.compile(r"panel     (http://127\.0\.0\.1:(\d+)/enter\?token=\S+)")
 DEVICES = (
@@ -137,7 +137,7 @@ def test_without_its_packages_it_says_which_extra_brings_them(
 
 def test_without_the_panel_nothing_of_it_is_loaded() -> None:
     code = (
-        "import sys, vad_agent.cli.listen_process, vad_agent.live.assembly;"
+        "import sys, vad_agent.cli.listen_process, vad_agent.headset.composition;"
         "print([name for name in ('fastapi', 'uvicorn', 'vad_agent.panel') if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30)

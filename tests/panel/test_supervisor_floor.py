@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from tests.panel.supervising import LINE, dead, silent, speaking, status, unplugged
 from vad_agent.core.actions import Phase
 from vad_agent.core.frames import Channel
-from vad_agent.live.snapshot import snapshot
-from vad_agent.live.status import Status
+from vad_agent.headset.status import Status
+from vad_agent.headset.status_publisher import snapshot
 from vad_agent.panel.floor import Floor, changes, order, row, rows
 from vad_agent.panel.hub import Hub
 

@@ -16,9 +16,9 @@ def asking(actions: Iterable[Action], folder: Path, call: str) -> Iterator[Actio
         OutputError: the folder cannot be made, or a letter not be written.
     """
     from vad_agent.callbacks.outbox import Outbox
-    from vad_agent.live.desk_outlet import DeskOutlet
+    from vad_agent.headset.callback_publisher import CallbackPublisher
 
-    outlet = DeskOutlet(Outbox(folder).post)
+    outlet = CallbackPublisher(Outbox(folder).post)
     outlet.begin(call, datetime.now())
     for action in actions:
         outlet.take([action])

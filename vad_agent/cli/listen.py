@@ -127,7 +127,7 @@ def listen(
     Callbacks are rung by the desk of the centre, not of this machine (vad-agent serve):
       VAD_AGENT_TOKEN=… vad-agent listen --prompt-device virtmic --desk https://desk:8600
     """
-    from vad_agent.live.options import Options
+    from vad_agent.headset.options import Options
 
     options = Options(
         client=client_device,
@@ -149,7 +149,7 @@ def listen(
         panel_port=panel_port,
     )
     if check:
-        from vad_agent.live.checking import check_all
+        from vad_agent.headset.diagnostics import check_all
 
         good = check_all(options, plain_console())
         raise typer.Exit(0 if good else 1)

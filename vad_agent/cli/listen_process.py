@@ -25,13 +25,13 @@ from vad_agent.audio.devices import list_devices
 from vad_agent.cli.terminal import tell_missing_detector
 from vad_agent.common.identity import login
 from vad_agent.common.writer_thread import WriterThread
-from vad_agent.live.chosen import choose
-from vad_agent.live.options import Options
+from vad_agent.headset.device_selection import select_devices
+from vad_agent.headset.options import Options
 from vad_agent.script.settings import Settings
 
 if TYPE_CHECKING:
-    from vad_agent.live.assembly import Assembly
-    from vad_agent.live.feed import Feed
+    from vad_agent.headset.composition import Composition
+    from vad_agent.headset.status_publisher import StatusPublisher
     from vad_agent.panel.my_callbacks import Callbacks
     from vad_agent.panel.serving import Panel
 
@@ -66,16 +66,18 @@ def _listen(options: Options, console: Console, stack: ExitStack) -> None:
     with ThreadPoolExecutor(1) as pool:
         listed = pool.submit(list_devices)
         settings = Settings() if options.script is None else Settings.load(options.script)
-        from vad_agent.live.assembly import Assembly  # numbers and models, while devices are listed
+        from vad_agent.headset.composition import (
+            Composition,  # numbers and models, while devices are listed
+        )
 
         tell_missing_detector(settings)
         if options.panel:
             panel = _panel(options)
             stack.callback(panel.close)
-        chosen = choose(options, listed.result())
+        chosen = select_devices(options, listed.result())
     for role, device in chosen.rows():
         console.print(f"{role:<9} {device}", soft_wrap=True)
-    assembly = Assembly(options, settings, chosen)
+    assembly = Composition(options, settings, chosen)
     console.print(f"trace     {assembly.trace_path}", soft_wrap=True)
     failures: list[BaseException] = []
     try:
@@ -120,7 +122,7 @@ def _panel(options: Options) -> Panel:
     def callbacks() -> Iterator[Callbacks]:
         nonlocal told
         with reach(options.desk, None, panel.report) as found:
-            # The letters are read now, and `Unread` sees none that would wait for a desk.
+            # The letters are read now, and `OutboxMonitor` sees none that would wait for a desk.
             if not (told or found.rings) and found.page("open", phone=None, operator=None, limit=1):
                 told = True
                 panel.report(UNRUNG)
@@ -130,21 +132,21 @@ def _panel(options: Options) -> Panel:
     return panel
 
 
-def _feed_of_desk(options: Options, assembly: Assembly) -> Feed:
+def _feed_of_desk(options: Options, assembly: Composition) -> StatusPublisher:
     """Shows the desk how things stand, wherever one comes to be."""
     from vad_agent.client.discovery import find_desk
     from vad_agent.client.headset_link import HeadsetLink
-    from vad_agent.live.feed import Feed
+    from vad_agent.headset.status_publisher import StatusPublisher
 
     link = HeadsetLink(partial(find_desk, options.desk), assembly.report)
-    return Feed(link, _operator(options), assembly.status, assembly.press)
+    return StatusPublisher(link, _operator(options), assembly.status, assembly.press)
 
 
 def _operator(options: Options) -> str:
     return options.operator_login or login()
 
 
-def _run(assembly: Assembly, failures: list[BaseException]) -> None:
+def _run(assembly: Composition, failures: list[BaseException]) -> None:
     """The loop in its thread, so that no signal ends it in the middle of a frame."""
 
     def run() -> None:
@@ -164,7 +166,7 @@ def _run(assembly: Assembly, failures: list[BaseException]) -> None:
 
 
 @contextmanager
-def _quitting(assembly: Assembly) -> Iterator[None]:
+def _quitting(assembly: Composition) -> Iterator[None]:
     """Ctrl-C and the like end the loop, after the frame that it is at."""
 
     asked = 0
@@ -188,13 +190,13 @@ def _quitting(assembly: Assembly) -> Iterator[None]:
 
 
 @contextmanager
-def _shown(assembly: Assembly, options: Options, console: Console) -> Iterator[None]:
+def _shown(assembly: Composition, options: Options, console: Console) -> Iterator[None]:
     """The screen and the keys."""
-    from vad_agent.live.keyboard import Keyboard
-    from vad_agent.live.keys import Keys
-    from vad_agent.live.surface import Surface
+    from vad_agent.headset.key_dispatch import KeyDispatch
+    from vad_agent.headset.keyboard import Keyboard
+    from vad_agent.headset.terminal_display import TerminalDisplay
 
-    keys = Keys(assembly.status, lambda: datetime.now().astimezone())
+    keys = KeyDispatch(assembly.status, lambda: datetime.now().astimezone())
 
     def press(key: str) -> None:
         for sent in keys.press(key):
@@ -205,7 +207,7 @@ def _shown(assembly: Assembly, options: Options, console: Console) -> Iterator[N
         if options.plain:
             console = Console(file=sys.stdout, force_terminal=False, markup=False, highlight=False)
         typing = keyboard.available and options.events != "-"
-        stack.enter_context(Surface(assembly.status, console, keys if typing else None))
+        stack.enter_context(TerminalDisplay(assembly.status, console, keys if typing else None))
         if typing:
             stack.enter_context(keyboard)
         yield

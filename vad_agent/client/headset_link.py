@@ -18,10 +18,8 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from vad_agent.client.conflating_buffer import ConflatingBuffer
+from vad_agent.client.headset_protocol import Command, ControlSink, parse_control
 from vad_agent.errors import EventError, MissingExtra
-from vad_agent.live.feed import Sink
-from vad_agent.live.inlet import parse
-from vad_agent.live.status import Command
 
 if TYPE_CHECKING:
     from vad_agent.client.discovery import DeskEndpoint
@@ -49,7 +47,7 @@ SEEN = "стол снова видит эту гарнитуру"
 
 
 class HeadsetLink:
-    """The link of one headset, from `attach` until `detach` or `stop`: `States` of a feed.
+    """The link of one headset, from `attach` until `detach` or `stop`: `StateReceiver` of a feed.
 
     `where`: the desk, asked at each try; None: there is none now. It and `report`, which is told what the
     operator should know, are called in the link's own thread.
@@ -75,12 +73,12 @@ class HeadsetLink:
         self._failures = 0
         self._told: set[str] = set()  # of this outage
         self._wire: HeadsetConnection | None = None
-        self._sink: Sink = lambda _: None
+        self._sink: ControlSink = lambda _: None
         self._operator = ""
         self._began = datetime.now().astimezone()
         self._thread = threading.Thread(target=self._run, name="desk link", daemon=True)
 
-    def attach(self, operator: str, sink: Sink) -> None:
+    def attach(self, operator: str, sink: ControlSink) -> None:
         """The headset is on: connect by and by. Once."""
         self._operator, self._sink = operator, sink
         self._thread.start()
@@ -90,7 +88,7 @@ class HeadsetLink:
         if self._unsent.take(state):
             self._wake.set()
 
-    def detach(self, operator: str, sink: Sink | None = None) -> None:
+    def detach(self, operator: str, sink: ControlSink | None = None) -> None:
         """The headset is off."""
         self.stop()
 
@@ -192,7 +190,7 @@ class HeadsetLink:
     def _take(self, told: Mapping[str, Any]) -> None:
         """A key; what is none, or ends the program, is ignored."""
         try:
-            what = parse(json.dumps(told.get("send")).encode())
+            what = parse_control(json.dumps(told.get("send")).encode())
         except (EventError, RecursionError):
             return
         if what is not Command.QUIT:

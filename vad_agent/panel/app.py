@@ -26,10 +26,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from vad_agent.client.headset_protocol import Command, parse_control
 from vad_agent.core.events import Event, Kind
 from vad_agent.errors import EventError, extra
-from vad_agent.live.inlet import parse
-from vad_agent.live.status import Command
 from vad_agent.panel import routes_callbacks, routes_enter
 from vad_agent.panel.entrance import Entrance
 from vad_agent.panel.gate import MOST_BYTES, Gate, refused
@@ -219,7 +218,7 @@ async def stream(here: Here, session: Who) -> Response:
 async def send(request: Request, here: Here, session: OwnPage) -> Response:
     """A key."""
     try:
-        what = parse(await request.body())
+        what = parse_control(await request.body())
     except EventError as error:
         raise Refused(400, _wrong(str(error))) from None
     if what is Command.QUIT:

@@ -26,11 +26,9 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
+from vad_agent.client.headset_protocol import COMMANDS, Command, ControlMessage
 from vad_agent.common.identity import folded
 from vad_agent.errors import extra
-from vad_agent.live.inlet import COMMANDS
-from vad_agent.live.keymap import Sent
-from vad_agent.live.status import Command
 from vad_agent.panel.hub import Hub, Over
 
 with extra("callbacks", "the panel"):
@@ -203,7 +201,7 @@ class _Link:
             except RuntimeError:  # the server has closed it just now
                 raise WebSocketDisconnect(1006) from None
 
-    def _sink(self, what: Sent) -> None:
+    def _sink(self, what: ControlMessage) -> None:
         """A key; any thread."""
         if isinstance(what, Command) and what not in SENT:
             return

@@ -19,9 +19,8 @@ from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from enum import StrEnum
 from typing import Any
 
+from vad_agent.client.headset_protocol import ControlMessage, ControlSink
 from vad_agent.common.identity import folded
-from vad_agent.live.feed import Sink
-from vad_agent.live.keymap import Sent
 
 HEARTBEAT_S = 5.0
 """A page that hears nothing for longer than this knows that it is cut off."""
@@ -48,7 +47,7 @@ class _Operator:
         """As the headset writes it, or whoever asked first."""
         self.values: dict[str, tuple[int, str]] = {}
         self.version = 0
-        self.sink: Sink | None = None
+        self.sink: ControlSink | None = None
         self.over: Callable[[Over], None] | None = None
         self.begins = False
         """The headset has told nothing yet: what is known is of the one before it."""
@@ -131,7 +130,9 @@ class Hub:
 
     # -- the headset's side --------------------------------------------------------------------------
 
-    def attach(self, operator: str, sink: Sink, over: Callable[[Over], None] | None = None) -> None:
+    def attach(
+        self, operator: str, sink: ControlSink, over: Callable[[Over], None] | None = None
+    ) -> None:
         """This headset is on: keys of its panel go to `sink`. Of two the later one has them.
 
         `over`: told, in any thread, that they don't any more; not after a `detach`.
@@ -146,7 +147,9 @@ class Hub:
         if closed and over is not None:
             over(Over.CLOSED)
 
-    def publish(self, operator: str, state: Mapping[str, Any], sink: Sink | None = None) -> None:
+    def publish(
+        self, operator: str, state: Mapping[str, Any], sink: ControlSink | None = None
+    ) -> None:
         """How things stand there: all of it, or what has changed. `sink`: only if keys go to it still."""
         with self._lock:
             one = self._of(operator)
@@ -156,7 +159,7 @@ class Hub:
             followers = tuple(one.followers) if changed else ()
         _wake(followers)
 
-    def detach(self, operator: str, sink: Sink | None = None) -> None:
+    def detach(self, operator: str, sink: ControlSink | None = None) -> None:
         """This headset is off; its panel says so. `sink`: only if it is still that one's."""
         with self._lock:
             one = self._of(operator)
@@ -199,7 +202,7 @@ class Hub:
         state: dict[str, Any] = {GONE: True} if told is None else json.loads(told)
         return state
 
-    def send(self, operator: str, what: Sent) -> bool:
+    def send(self, operator: str, what: ControlMessage) -> bool:
         """A key; False: there is no headset that takes it."""
         with self._lock:
             one = self._operators.get(folded(operator))

@@ -13,10 +13,11 @@ import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from vad_agent.client.headset_protocol import ControlSink
 from vad_agent.common.private_files import why
 from vad_agent.errors import OutputError, extra
-from vad_agent.live.feed import Feed, Sink
-from vad_agent.live.status import Status
+from vad_agent.headset.status import Status
+from vad_agent.headset.status_publisher import StatusPublisher
 from vad_agent.panel.address import Address
 from vad_agent.panel.app import create_panel
 from vad_agent.panel.door import Door
@@ -53,7 +54,7 @@ class Panel:
         self.operator = operator
         self.hub = hub or Hub()
         self._told: Callable[[str], None] = lambda _: None
-        self._feed: Feed | None = None
+        self._feed: StatusPublisher | None = None
         self._closing = False
         self._listening = _listen(port)
         try:
@@ -90,12 +91,12 @@ class Panel:
             logger.propagate = False
         self._thread.start()
 
-    def feed(self, status: Status, sink: Sink) -> Callable[[], None]:
+    def feed(self, status: Status, sink: ControlSink) -> Callable[[], None]:
         """The headset is on: its status is shown, keys go to `sink`.
 
         Returns what is to be called when the status was written.
         """
-        self._feed = Feed(self.hub, self.operator, status, sink)
+        self._feed = StatusPublisher(self.hub, self.operator, status, sink)
         self._feed.start()
         return self._feed.changed
 

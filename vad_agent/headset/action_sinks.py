@@ -1,0 +1,77 @@
+"""Where the actions of calls go: the trace, the recording, hooks, the surface; each call under its own id."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Protocol
+
+from vad_agent.core.actions import Action, CallbackWithdrawn, Phase, PhaseChanged
+
+
+class ActionSink(Protocol):
+    """Somebody who is told what sessions say; must not block, and keeps its errors to itself."""
+
+    def begin(self, call: str, began: datetime) -> None:
+        """The actions that follow are of this call."""
+
+    def take(self, actions: Sequence[Action]) -> None:
+        """Actions in order."""
+
+    def end(self) -> None:
+        """The call is over."""
+
+
+class ActionSinks:
+    """All of them. `begin` may come before the last actions of the call before are taken."""
+
+    def __init__(self, outlets: Sequence[ActionSink], now: Callable[[], datetime]) -> None:
+        self._outlets = outlets
+        self._now = now
+        self._next: list[tuple[str, datetime]] = []
+        self._on = False
+        self._last = ""
+
+    def begin(self) -> str:
+        """A new call begins; its id: the time, to the second, and a number where that is not enough."""
+        began = self._now()
+        stem = began.strftime("%Y-%m-%dT%H-%M-%S")
+        call, number = stem, 1
+        while call <= self._last and self._last.startswith(stem):
+            number += 1
+            call = f"{stem}-{number}"
+        self._last = call
+        self._next.append((call, began))
+        return call
+
+    def take(self, actions: Sequence[Action]) -> None:
+        """Give each call's actions to everybody, under its id."""
+        rest = list(actions)
+        while rest:
+            if not self._on and isinstance(rest[0], CallbackWithdrawn):
+                for outlet in self._outlets:
+                    outlet.take(rest[:1])  # of the call before, which has not ended after all
+                rest = rest[1:]
+                continue
+            if not self._on and self._next:
+                self._on = True
+                call, began = self._next.pop(0)
+                for outlet in self._outlets:
+                    outlet.begin(call, began)
+            end = next((n for n, action in enumerate(rest, 1) if _ends(action)), None)
+            part, rest = rest[:end], rest[end:] if end else []
+            for outlet in self._outlets:
+                outlet.take(part)
+            if end:
+                self.end()
+
+    def end(self) -> None:
+        """The call is over, or the program."""
+        if self._on:
+            self._on = False
+            for outlet in self._outlets:
+                outlet.end()
+
+
+def _ends(action: Action) -> bool:
+    return isinstance(action, PhaseChanged) and action.phase is Phase.ENDED

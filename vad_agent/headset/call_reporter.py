@@ -1,0 +1,144 @@
+"""Calls that are over go to the desk, each with its trace: for the supervisor's page.
+
+    actions ──> lines ──end──> a thread of its own: packed, on the disk ──> as the letters of callbacks
+
+No callback may wait for it or be lost by it: it is written after them, and what cannot be written is dropped
+and told once. The trace of the shift has it all the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Any
+
+from vad_agent.callbacks.outbox import Outbox, is_call
+from vad_agent.callbacks.outbox_message import CALL, Letter, new_key
+from vad_agent.callbacks.trace_codec import pack
+from vad_agent.common.writer_thread import WriterThread
+from vad_agent.core.actions import Action
+from vad_agent.errors import OutputError
+from vad_agent.headset.callback_publisher import LONGEST, CallbackPublisher
+from vad_agent.headset.outbox_writer import HANGS, Carrier, OutboxWriter
+from vad_agent.trace.trace_format import record
+
+MOST_LINES = 20_000
+"""Of a call; those after are left out."""
+LEAST_S = 1.0
+"""What is shorter and had no step is no call."""
+MOST_WAITING = 500
+"""Calls that nobody has taken yet: 32 MB at most."""
+MOST_UNWRITTEN = 20
+"""Calls that wait for a disk that hangs."""
+AFTER_S = 2.0
+"""The callbacks before a call are written by then."""
+CLOSE_S = 3.0
+
+Lines = list[dict[str, Any]]
+
+
+class CallReporter:
+    """An outlet of the loop, after `callbacks`, which gives the call its id; `letters`: who writes those.
+
+    `takes_calls`: a desk is expected, asked at each call's end in a thread; `operator`: the login; `report`:
+    told what could not be written.
+    """
+
+    def __init__(
+        self,
+        callbacks: CallbackPublisher,
+        letters: OutboxWriter,
+        outbox: Outbox,
+        report: Callable[[str], None],
+        *,
+        mode: str,
+        operator: str | None = None,
+        carrier: Carrier | None = None,
+        takes_calls: Callable[[], bool] = lambda: False,
+        now: Callable[[], datetime] = lambda: datetime.now().astimezone(),
+    ) -> None:
+        self._callbacks = callbacks
+        self._letters = letters
+        self._outbox = outbox
+        self._report = report
+        self._mode = mode
+        self._operator = operator and operator[: LONGEST["operator"]]
+        self._carrier = carrier
+        self._takes_calls = takes_calls
+        self._now = now
+        self._began: datetime | None = None
+        self._lines: Lines = []
+        self._writer = WriterThread("call letter", self._write, most=MOST_UNWRITTEN)
+
+    def begin(self, call: str, began: datetime) -> None:
+        """The lines that follow are of this call; `began`: aware, or local time."""
+        self._began = began if began.tzinfo is not None else began.astimezone()
+        self._lines = []
+
+    def take(self, actions: Sequence[Action]) -> None:
+        """Keep the lines of a call that is on."""
+        if self._began is None:
+            return
+        for action in actions:
+            if len(self._lines) < MOST_LINES and (line := record(action)) is not None:
+                self._lines.append(line)
+
+    def end(self) -> None:
+        """The call is over: its letter is written, in a thread."""
+        began, lines = self._began, self._lines
+        self._began, self._lines = None, []
+        if began is None or not _is_call(lines):
+            return
+        if not self._writer.put((self._callbacks.call, began, lines)):
+            self._report(f"звонок не передан на стол: {HANGS}")
+
+    def finish(self) -> None:
+        """No more calls will come."""
+        self._writer.end()
+
+    def close(self) -> None:
+        """Wait a moment for what is being written."""
+        self._writer.close(CLOSE_S)
+
+    def _write(self, item: tuple[str, datetime, Lines]) -> None:
+        call, began, lines = item
+        try:
+            if not self._takes_calls():
+                return
+            reason = self._hindrance()
+            if reason is None:
+                self._outbox.post(self._letter(call, began, lines))
+        except OutputError as error:
+            reason = str(error)
+        except Exception as error:  # its text may quote the call
+            reason = type(error).__name__
+        if reason is not None:
+            self._report(f"звонок не передан на стол: {reason}")
+        elif self._carrier is not None:
+            self._carrier.wake()
+
+    def _hindrance(self) -> str | None:
+        """Why the disk is left to others."""
+        if not self._letters.flush(AFTER_S):
+            return "перезвоны ещё не записаны"
+        if sum(map(is_call, self._outbox.waiting())) >= MOST_WAITING:
+            return f"прежние ({MOST_WAITING}) никто не взял"
+        return None
+
+    def _letter(self, call: str, began: datetime, lines: Lines) -> Letter:
+        return Letter(
+            kind=CALL,
+            key=new_key(),
+            call=call,
+            asked=self._now().isoformat(),
+            operator=self._operator,
+            began=began.isoformat(),
+            mode=self._mode,
+            lines=pack(lines),
+        )
+
+
+def _is_call(lines: Lines) -> bool:
+    if any(line["kind"] == "prompt" for line in lines):
+        return True
+    return any(line["t"] >= LEAST_S for line in lines)

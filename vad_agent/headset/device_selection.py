@@ -1,0 +1,63 @@
+"""Which devices `listen` was asked for, found among those that there are."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from vad_agent.audio.devices import Device, Role, find_device
+from vad_agent.errors import DeviceError
+from vad_agent.headset.options import Options
+
+
+@dataclass(frozen=True, slots=True)
+class SelectedDevices:
+    """The devices of a headset."""
+
+    operator: Device
+    client: Device
+    prompt: Device | None
+    """None: nothing is played into the call, the phrases are shown."""
+    monitor: Device | None
+
+    @property
+    def heard_from(self) -> Role | None:
+        """By which of our devices our phrases get into the client's channel, too."""
+        for role, device in ((Role.PROMPT, self.prompt), (Role.MONITOR, self.monitor)):
+            if device is not None and device.name == self.client.plays:
+                return role
+        return None
+
+    def rows(self) -> list[tuple[str, str]]:
+        """(role, device) for each, as they are told."""
+        named = {
+            Role.CLIENT: self.client,
+            Role.OPERATOR: self.operator,
+            Role.PROMPT: self.prompt,
+            Role.MONITOR: self.monitor,
+        }
+        return [(role.value, device.label) for role, device in named.items() if device is not None]
+
+
+def select_devices(options: Options, devices: Sequence[Device]) -> SelectedDevices:
+    """Find each device.
+
+    Raises:
+        DeviceError: one is not there or ambiguous, or phrases are to be played and it is not said where.
+    """
+    prompt = monitor = None
+    if options.mode == "auto":
+        if options.prompt is None:
+            raise DeviceError(
+                "--prompt-device: expected the output that plays into the call, such as a virtual "
+                "microphone's sink (vad-agent devices tells how to make one); without one: --mode cue"
+            )
+        prompt = find_device(options.prompt, Role.PROMPT, devices)
+        if options.monitor is not None:
+            monitor = find_device(options.monitor, Role.MONITOR, devices)
+    return SelectedDevices(
+        operator=find_device(options.operator, Role.OPERATOR, devices),
+        client=find_device(options.client, Role.CLIENT, devices),
+        prompt=prompt,
+        monitor=monitor,
+    )

@@ -1,0 +1,181 @@
+"""The live loop: one thread feeds the session, and carries out what it asks for.
+
+    inbox ─> headset, speaker, events ─> pairs of frames ─> desk (with a session, if a call is on)
+      ^                                       ^                      │ actions
+      └── children, keys, sockets (threads)   └── speaker's reports  ├─> speaker
+                                                  at their frames    └─> outlets: trace, hooks, surface
+
+Nothing else touches the desk, the headset or the speaker. The thread waits for nobody: what is written, to a
+child, a disk or a terminal, is written by other threads. A phrase that promises a callback waits for the disk
+(`may_promise`) while frames go on.
+"""
+
+from __future__ import annotations
+
+import queue
+import time
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from vad_agent.audio.device_recovery import Lost, Opened
+from vad_agent.audio.duplex_capture import Headset
+from vad_agent.audio.ipc_framing import Record
+from vad_agent.audio.jitter_buffer import Pair
+from vad_agent.client.headset_protocol import Command
+from vad_agent.core.actions import Action, Cue, Play, Stop
+from vad_agent.core.events import Event, Kind
+from vad_agent.core.frames import FRAME_MS, Channel
+from vad_agent.errors import EventError
+from vad_agent.headset.call_tracker import CallTracker
+from vad_agent.headset.prompt_player import PromptPlayer
+
+MOST_WAITING = 1000
+"""What waits in the inbox: 10 s of both sides; then those who put it wait, too."""
+WAKE_S = FRAME_MS / 1000
+PROMPT, MONITOR, CONTROL = "prompt", "monitor", "control"
+
+Source = Channel | str
+What = Opened | Lost | Record | Event | Command
+
+
+class Cleaner(Protocol):
+    """Takes our own phrases out of the client's channel."""
+
+    def clean(self, frame: bytes | None, index: int) -> bytes | None:
+        """The frame without them; `index`: counted since the loop began."""
+
+
+class Loop:
+    """Feeds the desk until it is told to quit. Set `headset` and `speaker` before `run`.
+
+    `told` is given all actions, before they are carried out; `may_promise`: asked at each turn, no phrase is
+    begun before it is true. Neither must block, nor raise.
+    """
+
+    def __init__(
+        self,
+        desk: CallTracker,
+        told: Callable[[Sequence[Action]], None],
+        *,
+        cleaner: Cleaner | None = None,
+        on_event: Callable[[Event], None] = lambda event: None,
+        after_pair: Callable[[Loop, Pair], None] = lambda loop, pair: None,
+        may_promise: Callable[[], bool] = lambda: True,
+    ) -> None:
+        self.desk = desk
+        self.headset: Headset | None = None
+        self.speaker: PromptPlayer | None = None
+        self.refused = 0
+        """Events that the session could not take."""
+        self._told = told
+        self._on_event = on_event
+        self._cleaner = cleaner
+        self._after_pair = after_pair
+        self._may_promise = may_promise
+        self._held: Play | None = None
+        # In C, at a tenth of a bounded queue's cost; `put` keeps its bounds.
+        self._inbox: queue.SimpleQueue[tuple[Source, What]] = queue.SimpleQueue()
+        self._quit = False
+
+    def put(self, source: Source, what: What) -> None:
+        """From any thread. Waits where the inbox is full."""
+        while self._inbox.qsize() >= MOST_WAITING and not self._quit:
+            time.sleep(WAKE_S)
+        self._inbox.put((source, what))
+
+    def run(self) -> None:
+        """Until `Command.QUIT` comes, or what it calls raises."""
+        inbox = self._inbox
+        while not self._quit:
+            try:
+                self._take(*inbox.get(timeout=WAKE_S))
+                while not self._quit:
+                    self._take(*inbox.get_nowait())
+            except queue.Empty:
+                pass
+            self._release()
+            self._feed()
+        self._signal(
+            (Event(Kind.SOURCE_ENDED),)
+        )  # a call that is on ends here, with all it asked for
+
+    def _take(self, source: Source, what: What) -> None:
+        if isinstance(what, Command):
+            if what is Command.QUIT:
+                self._quit = True
+            elif what is Command.LINE_UNUSED:
+                self._carry_out(self.desk.line_in_use(False))
+            else:
+                self._carry_out(self.desk.command(what))
+        elif isinstance(what, Event):
+            self._signal((what,))
+        elif isinstance(source, Channel):
+            assert self.headset is not None
+            self._signal(self.headset.take(source, what))
+        elif self.speaker is not None:
+            if source == PROMPT:
+                self._signal(self.speaker.take(what))
+            else:
+                self.speaker.take_monitor(what)
+
+    def _feed(self) -> None:
+        headset = self.headset
+        if headset is None:
+            return
+        self._signal(headset.overdue())
+        if self.speaker is not None:
+            self.speaker.watch()
+        for pair in headset.pairs(time.perf_counter()):
+            self._step(pair)
+
+    def _step(self, pair: Pair) -> None:
+        """One frame of each side. The player's reports first, as in a replay."""
+        if self.speaker is not None:
+            for event in self.speaker.due(pair.slot):
+                self._signal((event,))
+        client = pair.client
+        if self._cleaner is not None:
+            client = self._cleaner.clean(client, pair.slot)
+        if actions := self.desk.feed(pair.operator, client):
+            self._carry_out(actions)
+        self._after_pair(self, pair)
+
+    def _signal(self, events: Sequence[Event]) -> None:
+        for event in events:
+            self._on_event(event)
+            try:
+                actions = self.desk.signal(event)
+            except EventError:
+                self.refused += 1  # nothing has changed; whoever sent it was to be told at the door
+            else:
+                self._carry_out(actions)
+
+    def _carry_out(self, actions: Sequence[Action]) -> None:
+        """Told first: a callback is stored before it is promised."""
+        if not actions:
+            return
+        self._told(actions)
+        for action in actions:
+            if isinstance(action, Play):
+                self._held = action
+                self._release()
+            elif isinstance(action, Stop | Cue):
+                self._held = None
+                if isinstance(action, Stop) and self.speaker is not None:
+                    self.speaker.stop(self._slot)
+
+    def _release(self) -> None:
+        """Begin the phrase that is asked for, unless what it promises is still on its way to the disk."""
+        if self._may_promise() and self._held is not None:
+            action, self._held = self._held, None
+            self._play(action)
+
+    def _play(self, action: Play) -> None:
+        if self.speaker is None:
+            self._signal((Event(Kind.PROMPT_FAILED, prompt=action.prompt),))
+        else:
+            self._signal(self.speaker.play(action, self._slot))
+
+    @property
+    def _slot(self) -> int:
+        return self.headset.slot if self.headset is not None else 0
