@@ -20,12 +20,12 @@ from tests.panel.browser import shown, silent
 from tests.panel.desk_process import DeskProcess
 from vad_agent.callbacks.model import Request
 from vad_agent.callbacks.unit_of_work import By
-from vad_agent.panel.kept_store import KeptStore
-from vad_agent.panel.passwords import Passwords
-from vad_agent.panel.people import People
-from vad_agent.panel.sessions import Role, Sessions
 from vad_agent.server.config import DeskConfig
 from vad_agent.server.running import open_store
+from vad_agent.web.passwords import Passwords
+from vad_agent.web.session_store import SessionStore
+from vad_agent.web.sessions import Role, Sessions
+from vad_agent.web.users import Users
 
 LEVELS_S = 0.1
 POLL_S = 15.0
@@ -48,7 +48,7 @@ def _people(desk: DeskProcess, count: int) -> dict[str, str]:
     with closing(
         open_store(DeskConfig.load(None, database=str(desk.process.database)), alone=False)
     ) as store:
-        people, sessions = People(store, cheap), Sessions(KeptStore(store))
+        people, sessions = Users(store, cheap), Sessions(SessionStore(store))
         cookies = {}
         now = datetime.now(UTC)
         for number in range(count):

@@ -51,11 +51,11 @@ async def desk(listening: socket.socket) -> None:
     from fastapi import FastAPI
     from starlette.middleware import Middleware
 
-    from vad_agent.panel.headsets import headsets
-    from vad_agent.panel.hub import Hub
     from vad_agent.server.auth import Guard, Tokens
+    from vad_agent.web.headset_ws import headsets
+    from vad_agent.web.state_broker import StateBroker
 
-    hub = Hub()
+    hub = StateBroker()
     app = FastAPI(middleware=[Middleware(Guard, Tokens({"bench": TOKEN}), (), "/nothing/")])
     app.include_router(headsets(hub), prefix="/api/v1")
     config = uvicorn.Config(

@@ -285,7 +285,7 @@ def test_until_a_desk_is_there_nothing_of_it_is_loaded() -> None:
     code = (
         "import sys; from vad_agent.client.headset_link import DeskLink;"
         "link = DeskLink(lambda: None, print); link.attach('anna', print); link.stop();"
-        "print([name for name in ('ssl', 'websockets', 'vad_agent.panel') if name in sys.modules])"
+        "print([name for name in ('ssl', 'websockets', 'vad_agent.web') if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30)
     assert done.stdout.strip() == "[]", done.stdout + done.stderr

@@ -15,11 +15,11 @@ from vad_agent.core.events import Event, Kind
 from vad_agent.headset.status import Status
 from vad_agent.headset.status_presenter import EVERY, StatusPresenter
 from vad_agent.headset.status_publisher import StatusPublisher, snapshot
-from vad_agent.panel.hub import Hub
+from vad_agent.web.state_broker import StateBroker
 
 
 def test_the_whole_status_is_there_and_keys_come_back() -> None:
-    hub, status, sent = Hub(), Status(client_name="Ольга"), []
+    hub, status, sent = StateBroker(), Status(client_name="Ольга"), []
     feed = StatusPublisher(hub, "ivan", status, sent.append)
     feed.start()
     try:
@@ -40,7 +40,7 @@ def test_the_whole_status_is_there_and_keys_come_back() -> None:
 @pytest.mark.serial
 def test_a_change_is_there_within_a_few_milliseconds() -> None:
     async def follow() -> list[float]:
-        hub, status, took = Hub(), Status(), []
+        hub, status, took = StateBroker(), Status(), []
         feed = StatusPublisher(hub, "ivan", status, lambda _: None)
         feed.start()
         try:
@@ -63,7 +63,7 @@ def test_a_change_is_there_within_a_few_milliseconds() -> None:
 
 
 def test_a_status_that_changes_while_it_is_read_ends_nothing() -> None:
-    hub, status = Hub(), Status()
+    hub, status = StateBroker(), Status()
     feed = StatusPublisher(hub, "ivan", status, lambda _: None)
     feed.start()
     try:

@@ -15,9 +15,9 @@ from typing import Any
 import httpx
 
 from vad_agent.headset.status import Status
-from vad_agent.panel.door import Door
-from vad_agent.panel.hub import Sent
-from vad_agent.panel.serving import Panel
+from vad_agent.web.panel_server import PanelServer
+from vad_agent.web.state_broker import Sent
+from vad_agent.web.token_auth import TokenAuth
 
 LIMIT_S = 5.0
 State = dict[str, Any]
@@ -110,14 +110,14 @@ class OnePanel:
     """A panel, its headset's status and the keys that came."""
 
     def __init__(self, folder: Path, **more: Any) -> None:
-        self.panel = Panel("ivan", port=0, folder=folder, **more)
+        self.panel = PanelServer("ivan", port=0, folder=folder, **more)
         self.status = Status()
         self.sent: list[Sent] = []
         self._clients: list[httpx.Client] = []
         self.panel.start()
 
     @property
-    def door(self) -> Door:
+    def door(self) -> TokenAuth:
         return self.panel.door
 
     def headset(self) -> Callable[[], None]:

@@ -28,10 +28,10 @@ from vad_agent.core.actions import Phase
 from vad_agent.core.frames import Channel
 from vad_agent.headset.status import PhraseStatus, Status
 from vad_agent.headset.status_publisher import Snapshot, snapshot
-from vad_agent.panel.address import Address
-from vad_agent.panel.app import create_panel
-from vad_agent.panel.door import Door
-from vad_agent.panel.hub import Hub, Sent
+from vad_agent.web.origins import Origins
+from vad_agent.web.panel_app import create_panel
+from vad_agent.web.state_broker import Sent, StateBroker
+from vad_agent.web.token_auth import TokenAuth
 
 CHROMIUM = "/usr/bin/chromium"
 FLAGS = [
@@ -109,7 +109,7 @@ class Served:
 
     folder: Path
     desk: Desk | None = None
-    hub: Hub = field(default_factory=Hub)
+    hub: StateBroker = field(default_factory=StateBroker)
     sent: list[Sent] = field(default_factory=list)
     port: int = 0
     beats: bool = True
@@ -120,7 +120,7 @@ class Served:
             with contextlib.closing(socket.socket()) as free:
                 free.bind(("127.0.0.1", 0))
                 self.port = free.getsockname()[1]
-        self.door = Door(Address(self.port), OPERATOR, folder=self.folder)
+        self.door = TokenAuth(Origins(self.port), OPERATOR, folder=self.folder)
         self.hub.attach(OPERATOR, self.sent.append)
         callbacks_of = None if self.desk is None else lambda _: self.desk
         app = create_panel(self.hub, self.door, callbacks_of=callbacks_of, heartbeat_s=1.0)
@@ -138,7 +138,7 @@ class Served:
         self._stopped = threading.Event()
         threading.Thread(target=self._beat, args=(self.hub, self._stopped), daemon=True).start()
 
-    def _beat(self, hub: Hub, stopped: threading.Event) -> None:
+    def _beat(self, hub: StateBroker, stopped: threading.Event) -> None:
         while not stopped.wait(0.5):
             if self.beats and hub.state(OPERATOR).get("phase"):
                 hub.publish(OPERATOR, {"call_s": 222.4 + time.monotonic() % 0.5})
@@ -151,7 +151,7 @@ class Served:
 
     def again(self) -> None:
         """Another process, so to say: nothing is known of the headset until it tells."""
-        self.hub = Hub()
+        self.hub = StateBroker()
         self.start()
 
     def show(self, state: Snapshot) -> None:

@@ -18,14 +18,14 @@ from argon2 import PasswordHasher
 from tests.panel.asking import quick
 from vad_agent.callbacks.model import Policy
 from vad_agent.callbacks.store import Store
-from vad_agent.panel.address import Address
-from vad_agent.panel.app import create_panel
-from vad_agent.panel.desk_door import DeskDoor
-from vad_agent.panel.hub import Hub
-from vad_agent.panel.kept_store import KeptStore
-from vad_agent.panel.passwords import Passwords
-from vad_agent.panel.people import People
-from vad_agent.panel.sessions import Role
+from vad_agent.web.origins import Origins
+from vad_agent.web.panel_app import create_panel
+from vad_agent.web.password_auth import PasswordAuth
+from vad_agent.web.passwords import Passwords
+from vad_agent.web.session_store import SessionStore
+from vad_agent.web.sessions import Role
+from vad_agent.web.state_broker import StateBroker
+from vad_agent.web.users import Users
 
 CHEAP = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
 PASSWORDS = Passwords(CHEAP)
@@ -48,13 +48,13 @@ class Node:
 
     def __init__(self, store: Store, *, also: tuple[str, ...] = (), **more: Any) -> None:
         self.timer = Hand()
-        self.people = People(store, PASSWORDS)
-        self.kept = KeptStore(store)
-        self.hub = Hub()
+        self.people = Users(store, PASSWORDS)
+        self.kept = SessionStore(store)
+        self.hub = StateBroker()
         self._listening = socket.create_server(("127.0.0.1", 0))
-        self.address = Address(self._listening.getsockname()[1], also=also)
+        self.address = Origins(self._listening.getsockname()[1], also=also)
         self.url = f"http://127.0.0.1:{self._listening.getsockname()[1]}"
-        self.door = DeskDoor(
+        self.door = PasswordAuth(
             self.address, self.kept, self.people, started_by="root", timer=self.timer
         )
         self.app = create_panel(self.hub, self.door, heartbeat_s=0.05, **more)
@@ -107,7 +107,7 @@ def csrf(browser: httpx.Client) -> str:
 def opened(folder: Path) -> Store:
     """With one operator and one supervisor."""
     store = Store(str(folder / "callbacks.sqlite"), POLICY)
-    people = People(store, PASSWORDS)
+    people = Users(store, PASSWORDS)
     people.add("Olga", Role.OPERATOR, GOOD)
     people.add("Irina", Role.SUPERVISOR, GOOD)
     return store

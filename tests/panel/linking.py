@@ -16,9 +16,9 @@ from starlette.middleware import Middleware
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
-from vad_agent.panel.headsets import headsets
-from vad_agent.panel.hub import Hub
 from vad_agent.server.auth import Guard, Tokens
+from vad_agent.web.headset_ws import headsets
+from vad_agent.web.state_broker import StateBroker
 
 TOKEN = "a-long-enough-token"
 LIMIT_S = 10.0
@@ -38,7 +38,7 @@ class OneDesk:
     """A hub and its server, from its making until `stop`. `port`: 0, any."""
 
     def __init__(self, port: int = 0, **limits: float) -> None:
-        self.hub = Hub()
+        self.hub = StateBroker()
         self._listening = socket.create_server(("127.0.0.1", port))
         self.port = self._listening.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}"

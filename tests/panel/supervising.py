@@ -27,12 +27,12 @@ from vad_agent.core.actions import LineState, Phase
 from vad_agent.core.frames import Channel
 from vad_agent.headset.status import PhraseStatus, Status
 from vad_agent.headset.status_publisher import snapshot
-from vad_agent.panel.centre import Centre
-from vad_agent.panel.hub import Hub
-from vad_agent.panel.people import People
-from vad_agent.panel.routes_supervisor import router
-from vad_agent.panel.sessions import Role
 from vad_agent.server.office import Office
+from vad_agent.web.dashboard import Dashboard
+from vad_agent.web.routes_supervisor import router
+from vad_agent.web.sessions import Role
+from vad_agent.web.state_broker import StateBroker
+from vad_agent.web.users import Users
 
 NOW = datetime(2026, 3, 11, 11, 30, tzinfo=UTC)
 """14:30 in Moscow."""
@@ -265,13 +265,13 @@ class Served(Node):
         super().__init__(store, more=(router,))
         self.shift = Shift(store)
         self.kept.refresh()
-        self.app.state.panel.centre = Centre(self.shift.office, self.shift.calls, self.hub)
+        self.app.state.panel.centre = Dashboard(self.shift.office, self.shift.calls, self.hub)
         self.app.state.panel.heartbeat_s = 1.0
 
     @property
-    def centre(self) -> Centre:
+    def centre(self) -> Dashboard:
         centre = self.app.state.panel.centre
-        assert isinstance(centre, Centre)
+        assert isinstance(centre, Dashboard)
         return centre
 
     def show(self, operator: str, told: Status) -> None:
@@ -286,9 +286,9 @@ class Served(Node):
 
     def reopen(self) -> None:
         """Another process, so to say: nothing is known of the headsets until they tell."""
-        self.hub = Hub()
+        self.hub = StateBroker()
         panel = self.app.state.panel
-        panel.hub, panel.centre = self.hub, Centre(self.shift.office, self.shift.calls, self.hub)
+        panel.hub, panel.centre = self.hub, Dashboard(self.shift.office, self.shift.calls, self.hub)
 
     def boss(self) -> httpx.Client:
         return self.come_in(BOSS, PASSWORD)
@@ -296,7 +296,7 @@ class Served(Node):
 
 @contextlib.contextmanager
 def served(store: Store) -> Iterator[Served]:
-    people = People(store, PASSWORDS)
+    people = Users(store, PASSWORDS)
     people.add(OPERATOR, Role.OPERATOR, PASSWORD)
     people.add(BOSS, Role.SUPERVISOR, PASSWORD)
     one = Served(store)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import pytest
 
 from vad_agent.errors import SettingsError
-from vad_agent.panel.address import Address
+from vad_agent.web.origins import Origins
 
 DESK = "https://desk.example.ru"
 
 
 def test_on_loopback_it_has_two_names() -> None:
-    one = Address(8601)
+    one = Origins(8601)
     assert one.url == "http://127.0.0.1:8601"
     assert one.hosts == {"127.0.0.1:8601", "localhost:8601"}
     assert one.origins == {"http://127.0.0.1:8601", "http://localhost:8601"}
@@ -33,12 +33,12 @@ def test_on_loopback_it_has_two_names() -> None:
 def test_elsewhere_it_has_the_name_it_is_told(
     host: str, port: int, https: bool, url: str, hosts: set[str]
 ) -> None:
-    one = Address(port, host=host, https=https)
+    one = Origins(port, host=host, https=https)
     assert (one.url, one.hosts) == (url, hosts)
 
 
 def test_behind_a_proxy_it_has_that_ones_name_too() -> None:
-    one = Address(8600, also=(f"{DESK}/", "http://desk.lan:8080"))
+    one = Origins(8600, also=(f"{DESK}/", "http://desk.lan:8080"))
     assert one.url == DESK
     assert {DESK, "http://desk.lan:8080", "http://127.0.0.1:8600"} <= one.origins
     assert {"desk.example.ru", "desk.example.ru:443", "desk.lan:8080"} <= one.hosts
@@ -46,7 +46,7 @@ def test_behind_a_proxy_it_has_that_ones_name_too() -> None:
 
 
 def test_names_are_as_browsers_write_them() -> None:
-    one = Address(8600, also=("https://Пульт.example.РФ:443",))
+    one = Origins(8600, also=("https://Пульт.example.РФ:443",))
     assert one.url == "https://xn--k1ahkc0c.example.xn--p1ai"
 
 
@@ -65,14 +65,14 @@ def test_names_are_as_browsers_write_them() -> None:
 def test_a_cookie_is_secure_where_the_browser_has_tls(
     scheme: str, host: str, origin: str | None, secure: bool
 ) -> None:
-    assert Address(8600, also=(DESK,)).is_secure(scheme, host, origin) is secure
+    assert Origins(8600, also=(DESK,)).is_secure(scheme, host, origin) is secure
 
 
 def test_with_tls_alone_the_cookie_is_this_hosts() -> None:
-    own = Address(8600, host="desk.lan", https=True, also=(DESK,))
+    own = Origins(8600, host="desk.lan", https=True, also=(DESK,))
     assert own.cookie == "__Host-vad_agent_panel_8600"
     assert own.is_secure("http", "desk.lan:8600", None)
-    assert Address(8600, also=(DESK,)).cookie == "vad_agent_panel_8600"
+    assert Origins(8600, also=(DESK,)).cookie == "vad_agent_panel_8600"
 
 
 @pytest.mark.parametrize(
@@ -84,7 +84,7 @@ def test_with_tls_alone_the_cookie_is_this_hosts() -> None:
 )  # fmt: skip
 def test_what_is_no_origin_is_told(wrong: str) -> None:
     with pytest.raises(SettingsError) as told:
-        Address(8600, also=(DESK, wrong))
+        Origins(8600, also=(DESK, wrong))
     assert told.value.problems == (
         f"origins: expected one as https://desk.example.ru, got {wrong!r}",
     )

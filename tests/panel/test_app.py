@@ -17,9 +17,9 @@ from vad_agent.client.headset_protocol import Command
 from vad_agent.core.actions import Phase
 from vad_agent.core.events import Event, Kind
 from vad_agent.errors import OutputError
-from vad_agent.panel.door import PAUSE_S, TRIES
-from vad_agent.panel.serving import Panel
-from vad_agent.panel.sessions import SESSION_S
+from vad_agent.web.panel_server import PanelServer
+from vad_agent.web.sessions import SESSION_S
+from vad_agent.web.token_auth import PAUSE_S, TRIES
 
 
 @pytest.fixture
@@ -126,7 +126,7 @@ def test_another_operator_comes_in_anew(one: OnePanel) -> None:
 def test_a_port_that_is_taken_is_one_line(one: OnePanel, tmp_path: Path) -> None:
     port = int(one.door.address.url.rpartition(":")[2])
     with pytest.raises(OutputError, match=f"127.0.0.1:{port}: cannot show the panel there"):
-        Panel("ivan", port=port, folder=tmp_path)
+        PanelServer("ivan", port=port, folder=tmp_path)
 
 
 # -- what is refused -------------------------------------------------------------------------------
@@ -279,27 +279,30 @@ def test_half_a_letter_ends_no_stream(one: OnePanel) -> None:
 
 
 def test_it_tells_that_it_lives_and_ends_with_the_session(tmp_path: Path) -> None:
-    from vad_agent.panel.hub import Hub
-    from vad_agent.panel.stream import events
+    from vad_agent.web.sse import events
+    from vad_agent.web.state_broker import StateBroker
 
     on = [True, True, True, False]
 
     async def follow() -> list[bytes]:
-        return [told async for told in events(Hub(), "ivan", lambda: on.pop(0), heartbeat_s=0.01)]
+        return [
+            told
+            async for told in events(StateBroker(), "ivan", lambda: on.pop(0), heartbeat_s=0.01)
+        ]
 
     told = asyncio.run(follow())
     assert told == [b"retry: 1000\n\n", b'data: {"gone":true}\n\n', *[b"data: {}\n\n"] * 2]
 
 
 def test_it_tells_when_there_are_callbacks_to_ask_for() -> None:
-    from vad_agent.panel.hub import Hub
-    from vad_agent.panel.stream import events
+    from vad_agent.web.sse import events
+    from vad_agent.web.state_broker import StateBroker
 
     on, news = [True, True, True, False], [7, 7, 8]
 
     async def follow() -> list[bytes]:
         following = events(
-            Hub(), "ivan", lambda: on.pop(0), heartbeat_s=0.01, news=lambda: news.pop(0)
+            StateBroker(), "ivan", lambda: on.pop(0), heartbeat_s=0.01, news=lambda: news.pop(0)
         )
         return [told async for told in following]
 

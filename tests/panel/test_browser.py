@@ -295,7 +295,7 @@ def test_a_double_click_or_a_held_key_ends_no_call(opened: Opened, served: Serve
 
 
 def test_the_questions_are_those_of_the_terminal(opened: Opened, served: Served) -> None:
-    script = Path(__file__).parents[2] / "vad_agent" / "panel" / "static" / "keys.js"
+    script = Path(__file__).parents[2] / "vad_agent" / "web" / "static" / "keys.js"
     [table] = re.findall(r"const SURE = \{(.*?)\};", script.read_text(encoding="utf-8"), re.S)
     asked = dict(re.findall(r'(\w): "(.*?)"', table))
     wanted = {key.letter.upper(): key.sure for key in KEYS if key.sure and key.letter != "й"}

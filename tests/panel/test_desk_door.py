@@ -10,15 +10,15 @@ import pytest
 from tests.panel.desk_asking import CHEAP, GOOD, Hand
 from vad_agent.callbacks.store import Store
 from vad_agent.common.identity import login
-from vad_agent.panel.address import Address
-from vad_agent.panel.desk_door import NETWORK_TRIES, WITHIN_S, DeskDoor
-from vad_agent.panel.door import PAUSE_S, TRIES
-from vad_agent.panel.kept_file import KeptFile
-from vad_agent.panel.kept_store import KeptStore
-from vad_agent.panel.passwords import Passwords
-from vad_agent.panel.people import People
-from vad_agent.panel.sessions import Role, Session
-from vad_agent.panel.tries import TooMany
+from vad_agent.web.login_throttle import TooManyAttempts
+from vad_agent.web.origins import Origins
+from vad_agent.web.password_auth import NETWORK_TRIES, WITHIN_S, PasswordAuth
+from vad_agent.web.passwords import Passwords
+from vad_agent.web.session_file import SessionFile
+from vad_agent.web.session_store import SessionStore
+from vad_agent.web.sessions import Role, Session
+from vad_agent.web.token_auth import PAUSE_S, TRIES
+from vad_agent.web.users import Users
 
 HOME = "10.0.0.1"
 
@@ -41,10 +41,10 @@ class Desk:
     def __init__(self, store: Store, started_by: str | None = "root") -> None:
         self.timer = Hand()
         self.passwords = Counting()
-        self.people = People(store, self.passwords)
-        self.kept = KeptStore(store)
-        self.door = DeskDoor(
-            Address(8600), self.kept, self.people, started_by=started_by, timer=self.timer
+        self.people = Users(store, self.passwords)
+        self.kept = SessionStore(store)
+        self.door = PasswordAuth(
+            Origins(8600), self.kept, self.people, started_by=started_by, timer=self.timer
         )
 
     def enter(self, name: str, password: str = GOOD, network: str = HOME) -> Session | None:
@@ -57,7 +57,7 @@ class Desk:
         """0: one may be made, and was."""
         try:
             self.enter(name, password, network)
-        except TooMany as pause:
+        except TooManyAttempts as pause:
             return pause.wait_s
         return 0
 
@@ -156,7 +156,7 @@ def test_a_subscriber_of_ipv6_has_a_whole_network(
 def test_wrong_tokens_close_the_link_for_who_tries_them_alone(desk: Desk) -> None:
     for _ in range(TRIES):
         assert desk.by_token("wrong") is None
-    with pytest.raises(TooMany):
+    with pytest.raises(TooManyAttempts):
         desk.by_token()
     assert desk.by_token(network="10.0.0.2") is not None
     desk.timer.now += PAUSE_S
@@ -164,7 +164,7 @@ def test_wrong_tokens_close_the_link_for_who_tries_them_alone(desk: Desk) -> Non
 
 
 def test_a_cookie_of_another_secret_is_none(desk: Desk, tmp_path: Path) -> None:
-    other = DeskDoor(Address(8600), KeptFile(tmp_path), desk.people)
+    other = PasswordAuth(Origins(8600), SessionFile(tmp_path), desk.people)
     assert desk.door.session(other.by_login("olga", GOOD, HOME)) is None
 
 

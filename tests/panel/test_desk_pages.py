@@ -12,11 +12,11 @@ from fastapi import APIRouter
 
 from tests.panel.desk_asking import GOOD, Node, csrf, nodes
 from vad_agent.errors import StoreError
-from vad_agent.panel.desk_door import NETWORK_TRIES
-from vad_agent.panel.door import PAUSE_S, TRIES
-from vad_agent.panel.here import Boss, BossPage, Here
-from vad_agent.panel.people import People
-from vad_agent.panel.sessions import Role
+from vad_agent.web.dependencies import Context, Supervisor, SupervisorPage
+from vad_agent.web.password_auth import NETWORK_TRIES
+from vad_agent.web.sessions import Role
+from vad_agent.web.token_auth import PAUSE_S, TRIES
+from vad_agent.web.users import Users
 
 PROXY = "https://desk.example.ru"
 WRONG = "Логин или пароль не подходит"
@@ -25,12 +25,12 @@ floor = APIRouter()
 
 
 @floor.get("/supervisor")
-def shown(boss: Boss, here: Here) -> dict[str, str]:
+def shown(boss: Supervisor, here: Context) -> dict[str, str]:
     return {"who": boss.operator, "of": str(here.centre)}
 
 
 @floor.post("/supervisor/done")
-def done(boss: BossPage) -> dict[str, str]:
+def done(boss: SupervisorPage) -> dict[str, str]:
     return {"who": boss.operator}
 
 
@@ -328,7 +328,7 @@ def test_a_page_that_is_open_ends_with_its_session(node: Node) -> None:
     assert told[0] == 'data: {"gone":true}'
 
 
-CHANGES: dict[str, Callable[[People], object]] = {
+CHANGES: dict[str, Callable[[Users], object]] = {
     "password": lambda people: people.set_password("olga", "battery staple"),
     "role": lambda people: people.set_role("olga", Role.SUPERVISOR),
     "bar": lambda people: people.bar("olga"),

@@ -8,22 +8,24 @@ from pathlib import Path
 
 import pytest
 
-from vad_agent.panel.address import Address
-from vad_agent.panel.door import PAUSE_S, TRIES, Door
-from vad_agent.panel.kept_file import FILE
-from vad_agent.panel.sessions import SESSION_S, Role
-from vad_agent.panel.tries import TooMany
+from vad_agent.web.login_throttle import TooManyAttempts
+from vad_agent.web.origins import Origins
+from vad_agent.web.session_file import FILE
+from vad_agent.web.sessions import SESSION_S, Role
+from vad_agent.web.token_auth import PAUSE_S, TRIES, TokenAuth
 
-HERE = Address(8601)
+HERE = Origins(8601)
 
 
 def test_a_session_outlives_the_program_but_not_its_end(tmp_path: Path) -> None:
     now, timer = [1_000_000.0], [0.0]
 
-    def door(operator: str = "ivan") -> Door:
-        return Door(HERE, operator, folder=tmp_path, clock=lambda: now[0], timer=lambda: timer[0])
+    def door(operator: str = "ivan") -> TokenAuth:
+        return TokenAuth(
+            HERE, operator, folder=tmp_path, clock=lambda: now[0], timer=lambda: timer[0]
+        )
 
-    def cookie_of(door: Door) -> str:
+    def cookie_of(door: TokenAuth) -> str:
         return door.by_token(door.token, "127.0.0.1") or pytest.fail("it is the token")
 
     first = door()
@@ -47,10 +49,10 @@ def test_a_session_outlives_the_program_but_not_its_end(tmp_path: Path) -> None:
 
 def test_wrong_tokens_are_forgotten_after_a_minute(tmp_path: Path) -> None:
     timer = [0.0]
-    door = Door(HERE, "ivan", folder=tmp_path, timer=lambda: timer[0])
+    door = TokenAuth(HERE, "ivan", folder=tmp_path, timer=lambda: timer[0])
     for number in range(TRIES):
         assert door.by_token("wrong", f"10.0.0.{number}") is None
-    with pytest.raises(TooMany) as pause:
+    with pytest.raises(TooManyAttempts) as pause:
         door.by_token(door.token, "127.0.0.1")
     assert pause.value.wait_s == PAUSE_S
     timer[0] = PAUSE_S
@@ -58,7 +60,7 @@ def test_wrong_tokens_are_forgotten_after_a_minute(tmp_path: Path) -> None:
 
 
 def test_nobody_comes_in_by_a_login(tmp_path: Path) -> None:
-    door = Door(HERE, "ivan", folder=tmp_path)
+    door = TokenAuth(HERE, "ivan", folder=tmp_path)
     assert not door.has_logins
     assert door.by_login("ivan", door.token, "127.0.0.1") is None
 
@@ -66,6 +68,6 @@ def test_nobody_comes_in_by_a_login(tmp_path: Path) -> None:
 def test_a_damaged_secret_is_made_anew(tmp_path: Path) -> None:
     for damaged in (b"", b"{}", b"\xff", b'{"secret": "short", "left": {}}'):
         (tmp_path / FILE).write_bytes(damaged)
-        door = Door(HERE, "ivan", folder=tmp_path)
+        door = TokenAuth(HERE, "ivan", folder=tmp_path)
         assert door.session(door.by_token(door.token, "")) is not None
         assert len(json.loads((tmp_path / FILE).read_bytes())["secret"]) >= 32

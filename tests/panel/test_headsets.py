@@ -14,7 +14,7 @@ from websockets.exceptions import InvalidStatus
 from tests.panel.linking import OneDesk, headset, one_desk, until
 from vad_agent.client.headset_protocol import Command, parse_control
 from vad_agent.core.events import Event, Kind
-from vad_agent.panel.headsets import MOST_BYTES, MOST_KEYS
+from vad_agent.web.headset_ws import MOST_BYTES, MOST_KEYS
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from vad_agent.client.headset_protocol import Command, ControlMessage
 from vad_agent.core.events import Event, Kind
-from vad_agent.panel.hub import Hub, Over
+from vad_agent.web.state_broker import LinkEnd, StateBroker
 
 State = dict[str, Any]
 PAUSE = Event(Kind.PAUSE)
@@ -29,13 +29,13 @@ def run(work: Any) -> Any:
     return asyncio.run(limited())
 
 
-async def first(hub: Hub) -> State:
+async def first(hub: StateBroker) -> State:
     async with aclosing(hub.follow("ivan")) as told:
         return json.loads(await anext(told))
 
 
 def test_a_page_is_first_told_everything() -> None:
-    hub = Hub()
+    hub = StateBroker()
     hub.publish("ivan", {"phase": None, "call_s": 0.0})
     hub.publish("ivan", {"phase": "greeting"})
     assert run(first(hub)) == {"gone": False, "phase": "greeting", "call_s": 0.0}
@@ -43,14 +43,14 @@ def test_a_page_is_first_told_everything() -> None:
 
 
 def test_of_a_headset_that_never_was_it_is_told_that_it_is_gone() -> None:
-    hub = Hub()
+    hub = StateBroker()
     assert run(first(hub)) == hub.state("ivan") == {"gone": True}
     assert hub.operators() == []
     assert not hub._operators  # and nothing is kept of it
 
 
 def test_capital_letters_of_a_login_do_not_matter() -> None:
-    hub, sent = Hub(), []
+    hub, sent = StateBroker(), []
     hub.attach("Ivan", sent.append)
     hub.publish("Ivan", {"phase": None})
     assert run(first(hub)) == hub.state("IVAN") == {"gone": False, "phase": None}
@@ -63,7 +63,7 @@ def test_capital_letters_of_a_login_do_not_matter() -> None:
 
 def test_then_it_is_told_what_has_changed_alone() -> None:
     async def follow() -> list[State]:
-        hub, told = Hub(), []
+        hub, told = StateBroker(), []
         hub.publish("ivan", {"phase": None, "mode": "auto"})
         async with aclosing(hub.follow("ivan", least_s=0)) as states:
             told.append(json.loads(await anext(states)))
@@ -77,7 +77,7 @@ def test_then_it_is_told_what_has_changed_alone() -> None:
 
 def test_nothing_new_is_a_sign_of_life() -> None:
     async def follow() -> list[str]:
-        hub = Hub()
+        hub = StateBroker()
         hub.publish("ivan", {"phase": None})
         async with aclosing(hub.follow("ivan", heartbeat_s=0.02, least_s=0)) as states:
             told = [await anext(states), await anext(states)]
@@ -89,7 +89,7 @@ def test_nothing_new_is_a_sign_of_life() -> None:
 
 def test_what_comes_faster_is_told_together() -> None:
     async def follow() -> tuple[State, float]:
-        hub = Hub()
+        hub = StateBroker()
         async with aclosing(hub.follow("ivan", least_s=0.05)) as states:
             await anext(states)
             began = time.perf_counter()
@@ -112,7 +112,7 @@ def test_what_comes_faster_is_told_together() -> None:
 )
 def test_however_slow_a_page_reads_it_has_the_state(states: list[State], read: set[int]) -> None:
     async def follow() -> tuple[State, State]:
-        hub, seen = Hub(), {}
+        hub, seen = StateBroker(), {}
         async with aclosing(hub.follow("ivan", heartbeat_s=0, least_s=0)) as told:
             for number, state in enumerate(states):
                 hub.publish("ivan", state)
@@ -126,7 +126,7 @@ def test_however_slow_a_page_reads_it_has_the_state(states: list[State], read: s
 
 
 def test_threads_publish_and_every_page_ends_at_the_last_state() -> None:
-    hub = Hub()
+    hub = StateBroker()
 
     def publish(name: str) -> None:
         for number in range(400):
@@ -153,7 +153,7 @@ def test_threads_publish_and_every_page_ends_at_the_last_state() -> None:
 
 
 def test_keys_go_to_the_headset_that_is_on() -> None:
-    hub, sent = Hub(), []
+    hub, sent = StateBroker(), []
 
     def sink(what: ControlMessage) -> None:
         sent.append(what)
@@ -171,7 +171,7 @@ def test_keys_go_to_the_headset_that_is_on() -> None:
 
 def test_a_page_outlives_its_headset() -> None:
     async def follow() -> list[State]:
-        hub, told = Hub(), []
+        hub, told = StateBroker(), []
         hub.attach("ivan", lambda _: None)
         hub.publish("ivan", {"phase": "dialogue"})
         async with aclosing(hub.follow("ivan", least_s=0)) as states:
@@ -191,7 +191,7 @@ def test_a_page_outlives_its_headset() -> None:
 
 
 def test_a_headset_that_was_replaced_takes_nothing_with_it() -> None:
-    hub, old, new = Hub(), [], []
+    hub, old, new = StateBroker(), [], []
     hub.attach("ivan", old.append)
     hub.attach("ivan", new.append)
     hub.detach("ivan", old.append)
@@ -200,7 +200,7 @@ def test_a_headset_that_was_replaced_takes_nothing_with_it() -> None:
 
 
 def test_and_it_tells_nothing_any_more() -> None:
-    hub, old, new = Hub(), [], []
+    hub, old, new = StateBroker(), [], []
     hub.attach("ivan", old.append)
     hub.publish("ivan", {"a": 1}, old.append)
     hub.attach("ivan", new.append)
@@ -210,26 +210,26 @@ def test_and_it_tells_nothing_any_more() -> None:
 
 
 def test_it_is_told_that_it_was_replaced_and_each_that_the_hub_is_closed() -> None:
-    hub, over = Hub(), []
+    hub, over = StateBroker(), []
 
     def attach(operator: str, name: str) -> None:
         hub.attach(operator, lambda _: None, lambda why: over.append((name, why)))
 
     attach("ivan", "first")
     attach("ivan", "second")
-    assert over == [("first", Over.REPLACED)]
+    assert over == [("first", LinkEnd.REPLACED)]
     attach("olga", "third")
     hub.detach("olga")
     attach("vera", "fourth")
     hub.close()
-    assert over[1:] == [("second", Over.CLOSED), ("fourth", Over.CLOSED)]
+    assert over[1:] == [("second", LinkEnd.CLOSED), ("fourth", LinkEnd.CLOSED)]
     attach("anna", "late")
-    assert over[3:] == [("late", Over.CLOSED)]
+    assert over[3:] == [("late", LinkEnd.CLOSED)]
 
 
 def test_what_a_headset_tells_first_is_all_that_is_so() -> None:
     async def follow() -> list[State]:
-        hub, told = Hub(), []
+        hub, told = StateBroker(), []
         hub.attach("ivan", lambda _: None)
         hub.publish("ivan", {"old": 1, "both": 1})
         async with aclosing(hub.follow("ivan", least_s=0)) as states:
@@ -249,7 +249,7 @@ def test_what_a_headset_tells_first_is_all_that_is_so() -> None:
 
 def test_a_closed_hub_ends_every_page() -> None:
     async def follow() -> int:
-        hub = Hub()
+        hub = StateBroker()
 
         async def count() -> int:
             async with aclosing(hub.follow("ivan")) as states:
@@ -269,7 +269,7 @@ def test_two_hundred_pages_are_cheap() -> None:
     pages, states = 200, 50
 
     async def measure() -> tuple[float, float]:
-        hub, told = Hub(), 0
+        hub, told = StateBroker(), 0
         whole = {
             "sides": {"client": {"level": 0.0, "text": "молчит"}},
             "phrase": {"text": "я" * 90},

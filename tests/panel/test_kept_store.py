@@ -16,9 +16,9 @@ from vad_agent.callbacks.field_encryption import PLAIN, SEALED, Seal, new_key
 from vad_agent.callbacks.store import Store
 from vad_agent.callbacks.tables import facts, left_sessions
 from vad_agent.errors import StoreError
-from vad_agent.panel.kept_store import LONGER_S, SECRET, KeptStore
-from vad_agent.panel.people import People
-from vad_agent.panel.sessions import SESSION_S, Role, Session
+from vad_agent.web.session_store import LONGER_S, SECRET, SessionStore
+from vad_agent.web.sessions import SESSION_S, Role, Session
+from vad_agent.web.users import Users
 
 Opened = Callable[..., Store]
 
@@ -40,25 +40,25 @@ def left(store: Store) -> list[str]:
 def test_nodes_that_start_together_have_one_secret(opened: Opened) -> None:
     stores = [opened(alone=False) for _ in range(4)]
     with ThreadPoolExecutor(4) as pool:
-        secrets = {one.secret for one in pool.map(KeptStore, stores)}
+        secrets = {one.secret for one in pool.map(SessionStore, stores)}
     assert len(secrets) == 1
     assert len(secrets.pop()) >= 32
 
 
 def test_the_secret_is_sealed_also_where_the_key_came_later(opened: Opened) -> None:
     plain = opened()
-    secret = KeptStore(plain).secret
+    secret = SessionStore(plain).secret
     assert stored_secret(plain) == PLAIN + secret
     plain.close()
     sealed = opened(seal=Seal(new_key()))
-    assert KeptStore(sealed).secret == secret
+    assert SessionStore(sealed).secret == secret
     assert stored_secret(sealed).startswith(SEALED)
     assert secret not in stored_secret(sealed)
-    assert KeptStore(sealed).secret == secret
+    assert SessionStore(sealed).secret == secret
 
 
 def test_what_was_left_at_one_node_is_over_at_all(store: Store) -> None:
-    here, there = KeptStore(store), KeptStore(store)
+    here, there = SessionStore(store), SessionStore(store)
     here.leave(session())
     here.leave(session())  # twice: two pages
     assert here.is_over(session())
@@ -66,12 +66,12 @@ def test_what_was_left_at_one_node_is_over_at_all(store: Store) -> None:
     there.refresh()
     assert there.is_over(session())
     assert not there.is_over(session("s2"))
-    assert KeptStore(store).is_over(session())
+    assert SessionStore(store).is_over(session())
 
 
 def test_what_has_ended_is_forgotten_later(store: Store) -> None:
     now = [1.9e9]
-    kept = KeptStore(store, lambda: now[0])
+    kept = SessionStore(store, lambda: now[0])
     kept.leave(session("s1"))
     now[0] = 2e9 + LONGER_S - 1
     kept.leave(Session("s2", "olga", now[0] + SESSION_S))
@@ -91,9 +91,9 @@ def test_what_has_ended_is_forgotten_later(store: Store) -> None:
     ids=["password", "role", "bar"],
 )
 def test_a_change_of_a_person_ends_what_was_begun_before(
-    store: Store, change: Callable[[People], object]
+    store: Store, change: Callable[[Users], object]
 ) -> None:
-    kept, people = KeptStore(store), People(store, PASSWORDS)
+    kept, people = SessionStore(store), Users(store, PASSWORDS)
     added = people.add("olga", Role.OPERATOR, GOOD)
     people.add("anna", Role.OPERATOR, GOOD)
     begun = session(since=added.since.timestamp())
@@ -115,7 +115,7 @@ def test_a_change_of_a_person_ends_what_was_begun_before(
 def test_while_the_database_is_away_what_was_known_holds(
     store: Store, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    kept = KeptStore(store)
+    kept = SessionStore(store)
     kept.leave(session("s1"))
 
     @contextlib.contextmanager
@@ -132,7 +132,7 @@ def test_while_the_database_is_away_what_was_known_holds(
         assert kept.is_over(session("s2"))
         assert not kept.is_over(session("s3"))
         with pytest.raises(StoreError):
-            KeptStore(store)
+            SessionStore(store)
     assert [one.getMessage() for one in caplog.records] == [
         "sessions cannot be looked up: those that were known go on"
     ]
@@ -145,7 +145,7 @@ def test_a_server_that_is_stopped_throws_nobody_out(postgres: Postgres, url: str
     from tests.panel.desk_asking import POLICY
 
     with contextlib.closing(Store(url, POLICY)) as store:
-        kept = KeptStore(store)
+        kept = SessionStore(store)
         postgres.stop()
         kept.leave(session("s1"))
         assert not kept.is_over(session("s2"))
@@ -158,8 +158,8 @@ def test_a_server_that_is_stopped_throws_nobody_out(postgres: Postgres, url: str
 def test_it_looks_by_itself_until_it_is_closed(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("vad_agent.panel.kept_store.REFRESH_S", 0.001)
-    kept, people = KeptStore(store), People(store, PASSWORDS)
+    monkeypatch.setattr("vad_agent.web.session_store.REFRESH_S", 0.001)
+    kept, people = SessionStore(store), Users(store, PASSWORDS)
     anna = people.add("anna", Role.OPERATOR, GOOD)
     session = Session("1", "anna", kept._clock() + 60, Role.OPERATOR, anna.since.timestamp())
     assert not kept.is_over(session)
@@ -167,4 +167,4 @@ def test_it_looks_by_itself_until_it_is_closed(
     people.bar("anna")
     until(lambda: kept.is_over(session), 10, "a look")
     kept.close()
-    KeptStore(store).close()  # one that was never started
+    SessionStore(store).close()  # one that was never started

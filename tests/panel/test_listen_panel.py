@@ -138,7 +138,7 @@ def test_without_its_packages_it_says_which_extra_brings_them(
 def test_without_the_panel_nothing_of_it_is_loaded() -> None:
     code = (
         "import sys, vad_agent.cli.listen_process, vad_agent.headset.composition;"
-        "print([name for name in ('fastapi', 'uvicorn', 'vad_agent.panel') if name in sys.modules])"
+        "print([name for name in ('fastapi', 'uvicorn', 'vad_agent.web') if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30)
     assert done.stdout.strip() == "[]", done.stdout + done.stderr

@@ -97,7 +97,7 @@ def test_mine_and_anybodys_are_listed(mine: Page, ringing: Ringing) -> None:
 def test_an_overdue_one_comes_first(ringing: Ringing) -> None:
     from contextlib import nullcontext
 
-    from vad_agent.panel.my_callbacks import MyCallbacks
+    from vad_agent.web.operator_callbacks import OperatorCallbacks
 
     ringing.ask("a", phone=PHONE)
     late = datetime.now(UTC) + timedelta(seconds=61)
@@ -105,7 +105,7 @@ def test_an_overdue_one_comes_first(ringing: Ringing) -> None:
     ringing.desk.take(
         Request(key="b", reason="agreed", asked=late, at=later, phone="+79123456780"), "test"
     )
-    mine = MyCallbacks(lambda: nullcontext(ringing.callbacks), "ivan", lambda: late)
+    mine = OperatorCallbacks(lambda: nullcontext(ringing.callbacks), "ivan", lambda: late)
     found = mine.all()["callbacks"]
     assert [one["overdue"] for one in found] == [True, False]
     # a page that asks seldom knows by itself

@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.panel.browser import Opened, Served, browser, opened, served, shown, status
-from vad_agent.panel.here import TEMPLATES
+from vad_agent.web.dependencies import TEMPLATES
 
 __all__ = ["browser", "opened", "served"]  # fixtures
 

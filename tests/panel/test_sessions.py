@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 from itsdangerous import URLSafeSerializer
 
-from vad_agent.panel.sessions import SALT, SESSION_S, Role, Session, Sessions
+from vad_agent.web.sessions import SALT, SESSION_S, Role, Session, Sessions
 
 
 class InMemory:
-    """`Kept` until the test ends."""
+    """`SessionBackend` until the test ends."""
 
     def __init__(self, secret: str = "s" * 32) -> None:
         self.secret = secret

@@ -31,8 +31,8 @@ from tests.panel.supervising import (
 from vad_agent.callbacks.alerts import Kind
 from vad_agent.callbacks.model import Outcome
 from vad_agent.errors import StoreError
-from vad_agent.panel import supervisor_call
-from vad_agent.panel.supervisor_day import Day
+from vad_agent.web import call_view
+from vad_agent.web.dashboard import CalendarDay
 
 MOSCOW = ZoneInfo("Europe/Moscow")
 EVIL = "<img src=x onerror=alert(1)>\"'&"
@@ -256,7 +256,7 @@ def test_a_call_with_its_phrases_and_its_picture(full: Served) -> None:
 def test_without_matplotlib_the_call_is_told_in_words(
     full: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(supervisor_call, "find_spec", lambda _: None)
+    monkeypatch.setattr(call_view, "find_spec", lambda _: None)
     boss = full.boss()
     answer = boss.get(f"/supervisor/calls/{quote('гарнитура-8:0008', safe='')}")
     assert "<img" not in answer.text
@@ -360,8 +360,8 @@ def test_a_day_begins_at_the_centres_midnight(tmp_path: Path, zone: str, at: str
 def test_days_of_23_and_25_hours() -> None:
     zone = ZoneInfo("America/New_York")
     now = datetime(2026, 12, 1, tzinfo=UTC)
-    assert len(Day.of("2026-03-08", now, zone).hours) == 23
-    assert len(Day.of("2026-11-01", now, zone).hours) == 25
+    assert len(CalendarDay.of("2026-03-08", now, zone).hours) == 23
+    assert len(CalendarDay.of("2026-11-01", now, zone).hours) == 25
 
 
 # -- CSV -----------------------------------------------------------------------------------------------
@@ -403,7 +403,7 @@ def test_no_cell_is_computed_or_hides_signs(empty: Served) -> None:
 
 
 def test_more_calls_than_are_read_at_once(empty: Served, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("vad_agent.panel.supervisor_csv.AT_ONCE", 3)
+    monkeypatch.setattr("vad_agent.web.supervisor_csv.AT_ONCE", 3)
     for number in range(7):
         empty.shift.call(f"{number}", NOW)
     assert [row[0] for row in table(empty, "calls")[1:]] == ["6", "5", "4", "3", "2", "1", "0"]

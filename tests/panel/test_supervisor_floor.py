@@ -17,8 +17,8 @@ from vad_agent.core.actions import Phase
 from vad_agent.core.frames import Channel
 from vad_agent.headset.status import Status
 from vad_agent.headset.status_publisher import snapshot
-from vad_agent.panel.floor import Floor, changes, order, row, rows
-from vad_agent.panel.hub import Hub
+from vad_agent.web.state_broker import StateBroker
+from vad_agent.web.wallboard import Wallboard, changes, order, row, rows
 
 SOON_S = 0.005
 LIMIT_S = 5.0
@@ -28,7 +28,7 @@ def shown(told: Status) -> dict[str, Any]:
     return row(json.loads(json.dumps(snapshot(told, "ivan"))))
 
 
-def on(hub: Hub, operator: str, told: Status) -> None:
+def on(hub: StateBroker, operator: str, told: Status) -> None:
     hub.attach(operator, lambda _: None)
     hub.publish(operator, snapshot(told, operator))
 
@@ -87,7 +87,7 @@ def test_whatever_a_headset_tells_is_a_row(state: dict[str, Any], clock: Any, si
 
 
 def test_what_is_urgent_comes_first_and_who_waits_is_left_out() -> None:
-    hub = Hub()
+    hub = StateBroker()
     for operator, told in LINE.items():
         on(hub, operator, told)
     names = [operator for operator, _ in order(rows(hub))]
@@ -124,7 +124,7 @@ class Page:
         return told
 
 
-class Looks(Hub):
+class Looks(StateBroker):
     """Counts how often it is looked at."""
 
     def __init__(self) -> None:
@@ -142,9 +142,9 @@ def always() -> bool:
 
 def test_a_page_is_told_all_then_what_changes() -> None:
     async def play() -> None:
-        hub = Hub()
+        hub = StateBroker()
         on(hub, "ivan", silent(1.0))
-        floor = Floor(hub, every_s=SOON_S)
+        floor = Wallboard(hub, every_s=SOON_S)
         async with aclosing(floor.follow(always)) as told:
             page = Page(told)
             first = await page.next()
@@ -164,7 +164,7 @@ def test_a_page_is_told_all_then_what_changes() -> None:
 def test_pages_share_one_look_which_ends_with_the_last_of_them() -> None:
     async def play() -> None:
         hub = Looks()
-        floor = Floor(hub, every_s=LIMIT_S)
+        floor = Wallboard(hub, every_s=LIMIT_S)
         async with aclosing(floor.follow(always)) as one, aclosing(floor.follow(always)) as two:
             first, second = Page(one), Page(two)
             assert await first.next() == await second.next() == {"whole": True, "rows": {}}
@@ -180,7 +180,7 @@ def test_pages_share_one_look_which_ends_with_the_last_of_them() -> None:
 def test_a_sign_of_life_and_the_end_with_the_session() -> None:
     async def play() -> None:
         session = [True]
-        floor = Floor(Hub(), every_s=LIMIT_S)
+        floor = Wallboard(StateBroker(), every_s=LIMIT_S)
         told = floor.follow(lambda: session[0], heartbeat_s=SOON_S)
         page = Page(told)
         assert (await page.next())["whole"] is True
@@ -195,8 +195,8 @@ def test_a_sign_of_life_and_the_end_with_the_session() -> None:
 
 def test_the_stream_ends_when_the_hub_closes() -> None:
     async def play() -> None:
-        hub = Hub()
-        floor = Floor(hub, every_s=LIMIT_S)
+        hub = StateBroker()
+        floor = Wallboard(hub, every_s=LIMIT_S)
         async with aclosing(floor.follow(always)) as told:
             page = Page(told)
             await page.next()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from vad_agent.panel.tries import TooMany, Tries
+from vad_agent.web.login_throttle import LoginThrottle, TooManyAttempts
 
 
 class Hand:
@@ -17,18 +17,18 @@ class Hand:
         return self.now
 
 
-def wait_s(tries: Tries, key: str = "olga") -> float:
+def wait_s(tries: LoginThrottle, key: str = "olga") -> float:
     """Until the next one; 0: now."""
     try:
         tries.check(key)
-    except TooMany as pause:
+    except TooManyAttempts as pause:
         return pause.wait_s
     return 0
 
 
 def test_five_wrong_ones_make_a_pause_from_the_last_and_then_there_are_five_more() -> None:
     timer = Hand()
-    tries = Tries(5, 600, 60, timer=timer)
+    tries = LoginThrottle(5, 600, 60, timer=timer)
     for _ in range(2):
         for _ in range(5):
             assert wait_s(tries) == 0
@@ -43,7 +43,7 @@ def test_five_wrong_ones_make_a_pause_from_the_last_and_then_there_are_five_more
 
 def test_slow_ones_are_forgotten() -> None:
     timer = Hand()
-    tries = Tries(5, 600, 60, timer=timer)
+    tries = LoginThrottle(5, 600, 60, timer=timer)
     for _ in range(20):
         assert wait_s(tries) == 0
         tries.wrong("olga")
@@ -52,7 +52,7 @@ def test_slow_ones_are_forgotten() -> None:
 
 def test_without_a_pause_one_more_may_be_made_as_the_oldest_is_forgotten() -> None:
     timer = Hand()
-    tries = Tries(3, 600, timer=timer)
+    tries = LoginThrottle(3, 600, timer=timer)
     for timer.now in (0, 100, 200):
         tries.wrong("olga")
     assert wait_s(tries) == 400
@@ -63,7 +63,7 @@ def test_without_a_pause_one_more_may_be_made_as_the_oldest_is_forgotten() -> No
 
 
 def test_a_right_one_forgives() -> None:
-    tries = Tries(5, 600, 60, timer=Hand())
+    tries = LoginThrottle(5, 600, 60, timer=Hand())
     for _ in range(4):
         tries.wrong("olga")
     tries.right("olga")
@@ -72,7 +72,7 @@ def test_a_right_one_forgives() -> None:
 
 
 def test_so_many_keys_are_remembered_and_no_more() -> None:
-    tries = Tries(1, 600, 60, most_keys=2, timer=Hand())
+    tries = LoginThrottle(1, 600, 60, most_keys=2, timer=Hand())
     for key in ("olga", "anna", "olga", "ivan"):
         tries.wrong(key)
     assert [wait_s(tries, key) > 0 for key in ("olga", "anna", "ivan")] == [True, False, True]

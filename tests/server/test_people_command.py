@@ -26,9 +26,9 @@ from vad_agent.callbacks.store import Store
 from vad_agent.callbacks.tables import facts
 from vad_agent.cli import main
 from vad_agent.cli.people import RoleName, people_app
-from vad_agent.panel import passwords
-from vad_agent.panel.people import People, Person
-from vad_agent.panel.sessions import Role
+from vad_agent.web import passwords
+from vad_agent.web.sessions import Role
+from vad_agent.web.users import User, Users
 
 __all__ = ["postgres", "url"]
 
@@ -64,14 +64,14 @@ def run(state: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixtu
     return run
 
 
-def people_of(place: object) -> list[Person]:
+def people_of(place: object) -> list[User]:
     with closing(Store(str(place), POLICY, alone=False)) as store:
-        return People(store).all()
+        return Users(store).all()
 
 
 def comes_in(place: object, login: str, password: str) -> bool:
     with closing(Store(str(place), POLICY, alone=False)) as store:
-        return People(store).check(login, password) is not None
+        return Users(store).check(login, password) is not None
 
 
 def test_the_whole_way_of_somebody(run: Run, state: Path) -> None:
@@ -204,7 +204,7 @@ def test_a_running_desk_and_the_command_write_by_turns(state: Path) -> None:
             desk.transaction(lambda c, value=value: c.execute(sa.insert(facts).values(**value)))
         ended = [process.communicate(timeout=60) for process in processes]
         assert [process.returncode for process in processes] == [0] * 3, ended
-        assert len(People(desk).all()) == 3
+        assert len(Users(desk).all()) == 3
 
 
 # -- on a terminal ---------------------------------------------------------------------------------

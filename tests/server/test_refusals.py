@@ -24,8 +24,8 @@ from vad_agent.callbacks.dialers.base import HookRefused
 from vad_agent.errors import SettingsError
 from vad_agent.server.app import create_app
 from vad_agent.server.auth import Guard, Tokens
-from vad_agent.server.limits import MOST_BYTES, BodyLimit
 from vad_agent.server.office import Office
+from vad_agent.web.body_limit import MOST_BYTES, BodyLimit
 
 FOR_EVERYBODY = {f"{V1}/health", f"{V1}/ready"}
 HOOK = f"{V1}/hooks/{{dialer}}"

@@ -32,8 +32,8 @@ from vad_agent.script.settings import Settings
 if TYPE_CHECKING:
     from vad_agent.headset.composition import Composition
     from vad_agent.headset.status_publisher import StatusPublisher
-    from vad_agent.panel.my_callbacks import Callbacks
-    from vad_agent.panel.serving import Panel
+    from vad_agent.web.operator_callbacks import Callbacks
+    from vad_agent.web.panel_server import PanelServer
 
 QUIT_SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")
 SWITCH_S = 0.0002
@@ -111,10 +111,10 @@ def _say(console: Console, texts: Sequence[str]) -> None:
     writer.close(TERMINAL_S)
 
 
-def _panel(options: Options) -> Panel:
+def _panel(options: Options) -> PanelServer:
     """Its port is taken; callbacks are opened for each question, as a desk may come and go."""
-    from vad_agent.panel.serving import Panel
     from vad_agent.server.reach import reach
+    from vad_agent.web.panel_server import PanelServer
 
     told = False
 
@@ -128,7 +128,7 @@ def _panel(options: Options) -> Panel:
                 panel.report(UNRUNG)
             yield found
 
-    panel = Panel(_operator(options), port=options.panel_port, callbacks=callbacks)
+    panel = PanelServer(_operator(options), port=options.panel_port, callbacks=callbacks)
     return panel
 
 

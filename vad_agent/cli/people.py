@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from vad_agent.panel.people import People, Person
+    from vad_agent.web.users import User, Users
 
 people_app = typer.Typer(
     name="people",
@@ -79,7 +79,7 @@ def add(
     By a script:
       pass show desk/olga | vad-agent people add olga --password-stdin
     """
-    from vad_agent.panel.sessions import Role
+    from vad_agent.web.sessions import Role
 
     role = Role.SUPERVISOR if supervisor else Role.OPERATOR
     password = _password(login, generate, password_stdin)
@@ -152,7 +152,7 @@ def role(
     She leads the shift from now on:
       vad-agent people role olga supervisor
     """
-    from vad_agent.panel.sessions import Role
+    from vad_agent.web.sessions import Role
 
     with _people(config, database) as people:
         _tell(people.set_role(login, Role(role.value)))
@@ -183,16 +183,16 @@ def let(login: Login, config: Config = None, database: Database = None) -> None:
 
 
 @contextmanager
-def _people(config: Path | None, database: str | None) -> Iterator[People]:
+def _people(config: Path | None, database: str | None) -> Iterator[Users]:
     """Of the store, which a desk may have open too."""
     from contextlib import closing
 
-    from vad_agent.panel.people import People
     from vad_agent.server.config import DeskConfig
     from vad_agent.server.running import open_store
+    from vad_agent.web.users import Users
 
     with closing(open_store(DeskConfig.load(config, database=database), alone=False)) as store:
-        yield People(store)
+        yield Users(store)
 
 
 def _password(login: str, generate: bool, from_stdin: bool) -> str:
@@ -201,7 +201,7 @@ def _password(login: str, generate: bool, from_stdin: bool) -> str:
     Raises:
         BadParameter: it cannot be, nobody was there to be asked, or they were two.
     """
-    from vad_agent.panel.passwords import new_password, problem
+    from vad_agent.web.passwords import new_password, problem
 
     if generate and from_stdin:
         raise typer.BadParameter("expected one of --generate and --password-stdin")
@@ -231,7 +231,7 @@ def _line() -> str:
     return told.rstrip("\r\n")
 
 
-def _tell(person: Person, password: str | None = None) -> None:
+def _tell(person: User, password: str | None = None) -> None:
     """What he is now."""
     barred = ", barred" if person.barred is not None else ""
     print(f"{person.login}: {person.role.value}{barred}")

@@ -7,19 +7,19 @@ desk ──> callbacks of each operator; ledger, calls, alarms ──> the super
 
 from __future__ import annotations
 
-from vad_agent.panel import routes_supervisor
-from vad_agent.panel.address import Address
-from vad_agent.panel.app import create_panel
-from vad_agent.panel.callback_news import CallbackNews
-from vad_agent.panel.centre import Centre
-from vad_agent.panel.desk_door import DeskDoor
-from vad_agent.panel.headsets import headsets
-from vad_agent.panel.hub import Hub
-from vad_agent.panel.kept_store import KeptStore
-from vad_agent.panel.people import People
 from vad_agent.server.config import DeskConfig
 from vad_agent.server.desk_callbacks import DeskCallbacks
 from vad_agent.server.running import RunningDesk
+from vad_agent.web import routes_supervisor
+from vad_agent.web.change_feed import ChangeFeed
+from vad_agent.web.dashboard import Dashboard
+from vad_agent.web.headset_ws import headsets
+from vad_agent.web.origins import Origins
+from vad_agent.web.panel_app import create_panel
+from vad_agent.web.password_auth import PasswordAuth
+from vad_agent.web.session_store import SessionStore
+from vad_agent.web.state_broker import StateBroker
+from vad_agent.web.users import Users
 
 HEARTBEAT_S = 2.0
 """A page without a call hears of a new callback within it."""
@@ -36,15 +36,15 @@ class DeskPages:
     def __init__(self, desk: RunningDesk, config: DeskConfig, port: int) -> None:
         api = config.api
         office, store = desk.office, desk.store
-        address = Address(port, host=api.host, https=bool(api.cert_file), also=config.panel.origins)
-        self.hub = Hub()
-        self._kept = KeptStore(store)
+        address = Origins(port, host=api.host, https=bool(api.cert_file), also=config.panel.origins)
+        self.hub = StateBroker()
+        self._kept = SessionStore(store)
         self._kept.start()
-        door = DeskDoor(address, self._kept, People(store))
+        door = PasswordAuth(address, self._kept, Users(store))
         self.link = door.link
         self.url = address.url
 
-        self._news = CallbackNews(store)
+        self._news = ChangeFeed(store)
         self._news.start()
 
         def callbacks_of(operator: str) -> DeskCallbacks:
@@ -56,7 +56,7 @@ class DeskPages:
             callbacks_of=callbacks_of,
             news=self._news.number,
             more=(routes_supervisor.router,),
-            centre=Centre(office, office.desk.calls, self.hub),
+            centre=Dashboard(office, office.desk.calls, self.hub),
             heartbeat_s=HEARTBEAT_S,
         )
         self.routers = (headsets(self.hub),)

@@ -1,4 +1,4 @@
-"""One connection of a headset to the desk: a WebSocket. What is said on it: `vad_agent.panel.headsets`."""
+"""One connection of a headset to the desk: a WebSocket. What is said on it: `vad_agent.web.headset_ws`."""
 
 from __future__ import annotations
 

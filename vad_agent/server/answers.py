@@ -14,16 +14,18 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from vad_agent.callbacks.dialers.base import HookRefused
-from vad_agent.client.api_models import Code, Error, ErrorOut, FieldError
+from vad_agent.client.api_models import Code, FieldError
 from vad_agent.errors import NumberError, RuleError, StoreError, extra
+from vad_agent.web.error_responses import failed
 
 with extra("callbacks", "the API"):
     from fastapi import FastAPI, Request
     from fastapi.exceptions import RequestValidationError
     from starlette.datastructures import MutableHeaders
     from starlette.exceptions import HTTPException
-    from starlette.responses import JSONResponse, Response
+    from starlette.responses import Response
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
 
 log = logging.getLogger(__name__)
 
@@ -31,43 +33,13 @@ AGAIN_S = 2
 """Before what could not be stored is sent again."""
 LONGEST_NAME = 60
 MOST_FIELDS = 20
-CODES = {
-    400: Code.UNREADABLE,
-    401: Code.UNAUTHORIZED,
-    404: Code.NOT_FOUND,
-    405: Code.NOT_ALLOWED,
-    408: Code.TOO_SLOW,
-    409: Code.CONFLICT,
-    413: Code.TOO_LARGE,
-    422: Code.INVALID,
-    503: Code.UNAVAILABLE,
-}
+
 TEXTS = {
     400: "body: expected JSON",
     404: "there is nothing here",
     405: "this is not done with this method",
 }
 ALWAYS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
-
-
-def failed(
-    status: int,
-    text: str,
-    *,
-    code: Code | None = None,
-    fields: Sequence[FieldError] | None = None,
-    headers: Mapping[str, str] | None = None,
-) -> JSONResponse:
-    """An error as it is answered."""
-    code = code or CODES.get(status, Code.BROKEN if status >= 500 else Code.INVALID)
-    error = ErrorOut(error=Error(code=code, text=text, fields=list(fields) if fields else None))
-    content = error.model_dump(mode="json", exclude_none=True)
-    return JSONResponse(content, status, dict(headers or {}))
-
-
-def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """For OpenAPI: these errors may come."""
-    return {status: {"model": ErrorOut} for status in statuses}
 
 
 class Answers:

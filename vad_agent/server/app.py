@@ -17,12 +17,13 @@ from typing import Any
 import vad_agent
 from vad_agent.errors import extra
 from vad_agent.server import routes_callbacks, routes_calls, routes_health, routes_hooks
-from vad_agent.server.answers import Answers, handle, responses
+from vad_agent.server.answers import Answers, handle
 from vad_agent.server.auth import BEARER, Guard, Tokens
 from vad_agent.server.here import open_office
-from vad_agent.server.limits import LIMIT_S, MOST_BYTES, BodyLimit
 from vad_agent.server.metrics import Metrics
 from vad_agent.server.office import Office
+from vad_agent.web.body_limit import LIMIT_S, MOST_BYTES, BodyLimit
+from vad_agent.web.error_responses import responses
 
 with extra("callbacks", "the API"):
     from fastapi import APIRouter, FastAPI, Request

@@ -12,7 +12,7 @@ from collections.abc import Collection, Mapping
 from typing import Annotated
 
 from vad_agent.errors import SettingsError, extra
-from vad_agent.server.answers import failed
+from vad_agent.web.error_responses import failed
 
 with extra("callbacks", "the API"):
     from fastapi import Depends, Request, Security

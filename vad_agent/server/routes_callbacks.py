@@ -20,7 +20,7 @@ from vad_agent.callbacks.phone_numbers import normalised
 from vad_agent.client.api_models import CallbackOut, PageOut, StoryOut, TakenOut
 from vad_agent.core.actions import Reason
 from vad_agent.errors import RuleError, extra
-from vad_agent.server.answers import Missing, responses
+from vad_agent.server.answers import Missing
 from vad_agent.server.auth import BEARER, Who
 from vad_agent.server.here import Here, Measured
 from vad_agent.server.office import Office
@@ -35,6 +35,7 @@ from vad_agent.server.schemas import (
     TimeIn,
     WhyIn,
 )
+from vad_agent.web.error_responses import responses
 
 with extra("callbacks", "the API"):
     from fastapi import APIRouter, Header, Path, Query, Response

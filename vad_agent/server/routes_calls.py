@@ -22,10 +22,10 @@ from vad_agent.client.api_models import (
     PromiseOut,
 )
 from vad_agent.errors import extra
-from vad_agent.server.answers import responses
 from vad_agent.server.auth import BEARER, Who
 from vad_agent.server.here import Here
 from vad_agent.server.schemas import CallDoneIn, CallIn, NumberIn
+from vad_agent.web.error_responses import responses
 
 with extra("callbacks", "the API"):
     from fastapi import APIRouter, Response

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from vad_agent.client.api_models import HealthOut, ReadyOut
 from vad_agent.errors import extra
-from vad_agent.server.answers import responses
 from vad_agent.server.here import Here, Measured
+from vad_agent.web.error_responses import responses
 
 with extra("callbacks", "the API"):
     from fastapi import APIRouter

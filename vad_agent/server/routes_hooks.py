@@ -13,8 +13,9 @@ from typing import Annotated
 
 from vad_agent.client.api_models import HookOut
 from vad_agent.errors import RuleError, extra
-from vad_agent.server.answers import Missing, responses
+from vad_agent.server.answers import Missing
 from vad_agent.server.here import Here
+from vad_agent.web.error_responses import responses
 
 with extra("callbacks", "the API"):
     from fastapi import APIRouter, Depends, Path, Request

@@ -25,7 +25,7 @@ MOST = 1000
 """Changes at one look; where there are more, all pages ask."""
 
 
-class CallbackNews:
+class ChangeFeed:
     """Of one store: from its making, kept up to date from `start` until `close`.
 
     Raises:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from vad_agent.errors import extra
-from vad_agent.server.answers import failed
+from vad_agent.web.error_responses import failed
 
 with extra("callbacks", "the API"):
     from starlette.types import ASGIApp, Message, Receive, Scope, Send

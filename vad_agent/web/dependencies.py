@@ -9,10 +9,10 @@ from typing import Annotated, Any
 
 import vad_agent
 from vad_agent.errors import extra
-from vad_agent.panel.entrance import Entrance
-from vad_agent.panel.hub import Hub
-from vad_agent.panel.my_callbacks import MyCallbacks, Refused
-from vad_agent.panel.sessions import Role, Session
+from vad_agent.web.authenticator import Authenticator
+from vad_agent.web.operator_callbacks import OperatorCallbacks, Refused
+from vad_agent.web.sessions import Role, Session
+from vad_agent.web.state_broker import StateBroker
 
 with extra("callbacks", "the panel"):
     from anyio import CapacityLimiter
@@ -28,14 +28,14 @@ AT_ONCE = 2
 """Passwords that are looked at: each takes a core and 64 MiB for a moment."""
 
 
-class Desktop:
+class PanelContext:
     """What the routes work with. `callbacks_of`, `news`: an operator's; `centre`: the supervisor's."""
 
     def __init__(
         self,
-        hub: Hub,
-        door: Entrance,
-        callbacks_of: Callable[[str], MyCallbacks | None],
+        hub: StateBroker,
+        door: Authenticator,
+        callbacks_of: Callable[[str], OperatorCallbacks | None],
         news: Callable[[str], int] | None,
         now: Callable[[], datetime],
         heartbeat_s: float,
@@ -61,26 +61,26 @@ class Desktop:
         return self.pages.TemplateResponse(request, name, dict(told), status_code=status)
 
 
-async def _panel(request: Request) -> Desktop:
-    here: Desktop = request.app.state.panel
+async def _panel(request: Request) -> PanelContext:
+    here: PanelContext = request.app.state.panel
     return here
 
 
-Here = Annotated[Desktop, Depends(_panel)]
+Context = Annotated[PanelContext, Depends(_panel)]
 
 
-async def _session(request: Request, here: Here) -> Session:
+async def _session(request: Request, here: Context) -> Session:
     session = here.session(request)
     if session is None:
         raise HTTPException(401)
     return session
 
 
-Who = Annotated[Session, Depends(_session)]
+CurrentSession = Annotated[Session, Depends(_session)]
 """A session, or 401."""
 
 
-async def _page(request: Request, here: Here, session: Who) -> Session:
+async def _page(request: Request, here: Context, session: CurrentSession) -> Session:
     if not here.door.sessions.is_csrf(session, request.headers.get(CSRF, "")):
         raise HTTPException(403)
     return session
@@ -90,19 +90,19 @@ OwnPage = Annotated[Session, Depends(_page)]
 """A session whose own page asks, or 403."""
 
 
-async def _boss(session: Who) -> Session:
+async def _boss(session: CurrentSession) -> Session:
     if session.role is not Role.SUPERVISOR:
         raise Refused(403, NOT_A_BOSS)
     return session
 
 
-Boss = Annotated[Session, Depends(_boss)]
+Supervisor = Annotated[Session, Depends(_boss)]
 """A supervisor's session, or 401, or 403."""
 
 
-async def _boss_page(boss: Boss, session: OwnPage) -> Session:
+async def _boss_page(boss: Supervisor, session: OwnPage) -> Session:
     return session
 
 
-BossPage = Annotated[Session, Depends(_boss_page)]
+SupervisorPage = Annotated[Session, Depends(_boss_page)]
 """A supervisor's session whose own page asks, or 401, or 403."""

@@ -17,7 +17,7 @@ USUAL = {"http": 80, "https": 443}
 ANY = ("", "0.0.0.0", "::")
 
 
-class Address:
+class Origins:
     """The address of a panel. `https`: it has TLS itself; `also`: further origins, as browsers show them.
 
     Raises:

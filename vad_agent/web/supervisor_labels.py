@@ -127,7 +127,7 @@ def why(outcome: str, verdict: Verdict, silence: float, lo: float, hi: float) ->
     return f"позже окна на {labels_ru.lasting(round(silence - hi, 2))}"
 
 
-class Words:
+class SupervisorLabels:
     """What a template says, at `now` and on a day of the centre."""
 
     def __init__(self, now: datetime, zone: tzinfo, day: date) -> None:

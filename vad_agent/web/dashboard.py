@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta, tzinfo
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from typing import Any
 
 from vad_agent.callbacks.call_record import Step
@@ -21,13 +21,12 @@ from vad_agent.callbacks.model import Callback
 from vad_agent.callbacks.queries import Promise, Which
 from vad_agent.client.backend import CallbackDetails
 from vad_agent.errors import StoreError
-from vad_agent.panel.floor import Floor, Row, Rows, order, row, rows
-from vad_agent.panel.hub import Hub
-from vad_agent.panel.supervisor_call import Pictures
-from vad_agent.panel.supervisor_critical import Critical, critical
-from vad_agent.panel.supervisor_day import Day
-from vad_agent.panel.supervisor_words import Words
 from vad_agent.server.office import Office
+from vad_agent.web.call_view import Pictures
+from vad_agent.web.incidents import Incident, find_incidents
+from vad_agent.web.state_broker import StateBroker
+from vad_agent.web.supervisor_labels import SupervisorLabels
+from vad_agent.web.wallboard import Row, Rows, Wallboard, order, row, rows
 
 MOST_CRITICAL = 40
 MOST_CALLBACKS = 50
@@ -38,16 +37,16 @@ MOST_LINKED = 20
 """Of each so many are shown; the rest are counted, and in the CSV."""
 EVER = timedelta(seconds=10)
 """The count of all that ever was is so old at most; an alarm tells sooner where it is wrong."""
-NO_STORE = Critical("store", "База данных не отвечает: показаны только звонки на линии", None)
+NO_STORE = Incident("store", "База данных не отвечает: показаны только звонки на линии", None)
 
 
 @dataclass(frozen=True, slots=True)
-class Board:
+class DayBoard:
     """The page of a day. What is now is now, whatever the day."""
 
     now: datetime
-    day: Day
-    critical: Sequence[Critical]
+    day: CalendarDay
+    critical: Sequence[Incident]
     floor: Rows
     which: Which | None = None
     """Of the callbacks."""
@@ -122,15 +121,17 @@ class Call:
     callbacks: Sequence[Callback]
 
 
-class Centre:
+class Dashboard:
     """One centre. `zone`: of its days, the policy's if None."""
 
-    def __init__(self, office: Office, calls: Calls, hub: Hub, zone: tzinfo | None = None) -> None:
+    def __init__(
+        self, office: Office, calls: Calls, hub: StateBroker, zone: tzinfo | None = None
+    ) -> None:
         store = office.desk.store
         self.calls = calls
         self.hub = hub
         self.zone = zone or store.policy.zone
-        self.floor = Floor(hub)
+        self.floor = Wallboard(hub)
         self.pictures = Pictures()
         self.policy = store.policy
         self._office = office
@@ -144,37 +145,39 @@ class Centre:
         """By the desk's clock."""
         return self._office.desk.clock.now()
 
-    def day(self, asked: str | None) -> Day:
+    def day(self, asked: str | None) -> CalendarDay:
         """The day asked for as YYYY-MM-DD; else today."""
-        return Day.of(asked, self.now, self.zone)
+        return CalendarDay.of(asked, self.now, self.zone)
 
-    def words(self, day: Day) -> Words:
+    def words(self, day: CalendarDay) -> SupervisorLabels:
         """What a page of that day is written with."""
-        return Words(self.now, self.zone, day.on)
+        return SupervisorLabels(self.now, self.zone, day.on)
 
     # -- the page ------------------------------------------------------------------------------------
 
     def board(
-        self, day: Day, which: Which | None = None, *, after_call: str | None = None
-    ) -> Board:
+        self, day: CalendarDay, which: Which | None = None, *, after_call: str | None = None
+    ) -> DayBoard:
         """All of a day. `after_call`: the calls begin after this one. Without a store what is known still."""
         now = self.now
         try:
             return self._board(day, now, which, after_call)
         except StoreError:
-            told = critical([], 0, self._office.alarms.all(), self._office.not_ready())
-            return Board(now, day, [NO_STORE, *told], rows(self.hub), which)
+            told = find_incidents([], 0, self._office.alarms.all(), self._office.not_ready())
+            return DayBoard(now, day, [NO_STORE, *told], rows(self.hub), which)
 
-    def _board(self, day: Day, now: datetime, which: Which | None, after_call: str | None) -> Board:
+    def _board(
+        self, day: CalendarDay, now: datetime, which: Which | None, after_call: str | None
+    ) -> DayBoard:
         ledger, begin, end = self._ledger, day.begin, day.end
         overdue = ledger.overdue(now)
         promise_ever = self._promise_ever(now)
-        wrong = critical(
+        wrong = find_incidents(
             overdue, promise_ever.missing, self._office.alarms.all(), self._office.not_ready()
         )
         calls = self.calls.of_day(begin, end, limit=MOST_CALLS + 1, before=after_call)
         total, counts = ledger.counts_of_day(begin, end, now)
-        return Board(
+        return DayBoard(
             now=now,
             day=day,
             critical=wrong[:MOST_CRITICAL],
@@ -237,10 +240,62 @@ class Centre:
         found = self.calls.get(call)
         return None if found is None else found[1]
 
-    def callbacks_of(self, day: Day, which: Which | None, limit: int) -> list[Callback]:
+    def callbacks_of(self, day: CalendarDay, which: Which | None, limit: int) -> list[Callback]:
         """A day's.
 
         Raises:
             StoreError: the store cannot be read.
         """
         return self._ledger.of_day(day.begin, day.end, self.now, which, limit=limit)
+
+
+FIRST, LAST = date(2000, 1, 2), date(2199, 12, 30)
+"""Of days that are asked for: beyond them a calendar ends."""
+
+
+@dataclass(frozen=True, slots=True)
+class CalendarDay:
+    """One day. `begin`, `end`: UTC, [begin, end); 23 or 25 hours where the clocks change."""
+
+    on: date
+    begin: datetime
+    end: datetime
+    today: date
+    """Of the centre, now."""
+
+    @classmethod
+    def of(cls, asked: str | None, now: datetime, zone: tzinfo) -> CalendarDay:
+        """The day asked for as YYYY-MM-DD; today where that is none."""
+        today = now.astimezone(zone).date()
+        try:
+            day = today if asked is None else date.fromisoformat(asked)
+        except ValueError:
+            day = today
+        if not FIRST <= day <= LAST:
+            day = today
+        begin, end = (
+            datetime.combine(one, time(), zone).astimezone(UTC)
+            for one in (day, day + timedelta(days=1))
+        )
+        return cls(day, begin, end, today)
+
+    @property
+    def is_today(self) -> bool:
+        """It is not over."""
+        return self.on == self.today
+
+    @property
+    def before(self) -> date:
+        """The day before."""
+        return self.on - timedelta(days=1)
+
+    @property
+    def after(self) -> date:
+        """The day after."""
+        return self.on + timedelta(days=1)
+
+    @property
+    def hours(self) -> list[datetime]:
+        """The beginnings of its hours, UTC."""
+        length = (self.end - self.begin) // timedelta(hours=1)
+        return [self.begin + timedelta(hours=number) for number in range(length)]

@@ -30,7 +30,7 @@ GONE = "gone"
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
-class Over(StrEnum):
+class LinkEnd(StrEnum):
     """Why a headset's keys go to it no more, though it is on."""
 
     REPLACED = "replaced"
@@ -48,7 +48,7 @@ class _Operator:
         self.values: dict[str, tuple[int, str]] = {}
         self.version = 0
         self.sink: ControlSink | None = None
-        self.over: Callable[[Over], None] | None = None
+        self.over: Callable[[LinkEnd], None] | None = None
         self.begins = False
         """The headset has told nothing yet: what is known is of the one before it."""
         self.followers: set[Follower] = set()
@@ -120,7 +120,7 @@ def _set(followers: list[Follower]) -> None:
         follower.woken.set()
 
 
-class Hub:
+class StateBroker:
     """All headsets that are on. Methods may be called by any thread; `follow` by a loop's."""
 
     def __init__(self) -> None:
@@ -131,7 +131,7 @@ class Hub:
     # -- the headset's side --------------------------------------------------------------------------
 
     def attach(
-        self, operator: str, sink: ControlSink, over: Callable[[Over], None] | None = None
+        self, operator: str, sink: ControlSink, over: Callable[[LinkEnd], None] | None = None
     ) -> None:
         """This headset is on: keys of its panel go to `sink`. Of two the later one has them.
 
@@ -143,9 +143,9 @@ class Hub:
             one.name = operator
             closed = self._closed
         if before is not None:
-            before(Over.REPLACED)
+            before(LinkEnd.REPLACED)
         if closed and over is not None:
-            over(Over.CLOSED)
+            over(LinkEnd.CLOSED)
 
     def publish(
         self, operator: str, state: Mapping[str, Any], sink: ControlSink | None = None
@@ -179,7 +179,7 @@ class Hub:
             overs = [one.over for one in everyone if one.over is not None]
         _wake(followers)
         for over in overs:
-            over(Over.CLOSED)
+            over(LinkEnd.CLOSED)
 
     def _of(self, operator: str) -> _Operator:
         name = folded(operator)

@@ -13,7 +13,7 @@ import logging
 import traceback
 
 from vad_agent.errors import extra
-from vad_agent.panel.address import Address
+from vad_agent.web.origins import Origins
 
 with extra("callbacks", "the panel"):
     from starlette.datastructures import Headers, MutableHeaders
@@ -53,10 +53,10 @@ def refused(status: int, text: str, headers: dict[str, str] | None = None) -> JS
     return JSONResponse({"error": text}, status, headers)
 
 
-class Gate:
+class SecurityMiddleware:
     """The outermost layer."""
 
-    def __init__(self, app: ASGIApp, address: Address) -> None:
+    def __init__(self, app: ASGIApp, address: Origins) -> None:
         self._app = app
         self._address = address
 

@@ -6,7 +6,7 @@
 
     GET  /                    the own panel; a supervisor's is the centre, where there is one
     GET  /panel               the own panel: panel.html with operator, csrf, version, has_callbacks
-    GET  /enter, POST /enter, POST /leave       see `routes_enter`
+    GET  /enter, POST /enter, POST /leave       see `routes_login`
     GET  /panel/stream        server-sent events: see `stream`
     POST /panel/send          an event or a command, as the live loop's inlet has them
     GET  /panel/callbacks     and POST …/{id}/outcome, …/{id}/number, /panel/client-called
@@ -29,14 +29,14 @@ from urllib.parse import quote
 from vad_agent.client.headset_protocol import Command, parse_control
 from vad_agent.core.events import Event, Kind
 from vad_agent.errors import EventError, extra
-from vad_agent.panel import routes_callbacks, routes_enter
-from vad_agent.panel.entrance import Entrance
-from vad_agent.panel.gate import MOST_BYTES, Gate, refused
-from vad_agent.panel.here import Desktop, Here, OwnPage, Who
-from vad_agent.panel.hub import HEARTBEAT_S, Hub
-from vad_agent.panel.my_callbacks import Callbacks, MyCallbacks, Reach, Refused
-from vad_agent.panel.sessions import Role, Session
-from vad_agent.panel.stream import HEADERS, MEDIA_TYPE, events
+from vad_agent.web import routes_login, routes_operator_callbacks
+from vad_agent.web.authenticator import Authenticator
+from vad_agent.web.dependencies import Context, CurrentSession, OwnPage, PanelContext
+from vad_agent.web.operator_callbacks import Callbacks, OperatorCallbacks, Reach, Refused
+from vad_agent.web.security_middleware import MOST_BYTES, SecurityMiddleware, refused
+from vad_agent.web.sessions import Role, Session
+from vad_agent.web.sse import HEADERS, MEDIA_TYPE, events
+from vad_agent.web.state_broker import HEARTBEAT_S, StateBroker
 
 with extra("callbacks", "the panel"):
     from fastapi import APIRouter, FastAPI, Request
@@ -46,7 +46,7 @@ with extra("callbacks", "the panel"):
     from starlette.responses import RedirectResponse, Response, StreamingResponse
     from starlette.staticfiles import StaticFiles
 
-    from vad_agent.server.limits import BodyLimit
+    from vad_agent.web.body_limit import BodyLimit
 
 HERE = Path(__file__).parent
 TEXTS = {
@@ -64,7 +64,7 @@ WRONG = {
     "topic:": "Тема не понята",
     "command:": "Неизвестная команда",
     "event kind:": "Неизвестное событие",
-    "expected a JSON": routes_callbacks.NO_OBJECT,
+    "expected a JSON": routes_operator_callbacks.NO_OBJECT,
 }
 """What stands in an event's error: what the operator is told."""
 
@@ -80,8 +80,8 @@ class Files(StaticFiles):
 
 
 def create_panel(
-    hub: Hub,
-    door: Entrance,
+    hub: StateBroker,
+    door: Authenticator,
     *,
     callbacks_of: Callable[[str], Callbacks | Reach | None] | None = None,
     news: Callable[[str], int] | None = None,
@@ -97,7 +97,7 @@ def create_panel(
     `more`: further routes; `centre`: what those of the supervisor work with. `now`: wall time with its zone.
     """
 
-    def mine(operator: str) -> MyCallbacks | None:
+    def mine(operator: str) -> OperatorCallbacks | None:
         return _mine(callbacks_of(operator) if callbacks_of else None, operator, now)
 
     app = FastAPI(
@@ -105,14 +105,17 @@ def create_panel(
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
-        middleware=[Middleware(Gate, door.address), Middleware(BodyLimit, most_bytes=MOST_BYTES)],
+        middleware=[
+            Middleware(SecurityMiddleware, door.address),
+            Middleware(BodyLimit, most_bytes=MOST_BYTES),
+        ],
     )
-    app.state.panel = Desktop(hub, door, mine, news, now, heartbeat_s, centre)
+    app.state.panel = PanelContext(hub, door, mine, news, now, heartbeat_s, centre)
     app.include_router(pages)
-    app.include_router(routes_enter.router)
+    app.include_router(routes_login.router)
     app.include_router(panel)
     if callbacks_of is not None:
-        app.include_router(routes_callbacks.router)
+        app.include_router(routes_operator_callbacks.router)
     for router in more:
         app.include_router(router)
     app.mount("/static", Files(directory=HERE / "static", check_dir=False), name="static")
@@ -141,7 +144,7 @@ def _told(
     """What went wrong: to a person as a page, to a script as an object."""
     if not _is_a_page(request):
         return refused(status, text, headers)
-    here: Desktop = request.app.state.panel
+    here: PanelContext = request.app.state.panel
     answer = here.page(request, "refused.html", status, text=text)
     answer.headers.update(headers or {})
     return answer
@@ -149,13 +152,13 @@ def _told(
 
 def _mine(
     callbacks: Callbacks | Reach | None, operator: str, now: Callable[[], datetime]
-) -> MyCallbacks | None:
+) -> OperatorCallbacks | None:
     if callbacks is None:
         return None
     if callable(callbacks):
-        return MyCallbacks(callbacks, operator, now)
+        return OperatorCallbacks(callbacks, operator, now)
     always = callbacks
-    return MyCallbacks(lambda: nullcontext(always), operator, now)
+    return OperatorCallbacks(lambda: nullcontext(always), operator, now)
 
 
 # -- pages -----------------------------------------------------------------------------------------
@@ -164,7 +167,7 @@ pages = APIRouter()
 
 
 @pages.get("/")
-async def show(request: Request, here: Here) -> Response:
+async def show(request: Request, here: Context) -> Response:
     """What who has come in works with."""
     session = here.session(request)
     if session is None:
@@ -175,12 +178,12 @@ async def show(request: Request, here: Here) -> Response:
 
 
 @pages.get("/panel")
-async def show_panel(request: Request, here: Here, session: Who) -> Response:
+async def show_panel(request: Request, here: Context, session: CurrentSession) -> Response:
     """The own panel."""
     return _panel(request, here, session)
 
 
-def _panel(request: Request, here: Desktop, session: Session) -> Response:
+def _panel(request: Request, here: PanelContext, session: Session) -> Response:
     return here.page(
         request,
         "panel.html",
@@ -206,7 +209,7 @@ panel = APIRouter(prefix="/panel")
 
 
 @panel.get("/stream")
-async def stream(here: Here, session: Who) -> Response:
+async def stream(here: Context, session: CurrentSession) -> Response:
     """How things stand, from now on."""
     is_on = partial(here.door.sessions.is_on, session)
     news = None if here.news is None else partial(here.news, session.operator)
@@ -215,7 +218,7 @@ async def stream(here: Here, session: Who) -> Response:
 
 
 @panel.post("/send")
-async def send(request: Request, here: Here, session: OwnPage) -> Response:
+async def send(request: Request, here: Context, session: OwnPage) -> Response:
     """A key."""
     try:
         what = parse_control(await request.body())

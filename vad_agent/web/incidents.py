@@ -8,7 +8,7 @@ from datetime import datetime
 
 from vad_agent.callbacks.alerts import Alarm, Kind
 from vad_agent.callbacks.model import Callback
-from vad_agent.panel.supervisor_words import ALARMS, OVERDUE
+from vad_agent.web.supervisor_labels import ALARMS, OVERDUE
 
 OF_CALLBACKS = frozenset(
     {
@@ -26,7 +26,7 @@ SILENT = frozenset({Kind.NEEDS_NUMBER, Kind.NEEDS_TIME})
 
 
 @dataclass(frozen=True, slots=True)
-class Critical:
+class Incident:
     """One thing. `key`: the same as long as it is wrong; `since`: None where nobody knows."""
 
     key: str
@@ -38,20 +38,20 @@ class Critical:
     detail: str = ""
 
 
-def critical(
+def find_incidents(
     overdue: Sequence[Callback],
     missing: int,
     alarms: Iterable[Alarm],
     not_ready: Iterable[str],
-) -> list[Critical]:
+) -> list[Incident]:
     """The promise first, then callbacks, the longest overdue one first, then the rest."""
     found = []
     if missing:
         text = f"Просьбы о перезвоне не сходятся: потеряно {missing}"
-        found.append(Critical("promise", text, None))
+        found.append(Incident("promise", text, None))
     for one in overdue:
         since = one.due or one.created
-        found.append(Critical(f"callback {one.id}", OVERDUE[one.state], since, one))
+        found.append(Incident(f"callback {one.id}", OVERDUE[one.state], since, one))
     told = {one.id for one in overdue}
     for alarm in alarms:
         if alarm.kind in OF_CALLBACKS and (alarm.about in told or alarm.kind in SILENT):
@@ -61,9 +61,9 @@ def critical(
         about = alarm.about if alarm.kind in OF_CALLBACKS else ""
         detail = alarm.detail if about else " ".join(filter(None, (alarm.about, alarm.detail)))
         key = f"{alarm.kind.value} {alarm.about}"
-        found.append(Critical(key, ALARMS[alarm.kind], alarm.since, None, about, detail))
+        found.append(Incident(key, ALARMS[alarm.kind], alarm.since, None, about, detail))
     if failing := sorted(not_ready):
         found.append(
-            Critical("not ready", "Сервер не справляется", None, detail=", ".join(failing))
+            Incident("not ready", "Сервер не справляется", None, detail=", ".join(failing))
         )
     return found

@@ -7,9 +7,8 @@ from datetime import datetime
 
 from vad_agent.callbacks.model import Callback
 from vad_agent.common.csv_export import lines
-from vad_agent.panel.centre import Centre
-from vad_agent.panel.supervisor_day import Day
-from vad_agent.panel.supervisor_words import Words, reasons
+from vad_agent.web.dashboard import CalendarDay, Dashboard
+from vad_agent.web.supervisor_labels import SupervisorLabels, reasons
 
 SEPARATOR = ";"
 AT_ONCE = 500
@@ -19,7 +18,7 @@ MOST = 1_000_000
 Cells = Sequence[str]
 
 
-def calls(centre: Centre, day: Day) -> Iterator[str]:
+def calls(centre: Dashboard, day: CalendarDay) -> Iterator[str]:
     """The calls, the newest first."""
     head = (
         "Звонок", "Оператор", "Режим", "Начало", "Длительность, с", "Шагов в окне",
@@ -41,7 +40,7 @@ def calls(centre: Centre, day: Day) -> Iterator[str]:
     return lines(head, rows(), SEPARATOR)
 
 
-def steps(centre: Centre, day: Day) -> Iterator[str]:
+def steps(centre: Dashboard, day: CalendarDay) -> Iterator[str]:
     """The steps, in order."""
     head = (
         "Звонок", "Оператор", "Время", "Фраза", "Окно от, с", "Окно до, с", "Тишина до неё, с",
@@ -61,7 +60,7 @@ def steps(centre: Centre, day: Day) -> Iterator[str]:
     return lines(head, rows(), SEPARATOR)
 
 
-def callbacks(centre: Centre, day: Day) -> Iterator[str]:
+def callbacks(centre: Dashboard, day: CalendarDay) -> Iterator[str]:
     """The callbacks, as the page has them."""
     head = (
         "Перезвон", "Состояние", "Клиент", "Телефон", "Оператор", "Причины", "Тема", "Запрошен",
@@ -76,7 +75,7 @@ def callbacks(centre: Centre, day: Day) -> Iterator[str]:
     return lines(head, rows(), SEPARATOR)
 
 
-def _callback(say: Words, one: Callback) -> Cells:
+def _callback(say: SupervisorLabels, one: Callback) -> Cells:
     return (
         one.id, say.state(one.state), text(one.name), text(one.phone or one.phone_given),
         text(one.operator), text(reasons(one.reasons)), text(one.topic), _time(say, one.created),
@@ -89,7 +88,7 @@ def text(value: str | None) -> str:
     return "".join(sign if sign.isprintable() else " " for sign in value or "")
 
 
-def _time(say: Words, when: datetime | None) -> str:
+def _time(say: SupervisorLabels, when: datetime | None) -> str:
     return "" if when is None else f"{say.local(when):%Y-%m-%d %H:%M:%S}"
 
 
@@ -97,7 +96,7 @@ def _number(value: float) -> str:
     return f"{value:.2f}".replace(".", ",")
 
 
-TABLES: Mapping[str, Callable[[Centre, Day], Iterator[str]]] = {
+TABLES: Mapping[str, Callable[[Dashboard, CalendarDay], Iterator[str]]] = {
     "calls": calls,
     "steps": steps,
     "callbacks": callbacks,

@@ -15,18 +15,18 @@ from ipaddress import IPv6Address, ip_address
 
 from vad_agent.common.identity import folded
 from vad_agent.common.identity import login as user
-from vad_agent.panel.address import Address
-from vad_agent.panel.door import PAUSE_S, TRIES, is_token, link, new_token
-from vad_agent.panel.people import LONGEST_LOGIN, People
-from vad_agent.panel.sessions import Kept, Role, Session, Sessions
-from vad_agent.panel.tries import Tries
+from vad_agent.web.login_throttle import LoginThrottle
+from vad_agent.web.origins import Origins
+from vad_agent.web.sessions import Role, Session, SessionBackend, Sessions
+from vad_agent.web.token_auth import PAUSE_S, TRIES, is_token, link, new_token
+from vad_agent.web.users import LONGEST_LOGIN, Users
 
 WITHIN_S = 600.0
 NETWORK_TRIES = 30
 """Wrong ones from one network address within `WITHIN_S`, whosever logins they were."""
 
 
-class DeskDoor:
+class PasswordAuth:
     """For all people of a centre. Methods may be called by any thread.
 
     `started_by`: whose the link is; None: the user's of this process. `clock`: Unix time; `timer`: one that
@@ -37,9 +37,9 @@ class DeskDoor:
 
     def __init__(
         self,
-        address: Address,
-        kept: Kept,
-        people: People,
+        address: Origins,
+        kept: SessionBackend,
+        people: Users,
         *,
         started_by: str | None = None,
         clock: Callable[[], float] = time.time,
@@ -50,9 +50,9 @@ class DeskDoor:
         self.token = new_token()
         self._people = people
         self._started_by = started_by or user()
-        self._tokens = Tries(TRIES, PAUSE_S, PAUSE_S, timer=timer)
-        self._by_login = Tries(TRIES, WITHIN_S, PAUSE_S, timer=timer)
-        self._by_network = Tries(NETWORK_TRIES, WITHIN_S, timer=timer)
+        self._tokens = LoginThrottle(TRIES, PAUSE_S, PAUSE_S, timer=timer)
+        self._by_login = LoginThrottle(TRIES, WITHIN_S, PAUSE_S, timer=timer)
+        self._by_network = LoginThrottle(NETWORK_TRIES, WITHIN_S, timer=timer)
 
     @property
     def link(self) -> str:

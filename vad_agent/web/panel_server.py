@@ -18,11 +18,11 @@ from vad_agent.common.private_files import why
 from vad_agent.errors import OutputError, extra
 from vad_agent.headset.status import Status
 from vad_agent.headset.status_publisher import StatusPublisher
-from vad_agent.panel.address import Address
-from vad_agent.panel.app import create_panel
-from vad_agent.panel.door import Door
-from vad_agent.panel.hub import Hub
-from vad_agent.panel.my_callbacks import Callbacks, Reach
+from vad_agent.web.operator_callbacks import Callbacks, Reach
+from vad_agent.web.origins import Origins
+from vad_agent.web.panel_app import create_panel
+from vad_agent.web.state_broker import StateBroker
+from vad_agent.web.token_auth import TokenAuth
 
 with extra("callbacks", "the panel"):
     import uvicorn
@@ -33,7 +33,7 @@ GRACE_S = 1
 LAST_WORD_S = 3.0
 
 
-class Panel:
+class PanelServer:
     """A panel, from its making (its port is taken) and `start` until `close`.
 
     `port`: 0, any that is free. `folder`: of the door's secret; None: the user's state folder.
@@ -48,18 +48,18 @@ class Panel:
         *,
         port: int = PORT,
         callbacks: Callbacks | Reach | None = None,
-        hub: Hub | None = None,
+        hub: StateBroker | None = None,
         folder: Path | None = None,
     ) -> None:
         self.operator = operator
-        self.hub = hub or Hub()
+        self.hub = hub or StateBroker()
         self._told: Callable[[str], None] = lambda _: None
         self._feed: StatusPublisher | None = None
         self._closing = False
         self._listening = _listen(port)
         try:
-            address = Address(self._listening.getsockname()[1], host=HOST)
-            self.door = Door(address, operator, folder=folder)
+            address = Origins(self._listening.getsockname()[1], host=HOST)
+            self.door = TokenAuth(address, operator, folder=folder)
         except BaseException:
             self._listening.close()
             raise
@@ -84,7 +84,7 @@ class Panel:
         self._told = report or self._told
         for name in (
             "uvicorn",
-            "vad_agent.panel",
+            "vad_agent.web",
         ):  # without a handler they would write on the screen
             logger = logging.getLogger(name)
             logger.addHandler(logging.NullHandler())

@@ -22,7 +22,7 @@ from vad_agent.callbacks.tables import facts, left_sessions, people
 from vad_agent.callbacks.unit_of_work import Transactions, locked
 from vad_agent.common.periodic import Beat
 from vad_agent.errors import StoreError, extra
-from vad_agent.panel.sessions import Session
+from vad_agent.web.sessions import Session
 
 with extra("callbacks", "the panel's logins"):
     import sqlalchemy as sa
@@ -35,8 +35,8 @@ LONGER_S = 3600.0
 """What has ended is remembered for so long still: another node's clock may be slow."""
 
 
-class KeptStore:
-    """`Kept` in a store: from its making, kept up to date from `start` until `close`. `clock`: Unix time.
+class SessionStore:
+    """`SessionBackend` in a store: kept up to date from `start` until `close`. `clock`: Unix time.
 
     Raises:
         StoreError: the database cannot be used.

@@ -18,13 +18,13 @@ from pathlib import Path
 
 from vad_agent.common.private_files import open_private, private_folder, state_folder, why
 from vad_agent.errors import OutputError
-from vad_agent.panel.sessions import Session
+from vad_agent.web.sessions import Session
 
 FILE = "panel.json"
 
 
-class KeptFile:
-    """`Kept` in a file of `folder`; None: of the user's state folder. `clock`: Unix time.
+class SessionFile:
+    """`SessionBackend` in a file of `folder`; None: of the user's state folder. `clock`: Unix time.
 
     Raises:
         OutputError: the secret cannot be written.

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 
-from vad_agent.panel.hub import HEARTBEAT_S, Hub
+from vad_agent.web.state_broker import HEARTBEAT_S, StateBroker
 
 MEDIA_TYPE = "text/event-stream"
 HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
@@ -21,7 +21,7 @@ RETRY_MS = 1000
 
 
 async def events(
-    hub: Hub,
+    hub: StateBroker,
     operator: str,
     is_on: Callable[[], bool],
     heartbeat_s: float = HEARTBEAT_S,

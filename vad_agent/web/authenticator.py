@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from vad_agent.panel.address import Address
-from vad_agent.panel.sessions import Session, Sessions
+from vad_agent.web.origins import Origins
+from vad_agent.web.sessions import Session, Sessions
 
 
-class Entrance(Protocol):
+class Authenticator(Protocol):
     """A door. Methods may be called by any thread."""
 
     @property
-    def address(self) -> Address:
+    def address(self) -> Origins:
         """Where it is."""
 
     @property

@@ -86,7 +86,7 @@ class Refused(Exception):
         self.text = text
 
 
-class MyCallbacks:
+class OperatorCallbacks:
     """One operator's. Every method may take a while, and raises `Refused`."""
 
     def __init__(self, reach: Reach, operator: str, now: Callable[[], datetime]) -> None:

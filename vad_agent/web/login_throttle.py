@@ -18,7 +18,7 @@ from vad_agent.errors import VadAgentError
 MOST_KEYS = 10_000
 
 
-class TooMany(VadAgentError):
+class TooManyAttempts(VadAgentError):
     """Too many wrong attempts; `wait_s`: until the next may be made."""
 
     def __init__(self, wait_s: float) -> None:
@@ -26,7 +26,7 @@ class TooMany(VadAgentError):
         self.wait_s = wait_s
 
 
-class Tries:
+class LoginThrottle:
     """Wrong attempts by key. Methods may be called by any thread.
 
     `most` of them within `within_s` close a key for `pause_s` from the last of them; None: until the first of
@@ -62,7 +62,7 @@ class Tries:
                 return
             now = self._timer()
             if len(wrong) == self._most and (wait_s := self._closed_until(wrong) - now) > 0:
-                raise TooMany(wait_s)
+                raise TooManyAttempts(wait_s)
             if len(wrong) == self._most and self._pause_s is not None:
                 wrong.clear()
             while wrong and wrong[0] + self._within_s <= now:

@@ -13,17 +13,17 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from vad_agent.panel.address import Address
-from vad_agent.panel.kept_file import KeptFile
-from vad_agent.panel.sessions import Session, Sessions
-from vad_agent.panel.tries import Tries
+from vad_agent.web.login_throttle import LoginThrottle
+from vad_agent.web.origins import Origins
+from vad_agent.web.session_file import SessionFile
+from vad_agent.web.sessions import Session, Sessions
 
 TRIES = 5
 """Wrong tokens, after which nobody is let in for a while."""
 PAUSE_S = 60.0
 
 
-class Door:
+class TokenAuth:
     """For `operator` alone. Methods may be called by any thread.
 
     `folder`: of the secret; None: the user's state folder. `clock`: Unix time; `timer`: one that only grows.
@@ -36,7 +36,7 @@ class Door:
 
     def __init__(
         self,
-        address: Address,
+        address: Origins,
         operator: str,
         *,
         folder: Path | None = None,
@@ -45,9 +45,9 @@ class Door:
     ) -> None:
         self.address = address
         self.operator = operator
-        self.sessions = Sessions(KeptFile(folder, clock), clock=clock)
+        self.sessions = Sessions(SessionFile(folder, clock), clock=clock)
         self.token = new_token()
-        self._tries = Tries(TRIES, PAUSE_S, PAUSE_S, timer=timer)
+        self._tries = LoginThrottle(TRIES, PAUSE_S, PAUSE_S, timer=timer)
 
     @property
     def link(self) -> str:
@@ -87,6 +87,6 @@ def is_token(right: str, given: str) -> bool:
     return hmac.compare_digest(given.encode(errors="replace"), right.encode())
 
 
-def link(address: Address, token: str) -> str:
+def link(address: Origins, token: str) -> str:
     """Where who has the token comes in."""
     return f"{address.url}/enter?token={token}"

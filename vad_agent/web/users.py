@@ -19,8 +19,8 @@ from vad_agent.callbacks.tables import people
 from vad_agent.callbacks.unit_of_work import Transactions, locked
 from vad_agent.common.identity import folded
 from vad_agent.errors import StoreError, VadAgentError, extra
-from vad_agent.panel.passwords import Passwords, problem
-from vad_agent.panel.sessions import Role
+from vad_agent.web.passwords import Passwords, problem
+from vad_agent.web.sessions import Role
 
 with extra("callbacks", "the panel's logins"):
     import sqlalchemy as sa
@@ -28,12 +28,12 @@ with extra("callbacks", "the panel's logins"):
 LONGEST_LOGIN = 100
 
 
-class PersonError(VadAgentError, ValueError):
+class UserError(VadAgentError, ValueError):
     """No such person, one too many, or a login or password that cannot be; nothing was changed."""
 
 
 @dataclass(frozen=True, slots=True)
-class Person:
+class User:
     """Somebody with a login."""
 
     login: str
@@ -45,7 +45,7 @@ class Person:
     """Since when he may not come in."""
 
 
-class People:
+class Users:
     """The people of a store. Methods may be called by several threads, and processes. `now`: wall time.
 
     None: the clock of the database's server, else of this machine.
@@ -64,7 +64,7 @@ class People:
 
     # -- looking --------------------------------------------------------------------------------------
 
-    def all(self) -> list[Person]:
+    def all(self) -> list[User]:
         """Everybody, by login.
 
         Raises:
@@ -74,7 +74,7 @@ class People:
             rows = c.execute(sa.select(people)).all()
         return sorted(map(_person, rows), key=lambda one: folded(one.login))
 
-    def find(self, login: str) -> Person | None:
+    def find(self, login: str) -> User | None:
         """Whose login this is.
 
         Raises:
@@ -84,7 +84,7 @@ class People:
             row = _row(c, login)
         return None if row is None else _person(row)
 
-    def check(self, login: str, password: str) -> Person | None:
+    def check(self, login: str, password: str) -> User | None:
         """Who comes in with these; None: nobody, which takes as long. Takes a while.
 
         Raises:
@@ -108,7 +108,7 @@ class People:
 
     # -- changing -------------------------------------------------------------------------------------
 
-    def add(self, login: str, role: Role, password: str) -> Person:
+    def add(self, login: str, role: Role, password: str) -> User:
         """Somebody new.
 
         Raises:
@@ -119,18 +119,18 @@ class People:
         kept = self._kept(login, password)
         at = self._now()
 
-        def work(c: sa.Connection) -> Person:
+        def work(c: sa.Connection) -> User:
             if self._store.database.on_server:  # two that differ by capital letters alone, at once
                 c.execute(sa.text("LOCK TABLE people IN SHARE ROW EXCLUSIVE MODE"))
             if (known := _row(c, login)) is not None:
-                raise PersonError(f"somebody has the login {known.login!r}")
+                raise UserError(f"somebody has the login {known.login!r}")
             one = {"login": login, "role": role.value, "password": kept, "made": at, "since": at}
             c.execute(people.insert().values(**one))
-            return Person(login, role, at, at, None)
+            return User(login, role, at, at, None)
 
         return self._store.transaction(work)
 
-    def set_password(self, login: str, password: str) -> Person:
+    def set_password(self, login: str, password: str) -> User:
         """Another password; his sessions are over.
 
         Raises:
@@ -139,11 +139,11 @@ class People:
         """
         return self._change(login, password=self._kept(login, password))
 
-    def set_role(self, login: str, role: Role) -> Person:
+    def set_role(self, login: str, role: Role) -> User:
         """Another role; his sessions are over. Raises as `bar`."""
         return self._change(login, role=role.value)
 
-    def bar(self, login: str) -> Person:
+    def bar(self, login: str) -> User:
         """He may not come in, and is out at once.
 
         Raises:
@@ -152,17 +152,17 @@ class People:
         """
         return self._change(login, barred=self._now())
 
-    def let(self, login: str) -> Person:
+    def let(self, login: str) -> User:
         """He may come in again, with his password. Raises as `bar`."""
         return self._change(login, barred=None)
 
-    def _change(self, login: str, **values: Any) -> Person:
+    def _change(self, login: str, **values: Any) -> User:
         at = self._now()
 
-        def work(c: sa.Connection) -> Person:
+        def work(c: sa.Connection) -> User:
             row = _row(c, login, lock=True)
             if row is None:
-                raise PersonError(
+                raise UserError(
                     f"nobody has the login {login[:LONGEST_LOGIN]!r}: vad-agent people list"
                 )
             # later than before, whichever clock was asked then
@@ -175,7 +175,7 @@ class People:
 
     def _kept(self, login: str, password: str) -> str:
         if (wrong := problem(password, login)) is not None:
-            raise PersonError(f"password: {wrong}")
+            raise UserError(f"password: {wrong}")
         return self._passwords.kept(password)
 
 
@@ -186,7 +186,7 @@ def _written(login: str) -> str:
 def _checked_login(login: str) -> str:
     login = _written(login)
     if not 1 <= len(login) <= LONGEST_LOGIN or not login.isprintable():
-        raise PersonError(f"login: expected 1 to {LONGEST_LOGIN} letters, digits and signs")
+        raise UserError(f"login: expected 1 to {LONGEST_LOGIN} letters, digits and signs")
     return login
 
 
@@ -200,5 +200,5 @@ def _row(c: sa.Connection, login: str, *, lock: bool = False) -> sa.Row[Any] | N
     return None
 
 
-def _person(row: sa.Row[Any]) -> Person:
-    return Person(row.login, Role(row.role), row.made, row.since, row.barred)
+def _person(row: sa.Row[Any]) -> User:
+    return User(row.login, Role(row.role), row.made, row.since, row.barred)

@@ -21,12 +21,12 @@ from typing import Annotated
 from vad_agent.callbacks.attempt_schedule import overdue
 from vad_agent.callbacks.queries import Which
 from vad_agent.errors import StoreError, extra
-from vad_agent.panel import supervisor_csv
-from vad_agent.panel.centre import Centre
-from vad_agent.panel.here import Boss, Here
-from vad_agent.panel.my_callbacks import Refused
-from vad_agent.panel.stream import HEADERS, MEDIA_TYPE, RETRY_MS
-from vad_agent.panel.supervisor_call import course
+from vad_agent.web import supervisor_csv
+from vad_agent.web.call_view import course
+from vad_agent.web.dashboard import Dashboard
+from vad_agent.web.dependencies import Context, Supervisor
+from vad_agent.web.operator_callbacks import Refused
+from vad_agent.web.sse import HEADERS, MEDIA_TYPE, RETRY_MS
 
 with extra("callbacks", "the panel"):
     from fastapi import APIRouter, Depends, Request
@@ -40,17 +40,17 @@ PICTURE_HEADERS = {"Cache-Control": "private, max-age=600"}
 router = APIRouter(prefix="/supervisor")
 
 
-async def _centre(here: Here) -> Centre:
-    assert isinstance(here.centre, Centre), "without a centre there are no routes of it"
+async def _centre(here: Context) -> Dashboard:
+    assert isinstance(here.centre, Dashboard), "without a centre there are no routes of it"
     return here.centre
 
 
-Its = Annotated[Centre, Depends(_centre)]
+Its = Annotated[Dashboard, Depends(_centre)]
 
 
 @router.get("")
 def show(
-    request: Request, here: Here, boss: Boss, centre: Its,
+    request: Request, here: Context, boss: Supervisor, centre: Its,
     day: str | None = None, state: str | None = None, after: str | None = None,
 ) -> Response:  # fmt: skip
     """The page of a day; 503 where the store cannot be read, with what is known without it."""
@@ -71,7 +71,7 @@ def show(
 
 
 @router.get("/stream")
-async def stream(here: Here, boss: Boss, centre: Its) -> Response:
+async def stream(here: Context, boss: Supervisor, centre: Its) -> Response:
     """The floor, from now on."""
     is_on = partial(here.door.sessions.is_on, boss)
     heartbeat_s = here.heartbeat_s
@@ -86,7 +86,9 @@ async def stream(here: Here, boss: Boss, centre: Its) -> Response:
 
 
 @router.get("/callbacks/{id}")
-def show_callback(request: Request, here: Here, boss: Boss, centre: Its, id: str) -> Response:
+def show_callback(
+    request: Request, here: Context, boss: Supervisor, centre: Its, id: str
+) -> Response:
     """One callback."""
     try:
         found = centre.callback(id)
@@ -109,7 +111,9 @@ def show_callback(request: Request, here: Here, boss: Boss, centre: Its, id: str
 
 
 @router.get("/calls/{call:path}")
-def show_call(request: Request, here: Here, boss: Boss, centre: Its, call: str) -> Response:
+def show_call(
+    request: Request, here: Context, boss: Supervisor, centre: Its, call: str
+) -> Response:
     """One call."""
     try:
         found = centre.call(call)
@@ -129,7 +133,7 @@ def show_call(request: Request, here: Here, boss: Boss, centre: Its, call: str) 
 
 
 @router.get("/picture.svg")
-async def picture(boss: Boss, centre: Its, call: str = "", row: str = "") -> Response:
+async def picture(boss: Supervisor, centre: Its, call: str = "", row: str = "") -> Response:
     """A stretch of a call."""
     if not NUMBER.fullmatch(row):
         raise HTTPException(404)
@@ -143,7 +147,7 @@ async def picture(boss: Boss, centre: Its, call: str = "", row: str = "") -> Res
 
 
 @router.get("/{table}.csv")
-def table(boss: Boss, centre: Its, table: str, day: str | None = None) -> Response:
+def table(boss: Supervisor, centre: Its, table: str, day: str | None = None) -> Response:
     """A day for a spreadsheet."""
     if table not in supervisor_csv.TABLES:
         raise HTTPException(404)

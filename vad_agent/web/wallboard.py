@@ -16,8 +16,8 @@ from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing, suppress
 from typing import Any
 
-from vad_agent.panel.hub import HEARTBEAT_S, Hub
 from vad_agent.trace import labels_ru
+from vad_agent.web.state_broker import HEARTBEAT_S, StateBroker
 
 EVERY_S = 0.5
 LONGEST = 160
@@ -43,7 +43,7 @@ Row = dict[str, Any]
 Rows = Mapping[str, Row]
 
 
-def rows(hub: Hub) -> Rows:
+def rows(hub: StateBroker) -> Rows:
     """By operator, of each headset that is on."""
     return {operator: row(hub.state(operator)) for operator in hub.operators()}
 
@@ -185,10 +185,10 @@ def changes(before: Rows | None, after: Rows) -> dict[str, Any]:
     return {"rows": told} if told else {}
 
 
-class Floor:
+class Wallboard:
     """The floor of one hub, for any number of pages in one event loop."""
 
-    def __init__(self, hub: Hub, *, every_s: float = EVERY_S) -> None:
+    def __init__(self, hub: StateBroker, *, every_s: float = EVERY_S) -> None:
         self._hub = hub
         self._every_s = every_s
         self._rows: Rows = {}

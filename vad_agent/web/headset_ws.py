@@ -29,7 +29,7 @@ from typing import Any
 from vad_agent.client.headset_protocol import COMMANDS, Command, ControlMessage
 from vad_agent.common.identity import folded
 from vad_agent.errors import extra
-from vad_agent.panel.hub import Hub, Over
+from vad_agent.web.state_broker import LinkEnd, StateBroker
 
 with extra("callbacks", "the panel"):
     from fastapi import APIRouter
@@ -54,10 +54,12 @@ SENT = frozenset(COMMANDS) - {Command.QUIT}
 GOING_AWAY, UNREADABLE, WRONG, TOO_LONG, BROKEN, TOO_SLOW = 1001, 1007, 1008, 1009, 1011, 1013
 REPLACED = 4001
 ELSEWHERE = "another headset of this operator"
-OVER = {Over.REPLACED: (REPLACED, ELSEWHERE), Over.CLOSED: (GOING_AWAY, "the desk ends")}
+OVER = {LinkEnd.REPLACED: (REPLACED, ELSEWHERE), LinkEnd.CLOSED: (GOING_AWAY, "the desk ends")}
 
 
-def headsets(hub: Hub, *, hello_s: float = HELLO_S, silence_s: float = SILENCE_S) -> APIRouter:
+def headsets(
+    hub: StateBroker, *, hello_s: float = HELLO_S, silence_s: float = SILENCE_S
+) -> APIRouter:
     """The route of all headsets, `PATH`: behind whoever asks for a token. Links end with the hub."""
     router = APIRouter()
     on: dict[str, _Link] = {}
@@ -81,7 +83,7 @@ class _End(Exception):
 class _Link:
     """One headset. `on`: those that are, by operator."""
 
-    def __init__(self, hub: Hub, on: dict[str, _Link], socket: WebSocket) -> None:
+    def __init__(self, hub: StateBroker, on: dict[str, _Link], socket: WebSocket) -> None:
         self._hub = hub
         self._on = on
         self._socket = socket
@@ -208,7 +210,7 @@ class _Link:
         told = {"command": what.value} if isinstance(what, Command) else what.told()
         self._soon(self._queue, json.dumps({"send": told}))
 
-    def _end(self, over: Over) -> None:
+    def _end(self, over: LinkEnd) -> None:
         """It has no keys any more; any thread."""
         self._soon(self._set_over, _End(*OVER[over]))
 

@@ -2,8 +2,8 @@
 
     cookie = sign(secret, [id, operator, ends, role, since])        csrf = HMAC(secret, id)
 
-What cannot stand in a cookie is asked of `Kept`: the secret, and whether a session is over before its time.
-Nothing here speaks HTTP.
+What cannot stand in a cookie is asked of `SessionBackend`: the secret, and whether a session is over
+before its time. Nothing here speaks HTTP.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class Session:
     The two are of one clock, so that no difference between the clocks of two machines matters."""
 
 
-class Kept(Protocol):
+class SessionBackend(Protocol):
     """What outlives the program. Methods may be called by any thread."""
 
     @property
@@ -65,7 +65,7 @@ class Kept(Protocol):
 class Sessions:
     """Sessions of one panel. Methods may be called by any thread. `clock`: Unix time."""
 
-    def __init__(self, kept: Kept, *, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, kept: SessionBackend, *, clock: Callable[[], float] = time.time) -> None:
         self._kept = kept
         self._clock = clock
         self._signer = URLSafeSerializer(

@@ -16,9 +16,9 @@ from functools import partial
 from urllib.parse import parse_qs
 
 from vad_agent.errors import StoreError, extra
-from vad_agent.panel.here import CSRF, Desktop, Here
-from vad_agent.panel.sessions import SESSION_S
-from vad_agent.panel.tries import TooMany
+from vad_agent.web.dependencies import CSRF, Context, PanelContext
+from vad_agent.web.login_throttle import TooManyAttempts
+from vad_agent.web.sessions import SESSION_S
 
 with extra("callbacks", "the panel"):
     from anyio import to_thread
@@ -38,7 +38,7 @@ router = APIRouter()
 
 
 @router.get("/enter")
-async def enter(request: Request, here: Here, token: str = "", next: str = "") -> Response:
+async def enter(request: Request, here: Context, token: str = "", next: str = "") -> Response:
     """In by the printed link. A link on a page of somebody else is none: it would use up the tries."""
     if request.headers.get("sec-fetch-site") in ("cross-site", "same-site"):
         token = ""
@@ -50,7 +50,7 @@ async def enter(request: Request, here: Here, token: str = "", next: str = "") -
 
 
 @router.post("/enter")
-async def enter_by_form(request: Request, here: Here) -> Response:
+async def enter_by_form(request: Request, here: Context) -> Response:
     """In by what the form asks for."""
     given = _fields(await request.body())
     if not here.door.has_logins or "token" in given:
@@ -60,7 +60,7 @@ async def enter_by_form(request: Request, here: Here) -> Response:
 
 
 @router.post("/leave")
-async def leave(request: Request, here: Here) -> Response:
+async def leave(request: Request, here: Context) -> Response:
     """Out, and every copy of the cookie with it. Whose session is over already is out."""
     door, session = here.door, here.session(request)
     if session is None:
@@ -82,7 +82,7 @@ def own_path(next: str) -> str:
 
 
 async def _by_token(
-    request: Request, here: Desktop, token: str, given: Mapping[str, str]
+    request: Request, here: PanelContext, token: str, given: Mapping[str, str]
 ) -> Response:
     way = partial(here.door.by_token, token.rpartition("token=")[2])  # the whole link was pasted
     return await _let_in(request, here, way, given, WRONG_TOKEN)
@@ -90,7 +90,7 @@ async def _by_token(
 
 async def _let_in(
     request: Request,
-    here: Desktop,
+    here: PanelContext,
     way: Callable[[str], str | None],
     given: Mapping[str, str],
     wrong: str,
@@ -99,7 +99,7 @@ async def _let_in(
     network = request.client.host if request.client else ""
     try:
         cookie = await to_thread.run_sync(way, network, limiter=here.entering)
-    except TooMany as pause:
+    except TooManyAttempts as pause:
         wait_s = int(pause.wait_s) + 1
         error = f"Слишком много неверных попыток: подождите {wait_s} с"
         answer = _form(request, here, given, 429, error)
@@ -123,7 +123,7 @@ async def _let_in(
 
 def _form(
     request: Request,
-    here: Desktop,
+    here: PanelContext,
     given: Mapping[str, str],
     status: int = 200,
     error: str | None = None,
@@ -133,7 +133,7 @@ def _form(
     return here.page(request, "enter.html", status, error=error, next=next, **told)
 
 
-def _is_secure(request: Request, here: Desktop) -> bool:
+def _is_secure(request: Request, here: PanelContext) -> bool:
     host, origin = request.headers.get("host", ""), request.headers.get("origin")
     return here.door.address.is_secure(request.url.scheme, host, origin)
 

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from typing import Annotated, Any
 
 from vad_agent.errors import extra
-from vad_agent.panel.here import Here, OwnPage, Who
-from vad_agent.panel.my_callbacks import MyCallbacks, Refused
+from vad_agent.web.dependencies import Context, CurrentSession, OwnPage
+from vad_agent.web.operator_callbacks import OperatorCallbacks, Refused
 
 with extra("callbacks", "the panel"):
     from fastapi import APIRouter, Depends, Request
@@ -20,14 +20,14 @@ NO_OBJECT = "Ожидается объект JSON"
 router = APIRouter(prefix="/panel")
 
 
-def _callbacks(here: Here, session: Who) -> MyCallbacks:
+def _callbacks(here: Context, session: CurrentSession) -> OperatorCallbacks:
     mine = here.callbacks_of(session.operator)
     if mine is None:
         raise HTTPException(404)
     return mine
 
 
-Mine = Annotated[MyCallbacks, Depends(_callbacks)]
+Mine = Annotated[OperatorCallbacks, Depends(_callbacks)]
 
 
 async def _body(request: Request) -> Mapping[str, Any]:
@@ -51,7 +51,7 @@ def _text(body: Mapping[str, Any], name: str) -> str:
 
 
 @router.get("/callbacks")
-def my_callbacks(mine: Mine, session: Who) -> dict[str, Any]:
+def my_callbacks(mine: Mine, session: CurrentSession) -> dict[str, Any]:
     """What I am to ring, or anybody."""
     return mine.all()
 
