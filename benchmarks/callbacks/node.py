@@ -13,8 +13,8 @@ from typing import ClassVar
 
 from vad_agent.callbacks.dialers.base import Ended, Order, Report, Ringing, Unknown
 from vad_agent.callbacks.model import Outcome
-from vad_agent.server.config import DeskConfig
-from vad_agent.server.running import RunningDesk
+from vad_agent.server.container import DeskContainer
+from vad_agent.server.desk_config import DeskConfig
 
 
 class NoDialer:
@@ -51,7 +51,7 @@ def main(database: str, folder: str) -> None:
     config = DeskConfig.load(
         None, {}, database=database, node="bench", inbox=str(Path(folder) / "inbox")
     )
-    desk = RunningDesk(config, dialer, late=late.append)
+    desk = DeskContainer(config, dialer, late=late.append)
     print("ready", flush=True)
     process = psutil.Process()
     for _ in sys.stdin:

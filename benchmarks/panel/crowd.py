@@ -20,8 +20,8 @@ from tests.panel.browser import shown, silent
 from tests.panel.desk_process import DeskProcess
 from vad_agent.callbacks.model import Request
 from vad_agent.callbacks.unit_of_work import By
-from vad_agent.server.config import DeskConfig
-from vad_agent.server.running import open_store
+from vad_agent.server.container import open_store
+from vad_agent.server.desk_config import DeskConfig
 from vad_agent.web.passwords import Passwords
 from vad_agent.web.session_store import SessionStore
 from vad_agent.web.sessions import Role, Sessions

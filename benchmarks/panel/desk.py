@@ -51,12 +51,14 @@ async def desk(listening: socket.socket) -> None:
     from fastapi import FastAPI
     from starlette.middleware import Middleware
 
-    from vad_agent.server.auth import Guard, Tokens
+    from vad_agent.server.bearer_auth import BearerAuthMiddleware, Tokens
     from vad_agent.web.headset_ws import headsets
     from vad_agent.web.state_broker import StateBroker
 
     hub = StateBroker()
-    app = FastAPI(middleware=[Middleware(Guard, Tokens({"bench": TOKEN}), (), "/nothing/")])
+    app = FastAPI(
+        middleware=[Middleware(BearerAuthMiddleware, Tokens({"bench": TOKEN}), (), "/nothing/")]
+    )
     app.include_router(headsets(hub), prefix="/api/v1")
     config = uvicorn.Config(
         app,

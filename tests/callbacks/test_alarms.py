@@ -21,7 +21,7 @@ from vad_agent.callbacks.outbox import Outbox
 from vad_agent.callbacks.outbox_consumer import Inbox
 from vad_agent.callbacks.outbox_message import REQUESTED, Letter
 from vad_agent.errors import StoreError
-from vad_agent.server.logs import Fields
+from vad_agent.server.logging_setup import Fields
 
 NOW = datetime(2026, 11, 24, 9, tzinfo=UTC)
 

@@ -16,7 +16,7 @@ from starlette.middleware import Middleware
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
-from vad_agent.server.auth import Guard, Tokens
+from vad_agent.server.bearer_auth import BearerAuthMiddleware, Tokens
 from vad_agent.web.headset_ws import headsets
 from vad_agent.web.state_broker import StateBroker
 
@@ -43,7 +43,9 @@ class OneDesk:
         self.port = self._listening.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}"
         app = FastAPI(
-            middleware=[Middleware(Guard, Tokens({"test": TOKEN}), ("/health",), "/no/more/")]
+            middleware=[
+                Middleware(BearerAuthMiddleware, Tokens({"test": TOKEN}), ("/health",), "/no/more/")
+            ]
         )
         app.add_api_route("/health", lambda: {"alive": True})
         app.include_router(headsets(self.hub, **limits), prefix="/api/v1")

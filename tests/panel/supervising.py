@@ -27,7 +27,7 @@ from vad_agent.core.actions import LineState, Phase
 from vad_agent.core.frames import Channel
 from vad_agent.headset.status import PhraseStatus, Status
 from vad_agent.headset.status_publisher import snapshot
-from vad_agent.server.office import Office
+from vad_agent.server.app_state import AppState
 from vad_agent.web.dashboard import Dashboard
 from vad_agent.web.routes_supervisor import router
 from vad_agent.web.sessions import Role
@@ -70,7 +70,7 @@ class Shift:
         self._numbers = itertools.count(1)
         self.failing: list[str] = []
         self.alarms = Alarms("desk-1")
-        self.office = Office(
+        self.office = AppState(
             desk=Desk(store, Clock(lambda: NOW, self.hand)),
             ledger=Ledger(store),
             alarms=self.alarms,

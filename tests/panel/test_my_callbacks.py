@@ -15,8 +15,8 @@ from vad_agent.callbacks.model import Request, State
 from vad_agent.callbacks.service import Desk
 from vad_agent.callbacks.store import Store
 from vad_agent.errors import StoreError
-from vad_agent.server.config import DeskConfig
-from vad_agent.server.direct import LocalCallbacks
+from vad_agent.server.desk_config import DeskConfig
+from vad_agent.server.local_backend import LocalBackend
 
 PHONE = "+79123456789"
 START = datetime(2026, 3, 1, 9, tzinfo=UTC)
@@ -27,7 +27,7 @@ class Ringing:
 
     def __init__(self, folder: Path) -> None:
         config = DeskConfig.load(None, {"VAD_AGENT_DATABASE": str(folder / "callbacks.sqlite")})
-        self.callbacks = LocalCallbacks(config, lambda _: None)
+        self.callbacks = LocalBackend(config, lambda _: None)
 
     @property
     def store(self) -> Store:

@@ -23,9 +23,9 @@ from vad_agent.callbacks.model import Policy
 from vad_agent.callbacks.queries import Ledger
 from vad_agent.callbacks.service import Desk
 from vad_agent.callbacks.store import Store
-from vad_agent.server.app import create_app
+from vad_agent.server.api_app import create_app
+from vad_agent.server.app_state import AppState
 from vad_agent.server.metrics import Metrics
-from vad_agent.server.office import Office
 
 TOKEN = "correct-horse-battery"
 OTHER = "staple-horse-battery"
@@ -60,7 +60,7 @@ class OneDesk:
     """A desk, its API and a client with a token."""
 
     store: Store
-    office: Office
+    office: AppState
     metrics: Metrics = field(default_factory=Metrics)
     told: list[Told] = field(default_factory=list)
 
@@ -93,7 +93,7 @@ class OneDesk:
 def one_desk(folder: Path) -> Iterator[OneDesk]:
     store = Store(str(folder / "callbacks.sqlite"), Policy(ZoneInfo("Europe/Moscow")))
     told: list[Told] = []
-    office = Office(
+    office = AppState(
         desk=Desk(store, Clock()),
         ledger=Ledger(store),
         alarms=Alarms("desk-1"),

@@ -28,7 +28,7 @@ from vad_agent.callbacks.unit_of_work import By
 from vad_agent.cli.callback_changes import Said
 from vad_agent.cli.callback_tables import distance, text
 from vad_agent.cli.callbacks import Which, callbacks_app
-from vad_agent.server.here import open_office
+from vad_agent.server.dependencies import set_app_state
 
 ANNA = {"name": "Анна", "phone": "8 912 345-67-89", "operator": "olga"}
 NUMBER = "+79123456789"
@@ -75,7 +75,7 @@ def centre(
         return
     app, url = door
     with one_desk(state) as one:
-        open_office(app, one.office, one.metrics)
+        set_app_state(app, one.office, one.metrics)
         monkeypatch.setenv("VAD_AGENT_DESK", url)
         monkeypatch.setenv("VAD_AGENT_TOKEN", TOKEN)
         yield Centre(run, True, lambda: contextlib.nullcontext(one))

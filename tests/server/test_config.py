@@ -10,8 +10,8 @@ import pytest
 
 from vad_agent.callbacks.dialers.ari_call import AsteriskConfig
 from vad_agent.errors import SettingsError
-from vad_agent.server.config import PORT, Api, DeskConfig, PanelPages
-from vad_agent.server.dialer import make_dialer
+from vad_agent.server.desk_config import PORT, Api, DeskConfig, PanelPages
+from vad_agent.server.dialer_factory import make_dialer
 
 SECRET = "correct-horse"
 

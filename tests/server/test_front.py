@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from vad_agent.server.front import Beside
+from vad_agent.server.mounted_pages import PathDispatcher
 
 
 @pytest.mark.parametrize(
@@ -37,7 +37,7 @@ def test_a_path_decides(kind: str, path: str, who: str) -> None:
 
         return take
 
-    beside = Beside(app("api"), app("pages"))
+    beside = PathDispatcher(app("api"), app("pages"))
 
     async def nothing(*_):
         raise AssertionError("the two apps speak for themselves")

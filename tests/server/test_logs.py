@@ -9,7 +9,7 @@ from datetime import datetime
 
 import pytest
 
-from vad_agent.server.logs import Fields, log_to_stderr
+from vad_agent.server.logging_setup import Fields, log_to_stderr
 
 
 @pytest.fixture

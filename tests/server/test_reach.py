@@ -35,9 +35,9 @@ from vad_agent.client.discovery import (
 )
 from vad_agent.client.http_client import HttpBackend, checked_url
 from vad_agent.errors import NumberError, OutputError, RuleError, SettingsError, StoreError
-from vad_agent.server.app import create_app
-from vad_agent.server.direct import LocalCallbacks
-from vad_agent.server.reach import reach
+from vad_agent.server.api_app import create_app
+from vad_agent.server.backend_factory import open_backend
+from vad_agent.server.local_backend import LocalBackend
 
 
 @pytest.fixture(autouse=True)
@@ -282,14 +282,14 @@ def test_a_desk_that_is_named_goes_before_it(here, tmp_path, monkeypatch):
         callback = take(other)
         monkeypatch.setenv("VAD_AGENT_TOKEN", TOKEN)
         for where in (url, f"{url}/", f"{url}/api/v1"):
-            with reach(where, None, unwanted) as callbacks:
+            with open_backend(where, None, unwanted) as callbacks:
                 assert [one.id for one in callbacks.all()] == [callback.id]
 
 
 def test_where_no_desk_runs_it_is_the_store(state):
     write_desk_record("http://127.0.0.1:1")
-    with reach(None, None, unwanted) as callbacks:
-        assert isinstance(callbacks, LocalCallbacks)
+    with open_backend(None, None, unwanted) as callbacks:
+        assert isinstance(callbacks, LocalBackend)
         assert not callbacks.rings
     assert (state / "callbacks.sqlite").exists()
 
@@ -298,13 +298,13 @@ def test_settings_of_another_database_pass_the_desk_by(here, tmp_path):
     config = tmp_path / "desk.toml"
     config.write_text('database = "other.sqlite"\n')
     url = find_local_desk().url
-    with reach(None, config, unwanted) as callbacks:  # the desk has not said which it has
+    with open_backend(None, config, unwanted) as callbacks:  # the desk has not said which it has
         assert callbacks.rings
     write_desk_record(url, database=here.store.database.where.shown)
-    with reach(None, config, unwanted) as callbacks:
+    with open_backend(None, config, unwanted) as callbacks:
         assert not callbacks.rings
     config.write_text(f'database = "{here.store.database.where.shown}"\n')
-    with reach(None, config, unwanted) as callbacks:
+    with open_backend(None, config, unwanted) as callbacks:
         assert callbacks.rings
 
 
@@ -325,7 +325,7 @@ def test_erasing_on_a_server_goes_beside_the_desk(here, monkeypatch):
     monkeypatch.setenv("VAD_AGENT_DATABASE", "postgresql://nobody@127.0.0.1:1/none")
     with (
         pytest.raises(StoreError, match="postgresql"),
-        reach(None, None, unwanted, store_itself=True),
+        open_backend(None, None, unwanted, store_itself=True),
     ):
         pass
 

@@ -22,9 +22,9 @@ from tests.server.asked import (
 )
 from vad_agent.callbacks.dialers.base import HookRefused
 from vad_agent.errors import SettingsError
-from vad_agent.server.app import create_app
-from vad_agent.server.auth import Guard, Tokens
-from vad_agent.server.office import Office
+from vad_agent.server.api_app import create_app
+from vad_agent.server.app_state import AppState
+from vad_agent.server.bearer_auth import BearerAuthMiddleware, Tokens
 from vad_agent.web.body_limit import MOST_BYTES, BodyLimit
 
 FOR_EVERYBODY = {f"{V1}/health", f"{V1}/ready"}
@@ -33,7 +33,7 @@ HOOK = f"{V1}/hooks/{{dialer}}"
 
 def operations() -> list[tuple[str, str]]:
     """Method and path of all that the API describes."""
-    paths = create_app(cast(Office, None), TOKENS).openapi()["paths"]
+    paths = create_app(cast(AppState, None), TOKENS).openapi()["paths"]
     return sorted((method.upper(), path) for path, methods in paths.items() for method in methods)
 
 
@@ -180,7 +180,7 @@ def test_a_websocket_needs_one_too():
     async def never(*_: Any) -> None:
         raise AssertionError("let in")
 
-    guard = Guard(never, Tokens(TOKENS), [], "/hooks/")
+    guard = BearerAuthMiddleware(never, Tokens(TOKENS), [], "/hooks/")
     scope = {"type": "websocket", "path": f"{V1}/events", "headers": []}
     asyncio.run(guard(scope, never, send))
     assert sent == [{"type": "websocket.close", "code": 1008}]

@@ -16,10 +16,10 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from tests.server.asked import BEARER, NUMBER, TOKENS, OneDesk, client, one_desk, served
-from vad_agent.server.app import create_app
-from vad_agent.server.office import Office
+from vad_agent.server.api_app import create_app
+from vad_agent.server.app_state import AppState
 
-SCHEMA = schemathesis.openapi.from_dict(create_app(cast(Office, None), TOKENS).openapi())
+SCHEMA = schemathesis.openapi.from_dict(create_app(cast(AppState, None), TOKENS).openapi())
 LEFT_OUT = [
     positive_data_acceptance,  # a number, a date: more is checked than a schema says
     negative_data_rejection,  # `keep_wrong_number` mends

@@ -23,7 +23,7 @@ from tests.server.process import LIMIT_S, Served
 from vad_agent.callbacks.outbox import Outbox
 from vad_agent.callbacks.outbox_message import REQUESTED, Letter
 from vad_agent.callbacks.phone_numbers import masked
-from vad_agent.server.running import RunningDesk
+from vad_agent.server.container import DeskContainer
 
 PHONE, OTHER = "+79123456789", "+79123456780"
 NAME = "Анна Петровна"
@@ -233,7 +233,7 @@ def test_what_is_wrong_is_told_line_by_line_and_nothing_is_left_running(
     file = tmp_path / "desk.toml"
     file.write_text(text, encoding="utf-8")
     monkeypatch.setattr(sys, "argv", ["vad-agent", "serve", "--port", "0", "--config", str(file)])
-    monkeypatch.setattr("vad_agent.server.logs.log_to_stderr", lambda **_: None)
+    monkeypatch.setattr("vad_agent.server.logging_setup.log_to_stderr", lambda **_: None)
     with pytest.raises(SystemExit) as ended:
         main.main()
     out, err = capfd.readouterr()
@@ -256,7 +256,7 @@ def test_a_port_that_is_none_is_refused(serve):
 
 
 def test_everybody_may_ask_whether_it_is_ready_and_learns_no_more_than_what_fails():
-    desk = object.__new__(RunningDesk)
+    desk = object.__new__(DeskContainer)
     trouble = {"promise": "/var/lib/c.sqlite: locked", "audit": "db.example: no route"}
     desk.watch = SimpleNamespace(trouble=trouble)
     assert desk.not_ready() == ["audit", "promise"]
@@ -268,7 +268,7 @@ def test_a_signal_before_it_serves_ends_it_in_order(tmp_path):
     """Between its place and its first answer: whoever reads the place may end it."""
     import uvicorn
 
-    from vad_agent.server.serving import _ending, _Server
+    from vad_agent.server.process import _ending, _Server
 
     async def app(scope, receive, send):
         raise AssertionError(scope)

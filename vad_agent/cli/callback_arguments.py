@@ -34,7 +34,7 @@ def checked_why(text: str) -> str:
 
 def checked_time(text: str) -> str:
     """A time that the API takes too."""
-    from vad_agent.server.schemas import YEARS
+    from vad_agent.server.request_models import YEARS
 
     try:
         year = datetime.fromisoformat(text).year
@@ -83,9 +83,9 @@ def reached(
     desk: str | None, config: Path | None, *, store_itself: bool = False
 ) -> AbstractContextManager[Backend]:
     """The callbacks; see `reach`."""
-    from vad_agent.server.reach import reach
+    from vad_agent.server.backend_factory import open_backend
 
-    return reach(desk, config, complain, store_itself=store_itself)
+    return open_backend(desk, config, complain, store_itself=store_itself)
 
 
 def look_of(callbacks: Backend, numbers: bool) -> Look:

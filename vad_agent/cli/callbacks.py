@@ -1,4 +1,4 @@
-"""`vad-agent callbacks`: the command line of the callbacks; `vad_agent.server.reach` finds them."""
+"""`vad-agent callbacks`: the command line of the callbacks; `vad_agent.server.backend_factory` finds them."""
 
 from __future__ import annotations
 

@@ -113,7 +113,7 @@ def _say(console: Console, texts: Sequence[str]) -> None:
 
 def _panel(options: Options) -> PanelServer:
     """Its port is taken; callbacks are opened for each question, as a desk may come and go."""
-    from vad_agent.server.reach import reach
+    from vad_agent.server.backend_factory import open_backend
     from vad_agent.web.panel_server import PanelServer
 
     told = False
@@ -121,7 +121,7 @@ def _panel(options: Options) -> PanelServer:
     @contextmanager
     def callbacks() -> Iterator[Callbacks]:
         nonlocal told
-        with reach(options.desk, None, panel.report) as found:
+        with open_backend(options.desk, None, panel.report) as found:
             # The letters are read now, and `OutboxMonitor` sees none that would wait for a desk.
             if not (told or found.rings) and found.page("open", phone=None, operator=None, limit=1):
                 told = True

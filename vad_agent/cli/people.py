@@ -187,8 +187,8 @@ def _people(config: Path | None, database: str | None) -> Iterator[Users]:
     """Of the store, which a desk may have open too."""
     from contextlib import closing
 
-    from vad_agent.server.config import DeskConfig
-    from vad_agent.server.running import open_store
+    from vad_agent.server.container import open_store
+    from vad_agent.server.desk_config import DeskConfig
     from vad_agent.web.users import Users
 
     with closing(open_store(DeskConfig.load(config, database=database), alone=False)) as store:

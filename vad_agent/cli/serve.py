@@ -1,4 +1,4 @@
-"""`vad-agent serve`: reads its arguments and starts `vad_agent.server.serving`."""
+"""`vad-agent serve`: reads its arguments and starts `vad_agent.server.process`."""
 
 from __future__ import annotations
 
@@ -77,9 +77,9 @@ def serve(
 
     with extra("callbacks", "vad-agent serve"):
         from vad_agent.cli.serve_pages import DeskPages
-        from vad_agent.server.config import DeskConfig
-        from vad_agent.server.logs import log_to_stderr
-        from vad_agent.server.serving import serve as run
+        from vad_agent.server.desk_config import DeskConfig
+        from vad_agent.server.logging_setup import log_to_stderr
+        from vad_agent.server.process import serve as run
 
     log_to_stderr(as_json=log_json)
     desk = DeskConfig.load(

@@ -7,9 +7,9 @@ desk ──> callbacks of each operator; ledger, calls, alarms ──> the super
 
 from __future__ import annotations
 
-from vad_agent.server.config import DeskConfig
-from vad_agent.server.desk_callbacks import DeskCallbacks
-from vad_agent.server.running import RunningDesk
+from vad_agent.server.container import DeskContainer
+from vad_agent.server.desk_config import DeskConfig
+from vad_agent.server.local_backend import ServiceBackend
 from vad_agent.web import routes_supervisor
 from vad_agent.web.change_feed import ChangeFeed
 from vad_agent.web.dashboard import Dashboard
@@ -26,14 +26,14 @@ HEARTBEAT_S = 2.0
 
 
 class DeskPages:
-    """`vad_agent.server.front.Front` of a running desk, whose server listens on `port`.
+    """`vad_agent.server.mounted_pages.MountedPages` of a running desk, whose server listens on `port`.
 
     Raises:
         SettingsError: an origin is none.
         StoreError: the sessions' secret cannot be read or made.
     """
 
-    def __init__(self, desk: RunningDesk, config: DeskConfig, port: int) -> None:
+    def __init__(self, desk: DeskContainer, config: DeskConfig, port: int) -> None:
         api = config.api
         office, store = desk.office, desk.store
         address = Origins(port, host=api.host, https=bool(api.cert_file), also=config.panel.origins)
@@ -47,8 +47,8 @@ class DeskPages:
         self._news = ChangeFeed(store)
         self._news.start()
 
-        def callbacks_of(operator: str) -> DeskCallbacks:
-            return DeskCallbacks(office.desk, office.ledger, f"panel:{operator}", rings=True)
+        def callbacks_of(operator: str) -> ServiceBackend:
+            return ServiceBackend(office.desk, office.ledger, f"panel:{operator}", rings=True)
 
         self.app = create_panel(
             self.hub,

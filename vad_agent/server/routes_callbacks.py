@@ -20,11 +20,11 @@ from vad_agent.callbacks.phone_numbers import normalised
 from vad_agent.client.api_models import CallbackOut, PageOut, StoryOut, TakenOut
 from vad_agent.core.actions import Reason
 from vad_agent.errors import RuleError, extra
-from vad_agent.server.answers import Missing
-from vad_agent.server.auth import BEARER, Who
-from vad_agent.server.here import Here, Measured
-from vad_agent.server.office import Office
-from vad_agent.server.schemas import (
+from vad_agent.server.app_state import AppState
+from vad_agent.server.bearer_auth import BEARER, Who
+from vad_agent.server.dependencies import CurrentState, Measured
+from vad_agent.server.error_handlers import Missing
+from vad_agent.server.request_models import (
     KEY,
     LONGEST_KEY,
     Id,
@@ -63,7 +63,7 @@ TheKey = Annotated[
 )
 def ask_for_callback(
     body: RequestIn,
-    here: Here,
+    here: CurrentState,
     metrics: Measured,
     who: Who,
     response: Response,
@@ -80,7 +80,7 @@ def ask_for_callback(
     return TakenOut.model_validate(taken)
 
 
-def _request(body: RequestIn, key: str | None, here: Office) -> Request:
+def _request(body: RequestIn, key: str | None, here: AppState) -> Request:
     now = here.desk.clock.now()
     due_in_s = body.due_in_s
     if due_in_s is None and body.at is None and body.reason is not Reason.AGREED:
@@ -103,7 +103,7 @@ def _request(body: RequestIn, key: str | None, here: Office) -> Request:
 
 
 @router.get("", response_model=PageOut, responses=responses(401, 422, 500, 503))
-def list_callbacks(query: Annotated[ListQuery, Query()], here: Here) -> PageOut:
+def list_callbacks(query: Annotated[ListQuery, Query()], here: CurrentState) -> PageOut:
     """The next due first, then those without a time, ended ones last, the newest first."""
     phone = query.phone and normalised(query.phone, here.desk.store.policy.region)
     found = here.ledger.page(
@@ -133,7 +133,7 @@ def _states(given: str | None) -> frozenset[State] | None:
 
 
 @router.get("/{id}", response_model=StoryOut, responses=READ)
-def show_callback(id: TheId, here: Here) -> StoryOut:
+def show_callback(id: TheId, here: CurrentState) -> StoryOut:
     """One callback, with all that happened to it."""
     with _existing(id, here):
         callback = here.desk.store.get(id)
@@ -148,7 +148,7 @@ def show_callback(id: TheId, here: Here) -> StoryOut:
 
 
 @router.post("/{id}/outcome", response_model=CallbackOut, responses=WRITE)
-def say_outcome(id: TheId, body: OutcomeIn, here: Here, who: Who) -> Callback:
+def say_outcome(id: TheId, body: OutcomeIn, here: CurrentState, who: Who) -> Callback:
     """Say how an attempt ended: the one of the key, the one under way, or one made by hand."""
     with _existing(id, here):
         if body.key is None:
@@ -161,35 +161,35 @@ def say_outcome(id: TheId, body: OutcomeIn, here: Here, who: Who) -> Callback:
 
 
 @router.post("/{id}/cancel", response_model=CallbackOut, responses=WRITE)
-def cancel_callback(id: TheId, body: WhyIn, here: Here, who: Who) -> Callback:
+def cancel_callback(id: TheId, body: WhyIn, here: CurrentState, who: Who) -> Callback:
     """Take it back."""
     with _existing(id, here):
         return here.desk.cancel(id, who, body.why)
 
 
 @router.post("/{id}/retry", response_model=CallbackOut, responses=WRITE)
-def retry_callback(id: TheId, body: WhyIn, here: Here, who: Who) -> Callback:
+def retry_callback(id: TheId, body: WhyIn, here: CurrentState, who: Who) -> Callback:
     """All attempts anew, now; also of one that has ended."""
     with _existing(id, here):
         return here.desk.retry(id, who, body.why)
 
 
 @router.post("/{id}/number", response_model=CallbackOut, responses=WRITE)
-def set_number(id: TheId, body: NumberIn, here: Here, who: Who) -> Callback:
+def set_number(id: TheId, body: NumberIn, here: CurrentState, who: Who) -> Callback:
     """Give it a number; the answer is another callback where the client has one already."""
     with _existing(id, here):
         return here.desk.set_number(id, body.phone, who)
 
 
 @router.post("/{id}/time", response_model=CallbackOut, responses=WRITE)
-def set_time(id: TheId, body: TimeIn, here: Here, who: Who) -> Callback:
+def set_time(id: TheId, body: TimeIn, here: CurrentState, who: Who) -> Callback:
     """Agree on another time."""
     with _existing(id, here):
         return here.desk.set_time(id, body.at, who)
 
 
 @contextmanager
-def _existing(id: str, here: Office) -> Iterator[None]:
+def _existing(id: str, here: AppState) -> Iterator[None]:
     """A rule that refuses is a conflict, but for a callback that is not there."""
     try:
         yield

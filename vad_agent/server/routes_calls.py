@@ -22,9 +22,9 @@ from vad_agent.client.api_models import (
     PromiseOut,
 )
 from vad_agent.errors import extra
-from vad_agent.server.auth import BEARER, Who
-from vad_agent.server.here import Here
-from vad_agent.server.schemas import CallDoneIn, CallIn, NumberIn
+from vad_agent.server.bearer_auth import BEARER, Who
+from vad_agent.server.dependencies import CurrentState
+from vad_agent.server.request_models import CallDoneIn, CallIn, NumberIn
 from vad_agent.web.error_responses import responses
 
 with extra("callbacks", "the API"):
@@ -39,7 +39,7 @@ supervisor = APIRouter(tags=["supervisor"], dependencies=[BEARER])
 
 
 @router.post("/client-called", response_model=MaybeOut, responses=WRITE)
-def client_called(body: NumberIn, here: Here, who: Who) -> MaybeOut:
+def client_called(body: NumberIn, here: CurrentState, who: Who) -> MaybeOut:
     """The client has rung himself: his open callback is closed, also while an attempt is under way."""
     return MaybeOut.model_validate({"callback": here.desk.client_called(body.phone, who)})
 
@@ -54,7 +54,7 @@ def client_called(body: NumberIn, here: Here, who: Who) -> MaybeOut:
         **WRITE,
     },
 )
-def call_done(body: CallDoneIn, here: Here, response: Response) -> CallOut:
+def call_done(body: CallDoneIn, here: CurrentState, response: Response) -> CallOut:
     """A call that is over, with its trace; told again it changes nothing."""
     new = here.desk.take_call(_record(body))
     if not new:
@@ -72,30 +72,30 @@ def _record(body: CallDoneIn) -> CallRecord:
 
 
 @router.post("/calls/ended", status_code=204, response_model=None, responses=WRITE)
-def call_ended(body: CallIn, here: Here, who: Who) -> None:
+def call_ended(body: CallIn, here: CurrentState, who: Who) -> None:
     """The call is over; told again it changes nothing."""
     here.desk.call_ended(body.call, who)
 
 
 @router.post("/calls/withdrawn", response_model=MaybeOut, responses=WRITE)
-def call_withdrawn(body: CallIn, here: Here, who: Who) -> MaybeOut:
+def call_withdrawn(body: CallIn, here: CurrentState, who: Who) -> MaybeOut:
     """The call's client came back: cancelled, where no other call asks for the callback."""
     return MaybeOut.model_validate({"callback": here.desk.withdraw(body.call, who)})
 
 
 @supervisor.get("/promise", response_model=PromiseOut, responses=READ)
-def promise(here: Here) -> PromiseOut:
+def promise(here: CurrentState) -> PromiseOut:
     """Are all requests accounted for?"""
     return PromiseOut.model_validate(here.ledger.promise())
 
 
 @supervisor.get("/numbers", response_model=NumbersOut, responses=READ)
-def numbers(here: Here) -> NumbersOut:
+def numbers(here: CurrentState) -> NumbersOut:
     """Counts, now."""
     return NumbersOut.model_validate(here.ledger.numbers(here.desk.clock.now()))
 
 
 @supervisor.get("/alarms", response_model=AlarmsOut, responses=READ)
-def alarms(here: Here) -> AlarmsOut:
+def alarms(here: CurrentState) -> AlarmsOut:
     """What is wrong, now."""
     return AlarmsOut(alarms=[AlarmOut.model_validate(alarm) for alarm in here.alarms.all()])

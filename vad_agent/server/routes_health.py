@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from vad_agent.client.api_models import HealthOut, ReadyOut
 from vad_agent.errors import extra
-from vad_agent.server.here import Here, Measured
+from vad_agent.server.dependencies import CurrentState, Measured
 from vad_agent.web.error_responses import responses
 
 with extra("callbacks", "the API"):
@@ -16,7 +16,7 @@ router = APIRouter(tags=["health"])
 
 
 @router.get("/health", response_model=HealthOut, responses=responses(500))
-async def health(here: Here) -> HealthOut:
+async def health(here: CurrentState) -> HealthOut:
     """The process answers. It waits for no thread and no store."""
     return HealthOut(node=here.node)
 
@@ -26,7 +26,7 @@ async def health(here: Here) -> HealthOut:
     response_model=ReadyOut,
     responses={**responses(500), 503: {"model": ReadyOut, "description": "It would not ring now"}},
 )
-def ready(here: Here) -> JSONResponse:
+def ready(here: CurrentState) -> JSONResponse:
     """Attempts would be made now; else 503 and why not."""
     why = here.not_ready()
     answer = ReadyOut(ready=not why, why=why)
@@ -44,7 +44,7 @@ counts = APIRouter(tags=["health"])
         **responses(401, 500),
     },
 )
-def metrics(here: Here, measured: Measured) -> Response:
+def metrics(here: CurrentState, measured: Measured) -> Response:
     """For Prometheus."""
     text = measured.text(here.ledger, here.alarms, here.desk.clock.now())
     return Response(text, media_type=CONTENT_TYPE_LATEST)

@@ -13,8 +13,8 @@ from typing import Annotated
 
 from vad_agent.client.api_models import HookOut
 from vad_agent.errors import RuleError, extra
-from vad_agent.server.answers import Missing
-from vad_agent.server.here import Here
+from vad_agent.server.dependencies import CurrentState
+from vad_agent.server.error_handlers import Missing
 from vad_agent.web.error_responses import responses
 
 with extra("callbacks", "the API"):
@@ -37,7 +37,7 @@ async def _raw(request: Request) -> bytes:
 )
 def take_hook(
     dialer: Annotated[str, Path(max_length=40)],
-    here: Here,
+    here: CurrentState,
     request: Request,
     body: Annotated[bytes, Depends(_raw)],
 ) -> HookOut:

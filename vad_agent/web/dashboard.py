@@ -21,7 +21,7 @@ from vad_agent.callbacks.model import Callback
 from vad_agent.callbacks.queries import Promise, Which
 from vad_agent.client.backend import CallbackDetails
 from vad_agent.errors import StoreError
-from vad_agent.server.office import Office
+from vad_agent.server.app_state import AppState
 from vad_agent.web.call_view import Pictures
 from vad_agent.web.incidents import Incident, find_incidents
 from vad_agent.web.state_broker import StateBroker
@@ -125,7 +125,7 @@ class Dashboard:
     """One centre. `zone`: of its days, the policy's if None."""
 
     def __init__(
-        self, office: Office, calls: Calls, hub: StateBroker, zone: tzinfo | None = None
+        self, office: AppState, calls: Calls, hub: StateBroker, zone: tzinfo | None = None
     ) -> None:
         store = office.desk.store
         self.calls = calls

@@ -42,7 +42,7 @@ TEXTS = {
 ALWAYS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 
 
-class Answers:
+class ErrorMiddleware:
     """The outermost layer: headers of every answer, and an answer for every fault."""
 
     def __init__(self, app: ASGIApp) -> None:
@@ -75,7 +75,7 @@ def _place(error: BaseException) -> str:
     return " < ".join(f"{frame.filename}:{frame.lineno}" for frame in reversed(frames))
 
 
-def handle(app: FastAPI) -> None:
+def install_error_handlers(app: FastAPI) -> None:
     """Have the app answer the product's errors."""
 
     @app.exception_handler(NumberError)

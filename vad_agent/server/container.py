@@ -25,8 +25,8 @@ from vad_agent.callbacks.scheduler import DbosEngine
 from vad_agent.callbacks.service import Desk
 from vad_agent.callbacks.store import Store
 from vad_agent.script.settings import Settings
-from vad_agent.server.config import DeskConfig
-from vad_agent.server.office import Office
+from vad_agent.server.app_state import AppState
+from vad_agent.server.desk_config import DeskConfig
 
 log = logging.getLogger(__name__)
 
@@ -45,7 +45,7 @@ def open_store(config: DeskConfig, *, alone: bool = True) -> Store:
     return Store(config.database, policy_of(settings), seal, alone=alone)
 
 
-class RunningDesk:
+class DeskContainer:
     """A desk that takes requests and rings, from its making until `close`.
 
     `late`: told by how many seconds each attempt began after its time.
@@ -100,7 +100,7 @@ class RunningDesk:
         inbox.start()
         stack.callback(inbox.stop)
         hooks = {dialer.name: dialer} if isinstance(dialer, Hooked) else {}
-        self.office = Office(
+        self.office = AppState(
             desk=self.desk,
             ledger=Ledger(store),
             alarms=self.alarms,

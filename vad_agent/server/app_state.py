@@ -12,7 +12,7 @@ from vad_agent.callbacks.service import Desk
 
 
 @dataclass(frozen=True, slots=True)
-class Office:
+class AppState:
     """One running desk."""
 
     desk: Desk

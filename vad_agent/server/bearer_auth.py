@@ -63,7 +63,7 @@ class Tokens:
         return found
 
 
-class Guard:
+class BearerAuthMiddleware:
     """Lets in who has a token. `open_paths`, and all below `open_below`, are for everybody."""
 
     def __init__(
@@ -102,4 +102,4 @@ async def _who(request: Request) -> str:
 Who = Annotated[str, Depends(_who)]
 """Of a route: who asks."""
 BEARER = Security(HTTPBearer(auto_error=False, description="A token of this desk."))
-"""For OpenAPI; `Guard` does the work."""
+"""For OpenAPI; `BearerAuthMiddleware` does the work."""

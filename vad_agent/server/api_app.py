@@ -17,11 +17,11 @@ from typing import Any
 import vad_agent
 from vad_agent.errors import extra
 from vad_agent.server import routes_callbacks, routes_calls, routes_health, routes_hooks
-from vad_agent.server.answers import Answers, handle
-from vad_agent.server.auth import BEARER, Guard, Tokens
-from vad_agent.server.here import open_office
+from vad_agent.server.app_state import AppState
+from vad_agent.server.bearer_auth import BEARER, BearerAuthMiddleware, Tokens
+from vad_agent.server.dependencies import set_app_state
+from vad_agent.server.error_handlers import ErrorMiddleware, install_error_handlers
 from vad_agent.server.metrics import Metrics
-from vad_agent.server.office import Office
 from vad_agent.web.body_limit import LIMIT_S, MOST_BYTES, BodyLimit
 from vad_agent.web.error_responses import responses
 
@@ -46,7 +46,7 @@ async def openapi(request: Request) -> JSONResponse:
 
 
 def create_app(
-    office: Office,
+    office: AppState,
     tokens: Mapping[str, str],
     *,
     more: Sequence[APIRouter] = (),
@@ -76,13 +76,13 @@ def create_app(
         redirect_slashes=False,
         generate_unique_id_function=lambda route: route.name,
         middleware=[
-            Middleware(Answers),
-            Middleware(Guard, Tokens(tokens), everywhere, HOOKS),
+            Middleware(ErrorMiddleware),
+            Middleware(BearerAuthMiddleware, Tokens(tokens), everywhere, HOOKS),
             Middleware(BodyLimit, most_bytes=most_bytes, limit_s=limit_s),
         ],
     )
-    open_office(app, office, metrics or Metrics())
-    handle(app)
+    set_app_state(app, office, metrics or Metrics())
+    install_error_handlers(app)
     measured = [] if open_metrics else [BEARER]
     for prefix, shown in ((V1, True), ("", False)):
         app.include_router(routes_health.router, prefix=prefix, include_in_schema=shown)

@@ -5,20 +5,20 @@ from __future__ import annotations
 from typing import Annotated
 
 from vad_agent.errors import extra
+from vad_agent.server.app_state import AppState
 from vad_agent.server.metrics import Metrics
-from vad_agent.server.office import Office
 
 with extra("callbacks", "the API"):
     from fastapi import Depends, FastAPI, Request
 
 
-def open_office(app: FastAPI, office: Office, metrics: Metrics) -> None:
+def set_app_state(app: FastAPI, office: AppState, metrics: Metrics) -> None:
     """From now on the app's routes work here."""
     app.state.office, app.state.metrics = office, metrics
 
 
-async def _office(request: Request) -> Office:
-    office: Office = request.app.state.office
+async def _office(request: Request) -> AppState:
+    office: AppState = request.app.state.office
     return office
 
 
@@ -27,5 +27,5 @@ async def _metrics(request: Request) -> Metrics:
     return metrics
 
 
-Here = Annotated[Office, Depends(_office)]
+CurrentState = Annotated[AppState, Depends(_office)]
 Measured = Annotated[Metrics, Depends(_metrics)]

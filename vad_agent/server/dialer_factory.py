@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from vad_agent.callbacks.dialers.base import Dialer, Order
-from vad_agent.server.config import DeskConfig
+from vad_agent.server.desk_config import DeskConfig
 
 
 def make_dialer(config: DeskConfig, tell: Callable[[Order], None]) -> Dialer:

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Protocol
 from vad_agent.errors import extra
 
 if TYPE_CHECKING:
-    from vad_agent.server.config import DeskConfig
-    from vad_agent.server.running import RunningDesk
+    from vad_agent.server.container import DeskContainer
+    from vad_agent.server.desk_config import DeskConfig
 
 with extra("callbacks", "the API"):
     from fastapi import APIRouter
@@ -22,7 +22,7 @@ API = "/api/"
 PROBES = ("/health", "/ready", "/metrics")
 
 
-class Front(Protocol):
+class MountedPages(Protocol):
     """The pages of a desk."""
 
     @property
@@ -48,11 +48,11 @@ class Front(Protocol):
         """After the server's end."""
 
 
-MakeFront = Callable[["RunningDesk", "DeskConfig", int], Front]
+MakePages = Callable[["DeskContainer", "DeskConfig", int], MountedPages]
 """Of a desk, and the port that it listens on."""
 
 
-class Beside:
+class PathDispatcher:
     """The API and the pages, as one ASGI app."""
 
     def __init__(self, api: ASGIApp, pages: ASGIApp) -> None:

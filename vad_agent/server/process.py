@@ -21,13 +21,13 @@ from vad_agent.callbacks.dialers.base import Order
 from vad_agent.callbacks.phone_numbers import masked
 from vad_agent.client.discovery import own_token, remove_desk_record, token_file, write_desk_record
 from vad_agent.errors import OutputError, SettingsError, extra
-from vad_agent.server.app import create_app
-from vad_agent.server.auth import Tokens
-from vad_agent.server.config import Api, DeskConfig
-from vad_agent.server.dialer import make_dialer
-from vad_agent.server.front import Beside, MakeFront
+from vad_agent.server.api_app import create_app
+from vad_agent.server.bearer_auth import Tokens
+from vad_agent.server.container import DeskContainer
+from vad_agent.server.desk_config import Api, DeskConfig
+from vad_agent.server.dialer_factory import make_dialer
 from vad_agent.server.metrics import Metrics
-from vad_agent.server.running import RunningDesk
+from vad_agent.server.mounted_pages import MakePages, PathDispatcher
 
 with extra("callbacks", "vad-agent serve"):
     import uvicorn
@@ -40,7 +40,7 @@ LARGEST_MESSAGE = 64 * 1024
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
-def serve(config: DeskConfig, console: Console, make_front: MakeFront | None = None) -> None:
+def serve(config: DeskConfig, console: Console, make_front: MakePages | None = None) -> None:
     """Until SIGINT or SIGTERM. `make_front`: of the pages; None: there are none.
 
     Raises:
@@ -55,7 +55,7 @@ def serve(config: DeskConfig, console: Console, make_front: MakeFront | None = N
     listening = _listen(config.api)
     with contextlib.ExitStack() as stack:
         stack.callback(listening.close)
-        desk = RunningDesk(config, dialer, late=metrics.late)
+        desk = DeskContainer(config, dialer, late=metrics.late)
         stack.callback(desk.close)
         open_metrics = config.api.metrics_open
         front = None
@@ -67,7 +67,7 @@ def serve(config: DeskConfig, console: Console, make_front: MakeFront | None = N
             desk.office, tokens, more=more, metrics=metrics, open_metrics=open_metrics
         )
         if front is not None:
-            app = Beside(app, front.app)
+            app = PathDispatcher(app, front.app)
         server = _Server(
             uvicorn.Config(
                 app,

@@ -19,11 +19,11 @@ from vad_agent.errors import RuleError, StoreError
 
 if TYPE_CHECKING:
     from vad_agent.client.backend import Backend
-    from vad_agent.server.config import DeskConfig
+    from vad_agent.server.desk_config import DeskConfig
 
 
 @contextmanager
-def reach(
+def open_backend(
     desk: str | None,
     config: Path | None,
     report: Callable[[str], None],
@@ -49,10 +49,10 @@ def reach(
         with _remote(place, store_itself) as remote:
             yield remote
         return
-    from vad_agent.server.direct import LocalCallbacks
+    from vad_agent.server.local_backend import LocalBackend
 
     assert settings is not None
-    with closing(LocalCallbacks(settings, report)) as local:
+    with closing(LocalBackend(settings, report)) as local:
         yield local
 
 
@@ -82,6 +82,6 @@ def _remote(place: DeskRecord, store_itself: bool) -> Iterator[Backend]:
 
 
 def _load(config: Path | None) -> DeskConfig:
-    from vad_agent.server.config import DeskConfig
+    from vad_agent.server.desk_config import DeskConfig
 
     return DeskConfig.load(config)
