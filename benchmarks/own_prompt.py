@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from audio_fixtures import clips
 from benchmarks.measure import Figure, Table, environment, percentile, timed
 from vad_agent.audio.adaptive_filter import FRAME
-from vad_agent.audio.echo_canceller import FRAME_BYTES, OwnPrompt
+from vad_agent.audio.echo_canceller import FRAME_BYTES, EchoCanceller
 from vad_agent.core.frames import Channel
 from vad_agent.script.settings import Settings
 
@@ -83,7 +83,7 @@ class Scene:
 
     def cleaned(self) -> tuple[list[bytes], list[float]]:
         """Frames, and the seconds that each of them took."""
-        own = OwnPrompt()
+        own = EchoCanceller()
         own.play(self.told, AT)
         out, seconds = [], []
         for index, frame in enumerate(self.frames):
@@ -130,7 +130,7 @@ def measure(rounds: int = 20) -> Table:
         "no prompt, the client": [Scene(gain=0.0, client=1.0)],
     }
     ear = _per_frame(Settings().ear(Channel.CLIENT, 16_000).hear, both[0].frames)
-    own = OwnPrompt()
+    own = EchoCanceller()
     outside = _per_frame(lambda frame: own.clean(frame, 0), both[0].frames)
     figures = [Figure("outside of prompts", outside, "µs a frame", outside / ear, "the ear")]
     for what, scenes in cases.items():

@@ -45,7 +45,7 @@ def tape(drawing: str) -> list[bytes | None]:
 
 
 class ScriptedEar:
-    """Hears what the tape says. Implements `vad_agent.core.endpointer_port.Ear`."""
+    """Hears what the tape says. Implements `vad_agent.core.endpointer_port.EndpointerPort`."""
 
     def __init__(self) -> None:
         self.speaking = self.sure = False

@@ -23,10 +23,10 @@ from vad_agent.callbacks import outbox as letters
 from vad_agent.callbacks.clock import Clock
 from vad_agent.callbacks.model import Policy, State
 from vad_agent.callbacks.outbox import Outbox
-from vad_agent.callbacks.outbox_consumer import Inbox
-from vad_agent.callbacks.outbox_message import ENDED, REQUESTED, WITHDRAWN, Letter
-from vad_agent.callbacks.queries import Ledger
-from vad_agent.callbacks.service import Desk
+from vad_agent.callbacks.outbox_consumer import OutboxConsumer
+from vad_agent.callbacks.outbox_message import ENDED, REQUESTED, WITHDRAWN, OutboxMessage
+from vad_agent.callbacks.queries import CallbackQueries
+from vad_agent.callbacks.service import CallbackService
 from vad_agent.callbacks.store import Store
 
 RECIPES = {recipe.name: recipe for recipe in load_all()}
@@ -80,12 +80,12 @@ def in_trace(path: Path) -> list[dict[str, Any]]:
     return [line for line in lines if line["kind"] in KINDS]
 
 
-def posted(folder: Path) -> list[Letter]:
+def posted(folder: Path) -> list[OutboxMessage]:
     outbox = Outbox(folder)
     return [outbox.read(path) for path in outbox.waiting()]
 
 
-def as_traced(letter: Letter) -> dict[str, Any]:
+def as_traced(letter: OutboxMessage) -> dict[str, Any]:
     """What a trace's line says of it."""
     told = {"reason": letter.reason, "due_in_s": letter.due_in_s, "opening": letter.opening}
     return told | ({"at": letter.at} if letter.at else {})
@@ -178,8 +178,8 @@ def taken(folder: Path, tmp_path: Path) -> tuple[int, list[Any]]:
     """How many letters a desk has read, and its callbacks."""
     store = Store(str(tmp_path / "callbacks.sqlite"), Policy(ZoneInfo("Europe/Moscow")))
     try:
-        count = Inbox(folder, Desk(store, Clock())).read_all()
-        return count, list(Ledger(store).all())
+        count = OutboxConsumer(folder, CallbackService(store, Clock())).read_all()
+        return count, list(CallbackQueries(store).all())
     finally:
         store.close()
 

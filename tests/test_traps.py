@@ -13,7 +13,7 @@ from tests.tape import PHRASE, TapePlan, play, tape, told, transcript
 from vad_agent import CallSession, Settings
 from vad_agent.audio.recording_reader import open_call
 from vad_agent.core.actions import Alert, Callback, Hangup, Play, PromptDone
-from vad_agent.core.endpointer_port import Ear
+from vad_agent.core.endpointer_port import EndpointerPort
 from vad_agent.core.frames import Channel
 from vad_agent.detection.classifier import load
 from vad_agent.detection.detector import Earshot
@@ -157,7 +157,7 @@ def test_trap_8_a_detector_that_dies_does_not_hang_up_on_a_speaking_client():
     class Plan:
         script = Settings().script
 
-        def ear(self, channel: Channel, sample_rate: int) -> Ear:
+        def ear(self, channel: Channel, sample_rate: int) -> EndpointerPort:
             detector = Dies() if channel is Channel.CLIENT else Earshot()
             return Endpointer(sample_rate, detector=detector, network=load())
 

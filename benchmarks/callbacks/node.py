@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 from typing import ClassVar
 
-from vad_agent.callbacks.dialers.base import Ended, Order, Report, Ringing, Unknown
+from vad_agent.callbacks.dialers.base import DialRequest, Ended, Report, Ringing, Unknown
 from vad_agent.callbacks.model import Outcome
 from vad_agent.server.container import DeskContainer
 from vad_agent.server.desk_config import DeskConfig
@@ -25,7 +25,7 @@ class NoDialer:
     def __init__(self) -> None:
         self.began: list[float] = []
 
-    def dial(self, order: Order) -> Ringing | Ended:
+    def dial(self, order: DialRequest) -> Ringing | Ended:
         self.began.append(time.time())
         return Ended(Outcome.REACHED)
 

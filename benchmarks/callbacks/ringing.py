@@ -15,7 +15,7 @@ from benchmarks.callbacks.storing import POLICY
 from benchmarks.measure import Figure, Table, percentile
 from vad_agent.callbacks.model import Request
 from vad_agent.callbacks.store import Store
-from vad_agent.callbacks.unit_of_work import By
+from vad_agent.callbacks.unit_of_work import Actor
 
 ROOT = Path(__file__).parents[2]
 
@@ -64,7 +64,7 @@ def fill(place: str, count: int, first: timedelta, spread: timedelta) -> datetim
             key=f"fill-{n}", reason="agreed", asked=now, at=due.isoformat(), phone=f"+7913{n:07}",
             name="Анна", opening="Здравствуйте", call=f"fill-{n}",
         )  # fmt: skip
-        store.take(request, By("bench", now))
+        store.take(request, Actor("bench", now))
     store.close()
     return base
 

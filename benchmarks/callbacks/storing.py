@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from benchmarks.measure import Figure, Table, percentile
 from vad_agent.callbacks.model import Policy, Request
 from vad_agent.callbacks.store import Store
-from vad_agent.callbacks.unit_of_work import By
+from vad_agent.callbacks.unit_of_work import Actor
 
 POLICY = Policy(zone=ZoneInfo("Europe/Moscow"))
 BYTES = 1000
@@ -67,7 +67,7 @@ def _take(store: Store, n: int) -> float:
         call=f"call-{n}",
     )
     start = perf_counter()
-    store.take(request, By("bench", now))
+    store.take(request, Actor("bench", now))
     return perf_counter() - start
 
 

@@ -24,7 +24,7 @@ from benchmarks.measure import Figure, Table, percentile
 from tests.live.audio_server import AudioServer
 from tests.live.recording import Int16s, write_wav
 from tests.live.speech import Part, script_audio
-from vad_agent.audio.duplex_capture import SAMPLE_RATE, Headset
+from vad_agent.audio.duplex_capture import SAMPLE_RATE, DuplexCapture
 from vad_agent.audio.jitter_buffer import FRAME_S, Pair
 from vad_agent.cli.listen_process import SWITCH_S
 from vad_agent.client.headset_protocol import Command
@@ -133,7 +133,7 @@ def measure(server: AudioServer, *, seconds: float = 60) -> Table:
     desk = CallTracker(Settings(), SAMPLE_RATE, policy="manual")
     loop = TimedLoop(desk, lambda actions: None)
     loop.handled, loop.busy = handled, busy.on
-    headset = loop.headset = Headset(pulse("mic.monitor"), pulse("client.monitor"), loop.put)
+    headset = loop.headset = DuplexCapture(pulse("mic.monitor"), pulse("client.monitor"), loop.put)
     thread = threading.Thread(target=loop.run, name="loop")
     thread.start()
     try:
@@ -199,7 +199,7 @@ def _wait_first(handled: Handled) -> None:
         time.sleep(0.02)
 
 
-def _lost(headset: Headset) -> dict[str, int]:
+def _lost(headset: DuplexCapture) -> dict[str, int]:
     lanes = {channel: headset.lane(channel) for channel in Channel}
     return {
         **{f"{channel.value}'s frames missing": lane.missing for channel, lane in lanes.items()},

@@ -13,7 +13,7 @@ import numpy as np
 
 from benchmarks.measure import Figure, Table
 from tests.live.audio_server import AudioServer
-from vad_agent.audio.device_recovery import AudioChild, Lost, Opened
+from vad_agent.audio.device_recovery import AudioWorker, Lost, Opened
 from vad_agent.audio.devices import Device, Role
 from vad_agent.audio.duplex_capture import CAPTURE, SAMPLE_RATE
 from vad_agent.audio.ipc_framing import Record
@@ -47,7 +47,7 @@ class Heard:
     def __init__(self, name: str) -> None:
         self._queue: queue.SimpleQueue[Opened | Lost | Record] = queue.SimpleQueue()
         spec = {**pulse(name).spec(), "role": "client"}
-        self._child = AudioChild(CAPTURE, spec, self._queue.put)
+        self._child = AudioWorker(CAPTURE, spec, self._queue.put)
 
     def first_loud(self, after: float, limit_s: float = 3.0) -> float:
         """Time (s) of the first loud sample; inf: there was none."""

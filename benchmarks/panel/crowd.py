@@ -19,7 +19,7 @@ from benchmarks.measure import Figure, Table
 from tests.panel.browser import shown, silent
 from tests.panel.desk_process import DeskProcess
 from vad_agent.callbacks.model import Request
-from vad_agent.callbacks.unit_of_work import By
+from vad_agent.callbacks.unit_of_work import Actor
 from vad_agent.server.container import open_store
 from vad_agent.server.desk_config import DeskConfig
 from vad_agent.web.passwords import Passwords
@@ -65,7 +65,7 @@ def _people(desk: DeskProcess, count: int) -> dict[str, str]:
                 phone=f"+7912{number:07}",
                 operator=person.login,
             )
-            store.take(request, By("bench", now))
+            store.take(request, Actor("bench", now))
         assert now + timedelta(hours=1) > datetime.now(UTC)
         return cookies
 

@@ -14,12 +14,18 @@ from tests.callbacks.asking import NAME, OPENING, PHONE, TOPIC, client
 from tests.callbacks.dialers.centre import CUT, DROP, GARBAGE, HANG, CentreServer
 from tests.callbacks.scripted import Hands
 from vad_agent.callbacks import alerts as sounding
-from vad_agent.callbacks.alerts import Alarms, Kind
-from vad_agent.callbacks.dialers.base import DialRefused, DialUncertain, Ended, Ringing, Told
+from vad_agent.callbacks.alerts import AlertBoard, Kind
+from vad_agent.callbacks.dialers.base import (
+    DialRefused,
+    DialUncertain,
+    Ended,
+    OutcomeReport,
+    Ringing,
+)
 from vad_agent.callbacks.model import Outcome
 from vad_agent.callbacks.outbox import Outbox
-from vad_agent.callbacks.outbox_consumer import Inbox
-from vad_agent.callbacks.outbox_message import REQUESTED, Letter
+from vad_agent.callbacks.outbox_consumer import OutboxConsumer
+from vad_agent.callbacks.outbox_message import REQUESTED, OutboxMessage
 from vad_agent.errors import StoreError
 from vad_agent.server.logging_setup import Fields
 
@@ -30,7 +36,7 @@ NOW = datetime(2026, 11, 24, 9, tzinfo=UTC)
 
 
 def test_while_it_is_on_it_is_told_once(caplog):
-    alarms = Alarms("north")
+    alarms = AlertBoard("north")
     assert alarms.sound(Kind.OVERDUE, "a", NOW, "why")
     assert not alarms.sound(Kind.OVERDUE, "a", NOW + timedelta(seconds=5), "another why")
     (alarm,) = alarms.all()
@@ -43,7 +49,7 @@ def test_while_it_is_on_it_is_told_once(caplog):
 
 def test_once_settled_it_can_sound_again(caplog):
     caplog.set_level(logging.INFO)
-    alarms = Alarms("north")
+    alarms = AlertBoard("north")
     alarms.sound(Kind.OVERDUE, "a", NOW)
     alarms.settle(Kind.OVERDUE, "a")
     alarms.settle(Kind.OVERDUE, "a")
@@ -54,7 +60,7 @@ def test_once_settled_it_can_sound_again(caplog):
 
 
 def test_the_same_thing_may_be_wrong_in_two_ways_and_two_things_in_one():
-    alarms = Alarms("north")
+    alarms = AlertBoard("north")
     told = [(Kind.OVERDUE, "a"), (Kind.NEEDS_NUMBER, "a"), (Kind.OVERDUE, "b")]
     assert all(alarms.sound(kind, about, NOW) for kind, about in told)
     alarms.settle(Kind.OVERDUE, "a")
@@ -62,7 +68,7 @@ def test_the_same_thing_may_be_wrong_in_two_ways_and_two_things_in_one():
 
 
 def test_the_oldest_comes_first():
-    alarms = Alarms("north")
+    alarms = AlertBoard("north")
     for about, age in (("b", 1), ("c", 0), ("a", 2)):
         alarms.sound(Kind.OVERDUE, about, NOW - timedelta(seconds=age))
     assert [one.about for one in alarms.all()] == ["a", "b", "c"]
@@ -72,7 +78,7 @@ def test_the_oldest_comes_first():
     ("keep", "left"), [([], []), (["a"], ["a"]), (["b", "a"], ["a", "b"]), (["z"], [])]
 )
 def test_only_settles_the_others_of_its_kind(keep, left):
-    alarms = Alarms("north")
+    alarms = AlertBoard("north")
     for about in ("a", "b"):
         alarms.sound(Kind.OVERDUE, about, NOW)
     alarms.sound(Kind.NODE, "c", NOW)
@@ -105,7 +111,7 @@ def posted(alarms):
 
 def test_a_new_alarm_is_posted_as_json(centre, pauses):
     centre.answers("POST", "/hook", 200, {})
-    alarms = Alarms("north", f"{centre.url}/hook")
+    alarms = AlertBoard("north", f"{centre.url}/hook")
     alarms.sound(Kind.OVERDUE, "a", NOW, "why")
     alarms.sound(Kind.OVERDUE, "a", NOW, "why")
     alarms.settle(Kind.OVERDUE, "a")
@@ -127,7 +133,7 @@ def test_it_is_posted_again_until_it_is_taken(centre, pauses, fault):
     centre.answers("POST", "/hook", fault)
     centre.answers("POST", "/hook", fault)
     centre.answers("POST", "/hook", 204)
-    alarms = Alarms("north", f"{centre.url}/hook")
+    alarms = AlertBoard("north", f"{centre.url}/hook")
     alarms.sound(Kind.OVERDUE, "a", NOW)
     posted(alarms)
     assert len(centre.taken) == 3
@@ -142,7 +148,7 @@ def test_one_that_nobody_takes_is_told_in_the_log_and_the_next_is_posted(
         centre.answers("POST", "/hook", fault)
     centre.answers("POST", "/hook", GARBAGE)  # 200 is enough
     limit_s = 1.0 if fault == HANG else 5.0
-    alarms = Alarms("north", f"{centre.url}/hook", limit_s=limit_s)
+    alarms = AlertBoard("north", f"{centre.url}/hook", limit_s=limit_s)
     alarms.sound(Kind.OVERDUE, "a", NOW)
     alarms.sound(Kind.OVERDUE, "b", NOW)
     alarms._queue.put(None)
@@ -156,7 +162,7 @@ def test_one_that_nobody_takes_is_told_in_the_log_and_the_next_is_posted(
     "url", ["http://127.0.0.1:1/hook", "http://127.0.0.1:port/hook", "ftp://x/hook", "nothing"]
 )
 def test_a_url_that_is_down_or_wrong_breaks_nothing(pauses, url, caplog):
-    alarms = Alarms("north", url)
+    alarms = AlertBoard("north", url)
     for about in "ab":
         assert alarms.sound(Kind.OVERDUE, about, NOW)
     posted(alarms)
@@ -173,8 +179,8 @@ def test_more_than_can_wait_are_left_out_and_told(monkeypatch, caplog):
         inside.set()
         over.wait(60)
 
-    monkeypatch.setattr(Alarms, "_poster", lambda *_: post)
-    alarms = Alarms("north", "http://127.0.0.1:1/hook", limit_s=0.05)
+    monkeypatch.setattr(AlertBoard, "_poster", lambda *_: post)
+    alarms = AlertBoard("north", "http://127.0.0.1:1/hook", limit_s=0.05)
     alarms.sound(Kind.OVERDUE, "first", NOW)
     assert inside.wait(10)  # from now on it takes no more
     for number in range(19):
@@ -206,7 +212,7 @@ def test_no_name_and_no_number_in_any_log_line_or_alarm(
     centre.answers("POST", "/hook", 200, {})
     at = Hands(store, clock)
     at.alarms.close()
-    at.alarms = at.watch._alarms = Alarms("north", f"{centre.url}/hook")
+    at.alarms = at.watch._alarms = AlertBoard("north", f"{centre.url}/hook")
     about = {"name": NAME, "topic": TOPIC, "opening": OPENING}
     _letters(at, tmp_path)
     at.dialer.dials = [
@@ -224,7 +230,7 @@ def test_no_name_and_no_number_in_any_log_line_or_alarm(
     at.engine.away = False
     at.take(phone=f"{PHONE} доб. что-то", **about)
     at.take(phone=client(77), at=f"завтра, {NAME}", **about)
-    at.ringer.report(Told("else.1.1", Outcome.REACHED))
+    at.ringer.report(OutcomeReport("else.1.1", Outcome.REACHED))
     at.hand.move(3600)
     at.ahead = timedelta(hours=1)
     at.engine.rows.clear()
@@ -258,7 +264,7 @@ def test_no_name_and_no_number_in_any_log_line_or_alarm(
 def _letters(at, tmp_path):
     outbox = Outbox(tmp_path / "inbox")
     about = {"phone": PHONE, "name": NAME, "topic": TOPIC, "opening": OPENING}
-    letter = Letter(REQUESTED, "k1", "c1", at.now.isoformat(), "dropped", 600.0, **about)
+    letter = OutboxMessage(REQUESTED, "k1", "c1", at.now.isoformat(), "dropped", 600.0, **about)
     outbox.post(letter)
     for text in (
         letter.to_json().replace('"k1"', "5"),
@@ -268,7 +274,7 @@ def _letters(at, tmp_path):
     ):
         path = outbox.post(letter)
         path.write_text(text, encoding="utf-8")
-    assert Inbox(outbox.folder, at.desk, at.alarms).read_all() == 1
+    assert OutboxConsumer(outbox.folder, at.desk, at.alarms).read_all() == 1
 
 
 def _away(*_):

@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vad_agent.callbacks import trace_codec
-from vad_agent.callbacks.outbox_message import CALL, MOST_BYTES, Letter
+from vad_agent.callbacks.outbox_message import CALL, MOST_BYTES, OutboxMessage
 from vad_agent.callbacks.trace_codec import (
     LONGEST_S,
     MOST_PACKED,
@@ -154,7 +154,7 @@ def test_lines_that_compress_well_are_bounded_by_their_own_length():
 
 
 def test_the_longest_text_fits_into_a_letter_with_the_longest_names():
-    letter = Letter(
+    letter = OutboxMessage(
         CALL, "k" * 200, "🎧" * 200, "2026-11-24T12:00:00.123456+03:00", operator="🎧" * 100,
         began="2026-11-24T12:00:00.123456+03:00", mode="auto", lines="A" * MOST_PACKED,
     )  # fmt: skip

@@ -13,9 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.callbacks.asking import PHONE, at_once, by, client, reached, rows, take
-from vad_agent.callbacks.call_record import LONGEST, MOST_STEPS, CallRecord, Step
-from vad_agent.callbacks.call_store import CallRow, Calls
-from vad_agent.callbacks.field_encryption import Seal, new_key
+from vad_agent.callbacks.call_record import LONGEST, MOST_STEPS, CallRecord, StepRecord
+from vad_agent.callbacks.call_store import CallRow, CallStore
+from vad_agent.callbacks.field_encryption import FieldEncryption, new_key
 from vad_agent.callbacks.retention import erase
 from vad_agent.callbacks.store import Store
 from vad_agent.errors import StoreError
@@ -61,8 +61,8 @@ def record(
 
 
 @pytest.fixture
-def calls(store: Store) -> Calls:
-    return Calls(store)
+def calls(store: Store) -> CallStore:
+    return CallStore(store)
 
 
 # -- a record ---------------------------------------------------------------------------------------
@@ -75,7 +75,7 @@ def test_each_prompt_is_a_step_at_the_time_of_its_sound():
     assert [step.number for step in found] == [1, 2, 3, 4]
     assert [(step.at - NOON).total_seconds() for step in found] == [9.0, 19.0, 30.0, 40.0]
     assert [step.verdict.value for step in found] == ["ok", "bad", "note", "bad"]
-    first = Step("c", "anna", 1, NOON + timedelta(seconds=9), "not_heard", 2.0, 3.0, 2.5, "said",
+    first = StepRecord("c", "anna", 1, NOON + timedelta(seconds=9), "not_heard", 2.0, 3.0, 2.5, "said",
                  Verdict.OK)  # fmt: skip
     assert found[0] == first
 
@@ -119,7 +119,7 @@ def test_what_is_no_call_is_refused_and_not_repeated(wrong: dict[str, Any]):
 
 @pytest.mark.parametrize("began", [datetime(2000, 1, 1, tzinfo=UTC), datetime(2099, 12, 31, 23, 59,
                                    tzinfo=timezone(timedelta(hours=-12)))])  # fmt: skip
-def test_the_first_and_the_last_year_are_taken(began: datetime, calls: Calls):
+def test_the_first_and_the_last_year_are_taken(began: datetime, calls: CallStore):
     assert calls.take(record(began=began), NOON)
     found = calls.get("pc-1-call")
     assert found is not None
@@ -142,7 +142,7 @@ def test_whatever_a_prompt_has_it_is_a_step_or_a_value_error(other: dict[str, An
 # -- taken ------------------------------------------------------------------------------------------
 
 
-def test_a_call_is_kept_with_its_trace_and_its_steps(calls: Calls):
+def test_a_call_is_kept_with_its_trace_and_its_steps(calls: CallStore):
     told = record("c", NOON, "anna", phase(0.02), GOOD, LATE, NOT_NEEDED, MISSED, phase(44.0))
     assert calls.take(told, NOON + timedelta(minutes=1))
     row, lines = calls.get("c") or pytest.fail("it is not there")
@@ -152,7 +152,7 @@ def test_a_call_is_kept_with_its_trace_and_its_steps(calls: Calls):
     assert calls.of_day(*DAY) == [row]
 
 
-def test_told_twice_it_is_kept_once_as_it_was(calls: Calls, store: Store):
+def test_told_twice_it_is_kept_once_as_it_was(calls: CallStore, store: Store):
     assert calls.take(record(), NOON)
     assert not calls.take(record("pc-1-call", NOON, "boris", LATE, MISSED), NOON)
     [row] = calls.of_day(*DAY)
@@ -160,14 +160,14 @@ def test_told_twice_it_is_kept_once_as_it_was(calls: Calls, store: Store):
     assert rows(store, "SELECT count(*) FROM steps") == [(1,)]
 
 
-def test_told_by_many_at_once_it_is_kept_once(calls: Calls, store: Store):
+def test_told_by_many_at_once_it_is_kept_once(calls: CallStore, store: Store):
     took = at_once(lambda n: calls.take(record(f"c{n % 2}"), NOON), 16, threads=8)
     assert sorted(took) == [False] * 14 + [True] * 2
     assert rows(store, "SELECT count(*) FROM steps") == [(2,)]
 
 
 def test_a_call_that_cannot_be_stored_leaves_nothing(
-    calls: Calls, store: Store, monkeypatch: pytest.MonkeyPatch
+    calls: CallStore, store: Store, monkeypatch: pytest.MonkeyPatch
 ):
     steps = record().steps()
     monkeypatch.setattr(CallRecord, "steps", lambda _: [*steps, *steps])  # one number twice
@@ -178,7 +178,7 @@ def test_a_call_that_cannot_be_stored_leaves_nothing(
     assert rows(store, "SELECT count(*) FROM steps") == [(0,)]
 
 
-def test_odd_texts_are_kept_as_far_as_a_database_can(calls: Calls):
+def test_odd_texts_are_kept_as_far_as_a_database_can(calls: CallStore):
     odd = GOOD | {"id": "x\0" + "й" * 60, "outcome": "\ud800" * 30, "text": "Ан\ud800\0на"}
     assert calls.take(record("звонок №1 🎧", NOON, "о\0пер\ud800", odd), NOON)
     row, lines = calls.get("звонок №1 🎧") or pytest.fail("it is not there")
@@ -189,14 +189,14 @@ def test_odd_texts_are_kept_as_far_as_a_database_can(calls: Calls):
     assert (step.prompt, step.outcome) == ("x" + "й" * 39, "?" * 24)
 
 
-def test_of_an_unknown_call_nothing_is_known(calls: Calls):
+def test_of_an_unknown_call_nothing_is_known(calls: CallStore):
     assert calls.get("nobody") is None
     assert calls.callbacks_of("nobody") == []
     assert calls.of_day(*DAY, before="nobody") == []
     assert calls.steps(*DAY, "nobody") == []
 
 
-def test_a_call_knows_the_callbacks_it_asked_for(calls: Calls, store: Store, clock):
+def test_a_call_knows_the_callbacks_it_asked_for(calls: CallStore, store: Store, clock):
     for call in ("asks", "asks nothing", "withdraws"):
         calls.take(record(call), NOON)
     one = take(store, clock.now, call="asks")
@@ -215,7 +215,7 @@ def test_a_call_knows_the_callbacks_it_asked_for(calls: Calls, store: Store, clo
 
 
 @pytest.fixture
-def shift(calls: Calls) -> Calls:
+def shift(calls: CallStore) -> CallStore:
     """Ten calls of two operators and nobody, three of them at one second."""
     for n in range(10):
         began = NOON + timedelta(minutes=max(0, n - 2))
@@ -224,7 +224,7 @@ def shift(calls: Calls) -> Calls:
     return calls
 
 
-def test_calls_are_listed_the_newest_first(shift: Calls):
+def test_calls_are_listed_the_newest_first(shift: CallStore):
     assert [row.call for row in shift.of_day(*DAY)] == [f"c{n}" for n in range(9, -1, -1)]
     assert [row.call for row in shift.of_day(*DAY, "boris")] == ["c7", "c4", "c1"]
     assert [row.call for row in shift.of_day(*DAY, limit=2)] == ["c9", "c8"]
@@ -232,7 +232,7 @@ def test_calls_are_listed_the_newest_first(shift: Calls):
 
 @pytest.mark.parametrize("limit", [1, 2, 3, 4, 10])
 @pytest.mark.parametrize("operator", [None, "anna"])
-def test_pages_hold_every_call_once(operator: str | None, limit: int, shift: Calls):
+def test_pages_hold_every_call_once(operator: str | None, limit: int, shift: CallStore):
     whole = shift.of_day(*DAY, operator)
     seen: list[CallRow] = []
     while page := shift.of_day(*DAY, operator, limit=limit, before=seen[-1].call if seen else None):
@@ -241,14 +241,14 @@ def test_pages_hold_every_call_once(operator: str | None, limit: int, shift: Cal
     assert seen == whole
 
 
-def test_a_day_has_its_beginning_and_not_its_end(calls: Calls):
+def test_a_day_has_its_beginning_and_not_its_end(calls: CallStore):
     for n, began in enumerate((DAY[0] - timedelta(microseconds=1), DAY[0], DAY[1])):
         calls.take(record(f"c{n}", began), NOON)
     assert [row.call for row in calls.of_day(*DAY)] == ["c1"]
     assert [step.call for step in calls.steps(*DAY)] == ["c0", "c1"]  # its step was after midnight
 
 
-def test_steps_are_in_order_of_time_across_calls(calls: Calls):
+def test_steps_are_in_order_of_time_across_calls(calls: CallStore):
     calls.take(record("a", NOON, "anna", prompt(5.0), prompt(60.0)), NOON)
     calls.take(record("b", NOON, "boris", prompt(30.0), prompt(5.0)), NOON)
     assert [(step.call, step.number) for step in calls.steps(*DAY)] == [
@@ -264,10 +264,10 @@ def test_steps_are_in_order_of_time_across_calls(calls: Calls):
 
 
 def test_with_a_key_the_trace_is_sealed(opened):
-    store = opened(seal=Seal(new_key()))
-    Calls(store).take(record(), NOON)
+    store = opened(seal=FieldEncryption(new_key()))
+    CallStore(store).take(record(), NOON)
     assert [text[:2] for (text,) in rows(store, "SELECT lines FROM calls")] == ["f:"]
-    found = Calls(store).get("pc-1-call")
+    found = CallStore(store).get("pc-1-call")
     assert found is not None
     assert found[1] == list(record().lines)
 
@@ -275,14 +275,14 @@ def test_with_a_key_the_trace_is_sealed(opened):
 def test_a_key_that_comes_later_seals_what_was_there(opened):
     store = opened()
     for n in range(3):
-        Calls(store).take(record(f"c{n}"), NOON)
+        CallStore(store).take(record(f"c{n}"), NOON)
     erase(store, 0, by(NOON - timedelta(seconds=1)))
     assert [text[:2] for (text,) in rows(store, "SELECT lines FROM calls")] == ["p:"] * 3
     store.close()
     key = new_key()
-    store = opened(seal=Seal(key))
+    store = opened(seal=FieldEncryption(key))
     assert [text[:2] for (text,) in rows(store, "SELECT lines FROM calls")] == ["f:"] * 3
-    found = Calls(store).get("c1")
+    found = CallStore(store).get("c1")
     assert found is not None
     assert found[1] == list(record().lines)
     store.close()
@@ -292,14 +292,14 @@ def test_a_key_that_comes_later_seals_what_was_there(opened):
 
 def test_erased_lines_stay_erased_when_a_key_comes(opened):
     store = opened()
-    Calls(store).take(record(), NOON)
+    CallStore(store).take(record(), NOON)
     erase(store, 0, by(NOON + timedelta(minutes=1)))
     store.close()
-    store = opened(seal=Seal(new_key()))
+    store = opened(seal=FieldEncryption(new_key()))
     assert rows(store, "SELECT lines FROM calls") == [(None,)]
 
 
-def test_a_trace_that_is_none_is_an_error_of_the_store(calls: Calls, store: Store):
+def test_a_trace_that_is_none_is_an_error_of_the_store(calls: CallStore, store: Store):
     calls.take(record(), NOON)
     with store.database.writing() as c:
         c.exec_driver_sql("UPDATE calls SET lines = 'p:AAAA'")
@@ -312,7 +312,7 @@ def test_a_trace_that_is_none_is_an_error_of_the_store(calls: Calls, store: Stor
     [(0.0, False), (60 - 0.001, False), (60.0, True), (60 + 0.001, True), (90 * DAY_S, True)],
 )
 def test_a_trace_is_erased_so_many_days_after_its_calls_end(
-    after_s: float, is_erased: bool, calls: Calls, store: Store
+    after_s: float, is_erased: bool, calls: CallStore, store: Store
 ):
     calls.take(record("c", NOON, "anna", GOOD, phase(60.0)), NOON)
     before = calls.of_day(*DAY), calls.steps(*DAY)
@@ -323,7 +323,7 @@ def test_a_trace_is_erased_so_many_days_after_its_calls_end(
     assert (calls.of_day(*DAY), calls.steps(*DAY)) == before == ([row], before[1])
 
 
-def test_callbacks_are_counted_and_traces_erased_in_one_go(calls: Calls, store: Store, clock):
+def test_callbacks_are_counted_and_traces_erased_in_one_go(calls: CallStore, store: Store, clock):
     reached(store, take(store, clock.now, phone=PHONE), clock.now)
     calls.take(record("c", clock.now), clock.now)
     now = clock.move(31 * DAY_S)
@@ -336,7 +336,7 @@ def test_callbacks_are_counted_and_traces_erased_in_one_go(calls: Calls, store: 
 def test_the_file_itself_holds_nothing_of_an_erased_trace(tmp_path: Path, policy):
     store = Store(str(tmp_path / "callbacks.sqlite3"), policy)
     told = record()
-    Calls(store).take(told, NOON)
+    CallStore(store).take(told, NOON)
     [(stored,)] = rows(store, "SELECT lines FROM calls")
 
     def on_the_disk() -> bool:

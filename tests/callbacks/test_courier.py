@@ -21,9 +21,9 @@ from tests.server.asked import OTHER, OneDesk, one_desk, raising, served
 from vad_agent.callbacks import outbox_relay as module
 from vad_agent.callbacks.model import Callback, State
 from vad_agent.callbacks.outbox import Outbox, one_reader
-from vad_agent.callbacks.outbox_message import CALL, ENDED, REQUESTED, WITHDRAWN, Letter
-from vad_agent.callbacks.outbox_relay import Courier
-from vad_agent.callbacks.queries import Ledger
+from vad_agent.callbacks.outbox_message import CALL, ENDED, REQUESTED, WITHDRAWN, OutboxMessage
+from vad_agent.callbacks.outbox_relay import OutboxRelay
+from vad_agent.callbacks.queries import CallbackQueries
 from vad_agent.callbacks.trace_codec import pack
 from vad_agent.errors import StoreError
 
@@ -60,13 +60,13 @@ class Headset:
     def post(self, kind: str = REQUESTED, call: str = "call-1", **more: Any) -> Path:
         self.count += 1
         asked = datetime.now(UTC).isoformat()
-        letter = Letter(kind, f"k{self.count}", call, asked, "dropped", 0.0)
+        letter = OutboxMessage(kind, f"k{self.count}", call, asked, "dropped", 0.0)
         if kind == CALL:
             more = {"began": BEGAN, "mode": "auto", "lines": pack(LINES)} | more
         return self.outbox.post(dataclasses.replace(letter, **more))
 
-    def courier(self, url: str, token: str = OTHER) -> Courier:
-        courier = Courier(self.outbox, url, token, self.told)
+    def courier(self, url: str, token: str = OTHER) -> OutboxRelay:
+        courier = OutboxRelay(self.outbox, url, token, self.told)
         self._stack.callback(courier.stop, 1.0)
         return courier
 
@@ -162,7 +162,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def callbacks(desk: OneDesk) -> list[Callback]:
-    return list(Ledger(desk.store).all())
+    return list(CallbackQueries(desk.store).all())
 
 
 def stored(desk: OneDesk, monkeypatch: pytest.MonkeyPatch, count: int = 1) -> threading.Event:
@@ -329,12 +329,14 @@ def test_what_was_taken_before_the_connection_was_cut_is_delivered_again_and_tak
         courier = headset.courier(url)
         with pytest.raises(StoreError):
             courier.deliver()
-        changed = [change.what for change in Ledger(desk.store).history(callbacks(desk)[0].id)]
+        changed = [
+            change.what for change in CallbackQueries(desk.store).history(callbacks(desk)[0].id)
+        ]
         assert headset.waiting == 1
         assert courier.deliver() == 1
     [one] = callbacks(desk)
-    assert [change.what for change in Ledger(desk.store).history(one.id)] == changed
-    assert Ledger(desk.store).promise().taken == 1
+    assert [change.what for change in CallbackQueries(desk.store).history(one.id)] == changed
+    assert CallbackQueries(desk.store).promise().taken == 1
 
 
 @contextlib.contextmanager
@@ -623,7 +625,7 @@ def test_whatever_fails_is_reported_without_what_it_says(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ):
-    monkeypatch.setattr(Courier, "_send", raising(KeyError("Анна")))
+    monkeypatch.setattr(OutboxRelay, "_send", raising(KeyError("Анна")))
     headset.post()
     courier = headset.courier("http://127.0.0.1:9")
     courier.start()

@@ -13,7 +13,7 @@ from tests.callbacks.asking import PHONE, asks, client, seconds, whats
 from tests.callbacks.scripted import Hands
 from vad_agent.callbacks.clock import Clock
 from vad_agent.callbacks.model import Outcome, State
-from vad_agent.callbacks.service import Desk
+from vad_agent.callbacks.service import CallbackService
 from vad_agent.errors import NumberError, RuleError, StoreError
 
 
@@ -93,7 +93,7 @@ def test_a_call_that_has_ended_has_its_callback_armed_at_once(at):
 
 
 def test_a_desk_without_an_engine_stores_all_the_same(store, clock):
-    desk = Desk(store, Clock(lambda: clock.now, lambda: 0.0))
+    desk = CallbackService(store, Clock(lambda: clock.now, lambda: 0.0))
     callback = desk.take(asks(clock.now), "a test").callback
     desk.cancel(callback.id, "a test")
     assert store.get(callback.id).state is State.CANCELLED
@@ -413,7 +413,7 @@ def test_too_many_that_wait_to_write_are_told_so(tmp_path, policy, clock, monkey
 
     monkeypatch.setattr(database, "BUSY_MS", 50)
     store = Store(str(tmp_path / "c.sqlite"), policy)
-    desk = Desk(store, Clock(lambda: clock.now, lambda: 0.0))
+    desk = CallbackService(store, Clock(lambda: clock.now, lambda: 0.0))
     began = time.monotonic()
     with store.database._writing, pytest.raises(StoreError, match="too many wait to write"):
         desk.take(asks(clock.now), "a test")

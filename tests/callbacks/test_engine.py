@@ -13,8 +13,8 @@ import pytest
 import sqlalchemy as sa
 
 from vad_agent.callbacks import scheduler as waking
-from vad_agent.callbacks.database import Where
-from vad_agent.callbacks.scheduler import WORKERS, DbosEngine
+from vad_agent.callbacks.database import DatabaseLocation
+from vad_agent.callbacks.scheduler import WORKERS, DbosScheduler
 from vad_agent.errors import EngineError, StoreError
 
 LIMIT_S = 15.0
@@ -23,13 +23,13 @@ LIMIT_S = 15.0
 class Bench:
     """Starts engines of one database; `woken`: the keys, as they are run."""
 
-    def __init__(self, where: Where) -> None:
+    def __init__(self, where: DatabaseLocation) -> None:
         self.where = where
         self.woken: queue.Queue[str] = queue.Queue()
-        self.engine: DbosEngine | None = None
+        self.engine: DbosScheduler | None = None
 
     def start(self, run=None, node="north"):
-        self.engine = DbosEngine(self.where, node)
+        self.engine = DbosScheduler(self.where, node)
         self.engine.start(run or self.woken.put)
         return self.engine
 
@@ -72,7 +72,7 @@ class Bench:
 def bench(where, monkeypatch):
     monkeypatch.setattr(waking, "LISTEN_S", 0.01)
     monkeypatch.setattr(waking, "ENDING_S", 0)
-    bench = Bench(Where.parse(where).beside(".engine.sqlite"))
+    bench = Bench(DatabaseLocation.parse(where).beside(".engine.sqlite"))
     if bench.where.file is not None:
         bench.where.file.parent.mkdir(parents=True)
     bench.clear()
@@ -258,7 +258,7 @@ def test_a_dead_nodes_work_is_done_by_another(bench):
 
 def test_a_database_that_cannot_be_used_is_an_engine_error(tmp_path):
     (tmp_path / "folder").mkdir()
-    engine = DbosEngine(Where.parse(str(tmp_path / "folder")), "north")
+    engine = DbosScheduler(DatabaseLocation.parse(str(tmp_path / "folder")), "north")
     try:
         with pytest.raises(EngineError) as told:
             engine.start(print)

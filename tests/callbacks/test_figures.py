@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 
 from tests.callbacks.asking import asks, by
 from vad_agent.callbacks.call_record import CallRecord
-from vad_agent.callbacks.call_store import Calls
-from vad_agent.callbacks.daily_stats import Figures, FigureStore, Tally
+from vad_agent.callbacks.call_store import CallStore
+from vad_agent.callbacks.daily_stats import DailyStats, DailyStatsStore, Tally
 
 BEGIN = datetime(2026, 3, 10, 21, tzinfo=UTC)
 HOURS = [BEGIN + timedelta(hours=number) for number in range(24)]
@@ -23,17 +23,17 @@ def call(store, name, at, *silences, operator="ivan", outcome="said"):
         }
         for silence in silences
     ]  # fmt: skip
-    assert Calls(store).take(CallRecord(name, operator, "auto", at, lines), at)
+    assert CallStore(store).take(CallRecord(name, operator, "auto", at, lines), at)
 
 
 def figures(store):
-    return FigureStore(store).of_day(HOURS, END)
+    return DailyStatsStore(store).of_day(HOURS, END)
 
 
 def test_an_empty_day(store):
-    assert figures(store) == Figures([Tally()] * 24)
+    assert figures(store) == DailyStats([Tally()] * 24)
     assert Tally().share is None
-    assert FigureStore(store).outside(BEGIN, END, 5) == []
+    assert DailyStatsStore(store).outside(BEGIN, END, 5) == []
 
 
 def test_calls_steps_and_callbacks_are_counted_by_operator_and_hour(store):
@@ -58,7 +58,7 @@ def test_calls_steps_and_callbacks_are_counted_by_operator_and_hour(store):
     assert found.by_hour[2:23] == [Tally()] * 21
     assert found.by_hour[23] == Tally(calls=1, note=1)
     assert found.all.share == 66
-    [outside] = FigureStore(store).outside(BEGIN, END, 5)
+    [outside] = DailyStatsStore(store).outside(BEGIN, END, 5)
     assert (outside.call, outside.number, outside.silence_s) == ("a", 2, 3.5)
 
 
@@ -66,5 +66,5 @@ def test_a_day_of_25_hours(store):
     hours = [BEGIN + timedelta(hours=number) for number in range(25)]
     for number, at in enumerate(hours):
         call(store, f"call {number}", at)
-    found = FigureStore(store).of_day(hours, BEGIN + timedelta(hours=25))
+    found = DailyStatsStore(store).of_day(hours, BEGIN + timedelta(hours=25))
     assert found.by_hour == [Tally(calls=1)] * 25

@@ -15,14 +15,14 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from vad_agent.callbacks import outbox_consumer as module
-from vad_agent.callbacks.alerts import Alarms, Kind
+from vad_agent.callbacks.alerts import AlertBoard, Kind
 from vad_agent.callbacks.clock import Clock
 from vad_agent.callbacks.model import Callback, Policy, State
 from vad_agent.callbacks.outbox import Outbox, one_reader
-from vad_agent.callbacks.outbox_consumer import Inbox
-from vad_agent.callbacks.outbox_message import CALL, ENDED, REQUESTED, WITHDRAWN, Letter
-from vad_agent.callbacks.queries import Ledger
-from vad_agent.callbacks.service import Desk
+from vad_agent.callbacks.outbox_consumer import OutboxConsumer
+from vad_agent.callbacks.outbox_message import CALL, ENDED, REQUESTED, WITHDRAWN, OutboxMessage
+from vad_agent.callbacks.queries import CallbackQueries
+from vad_agent.callbacks.service import CallbackService
 from vad_agent.callbacks.store import Store
 from vad_agent.callbacks.trace_codec import pack
 from vad_agent.errors import StoreError
@@ -37,16 +37,16 @@ class Centre:
 
     def __init__(self, folder: Path) -> None:
         self.store = Store(str(folder / "callbacks.sqlite"), Policy(ZoneInfo("Europe/Moscow")))
-        self.desk = Desk(self.store, Clock(lambda: NOON, lambda: 0.0))
-        self.alarms = Alarms("desk-1")
+        self.desk = CallbackService(self.store, Clock(lambda: NOON, lambda: 0.0))
+        self.alarms = AlertBoard("desk-1")
         self.folder = folder / "outbox"
         self.outbox = Outbox(self.folder)
-        self.inbox = Inbox(self.folder, self.desk, self.alarms)
+        self.inbox = OutboxConsumer(self.folder, self.desk, self.alarms)
         self.count = 0
 
     def post(self, kind: str = REQUESTED, call: str = "call-1", **more: Any) -> Path:
         self.count += 1
-        letter = Letter(kind, f"k{self.count}", call, NOON.isoformat(), "dropped", 0.0)
+        letter = OutboxMessage(kind, f"k{self.count}", call, NOON.isoformat(), "dropped", 0.0)
         return self.outbox.post(dataclasses.replace(letter, **more))
 
     def post_call(self, call: str = "call-1", **more: Any) -> Path:
@@ -55,7 +55,7 @@ class Centre:
 
     @property
     def callbacks(self) -> list[Callback]:
-        return list(Ledger(self.store).all())
+        return list(CallbackQueries(self.store).all())
 
     @property
     def callback(self) -> Callback:
@@ -64,7 +64,7 @@ class Centre:
 
     @property
     def whats(self) -> list[str]:
-        return [change.what for change in Ledger(self.store).history(self.callback.id)]
+        return [change.what for change in CallbackQueries(self.store).history(self.callback.id)]
 
     @property
     def refused(self) -> list[str]:
@@ -133,7 +133,7 @@ def test_an_empty_folder_takes_nothing_and_locks_nothing(centre: Centre):
 def test_the_history_says_that_a_headset_asked(centre: Centre):
     centre.post()
     centre.inbox.read_all()
-    [change] = Ledger(centre.store).history(centre.callback.id)
+    [change] = CallbackQueries(centre.store).history(centre.callback.id)
     assert (change.what, change.who) == ("taken", "headset")
 
 
@@ -142,7 +142,7 @@ def test_the_same_letter_twice_is_one_request(centre: Centre):
     shutil.copy(first, centre.folder / f"9{first.name}")
     assert centre.inbox.read_all() == 2
     assert centre.whats == ["taken"]
-    assert Ledger(centre.store).promise().taken == 1
+    assert CallbackQueries(centre.store).promise().taken == 1
     assert centre.waiting == []
 
 
@@ -254,7 +254,7 @@ def test_a_letter_that_cannot_be_stored_stays_and_is_taken_once_later(
     assert centre.refused == centre.sounding == []
     assert centre.inbox.read_all() == 2
     assert centre.waiting == []
-    assert Ledger(centre.store).promise().taken == 2
+    assert CallbackQueries(centre.store).promise().taken == 2
 
 
 def test_a_letter_goes_only_after_the_store_has_it(centre: Centre, monkeypatch: pytest.MonkeyPatch):
@@ -294,12 +294,16 @@ BROKEN = {
     "no JSON": b"{",
     "nested without end": b"[" * 60_000,
     "too long": b" " * 70_000,
-    "asked at no time": Letter(REQUESTED, "k", "c", "Anna +79123456789", "dropped").to_json(),
-    "asked without a zone": Letter(REQUESTED, "k", "c", "2026-11-24T12:00", "dropped").to_json(),
-    "asked before all time": Letter(
+    "asked at no time": OutboxMessage(
+        REQUESTED, "k", "c", "Anna +79123456789", "dropped"
+    ).to_json(),
+    "asked without a zone": OutboxMessage(
+        REQUESTED, "k", "c", "2026-11-24T12:00", "dropped"
+    ).to_json(),
+    "asked before all time": OutboxMessage(
         REQUESTED, "k", "c", "0001-01-01T00:00+14:00", "dropped", due_in_s=0
     ).to_json(),
-    "due after all time": Letter(
+    "due after all time": OutboxMessage(
         REQUESTED, "k", "c", NOON.isoformat(), "dropped", due_in_s=1e30
     ).to_json(),
 }
@@ -464,7 +468,7 @@ def test_two_desks_that_read_one_folder_take_each_letter_once(centre: Centre):
     counts: list[int] = []
 
     def read() -> None:
-        inbox = Inbox(centre.folder, centre.desk, centre.alarms)
+        inbox = OutboxConsumer(centre.folder, centre.desk, centre.alarms)
         together.wait()
         while centre.waiting:
             counts.append(inbox.read_all())

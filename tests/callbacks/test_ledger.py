@@ -25,9 +25,9 @@ from tests.callbacks.asking import (
     whats,
 )
 from vad_agent.callbacks import transitions
-from vad_agent.callbacks.field_encryption import Seal, new_key
+from vad_agent.callbacks.field_encryption import FieldEncryption, new_key
 from vad_agent.callbacks.model import ENDED, OPEN, Outcome, State
-from vad_agent.callbacks.queries import Ledger, Promise
+from vad_agent.callbacks.queries import CallbackQueries, Promise
 from vad_agent.errors import RuleError
 
 # -- the promise -----------------------------------------------------------------------------------
@@ -40,8 +40,8 @@ def change(store, id, what, now, how):
 
 
 def test_the_promise_of_an_empty_store_is_kept(store):
-    assert Ledger(store).promise() == NOTHING
-    assert Ledger(store).promise().missing == 0
+    assert CallbackQueries(store).promise() == NOTHING
+    assert CallbackQueries(store).promise().missing == 0
 
 
 def test_each_end_has_its_place_in_the_promise(store, clock):
@@ -53,7 +53,7 @@ def test_each_end_has_its_place_in_the_promise(store, clock):
     store.withdraw("c4", by(now))
     mine = take(store, now, phone=client(5))
     change(store, mine.id, "client_called", now, lambda c: transitions.client_called(c, now))
-    assert Ledger(store).promise() == Promise(
+    assert CallbackQueries(store).promise() == Promise(
         taken=6, reached=1, not_reached=0, client_called=1, cancelled=1, open=3
     )
     assert store.get(last.id).state is State.CANCELLED
@@ -72,7 +72,7 @@ def test_each_end_has_its_place_in_the_promise(store, clock):
 def test_a_request_that_somebody_loses_is_missing(store, clock, tampering, missing):
     take(store, clock.now, phone=client(1))
     callback = take(store, clock.now, key="mine", phone=client(2))
-    ledger = Ledger(store)
+    ledger = CallbackQueries(store)
     assert ledger.promise().missing == 0
     values = {"key": "mine", "id": callback.id}
     values = {name: value for name, value in values.items() if f":{name}" in tampering}
@@ -112,7 +112,7 @@ STEPS = st.one_of(
 )
 @given(steps=st.lists(STEPS, min_size=5, max_size=40))
 def test_whatever_happens_every_request_is_accounted_for(store, clock, steps):
-    ledger = Ledger(store)
+    ledger = CallbackQueries(store)
     taken_before = ledger.promise().taken
     round_, keys = taken_before + 1, set()
 
@@ -208,12 +208,12 @@ def names(full, callbacks):
 
 
 def test_a_page_has_the_next_due_first_then_those_without_a_time_then_the_ended(store, full):
-    assert names(full, Ledger(store).page()) == ORDER
+    assert names(full, CallbackQueries(store).page()) == ORDER
 
 
 @pytest.mark.parametrize("limit", [1, 2, 3, 6, 7, 100])
 def test_pages_one_after_the_other_are_the_whole_list(store, full, limit):
-    ledger, seen, after = Ledger(store), [], None
+    ledger, seen, after = CallbackQueries(store), [], None
     while page := ledger.page(after=after, limit=limit):
         assert len(page) <= limit
         seen += names(full, page)
@@ -222,7 +222,7 @@ def test_pages_one_after_the_other_are_the_whole_list(store, full, limit):
 
 
 def test_after_the_last_one_and_after_nobody_there_is_nothing(store, full):
-    assert Ledger(store).page(after="nobody") == []
+    assert CallbackQueries(store).page(after="nobody") == []
 
 
 @pytest.mark.parametrize(
@@ -239,11 +239,11 @@ def test_after_the_last_one_and_after_nobody_there_is_nothing(store, full):
     ],
 )
 def test_a_page_is_filtered_by_state_number_and_operator(store, full, filters, expected):
-    assert names(full, Ledger(store).page(**filters)) == expected
+    assert names(full, CallbackQueries(store).page(**filters)) == expected
 
 
 def test_all_are_listed_oldest_first(store, full):
-    listed = names(full, Ledger(store).all())
+    listed = names(full, CallbackQueries(store).all())
     assert listed == ["90", "30", "60", "no time", "cancelled", "reached", "no number"]
 
 
@@ -252,7 +252,7 @@ def test_the_calls_that_asked_are_listed_once_each_in_order(store, clock):
     take(store, clock.move(1), call="c1")
     take(store, clock.move(1))
     take(store, clock.move(1), call="c2", reason="hold")
-    assert Ledger(store).calls_of(callback.id) == ["c2", "c1"]
+    assert CallbackQueries(store).calls_of(callback.id) == ["c2", "c1"]
 
 
 # -- numbers ---------------------------------------------------------------------------------------
@@ -266,20 +266,20 @@ def test_what_nothing_rings_for_is_overdue_by_more_than_a_minute(store, clock, a
     take(store, clock.now, phone=client(1), due=600.0)
     begin(store, take(store, clock.now, phone=client(2)), clock.now)
     now = clock.move(after_s)
-    ledger = Ledger(store)
+    ledger = CallbackQueries(store)
     assert [made[one.id].removesuffix(".0") for one in ledger.overdue(now)] == late
     assert ledger.numbers(now).overdue == len(late)
 
 
 def test_one_that_needs_something_is_overdue_from_when_it_was_taken(store, clock):
     callback = take(store, clock.now, phone=None, due=None)
-    assert Ledger(store).overdue(clock.move(60)) == []
-    assert Ledger(store).overdue(clock.move(1)) == [callback]
+    assert CallbackQueries(store).overdue(clock.move(60)) == []
+    assert CallbackQueries(store).overdue(clock.move(1)) == [callback]
 
 
 def test_the_numbers_count_states_outcomes_and_the_age_of_the_oldest(store, clock):
     start = clock.now
-    ledger = Ledger(store)
+    ledger = CallbackQueries(store)
     empty = ledger.numbers(start)
     assert (empty.oldest_due_s, empty.under_way, empty.attempts_by_outcome) == (0.0, 0, {})
     assert empty.by_state == {state.value: 0 for state in State}
@@ -310,13 +310,13 @@ def test_history_says_who_changed_what_when_and_why(store, clock):
         by(later, "by mistake", who="ivanova"),
         lambda c: transitions.cancel(c, later),
     )
-    taken, cancelled = Ledger(store).history(callback.id)
+    taken, cancelled = CallbackQueries(store).history(callback.id)
     assert (taken.what, taken.who, taken.why, taken.at) == ("taken", "headset 3", "asked", start)
     assert (cancelled.what, cancelled.who) == ("cancelled", "ivanova")
     assert (cancelled.why, cancelled.at) == ("by mistake", later)
     assert cancelled.change["state"] == ["waiting", "cancelled"]
     assert cancelled.change["ended"] == [None, later.isoformat()]
-    assert Ledger(store).history("nobody") == []
+    assert CallbackQueries(store).history("nobody") == []
 
 
 def busy_day(store, clock):
@@ -365,11 +365,11 @@ def test_without_a_key_what_is_personal_stands_in_its_columns_alone(store, clock
 
 
 def test_with_a_key_nothing_personal_can_be_read_anywhere(opened, clock):
-    store = opened(seal=Seal(new_key()))
+    store = opened(seal=FieldEncryption(new_key()))
     first = busy_day(store, clock)
     assert found(store) == set()
     assert store.get(first.id).name == NAME
-    assert Ledger(store).page(phone=PHONE)[0].id == first.id
+    assert CallbackQueries(store).page(phone=PHONE)[0].id == first.id
     assert "merged" in whats(store, first.id)
 
 
@@ -382,7 +382,7 @@ def test_the_search_for_what_is_personal_finds_it_in_history_too(store, clock):
 
 def test_the_promise_is_of_one_moment(store, clock):
     """Requests that come while it is counted are in both accounts or in none."""
-    ledger = Ledger(store)
+    ledger = CallbackQueries(store)
 
     def either(n):
         if n % 4 == 0:

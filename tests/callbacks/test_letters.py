@@ -30,14 +30,16 @@ from vad_agent.callbacks.outbox_message import (
     MODES,
     MOST_BYTES,
     REQUESTED,
-    Letter,
+    OutboxMessage,
     request_fields,
 )
 from vad_agent.errors import OutputError
 
 ASKED = "2026-11-24T12:00:00+03:00"
-PLAIN = Letter(REQUESTED, "k1", "call-1", ASKED, reason="dropped", due_in_s=0.0)
-OF_CALL = Letter(CALL, "k1", "call-1", ASKED, operator="o1", began=ASKED, mode="auto", lines="AAAA")
+PLAIN = OutboxMessage(REQUESTED, "k1", "call-1", ASKED, reason="dropped", due_in_s=0.0)
+OF_CALL = OutboxMessage(
+    CALL, "k1", "call-1", ASKED, operator="o1", began=ASKED, mode="auto", lines="AAAA"
+)
 SECRET = "Пелагея +79123456789"
 
 TEXT = st.text(st.characters(), min_size=1, max_size=40)
@@ -49,7 +51,7 @@ CALLS = TEXT.filter(str.isprintable)
 REASONS = st.text(min_size=1, max_size=32)
 ODD = ["\ud800", "\0", "\u2028", "🎧", "й" * 40, "e\u0301", "\x7f", '"\\', "</script>", " "]
 LETTERS = st.builds(
-    Letter,
+    OutboxMessage,
     kind=st.sampled_from(KINDS),
     key=KEYS,
     call=CALLS,
@@ -73,9 +75,9 @@ LETTERS = st.builds(
 
 
 @given(LETTERS)
-def test_a_letter_that_is_written_and_read_is_the_same(letter: Letter):
+def test_a_letter_that_is_written_and_read_is_the_same(letter: OutboxMessage):
     text = letter.to_json()
-    assert Letter.parse(text) == Letter.parse(text.encode()) == letter
+    assert OutboxMessage.parse(text) == OutboxMessage.parse(text.encode()) == letter
     assert text.isascii()
     assert "\n" not in text
     assert None not in json.loads(text).values()
@@ -147,7 +149,7 @@ MALFORMED = {
 @pytest.mark.parametrize("text", MALFORMED.values(), ids=MALFORMED)
 def test_what_is_no_letter_is_refused_and_not_repeated(text: str | bytes):
     with pytest.raises(ValueError, match=r".") as refused:
-        Letter.parse(text)
+        OutboxMessage.parse(text)
     said = str(refused.value)
     assert len(said) < 200
     assert not any(part in said for part in ("Пелагея", "79123456789", "ключ"))
@@ -156,19 +158,19 @@ def test_what_is_no_letter_is_refused_and_not_repeated(text: str | bytes):
 @given(st.binary(max_size=200) | TEXT | st.recursive(
     st.none() | st.booleans() | st.floats() | st.sampled_from([*KINDS, SECRET]),
     lambda inner: st.dictionaries(
-        st.sampled_from([field.name for field in dataclasses.fields(Letter)]), inner
+        st.sampled_from([field.name for field in dataclasses.fields(OutboxMessage)]), inner
     ),
 ).map(json.dumps))  # fmt: skip
 def test_whatever_is_read_is_a_letter_or_a_value_error(data: str | bytes):
     try:
-        letter = Letter.parse(data)
+        letter = OutboxMessage.parse(data)
     except ValueError:
         return
-    assert Letter.parse(letter.to_json()) == letter
+    assert OutboxMessage.parse(letter.to_json()) == letter
 
 
 def test_what_a_later_version_adds_is_left_out():
-    assert Letter.parse(having(colour="blue", version=2)) == PLAIN
+    assert OutboxMessage.parse(having(colour="blue", version=2)) == PLAIN
 
 
 def test_a_letter_shows_nothing_personal_where_it_is_printed():
@@ -191,14 +193,14 @@ def test_as_a_request_it_has_nothing_of_a_whole_call():
 
 
 def test_a_call_needs_no_reason_and_only_a_call_needs_a_trace():
-    assert Letter.parse(OF_CALL.to_json()) == OF_CALL
-    assert Letter.parse(having(mode="any")).mode == "any"
+    assert OutboxMessage.parse(OF_CALL.to_json()) == OF_CALL
+    assert OutboxMessage.parse(having(mode="any")).mode == "any"
 
 
 # -- order ------------------------------------------------------------------------------------------
 
 
-def numbered(count: int, stem: str = "k") -> list[Letter]:
+def numbered(count: int, stem: str = "k") -> list[OutboxMessage]:
     return [dataclasses.replace(PLAIN, key=f"{stem}{number}") for number in range(count)]
 
 

@@ -5,17 +5,17 @@ from __future__ import annotations
 import pytest
 
 from tests.callbacks.asking import at_once, rows
-from vad_agent.callbacks.cluster_membership import BEAT_S, DEAD_S, Nodes
+from vad_agent.callbacks.cluster_membership import BEAT_S, DEAD_S, ClusterMembership
 
 
 @pytest.fixture
 def north(store):
-    return Nodes(store.database, "north")
+    return ClusterMembership(store.database, "north")
 
 
 @pytest.fixture
 def south(store):
-    return Nodes(store.database, "south")
+    return ClusterMembership(store.database, "south")
 
 
 def test_one_that_has_never_beaten_is_alive_to_itself_alone(north, south, clock):
@@ -70,12 +70,15 @@ def test_a_beat_keeps_when_the_node_started_and_a_start_sets_it(store, north, cl
 
 def test_nodes_that_beat_at_once_are_all_seen(store, north, clock):
     names = [f"n{k}" for k in range(16)]
-    at_once(lambda k: Nodes(store.database, names[k]).beat(clock.now, started=True), 16)
+    at_once(lambda k: ClusterMembership(store.database, names[k]).beat(clock.now, started=True), 16)
     assert north.seen(clock.now) == ({*names, "north"}, set())
 
 
 def test_a_node_that_has_been_dead_for_a_day_is_forgotten(store, clock):
-    north, south = Nodes(store.database, "north"), Nodes(store.database, "south")
+    north, south = (
+        ClusterMembership(store.database, "north"),
+        ClusterMembership(store.database, "south"),
+    )
     south.beat(clock.now, started=True)
     now = clock.move(86_400.0)
     north.beat(now)

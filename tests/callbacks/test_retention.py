@@ -22,9 +22,9 @@ from tests.callbacks.asking import (
     whats,
 )
 from vad_agent.callbacks import transitions
-from vad_agent.callbacks.field_encryption import Seal, new_key
+from vad_agent.callbacks.field_encryption import FieldEncryption, new_key
 from vad_agent.callbacks.model import Outcome, State
-from vad_agent.callbacks.queries import Ledger
+from vad_agent.callbacks.queries import CallbackQueries
 from vad_agent.callbacks.retention import erase
 from vad_agent.callbacks.store import Store
 from vad_agent.errors import RuleError
@@ -38,23 +38,23 @@ ALL_PERSONAL = (
 
 @pytest.mark.parametrize("key", [None, new_key()], ids=["no key", "a key"])
 def test_after_erasing_nothing_personal_is_left_and_the_promise_is_what_it_was(opened, clock, key):
-    store = opened(seal=Seal(key))
+    store = opened(seal=FieldEncryption(key))
     callback = take(store, clock.now, call="c1", **GIVEN)
     take(store, clock.now, call="c2", reason="hold", **GIVEN)
     callback = reached(store, callback, clock.now)
-    promise = Ledger(store).promise()
+    promise = CallbackQueries(store).promise()
     assert erase(store, 30, by(clock.move(30 * DAY_S), "retention", who="cron")) == 1
     assert rows(store, ALL_PERSONAL, id=callback.id) == [(None,) * 6]
     assert rows(store, "SELECT DISTINCT body FROM requests") == [(None,)]
     after = store.get(callback.id)
     assert (after.phone, after.name, after.topic, after.opening) == (None, None, None, "")
     assert (after.state, after.ended, after.due) == (State.REACHED, callback.ended, callback.due)
-    assert Ledger(store).promise() == promise
+    assert CallbackQueries(store).promise() == promise
     assert len(store.attempts_of(callback.id)) == 1
     assert whats(store, callback.id) == ["taken", "taken", "merged", "begun", "reached", "erased"]
-    last = Ledger(store).history(callback.id)[-1]
+    last = CallbackQueries(store).history(callback.id)[-1]
     assert (last.who, last.why, last.at, last.change) == ("cron", "retention", clock.now, {})
-    assert Ledger(store).page(phone=PHONE) == []
+    assert CallbackQueries(store).page(phone=PHONE) == []
 
 
 @pytest.mark.parametrize(
@@ -128,7 +128,7 @@ def test_a_key_that_comes_later_finds_nothing_left_to_erase(opened, clock):
     reached(store, take(store, clock.now, **GIVEN), clock.now)
     assert erase(store, 30, by(clock.move(30 * DAY_S))) == 1
     store.close()
-    assert erase(opened(seal=Seal(new_key())), 30, by(clock.now)) == 0
+    assert erase(opened(seal=FieldEncryption(new_key())), 30, by(clock.now)) == 0
 
 
 def test_the_file_itself_holds_nothing_of_what_was_erased(tmp_path, policy, clock):

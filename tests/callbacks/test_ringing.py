@@ -14,11 +14,11 @@ from tests.callbacks.scripted import Hands
 from vad_agent.callbacks import dispatcher, failpoints
 from vad_agent.callbacks.dialers.base import (
     DialRefused,
+    DialRequest,
     DialUncertain,
     Ended,
-    Order,
+    OutcomeReport,
     Ringing,
-    Told,
     Unknown,
 )
 from vad_agent.callbacks.model import Outcome, State
@@ -49,7 +49,7 @@ def test_the_order_says_all_that_the_operator_needs(at):
     )
     at.ringer.make(callback.key)
     assert at.dialer.orders == [
-        Order(
+        DialRequest(
             key=callback.key,
             number=PHONE,
             due=callback.due,
@@ -259,13 +259,13 @@ def test_stopped_for_long_and_still_its_own_it_is_dialled(at, monkeypatch, passi
 def _stop_after_intent(monkeypatch, passing):
     """The stop falls behind the moment from which it is counted."""
     stop = passing.pop(failpoints.INTENT)
-    ring = dispatcher.Ringer._ring
+    ring = dispatcher.Dispatcher._ring
 
     def ring_after_a_stop(self, begun, since):
         stop()
         ring(self, begun, since)
 
-    monkeypatch.setattr(dispatcher.Ringer, "_ring", ring_after_a_stop)
+    monkeypatch.setattr(dispatcher.Dispatcher, "_ring", ring_after_a_stop)
 
 
 @pytest.mark.parametrize("close", ["cancel", "client_called"])
@@ -361,7 +361,7 @@ def test_while_the_store_is_away_nothing_is_dialled(at, monkeypatch):
 
 def test_what_the_dialer_reports_is_stored_with_who_said_it(at):
     callback = at.ringing()
-    at.ringer.report(Told(callback.key, Outcome.NO_ANSWER, "rang out"))
+    at.ringer.report(OutcomeReport(callback.key, Outcome.NO_ANSWER, "rang out"))
     assert at.store.get(callback.id).attempt == 2
     assert rows(at.store, "SELECT who, why FROM history WHERE what = 'no_answer'") == [
         ("scripted at north", "rang out")
@@ -370,8 +370,8 @@ def test_what_the_dialer_reports_is_stored_with_who_said_it(at):
 
 def test_what_the_dialer_reports_of_others_is_not_kept(at):
     waits = at.take()
-    at.ringer.report(Told("else.1.1", Outcome.REACHED))
-    at.ringer.report(Told(waits.key, Outcome.REACHED))
+    at.ringer.report(OutcomeReport("else.1.1", Outcome.REACHED))
+    at.ringer.report(OutcomeReport(waits.key, Outcome.REACHED))
     assert at.store.get(waits.id).state is State.WAITING
 
 
@@ -384,8 +384,8 @@ def test_a_report_that_cannot_be_stored_is_an_error_to_be_told_again(at, monkeyp
     with monkeypatch.context() as patch:
         patch.setattr(at.store, "end", away)
         with pytest.raises(StoreError):
-            at.ringer.report(Told(callback.key, Outcome.REACHED))
-    at.ringer.report(Told(callback.key, Outcome.REACHED))
+            at.ringer.report(OutcomeReport(callback.key, Outcome.REACHED))
+    at.ringer.report(OutcomeReport(callback.key, Outcome.REACHED))
     assert at.store.get(callback.id).state is State.REACHED
 
 

@@ -6,9 +6,9 @@ import pytest
 
 from tests.callbacks.asking import NAME, OPENING, PHONE, TOPIC, by, client, rows, take
 from vad_agent.callbacks import transitions
-from vad_agent.callbacks.field_encryption import Seal, new_key
+from vad_agent.callbacks.field_encryption import FieldEncryption, new_key
 from vad_agent.callbacks.model import State
-from vad_agent.callbacks.queries import Ledger
+from vad_agent.callbacks.queries import CallbackQueries
 from vad_agent.callbacks.store import Store
 from vad_agent.errors import StoreError
 
@@ -22,7 +22,7 @@ COLUMNS = "SELECT phone, name, topic, opening FROM callbacks"
 @pytest.mark.parametrize("key", [None, KEY], ids=["no key", "a key"])
 @pytest.mark.parametrize("text", ["", "Анна", "p:+7", "f:+7", "\n", "x" * 9999], ids=range(6))
 def test_what_was_closed_opens_as_it_was(key, text):
-    seal = Seal(key)
+    seal = FieldEncryption(key)
     closed = seal.close(text)
     assert seal.open(closed) == text
     assert seal.encrypts == (key is not None)
@@ -31,17 +31,21 @@ def test_what_was_closed_opens_as_it_was(key, text):
 
 
 def test_what_is_not_known_stays_unknown():
-    assert Seal(KEY).close(None) is None
-    assert Seal(KEY).open(None) is None
-    assert Seal(KEY).look_up(None) is None
+    assert FieldEncryption(KEY).close(None) is None
+    assert FieldEncryption(KEY).open(None) is None
+    assert FieldEncryption(KEY).look_up(None) is None
 
 
 def test_the_same_text_is_closed_differently_each_time_and_looked_up_the_same():
-    seal = Seal(KEY)
+    seal = FieldEncryption(KEY)
     assert seal.close(PHONE) != seal.close(PHONE)
-    assert seal.look_up(PHONE) == Seal(KEY).look_up(PHONE)
-    assert seal.look_up(PHONE) not in (PHONE, Seal(OTHER).look_up(PHONE), seal.look_up(client(1)))
-    assert Seal().look_up(PHONE) == PHONE
+    assert seal.look_up(PHONE) == FieldEncryption(KEY).look_up(PHONE)
+    assert seal.look_up(PHONE) not in (
+        PHONE,
+        FieldEncryption(OTHER).look_up(PHONE),
+        seal.look_up(client(1)),
+    )
+    assert FieldEncryption().look_up(PHONE) == PHONE
 
 
 @pytest.mark.parametrize(
@@ -51,24 +55,24 @@ def test_the_same_text_is_closed_differently_each_time_and_looked_up_the_same():
 )
 def test_a_key_that_is_none_is_refused_and_not_repeated(key):
     with pytest.raises(StoreError, match="expected 32 bytes as URL-safe base64") as told:
-        Seal(key)
+        FieldEncryption(key)
     assert key not in str(told.value)
 
 
 def test_a_key_from_a_file_with_a_line_end_is_the_same_key():
-    written = Seal(f" {KEY}\n")
-    assert written.open(Seal(KEY).close(PHONE)) == PHONE
-    assert written.look_up(PHONE) == Seal(KEY).look_up(PHONE)
+    written = FieldEncryption(f" {KEY}\n")
+    assert written.open(FieldEncryption(KEY).close(PHONE)) == PHONE
+    assert written.look_up(PHONE) == FieldEncryption(KEY).look_up(PHONE)
 
 
 def test_another_key_opens_nothing():
-    closed = Seal(KEY).close(PHONE)
+    closed = FieldEncryption(KEY).close(PHONE)
     with pytest.raises(StoreError, match="have another key"):
-        Seal(OTHER).open(closed)
+        FieldEncryption(OTHER).open(closed)
     with pytest.raises(StoreError, match="set the key"):
-        Seal().open(closed)
+        FieldEncryption().open(closed)
     with pytest.raises(StoreError, match="have another key"):
-        Seal(KEY).open(closed[:-4] + "AAA=")
+        FieldEncryption(KEY).open(closed[:-4] + "AAA=")
 
 
 # -- the store -------------------------------------------------------------------------------------
@@ -80,26 +84,26 @@ def test_another_key_opens_nothing():
     ids=["another", "none"],
 )
 def test_an_encrypted_database_opens_with_its_key_alone(opened, clock, key, message):
-    store = opened(seal=Seal(KEY))
+    store = opened(seal=FieldEncryption(KEY))
     callback = take(store, clock.now, **GIVEN)
     store.close()
     with pytest.raises(StoreError, match=message):
-        opened(seal=Seal(key))
-    assert opened(seal=Seal(KEY)).get(callback.id) == callback
+        opened(seal=FieldEncryption(key))
+    assert opened(seal=FieldEncryption(KEY)).get(callback.id) == callback
 
 
 def test_an_empty_database_too_keeps_its_key(opened):
-    opened(seal=Seal(KEY)).close()
+    opened(seal=FieldEncryption(KEY)).close()
     with pytest.raises(StoreError, match="have another key"):
-        opened(seal=Seal(OTHER))
+        opened(seal=FieldEncryption(OTHER))
 
 
 def test_with_a_key_look_ups_work_as_without(opened, clock):
-    store = opened(seal=Seal(KEY))
+    store = opened(seal=FieldEncryption(KEY))
     callback = take(store, clock.now, due=60.0, **GIVEN)
     assert take(store, clock.now, due=30.0).id == callback.id
-    assert [one.id for one in Ledger(store).page(phone=PHONE)] == [callback.id]
-    assert Ledger(store).page(phone=client(1)) == []
+    assert [one.id for one in CallbackQueries(store).page(phone=PHONE)] == [callback.id]
+    assert CallbackQueries(store).page(phone=client(1)) == []
     changed = store.change_client(
         PHONE, "client_called", by(clock.now), lambda c: transitions.client_called(c, clock.now)
     )
@@ -114,21 +118,21 @@ def test_a_key_that_comes_later_seals_what_was_there(opened, clock):
     waits = take(store, clock.now, **GIVEN)
     lacks = take(store, clock.now, phone=None, phone_given="8 912 345", **GIVEN)
     store.close()
-    store = opened(seal=Seal(KEY))
+    store = opened(seal=FieldEncryption(KEY))
     sealed = rows(store, COLUMNS)
     assert all(text is None or text.startswith("f:") for row in sealed for text in row)
     assert all(body.startswith("f:") for (body,) in rows(store, "SELECT body FROM requests"))
     assert rows(store, "SELECT client FROM callbacks WHERE client IS NOT NULL") == [
-        (Seal(KEY).look_up(PHONE),)
+        (FieldEncryption(KEY).look_up(PHONE),)
     ]
     assert [store.get(waits.id), store.get(lacks.id)] == [waits, lacks]
     assert take(store, clock.now, due=10.0, reason="hold").id == waits.id
     assert store.get(lacks.id).state is State.NEEDS_NUMBER
-    assert Ledger(store).promise().missing == 0
+    assert CallbackQueries(store).promise().missing == 0
     store.close()
     with pytest.raises(StoreError, match="set the key"):
         opened()
-    again = opened(seal=Seal(KEY))
+    again = opened(seal=FieldEncryption(KEY))
     assert again.get(lacks.id) == lacks
 
 
@@ -144,7 +148,7 @@ def test_sealed_later_the_file_itself_holds_nothing_in_the_clear(tmp_path, polic
         return NAME.encode() in data or client(7).encode() in data
 
     assert on_the_disk()
-    store = Store(file, policy, Seal(KEY))
+    store = Store(file, policy, FieldEncryption(KEY))
     assert not on_the_disk()
     store.close()
     assert not on_the_disk()

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from tests.callbacks.asking import PHONE, asks, by, client, seconds
 from tests.callbacks.scripted import Hands
 from vad_agent.callbacks import reconciler as watching
-from vad_agent.callbacks.cluster_membership import DEAD_S, Nodes
+from vad_agent.callbacks.cluster_membership import DEAD_S, ClusterMembership
 from vad_agent.callbacks.dialers.base import Ringing
 from vad_agent.callbacks.model import Outcome, State
 from vad_agent.errors import EngineError, StoreError
@@ -278,7 +278,7 @@ def test_a_promise_that_is_kept_again_is_no_alarm(at):
 
 
 def test_a_dead_nodes_work_is_taken_over_and_it_is_an_alarm_until_it_is_back(at):
-    south = Nodes(at.store.database, "south")
+    south = ClusterMembership(at.store.database, "south")
     south.beat(at.now, started=True)
     at.watch._beat()
     assert at.on() == []
@@ -295,7 +295,7 @@ def test_a_dead_nodes_work_is_taken_over_and_it_is_an_alarm_until_it_is_back(at)
 
 @pytest.mark.parametrize(("silent_s", "adopted"), [(DEAD_S, False), (DEAD_S + 0.001, True)])
 def test_a_node_that_starts_adopts_from_the_dead_and_not_from_the_living(at, silent_s, adopted):
-    Nodes(at.store.database, "south").beat(at.now, started=True)
+    ClusterMembership(at.store.database, "south").beat(at.now, started=True)
     callback = at.take()
     assert at.store.begin(callback.key, "south", by(at.now))
     at.hand.move(silent_s)
@@ -309,7 +309,7 @@ def test_who_leaves_is_not_dead(at, store, clock):
     at.watch.start()
     at.watch.leave()
     clock.move(3600)
-    assert Nodes(store.database, "south").seen(clock.now) == ({"south"}, set())
+    assert ClusterMembership(store.database, "south").seen(clock.now) == ({"south"}, set())
 
 
 # -- duties that fail ------------------------------------------------------------------------------

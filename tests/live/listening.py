@@ -23,7 +23,7 @@ from tests.live.audio_server import AudioServer
 from tests.live.recording import Int16s, end, until
 from vad_agent.core.frames import FRAMES_PER_SECOND
 from vad_agent.script.settings import Settings
-from vad_agent.speech.prompt_library import Phrases
+from vad_agent.speech.prompt_library import PromptLibrary
 
 READY_S = 20.0
 QUIET_S = 0.01
@@ -191,7 +191,7 @@ class Listening:
 
     def phrase(self, prompt: str, text: str) -> Int16s:
         """The phrase's samples at 48 kHz, as the product has them."""
-        phrases = Phrases(self.settings, phrases_folder() / "vad-agent" / "phrases")
+        phrases = PromptLibrary(self.settings, phrases_folder() / "vad-agent" / "phrases")
         try:
             pcm = phrases.prepare(prompt, text).pcm
         finally:
@@ -208,7 +208,7 @@ def phrases_folder() -> Path:
 
     folder = Path(tempfile.mkdtemp(prefix="vad-phrases-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    phrases = Phrases(Settings(), folder / "vad-agent" / "phrases")
+    phrases = PromptLibrary(Settings(), folder / "vad-agent" / "phrases")
     problems = phrases.prepare_script()
     phrases.close()
     assert not problems, problems

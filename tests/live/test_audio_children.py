@@ -15,7 +15,7 @@ import pytest
 
 from benchmarks.live.way import pulse
 from tests.live.audio_server import AudioServer
-from vad_agent.audio.device_recovery import AudioChild, DeviceState, Lost, Opened
+from vad_agent.audio.device_recovery import AudioWorker, DeviceState, Lost, Opened
 from vad_agent.audio.devices import Device, Role
 from vad_agent.audio.duplex_capture import CAPTURE, Converter
 from vad_agent.audio.ipc_framing import Flag, Record
@@ -86,8 +86,8 @@ def fresh(
     return fresh_audio_server
 
 
-def capture(device: Device, heard: Heard) -> AudioChild:
-    return AudioChild(CAPTURE, {**device.spec(), "role": "client"}, heard.queue.put)
+def capture(device: Device, heard: Heard) -> AudioWorker:
+    return AudioWorker(CAPTURE, {**device.spec(), "role": "client"}, heard.queue.put)
 
 
 def test_a_source_is_captured_at_16_khz_in_frames_of_20_ms(server: AudioServer) -> None:

@@ -18,7 +18,7 @@ from vad_agent.callbacks import outbox as letters
 from vad_agent.callbacks import outbox_message
 from vad_agent.callbacks.outbox import Outbox
 from vad_agent.callbacks.outbox_consumer import as_record
-from vad_agent.callbacks.outbox_message import CALL, ENDED, REQUESTED, Letter
+from vad_agent.callbacks.outbox_message import CALL, ENDED, REQUESTED, OutboxMessage
 from vad_agent.callbacks.trace_codec import unpack
 from vad_agent.core.actions import (
     Action,
@@ -103,7 +103,7 @@ class Headset:
         assert self.calls._writer.flush(LIMIT_S)
 
     @property
-    def letters(self) -> list[Letter]:
+    def letters(self) -> list[OutboxMessage]:
         self.writer.flush(LIMIT_S)
         return [self.outbox.read(path) for path in self.outbox.waiting()]
 
@@ -317,7 +317,7 @@ def test_the_loop_waits_for_no_disk_and_close_for_a_moment(
     post = headset.outbox.post
     writing: set[threading.Thread] = set()
 
-    def hanging(letter: Letter) -> Path:
+    def hanging(letter: OutboxMessage) -> Path:
         if letter.kind == CALL:
             writing.add(threading.current_thread())
             hangs.set()

@@ -11,7 +11,7 @@ import pytest
 
 from vad_agent.callbacks import outbox_message as letters
 from vad_agent.callbacks.outbox import Outbox
-from vad_agent.callbacks.outbox_message import ENDED, REQUESTED, WITHDRAWN, Letter
+from vad_agent.callbacks.outbox_message import ENDED, REQUESTED, WITHDRAWN, OutboxMessage
 from vad_agent.core.actions import (
     Action,
     Callback,
@@ -56,7 +56,7 @@ class Headset:
         self.outlet.take(actions)
 
     @property
-    def letters(self) -> list[Letter]:
+    def letters(self) -> list[OutboxMessage]:
         return [self.outbox.read(path) for path in self.outbox.waiting()]
 
     @property

@@ -13,10 +13,10 @@ from tests.live.listening import Listening, kind
 from tests.live.recording import Recording, until
 from tests.live.test_faults import begin
 from vad_agent.callbacks.clock import Clock
-from vad_agent.callbacks.outbox_consumer import Inbox
+from vad_agent.callbacks.outbox_consumer import OutboxConsumer
 from vad_agent.callbacks.policy import policy_of
-from vad_agent.callbacks.queries import Ledger
-from vad_agent.callbacks.service import Desk
+from vad_agent.callbacks.queries import CallbackQueries
+from vad_agent.callbacks.service import CallbackService
 from vad_agent.callbacks.store import Store
 from vad_agent.script.settings import Settings
 
@@ -46,9 +46,9 @@ def test_killed_at_the_farewells_first_sample_the_callback_survives(
         assert not [line for line in listening.prompts() if line["id"] == "farewell_after_greeting"]
 
     store = Store(str(tmp_path / "callbacks.sqlite"), policy_of(Settings()))
-    desk = Desk(store, Clock())
-    assert Inbox(tmp_path / "outbox", desk).read_all() == 1
-    (callback,) = Ledger(store).page()
+    desk = CallbackService(store, Clock())
+    assert OutboxConsumer(tmp_path / "outbox", desk).read_all() == 1
+    (callback,) = CallbackQueries(store).page()
     store.close()
     assert (callback.phone, callback.state, callback.session) == (
         "+79123456789",

@@ -22,7 +22,7 @@ from tests.live.test_loop import Tape
 from tests.tape import TapePlan, told
 from vad_agent.audio.jitter_buffer import Pair
 from vad_agent.callbacks.outbox import Outbox
-from vad_agent.callbacks.outbox_message import ENDED, REQUESTED, WITHDRAWN, Letter
+from vad_agent.callbacks.outbox_message import ENDED, REQUESTED, WITHDRAWN, OutboxMessage
 from vad_agent.client.headset_protocol import Command
 from vad_agent.core.actions import Action, Play
 from vad_agent.core.events import Event, Kind
@@ -80,7 +80,7 @@ class Headset:
         self.outlet.take(actions)
 
     @property
-    def letters(self) -> list[Letter]:
+    def letters(self) -> list[OutboxMessage]:
         return [self.outbox.read(path) for path in self.outbox.waiting()]
 
     @property
@@ -260,7 +260,7 @@ def test_whatever_else_fails_is_tried_again_and_told_without_what_it_says(
 ):
     with monkeypatch.context() as failing:
 
-        def fail(_: Letter) -> Path:
+        def fail(_: OutboxMessage) -> Path:
             raise KeyError("Анна")
 
         failing.setattr(headset.outbox, "post", fail)

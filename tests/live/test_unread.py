@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from vad_agent.callbacks.outbox import Outbox
-from vad_agent.callbacks.outbox_message import CALL, REQUESTED, Letter
+from vad_agent.callbacks.outbox_message import CALL, REQUESTED, OutboxMessage
 from vad_agent.headset import outbox_monitor as module
 from vad_agent.headset.outbox_monitor import OLD_S, OutboxMonitor
 
@@ -26,7 +26,9 @@ class Folder:
         self.unread = OutboxMonitor(self.outbox, self.told.append)
 
     def post(self, age_s: float) -> Path:
-        path = self.outbox.post(Letter(REQUESTED, "k", "call", "2026-11-24T12:00:00Z", "dropped"))
+        path = self.outbox.post(
+            OutboxMessage(REQUESTED, "k", "call", "2026-11-24T12:00:00Z", "dropped")
+        )
         then = time.time() - age_s
         os.utime(path, (then, then))
         return path
@@ -73,7 +75,9 @@ def test_what_was_taken_is_told_of_no_more_and_tells_nothing(folder: Folder):
 
 
 def test_a_call_may_wait_and_is_not_told_of(folder: Folder):
-    letter = Letter(CALL, "k", "call", "2026-11-24T12:00:00Z", began="x", mode="auto", lines="x")
+    letter = OutboxMessage(
+        CALL, "k", "call", "2026-11-24T12:00:00Z", began="x", mode="auto", lines="x"
+    )
     path = folder.outbox.post(letter)
     os.utime(path, (1, 1))
     assert folder.look() == []

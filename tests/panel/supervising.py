@@ -14,15 +14,15 @@ import httpx
 from tests.panel.desk_asking import PASSWORDS, Node
 from vad_agent.audio.device_recovery import DeviceState
 from vad_agent.callbacks import model, transitions
-from vad_agent.callbacks.alerts import Alarms
+from vad_agent.callbacks.alerts import AlertBoard
 from vad_agent.callbacks.call_record import CallRecord
-from vad_agent.callbacks.call_store import Calls
+from vad_agent.callbacks.call_store import CallStore
 from vad_agent.callbacks.clock import Clock
 from vad_agent.callbacks.model import Callback, Outcome, Request
-from vad_agent.callbacks.queries import Ledger
-from vad_agent.callbacks.service import Desk
+from vad_agent.callbacks.queries import CallbackQueries
+from vad_agent.callbacks.service import CallbackService
 from vad_agent.callbacks.store import Store
-from vad_agent.callbacks.unit_of_work import By
+from vad_agent.callbacks.unit_of_work import Actor
 from vad_agent.core.actions import LineState, Phase
 from vad_agent.core.frames import Channel
 from vad_agent.headset.status import PhraseStatus, Status
@@ -69,16 +69,16 @@ class Shift:
         self.hand = Hand()
         self._numbers = itertools.count(1)
         self.failing: list[str] = []
-        self.alarms = Alarms("desk-1")
+        self.alarms = AlertBoard("desk-1")
         self.office = AppState(
-            desk=Desk(store, Clock(lambda: NOW, self.hand)),
-            ledger=Ledger(store),
+            desk=CallbackService(store, Clock(lambda: NOW, self.hand)),
+            ledger=CallbackQueries(store),
             alarms=self.alarms,
             node="desk-1",
             report=lambda _: None,
             not_ready=lambda: self.failing,
         )
-        self.calls = Calls(store)
+        self.calls = CallStore(store)
 
     # -- calls that are over -----------------------------------------------------------------------------
 
@@ -109,7 +109,7 @@ class Shift:
             "operator": OPERATORS[0],
         } | more
         request = Request(asked=when, due_in_s=due_s, **told)
-        return self.store.take(request, By("headset", when)).callback
+        return self.store.take(request, Actor("headset", when)).callback
 
     def ring(
         self, callback: Callback, at: datetime, *outcomes: Outcome | None, detail: str = ""
@@ -119,15 +119,15 @@ class Shift:
             callback = self.store.get(callback.id)
             assert callback.next is not None, callback
             at = max(at, callback.next)
-            assert self.store.begin(callback.key, "desk-1", By("desk-1", at)), callback
+            assert self.store.begin(callback.key, "desk-1", Actor("desk-1", at)), callback
             if outcome is None:
                 return
             at += timedelta(seconds=25)
-            self.store.end(callback.key, outcome, detail, By("dialer", at))
+            self.store.end(callback.key, outcome, detail, Actor("dialer", at))
 
     def end(self, callback: Callback, what: str, at: datetime) -> None:
         how = {"client_called": transitions.client_called, "cancelled": transitions.cancel}[what]
-        self.store.change(callback.id, what, By("cli:irina", at), lambda one: how(one, at))
+        self.store.change(callback.id, what, Actor("cli:irina", at), lambda one: how(one, at))
 
 
 def trace(silences: Sequence[float], more: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 
-from vad_agent.common.periodic import Beat
+from vad_agent.common.periodic import Periodic
 
 
 def test_it_goes_on_after_a_fault_and_ends_when_it_is_closed() -> None:
@@ -17,7 +17,7 @@ def test_it_goes_on_after_a_fault_and_ends_when_it_is_closed() -> None:
             third.set()
         raise ValueError("a name")
 
-    beat = Beat("test", 0.001, do)
+    beat = Periodic("test", 0.001, do)
     beat.start()
     assert third.wait(10)
     beat.close()
@@ -27,4 +27,4 @@ def test_it_goes_on_after_a_fault_and_ends_when_it_is_closed() -> None:
 
 
 def test_one_that_was_never_started_is_closed_too() -> None:
-    Beat("test", 0.001, lambda: None).close()
+    Periodic("test", 0.001, lambda: None).close()

@@ -10,7 +10,7 @@ from tests.callbacks.conftest import HandClock
 from vad_agent.callbacks import transitions
 from vad_agent.callbacks.model import Request
 from vad_agent.callbacks.store import Store
-from vad_agent.callbacks.unit_of_work import By
+from vad_agent.callbacks.unit_of_work import Actor
 from vad_agent.errors import StoreError
 from vad_agent.web import change_feed
 from vad_agent.web.change_feed import ChangeFeed
@@ -38,7 +38,7 @@ def ask(store: Store, now: datetime, key: str, operator: str | None) -> str:
         phone=f"+7912345{sum(key.encode()):04}",
         operator=operator,
     )
-    return store.take(request, By("test", now)).callback.id
+    return store.take(request, Actor("test", now)).callback.id
 
 
 def numbers(news: ChangeFeed) -> list[int]:
@@ -73,7 +73,7 @@ def test_one_of_nobody_is_everybodys_news(
 def test_a_change_is_news_too(news: ChangeFeed, store: Store, clock: HandClock) -> None:
     id = ask(store, clock.now, "x", "boris")
     before = numbers(news)
-    by = By("test", clock.now)
+    by = Actor("test", clock.now)
     store.change(id, "cancelled", by, lambda c: transitions.cancel(c, by.at))
     assert grown(before, numbers(news)) == ["boris"]
 

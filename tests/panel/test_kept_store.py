@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from tests.callbacks.postgres import Postgres
 from tests.live.recording import until
 from tests.panel.desk_asking import GOOD, PASSWORDS
-from vad_agent.callbacks.field_encryption import PLAIN, SEALED, Seal, new_key
+from vad_agent.callbacks.field_encryption import PLAIN, SEALED, FieldEncryption, new_key
 from vad_agent.callbacks.store import Store
 from vad_agent.callbacks.tables import facts, left_sessions
 from vad_agent.errors import StoreError
@@ -50,7 +50,7 @@ def test_the_secret_is_sealed_also_where_the_key_came_later(opened: Opened) -> N
     secret = SessionStore(plain).secret
     assert stored_secret(plain) == PLAIN + secret
     plain.close()
-    sealed = opened(seal=Seal(new_key()))
+    sealed = opened(seal=FieldEncryption(new_key()))
     assert SessionStore(sealed).secret == secret
     assert stored_secret(sealed).startswith(SEALED)
     assert secret not in stored_secret(sealed)

@@ -12,7 +12,7 @@ import pytest
 
 from tests.panel.asking import Page, one_panel
 from vad_agent.callbacks.model import Request, State
-from vad_agent.callbacks.service import Desk
+from vad_agent.callbacks.service import CallbackService
 from vad_agent.callbacks.store import Store
 from vad_agent.errors import StoreError
 from vad_agent.server.desk_config import DeskConfig
@@ -34,7 +34,7 @@ class Ringing:
         return self.callbacks._store
 
     @property
-    def desk(self) -> Desk:
+    def desk(self) -> CallbackService:
         return self.callbacks._desk
 
     def ask(self, key: str, **fields: Any) -> str:

@@ -16,12 +16,12 @@ import httpx
 import uvicorn
 from fastapi import FastAPI
 
-from vad_agent.callbacks.alerts import Alarms
+from vad_agent.callbacks.alerts import AlertBoard
 from vad_agent.callbacks.clock import Clock
-from vad_agent.callbacks.dialers.base import Told
+from vad_agent.callbacks.dialers.base import OutcomeReport
 from vad_agent.callbacks.model import Policy
-from vad_agent.callbacks.queries import Ledger
-from vad_agent.callbacks.service import Desk
+from vad_agent.callbacks.queries import CallbackQueries
+from vad_agent.callbacks.service import CallbackService
 from vad_agent.callbacks.store import Store
 from vad_agent.server.api_app import create_app
 from vad_agent.server.app_state import AppState
@@ -62,14 +62,14 @@ class OneDesk:
     store: Store
     office: AppState
     metrics: Metrics = field(default_factory=Metrics)
-    told: list[Told] = field(default_factory=list)
+    told: list[OutcomeReport] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.app: FastAPI = create_app(self.office, TOKENS, metrics=self.metrics)
         self.client = client(self.app, **BEARER)
 
     @property
-    def desk(self) -> Desk:
+    def desk(self) -> CallbackService:
         return self.office.desk
 
     def post(self, path: str, body: Any = None, **more: Any) -> httpx.Response:
@@ -92,11 +92,11 @@ class OneDesk:
 @contextlib.contextmanager
 def one_desk(folder: Path) -> Iterator[OneDesk]:
     store = Store(str(folder / "callbacks.sqlite"), Policy(ZoneInfo("Europe/Moscow")))
-    told: list[Told] = []
+    told: list[OutcomeReport] = []
     office = AppState(
-        desk=Desk(store, Clock()),
-        ledger=Ledger(store),
-        alarms=Alarms("desk-1"),
+        desk=CallbackService(store, Clock()),
+        ledger=CallbackQueries(store),
+        alarms=AlertBoard("desk-1"),
         node="desk-1",
         report=told.append,
     )

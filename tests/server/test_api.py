@@ -14,14 +14,14 @@ from tests.server.asked import BEARER, NUMBER, OTHER, PHONE, V1, OneDesk, client
 from vad_agent.callbacks.alerts import Kind
 from vad_agent.callbacks.model import Request
 from vad_agent.callbacks.trace_codec import pack
-from vad_agent.callbacks.unit_of_work import By
+from vad_agent.callbacks.unit_of_work import Actor
 
 OTHER_PHONE = "+7 913 000-00-01"
 
 
 def begin(one: OneDesk, callback: dict[str, Any]) -> str:
     """An attempt under way; its key."""
-    begun = one.store.begin(callback["key"], "desk-1", By("engine", one.desk.clock.now()))
+    begun = one.store.begin(callback["key"], "desk-1", Actor("engine", one.desk.clock.now()))
     assert begun is not None
     return begun.attempt.key
 

@@ -23,8 +23,8 @@ from tests.server.commanding import Centre, Run, ago, own_store, runner
 from vad_agent.callbacks import transitions
 from vad_agent.callbacks.model import Outcome, State
 from vad_agent.callbacks.outbox import Outbox
-from vad_agent.callbacks.outbox_message import Letter
-from vad_agent.callbacks.unit_of_work import By
+from vad_agent.callbacks.outbox_message import OutboxMessage
+from vad_agent.callbacks.unit_of_work import Actor
 from vad_agent.cli.callback_changes import Said
 from vad_agent.cli.callback_tables import distance, text
 from vad_agent.cli.callbacks import Which, callbacks_app
@@ -192,7 +192,7 @@ def rung(centre: Centre) -> str:
     callback = centre.take(**ANNA, **OPENING, due_in_s=0.0, call="pbx/7", asked=ago(5))
     with centre.opened() as one:
         now = one.desk.clock.now()
-        assert one.store.begin(callback.key, "desk-1", By("engine", now)) is not None
+        assert one.store.begin(callback.key, "desk-1", Actor("engine", now)) is not None
         one.store.dialled(callback.key, "ari-1", now)
         one.desk.report(callback.key, Outcome.NO_ANSWER, "dialer:asterisk", "cause 19")
     return callback.id
@@ -453,7 +453,7 @@ def old_one(own: Centre) -> str:
     callback = own.take(**ANNA, **OPENING, asked=ago(101 * 86_400))
     with own.opened() as one:
         at = datetime.now(UTC) - timedelta(days=100)
-        by = By("test", at)
+        by = Actor("test", at)
         one.store.change(callback.id, "cancelled", by, lambda c: transitions.cancel(c, at))
     return callback.id
 
@@ -484,7 +484,9 @@ def test_erase_without_a_question(own):
 
 def test_letters_of_a_killed_headset_are_in_the_list(own, state):
     outbox = Outbox(state / "outbox")
-    letter = Letter("requested", "k", "here/1", ago(3).isoformat(), reason="dropped", due_in_s=0.0)
+    letter = OutboxMessage(
+        "requested", "k", "here/1", ago(3).isoformat(), reason="dropped", due_in_s=0.0
+    )
     outbox.post(letter)
     (outbox.folder / "00-wrong.json").write_text("{}")
     done = own.run("list")

@@ -7,7 +7,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from tests.server.asked import OneDesk
 from vad_agent.callbacks.alerts import Kind
 from vad_agent.callbacks.model import OPEN, Outcome, State
-from vad_agent.callbacks.unit_of_work import By
+from vad_agent.callbacks.unit_of_work import Actor
 
 
 def scraped(one: OneDesk) -> dict[str, dict[str, float]]:
@@ -50,7 +50,7 @@ def test_it_adds_up(one):
     one.post("/client-called", {"phone": one.store.get(ids[3]).phone})
     for id, end in ((ids[4], Outcome.BUSY), (ids[5], None)):
         key = one.store.get(id).key
-        assert one.store.begin(key, "desk-1", By("engine", one.desk.clock.now()))
+        assert one.store.begin(key, "desk-1", Actor("engine", one.desk.clock.now()))
         if end:
             one.desk.report(key, end, "desk-1")
 

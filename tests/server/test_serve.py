@@ -21,7 +21,7 @@ import pytest
 
 from tests.server.process import LIMIT_S, Served
 from vad_agent.callbacks.outbox import Outbox
-from vad_agent.callbacks.outbox_message import REQUESTED, Letter
+from vad_agent.callbacks.outbox_message import REQUESTED, OutboxMessage
 from vad_agent.callbacks.phone_numbers import masked
 from vad_agent.server.container import DeskContainer
 
@@ -47,9 +47,9 @@ def serve(tmp_path) -> Iterator[object]:
             one.end()
 
 
-def letter(key: str, phone: str) -> Letter:
+def letter(key: str, phone: str) -> OutboxMessage:
     now = datetime.now(UTC).isoformat()
-    return Letter(REQUESTED, key, f"call {key}", now, "dropped", 0.0, phone=phone, name=NAME)
+    return OutboxMessage(REQUESTED, key, f"call {key}", now, "dropped", 0.0, phone=phone, name=NAME)
 
 
 NO_FAREWELL = "[callbacks]\nfarewell_s = 0.0\n"

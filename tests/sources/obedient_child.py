@@ -1,4 +1,4 @@
-"""A child of `AudioChild` without a device: it does what its spec says.
+"""A child of `AudioWorker` without a device: it does what its spec says.
 
     python -m tests.sources.obedient_child '{"role": "prompt", "opens": true, "lives": true, "takes": true}'
 

@@ -17,8 +17,8 @@ from benchmarks.live.way import pulse
 from tests.live.recording import until
 from vad_agent.audio import device_recovery as module
 from vad_agent.audio import duplex_capture as headset_module
-from vad_agent.audio.device_recovery import AudioChild, DeviceState, Lost, Opened
-from vad_agent.audio.duplex_capture import Headset
+from vad_agent.audio.device_recovery import AudioWorker, DeviceState, Lost, Opened
+from vad_agent.audio.duplex_capture import DuplexCapture
 from vad_agent.audio.ipc_framing import Flag, Record
 from vad_agent.core.events import Event, Kind
 from vad_agent.core.frames import Channel
@@ -36,7 +36,7 @@ class Parent:
     def __init__(self, **spec: bool) -> None:
         self.heard: queue.SimpleQueue[What] = queue.SimpleQueue()
         how: dict[str, Any] = {"opens": True, "lives": True, "takes": True, **spec}
-        self.child = AudioChild(CHILD, {"role": "prompt", **how}, self.heard.put)
+        self.child = AudioWorker(CHILD, {"role": "prompt", **how}, self.heard.put)
 
     def until(
         self, true: Callable[[What], bool], turns: Callable[[], object] | None = None
@@ -235,7 +235,9 @@ def test_a_device_that_is_not_opened_at_the_start_is_lost_and_no_silence(
     monkeypatch.setattr(headset_module, "CAPTURE", CHILD)
     monkeypatch.setattr(headset_module, "OPENED_S", 0.1)
     monkeypatch.setattr(module, "END_S", 0.1)
-    headset = Headset(pulse("mic.monitor"), pulse("client.monitor"), lambda channel, what: None)
+    headset = DuplexCapture(
+        pulse("mic.monitor"), pulse("client.monitor"), lambda channel, what: None
+    )
     try:
         events: list[Event] = []
         until(lambda: events.extend(headset.overdue()) or len(events) == 2, LIMIT_S, "both")  # type: ignore[func-returns-value]

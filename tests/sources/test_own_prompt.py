@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from audio_fixtures import clips
 from vad_agent.audio.adaptive_filter import FRAME
-from vad_agent.audio.echo_canceller import MUTE_FRAMES, OwnPrompt
+from vad_agent.audio.echo_canceller import MUTE_FRAMES, EchoCanceller
 from vad_agent.audio.pcm import from_dbfs
 from vad_agent.core.frames import Channel
 from vad_agent.errors import FrameError
@@ -119,8 +119,8 @@ def samples_of(frames: list[bytes]) -> Floats:
     return samples
 
 
-def cleaned(frames: list[bytes], number: int = 0, own: OwnPrompt | None = None) -> list[bytes]:
-    own = own or OwnPrompt()
+def cleaned(frames: list[bytes], number: int = 0, own: EchoCanceller | None = None) -> list[bytes]:
+    own = own or EchoCanceller()
     own.play(played(number), AT)
     return [own.clean(frame, index) or b"" for index, frame in enumerate(frames)]
 
@@ -189,7 +189,7 @@ def test_a_prompt_that_is_stopped_fades_and_is_still_nobody() -> None:
     stop = end - (AT + 3) * 960
     faded[stop : stop + 1_920] *= np.linspace(1.0, 0.0, 1_920)
     faded[stop + 1_920 :] = 0.0
-    own = OwnPrompt()
+    own = EchoCanceller()
     own.play(played(1), AT)
     out = []
     for index, frame in enumerate(captured(put(line(frames), faded, AT + 3))):
@@ -211,7 +211,7 @@ def test_two_prompts_in_a_row_are_both_nobody() -> None:
     second = AT + length(0) + 10
     frames = second + length(1) + 60
     channel = captured(put(put(line(frames), phrase(0), AT + 2.5), phrase(1), second + 4.2))
-    own = OwnPrompt()
+    own = EchoCanceller()
     own.play(played(0), AT)
     own.play(played(1), second)
     out = [own.clean(frame, index) or b"" for index, frame in enumerate(channel)]
@@ -222,7 +222,7 @@ def test_frames_that_did_not_come_are_none_and_do_no_harm() -> None:
     frames = AT + length(1) + 60
     channel: list[bytes | None] = [*captured(put(line(frames), phrase(1), AT + 3))]
     channel[AT + 60] = channel[AT + 61] = None
-    own = OwnPrompt()
+    own = EchoCanceller()
     own.play(played(1), AT)
     out = [own.clean(frame, index) for index, frame in enumerate(channel)]
     assert [index for index, frame in enumerate(out) if frame is None] == [AT + 60, AT + 61]
@@ -278,7 +278,7 @@ def test_a_clipped_sum_leaves_the_client() -> None:
 def test_on_another_device_the_client_loses_no_more_than_the_first_moment(name: str) -> None:
     frames = AT + length(1) + 20
     channel = captured(put(line(frames), np.tile(voice(name), 8), 40))
-    own = OwnPrompt()
+    own = EchoCanceller()
     out = cleaned(channel, 1, own)
     quieter = [at for at, frame in enumerate(out) if level([frame]) < level([channel[at]]) - 6]
     assert len(quieter) <= MUTE_FRAMES + 3
@@ -292,7 +292,7 @@ def test_a_silent_channel_stays_as_it_is_and_who_speaks_then_is_heard_at_once() 
 
 
 def test_outside_of_prompts_a_frame_is_the_same_object() -> None:
-    own = OwnPrompt()
+    own = EchoCanceller()
     frame = bytes(2 * FRAME)
     assert own.clean(frame, 0) is frame
     own.play(played(0), 1_000)
@@ -303,7 +303,7 @@ def test_outside_of_prompts_a_frame_is_the_same_object() -> None:
 
 
 def test_a_prompt_that_was_stopped_before_it_began_is_forgotten() -> None:
-    own = OwnPrompt()
+    own = EchoCanceller()
     frame = as_bytes(np.full(FRAME, 5_000.0))
     own.play(played(0), 100)
     own.stop(60)
@@ -313,8 +313,8 @@ def test_a_prompt_that_was_stopped_before_it_began_is_forgotten() -> None:
 
 def test_another_rate_and_a_wrong_frame_are_refused() -> None:
     with pytest.raises(FrameError, match="expected 16000 Hz"):
-        OwnPrompt(8_000)
-    own = OwnPrompt()
+        EchoCanceller(8_000)
+    own = EchoCanceller()
     own.play(played(0), 0)
     with pytest.raises(FrameError, match="640"):
         own.clean(bytes(10), 0)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vad_agent.audio.jitter_buffer import FRAME_S, LOST_S, PATIENCE_S, Pacer, Pair
+from vad_agent.audio.jitter_buffer import FRAME_S, LOST_S, PATIENCE_S, JitterBuffer, Pair
 from vad_agent.core.frames import Channel
 
 OPERATOR, CLIENT = Channel.OPERATOR, Channel.CLIENT
@@ -44,8 +44,10 @@ class Side:
             yield stamp + FRAME_S + self.latency, stamp + self.jitter(), frame(n)
 
 
-def run(operator: Side, client: Side, seconds: float, pacer: Pacer | None = None) -> list[Pair]:
-    pacer = Pacer(0.0) if pacer is None else pacer
+def run(
+    operator: Side, client: Side, seconds: float, pacer: JitterBuffer | None = None
+) -> list[Pair]:
+    pacer = JitterBuffer(0.0) if pacer is None else pacer
     streams = {OPERATOR: operator.arrivals(), CLIENT: client.arrivals()}
     heads = {channel: next(stream, None) for channel, stream in streams.items()}
     pairs: list[Pair] = []
@@ -74,7 +76,7 @@ def test_a_side_that_begins_later_is_missing_until_then_and_in_step_afterwards()
 
 @pytest.mark.parametrize("ppm", [200, -200])
 def test_an_hour_of_drift_neither_grows_nor_invents_silence(ppm: int) -> None:
-    pacer = Pacer(0.0)
+    pacer = JitterBuffer(0.0)
     pairs = run(Side(), Side(ppm=ppm), 3600, pacer)
     assert not any(pair.operator is None or pair.client is None for pair in pairs)
     lane = pacer.lanes[CLIENT]
@@ -86,21 +88,21 @@ def test_an_hour_of_drift_neither_grows_nor_invents_silence(ppm: int) -> None:
 
 
 def test_both_clocks_off_the_other_way() -> None:
-    pacer = Pacer(0.0)
+    pacer = JitterBuffer(0.0)
     pairs = run(Side(ppm=-200), Side(ppm=200), 1200, pacer)
     assert not any(pair.operator is None or pair.client is None for pair in pairs)
 
 
 def test_stamps_that_jitter_move_no_frame() -> None:
     chance = random.Random(1)
-    pacer = Pacer(0.0)
+    pacer = JitterBuffer(0.0)
     pairs = run(Side(), Side(jitter=lambda: chance.uniform(-0.012, 0.03)), 60, pacer)
     assert pacer.lanes[CLIENT].stretched in (0, 1)
     assert all(pair.client is not None for pair in pairs)
 
 
 def test_lost_samples_leave_their_slots_empty_soon_after_the_device_says_so() -> None:
-    pacer = Pacer(0.0)
+    pacer = JitterBuffer(0.0)
     pairs = []
     for n in range(200):
         now = (n + 1) * FRAME_S
@@ -114,7 +116,7 @@ def test_lost_samples_leave_their_slots_empty_soon_after_the_device_says_so() ->
 
 
 def test_no_frames_of_one_side_hold_the_other_up_for_a_moment_only() -> None:
-    pacer = Pacer(0.0)
+    pacer = JitterBuffer(0.0)
     waited = 0.0
     for n in range(100):
         now = (n + 1) * FRAME_S
@@ -129,7 +131,7 @@ def test_no_frames_of_one_side_hold_the_other_up_for_a_moment_only() -> None:
 
 
 def test_a_side_is_lost_after_no_frame_for_a_while_and_not_sooner() -> None:
-    pacer = Pacer(0.0)
+    pacer = JitterBuffer(0.0)
     pacer.push(OPERATOR, 0.0, frame(0))
     pacer.push(CLIENT, 0.0, frame(0))
     lost = None
@@ -141,7 +143,7 @@ def test_a_side_is_lost_after_no_frame_for_a_while_and_not_sooner() -> None:
 
 
 def test_time_goes_on_with_both_sides_lost() -> None:
-    pacer = Pacer(0.0)
+    pacer = JitterBuffer(0.0)
     pacer.push(OPERATOR, 0.0, frame(0))
     pairs = []
     for n in range(1, 100):
@@ -152,7 +154,7 @@ def test_time_goes_on_with_both_sides_lost() -> None:
 
 def test_a_stall_of_this_process_loses_nothing() -> None:
     """Nobody asks for 1.5 s; then all the frames of that time come at once."""
-    pacer = Pacer(0.0)
+    pacer = JitterBuffer(0.0)
     pairs = []
     for n in range(50):
         pacer.push(OPERATOR, n * FRAME_S, frame(n))
@@ -169,7 +171,7 @@ def test_a_stall_of_this_process_loses_nothing() -> None:
 
 
 def test_a_frame_after_its_time_is_counted_and_left_out() -> None:
-    pacer = Pacer(0.0)
+    pacer = JitterBuffer(0.0)
     pairs = []
     for n in range(100):
         pacer.push(OPERATOR, n * FRAME_S, frame(n))
@@ -187,7 +189,7 @@ def test_a_frame_after_its_time_is_counted_and_left_out() -> None:
 
 
 def test_a_reopened_side_takes_the_slots_of_its_own_time() -> None:
-    pacer = Pacer(0.0)
+    pacer = JitterBuffer(0.0)
     pairs = []
     for n in range(300):
         pacer.push(OPERATOR, n * FRAME_S, frame(n))

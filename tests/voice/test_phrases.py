@@ -19,7 +19,7 @@ from tests.live.recording import until
 from vad_agent.errors import VoiceError
 from vad_agent.script.settings import Settings
 from vad_agent.speech import prompt_library as module
-from vad_agent.speech.prompt_library import Phrases
+from vad_agent.speech.prompt_library import PromptLibrary
 from vad_agent.speech.text_to_speech import render
 
 ID = "not_heard"
@@ -34,7 +34,7 @@ def engine() -> None:
 def warm(tmp_path_factory: pytest.TempPathFactory) -> Path:
     require(["espeak-ng"])
     folder = tmp_path_factory.mktemp("warm") / "phrases"
-    assert Phrases(Settings(), folder).prepare_script() == []
+    assert PromptLibrary(Settings(), folder).prepare_script() == []
     return folder
 
 
@@ -55,7 +55,7 @@ def recorded(folder: Path, prompt: str = ID) -> Settings:
 @pytest.mark.usefixtures("no_engine")
 def test_a_warm_start_needs_no_engine_and_no_numeric_library(warm: Path) -> None:
     began = time.perf_counter()
-    phrases = Phrases(Settings(), warm)
+    phrases = PromptLibrary(Settings(), warm)
     assert phrases.prepare_script() == []
     print(f"warm start: {(time.perf_counter() - began) * 1000:.1f} ms")
     for prompt, text in phrases.texts():
@@ -66,14 +66,14 @@ def test_a_warm_start_needs_no_engine_and_no_numeric_library(warm: Path) -> None
 
 
 def test_get_never_renders(tmp_path: Path) -> None:
-    phrases = Phrases(Settings(), tmp_path)
+    phrases = PromptLibrary(Settings(), tmp_path)
     prompt, text = next(phrases.texts())
     assert phrases.get(prompt, text) is None
     assert phrases.stored(prompt, text) is None
 
 
 def test_a_name_is_rendered_in_the_background_and_stays_off_the_disk(warm: Path) -> None:
-    phrases = Phrases(Settings(), warm)
+    phrases = PromptLibrary(Settings(), warm)
     before = sorted(warm.iterdir())
     phrases.expect_name("Анна")
     phrases._background.shutdown(wait=True)
@@ -84,20 +84,20 @@ def test_a_name_is_rendered_in_the_background_and_stays_off_the_disk(warm: Path)
 
 @pytest.mark.usefixtures("no_engine")
 def test_a_name_that_cannot_be_rendered_is_no_error(tmp_path: Path) -> None:
-    phrases = Phrases(Settings(), tmp_path)
+    phrases = PromptLibrary(Settings(), tmp_path)
     phrases.expect_name("Анна")
     phrases._background.shutdown(wait=True)
     assert not phrases._ready
 
 
 def test_a_name_after_the_end_is_no_error(warm: Path) -> None:
-    phrases = Phrases(Settings(), warm)
+    phrases = PromptLibrary(Settings(), warm)
     phrases.close()
     phrases.expect_name("Анна")
 
 
 def test_a_recording_wins_over_any_text_with_or_without_a_name(tmp_path: Path) -> None:
-    phrases = Phrases(recorded(tmp_path), tmp_path / "cache")
+    phrases = PromptLibrary(recorded(tmp_path), tmp_path / "cache")
     prepared = phrases.prepare(ID, "Алло, меня слышно?")
     assert prepared.recorded
     assert len(prepared.pcm) / 96_000 == pytest.approx(1, abs=0.05)
@@ -109,11 +109,11 @@ def test_a_recording_wins_over_any_text_with_or_without_a_name(tmp_path: Path) -
 
 @pytest.mark.parametrize("damage", [b"", b"RIFF", None])
 def test_a_damaged_file_of_the_cache_is_rendered_anew(tmp_path: Path, damage: bytes | None) -> None:
-    first = Phrases(Settings(), tmp_path).prepare(ID, "Алло, меня слышно?")
+    first = PromptLibrary(Settings(), tmp_path).prepare(ID, "Алло, меня слышно?")
     (file,) = tmp_path.glob("*.wav")
     whole = file.read_bytes()
     file.write_bytes(whole[: len(whole) // 2] if damage is None else damage)
-    again = Phrases(Settings(), tmp_path).prepare(ID, "Алло, меня слышно?")
+    again = PromptLibrary(Settings(), tmp_path).prepare(ID, "Алло, меня слышно?")
     # in two steps: to draw the difference of so many bytes takes the assertion for ever
     same = again.pcm == first.pcm, file.read_bytes() == whole
     assert same == (True, True), (len(again.pcm), len(first.pcm))
@@ -125,20 +125,20 @@ def test_another_engine_renders_anew(warm: Path, tmp_path: Path) -> None:
     for file in warm.iterdir():
         (tmp_path / file.name).write_bytes(file.read_bytes())
     (tmp_path / "engine.json").write_text(json.dumps({**told, "files": stamps}))
-    phrases = Phrases(Settings(), tmp_path)
+    phrases = PromptLibrary(Settings(), tmp_path)
     assert phrases.stored(*next(phrases.texts())) is None
 
 
 def test_where_the_cache_cannot_be_made_phrases_are_ready_all_the_same(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
-    phrases = Phrases(Settings(), tmp_path / "file" / "phrases")
+    phrases = PromptLibrary(Settings(), tmp_path / "file" / "phrases")
     assert phrases.prepare(ID, "Алло, меня слышно?").pcm
     assert phrases.get(ID, "Алло, меня слышно?") is not None
 
 
 @pytest.mark.usefixtures("no_engine")
 def test_each_phrase_that_cannot_be_rendered_is_told(tmp_path: Path) -> None:
-    phrases = Phrases(Settings(), tmp_path)
+    phrases = PromptLibrary(Settings(), tmp_path)
     seen: list[str] = []
     problems = phrases.prepare_script(seen.append)
     assert [prompt for prompt, _ in problems] == seen == [prompt for prompt, _ in phrases.texts()]
@@ -167,7 +167,7 @@ def test_what_a_killed_process_left_is_removed_and_what_one_renders_now_stays(
     for file in (left, now):
         file.write_bytes(b"")
     os.utime(left, (0, 0))
-    Phrases(Settings(), tmp_path)
+    PromptLibrary(Settings(), tmp_path)
     assert not left.exists()
     assert now.exists()
 
@@ -175,7 +175,7 @@ def test_what_a_killed_process_left_is_removed_and_what_one_renders_now_stays(
 def test_no_phrase_is_louder_than_its_peak_allows_nor_much_softer_than_wanted(warm: Path) -> None:
     import pyloudnorm
 
-    phrases = Phrases(Settings(), warm)
+    phrases = PromptLibrary(Settings(), warm)
     for prompt, text in phrases.texts():
         sound = np.frombuffer(phrases.prepare(prompt, text).pcm, "<i2") / 32768
         assert np.abs(sound).max() <= 10 ** (-1 / 20)
@@ -187,7 +187,7 @@ def test_close_ends_what_is_being_rendered_and_nothing_is_rendered_after_it(
 ) -> None:
     hangs = [sys.executable, "-c", "import time; time.sleep(60)"]
     monkeypatch.setattr(module, "render", partial(render, command=hangs))
-    phrases = Phrases(Settings(), tmp_path)
+    phrases = PromptLibrary(Settings(), tmp_path)
     with ThreadPoolExecutor(1) as pool:
         rendered = pool.submit(phrases.prepare, ID, "Вас не слышно")
         until(lambda: phrases._child is not None, 10, "the engine")

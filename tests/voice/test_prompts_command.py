@@ -14,7 +14,7 @@ import pytest
 from tests.live.audio_server import PROGRAMS, AudioServer
 from tests.live.conftest import require
 from vad_agent.script.settings import Settings
-from vad_agent.speech.prompt_library import Phrases
+from vad_agent.speech.prompt_library import PromptLibrary
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="XDG_CACHE_HOME")
 
@@ -36,7 +36,7 @@ def run(env: Mapping[str, str], *arguments: str) -> tuple[int, str, str]:
 
 
 def test_check_fails_until_render_was_run(env: Mapping[str, str], tmp_path: Path) -> None:
-    prompts = [prompt for prompt, _ in Phrases(Settings(), tmp_path).texts()]
+    prompts = [prompt for prompt, _ in PromptLibrary(Settings(), tmp_path).texts()]
     status, out, err = run(env, "check")
     assert status == 1
     assert out.count("missing") == len(prompts)

@@ -62,7 +62,7 @@ PHASES: Final = 512
 BETWEEN: Final = np.stack([_between(phase / PHASES) for phase in range(PHASES + 1)])
 
 
-class PromptFilter:
+class AdaptiveFilter:
     """Fits one prompt to the channel. Samples of the channel count from any one of them.
 
     `prompt`: int16 values at 16 kHz, PAD samples of silence on either side; `heard`: the channel's last

@@ -60,7 +60,7 @@ class Place(NamedTuple):
         )
 
 
-class PromptSearch:
+class DelayEstimator:
     """Looks for one prompt; `prompt`: int16 values at 16 kHz, PAD samples of silence on either side."""
 
     def __init__(self, prompt: Floats) -> None:

@@ -72,7 +72,7 @@ class Lost:
 Heard = Callable[[Opened | Lost | Record], None]
 
 
-class AudioChild:
+class AudioWorker:
     """One device. `module`: the child's program; `spec`: its device; `heard`: called in a thread of its own
     with what happens, in order; it must not block for long.
     """

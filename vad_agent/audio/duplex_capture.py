@@ -11,10 +11,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from vad_agent.audio.device_recovery import AudioChild, DeviceState, Heard, Lost, Opened
+from vad_agent.audio.device_recovery import AudioWorker, DeviceState, Heard, Lost, Opened
 from vad_agent.audio.devices import Device, Role
 from vad_agent.audio.ipc_framing import Flag, Record
-from vad_agent.audio.jitter_buffer import FRAME_S, Lane, Pacer, Pair
+from vad_agent.audio.jitter_buffer import FRAME_S, JitterBuffer, Lane, Pair
 from vad_agent.audio.pcm import to_mono
 from vad_agent.core.events import Event, Kind
 from vad_agent.core.frames import SAMPLE_BYTES, Channel, Framer, samples_per_frame
@@ -70,7 +70,7 @@ class Side:
         self.pid: int | None = None
         self.latency_s = 0.0
         self.converter: Converter | None = None
-        self.child = AudioChild(CAPTURE, self._spec(), heard)
+        self.child = AudioWorker(CAPTURE, self._spec(), heard)
 
     def _spec(self) -> dict[str, Any]:
         return {**self.device.spec(), "role": self.role.value}
@@ -81,7 +81,7 @@ class Side:
         self.child.move(self._spec())
 
 
-class Headset:
+class DuplexCapture:
     """Two devices. `put(channel, what)` is called by the children's threads: what it is given is to come to
     `take`, in order, in the loop's thread.
     """
@@ -92,7 +92,7 @@ class Headset:
         client: Device,
         put: Callable[[Channel, Opened | Lost | Record], None],
     ) -> None:
-        self._pacer = Pacer()
+        self._pacer = JitterBuffer()
         devices = {Channel.OPERATOR: operator, Channel.CLIENT: client}
         self._sides = {
             channel: Side(channel, device, lambda what, channel=channel: put(channel, what))  # type: ignore[misc]
@@ -147,7 +147,7 @@ class Headset:
         return self._pacer.pairs(now)
 
     def slot_at(self, time: float) -> float:
-        """Where a time (s) falls among the pairs; see `Pacer.slot_at`."""
+        """Where a time (s) falls among the pairs; see `JitterBuffer.slot_at`."""
         return self._pacer.slot_at(time)
 
     @property

@@ -20,8 +20,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from vad_agent.audio.adaptive_filter import FRAME, PromptFilter
-from vad_agent.audio.delay_estimator import PAD, UNCERTAIN, WINDOW, PromptSearch
+from vad_agent.audio.adaptive_filter import FRAME, AdaptiveFilter
+from vad_agent.audio.delay_estimator import PAD, UNCERTAIN, WINDOW, DelayEstimator
 from vad_agent.audio.pcm import from_dbfs
 from vad_agent.core.frames import SAMPLE_BYTES, check_frame, samples_per_frame
 from vad_agent.errors import FrameError
@@ -57,7 +57,7 @@ TAIL_FRAMES: Final = 10
 """A stopped prompt is over so many frames after the one in which it was expected to stop."""
 
 
-class OwnPrompt:
+class EchoCanceller:
     """Takes prompts out of the client's channel: 16 kHz, frames of 20 ms.
 
     `play` and `stop` say what the channel may carry; `clean` is given each of its frames.
@@ -129,8 +129,8 @@ class _Played:
         self._begin = begin
         self._heard = np.zeros(WINDOW + 1)
         prompt = np.pad(samples, PAD)
-        self._search = PromptSearch(prompt)
-        self._filter = PromptFilter(prompt, self._heard)
+        self._search = DelayEstimator(prompt)
+        self._filter = AdaptiveFilter(prompt, self._heard)
         self._size = len(samples)
         heights = np.abs(samples)
         self._sounds_at = int(np.argmax(heights > heights.max(initial=0.0) * BEGINS))

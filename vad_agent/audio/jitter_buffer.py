@@ -128,7 +128,7 @@ class Lane:
         return None
 
 
-class Pacer:
+class JitterBuffer:
     """Pairs of both sides' frames, a slot after the other.
 
     `zero`: the time (s) at which slot 0 begins; None: at the first frame's stamp.

@@ -52,7 +52,7 @@ class Kind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Alarm:
+class DeskAlert:
     """One thing that is wrong since a time."""
 
     kind: Kind
@@ -62,18 +62,18 @@ class Alarm:
     detail: str = ""
 
 
-class Alarms:
+class AlertBoard:
     """All alarms that are on. `url`: each new one is posted there as JSON; `node`: who says so."""
 
     def __init__(self, node: str, url: str | None = None, *, limit_s: float = 5.0) -> None:
         self._node = node
         self._url = url
         self._limit_s = limit_s
-        self._on: dict[tuple[Kind, str], Alarm] = {}
+        self._on: dict[tuple[Kind, str], DeskAlert] = {}
         self._lock = threading.Lock()
         self.sounded: Counter[Kind] = Counter()
         """So many of a kind since the start."""
-        self._queue: queue.Queue[Alarm | None] = queue.Queue(1000)
+        self._queue: queue.Queue[DeskAlert | None] = queue.Queue(1000)
         self._thread: threading.Thread | None = None
         if url is not None:
             self._thread = threading.Thread(target=self._post_all, name="alarms", daemon=True)
@@ -84,7 +84,7 @@ class Alarms:
         with self._lock:
             if (kind, about) in self._on:
                 return False
-            alarm = Alarm(kind, about, now, detail)
+            alarm = DeskAlert(kind, about, now, detail)
             self._on[kind, about] = alarm
             self.sounded[kind] += 1
         log.warning("alarm", extra={"kind": kind.value, "about": about, "detail": detail})
@@ -109,7 +109,7 @@ class Alarms:
             if alarm.kind is kind and alarm.about not in keep:
                 self.settle(kind, alarm.about)
 
-    def all(self) -> list[Alarm]:
+    def all(self) -> list[DeskAlert]:
         """Those that are on, the oldest first."""
         with self._lock:
             return sorted(self._on.values(), key=lambda alarm: alarm.since)
@@ -132,9 +132,9 @@ class Alarms:
                     why = type(error).__name__
                     log.error("an alarm could not be posted", extra={"why": why})
 
-    def _poster(self, client: httpx.Client, url: str) -> Callable[[Alarm], None]:
+    def _poster(self, client: httpx.Client, url: str) -> Callable[[DeskAlert], None]:
         @retry(stop=stop_after_attempt(3), wait=wait_exponential(0.5, max=5), reraise=True)
-        def post(alarm: Alarm) -> None:
+        def post(alarm: DeskAlert) -> None:
             told = asdict(alarm) | {
                 "node": self._node,
                 "kind": alarm.kind.value,

@@ -9,7 +9,7 @@ from typing import Any
 from vad_agent.callbacks import transitions
 from vad_agent.callbacks.model import Callback, Outcome, State
 from vad_agent.callbacks.tables import attempts, callbacks
-from vad_agent.callbacks.unit_of_work import By, Transactions, locked
+from vad_agent.callbacks.unit_of_work import Actor, UnitOfWork, locked
 from vad_agent.errors import RuleError, extra
 
 with extra("callbacks", "the store of callbacks"):
@@ -43,10 +43,10 @@ class Begun:
     again: bool
 
 
-class AttemptStore(Transactions):
+class AttemptStore(UnitOfWork):
     """Attempts begin, are dialled, end."""
 
-    def begin(self, key: str, node: str, by: By) -> Begun | None:
+    def begin(self, key: str, node: str, by: Actor) -> Begun | None:
         """Record the intent of an attempt, before anything is dialled; None: it is not to be made (now).
 
         Raises:
@@ -102,7 +102,7 @@ class AttemptStore(Transactions):
                 .values(dialled=at, reference=reference)
             )
 
-    def end(self, key: str, outcome: Outcome, detail: str, by: By) -> Callback | None:
+    def end(self, key: str, outcome: Outcome, detail: str, by: Actor) -> Callback | None:
         """An attempt has ended so. None: it had ended already, or its callback was closed meanwhile.
 
         Raises:

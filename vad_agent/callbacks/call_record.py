@@ -19,7 +19,7 @@ LONGEST = {"id": 40, "outcome": 24}
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class StepRecord:
     """One prompt's line. `number`: from 1, in the call's order; `at`: aware, of its first sample.
 
     Where it made no sound `at` is when that was known. `lo_s`, `hi_s`: its window; `silence_s`: the silence
@@ -69,7 +69,7 @@ class CallRecord:
         """Until its last line."""
         return max((float(line["t"]) for line in self.lines), default=0.0)
 
-    def steps(self) -> list[Step]:
+    def steps(self) -> list[StepRecord]:
         """In order.
 
         Raises:
@@ -80,7 +80,7 @@ class CallRecord:
             raise ValueError(f"lines: expected {MOST_STEPS} prompts at most")
         return [self._step(at, line) for at, line in enumerate(prompts, start=1)]
 
-    def _step(self, at: int, line: Mapping[str, Any]) -> Step:
+    def _step(self, at: int, line: Mapping[str, Any]) -> StepRecord:
         window = line.get("window_s")
         if not isinstance(window, list | tuple) or len(window) != 2:
             raise ValueError("lines: expected two numbers in a prompt: window_s")
@@ -90,7 +90,7 @@ class CallRecord:
         started_s = None if told is None else _seconds(told, "started_s")
         outcome = _text(line, "outcome")
         after_s = float(line["t"]) if started_s is None else started_s
-        return Step(
+        return StepRecord(
             call=self.call,
             operator=self.operator,
             number=at,

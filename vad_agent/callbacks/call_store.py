@@ -14,11 +14,11 @@ from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any
 
-from vad_agent.callbacks.call_record import CallRecord, Step
+from vad_agent.callbacks.call_record import CallRecord, StepRecord
 from vad_agent.callbacks.row_mapping import storable_text
 from vad_agent.callbacks.tables import calls, requests, steps
 from vad_agent.callbacks.trace_codec import pack, unpack
-from vad_agent.callbacks.unit_of_work import Transactions
+from vad_agent.callbacks.unit_of_work import UnitOfWork
 from vad_agent.errors import StoreError, extra
 from vad_agent.trace.compliance import Verdict
 
@@ -41,14 +41,14 @@ class CallRow:
     callback: bool
 
 
-class Calls:
+class CallStore:
     """The calls in a store.
 
     Raises:
         StoreError: by each method, where the database cannot be used now.
     """
 
-    def __init__(self, store: Transactions) -> None:
+    def __init__(self, store: UnitOfWork) -> None:
         self._store = store
         self._database = store.database
 
@@ -117,7 +117,9 @@ class Calls:
         with self._database.reading() as c:
             return [_row(row) for row in c.execute(query).mappings()]
 
-    def steps(self, begin: datetime, end: datetime, operator: str | None = None) -> list[Step]:
+    def steps(
+        self, begin: datetime, end: datetime, operator: str | None = None
+    ) -> list[StepRecord]:
         """Steps at a time in [begin, end), in order of it; `operator`: his alone."""
         query = (
             sa.select(steps, calls.c.operator)
@@ -129,7 +131,7 @@ class Calls:
             query = query.where(calls.c.operator == operator)
         with self._database.reading() as c:
             found = [dict(row) for row in c.execute(query).mappings()]
-        return [Step(**(row | {"verdict": Verdict(row["verdict"])})) for row in found]
+        return [StepRecord(**(row | {"verdict": Verdict(row["verdict"])})) for row in found]
 
     def get(self, call: str) -> tuple[CallRow, list[dict[str, Any]] | None] | None:
         """A call and its trace; None for a trace that was erased. None: there is no such call."""

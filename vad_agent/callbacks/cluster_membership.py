@@ -17,7 +17,7 @@ DEAD_S = 12.0
 """Without a beat for so long a node is dead: its work is taken over within 30 s of its death."""
 
 
-class Nodes:
+class ClusterMembership:
     """The nodes of a database; `name`: this one's, stable over restarts.
 
     `beat_s`: seconds between its beats; `dead_s`: without one for so long a node counts as dead.

@@ -10,16 +10,18 @@ from dataclasses import dataclass, field, fields
 from datetime import datetime
 from typing import Any
 
-from vad_agent.callbacks.call_record import Step
+from vad_agent.callbacks.call_record import StepRecord
 from vad_agent.callbacks.tables import callbacks, calls, requests, steps
-from vad_agent.callbacks.unit_of_work import Transactions
+from vad_agent.callbacks.unit_of_work import UnitOfWork
 from vad_agent.errors import extra
 from vad_agent.trace.compliance import Verdict
 
 with extra("callbacks", "the store of callbacks"):
     import sqlalchemy as sa
 
-_COLUMNS = [steps.c[one.name] if one.name in steps.c else calls.c[one.name] for one in fields(Step)]
+_COLUMNS = [
+    steps.c[one.name] if one.name in steps.c else calls.c[one.name] for one in fields(StepRecord)
+]
 
 
 @dataclass(slots=True)
@@ -44,7 +46,7 @@ class Tally:
 
 
 @dataclass(slots=True)
-class Figures:
+class DailyStats:
     """Of one day. `by_operator`: by login, None: not known whose; `by_hour`: as many as the day has."""
 
     by_hour: list[Tally]
@@ -52,19 +54,19 @@ class Figures:
     by_operator: dict[str | None, Tally] = field(default_factory=dict)
 
 
-class FigureStore:
+class DailyStatsStore:
     """What a store says of a day.
 
     Raises:
         StoreError: by each method, where the database cannot be used now.
     """
 
-    def __init__(self, store: Transactions) -> None:
+    def __init__(self, store: UnitOfWork) -> None:
         self._database = store.database
 
-    def of_day(self, hours: Sequence[datetime], end: datetime) -> Figures:
+    def of_day(self, hours: Sequence[datetime], end: datetime) -> DailyStats:
         """Of [hours[0], end); `hours`: their beginnings, in order, two and more."""
-        found = Figures([Tally() for _ in hours])
+        found = DailyStats([Tally() for _ in hours])
         done = steps.join(calls, steps.c.call == calls.c.call)
         asked = requests.join(callbacks, requests.c.callback == callbacks.c.id)
         asked = asked.outerjoin(calls, requests.c.call == calls.c.call)
@@ -86,7 +88,7 @@ class FigureStore:
                     found.by_hour[number].add(what, count)
         return found
 
-    def outside(self, begin: datetime, end: datetime, limit: int) -> list[Step]:
+    def outside(self, begin: datetime, end: datetime, limit: int) -> list[StepRecord]:
         """The newest steps outside their windows in [begin, end)."""
         query = (
             sa.select(*_COLUMNS)
@@ -97,7 +99,7 @@ class FigureStore:
         )
         with self._database.reading() as c:
             found = [dict(row) for row in c.execute(query).mappings()]
-        return [Step(**(row | {"verdict": Verdict(row["verdict"])})) for row in found]
+        return [StepRecord(**(row | {"verdict": Verdict(row["verdict"])})) for row in found]
 
 
 def _counted(by: Any, of: Any) -> sa.Select[Any]:

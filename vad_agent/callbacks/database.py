@@ -35,19 +35,19 @@ _RACED = ("40001", "40P01")
 """PostgreSQL's states: cannot be serialized; a deadlock, and this one gives way."""
 
 
-class Raced(StoreError):
+class WriteConflict(StoreError):
     """Another transaction was quicker, nothing was changed: look again."""
 
 
 @dataclass(frozen=True, slots=True)
-class Where:
+class DatabaseLocation:
     """A database: a file, or a server's URL."""
 
     url: sa.URL
     file: Path | None
 
     @classmethod
-    def parse(cls, text: str) -> Where:
+    def parse(cls, text: str) -> DatabaseLocation:
         """`postgresql://user:password@host/database`, or the path of an SQLite file.
 
         Raises:
@@ -78,12 +78,12 @@ class Where:
             return str(self.file)
         return self.url.set(query={}).render_as_string(hide_password=True)
 
-    def beside(self, suffix: str) -> Where:
+    def beside(self, suffix: str) -> DatabaseLocation:
         """The SQLite file beside this one; on PostgreSQL the same database."""
         if self.file is None:
             return self
         file = self.file.with_name(f"{self.file.stem}{suffix}")
-        return Where(sa.URL.create("sqlite", database=str(file)), file)
+        return DatabaseLocation(sa.URL.create("sqlite", database=str(file)), file)
 
 
 class Database:
@@ -93,7 +93,7 @@ class Database:
         StoreError: it is damaged, another process has it, it is not there or not to be written.
     """
 
-    def __init__(self, where: Where, *, alone: bool = True) -> None:
+    def __init__(self, where: DatabaseLocation, *, alone: bool = True) -> None:
         self.where = where
         self._lock: FileLock | None = None
         self._writing = threading.Lock()
@@ -171,7 +171,7 @@ class Database:
             text = f"{self.where.shown}: {_cause(error)}"
             state = getattr(getattr(error, "orig", None), "sqlstate", None)
             if isinstance(error, exc.IntegrityError) or state in _RACED:
-                raise Raced(text) from error
+                raise WriteConflict(text) from error
             raise StoreError(text) from error
 
     def forget(self) -> None:
@@ -203,7 +203,7 @@ class Database:
             self._lock = None
 
 
-def engine(where: Where) -> sa.Engine:
+def engine(where: DatabaseLocation) -> sa.Engine:
     """Connections as this product wants them: what cannot be had soon is an error, not a wait.
 
     SQLite: transactions that write take the file at their beginning, so that none fails in its middle; what

@@ -21,16 +21,16 @@ from vad_agent.callbacks.attempt_store import Attempt, Begun
 from vad_agent.callbacks.dialers.base import (
     Dialer,
     DialRefused,
+    DialRequest,
     DialUncertain,
     Ended,
-    Order,
+    OutcomeReport,
     Ringing,
-    Told,
     Unknown,
 )
 from vad_agent.callbacks.model import Outcome, State
-from vad_agent.callbacks.service import Desk
-from vad_agent.callbacks.unit_of_work import By
+from vad_agent.callbacks.service import CallbackService
+from vad_agent.callbacks.unit_of_work import Actor
 from vad_agent.errors import RuleError, StoreError
 
 log = logging.getLogger(__name__)
@@ -41,11 +41,15 @@ STALE_S = 1.0
 """After a stop of so long between intent and dialling somebody else may have adopted the attempt."""
 
 
-class Ringer:
+class Dispatcher:
     """Makes this node's attempts. `late`: told by how many seconds each began after its time."""
 
     def __init__(
-        self, desk: Desk, dialer: Dialer, node: str, late: Callable[[float], None] = lambda _: None
+        self,
+        desk: CallbackService,
+        dialer: Dialer,
+        node: str,
+        late: Callable[[float], None] = lambda _: None,
     ) -> None:
         self._desk = desk
         self._store = desk.store
@@ -68,7 +72,7 @@ class Ringer:
             if not alone:
                 return
             now = self._desk.clock.now()
-            begun = self._store.begin(key, self._node, By(self._node, now))
+            begun = self._store.begin(key, self._node, Actor(self._node, now))
             if begun is None:
                 self._too_early(key)
                 return
@@ -100,7 +104,7 @@ class Ringer:
     def _settle(self, key: str, answer: Ringing | Ended | Unknown | None) -> None:
         match answer:
             case Ended(outcome, detail):
-                self._end(Told(key, outcome, detail))
+                self._end(OutcomeReport(key, outcome, detail))
             case Ringing(reference):
                 with self._lock:
                     self._known.add(key)
@@ -109,7 +113,7 @@ class Ringer:
                 if not self._is_wanted(key):
                     self.stop(key)  # closed while it was dialled: there was nothing to stop yet
             case Unknown():  # only after a dial that nobody has heard of
-                self._end(Told(key, Outcome.FAILED, "what dials never heard of it"))
+                self._end(OutcomeReport(key, Outcome.FAILED, "what dials never heard of it"))
             case None:
                 pass  # nobody knows: `look_after` asks again
 
@@ -117,7 +121,7 @@ class Ringer:
         callback = self._store.find(key.partition(".")[0])
         return callback is not None and callback.state is State.RINGING and callback.key == key
 
-    def _dial(self, order: Order) -> Ringing | Ended | Unknown | None:
+    def _dial(self, order: DialRequest) -> Ringing | Ended | Unknown | None:
         try:
             return self._dialer.dial(order)
         except DialRefused as error:
@@ -137,7 +141,7 @@ class Ringer:
             log.exception("what dials has failed", extra={"key": key})
         return None
 
-    def report(self, told: Told) -> None:
+    def report(self, told: OutcomeReport) -> None:
         """What the dialer's other side says; of an attempt that is not ours it is not kept.
 
         Raises:
@@ -148,7 +152,7 @@ class Ringer:
         except RuleError:
             log.warning("an outcome of an attempt that is not ours", extra={"key": told.key})
 
-    def _end(self, told: Told) -> None:
+    def _end(self, told: OutcomeReport) -> None:
         who = f"{self._dialer.name} at {self._node}"
         self._desk.report(told.key, told.outcome, who, told.detail)
         with self._lock:
@@ -184,7 +188,7 @@ class Ringer:
             over = now - attempt.intent > limit
             if state is not State.RINGING:
                 if over or not ours:  # its callback was closed; nobody will say how it ended
-                    self._end(Told(attempt.key, Outcome.LOST, "its callback was closed"))
+                    self._end(OutcomeReport(attempt.key, Outcome.LOST, "its callback was closed"))
                 continue
             fresh = now - attempt.intent < timedelta(seconds=ADOPT_S)
             if fresh or (ours and attempt.key in self._known and not over):
@@ -203,7 +207,9 @@ class Ringer:
             if answer is None and over:
                 answer = Ended(Outcome.LOST, "what dials cannot tell what became of it")
             if isinstance(answer, Unknown):
-                begun = self._store.begin(key, self._node, By(self._node, self._desk.clock.now()))
+                begun = self._store.begin(
+                    key, self._node, Actor(self._node, self._desk.clock.now())
+                )
                 answer = None if begun is None else self._dial(self._order(begun))
             if isinstance(answer, Ringing) and attempt.dialled is not None:
                 with self._lock:
@@ -226,10 +232,10 @@ class Ringer:
                 with self._lock:
                     self._busy.discard(key)
 
-    def _order(self, begun: Begun) -> Order:
+    def _order(self, begun: Begun) -> DialRequest:
         callback, attempt = begun.callback, begun.attempt
         assert callback.phone is not None, attempt.key
-        return Order(
+        return DialRequest(
             key=attempt.key,
             number=callback.phone,
             due=attempt.due,

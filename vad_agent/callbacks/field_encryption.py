@@ -21,7 +21,7 @@ with extra("callbacks", "the store of callbacks"):
 PLAIN, SEALED = "p:", "f:"
 
 
-class Seal:
+class FieldEncryption:
     """Closes and opens what is personal. `key`: 32 bytes as URL-safe base64; None: nothing is encrypted.
 
     Raises:

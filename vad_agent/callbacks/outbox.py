@@ -22,7 +22,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from vad_agent.callbacks.outbox_message import CALL, MOST_BYTES, Letter
+from vad_agent.callbacks.outbox_message import CALL, MOST_BYTES, OutboxMessage
 from vad_agent.common.private_files import FileLock, private_folder, state_folder, why
 from vad_agent.errors import OutputError
 
@@ -55,7 +55,7 @@ class Outbox:
         self._own = secrets.token_hex(4)  # no other process, nor another outbox of this one, has it
         self._last = 0
 
-    def post(self, letter: Letter) -> Path:
+    def post(self, letter: OutboxMessage) -> Path:
         """On the disk when this returns.
 
         Raises:
@@ -84,7 +84,7 @@ class Outbox:
         found = (path for path in self.folder.glob(f"*{ENDING}") if path.is_file())
         return sorted(found, key=lambda path: (is_call(path), path.name))
 
-    def read(self, path: Path) -> Letter:
+    def read(self, path: Path) -> OutboxMessage:
         """A letter.
 
         Raises:
@@ -95,7 +95,7 @@ class Outbox:
             data = file.read(MOST_BYTES + 1)
         if len(data) > MOST_BYTES:
             raise ValueError("too long")
-        return Letter.parse(data)
+        return OutboxMessage.parse(data)
 
     def each(self, take: Callable[[Path], int]) -> int:
         """Give every letter to `take`, in order; the sum of what it returns, 0 where another one reads.

@@ -7,12 +7,12 @@ import threading
 from datetime import UTC, datetime
 from pathlib import Path
 
-from vad_agent.callbacks.alerts import Alarms, Kind
+from vad_agent.callbacks.alerts import AlertBoard, Kind
 from vad_agent.callbacks.call_record import CallRecord
 from vad_agent.callbacks.model import Request
 from vad_agent.callbacks.outbox import Outbox, is_call
-from vad_agent.callbacks.outbox_message import CALL, ENDED, WITHDRAWN, Letter
-from vad_agent.callbacks.service import Desk
+from vad_agent.callbacks.outbox_message import CALL, ENDED, WITHDRAWN, OutboxMessage
+from vad_agent.callbacks.service import CallbackService
 from vad_agent.callbacks.trace_codec import unpack
 from vad_agent.common.private_files import why
 from vad_agent.errors import OutputError, RuleError, StoreError
@@ -23,14 +23,16 @@ LOOK_S = 0.5
 WHO = "headset"
 
 
-class Inbox:
+class OutboxConsumer:
     """Reads a folder in a thread of its own, or once by `read_all`.
 
     Raises:
         OutputError: the folder cannot be made.
     """
 
-    def __init__(self, folder: Path, desk: Desk, alarms: Alarms | None = None) -> None:
+    def __init__(
+        self, folder: Path, desk: CallbackService, alarms: AlertBoard | None = None
+    ) -> None:
         self._outbox = Outbox(folder)
         self._desk = desk
         self._alarms = alarms
@@ -110,7 +112,7 @@ class Inbox:
             self._alarms.sound(Kind.REFUSED, path.name, now, f"{path}: {reason}")
 
 
-def take(desk: Desk, letter: Letter) -> None:
+def take(desk: CallbackService, letter: OutboxMessage) -> None:
     """Do what a letter says.
 
     Raises:
@@ -127,7 +129,7 @@ def take(desk: Desk, letter: Letter) -> None:
         desk.take(as_request(letter), WHO)
 
 
-def as_request(letter: Letter) -> Request:
+def as_request(letter: OutboxMessage) -> Request:
     """The request in a letter.
 
     Raises:
@@ -151,7 +153,7 @@ def as_request(letter: Letter) -> Request:
     )
 
 
-def as_record(letter: Letter) -> CallRecord:
+def as_record(letter: OutboxMessage) -> CallRecord:
     """The call in a letter.
 
     Raises:

@@ -22,7 +22,7 @@ YEARS = range(2000, 2100)
 
 
 @dataclass(frozen=True, slots=True)
-class Letter:
+class OutboxMessage:
     """One thing told. `call`: unique over all headsets; `asked`: ISO 8601 with a zone.
 
     `key`: ASCII, as it stands in a header. Of a call: `began`: ISO 8601 with a zone; `mode`: auto or cue;
@@ -52,7 +52,7 @@ class Letter:
         return json.dumps(known, ensure_ascii=True)
 
     @classmethod
-    def parse(cls, text: str | bytes) -> Letter:
+    def parse(cls, text: str | bytes) -> OutboxMessage:
         """The letter.
 
         Raises:
@@ -92,7 +92,7 @@ def new_key() -> str:
     return secrets.token_hex(12)
 
 
-def request_fields(letter: Letter) -> Mapping[str, object]:
+def request_fields(letter: OutboxMessage) -> Mapping[str, object]:
     """A letter as the API's body of a new callback; without what the API would refuse the whole for."""
     foreign = ("kind", *NEEDED[CALL])
     body = {

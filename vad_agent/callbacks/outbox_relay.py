@@ -22,7 +22,7 @@ from vad_agent.callbacks.outbox_message import (
     NEEDED,
     REQUESTED,
     WITHDRAWN,
-    Letter,
+    OutboxMessage,
     request_fields,
 )
 from vad_agent.common.private_files import why
@@ -52,7 +52,7 @@ PATHS = {
 }
 
 
-class Courier:
+class OutboxRelay:
     """Delivers a folder to `url` in a thread of its own. `report`: told a refusal, and a long absence."""
 
     def __init__(self, outbox: Outbox, url: str, token: str, report: Callable[[str], None]) -> None:
@@ -154,7 +154,7 @@ class Courier:
         self._refuse(path, f"HTTP {answer.status_code}")
         return 0
 
-    def _send(self, letter: Letter) -> httpx.Response:
+    def _send(self, letter: OutboxMessage) -> httpx.Response:
         body: Any = {"call": letter.call}
         headers = {"Content-Type": "application/json"}
         if letter.kind == REQUESTED:

@@ -55,7 +55,7 @@ class Promise:
 
 
 @dataclass(frozen=True, slots=True)
-class Numbers:
+class CallbackNumbers:
     """Counts of callbacks, for metrics and the supervisor."""
 
     by_state: dict[str, int]
@@ -80,7 +80,7 @@ class Which(StrEnum):
     CANCELLED = "cancelled"
 
 
-class Ledger:
+class CallbackQueries:
     """What is in a store."""
 
     def __init__(self, store: Store) -> None:
@@ -217,7 +217,7 @@ class Ledger:
         policy = self._store.policy
         return [one for one in self._rows(query) if attempt_schedule.overdue(one, now, policy)]
 
-    def numbers(self, now: datetime) -> Numbers:
+    def numbers(self, now: datetime) -> CallbackNumbers:
         """The counts, now."""
         by_state = sa.select(callbacks.c.state, sa.func.count()).group_by(callbacks.c.state)
         outcomes = (
@@ -233,7 +233,7 @@ class Ledger:
             under_way = c.execute(ringing).scalar() or 0
             first = c.execute(oldest).scalar()
         age = (now - _aware(first, now)).total_seconds() if first is not None else 0.0
-        return Numbers(
+        return CallbackNumbers(
             by_state={state.value: states.get(state.value, 0) for state in State},
             overdue=len(self.overdue(now)),
             oldest_due_s=max(0.0, age),

@@ -21,14 +21,14 @@ import time
 from collections.abc import Callable
 from datetime import timedelta
 
-from vad_agent.callbacks.alerts import Alarms, Kind
-from vad_agent.callbacks.cluster_membership import Nodes
-from vad_agent.callbacks.dispatcher import Ringer
+from vad_agent.callbacks.alerts import AlertBoard, Kind
+from vad_agent.callbacks.cluster_membership import ClusterMembership
+from vad_agent.callbacks.dispatcher import Dispatcher
 from vad_agent.callbacks.model import State
-from vad_agent.callbacks.queries import Ledger
-from vad_agent.callbacks.scheduler import Engine
-from vad_agent.callbacks.service import Desk
-from vad_agent.callbacks.unit_of_work import By
+from vad_agent.callbacks.queries import CallbackQueries
+from vad_agent.callbacks.scheduler import Scheduler
+from vad_agent.callbacks.service import CallbackService
+from vad_agent.callbacks.unit_of_work import Actor
 from vad_agent.errors import EngineError, StoreError
 
 log = logging.getLogger(__name__)
@@ -44,11 +44,17 @@ _NEEDS = {
 }
 
 
-class Watch:
+class Reconciler:
     """See the module."""
 
     def __init__(
-        self, desk: Desk, engine: Engine, ringer: Ringer, nodes: Nodes, alarms: Alarms, node: str
+        self,
+        desk: CallbackService,
+        engine: Scheduler,
+        ringer: Dispatcher,
+        nodes: ClusterMembership,
+        alarms: AlertBoard,
+        node: str,
     ) -> None:
         self._desk = desk
         self._store = desk.store
@@ -57,7 +63,7 @@ class Watch:
         self._ringer = ringer
         self._nodes = nodes
         self._alarms = alarms
-        self._ledger = Ledger(desk.store)
+        self._ledger = CallbackQueries(desk.store)
         self._node = node
         self._alive = {node}
         self._suspects: set[str] = set()
@@ -134,7 +140,7 @@ class Watch:
         if not self._jumped:
             return
         now = self._clock.now()
-        by = By(self._node, now, f"the clock jumped by {self._jumped.total_seconds():.0f} s")
+        by = Actor(self._node, now, f"the clock jumped by {self._jumped.total_seconds():.0f} s")
         moved = self._store.shift(self._jumped, by)
         self._jumped = timedelta()
         if moved is None:

@@ -13,7 +13,7 @@ from vad_agent.callbacks import model
 from vad_agent.callbacks.row_mapping import PERSONAL
 from vad_agent.callbacks.store import Store
 from vad_agent.callbacks.tables import callbacks, calls, requests
-from vad_agent.callbacks.unit_of_work import By, locked
+from vad_agent.callbacks.unit_of_work import Actor, locked
 from vad_agent.errors import extra
 
 with extra("callbacks", "the store of callbacks"):
@@ -22,7 +22,7 @@ with extra("callbacks", "the store of callbacks"):
 _ENDED = tuple(state.value for state in model.ENDED)
 
 
-def erase(store: Store, days: float, by: By) -> int:
+def erase(store: Store, days: float, by: Actor) -> int:
     """Erase names, numbers, topics and traces of what ended `days` and more ago; how many callbacks.
 
     Raises:

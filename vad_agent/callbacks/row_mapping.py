@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from vad_agent.callbacks.field_encryption import Seal
+from vad_agent.callbacks.field_encryption import FieldEncryption
 from vad_agent.callbacks.model import Callback, Request, State
 
 PERSONAL = ("phone", "phone_given", "name", "topic", "opening")
@@ -16,7 +16,7 @@ _LISTS = ("reasons", "asked_operators")
 _FIELDS = tuple(field.name for field in dataclasses.fields(Callback))
 
 
-def to_row(callback: Callback, seal: Seal) -> dict[str, Any]:
+def to_row(callback: Callback, seal: FieldEncryption) -> dict[str, Any]:
     """The columns of `tables.callbacks`."""
     row = {name: getattr(callback, name) for name in _FIELDS}
     row["state"] = callback.state.value
@@ -28,7 +28,7 @@ def to_row(callback: Callback, seal: Seal) -> dict[str, Any]:
     return row
 
 
-def from_row(row: Mapping[Any, Any], seal: Seal) -> Callback:
+def from_row(row: Mapping[Any, Any], seal: FieldEncryption) -> Callback:
     """The callback; erased texts are None, an erased opening is "".
 
     Raises:

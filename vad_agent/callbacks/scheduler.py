@@ -19,7 +19,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Protocol
 
-from vad_agent.callbacks.database import Where, engine
+from vad_agent.callbacks.database import DatabaseLocation, engine
 from vad_agent.errors import EngineError, StoreError, extra
 
 with extra("callbacks", "the engine of callbacks"):
@@ -47,7 +47,7 @@ ASLEEP = ("DELAYED", "ENQUEUED")
 ALIVE = (*ASLEEP, "PENDING")
 
 
-class Engine(Protocol):
+class Scheduler(Protocol):
     """Wakes attempts."""
 
     def start(self, run: Callable[[str], None]) -> None:
@@ -80,7 +80,7 @@ class Engine(Protocol):
         """Wake nobody; what is awake may end."""
 
 
-class DbosEngine:
+class DbosScheduler:
     """DBOS on the store's database, or on a file beside it. One in a process.
 
     `node`: stable over restarts, one for each process.
@@ -89,7 +89,7 @@ class DbosEngine:
         EngineError: its database cannot be used.
     """
 
-    def __init__(self, where: Where, node: str) -> None:
+    def __init__(self, where: DatabaseLocation, node: str) -> None:
         self._node = node
         self._stopping = threading.Event()
         self._run: Callable[[str], None] = lambda _: None
@@ -117,7 +117,7 @@ class DbosEngine:
         self._attempt = attempt
 
     def start(self, run: Callable[[str], None]) -> None:
-        """See `Engine`."""
+        """See `Scheduler`."""
         self._run = run
         with _told():
             DBOS.launch()
@@ -143,7 +143,7 @@ class DbosEngine:
                 return  # so does the next start
 
     def arm(self, key: str, in_s: float) -> None:
-        """See `Engine`."""
+        """See `Scheduler`."""
         options: EnqueueOptions = {
             "workflow_name": WORKFLOW,
             "queue_name": QUEUE,
@@ -176,12 +176,12 @@ class DbosEngine:
         return status is not None and status.status in ASLEEP
 
     def cancel(self, keys: Iterable[str]) -> None:
-        """See `Engine`."""
+        """See `Scheduler`."""
         with contextlib.suppress(EngineError), _told():
             DBOS.cancel_workflows(list(keys))
 
     def pending(self) -> set[str]:
-        """See `Engine`."""
+        """See `Scheduler`."""
         table = _rows(self._engine)
         query = sa.select(table.c.workflow_uuid).where(
             table.c.status.in_(ALIVE), table.c.name == WORKFLOW
@@ -190,7 +190,7 @@ class DbosEngine:
             return {id.partition("~")[0] for (id,) in connection.execute(query)}
 
     def take_over(self, node: str) -> int:
-        """See `Engine`."""
+        """See `Scheduler`."""
         with _told():
             held = DBOS.list_workflows(
                 status="PENDING", executor_id=node, load_input=False, load_output=False
@@ -201,7 +201,7 @@ class DbosEngine:
         return len(ids)
 
     def forget(self, older_s: float) -> int:
-        """See `Engine`."""
+        """See `Scheduler`."""
         table = _rows(self._engine)
         limit_ms = int((time.time() - older_s) * 1000)
         ended = (
@@ -218,7 +218,7 @@ class DbosEngine:
         return len(ids)
 
     def stop(self) -> None:
-        """See `Engine`."""
+        """See `Scheduler`."""
         self._stopping.set()
         DBOS.destroy(workflow_completion_timeout_sec=ENDING_S)
         self._engine.dispose()
@@ -230,7 +230,7 @@ def _rows(made: sa.Engine) -> sa.TableClause:
     return sa.table("workflow_status", *map(sa.column, columns), schema=schema)
 
 
-def _sqlite(where: Where) -> sa.Engine:
+def _sqlite(where: DatabaseLocation) -> sa.Engine:
     """As DBOS makes it, but WAL and synchronous=FULL."""
     made = sa.create_engine(where.url, hide_parameters=True)
 
@@ -256,4 +256,4 @@ def _told() -> Iterator[None]:
         raise EngineError(f"engine: {' '.join(cause.split())[:300]}") from error
 
 
-__all__ = ["DbosEngine", "Engine"]
+__all__ = ["DbosScheduler", "Scheduler"]

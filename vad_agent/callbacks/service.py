@@ -14,21 +14,21 @@ from typing import TYPE_CHECKING
 
 from vad_agent.callbacks import attempt_schedule, failpoints, transitions
 from vad_agent.callbacks.call_record import CallRecord
-from vad_agent.callbacks.call_store import Calls
+from vad_agent.callbacks.call_store import CallStore
 from vad_agent.callbacks.clock import Clock
 from vad_agent.callbacks.model import Callback, Outcome, Request, State
 from vad_agent.callbacks.phone_numbers import normalised
 from vad_agent.callbacks.store import Store, Taken
-from vad_agent.callbacks.unit_of_work import By
+from vad_agent.callbacks.unit_of_work import Actor
 from vad_agent.errors import EngineError, NumberError, RuleError
 
 if TYPE_CHECKING:
-    from vad_agent.callbacks.scheduler import Engine
+    from vad_agent.callbacks.scheduler import Scheduler
 
 log = logging.getLogger(__name__)
 
 
-class Desk:
+class CallbackService:
     """`engine`: None where nothing is to ring from this process, as for a command beside no server.
 
     `stop_ringing(key)`: told of an attempt under way that is needed no more.
@@ -38,11 +38,11 @@ class Desk:
         self,
         store: Store,
         clock: Clock,
-        engine: Engine | None = None,
+        engine: Scheduler | None = None,
         stop_ringing: Callable[[str], None] | None = None,
     ) -> None:
         self.store = store
-        self.calls = Calls(store)
+        self.calls = CallStore(store)
         self.clock = clock
         self._engine = engine
         self.stop_ringing = stop_ringing or (lambda _: None)
@@ -227,7 +227,9 @@ class Desk:
         """0 at least."""
         return max(0.0, (when - self.clock.now()).total_seconds())
 
-    def _change(self, id: str, what: str, by: By, how: Callable[[Callback], Callback]) -> Callback:
+    def _change(
+        self, id: str, what: str, by: Actor, how: Callable[[Callback], Callback]
+    ) -> Callback:
         before, after, gone = self.store.change(id, what, by, how)
         self.arm(after, gone)
         if before.state is State.RINGING and after.state is not State.RINGING:
@@ -238,5 +240,5 @@ class Desk:
         self.arm(callback, [key])
         self.stop_ringing(key)
 
-    def _by(self, who: str, why: str = "") -> By:
-        return By(who, self.clock.now(), why)
+    def _by(self, who: str, why: str = "") -> Actor:
+        return Actor(who, self.clock.now(), why)

@@ -25,7 +25,7 @@ from vad_agent.callbacks.row_mapping import (
     to_row,
 )
 from vad_agent.callbacks.tables import callbacks, facts, requests
-from vad_agent.callbacks.unit_of_work import OPEN_STATES, By, locked
+from vad_agent.callbacks.unit_of_work import OPEN_STATES, Actor, locked
 from vad_agent.errors import RuleError, extra
 
 with extra("callbacks", "the store of callbacks"):
@@ -48,7 +48,7 @@ class Store(AttemptStore):
 
     # -- requests -----------------------------------------------------------------------------------
 
-    def take(self, request: Request, by: By) -> Taken:
+    def take(self, request: Request, by: Actor) -> Taken:
         """Store a request, however often it comes: a new callback, or one more reason for an open one.
 
         Raises:
@@ -88,7 +88,7 @@ class Store(AttemptStore):
 
         return self.transaction(work)
 
-    def _answer(self, c: sa.Connection, request: Request, by: By) -> tuple[Callback, str]:
+    def _answer(self, c: sa.Connection, request: Request, by: Actor) -> tuple[Callback, str]:
         if request.call is not None:
             same_call = self.one(
                 c,
@@ -106,7 +106,7 @@ class Store(AttemptStore):
                 return transitions.merge(same_client, request, self.policy), "merged"
         return transitions.take(request, new_id(), self.policy, by.at), "taken"
 
-    def withdraw(self, call: str, by: By) -> Callback | None:
+    def withdraw(self, call: str, by: Actor) -> Callback | None:
         """The call's client came back: cancelled, where no other call asks for the callback."""
 
         def work(c: sa.Connection) -> Callback | None:
@@ -133,7 +133,7 @@ class Store(AttemptStore):
 
         return self.transaction(work)
 
-    def call_ended(self, call: str, by: By) -> Taken | None:
+    def call_ended(self, call: str, by: Actor) -> Taken | None:
         """The call is over: what waited for that is due."""
 
         def work(c: sa.Connection) -> Taken | None:
@@ -152,7 +152,7 @@ class Store(AttemptStore):
     # -- changes ------------------------------------------------------------------------------------
 
     def change(
-        self, id: str, what: str, by: By, how: Callable[[Callback], Callback]
+        self, id: str, what: str, by: Actor, how: Callable[[Callback], Callback]
     ) -> tuple[Callback, Callback, list[str]]:
         """(before, after, keys no longer armed) of a change by a rule; `what`: for history.
 
@@ -169,7 +169,7 @@ class Store(AttemptStore):
         return self.transaction(work)
 
     def change_client(
-        self, phone: str, what: str, by: By, how: Callable[[Callback], Callback]
+        self, phone: str, what: str, by: Actor, how: Callable[[Callback], Callback]
     ) -> tuple[Callback, Callback, list[str]] | None:
         """As `change`, of the client's open callback; None: he has none."""
         with self.database.reading() as c:
@@ -207,7 +207,7 @@ class Store(AttemptStore):
         with self.database.reading() as c:
             return {f"{id}.{generation}.{n}": next for id, generation, n, next in c.execute(query)}
 
-    def shift(self, step: timedelta, by: By) -> list[tuple[Callback, list[str]]] | None:
+    def shift(self, step: timedelta, by: Actor) -> list[tuple[Callback, list[str]]] | None:
         """The clock was put forward by `step`: what was promised from now moves along, all of it or nothing.
 
         Each callback that moved, and the keys no longer armed; None: another node that shares the clock has
@@ -229,7 +229,7 @@ class Store(AttemptStore):
         return self.transaction(work)
 
 
-def _is_news(c: sa.Connection, step: timedelta, by: By) -> bool:
+def _is_news(c: sa.Connection, step: timedelta, by: Actor) -> bool:
     """Nodes that see a jump of their server's clock together move things once."""
     name, spread = "clock", timedelta(seconds=60)
     before = c.execute(locked(sa.select(facts.c.value).where(facts.c.name == name))).scalar()

@@ -8,8 +8,8 @@ from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
 from vad_agent.callbacks import model, transitions
-from vad_agent.callbacks.database import Database, Raced, Where
-from vad_agent.callbacks.field_encryption import Seal
+from vad_agent.callbacks.database import Database, DatabaseLocation, WriteConflict
+from vad_agent.callbacks.field_encryption import FieldEncryption
 from vad_agent.callbacks.migrations import migrate
 from vad_agent.callbacks.model import Callback, Policy, Request, State
 from vad_agent.callbacks.row_mapping import changed, from_row, to_row
@@ -27,7 +27,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class By:
+class Actor:
     """Who changes something, when and why; `why` holds no names and numbers."""
 
     who: str
@@ -35,7 +35,7 @@ class By:
     why: str = ""
 
 
-class Transactions:
+class UnitOfWork:
     """The database of callbacks, open and up to date.
 
     Raises:
@@ -43,11 +43,16 @@ class Transactions:
     """
 
     def __init__(
-        self, where: str | Where, policy: Policy, seal: Seal | None = None, *, alone: bool = True
+        self,
+        where: str | DatabaseLocation,
+        policy: Policy,
+        seal: FieldEncryption | None = None,
+        *,
+        alone: bool = True,
     ) -> None:
         self.policy = policy
-        self.seal = seal or Seal()
-        where = Where.parse(where) if isinstance(where, str) else where
+        self.seal = seal or FieldEncryption()
+        where = DatabaseLocation.parse(where) if isinstance(where, str) else where
         self.database = Database(where, alone=alone)
         try:
             migrate(self.database)
@@ -63,7 +68,7 @@ class Transactions:
     def transaction(self, work: Callable[[sa.Connection], T]) -> T:
         """Again where another one was quicker: a second look finds what that one wrote."""
         tries = Retrying(
-            retry=retry_if_exception_type(Raced),
+            retry=retry_if_exception_type(WriteConflict),
             stop=stop_after_attempt(RACES),
             wait=wait_random(0, 0.02),
             reraise=True,
@@ -75,7 +80,7 @@ class Transactions:
 
         try:
             return tries(once)
-        except Raced as error:
+        except WriteConflict as error:
             raise StoreError(f"{self.database.where.shown}: too many at once") from error
 
     def load(self, c: sa.Connection, id: str) -> Callback:
@@ -98,7 +103,7 @@ class Transactions:
         return None if row is None else from_row(row, self.seal)
 
     def save(
-        self, c: sa.Connection, before: Callback, after: Callback, what: str, by: By
+        self, c: sa.Connection, before: Callback, after: Callback, what: str, by: Actor
     ) -> tuple[Callback, list[str]]:
         """Write a change; where it gives two open callbacks one client they become one: that is returned."""
         gone = [before.key] if before.state is State.WAITING and before.key != after.key else []
@@ -118,7 +123,7 @@ class Transactions:
         before: Callback,
         after: Callback,
         other: Callback,
-        by: By,
+        by: Actor,
         gone: list[str],
     ) -> tuple[Callback, list[str]]:
         c.execute(
@@ -134,13 +139,13 @@ class Transactions:
         return kept, gone + more
 
     def _write(
-        self, c: sa.Connection, before: Callback, after: Callback, what: str, by: By
+        self, c: sa.Connection, before: Callback, after: Callback, what: str, by: Actor
     ) -> None:
         row = to_row(after, self.seal)
         c.execute(callbacks.update().where(callbacks.c.id == after.id).values(**row))
         self.tell(c, after.id, what, by, changed(before, after))
 
-    def tell(self, c: sa.Connection, id: str, what: str, by: By, change: dict[str, Any]) -> None:
+    def tell(self, c: sa.Connection, id: str, what: str, by: Actor, change: dict[str, Any]) -> None:
         """A row of history."""
         c.execute(
             history.insert().values(

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from vad_agent.audio.ipc_framing import Record
     from vad_agent.script.settings import Settings
     from vad_agent.speech.player import Player
-    from vad_agent.speech.prompt_library import Phrase, Phrases
+    from vad_agent.speech.prompt_library import Phrase, PromptLibrary
 
     What = Opened | Lost | Record
 
@@ -169,10 +169,10 @@ def _settings(script: Path | None) -> Settings:
     return Settings() if script is None else Settings.load(script)
 
 
-def _phrases(settings: Settings) -> Phrases:
-    from vad_agent.speech.prompt_library import Phrases
+def _phrases(settings: Settings) -> PromptLibrary:
+    from vad_agent.speech.prompt_library import PromptLibrary
 
-    return Phrases(settings)
+    return PromptLibrary(settings)
 
 
 def _show_progress(number: int, total: int, prompt: str) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 log = logging.getLogger(__name__)
 
 
-class Beat:
+class Periodic:
     """Calls `do` every `every_s` seconds from `start` until `close`; what it raises ends nothing."""
 
     def __init__(self, name: str, every_s: float, do: Callable[[], None]) -> None:

@@ -27,7 +27,7 @@ class Progress(Enum):
     """Beeps, seconds apart: a call waits; the line stays up."""
 
 
-class Ear(Protocol):
+class EndpointerPort(Protocol):
     """Hearing on one channel.
 
     voice    ▁▁▁▁████████▁▁▁▁▁▁▁▁▁▁
@@ -110,5 +110,5 @@ class Plan(Protocol):
     def script(self) -> Script:
         """The compiled script."""
 
-    def ear(self, channel: Channel, sample_rate: int) -> Ear:
+    def ear(self, channel: Channel, sample_rate: int) -> EndpointerPort:
         """A new ear for one channel of one call at `sample_rate` Hz."""

@@ -9,10 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum, auto
 
-from vad_agent.core.script import Rung, Scenario, Window
+from vad_agent.core.script import Scenario, Step, Window
 
 
-class State(Enum):
+class StepState(Enum):
     """Where a step stands."""
 
     ASKED = auto()
@@ -25,13 +25,13 @@ class State(Enum):
 
 
 @dataclass(slots=True)
-class Step:
+class StepRun:
     """One rung being carried out. Frames."""
 
     prompt: str
     text: str
     window: Window
-    state: State
+    state: StepState
     base: int
     """What the window is measured from."""
     asked: int
@@ -42,7 +42,7 @@ class Step:
         return (now if self.started is None else self.started) - self.base
 
 
-class Ladder:
+class Escalation:
     """The armed scenario and how far it was climbed."""
 
     def __init__(self) -> None:
@@ -67,7 +67,7 @@ class Ladder:
         return self.rung is not None
 
     @property
-    def rung(self) -> Rung | None:
+    def rung(self) -> Step | None:
         """The rung to be said next."""
         if self.scenario is None or self.climbed >= len(self.scenario.rungs):
             return None

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 from vad_agent.core import actions as act
 from vad_agent.core.actions import LineState
-from vad_agent.core.endpointer_port import Ear
+from vad_agent.core.endpointer_port import EndpointerPort
 from vad_agent.core.frames import ENDLESS, FRAMES_PER_SECOND, Channel
 from vad_agent.core.silence_clock import SilenceClock, Suspension
 
@@ -26,7 +26,7 @@ class LineMonitor:
 
     def __init__(
         self,
-        ears: Sequence[tuple[Channel, Ear]],
+        ears: Sequence[tuple[Channel, EndpointerPort]],
         *,
         clock: SilenceClock,
         actions: list[act.Action],
@@ -55,7 +55,7 @@ class LineMonitor:
                 self._actions.append(act.LineChanged(now, channel, ear.line, ear.since))
                 self._watch_media(channel, ear, now)
 
-    def _watch_media(self, channel: Channel, ear: Ear, now: int) -> None:
+    def _watch_media(self, channel: Channel, ear: EndpointerPort, now: int) -> None:
         cause = _NO_MEDIA[channel]
         if ear.line is not LineState.NO_MEDIA:
             self._had_media.add(channel)

@@ -18,23 +18,23 @@ from __future__ import annotations
 from vad_agent.core import actions as act
 from vad_agent.core.actions import LineState, Outcome, Reason
 from vad_agent.core.callback_request import CallbackRequest
-from vad_agent.core.endpointer_port import Ear
-from vad_agent.core.escalation import Ladder, State, Step
+from vad_agent.core.endpointer_port import EndpointerPort
+from vad_agent.core.escalation import Escalation, StepRun, StepState
 from vad_agent.core.frames import ENDLESS
-from vad_agent.core.script import Rung, Scenario, Script, Window, fill
-from vad_agent.core.session_snapshot import Watch
+from vad_agent.core.script import Scenario, Script, Step, Window, fill
+from vad_agent.core.session_snapshot import SessionSnapshot
 from vad_agent.core.silence_clock import SilenceClock
 
 
-class Prompter:
+class PromptController:
     """One call's ladder and the step being carried out. Appends to the call's actions."""
 
     def __init__(
         self,
         script: Script,
         *,
-        operator: Ear,
-        client: Ear,
+        operator: EndpointerPort,
+        client: EndpointerPort,
         clock: SilenceClock,
         request: CallbackRequest,
         actions: list[act.Action],
@@ -50,8 +50,8 @@ class Prompter:
         self._cue_only = cue_only
         self._player_lost = False
         self._lead = 0  # frames from asking for a prompt to its sound
-        self._ladder = Ladder()
-        self._step: Step | None = None
+        self._ladder = Escalation()
+        self._step: StepRun | None = None
         # Utterances of each ear when a sound of it, not known to be speech, last held a step up.
         self._unproven: dict[int, int] = {}
         self.client_name: str | None = None
@@ -74,20 +74,20 @@ class Prompter:
         if self._step is None:
             self._begin_if_due(now)
 
-    def _give_up_if_due(self, step: Step, now: int) -> None:
+    def _give_up_if_due(self, step: StepRun, now: int) -> None:
         """Whoever was to say it, or to tell of it, does not."""
         if now < self._step_deadline(step):
             return
         match step.state:
-            case State.ASKED:
+            case StepState.ASKED:
                 self._fail(step, now)
-            case State.PLAYING:
+            case StepState.PLAYING:
                 self._actions.append(act.Stop(now, step.prompt))
                 self._fail(step, now)
-            case State.CUED:
+            case StepState.CUED:
                 # It stays shown; but whatever the operator does now, the client is called back.
                 self._ask_callback_of_ladder(now)
-            case State.BY_OPERATOR:
+            case StepState.BY_OPERATOR:
                 self._step = None  # it was never known to be his voice
 
     def _begin_if_due(self, now: int) -> None:
@@ -110,10 +110,10 @@ class Prompter:
             self._actions.append(act.Alert(now, "unknown_sound"))
         self._begin_step(rung, window, now)
 
-    def _begin_step(self, rung: Rung, window: Window, now: int) -> None:
-        state = State.CUED if self._by_operator else State.ASKED
+    def _begin_step(self, rung: Step, window: Window, now: int) -> None:
+        state = StepState.CUED if self._by_operator else StepState.ASKED
         step = self._begin(rung, window, now, state)
-        if state is State.CUED:
+        if state is StepState.CUED:
             self._cue(step, now)
         else:
             self._actions.append(act.Play(now, step.prompt, step.text))
@@ -130,18 +130,18 @@ class Prompter:
         """The frame at which to ask again although nothing has changed."""
         return self.decision_due(now) if self._step is None else self._step_deadline(self._step)
 
-    def _step_deadline(self, step: Step) -> int:
+    def _step_deadline(self, step: StepRun) -> int:
         """When the step under way is given up, or said by the operator."""
         match step.state:
-            case State.ASKED:
+            case StepState.ASKED:
                 return step.asked + self._timing.prompt_start
-            case State.PLAYING:
+            case StepState.PLAYING:
                 return (step.started or 0) + self._timing.prompt_end
-            case State.CUED:
+            case StepState.CUED:
                 if self._request.open:
                     return ENDLESS  # nothing can be lost by waiting for him
                 return max(step.asked, step.base + step.window.hi) + self._timing.unknown_sound
-            case State.BY_OPERATOR:
+            case StepState.BY_OPERATOR:
                 if not self._operator.speaking:
                     return self._operator.end + self._timing.utterance_gap
                 if self._operator.sure:
@@ -158,12 +158,12 @@ class Prompter:
         """Frames of silence after which an unknown sound no longer delays a step."""
         return max(self._timing.unknown_sound, window.hi - self._lead)
 
-    def _believes(self, ear: Ear) -> bool:
+    def _believes(self, ear: EndpointerPort) -> bool:
         """It hears speech, or a sound that may be: one that has held a step up may not do so twice."""
         proven = ear.sure or self._unproven.get(id(ear)) != ear.utterances
         return ear.speaking and proven
 
-    def _doubt(self, ear: Ear) -> None:
+    def _doubt(self, ear: EndpointerPort) -> None:
         """A sound of it holds a step up. Where it is no speech, the next one must be known to be."""
         if ear.speaking and not ear.sure:
             self._unproven[id(ear)] = ear.utterances
@@ -172,7 +172,7 @@ class Prompter:
         """What is heard on hold is not the client, until the hold is over."""
         return self._believes(self._client) and not self._clock.held
 
-    def _window(self, rung: Rung, silence: int) -> Window:
+    def _window(self, rung: Step, silence: int) -> Window:
         client = self._client
         window = rung.window_for(client.line is LineState.DIGITAL_ZERO and not client.gated)
         # A line that goes dead when the shorter window has passed keeps the longer one.
@@ -205,13 +205,13 @@ class Prompter:
             return False
         return any(ear.doubtful() for ear in self._ears())
 
-    def _ears(self) -> tuple[Ear, ...]:
+    def _ears(self) -> tuple[EndpointerPort, ...]:
         """Whose words count now: on hold, the operator's alone."""
         return (self._operator,) if self._clock.held else (self._operator, self._client)
 
-    def _begin(self, rung: Rung, window: Window, now: int, state: State) -> Step:
+    def _begin(self, rung: Step, window: Window, now: int, state: StepState) -> StepRun:
         text = fill(rung.text, self._script.fields(self.client_name))
-        step = Step(rung.prompt, text, window, state, base=self._clock.start, asked=now)
+        step = StepRun(rung.prompt, text, window, state, base=self._clock.start, asked=now)
         self._step = step
         if self._ladder.last:
             # It must be stored before the client hears it promised.
@@ -222,7 +222,7 @@ class Prompter:
         if self._ladder.scenario is not None:
             self.ask_callback(now, self._ladder.scenario.reason)
 
-    def _cue(self, step: Step, now: int) -> None:
+    def _cue(self, step: StepRun, now: int) -> None:
         lo, hi = step.base + step.window.lo, step.base + step.window.hi
         self._actions.append(act.Cue(now, step.prompt, step.text, lo, hi))
 
@@ -235,13 +235,13 @@ class Prompter:
     def hear(self, now: int) -> None:
         """Give way to whoever speaks; let the operator say the step himself."""
         step = self._step
-        playing = step is not None and step.state in (State.ASKED, State.PLAYING)
+        playing = step is not None and step.state in (StepState.ASKED, StepState.PLAYING)
         if playing and self.client_speaks() and self._client_resets():
             self._doubt(self._client)
             self._give_way(now)
         if self._believes(self._operator):
             self._hear_operator(now)
-        if self._step is not None and self._step.state is State.BY_OPERATOR:
+        if self._step is not None and self._step.state is StepState.BY_OPERATOR:
             self._follow_operator(self._step, now)
 
     def client_heard(self, now: int) -> None:
@@ -262,24 +262,24 @@ class Prompter:
             window = self._window(rung, now - self._clock.start)
             if self._in_time(began - self._clock.start, window):
                 self._doubt(self._operator)
-                self._begin(rung, window, now, State.BY_OPERATOR).started = began
-        elif step.state is State.CUED and began >= step.asked:
+                self._begin(rung, window, now, StepState.BY_OPERATOR).started = began
+        elif step.state is StepState.CUED and began >= step.asked:
             self._doubt(self._operator)
             self._actions.append(act.Dismiss(now, step.prompt))
-            step.state, step.started = State.BY_OPERATOR, began
-        elif step.state in (State.ASKED, State.PLAYING):
+            step.state, step.started = StepState.BY_OPERATOR, began
+        elif step.state in (StepState.ASKED, StepState.PLAYING):
             self._doubt(self._operator)
             before = step.started is None or began < step.started
             if before and self._in_time(began - step.base, step.window):
                 self._stop(step, now)
-                step.state, step.started = State.BY_OPERATOR, began
+                step.state, step.started = StepState.BY_OPERATOR, began
             else:
                 self._give_way(now)
 
     def _in_time(self, silence: int, window: Window) -> bool:
         return silence >= window.lo - self._timing.takeover_lead
 
-    def _follow_operator(self, step: Step, now: int) -> None:
+    def _follow_operator(self, step: StepRun, now: int) -> None:
         """Wait for the end of what the operator is saying, inner pauses included."""
         ear = self._operator
         if ear.speaking:
@@ -294,8 +294,8 @@ class Prompter:
     def started(self, now: int, prompt: str | None, text: str | None = None) -> None:
         """The player's first sample has left; `text`: what it says, if that differs."""
         step = self._step
-        if step and step.state is State.ASKED and prompt in (step.prompt, None):
-            step.state, step.started = State.PLAYING, now
+        if step and step.state is StepState.ASKED and prompt in (step.prompt, None):
+            step.state, step.started = StepState.PLAYING, now
             self.last_played = now
             step.text = text or step.text
             self._client.own_prompt(True)
@@ -303,14 +303,14 @@ class Prompter:
     def finished(self, now: int, prompt: str | None) -> None:
         """The player's last sample has left."""
         step = self._step
-        if step and step.state is State.PLAYING and prompt in (step.prompt, None):
+        if step and step.state is StepState.PLAYING and prompt in (step.prompt, None):
             self._client.own_prompt(False)
             self._said(step, now, now, Outcome.SAID)
 
     def failed(self, now: int, prompt: str | None) -> None:
         """The player could not play it, or not to its end."""
         step = self._step
-        playing = step is not None and step.state in (State.ASKED, State.PLAYING)
+        playing = step is not None and step.state in (StepState.ASKED, StepState.PLAYING)
         if step and playing and prompt in (step.prompt, None):
             self._fail(step, now)
 
@@ -322,22 +322,22 @@ class Prompter:
         """The player is gone: what it was saying has failed, and the operator says the rest."""
         self._player_lost = True
         step = self._step
-        if step is not None and step.state in (State.ASKED, State.PLAYING):
+        if step is not None and step.state in (StepState.ASKED, StepState.PLAYING):
             self._fail(step, now)
 
     def regain_player(self, now: int) -> None:
         """The player is back: it says what the operator has not said."""
         self._player_lost = False
         step = self._step
-        if step is not None and step.state is State.CUED and not self._cue_only:
+        if step is not None and step.state is StepState.CUED and not self._cue_only:
             self._actions.append(act.Dismiss(now, step.prompt))
             self._step = None
 
-    def _fail(self, step: Step, now: int) -> None:
+    def _fail(self, step: StepRun, now: int) -> None:
         self._client.own_prompt(False)
         self._finish(step, now, None if step.started is None else now, Outcome.FAILED)
         # The operator is to say it.
-        step.state, step.started, step.asked = State.CUED, None, now
+        step.state, step.started, step.asked = StepState.CUED, None, now
         self._cue(step, now)
 
     # -- a step's end ------------------------------------------------------------------------------
@@ -347,15 +347,15 @@ class Prompter:
         self._give_way(now)
         self._ladder.disarm()
 
-    def watch(self, now: int) -> Watch:
+    def watch(self, now: int) -> SessionSnapshot:
         """How things stand, to be shown."""
         clock, step, rung = self._clock, self._step, self._ladder.rung
         waits = step is None and rung is not None and self._silent
-        silence = now - clock.start if waits or (step and step.state is State.CUED) else None
+        silence = now - clock.start if waits or (step and step.state is StepState.CUED) else None
         window = None
         if rung is not None and silence is not None:
             window = step.window if step else self._window(rung, silence)
-        return Watch(
+        return SessionSnapshot(
             silence=silence,
             lo=window.lo if window else None,
             hi=window.hi if window else None,
@@ -379,7 +379,7 @@ class Prompter:
     @property
     def playing(self) -> bool:
         """A prompt is in the air."""
-        return self._step is not None and self._step.state is State.PLAYING
+        return self._step is not None and self._step.state is StepState.PLAYING
 
     def close(self, now: int) -> Reason | None:
         """The call is over: settle the step. The reason for a callback, if the ladder gives one.
@@ -388,7 +388,7 @@ class Prompter:
         """
         scenario, step = self._ladder.scenario, self._step
         unresolved = step is not None or self._ladder.climbed > 0 or self._is_overdue(now)
-        if step is not None and step.state is State.BY_OPERATOR:
+        if step is not None and step.state is StepState.BY_OPERATOR:
             self._step = None
             end = now if self._operator.speaking else self._operator.end
             if end > (step.started or 0):
@@ -408,35 +408,35 @@ class Prompter:
         if step is None:
             return
         match step.state:
-            case State.ASKED:
+            case StepState.ASKED:
                 self._stop(step, now)
-            case State.PLAYING:
+            case StepState.PLAYING:
                 self._stop(step, now)
                 self._clock.heard(now)
                 self._finish(step, now, now, Outcome.INTERRUPTED)
-            case State.CUED:
+            case StepState.CUED:
                 self._actions.append(act.Dismiss(now, step.prompt))
                 if (now if until is None else until) - step.base > step.window.hi:
                     self._finish(step, now, None, Outcome.MISSED)
-            case State.BY_OPERATOR:
+            case StepState.BY_OPERATOR:
                 # Interrupted in his words, or after them, in the pause that would have ended them.
                 if self._operator.speaking or self._operator.end <= (step.started or 0):
                     self._finish(step, now, now, Outcome.INTERRUPTED)
                 else:
                     self._finish(step, now, self._operator.end, Outcome.SAID_BY_OPERATOR)
 
-    def _stop(self, step: Step, now: int) -> None:
+    def _stop(self, step: StepRun, now: int) -> None:
         self._actions.append(act.Stop(now, step.prompt))
         self._client.own_prompt(False)
 
-    def _said(self, step: Step, now: int, end: int, outcome: Outcome) -> None:
+    def _said(self, step: StepRun, now: int, end: int, outcome: Outcome) -> None:
         self._step = None
         self._clock.heard(end)
         self._finish(step, now, end, outcome)
         if self._ladder.scenario is not None and not self._ladder.advance():
             self.ended = self._ladder.scenario.reason
 
-    def _finish(self, step: Step, now: int, end: int | None, outcome: Outcome) -> None:
+    def _finish(self, step: StepRun, now: int, end: int | None, outcome: Outcome) -> None:
         self._actions.append(
             act.PromptDone(
                 frame=now,

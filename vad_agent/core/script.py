@@ -45,7 +45,7 @@ class Window:
 
 
 @dataclass(frozen=True, slots=True)
-class Rung:
+class Step:
     """One step: a prompt and its window."""
 
     prompt: str
@@ -71,7 +71,7 @@ class Scenario:
     clock: Clock | None
     client_resets: bool
     """The client's speech disarms it (not where the client cannot hear us: his «алло» is no reply)."""
-    rungs: tuple[Rung, ...]
+    rungs: tuple[Step, ...]
     callback_in_s: float | None
     """Seconds until the callback; None: at the agreed time."""
     opening: str

@@ -21,7 +21,7 @@ from vad_agent.core.actions import LineState, Phase
 from vad_agent.core.endpointer_port import Plan
 from vad_agent.core.events import Event, Kind
 from vad_agent.core.frames import ENDLESS, SAMPLE_BYTES, Channel, check_frame, samples_per_frame
-from vad_agent.core.session_snapshot import Watch
+from vad_agent.core.session_snapshot import SessionSnapshot
 from vad_agent.core.session_state import CallState
 
 Frame = bytes | bytearray | memoryview | None
@@ -100,7 +100,7 @@ class CallSession:
         return self._call.phase
 
     @property
-    def watch(self) -> Watch:
+    def watch(self) -> SessionSnapshot:
         """A look at the clock and the step, to be shown."""
         return self._call.prompter.watch(self._call.now)
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Watch:
+class SessionSnapshot:
     """One look at a session. None: there is no such thing now."""
 
     silence: int | None

@@ -12,10 +12,10 @@ from vad_agent.core.endpointer_port import Plan, Progress
 from vad_agent.core.frames import ENDLESS, Channel
 from vad_agent.core.hold import Holds
 from vad_agent.core.line_monitor import LineMonitor
-from vad_agent.core.prompt_controller import Prompter
+from vad_agent.core.prompt_controller import PromptController
 from vad_agent.core.script import Scenario
 from vad_agent.core.silence_clock import SilenceClock, Suspension
-from vad_agent.core.two_way_check import SideCheck
+from vad_agent.core.two_way_check import TwoWayCheck
 
 
 class CallState:
@@ -47,13 +47,13 @@ class CallState:
             actions=self.actions,
             drop_after=script.timing.no_media_drop,
         )
-        self.sides = SideCheck(
+        self.sides = TwoWayCheck(
             self.client,
             clock=self.clock,
             actions=self.actions,
             most_alone=script.timing.one_sided,
         )
-        self.prompter = Prompter(
+        self.prompter = PromptController(
             script,
             operator=self.operator,
             client=self.client,

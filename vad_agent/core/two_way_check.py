@@ -11,19 +11,24 @@ the other one has talked for far longer than a greeting.
 from __future__ import annotations
 
 from vad_agent.core import actions as act
-from vad_agent.core.endpointer_port import Ear
+from vad_agent.core.endpointer_port import EndpointerPort
 from vad_agent.core.frames import Channel
 from vad_agent.core.silence_clock import SilenceClock, Suspension
 
 
-class SideCheck:
+class TwoWayCheck:
     """Watches both sides of one call. Appends alerts to its actions, suspends its clock.
 
     `most_alone`: frames for which one side may speak before the other is heard for the first time.
     """
 
     def __init__(
-        self, client: Ear, *, clock: SilenceClock, actions: list[act.Action], most_alone: int
+        self,
+        client: EndpointerPort,
+        *,
+        clock: SilenceClock,
+        actions: list[act.Action],
+        most_alone: int,
     ) -> None:
         self._client = client
         self._clock = clock

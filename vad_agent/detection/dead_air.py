@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from vad_agent.core.actions import LineState
-from vad_agent.core.endpointer_port import Ear
+from vad_agent.core.endpointer_port import EndpointerPort as Ear
 from vad_agent.core.frames import ENDLESS, Channel, seconds
 
 DEFER = 10

@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import Any
 
 from vad_agent.callbacks.outbox import Outbox, is_call
-from vad_agent.callbacks.outbox_message import CALL, Letter, new_key
+from vad_agent.callbacks.outbox_message import CALL, OutboxMessage, new_key
 from vad_agent.callbacks.trace_codec import pack
 from vad_agent.common.writer_thread import WriterThread
 from vad_agent.core.actions import Action
@@ -125,8 +125,8 @@ class CallReporter:
             return f"прежние ({MOST_WAITING}) никто не взял"
         return None
 
-    def _letter(self, call: str, began: datetime, lines: Lines) -> Letter:
-        return Letter(
+    def _letter(self, call: str, began: datetime, lines: Lines) -> OutboxMessage:
+        return OutboxMessage(
             kind=CALL,
             key=new_key(),
             call=call,

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections import deque
 
 from vad_agent.core.actions import LineState
-from vad_agent.core.endpointer_port import Ear, Plan
+from vad_agent.core.endpointer_port import EndpointerPort, Plan
 from vad_agent.core.frames import FRAMES_PER_SECOND, Channel
 
 IDLE = FRAMES_PER_SECOND
@@ -94,6 +94,6 @@ class CallStartDetector:
         """So many of the last frames, as far as they are kept."""
         return list(self._kept)[-frames:] if frames > 0 else []
 
-    def ear(self, channel: Channel) -> Ear:
+    def ear(self, channel: Channel) -> EndpointerPort:
         """A side's ear."""
         return self._operator if channel is Channel.OPERATOR else self._client

@@ -8,7 +8,7 @@ import socket
 from collections.abc import Callable, Sequence
 from datetime import datetime
 
-from vad_agent.callbacks.outbox_message import ENDED, REQUESTED, WITHDRAWN, Letter, new_key
+from vad_agent.callbacks.outbox_message import ENDED, REQUESTED, WITHDRAWN, OutboxMessage, new_key
 from vad_agent.core import actions as act
 from vad_agent.core.actions import Action
 
@@ -29,7 +29,7 @@ class CallbackPublisher:
 
     def __init__(
         self,
-        post: Callable[[Letter], object],
+        post: Callable[[OutboxMessage], object],
         *,
         operator: str | None = None,
         now: Callable[[], datetime] = lambda: datetime.now().astimezone(),
@@ -66,10 +66,10 @@ class CallbackPublisher:
             self._asked = False
             self._post(self._letter(ENDED))
 
-    def _letter(self, kind: str) -> Letter:
-        return Letter(kind, new_key(), self._call, self._now().isoformat())
+    def _letter(self, kind: str) -> OutboxMessage:
+        return OutboxMessage(kind, new_key(), self._call, self._now().isoformat())
 
-    def _request(self, action: act.Callback) -> Letter:
+    def _request(self, action: act.Callback) -> OutboxMessage:
         texts = {
             "at": action.at,
             "phone": action.phone,
@@ -79,7 +79,7 @@ class CallbackPublisher:
             "operator": self._operator,
             "session": action.call_id,
         }
-        return Letter(
+        return OutboxMessage(
             kind=REQUESTED,
             key=new_key(),
             call=self._call,

@@ -13,8 +13,8 @@ from datetime import datetime
 from typing import Protocol, TypeVar
 
 from vad_agent.audio.devices import Role
-from vad_agent.audio.duplex_capture import SAMPLE_RATE, Headset
-from vad_agent.audio.echo_canceller import OwnPrompt
+from vad_agent.audio.duplex_capture import SAMPLE_RATE, DuplexCapture
+from vad_agent.audio.echo_canceller import EchoCanceller
 from vad_agent.callbacks.outbox import Outbox, outbox_folder
 from vad_agent.client.headset_protocol import Command
 from vad_agent.common.identity import login
@@ -41,7 +41,7 @@ from vad_agent.headset.stream_watchdog import HeldStream, StreamWatchdog
 from vad_agent.headset.trace_log import TraceLog, TraceSink
 from vad_agent.script.settings import Settings
 from vad_agent.speech.player import Player
-from vad_agent.speech.prompt_library import Phrases
+from vad_agent.speech.prompt_library import PromptLibrary
 
 
 class Writes(Protocol):
@@ -122,7 +122,7 @@ class Composition:
             mode=options.mode,
             make_session=self._session,
         )
-        self._cleaner = OwnPrompt(SAMPLE_RATE) if self._chosen.heard_from else None
+        self._cleaner = EchoCanceller(SAMPLE_RATE) if self._chosen.heard_from else None
         self.loop = Loop(
             desk,
             self._outlets.take,
@@ -131,7 +131,7 @@ class Composition:
             after_pair=shown.look,
             may_promise=lambda: letters.may_promise,
         )
-        self._phrases = Phrases(settings) if self._chosen.prompt is not None else None
+        self._phrases = PromptLibrary(settings) if self._chosen.prompt is not None else None
         if self._phrases is not None:
             stack.callback(self._phrases.close)
         if options.events is not None:
@@ -159,10 +159,10 @@ class Composition:
         outbox = Outbox(options.outbox or outbox_folder())
         courier = None
         if options.desk is not None:
-            from vad_agent.callbacks.outbox_relay import Courier
+            from vad_agent.callbacks.outbox_relay import OutboxRelay
             from vad_agent.client.discovery import need_token
 
-            courier = Courier(outbox, options.desk, need_token(), self.report)
+            courier = OutboxRelay(outbox, options.desk, need_token(), self.report)
             stack.callback(courier.stop)
             courier.start()
         else:
@@ -194,7 +194,7 @@ class Composition:
     def start(self) -> None:
         """Open the devices and make the phrases ready."""
         loop, chosen = self.loop, self._chosen
-        headset = loop.headset = Headset(chosen.operator, chosen.client, loop.put)
+        headset = loop.headset = DuplexCapture(chosen.operator, chosen.client, loop.put)
         self._stack.callback(headset.close)
         if chosen.prompt is not None and self._phrases is not None:
             player = Player(chosen.prompt, Role.PROMPT, lambda what: loop.put(PROMPT, what))

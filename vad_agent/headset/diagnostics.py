@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from rich.console import Console
 from rich.text import Text
 
-from vad_agent.audio.device_recovery import AudioChild, Lost, Opened
+from vad_agent.audio.device_recovery import AudioWorker, Lost, Opened
 from vad_agent.audio.devices import Device, Role, list_devices
 from vad_agent.audio.duplex_capture import CAPTURE, SAMPLE_RATE, Converter
 from vad_agent.audio.ipc_framing import Record
@@ -56,7 +56,7 @@ class CaptureProbe:
 
     def __init__(self, device: Device, role: str) -> None:
         self._heard: queue.SimpleQueue[What] = queue.SimpleQueue()
-        self._child = AudioChild(CAPTURE, {**device.spec(), "role": role}, self._heard.put)
+        self._child = AudioWorker(CAPTURE, {**device.spec(), "role": role}, self._heard.put)
         self._converter: Converter | None = None
         self.opened: Opened | None = None
         self.why = "no sound came"

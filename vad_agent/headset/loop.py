@@ -18,7 +18,7 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from vad_agent.audio.device_recovery import Lost, Opened
-from vad_agent.audio.duplex_capture import Headset
+from vad_agent.audio.duplex_capture import DuplexCapture
 from vad_agent.audio.ipc_framing import Record
 from vad_agent.audio.jitter_buffer import Pair
 from vad_agent.client.headset_protocol import Command
@@ -63,7 +63,7 @@ class Loop:
         may_promise: Callable[[], bool] = lambda: True,
     ) -> None:
         self.desk = desk
-        self.headset: Headset | None = None
+        self.headset: DuplexCapture | None = None
         self.speaker: PromptPlayer | None = None
         self.refused = 0
         """Events that the session could not take."""

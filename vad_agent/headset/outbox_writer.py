@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from vad_agent.callbacks.outbox import Outbox
-from vad_agent.callbacks.outbox_message import REQUESTED, Letter
+from vad_agent.callbacks.outbox_message import REQUESTED, OutboxMessage
 from vad_agent.common.writer_thread import WriterThread
 from vad_agent.errors import OutputError
 
@@ -69,7 +69,7 @@ class OutboxWriter:
         self._gave_up = False
         self._writer = WriterThread("letters", self._write, most=MOST_WAITING)
 
-    def post(self, letter: Letter) -> None:
+    def post(self, letter: OutboxMessage) -> None:
         """Have it written, soon. Until it is, it is kept, as long as the process lives."""
         request = None
         if letter.kind == REQUESTED:
@@ -117,7 +117,7 @@ class OutboxWriter:
 
     # -- the disk's thread -------------------------------------------------------------------------
 
-    def _write(self, item: tuple[Letter, _Request | None]) -> None:
+    def _write(self, item: tuple[OutboxMessage, _Request | None]) -> None:
         letter, request = item
         while (why := self._try(letter)) is not None:
             self._why = why
@@ -135,7 +135,7 @@ class OutboxWriter:
         if self._carrier is not None:
             self._carrier.wake()
 
-    def _try(self, letter: Letter) -> str | None:
+    def _try(self, letter: OutboxMessage) -> str | None:
         """Why it is not written; None: it is. At the end nothing is tried after what has failed."""
         if self._gave_up:
             return self._why

@@ -10,7 +10,7 @@ from vad_agent.audio.pcm import peak, rms, to_dbfs
 from vad_agent.core import actions as act
 from vad_agent.core.actions import Action, LineState, Phase
 from vad_agent.core.frames import SAMPLE_BYTES, Channel, seconds
-from vad_agent.core.session_snapshot import Watch
+from vad_agent.core.session_snapshot import SessionSnapshot
 from vad_agent.headset.loop import Loop
 from vad_agent.headset.status import PhraseStatus, Status
 from vad_agent.trace import labels_ru
@@ -157,7 +157,7 @@ class StatusPresenter:
         status.upcoming = _upcoming(watch)
         status.after = None if watch.prompt is None else "" if watch.ends else watch.next_text
 
-    def _phrase(self, watch: Watch, now: int) -> PhraseStatus | None:
+    def _phrase(self, watch: SessionSnapshot, now: int) -> PhraseStatus | None:
         if watch.prompt_text is None or watch.prompt_state is None:
             return None
         lo, hi = watch.prompt_lo or 0, watch.prompt_hi or 0
@@ -165,7 +165,7 @@ class StatusPresenter:
         return PhraseStatus(watch.prompt_text, state, seconds(lo - now), seconds(hi - now))
 
 
-def _upcoming(watch: Watch) -> PhraseStatus | None:
+def _upcoming(watch: SessionSnapshot) -> PhraseStatus | None:
     if watch.prompt is not None or watch.next_text is None or watch.silence is None:
         return None
     if watch.lo is None or watch.hi is None:

@@ -12,7 +12,7 @@ import dataclasses
 from collections.abc import Callable, Iterable
 from typing import Protocol
 
-from vad_agent.audio.device_recovery import AudioChild
+from vad_agent.audio.device_recovery import AudioWorker
 from vad_agent.audio.devices import Device, Role
 from vad_agent.audio.pulse_server import PulseWatch
 
@@ -22,7 +22,7 @@ class HeldStream(Protocol):
 
     device: Device
     pid: int | None
-    child: AudioChild
+    child: AudioWorker
     role: Role
 
     def move(self, device: Device) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from vad_agent.core.actions import Phase
 from vad_agent.core.frames import seconds
-from vad_agent.core.script import Clock, Rung, Scenario, Script, Window
+from vad_agent.core.script import Clock, Scenario, Script, Step, Window
 
 ANY_PHASE = "any_phase"
 CLIENT_SPEAKS = "the client speaks"
@@ -55,7 +55,7 @@ def _scenario(scenario: Scenario) -> Iterator[str]:
     yield f"    {callback} --> {Phase.ENDED}"
 
 
-def _after(rung: Rung, clock: Clock | None) -> str:
+def _after(rung: Step, clock: Clock | None) -> str:
     text = f"{_span(rung.window)} of {clock or Clock.SILENCE}"
     return (
         f"{text} ({_span(rung.dead_line_window)} on a dead line)" if rung.dead_line_window else text

@@ -20,14 +20,14 @@ from pydantic import PrivateAttr
 from vad_agent.common.toml_file import Toml, merge, parse, read, write
 from vad_agent.core.actions import Reason
 from vad_agent.core.frames import FRAMES_PER_SECOND, Channel, frames
-from vad_agent.core.script import ROWS, Row, Rung, Scenario, Script, Timing, Window
+from vad_agent.core.script import ROWS, Row, Scenario, Script, Step, Timing, Window
 from vad_agent.errors import SettingsError
 from vad_agent.script.schema import Prompt, Tables
 from vad_agent.script.schema import Scenario as ScenarioTable
 from vad_agent.script.validation import problems, recording_frames
 
 if TYPE_CHECKING:
-    from vad_agent.core.endpointer_port import Ear
+    from vad_agent.core.endpointer_port import EndpointerPort
 
 BUILT_IN = "built-in"
 BUILT_IN_FILE = Path(__file__).with_name("haieronline.toml")
@@ -101,7 +101,7 @@ class Settings(Tables):
             opening=table.opening,
         )
 
-    def ear(self, channel: Channel, sample_rate: int) -> Ear:
+    def ear(self, channel: Channel, sample_rate: int) -> EndpointerPort:
         """A new ear for one channel of one call; `sample_rate` in Hz.
 
         Raises:
@@ -145,9 +145,9 @@ class Settings(Tables):
         return write(self.model_dump())
 
 
-def _rung(name: str, prompt: Prompt) -> Rung:
+def _rung(name: str, prompt: Prompt) -> Step:
     dead = prompt.dead_line_window_s
-    return Rung(
+    return Step(
         prompt=name,
         text=prompt.text,
         window=_window(prompt.window_s, prompt.aim_s),

@@ -5,19 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from vad_agent.callbacks.alerts import Alarms
+from vad_agent.callbacks.alerts import AlertBoard
 from vad_agent.callbacks.dialers.base import Hooked, Report
-from vad_agent.callbacks.queries import Ledger
-from vad_agent.callbacks.service import Desk
+from vad_agent.callbacks.queries import CallbackQueries
+from vad_agent.callbacks.service import CallbackService
 
 
 @dataclass(frozen=True, slots=True)
 class AppState:
     """One running desk."""
 
-    desk: Desk
-    ledger: Ledger
-    alarms: Alarms
+    desk: CallbackService
+    ledger: CallbackQueries
+    alarms: AlertBoard
     node: str
     report: Report
     """Takes what `hooks` were told; raises `StoreError` where it could not be stored."""

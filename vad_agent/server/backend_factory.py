@@ -58,9 +58,9 @@ def open_backend(
 
 def _passed_by(place: DeskRecord, settings: DeskConfig, store_itself: bool) -> bool:
     """This desk has other callbacks, or the store can be used beside it."""
-    from vad_agent.callbacks.database import Where
+    from vad_agent.callbacks.database import DatabaseLocation
 
-    where = Where.parse(settings.database)
+    where = DatabaseLocation.parse(settings.database)
     if store_itself and where.file is None:
         return True
     return bool(place.database) and where.shown != place.database

@@ -10,19 +10,19 @@ import logging
 from collections.abc import Callable
 from contextlib import ExitStack
 
-from vad_agent.callbacks.alerts import Alarms
+from vad_agent.callbacks.alerts import AlertBoard
 from vad_agent.callbacks.clock import Clock, machine_time
-from vad_agent.callbacks.cluster_membership import BEAT_S, DEAD_S, Nodes
-from vad_agent.callbacks.database import Where, put_damaged_aside
+from vad_agent.callbacks.cluster_membership import BEAT_S, DEAD_S, ClusterMembership
+from vad_agent.callbacks.database import DatabaseLocation, put_damaged_aside
 from vad_agent.callbacks.dialers.base import Dialer, Hooked
-from vad_agent.callbacks.dispatcher import Ringer
-from vad_agent.callbacks.field_encryption import Seal
-from vad_agent.callbacks.outbox_consumer import Inbox
+from vad_agent.callbacks.dispatcher import Dispatcher
+from vad_agent.callbacks.field_encryption import FieldEncryption
+from vad_agent.callbacks.outbox_consumer import OutboxConsumer
 from vad_agent.callbacks.policy import policy_of
-from vad_agent.callbacks.queries import Ledger
-from vad_agent.callbacks.reconciler import Watch
-from vad_agent.callbacks.scheduler import DbosEngine
-from vad_agent.callbacks.service import Desk
+from vad_agent.callbacks.queries import CallbackQueries
+from vad_agent.callbacks.reconciler import Reconciler
+from vad_agent.callbacks.scheduler import DbosScheduler
+from vad_agent.callbacks.service import CallbackService
 from vad_agent.callbacks.store import Store
 from vad_agent.script.settings import Settings
 from vad_agent.server.app_state import AppState
@@ -41,7 +41,7 @@ def open_store(config: DeskConfig, *, alone: bool = True) -> Store:
         SettingsError: the script is wrong.
     """
     settings = Settings() if config.script is None else Settings.load(config.script)
-    seal = Seal(config.encryption_key)
+    seal = FieldEncryption(config.encryption_key)
     return Store(config.database, policy_of(settings), seal, alone=alone)
 
 
@@ -49,7 +49,7 @@ class DeskContainer:
     """A desk that takes requests and rings, from its making until `close`.
 
     `late`: told by how many seconds each attempt began after its time.
-    `beat_s`, `dead_s`: see `Nodes`.
+    `beat_s`, `dead_s`: see `ClusterMembership`.
 
     Raises:
         StoreError, EngineError, OutputError, SettingsError: it cannot start; everything is closed again.
@@ -81,28 +81,28 @@ class DeskContainer:
         stack.callback(store.close)
         database = store.database
         self.clock = Clock(database.time if database.on_server else machine_time)
-        self.alarms = Alarms(config.node, config.alarm_url)
+        self.alarms = AlertBoard(config.node, config.alarm_url)
         stack.callback(self.alarms.close)
-        engine = DbosEngine(self._engine_place(), config.node)
+        engine = DbosScheduler(self._engine_place(), config.node)
         leaving = stack.enter_context(ExitStack())  # once the last dial has ended
         stack.callback(engine.stop)
-        self.desk = Desk(store, self.clock, engine)
-        self.ringer = Ringer(self.desk, dialer, config.node, late)
-        nodes = Nodes(database, config.node, beat_s=self._beat_s, dead_s=self._dead_s)
-        self.watch = Watch(self.desk, engine, self.ringer, nodes, self.alarms, config.node)
+        self.desk = CallbackService(store, self.clock, engine)
+        self.ringer = Dispatcher(self.desk, dialer, config.node, late)
+        nodes = ClusterMembership(database, config.node, beat_s=self._beat_s, dead_s=self._dead_s)
+        self.watch = Reconciler(self.desk, engine, self.ringer, nodes, self.alarms, config.node)
         dialer.open(self.ringer.report)
         stack.callback(dialer.close)
         engine.start(self.ringer.make)
         self.watch.start()
         leaving.callback(self.watch.leave)
         stack.callback(self.watch.stop)
-        inbox = Inbox(config.inbox, self.desk, self.alarms)
+        inbox = OutboxConsumer(config.inbox, self.desk, self.alarms)
         inbox.start()
         stack.callback(inbox.stop)
         hooks = {dialer.name: dialer} if isinstance(dialer, Hooked) else {}
         self.office = AppState(
             desk=self.desk,
-            ledger=Ledger(store),
+            ledger=CallbackQueries(store),
             alarms=self.alarms,
             node=config.node,
             report=self.ringer.report,
@@ -110,7 +110,7 @@ class DeskContainer:
             hooks=hooks,
         )
 
-    def _engine_place(self) -> Where:
+    def _engine_place(self) -> DatabaseLocation:
         """On SQLite a file of its own: where that is damaged it is made anew, as the store has everything."""
         where = self.store.database.where.beside(ENGINE_FILE)
         if where.file is not None and (aside := put_damaged_aside(where.file)) is not None:

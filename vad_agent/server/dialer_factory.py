@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from vad_agent.callbacks.dialers.base import Dialer, Order
+from vad_agent.callbacks.dialers.base import Dialer, DialRequest
 from vad_agent.server.desk_config import DeskConfig
 
 
-def make_dialer(config: DeskConfig, tell: Callable[[Order], None]) -> Dialer:
+def make_dialer(config: DeskConfig, tell: Callable[[DialRequest], None]) -> Dialer:
     """What dials at this centre; each is imported only where it is used. `tell`: tells a person to ring.
 
     Raises:

@@ -8,12 +8,12 @@ from vad_agent.callbacks import retention
 from vad_agent.callbacks.clock import Clock, machine_time
 from vad_agent.callbacks.model import ENDED, OPEN, Callback, Outcome, State
 from vad_agent.callbacks.outbox import REFUSED
-from vad_agent.callbacks.outbox_consumer import Inbox
+from vad_agent.callbacks.outbox_consumer import OutboxConsumer
 from vad_agent.callbacks.phone_numbers import normalised
-from vad_agent.callbacks.queries import Ledger, Promise
-from vad_agent.callbacks.service import Desk
+from vad_agent.callbacks.queries import CallbackQueries, Promise
+from vad_agent.callbacks.service import CallbackService
 from vad_agent.callbacks.tables import callbacks
-from vad_agent.callbacks.unit_of_work import By
+from vad_agent.callbacks.unit_of_work import Actor
 from vad_agent.client.backend import ID_LENGTH, CallbackDetails
 from vad_agent.common.identity import login
 from vad_agent.errors import extra
@@ -30,7 +30,9 @@ class ServiceBackend:
     `who`: stands in the history of what is changed; `rings`: the desk has an engine.
     """
 
-    def __init__(self, desk: Desk, ledger: Ledger, who: str, *, rings: bool) -> None:
+    def __init__(
+        self, desk: CallbackService, ledger: CallbackQueries, who: str, *, rings: bool
+    ) -> None:
         self._desk = desk
         self._ledger = ledger
         self._store = desk.store
@@ -121,8 +123,8 @@ class LocalBackend(ServiceBackend):
         try:
             database = self._store.database
             self._clock = Clock(database.time if database.on_server else machine_time)
-            desk = Desk(self._store, self._clock)
-            super().__init__(desk, Ledger(self._store), f"cli:{login()}", rings=False)
+            desk = CallbackService(self._store, self._clock)
+            super().__init__(desk, CallbackQueries(self._store), f"cli:{login()}", rings=False)
             self._read_letters(config, report)
         except BaseException:
             self.close()
@@ -133,7 +135,7 @@ class LocalBackend(ServiceBackend):
             return
         refused = config.inbox / REFUSED
         before = set(refused.glob("*"))
-        Inbox(config.inbox, self._desk).read_all()
+        OutboxConsumer(config.inbox, self._desk).read_all()
         if news := len(set(refused.glob("*")) - before):
             report(f"{refused}: {news} of the headset's requests cannot be understood, kept there")
 
@@ -144,4 +146,4 @@ class LocalBackend(ServiceBackend):
     def erase(self, days: float) -> int:
         """As `Callbacks.erase`."""
         why = f"ended {days:g} days ago and more"
-        return retention.erase(self._store, days, By(self._who, self._clock.now(), why))
+        return retention.erase(self._store, days, Actor(self._who, self._clock.now(), why))

@@ -14,9 +14,9 @@ from collections import Counter as Count
 from collections.abc import Iterable
 from datetime import datetime
 
-from vad_agent.callbacks.alerts import Alarms, Kind
+from vad_agent.callbacks.alerts import AlertBoard, Kind
 from vad_agent.callbacks.model import OPEN, Outcome
-from vad_agent.callbacks.queries import Ledger
+from vad_agent.callbacks.queries import CallbackQueries
 from vad_agent.errors import StoreError, extra
 
 with extra("callbacks", "metrics"):
@@ -67,7 +67,7 @@ class Metrics:
         """A request is stored: `Taken.what`."""
         self._stored.labels(what).inc()
 
-    def text(self, ledger: Ledger, alarms: Alarms, now: datetime) -> bytes:
+    def text(self, ledger: CallbackQueries, alarms: AlertBoard, now: datetime) -> bytes:
         """All metrics, as Prometheus reads them."""
         standing = CollectorRegistry()
         standing.register(_OfStore(ledger, now))
@@ -78,7 +78,7 @@ class Metrics:
 class _OfStore(Collector):
     """What the store says now."""
 
-    def __init__(self, ledger: Ledger, now: datetime) -> None:
+    def __init__(self, ledger: CallbackQueries, now: datetime) -> None:
         self._ledger = ledger
         self._now = now
 
@@ -118,7 +118,7 @@ class _OfStore(Collector):
 class _OfAlarms(Collector):
     """The alarms of this process."""
 
-    def __init__(self, alarms: Alarms) -> None:
+    def __init__(self, alarms: AlertBoard) -> None:
         self._alarms = alarms
 
     def collect(self) -> Iterable[Metric]:

@@ -17,7 +17,7 @@ from types import FrameType
 from rich.console import Console
 from rich.text import Text
 
-from vad_agent.callbacks.dialers.base import Order
+from vad_agent.callbacks.dialers.base import DialRequest
 from vad_agent.callbacks.phone_numbers import masked
 from vad_agent.client.discovery import own_token, remove_desk_record, token_file, write_desk_record
 from vad_agent.errors import OutputError, SettingsError, extra
@@ -192,7 +192,7 @@ def _check_tls(api: Api) -> None:
         raise SettingsError("[api]", [f"{files}: {why}"]) from None
 
 
-def tell_to_ring(order: Order, console: Console) -> None:
+def tell_to_ring(order: DialRequest, console: Console) -> None:
     """A person who sits before it rings; where nobody does, as in a journal, the number is masked."""
     number = Text(order.number if console.is_terminal else masked(order.number), "bold")
     if console.is_terminal:

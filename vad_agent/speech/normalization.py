@@ -28,7 +28,7 @@ METERED_S = 0.4
 """Loudness (BS.1770) is measured in blocks of so long."""
 
 
-def even(samples: Samples, rate: int, lufs: float) -> Samples:
+def normalize(samples: Samples, rate: int, lufs: float) -> Samples:
     """Mono samples (±1) at `rate` Hz, trimmed, faded at the edges, at `lufs` (BS.1770), peak ≤ -1 dBFS.
 
     Raises:

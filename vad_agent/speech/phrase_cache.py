@@ -36,7 +36,7 @@ def default_folder() -> Path:
     return Path(platformdirs.user_cache_dir("vad-agent", appauthor=False)) / "phrases"
 
 
-class Cache:
+class PhraseCache:
     """A folder of phrases. A folder that cannot be written keeps nothing: all is rendered each time."""
 
     def __init__(self, folder: Path | None = None) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from vad_agent.audio.device_recovery import AudioChild, DeviceState, Lost, Opened
+from vad_agent.audio.device_recovery import AudioWorker, DeviceState, Lost, Opened
 from vad_agent.audio.devices import Device, Role
 from vad_agent.audio.ipc_framing import Record
 from vad_agent.core.frames import SAMPLE_BYTES
@@ -46,7 +46,7 @@ class Player:
         self.latency_s = 0.0
         self._rate = PHRASE_HZ
         self._count = 0
-        self.child = AudioChild(PLAYBACK, self._spec(), put)
+        self.child = AudioWorker(PLAYBACK, self._spec(), put)
 
     def _spec(self) -> dict[str, Any]:
         return {**self.device.spec(), "role": self.role.value}

@@ -22,7 +22,7 @@ from pathlib import Path
 from vad_agent.core.script import fill
 from vad_agent.errors import VoiceError
 from vad_agent.script.settings import Settings
-from vad_agent.speech.phrase_cache import Cache, content_of, key_of, read_phrase
+from vad_agent.speech.phrase_cache import PhraseCache, content_of, key_of, read_phrase
 from vad_agent.speech.text_to_speech import LIMIT_S, Request, end, render
 
 NAME = "{client_name}"
@@ -38,14 +38,14 @@ class Phrase:
     """The operator's own voice."""
 
 
-class Phrases:
+class PromptLibrary:
     """The phrases of one script. `folder`: the cache's; None: the user's."""
 
     def __init__(
         self, settings: Settings, folder: Path | None = None, *, limit_s: float = LIMIT_S
     ) -> None:
         self._settings = settings
-        self._cache = Cache(folder)
+        self._cache = PhraseCache(folder)
         self._limit_s = limit_s
         self._ready: dict[tuple[str, str], Phrase] = {}  # (prompt, text); a recording's text is ""
         self._named: str | None = None

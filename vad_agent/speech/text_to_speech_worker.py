@@ -54,7 +54,7 @@ def _render(request: dict[str, Any]) -> dict[str, Any]:
     import soundfile  # type: ignore[import-untyped]
     import soxr  # type: ignore[import-untyped]
 
-    from vad_agent.speech.normalization import even
+    from vad_agent.speech.normalization import normalize
 
     about: dict[str, Any] = {"engine": "recording", "files": {}}
     path = request["recording"]
@@ -66,7 +66,7 @@ def _render(request: dict[str, Any]) -> dict[str, Any]:
     if rate != PHRASE_HZ:  # first: it raises peaks a little
         mono = soxr.resample(mono, rate, PHRASE_HZ, quality="HQ")
     try:
-        mono = even(mono, PHRASE_HZ, request["lufs"])
+        mono = normalize(mono, PHRASE_HZ, request["lufs"])
     except VoiceError as error:
         raise (BrokeOff if request["recording"] is None else VoiceError)(str(error)) from None
     if request["recording"] is None:

@@ -12,7 +12,7 @@ import logging
 from vad_agent.callbacks.store import Store
 from vad_agent.callbacks.tables import callbacks, history
 from vad_agent.common.identity import folded
-from vad_agent.common.periodic import Beat
+from vad_agent.common.periodic import Periodic
 from vad_agent.errors import StoreError, extra
 
 with extra("callbacks", "the panel"):
@@ -39,7 +39,7 @@ class ChangeFeed:
         self._of: dict[str, int] = {}
         self._everybodys = self._last
         self._away = False
-        self._beat = Beat("callback-news", LOOK_S, self._try)
+        self._beat = Periodic("callback-news", LOOK_S, self._try)
 
     def start(self) -> None:
         """Look from now on."""

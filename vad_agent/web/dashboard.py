@@ -14,9 +14,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from typing import Any
 
-from vad_agent.callbacks.call_record import Step
-from vad_agent.callbacks.call_store import CallRow, Calls
-from vad_agent.callbacks.daily_stats import Figures, FigureStore, Tally
+from vad_agent.callbacks.call_record import StepRecord
+from vad_agent.callbacks.call_store import CallRow, CallStore
+from vad_agent.callbacks.daily_stats import DailyStats, DailyStatsStore, Tally
 from vad_agent.callbacks.model import Callback
 from vad_agent.callbacks.queries import Promise, Which
 from vad_agent.client.backend import CallbackDetails
@@ -62,8 +62,8 @@ class DayBoard:
     callbacks: Sequence[Callback] = ()
     overdue: frozenset[str] = frozenset()
     """Ids of all that are."""
-    figures: Figures = field(default_factory=lambda: Figures([]))
-    outside: Sequence[Step] = ()
+    figures: DailyStats = field(default_factory=lambda: DailyStats([]))
+    outside: Sequence[StepRecord] = ()
     calls: Sequence[CallRow] = ()
     next_calls: str | None = None
     """The last call shown, where there are more."""
@@ -125,7 +125,7 @@ class Dashboard:
     """One centre. `zone`: of its days, the policy's if None."""
 
     def __init__(
-        self, office: AppState, calls: Calls, hub: StateBroker, zone: tzinfo | None = None
+        self, office: AppState, calls: CallStore, hub: StateBroker, zone: tzinfo | None = None
     ) -> None:
         store = office.desk.store
         self.calls = calls
@@ -137,7 +137,7 @@ class Dashboard:
         self._office = office
         self._store = store
         self._ledger = office.ledger
-        self._figures = FigureStore(store)
+        self._figures = DailyStatsStore(store)
         self._ever: tuple[datetime, Promise] | None = None
 
     @property

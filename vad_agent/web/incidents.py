@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from vad_agent.callbacks.alerts import Alarm, Kind
+from vad_agent.callbacks.alerts import DeskAlert, Kind
 from vad_agent.callbacks.model import Callback
 from vad_agent.web.supervisor_labels import ALARMS, OVERDUE
 
@@ -41,7 +41,7 @@ class Incident:
 def find_incidents(
     overdue: Sequence[Callback],
     missing: int,
-    alarms: Iterable[Alarm],
+    alarms: Iterable[DeskAlert],
     not_ready: Iterable[str],
 ) -> list[Incident]:
     """The promise first, then callbacks, the longest overdue one first, then the rest."""

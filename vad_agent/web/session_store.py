@@ -19,8 +19,8 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 from vad_agent.callbacks.tables import facts, left_sessions, people
-from vad_agent.callbacks.unit_of_work import Transactions, locked
-from vad_agent.common.periodic import Beat
+from vad_agent.callbacks.unit_of_work import UnitOfWork, locked
+from vad_agent.common.periodic import Periodic
 from vad_agent.errors import StoreError, extra
 from vad_agent.web.sessions import Session
 
@@ -42,7 +42,7 @@ class SessionStore:
         StoreError: the database cannot be used.
     """
 
-    def __init__(self, store: Transactions, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, store: UnitOfWork, clock: Callable[[], float] = time.time) -> None:
         self._store = store
         self._clock = clock
         self._lock = threading.Lock()
@@ -56,7 +56,7 @@ class SessionStore:
         self._left: frozenset[str] = frozenset()
         self._since: dict[str, float] = {}
         self._away = False
-        self._beat = Beat("panel-sessions", REFRESH_S, self.refresh)
+        self._beat = Periodic("panel-sessions", REFRESH_S, self.refresh)
         self.secret: str = store.transaction(self._the_secret)
         self._read()
 

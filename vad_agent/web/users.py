@@ -16,7 +16,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from vad_agent.callbacks.tables import people
-from vad_agent.callbacks.unit_of_work import Transactions, locked
+from vad_agent.callbacks.unit_of_work import UnitOfWork, locked
 from vad_agent.common.identity import folded
 from vad_agent.errors import StoreError, VadAgentError, extra
 from vad_agent.web.passwords import Passwords, problem
@@ -53,7 +53,7 @@ class Users:
 
     def __init__(
         self,
-        store: Transactions,
+        store: UnitOfWork,
         passwords: Passwords | None = None,
         now: Callable[[], datetime] | None = None,
     ) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from tests.callbacks.dialers.centre import CUT, DROP, GARBAGE, HANG, CentreServer, limit_s
 from vad_agent.callbacks.dialers.base import DialRefused, DialUncertain
-from vad_agent.callbacks.dialers.http_client import MOST_BYTES, TRIES, Centre
+from vad_agent.callbacks.dialers.http_client import MOST_BYTES, TRIES, DialerHttpClient
 from vad_agent.errors import DialError, SettingsError
 
 SECRET = "correct-horse-battery"
@@ -26,21 +26,23 @@ def server() -> Iterator[CentreServer]:
 
 
 @pytest.fixture
-def centre(server: CentreServer, request: pytest.FixtureRequest) -> Iterator[Centre]:
+def centre(server: CentreServer, request: pytest.FixtureRequest) -> Iterator[DialerHttpClient]:
     limit = limit_s(request)
-    centre = Centre("crm", server.url, auth=("robot", SECRET), limit_s=limit, pause_s=0.005)
+    centre = DialerHttpClient(
+        "crm", server.url, auth=("robot", SECRET), limit_s=limit, pause_s=0.005
+    )
     yield centre
     centre.close()
 
 
-def post(centre: Centre, *, repeatable: bool, accept: tuple[int, ...] = ()) -> object:
+def post(centre: DialerHttpClient, *, repeatable: bool, accept: tuple[int, ...] = ()) -> object:
     answer = centre.send(
         "POST", "/cases", repeatable=repeatable, accept=accept, json={"number": NUMBER}
     )
     return centre.json(answer)
 
 
-def test_the_answer_comes_back(server: CentreServer, centre: Centre) -> None:
+def test_the_answer_comes_back(server: CentreServer, centre: DialerHttpClient) -> None:
     server.answers("POST", "/cases", 201, {"id": "k"})
     assert post(centre, repeatable=False) == {"id": "k"}
     [taken] = server.taken
@@ -50,7 +52,7 @@ def test_the_answer_comes_back(server: CentreServer, centre: Centre) -> None:
 
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_repeatable_request_is_tried_again_as_it_was(
-    server: CentreServer, centre: Centre, fault: int | str
+    server: CentreServer, centre: DialerHttpClient, fault: int | str
 ) -> None:
     server.answers("POST", "/cases", fault)
     with pytest.raises(DialUncertain):
@@ -60,7 +62,7 @@ def test_a_repeatable_request_is_tried_again_as_it_was(
 
 @pytest.mark.parametrize("fault", FAULTS)
 def test_one_that_is_not_repeatable_is_sent_once(
-    server: CentreServer, centre: Centre, fault: int | str
+    server: CentreServer, centre: DialerHttpClient, fault: int | str
 ) -> None:
     server.answers("POST", "/cases", fault)
     with pytest.raises(DialUncertain):
@@ -70,7 +72,7 @@ def test_one_that_is_not_repeatable_is_sent_once(
 
 @pytest.mark.parametrize("first", [HANG, CUT, DROP, 502, 429])
 def test_a_fault_that_passes_is_none(
-    server: CentreServer, centre: Centre, first: int | str
+    server: CentreServer, centre: DialerHttpClient, first: int | str
 ) -> None:
     server.answers("POST", "/cases", first)
     server.answers("POST", "/cases", 200, {"id": "k"})
@@ -81,7 +83,7 @@ def test_a_fault_that_passes_is_none(
 @pytest.mark.parametrize("status", REFUSALS)
 @pytest.mark.parametrize("repeatable", [True, False])
 def test_a_refusal_is_asked_for_once(
-    server: CentreServer, centre: Centre, status: int, repeatable: bool
+    server: CentreServer, centre: DialerHttpClient, status: int, repeatable: bool
 ) -> None:
     server.answers("POST", "/cases", status, {"error": NUMBER})
     with pytest.raises(DialRefused, match=f"^crm: HTTP {status}$"):
@@ -90,7 +92,7 @@ def test_a_refusal_is_asked_for_once(
 
 
 def test_too_many_requests_took_nothing_so_any_is_tried_again(
-    server: CentreServer, centre: Centre
+    server: CentreServer, centre: DialerHttpClient
 ) -> None:
     server.answers("POST", "/cases", 429)
     with pytest.raises(DialRefused, match="429"):
@@ -98,7 +100,7 @@ def test_too_many_requests_took_nothing_so_any_is_tried_again(
     assert len(server.taken) == TRIES
 
 
-def test_an_accepted_status_is_an_answer(server: CentreServer, centre: Centre) -> None:
+def test_an_accepted_status_is_an_answer(server: CentreServer, centre: DialerHttpClient) -> None:
     server.answers("POST", "/cases", 409, {"id": "there"})
     assert post(centre, repeatable=False, accept=(409,)) == {"id": "there"}
 
@@ -117,7 +119,7 @@ def test_no_connection_is_tried_three_times_and_certainly_rings_nobody(
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
     monkeypatch.setattr(socket, "create_connection", counted)
-    centre = Centre("crm", f"http://127.0.0.1:{port}", limit_s=5.0, pause_s=0.005)
+    centre = DialerHttpClient("crm", f"http://127.0.0.1:{port}", limit_s=5.0, pause_s=0.005)
     with pytest.raises(DialRefused, match="ConnectError"):
         post(centre, repeatable=repeatable)
     centre.close()
@@ -126,7 +128,7 @@ def test_no_connection_is_tried_three_times_and_certainly_rings_nobody(
 
 @pytest.mark.parametrize(("first", "later"), [(HANG, 404), (CUT, 401), (500, 429)])
 def test_a_refusal_after_a_doubtful_try_says_nothing_of_that_try(
-    server: CentreServer, centre: Centre, first: int | str, later: int
+    server: CentreServer, centre: DialerHttpClient, first: int | str, later: int
 ) -> None:
     server.answers("POST", "/cases", first)
     server.answers("POST", "/cases", later)
@@ -137,7 +139,7 @@ def test_a_refusal_after_a_doubtful_try_says_nothing_of_that_try(
 def test_no_connection_after_a_doubtful_try_says_nothing_of_that_try() -> None:
     """The centre takes the order, and is gone before it can answer."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
-        centre = Centre(
+        centre = DialerHttpClient(
             "crm",
             f"http://127.0.0.1:{listening.getsockname()[1]}",
             limit_s=5.0,
@@ -158,7 +160,7 @@ def test_no_connection_after_a_doubtful_try_says_nothing_of_that_try() -> None:
         centre.close()
 
 
-def test_a_redirect_is_not_followed(server: CentreServer, centre: Centre) -> None:
+def test_a_redirect_is_not_followed(server: CentreServer, centre: DialerHttpClient) -> None:
     server.answers("POST", "/cases", 307, None, {"Location": f"{server.url}/elsewhere"})
     server.answers("POST", "/elsewhere", 200, {"id": "k"})
     with pytest.raises(DialRefused):
@@ -166,19 +168,19 @@ def test_a_redirect_is_not_followed(server: CentreServer, centre: Centre) -> Non
     assert server.requests("POST", "/elsewhere") == []
 
 
-def test_what_is_no_json_is_uncertain(server: CentreServer, centre: Centre) -> None:
+def test_what_is_no_json_is_uncertain(server: CentreServer, centre: DialerHttpClient) -> None:
     server.answers("POST", "/cases", GARBAGE)
     with pytest.raises(DialUncertain, match="expected JSON"):
         post(centre, repeatable=True)
 
 
-def test_json_too_deep_to_read_is_uncertain(server: CentreServer, centre: Centre) -> None:
+def test_json_too_deep_to_read_is_uncertain(server: CentreServer, centre: DialerHttpClient) -> None:
     server.answers("POST", "/cases", 200, b"[" * 100_000)
     with pytest.raises(DialUncertain, match="expected JSON"):
         post(centre, repeatable=True)
 
 
-def test_an_answer_without_end_is_cut_short(server: CentreServer, centre: Centre) -> None:
+def test_an_answer_without_end_is_cut_short(server: CentreServer, centre: DialerHttpClient) -> None:
     server.answers("POST", "/cases", 200, "x" * (MOST_BYTES + 1))
     with pytest.raises(DialUncertain, match="ReadError"):
         post(centre, repeatable=False)
@@ -203,7 +205,7 @@ def test_an_answer_in_drops_has_one_limit_for_them_all() -> None:
 
     with socket.create_server(("127.0.0.1", 0)) as listening:
         url = f"http://127.0.0.1:{listening.getsockname()[1]}"
-        centre = Centre("crm", url, limit_s=0.3)
+        centre = DialerHttpClient("crm", url, limit_s=0.3)
         thread = threading.Thread(target=drip)
         thread.start()
         with pytest.raises(DialUncertain, match="ReadTimeout"):
@@ -216,7 +218,7 @@ def test_an_answer_in_drops_has_one_limit_for_them_all() -> None:
 
 def test_a_header_that_cannot_be_sent_is_not_repeated_in_the_error() -> None:
     with CentreServer().serving() as server:
-        centre = Centre("crm", server.url, headers={"X-API-Key": f"{SECRET}\n"})
+        centre = DialerHttpClient("crm", server.url, headers={"X-API-Key": f"{SECRET}\n"})
         with pytest.raises(DialRefused) as caught:
             post(centre, repeatable=True)
         centre.close()
@@ -226,7 +228,10 @@ def test_a_header_that_cannot_be_sent_is_not_repeated_in_the_error() -> None:
 
 @pytest.mark.parametrize("fault", [*FAULTS, 400, 429, GARBAGE])
 def test_neither_credentials_nor_bodies_nor_urls_are_in_errors_or_logs(
-    server: CentreServer, centre: Centre, caplog: pytest.LogCaptureFixture, fault: int | str
+    server: CentreServer,
+    centre: DialerHttpClient,
+    caplog: pytest.LogCaptureFixture,
+    fault: int | str,
 ) -> None:
     caplog.set_level(logging.DEBUG)
     server.answers("POST", "/cases", fault, {"said": NUMBER})
@@ -236,7 +241,7 @@ def test_neither_credentials_nor_bodies_nor_urls_are_in_errors_or_logs(
         assert secret not in caplog.text + whole(caught.value) + repr(centre)
 
 
-def test_a_closed_centre_refuses(server: CentreServer, centre: Centre) -> None:
+def test_a_closed_centre_refuses(server: CentreServer, centre: DialerHttpClient) -> None:
     centre.close()
     with pytest.raises(DialRefused, match="closed"):
         post(centre, repeatable=True)
@@ -249,7 +254,7 @@ def test_a_closed_centre_refuses(server: CentreServer, centre: Centre) -> None:
 )
 def test_a_wrong_url_is_the_settings_fault_and_is_not_repeated(url: str) -> None:
     with pytest.raises(SettingsError, match=r"^crm: url: ") as caught:
-        Centre("crm", url)
+        DialerHttpClient("crm", url)
     assert SECRET not in whole(caught.value)
 
 

@@ -13,13 +13,13 @@ from tests.callbacks.dialers.centre import CUT, DROP, GARBAGE, HANG, CentreServe
 from vad_agent.callbacks.dialers import message_signing
 from vad_agent.callbacks.dialers.base import (
     DialRefused,
+    DialRequest,
     DialUncertain,
     Ended,
     Hooked,
     HookRefused,
-    Order,
+    OutcomeReport,
     Ringing,
-    Told,
     Unknown,
 )
 from vad_agent.callbacks.dialers.webhook import WebhookConfig, WebhookDialer
@@ -29,7 +29,7 @@ from vad_agent.errors import SettingsError
 SECRET = "correct-horse-battery"
 NOW = 1767225600.25
 KEY = "5f0c.1.1"
-ORDER = Order(
+ORDER = DialRequest(
     key=KEY,
     number="+79123456789",
     due=datetime.fromisoformat("2026-01-01T12:00:00+03:00"),
@@ -247,14 +247,14 @@ def hook(body: object, secret: str = SECRET, at: float = NOW) -> tuple[dict[str,
 def test_an_outcome_comes_by_a_signed_call(dialer: WebhookDialer, outcome: Outcome) -> None:
     assert isinstance(dialer, Hooked)
     told = dialer.receive(*hook({"key": KEY, "outcome": outcome.value, "detail": "line 2"}))
-    assert told == [Told(KEY, outcome, "line 2")]
+    assert told == [OutcomeReport(KEY, outcome, "line 2")]
 
 
 def test_several_outcomes_come_in_one_call(dialer: WebhookDialer) -> None:
     told = dialer.receive(
         *hook([{"key": "a.1.1", "outcome": "busy"}, {"key": "b.1.1", "outcome": "lost"}])
     )
-    assert told == [Told("a.1.1", Outcome.BUSY), Told("b.1.1", Outcome.LOST)]
+    assert told == [OutcomeReport("a.1.1", Outcome.BUSY), OutcomeReport("b.1.1", Outcome.LOST)]
 
 
 def test_a_detail_is_short_and_has_no_number_in_it(dialer: WebhookDialer) -> None:

@@ -6,7 +6,7 @@ import contextlib
 from typing import Any
 
 from vad_agent.callbacks.dialers.base import DialUncertain
-from vad_agent.callbacks.dialers.http_client import Centre
+from vad_agent.callbacks.dialers.http_client import DialerHttpClient
 from vad_agent.callbacks.model import Outcome
 from vad_agent.errors import DialError
 
@@ -44,7 +44,9 @@ class Legs:
     ) -> None:
         self.url = f"{url.rstrip('/')}/ari"
         self._app = app
-        self._centre = Centre("asterisk", self.url, auth=auth, limit_s=limit_s, pause_s=pause_s)
+        self._centre = DialerHttpClient(
+            "asterisk", self.url, auth=auth, limit_s=limit_s, pause_s=pause_s
+        )
 
     def ring(self, key: str, leg: str, endpoint: str, ring_s: int, caller_id: str) -> bool:
         """Make the leg, or find that it is there; False: Asterisk could make none, nothing rings."""

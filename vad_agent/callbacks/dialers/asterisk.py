@@ -38,12 +38,12 @@ from vad_agent.callbacks.dialers.ari_events import PAUSES_S, AriEvents
 from vad_agent.callbacks.dialers.ari_legs import CLIENT, OPERATOR, Legs, leg_of
 from vad_agent.callbacks.dialers.base import (
     DialRefused,
+    DialRequest,
     DialUncertain,
     Ended,
-    Order,
+    OutcomeReport,
     Report,
     Ringing,
-    Told,
     Unknown,
 )
 from vad_agent.callbacks.dialers.http_client import LIMIT_S
@@ -89,7 +89,7 @@ class AsteriskDialer:
         self._lock = threading.Lock()  # of these three; no call's lock is taken under it
         self._calls: dict[str, Call] = {}
         self._ended: OrderedDict[str, Ended] = OrderedDict()
-        self._waiting: list[Told] = []
+        self._waiting: list[OutcomeReport] = []
         self._report: Report | None = None
         self._tell_at = self._look_at = 0.0
 
@@ -103,7 +103,7 @@ class AsteriskDialer:
         self._events.close()
         self._legs.close()
 
-    def dial(self, order: Order) -> Ringing | Ended:
+    def dial(self, order: DialRequest) -> Ringing | Ended:
         """Ring the operator; the client is rung when he answers.
 
         Raises:
@@ -164,7 +164,7 @@ class AsteriskDialer:
 
     # -- the calls ---------------------------------------------------------------------------------
 
-    def _ring(self, order: Order, endpoint: str) -> Ringing | Ended:
+    def _ring(self, order: DialRequest, endpoint: str) -> Ringing | Ended:
         call = self._call(order.key, order.number, Stage.OPERATOR)
         call.sending = True
         with self._lock:
@@ -208,7 +208,7 @@ class AsteriskDialer:
         """It is told by the events' thread, where no call's lock is held: the desk has locks too."""
         self._remember(key, ended)
         with self._lock:
-            self._waiting.append(Told(key, ended.outcome, ended.detail))
+            self._waiting.append(OutcomeReport(key, ended.outcome, ended.detail))
 
     def _forget(self, key: str) -> None:
         with self._lock:

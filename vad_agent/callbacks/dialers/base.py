@@ -21,7 +21,7 @@ from vad_agent.errors import DialError
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
+class DialRequest:
     """One attempt to be made now."""
 
     key: str
@@ -64,7 +64,7 @@ class Unknown:
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class OutcomeReport:
     """What the other side said of an attempt."""
 
     key: str
@@ -72,7 +72,7 @@ class Told:
     detail: str = ""
 
 
-Report = Callable[[Told], None]
+Report = Callable[[OutcomeReport], None]
 """Called by any thread; returns when it is stored; raises where it could not be: tell it again."""
 
 
@@ -97,7 +97,7 @@ class Dialer(Protocol):
 
     name: ClassVar[str]
 
-    def dial(self, order: Order) -> Ringing | Ended:
+    def dial(self, order: DialRequest) -> Ringing | Ended:
         """Ring the client for the operator; returns within the dialer's time limit, mostly `Ringing`.
 
         Raises:
@@ -126,7 +126,7 @@ class Dialer(Protocol):
 class Hooked(Protocol):
     """A dialer that is told outcomes by HTTP, at `POST /api/v1/hooks/{name}`."""
 
-    def receive(self, headers: Mapping[str, str], body: bytes) -> Sequence[Told]:
+    def receive(self, headers: Mapping[str, str], body: bytes) -> Sequence[OutcomeReport]:
         """The outcomes in a call; header names in small letters.
 
         Raises:

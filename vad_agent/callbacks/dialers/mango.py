@@ -40,16 +40,16 @@ from urllib.parse import parse_qsl
 
 from vad_agent.callbacks.dialers.base import (
     DialRefused,
+    DialRequest,
     DialUncertain,
     Ended,
     HookRefused,
-    Order,
+    OutcomeReport,
     Report,
     Ringing,
-    Told,
     Unknown,
 )
-from vad_agent.callbacks.dialers.http_client import LIMIT_S, Centre
+from vad_agent.callbacks.dialers.http_client import LIMIT_S, DialerHttpClient
 from vad_agent.callbacks.dialers.mango_calls import (
     DONE,
     NOBODY,
@@ -96,7 +96,7 @@ class MangoDialer:
         self, config: MangoConfig, *, limit_s: float = LIMIT_S, pause_s: float = 0.3
     ) -> None:
         self._config = config
-        self._centre = Centre("mango", config.url, limit_s=limit_s, pause_s=pause_s)
+        self._centre = DialerHttpClient("mango", config.url, limit_s=limit_s, pause_s=pause_s)
         self._lock = threading.Lock()
         self._seen: OrderedDict[str, Seen] = OrderedDict()
         self._keys: OrderedDict[str, str] = OrderedDict()  # by entry_id
@@ -109,7 +109,7 @@ class MangoDialer:
         """Let go of the connections."""
         self._centre.close()
 
-    def dial(self, order: Order) -> Ringing | Ended:
+    def dial(self, order: DialRequest) -> Ringing | Ended:
         """Command the call.
 
         Raises:
@@ -167,7 +167,7 @@ class MangoDialer:
             except DialError:
                 LOG.warning("a call that is needed no more could not be stopped")
 
-    def receive(self, headers: Mapping[str, str], body: bytes) -> Sequence[Told]:
+    def receive(self, headers: Mapping[str, str], body: bytes) -> Sequence[OutcomeReport]:
         """The outcome that a webhook decides, if it does; the same again where it comes twice.
 
         Raises:
@@ -190,11 +190,11 @@ class MangoDialer:
             seen.ended = seen.ended or decide(seen, self._config.talk_s)
             if seen.ended is None or (before is not None and "entry_result" not in told):
                 return ()
-            return (Told(key, seen.ended.outcome, seen.ended.detail),)
+            return (OutcomeReport(key, seen.ended.outcome, seen.ended.detail),)
 
     # -- commands ----------------------------------------------------------------------------------
 
-    def _command(self, order: Order) -> tuple[str, dict[str, Any]]:
+    def _command(self, order: DialRequest) -> tuple[str, dict[str, Any]]:
         digits = order.number.lstrip("+")
         line = {"line_number": self._config.line_number} if self._config.line_number else {}
         if order.operator is not None:
@@ -284,14 +284,14 @@ class MangoDialer:
         self._seen[key].summary = told
         return key
 
-    def _refused(self, told: dict[str, Any]) -> Sequence[Told]:
+    def _refused(self, told: dict[str, Any]) -> Sequence[OutcomeReport]:
         key, result = told.get("command_id"), number_of(told.get("result"))
         seen = self._seen.get(key) if isinstance(key, str) else None
         if not isinstance(key, str) or seen is None or result in (None, DONE) or seen.legs:
             return ()
         outcome = Outcome.OPERATOR_UNAVAILABLE if result in NOBODY else Outcome.FAILED
         seen.ended = seen.ended or Ended(outcome, f"result {result}")
-        return (Told(key, seen.ended.outcome, seen.ended.detail),)
+        return (OutcomeReport(key, seen.ended.outcome, seen.ended.detail),)
 
 
 def _keep(kept: OrderedDict[str, T], key: str, value: T) -> None:

@@ -8,7 +8,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import ClassVar
 
-from vad_agent.callbacks.dialers.base import DialUncertain, Ended, Order, Report, Ringing, Unknown
+from vad_agent.callbacks.dialers.base import (
+    DialRequest,
+    DialUncertain,
+    Ended,
+    Report,
+    Ringing,
+    Unknown,
+)
 
 
 class ManualDialer:
@@ -19,10 +26,10 @@ class ManualDialer:
 
     name: ClassVar[str] = "manual"
 
-    def __init__(self, tell: Callable[[Order], None] = lambda order: None) -> None:
+    def __init__(self, tell: Callable[[DialRequest], None] = lambda order: None) -> None:
         self._tell = tell
 
-    def dial(self, order: Order) -> Ringing | Ended:
+    def dial(self, order: DialRequest) -> Ringing | Ended:
         """The person knows from now on."""
         self._tell(order)
         return Ringing(self.name)

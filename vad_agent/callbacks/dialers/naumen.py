@@ -26,12 +26,12 @@ from typing import ClassVar
 
 from vad_agent.callbacks.dialers.base import (
     DialRefused,
+    DialRequest,
     DialUncertain,
     Ended,
-    Order,
+    OutcomeReport,
     Report,
     Ringing,
-    Told,
     Unknown,
 )
 from vad_agent.callbacks.dialers.naumen_config import NaumenConfig
@@ -83,7 +83,7 @@ class NaumenDialer:
         self._over = threading.Event()
         self._thread: threading.Thread | None = None
 
-    def dial(self, order: Order) -> Ringing | Ended:
+    def dial(self, order: DialRequest) -> Ringing | Ended:
         """Adjourn the call, or order a case and see that it is one that is rung.
 
         Raises:
@@ -159,7 +159,7 @@ class NaumenDialer:
 
     # -- cases -------------------------------------------------------------------------------------
 
-    def _ordered(self, order: Order) -> Ringing | Ended:
+    def _ordered(self, order: DialRequest) -> Ringing | Ended:
         taken = self._project.create(order)
         state = self._project.state(order.key)
         if state is not None:
@@ -273,7 +273,7 @@ class NaumenDialer:
         else:
             found = self._read(key, state)
         if isinstance(found, Ended) and not self._over.is_set():
-            report(Told(key, found.outcome, found.detail))
+            report(OutcomeReport(key, found.outcome, found.detail))
             self._forget(key)
         elif time.monotonic() - way.since > ASKED_S:
             self._forget(key)

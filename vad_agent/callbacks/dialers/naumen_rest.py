@@ -17,8 +17,8 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import quote
 
-from vad_agent.callbacks.dialers.base import DialRefused, DialUncertain, Order
-from vad_agent.callbacks.dialers.http_client import SLOW_DOWN, Centre
+from vad_agent.callbacks.dialers.base import DialRefused, DialRequest, DialUncertain
+from vad_agent.callbacks.dialers.http_client import SLOW_DOWN, DialerHttpClient
 from vad_agent.callbacks.dialers.naumen_config import NaumenConfig
 from vad_agent.errors import extra
 
@@ -49,7 +49,7 @@ class Project:
         headers = {} if config.run_as is None else {"X-NCC-RUN-AS-USER": config.run_as}
         if config.api_key is not None:
             headers |= {"Username": config.user, "X-API-Key": config.api_key}
-        self._centre = Centre(
+        self._centre = DialerHttpClient(
             "naumen",
             f"{config.url.rstrip('/')}/api/v2",
             auth=None if config.password is None else (config.user, config.password),
@@ -61,7 +61,7 @@ class Project:
         self._one = f"/project/{project}"
         self._all = f"/projects/{project}"
 
-    def adjourn(self, order: Order, session: str) -> bool:
+    def adjourn(self, order: DialRequest, session: str) -> bool:
         """Adjourn the call; False: this call cannot be. Not repeatable.
 
         Raises:
@@ -84,7 +84,7 @@ class Project:
         )
         return answer.is_success
 
-    def create(self, order: Order) -> bool:
+    def create(self, order: DialRequest) -> bool:
         """A case with the key as its id; False: not taken, perhaps because it exists.
 
         Raises:
@@ -157,7 +157,7 @@ class Project:
         except DialRefused as error:  # the question is refused: that says nothing of the case
             raise DialUncertain(str(error)) from error
 
-    def _when(self, order: Order) -> str:
+    def _when(self, order: DialRequest) -> str:
         """RFC 3339: an attempt is made when it is due, and a time that is over may be refused."""
         now = datetime.fromtimestamp(self._now(), order.due.tzinfo)
         return max(order.due, now).isoformat(timespec="seconds")
@@ -174,6 +174,6 @@ def _known(fields: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in fields.items() if value is not None}
 
 
-def _comment(order: Order) -> str:
+def _comment(order: DialRequest) -> str:
     """What the operator reads before he talks."""
     return "\n".join(filter(None, (order.opening, order.topic)))[:LONGEST_COMMENT]

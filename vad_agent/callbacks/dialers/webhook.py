@@ -30,16 +30,16 @@ from urllib.parse import quote
 from vad_agent.callbacks.dialers import message_signing
 from vad_agent.callbacks.dialers.base import (
     DialRefused,
+    DialRequest,
     DialUncertain,
     Ended,
     HookRefused,
-    Order,
+    OutcomeReport,
     Report,
     Ringing,
-    Told,
     Unknown,
 )
-from vad_agent.callbacks.dialers.http_client import LIMIT_S, Centre
+from vad_agent.callbacks.dialers.http_client import LIMIT_S, DialerHttpClient
 from vad_agent.callbacks.model import Outcome
 from vad_agent.errors import DialError, SettingsError, extra
 
@@ -87,10 +87,12 @@ class WebhookDialer:
     def __init__(self, config: WebhookConfig, *, now: Callable[[], float] = time.time) -> None:
         self._secret = config.secret
         self._now = now
-        self._centre = Centre(self.name, config.url, limit_s=config.limit_s, pause_s=config.pause_s)
+        self._centre = DialerHttpClient(
+            self.name, config.url, limit_s=config.limit_s, pause_s=config.pause_s
+        )
         self._url = httpx.URL(config.url)
 
-    def dial(self, order: Order) -> Ringing | Ended:
+    def dial(self, order: DialRequest) -> Ringing | Ended:
         """Post the order; sent again with the same key where no answer comes.
 
         Raises:
@@ -143,7 +145,7 @@ class WebhookDialer:
         """Let go of the connections."""
         self._centre.close()
 
-    def receive(self, headers: Mapping[str, str], body: bytes) -> Sequence[Told]:
+    def receive(self, headers: Mapping[str, str], body: bytes) -> Sequence[OutcomeReport]:
         """The outcomes in a call; all of them, or none where one cannot be read.
 
         Raises:
@@ -191,7 +193,7 @@ class WebhookDialer:
         return Ended(outcome, _detail(said))
 
 
-def _told(said: object) -> Told:
+def _told(said: object) -> OutcomeReport:
     if not isinstance(said, dict):
         raise HookRefused("webhook: expected a JSON object, or a list of such")
     key = said.get("key")
@@ -200,7 +202,7 @@ def _told(said: object) -> Told:
     outcome = _outcome(said)
     if outcome is None:
         raise HookRefused(f"webhook: outcome: expected one of {', '.join(Outcome)}")
-    return Told(key, outcome, _detail(said))
+    return OutcomeReport(key, outcome, _detail(said))
 
 
 def _outcome(said: dict[str, Any]) -> Outcome | None:
