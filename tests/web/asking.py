@@ -15,6 +15,7 @@ from typing import Any
 import httpx
 
 from vad_agent.headset.status import Status
+from vad_agent.headset.status_publisher import StatusPublisher
 from vad_agent.web.panel_server import PanelServer
 from vad_agent.web.state_broker import Sent
 from vad_agent.web.token_auth import TokenAuth
@@ -114,6 +115,7 @@ class OnePanel:
         self.status = Status()
         self.sent: list[Sent] = []
         self._clients: list[httpx.Client] = []
+        self._publisher: StatusPublisher | None = None
         self.panel.start()
 
     @property
@@ -121,7 +123,10 @@ class OnePanel:
         return self.panel.door
 
     def headset(self) -> Callable[[], None]:
-        return self.panel.feed(self.status, self.sent.append)
+        panel = self.panel
+        self._publisher = StatusPublisher(panel.hub, panel.operator, self.status, self.sent.append)
+        self._publisher.start()
+        return self._publisher.changed
 
     def page(self) -> Page:
         page = Page(self.door.link)
@@ -136,6 +141,8 @@ class OnePanel:
     def close(self) -> None:
         for client in self._clients:
             client.close()
+        if self._publisher is not None:
+            self._publisher.stop()
         self.panel.close()
 
 

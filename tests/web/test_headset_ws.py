@@ -12,9 +12,9 @@ import pytest
 from websockets.exceptions import InvalidStatus
 
 from tests.web.linking import OneDesk, headset, one_desk, until
-from vad_agent.client.headset_protocol import Command, parse_control
+from vad_agent.client.headset_protocol import MOST_BYTES, Command, parse_control
 from vad_agent.core.events import Event, Kind
-from vad_agent.web.headset_ws import MOST_BYTES, MOST_KEYS
+from vad_agent.web.headset_ws import MOST_KEYS
 
 
 @pytest.fixture(scope="module")

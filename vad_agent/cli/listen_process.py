@@ -30,6 +30,8 @@ from vad_agent.headset.options import Options
 from vad_agent.script.settings import Settings
 
 if TYPE_CHECKING:
+    from vad_agent.client.headset_link import HeadsetLink
+    from vad_agent.client.headset_protocol import StateReceiver
     from vad_agent.headset.composition import Composition
     from vad_agent.headset.status_publisher import StatusPublisher
     from vad_agent.web.operator_callbacks import Callbacks
@@ -83,10 +85,13 @@ def _listen(options: Options, console: Console, stack: ExitStack) -> None:
     try:
         if panel is not None:
             panel.start(assembly.report)
-            assembly.on_look(panel.feed(assembly.status, assembly.press))
+            shown = _publisher(panel.hub, options, assembly)
+            stack.callback(shown.stop)
+            shown.start()
+            assembly.on_look(shown.changed)
             assembly.status.panel = panel.door.link
             console.print(f"panel     {panel.door.link}", soft_wrap=True)
-        feed = _feed_of_desk(options, assembly)
+        feed = _publisher(_desk_link(options, assembly), options, assembly)
         assembly.on_look(feed.changed)
         assembly.start()
         stack.callback(feed.stop)
@@ -132,14 +137,19 @@ def _panel(options: Options) -> PanelServer:
     return panel
 
 
-def _feed_of_desk(options: Options, assembly: Composition) -> StatusPublisher:
+def _desk_link(options: Options, assembly: Composition) -> HeadsetLink:
     """Shows the desk how things stand, wherever one comes to be."""
     from vad_agent.client.discovery import find_desk
     from vad_agent.client.headset_link import HeadsetLink
+
+    return HeadsetLink(partial(find_desk, options.desk), assembly.report)
+
+
+def _publisher(states: StateReceiver, options: Options, assembly: Composition) -> StatusPublisher:
+    """Tells `states` how things stand, and the loop of the keys that come from there."""
     from vad_agent.headset.status_publisher import StatusPublisher
 
-    link = HeadsetLink(partial(find_desk, options.desk), assembly.report)
-    return StatusPublisher(link, _operator(options), assembly.status, assembly.press)
+    return StatusPublisher(states, _operator(options), assembly.status, assembly.press)
 
 
 def _operator(options: Options) -> str:

@@ -18,7 +18,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from vad_agent.client.conflating_buffer import ConflatingBuffer
-from vad_agent.client.headset_protocol import Command, ControlSink, parse_control
+from vad_agent.client.headset_protocol import REPLACED, Command, ControlSink, parse_control
 from vad_agent.errors import EventError, MissingExtra
 
 if TYPE_CHECKING:
@@ -123,7 +123,6 @@ class HeadsetLink:
         if where is None:
             return self._look_s
         from vad_agent.client.headset_websocket import (
-            REPLACED,
             ConnectionLost,
             NotAuthorized,
             open_connection,

@@ -1,4 +1,20 @@
-"""DOC"""
+"""What a headset and its desk say to each other, over a WebSocket at `PATH` under the API's address.
+
+    headset                                                      desk
+      {"hello": 1, "operator": "anna", "began": "2026-…"} ─────>   within 5 s
+                                          <───── {"hello": 1}      it is on
+      {"state": {key: value, …}} ──────────────────────────────>   all of them first, then what has changed
+      {} ──────────────────────────────────────────────────────>   a sign of life, at least every 2 s
+                                          <──── {"send": {…}}      a key, as `parse_control` takes it
+
+Messages are text, of `MOST_BYTES` at most, each a JSON object; names in it that are not known are ignored.
+`began`: when this headset was switched on, with its zone. Of two of one operator the one that began later is
+shown; without it, the one that came later. The link ends with a code and a reason, which quotes nothing:
+
+    1001   the desk ends                                 1009   a message is too long
+    1007   not JSON                                      1013   it does not take its keys
+    1008   not what is written above, or silent          4001   another headset of this operator is on
+"""
 
 from __future__ import annotations
 
@@ -6,11 +22,35 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from enum import StrEnum
-from typing import Any, Protocol
+from typing import Any, Protocol, TypedDict
 
 from vad_agent.core.callback_request import seconds_until
 from vad_agent.core.events import Event, Kind
 from vad_agent.errors import EventError
+
+PATH = "/headsets"
+"""Under the address of the API."""
+VERSION = 1
+MOST_BYTES = 64 * 1024
+"""Of a message."""
+REPLACED = 4001
+"""The code that ends the link of a headset where another one of its operator is on."""
+
+
+class HeadsetHello(TypedDict):
+    """The first message of a headset."""
+
+    hello: int
+    """`VERSION`."""
+    operator: str
+    began: str
+    """ISO 8601 with its zone."""
+
+
+class DeskHello(TypedDict):
+    """What the desk answers."""
+
+    hello: int
 
 
 class Command(StrEnum):

@@ -1,4 +1,4 @@
-"""One connection of a headset to the desk: a WebSocket. What is said on it: `vad_agent.web.headset_ws`."""
+"""One connection of a headset to the desk: a WebSocket. What is said on it: `headset_protocol.py`."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from vad_agent.client.discovery import DeskEndpoint, tls_context
+from vad_agent.client.headset_protocol import MOST_BYTES, PATH, VERSION, HeadsetHello
 from vad_agent.errors import extra
 
 with extra("callbacks", "the desk's panel"):
@@ -22,16 +23,13 @@ WIRE = logging.getLogger(f"{__name__}.wire")
 WIRE.setLevel(logging.WARNING)  # its details have the token
 WIRE.addHandler(logging.NullHandler())  # else it would write on the screen
 
-PATH = "/api/v1/headsets"
-HELLO = 1
+API = "/api/v1"
 OPEN_LIMIT_S = 5.0
 CLOSE_LIMIT_S = 0.4
 STUCK_S = 5.0
 """A message that the network has not taken for so long ends the connection."""
 ALIVE_S = 2.5
 """Between two pings, and as long again twice for the answer: a cable that was pulled is noticed."""
-MOST_BYTES = 64 * 1024
-REPLACED = 4001
 NOT_LET_IN = (401, 403)
 
 
@@ -112,7 +110,7 @@ def open_connection(
         try:
             connection = stack.enter_context(
                 connect(
-                    f"{'wss' if secure else 'ws'}://{rest}{PATH}",
+                    f"{'wss' if secure else 'ws'}://{rest}{API}{PATH}",
                     ssl=tls_context(where.url, where.certificate) if secure else None,
                     additional_headers={"Authorization": f"Bearer {where.token}"},
                     proxy=None,
@@ -133,6 +131,6 @@ def open_connection(
         except (OSError, EOFError, ValueError, WebSocketException) as error:
             raise ConnectionLost(f"{place}: {type(error).__name__}") from error
         wire = HeadsetConnection(connection, place)
-        hello = {"hello": HELLO, "operator": operator, "began": began.isoformat()}
+        hello = HeadsetHello(hello=VERSION, operator=operator, began=began.isoformat())
         wire.send(json.dumps(hello, ensure_ascii=False))
         yield wire

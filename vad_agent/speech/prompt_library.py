@@ -13,19 +13,51 @@ from __future__ import annotations
 import subprocess
 import threading
 import wave
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
-from vad_agent.core.script import fill
+from vad_agent.core.script import Script, fill
 from vad_agent.errors import VoiceError
-from vad_agent.script.settings import Settings
 from vad_agent.speech.phrase_cache import PhraseCache, content_of, key_of, read_phrase
 from vad_agent.speech.text_to_speech import LIMIT_S, Request, end, render
 
 NAME = "{client_name}"
+
+
+class VoiceSettings(Protocol):
+    """What the phrases sound like."""
+
+    @property
+    def engine_voice(self) -> str:
+        """The speech engine's voice: its name, or a language, such as ru."""
+
+    @property
+    def rate_wpm(self) -> int:
+        """Words a minute."""
+
+    @property
+    def loudness_lufs(self) -> float:
+        """LUFS (BS.1770) of every phrase, recorded ones too."""
+
+    @property
+    def recordings(self) -> Mapping[str, str]:
+        """Prompt → audio file, absolute."""
+
+
+class PhraseSettings(Protocol):
+    """What the library needs of `vad_agent.script.settings.Settings`."""
+
+    @property
+    def script(self) -> Script:
+        """The script, compiled."""
+
+    @property
+    def voice(self) -> VoiceSettings:
+        """How it is spoken."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +74,7 @@ class PromptLibrary:
     """The phrases of one script. `folder`: the cache's; None: the user's."""
 
     def __init__(
-        self, settings: Settings, folder: Path | None = None, *, limit_s: float = LIMIT_S
+        self, settings: PhraseSettings, folder: Path | None = None, *, limit_s: float = LIMIT_S
     ) -> None:
         self._settings = settings
         self._cache = PhraseCache(folder)

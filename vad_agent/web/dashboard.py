@@ -1,6 +1,6 @@
 """What the supervisor's pages show of a centre, asked of the desk, its calls and its headsets.
 
-    office (callbacks, alarms) ─┐
+    desk (callbacks, alarms) ───┐
     calls (traces, steps) ──────┼─> Centre ─> Board of a day, Story of a callback, a call, rows of CSV
     hub (headsets) ─────────────┘
 
@@ -9,19 +9,20 @@ Nothing is changed here. Every method may take a while.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
-from typing import Any
+from typing import Any, Protocol
 
+from vad_agent.callbacks.alerts import AlertBoard
 from vad_agent.callbacks.call_record import StepRecord
 from vad_agent.callbacks.call_store import CallRow, CallStore
 from vad_agent.callbacks.daily_stats import DailyStats, DailyStatsStore, Tally
 from vad_agent.callbacks.model import Callback
-from vad_agent.callbacks.queries import Promise, Which
+from vad_agent.callbacks.queries import CallbackQueries, Promise, Which
+from vad_agent.callbacks.service import CallbackService
 from vad_agent.client.backend import CallbackDetails
 from vad_agent.errors import StoreError
-from vad_agent.server.app_state import AppState
 from vad_agent.web.call_view import Pictures
 from vad_agent.web.incidents import Incident, find_incidents
 from vad_agent.web.state_broker import StateBroker
@@ -121,29 +122,49 @@ class Call:
     callbacks: Sequence[Callback]
 
 
+class DeskParts(Protocol):
+    """What the pages need of a running desk (`vad_agent.server.app_state.AppState`)."""
+
+    @property
+    def desk(self) -> CallbackService:
+        """What calls, people and clients do to callbacks."""
+
+    @property
+    def ledger(self) -> CallbackQueries:
+        """Reads the store."""
+
+    @property
+    def alarms(self) -> AlertBoard:
+        """What a supervisor must see at once."""
+
+    @property
+    def not_ready(self) -> Callable[[], list[str]]:
+        """Names of what fails; [] where all is well."""
+
+
 class Dashboard:
     """One centre. `zone`: of its days, the policy's if None."""
 
     def __init__(
-        self, office: AppState, calls: CallStore, hub: StateBroker, zone: tzinfo | None = None
+        self, desk: DeskParts, calls: CallStore, hub: StateBroker, zone: tzinfo | None = None
     ) -> None:
-        store = office.desk.store
+        store = desk.desk.store
         self.calls = calls
         self.hub = hub
         self.zone = zone or store.policy.zone
         self.floor = Wallboard(hub)
         self.pictures = Pictures()
         self.policy = store.policy
-        self._office = office
+        self._desk = desk
         self._store = store
-        self._ledger = office.ledger
+        self._ledger = desk.ledger
         self._figures = DailyStatsStore(store)
         self._ever: tuple[datetime, Promise] | None = None
 
     @property
     def now(self) -> datetime:
         """By the desk's clock."""
-        return self._office.desk.clock.now()
+        return self._desk.desk.clock.now()
 
     def day(self, asked: str | None) -> CalendarDay:
         """The day asked for as YYYY-MM-DD; else today."""
@@ -163,7 +184,7 @@ class Dashboard:
         try:
             return self._board(day, now, which, after_call)
         except StoreError:
-            told = find_incidents([], 0, self._office.alarms.all(), self._office.not_ready())
+            told = find_incidents([], 0, self._desk.alarms.all(), self._desk.not_ready())
             return DayBoard(now, day, [NO_STORE, *told], rows(self.hub), which)
 
     def _board(
@@ -173,7 +194,7 @@ class Dashboard:
         overdue = ledger.overdue(now)
         promise_ever = self._promise_ever(now)
         wrong = find_incidents(
-            overdue, promise_ever.missing, self._office.alarms.all(), self._office.not_ready()
+            overdue, promise_ever.missing, self._desk.alarms.all(), self._desk.not_ready()
         )
         calls = self.calls.of_day(begin, end, limit=MOST_CALLS + 1, before=after_call)
         total, counts = ledger.counts_of_day(begin, end, now)

@@ -1,19 +1,6 @@
 """The live link of each headset to the desk: its state comes, its operator's keys go back.
 
-    headset                                                      desk
-      {"hello": 1, "operator": "anna", "began": "2026-…"} ─────>   within 5 s
-                                          <───── {"hello": 1}      it is on
-      {"state": {key: value, …}} ──────────────────────────────>   all of them first, then what has changed
-      {} ──────────────────────────────────────────────────────>   a sign of life, at least every 2 s
-                                          <──── {"send": {…}}      a key, as the live loop's inlet has it
-
-Messages are text, of 64 KiB at most, each a JSON object; names in it that are not known are ignored. `began`:
-when this headset was switched on, with its zone. Of two of one operator the one that began later is shown;
-without it, the one that came later. The link ends with a code and a reason, which quotes nothing:
-
-    1001   the desk ends                                 1009   a message is too long
-    1007   not JSON                                      1013   it does not take its keys
-    1008   not what is written above, or silent          4001   another headset of this operator is on
+The messages: see `vad_agent.client.headset_protocol`.
 """
 
 from __future__ import annotations
@@ -26,7 +13,16 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
-from vad_agent.client.headset_protocol import COMMANDS, Command, ControlMessage
+from vad_agent.client.headset_protocol import (
+    COMMANDS,
+    MOST_BYTES,
+    PATH,
+    REPLACED,
+    VERSION,
+    Command,
+    ControlMessage,
+    DeskHello,
+)
 from vad_agent.common.identity import folded
 from vad_agent.errors import extra
 from vad_agent.web.state_broker import LinkEnd, StateBroker
@@ -37,13 +33,10 @@ with extra("callbacks", "the panel"):
 
 log = logging.getLogger(__name__)
 
-PATH = "/headsets"
-PROTOCOL = 1
 HELLO_S = 5.0
 SILENCE_S = 8.0
 CLOSE_S = 1.0
 """For the last word to whoever does not read."""
-MOST_BYTES = 64 * 1024
 MOST_KEYS = 60
 LONGEST_KEY = 40
 LONGEST_OPERATOR = 100
@@ -52,7 +45,6 @@ MOST_WAITING = 32
 SENT = frozenset(COMMANDS) - {Command.QUIT}
 """Who sits there ends the program."""
 GOING_AWAY, UNREADABLE, WRONG, TOO_LONG, BROKEN, TOO_SLOW = 1001, 1007, 1008, 1009, 1011, 1013
-REPLACED = 4001
 ELSEWHERE = "another headset of this operator"
 OVER = {LinkEnd.REPLACED: (REPLACED, ELSEWHERE), LinkEnd.CLOSED: (GOING_AWAY, "the desk ends")}
 
@@ -165,8 +157,8 @@ class _Link:
 
     def _enter(self, hello: dict[str, Any]) -> None:
         """The headset is on, and is told so."""
-        if type(hello.get("hello")) is not int or hello["hello"] != PROTOCOL:
-            raise _End(WRONG, f"hello: expected {PROTOCOL}")
+        if type(hello.get("hello")) is not int or hello["hello"] != VERSION:
+            raise _End(WRONG, f"hello: expected {VERSION}")
         operator = hello.get("operator")
         if not isinstance(operator, str) or not 1 <= len(operator) <= LONGEST_OPERATOR:
             raise _End(WRONG, f"operator: expected 1 to {LONGEST_OPERATOR} characters")
@@ -179,7 +171,7 @@ class _Link:
             raise _End(REPLACED, ELSEWHERE)
         self._operator = operator
         self._on[folded(operator)] = self
-        self._waiting.put_nowait(json.dumps({"hello": PROTOCOL}))
+        self._waiting.put_nowait(json.dumps(DeskHello(hello=VERSION)))
         self._hub.attach(operator, self._sink, self._end)
 
     def _publish(self, state: object) -> None:

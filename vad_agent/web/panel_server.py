@@ -1,7 +1,8 @@
 """The panel of `vad-agent listen --panel`: its server in a thread of that process, on loopback alone.
 
-listen ─> Panel: a socket ─> door ─> app ─> uvicorn (thread)          close: pages' streams, server, thread
-          Feed:  the loop's status ─> hub ─> pages;  a page's key ─> the loop
+a socket ─> token auth ─> app ─> uvicorn (thread)          close: pages' streams, server, thread
+
+Whoever composes it publishes the headset's status to `hub` and gets a page's keys from there.
 """
 
 from __future__ import annotations
@@ -13,11 +14,8 @@ import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from vad_agent.client.headset_protocol import ControlSink
 from vad_agent.common.private_files import why
 from vad_agent.errors import OutputError, extra
-from vad_agent.headset.status import Status
-from vad_agent.headset.status_publisher import StatusPublisher
 from vad_agent.web.operator_callbacks import Callbacks, Reach
 from vad_agent.web.origins import Origins
 from vad_agent.web.panel_app import create_panel
@@ -54,7 +52,6 @@ class PanelServer:
         self.operator = operator
         self.hub = hub or StateBroker()
         self._told: Callable[[str], None] = lambda _: None
-        self._feed: StatusPublisher | None = None
         self._closing = False
         self._listening = _listen(port)
         try:
@@ -91,15 +88,6 @@ class PanelServer:
             logger.propagate = False
         self._thread.start()
 
-    def feed(self, status: Status, sink: ControlSink) -> Callable[[], None]:
-        """The headset is on: its status is shown, keys go to `sink`.
-
-        Returns what is to be called when the status was written.
-        """
-        self._feed = StatusPublisher(self.hub, self.operator, status, sink)
-        self._feed.start()
-        return self._feed.changed
-
     def report(self, text: str) -> None:
         """Something of the panel's went wrong."""
         self._told(text)
@@ -107,8 +95,6 @@ class PanelServer:
     def close(self) -> None:
         """End it; pages say that the headset is gone."""
         self._closing = True
-        if self._feed is not None:
-            self._feed.stop()
         self.hub.close()
         self._server.should_exit = True
         if self._thread.is_alive():
