@@ -14,10 +14,10 @@ from typing import Any
 
 import httpx
 
+from vad_agent.client.headset_protocol import ControlMessage
 from vad_agent.headset.status import Status
 from vad_agent.headset.status_publisher import StatusPublisher
 from vad_agent.web.panel_server import PanelServer
-from vad_agent.web.state_broker import Sent
 from vad_agent.web.token_auth import TokenAuth
 
 LIMIT_S = 5.0
@@ -113,7 +113,7 @@ class OnePanel:
     def __init__(self, folder: Path, **more: Any) -> None:
         self.panel = PanelServer("ivan", port=0, folder=folder, **more)
         self.status = Status()
-        self.sent: list[Sent] = []
+        self.sent: list[ControlMessage] = []
         self._clients: list[httpx.Client] = []
         self._publisher: StatusPublisher | None = None
         self.panel.start()

@@ -24,13 +24,14 @@ from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 from vad_agent.audio.device_recovery import DeviceState
 from vad_agent.callbacks.model import Callback, Outcome, State
 from vad_agent.client.backend import CallbackDetails
+from vad_agent.client.headset_protocol import ControlMessage
 from vad_agent.core.actions import Phase
 from vad_agent.core.frames import Channel
 from vad_agent.headset.status import PhraseStatus, Status
 from vad_agent.headset.status_publisher import Snapshot, snapshot
 from vad_agent.web.origins import Origins
 from vad_agent.web.panel_app import create_panel
-from vad_agent.web.state_broker import Sent, StateBroker
+from vad_agent.web.state_broker import StateBroker
 from vad_agent.web.token_auth import TokenAuth
 
 CHROMIUM = "/usr/bin/chromium"
@@ -110,7 +111,7 @@ class Served:
     folder: Path
     desk: Desk | None = None
     hub: StateBroker = field(default_factory=StateBroker)
-    sent: list[Sent] = field(default_factory=list)
+    sent: list[ControlMessage] = field(default_factory=list)
     port: int = 0
     beats: bool = True
     """A call's time goes on, as a headset that is alive tells."""
