@@ -65,8 +65,8 @@ def heard(owner):
     owner.take = take
 def wrap():
     wanted = {
-        "vad_agent.audio.duplex_capture": ("Headset", heard),
-        "vad_agent.headset.composition": ("Assembly", lambda owner: before(owner, "start", "devices")),
+        "vad_agent.audio.duplex_capture": ("DuplexCapture", heard),
+        "vad_agent.headset.composition": ("Composition", lambda owner: before(owner, "start", "devices")),
     }
     tell("python")
     while wanted:

@@ -163,9 +163,9 @@ CHILD = """
 import json, sys
 from datetime import datetime, timezone
 from zoneinfo import ZoneInfo
-from vad_agent.callbacks.transitions import Policy, Request
+from vad_agent.callbacks.model import Policy, Request
 from vad_agent.callbacks.store import Store
-from vad_agent.callbacks.unit_of_work import By
+from vad_agent.callbacks.unit_of_work import Actor
 from vad_agent.errors import StoreError
 
 NOW = datetime(2026, 11, 24, 9, tzinfo=timezone.utc)
@@ -175,7 +175,7 @@ def opened(place):
 
 def take(store, n, name=None):
     request = Request(f"child {n}", "dropped", NOW, 0.0, phone=f"+7912{n:07}", name=name)
-    return store.take(request, By("child", NOW)).what
+    return store.take(request, Actor("child", NOW)).what
 """
 
 

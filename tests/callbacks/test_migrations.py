@@ -127,7 +127,7 @@ def test_there_is_no_way_back_and_one_line_of_versions():
 OPEN = """
 import sys
 from zoneinfo import ZoneInfo
-from vad_agent.callbacks.transitions import Policy
+from vad_agent.callbacks.model import Policy
 from vad_agent.callbacks.store import Store
 print("ready", flush=True)
 sys.stdin.readline()

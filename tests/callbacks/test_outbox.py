@@ -299,9 +299,11 @@ def test_two_outboxes_of_one_process_never_write_over_each_other(
 POSTING = """
     import os, resource, signal, sys
     from pathlib import Path
-    from vad_agent.callbacks.outbox import Letter, Outbox
+    from vad_agent.callbacks.outbox import Outbox
+    from vad_agent.callbacks.outbox_message import OutboxMessage
     def post(key, **more):
-        outbox.post(Letter("requested", key, "call", "2026-11-24T12:00:00+03:00", "dropped", **more))
+        asked = "2026-11-24T12:00:00+03:00"
+        outbox.post(OutboxMessage("requested", key, "call", asked, "dropped", **more))
     outbox = Outbox(Path(sys.argv[1]))
 """
 

@@ -559,9 +559,9 @@ IMPORTS = """
 import sys
 {first}
 sys.argv = ["vad-agent", *{arguments}]
-from vad_agent import cli
+from vad_agent.cli.main import main
 try:
-    cli.main()
+    main()
 finally:
     heavy = sorted({{"sqlalchemy", "httpx", "fastapi", "dbos"}} & set(sys.modules))
     print("loaded:", heavy, file=sys.stderr)

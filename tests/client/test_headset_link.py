@@ -283,8 +283,8 @@ def test_without_its_packages_there_is_no_link(monkeypatch: pytest.MonkeyPatch) 
 
 def test_until_a_desk_is_there_nothing_of_it_is_loaded() -> None:
     code = (
-        "import sys; from vad_agent.client.headset_link import DeskLink;"
-        "link = DeskLink(lambda: None, print); link.attach('anna', print); link.stop();"
+        "import sys; from vad_agent.client.headset_link import HeadsetLink;"
+        "link = HeadsetLink(lambda: None, print); link.attach('anna', print); link.stop();"
         "print([name for name in ('ssl', 'websockets', 'vad_agent.web') if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30)

@@ -112,7 +112,7 @@ def test_a_write_that_fails_is_logged_without_what_it_says_and_the_next_one_foll
 def end_of(code: str, tmp_path: Path) -> str:
     """What a program leaves in the file that is its argument."""
     path = tmp_path / "written"
-    head = "import sys, time, threading\nfrom vad_agent import writer_thread\n"
+    head = "import sys, time, threading\nfrom vad_agent.common import writer_thread\n"
     head += "def write(text):\n    with open(sys.argv[1], 'a') as file:\n        file.write(text)\n"
     command = [sys.executable, "-c", head + code, str(path)]
     subprocess.run(command, check=True, timeout=60)

@@ -200,17 +200,17 @@ from datetime import datetime
 from rich.console import Console
 from vad_agent.core.actions import Phase
 from vad_agent.headset.keyboard import Keyboard
-from vad_agent.headset.key_dispatch import Keys
+from vad_agent.headset.key_dispatch import KeyDispatch
 from vad_agent.headset.status import Command, Status
-from vad_agent.headset.terminal_display import Surface
+from vad_agent.headset.terminal_display import TerminalDisplay
 
 status = Status(phase=Phase.DIALOGUE)
-keys = Keys(status, lambda: datetime.now().astimezone())
+keys = KeyDispatch(status, lambda: datetime.now().astimezone())
 def press(key):
     for sent in keys.press(key):
         status.messages.append((1.0, str(sent)))
 try:
-    with Surface(status, Console(markup=False), keys), Keyboard(press):
+    with TerminalDisplay(status, Console(markup=False), keys), Keyboard(press):
         time.sleep(60)
 except KeyboardInterrupt:
     print("ended by Ctrl-C")

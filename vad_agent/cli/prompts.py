@@ -6,12 +6,11 @@ import queue
 import sys
 import time
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from vad_agent.cli.arguments import ScriptFile
+from vad_agent.cli.arguments import ScriptFile, load_settings
 from vad_agent.cli.terminal import complain, plain_console
 from vad_agent.errors import VoiceError
 
@@ -55,7 +54,7 @@ def render(script: ScriptFile = None) -> None:
       vad-agent prompts render --script own.toml
     """
     rows, failed = [], []
-    phrases = _phrases(_settings(script))
+    phrases = _phrases(load_settings(script))
     texts = list(phrases.texts())
     for number, (prompt, text) in enumerate(texts, 1):
         try:
@@ -81,7 +80,7 @@ def check(script: ScriptFile = None) -> None:
       vad-agent prompts check
     """
     rows, failed = [], []
-    phrases = _phrases(_settings(script))
+    phrases = _phrases(load_settings(script))
     for prompt, text in phrases.texts():
         try:
             phrase = phrases.stored(prompt, text)
@@ -116,7 +115,7 @@ def play(
     from vad_agent.audio.devices import Role, find_device, list_devices
     from vad_agent.speech.player import Player
 
-    phrases = _phrases(_settings(script))
+    phrases = _phrases(load_settings(script))
     texts = dict(phrases.texts())
     if prompt not in texts:
         known = ", ".join(texts)
@@ -161,12 +160,6 @@ def _played(player: Player, told: queue.SimpleQueue[What], phrase: Phrase) -> st
             time.sleep(max(0.0, report.at - time.perf_counter()))  # the device has it still
             return ""
     return "it does not open" if number is None else "the phrase was not heard to its end"
-
-
-def _settings(script: Path | None) -> Settings:
-    from vad_agent.script.settings import Settings
-
-    return Settings() if script is None else Settings.load(script)
 
 
 def _phrases(settings: Settings) -> PromptLibrary:

@@ -217,7 +217,7 @@ def test_a_desk_takes_the_callback_with_what_the_operator_says_first(
 
 KILLED = """
     import os, signal, sys
-    from vad_agent import cli
+    from vad_agent.cli.main import main
     from vad_agent.core.actions import Callback
     from vad_agent.trace.trace_format import Trace
 
@@ -233,7 +233,7 @@ KILLED = """
                 os.kill(os.getpid(), signal.SIGKILL)
 
     Trace.write = write_and_die
-    cli.main()
+    main()
 """
 
 
