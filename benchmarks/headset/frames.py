@@ -71,7 +71,7 @@ class TimedLoop(Loop):
         self.handled.age.append((self.headset.slot_at(began) - pair.slot - 1) * FRAME_S)
         self.handled.busy.append(busy)
         self.handled.client.append(pair.client)
-        if self.desk.session is None:
+        if self.tracker.session is None:
             self.put(CONTROL, Command.START_CALL)
 
 
@@ -130,8 +130,8 @@ def measure(server: AudioServer, *, seconds: float = 60) -> Table:
     time.sleep(FIRST_S)
     skipped = reference.seconds  # the tone's beginning
     busy, handled = Busy(), Handled()
-    desk = CallTracker(Settings(), SAMPLE_RATE, policy="manual")
-    loop = TimedLoop(desk, lambda actions: None)
+    tracker = CallTracker(Settings(), SAMPLE_RATE, policy="manual")
+    loop = TimedLoop(tracker, lambda actions: None)
     loop.handled, loop.busy = handled, busy.on
     headset = loop.headset = DuplexCapture(pulse("mic.monitor"), pulse("client.monitor"), loop.put)
     thread = threading.Thread(target=loop.run, name="loop")

@@ -26,8 +26,8 @@ SENT = "sent"
 class Pages:
     """Followers of a hub, as streams of open pages are."""
 
-    def __init__(self, hub: Any) -> None:
-        self._hub = hub
+    def __init__(self, broker: Any) -> None:
+        self._broker = broker
         self._tasks: list[asyncio.Task[None]] = []
         self.told = 0
         self.after_s: list[float] = []
@@ -37,7 +37,7 @@ class Pages:
             self._tasks.append(asyncio.create_task(self._follow(str(number))))
 
     async def _follow(self, operator: str) -> None:
-        async with aclosing(self._hub.follow(operator)) as states:
+        async with aclosing(self._broker.follow(operator)) as states:
             async for state in states:
                 now = time.perf_counter()
                 self.told += 1
@@ -55,11 +55,11 @@ async def desk(listening: socket.socket) -> None:
     from vad_agent.web.headset_ws import headsets
     from vad_agent.web.state_broker import StateBroker
 
-    hub = StateBroker()
+    broker = StateBroker()
     app = FastAPI(
         middleware=[Middleware(BearerAuthMiddleware, Tokens({"bench": TOKEN}), (), "/nothing/")]
     )
-    app.include_router(headsets(hub), prefix="/api/v1")
+    app.include_router(headsets(broker), prefix="/api/v1")
     config = uvicorn.Config(
         app,
         ws="websockets-sansio",
@@ -73,9 +73,9 @@ async def desk(listening: socket.socket) -> None:
     )
     server = uvicorn.Server(config)
     serving = asyncio.create_task(server.serve(sockets=[listening]))
-    await _answer(Pages(hub))
+    await _answer(Pages(broker))
     server.should_exit = True
-    hub.close()
+    broker.close()
     await serving
 
 

@@ -45,9 +45,9 @@ class Side:
 
 
 def run(
-    operator: Side, client: Side, seconds: float, pacer: JitterBuffer | None = None
+    operator: Side, client: Side, seconds: float, jitter_buffer: JitterBuffer | None = None
 ) -> list[Pair]:
-    pacer = JitterBuffer(0.0) if pacer is None else pacer
+    jitter_buffer = JitterBuffer(0.0) if jitter_buffer is None else jitter_buffer
     streams = {OPERATOR: operator.arrivals(), CLIENT: client.arrivals()}
     heads = {channel: next(stream, None) for channel, stream in streams.items()}
     pairs: list[Pair] = []
@@ -55,9 +55,9 @@ def run(
         now = tick * FRAME_S
         for channel, stream in streams.items():
             while (head := heads[channel]) is not None and head[0] <= now:
-                pacer.push(channel, head[1], head[2])
+                jitter_buffer.push(channel, head[1], head[2])
                 heads[channel] = next(stream, None)
-        pairs += pacer.pairs(now)
+        pairs += jitter_buffer.pairs(now)
     return pairs
 
 
@@ -76,10 +76,10 @@ def test_a_side_that_begins_later_is_missing_until_then_and_in_step_afterwards()
 
 @pytest.mark.parametrize("ppm", [200, -200])
 def test_an_hour_of_drift_neither_grows_nor_invents_silence(ppm: int) -> None:
-    pacer = JitterBuffer(0.0)
-    pairs = run(Side(), Side(ppm=ppm), 3600, pacer)
+    jitter_buffer = JitterBuffer(0.0)
+    pairs = run(Side(), Side(ppm=ppm), 3600, jitter_buffer)
     assert not any(pair.operator is None or pair.client is None for pair in pairs)
-    lane = pacer.lanes[CLIENT]
+    lane = jitter_buffer.lanes[CLIENT]
     assert abs(lane.stretched) == pytest.approx(36, abs=1)  # 200 ppm of an hour is 0.72 s
     assert lane.missing == lane.late == 0
     last = pairs[-1]
@@ -88,116 +88,116 @@ def test_an_hour_of_drift_neither_grows_nor_invents_silence(ppm: int) -> None:
 
 
 def test_both_clocks_off_the_other_way() -> None:
-    pacer = JitterBuffer(0.0)
-    pairs = run(Side(ppm=-200), Side(ppm=200), 1200, pacer)
+    jitter_buffer = JitterBuffer(0.0)
+    pairs = run(Side(ppm=-200), Side(ppm=200), 1200, jitter_buffer)
     assert not any(pair.operator is None or pair.client is None for pair in pairs)
 
 
 def test_stamps_that_jitter_move_no_frame() -> None:
     chance = random.Random(1)
-    pacer = JitterBuffer(0.0)
-    pairs = run(Side(), Side(jitter=lambda: chance.uniform(-0.012, 0.03)), 60, pacer)
-    assert pacer.lanes[CLIENT].stretched in (0, 1)
+    jitter_buffer = JitterBuffer(0.0)
+    pairs = run(Side(), Side(jitter=lambda: chance.uniform(-0.012, 0.03)), 60, jitter_buffer)
+    assert jitter_buffer.lanes[CLIENT].stretched in (0, 1)
     assert all(pair.client is not None for pair in pairs)
 
 
 def test_lost_samples_leave_their_slots_empty_soon_after_the_device_says_so() -> None:
-    pacer = JitterBuffer(0.0)
+    jitter_buffer = JitterBuffer(0.0)
     pairs = []
     for n in range(200):
         now = (n + 1) * FRAME_S
-        pacer.push(OPERATOR, n * FRAME_S, frame(n))
+        jitter_buffer.push(OPERATOR, n * FRAME_S, frame(n))
         if not 50 <= n < 60:  # 200 ms are lost
-            pacer.push(CLIENT, n * FRAME_S, frame(n), lost=n == 60)
-        pairs += pacer.pairs(now)
-    assert pacer.lanes[CLIENT].missing == 10
-    assert pacer.lanes[CLIENT].overruns == 1
+            jitter_buffer.push(CLIENT, n * FRAME_S, frame(n), lost=n == 60)
+        pairs += jitter_buffer.pairs(now)
+    assert jitter_buffer.lanes[CLIENT].missing == 10
+    assert jitter_buffer.lanes[CLIENT].overruns == 1
     assert number(pairs[150].client) == 150
 
 
 def test_no_frames_of_one_side_hold_the_other_up_for_a_moment_only() -> None:
-    pacer = JitterBuffer(0.0)
+    jitter_buffer = JitterBuffer(0.0)
     waited = 0.0
     for n in range(100):
         now = (n + 1) * FRAME_S
-        pacer.push(OPERATOR, n * FRAME_S, frame(n))
+        jitter_buffer.push(OPERATOR, n * FRAME_S, frame(n))
         if n < 20:
-            pacer.push(CLIENT, n * FRAME_S, frame(n))
-        for pair in pacer.pairs(now):
+            jitter_buffer.push(CLIENT, n * FRAME_S, frame(n))
+        for pair in jitter_buffer.pairs(now):
             waited = max(waited, now - (pair.slot + 1) * FRAME_S)
     assert PATIENCE_S <= waited <= PATIENCE_S + 2 * FRAME_S
-    assert not pacer.lanes[CLIENT].alive
-    assert pacer.slot == 100  # lost: nobody waits for it any more
+    assert not jitter_buffer.lanes[CLIENT].alive
+    assert jitter_buffer.slot == 100  # lost: nobody waits for it any more
 
 
 def test_a_side_is_lost_after_no_frame_for_a_while_and_not_sooner() -> None:
-    pacer = JitterBuffer(0.0)
-    pacer.push(OPERATOR, 0.0, frame(0))
-    pacer.push(CLIENT, 0.0, frame(0))
+    jitter_buffer = JitterBuffer(0.0)
+    jitter_buffer.push(OPERATOR, 0.0, frame(0))
+    jitter_buffer.push(CLIENT, 0.0, frame(0))
     lost = None
     for n in range(1, 60):
-        list(pacer.pairs(n * FRAME_S))
-        if lost is None and not pacer.lanes[CLIENT].alive:
+        list(jitter_buffer.pairs(n * FRAME_S))
+        if lost is None and not jitter_buffer.lanes[CLIENT].alive:
             lost = n * FRAME_S
     assert lost == pytest.approx(LOST_S + 2 * FRAME_S, abs=2 * FRAME_S)
 
 
 def test_time_goes_on_with_both_sides_lost() -> None:
-    pacer = JitterBuffer(0.0)
-    pacer.push(OPERATOR, 0.0, frame(0))
+    jitter_buffer = JitterBuffer(0.0)
+    jitter_buffer.push(OPERATOR, 0.0, frame(0))
     pairs = []
     for n in range(1, 100):
-        pairs += pacer.pairs(n * FRAME_S)
+        pairs += jitter_buffer.pairs(n * FRAME_S)
     assert pairs[-1].slot > 80
     assert pairs[-1][1:] == (None, None)
 
 
 def test_a_stall_of_this_process_loses_nothing() -> None:
     """Nobody asks for 1.5 s; then all the frames of that time come at once."""
-    pacer = JitterBuffer(0.0)
+    jitter_buffer = JitterBuffer(0.0)
     pairs = []
     for n in range(50):
-        pacer.push(OPERATOR, n * FRAME_S, frame(n))
-        pacer.push(CLIENT, n * FRAME_S, frame(n))
-        pairs += pacer.pairs((n + 1) * FRAME_S)
+        jitter_buffer.push(OPERATOR, n * FRAME_S, frame(n))
+        jitter_buffer.push(CLIENT, n * FRAME_S, frame(n))
+        pairs += jitter_buffer.pairs((n + 1) * FRAME_S)
     now = 2.5
-    pairs += pacer.pairs(now)  # the readers have not caught up yet
+    pairs += jitter_buffer.pairs(now)  # the readers have not caught up yet
     for n in range(50, 125):
-        pacer.push(OPERATOR, n * FRAME_S, frame(n))
-        pacer.push(CLIENT, n * FRAME_S, frame(n))
-    pairs += pacer.pairs(now + FRAME_S)
+        jitter_buffer.push(OPERATOR, n * FRAME_S, frame(n))
+        jitter_buffer.push(CLIENT, n * FRAME_S, frame(n))
+    pairs += jitter_buffer.pairs(now + FRAME_S)
     assert [number(pair.client) for pair in pairs] == list(range(125))
-    assert all(lane.late == lane.missing == 0 for lane in pacer.lanes.values())
+    assert all(lane.late == lane.missing == 0 for lane in jitter_buffer.lanes.values())
 
 
 def test_a_frame_after_its_time_is_counted_and_left_out() -> None:
-    pacer = JitterBuffer(0.0)
+    jitter_buffer = JitterBuffer(0.0)
     pairs = []
     for n in range(100):
-        pacer.push(OPERATOR, n * FRAME_S, frame(n))
+        jitter_buffer.push(OPERATOR, n * FRAME_S, frame(n))
         if n < 20:
-            pacer.push(CLIENT, n * FRAME_S, frame(n))
+            jitter_buffer.push(CLIENT, n * FRAME_S, frame(n))
         if n == 45:  # 0.5 s without any
             for late in range(20, 46):
-                pacer.push(CLIENT, late * FRAME_S, frame(late))
+                jitter_buffer.push(CLIENT, late * FRAME_S, frame(late))
         if n > 45:
-            pacer.push(CLIENT, n * FRAME_S, frame(n))
-        pairs += pacer.pairs((n + 1) * FRAME_S)
-    lane = pacer.lanes[CLIENT]
+            jitter_buffer.push(CLIENT, n * FRAME_S, frame(n))
+        pairs += jitter_buffer.pairs((n + 1) * FRAME_S)
+    lane = jitter_buffer.lanes[CLIENT]
     assert lane.late == lane.missing > 0
     assert number(pairs[60].client) == 60
 
 
 def test_a_reopened_side_takes_the_slots_of_its_own_time() -> None:
-    pacer = JitterBuffer(0.0)
+    jitter_buffer = JitterBuffer(0.0)
     pairs = []
     for n in range(300):
-        pacer.push(OPERATOR, n * FRAME_S, frame(n))
+        jitter_buffer.push(OPERATOR, n * FRAME_S, frame(n))
         if n < 100 or n >= 200:
-            pacer.push(CLIENT, n * FRAME_S, frame(n))
+            jitter_buffer.push(CLIENT, n * FRAME_S, frame(n))
         if n == 100:
-            pacer.lanes[CLIENT].restart()
-        pairs += pacer.pairs((n + 1) * FRAME_S)
+            jitter_buffer.lanes[CLIENT].restart()
+        pairs += jitter_buffer.pairs((n + 1) * FRAME_S)
     assert number(pairs[250].client) == 250
     assert [number(pair.client) for pair in pairs[110:190]] == [None] * 80
 

@@ -125,10 +125,12 @@ class Hands:
         self.dialer = ScriptedDialer()
         self.desk = CallbackService(store, self.clock, self.engine)
         self.late: list[float] = []
-        self.ringer = Dispatcher(self.desk, self.dialer, node, self.late.append)
+        self.dispatcher = Dispatcher(self.desk, self.dialer, node, self.late.append)
         self.alarms = AlertBoard(node)
         self.nodes = ClusterMembership(store.database, node)
-        self.watch = Reconciler(self.desk, self.engine, self.ringer, self.nodes, self.alarms, node)
+        self.watch = Reconciler(
+            self.desk, self.engine, self.dispatcher, self.nodes, self.alarms, node
+        )
         self.node = node
 
     @property
@@ -141,7 +143,7 @@ class Hands:
     def ringing(self, **about: Any) -> Callback:
         """A callback that rings by this node's dialer."""
         callback = self.take(**about)
-        self.ringer.make(callback.key)
+        self.dispatcher.make(callback.key)
         return self.store.get(callback.id)
 
     def on(self) -> list[tuple[str, str]]:

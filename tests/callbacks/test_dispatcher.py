@@ -47,7 +47,7 @@ def test_the_order_says_all_that_the_operator_needs(at):
     callback = at.take(
         name=NAME, topic=TOPIC, opening=OPENING, operator="ivanova", session="s-1", reason="hold"
     )
-    at.ringer.make(callback.key)
+    at.dispatcher.make(callback.key)
     assert at.dialer.orders == [
         DialRequest(
             key=callback.key,
@@ -69,7 +69,7 @@ def test_the_intent_is_stored_before_anything_is_dialled(at):
     seen = []
     at.dialer.while_dialling = lambda order: seen.append(at.store.attempt(order.key))
     callback = at.take()
-    at.ringer.make(callback.key)
+    at.dispatcher.make(callback.key)
     (intent,) = seen
     assert (intent.node, intent.intent, intent.dialled, intent.ended) == (
         "north",
@@ -82,8 +82,8 @@ def test_the_intent_is_stored_before_anything_is_dialled(at):
 def test_how_late_it_began_is_told_once(at):
     callback = at.take(due=10.0)
     at.hand.move(12.5)
-    at.ringer.make(callback.key)
-    at.ringer.make(callback.key)
+    at.dispatcher.make(callback.key)
+    at.dispatcher.make(callback.key)
     assert at.late == [2.5]
 
 
@@ -121,7 +121,7 @@ WRONG = RuntimeError("a bug")
 def test_whatever_the_dialer_answers_or_fails_with(at, dial, status, state, outcome, asked):
     at.dialer.dials, at.dialer.statuses = [dial], [status]
     callback = at.take()
-    at.ringer.make(callback.key)
+    at.dispatcher.make(callback.key)
     assert at.store.get(callback.id).state is state
     (attempt,) = at.store.attempts_of(callback.id)
     assert attempt.outcome is outcome
@@ -138,7 +138,7 @@ def test_a_refusal_uses_no_attempt_up_and_after_the_last_a_person_is_needed(at, 
     while (now := at.store.get(callback.id)).state is State.WAITING:
         pauses.append((now.next - at.now).total_seconds())
         at.hand.move(pauses[-1])
-        at.ringer.make(now.key)
+        at.dispatcher.make(now.key)
     assert pauses == [0.0, *policy.failed_pauses_s]
     assert (now.state, now.attempt) == (State.NEEDS_PERSON, 1)
 
@@ -162,7 +162,7 @@ def test_what_was_begun_before_is_asked_after_first(at, status, state, dials):
     begun = at.store.begin(callback.key, "north", by(at.now))
     at.store.dialled(begun.attempt.key, "r-9", at.now)
     at.dialer.statuses = [status]
-    at.ringer.make(callback.key)
+    at.dispatcher.make(callback.key)
     assert at.dialer.asked[0] == ("status", callback.key)
     assert at.dialer.references == ["r-9"]
     assert at.dialer.count("dial") == dials
@@ -174,8 +174,8 @@ def test_what_another_node_has_begun_is_left_to_it(at, store, clock):
     """Woken twice, as where the engine took the other one for dead: it may be dialling just now."""
     south = Hands(store, clock, "south")
     callback = at.take()
-    south.dialer.while_dialling = lambda _: at.ringer.make(callback.key)
-    south.ringer.make(callback.key)
+    south.dialer.while_dialling = lambda _: at.dispatcher.make(callback.key)
+    south.dispatcher.make(callback.key)
     assert at.dialer.asked == []
     assert south.dialer.asked == [("dial", callback.key)]
     assert store.attempt(callback.key).node == "south"
@@ -185,14 +185,14 @@ def test_what_another_node_has_begun_is_left_to_it(at, store, clock):
 def test_what_has_ended_is_never_dialled_again(at, ended):
     callback = at.ringing()
     at.desk.report(callback.key, ended, "dialer")
-    at.ringer.make(callback.key)
+    at.dispatcher.make(callback.key)
     assert at.dialer.asked == [("dial", callback.key)]
 
 
 def test_what_was_cancelled_is_never_dialled(at):
     callback = at.take()
     at.desk.cancel(callback.id, "a test")
-    at.ringer.make(callback.key)
+    at.dispatcher.make(callback.key)
     assert at.dialer.asked == []
     assert at.store.attempts_of(callback.id) == []
 
@@ -206,10 +206,10 @@ def test_two_threads_with_one_key_dial_once(at):
 
     at.dialer.while_dialling = hold
     callback = at.take()
-    first = threading.Thread(target=at.ringer.make, args=(callback.key,))
+    first = threading.Thread(target=at.dispatcher.make, args=(callback.key,))
     first.start()
     assert inside.wait(10)
-    at.ringer.make(callback.key)  # returns while the other one is at it
+    at.dispatcher.make(callback.key)  # returns while the other one is at it
     assert first.is_alive()
     go.set()
     first.join()
@@ -220,7 +220,7 @@ def test_many_threads_and_two_nodes_with_one_key_dial_once(at, store, clock):
     south = Hands(store, clock, "south")
     at.dialer.statuses = south.dialer.statuses = [Ringing("r-1")]
     callback = at.take()
-    at_once(lambda n: (at, south)[n % 2].ringer.make(callback.key), 32)
+    at_once(lambda n: (at, south)[n % 2].dispatcher.make(callback.key), 32)
     assert at.dialer.count("dial") + south.dialer.count("dial") == 1
 
 
@@ -242,7 +242,7 @@ def test_claimed_by_another_node_between_intent_and_dial(
 
     passing[failpoints.INTENT] = stopped
     _stop_after_intent(monkeypatch, passing)
-    at.ringer.make(callback.key)
+    at.dispatcher.make(callback.key)
     assert at.dialer.count("dial") == dials
 
 
@@ -252,7 +252,7 @@ def test_stopped_for_long_and_still_its_own_it_is_dialled(at, monkeypatch, passi
     callback = at.take()
     passing[failpoints.INTENT] = lambda: ahead.__setitem__(0, 5.0)
     _stop_after_intent(monkeypatch, passing)
-    at.ringer.make(callback.key)
+    at.dispatcher.make(callback.key)
     assert at.dialer.count("dial") == 1
 
 
@@ -280,7 +280,7 @@ def test_what_is_closed_while_it_is_dialled_is_hung_up(at, close):
             at.desk.client_called(PHONE, "a test")
 
     at.dialer.while_dialling = closed
-    at.ringer.make(callback.key)
+    at.dispatcher.make(callback.key)
     assert at.dialer.asked[-1] == ("hang_up", callback.key)
     assert at.dialer.references[-1] == "r-1"
 
@@ -308,11 +308,11 @@ def test_woken_too_early_it_is_armed_again(at):
     callback = at.take(due=90.0)
     at.hand.move(89.999)
     at.engine.rows.clear()
-    at.ringer.make(callback.key)
+    at.dispatcher.make(callback.key)
     assert at.dialer.asked == []
     assert at.engine.rows == {callback.key: pytest.approx(0.001, abs=1e-5)}
     at.hand.move(0.001)
-    at.ringer.make(callback.key)
+    at.dispatcher.make(callback.key)
     assert at.dialer.count("dial") == 1
 
 
@@ -320,7 +320,7 @@ def test_an_old_key_arms_the_one_that_is_next(at):
     old = at.take(due=0.0)
     new = at.desk.done(old.id, Outcome.BUSY, "ivanova")
     at.engine.rows.clear()
-    at.ringer.make(old.key)
+    at.dispatcher.make(old.key)
     assert at.dialer.asked == []
     assert at.engine.rows == {new.key: 60.0}
 
@@ -330,14 +330,14 @@ def test_in_quiet_hours_it_is_armed_for_their_end(at, policy):
     at.store.policy = replace(policy, quiet=(time(12, 1), time(13)))  # it is noon
     at.hand.move(60)
     at.engine.rows.clear()
-    at.ringer.make(callback.key)
+    at.dispatcher.make(callback.key)
     after = at.store.get(callback.id)
     assert at.dialer.asked == []
     assert after.state is State.WAITING
     assert at.engine.rows == {after.key: 59 * 60.0}
     assert whats(at.store, callback.id)[-1] == "quiet_hours"
     at.hand.move(59 * 60)
-    at.ringer.make(after.key)
+    at.dispatcher.make(after.key)
     assert at.dialer.count("dial") == 1
 
 
@@ -350,9 +350,9 @@ def test_while_the_store_is_away_nothing_is_dialled(at, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(at.store, "begin", away)
         with pytest.raises(StoreError):
-            at.ringer.make(callback.key)
+            at.dispatcher.make(callback.key)
     assert at.dialer.asked == []
-    at.ringer.make(callback.key)  # and nobody is thought to be at it
+    at.dispatcher.make(callback.key)  # and nobody is thought to be at it
     assert at.dialer.count("dial") == 1
 
 
@@ -361,7 +361,7 @@ def test_while_the_store_is_away_nothing_is_dialled(at, monkeypatch):
 
 def test_what_the_dialer_reports_is_stored_with_who_said_it(at):
     callback = at.ringing()
-    at.ringer.report(OutcomeReport(callback.key, Outcome.NO_ANSWER, "rang out"))
+    at.dispatcher.report(OutcomeReport(callback.key, Outcome.NO_ANSWER, "rang out"))
     assert at.store.get(callback.id).attempt == 2
     assert rows(at.store, "SELECT who, why FROM history WHERE what = 'no_answer'") == [
         ("scripted at north", "rang out")
@@ -370,8 +370,8 @@ def test_what_the_dialer_reports_is_stored_with_who_said_it(at):
 
 def test_what_the_dialer_reports_of_others_is_not_kept(at):
     waits = at.take()
-    at.ringer.report(OutcomeReport("else.1.1", Outcome.REACHED))
-    at.ringer.report(OutcomeReport(waits.key, Outcome.REACHED))
+    at.dispatcher.report(OutcomeReport("else.1.1", Outcome.REACHED))
+    at.dispatcher.report(OutcomeReport(waits.key, Outcome.REACHED))
     assert at.store.get(waits.id).state is State.WAITING
 
 
@@ -384,8 +384,8 @@ def test_a_report_that_cannot_be_stored_is_an_error_to_be_told_again(at, monkeyp
     with monkeypatch.context() as patch:
         patch.setattr(at.store, "end", away)
         with pytest.raises(StoreError):
-            at.ringer.report(OutcomeReport(callback.key, Outcome.REACHED))
-    at.ringer.report(OutcomeReport(callback.key, Outcome.REACHED))
+            at.dispatcher.report(OutcomeReport(callback.key, Outcome.REACHED))
+    at.dispatcher.report(OutcomeReport(callback.key, Outcome.REACHED))
     assert at.store.get(callback.id).state is State.REACHED
 
 
@@ -416,7 +416,7 @@ def left_behind(at, node="north", *, reference=None, **about):
 )
 def test_who_adopts_what(at, node, alive, after_s, adopted):
     callback = left_behind(at, node)
-    at.ringer.look_after(alive, at.hand.move(after_s))
+    at.dispatcher.look_after(alive, at.hand.move(after_s))
     assert at.store.attempt(callback.key).node == ("north" if adopted else node)
     assert at.dialer.asked == (
         [("status", callback.key), ("dial", callback.key)] if adopted else []
@@ -441,7 +441,7 @@ def test_what_is_adopted_is_asked_after_and_only_an_unknown_one_dialled(
 ):
     callback = left_behind(at, node)
     at.dialer.statuses = [status]
-    assert at.ringer.look_after(ALIVE, at.hand.move(3)) == []
+    assert at.dispatcher.look_after(ALIVE, at.hand.move(3)) == []
     assert at.store.get(callback.id).state is state
     assert at.store.attempt(callback.key).outcome is outcome
     assert at.dialer.count("dial") == dials
@@ -450,8 +450,8 @@ def test_what_is_adopted_is_asked_after_and_only_an_unknown_one_dialled(
 def test_what_was_adopted_and_rings_is_left_in_peace(at):
     callback = left_behind(at, "south", reference="r-5")
     at.dialer.statuses = [Ringing("r-5")]
-    at.ringer.look_after(ALIVE, at.hand.move(3))
-    at.ringer.look_after(ALIVE, at.hand.move(60))
+    at.dispatcher.look_after(ALIVE, at.hand.move(3))
+    at.dispatcher.look_after(ALIVE, at.hand.move(60))
     assert at.dialer.asked == [("status", callback.key)]
 
 
@@ -459,12 +459,12 @@ def test_an_uncertain_one_is_asked_after_until_it_is_certain(at):
     at.dialer.dials = [UNCERTAIN]
     at.dialer.statuses = [UNCERTAIN, UNCERTAIN, Ended(Outcome.BUSY)]
     callback = at.take()
-    at.ringer.make(callback.key)
-    at.ringer.look_after(ALIVE, at.hand.move(2))
+    at.dispatcher.make(callback.key)
+    at.dispatcher.look_after(ALIVE, at.hand.move(2))
     assert at.dialer.count("status") == 1
-    at.ringer.look_after(ALIVE, at.hand.move(1))
+    at.dispatcher.look_after(ALIVE, at.hand.move(1))
     assert at.store.get(callback.id).state is State.RINGING
-    at.ringer.look_after(ALIVE, at.hand.move(2))
+    at.dispatcher.look_after(ALIVE, at.hand.move(2))
     assert at.store.get(callback.id).attempt == 2
     assert at.dialer.count("dial") == 1
 
@@ -483,7 +483,7 @@ def test_past_the_limit_nobody_waits_for_an_answer(at, over_s, status, state, ou
     callback = at.ringing()
     at.dialer.statuses = [status]
     now = at.hand.move(at.store.policy.answer_limit_s + over_s)
-    too_long = at.ringer.look_after(ALIVE, now)
+    too_long = at.dispatcher.look_after(ALIVE, now)
     assert at.store.get(callback.id).state is state
     assert at.store.attempt(callback.key).outcome is outcome
     assert [attempt.key for attempt in too_long] == ([callback.key] if alarms else [])
@@ -494,9 +494,9 @@ def test_what_was_closed_and_nobody_reports_is_lost_past_the_limit(at):
     callback = at.ringing()
     at.desk.cancel(callback.id, "a test")
     limit_s = at.store.policy.answer_limit_s
-    at.ringer.look_after(ALIVE, at.hand.move(limit_s))
+    at.dispatcher.look_after(ALIVE, at.hand.move(limit_s))
     assert at.store.attempt(callback.key).ended is None
-    at.ringer.look_after(ALIVE, at.hand.move(0.001))
+    at.dispatcher.look_after(ALIVE, at.hand.move(0.001))
     assert at.store.attempt(callback.key).outcome is Outcome.LOST
     assert at.store.get(callback.id).state is State.CANCELLED
     assert at.dialer.count("dial") == 1
@@ -507,7 +507,7 @@ def test_two_nodes_that_adopt_at_once_dial_once(at, store, clock):
     callbacks = [left_behind(at, "dead", phone=client(n)) for n in range(8)]
     now = clock.move(3)
     alive = {"north", "south"}
-    at_once(lambda n: (at, south)[n % 2].ringer.look_after(alive, now), 8)
+    at_once(lambda n: (at, south)[n % 2].dispatcher.look_after(alive, now), 8)
     dialled = [key for one in (at, south) for what, key in one.dialer.asked if what == "dial"]
     assert sorted(dialled) == sorted(callback.key for callback in callbacks)
 
@@ -521,12 +521,12 @@ def test_one_that_ended_while_it_was_looked_for_is_not_dialled(at, monkeypatch):
         return claim(key, owner, node)
 
     monkeypatch.setattr(at.store, "claim", told_meanwhile)
-    at.ringer.look_after(ALIVE, at.hand.move(3))
+    at.dispatcher.look_after(ALIVE, at.hand.move(3))
     assert at.dialer.asked == []
     assert at.store.get(callback.id).state is State.REACHED
 
 
 def test_a_dead_nodes_attempt_that_never_dialled_is_dialled_hours_later(at):
     callback = left_behind(at, "south")
-    at.ringer.look_after(ALIVE, at.hand.move(timedelta(hours=3).total_seconds()))
+    at.dispatcher.look_after(ALIVE, at.hand.move(timedelta(hours=3).total_seconds()))
     assert at.dialer.asked == [("status", callback.key), ("dial", callback.key)]

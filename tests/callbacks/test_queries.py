@@ -72,8 +72,8 @@ def test_each_end_has_its_place_in_the_promise(store, clock):
 def test_a_request_that_somebody_loses_is_missing(store, clock, tampering, missing):
     take(store, clock.now, phone=client(1))
     callback = take(store, clock.now, key="mine", phone=client(2))
-    ledger = CallbackQueries(store)
-    assert ledger.promise().missing == 0
+    queries = CallbackQueries(store)
+    assert queries.promise().missing == 0
     values = {"key": "mine", "id": callback.id}
     values = {name: value for name, value in values.items() if f":{name}" in tampering}
     unguarded = "SET session_replication_role = replica"
@@ -87,7 +87,7 @@ def test_a_request_that_somebody_loses_is_missing(store, clock, tampering, missi
         c.execute(sa.text(tampering), values)
         c.commit()
         c.invalidate()
-    assert ledger.promise().missing == missing
+    assert queries.promise().missing == missing
 
 
 CLIENTS = st.integers(1, 4)
@@ -112,8 +112,8 @@ STEPS = st.one_of(
 )
 @given(steps=st.lists(STEPS, min_size=5, max_size=40))
 def test_whatever_happens_every_request_is_accounted_for(store, clock, steps):
-    ledger = CallbackQueries(store)
-    taken_before = ledger.promise().taken
+    queries = CallbackQueries(store)
+    taken_before = queries.promise().taken
     round_, keys = taken_before + 1, set()
 
     def ask(key, **more):
@@ -121,7 +121,7 @@ def test_whatever_happens_every_request_is_accounted_for(store, clock, steps):
         store.take(asks(clock.now, key=f"{round_} {key}", **more), by(clock.now))
 
     def any_of(states):
-        return next(iter(ledger.page(states, limit=1)), None)
+        return next(iter(queries.page(states, limit=1)), None)
 
     for n, (what, which) in enumerate(steps):
         mine = None if isinstance(which, Outcome) else f"+7912{round_:05}{which:02}"
@@ -164,12 +164,12 @@ def test_whatever_happens_every_request_is_accounted_for(store, clock, steps):
                         store.end(one.key, which, "", by(clock.now))
         except RuleError:
             pass  # as for who retries what has no number
-    promise = ledger.promise()
+    promise = queries.promise()
     assert promise.taken == taken_before + len(keys)
     assert promise.missing == 0
-    clients = [one.phone for one in ledger.all() if one.open and one.phone]
+    clients = [one.phone for one in queries.all() if one.open and one.phone]
     assert len(clients) == len(set(clients))
-    waiting = {one.key for one in ledger.all() if one.state is State.WAITING}
+    waiting = {one.key for one in queries.all() if one.state is State.WAITING}
     assert set(store.waiting()) == waiting
 
 
@@ -213,8 +213,8 @@ def test_a_page_has_the_next_due_first_then_those_without_a_time_then_the_ended(
 
 @pytest.mark.parametrize("limit", [1, 2, 3, 6, 7, 100])
 def test_pages_one_after_the_other_are_the_whole_list(store, full, limit):
-    ledger, seen, after = CallbackQueries(store), [], None
-    while page := ledger.page(after=after, limit=limit):
+    queries, seen, after = CallbackQueries(store), [], None
+    while page := queries.page(after=after, limit=limit):
         assert len(page) <= limit
         seen += names(full, page)
         after = page[-1].id
@@ -266,9 +266,9 @@ def test_what_nothing_rings_for_is_overdue_by_more_than_a_minute(store, clock, a
     take(store, clock.now, phone=client(1), due=600.0)
     begin(store, take(store, clock.now, phone=client(2)), clock.now)
     now = clock.move(after_s)
-    ledger = CallbackQueries(store)
-    assert [made[one.id].removesuffix(".0") for one in ledger.overdue(now)] == late
-    assert ledger.numbers(now).overdue == len(late)
+    queries = CallbackQueries(store)
+    assert [made[one.id].removesuffix(".0") for one in queries.overdue(now)] == late
+    assert queries.numbers(now).overdue == len(late)
 
 
 def test_one_that_needs_something_is_overdue_from_when_it_was_taken(store, clock):
@@ -279,8 +279,8 @@ def test_one_that_needs_something_is_overdue_from_when_it_was_taken(store, clock
 
 def test_the_numbers_count_states_outcomes_and_the_age_of_the_oldest(store, clock):
     start = clock.now
-    ledger = CallbackQueries(store)
-    empty = ledger.numbers(start)
+    queries = CallbackQueries(store)
+    empty = queries.numbers(start)
     assert (empty.oldest_due_s, empty.under_way, empty.attempts_by_outcome) == (0.0, 0, {})
     assert empty.by_state == {state.value: 0 for state in State}
     reached(store, take(store, start, phone=client(1)), start)
@@ -289,12 +289,12 @@ def test_the_numbers_count_states_outcomes_and_the_age_of_the_oldest(store, cloc
     begin(store, take(store, start, phone=client(3)), start)
     take(store, start, phone=client(4), due=20.0)
     now = clock.move(50)
-    numbers = ledger.numbers(now)
+    numbers = queries.numbers(now)
     assert numbers.by_state == empty.by_state | {"reached": 1, "waiting": 2, "ringing": 1}
     assert numbers.attempts_by_outcome == {"reached": 1, "busy": 1}
     assert numbers.under_way == 1
     assert numbers.oldest_due_s == 30
-    assert ledger.numbers(start).oldest_due_s == 0
+    assert queries.numbers(start).oldest_due_s == 0
 
 
 # -- history ---------------------------------------------------------------------------------------
@@ -382,13 +382,13 @@ def test_the_search_for_what_is_personal_finds_it_in_history_too(store, clock):
 
 def test_the_promise_is_of_one_moment(store, clock):
     """Requests that come while it is counted are in both accounts or in none."""
-    ledger = CallbackQueries(store)
+    queries = CallbackQueries(store)
 
     def either(n):
         if n % 4 == 0:
-            return ledger.promise().missing
+            return queries.promise().missing
         take(store, clock.now, phone=client(n))
         return 0
 
     assert set(at_once(either, 120, threads=8)) == {0}
-    assert ledger.promise() == replace(NOTHING, taken=90, open=90)
+    assert queries.promise() == replace(NOTHING, taken=90, open=90)

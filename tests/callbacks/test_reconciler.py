@@ -42,7 +42,7 @@ def test_overdue_is_an_alarm_until_it_rings(at):
     callback = at.take()
     at.hand.move(61)
     at.watch.look_for_overdue()
-    at.ringer.make(callback.key)
+    at.dispatcher.make(callback.key)
     at.watch.look_for_overdue()
     assert at.on() == []
     assert at.alarms.sounded["overdue"] == 1
@@ -73,7 +73,7 @@ def test_what_failed_too_often_needs_a_person(at, policy):
     for _ in range(len(policy.failed_pauses_s) + 1):
         now = at.store.get(callback.id)
         at.hand.move(max(0.0, seconds(now.next, at.now)))
-        at.ringer.make(now.key)
+        at.dispatcher.make(now.key)
         at.desk.report(now.key, Outcome.FAILED, "dialer")
     at.watch.look_for_overdue()
     assert ("needs_person", callback.id) in at.on()

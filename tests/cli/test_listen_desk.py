@@ -38,7 +38,7 @@ def a_call_is_seen_and_its_keys_work(desk: OneDesk, listening: Listening) -> Non
     listening.send(kind="answered")
     desk.until("anna", phase="greeting")
     for key, paused in ((Kind.PAUSE, True), (Kind.RESUME, False)):
-        assert desk.hub.send("anna", Event(key))
+        assert desk.broker.send("anna", Event(key))
         until(
             lambda paused=paused: (
                 ("ПАУЗА" in (desk.state("anna")["clock"]["stands"] or "")) is paused
@@ -46,8 +46,8 @@ def a_call_is_seen_and_its_keys_work(desk: OneDesk, listening: Listening) -> Non
             2,
             "the key",
         )
-    assert desk.hub.send("anna", Command.QUIT)
-    assert desk.hub.send("anna", Command.END_CALL)
+    assert desk.broker.send("anna", Command.QUIT)
+    assert desk.broker.send("anna", Command.END_CALL)
     desk.until("anna", phase=None)
 
 

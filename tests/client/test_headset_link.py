@@ -71,7 +71,7 @@ def test_the_whole_state_is_there_then_what_changed_and_keys_come_back() -> None
             one.publish(phase="dialogue", level=0.1)
             desk.until(phase="dialogue", name="Ольга", level=0.1)
             for what in (Event(Kind.CLIENT_NAME, name="Анна"), Command.QUIT, Command.END_CALL):
-                assert desk.hub.send("anna", what)
+                assert desk.broker.send("anna", what)
             until(lambda: len(one.keys) == 2)
             assert one.keys == [Event(Kind.CLIENT_NAME, name="Анна"), Command.END_CALL]
         desk.until(gone=True)
@@ -120,18 +120,18 @@ def test_a_desk_that_was_killed_is_told_everything_again() -> None:
 def test_an_outage_is_told_once_and_so_is_its_end() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-    tries: list[int] = []
+    throttle: list[int] = []
     reported: list[int] = []  # after how many tries
 
     def where() -> DeskEndpoint:
-        tries.append(1)
+        throttle.append(1)
         return DeskEndpoint(f"http://127.0.0.1:{port}", TOKEN)
 
     with linked(where) as one:
         report = one.link._report
-        one.link._report = lambda text: (reported.append(len(tries)), report(text))
+        one.link._report = lambda text: (reported.append(len(throttle)), report(text))
         one.publish(a=1)
-        until(lambda: len(tries) >= 8)
+        until(lambda: len(throttle) >= 8)
         assert reported == [3]
         assert one.reports == [f"{UNSEEN}: 127.0.0.1:{port}: ConnectionRefusedError; повторяю"]
         with one_desk(port) as desk:
@@ -154,17 +154,17 @@ def test_a_short_outage_is_not_told() -> None:
 
 
 def test_a_wrong_token_is_told_once_and_tried_again() -> None:
-    token, tries = "not-the-token-of-it", []
+    token, throttle = "not-the-token-of-it", []
 
     def where() -> DeskEndpoint:
-        tries.append(token)
+        throttle.append(token)
         return DeskEndpoint(desk.url, token)
 
     with one_desk() as desk, linked(where) as one:
         one.publish(a=1)
-        until(lambda: len(tries) >= 4)
+        until(lambda: len(throttle) >= 4)
         assert one.reports == [LET_OUT]
-        assert desk.hub.operators() == []
+        assert desk.broker.operators() == []
         token = TOKEN
         desk.until(a=1)
         until(lambda: one.reports == [LET_OUT, SEEN])
@@ -187,7 +187,7 @@ def test_of_two_headsets_the_earlier_one_waits_for_the_end_of_the_later() -> Non
             until(lambda: earlier.reports)
             time.sleep(0.3)  # the earlier one tries six times
             assert desk.state() == {"a": 2, "gone": False}
-            assert desk.hub.send("anna", Event(Kind.PAUSE))
+            assert desk.broker.send("anna", Event(Kind.PAUSE))
             until(lambda: later.keys)
             assert earlier.keys == []
             assert (earlier.reports, later.reports) == ([ELSEWHERE], [])

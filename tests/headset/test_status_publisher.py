@@ -19,32 +19,32 @@ from vad_agent.web.state_broker import StateBroker
 
 
 def test_the_whole_status_is_there_and_keys_come_back() -> None:
-    hub, status, sent = StateBroker(), Status(client_name="Ольга"), []
-    feed = StatusPublisher(hub, "ivan", status, sent.append)
+    broker, status, sent = StateBroker(), Status(client_name="Ольга"), []
+    feed = StatusPublisher(broker, "ivan", status, sent.append)
     feed.start()
     try:
         deadline = time.monotonic() + 5
-        while "client_name" not in hub.state("ivan") and time.monotonic() < deadline:
+        while "client_name" not in broker.state("ivan") and time.monotonic() < deadline:
             time.sleep(0.001)
         told = json.loads(json.dumps(snapshot(status, "ivan")))
-        assert hub.state("ivan") == {**told, "gone": False}
-        assert hub.send("ivan", Event(Kind.PAUSE))
+        assert broker.state("ivan") == {**told, "gone": False}
+        assert broker.send("ivan", Event(Kind.PAUSE))
         assert sent == [Event(Kind.PAUSE)]
     finally:
         feed.stop()
     feed.stop()
-    assert hub.state("ivan")["gone"] is True
-    assert not hub.send("ivan", Event(Kind.PAUSE))
+    assert broker.state("ivan")["gone"] is True
+    assert not broker.send("ivan", Event(Kind.PAUSE))
 
 
 @pytest.mark.serial
 def test_a_change_is_there_within_a_few_milliseconds() -> None:
     async def follow() -> list[float]:
-        hub, status, took = StateBroker(), Status(), []
-        feed = StatusPublisher(hub, "ivan", status, lambda _: None)
+        broker, status, took = StateBroker(), Status(), []
+        feed = StatusPublisher(broker, "ivan", status, lambda _: None)
         feed.start()
         try:
-            async with aclosing(hub.follow("ivan", least_s=0)) as states:
+            async with aclosing(broker.follow("ivan", least_s=0)) as states:
                 seen = json.loads(await anext(states))
                 for number in range(40):
                     began = time.perf_counter()
@@ -63,8 +63,8 @@ def test_a_change_is_there_within_a_few_milliseconds() -> None:
 
 
 def test_a_status_that_changes_while_it_is_read_ends_nothing() -> None:
-    hub, status = StateBroker(), Status()
-    feed = StatusPublisher(hub, "ivan", status, lambda _: None)
+    broker, status = StateBroker(), Status()
+    feed = StatusPublisher(broker, "ivan", status, lambda _: None)
     feed.start()
     try:
         deadline = time.monotonic() + 0.3

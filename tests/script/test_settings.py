@@ -113,7 +113,7 @@ def test_rows_and_tables_are_joined() -> None:
     for reason, row in ROWS.items():
         scenario = script.scenarios[reason]
         assert scenario.reason is reason
-        assert (scenario.arms, scenario.phase) == (row.arms, row.phase)
+        assert (scenario.trigger, scenario.phase) == (row.trigger, row.phase)
         assert (scenario.clock, scenario.client_resets) == (row.clock, row.client_resets)
     assert {reason.value: s.callback_in_s for reason, s in script.scenarios.items()} == {
         "silence_after_greeting": 0.0,

@@ -60,17 +60,17 @@ class OneDesk:
     """A desk, its API and a client with a token."""
 
     store: Store
-    office: AppState
+    app_state: AppState
     metrics: Metrics = field(default_factory=Metrics)
     told: list[OutcomeReport] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.app: FastAPI = create_app(self.office, TOKENS, metrics=self.metrics)
+        self.app: FastAPI = create_app(self.app_state, TOKENS, metrics=self.metrics)
         self.client = client(self.app, **BEARER)
 
     @property
     def desk(self) -> CallbackService:
-        return self.office.desk
+        return self.app_state.desk
 
     def post(self, path: str, body: Any = None, **more: Any) -> httpx.Response:
         return self.client.post(V1 + path, json={} if body is None else body, **more)
@@ -86,22 +86,22 @@ class OneDesk:
         return callback
 
     def with_office(self, **parts: Any) -> OneDesk:
-        return OneDesk(self.store, replace(self.office, **parts), self.metrics, self.told)
+        return OneDesk(self.store, replace(self.app_state, **parts), self.metrics, self.told)
 
 
 @contextlib.contextmanager
 def one_desk(folder: Path) -> Iterator[OneDesk]:
     store = Store(str(folder / "callbacks.sqlite"), Policy(ZoneInfo("Europe/Moscow")))
     told: list[OutcomeReport] = []
-    office = AppState(
+    app_state = AppState(
         desk=CallbackService(store, Clock()),
-        ledger=CallbackQueries(store),
+        queries=CallbackQueries(store),
         alarms=AlertBoard("desk-1"),
         node="desk-1",
         report=told.append,
     )
     try:
-        yield OneDesk(store, office, told=told)
+        yield OneDesk(store, app_state, told=told)
     finally:
         store.close()
 

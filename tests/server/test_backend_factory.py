@@ -57,7 +57,7 @@ def run(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> R
 def here(state: Path) -> Iterator[OneDesk]:
     """A desk that runs on this machine and says so, as `serve` does."""
     with one_desk(state) as one:
-        app = create_app(one.office, TOKENS | {"own": own_token()})
+        app = create_app(one.app_state, TOKENS | {"own": own_token()})
         with served(app) as url:
             write_desk_record(url)
             yield one
@@ -274,7 +274,7 @@ def test_the_desk_of_this_machine_is_found(here, run):
     assert (done.status, done.err) == (0, "")
     assert callback.id in done.out
     assert run("cancel", callback.id).errors == []
-    assert here.office.ledger.history(callback.id)[-1].who == "api:own"
+    assert here.app_state.queries.history(callback.id)[-1].who == "api:own"
 
 
 def test_a_desk_that_is_named_goes_before_it(here, tmp_path, monkeypatch):
@@ -338,10 +338,10 @@ def test_what_the_desk_answers_is_what_the_store_has(one):
         take(one)
     callback = take(one, due_in_s=0.0)
     with served(one.app) as url, remote(url) as callbacks:
-        assert list(callbacks.all()) == list(one.office.ledger.all())
+        assert list(callbacks.all()) == list(one.app_state.queries.all())
         assert callbacks.beginning(callback.id) == [callback]
         assert callbacks.get(callback.id).callback == callback
-        assert callbacks.promise() == one.office.ledger.promise()
+        assert callbacks.promise() == one.app_state.queries.promise()
         after = callbacks.done(callback.id, Outcome.NO_ANSWER, "")
         assert after == one.store.get(callback.id)
         with pytest.raises(RuleError, match="there is no such callback"):
@@ -358,7 +358,7 @@ def test_more_than_a_page(one, monkeypatch):
     with served(one.app) as url, remote(url) as callbacks:
         assert {each.id for each in callbacks.all()} == taken
         page = callbacks.page("open", phone=None, operator=None, limit=3)
-        assert page == one.office.ledger.page(limit=3)
+        assert page == one.app_state.queries.page(limit=3)
 
 
 def test_callbacks_that_change_while_they_are_read_are_all_read(one, monkeypatch):

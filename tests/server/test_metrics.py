@@ -101,8 +101,8 @@ def test_lateness_is_a_histogram_and_early_is_not_late(one):
 def test_alarms_that_are_on_and_those_that_were(one):
     now = one.desk.clock.now()
     for about in ("a", "b"):
-        one.office.alarms.sound(Kind.OVERDUE, about, now)
-    one.office.alarms.settle(Kind.OVERDUE, "a")
+        one.app_state.alarms.sound(Kind.OVERDUE, about, now)
+    one.app_state.alarms.settle(Kind.OVERDUE, "a")
     found = scraped(one)
     assert found["vad_agent_alarms"]["overdue"] == 1
     assert found["vad_agent_alarms_sounded_total"]["overdue"] == 2
@@ -110,6 +110,6 @@ def test_alarms_that_are_on_and_those_that_were(one):
 
 def test_two_desks_of_one_process_count_apart(one):
     one.metrics.late(1)
-    other = OneDesk(one.store, one.office)
+    other = OneDesk(one.store, one.app_state)
     assert scraped(other)["vad_agent_attempt_lateness_seconds_count"][""] == 0
     assert scraped(one)["vad_agent_attempt_lateness_seconds_count"][""] == 1

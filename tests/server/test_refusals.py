@@ -60,7 +60,7 @@ def one(tmp_path_factory: pytest.TempPathFactory) -> Any:
 @pytest.fixture(autouse=True)
 def nothing_is_stored(one: OneDesk) -> Any:
     yield
-    assert list(one.office.ledger.all()) == []
+    assert list(one.app_state.queries.all()) == []
 
 
 def at(path: str) -> str:
@@ -147,7 +147,7 @@ def test_there_are_no_pages_and_no_redirects(one, path):
 
 
 def test_metrics_are_open_where_the_centre_wants_it(one):
-    app = create_app(one.office, TOKENS, open_metrics=True)
+    app = create_app(one.app_state, TOKENS, open_metrics=True)
     with client(app) as anybody:
         assert anybody.get("/metrics").status_code == 200
         assert anybody.get(f"{V1}/metrics").status_code == 200
@@ -335,7 +335,7 @@ def test_a_body_in_pieces_is_counted_too(one):
 
 
 def test_a_body_that_does_not_come_is_not_waited_for(one):
-    app = create_app(one.office, TOKENS, limit_s=0.05)
+    app = create_app(one.app_state, TOKENS, limit_s=0.05)
     head = (
         f"POST {V1}/callbacks HTTP/1.1\r\nHost: desk\r\nAuthorization: Bearer {TOKEN}\r\n"
         "Content-Type: application/json\r\nContent-Length: 20\r\n\r\n{"

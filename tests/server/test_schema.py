@@ -45,7 +45,7 @@ def nothing_broke(here: tuple[OneDesk, str], caplog: pytest.LogCaptureFixture) -
     caplog.set_level(logging.ERROR, logger="vad_agent")
     yield
     assert not [record for record in caplog.records if record.name.startswith("vad_agent")]
-    promise = here[0].office.ledger.promise()
+    promise = here[0].app_state.queries.promise()
     assert promise.missing == 0
 
 

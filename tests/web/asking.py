@@ -119,22 +119,24 @@ class OnePanel:
         self.panel.start()
 
     @property
-    def door(self) -> TokenAuth:
-        return self.panel.door
+    def authenticator(self) -> TokenAuth:
+        return self.panel.authenticator
 
     def headset(self) -> Callable[[], None]:
         panel = self.panel
-        self._publisher = StatusPublisher(panel.hub, panel.operator, self.status, self.sent.append)
+        self._publisher = StatusPublisher(
+            panel.broker, panel.operator, self.status, self.sent.append
+        )
         self._publisher.start()
         return self._publisher.changed
 
     def page(self) -> Page:
-        page = Page(self.door.link)
+        page = Page(self.authenticator.link)
         self._clients.append(page.client)
         return page
 
     def stranger(self) -> httpx.Client:
-        client = quick(self.door.address.url)
+        client = quick(self.authenticator.address.url)
         self._clients.append(client)
         return client
 

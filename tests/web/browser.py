@@ -110,7 +110,7 @@ class Served:
 
     folder: Path
     desk: Desk | None = None
-    hub: StateBroker = field(default_factory=StateBroker)
+    broker: StateBroker = field(default_factory=StateBroker)
     sent: list[ControlMessage] = field(default_factory=list)
     port: int = 0
     beats: bool = True
@@ -121,10 +121,12 @@ class Served:
             with contextlib.closing(socket.socket()) as free:
                 free.bind(("127.0.0.1", 0))
                 self.port = free.getsockname()[1]
-        self.door = TokenAuth(Origins(self.port), OPERATOR, folder=self.folder)
-        self.hub.attach(OPERATOR, self.sent.append)
+        self.authenticator = TokenAuth(Origins(self.port), OPERATOR, folder=self.folder)
+        self.broker.attach(OPERATOR, self.sent.append)
         callbacks_of = None if self.desk is None else lambda _: self.desk
-        app = create_panel(self.hub, self.door, callbacks_of=callbacks_of, heartbeat_s=1.0)
+        app = create_panel(
+            self.broker, self.authenticator, callbacks_of=callbacks_of, heartbeat_s=1.0
+        )
         self._server = uvicorn.Server(
             uvicorn.Config(
                 app, port=self.port, log_config=None, access_log=False, lifespan="off", ws="none"
@@ -137,30 +139,30 @@ class Served:
             assert time.monotonic() < until, "the server does not start"
             time.sleep(0.01)
         self._stopped = threading.Event()
-        threading.Thread(target=self._beat, args=(self.hub, self._stopped), daemon=True).start()
+        threading.Thread(target=self._beat, args=(self.broker, self._stopped), daemon=True).start()
 
-    def _beat(self, hub: StateBroker, stopped: threading.Event) -> None:
+    def _beat(self, broker: StateBroker, stopped: threading.Event) -> None:
         while not stopped.wait(0.5):
-            if self.beats and hub.state(OPERATOR).get("phase"):
-                hub.publish(OPERATOR, {"call_s": 222.4 + time.monotonic() % 0.5})
+            if self.beats and broker.state(OPERATOR).get("phase"):
+                broker.publish(OPERATOR, {"call_s": 222.4 + time.monotonic() % 0.5})
 
     def stop(self) -> None:
         self._stopped.set()
-        self.hub.close()
+        self.broker.close()
         self._server.should_exit = self._server.force_exit = True
         self._thread.join(10)
 
     def again(self) -> None:
         """Another process, so to say: nothing is known of the headset until it tells."""
-        self.hub = StateBroker()
+        self.broker = StateBroker()
         self.start()
 
     def show(self, state: Snapshot) -> None:
-        self.hub.publish(OPERATOR, state)
+        self.broker.publish(OPERATOR, state)
 
     @property
     def url(self) -> str:
-        return self.door.address.url
+        return self.authenticator.address.url
 
 
 # -- states ------------------------------------------------------------------------------------------
@@ -261,7 +263,7 @@ class Opened:
             "console",
             lambda said: self.complaints.append(said.text) if said.type == "error" else None,
         )
-        page.goto(served.door.link)
+        page.goto(served.authenticator.link)
         page.wait_for_selector("#keys button, body.offline")
         return page
 

@@ -50,14 +50,14 @@ class Node:
         self.timer = Hand()
         self.people = Users(store, PASSWORDS)
         self.kept = SessionStore(store)
-        self.hub = StateBroker()
+        self.broker = StateBroker()
         self._listening = socket.create_server(("127.0.0.1", 0))
         self.address = Origins(self._listening.getsockname()[1], also=also)
         self.url = f"http://127.0.0.1:{self._listening.getsockname()[1]}"
-        self.door = PasswordAuth(
+        self.authenticator = PasswordAuth(
             self.address, self.kept, self.people, started_by="root", timer=self.timer
         )
-        self.app = create_panel(self.hub, self.door, heartbeat_s=0.05, **more)
+        self.app = create_panel(self.broker, self.authenticator, heartbeat_s=0.05, **more)
         config = uvicorn.Config(
             self.app, log_config=None, access_log=False, ws="none", lifespan="off"
         )
@@ -90,7 +90,7 @@ class Node:
     def close(self) -> None:
         for browser in self._browsers:
             browser.close()
-        self.hub.close()
+        self.broker.close()
         self.kept.close()
         self._server.should_exit = self._server.force_exit = True
         self._thread.join()

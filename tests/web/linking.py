@@ -38,7 +38,7 @@ class OneDesk:
     """A hub and its server, from its making until `stop`. `port`: 0, any."""
 
     def __init__(self, port: int = 0, **limits: float) -> None:
-        self.hub = StateBroker()
+        self.broker = StateBroker()
         self._listening = socket.create_server(("127.0.0.1", port))
         self.port = self._listening.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}"
@@ -48,7 +48,7 @@ class OneDesk:
             ]
         )
         app.add_api_route("/health", lambda: {"alive": True})
-        app.include_router(headsets(self.hub, **limits), prefix="/api/v1")
+        app.include_router(headsets(self.broker, **limits), prefix="/api/v1")
         config = uvicorn.Config(
             app,
             ws="websockets-sansio",
@@ -71,7 +71,7 @@ class OneDesk:
         return time.perf_counter() - began
 
     def state(self, operator: str = "anna") -> State:
-        return self.hub.state(operator)
+        return self.broker.state(operator)
 
     def until(self, operator: str = "anna", /, **values: Any) -> float:
         """Seconds until the hub had these."""

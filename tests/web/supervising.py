@@ -70,9 +70,9 @@ class Shift:
         self._numbers = itertools.count(1)
         self.failing: list[str] = []
         self.alarms = AlertBoard("desk-1")
-        self.office = AppState(
+        self.app_state = AppState(
             desk=CallbackService(store, Clock(lambda: NOW, self.hand)),
-            ledger=CallbackQueries(store),
+            queries=CallbackQueries(store),
             alarms=self.alarms,
             node="desk-1",
             report=lambda _: None,
@@ -265,19 +265,21 @@ class Served(Node):
         super().__init__(store, more=(router,))
         self.shift = Shift(store)
         self.kept.refresh()
-        self.app.state.panel.centre = Dashboard(self.shift.office, self.shift.calls, self.hub)
+        self.app.state.panel.dashboard = Dashboard(
+            self.shift.app_state, self.shift.calls, self.broker
+        )
         self.app.state.panel.heartbeat_s = 1.0
 
     @property
-    def centre(self) -> Dashboard:
-        centre = self.app.state.panel.centre
-        assert isinstance(centre, Dashboard)
-        return centre
+    def dashboard(self) -> Dashboard:
+        dashboard = self.app.state.panel.dashboard
+        assert isinstance(dashboard, Dashboard)
+        return dashboard
 
     def show(self, operator: str, told: Status) -> None:
         """His headset is on."""
-        self.hub.attach(operator, lambda _: None)
-        self.hub.publish(operator, snapshot(told, operator))
+        self.broker.attach(operator, lambda _: None)
+        self.broker.publish(operator, snapshot(told, operator))
 
     def line(self) -> None:
         """Everybody's."""
@@ -286,11 +288,14 @@ class Served(Node):
 
     def reopen(self) -> None:
         """Another process, so to say: nothing is known of the headsets until they tell."""
-        self.hub = StateBroker()
+        self.broker = StateBroker()
         panel = self.app.state.panel
-        panel.hub, panel.centre = self.hub, Dashboard(self.shift.office, self.shift.calls, self.hub)
+        panel.broker, panel.dashboard = (
+            self.broker,
+            Dashboard(self.shift.app_state, self.shift.calls, self.broker),
+        )
 
-    def boss(self) -> httpx.Client:
+    def supervisor(self) -> httpx.Client:
         return self.come_in(BOSS, PASSWORD)
 
 

@@ -431,11 +431,11 @@ def test_a_headset_that_is_off(opened: Opened, served: Served) -> None:
     served.show(shown(status()))
     page = opened.page(served)
     served.beats = False
-    served.hub.detach(OPERATOR)
+    served.broker.detach(OPERATOR)
     alert = page.get_by_role("alert").filter(has_text="Программа на вашей гарнитуре не запущена")
     expect(alert).to_be_visible()
     expect(page.get_by_text("3:42")).to_be_hidden()
-    served.hub.attach(OPERATOR, served.sent.append)
+    served.broker.attach(OPERATOR, served.sent.append)
     served.show(shown(status()))
     expect(alert).to_be_hidden()
 
@@ -461,7 +461,7 @@ def test_a_session_that_is_over(opened: Opened, served: Served) -> None:
     page.get_by_label("Токен").fill("x")
     page.keyboard.press("Enter")
     expect(page.get_by_role("alert")).to_contain_text("токен не подходит")
-    page.get_by_label("Токен").fill(served.door.token)
+    page.get_by_label("Токен").fill(served.authenticator.token)
     page.keyboard.press("Enter")
     expect(page.locator("#phase")).to_have_text("Диалог")
     opened.complaints.clear()
@@ -724,6 +724,6 @@ def test_pictures(opened: Opened, with_desk: Served, width: int, height: int, da
         page.keyboard.press("KeyP")
         page.screenshot(path=OUT / f"sure-{width}-{theme}.png")
     with_desk.beats = False
-    with_desk.hub.detach(OPERATOR)
+    with_desk.broker.detach(OPERATOR)
     expect(page.locator("#offline")).to_be_visible()
     page.screenshot(path=OUT / f"gone-{width}-{theme}.png")

@@ -25,18 +25,18 @@ floor = APIRouter()
 
 
 @floor.get("/supervisor")
-def shown(boss: Supervisor, here: Context) -> dict[str, str]:
-    return {"who": boss.operator, "of": str(here.centre)}
+def shown(supervisor: Supervisor, here: Context) -> dict[str, str]:
+    return {"who": supervisor.operator, "of": str(here.dashboard)}
 
 
 @floor.post("/supervisor/done")
-def done(boss: SupervisorPage) -> dict[str, str]:
-    return {"who": boss.operator}
+def done(supervisor: SupervisorPage) -> dict[str, str]:
+    return {"who": supervisor.operator}
 
 
 @pytest.fixture
 def two(tmp_path: Path) -> Iterator[list[Node]]:
-    with nodes(tmp_path, 2, more=(floor,), centre="the centre", also=(PROXY,)) as started:
+    with nodes(tmp_path, 2, more=(floor,), dashboard="the centre", also=(PROXY,)) as started:
         yield started
 
 
@@ -85,8 +85,8 @@ def test_a_mistake_keeps_the_login_and_does_not_tell_what_it_was(node: Node) -> 
 
 def test_the_link_lets_in_who_started_the_desk(node: Node) -> None:
     browser = node.browser()
-    link = f"/enter?token={node.door.token}"
-    assert node.door.link == PROXY + link
+    link = f"/enter?token={node.authenticator.token}"
+    assert node.authenticator.link == PROXY + link
     entered = browser.get(link)
     assert entered.status_code == 303
     assert browser.get("/supervisor").json() == {"who": "root", "of": "the centre"}
@@ -132,7 +132,7 @@ def test_without_the_database_nobody_comes_in_and_nobody_goes(
     answer = node.enter(node.browser(), "irina")
     assert answer.status_code == 503
     assert "база недоступна" in answer.text
-    assert node.browser().get(f"/enter?token={node.door.token}").status_code == 503
+    assert node.browser().get(f"/enter?token={node.authenticator.token}").status_code == 503
     node.kept.refresh()
     assert olga.get("/").status_code == 200
 

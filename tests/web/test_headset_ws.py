@@ -32,7 +32,7 @@ def nothing_is_logged(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
 
 def test_the_state_is_the_hubs_while_the_headset_is_on(desk: OneDesk) -> None:
     with headset(desk, "Анна", began="2026-11-29T10:00:00+03:00", more="ignored") as one:
-        assert "Анна" in desk.hub.operators()
+        assert "Анна" in desk.broker.operators()
         one.send({"state": {"phase": None, "level": 0.5, "name": "Ольга"}})
         desk.until("Анна", phase=None, level=0.5, name="Ольга", gone=False)
         one.send({})
@@ -40,7 +40,7 @@ def test_the_state_is_the_hubs_while_the_headset_is_on(desk: OneDesk) -> None:
         one.send({"state": {"phase": "dialogue"}})
         desk.until("Анна", phase="dialogue", level=0.5, name="Ольга", gone=False)
     desk.until("Анна", gone=True)
-    assert "Анна" not in desk.hub.operators()
+    assert "Анна" not in desk.broker.operators()
     assert desk.state("Анна")["name"] == "Ольга"
 
 
@@ -67,7 +67,7 @@ def test_what_one_before_it_told_is_forgotten_then(desk: OneDesk) -> None:
 )
 def test_keys_come_back_as_the_inlet_has_them(desk: OneDesk, what: Any) -> None:
     with headset(desk) as one:
-        assert desk.hub.send("anna", what)
+        assert desk.broker.send("anna", what)
         told = one.hear()
         assert set(told) == {"send"}
         assert parse_control(json.dumps(told["send"]).encode()) == what
@@ -76,7 +76,7 @@ def test_keys_come_back_as_the_inlet_has_them(desk: OneDesk, what: Any) -> None:
 def test_nobody_ends_a_program_from_elsewhere(desk: OneDesk) -> None:
     with headset(desk) as one:
         for what in (Command.QUIT, Command.LINE_UNUSED, Command.UNDO):
-            desk.hub.send("anna", what)
+            desk.broker.send("anna", what)
         assert one.hear() == {"send": {"command": "undo"}}
 
 
@@ -85,7 +85,7 @@ def test_without_its_token_it_is_not_let_in(desk: OneDesk, token: str) -> None:
     with pytest.raises(InvalidStatus) as refused, headset(desk, token=token):
         pass
     assert refused.value.response.status_code == 403
-    assert desk.hub.operators() == []
+    assert desk.broker.operators() == []
 
 
 DEEP = "[" * 100_000 + "]" * 100_000
@@ -124,7 +124,7 @@ def test_a_wrong_hello_ends_it(desk: OneDesk, hello: Any, code: int, reason: str
         ended = one.end()
     assert ended[0] == code
     assert ended[1].startswith(reason)
-    assert desk.hub.operators() == []
+    assert desk.broker.operators() == []
 
 
 @pytest.mark.parametrize(
@@ -203,7 +203,7 @@ def test_of_two_headsets_the_later_one_is_shown(desk: OneDesk) -> None:
         assert earlier.end() == (4001, "another headset of this operator")
         later.send({"state": {"a": 2}})
         desk.until(a=2, gone=False)
-        assert desk.hub.send("anna", Event(Kind.PAUSE))
+        assert desk.broker.send("anna", Event(Kind.PAUSE))
         assert later.hear() == {"send": {"kind": "pause"}}
     desk.until(gone=True)
 
@@ -232,7 +232,7 @@ def test_who_does_not_take_the_keys_is_let_go(desk: OneDesk) -> None:
         name = "x" * 50_000
         event = Event(Kind.CLIENT_NAME, name=name)
         sent = 0
-        while desk.hub.send("anna", event):
+        while desk.broker.send("anna", event):
             sent += 1
             assert sent < 2000
             time.sleep(0.0005)
@@ -243,7 +243,7 @@ def test_who_does_not_take_the_keys_is_let_go(desk: OneDesk) -> None:
 def test_with_the_hub_all_links_end_and_the_server_soon() -> None:
     desk = OneDesk()
     with headset(desk) as one, headset(desk, "olga") as other:
-        desk.hub.close()
+        desk.broker.close()
         assert one.end() == other.end() == (1001, "the desk ends")
         with headset(desk, operator=None) as late:
             late.send({"hello": 1, "operator": "vera"})

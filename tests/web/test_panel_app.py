@@ -54,7 +54,7 @@ def test_the_link_lets_in_and_the_cookie_keeps(one: OnePanel) -> None:
     stranger = one.stranger()
     assert stranger.get("/").headers["location"] == "/enter"
     assert stranger.get("/panel/stream").status_code == 401
-    entered = stranger.get(one.door.link)
+    entered = stranger.get(one.authenticator.link)
     assert (entered.status_code, entered.headers["location"]) == (303, "/")
     cookie = entered.headers["set-cookie"]
     assert all(part in cookie for part in ("HttpOnly", "SameSite=strict", "Path=/"))
@@ -67,11 +67,11 @@ def test_the_link_lets_in_and_the_cookie_keeps(one: OnePanel) -> None:
 
 
 def test_the_form_lets_in_by_the_token_or_the_whole_link(one: OnePanel) -> None:
-    for token in (one.door.token, one.door.link):
+    for token in (one.authenticator.token, one.authenticator.link):
         stranger = one.stranger()
         asked = stranger.get("/enter")
         assert (asked.status_code, "<form" in asked.text) == (200, True)
-        headers = {"Origin": one.door.address.url}
+        headers = {"Origin": one.authenticator.address.url}
         entered = stranger.post("/enter", data={"token": token}, headers=headers)
         assert entered.status_code == 303, entered.text
         assert stranger.get("/").status_code == 200
@@ -83,7 +83,7 @@ def test_after_some_wrong_tokens_nobody_is_let_in_for_a_while(one: OnePanel) -> 
         wrong = stranger.get("/enter", params={"token": f"wrong {number}"})
         assert wrong.status_code == 401
         assert "не подходит" in wrong.text
-    pause = stranger.get(one.door.link)
+    pause = stranger.get(one.authenticator.link)
     assert pause.status_code == 429
     assert 0 < int(pause.headers["retry-after"]) <= PAUSE_S
     assert "set-cookie" not in pause.headers
@@ -94,7 +94,7 @@ def test_a_link_on_a_foreign_page_uses_up_no_try(one: OnePanel) -> None:
     for _ in range(2 * TRIES):
         asked = stranger.get("/enter?token=x", headers={"Sec-Fetch-Site": "cross-site"})
         assert asked.status_code == 200
-    assert stranger.get(one.door.link).status_code == 303
+    assert stranger.get(one.authenticator.link).status_code == 303
 
 
 def test_who_has_left_is_out_with_every_copy_of_the_cookie(one: OnePanel) -> None:
@@ -103,12 +103,15 @@ def test_who_has_left_is_out_with_every_copy_of_the_cookie(one: OnePanel) -> Non
     with Following(page) as following:
         following.until(lambda state: state)
         assert (
-            page.client.post("/leave", headers={"Origin": one.door.address.url}).status_code == 403
+            page.client.post(
+                "/leave", headers={"Origin": one.authenticator.address.url}
+            ).status_code
+            == 403
         )
         left = page.client.post(
             "/leave",
             data={"csrf": page.headers["X-CSRF-Token"]},
-            headers={"Origin": one.door.address.url},
+            headers={"Origin": one.authenticator.address.url},
         )
         assert (left.status_code, left.headers["location"]) == (303, "/enter")
         one.headset()
@@ -119,12 +122,14 @@ def test_who_has_left_is_out_with_every_copy_of_the_cookie(one: OnePanel) -> Non
 
 def test_another_operator_comes_in_anew(one: OnePanel) -> None:
     page = one.page()
-    page.client.cookies = httpx.Cookies({one.door.address.cookie: one.door.sessions.open("olga")})
+    page.client.cookies = httpx.Cookies(
+        {one.authenticator.address.cookie: one.authenticator.sessions.open("olga")}
+    )
     assert page.get("/").headers["location"] == "/enter"
 
 
 def test_a_port_that_is_taken_is_one_line(one: OnePanel, tmp_path: Path) -> None:
-    port = int(one.door.address.url.rpartition(":")[2])
+    port = int(one.authenticator.address.url.rpartition(":")[2])
     with pytest.raises(OutputError, match=f"127.0.0.1:{port}: cannot show the panel there"):
         PanelServer("ivan", port=port, folder=tmp_path)
 
@@ -137,16 +142,17 @@ def test_a_port_that_is_taken_is_one_line(one: OnePanel, tmp_path: Path) -> None
 )
 def test_a_foreign_host_is_refused(shared: OnePanel, come_in: Page, host: str) -> None:
     one, page = shared, come_in
-    port = one.door.address.url.rpartition(":")[2]
+    port = one.authenticator.address.url.rpartition(":")[2]
     for path in ("/", "/enter", "/panel/stream", "/static/panel.css"):
         answer = page.client.get(path, headers={"Host": host.format(port=port)})
         assert answer.status_code == 400
-        assert one.door.address.url in answer.json()["error"]
+        assert one.authenticator.address.url in answer.json()["error"]
 
 
 def test_the_other_name_of_this_machine_is_not_foreign(one: OnePanel) -> None:
     answer = one.stranger().get(
-        "/enter", headers={"Host": one.door.address.url[7:].replace("127.0.0.1", "localhost")}
+        "/enter",
+        headers={"Host": one.authenticator.address.url[7:].replace("127.0.0.1", "localhost")},
     )
     assert answer.status_code == 200
 
@@ -168,7 +174,9 @@ def test_only_its_own_page_sends(
     shared: OnePanel, come_in: Page, headers: dict[str, str], status: int
 ) -> None:
     one, page = shared, come_in
-    told = {name: value.format(own=one.door.address.url) for name, value in headers.items()}
+    told = {
+        name: value.format(own=one.authenticator.address.url) for name, value in headers.items()
+    }
     csrf = {"X-CSRF-Token": page.headers["X-CSRF-Token"]}
     answer = page.client.post("/panel/send", json={"kind": "pause"}, headers=told | csrf)
     assert answer.status_code == status
@@ -241,7 +249,7 @@ def test_an_error_of_ours_is_told_without_what_it_was(one: OnePanel) -> None:
     def fail(*_: object) -> bool:
         raise RuntimeError("+79123456789")
 
-    one.panel.hub.send = fail  # type: ignore[method-assign]
+    one.panel.broker.send = fail  # type: ignore[method-assign]
     answer = one.page().send(kind="pause")
     assert answer.status_code == 500
     assert "9123456789" not in answer.text
@@ -319,15 +327,15 @@ def test_a_page_that_has_gone_is_not_followed_any_more(one: OnePanel) -> None:
     one.headset()
     with Following(one.page()) as following:
         following.until(lambda state: state)
-        port = int(one.door.address.url.rpartition(":")[2])
+        port = int(one.authenticator.address.url.rpartition(":")[2])
         with socket.create_connection(("127.0.0.1", port)) as half:
             half.sendall(b"GET /panel/stream HTTP/1.1\r\n")  # never ends: keeps nobody waiting
-            assert len(one.panel.hub._operators["ivan"].followers) == 1
+            assert len(one.panel.broker._operators["ivan"].followers) == 1
     deadline = time.monotonic() + 5
-    while one.panel.hub._operators["ivan"].followers and time.monotonic() < deadline:
+    while one.panel.broker._operators["ivan"].followers and time.monotonic() < deadline:
         one.status.call_s += 1
         time.sleep(0.02)
-    assert not one.panel.hub._operators["ivan"].followers
+    assert not one.panel.broker._operators["ivan"].followers
 
 
 # -- keys ------------------------------------------------------------------------------------------

@@ -43,15 +43,17 @@ class Desk:
         self.passwords = Counting()
         self.people = Users(store, self.passwords)
         self.kept = SessionStore(store)
-        self.door = PasswordAuth(
+        self.authenticator = PasswordAuth(
             Origins(8600), self.kept, self.people, started_by=started_by, timer=self.timer
         )
 
     def enter(self, name: str, password: str = GOOD, network: str = HOME) -> Session | None:
-        return self.door.session(self.door.by_login(name, password, network))
+        return self.authenticator.session(self.authenticator.by_login(name, password, network))
 
     def by_token(self, token: str | None = None, network: str = HOME) -> Session | None:
-        return self.door.session(self.door.by_token(token or self.door.token, network))
+        return self.authenticator.session(
+            self.authenticator.by_token(token or self.authenticator.token, network)
+        )
 
     def wait_s(self, name: str = "olga", password: str = GOOD, network: str = HOME) -> float:
         """0: one may be made, and was."""
@@ -85,12 +87,14 @@ def test_an_unknown_login_is_looked_at_as_a_known_one(desk: Desk) -> None:
 
 
 def test_who_started_the_desk_is_supervisor_by_the_link(desk: Desk, store: Store) -> None:
-    assert desk.door.link == f"http://127.0.0.1:8600/enter?token={desk.door.token}"
+    assert (
+        desk.authenticator.link == f"http://127.0.0.1:8600/enter?token={desk.authenticator.token}"
+    )
     root = desk.by_token()
     assert root is not None
     assert (root.operator, root.role) == ("root", Role.SUPERVISOR)
     assert desk.by_token("wrong") is None
-    assert Desk(store).door.token != desk.door.token
+    assert Desk(store).authenticator.token != desk.authenticator.token
     own = Desk(store, None).by_token()
     assert own is not None
     assert own.operator == login()
@@ -103,7 +107,7 @@ def test_who_started_it_may_have_a_login_too(desk: Desk, store: Store) -> None:
     assert (olga.operator, olga.role) == ("Olga", Role.SUPERVISOR)
     again.people.bar("olga")
     again.kept.refresh()
-    assert not again.door.sessions.is_on(olga)
+    assert not again.authenticator.sessions.is_on(olga)
     assert again.by_token() is None
 
 
@@ -165,7 +169,7 @@ def test_wrong_tokens_close_the_link_for_who_tries_them_alone(desk: Desk) -> Non
 
 def test_a_cookie_of_another_secret_is_none(desk: Desk, tmp_path: Path) -> None:
     other = PasswordAuth(Origins(8600), SessionFile(tmp_path), desk.people)
-    assert desk.door.session(other.by_login("olga", GOOD, HOME)) is None
+    assert desk.authenticator.session(other.by_login("olga", GOOD, HOME)) is None
 
 
 @pytest.mark.serial
@@ -175,5 +179,5 @@ def test_looking_whether_a_session_is_on_asks_no_database(desk: Desk, store: Sto
     store.close()
     began = time.perf_counter()
     for _ in range(1000):
-        assert desk.door.sessions.is_on(session)
+        assert desk.authenticator.sessions.is_on(session)
     assert time.perf_counter() - began < 1

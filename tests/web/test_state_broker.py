@@ -29,46 +29,46 @@ def run(work: Any) -> Any:
     return asyncio.run(limited())
 
 
-async def first(hub: StateBroker) -> State:
-    async with aclosing(hub.follow("ivan")) as told:
+async def first(broker: StateBroker) -> State:
+    async with aclosing(broker.follow("ivan")) as told:
         return json.loads(await anext(told))
 
 
 def test_a_page_is_first_told_everything() -> None:
-    hub = StateBroker()
-    hub.publish("ivan", {"phase": None, "call_s": 0.0})
-    hub.publish("ivan", {"phase": "greeting"})
-    assert run(first(hub)) == {"gone": False, "phase": "greeting", "call_s": 0.0}
-    assert hub.state("ivan") == run(first(hub))
+    broker = StateBroker()
+    broker.publish("ivan", {"phase": None, "call_s": 0.0})
+    broker.publish("ivan", {"phase": "greeting"})
+    assert run(first(broker)) == {"gone": False, "phase": "greeting", "call_s": 0.0}
+    assert broker.state("ivan") == run(first(broker))
 
 
 def test_of_a_headset_that_never_was_it_is_told_that_it_is_gone() -> None:
-    hub = StateBroker()
-    assert run(first(hub)) == hub.state("ivan") == {"gone": True}
-    assert hub.operators() == []
-    assert not hub._operators  # and nothing is kept of it
+    broker = StateBroker()
+    assert run(first(broker)) == broker.state("ivan") == {"gone": True}
+    assert broker.operators() == []
+    assert not broker._operators  # and nothing is kept of it
 
 
 def test_capital_letters_of_a_login_do_not_matter() -> None:
-    hub, sent = StateBroker(), []
-    hub.attach("Ivan", sent.append)
-    hub.publish("Ivan", {"phase": None})
-    assert run(first(hub)) == hub.state("IVAN") == {"gone": False, "phase": None}
-    assert hub.send("ivan", PAUSE)
+    broker, sent = StateBroker(), []
+    broker.attach("Ivan", sent.append)
+    broker.publish("Ivan", {"phase": None})
+    assert run(first(broker)) == broker.state("IVAN") == {"gone": False, "phase": None}
+    assert broker.send("ivan", PAUSE)
     assert sent == [PAUSE]
-    assert hub.operators() == ["Ivan"], "as the headset writes it"
-    hub.detach("ivan")
-    assert hub.operators() == []
+    assert broker.operators() == ["Ivan"], "as the headset writes it"
+    broker.detach("ivan")
+    assert broker.operators() == []
 
 
 def test_then_it_is_told_what_has_changed_alone() -> None:
     async def follow() -> list[State]:
-        hub, told = StateBroker(), []
-        hub.publish("ivan", {"phase": None, "mode": "auto"})
-        async with aclosing(hub.follow("ivan", least_s=0)) as states:
+        broker, told = StateBroker(), []
+        broker.publish("ivan", {"phase": None, "mode": "auto"})
+        async with aclosing(broker.follow("ivan", least_s=0)) as states:
             told.append(json.loads(await anext(states)))
             for changed in ({"phase": "greeting", "mode": "auto"}, {"mode": "cue"}):
-                hub.publish("ivan", changed)
+                broker.publish("ivan", changed)
                 told.append(json.loads(await anext(states)))
         return told
 
@@ -77,11 +77,11 @@ def test_then_it_is_told_what_has_changed_alone() -> None:
 
 def test_nothing_new_is_a_sign_of_life() -> None:
     async def follow() -> list[str]:
-        hub = StateBroker()
-        hub.publish("ivan", {"phase": None})
-        async with aclosing(hub.follow("ivan", heartbeat_s=0.02, least_s=0)) as states:
+        broker = StateBroker()
+        broker.publish("ivan", {"phase": None})
+        async with aclosing(broker.follow("ivan", heartbeat_s=0.02, least_s=0)) as states:
             told = [await anext(states), await anext(states)]
-            hub.publish("ivan", {"phase": None})  # changes nothing, and wakes nobody
+            broker.publish("ivan", {"phase": None})  # changes nothing, and wakes nobody
             return [*told, await anext(states)]
 
     assert run(follow())[1:] == ["{}", "{}"]
@@ -89,12 +89,12 @@ def test_nothing_new_is_a_sign_of_life() -> None:
 
 def test_what_comes_faster_is_told_together() -> None:
     async def follow() -> tuple[State, float]:
-        hub = StateBroker()
-        async with aclosing(hub.follow("ivan", least_s=0.05)) as states:
+        broker = StateBroker()
+        async with aclosing(broker.follow("ivan", least_s=0.05)) as states:
             await anext(states)
             began = time.perf_counter()
             for number in range(50):
-                hub.publish("ivan", {"call_s": number, f"key{number}": True})
+                broker.publish("ivan", {"call_s": number, f"key{number}": True})
             return json.loads(await anext(states)), time.perf_counter() - began
 
     told, took_s = run(follow())
@@ -112,29 +112,29 @@ def test_what_comes_faster_is_told_together() -> None:
 )
 def test_however_slow_a_page_reads_it_has_the_state(states: list[State], read: set[int]) -> None:
     async def follow() -> tuple[State, State]:
-        hub, seen = StateBroker(), {}
-        async with aclosing(hub.follow("ivan", heartbeat_s=0, least_s=0)) as told:
+        broker, seen = StateBroker(), {}
+        async with aclosing(broker.follow("ivan", heartbeat_s=0, least_s=0)) as told:
             for number, state in enumerate(states):
-                hub.publish("ivan", state)
+                broker.publish("ivan", state)
                 if number in read:
                     seen |= json.loads(await anext(told))
             seen |= json.loads(await anext(told))
-        return seen, hub.state("ivan")
+        return seen, broker.state("ivan")
 
     seen, state = run(follow())
     assert seen == state
 
 
 def test_threads_publish_and_every_page_ends_at_the_last_state() -> None:
-    hub = StateBroker()
+    broker = StateBroker()
 
     def publish(name: str) -> None:
         for number in range(400):
-            hub.publish("ivan", {name: number})
+            broker.publish("ivan", {name: number})
 
     async def follow(least_s: float) -> State:
         seen: State = {}
-        async with aclosing(hub.follow("ivan", least_s=least_s)) as states:
+        async with aclosing(broker.follow("ivan", least_s=least_s)) as states:
             async for told in states:
                 seen |= json.loads(told)
                 if seen.get("a") == seen.get("b") == 399:
@@ -153,33 +153,33 @@ def test_threads_publish_and_every_page_ends_at_the_last_state() -> None:
 
 
 def test_keys_go_to_the_headset_that_is_on() -> None:
-    hub, sent = StateBroker(), []
+    broker, sent = StateBroker(), []
 
     def sink(what: ControlMessage) -> None:
         sent.append(what)
 
-    assert not hub.send("ivan", PAUSE)
-    hub.attach("ivan", sink)
-    assert hub.operators() == ["ivan"]
-    assert hub.send("ivan", PAUSE)
-    assert not hub.send("olga", PAUSE)
-    hub.detach("ivan")
-    assert not hub.send("ivan", Command.END_CALL)
+    assert not broker.send("ivan", PAUSE)
+    broker.attach("ivan", sink)
+    assert broker.operators() == ["ivan"]
+    assert broker.send("ivan", PAUSE)
+    assert not broker.send("olga", PAUSE)
+    broker.detach("ivan")
+    assert not broker.send("ivan", Command.END_CALL)
     assert sent == [PAUSE]
-    assert hub.operators() == []
+    assert broker.operators() == []
 
 
 def test_a_page_outlives_its_headset() -> None:
     async def follow() -> list[State]:
-        hub, told = StateBroker(), []
-        hub.attach("ivan", lambda _: None)
-        hub.publish("ivan", {"phase": "dialogue"})
-        async with aclosing(hub.follow("ivan", least_s=0)) as states:
+        broker, told = StateBroker(), []
+        broker.attach("ivan", lambda _: None)
+        broker.publish("ivan", {"phase": "dialogue"})
+        async with aclosing(broker.follow("ivan", least_s=0)) as states:
             told.append(json.loads(await anext(states)))
-            hub.detach("ivan")
+            broker.detach("ivan")
             told.append(json.loads(await anext(states)))
-            hub.attach("ivan", lambda _: None)
-            hub.publish("ivan", {"phase": None})
+            broker.attach("ivan", lambda _: None)
+            broker.publish("ivan", {"phase": None})
             told.append(json.loads(await anext(states)))
         return told
 
@@ -191,37 +191,37 @@ def test_a_page_outlives_its_headset() -> None:
 
 
 def test_a_headset_that_was_replaced_takes_nothing_with_it() -> None:
-    hub, old, new = StateBroker(), [], []
-    hub.attach("ivan", old.append)
-    hub.attach("ivan", new.append)
-    hub.detach("ivan", old.append)
-    assert hub.send("ivan", PAUSE)
+    broker, old, new = StateBroker(), [], []
+    broker.attach("ivan", old.append)
+    broker.attach("ivan", new.append)
+    broker.detach("ivan", old.append)
+    assert broker.send("ivan", PAUSE)
     assert (old, new) == ([], [PAUSE])
 
 
 def test_and_it_tells_nothing_any_more() -> None:
-    hub, old, new = StateBroker(), [], []
-    hub.attach("ivan", old.append)
-    hub.publish("ivan", {"a": 1}, old.append)
-    hub.attach("ivan", new.append)
-    hub.publish("ivan", {"a": 2}, new.append)
-    hub.publish("ivan", {"a": 1}, old.append)
-    assert hub.state("ivan") == {"gone": False, "a": 2}
+    broker, old, new = StateBroker(), [], []
+    broker.attach("ivan", old.append)
+    broker.publish("ivan", {"a": 1}, old.append)
+    broker.attach("ivan", new.append)
+    broker.publish("ivan", {"a": 2}, new.append)
+    broker.publish("ivan", {"a": 1}, old.append)
+    assert broker.state("ivan") == {"gone": False, "a": 2}
 
 
 def test_it_is_told_that_it_was_replaced_and_each_that_the_hub_is_closed() -> None:
-    hub, over = StateBroker(), []
+    broker, over = StateBroker(), []
 
     def attach(operator: str, name: str) -> None:
-        hub.attach(operator, lambda _: None, lambda why: over.append((name, why)))
+        broker.attach(operator, lambda _: None, lambda why: over.append((name, why)))
 
     attach("ivan", "first")
     attach("ivan", "second")
     assert over == [("first", LinkEnd.REPLACED)]
     attach("olga", "third")
-    hub.detach("olga")
+    broker.detach("olga")
     attach("vera", "fourth")
-    hub.close()
+    broker.close()
     assert over[1:] == [("second", LinkEnd.CLOSED), ("fourth", LinkEnd.CLOSED)]
     attach("anna", "late")
     assert over[3:] == [("late", LinkEnd.CLOSED)]
@@ -229,16 +229,16 @@ def test_it_is_told_that_it_was_replaced_and_each_that_the_hub_is_closed() -> No
 
 def test_what_a_headset_tells_first_is_all_that_is_so() -> None:
     async def follow() -> list[State]:
-        hub, told = StateBroker(), []
-        hub.attach("ivan", lambda _: None)
-        hub.publish("ivan", {"old": 1, "both": 1})
-        async with aclosing(hub.follow("ivan", least_s=0)) as states:
+        broker, told = StateBroker(), []
+        broker.attach("ivan", lambda _: None)
+        broker.publish("ivan", {"old": 1, "both": 1})
+        async with aclosing(broker.follow("ivan", least_s=0)) as states:
             told.append(json.loads(await anext(states)))
-            hub.attach("ivan", lambda _: None)
-            assert hub.state("ivan") == {"gone": False, "old": 1, "both": 1}
-            hub.publish("ivan", {"both": 1})
+            broker.attach("ivan", lambda _: None)
+            assert broker.state("ivan") == {"gone": False, "old": 1, "both": 1}
+            broker.publish("ivan", {"both": 1})
             told.append(json.loads(await anext(states)))
-            assert hub.state("ivan") == {"gone": False, "both": 1}
+            assert broker.state("ivan") == {"gone": False, "both": 1}
         return told
 
     assert run(follow()) == [
@@ -249,15 +249,15 @@ def test_what_a_headset_tells_first_is_all_that_is_so() -> None:
 
 def test_a_closed_hub_ends_every_page() -> None:
     async def follow() -> int:
-        hub = StateBroker()
+        broker = StateBroker()
 
         async def count() -> int:
-            async with aclosing(hub.follow("ivan")) as states:
+            async with aclosing(broker.follow("ivan")) as states:
                 return len([told async for told in states])
 
         pages = [asyncio.create_task(count()) for _ in range(3)]
         await asyncio.sleep(0.01)
-        hub.close()
+        broker.close()
         return sum(await asyncio.gather(*pages))
 
     assert run(follow()) == 6  # the state, and what was left to tell
@@ -269,16 +269,16 @@ def test_two_hundred_pages_are_cheap() -> None:
     pages, states = 200, 50
 
     async def measure() -> tuple[float, float]:
-        hub, told = StateBroker(), 0
+        broker, told = StateBroker(), 0
         whole = {
             "sides": {"client": {"level": 0.0, "text": "молчит"}},
             "phrase": {"text": "я" * 90},
         }
-        hub.publish("ivan", whole)
+        broker.publish("ivan", whole)
 
         async def follow() -> None:
             nonlocal told
-            async with aclosing(hub.follow("ivan", least_s=0)) as changes:
+            async with aclosing(broker.follow("ivan", least_s=0)) as changes:
                 async for _ in changes:
                     told += 1
 
@@ -289,12 +289,12 @@ def test_two_hundred_pages_are_cheap() -> None:
         for number in range(states):
             whole["sides"]["client"]["level"] = number
             before = time.perf_counter()
-            hub.publish("ivan", whole)
+            broker.publish("ivan", whole)
             publishing_s += time.perf_counter() - before
             while told < pages * (number + 1):
                 await asyncio.sleep(0)
         took_s = time.perf_counter() - began
-        hub.close()
+        broker.close()
         await asyncio.gather(*tasks)
         return publishing_s / states, took_s / states / pages
 

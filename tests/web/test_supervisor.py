@@ -69,7 +69,7 @@ def text(answer: httpx.Response, section: str = "") -> str:
 
 
 def page(served: Served, section: str = "", query: str = "") -> str:
-    return text(served.boss().get(f"/supervisor{query}"), section)
+    return text(served.supervisor().get(f"/supervisor{query}"), section)
 
 
 # -- who -----------------------------------------------------------------------------------------------
@@ -89,7 +89,7 @@ def test_whoever_opens_the_page_without_a_session_is_led_to_the_door(empty: Serv
 
 
 def test_a_supervisor_begins_here(empty: Served) -> None:
-    assert empty.boss().get("/").headers["location"] == "/supervisor"
+    assert empty.supervisor().get("/").headers["location"] == "/supervisor"
 
 
 # -- an empty day --------------------------------------------------------------------------------------
@@ -102,14 +102,14 @@ def test_an_empty_day_is_calm(empty: Served) -> None:
         "Таких перезвонов нет", "Фраз сценария ещё не понадобилось", "Звонков нет",
     ):  # fmt: skip
         assert told in said, told
-    assert "<title>Смена</title>" in empty.boss().get("/supervisor").text
+    assert "<title>Смена</title>" in empty.supervisor().get("/supervisor").text
 
 
 # -- the sections --------------------------------------------------------------------------------------
 
 
 def test_what_is_critical(full: Served) -> None:
-    answer = full.boss().get("/supervisor")
+    answer = full.supervisor().get("/supervisor")
     assert "<title>(2) Смена</title>" in answer.text
     said = text(answer, "critical")
     assert "Критичное: 2" in said
@@ -123,7 +123,7 @@ def test_what_is_critical(full: Served) -> None:
 
 def test_alarms_are_critical_once(full: Served) -> None:
     shift = full.shift
-    late = shift.office.ledger.overdue(NOW)
+    late = shift.app_state.queries.overdue(NOW)
     for one in late:
         shift.alarms.sound(Kind.OVERDUE, one.id, NOW)
         shift.alarms.sound(Kind.NEEDS_NUMBER, one.id, NOW)
@@ -136,7 +136,7 @@ def test_alarms_are_critical_once(full: Served) -> None:
     assert "Один из серверов не отвечает 1 мин с 14:29:00 desk-2 3 attempts taken over" in said
     assert "Исход звонка так и не сказан" in said
     assert "Сервер не справляется audit, promise" in said
-    assert 'href="/supervisor/callbacks/k3v"' in full.boss().get("/supervisor").text
+    assert 'href="/supervisor/callbacks/k3v"' in full.supervisor().get("/supervisor").text
 
 
 def test_a_request_that_is_lost_is_critical(full: Served) -> None:
@@ -172,11 +172,11 @@ def test_the_floor(full: Served) -> None:
     ],
 )  # fmt: skip
 def test_callbacks_by_state(full: Served, state: str, count: int) -> None:
-    boss = full.boss()
-    answer = boss.get(f"/supervisor?state={state}").text
+    supervisor = full.supervisor()
+    answer = supervisor.get(f"/supervisor?state={state}").text
     assert len(re.findall(r'<tr data-key="[0-9a-z]{12}"', answer)) == count
     told = "открытые 6 пора звонить 3 просроченные 2 дозвонились 14 не дозвонились 2"
-    assert told in text(boss.get("/supervisor"), "callbacks")
+    assert told in text(supervisor.get("/supervisor"), "callbacks")
 
 
 def test_the_steps_of_the_day(full: Served) -> None:
@@ -191,52 +191,54 @@ def test_the_steps_of_the_day(full: Served) -> None:
 
 
 def test_the_calls_of_the_day_and_more(full: Served) -> None:
-    boss = full.boss()
-    first = boss.get("/supervisor").text
+    supervisor = full.supervisor()
+    first = supervisor.get("/supervisor").text
     rows = re.findall(r'<tr data-key="(гарнитура-[^"]*)"', first)
     assert len(rows) == 50
     assert rows[0] == "гарнитура-9:0059"
     [more] = re.findall(r'href="\?(after=[^"]*)#calls"', first)
-    rest = re.findall(r'<tr data-key="(гарнитура-[^"]*)"', boss.get(f"/supervisor?{more}").text)
+    rest = re.findall(
+        r'<tr data-key="(гарнитура-[^"]*)"', supervisor.get(f"/supervisor?{more}").text
+    )
     assert len(rest) == 10
     assert not {*rows} & {*rest}
-    assert "Сначала" in boss.get(f"/supervisor?{more}").text
+    assert "Сначала" in supervisor.get(f"/supervisor?{more}").text
 
 
 def test_what_does_not_fit_is_counted(empty: Served) -> None:
     for number in range(45):
         empty.shift.ask(NOW - timedelta(minutes=5), operator=f"оператор {number}")
         empty.shift.call(f"call {number}", NOW, 3.5, operator=f"оператор {number}")
-    boss = empty.boss()
-    said = text(boss.get("/supervisor"))
+    supervisor = empty.supervisor()
+    said = text(supervisor.get("/supervisor"))
     assert "Критичное: 45" in said
     assert "И ещё 5" in said
     assert "Показаны последние 40 из 45" in said
     for _ in range(20):
         empty.shift.ask(NOW)
-    assert "Показаны первые 50, ещё 15 — в файле" in text(boss.get("/supervisor"))
+    assert "Показаны первые 50, ещё 15 — в файле" in text(supervisor.get("/supervisor"))
 
 
 # -- one thing -----------------------------------------------------------------------------------------
 
 
 def test_a_callback_with_all_that_happened(full: Served) -> None:
-    ledger = full.shift.office.ledger
-    one = next(found for found in ledger.all() if found.attempt == 3)
-    answer = full.boss().get(f"/supervisor/callbacks/{one.id}")
+    queries = full.shift.app_state.queries
+    one = next(found for found in queries.all() if found.attempt == 3)
+    answer = full.supervisor().get(f"/supervisor/callbacks/{one.id}")
     said = text(answer)
     assert f"Перезвон {one.id}" in said
     assert "3 11.03.2026 13:11:55 11.03.2026 13:12:20 не ответил" in said
     assert "запрошен headset" in said
     assert "попытка началась desk-1 состояние: ждёт времени → звонок идёт" in said
     assert "срок 13:08:00 → 13:09:30, попытка 1 → 2" in said
-    [call] = ledger.calls_of(one.id)
+    [call] = queries.calls_of(one.id)
     assert f'href="/supervisor/calls/{quote(call, safe="")}"' in answer.text
 
 
 def test_a_call_with_its_phrases_and_its_picture(full: Served) -> None:
-    boss = full.boss()
-    answer = boss.get(f"/supervisor/calls/{quote('гарнитура-8:0008', safe='')}")
+    supervisor = full.supervisor()
+    answer = supervisor.get(f"/supervisor/calls/{quote('гарнитура-8:0008', safe='')}")
     said = text(answer)
     assert "✗ Вне окна: 1" in said
     assert f"2 Прощание в диалоге {FAREWELL} 0:19,95 2–3 с 4,15 с сказана ✗ позже окна" in said
@@ -244,7 +246,7 @@ def test_a_call_with_its_phrases_and_its_picture(full: Served) -> None:
     pictures = [html.unescape(one) for one in re.findall(r'<img src="([^"]*)"', answer.text)]
     assert len(pictures) == 2
     for path in pictures:
-        drawn = boss.get(path)
+        drawn = supervisor.get(path)
         assert drawn.headers["content-type"] == "image/svg+xml"
         assert drawn.text.startswith("<svg ")
         assert "default-src 'none'" in drawn.headers["content-security-policy"]
@@ -257,19 +259,19 @@ def test_without_matplotlib_the_call_is_told_in_words(
     full: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(call_view, "find_spec", lambda _: None)
-    boss = full.boss()
-    answer = boss.get(f"/supervisor/calls/{quote('гарнитура-8:0008', safe='')}")
+    supervisor = full.supervisor()
+    answer = supervisor.get(f"/supervisor/calls/{quote('гарнитура-8:0008', safe='')}")
     assert "<img" not in answer.text
     assert "<details open>" in answer.text
     assert "Прощание в диалоге: позже окна на 1,15 с" in text(answer)
-    asked = boss.get("/supervisor/picture.svg", params={"call": "гарнитура-8:0008", "row": 0})
+    asked = supervisor.get("/supervisor/picture.svg", params={"call": "гарнитура-8:0008", "row": 0})
     assert asked.status_code == 404
 
 
 def test_a_call_whose_trace_is_erased(full: Served) -> None:
     with full.shift.store.database.writing() as c:
         c.exec_driver_sql("UPDATE calls SET lines = NULL")
-    assert "Ход звонка стёрт" in text(full.boss().get("/supervisor/calls/гарнитура-8:0008"))
+    assert "Ход звонка стёрт" in text(full.supervisor().get("/supervisor/calls/гарнитура-8:0008"))
 
 
 @pytest.mark.parametrize(
@@ -284,10 +286,10 @@ def test_a_call_whose_trace_is_erased(full: Served) -> None:
 )
 def test_a_trace_that_is_none(empty: Served, line: dict[str, Any]) -> None:
     call = empty.shift.call("broken", NOW, 2.5, more=[line])
-    boss = empty.boss()
-    assert "✓ По сценарию" in text(boss.get(f"/supervisor/calls/{call}"))
+    supervisor = empty.supervisor()
+    assert "✓ По сценарию" in text(supervisor.get(f"/supervisor/calls/{call}"))
     params: dict[str, str | int] = {"call": call, "row": 0}
-    assert boss.get("/supervisor/picture.svg", params=params).status_code in (200, 404)
+    assert supervisor.get("/supervisor/picture.svg", params=params).status_code in (200, 404)
 
 
 def test_a_call_of_ten_hours_is_shown(empty: Served) -> None:
@@ -296,11 +298,11 @@ def test_a_call_of_ten_hours_is_shown(empty: Served) -> None:
         for t in range(40, 36_000, 2)
     ]
     call = empty.shift.call("long", NOW, 2.5, more=speech)
-    boss = empty.boss()
-    answer = boss.get(f"/supervisor/calls/{call}")
+    supervisor = empty.supervisor()
+    answer = supervisor.get(f"/supervisor/calls/{call}")
     assert len(answer.content) < 100_000
     assert 1 < answer.text.count("<img") <= 31
-    drawn = boss.get("/supervisor/picture.svg", params={"call": call, "row": 0})
+    drawn = supervisor.get("/supervisor/picture.svg", params={"call": call, "row": 0})
     assert drawn.status_code == 200
     assert len(drawn.content) < 300_000
 
@@ -314,7 +316,7 @@ def test_a_call_of_ten_hours_is_shown(empty: Served) -> None:
     ],
 )  # fmt: skip
 def test_what_is_not_there(full: Served, path: str) -> None:
-    answer = full.boss().get(path)
+    answer = full.supervisor().get(path)
     assert (answer.status_code, answer.json()) == (404, {"error": "Здесь ничего нет"})
 
 
@@ -327,7 +329,7 @@ def test_a_day_has_its_own_figures_and_now_is_now(full: Served) -> None:
     assert "Критичное: 2" in said
     assert "Дарья Ким" in said
     assert "Таких перезвонов нет" in said
-    answer = full.boss().get("/supervisor?day=2026-03-10").text
+    answer = full.supervisor().get("/supervisor?day=2026-03-10").text
     assert 'href="/supervisor?day=2026-03-09"' in answer
     assert 'href="/supervisor?day=2026-03-11"' in answer
     assert "?day=2026-03-10&amp;state=open#callbacks" in answer
@@ -335,7 +337,7 @@ def test_a_day_has_its_own_figures_and_now_is_now(full: Served) -> None:
 
 @pytest.mark.parametrize("day", ["", "yesterday", "0001-01-01", "9999-12-31", "2026-02-30", EVIL])
 def test_a_day_that_is_none_is_today(empty: Served, day: str) -> None:
-    answer = empty.boss().get("/supervisor", params={"day": day})
+    answer = empty.supervisor().get("/supervisor", params={"day": day})
     assert "Смена 11.03.2026" in text(answer)
 
 
@@ -353,7 +355,7 @@ def test_a_day_that_is_none_is_today(empty: Served, day: str) -> None:
 def test_a_day_begins_at_the_centres_midnight(tmp_path: Path, zone: str, at: str, day: str) -> None:
     with shift_at(tmp_path, ZoneInfo(zone)) as one:
         one.shift.call("at the border", datetime.fromisoformat(at))
-        answer = one.boss().get(f"/supervisor?day={day}")
+        answer = one.supervisor().get(f"/supervisor?day={day}")
         assert 'data-key="at the border"' in answer.text
 
 
@@ -368,7 +370,7 @@ def test_days_of_23_and_25_hours() -> None:
 
 
 def table(served: Served, name: str, day: str = "2026-03-11") -> list[list[str]]:
-    answer = served.boss().get(f"/supervisor/{name}.csv?day={day}")
+    answer = served.supervisor().get(f"/supervisor/{name}.csv?day={day}")
     assert answer.status_code == 200, answer.text
     assert answer.headers["content-type"] == "text/csv; charset=utf-8"
     disposition = f'attachment; filename="{name}-{day}.csv"'
@@ -430,16 +432,16 @@ def test_more_calls_than_are_read_at_once(empty: Served, monkeypatch: pytest.Mon
 def test_a_call_of_any_name_is_found(empty: Served, call: str) -> None:
     empty.shift.call(call, NOW, 3.5, operator=EVIL)
     one = empty.shift.ask(NOW, call=call)
-    boss = empty.boss()
+    supervisor = empty.supervisor()
     for path in ("/supervisor", f"/supervisor/callbacks/{one.id}"):
-        answer = boss.get(path).text
+        answer = supervisor.get(path).text
         assert "<img" not in answer
         [link, *_] = re.findall(r'href="(/supervisor/calls/[^"]*)"', answer)
-        found = boss.get(link)
+        found = supervisor.get(link)
         assert call in text(found)
         assert "<img src=x" not in found.text
         [picture, *_] = re.findall(r'<img src="([^"]*)"', found.text)
-        assert boss.get(html.unescape(picture)).status_code == 200
+        assert supervisor.get(html.unescape(picture)).status_code == 200
 
 
 def test_no_text_becomes_markup(empty: Served) -> None:
@@ -454,13 +456,13 @@ def test_no_text_becomes_markup(empty: Served) -> None:
     shift.alarms.sound(Kind.UNREPORTED, EVIL, NOW)
     shift.failing = [EVIL]
     empty.show(EVIL, silent(2.5))
-    boss = empty.boss()
+    supervisor = empty.supervisor()
     for path in (
         "/supervisor",
         f"/supervisor/callbacks/{one.id}",
         f"/supervisor/callbacks/{rung.id}",
     ):
-        answer = boss.get(path)
+        answer = supervisor.get(path)
         assert "<img" not in answer.text
         assert EVIL[:16] in text(answer)
 
@@ -469,26 +471,26 @@ def test_a_store_that_does_not_answer(full: Served, monkeypatch: pytest.MonkeyPa
     def away(*_: Any, **__: Any) -> Any:
         raise StoreError("away")
 
-    boss = full.boss()
+    supervisor = full.supervisor()
     for name in ("overdue", "of_day", "counts_of_day"):
-        monkeypatch.setattr(full.shift.office.ledger.__class__, name, away)
-    answer = boss.get("/supervisor")
+        monkeypatch.setattr(full.shift.app_state.queries.__class__, name, away)
+    answer = supervisor.get("/supervisor")
     assert answer.status_code == 503
     assert "База данных не отвечает" in answer.text
     assert "Дарья Ким" in answer.text
-    assert boss.get("/supervisor/callbacks.csv").status_code == 503
+    assert supervisor.get("/supervisor/callbacks.csv").status_code == 503
 
 
 def test_nothing_of_a_page_is_logged(full: Served, caplog: pytest.LogCaptureFixture) -> None:
-    boss = full.boss()
-    boss.get("/supervisor")
-    boss.get("/supervisor/calls/гарнитура-8:0008")
-    boss.get("/supervisor/callbacks.csv")
+    supervisor = full.supervisor()
+    supervisor.get("/supervisor")
+    supervisor.get("/supervisor/calls/гарнитура-8:0008")
+    supervisor.get("/supervisor/callbacks.csv")
     assert not [record for record in caplog.records if "vad_agent" in record.name]
 
 
 def test_the_stream_is_the_floor(full: Served) -> None:
-    with full.boss().stream("GET", "/supervisor/stream") as answer:
+    with full.supervisor().stream("GET", "/supervisor/stream") as answer:
         assert answer.headers["content-type"].startswith("text/event-stream")
         for line in answer.iter_lines():
             if line.startswith("data: "):

@@ -138,7 +138,7 @@ def test_a_live_row_appears_changes_and_goes(empty: Served, supervisors: Supervi
     expect(page.get_by_text("Ждут звонка: 1")).to_be_visible()
     page.get_by_text("Ждут звонка: 1").click()
     expect(page.get_by_text("Мария", exact=True)).to_be_visible()
-    empty.hub.detach("Мария")
+    empty.broker.detach("Мария")
     expect(page.locator("#idle")).to_be_hidden()
 
 
@@ -201,7 +201,7 @@ def test_a_server_that_goes_and_comes_back(full: Served, supervisors: Supervisor
     page = supervisors.page(full)
     expect(page.locator(".headset").first).to_be_visible()
     page.context.set_offline(True)
-    full.hub.close()  # the stream ends, and none begins
+    full.broker.close()  # the stream ends, and none begins
     later(page, 9)
     expect(page.get_by_role("alert").filter(has_text="Звонки на линии не")).to_be_visible()
     later(page, 6)
@@ -291,8 +291,8 @@ def test_no_text_becomes_markup(empty: Served, supervisors: Supervisors) -> None
 
 
 def pages(full: Served) -> dict[str, str]:
-    late = next(one for one in full.shift.office.ledger.all() if one.name == "Сергей Ильич")
-    rung = next(one for one in full.shift.office.ledger.all() if one.attempt == 3)
+    late = next(one for one in full.shift.app_state.queries.all() if one.name == "Сергей Ильич")
+    rung = next(one for one in full.shift.app_state.queries.all() if one.attempt == 3)
     return {
         "page": "/supervisor",
         "callback": f"/supervisor/callbacks/{rung.id}",

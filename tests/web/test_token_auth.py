@@ -20,19 +20,21 @@ HERE = Origins(8601)
 def test_a_session_outlives_the_program_but_not_its_end(tmp_path: Path) -> None:
     now, timer = [1_000_000.0], [0.0]
 
-    def door(operator: str = "ivan") -> TokenAuth:
+    def authenticator(operator: str = "ivan") -> TokenAuth:
         return TokenAuth(
             HERE, operator, folder=tmp_path, clock=lambda: now[0], timer=lambda: timer[0]
         )
 
-    def cookie_of(door: TokenAuth) -> str:
-        return door.by_token(door.token, "127.0.0.1") or pytest.fail("it is the token")
+    def cookie_of(authenticator: TokenAuth) -> str:
+        return authenticator.by_token(authenticator.token, "127.0.0.1") or pytest.fail(
+            "it is the token"
+        )
 
-    first = door()
+    first = authenticator()
     cookie, left = cookie_of(first), cookie_of(first)
     assert stat.S_IMODE((tmp_path / FILE).stat().st_mode) == 0o600
     first.sessions.leave(first.session(left) or pytest.fail("it is none"))
-    again = door()
+    again = authenticator()
     session = again.session(cookie)
     assert session is not None
     assert (session.operator, session.role) == ("ivan", Role.OPERATOR)
@@ -41,7 +43,7 @@ def test_a_session_outlives_the_program_but_not_its_end(tmp_path: Path) -> None:
     assert again.session(left) is None
     assert again.session(cookie[:-2]) is None
     assert again.session(None) is None
-    assert door("olga").session(cookie) is None
+    assert authenticator("olga").session(cookie) is None
     now[0] += SESSION_S
     assert again.session(cookie) is None
     assert not again.sessions.is_on(session)
@@ -49,25 +51,25 @@ def test_a_session_outlives_the_program_but_not_its_end(tmp_path: Path) -> None:
 
 def test_wrong_tokens_are_forgotten_after_a_minute(tmp_path: Path) -> None:
     timer = [0.0]
-    door = TokenAuth(HERE, "ivan", folder=tmp_path, timer=lambda: timer[0])
+    authenticator = TokenAuth(HERE, "ivan", folder=tmp_path, timer=lambda: timer[0])
     for number in range(TRIES):
-        assert door.by_token("wrong", f"10.0.0.{number}") is None
+        assert authenticator.by_token("wrong", f"10.0.0.{number}") is None
     with pytest.raises(TooManyAttempts) as pause:
-        door.by_token(door.token, "127.0.0.1")
+        authenticator.by_token(authenticator.token, "127.0.0.1")
     assert pause.value.wait_s == PAUSE_S
     timer[0] = PAUSE_S
-    assert door.by_token(door.token, "127.0.0.1")
+    assert authenticator.by_token(authenticator.token, "127.0.0.1")
 
 
 def test_nobody_comes_in_by_a_login(tmp_path: Path) -> None:
-    door = TokenAuth(HERE, "ivan", folder=tmp_path)
-    assert not door.has_logins
-    assert door.by_login("ivan", door.token, "127.0.0.1") is None
+    authenticator = TokenAuth(HERE, "ivan", folder=tmp_path)
+    assert not authenticator.has_logins
+    assert authenticator.by_login("ivan", authenticator.token, "127.0.0.1") is None
 
 
 def test_a_damaged_secret_is_made_anew(tmp_path: Path) -> None:
     for damaged in (b"", b"{}", b"\xff", b'{"secret": "short", "left": {}}'):
         (tmp_path / FILE).write_bytes(damaged)
-        door = TokenAuth(HERE, "ivan", folder=tmp_path)
-        assert door.session(door.by_token(door.token, "")) is not None
+        authenticator = TokenAuth(HERE, "ivan", folder=tmp_path)
+        assert authenticator.session(authenticator.by_token(authenticator.token, "")) is not None
         assert len(json.loads((tmp_path / FILE).read_bytes())["secret"]) >= 32

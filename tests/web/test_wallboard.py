@@ -28,9 +28,9 @@ def shown(told: Status) -> dict[str, Any]:
     return row(json.loads(json.dumps(snapshot(told, "ivan"))))
 
 
-def on(hub: StateBroker, operator: str, told: Status) -> None:
-    hub.attach(operator, lambda _: None)
-    hub.publish(operator, snapshot(told, operator))
+def on(broker: StateBroker, operator: str, told: Status) -> None:
+    broker.attach(operator, lambda _: None)
+    broker.publish(operator, snapshot(told, operator))
 
 
 # -- a row -------------------------------------------------------------------------------------------
@@ -87,10 +87,10 @@ def test_whatever_a_headset_tells_is_a_row(state: dict[str, Any], clock: Any, si
 
 
 def test_what_is_urgent_comes_first_and_who_waits_is_left_out() -> None:
-    hub = StateBroker()
+    broker = StateBroker()
     for operator, told in LINE.items():
-        on(hub, operator, told)
-    names = [operator for operator, _ in order(rows(hub))]
+        on(broker, operator, told)
+    names = [operator for operator, _ in order(rows(broker))]
     assert names[:3] == ["Дарья Ким", "Сергей Климов", "Анна Белова"]
     assert names[3:] == ["Иван Панин", "Мария Орлова", "Ольга Дёмина", "Павел Громов", "Юлия Ткач"]
 
@@ -142,20 +142,20 @@ def always() -> bool:
 
 def test_a_page_is_told_all_then_what_changes() -> None:
     async def play() -> None:
-        hub = StateBroker()
-        on(hub, "ivan", silent(1.0))
-        floor = Wallboard(hub, every_s=SOON_S)
+        broker = StateBroker()
+        on(broker, "ivan", silent(1.0))
+        floor = Wallboard(broker, every_s=SOON_S)
         async with aclosing(floor.follow(always)) as told:
             page = Page(told)
             first = await page.next()
             assert first["whole"] is True
             assert first["rows"]["ivan"]["line"] == "клиента не слышно 1,0 с"
-            on(hub, "ivan", silent(1.1))
+            on(broker, "ivan", silent(1.1))
             told_of = (await page.news())["rows"]["ivan"]
             assert told_of == {"line": "клиента не слышно 1,1 с", "bar": [53, 27, 29]}
-            on(hub, "anna", status(None))
+            on(broker, "anna", status(None))
             assert (await page.news())["rows"]["anna"]["idle"] is True
-            hub.detach("ivan")
+            broker.detach("ivan")
             assert await page.news() == {"rows": {"ivan": None}}
 
     asyncio.run(play())
@@ -163,15 +163,15 @@ def test_a_page_is_told_all_then_what_changes() -> None:
 
 def test_pages_share_one_look_which_ends_with_the_last_of_them() -> None:
     async def play() -> None:
-        hub = Looks()
-        floor = Wallboard(hub, every_s=LIMIT_S)
+        broker = Looks()
+        floor = Wallboard(broker, every_s=LIMIT_S)
         async with aclosing(floor.follow(always)) as one, aclosing(floor.follow(always)) as two:
             first, second = Page(one), Page(two)
             assert await first.next() == await second.next() == {"whole": True, "rows": {}}
-            assert hub.count <= 2
+            assert broker.count <= 2
         assert floor._task is None
         async with aclosing(floor.follow(always)) as again:
-            on(hub, "ivan", status())
+            on(broker, "ivan", status())
             assert "rows" in await Page(again).next()
 
     asyncio.run(play())
@@ -195,13 +195,13 @@ def test_a_sign_of_life_and_the_end_with_the_session() -> None:
 
 def test_the_stream_ends_when_the_hub_closes() -> None:
     async def play() -> None:
-        hub = StateBroker()
-        floor = Wallboard(hub, every_s=LIMIT_S)
+        broker = StateBroker()
+        floor = Wallboard(broker, every_s=LIMIT_S)
         async with aclosing(floor.follow(always)) as told:
             page = Page(told)
             await page.next()
             await asyncio.sleep(0)  # the look begins
-            hub.close()
+            broker.close()
             async with asyncio.timeout(LIMIT_S):
                 assert [one async for one in told] == ["{}"]
 

@@ -92,7 +92,7 @@ class DuplexCapture:
         client: Device,
         put: Callable[[Channel, Opened | Lost | Record], None],
     ) -> None:
-        self._pacer = JitterBuffer()
+        self._jitter_buffer = JitterBuffer()
         devices = {Channel.OPERATOR: operator, Channel.CLIENT: client}
         self._sides = {
             channel: Side(channel, device, lambda what, channel=channel: put(channel, what))  # type: ignore[misc]
@@ -101,7 +101,7 @@ class DuplexCapture:
 
     def take(self, channel: Channel, what: Opened | Lost | Record) -> Sequence[Event]:
         """What a child told. The events that follow from it: a device is lost, or is back."""
-        side, lane = self._sides[channel], self._pacer.lanes[channel]
+        side, lane = self._sides[channel], self._jitter_buffer.lanes[channel]
         if isinstance(what, Opened):
             side.pid, side.latency_s = what.pid, what.latency_s
             side.converter = Converter(what.rate, what.channels)
@@ -114,10 +114,12 @@ class DuplexCapture:
             return ()
         lost = bool(what.flags & (Flag.OVERFLOW | Flag.DROPPED))
         if side.converter.plain and len(what.payload) == FRAME_BYTES:
-            self._pacer.push(channel, what.stamp, what.payload, lost=lost)  # what most servers give
+            self._jitter_buffer.push(
+                channel, what.stamp, what.payload, lost=lost
+            )  # what most servers give
         else:
             for stamp, frame in side.converter.convert(what.stamp, what.payload):
-                self._pacer.push(channel, stamp, frame, lost=lost)
+                self._jitter_buffer.push(channel, stamp, frame, lost=lost)
                 lost = False
         if side.state is DeviceState.OPEN:
             return ()
@@ -129,7 +131,7 @@ class DuplexCapture:
         events: list[Event] = []
         for side in self._sides.values():
             side.child.watch()
-            if side.state is DeviceState.OPEN and not self._pacer.lanes[side.channel].alive:
+            if side.state is DeviceState.OPEN and not self._jitter_buffer.lanes[side.channel].alive:
                 side.child.restart()
                 events += self._lost(side)
             elif side.state is DeviceState.OPENING and side.child.silent_s > OPENED_S:
@@ -144,20 +146,20 @@ class DuplexCapture:
 
     def pairs(self, now: float) -> Iterator[Pair]:
         """The pairs of frames that are complete at the time `now` (s of `time.perf_counter`)."""
-        return self._pacer.pairs(now)
+        return self._jitter_buffer.pairs(now)
 
     def slot_at(self, time: float) -> float:
         """Where a time (s) falls among the pairs; see `JitterBuffer.slot_at`."""
-        return self._pacer.slot_at(time)
+        return self._jitter_buffer.slot_at(time)
 
     @property
     def slot(self) -> int:
         """The pair that comes next."""
-        return self._pacer.slot
+        return self._jitter_buffer.slot
 
     def lane(self, channel: Channel) -> Lane:
         """The counters of a side."""
-        return self._pacer.lanes[channel]
+        return self._jitter_buffer.lanes[channel]
 
     def state(self, channel: Channel) -> DeviceState:
         """Where the side's device stands."""

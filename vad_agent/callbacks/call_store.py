@@ -70,7 +70,7 @@ class CallStore:
             }
             for step in record.steps()
         ]
-        lines = self._store.seal.close(pack(record.lines))
+        lines = self._store.encryption.close(pack(record.lines))
 
         def work(c: sa.Connection) -> bool:
             if c.execute(sa.select(calls.c.call).where(calls.c.call == name)).first() is not None:
@@ -140,7 +140,7 @@ class CallStore:
             row = c.execute(query).mappings().first()
         if row is None:
             return None
-        text = self._store.seal.open(row["lines"])
+        text = self._store.encryption.open(row["lines"])
         try:
             return _row(row), None if text is None else unpack(text)
         except ValueError as error:

@@ -97,7 +97,7 @@ class Dispatcher:
         if isinstance(answer, Unknown):
             if time.monotonic() - since > STALE_S and not self._store.owns(key, self._node):
                 return  # stopped for a while, and another node has taken it over
-            answer = self._dial(self._order(begun))
+            answer = self._dial(self._dial_request(begun))
             failpoints.passed(failpoints.RANG)
         self._settle(key, answer)
 
@@ -121,16 +121,16 @@ class Dispatcher:
         callback = self._store.find(key.partition(".")[0])
         return callback is not None and callback.state is State.RINGING and callback.key == key
 
-    def _dial(self, order: DialRequest) -> Ringing | Ended | Unknown | None:
+    def _dial(self, dial_request: DialRequest) -> Ringing | Ended | Unknown | None:
         try:
-            return self._dialer.dial(order)
+            return self._dialer.dial(dial_request)
         except DialRefused as error:
             return Ended(Outcome.FAILED, str(error))
         except DialUncertain as error:
-            log.warning("an attempt may ring", extra={"key": order.key, "why": str(error)})
+            log.warning("an attempt may ring", extra={"key": dial_request.key, "why": str(error)})
         except Exception:
-            log.exception("what dials has failed", extra={"key": order.key})
-        return self._status(order.key, "")
+            log.exception("what dials has failed", extra={"key": dial_request.key})
+        return self._status(dial_request.key, "")
 
     def _status(self, key: str, reference: str) -> Ringing | Ended | Unknown | None:
         try:
@@ -210,7 +210,7 @@ class Dispatcher:
                 begun = self._store.begin(
                     key, self._node, Actor(self._node, self._desk.clock.now())
                 )
-                answer = None if begun is None else self._dial(self._order(begun))
+                answer = None if begun is None else self._dial(self._dial_request(begun))
             if isinstance(answer, Ringing) and attempt.dialled is not None:
                 with self._lock:
                     self._known.add(key)
@@ -232,7 +232,7 @@ class Dispatcher:
                 with self._lock:
                     self._busy.discard(key)
 
-    def _order(self, begun: Begun) -> DialRequest:
+    def _dial_request(self, begun: Begun) -> DialRequest:
         callback, attempt = begun.callback, begun.attempt
         assert callback.phone is not None, attempt.key
         return DialRequest(

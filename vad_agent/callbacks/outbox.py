@@ -55,7 +55,7 @@ class Outbox:
         self._own = secrets.token_hex(4)  # no other process, nor another outbox of this one, has it
         self._last = 0
 
-    def post(self, letter: OutboxMessage) -> Path:
+    def post(self, message: OutboxMessage) -> Path:
         """On the disk when this returns.
 
         Raises:
@@ -63,19 +63,19 @@ class Outbox:
         """
         with self._lock:
             self._last = max(time.time_ns(), self._last + 1)
-            ending = CALL_ENDING if letter.kind == CALL else ENDING
+            ending = CALL_ENDING if message.kind == CALL else ENDING
             path = self.folder / f"{self._last:020d}-{self._own}{ending}"
         draft = path.with_suffix(".draft")
         private_folder(self.folder)  # somebody may have tidied up
         try:
-            _write_durably(draft, letter.to_json().encode())
+            _write_durably(draft, message.to_json().encode())
             os.replace(draft, path)
             _sync_folder(self.folder)
         except OSError as error:
             for rest in (draft, path):
                 with contextlib.suppress(OSError):
                     rest.unlink()
-            what = "call" if letter.kind == CALL else "callback"
+            what = "call" if message.kind == CALL else "callback"
             raise OutputError(f"{path}: cannot write the {what}: {why(error)}") from error
         return path
 

@@ -73,8 +73,8 @@ class OutboxConsumer:
 
     def _take(self, path: Path) -> int:
         try:
-            letter = self._outbox.read(path)
-            take(self._desk, letter)
+            message = self._outbox.read(path)
+            take(self._desk, message)
         except FileNotFoundError:
             return 0
         except StoreError:
@@ -112,59 +112,59 @@ class OutboxConsumer:
             self._alarms.sound(Kind.REFUSED, path.name, now, f"{path}: {reason}")
 
 
-def take(desk: CallbackService, letter: OutboxMessage) -> None:
+def take(desk: CallbackService, message: OutboxMessage) -> None:
     """Do what a letter says.
 
     Raises:
         StoreError: it could not be stored.
         ValueError, RuleError: it says nothing that can be done.
     """
-    if letter.kind == WITHDRAWN:
-        desk.withdraw(letter.call, WHO)
-    elif letter.kind == ENDED:
-        desk.call_ended(letter.call, WHO)
-    elif letter.kind == CALL:
-        desk.take_call(as_record(letter))
+    if message.kind == WITHDRAWN:
+        desk.withdraw(message.call, WHO)
+    elif message.kind == ENDED:
+        desk.call_ended(message.call, WHO)
+    elif message.kind == CALL:
+        desk.take_call(as_record(message))
     else:
-        desk.take(as_request(letter), WHO)
+        desk.take(as_request(message), WHO)
 
 
-def as_request(letter: OutboxMessage) -> Request:
+def as_request(message: OutboxMessage) -> Request:
     """The request in a letter.
 
     Raises:
         ValueError: a time in it is none; the text does not repeat it.
     """
-    asked = _time("asked", letter.asked)
+    asked = _time("asked", message.asked)
     return Request(
-        key=letter.key,
-        reason=letter.reason or "",
+        key=message.key,
+        reason=message.reason or "",
         asked=asked,
-        due_in_s=letter.due_in_s if letter.at is None else None,
-        at=letter.at,
-        phone=letter.phone,
-        name=letter.name,
-        topic=letter.topic,
-        opening=letter.opening or "",
-        operator=letter.operator,
-        call=letter.call,
-        session=letter.session,
+        due_in_s=message.due_in_s if message.at is None else None,
+        at=message.at,
+        phone=message.phone,
+        name=message.name,
+        topic=message.topic,
+        opening=message.opening or "",
+        operator=message.operator,
+        call=message.call,
+        session=message.session,
         call_on=True,
     )
 
 
-def as_record(letter: OutboxMessage) -> CallRecord:
+def as_record(message: OutboxMessage) -> CallRecord:
     """The call in a letter.
 
     Raises:
         ValueError: it is none; the text does not repeat it.
     """
     return CallRecord(
-        call=letter.call,
-        operator=letter.operator,
-        mode=letter.mode or "",
-        began=_time("began", letter.began or ""),
-        lines=unpack(letter.lines or ""),
+        call=message.call,
+        operator=message.operator,
+        mode=message.mode or "",
+        began=_time("began", message.began or ""),
+        lines=unpack(message.lines or ""),
     )
 
 

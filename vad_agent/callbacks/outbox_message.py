@@ -76,15 +76,15 @@ class OutboxMessage:
                 raise ValueError(f"{name}: too long")
             if isinstance(value, float) and not math.isfinite(value):
                 raise ValueError(f"{name}: expected a finite number")
-        letter = cls(**values)  # type: ignore[arg-type]
-        key = letter.key
+        message = cls(**values)  # type: ignore[arg-type]
+        key = message.key
         if not key.isprintable() or not key.isascii() or key != key.strip():
             raise ValueError("key: expected printable ASCII")
-        if not letter.call.isprintable():
+        if not message.call.isprintable():
             raise ValueError("call: expected printable text")
-        if letter.kind == CALL and letter.mode not in MODES:
+        if message.kind == CALL and message.mode not in MODES:
             raise ValueError(f"mode: expected {' or '.join(MODES)}")
-        return letter
+        return message
 
 
 def new_key() -> str:
@@ -92,17 +92,17 @@ def new_key() -> str:
     return secrets.token_hex(12)
 
 
-def request_fields(letter: OutboxMessage) -> Mapping[str, object]:
+def request_fields(message: OutboxMessage) -> Mapping[str, object]:
     """A letter as the API's body of a new callback; without what the API would refuse the whole for."""
     foreign = ("kind", *NEEDED[CALL])
     body = {
         name: value
-        for name, value in asdict(letter).items()
+        for name, value in asdict(message).items()
         if value is not None and name not in foreign
     }
-    if letter.at is not None:
+    if message.at is not None:
         body.pop("due_in_s", None)
-    if not _of_a_set_clock(letter.asked):
+    if not _of_a_set_clock(message.asked):
         del body["asked"]  # now, then
     return body | {"call_on": True, "keep_wrong_number": True}
 

@@ -133,7 +133,7 @@ class OutboxRelay:
 
     def _deliver(self, path: Path) -> int:
         try:
-            letter = self._outbox.read(path)
+            message = self._outbox.read(path)
         except FileNotFoundError:
             return 0
         except ValueError as error:
@@ -142,29 +142,29 @@ class OutboxRelay:
         except OSError as error:  # no letter's fault, it may be: tried again
             self._stays(path, f"{_what(path)} не прочитан: {why(error)}; повторяю: {path}")
             return 0
-        answer = self._send(letter)
-        if _is_taken(answer, letter.kind):
+        answer = self._send(message)
+        if _is_taken(answer, message.kind):
             try:
                 self._outbox.done(path)
             except OSError as error:  # delivered again: that changes nothing
                 self._stays(path, f"{_what(path)} доставлен, но не удалён: {why(error)}: {path}")
             return 1
-        if answer.status_code not in (REFUSED_CALLS if letter.kind == CALL else REFUSED):
+        if answer.status_code not in (REFUSED_CALLS if message.kind == CALL else REFUSED):
             raise StoreError(f"{self._where}: HTTP {answer.status_code}")
         self._refuse(path, f"HTTP {answer.status_code}")
         return 0
 
-    def _send(self, letter: OutboxMessage) -> httpx.Response:
-        body: Any = {"call": letter.call}
+    def _send(self, message: OutboxMessage) -> httpx.Response:
+        body: Any = {"call": message.call}
         headers = {"Content-Type": "application/json"}
-        if letter.kind == REQUESTED:
-            body = request_fields(letter)
-            headers["Idempotency-Key"] = letter.key
-        elif letter.kind == CALL:
-            body |= {name: getattr(letter, name) for name in ("operator", *NEEDED[CALL])}
+        if message.kind == REQUESTED:
+            body = request_fields(message)
+            headers["Idempotency-Key"] = message.key
+        elif message.kind == CALL:
+            body |= {name: getattr(message, name) for name in ("operator", *NEEDED[CALL])}
         try:
             content = json.dumps(body)  # ASCII: there may be half a letter in a name
-            return self._client.post(PATHS[letter.kind], content=content, headers=headers)
+            return self._client.post(PATHS[message.kind], content=content, headers=headers)
         except httpx.HTTPError as error:
             raise StoreError(f"{self._where}: {type(error).__name__}") from error
 

@@ -105,7 +105,7 @@ class CallbackQueries:
         if states is not None:
             query = query.where(callbacks.c.state.in_([state.value for state in states]))
         if phone is not None:
-            query = query.where(callbacks.c.client == self._store.seal.look_up(phone))
+            query = query.where(callbacks.c.client == self._store.encryption.look_up(phone))
         if operator is not None:
             whose = callbacks.c.operator
             alike = sa.func.lower(whose) == operator.lower()  # of SQLite's, ASCII alone
@@ -126,7 +126,7 @@ class CallbackQueries:
         # who reads on may stop early: then the cursor is closed before its connection goes back
         with self._database.reading() as c, c.execute(query) as found:
             for row in found.mappings():
-                yield from_row(row, self._store.seal)
+                yield from_row(row, self._store.encryption)
 
     def history(self, id: str) -> list[Change]:
         """All that happened to a callback, in order."""

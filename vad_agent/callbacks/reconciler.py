@@ -51,7 +51,7 @@ class Reconciler:
         self,
         desk: CallbackService,
         engine: Scheduler,
-        ringer: Dispatcher,
+        dispatcher: Dispatcher,
         nodes: ClusterMembership,
         alarms: AlertBoard,
         node: str,
@@ -60,10 +60,10 @@ class Reconciler:
         self._store = desk.store
         self._clock = desk.clock
         self._engine = engine
-        self._ringer = ringer
+        self._dispatcher = dispatcher
         self._nodes = nodes
         self._alarms = alarms
-        self._ledger = CallbackQueries(desk.store)
+        self._queries = CallbackQueries(desk.store)
         self._node = node
         self._alive = {node}
         self._suspects: set[str] = set()
@@ -177,7 +177,7 @@ class Reconciler:
 
     def _look_after(self) -> None:
         now = self._clock.now()
-        too_long = self._ringer.look_after(self._alive, now)
+        too_long = self._dispatcher.look_after(self._alive, now)
         for attempt in too_long:
             self._alarms.sound(Kind.UNREPORTED, attempt.callback, now)
         self._alarms.only(Kind.UNREPORTED, {attempt.callback for attempt in too_long})
@@ -185,11 +185,11 @@ class Reconciler:
     def look_for_overdue(self) -> None:
         """Alarm for everything that nothing rings for though its time has passed."""
         now = self._clock.now()
-        overdue = self._ledger.overdue(now)
+        overdue = self._queries.overdue(now)
         for callback in overdue:
             self._alarms.sound(Kind.OVERDUE, callback.id, now)
         self._alarms.only(Kind.OVERDUE, {callback.id for callback in overdue})
-        lacking = self._ledger.page(list(_NEEDS), limit=1000)
+        lacking = self._queries.page(list(_NEEDS), limit=1000)
         for kind in _NEEDS.values():
             those = {one.id for one in lacking if _NEEDS[one.state] is kind}
             for id in those:
@@ -226,7 +226,7 @@ class Reconciler:
 
     def check_promise(self) -> None:
         """Alarm where a request is not accounted for."""
-        promise = self._ledger.promise()
+        promise = self._queries.promise()
         if promise.missing:
             now = self._clock.now()
             self._alarms.sound(Kind.PROMISE, "", now, f"{promise.missing} requests are missing")

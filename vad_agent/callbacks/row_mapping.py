@@ -16,19 +16,19 @@ _LISTS = ("reasons", "asked_operators")
 _FIELDS = tuple(field.name for field in dataclasses.fields(Callback))
 
 
-def to_row(callback: Callback, seal: FieldEncryption) -> dict[str, Any]:
+def to_row(callback: Callback, encryption: FieldEncryption) -> dict[str, Any]:
     """The columns of `tables.callbacks`."""
     row = {name: getattr(callback, name) for name in _FIELDS}
     row["state"] = callback.state.value
     for name in _LISTS:
         row[name] = list(row[name])
     for name in PERSONAL:
-        row[name] = seal.close(row[name] or None)
-    row["client"] = seal.look_up(callback.phone)
+        row[name] = encryption.close(row[name] or None)
+    row["client"] = encryption.look_up(callback.phone)
     return row
 
 
-def from_row(row: Mapping[Any, Any], seal: FieldEncryption) -> Callback:
+def from_row(row: Mapping[Any, Any], encryption: FieldEncryption) -> Callback:
     """The callback; erased texts are None, an erased opening is "".
 
     Raises:
@@ -39,7 +39,7 @@ def from_row(row: Mapping[Any, Any], seal: FieldEncryption) -> Callback:
     for name in _LISTS:
         values[name] = tuple(values[name])
     for name in PERSONAL:
-        values[name] = seal.open(values[name])
+        values[name] = encryption.open(values[name])
     values["opening"] = values["opening"] or ""
     return Callback(**values)
 

@@ -119,7 +119,7 @@ class DbosScheduler:
     def start(self, run: Callable[[str], None]) -> None:
         """See `Scheduler`."""
         self._run = run
-        with _told():
+        with _translate_errors():
             DBOS.launch()
             DBOS.register_queue(
                 QUEUE,
@@ -153,7 +153,7 @@ class DbosScheduler:
         }
         if in_s > 0:
             options["delay_seconds"] = in_s
-        with _told():
+        with _translate_errors():
             for number in range(2, 1000):
                 try:
                     DBOS.enqueue_workflow_with_options(options, key)
@@ -177,7 +177,7 @@ class DbosScheduler:
 
     def cancel(self, keys: Iterable[str]) -> None:
         """See `Scheduler`."""
-        with contextlib.suppress(EngineError), _told():
+        with contextlib.suppress(EngineError), _translate_errors():
             DBOS.cancel_workflows(list(keys))
 
     def pending(self) -> set[str]:
@@ -186,12 +186,12 @@ class DbosScheduler:
         query = sa.select(table.c.workflow_uuid).where(
             table.c.status.in_(ALIVE), table.c.name == WORKFLOW
         )
-        with _told(), self._engine.connect() as connection:
+        with _translate_errors(), self._engine.connect() as connection:
             return {id.partition("~")[0] for (id,) in connection.execute(query)}
 
     def take_over(self, node: str) -> int:
         """See `Scheduler`."""
-        with _told():
+        with _translate_errors():
             held = DBOS.list_workflows(
                 status="PENDING", executor_id=node, load_input=False, load_output=False
             )
@@ -210,7 +210,7 @@ class DbosScheduler:
             .where(table.c.updated_at < limit_ms)
             .limit(MOST_FORGOTTEN)
         )
-        with _told():
+        with _translate_errors():
             with self._engine.connect() as connection:
                 ids = list(connection.execute(ended).scalars())
             if ids:
@@ -246,7 +246,7 @@ def _sqlite(where: DatabaseLocation) -> sa.Engine:
 
 
 @contextlib.contextmanager
-def _told() -> Iterator[None]:
+def _translate_errors() -> Iterator[None]:
     try:
         yield
     except EngineError:

@@ -61,13 +61,13 @@ class Store(AttemptStore):
             query = sa.select(requests.c.callback, requests.c.body)
             known = c.execute(query.where(requests.c.key == request.key)).first()
             if known is not None:
-                if not is_same(request, self.seal.open(known.body)):
+                if not is_same(request, self.encryption.open(known.body)):
                     raise RuleError("key: it was used for another request: keys are unique")
                 return Taken(self.load(c, known.callback), "duplicate")
             callback, what = self._answer(c, request, by)
             superseded: tuple[str, ...] = ()
             if what == "taken":
-                c.execute(callbacks.insert().values(**to_row(callback, self.seal)))
+                c.execute(callbacks.insert().values(**to_row(callback, self.encryption)))
                 self.tell(c, callback.id, "taken", by, changed(None, callback))
             else:
                 before = self.load(c, callback.id)
@@ -81,7 +81,7 @@ class Store(AttemptStore):
                     call=request.call,
                     reason=request.reason,
                     taken=by.at,
-                    body=self.seal.close(request_body(request)),
+                    body=self.encryption.close(request_body(request)),
                 )
             )
             return Taken(callback, what, superseded)
@@ -101,7 +101,7 @@ class Store(AttemptStore):
             if same_call is not None:
                 return transitions.revise(same_call, request, self.policy), "revised"
         if request.phone is not None:
-            same_client = self.one(c, callbacks.c.client == self.seal.look_up(request.phone))
+            same_client = self.one(c, callbacks.c.client == self.encryption.look_up(request.phone))
             if same_client is not None:
                 return transitions.merge(same_client, request, self.policy), "merged"
         return transitions.take(request, new_id(), self.policy, by.at), "taken"
@@ -175,7 +175,7 @@ class Store(AttemptStore):
         with self.database.reading() as c:
             found = c.execute(
                 sa.select(callbacks.c.id).where(
-                    callbacks.c.client == self.seal.look_up(phone),
+                    callbacks.c.client == self.encryption.look_up(phone),
                     callbacks.c.state.in_(OPEN_STATES),
                 )
             ).scalar()
@@ -187,7 +187,7 @@ class Store(AttemptStore):
         """The callback of this id."""
         with self.database.reading() as c:
             row = c.execute(sa.select(callbacks).where(callbacks.c.id == id)).mappings().first()
-        return None if row is None else from_row(row, self.seal)
+        return None if row is None else from_row(row, self.encryption)
 
     def get(self, id: str) -> Callback:
         """The callback of this id.
@@ -220,7 +220,7 @@ class Store(AttemptStore):
             query = sa.select(callbacks).where(callbacks.c.state.in_(OPEN_STATES))
             moved = []
             for row in c.execute(locked(query.order_by(callbacks.c.id))).mappings().all():
-                before = from_row(row, self.seal)
+                before = from_row(row, self.encryption)
                 after = transitions.shift_clock(before, step)
                 if before != after:
                     moved.append(self.save(c, before, after, "clock", by))

@@ -46,12 +46,12 @@ class UnitOfWork:
         self,
         where: str | DatabaseLocation,
         policy: Policy,
-        seal: FieldEncryption | None = None,
+        encryption: FieldEncryption | None = None,
         *,
         alone: bool = True,
     ) -> None:
         self.policy = policy
-        self.seal = seal or FieldEncryption()
+        self.encryption = encryption or FieldEncryption()
         where = DatabaseLocation.parse(where) if isinstance(where, str) else where
         self.database = Database(where, alone=alone)
         try:
@@ -93,14 +93,14 @@ class UnitOfWork:
         row = c.execute(query).mappings().first()
         if row is None:
             raise RuleError(f"{id}: there is no such callback")
-        return from_row(row, self.seal)
+        return from_row(row, self.encryption)
 
     def one(self, c: sa.Connection, where: sa.ColumnElement[bool]) -> Callback | None:
         """The newest open one of them."""
         query = sa.select(callbacks).where(where, callbacks.c.state.in_(OPEN_STATES))
         query = locked(query.order_by(callbacks.c.created.desc()).limit(1))
         row = c.execute(query).mappings().first()
-        return None if row is None else from_row(row, self.seal)
+        return None if row is None else from_row(row, self.encryption)
 
     def save(
         self, c: sa.Connection, before: Callback, after: Callback, what: str, by: Actor
@@ -110,7 +110,7 @@ class UnitOfWork:
         if before.state is State.WAITING and after.state is not State.WAITING:
             gone = [before.key]
         if after.open and after.phone and (after.phone != before.phone or not before.open):
-            client = callbacks.c.client == self.seal.look_up(after.phone)
+            client = callbacks.c.client == self.encryption.look_up(after.phone)
             other = self.one(c, sa.and_(client, callbacks.c.id != after.id))
             if other is not None:
                 return self._join(c, before, after, other, by, gone)
@@ -141,7 +141,7 @@ class UnitOfWork:
     def _write(
         self, c: sa.Connection, before: Callback, after: Callback, what: str, by: Actor
     ) -> None:
-        row = to_row(after, self.seal)
+        row = to_row(after, self.encryption)
         c.execute(callbacks.update().where(callbacks.c.id == after.id).values(**row))
         self.tell(c, after.id, what, by, changed(before, after))
 
@@ -161,23 +161,25 @@ class UnitOfWork:
             query = locked(sa.select(facts.c.value).where(facts.c.name == name))
             stored = c.execute(query).scalar()
             if stored is None:
-                value = self.seal.close("right")
+                value = self.encryption.close("right")
                 c.execute(facts.insert().values(name=name, value=value))
                 return False
-            self.seal.open(stored)
-            if not self.seal.needs_closing(stored):
+            self.encryption.open(stored)
+            if not self.encryption.needs_closing(stored):
                 return False
             for row in c.execute(locked(sa.select(callbacks))).mappings().all():
-                sealed = to_row(from_row(row, self.seal), self.seal)
+                sealed = to_row(from_row(row, self.encryption), self.encryption)
                 c.execute(callbacks.update().where(callbacks.c.id == row["id"]).values(**sealed))
             for key, body in c.execute(sa.select(requests.c.key, requests.c.body)).all():
-                closed = self.seal.close(self.seal.open(body))
+                closed = self.encryption.close(self.encryption.open(body))
                 c.execute(requests.update().where(requests.c.key == key).values(body=closed))
             for call in c.execute(sa.select(calls.c.call)).scalars().all():
                 lines = c.execute(sa.select(calls.c.lines).where(calls.c.call == call)).scalar()
-                closed = self.seal.close(self.seal.open(lines))  # one at a time: they are long
+                closed = self.encryption.close(
+                    self.encryption.open(lines)
+                )  # one at a time: they are long
                 c.execute(calls.update().where(calls.c.call == call).values(lines=closed))
-            value = self.seal.close("right")
+            value = self.encryption.close("right")
             c.execute(facts.update().where(facts.c.name == name).values(value=value))
             return True
 

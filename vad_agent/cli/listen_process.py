@@ -79,27 +79,27 @@ def _listen(options: Options, console: Console, stack: ExitStack) -> None:
         chosen = select_devices(options, listed.result())
     for role, device in chosen.rows():
         console.print(f"{role:<9} {device}", soft_wrap=True)
-    assembly = Composition(options, settings, chosen)
-    console.print(f"trace     {assembly.trace_path}", soft_wrap=True)
+    composition = Composition(options, settings, chosen)
+    console.print(f"trace     {composition.trace_path}", soft_wrap=True)
     failures: list[BaseException] = []
     try:
         if panel is not None:
-            panel.start(assembly.report)
-            shown = _publisher(panel.hub, options, assembly)
+            panel.start(composition.report)
+            shown = _publisher(panel.broker, options, composition)
             stack.callback(shown.stop)
             shown.start()
-            assembly.on_look(shown.changed)
-            assembly.status.panel = panel.door.link
-            console.print(f"panel     {panel.door.link}", soft_wrap=True)
-        feed = _publisher(_desk_link(options, assembly), options, assembly)
-        assembly.on_look(feed.changed)
-        assembly.start()
-        stack.callback(feed.stop)
-        feed.start()
-        with _quitting(assembly), _shown(assembly, options, console):
-            _run(assembly, failures)
+            composition.on_look(shown.changed)
+            composition.status.panel = panel.authenticator.link
+            console.print(f"panel     {panel.authenticator.link}", soft_wrap=True)
+        publisher = _publisher(_desk_link(options, composition), options, composition)
+        composition.on_look(publisher.changed)
+        composition.start()
+        stack.callback(publisher.stop)
+        publisher.start()
+        with _quitting(composition), _shown(composition, options, console):
+            _run(composition, failures)
     finally:
-        _say(console, assembly.close())
+        _say(console, composition.close())
     if failures:
         raise failures[0]
 
@@ -137,31 +137,33 @@ def _panel(options: Options) -> PanelServer:
     return panel
 
 
-def _desk_link(options: Options, assembly: Composition) -> HeadsetLink:
+def _desk_link(options: Options, composition: Composition) -> HeadsetLink:
     """Shows the desk how things stand, wherever one comes to be."""
     from vad_agent.client.discovery import find_desk
     from vad_agent.client.headset_link import HeadsetLink
 
-    return HeadsetLink(partial(find_desk, options.desk), assembly.report)
+    return HeadsetLink(partial(find_desk, options.desk), composition.report)
 
 
-def _publisher(states: StateReceiver, options: Options, assembly: Composition) -> StatusPublisher:
+def _publisher(
+    states: StateReceiver, options: Options, composition: Composition
+) -> StatusPublisher:
     """Tells `states` how things stand, and the loop of the keys that come from there."""
     from vad_agent.headset.status_publisher import StatusPublisher
 
-    return StatusPublisher(states, _operator(options), assembly.status, assembly.press)
+    return StatusPublisher(states, _operator(options), composition.status, composition.press)
 
 
 def _operator(options: Options) -> str:
     return options.operator_login or login()
 
 
-def _run(assembly: Composition, failures: list[BaseException]) -> None:
+def _run(composition: Composition, failures: list[BaseException]) -> None:
     """The loop in its thread, so that no signal ends it in the middle of a frame."""
 
     def run() -> None:
         try:
-            assembly.run()
+            composition.run()
         except BaseException as error:
             failures.append(error)
 
@@ -171,12 +173,12 @@ def _run(assembly: Composition, failures: list[BaseException]) -> None:
         while thread.is_alive():
             thread.join(LOOK_S)  # signals are handled in between
     finally:
-        assembly.quit()
+        composition.quit()
         thread.join(LAST_WORD_S)
 
 
 @contextmanager
-def _quitting(assembly: Composition) -> Iterator[None]:
+def _quitting(composition: Composition) -> Iterator[None]:
     """Ctrl-C and the like end the loop, after the frame that it is at."""
 
     asked = 0
@@ -186,7 +188,7 @@ def _quitting(assembly: Composition) -> Iterator[None]:
         asked += 1
         if asked >= IMPATIENT:
             raise KeyboardInterrupt
-        threading.Thread(target=assembly.quit, daemon=True).start()  # the inbox has a lock
+        threading.Thread(target=composition.quit, daemon=True).start()  # the inbox has a lock
 
     before = {}
     for name in QUIT_SIGNALS:
@@ -200,24 +202,24 @@ def _quitting(assembly: Composition) -> Iterator[None]:
 
 
 @contextmanager
-def _shown(assembly: Composition, options: Options, console: Console) -> Iterator[None]:
+def _shown(composition: Composition, options: Options, console: Console) -> Iterator[None]:
     """The screen and the keys."""
     from vad_agent.headset.key_dispatch import KeyDispatch
     from vad_agent.headset.keyboard import Keyboard
     from vad_agent.headset.terminal_display import TerminalDisplay
 
-    keys = KeyDispatch(assembly.status, lambda: datetime.now().astimezone())
+    keys = KeyDispatch(composition.status, lambda: datetime.now().astimezone())
 
     def press(key: str) -> None:
         for sent in keys.press(key):
-            assembly.press(sent)
+            composition.press(sent)
 
     with ExitStack() as stack:
         keyboard = Keyboard(press)
         if options.plain:
             console = Console(file=sys.stdout, force_terminal=False, markup=False, highlight=False)
         typing = keyboard.available and options.events != "-"
-        stack.enter_context(TerminalDisplay(assembly.status, console, keys if typing else None))
+        stack.enter_context(TerminalDisplay(composition.status, console, keys if typing else None))
         if typing:
             stack.enter_context(keyboard)
         yield

@@ -85,7 +85,7 @@ def _print_script(settings: Settings) -> None:
     for scenario in compiled.scenarios.values():
         due = scenario.callback_in_s
         after = "at the agreed time" if due is None else "at once" if due == 0 else f"in {due:g} s"
-        title = Text(f"{scenario.reason.value}: {scenario.arms.value}", "bold cyan")
+        title = Text(f"{scenario.reason.value}: {scenario.trigger.value}", "bold cyan")
         caption = Text(f"callback {after}: «{scenario.opening}»")
         table = Table(title=title, title_justify="left")
         for name in ("prompt", "window, s", "aim", "phrase"):

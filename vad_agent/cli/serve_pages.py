@@ -35,38 +35,40 @@ class DeskPages:
 
     def __init__(self, desk: DeskContainer, config: DeskConfig, port: int) -> None:
         api = config.api
-        office, store = desk.office, desk.store
+        app_state, store = desk.app_state, desk.store
         address = Origins(port, host=api.host, https=bool(api.cert_file), also=config.panel.origins)
-        self.hub = StateBroker()
+        self.broker = StateBroker()
         self._kept = SessionStore(store)
         self._kept.start()
-        door = PasswordAuth(address, self._kept, Users(store))
-        self.link = door.link
+        authenticator = PasswordAuth(address, self._kept, Users(store))
+        self.link = authenticator.link
         self.url = address.url
 
         self._news = ChangeFeed(store)
         self._news.start()
 
         def callbacks_of(operator: str) -> ServiceBackend:
-            return ServiceBackend(office.desk, office.ledger, f"panel:{operator}", rings=True)
+            return ServiceBackend(
+                app_state.desk, app_state.queries, f"panel:{operator}", rings=True
+            )
 
         self.app = create_panel(
-            self.hub,
-            door,
+            self.broker,
+            authenticator,
             callbacks_of=callbacks_of,
             news=self._news.number,
             more=(routes_supervisor.router,),
-            centre=Dashboard(office, office.desk.calls, self.hub),
+            dashboard=Dashboard(app_state, app_state.desk.calls, self.broker),
             heartbeat_s=HEARTBEAT_S,
         )
-        self.routers = (headsets(self.hub),)
+        self.routers = (headsets(self.broker),)
 
     def hush(self) -> None:
         """Pages and headsets are told that the desk ends."""
-        self.hub.close()
+        self.broker.close()
 
     def close(self) -> None:
         """After the server's end."""
-        self.hub.close()
+        self.broker.close()
         self._news.close()
         self._kept.close()

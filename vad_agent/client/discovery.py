@@ -75,27 +75,27 @@ def write_desk_record(url: str, *, database: str = "", certificate: str = "") ->
 
 def remove_desk_record() -> None:
     """The desk of this process ends; the file of another one stays."""
-    if (place := _read_place()) is not None and place.pid == os.getpid():
+    if (record := _read_record()) is not None and record.pid == os.getpid():
         with contextlib.suppress(OSError):
             desk_record_file().unlink()
 
 
 def find_local_desk() -> DeskRecord | None:
     """The desk that runs on this machine; None: none does, or it does not answer."""
-    place = _read_place()
-    return place if place and _is_alive(place.pid) and _answers(place) else None
+    record = _read_record()
+    return record if record and _is_alive(record.pid) and _answers(record) else None
 
 
 def is_desk_local() -> bool:
     """A desk of this machine is running, by its file and its process; it is not asked."""
-    place = _read_place()
-    return place is not None and _is_alive(place.pid)
+    record = _read_record()
+    return record is not None and _is_alive(record.pid)
 
 
-def _read_place() -> DeskRecord | None:
+def _read_record() -> DeskRecord | None:
     try:
         told = json.loads(desk_record_file().read_bytes())
-        place = DeskRecord(
+        record = DeskRecord(
             url=told["url"],
             pid=told["pid"],
             database=told.get("database", ""),
@@ -103,9 +103,9 @@ def _read_place() -> DeskRecord | None:
         )
     except (OSError, ValueError, LookupError, TypeError, AttributeError):
         return None
-    texts = (place.url, place.database, place.certificate)
-    right = all(isinstance(text, str) for text in texts) and type(place.pid) is int
-    return place if right and place.pid > 0 else None
+    texts = (record.url, record.database, record.certificate)
+    right = all(isinstance(text, str) for text in texts) and type(record.pid) is int
+    return record if right and record.pid > 0 else None
 
 
 def _is_alive(pid: int) -> bool:
@@ -120,16 +120,16 @@ def _is_alive(pid: int) -> bool:
     return True
 
 
-def _answers(place: DeskRecord) -> bool:
+def _answers(record: DeskRecord) -> bool:
     """A desk does, and not whatever has taken its port."""
-    if not place.url.startswith(("http://", "https://")):
+    if not record.url.startswith(("http://", "https://")):
         return False
     try:
         opener = urllib.request.build_opener(
             urllib.request.ProxyHandler({}),
-            urllib.request.HTTPSHandler(context=tls_context(place.url, place.certificate)),
+            urllib.request.HTTPSHandler(context=tls_context(record.url, record.certificate)),
         )
-        with opener.open(place.url.rstrip("/") + HEALTH, timeout=LIMIT_S) as answer:
+        with opener.open(record.url.rstrip("/") + HEALTH, timeout=LIMIT_S) as answer:
             told = json.loads(answer.read(10_000))
     except (OSError, ValueError, http.client.HTTPException):
         return False
@@ -240,9 +240,9 @@ def find_desk(url: str | None = None) -> DeskEndpoint | None:
 
     certificate = ""
     if url is None:
-        place = find_local_desk()
-        if place is None:
+        record = find_local_desk()
+        if record is None:
             return None
-        url, certificate = place.url, place.certificate
+        url, certificate = record.url, record.certificate
     token = read_token()
     return None if token is None else DeskEndpoint(url, token, certificate)

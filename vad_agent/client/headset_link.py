@@ -72,7 +72,7 @@ class HeadsetLink:
         self._stopped = threading.Event()
         self._failures = 0
         self._told: set[str] = set()  # of this outage
-        self._wire: HeadsetConnection | None = None
+        self._connection: HeadsetConnection | None = None
         self._sink: ControlSink = lambda _: None
         self._operator = ""
         self._began = datetime.now().astimezone()
@@ -100,8 +100,8 @@ class HeadsetLink:
         if not self._thread.is_alive():
             return
         self._thread.join(STOP_S * 0.7)
-        if self._thread.is_alive() and (wire := self._wire) is not None:
-            wire.cut()
+        if self._thread.is_alive() and (connection := self._connection) is not None:
+            connection.cut()
         self._thread.join(max(0.0, until - time.monotonic()))
 
     # -- the link's thread ---------------------------------------------------------------------------
@@ -129,8 +129,8 @@ class HeadsetLink:
         )
 
         try:
-            with open_connection(where, self._operator, self._began) as self._wire:
-                self._follow(self._wire)
+            with open_connection(where, self._operator, self._began) as self._connection:
+                self._follow(self._connection)
         except NotAuthorized:
             self._tell(LET_OUT)
             return self._again_s
@@ -140,7 +140,7 @@ class HeadsetLink:
                 return self._again_s
             return self._failed(str(lost))
         finally:
-            self._wire = None
+            self._connection = None
         return 0.0
 
     def _failed(self, why: str) -> float:
@@ -157,7 +157,7 @@ class HeadsetLink:
             self._told.add(text)
             self._report(text)
 
-    def _follow(self, wire: HeadsetConnection) -> None:
+    def _follow(self, connection: HeadsetConnection) -> None:
         """Send in another thread, and hear.
 
         Raises:
@@ -166,15 +166,15 @@ class HeadsetLink:
         over = threading.Event()
         self._unsent.again()
         sender = threading.Thread(
-            target=self._send, args=(wire, over), name="desk link sender", daemon=True
+            target=self._send, args=(connection, over), name="desk link sender", daemon=True
         )
         sender.start()
         try:
-            while "hello" not in wire.hear(HELLO_S):
+            while "hello" not in connection.hear(HELLO_S):
                 pass
             self._linked()
             while True:
-                self._take(wire.hear())
+                self._take(connection.hear())
         finally:
             over.set()
             self._wake.set()
@@ -197,7 +197,7 @@ class HeadsetLink:
 
     # -- the sender's thread -------------------------------------------------------------------------
 
-    def _send(self, wire: HeadsetConnection, over: threading.Event) -> None:
+    def _send(self, connection: HeadsetConnection, over: threading.Event) -> None:
         from vad_agent.client.headset_websocket import ConnectionLost
 
         try:
@@ -206,10 +206,10 @@ class HeadsetLink:
                 if over.is_set() or self._stopped.is_set():
                     break
                 if (state := self._unsent.next()) is not None:
-                    wire.send(f'{{"state":{state}}}')
+                    connection.send(f'{{"state":{state}}}')
                     self._stopped.wait(LEAST_S)
                 elif not self._wake.wait(SIGN_S):
-                    wire.send("{}")
-            wire.close()
+                    connection.send("{}")
+            connection.close()
         except ConnectionLost:
             pass  # whoever hears has it, too

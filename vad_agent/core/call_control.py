@@ -93,7 +93,7 @@ def _resume(call: CallState, _: Event) -> None:
 
 
 def _name(call: CallState, event: Event) -> None:
-    name = call.prompter.client_name = (event.name or "").strip() or None
+    name = call.prompt_controller.client_name = (event.name or "").strip() or None
     call.actions += call.request.name_told(call.now, name)
 
 
@@ -105,14 +105,14 @@ def _cannot_hear(call: CallState, _: Event) -> None:
     if not call.cannot_hear:
         call.cannot_hear = True
         call.rearm()
-        call.prompter.ask_callback(call.now, Reason.CLIENT_CANNOT_HEAR)
+        call.prompt_controller.ask_callback(call.now, Reason.CLIENT_CANNOT_HEAR)
         call.clock.restart(call.now)
 
 
 def _callback_agreed(call: CallState, event: Event) -> None:
-    name = (event.name or "").strip() or call.prompter.client_name
+    name = (event.name or "").strip() or call.prompt_controller.client_name
     call.actions += call.request.ask(call.now, Reason.AGREED, name, event)
-    call.prompter.client_name = name
+    call.prompt_controller.client_name = name
 
 
 def _goodbye(call: CallState, _: Event) -> None:
@@ -124,20 +124,20 @@ def _goodbye(call: CallState, _: Event) -> None:
 
 
 def _prompt_started(call: CallState, event: Event) -> None:
-    call.prompter.started(call.now, event.prompt, event.text)
+    call.prompt_controller.started(call.now, event.prompt, event.text)
 
 
 def _prompt_ended(call: CallState, event: Event) -> None:
-    call.prompter.finished(call.now, event.prompt)
+    call.prompt_controller.finished(call.now, event.prompt)
     call.end_if_said()
 
 
 def _prompt_failed(call: CallState, event: Event) -> None:
-    call.prompter.failed(call.now, event.prompt)
+    call.prompt_controller.failed(call.now, event.prompt)
 
 
 def _player_ready(call: CallState, event: Event) -> None:
-    call.prompter.ready(frames(event.latency_s or 0.0))
+    call.prompt_controller.ready(frames(event.latency_s or 0.0))
 
 
 def _device_lost(call: CallState, event: Event) -> None:
@@ -149,7 +149,7 @@ def _device_lost(call: CallState, event: Event) -> None:
     if party in _DEVICE:
         _lose_side(call, party)
     else:
-        call.prompter.lose_player(call.now)
+        call.prompt_controller.lose_player(call.now)
 
 
 def _lose_side(call: CallState, party: str) -> None:
@@ -164,7 +164,7 @@ def _device_back(call: CallState, event: Event) -> None:
     call.lost_devices.discard(party)
     call.actions.append(act.Alert(call.now, f"{party}_device_back"))
     if party not in _DEVICE:
-        call.prompter.regain_player(call.now)
+        call.prompt_controller.regain_player(call.now)
         return
     call.lines.watch(Channel(party), call.now)
     if party == Channel.OPERATOR.value:
@@ -180,8 +180,8 @@ def _source_ended(call: CallState, event: Event) -> None:
         _lose_side(call, party)
         return
     if (reason := call.unresolved()) is not None:
-        call.prompter.ask_callback(call.now, reason)
-    call.end(call.prompter.ended)
+        call.prompt_controller.ask_callback(call.now, reason)
+    call.end(call.prompt_controller.ended)
 
 
 _SIDES = {channel.value: channel for channel in Channel}

@@ -50,7 +50,7 @@ class PromptController:
         self._cue_only = cue_only
         self._player_lost = False
         self._lead = 0  # frames from asking for a prompt to its sound
-        self._ladder = Escalation()
+        self._escalation = Escalation()
         self._step: StepRun | None = None
         # Utterances of each ear when a sound of it, not known to be speech, last held a step up.
         self._unproven: dict[int, int] = {}
@@ -64,7 +64,7 @@ class PromptController:
 
     def arm(self, scenario: Scenario | None) -> None:
         """This scenario is in force, None: none is. The one that is armed already goes on."""
-        self._ladder.arm(scenario)
+        self._escalation.arm(scenario)
 
     def act_if_due(self, now: int) -> None:
         """Begin the armed scenario's next step, or give up waiting for the one under way."""
@@ -91,7 +91,7 @@ class PromptController:
                 self._step = None  # it was never known to be his voice
 
     def _begin_if_due(self, now: int) -> None:
-        rung = self._ladder.rung
+        rung = self._escalation.rung
         if rung is None or not self._silent:
             return
         silence = now - self._clock.start
@@ -120,7 +120,7 @@ class PromptController:
 
     def decision_due(self, now: int) -> int:
         """The frame from which the next step may begin; ENDLESS: none waits for silence."""
-        rung = self._ladder.rung
+        rung = self._escalation.rung
         if self._step is not None or rung is None or not self._silent:
             return ENDLESS
         base = self._clock.start
@@ -213,14 +213,14 @@ class PromptController:
         text = fill(rung.text, self._script.fields(self.client_name))
         step = StepRun(rung.prompt, text, window, state, base=self._clock.start, asked=now)
         self._step = step
-        if self._ladder.last:
+        if self._escalation.last:
             # It must be stored before the client hears it promised.
             self._ask_callback_of_ladder(now)
         return step
 
     def _ask_callback_of_ladder(self, now: int) -> None:
-        if self._ladder.scenario is not None:
-            self.ask_callback(now, self._ladder.scenario.reason)
+        if self._escalation.scenario is not None:
+            self.ask_callback(now, self._escalation.scenario.reason)
 
     def _cue(self, step: StepRun, now: int) -> None:
         lo, hi = step.base + step.window.lo, step.base + step.window.hi
@@ -248,15 +248,15 @@ class PromptController:
         """The client's words are accepted as speech: the ladder begins anew, next time."""
         if self._client_resets():
             self._give_way(now, until=self._client.start)
-            self._ladder.disarm()
+            self._escalation.disarm()
 
     def _client_resets(self) -> bool:
-        return self._ladder.scenario is None or self._ladder.scenario.client_resets
+        return self._escalation.scenario is None or self._escalation.scenario.client_resets
 
     def _hear_operator(self, now: int) -> None:
         began, step = self._operator.start, self._step
         if step is None:
-            rung = self._ladder.rung
+            rung = self._escalation.rung
             if rung is None or not self._clock.runs or self.client_speaks():
                 return
             window = self._window(rung, now - self._clock.start)
@@ -345,11 +345,11 @@ class PromptController:
     def rearm(self, now: int) -> None:
         """The situation is a new one: what was due, cued or climbed before is stale."""
         self._give_way(now)
-        self._ladder.disarm()
+        self._escalation.disarm()
 
     def watch(self, now: int) -> SessionSnapshot:
         """How things stand, to be shown."""
-        clock, step, rung = self._clock, self._step, self._ladder.rung
+        clock, step, rung = self._clock, self._step, self._escalation.rung
         waits = step is None and rung is not None and self._silent
         silence = now - clock.start if waits or (step and step.state is StepState.CUED) else None
         window = None
@@ -367,11 +367,11 @@ class PromptController:
             prompt_lo=step.base + step.window.lo if step else None,
             prompt_hi=step.base + step.window.hi if step else None,
             next_text=self._next_text(step is not None),
-            ends=step is not None and self._ladder.last,
+            ends=step is not None and self._escalation.last,
         )
 
     def _next_text(self, after_step: bool) -> str | None:
-        scenario, number = self._ladder.scenario, self._ladder.climbed + after_step
+        scenario, number = self._escalation.scenario, self._escalation.climbed + after_step
         if scenario is None or number >= len(scenario.rungs):
             return None
         return fill(scenario.rungs[number].text, self._script.fields(self.client_name))
@@ -386,8 +386,8 @@ class PromptController:
 
         It does where a step was said, under way or overdue: the client was not heard.
         """
-        scenario, step = self._ladder.scenario, self._step
-        unresolved = step is not None or self._ladder.climbed > 0 or self._is_overdue(now)
+        scenario, step = self._escalation.scenario, self._step
+        unresolved = step is not None or self._escalation.climbed > 0 or self._is_overdue(now)
         if step is not None and step.state is StepState.BY_OPERATOR:
             self._step = None
             end = now if self._operator.speaking else self._operator.end
@@ -399,7 +399,7 @@ class PromptController:
 
     def _is_overdue(self, now: int) -> bool:
         """A step's window has passed without it: a sound that was never known to be speech held it up."""
-        rung, silence = self._ladder.rung, now - self._clock.start
+        rung, silence = self._escalation.rung, now - self._clock.start
         return rung is not None and self._silent and silence > self._window(rung, silence).hi
 
     def _give_way(self, now: int, until: int | None = None) -> None:
@@ -433,8 +433,8 @@ class PromptController:
         self._step = None
         self._clock.heard(end)
         self._finish(step, now, end, outcome)
-        if self._ladder.scenario is not None and not self._ladder.advance():
-            self.ended = self._ladder.scenario.reason
+        if self._escalation.scenario is not None and not self._escalation.advance():
+            self.ended = self._escalation.scenario.reason
 
     def _finish(self, step: StepRun, now: int, end: int | None, outcome: Outcome) -> None:
         self._actions.append(

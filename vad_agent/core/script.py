@@ -65,7 +65,7 @@ class Scenario:
     """One row of the script."""
 
     reason: Reason
-    arms: Arms
+    trigger: Arms
     phase: Phase | None
     """The phase in which it is armed; None: any."""
     clock: Clock | None
@@ -82,7 +82,7 @@ class Scenario:
 class Row:
     """The fixed part of a scenario: what the call notices."""
 
-    arms: Arms
+    trigger: Arms
     phase: Phase | None
     clock: Clock | None
     client_resets: bool = True

@@ -102,7 +102,7 @@ class CallSession:
     @property
     def watch(self) -> SessionSnapshot:
         """A look at the clock and the step, to be shown."""
-        return self._call.prompter.watch(self._call.now)
+        return self._call.prompt_controller.watch(self._call.now)
 
     @property
     def deadline(self) -> int | None:
@@ -199,7 +199,7 @@ class CallSession:
             call.hear_client()
 
     def _follow_speech(self) -> None:
-        self._call.prompter.hear(self._call.now)
+        self._call.prompt_controller.hear(self._call.now)
         self._call.end_if_said()
 
     def _finish_hearing(self) -> None:
@@ -212,8 +212,8 @@ class CallSession:
 
     def _act(self) -> None:
         call = self._call
-        call.prompter.arm(call.armed())
-        call.prompter.act_if_due(call.now)
+        call.prompt_controller.arm(call.armed())
+        call.prompt_controller.act_if_due(call.now)
         if call.now >= call.greeting_due():
             call.greeting_missed = True
             call.actions.append(act.Alert(call.now, "no_greeting"))
@@ -222,8 +222,8 @@ class CallSession:
 
     def _expect_decision(self) -> None:
         call = self._call
-        decision = max(call.prompter.decision_due(call.now), call.now + 1)
+        decision = max(call.prompt_controller.decision_due(call.now), call.now + 1)
         for _, ear in call.ears:
             ear.expect_decision(decision)
-        due = min(call.dropped_at(), call.greeting_due(), call.prompter.deadline(call.now))
+        due = min(call.dropped_at(), call.greeting_due(), call.prompt_controller.deadline(call.now))
         call.deadline = max(due, call.now + 1)

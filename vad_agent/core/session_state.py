@@ -53,7 +53,7 @@ class CallState:
             actions=self.actions,
             most_alone=script.timing.one_sided,
         )
-        self.prompter = PromptController(
+        self.prompt_controller = PromptController(
             script,
             operator=self.operator,
             client=self.client,
@@ -132,7 +132,7 @@ class CallState:
         self.enter(Phase.DIALOGUE)
         self.holds.client_back()
         self.request.client_heard()
-        self.prompter.client_heard(self.now)
+        self.prompt_controller.client_heard(self.now)
 
     # -- from one situation to the next ------------------------------------------------------------
 
@@ -147,7 +147,7 @@ class CallState:
 
     def rearm(self) -> None:
         """The situation is a new one: what was due, cued or said before is stale."""
-        self.prompter.rearm(self.now)
+        self.prompt_controller.rearm(self.now)
 
     def answer(self) -> None:
         """The call begins here."""
@@ -194,7 +194,7 @@ class CallState:
 
     def _rearm_unless_heard(self) -> None:
         """A phrase in the air is heard all the same, and a hold is counted on."""
-        if not self.prompter.playing and not self.holds:
+        if not self.prompt_controller.playing and not self.holds:
             self.rearm()
 
     # -- the end -----------------------------------------------------------------------------------
@@ -207,8 +207,8 @@ class CallState:
 
     def end_if_said(self) -> None:
         """The ladder was said to its end."""
-        if self.prompter.ended is not None:
-            self.end(self.prompter.ended)
+        if self.prompt_controller.ended is not None:
+            self.end(self.prompt_controller.ended)
 
     def end_well(self) -> None:
         """As calls end: a callback that is no longer needed is withdrawn."""
@@ -219,7 +219,7 @@ class CallState:
     def end_unresolved(self, reason: Reason) -> None:
         """The client is to be called back for this reason."""
         self.rearm()
-        self.prompter.ask_callback(self.now, reason)
+        self.prompt_controller.ask_callback(self.now, reason)
         self.end(reason)
 
     def client_gone(self) -> None:
@@ -231,7 +231,7 @@ class CallState:
 
     def unresolved(self) -> Reason | None:
         """The call ends, and nobody said why: what has kept the client from being served, if anything."""
-        silent = self.prompter.close(self.now)
+        silent = self.prompt_controller.close(self.now)
         if self.goodbye:
             return None
         if self.holds.by_client:
@@ -252,6 +252,6 @@ class CallState:
         heard = ear.runs > 0 and not (ear.speaking and ear.sure)
         if row is None or not heard or not self.clock.runs:
             return None
-        prompted = self.prompter.last_played > ear.end
+        prompted = self.prompt_controller.last_played > ear.end
         long = self.now - max(ear.end, self.clock.restarted) >= self.timing.unknown_sound
         return (self.request.reason or row.reason) if prompted or long else None

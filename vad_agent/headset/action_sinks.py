@@ -25,8 +25,8 @@ class ActionSink(Protocol):
 class ActionSinks:
     """All of them. `begin` may come before the last actions of the call before are taken."""
 
-    def __init__(self, outlets: Sequence[ActionSink], now: Callable[[], datetime]) -> None:
-        self._outlets = outlets
+    def __init__(self, sinks: Sequence[ActionSink], now: Callable[[], datetime]) -> None:
+        self._sinks = sinks
         self._now = now
         self._next: list[tuple[str, datetime]] = []
         self._on = False
@@ -49,19 +49,19 @@ class ActionSinks:
         rest = list(actions)
         while rest:
             if not self._on and isinstance(rest[0], CallbackWithdrawn):
-                for outlet in self._outlets:
-                    outlet.take(rest[:1])  # of the call before, which has not ended after all
+                for sink in self._sinks:
+                    sink.take(rest[:1])  # of the call before, which has not ended after all
                 rest = rest[1:]
                 continue
             if not self._on and self._next:
                 self._on = True
                 call, began = self._next.pop(0)
-                for outlet in self._outlets:
-                    outlet.begin(call, began)
+                for sink in self._sinks:
+                    sink.begin(call, began)
             end = next((n for n, action in enumerate(rest, 1) if _ends(action)), None)
             part, rest = rest[:end], rest[end:] if end else []
-            for outlet in self._outlets:
-                outlet.take(part)
+            for sink in self._sinks:
+                sink.take(part)
             if end:
                 self.end()
 
@@ -69,8 +69,8 @@ class ActionSinks:
         """The call is over, or the program."""
         if self._on:
             self._on = False
-            for outlet in self._outlets:
-                outlet.end()
+            for sink in self._sinks:
+                sink.end()
 
 
 def _ends(action: Action) -> bool:

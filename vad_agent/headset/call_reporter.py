@@ -38,7 +38,7 @@ Lines = list[dict[str, Any]]
 
 
 class CallReporter:
-    """An outlet of the loop, after `callbacks`, which gives the call its id; `letters`: who writes those.
+    """An outlet of the loop, after `callbacks`, which gives the call its id; `messages`: who writes those.
 
     `takes_calls`: a desk is expected, asked at each call's end in a thread; `operator`: the login; `report`:
     told what could not be written.
@@ -47,7 +47,7 @@ class CallReporter:
     def __init__(
         self,
         callbacks: CallbackPublisher,
-        letters: OutboxWriter,
+        messages: OutboxWriter,
         outbox: Outbox,
         report: Callable[[str], None],
         *,
@@ -58,7 +58,7 @@ class CallReporter:
         now: Callable[[], datetime] = lambda: datetime.now().astimezone(),
     ) -> None:
         self._callbacks = callbacks
-        self._letters = letters
+        self._letters = messages
         self._outbox = outbox
         self._report = report
         self._mode = mode
@@ -107,7 +107,7 @@ class CallReporter:
                 return
             reason = self._hindrance()
             if reason is None:
-                self._outbox.post(self._letter(call, began, lines))
+                self._outbox.post(self._message(call, began, lines))
         except OutputError as error:
             reason = str(error)
         except Exception as error:  # its text may quote the call
@@ -125,7 +125,7 @@ class CallReporter:
             return f"прежние ({MOST_WAITING}) никто не взял"
         return None
 
-    def _letter(self, call: str, began: datetime, lines: Lines) -> OutboxMessage:
+    def _message(self, call: str, began: datetime, lines: Lines) -> OutboxMessage:
         return OutboxMessage(
             kind=CALL,
             key=new_key(),

@@ -58,15 +58,15 @@ class CallbackPublisher:
                 self._asked = True
                 self._post(self._request(action))
             elif isinstance(action, act.CallbackWithdrawn):
-                self._post(self._letter(WITHDRAWN))
+                self._post(self._message(WITHDRAWN))
 
     def end(self) -> None:
         """The call is over: a callback "at once" need not wait any more."""
         if self._asked:
             self._asked = False
-            self._post(self._letter(ENDED))
+            self._post(self._message(ENDED))
 
-    def _letter(self, kind: str) -> OutboxMessage:
+    def _message(self, kind: str) -> OutboxMessage:
         return OutboxMessage(kind, new_key(), self._call, self._now().isoformat())
 
     def _request(self, action: act.Callback) -> OutboxMessage:

@@ -102,19 +102,19 @@ class Composition:
         self.trace_path = log.path
         trace = self._writing(stack, TraceSink(log, options.mode, self.report))
         letters, callbacks, calls = self._desk_outlets(stack)
-        outlets: list[ActionSink] = [callbacks, calls, trace]
+        sinks: list[ActionSink] = [callbacks, calls, trace]
         self._recordings: Recordings | None = None
         if options.record is not None:
             recordings = Recordings(options.record, settings, options.mode, self.report)
             self._recordings = self._writing(stack, recordings)
-            outlets.append(recordings)
+            sinks.append(recordings)
         if options.on_action:
             hooks = self._writing(stack, ActionHooks(options.on_action, self.report))
-            outlets.append(HookSink(hooks))
-        outlets.append(shown)
-        self._outlets = ActionSinks(outlets, datetime.now)
+            sinks.append(HookSink(hooks))
+        sinks.append(shown)
+        self._sinks = ActionSinks(sinks, datetime.now)
         stack.callback(self._finish)
-        stack.callback(self._outlets.end)
+        stack.callback(self._sinks.end)
         desk = CallTracker(
             settings,
             SAMPLE_RATE,
@@ -125,7 +125,7 @@ class Composition:
         self._cleaner = EchoCanceller(SAMPLE_RATE) if self._chosen.heard_from else None
         self.loop = Loop(
             desk,
-            self._outlets.take,
+            self._sinks.take,
             cleaner=self._cleaner,
             on_event=self._on_event,
             after_pair=shown.look,
@@ -135,11 +135,11 @@ class Composition:
         if self._phrases is not None:
             stack.callback(self._phrases.close)
         if options.events is not None:
-            inlet = ControlSocket(
+            control_socket = ControlSocket(
                 options.events, lambda what: self.loop.put(CONTROL, what), self.report
             )
-            stack.callback(inlet.close)
-            inlet.start()
+            stack.callback(control_socket.close)
+            control_socket.start()
 
     def _writing(self, stack: ExitStack, part: Part) -> Part:
         """It writes in a thread: at the end all are told to finish, side by side, and then waited for."""
@@ -157,19 +157,19 @@ class Composition:
         """Callbacks and calls go to the desk of this machine, or are taken to one elsewhere."""
         options = self._options
         outbox = Outbox(options.outbox or outbox_folder())
-        courier = None
+        relay = None
         if options.desk is not None:
             from vad_agent.callbacks.outbox_relay import OutboxRelay
             from vad_agent.client.discovery import need_token
 
-            courier = OutboxRelay(outbox, options.desk, need_token(), self.report)
-            stack.callback(courier.stop)
-            courier.start()
+            relay = OutboxRelay(outbox, options.desk, need_token(), self.report)
+            stack.callback(relay.stop)
+            relay.start()
         else:
             unread = OutboxMonitor(outbox, self.report)
             stack.callback(unread.stop)
             unread.start()
-        letters = self._writing(stack, OutboxWriter(outbox, self.report, carrier=courier))
+        letters = self._writing(stack, OutboxWriter(outbox, self.report, carrier=relay))
         # without a login anybody may ring back; the call was of whoever sits here all the same
         callbacks = CallbackPublisher(letters.post, operator=options.operator_login)
         calls = CallReporter(
@@ -179,13 +179,13 @@ class Composition:
             self.report,
             mode=options.mode,
             operator=options.operator_login or login(),
-            carrier=courier,
+            carrier=relay,
             takes_calls=_desk_is_near if options.desk is None else lambda: True,
         )
         return letters, callbacks, self._writing(stack, calls)
 
     def _session(self) -> CallSession:
-        call = self._outlets.begin()
+        call = self._sinks.begin()
         if self._phrases is not None:
             self._phrases.forget_names()
         session = CallSession(self._settings, SAMPLE_RATE, mode=self._options.mode)
@@ -203,7 +203,7 @@ class Composition:
             if chosen.monitor is not None:
                 monitor = Player(chosen.monitor, Role.MONITOR, lambda what: loop.put(MONITOR, what))
                 self._stack.callback(monitor.close)
-            loop.speaker = PromptPlayer(
+            loop.prompt_player = PromptPlayer(
                 self._settings.script,
                 self._phrases,
                 player,
@@ -235,8 +235,11 @@ class Composition:
             return
         self.status.voice_problem = str(problems[0][1])
         self.report(f"фраз без голоса: {len(problems)}: их говорите сами")
-        if len(problems) == len(list(self._phrases.texts())) and self.loop.speaker is not None:
-            self.loop.put(CONTROL, self.loop.speaker.mute())
+        if (
+            len(problems) == len(list(self._phrases.texts()))
+            and self.loop.prompt_player is not None
+        ):
+            self.loop.put(CONTROL, self.loop.prompt_player.mute())
 
     def _followed(self) -> frozenset[Role]:
         named = {
@@ -248,11 +251,11 @@ class Composition:
     def _held(self) -> Iterator[HeldStream]:
         if self.loop.headset is not None:
             yield from self.loop.headset.sides
-        speaker = self.loop.speaker
-        if speaker is not None:
-            yield speaker.player
-            if speaker.monitor is not None:
-                yield speaker.monitor
+        prompt_player = self.loop.prompt_player
+        if prompt_player is not None:
+            yield prompt_player.player
+            if prompt_player.monitor is not None:
+                yield prompt_player.monitor
 
     # -- what comes in --------------------------------------------------------------------------------
 

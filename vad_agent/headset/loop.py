@@ -46,7 +46,7 @@ class Cleaner(Protocol):
 
 
 class Loop:
-    """Feeds the desk until it is told to quit. Set `headset` and `speaker` before `run`.
+    """Feeds the desk until it is told to quit. Set `headset` and `prompt_player` before `run`.
 
     `told` is given all actions, before they are carried out; `may_promise`: asked at each turn, no phrase is
     begun before it is true. Neither must block, nor raise.
@@ -54,7 +54,7 @@ class Loop:
 
     def __init__(
         self,
-        desk: CallTracker,
+        tracker: CallTracker,
         told: Callable[[Sequence[Action]], None],
         *,
         cleaner: Cleaner | None = None,
@@ -62,9 +62,9 @@ class Loop:
         after_pair: Callable[[Loop, Pair], None] = lambda loop, pair: None,
         may_promise: Callable[[], bool] = lambda: True,
     ) -> None:
-        self.desk = desk
+        self.tracker = tracker
         self.headset: DuplexCapture | None = None
-        self.speaker: PromptPlayer | None = None
+        self.prompt_player: PromptPlayer | None = None
         self.refused = 0
         """Events that the session could not take."""
         self._told = told
@@ -104,39 +104,39 @@ class Loop:
             if what is Command.QUIT:
                 self._quit = True
             elif what is Command.LINE_UNUSED:
-                self._carry_out(self.desk.line_in_use(False))
+                self._carry_out(self.tracker.line_in_use(False))
             else:
-                self._carry_out(self.desk.command(what))
+                self._carry_out(self.tracker.command(what))
         elif isinstance(what, Event):
             self._signal((what,))
         elif isinstance(source, Channel):
             assert self.headset is not None
             self._signal(self.headset.take(source, what))
-        elif self.speaker is not None:
+        elif self.prompt_player is not None:
             if source == PROMPT:
-                self._signal(self.speaker.take(what))
+                self._signal(self.prompt_player.take(what))
             else:
-                self.speaker.take_monitor(what)
+                self.prompt_player.take_monitor(what)
 
     def _feed(self) -> None:
         headset = self.headset
         if headset is None:
             return
         self._signal(headset.overdue())
-        if self.speaker is not None:
-            self.speaker.watch()
+        if self.prompt_player is not None:
+            self.prompt_player.watch()
         for pair in headset.pairs(time.perf_counter()):
             self._step(pair)
 
     def _step(self, pair: Pair) -> None:
         """One frame of each side. The player's reports first, as in a replay."""
-        if self.speaker is not None:
-            for event in self.speaker.due(pair.slot):
+        if self.prompt_player is not None:
+            for event in self.prompt_player.due(pair.slot):
                 self._signal((event,))
         client = pair.client
         if self._cleaner is not None:
             client = self._cleaner.clean(client, pair.slot)
-        if actions := self.desk.feed(pair.operator, client):
+        if actions := self.tracker.feed(pair.operator, client):
             self._carry_out(actions)
         self._after_pair(self, pair)
 
@@ -144,7 +144,7 @@ class Loop:
         for event in events:
             self._on_event(event)
             try:
-                actions = self.desk.signal(event)
+                actions = self.tracker.signal(event)
             except EventError:
                 self.refused += 1  # nothing has changed; whoever sent it was to be told at the door
             else:
@@ -161,8 +161,8 @@ class Loop:
                 self._release()
             elif isinstance(action, Stop | Cue):
                 self._held = None
-                if isinstance(action, Stop) and self.speaker is not None:
-                    self.speaker.stop(self._slot)
+                if isinstance(action, Stop) and self.prompt_player is not None:
+                    self.prompt_player.stop(self._slot)
 
     def _release(self) -> None:
         """Begin the phrase that is asked for, unless what it promises is still on its way to the disk."""
@@ -171,10 +171,10 @@ class Loop:
             self._play(action)
 
     def _play(self, action: Play) -> None:
-        if self.speaker is None:
+        if self.prompt_player is None:
             self._signal((Event(Kind.PROMPT_FAILED, prompt=action.prompt),))
         else:
-            self._signal(self.speaker.play(action, self._slot))
+            self._signal(self.prompt_player.play(action, self._slot))
 
     @property
     def _slot(self) -> int:

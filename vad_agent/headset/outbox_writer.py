@@ -69,14 +69,14 @@ class OutboxWriter:
         self._gave_up = False
         self._writer = WriterThread("letters", self._write, most=MOST_WAITING)
 
-    def post(self, letter: OutboxMessage) -> None:
+    def post(self, message: OutboxMessage) -> None:
         """Have it written, soon. Until it is, it is kept, as long as the process lives."""
         request = None
-        if letter.kind == REQUESTED:
-            request = _Request(letter.call, time.monotonic())
+        if message.kind == REQUESTED:
+            request = _Request(message.call, time.monotonic())
             self._requests.append(request)
         self._posted += 1
-        if not self._writer.put((letter, request)):
+        if not self._writer.put((message, request)):
             self._posted -= 1
             self._tell(HANGS)
         elif (why := self._why) is not None:
@@ -118,8 +118,8 @@ class OutboxWriter:
     # -- the disk's thread -------------------------------------------------------------------------
 
     def _write(self, item: tuple[OutboxMessage, _Request | None]) -> None:
-        letter, request = item
-        while (why := self._try(letter)) is not None:
+        message, request = item
+        while (why := self._try(message)) is not None:
             self._why = why
             self._tell(why)
             if self._gave_up:
@@ -135,13 +135,13 @@ class OutboxWriter:
         if self._carrier is not None:
             self._carrier.wake()
 
-    def _try(self, letter: OutboxMessage) -> str | None:
+    def _try(self, message: OutboxMessage) -> str | None:
         """Why it is not written; None: it is. At the end nothing is tried after what has failed."""
         if self._gave_up:
             return self._why
         last = self._closing.is_set()
         try:
-            self._outbox.post(letter)
+            self._outbox.post(message)
         except OutputError as error:
             why = str(error)
         except Exception as error:  # its text may quote the letter

@@ -112,7 +112,7 @@ class StatusPresenter:
 
     def _is_news(self, loop: Loop) -> bool:
         """Something was said or done, or a side has begun or ceased to speak: in each frame, so little."""
-        ears = loop.desk.session or loop.desk
+        ears = loop.tracker.session or loop.tracker
         spoke = ears.speaking(Channel.OPERATOR), ears.speaking(Channel.CLIENT)
         if spoke == self._spoke:
             return self._stirred
@@ -120,7 +120,7 @@ class StatusPresenter:
         return True
 
     def _sides(self, loop: Loop, pair: Pair) -> None:
-        headset, session = loop.headset, loop.desk.session
+        headset, session = loop.headset, loop.tracker.session
         if headset is None:
             return
         for channel, frame in ((Channel.OPERATOR, pair.operator), (Channel.CLIENT, pair.client)):
@@ -130,15 +130,15 @@ class StatusPresenter:
             if frame and peak(frame, SAMPLE_BYTES):
                 level = to_dbfs(rms(frame, SAMPLE_BYTES))
             side.level_db = max(level, side.level_db - FALL_DB, QUIETEST_DB)
-            ears = session if session is not None else loop.desk
+            ears = session if session is not None else loop.tracker
             side.speaking, side.line = ears.speaking(channel), ears.line(channel)
             side.late, side.missing, side.overruns = lane.late, lane.missing, lane.overruns
-        if loop.speaker is not None:
-            self._status.prompt_state = loop.speaker.player.state
+        if loop.prompt_player is not None:
+            self._status.prompt_state = loop.prompt_player.player.state
 
     def _call(self, loop: Loop) -> None:
-        status, session = self._status, loop.desk.session
-        status.guessed = loop.desk.guessed
+        status, session = self._status, loop.tracker.session
+        status.guessed = loop.tracker.guessed
         if session is None:
             if status.sides[Channel.CLIENT].line in IDLE:
                 status.hang_up = False  # he has

@@ -39,7 +39,7 @@ def _scenario(scenario: Scenario) -> Iterator[str]:
     name = scenario.reason.value
     yield f"    %% {name}"
     at: str = scenario.phase or ANY_PHASE
-    cause = scenario.arms.value
+    cause = scenario.trigger.value
     for number, rung in enumerate(scenario.rungs, start=1):
         # Numbered, since one prompt may stand on two ladders, or twice on one.
         state = f"{name}_{number}"

@@ -92,7 +92,7 @@ class Settings(Tables):
         table: ScenarioTable = getattr(self.scenarios, reason.value)
         return Scenario(
             reason=reason,
-            arms=row.arms,
+            trigger=row.trigger,
             phase=row.phase,
             clock=row.clock,
             client_resets=row.client_resets,

@@ -46,7 +46,7 @@ async def openapi(request: Request) -> JSONResponse:
 
 
 def create_app(
-    office: AppState,
+    app_state: AppState,
     tokens: Mapping[str, str],
     *,
     more: Sequence[APIRouter] = (),
@@ -81,7 +81,7 @@ def create_app(
             Middleware(BodyLimit, most_bytes=most_bytes, limit_s=limit_s),
         ],
     )
-    set_app_state(app, office, metrics or Metrics())
+    set_app_state(app, app_state, metrics or Metrics())
     install_error_handlers(app)
     measured = [] if open_metrics else [BEARER]
     for prefix, shown in ((V1, True), ("", False)):

@@ -16,7 +16,7 @@ class AppState:
     """One running desk."""
 
     desk: CallbackService
-    ledger: CallbackQueries
+    queries: CallbackQueries
     alarms: AlertBoard
     node: str
     report: Report

@@ -95,11 +95,11 @@ class BearerAuthMiddleware:
         return path in self._open_paths or path.startswith(self._open_below)
 
 
-async def _who(request: Request) -> str:
+async def _authenticate(request: Request) -> str:
     return str(request.scope[WHO])
 
 
-Who = Annotated[str, Depends(_who)]
+Who = Annotated[str, Depends(_authenticate)]
 """Of a route: who asks."""
 BEARER = Security(HTTPBearer(auto_error=False, description="A token of this desk."))
 """For OpenAPI; `BearerAuthMiddleware` does the work."""

@@ -41,8 +41,8 @@ def open_store(config: DeskConfig, *, alone: bool = True) -> Store:
         SettingsError: the script is wrong.
     """
     settings = Settings() if config.script is None else Settings.load(config.script)
-    seal = FieldEncryption(config.encryption_key)
-    return Store(config.database, policy_of(settings), seal, alone=alone)
+    encryption = FieldEncryption(config.encryption_key)
+    return Store(config.database, policy_of(settings), encryption, alone=alone)
 
 
 class DeskContainer:
@@ -87,12 +87,12 @@ class DeskContainer:
         leaving = stack.enter_context(ExitStack())  # once the last dial has ended
         stack.callback(engine.stop)
         self.desk = CallbackService(store, self.clock, engine)
-        self.ringer = Dispatcher(self.desk, dialer, config.node, late)
+        self.dispatcher = Dispatcher(self.desk, dialer, config.node, late)
         nodes = ClusterMembership(database, config.node, beat_s=self._beat_s, dead_s=self._dead_s)
-        self.watch = Reconciler(self.desk, engine, self.ringer, nodes, self.alarms, config.node)
-        dialer.open(self.ringer.report)
+        self.watch = Reconciler(self.desk, engine, self.dispatcher, nodes, self.alarms, config.node)
+        dialer.open(self.dispatcher.report)
         stack.callback(dialer.close)
-        engine.start(self.ringer.make)
+        engine.start(self.dispatcher.make)
         self.watch.start()
         leaving.callback(self.watch.leave)
         stack.callback(self.watch.stop)
@@ -100,12 +100,12 @@ class DeskContainer:
         inbox.start()
         stack.callback(inbox.stop)
         hooks = {dialer.name: dialer} if isinstance(dialer, Hooked) else {}
-        self.office = AppState(
+        self.app_state = AppState(
             desk=self.desk,
-            ledger=CallbackQueries(store),
+            queries=CallbackQueries(store),
             alarms=self.alarms,
             node=config.node,
-            report=self.ringer.report,
+            report=self.dispatcher.report,
             not_ready=self.not_ready,
             hooks=hooks,
         )

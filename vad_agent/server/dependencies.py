@@ -12,14 +12,14 @@ with extra("callbacks", "the API"):
     from fastapi import Depends, FastAPI, Request
 
 
-def set_app_state(app: FastAPI, office: AppState, metrics: Metrics) -> None:
+def set_app_state(app: FastAPI, app_state: AppState, metrics: Metrics) -> None:
     """From now on the app's routes work here."""
-    app.state.office, app.state.metrics = office, metrics
+    app.state.app_state, app.state.metrics = app_state, metrics
 
 
-async def _office(request: Request) -> AppState:
-    office: AppState = request.app.state.office
-    return office
+async def _app_state(request: Request) -> AppState:
+    app_state: AppState = request.app.state.app_state
+    return app_state
 
 
 async def _metrics(request: Request) -> Metrics:
@@ -27,5 +27,5 @@ async def _metrics(request: Request) -> Metrics:
     return metrics
 
 
-CurrentState = Annotated[AppState, Depends(_office)]
+CurrentState = Annotated[AppState, Depends(_app_state)]
 Measured = Annotated[Metrics, Depends(_metrics)]

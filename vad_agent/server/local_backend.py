@@ -31,12 +31,12 @@ class ServiceBackend:
     """
 
     def __init__(
-        self, desk: CallbackService, ledger: CallbackQueries, who: str, *, rings: bool
+        self, desk: CallbackService, queries: CallbackQueries, who: str, *, rings: bool
     ) -> None:
         self._desk = desk
-        self._ledger = ledger
+        self._queries = queries
         self._store = desk.store
-        self._who = who
+        self._authenticate = who
         self.rings = rings
         self.attempts: int | None = self._store.policy.attempts
         self.overdue_s = self._store.policy.overdue_s
@@ -48,7 +48,7 @@ class ServiceBackend:
     ) -> list[Callback]:
         """As `Callbacks.page`."""
         number = phone and normalised(phone, self._store.policy.region)
-        return self._ledger.page(_states(which), phone=number, operator=operator, limit=limit)
+        return self._queries.page(_states(which), phone=number, operator=operator, limit=limit)
 
     def beginning(self, text: str) -> list[Callback]:
         """As `Callbacks.beginning`."""
@@ -65,43 +65,43 @@ class ServiceBackend:
         return CallbackDetails(
             callback=self._store.get(id),
             attempts=tuple(self._store.attempts_of(id)),
-            history=tuple(self._ledger.history(id)),
-            calls=tuple(self._ledger.calls_of(id)),
+            history=tuple(self._queries.history(id)),
+            calls=tuple(self._queries.calls_of(id)),
         )
 
     def promise(self) -> Promise:
         """As `Callbacks.promise`."""
-        return self._ledger.promise()
+        return self._queries.promise()
 
     def all(self) -> Iterator[Callback]:
         """As `Callbacks.all`."""
-        return self._ledger.all()
+        return self._queries.all()
 
     # -- changing -----------------------------------------------------------------------------------
 
     def done(self, id: str, outcome: Outcome, why: str) -> Callback:
         """As `Callbacks.done`."""
-        return self._desk.done(id, outcome, self._who, why)
+        return self._desk.done(id, outcome, self._authenticate, why)
 
     def cancel(self, id: str, why: str) -> Callback:
         """As `Callbacks.cancel`."""
-        return self._desk.cancel(id, self._who, why)
+        return self._desk.cancel(id, self._authenticate, why)
 
     def retry(self, id: str, why: str) -> Callback:
         """As `Callbacks.retry`."""
-        return self._desk.retry(id, self._who, why)
+        return self._desk.retry(id, self._authenticate, why)
 
     def set_number(self, id: str, phone: str) -> Callback:
         """As `Callbacks.set_number`."""
-        return self._desk.set_number(id, phone, self._who)
+        return self._desk.set_number(id, phone, self._authenticate)
 
     def set_time(self, id: str, at: str) -> Callback:
         """As `Callbacks.set_time`."""
-        return self._desk.set_time(id, at, self._who)
+        return self._desk.set_time(id, at, self._authenticate)
 
     def client_called(self, phone: str) -> Callback | None:
         """As `Callbacks.client_called`."""
-        return self._desk.client_called(phone, self._who)
+        return self._desk.client_called(phone, self._authenticate)
 
 
 def _states(which: str | None) -> frozenset[State] | None:
@@ -146,4 +146,4 @@ class LocalBackend(ServiceBackend):
     def erase(self, days: float) -> int:
         """As `Callbacks.erase`."""
         why = f"ended {days:g} days ago and more"
-        return retention.erase(self._store, days, Actor(self._who, self._clock.now(), why))
+        return retention.erase(self._store, days, Actor(self._authenticate, self._clock.now(), why))

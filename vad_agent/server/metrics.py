@@ -67,10 +67,10 @@ class Metrics:
         """A request is stored: `Taken.what`."""
         self._stored.labels(what).inc()
 
-    def text(self, ledger: CallbackQueries, alarms: AlertBoard, now: datetime) -> bytes:
+    def text(self, queries: CallbackQueries, alarms: AlertBoard, now: datetime) -> bytes:
         """All metrics, as Prometheus reads them."""
         standing = CollectorRegistry()
-        standing.register(_OfStore(ledger, now))
+        standing.register(_OfStore(queries, now))
         standing.register(_OfAlarms(alarms))
         return generate_latest(standing) + generate_latest(self.registry)
 
@@ -78,8 +78,8 @@ class Metrics:
 class _OfStore(Collector):
     """What the store says now."""
 
-    def __init__(self, ledger: CallbackQueries, now: datetime) -> None:
-        self._ledger = ledger
+    def __init__(self, queries: CallbackQueries, now: datetime) -> None:
+        self._queries = queries
         self._now = now
 
     def collect(self) -> Iterable[Metric]:
@@ -93,8 +93,8 @@ class _OfStore(Collector):
         yield from found
 
     def _read(self) -> list[Metric]:
-        numbers = self._ledger.numbers(self._now)
-        promise = self._ledger.promise()
+        numbers = self._queries.numbers(self._now)
+        promise = self._queries.promise()
         states = GaugeMetricFamily("vad_agent_callbacks", "Callbacks by state", labels=["state"])
         for state, count in numbers.by_state.items():
             states.add_metric([state], count)

@@ -64,7 +64,7 @@ def serve(config: DeskConfig, console: Console, make_front: MakePages | None = N
             stack.callback(front.close)
         more = () if front is None else front.routers
         app: ASGIApp = create_app(
-            desk.office, tokens, more=more, metrics=metrics, open_metrics=open_metrics
+            desk.app_state, tokens, more=more, metrics=metrics, open_metrics=open_metrics
         )
         if front is not None:
             app = PathDispatcher(app, front.app)

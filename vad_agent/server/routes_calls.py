@@ -39,9 +39,9 @@ supervisor = APIRouter(tags=["supervisor"], dependencies=[BEARER])
 
 
 @router.post("/client-called", response_model=MaybeOut, responses=WRITE)
-def client_called(body: NumberIn, here: CurrentState, who: Who) -> MaybeOut:
+def client_called(body: NumberIn, app_state: CurrentState, who: Who) -> MaybeOut:
     """The client has rung himself: his open callback is closed, also while an attempt is under way."""
-    return MaybeOut.model_validate({"callback": here.desk.client_called(body.phone, who)})
+    return MaybeOut.model_validate({"callback": app_state.desk.client_called(body.phone, who)})
 
 
 @router.post(
@@ -54,9 +54,9 @@ def client_called(body: NumberIn, here: CurrentState, who: Who) -> MaybeOut:
         **WRITE,
     },
 )
-def call_done(body: CallDoneIn, here: CurrentState, response: Response) -> CallOut:
+def call_done(body: CallDoneIn, app_state: CurrentState, response: Response) -> CallOut:
     """A call that is over, with its trace; told again it changes nothing."""
-    new = here.desk.take_call(_record(body))
+    new = app_state.desk.take_call(_record(body))
     if not new:
         response.status_code = 200
     return CallOut(call=body.call, new=new)
@@ -72,30 +72,30 @@ def _record(body: CallDoneIn) -> CallRecord:
 
 
 @router.post("/calls/ended", status_code=204, response_model=None, responses=WRITE)
-def call_ended(body: CallIn, here: CurrentState, who: Who) -> None:
+def call_ended(body: CallIn, app_state: CurrentState, who: Who) -> None:
     """The call is over; told again it changes nothing."""
-    here.desk.call_ended(body.call, who)
+    app_state.desk.call_ended(body.call, who)
 
 
 @router.post("/calls/withdrawn", response_model=MaybeOut, responses=WRITE)
-def call_withdrawn(body: CallIn, here: CurrentState, who: Who) -> MaybeOut:
+def call_withdrawn(body: CallIn, app_state: CurrentState, who: Who) -> MaybeOut:
     """The call's client came back: cancelled, where no other call asks for the callback."""
-    return MaybeOut.model_validate({"callback": here.desk.withdraw(body.call, who)})
+    return MaybeOut.model_validate({"callback": app_state.desk.withdraw(body.call, who)})
 
 
 @supervisor.get("/promise", response_model=PromiseOut, responses=READ)
-def promise(here: CurrentState) -> PromiseOut:
+def promise(app_state: CurrentState) -> PromiseOut:
     """Are all requests accounted for?"""
-    return PromiseOut.model_validate(here.ledger.promise())
+    return PromiseOut.model_validate(app_state.queries.promise())
 
 
 @supervisor.get("/numbers", response_model=NumbersOut, responses=READ)
-def numbers(here: CurrentState) -> NumbersOut:
+def numbers(app_state: CurrentState) -> NumbersOut:
     """Counts, now."""
-    return NumbersOut.model_validate(here.ledger.numbers(here.desk.clock.now()))
+    return NumbersOut.model_validate(app_state.queries.numbers(app_state.desk.clock.now()))
 
 
 @supervisor.get("/alarms", response_model=AlarmsOut, responses=READ)
-def alarms(here: CurrentState) -> AlarmsOut:
+def alarms(app_state: CurrentState) -> AlarmsOut:
     """What is wrong, now."""
-    return AlarmsOut(alarms=[AlarmOut.model_validate(alarm) for alarm in here.alarms.all()])
+    return AlarmsOut(alarms=[AlarmOut.model_validate(alarm) for alarm in app_state.alarms.all()])

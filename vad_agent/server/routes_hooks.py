@@ -37,19 +37,19 @@ async def _raw(request: Request) -> bytes:
 )
 def take_hook(
     dialer: Annotated[str, Path(max_length=40)],
-    here: CurrentState,
+    app_state: CurrentState,
     request: Request,
     body: Annotated[bytes, Depends(_raw)],
 ) -> HookOut:
     """Take what the other side of a dialer says of its attempts."""
-    hook = here.hooks.get(dialer)
+    hook = app_state.hooks.get(dialer)
     if hook is None:
         raise Missing("no dialer of this name is told anything here")
     headers = {name.lower(): value for name, value in request.headers.items()}
     reported = unknown = 0
     for told in hook.receive(headers, body):
         try:
-            here.report(told)
+            app_state.report(told)
             reported += 1
         except RuleError:
             unknown += 1

@@ -130,7 +130,7 @@ class DeskParts(Protocol):
         """What calls, people and clients do to callbacks."""
 
     @property
-    def ledger(self) -> CallbackQueries:
+    def queries(self) -> CallbackQueries:
         """Reads the store."""
 
     @property
@@ -146,18 +146,18 @@ class Dashboard:
     """One centre. `zone`: of its days, the policy's if None."""
 
     def __init__(
-        self, desk: DeskParts, calls: CallStore, hub: StateBroker, zone: tzinfo | None = None
+        self, desk: DeskParts, calls: CallStore, broker: StateBroker, zone: tzinfo | None = None
     ) -> None:
         store = desk.desk.store
         self.calls = calls
-        self.hub = hub
+        self.broker = broker
         self.zone = zone or store.policy.zone
-        self.floor = Wallboard(hub)
+        self.floor = Wallboard(broker)
         self.pictures = Pictures()
         self.policy = store.policy
         self._desk = desk
         self._store = store
-        self._ledger = desk.ledger
+        self._queries = desk.queries
         self._figures = DailyStatsStore(store)
         self._ever: tuple[datetime, Promise] | None = None
 
@@ -185,32 +185,32 @@ class Dashboard:
             return self._board(day, now, which, after_call)
         except StoreError:
             told = find_incidents([], 0, self._desk.alarms.all(), self._desk.not_ready())
-            return DayBoard(now, day, [NO_STORE, *told], rows(self.hub), which)
+            return DayBoard(now, day, [NO_STORE, *told], rows(self.broker), which)
 
     def _board(
         self, day: CalendarDay, now: datetime, which: Which | None, after_call: str | None
     ) -> DayBoard:
-        ledger, begin, end = self._ledger, day.begin, day.end
-        overdue = ledger.overdue(now)
+        queries, begin, end = self._queries, day.begin, day.end
+        overdue = queries.overdue(now)
         promise_ever = self._promise_ever(now)
         wrong = find_incidents(
             overdue, promise_ever.missing, self._desk.alarms.all(), self._desk.not_ready()
         )
         calls = self.calls.of_day(begin, end, limit=MOST_CALLS + 1, before=after_call)
-        total, counts = ledger.counts_of_day(begin, end, now)
+        total, counts = queries.counts_of_day(begin, end, now)
         return DayBoard(
             now=now,
             day=day,
             critical=wrong[:MOST_CRITICAL],
             more_critical=max(0, len(wrong) - MOST_CRITICAL),
-            floor=rows(self.hub),
+            floor=rows(self.broker),
             which=which,
-            promise=ledger.promise(begin, end),
+            promise=queries.promise(begin, end),
             promise_ever=promise_ever,
             attempts=self.policy.attempts,
             counts=counts,
             total=total,
-            callbacks=ledger.of_day(begin, end, now, which, limit=MOST_CALLBACKS),
+            callbacks=queries.of_day(begin, end, now, which, limit=MOST_CALLBACKS),
             overdue=frozenset(one.id for one in overdue),
             figures=self._figures.of_day(day.hours, end),
             outside=self._figures.outside(begin, end, MOST_OUTSIDE),
@@ -221,7 +221,7 @@ class Dashboard:
     def _promise_ever(self, now: datetime) -> Promise:
         """It counts all that ever was: not anew for each page."""
         if self._ever is None or not timedelta() <= now - self._ever[0] < EVER:
-            self._ever = now, self._ledger.promise()
+            self._ever = now, self._queries.promise()
         return self._ever[1]
 
     # -- one thing -----------------------------------------------------------------------------------
@@ -238,8 +238,8 @@ class Dashboard:
         story = CallbackDetails(
             callback=found,
             attempts=tuple(self._store.attempts_of(id)),
-            history=tuple(self._ledger.history(id)),
-            calls=tuple(self._ledger.calls_of(id)),
+            history=tuple(self._queries.history(id)),
+            calls=tuple(self._queries.calls_of(id)),
         )
         return story, [call for call in story.calls[:MOST_LINKED] if self.calls.get(call)]
 
@@ -267,7 +267,7 @@ class Dashboard:
         Raises:
             StoreError: the store cannot be read.
         """
-        return self._ledger.of_day(day.begin, day.end, self.now, which, limit=limit)
+        return self._queries.of_day(day.begin, day.end, self.now, which, limit=limit)
 
 
 FIRST, LAST = date(2000, 1, 2), date(2199, 12, 30)

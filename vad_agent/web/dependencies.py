@@ -23,37 +23,37 @@ with extra("callbacks", "the panel"):
 
 TEMPLATES = Path(__file__).parent / "templates"
 CSRF = "x-csrf-token"
-NOT_A_BOSS = "Это страница старшего смены"
+NOT_A_SUPERVISOR = "Это страница старшего смены"
 AT_ONCE = 2
 """Passwords that are looked at: each takes a core and 64 MiB for a moment."""
 
 
 class PanelContext:
-    """What the routes work with. `callbacks_of`, `news`: an operator's; `centre`: the supervisor's."""
+    """What the routes work with. `callbacks_of`, `news`: an operator's; `dashboard`: the supervisor's."""
 
     def __init__(
         self,
-        hub: StateBroker,
-        door: Authenticator,
+        broker: StateBroker,
+        authenticator: Authenticator,
         callbacks_of: Callable[[str], OperatorCallbacks | None],
         news: Callable[[str], int] | None,
         now: Callable[[], datetime],
         heartbeat_s: float,
-        centre: Any | None = None,
+        dashboard: Any | None = None,
     ) -> None:
-        self.hub = hub
-        self.door = door
+        self.broker = broker
+        self.authenticator = authenticator
         self.callbacks_of = callbacks_of
         self.news = news
         self.now = now
         self.heartbeat_s = heartbeat_s
-        self.centre = centre
+        self.dashboard = dashboard
         self.pages = Jinja2Templates(directory=TEMPLATES)
         self.entering = CapacityLimiter(AT_ONCE)
 
     def session(self, request: Request) -> Session | None:
         """Whose request this is."""
-        return self.door.session(request.cookies.get(self.door.address.cookie))
+        return self.authenticator.session(request.cookies.get(self.authenticator.address.cookie))
 
     def page(self, request: Request, name: str, status: int = 200, **told: object) -> Response:
         """A page."""
@@ -62,15 +62,15 @@ class PanelContext:
 
 
 async def _panel(request: Request) -> PanelContext:
-    here: PanelContext = request.app.state.panel
-    return here
+    context: PanelContext = request.app.state.panel
+    return context
 
 
 Context = Annotated[PanelContext, Depends(_panel)]
 
 
-async def _session(request: Request, here: Context) -> Session:
-    session = here.session(request)
+async def _session(request: Request, context: Context) -> Session:
+    session = context.session(request)
     if session is None:
         raise HTTPException(401)
     return session
@@ -80,8 +80,8 @@ CurrentSession = Annotated[Session, Depends(_session)]
 """A session, or 401."""
 
 
-async def _page(request: Request, here: Context, session: CurrentSession) -> Session:
-    if not here.door.sessions.is_csrf(session, request.headers.get(CSRF, "")):
+async def _page(request: Request, context: Context, session: CurrentSession) -> Session:
+    if not context.authenticator.sessions.is_csrf(session, request.headers.get(CSRF, "")):
         raise HTTPException(403)
     return session
 
@@ -90,19 +90,19 @@ OwnPage = Annotated[Session, Depends(_page)]
 """A session whose own page asks, or 403."""
 
 
-async def _boss(session: CurrentSession) -> Session:
+async def _supervisor(session: CurrentSession) -> Session:
     if session.role is not Role.SUPERVISOR:
-        raise Refused(403, NOT_A_BOSS)
+        raise Refused(403, NOT_A_SUPERVISOR)
     return session
 
 
-Supervisor = Annotated[Session, Depends(_boss)]
+Supervisor = Annotated[Session, Depends(_supervisor)]
 """A supervisor's session, or 401, or 403."""
 
 
-async def _boss_page(boss: Supervisor, session: OwnPage) -> Session:
+async def _supervisor_page(supervisor: Supervisor, session: OwnPage) -> Session:
     return session
 
 
-SupervisorPage = Annotated[Session, Depends(_boss_page)]
+SupervisorPage = Annotated[Session, Depends(_supervisor_page)]
 """A supervisor's session whose own page asks, or 401, or 403."""

@@ -50,7 +50,7 @@ OVER = {LinkEnd.REPLACED: (REPLACED, ELSEWHERE), LinkEnd.CLOSED: (GOING_AWAY, "t
 
 
 def headsets(
-    hub: StateBroker, *, hello_s: float = HELLO_S, silence_s: float = SILENCE_S
+    broker: StateBroker, *, hello_s: float = HELLO_S, silence_s: float = SILENCE_S
 ) -> APIRouter:
     """The route of all headsets, `PATH`: behind whoever asks for a token. Links end with the hub."""
     router = APIRouter()
@@ -58,7 +58,7 @@ def headsets(
 
     @router.websocket(PATH)
     async def headset(socket: WebSocket) -> None:
-        await _Link(hub, on, socket).serve(hello_s, silence_s)
+        await _Link(broker, on, socket).serve(hello_s, silence_s)
 
     return router
 
@@ -75,8 +75,8 @@ class _End(Exception):
 class _Link:
     """One headset. `on`: those that are, by operator."""
 
-    def __init__(self, hub: StateBroker, on: dict[str, _Link], socket: WebSocket) -> None:
-        self._hub = hub
+    def __init__(self, broker: StateBroker, on: dict[str, _Link], socket: WebSocket) -> None:
+        self._broker = broker
         self._on = on
         self._socket = socket
         self._loop = asyncio.get_running_loop()
@@ -115,7 +115,7 @@ class _Link:
     def _leave(self) -> None:
         self._over.cancel()
         if self._operator:
-            self._hub.detach(self._operator, self._sink)
+            self._broker.detach(self._operator, self._sink)
         if self._on.get(folded(self._operator)) is self:
             del self._on[folded(self._operator)]
 
@@ -172,7 +172,7 @@ class _Link:
         self._operator = operator
         self._on[folded(operator)] = self
         self._waiting.put_nowait(json.dumps(DeskHello(hello=VERSION)))
-        self._hub.attach(operator, self._sink, self._end)
+        self._broker.attach(operator, self._sink, self._end)
 
     def _publish(self, state: object) -> None:
         if not isinstance(state, dict):
@@ -181,7 +181,7 @@ class _Link:
         if len(self._keys) > MOST_KEYS or any(len(key) > LONGEST_KEY for key in state):
             raise _End(WRONG, f"state: expected {MOST_KEYS} keys of {LONGEST_KEY} letters at most")
         try:
-            self._hub.publish(self._operator, state, self._sink)
+            self._broker.publish(self._operator, state, self._sink)
         except RecursionError:
             raise _End(UNREADABLE, "state: too deep") from None
 

@@ -80,13 +80,13 @@ class Files(StaticFiles):
 
 
 def create_panel(
-    hub: StateBroker,
-    door: Authenticator,
+    broker: StateBroker,
+    authenticator: Authenticator,
     *,
     callbacks_of: Callable[[str], Callbacks | Reach | None] | None = None,
     news: Callable[[str], int] | None = None,
     more: Sequence[APIRouter] = (),
-    centre: Any | None = None,
+    dashboard: Any | None = None,
     now: Callable[[], datetime] = lambda: datetime.now().astimezone(),
     heartbeat_s: float = HEARTBEAT_S,
 ) -> FastAPI:
@@ -94,7 +94,7 @@ def create_panel(
 
     `callbacks_of`: an operator's and the desk's, or what opens them for each question; None: there are none.
     `news`: the number of the last change of an operator's; None: his page has to ask.
-    `more`: further routes; `centre`: what those of the supervisor work with. `now`: wall time with its zone.
+    `more`: further routes; `dashboard`: what the supervisor's work with. `now`: wall time with its zone.
     """
 
     def mine(operator: str) -> OperatorCallbacks | None:
@@ -106,11 +106,11 @@ def create_panel(
         redoc_url=None,
         redirect_slashes=False,
         middleware=[
-            Middleware(SecurityMiddleware, door.address),
+            Middleware(SecurityMiddleware, authenticator.address),
             Middleware(BodyLimit, most_bytes=MOST_BYTES),
         ],
     )
-    app.state.panel = PanelContext(hub, door, mine, news, now, heartbeat_s, centre)
+    app.state.panel = PanelContext(broker, authenticator, mine, news, now, heartbeat_s, dashboard)
     app.include_router(pages)
     app.include_router(routes_login.router)
     app.include_router(panel)
@@ -144,8 +144,8 @@ def _told(
     """What went wrong: to a person as a page, to a script as an object."""
     if not _is_a_page(request):
         return refused(status, text, headers)
-    here: PanelContext = request.app.state.panel
-    answer = here.page(request, "refused.html", status, text=text)
+    context: PanelContext = request.app.state.panel
+    answer = context.page(request, "refused.html", status, text=text)
     answer.headers.update(headers or {})
     return answer
 
@@ -167,31 +167,31 @@ pages = APIRouter()
 
 
 @pages.get("/")
-async def show(request: Request, here: Context) -> Response:
+async def show(request: Request, context: Context) -> Response:
     """What who has come in works with."""
-    session = here.session(request)
+    session = context.session(request)
     if session is None:
         return RedirectResponse("/enter", 303)
-    if session.role is Role.SUPERVISOR and here.centre is not None:
+    if session.role is Role.SUPERVISOR and context.dashboard is not None:
         return RedirectResponse("/supervisor", 303)
-    return _panel(request, here, session)
+    return _panel(request, context, session)
 
 
 @pages.get("/panel")
-async def show_panel(request: Request, here: Context, session: CurrentSession) -> Response:
+async def show_panel(request: Request, context: Context, session: CurrentSession) -> Response:
     """The own panel."""
-    return _panel(request, here, session)
+    return _panel(request, context, session)
 
 
-def _panel(request: Request, here: PanelContext, session: Session) -> Response:
-    return here.page(
+def _panel(request: Request, context: PanelContext, session: Session) -> Response:
+    return context.page(
         request,
         "panel.html",
         operator=session.operator,
-        csrf=here.door.sessions.csrf(session),
-        has_callbacks=here.callbacks_of(session.operator) is not None,
-        has_logins=here.door.has_logins,
-        has_centre=session.role is Role.SUPERVISOR and here.centre is not None,
+        csrf=context.authenticator.sessions.csrf(session),
+        has_callbacks=context.callbacks_of(session.operator) is not None,
+        has_logins=context.authenticator.has_logins,
+        has_centre=session.role is Role.SUPERVISOR and context.dashboard is not None,
     )
 
 
@@ -209,16 +209,16 @@ panel = APIRouter(prefix="/panel")
 
 
 @panel.get("/stream")
-async def stream(here: Context, session: CurrentSession) -> Response:
+async def stream(context: Context, session: CurrentSession) -> Response:
     """How things stand, from now on."""
-    is_on = partial(here.door.sessions.is_on, session)
-    news = None if here.news is None else partial(here.news, session.operator)
-    told = events(here.hub, session.operator, is_on, here.heartbeat_s, news)
+    is_on = partial(context.authenticator.sessions.is_on, session)
+    news = None if context.news is None else partial(context.news, session.operator)
+    told = events(context.broker, session.operator, is_on, context.heartbeat_s, news)
     return StreamingResponse(told, media_type=MEDIA_TYPE, headers=HEADERS)
 
 
 @panel.post("/send")
-async def send(request: Request, here: Context, session: OwnPage) -> Response:
+async def send(request: Request, context: Context, session: OwnPage) -> Response:
     """A key."""
     try:
         what = parse_control(await request.body())
@@ -227,8 +227,8 @@ async def send(request: Request, here: Context, session: OwnPage) -> Response:
     if what is Command.QUIT:
         raise Refused(400, NOT_BY_PANEL)
     if isinstance(what, Event) and what.kind is Kind.CALLBACK_AGREED and what.ts is None:
-        what = replace(what, ts=here.now().isoformat(timespec="seconds"))  # tells how soon it is
-    if not await run_in_threadpool(here.hub.send, session.operator, what):
+        what = replace(what, ts=context.now().isoformat(timespec="seconds"))  # tells how soon it is
+    if not await run_in_threadpool(context.broker.send, session.operator, what):
         raise Refused(409, NO_HEADSET)
     return Response(status_code=204)
 

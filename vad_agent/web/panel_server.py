@@ -2,7 +2,7 @@
 
 a socket ─> token auth ─> app ─> uvicorn (thread)          close: pages' streams, server, thread
 
-Whoever composes it publishes the headset's status to `hub` and gets a page's keys from there.
+Whoever composes it publishes the headset's status to `broker` and gets a page's keys from there.
 """
 
 from __future__ import annotations
@@ -46,22 +46,24 @@ class PanelServer:
         *,
         port: int = PORT,
         callbacks: Callbacks | Reach | None = None,
-        hub: StateBroker | None = None,
+        broker: StateBroker | None = None,
         folder: Path | None = None,
     ) -> None:
         self.operator = operator
-        self.hub = hub or StateBroker()
+        self.broker = broker or StateBroker()
         self._told: Callable[[str], None] = lambda _: None
         self._closing = False
         self._listening = _listen(port)
         try:
             address = Origins(self._listening.getsockname()[1], host=HOST)
-            self.door = TokenAuth(address, operator, folder=folder)
+            self.authenticator = TokenAuth(address, operator, folder=folder)
         except BaseException:
             self._listening.close()
             raise
         app = create_panel(
-            self.hub, self.door, callbacks_of=None if callbacks is None else lambda _: callbacks
+            self.broker,
+            self.authenticator,
+            callbacks_of=None if callbacks is None else lambda _: callbacks,
         )
         self._server = _Server(
             uvicorn.Config(
@@ -95,7 +97,7 @@ class PanelServer:
     def close(self) -> None:
         """End it; pages say that the headset is gone."""
         self._closing = True
-        self.hub.close()
+        self.broker.close()
         self._server.should_exit = True
         if self._thread.is_alive():
             self._thread.join(LAST_WORD_S)

@@ -38,40 +38,42 @@ router = APIRouter()
 
 
 @router.get("/enter")
-async def enter(request: Request, here: Context, token: str = "", next: str = "") -> Response:
+async def enter(request: Request, context: Context, token: str = "", next: str = "") -> Response:
     """In by the printed link. A link on a page of somebody else is none: it would use up the tries."""
     if request.headers.get("sec-fetch-site") in ("cross-site", "same-site"):
         token = ""
     if token:
-        return await _by_token(request, here, token, {"next": next})
-    if here.session(request) is not None:
+        return await _by_token(request, context, token, {"next": next})
+    if context.session(request) is not None:
         return RedirectResponse(own_path(next), 303)
-    return _form(request, here, {"next": next})
+    return _form(request, context, {"next": next})
 
 
 @router.post("/enter")
-async def enter_by_form(request: Request, here: Context) -> Response:
+async def enter_by_form(request: Request, context: Context) -> Response:
     """In by what the form asks for."""
     given = _fields(await request.body())
-    if not here.door.has_logins or "token" in given:
-        return await _by_token(request, here, given.get("token", "").strip() or "?", given)
-    way = partial(here.door.by_login, given.get("login", ""), given.get("password", ""))
-    return await _let_in(request, here, way, given, WRONG_LOGIN)
+    if not context.authenticator.has_logins or "token" in given:
+        return await _by_token(request, context, given.get("token", "").strip() or "?", given)
+    way = partial(context.authenticator.by_login, given.get("login", ""), given.get("password", ""))
+    return await _let_in(request, context, way, given, WRONG_LOGIN)
 
 
 @router.post("/leave")
-async def leave(request: Request, here: Context) -> Response:
+async def leave(request: Request, context: Context) -> Response:
     """Out, and every copy of the cookie with it. Whose session is over already is out."""
-    door, session = here.door, here.session(request)
+    authenticator, session = context.authenticator, context.session(request)
     if session is None:
         return RedirectResponse("/enter", 303)
     given = request.headers.get(CSRF) or _fields(await request.body()).get("csrf", "")
-    if not door.sessions.is_csrf(session, given):
+    if not authenticator.sessions.is_csrf(session, given):
         raise HTTPException(403)
-    await run_in_threadpool(door.sessions.leave, session)
+    await run_in_threadpool(authenticator.sessions.leave, session)
     answer = RedirectResponse("/enter", 303)
-    secure = _is_secure(request, here)
-    answer.delete_cookie(door.address.cookie, httponly=True, samesite="strict", secure=secure)
+    secure = _is_secure(request, context)
+    answer.delete_cookie(
+        authenticator.address.cookie, httponly=True, samesite="strict", secure=secure
+    )
     return answer
 
 
@@ -82,15 +84,17 @@ def own_path(next: str) -> str:
 
 
 async def _by_token(
-    request: Request, here: PanelContext, token: str, given: Mapping[str, str]
+    request: Request, context: PanelContext, token: str, given: Mapping[str, str]
 ) -> Response:
-    way = partial(here.door.by_token, token.rpartition("token=")[2])  # the whole link was pasted
-    return await _let_in(request, here, way, given, WRONG_TOKEN)
+    way = partial(
+        context.authenticator.by_token, token.rpartition("token=")[2]
+    )  # the whole link was pasted
+    return await _let_in(request, context, way, given, WRONG_TOKEN)
 
 
 async def _let_in(
     request: Request,
-    here: PanelContext,
+    context: PanelContext,
     way: Callable[[str], str | None],
     given: Mapping[str, str],
     wrong: str,
@@ -98,44 +102,44 @@ async def _let_in(
     """A few at once: who waits for a look at a password waits here, not in a thread that others need."""
     network = request.client.host if request.client else ""
     try:
-        cookie = await to_thread.run_sync(way, network, limiter=here.entering)
+        cookie = await to_thread.run_sync(way, network, limiter=context.entering)
     except TooManyAttempts as pause:
         wait_s = int(pause.wait_s) + 1
         error = f"Слишком много неверных попыток: подождите {wait_s} с"
-        answer = _form(request, here, given, 429, error)
+        answer = _form(request, context, given, 429, error)
         answer.headers["Retry-After"] = str(wait_s)
         return answer
     except StoreError:
-        return _form(request, here, given, 503, NO_STORE)
+        return _form(request, context, given, 503, NO_STORE)
     if cookie is None:
-        return _form(request, here, given, 401, wrong)
+        return _form(request, context, given, 401, wrong)
     answer = RedirectResponse(own_path(given.get("next", "")), 303)
     answer.set_cookie(
-        here.door.address.cookie,
+        context.authenticator.address.cookie,
         cookie,
         max_age=int(SESSION_S),
         httponly=True,
         samesite="strict",
-        secure=_is_secure(request, here),
+        secure=_is_secure(request, context),
     )
     return answer
 
 
 def _form(
     request: Request,
-    here: PanelContext,
+    context: PanelContext,
     given: Mapping[str, str],
     status: int = 200,
     error: str | None = None,
 ) -> Response:
-    told = {"has_logins": here.door.has_logins, "login": given.get("login", "")}
+    told = {"has_logins": context.authenticator.has_logins, "login": given.get("login", "")}
     next = own_path(given.get("next", ""))
-    return here.page(request, "enter.html", status, error=error, next=next, **told)
+    return context.page(request, "enter.html", status, error=error, next=next, **told)
 
 
-def _is_secure(request: Request, here: PanelContext) -> bool:
+def _is_secure(request: Request, context: PanelContext) -> bool:
     host, origin = request.headers.get("host", ""), request.headers.get("origin")
-    return here.door.address.is_secure(request.url.scheme, host, origin)
+    return context.authenticator.address.is_secure(request.url.scheme, host, origin)
 
 
 def _fields(body: bytes) -> dict[str, str]:

@@ -20,8 +20,8 @@ NO_OBJECT = "Ожидается объект JSON"
 router = APIRouter(prefix="/panel")
 
 
-def _callbacks(here: Context, session: CurrentSession) -> OperatorCallbacks:
-    mine = here.callbacks_of(session.operator)
+def _callbacks(context: Context, session: CurrentSession) -> OperatorCallbacks:
+    mine = context.callbacks_of(session.operator)
     if mine is None:
         raise HTTPException(404)
     return mine

@@ -40,45 +40,45 @@ PICTURE_HEADERS = {"Cache-Control": "private, max-age=600"}
 router = APIRouter(prefix="/supervisor")
 
 
-async def _centre(here: Context) -> Dashboard:
-    assert isinstance(here.centre, Dashboard), "without a centre there are no routes of it"
-    return here.centre
+async def _dashboard(context: Context) -> Dashboard:
+    assert isinstance(context.dashboard, Dashboard), "without a centre there are no routes of it"
+    return context.dashboard
 
 
-Its = Annotated[Dashboard, Depends(_centre)]
+Its = Annotated[Dashboard, Depends(_dashboard)]
 
 
 @router.get("")
 def show(
-    request: Request, here: Context, boss: Supervisor, centre: Its,
+    request: Request, context: Context, supervisor: Supervisor, dashboard: Its,
     day: str | None = None, state: str | None = None, after: str | None = None,
 ) -> Response:  # fmt: skip
     """The page of a day; 503 where the store cannot be read, with what is known without it."""
-    asked = centre.day(day)
+    asked = dashboard.day(day)
     which = next((one for one in Which if one.value == state), None)
-    board = centre.board(asked, which, after_call=after)
-    return here.page(
+    board = dashboard.board(asked, which, after_call=after)
+    return context.page(
         request,
         "supervisor.html",
         200 if board.promise is not None else 503,
-        boss=boss.operator,
-        csrf=here.door.sessions.csrf(boss),
-        has_logins=here.door.has_logins,
+        supervisor=supervisor.operator,
+        csrf=context.authenticator.sessions.csrf(supervisor),
+        has_logins=context.authenticator.has_logins,
         board=board,
-        say=centre.words(asked),
+        say=dashboard.words(asked),
         after=after,
     )
 
 
 @router.get("/stream")
-async def stream(here: Context, boss: Supervisor, centre: Its) -> Response:
+async def stream(context: Context, supervisor: Supervisor, dashboard: Its) -> Response:
     """The floor, from now on."""
-    is_on = partial(here.door.sessions.is_on, boss)
-    heartbeat_s = here.heartbeat_s
+    is_on = partial(context.authenticator.sessions.is_on, supervisor)
+    heartbeat_s = context.heartbeat_s
 
     async def events() -> AsyncIterator[bytes]:
         yield f"retry: {RETRY_MS}\n\n".encode()
-        async with aclosing(centre.floor.follow(is_on, heartbeat_s=heartbeat_s)) as told:
+        async with aclosing(dashboard.floor.follow(is_on, heartbeat_s=heartbeat_s)) as told:
             async for changes in told:
                 yield f"data: {changes}\n\n".encode(errors="replace")
 
@@ -87,58 +87,60 @@ async def stream(here: Context, boss: Supervisor, centre: Its) -> Response:
 
 @router.get("/callbacks/{id}")
 def show_callback(
-    request: Request, here: Context, boss: Supervisor, centre: Its, id: str
+    request: Request, context: Context, supervisor: Supervisor, dashboard: Its, id: str
 ) -> Response:
     """One callback."""
     try:
-        found = centre.callback(id)
+        found = dashboard.callback(id)
     except StoreError:
         raise Refused(503, NO_STORE) from None
     if found is None:
         raise HTTPException(404)
     story, kept = found
-    day = centre.day(None)
-    return here.page(
+    day = dashboard.day(None)
+    return context.page(
         request,
         "supervisor_callback.html",
         story=story,
         kept=kept,
-        policy=centre.policy,
-        overdue=overdue(story.callback, centre.now, centre.policy),
-        say=centre.words(day),
+        policy=dashboard.policy,
+        overdue=overdue(story.callback, dashboard.now, dashboard.policy),
+        say=dashboard.words(day),
         day=day,
     )
 
 
 @router.get("/calls/{call:path}")
 def show_call(
-    request: Request, here: Context, boss: Supervisor, centre: Its, call: str
+    request: Request, context: Context, supervisor: Supervisor, dashboard: Its, call: str
 ) -> Response:
     """One call."""
     try:
-        found = centre.call(call)
+        found = dashboard.call(call)
     except StoreError:
         raise Refused(503, NO_STORE) from None
     if found is None:
         raise HTTPException(404)
-    day = centre.day(f"{found.row.began.astimezone(centre.zone):%Y-%m-%d}")
-    return here.page(
+    day = dashboard.day(f"{found.row.began.astimezone(dashboard.zone):%Y-%m-%d}")
+    return context.page(
         request,
         "supervisor_call.html",
         call=found,
         course=course(found.lines),
-        say=centre.words(day),
+        say=dashboard.words(day),
         day=day,
     )
 
 
 @router.get("/picture.svg")
-async def picture(boss: Supervisor, centre: Its, call: str = "", row: str = "") -> Response:
+async def picture(
+    supervisor: Supervisor, dashboard: Its, call: str = "", row: str = ""
+) -> Response:
     """A stretch of a call."""
     if not NUMBER.fullmatch(row):
         raise HTTPException(404)
     try:
-        svg = await centre.pictures.svg(call, int(row), partial(centre.lines, call))
+        svg = await dashboard.pictures.svg(call, int(row), partial(dashboard.lines, call))
     except StoreError:
         raise Refused(503, NO_STORE) from None
     if svg is None:
@@ -147,12 +149,12 @@ async def picture(boss: Supervisor, centre: Its, call: str = "", row: str = "") 
 
 
 @router.get("/{table}.csv")
-def table(boss: Supervisor, centre: Its, table: str, day: str | None = None) -> Response:
+def table(supervisor: Supervisor, dashboard: Its, table: str, day: str | None = None) -> Response:
     """A day for a spreadsheet."""
     if table not in supervisor_csv.TABLES:
         raise HTTPException(404)
-    asked = centre.day(day)
-    rows = supervisor_csv.TABLES[table](centre, asked)
+    asked = dashboard.day(day)
+    rows = supervisor_csv.TABLES[table](dashboard, asked)
     try:
         first = next(rows)  # what cannot be read is told before the answer begins
     except StoreError:

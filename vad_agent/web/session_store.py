@@ -102,14 +102,14 @@ class SessionStore:
         """Two nodes that start together: the second one's row is refused, and it looks again."""
         found = facts.c.name == SECRET
         stored = c.execute(locked(sa.select(facts.c.value).where(found))).scalar()
-        seal = self._store.seal
+        encryption = self._store.encryption
         if stored is None:
             secret = secrets.token_urlsafe(32)
-            c.execute(facts.insert().values(name=SECRET, value=seal.close(secret)))
+            c.execute(facts.insert().values(name=SECRET, value=encryption.close(secret)))
             return secret
-        secret = seal.open(stored) or ""
-        if seal.needs_closing(stored):
-            c.execute(facts.update().where(found).values(value=seal.close(secret)))
+        secret = encryption.open(stored) or ""
+        if encryption.needs_closing(stored):
+            c.execute(facts.update().where(found).values(value=encryption.close(secret)))
         return secret
 
     def _save(self) -> None:

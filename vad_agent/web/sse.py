@@ -21,7 +21,7 @@ RETRY_MS = 1000
 
 
 async def events(
-    hub: StateBroker,
+    broker: StateBroker,
     operator: str,
     is_on: Callable[[], bool],
     heartbeat_s: float = HEARTBEAT_S,
@@ -33,7 +33,7 @@ async def events(
     """
     yield f"retry: {RETRY_MS}\n\n".encode()
     known = None
-    async with aclosing(hub.follow(operator, heartbeat_s=heartbeat_s)) as told:
+    async with aclosing(broker.follow(operator, heartbeat_s=heartbeat_s)) as told:
         async for state in told:
             if not is_on():
                 return

@@ -18,17 +18,17 @@ MOST = 1_000_000
 Cells = Sequence[str]
 
 
-def calls(centre: Dashboard, day: CalendarDay) -> Iterator[str]:
+def calls(dashboard: Dashboard, day: CalendarDay) -> Iterator[str]:
     """The calls, the newest first."""
     head = (
         "Звонок", "Оператор", "Режим", "Начало", "Длительность, с", "Шагов в окне",
         "Шагов вне окна", "Не понадобилось", "Просил перезвон",
     )  # fmt: skip
-    say = centre.words(day)
+    say = dashboard.words(day)
 
     def rows() -> Iterator[Cells]:
         before = None
-        while found := centre.calls.of_day(day.begin, day.end, limit=AT_ONCE, before=before):
+        while found := dashboard.calls.of_day(day.begin, day.end, limit=AT_ONCE, before=before):
             before = found[-1].call
             for one in found:
                 yield (
@@ -40,16 +40,16 @@ def calls(centre: Dashboard, day: CalendarDay) -> Iterator[str]:
     return lines(head, rows(), SEPARATOR)
 
 
-def steps(centre: Dashboard, day: CalendarDay) -> Iterator[str]:
+def steps(dashboard: Dashboard, day: CalendarDay) -> Iterator[str]:
     """The steps, in order."""
     head = (
         "Звонок", "Оператор", "Время", "Фраза", "Окно от, с", "Окно до, с", "Тишина до неё, с",
         "Исход", "По скрипту",
     )  # fmt: skip
-    say = centre.words(day)
+    say = dashboard.words(day)
 
     def rows() -> Iterator[Cells]:
-        for one in centre.calls.steps(day.begin, day.end):
+        for one in dashboard.calls.steps(day.begin, day.end):
             yield (
                 text(one.call), text(one.operator), _time(say, one.at), text(say.prompt(one.prompt)),
                 _number(one.lo_s), _number(one.hi_s), _number(one.silence_s),
@@ -60,16 +60,16 @@ def steps(centre: Dashboard, day: CalendarDay) -> Iterator[str]:
     return lines(head, rows(), SEPARATOR)
 
 
-def callbacks(centre: Dashboard, day: CalendarDay) -> Iterator[str]:
+def callbacks(dashboard: Dashboard, day: CalendarDay) -> Iterator[str]:
     """The callbacks, as the page has them."""
     head = (
         "Перезвон", "Состояние", "Клиент", "Телефон", "Оператор", "Причины", "Тема", "Запрошен",
         "Срок", "Следующая попытка", "Попытка", "Закончен",
     )  # fmt: skip
-    say = centre.words(day)
+    say = dashboard.words(day)
 
     def rows() -> Iterator[Cells]:
-        for one in centre.callbacks_of(day, None, MOST):
+        for one in dashboard.callbacks_of(day, None, MOST):
             yield _callback(say, one)
 
     return lines(head, rows(), SEPARATOR)

@@ -47,7 +47,7 @@ class TokenAuth:
         self.operator = operator
         self.sessions = Sessions(SessionFile(folder, clock), clock=clock)
         self.token = new_token()
-        self._tries = LoginThrottle(TRIES, PAUSE_S, PAUSE_S, timer=timer)
+        self._throttle = LoginThrottle(TRIES, PAUSE_S, PAUSE_S, timer=timer)
 
     @property
     def link(self) -> str:
@@ -65,11 +65,11 @@ class TokenAuth:
         Raises:
             TooMany: it does not matter now.
         """
-        self._tries.check("")
+        self._throttle.check("")
         if not is_token(self.token, token):
-            self._tries.wrong("")
+            self._throttle.wrong("")
             return None
-        self._tries.right("")
+        self._throttle.right("")
         return self.sessions.open(self.operator)
 
     def by_login(self, login: str, password: str, network: str) -> str | None:

@@ -43,9 +43,9 @@ Row = dict[str, Any]
 Rows = Mapping[str, Row]
 
 
-def rows(hub: StateBroker) -> Rows:
+def rows(broker: StateBroker) -> Rows:
     """By operator, of each headset that is on."""
-    return {operator: row(hub.state(operator)) for operator in hub.operators()}
+    return {operator: row(broker.state(operator)) for operator in broker.operators()}
 
 
 def row(state: Mapping[str, Any]) -> Row:
@@ -188,8 +188,8 @@ def changes(before: Rows | None, after: Rows) -> dict[str, Any]:
 class Wallboard:
     """The floor of one hub, for any number of pages in one event loop."""
 
-    def __init__(self, hub: StateBroker, *, every_s: float = EVERY_S) -> None:
-        self._hub = hub
+    def __init__(self, broker: StateBroker, *, every_s: float = EVERY_S) -> None:
+        self._broker = broker
         self._every_s = every_s
         self._rows: Rows = {}
         self._over = False
@@ -226,7 +226,7 @@ class Wallboard:
     def _join(self, follower: asyncio.Event) -> None:
         self._followers.add(follower)
         if self._task is None:
-            self._rows, self._over = rows(self._hub), False
+            self._rows, self._over = rows(self._broker), False
             self._task = asyncio.create_task(self._run())
 
     def _leave(self, follower: asyncio.Event) -> None:
@@ -238,9 +238,9 @@ class Wallboard:
     async def _run(self) -> None:
         """Look as often as the hub's heartbeat; it ends when the hub closes, or by a fault of ours."""
         try:
-            async with aclosing(self._hub.follow(NOBODY, heartbeat_s=self._every_s)) as beats:
+            async with aclosing(self._broker.follow(NOBODY, heartbeat_s=self._every_s)) as beats:
                 async for _ in beats:
-                    after = rows(self._hub)
+                    after = rows(self._broker)
                     if after != self._rows:
                         self._rows = after
                         self._wake()

@@ -103,31 +103,33 @@ class AsteriskDialer:
         self._events.close()
         self._legs.close()
 
-    def dial(self, order: DialRequest) -> Ringing | Ended:
+    def dial(self, dial_request: DialRequest) -> Ringing | Ended:
         """Ring the operator; the client is rung when he answers.
 
         Raises:
             DialRefused: nothing rings.
             DialUncertain: the operator may be rung, and the client after him.
         """
-        if not NUMBER.fullmatch(order.number):
+        if not NUMBER.fullmatch(dial_request.number):
             raise DialRefused("asterisk: expected a number in E.164")
         endpoint = self._config.any_operator_endpoint
-        if order.operator is not None:
-            if not LOGIN.fullmatch(order.operator):
+        if dial_request.operator is not None:
+            if not LOGIN.fullmatch(dial_request.operator):
                 return Ended(Outcome.OPERATOR_UNAVAILABLE, "his login names no telephone")
-            endpoint = self._config.operator_endpoint.format(operator=order.operator)
+            endpoint = self._config.operator_endpoint.format(operator=dial_request.operator)
         if not endpoint:
             return Ended(Outcome.OPERATOR_UNAVAILABLE, "no operator is known, and no group")
         if not self._events.wait(min(self._limit_s, 5.0)):
             raise DialRefused("asterisk: no connection for its events")
         with self._lock:
-            here = order.key in self._calls or order.key in self._ended
+            here = dial_request.key in self._calls or dial_request.key in self._ended
         if here:
-            return self._known(order.key)
+            return self._known(dial_request.key)
         try:
-            known = self.status(order.key, "")  # an earlier life of this program's may have rung
-            return self._ring(order, endpoint) if isinstance(known, Unknown) else known
+            known = self.status(
+                dial_request.key, ""
+            )  # an earlier life of this program's may have rung
+            return self._ring(dial_request, endpoint) if isinstance(known, Unknown) else known
         except _NotAskedFor as error:
             raise DialRefused(str(error)) from error
 
@@ -164,19 +166,19 @@ class AsteriskDialer:
 
     # -- the calls ---------------------------------------------------------------------------------
 
-    def _ring(self, order: DialRequest, endpoint: str) -> Ringing | Ended:
-        call = self._call(order.key, order.number, Stage.OPERATOR)
+    def _ring(self, dial_request: DialRequest, endpoint: str) -> Ringing | Ended:
+        call = self._call(dial_request.key, dial_request.number, Stage.OPERATOR)
         call.sending = True
         with self._lock:
-            if self._calls.setdefault(order.key, call) is not call:
-                return Ringing(leg_of(order.key, OPERATOR))
+            if self._calls.setdefault(dial_request.key, call) is not call:
+                return Ringing(leg_of(dial_request.key, OPERATOR))
         ring_s, caller_id = self._config.ring_operator_s, self._config.caller_id
         try:
             try:
-                self._legs.mark(order.key, Stage.OPERATOR)
+                self._legs.mark(dial_request.key, Stage.OPERATOR)
             except DialUncertain as error:
                 raise DialRefused(str(error)) from error
-            made = self._legs.ring(order.key, OPERATOR, endpoint, ring_s, caller_id)
+            made = self._legs.ring(dial_request.key, OPERATOR, endpoint, ring_s, caller_id)
         except DialRefused:
             call.leave()
             raise
@@ -185,9 +187,10 @@ class AsteriskDialer:
         if not made:
             call.leave()
             self._remember(
-                order.key, Ended(Outcome.OPERATOR_UNAVAILABLE, "his telephone cannot be rung")
+                dial_request.key,
+                Ended(Outcome.OPERATOR_UNAVAILABLE, "his telephone cannot be rung"),
             )
-        return self._known(order.key)
+        return self._known(dial_request.key)
 
     def _found_again(self, key: str) -> Call | None:
         """A call of an earlier life of this program's; None: nothing was ever asked for."""

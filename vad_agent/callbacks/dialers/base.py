@@ -97,7 +97,7 @@ class Dialer(Protocol):
 
     name: ClassVar[str]
 
-    def dial(self, order: DialRequest) -> Ringing | Ended:
+    def dial(self, dial_request: DialRequest) -> Ringing | Ended:
         """Ring the client for the operator; returns within the dialer's time limit, mostly `Ringing`.
 
         Raises:

@@ -109,36 +109,36 @@ class MangoDialer:
         """Let go of the connections."""
         self._centre.close()
 
-    def dial(self, order: DialRequest) -> Ringing | Ended:
+    def dial(self, dial_request: DialRequest) -> Ringing | Ended:
         """Command the call.
 
         Raises:
             DialRefused: Mango refuses, nothing rings.
             DialUncertain: the operator may be rung, and the client after him.
         """
-        if not NUMBER.fullmatch(order.number):
+        if not NUMBER.fullmatch(dial_request.number):
             raise DialRefused("mango: expected a number in E.164")
-        path, command = self._command(order)
+        path, command = self._command(dial_request)
         if not path:
             return Ended(Outcome.OPERATOR_UNAVAILABLE, "no extension of his is known, and no group")
         with self._lock:
-            known = self._seen.get(order.key)
+            known = self._seen.get(dial_request.key)
             if known is None:
-                _keep(self._seen, order.key, Seen())
+                _keep(self._seen, dial_request.key, Seen())
         if known is not None:
             return self._known(known)  # a second command would ring them twice
         try:
             result = self._send(path, command)
         except DialRefused:
-            self._drop(order.key)
+            self._drop(dial_request.key)
             raise
         if result == DONE:
             with self._lock:
-                self._seen.setdefault(order.key, Seen()).taken = True
-            return self._known(self._seen.get(order.key))
+                self._seen.setdefault(dial_request.key, Seen()).taken = True
+            return self._known(self._seen.get(dial_request.key))
         if result >= 5000:
             raise DialUncertain(f"mango: result {result}")
-        self._drop(order.key)
+        self._drop(dial_request.key)
         if result in NOBODY:
             return Ended(Outcome.OPERATOR_UNAVAILABLE, f"result {result}")
         raise DialRefused(f"mango: result {result}")
@@ -194,19 +194,19 @@ class MangoDialer:
 
     # -- commands ----------------------------------------------------------------------------------
 
-    def _command(self, order: DialRequest) -> tuple[str, dict[str, Any]]:
-        digits = order.number.lstrip("+")
+    def _command(self, dial_request: DialRequest) -> tuple[str, dict[str, Any]]:
+        digits = dial_request.number.lstrip("+")
         line = {"line_number": self._config.line_number} if self._config.line_number else {}
-        if order.operator is not None:
-            extension = self._config.extensions.get(order.operator, order.operator)
+        if dial_request.operator is not None:
+            extension = self._config.extensions.get(dial_request.operator, dial_request.operator)
             if not EXTENSION.fullmatch(extension):
                 return "", {}
             who = {"from": {"extension": extension}, "to_number": digits}
-            return "/vpbx/commands/callback", {"command_id": order.key, **who, **line}
+            return "/vpbx/commands/callback", {"command_id": dial_request.key, **who, **line}
         if not self._config.any_operator:
             return "", {}
         group = {"from": self._config.any_operator, "to": digits}
-        return "/vpbx/commands/callback_group", {"command_id": order.key, **group, **line}
+        return "/vpbx/commands/callback_group", {"command_id": dial_request.key, **group, **line}
 
     def _send(self, path: str, command: dict[str, Any]) -> int:
         text = json.dumps(command)

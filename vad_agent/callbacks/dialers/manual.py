@@ -26,12 +26,12 @@ class ManualDialer:
 
     name: ClassVar[str] = "manual"
 
-    def __init__(self, tell: Callable[[DialRequest], None] = lambda order: None) -> None:
+    def __init__(self, tell: Callable[[DialRequest], None] = lambda dial_request: None) -> None:
         self._tell = tell
 
-    def dial(self, order: DialRequest) -> Ringing | Ended:
+    def dial(self, dial_request: DialRequest) -> Ringing | Ended:
         """The person knows from now on."""
-        self._tell(order)
+        self._tell(dial_request)
         return Ringing(self.name)
 
     def status(self, key: str, reference: str) -> Ringing | Ended | Unknown:

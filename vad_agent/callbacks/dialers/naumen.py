@@ -83,32 +83,38 @@ class NaumenDialer:
         self._over = threading.Event()
         self._thread: threading.Thread | None = None
 
-    def dial(self, order: DialRequest) -> Ringing | Ended:
+    def dial(self, dial_request: DialRequest) -> Ringing | Ended:
         """Adjourn the call, or order a case and see that it is one that is rung.
 
         Raises:
             DialRefused: nothing rings for it.
             DialUncertain: perhaps something does.
         """
-        way = self._way(order.key)
+        way = self._way(dial_request.key)
         if way is not None and way.number is not None:
             if not way.reference:
                 raise DialUncertain("naumen: perhaps the call was adjourned already")
             return Ringing(way.reference)
-        if order.session is not None and order.attempt == 1 and self._config.adjourn_calls:
-            way = self._keep(order.key, _Way(order.number))  # before: its answer may not come
+        if (
+            dial_request.session is not None
+            and dial_request.attempt == 1
+            and self._config.adjourn_calls
+        ):
+            way = self._keep(
+                dial_request.key, _Way(dial_request.number)
+            )  # before: its answer may not come
             try:
-                if self._project.adjourn(order, order.session):
-                    way.reference = CALL + order.session
+                if self._project.adjourn(dial_request, dial_request.session):
+                    way.reference = CALL + dial_request.session
                     return Ringing(way.reference)
             except DialRefused:
-                self._forget(order.key)
+                self._forget(dial_request.key)
                 raise
-        self._keep(order.key, _Way())
+        self._keep(dial_request.key, _Way())
         try:
-            return self._ordered(order)
+            return self._ordered(dial_request)
         except DialRefused:
-            self._forget(order.key)
+            self._forget(dial_request.key)
             raise
 
     def status(self, key: str, reference: str) -> Ringing | Ended | Unknown:
@@ -159,11 +165,11 @@ class NaumenDialer:
 
     # -- cases -------------------------------------------------------------------------------------
 
-    def _ordered(self, order: DialRequest) -> Ringing | Ended:
-        taken = self._project.create(order)
-        state = self._project.state(order.key)
+    def _ordered(self, dial_request: DialRequest) -> Ringing | Ended:
+        taken = self._project.create(dial_request)
+        state = self._project.state(dial_request.key)
         if state is not None:
-            return self._seen_to(order.key, state)
+            return self._seen_to(dial_request.key, state)
         if taken:
             raise DialUncertain("naumen: the case was taken and cannot be found")
         raise DialRefused(

@@ -61,7 +61,7 @@ class Project:
         self._one = f"/project/{project}"
         self._all = f"/projects/{project}"
 
-    def adjourn(self, order: DialRequest, session: str) -> bool:
+    def adjourn(self, dial_request: DialRequest, session: str) -> bool:
         """Adjourn the call; False: this call cannot be. Not repeatable.
 
         Raises:
@@ -69,10 +69,10 @@ class Project:
             DialUncertain: it may have been taken.
         """
         action = {
-            "adjournDate": self._when(order),
-            "agentComment": _comment(order),
-            "agentLogin": order.operator,
-            "phone": order.number,
+            "adjournDate": self._when(dial_request),
+            "agentComment": _comment(dial_request),
+            "agentLogin": dial_request.operator,
+            "phone": dial_request.number,
             "timezone": self._config.timezone,
         }
         answer = self._centre.send(
@@ -84,7 +84,7 @@ class Project:
         )
         return answer.is_success
 
-    def create(self, order: DialRequest) -> bool:
+    def create(self, dial_request: DialRequest) -> bool:
         """A case with the key as its id; False: not taken, perhaps because it exists.
 
         Raises:
@@ -93,15 +93,15 @@ class Project:
         """
         zone = self._config.timezone
         case = {
-            "id": order.key,
+            "id": dial_request.key,
             "title": self._config.title,
-            "operator": order.operator,
+            "operator": dial_request.operator,
             "state": self._config.adjourned_state,
-            "phoneNumbers": [{"number": order.number, "timezone": zone}],
+            "phoneNumbers": [{"number": dial_request.number, "timezone": zone}],
             "priority": self._config.priority,
-            "comment": _comment(order),
+            "comment": _comment(dial_request),
             "timeZone": zone,
-            "scheduledTime": self._when(order),
+            "scheduledTime": self._when(dial_request),
         }
         path = f"{self._all}/cases"
         answer = self._centre.send(
@@ -157,10 +157,10 @@ class Project:
         except DialRefused as error:  # the question is refused: that says nothing of the case
             raise DialUncertain(str(error)) from error
 
-    def _when(self, order: DialRequest) -> str:
+    def _when(self, dial_request: DialRequest) -> str:
         """RFC 3339: an attempt is made when it is due, and a time that is over may be refused."""
-        now = datetime.fromtimestamp(self._now(), order.due.tzinfo)
-        return max(order.due, now).isoformat(timespec="seconds")
+        now = datetime.fromtimestamp(self._now(), dial_request.due.tzinfo)
+        return max(dial_request.due, now).isoformat(timespec="seconds")
 
 
 def _state_in(said: object) -> str:
@@ -174,6 +174,6 @@ def _known(fields: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in fields.items() if value is not None}
 
 
-def _comment(order: DialRequest) -> str:
+def _comment(dial_request: DialRequest) -> str:
     """What the operator reads before he talks."""
-    return "\n".join(filter(None, (order.opening, order.topic)))[:LONGEST_COMMENT]
+    return "\n".join(filter(None, (dial_request.opening, dial_request.topic)))[:LONGEST_COMMENT]

@@ -5,14 +5,14 @@
     DELETE {url}/{key}   the attempt is needed no more
     POST   /api/v1/hooks/webhook  <── {"key": "…", "outcome": "reached"}, or a list of such
 
-Every message is signed, see `signing`. The order, with `Idempotency-Key: {key}`:
+Every message is signed, see `message_signing`. The order, with `Idempotency-Key: {key}`:
 
     {"key": "5f0c.1.1", "number": "+79123456789", "due": "2026-01-01T12:00:00+03:00", "attempt": 1,
      "attempts": 3, "operator": "petrova", "name": "Анна", "opening": "Вы просили перезвонить",
      "topic": "доставка", "reasons": ["client_inaudible"], "session": "77"}
 
 `operator`, `name`, `topic` and `session` may be null. The same key again must be answered as the first time
-and ring nobody: an order whose answer did not come is sent again. Outcomes are those of `rules.Outcome`, with
+and ring nobody: an order whose answer did not come is sent again. Outcomes are those of `model.Outcome`, with
 a `detail` of a few words where there is more to say; told twice they count once.
 """
 
@@ -92,15 +92,15 @@ class WebhookDialer:
         )
         self._url = httpx.URL(config.url)
 
-    def dial(self, order: DialRequest) -> Ringing | Ended:
+    def dial(self, dial_request: DialRequest) -> Ringing | Ended:
         """Post the order; sent again with the same key where no answer comes.
 
         Raises:
             DialRefused: no connection, or refused.
             DialUncertain: no answer, or none that can be read.
         """
-        body = json.dumps(asdict(order) | {"due": order.due.isoformat()}).encode()
-        headers = {"Content-Type": "application/json", "Idempotency-Key": order.key}
+        body = json.dumps(asdict(dial_request) | {"due": dial_request.due.isoformat()}).encode()
+        headers = {"Content-Type": "application/json", "Idempotency-Key": dial_request.key}
         answer = self._send("POST", self._url, body, headers)
         if not answer.content.strip():
             return Ringing()
