@@ -155,11 +155,11 @@ def test_no_file_names_private_documents_or_a_registry() -> None:
 
 
 def test_trace_and_events_pages_name_everything() -> None:
-    from vad_agent.core.actions import LineState, Outcome, Phase, Reason
+    from vad_agent.core.actions import LineState, Phase, PromptOutcome, Reason
     from vad_agent.core.events import Kind
 
     trace = (ROOT / "docs" / "trace.md").read_text(encoding="utf-8")
-    for name in (*LineState, *Outcome, *Phase, *Reason, *Settings().prompts):
+    for name in (*LineState, *PromptOutcome, *Phase, *Reason, *Settings().prompts):
         assert re.search(rf"\b{name}\b", trace), name
     events = (ROOT / "docs" / "events.md").read_text(encoding="utf-8")
     for kind in Kind:

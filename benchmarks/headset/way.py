@@ -14,7 +14,7 @@ import numpy as np
 from benchmarks.measure import Figure, Table
 from tests.headset.audio_server import AudioServer
 from vad_agent.audio.device_recovery import AudioWorker, Lost, Opened
-from vad_agent.audio.devices import Device, Role
+from vad_agent.audio.devices import Device, DeviceRole
 from vad_agent.audio.duplex_capture import CAPTURE, SAMPLE_RATE
 from vad_agent.audio.ipc_framing import Record
 from vad_agent.speech.player import PHRASE_HZ, Player
@@ -103,7 +103,7 @@ def measure(server: AudioServer, *, prompts: int = 200) -> Table:
     told: queue.SimpleQueue[Opened | Lost | Record] = queue.SimpleQueue()
     heard, player = (
         Heard("virtmic.monitor"),
-        Player(pulse("virtmic", output=True), Role.PROMPT, told.put),
+        Player(pulse("virtmic", output=True), DeviceRole.PROMPT, told.put),
     )
     try:
         player.take(told.get(timeout=10))

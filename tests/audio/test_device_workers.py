@@ -16,7 +16,7 @@ import pytest
 from benchmarks.headset.way import pulse
 from tests.headset.audio_server import AudioServer
 from vad_agent.audio.device_recovery import AudioWorker, DeviceState, Lost, Opened
-from vad_agent.audio.devices import Device, Role
+from vad_agent.audio.devices import Device, DeviceRole
 from vad_agent.audio.duplex_capture import CAPTURE, Converter
 from vad_agent.audio.ipc_framing import Flag, Record
 from vad_agent.speech.mixer import Mark
@@ -111,7 +111,7 @@ def test_a_phrase_leaves_when_the_player_says_so(server: AudioServer) -> None:
     """What is told and what is heard at the sink's monitor agree, at both ends of the phrase."""
     heard, told = Heard(), Heard()
     child = capture(pulse("virtmic.monitor"), heard)
-    player = Player(pulse("virtmic", output=True), Role.PROMPT, told.queue.put)
+    player = Player(pulse("virtmic", output=True), DeviceRole.PROMPT, told.queue.put)
     try:
         player.take(told.until(is_open))
         heard.samples(0.5)
@@ -145,7 +145,7 @@ def test_a_phrase_leaves_when_the_player_says_so(server: AudioServer) -> None:
 def test_a_stopped_phrase_is_silent_soon(server: AudioServer) -> None:
     heard, told = Heard(), Heard()
     child = capture(pulse("virtmic.monitor"), heard)
-    player = Player(pulse("virtmic", output=True), Role.PROMPT, told.queue.put)
+    player = Player(pulse("virtmic", output=True), DeviceRole.PROMPT, told.queue.put)
     try:
         player.take(told.until(is_open))
         heard.samples(0.3)
@@ -189,7 +189,7 @@ def test_a_device_that_is_not_there_is_told_and_found_when_it_comes(fresh: Audio
 def test_a_killed_server_is_a_loss_and_its_return_goes_on(fresh: AudioServer) -> None:
     heard, told = Heard(), Heard()
     child = capture(pulse("client.monitor"), heard)
-    player = Player(pulse("virtmic", output=True), Role.PROMPT, told.queue.put)
+    player = Player(pulse("virtmic", output=True), DeviceRole.PROMPT, told.queue.put)
     try:
         player.take(told.until(is_open))
         heard.samples(0.1)

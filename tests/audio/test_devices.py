@@ -14,11 +14,23 @@ from tests.headset.audio_server import AudioServer
 from vad_agent.audio import device_list_worker
 from vad_agent.audio import devices as devices_module
 from vad_agent.audio.device_list_worker import no_portaudio, portaudio_devices
-from vad_agent.audio.devices import Device, Role, find_device, from_record, list_devices, no_client
+from vad_agent.audio.devices import (
+    Device,
+    DeviceRole,
+    find_device,
+    from_record,
+    list_devices,
+    no_client,
+)
 from vad_agent.audio.wasapi_loopback import as_devices
 from vad_agent.errors import DeviceError
 
-CLIENT, OPERATOR, PROMPT, MONITOR = Role.CLIENT, Role.OPERATOR, Role.PROMPT, Role.MONITOR
+CLIENT, OPERATOR, PROMPT, MONITOR = (
+    DeviceRole.CLIENT,
+    DeviceRole.OPERATOR,
+    DeviceRole.PROMPT,
+    DeviceRole.MONITOR,
+)
 
 
 def device(name: str, way: str, host: str = "PulseAudio", **fields: Any) -> Device:
@@ -66,11 +78,11 @@ WINDOWS = [
 ]
 
 
-def found(wanted: str | None, role: Role, devices: Sequence[Device]) -> str:
+def found(wanted: str | None, role: DeviceRole, devices: Sequence[Device]) -> str:
     return find_device(wanted, role, devices).label
 
 
-def refusal(wanted: str | None, role: Role, devices: Sequence[Device]) -> str:
+def refusal(wanted: str | None, role: DeviceRole, devices: Sequence[Device]) -> str:
     with pytest.raises(DeviceError) as caught:
         find_device(wanted, role, devices)
     text = str(caught.value)
@@ -115,7 +127,7 @@ def test_a_cable_is_no_microphone(name: str) -> None:
         ("virtmic.monitor", OPERATOR, "virtmic.monitor"),  # named outright: as in a test set-up
     ],
 )
-def test_a_whole_name_is_taken(wanted: str, role: Role, name: str) -> None:
+def test_a_whole_name_is_taken(wanted: str, role: DeviceRole, name: str) -> None:
     assert find_device(wanted, role, LINUX).name == name
 
 
@@ -139,7 +151,7 @@ def test_a_sink_means_nothing_for_the_operators_side() -> None:
         (PROMPT, JABRA),
     ],
 )
-def test_a_part_of_the_name_is_enough_and_the_role_chooses(role: Role, name: str) -> None:
+def test_a_part_of_the_name_is_enough_and_the_role_chooses(role: DeviceRole, name: str) -> None:
     assert find_device("jabra", role, LINUX).name == name
 
 

@@ -17,7 +17,7 @@ import pytest
 
 from tests.headset.audio_server import AudioServer
 from vad_agent.audio import pulse_server
-from vad_agent.audio.devices import Role
+from vad_agent.audio.devices import DeviceRole
 from vad_agent.audio.pulse_server import PulseWatch, as_devices, pulse_devices
 
 NOTICED_S = 0.2
@@ -157,13 +157,13 @@ def test_devices_that_come_and_go_are_noticed(
 def test_another_default_is_noticed(
     server: AudioServer, watch: PulseWatch, changes: Changes
 ) -> None:
-    assert watch.default(Role.CLIENT) == "client.monitor"
-    assert watch.default(Role.OPERATOR) == "client.monitor"
+    assert watch.default(DeviceRole.CLIENT) == "client.monitor"
+    assert watch.default(DeviceRole.OPERATOR) == "client.monitor"
     server.pactl("set-default-sink", "headset")
-    changes.until(lambda: watch.default(Role.CLIENT) == "headset.monitor")
-    assert watch.default(Role.PROMPT) == "headset"
+    changes.until(lambda: watch.default(DeviceRole.CLIENT) == "headset.monitor")
+    assert watch.default(DeviceRole.PROMPT) == "headset"
     server.pactl("set-default-source", "vmic")
-    changes.until(lambda: watch.default(Role.OPERATOR) == "vmic")
+    changes.until(lambda: watch.default(DeviceRole.OPERATOR) == "vmic")
 
 
 def test_a_server_that_dies_is_noticed_and_so_is_the_next_one(
@@ -175,7 +175,7 @@ def test_a_server_that_dies_is_noticed_and_so_is_the_next_one(
     assert changes.at[-1] - killed_at < NOTICED_S
     assert not watch.exists("client")
     assert watch.where(os.getpid()) is None
-    assert watch.default(Role.CLIENT) is None
+    assert watch.default(DeviceRole.CLIENT) is None
     server.start()
     changes.until(lambda: watch.exists("client"))
 

@@ -27,7 +27,7 @@ from vad_agent.callbacks.outbox_message import OutboxMessage
 from vad_agent.callbacks.unit_of_work import Actor
 from vad_agent.cli.callback_changes import Said
 from vad_agent.cli.callback_tables import distance, text
-from vad_agent.cli.callbacks import Which, callbacks_app
+from vad_agent.cli.callbacks import WhichOption, callbacks_app
 from vad_agent.server.dependencies import set_app_state
 
 ANNA = {"name": "Анна", "phone": "8 912 345-67-89", "operator": "olga"}
@@ -528,7 +528,7 @@ def test_settings_name_the_database_and_the_key(own, tmp_path, monkeypatch):
 
 
 def test_the_commands_words_are_the_rules_words():
-    assert {which.value for which in Which} == {"open", "ended", "all", *State}
+    assert {which.value for which in WhichOption} == {"open", "ended", "all", *State}
     assert {said.value for said in Said} == set(Outcome) - {"lost"}
 
 

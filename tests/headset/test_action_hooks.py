@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 from vad_agent.core import actions as act
-from vad_agent.core.actions import Action, Outcome, Phase, Reason
+from vad_agent.core.actions import Action, Phase, PromptOutcome, Reason
 from vad_agent.core.frames import Channel
 from vad_agent.errors import SettingsError
 from vad_agent.headset import action_hooks as module
@@ -40,7 +40,7 @@ PYTHON = shlex.quote(Path(sys.executable).as_posix())
 PHASE = act.PhaseChanged(50, Phase.DIALOGUE)
 SPEECH = act.Speech(50, Channel.CLIENT, 10, 40)
 CUE = act.Cue(60, "not_heard", SAID, 60, 80)
-PROMPT = act.PromptDone(70, "not_heard", SAID, 60, 80, 65, 65, 70, Outcome.SAID)
+PROMPT = act.PromptDone(70, "not_heard", SAID, 60, 80, 65, 65, 70, PromptOutcome.SAID)
 CALLBACK = act.Callback(80, Reason.DROPPED, 0.0, SAID, at=None, name=NAME, phone=PHONE, topic=TOPIC)
 HANGUP = act.Hangup(90, Reason.DROPPED)
 ALERT = act.Alert(95, "no_greeting")

@@ -24,11 +24,11 @@ from vad_agent.core.actions import (
     Action,
     Callback,
     CallbackWithdrawn,
-    Outcome,
     Phase,
     PhaseChanged,
     Play,
     PromptDone,
+    PromptOutcome,
     Reason,
     Speech,
 )
@@ -47,7 +47,7 @@ ZONE = timezone(timedelta(hours=3))
 BEGAN = datetime(2026, 11, 24, 12, 0, 7, tzinfo=ZONE)
 ASKED = datetime(2026, 11, 24, 12, 3, tzinfo=ZONE)
 GREETING, ENDED_AT_60 = PhaseChanged(0, Phase.GREETING), PhaseChanged(3000, Phase.ENDED)
-PROMPT = PromptDone(300, "not_heard", "Пелагея, …", 125, 150, 126, 202, 270, Outcome.SAID)
+PROMPT = PromptDone(300, "not_heard", "Пелагея, …", 125, 150, 126, 202, 270, PromptOutcome.SAID)
 DROPPED = Callback(500, Reason.DROPPED, 0.0, "Здравствуйте")
 
 

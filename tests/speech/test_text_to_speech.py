@@ -16,7 +16,7 @@ from tests.headset.conftest import require
 from vad_agent.errors import VoiceError
 from vad_agent.speech.phrase_cache import read_phrase
 from vad_agent.speech.player import PHRASE_HZ
-from vad_agent.speech.text_to_speech import Request, render
+from vad_agent.speech.text_to_speech import SynthesisRequest, render
 
 TEXT = "Алло, меня слышно?"
 PEAK = 10 ** (-1 / 20)
@@ -27,8 +27,8 @@ def engine() -> None:
     require(["espeak-ng"])
 
 
-def request(text: str = TEXT, voice: str = "ru", recording: str | None = None) -> Request:
-    return Request(text, voice, 150, -20.0, recording)
+def request(text: str = TEXT, voice: str = "ru", recording: str | None = None) -> SynthesisRequest:
+    return SynthesisRequest(text, voice, 150, -20.0, recording)
 
 
 def samples(path: Path) -> np.ndarray:

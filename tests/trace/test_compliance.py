@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vad_agent.core.actions import Outcome
+from vad_agent.core.actions import PromptOutcome
 from vad_agent.trace.compliance import Verdict, verdict
 from vad_agent.trace.report.call_timeline import timeline
 
@@ -34,7 +34,7 @@ def test_what_made_no_sound_and_was_not_missed_is_of_no_account(silence):
     assert verdict("interrupted", None, silence, 2.0, 3.0) is NOTE
 
 
-@given(st.sampled_from(Outcome), st.none() | SECONDS, SECONDS, SECONDS, SECONDS)
+@given(st.sampled_from(PromptOutcome), st.none() | SECONDS, SECONDS, SECONDS, SECONDS)
 def test_the_report_says_the_same(outcome, started, silence, lo, hi):
     line = {
         "t": 40.0,

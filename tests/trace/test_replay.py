@@ -90,14 +90,14 @@ def test_the_end_of_a_prompt_comes_before_an_event_at_the_same_frame() -> None:
         (ends, "pause"),
     ]
     (done,) = prompts(actions)
-    assert (done.started, done.ended, done.outcome) == (175, ends, act.Outcome.SAID)
+    assert (done.started, done.ended, done.outcome) == (175, ends, act.PromptOutcome.SAID)
 
 
 def test_an_event_one_frame_before_the_end_of_a_prompt_stops_it() -> None:
     ends = 50 + 125 + PHRASE
     session, actions, _ = run(0, [at(ends - 1, "pause")], operator="S*50 .*400")
     (done,) = prompts(actions)
-    assert (done.ended, done.outcome) == (ends - 1, act.Outcome.INTERRUPTED)
+    assert (done.ended, done.outcome) == (ends - 1, act.PromptOutcome.INTERRUPTED)
     assert (ends, "prompt_ended") not in session.events  # its sound was stopped
 
 
@@ -153,14 +153,14 @@ def test_an_event_of_a_later_time_is_left_out_and_known() -> None:
 def test_a_prompt_in_the_air_when_the_recording_ends_is_interrupted() -> None:
     _, actions, _ = run(0, operator="S*50 .*175")
     (done,) = prompts(actions)
-    assert (done.started, done.ended, done.outcome) == (175, 225, act.Outcome.INTERRUPTED)
+    assert (done.started, done.ended, done.outcome) == (175, 225, act.PromptOutcome.INTERRUPTED)
     assert isinstance(actions[-1], act.PhaseChanged)
 
 
 def test_a_prompt_that_ends_with_the_recording_is_said() -> None:
     _, actions, _ = run(0, operator=f"S*50 .*{125 + PHRASE}")
     (done,) = prompts(actions)
-    assert (done.ended, done.outcome) == (275, act.Outcome.SAID)
+    assert (done.ended, done.outcome) == (275, act.PromptOutcome.SAID)
 
 
 def test_a_recording_without_frames() -> None:
@@ -428,7 +428,7 @@ def test_a_live_calls_phrases_are_not_played_again() -> None:
     ended = at(190, "prompt_ended", prompt="greeting_again")
     replay = Replay(session, plan, [started, ended], plays=False)  # type: ignore[arg-type]
     (done, *_) = prompts(replay.run(zip(tape("S*50 .*200"), tape(".*250"), strict=True)))
-    assert (done.started, done.ended, done.outcome) == (180, 190, act.Outcome.SAID)
+    assert (done.started, done.ended, done.outcome) == (180, 190, act.PromptOutcome.SAID)
     assert session.events == [
         (180, "prompt_started"),
         (190, "prompt_ended"),

@@ -6,7 +6,7 @@ import pytest
 
 from tests.trace.test_trace_format import EXAMPLES
 from vad_agent.core import actions as act
-from vad_agent.core.actions import Outcome, Reason
+from vad_agent.core.actions import PromptOutcome, Reason
 from vad_agent.trace.text_timeline import clock, line
 
 EXPECTED = {
@@ -42,22 +42,22 @@ def test_runs_of_speech_can_be_left_out() -> None:
 @pytest.mark.parametrize(
     ("silence", "outcome", "mark"),
     [
-        (99, Outcome.SAID, "✗"),
-        (100, Outcome.SAID, "✓"),
-        (150, Outcome.SAID, "✓"),
-        (151, Outcome.SAID, "✗"),
-        (120, Outcome.SAID_BY_OPERATOR, "✓"),
-        (151, Outcome.SAID_BY_OPERATOR, "✗"),
-        (120, Outcome.INTERRUPTED, "✓"),
-        (151, Outcome.INTERRUPTED, "✗"),
-        (120, Outcome.FAILED, "✗"),
-        (120, Outcome.MISSED, "✗"),
+        (99, PromptOutcome.SAID, "✗"),
+        (100, PromptOutcome.SAID, "✓"),
+        (150, PromptOutcome.SAID, "✓"),
+        (151, PromptOutcome.SAID, "✗"),
+        (120, PromptOutcome.SAID_BY_OPERATOR, "✓"),
+        (151, PromptOutcome.SAID_BY_OPERATOR, "✗"),
+        (120, PromptOutcome.INTERRUPTED, "✓"),
+        (151, PromptOutcome.INTERRUPTED, "✗"),
+        (120, PromptOutcome.FAILED, "✗"),
+        (120, PromptOutcome.MISSED, "✗"),
     ],
 )
 def test_the_mark_tells_whether_the_phrase_was_in_its_window(
-    silence: int, outcome: Outcome, mark: str
+    silence: int, outcome: PromptOutcome, mark: str
 ) -> None:
-    started = None if outcome is Outcome.MISSED else 500
+    started = None if outcome is PromptOutcome.MISSED else 500
     done = act.PromptDone(600, "not_heard", "…", 100, 150, silence, started, 600, outcome)
     text = line(done)
     assert text is not None

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vad_agent.core import actions as act
-from vad_agent.core.actions import LineState, Outcome, Phase, Reason
+from vad_agent.core.actions import LineState, Phase, PromptOutcome, Reason
 from vad_agent.core.frames import Channel
 from vad_agent.errors import OutputError
 from vad_agent.trace.trace_format import Trace, record
@@ -36,7 +36,7 @@ EXAMPLES: list[act.Action] = [
     act.Stop(180, "not_heard"),
     act.Cue(90, "not_heard", "Вас не слышно", 100, 150),
     act.Dismiss(120, "not_heard"),
-    act.PromptDone(285, "not_heard", "Вас не слышно", 100, 150, 127, 185, 285, Outcome.SAID),
+    act.PromptDone(285, "not_heard", "Вас не слышно", 100, 150, 127, 185, 285, PromptOutcome.SAID),
     act.Callback(300, **CALLBACK),
     act.CallbackRevised(301, **CALLBACK),
     act.CallbackWithdrawn(310, Reason.SILENCE_IN_DIALOGUE),
@@ -103,7 +103,7 @@ def test_a_prompt_as_the_contract_has_it() -> None:
 
 
 def test_a_prompt_without_a_sound_has_no_times_of_one() -> None:
-    missed = act.PromptDone(400, "not_heard", "…", 100, 150, 215, None, None, Outcome.MISSED)
+    missed = act.PromptDone(400, "not_heard", "…", 100, 150, 215, None, None, PromptOutcome.MISSED)
     line = record(missed)
     assert line is not None
     assert (line["started_s"], line["ended_s"], line["outcome"]) == (None, None, "missed")

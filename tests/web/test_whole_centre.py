@@ -11,7 +11,7 @@ from playwright.sync_api import Browser, Page, expect
 from tests.web.browser import browser  # noqa: F401 - a fixture
 from tests.web.desk_process import Browsers, DeskProcess, seen, watch
 from tests.web.streaming import FRAME_S, Streaming
-from vad_agent.core.actions import Callback, Cue, Outcome
+from vad_agent.core.actions import Callback, Cue, PromptOutcome
 from vad_agent.core.events import Event, Kind
 
 NOT_HEARD = "Вас не слышно"
@@ -82,14 +82,14 @@ def test_two_operators_and_a_supervisor_at_once(desk: DeskProcess, browsers: Bro
         late = first(anna, NOT_HEARD, "soon") - at
         print(f"\nfrom the frame to the pixel: {late * 1e3:.0f} ms")
         assert late < 0.3
-        assert headset.done("not_heard_in_dialogue", 10).outcome is Outcome.SAID_BY_OPERATOR
+        assert headset.done("not_heard_in_dialogue", 10).outcome is PromptOutcome.SAID_BY_OPERATOR
         assert_in_time(anna, headset, cue)
         _, second = headset.cue("farewell_in_dialogue", 10)
         expect(anna.locator("#say-text")).to_contain_text(FAREWELL)
         expect(live).to_contain_text(FAREWELL)
         headset.when(lambda action: isinstance(action, Callback), 1)
         expect(anna.locator("#callback")).to_contain_text("Перезвонить")
-        assert headset.done("farewell_in_dialogue", 10).outcome is Outcome.SAID_BY_OPERATOR
+        assert headset.done("farewell_in_dialogue", 10).outcome is PromptOutcome.SAID_BY_OPERATOR
         assert_in_time(anna, headset, second)
         other.done("farewell_in_dialogue", 10)
         assert_in_time(boris, other, other.cue("not_heard_in_dialogue", 1)[1])

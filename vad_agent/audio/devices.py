@@ -48,7 +48,7 @@ CABLES = ("blackhole", "cable output", "vb-audio", "stereo mix", "loopback", "so
 Backend = Literal["portaudio", "pulse", "soundcard"]
 
 
-class Role(StrEnum):
+class DeviceRole(StrEnum):
     """What a device is wanted for."""
 
     CLIENT = "client"
@@ -63,7 +63,7 @@ class Role(StrEnum):
     @property
     def hears(self) -> bool:
         """An input is wanted, else an output."""
-        return self in (Role.CLIENT, Role.OPERATOR)
+        return self in (DeviceRole.CLIENT, DeviceRole.OPERATOR)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,24 +93,26 @@ class Device:
     """The backend's own, where names are not enough."""
 
     @property
-    def roles(self) -> frozenset[Role]:
+    def roles(self) -> frozenset[DeviceRole]:
         """What it is meant for. Named outright, it may serve wherever its direction fits."""
-        roles: set[Role] = set()
+        roles: set[DeviceRole] = set()
         if self.inputs:
             known = f"{self.name} {self.description}".casefold()
             cable = self.loopback or any(name in known for name in CABLES)
-            roles.add(Role.CLIENT if cable else Role.OPERATOR)
+            roles.add(DeviceRole.CLIENT if cable else DeviceRole.OPERATOR)
         if self.outputs:
-            roles |= {Role.PROMPT, Role.MONITOR}
+            roles |= {DeviceRole.PROMPT, DeviceRole.MONITOR}
         return frozenset(roles)
 
-    def fits(self, role: Role) -> bool:
+    def fits(self, role: DeviceRole) -> bool:
         """Its direction is the one that the role needs."""
         return bool(self.inputs if role.hears else self.outputs)
 
-    def is_default(self, role: Role) -> bool:
+    def is_default(self, role: DeviceRole) -> bool:
         """Taken for this role where nothing is named (of several hosts' the best one's)."""
-        cable = role is Role.CLIENT and not self.loopback  # the default microphone was not meant so
+        cable = (
+            role is DeviceRole.CLIENT and not self.loopback
+        )  # the default microphone was not meant so
         return self.default and role in self.roles and not cable
 
     @property
@@ -170,7 +172,7 @@ def from_record(record: Mapping[str, Any]) -> Device:
     return Device(**record)
 
 
-def find_device(wanted: str | None, role: Role, devices: Sequence[Device]) -> Device:
+def find_device(wanted: str | None, role: DeviceRole, devices: Sequence[Device]) -> Device:
     """The device that is meant by `wanted`; None: the default one for this role.
 
     Raises:
@@ -185,7 +187,7 @@ def find_device(wanted: str | None, role: Role, devices: Sequence[Device]) -> De
     for equal in (_same, _same_but_for_case):
         if found := [d for d in fitting if equal(d.name, name) or equal(d.label, name)]:
             return _only(name, role, _best(found))
-        if role is Role.CLIENT and (found := [d for d in fitting if equal(d.plays, name)]):
+        if role is DeviceRole.CLIENT and (found := [d for d in fitting if equal(d.plays, name)]):
             return _only(name, role, _best(found))
     if name.isdecimal():
         for device in devices:
@@ -196,7 +198,7 @@ def find_device(wanted: str | None, role: Role, devices: Sequence[Device]) -> De
     part = name.casefold()
     found = [d for d in fitting if part in d.label.casefold() or part in d.description.casefold()]
     meant = [d for d in found if role in d.roles]
-    if meant or (found and role is Role.CLIENT):  # it may well be a cable that we do not know
+    if meant or (found and role is DeviceRole.CLIENT):  # it may well be a cable that we do not know
         return _only(name, role, _best(meant or found))
     for device in devices:
         if _same_but_for_case(device.name, name) or _same_but_for_case(device.label, name):
@@ -227,7 +229,7 @@ def _rank(device: Device) -> int:
     return HOSTS.index(device.host) if device.host in HOSTS else len(HOSTS)
 
 
-def _only(name: str, role: Role, found: Sequence[Device]) -> Device:
+def _only(name: str, role: DeviceRole, found: Sequence[Device]) -> Device:
     if len(found) == 1:
         return found[0]
     if len({device.label for device in found}) == 1:
@@ -247,11 +249,11 @@ def _listed(names: Sequence[str]) -> str:
     return "; ".join(names[:MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
-def _option(role: Role) -> str:
+def _option(role: DeviceRole) -> str:
     return f"--{role.value}-device"
 
 
-def _wrong_way(name: str, role: Role, device: Device, devices: Sequence[Device]) -> str:
+def _wrong_way(name: str, role: DeviceRole, device: Device, devices: Sequence[Device]) -> str:
     needs, has = ("an input", "an output") if role.hears else ("an output", "an input")
     text = f"{_option(role)} {name}: {device.name} is {has}, and {needs} is needed"
     if not role.hears and (source := _played_by(device, devices)):
@@ -270,7 +272,7 @@ def _played_by(device: Device, devices: Sequence[Device]) -> str | None:
     return None
 
 
-def _unknown(name: str, role: Role, fitting: Sequence[Device]) -> str:
+def _unknown(name: str, role: DeviceRole, fitting: Sequence[Device]) -> str:
     names = {device.name.casefold(): device.name for device in fitting}
     close = [names[key] for key in get_close_matches(name.casefold(), names, n=3, cutoff=0.5)]
     hint = f"did you mean {' or '.join(close)}? " if close else ""
@@ -278,13 +280,13 @@ def _unknown(name: str, role: Role, fitting: Sequence[Device]) -> str:
     return f"{_option(role)} {name}: there is no such {kind}: {hint}{SEE}"
 
 
-def _default(role: Role, fitting: Sequence[Device]) -> Device:
+def _default(role: DeviceRole, fitting: Sequence[Device]) -> Device:
     found = [device for device in fitting if device.is_default(role)]
     if found:
         return _best(found)[0]
-    if role is Role.CLIENT:
+    if role is DeviceRole.CLIENT:
         raise DeviceError(no_client(sys.platform))
-    kind = "microphone" if role is Role.OPERATOR else "output"
+    kind = "microphone" if role is DeviceRole.OPERATOR else "output"
     raise DeviceError(f"no {kind} is the default here: name one with {_option(role)}: {SEE}")
 
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from vad_agent.audio.device_recovery import AudioWorker, DeviceState, Heard, Lost, Opened
-from vad_agent.audio.devices import Device, Role
+from vad_agent.audio.devices import Device, DeviceRole
 from vad_agent.audio.ipc_framing import Flag, Record
 from vad_agent.audio.jitter_buffer import FRAME_S, JitterBuffer, Lane, Pair
 from vad_agent.audio.pcm import to_mono
@@ -59,12 +59,12 @@ class Converter:
             yield stamp + number * FRAME_S, frame
 
 
-class Side:
+class CapturedSide:
     """One side's device."""
 
     def __init__(self, channel: Channel, device: Device, heard: Heard) -> None:
         self.channel = channel
-        self.role = Role(channel.value)
+        self.role = DeviceRole(channel.value)
         self.device = device
         self.state = DeviceState.OPENING
         self.pid: int | None = None
@@ -95,7 +95,7 @@ class DuplexCapture:
         self._jitter_buffer = JitterBuffer()
         devices = {Channel.OPERATOR: operator, Channel.CLIENT: client}
         self._sides = {
-            channel: Side(channel, device, lambda what, channel=channel: put(channel, what))  # type: ignore[misc]
+            channel: CapturedSide(channel, device, lambda what, channel=channel: put(channel, what))  # type: ignore[misc]
             for channel, device in devices.items()
         }
 
@@ -138,7 +138,7 @@ class DuplexCapture:
                 events += self._lost(side)
         return events
 
-    def _lost(self, side: Side) -> Sequence[Event]:
+    def _lost(self, side: CapturedSide) -> Sequence[Event]:
         if side.state is DeviceState.LOST:
             return ()
         side.state = DeviceState.LOST
@@ -166,7 +166,7 @@ class DuplexCapture:
         return self._sides[channel].state
 
     @property
-    def sides(self) -> Sequence[Side]:
+    def sides(self) -> Sequence[CapturedSide]:
         """Both devices."""
         return tuple(self._sides.values())
 

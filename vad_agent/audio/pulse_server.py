@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from vad_agent.audio.devices import Device, Role
+from vad_agent.audio.devices import Device, DeviceRole
 
 HOST = "PulseAudio"
 RETRY_S: Sequence[float] = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0)
@@ -186,12 +186,12 @@ class PulseWatch:
         picture = self._picture
         return picture is not None and name in picture.names
 
-    def default(self, role: Role) -> str | None:
+    def default(self, role: DeviceRole) -> str | None:
         """The server's default for the role: the source, the sink, or for the client the sink's monitor."""
         picture = self._picture
         if picture is None:
             return None
-        if role is Role.CLIENT:
+        if role is DeviceRole.CLIENT:
             return picture.default_monitor or None
         return (picture.default_source if role.hears else picture.default_sink) or None
 

@@ -103,7 +103,7 @@ class Recording(_Frames[Pair]):
     early_end: tuple[Channel, int] | None = None
 
 
-class Leg(_Frames[bytes]):
+class RecordingLeg(_Frames[bytes]):
     """One side of a call: frames of int16 little-endian mono."""
 
 
@@ -157,7 +157,7 @@ def _early_end(operator: int | None, client: int | None) -> tuple[Channel, int] 
     return (Channel.OPERATOR, operator) if operator < client else (Channel.CLIENT, client)
 
 
-def open_leg(path: Path, channel: ChannelName = "right") -> Leg:
+def open_leg(path: Path, channel: ChannelName = "right") -> RecordingLeg:
     """Open one channel, by default the client's; a file with one channel is that channel.
 
     Raises:
@@ -171,7 +171,7 @@ def open_leg(path: Path, channel: ChannelName = "right") -> Leg:
         _check_channel(file, index)
         rate = heard_rate(file.rate)
         on_error.pop_all()
-        return Leg((file,), rate, _single(file, index, rate))
+        return RecordingLeg((file,), rate, _single(file, index, rate))
 
 
 def _single(file: AudioFile, channel: int, sample_rate: int) -> Iterator[bytes]:

@@ -7,7 +7,7 @@ import threading
 from datetime import UTC, datetime
 from pathlib import Path
 
-from vad_agent.callbacks.alerts import AlertBoard, Kind
+from vad_agent.callbacks.alerts import AlertBoard, AlertKind
 from vad_agent.callbacks.call_record import CallRecord
 from vad_agent.callbacks.model import Request
 from vad_agent.callbacks.outbox import Outbox, is_call
@@ -91,7 +91,7 @@ class OutboxConsumer:
             self._alarm(path, f"taken, and cannot be removed: {why(error)}")
             return 1
         if self._alarms is not None:
-            self._alarms.settle(Kind.REFUSED, path.name)
+            self._alarms.settle(AlertKind.REFUSED, path.name)
         return 1
 
     def _refuse(self, path: Path, reason: str) -> None:
@@ -109,7 +109,7 @@ class OutboxConsumer:
             return
         if self._alarms is not None:
             now = self._desk.clock.now()
-            self._alarms.sound(Kind.REFUSED, path.name, now, f"{path}: {reason}")
+            self._alarms.sound(AlertKind.REFUSED, path.name, now, f"{path}: {reason}")
 
 
 def take(desk: CallbackService, message: OutboxMessage) -> None:

@@ -37,7 +37,7 @@ callbacks_app = typer.Typer(
 )
 
 
-class Which(StrEnum):
+class WhichOption(StrEnum):
     """Which callbacks: all, those that are open or ended, or of one state."""
 
     OPEN = "open"
@@ -61,13 +61,13 @@ AsCsv = Annotated[bool, typer.Option("--csv", help="As CSV, for a spreadsheet.")
 @callbacks_app.command("list", short_help="Which there are; those that are open, first.")
 def list_(
     state: Annotated[
-        Which,
+        WhichOption,
         typer.Option(
             metavar="open|ended|all|STATE",
             help="STATE: waiting, ringing, needs_number, needs_time, needs_person, reached, "
             "not_reached, client_called, cancelled.",
         ),
-    ] = Which.OPEN,
+    ] = WhichOption.OPEN,
     phone: Annotated[
         str | None, typer.Option(metavar="NUMBER", help="This client's, however it is written.")
     ] = None,
@@ -97,7 +97,7 @@ def list_(
     from vad_agent.cli.callback_tables import print_list
 
     one_format(as_json, as_csv)
-    which = None if state is Which.ALL else state.value
+    which = None if state is WhichOption.ALL else state.value
     with reached(desk, config) as callbacks:
         found = callbacks.page(which, phone=phone, operator=operator, limit=limit + 1)
         look = look_of(callbacks, numbers)

@@ -89,10 +89,10 @@ def _record(device: Device) -> dict[str, object]:
 
 def marks(device: Device) -> list[str]:
     """For each of COLUMNS: ✓ it is meant for it, "default" it is taken where none is named."""
-    from vad_agent.audio.devices import Role
+    from vad_agent.audio.devices import DeviceRole
 
     cells = []
-    for role in map(Role, COLUMNS):
+    for role in map(DeviceRole, COLUMNS):
         mark = "✓" if role in device.roles else ""
         cells.append("default" if mark and device.is_default(role) else mark)
     return cells

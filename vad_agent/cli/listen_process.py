@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from vad_agent.client.headset_protocol import StateReceiver
     from vad_agent.headset.composition import Composition
     from vad_agent.headset.status_publisher import StatusPublisher
-    from vad_agent.web.operator_callbacks import Callbacks
+    from vad_agent.web.operator_callbacks import CallbackSource
     from vad_agent.web.panel_server import PanelServer
 
 QUIT_SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")
@@ -124,7 +124,7 @@ def _panel(options: Options) -> PanelServer:
     told = False
 
     @contextmanager
-    def callbacks() -> Iterator[Callbacks]:
+    def callbacks() -> Iterator[CallbackSource]:
         nonlocal told
         with open_backend(options.desk, None, panel.report) as found:
             # The letters are read now, and `OutboxMonitor` sees none that would wait for a desk.

@@ -112,7 +112,7 @@ def play(
     Into the virtual microphone, for a test call:
       vad-agent prompts play not_heard --device virtmic
     """
-    from vad_agent.audio.devices import Role, find_device, list_devices
+    from vad_agent.audio.devices import DeviceRole, find_device, list_devices
     from vad_agent.speech.player import Player
 
     phrases = _phrases(load_settings(script))
@@ -120,7 +120,7 @@ def play(
     if prompt not in texts:
         known = ", ".join(texts)
         raise typer.BadParameter(f"no phrase {prompt!r}; known: {known}", param_hint="PROMPT")
-    role = Role.MONITOR if device is None else Role.PROMPT
+    role = DeviceRole.MONITOR if device is None else DeviceRole.PROMPT
     found = find_device(device, role, list_devices())
     try:
         phrase = phrases.prepare(prompt, texts[prompt])

@@ -48,7 +48,7 @@ class Reason(StrEnum):
     CLIENT_CANNOT_HEAR = "client_cannot_hear"
 
 
-class Outcome(StrEnum):
+class PromptOutcome(StrEnum):
     """What became of a prompt."""
 
     SAID = "said"
@@ -181,7 +181,7 @@ class PromptDone(Action):
     silence: int
     started: int | None
     ended: int | None
-    outcome: Outcome
+    outcome: PromptOutcome
 
 
 @dataclass(frozen=True, slots=True)

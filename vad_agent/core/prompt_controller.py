@@ -9,14 +9,14 @@ Anybody's voice stops a prompt. The client's returns the call to the dialogue; t
 prompt, leaves the step still to be said.
 
 A sound that is not known to be speech may hold a step up, but not for ever: it stops a prompt once, and it
-delays a step until nobody has been known to speak for `Timing.unknown_sound`. So every state but a known
+delays a step until nobody has been known to speak for `TimingTable.unknown_sound`. So every state but a known
 voice has a deadline, or the callback is asked for.
 """
 
 from __future__ import annotations
 
 from vad_agent.core import actions as act
-from vad_agent.core.actions import LineState, Outcome, Reason
+from vad_agent.core.actions import LineState, PromptOutcome, Reason
 from vad_agent.core.callback_request import CallbackRequest
 from vad_agent.core.endpointer_port import EndpointerPort
 from vad_agent.core.escalation import Escalation, StepRun, StepState
@@ -287,7 +287,7 @@ class PromptController:
         if ear.end <= (step.started or 0):
             self._step = None  # it turned out as noise
         elif now - ear.end >= self._timing.utterance_gap:
-            self._said(step, now, ear.end, Outcome.SAID_BY_OPERATOR)
+            self._said(step, now, ear.end, PromptOutcome.SAID_BY_OPERATOR)
 
     # -- the player --------------------------------------------------------------------------------
 
@@ -305,7 +305,7 @@ class PromptController:
         step = self._step
         if step and step.state is StepState.PLAYING and prompt in (step.prompt, None):
             self._client.own_prompt(False)
-            self._said(step, now, now, Outcome.SAID)
+            self._said(step, now, now, PromptOutcome.SAID)
 
     def failed(self, now: int, prompt: str | None) -> None:
         """The player could not play it, or not to its end."""
@@ -335,7 +335,7 @@ class PromptController:
 
     def _fail(self, step: StepRun, now: int) -> None:
         self._client.own_prompt(False)
-        self._finish(step, now, None if step.started is None else now, Outcome.FAILED)
+        self._finish(step, now, None if step.started is None else now, PromptOutcome.FAILED)
         # The operator is to say it.
         step.state, step.started, step.asked = StepState.CUED, None, now
         self._cue(step, now)
@@ -392,7 +392,7 @@ class PromptController:
             self._step = None
             end = now if self._operator.speaking else self._operator.end
             if end > (step.started or 0):
-                self._said(step, now, end, Outcome.SAID_BY_OPERATOR)
+                self._said(step, now, end, PromptOutcome.SAID_BY_OPERATOR)
         else:
             self._give_way(now)
         return scenario.reason if scenario is not None and unresolved else None
@@ -413,30 +413,30 @@ class PromptController:
             case StepState.PLAYING:
                 self._stop(step, now)
                 self._clock.heard(now)
-                self._finish(step, now, now, Outcome.INTERRUPTED)
+                self._finish(step, now, now, PromptOutcome.INTERRUPTED)
             case StepState.CUED:
                 self._actions.append(act.Dismiss(now, step.prompt))
                 if (now if until is None else until) - step.base > step.window.hi:
-                    self._finish(step, now, None, Outcome.MISSED)
+                    self._finish(step, now, None, PromptOutcome.MISSED)
             case StepState.BY_OPERATOR:
                 # Interrupted in his words, or after them, in the pause that would have ended them.
                 if self._operator.speaking or self._operator.end <= (step.started or 0):
-                    self._finish(step, now, now, Outcome.INTERRUPTED)
+                    self._finish(step, now, now, PromptOutcome.INTERRUPTED)
                 else:
-                    self._finish(step, now, self._operator.end, Outcome.SAID_BY_OPERATOR)
+                    self._finish(step, now, self._operator.end, PromptOutcome.SAID_BY_OPERATOR)
 
     def _stop(self, step: StepRun, now: int) -> None:
         self._actions.append(act.Stop(now, step.prompt))
         self._client.own_prompt(False)
 
-    def _said(self, step: StepRun, now: int, end: int, outcome: Outcome) -> None:
+    def _said(self, step: StepRun, now: int, end: int, outcome: PromptOutcome) -> None:
         self._step = None
         self._clock.heard(end)
         self._finish(step, now, end, outcome)
         if self._escalation.scenario is not None and not self._escalation.advance():
             self.ended = self._escalation.scenario.reason
 
-    def _finish(self, step: StepRun, now: int, end: int | None, outcome: Outcome) -> None:
+    def _finish(self, step: StepRun, now: int, end: int | None, outcome: PromptOutcome) -> None:
         self._actions.append(
             act.PromptDone(
                 frame=now,

@@ -17,7 +17,7 @@ from enum import StrEnum
 from vad_agent.core.actions import Phase, Reason
 
 
-class Arms(StrEnum):
+class Trigger(StrEnum):
     """What arms a row."""
 
     GREETED = "the operator has greeted, the client has not spoken"
@@ -28,7 +28,7 @@ class Arms(StrEnum):
     CANNOT_HEAR = "the operator says that the client cannot hear"
 
 
-class Clock(StrEnum):
+class ClockSource(StrEnum):
     """What a row's windows are measured from."""
 
     SILENCE = "silence"
@@ -65,10 +65,10 @@ class Scenario:
     """One row of the script."""
 
     reason: Reason
-    trigger: Arms
+    trigger: Trigger
     phase: Phase | None
     """The phase in which it is armed; None: any."""
-    clock: Clock | None
+    clock: ClockSource | None
     client_resets: bool
     """The client's speech disarms it (not where the client cannot hear us: his «алло» is no reply)."""
     rungs: tuple[Step, ...]
@@ -82,19 +82,21 @@ class Scenario:
 class Row:
     """The fixed part of a scenario: what the call notices."""
 
-    trigger: Arms
+    trigger: Trigger
     phase: Phase | None
-    clock: Clock | None
+    clock: ClockSource | None
     client_resets: bool = True
 
 
 ROWS: Mapping[Reason, Row] = {
-    Reason.SILENCE_AFTER_GREETING: Row(Arms.GREETED, Phase.GREETING, Clock.SILENCE),
-    Reason.DROPPED: Row(Arms.LEG_GONE, None, None),
-    Reason.CLIENT_HOLD: Row(Arms.HELD, Phase.ON_HOLD, Clock.HOLD),
-    Reason.SILENCE_IN_DIALOGUE: Row(Arms.CLIENT_SILENT, Phase.DIALOGUE, Clock.SILENCE),
-    Reason.AGREED: Row(Arms.AGREED, None, None),
-    Reason.CLIENT_CANNOT_HEAR: Row(Arms.CANNOT_HEAR, None, Clock.SILENCE, client_resets=False),
+    Reason.SILENCE_AFTER_GREETING: Row(Trigger.GREETED, Phase.GREETING, ClockSource.SILENCE),
+    Reason.DROPPED: Row(Trigger.LEG_GONE, None, None),
+    Reason.CLIENT_HOLD: Row(Trigger.HELD, Phase.ON_HOLD, ClockSource.HOLD),
+    Reason.SILENCE_IN_DIALOGUE: Row(Trigger.CLIENT_SILENT, Phase.DIALOGUE, ClockSource.SILENCE),
+    Reason.AGREED: Row(Trigger.AGREED, None, None),
+    Reason.CLIENT_CANNOT_HEAR: Row(
+        Trigger.CANNOT_HEAR, None, ClockSource.SILENCE, client_resets=False
+    ),
 }
 
 

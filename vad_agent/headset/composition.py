@@ -12,7 +12,7 @@ from contextlib import ExitStack
 from datetime import datetime
 from typing import Protocol, TypeVar
 
-from vad_agent.audio.devices import Role
+from vad_agent.audio.devices import DeviceRole
 from vad_agent.audio.duplex_capture import SAMPLE_RATE, DuplexCapture
 from vad_agent.audio.echo_canceller import EchoCanceller
 from vad_agent.callbacks.outbox import Outbox, outbox_folder
@@ -197,11 +197,13 @@ class Composition:
         headset = loop.headset = DuplexCapture(chosen.operator, chosen.client, loop.put)
         self._stack.callback(headset.close)
         if chosen.prompt is not None and self._phrases is not None:
-            player = Player(chosen.prompt, Role.PROMPT, lambda what: loop.put(PROMPT, what))
+            player = Player(chosen.prompt, DeviceRole.PROMPT, lambda what: loop.put(PROMPT, what))
             self._stack.callback(player.close)
             monitor = None
             if chosen.monitor is not None:
-                monitor = Player(chosen.monitor, Role.MONITOR, lambda what: loop.put(MONITOR, what))
+                monitor = Player(
+                    chosen.monitor, DeviceRole.MONITOR, lambda what: loop.put(MONITOR, what)
+                )
                 self._stack.callback(monitor.close)
             loop.prompt_player = PromptPlayer(
                 self._settings.script,
@@ -210,7 +212,7 @@ class Composition:
                 headset.slot_at,
                 monitor=monitor,
                 heard=self._cleaner,
-                heard_from=chosen.heard_from or Role.MONITOR,
+                heard_from=chosen.heard_from or DeviceRole.MONITOR,
             )
             threading.Thread(target=self._render, name="phrases", daemon=True).start()
         whereabouts = StreamWatchdog(
@@ -241,10 +243,10 @@ class Composition:
         ):
             self.loop.put(CONTROL, self.loop.prompt_player.mute())
 
-    def _followed(self) -> frozenset[Role]:
+    def _followed(self) -> frozenset[DeviceRole]:
         named = {
-            Role.CLIENT: self._options.client,
-            Role.OPERATOR: self._options.operator,
+            DeviceRole.CLIENT: self._options.client,
+            DeviceRole.OPERATOR: self._options.operator,
         }
         return frozenset(role for role, name in named.items() if name is None)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from vad_agent.audio.devices import Device, Role, find_device
+from vad_agent.audio.devices import Device, DeviceRole, find_device
 from vad_agent.errors import DeviceError
 from vad_agent.headset.options import Options
 
@@ -21,9 +21,9 @@ class SelectedDevices:
     monitor: Device | None
 
     @property
-    def heard_from(self) -> Role | None:
+    def heard_from(self) -> DeviceRole | None:
         """By which of our devices our phrases get into the client's channel, too."""
-        for role, device in ((Role.PROMPT, self.prompt), (Role.MONITOR, self.monitor)):
+        for role, device in ((DeviceRole.PROMPT, self.prompt), (DeviceRole.MONITOR, self.monitor)):
             if device is not None and device.name == self.client.plays:
                 return role
         return None
@@ -31,10 +31,10 @@ class SelectedDevices:
     def rows(self) -> list[tuple[str, str]]:
         """(role, device) for each, as they are told."""
         named = {
-            Role.CLIENT: self.client,
-            Role.OPERATOR: self.operator,
-            Role.PROMPT: self.prompt,
-            Role.MONITOR: self.monitor,
+            DeviceRole.CLIENT: self.client,
+            DeviceRole.OPERATOR: self.operator,
+            DeviceRole.PROMPT: self.prompt,
+            DeviceRole.MONITOR: self.monitor,
         }
         return [(role.value, device.label) for role, device in named.items() if device is not None]
 
@@ -52,12 +52,12 @@ def select_devices(options: Options, devices: Sequence[Device]) -> SelectedDevic
                 "--prompt-device: expected the output that plays into the call, such as a virtual "
                 "microphone's sink (vad-agent devices tells how to make one); without one: --mode cue"
             )
-        prompt = find_device(options.prompt, Role.PROMPT, devices)
+        prompt = find_device(options.prompt, DeviceRole.PROMPT, devices)
         if options.monitor is not None:
-            monitor = find_device(options.monitor, Role.MONITOR, devices)
+            monitor = find_device(options.monitor, DeviceRole.MONITOR, devices)
     return SelectedDevices(
-        operator=find_device(options.operator, Role.OPERATOR, devices),
-        client=find_device(options.client, Role.CLIENT, devices),
+        operator=find_device(options.operator, DeviceRole.OPERATOR, devices),
+        client=find_device(options.client, DeviceRole.CLIENT, devices),
         prompt=prompt,
         monitor=monitor,
     )

@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.text import Text
 
 from vad_agent.audio.device_recovery import AudioWorker, Lost, Opened
-from vad_agent.audio.devices import Device, Role, list_devices
+from vad_agent.audio.devices import Device, DeviceRole, list_devices
 from vad_agent.audio.duplex_capture import CAPTURE, SAMPLE_RATE, Converter
 from vad_agent.audio.ipc_framing import Record
 from vad_agent.audio.pcm import peak, rms, to_dbfs
@@ -137,7 +137,7 @@ def check_prompt(device: Device, monitor: Device | None) -> Iterator[Finding]:
     """Can we speak into it, and how long is the way? `monitor`: what plays there can be captured here."""
     path = f"prompt: {device.name}"
     told: queue.SimpleQueue[What] = queue.SimpleQueue()
-    player = Player(device, Role.PROMPT, told.put)
+    player = Player(device, DeviceRole.PROMPT, told.put)
     ear = CaptureProbe(monitor, "check") if monitor is not None else None
     try:
         try:

@@ -16,7 +16,7 @@ from statistics import median
 from typing import Protocol
 
 from vad_agent.audio.device_recovery import DeviceState, Lost, Opened
-from vad_agent.audio.devices import Role
+from vad_agent.audio.devices import DeviceRole
 from vad_agent.audio.duplex_capture import SAMPLE_RATE
 from vad_agent.audio.ipc_framing import Record
 from vad_agent.core.actions import Play
@@ -35,7 +35,7 @@ LEADS = 5
 LONGEST_LEAD_S = 0.5
 
 
-class Voice(Protocol):
+class PlaysPhrases(Protocol):
     """Phrases that are ready."""
 
     def get(self, prompt_id: str, text: str) -> Phrase | None:
@@ -58,13 +58,13 @@ class PromptPlayer:
     def __init__(
         self,
         script: Script,
-        voice: Voice,
+        voice: PlaysPhrases,
         player: Player,
         slot_at: Callable[[float], float],
         *,
         monitor: Player | None = None,
         heard: Heard | None = None,
-        heard_from: Role = Role.MONITOR,
+        heard_from: DeviceRole = DeviceRole.MONITOR,
         capture_s: float = FRAME_S,
     ) -> None:
         self._script = script
@@ -169,7 +169,7 @@ class PromptPlayer:
         """From the operator's own device."""
         assert self._monitor is not None
         report = self._monitor.take(what)
-        if report is None or self._monitored is None or self._heard_from is not Role.MONITOR:
+        if report is None or self._monitored is None or self._heard_from is not DeviceRole.MONITOR:
             return
         number, pcm = self._monitored
         if report.phrase == number and report.mark is Mark.STARTED:
@@ -185,7 +185,7 @@ class PromptPlayer:
         _, action, text, asked = self._prompt
         slot = self._slot_at(report.at)
         if report.mark is Mark.STARTED:
-            if self._heard_from is Role.PROMPT:
+            if self._heard_from is DeviceRole.PROMPT:
                 self._tell_heard(self._pcm, report.at)
             voiced = text if text != action.text else None
             self._at(

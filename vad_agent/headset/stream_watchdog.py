@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable
 from typing import Protocol
 
 from vad_agent.audio.device_recovery import AudioWorker
-from vad_agent.audio.devices import Device, Role
+from vad_agent.audio.devices import Device, DeviceRole
 from vad_agent.audio.pulse_server import PulseWatch
 
 
@@ -23,7 +23,7 @@ class HeldStream(Protocol):
     device: Device
     pid: int | None
     child: AudioWorker
-    role: Role
+    role: DeviceRole
 
     def move(self, device: Device) -> None:
         """Hold this one instead."""
@@ -37,7 +37,7 @@ class StreamWatchdog:
     def __init__(
         self,
         held: Callable[[], Iterable[HeldStream]],
-        followed: frozenset[Role],
+        followed: frozenset[DeviceRole],
         unused: Callable[[], None] = lambda: None,
     ) -> None:
         self._held = held
@@ -63,7 +63,7 @@ class StreamWatchdog:
             device = held.device
             if device.backend != "pulse":
                 continue
-            if held.role is Role.CLIENT and device.plays:
+            if held.role is DeviceRole.CLIENT and device.plays:
                 self._note_use(bool(self._watch.players(device.plays) - ours))
             wanted = self._watch.default(held.role) if held.role in self._followed else None
             if wanted is not None and wanted != device.name:
@@ -75,9 +75,9 @@ class StreamWatchdog:
             elif held.pid is not None and self._watch.where(held.pid) not in (None, device.name):
                 held.child.restart()
 
-    def _sink(self, role: Role) -> str:
+    def _sink(self, role: DeviceRole) -> str:
         """Whose sound the default of this role gives."""
-        return (self._watch.default(Role.MONITOR) or "") if role is Role.CLIENT else ""
+        return (self._watch.default(DeviceRole.MONITOR) or "") if role is DeviceRole.CLIENT else ""
 
     def _note_use(self, used: bool) -> None:
         before, self._used = self._used, used

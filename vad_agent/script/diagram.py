@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from vad_agent.core.actions import Phase
 from vad_agent.core.frames import seconds
-from vad_agent.core.script import Clock, Scenario, Script, Step, Window
+from vad_agent.core.script import ClockSource, Scenario, Script, Step, Window
 
 ANY_PHASE = "any_phase"
 CLIENT_SPEAKS = "the client speaks"
@@ -55,8 +55,8 @@ def _scenario(scenario: Scenario) -> Iterator[str]:
     yield f"    {callback} --> {Phase.ENDED}"
 
 
-def _after(rung: Step, clock: Clock | None) -> str:
-    text = f"{_span(rung.window)} of {clock or Clock.SILENCE}"
+def _after(rung: Step, clock: ClockSource | None) -> str:
+    text = f"{_span(rung.window)} of {clock or ClockSource.SILENCE}"
     return (
         f"{text} ({_span(rung.dead_line_window)} on a dead line)" if rung.dead_line_window else text
     )

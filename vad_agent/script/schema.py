@@ -186,7 +186,7 @@ class Table(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class Prompt(Table):
+class PromptTable(Table):
     """A phrase and when it is said."""
 
     text: Phrase
@@ -199,7 +199,7 @@ class Prompt(Table):
     """Instead of window_s where the client's line is digitally dead; aimed at its middle."""
 
 
-class Scenario(Table):
+class ScenarioTable(Table):
     """A ladder of prompts and the callback after it."""
 
     ladder: Ladder
@@ -213,15 +213,15 @@ class Scenario(Table):
 class Scenarios(Table):
     """One table for each `vad_agent.core.actions.Reason`, by its value."""
 
-    silence_after_greeting: Scenario
-    dropped: Scenario
-    client_hold: Scenario
-    silence_in_dialogue: Scenario
-    agreed: Scenario
-    client_cannot_hear: Scenario
+    silence_after_greeting: ScenarioTable
+    dropped: ScenarioTable
+    client_hold: ScenarioTable
+    silence_in_dialogue: ScenarioTable
+    agreed: ScenarioTable
+    client_cannot_hear: ScenarioTable
 
 
-class Callbacks(Table):
+class CallbacksTable(Table):
     """How often a client who cannot be reached is called."""
 
     attempts: Attempts
@@ -248,7 +248,7 @@ class Callbacks(Table):
     """ISO 3166, of numbers without a country's code."""
 
 
-class Timing(Table):
+class TimingTable(Table):
     """Times that are not windows of prompts, in seconds; see `vad_agent.core.script.Timing`."""
 
     no_greeting_s: FrameOrMore
@@ -270,7 +270,7 @@ class Hearing(Table):
     """Who hears speech: earshot or Silero, each together with the network; the network or webrtcvad alone."""
 
 
-class Voice(Table):
+class VoiceTable(Table):
     """What the phrases sound like."""
 
     engine_voice: Name
@@ -290,9 +290,9 @@ class Tables(Table):
     shop: Name
     operator_name: NameOrNothing
     """"" where it is not known."""
-    prompts: dict[str, Prompt]
+    prompts: dict[str, PromptTable]
     scenarios: Scenarios
-    callbacks: Callbacks
-    timing: Timing
+    callbacks: CallbacksTable
+    timing: TimingTable
     hearing: Hearing
-    voice: Voice
+    voice: VoiceTable

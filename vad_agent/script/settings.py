@@ -22,8 +22,8 @@ from vad_agent.core.actions import Reason
 from vad_agent.core.frames import FRAMES_PER_SECOND, Channel, frames
 from vad_agent.core.script import ROWS, Row, Scenario, Script, Step, Timing, Window
 from vad_agent.errors import SettingsError
-from vad_agent.script.schema import Prompt, Tables
-from vad_agent.script.schema import Scenario as ScenarioTable
+from vad_agent.script.schema import PromptTable, Tables
+from vad_agent.script.schema import ScenarioTable as ScenarioTable
 from vad_agent.script.validation import problems, recording_frames
 
 if TYPE_CHECKING:
@@ -145,7 +145,7 @@ class Settings(Tables):
         return write(self.model_dump())
 
 
-def _rung(name: str, prompt: Prompt) -> Step:
+def _rung(name: str, prompt: PromptTable) -> Step:
     dead = prompt.dead_line_window_s
     return Step(
         prompt=name,

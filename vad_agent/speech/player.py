@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from vad_agent.audio.device_recovery import AudioWorker, DeviceState, Lost, Opened
-from vad_agent.audio.devices import Device, Role
+from vad_agent.audio.devices import Device, DeviceRole
 from vad_agent.audio.ipc_framing import Record
 from vad_agent.core.frames import SAMPLE_BYTES
 from vad_agent.speech.mixer import Mark
@@ -36,7 +36,7 @@ class Player:
     """
 
     def __init__(
-        self, device: Device, role: Role, put: Callable[[Opened | Lost | Record], None]
+        self, device: Device, role: DeviceRole, put: Callable[[Opened | Lost | Record], None]
     ) -> None:
         self.device = device
         self.role = role

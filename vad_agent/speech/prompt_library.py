@@ -23,7 +23,7 @@ from typing import Protocol
 from vad_agent.core.script import Script, fill
 from vad_agent.errors import VoiceError
 from vad_agent.speech.phrase_cache import PhraseCache, content_of, key_of, read_phrase
-from vad_agent.speech.text_to_speech import LIMIT_S, Request, end, render
+from vad_agent.speech.text_to_speech import LIMIT_S, SynthesisRequest, end, render
 
 NAME = "{client_name}"
 
@@ -208,7 +208,9 @@ class PromptLibrary:
         key = self._recording_key(path)
         if (pcm := self._cache.get(key)) is not None:
             return pcm
-        request = Request("", voice.engine_voice, voice.rate_wpm, voice.loudness_lufs, path)
+        request = SynthesisRequest(
+            "", voice.engine_voice, voice.rate_wpm, voice.loudness_lufs, path
+        )
         try:
             with self._cache.place() as out:
                 render(request, out, limit_s=self._limit_s, started=self._started)
@@ -225,7 +227,7 @@ class PromptLibrary:
         if engine is not None and (pcm := self._cache.get(self._key(text, engine))) is not None:
             return pcm
         voice = self._settings.voice
-        request = Request(text, voice.engine_voice, voice.rate_wpm, voice.loudness_lufs)
+        request = SynthesisRequest(text, voice.engine_voice, voice.rate_wpm, voice.loudness_lufs)
         try:
             with self._cache.place() as out:
                 rendered_by = render(request, out, limit_s=self._limit_s, started=self._started)

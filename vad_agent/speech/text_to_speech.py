@@ -22,7 +22,7 @@ LIMIT_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class SynthesisRequest:
     """What is to be rendered."""
 
     text: str
@@ -41,7 +41,7 @@ class Engine:
 
 
 def render(
-    request: Request,
+    request: SynthesisRequest,
     out: Path,
     *,
     limit_s: float = LIMIT_S,

@@ -153,7 +153,7 @@ def due(due_in_s: float | None, at: str | None) -> str:
     return moment.strftime("%d.%m.%Y в %H:%M") + (f" (UTC{zone[:3]}:{zone[3:5]})" if zone else "")
 
 
-class Mask:
+class NameMask:
     """Puts *** for each name, a word of its own in any case: «Ян» does not touch «Январь»."""
 
     def __init__(self, names: Sequence[str]) -> None:

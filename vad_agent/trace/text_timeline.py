@@ -12,7 +12,7 @@ from rich.text import Text
 from vad_agent.core import actions as act
 from vad_agent.core.frames import seconds
 
-_GOOD = (act.Outcome.SAID, act.Outcome.SAID_BY_OPERATOR)
+_GOOD = (act.PromptOutcome.SAID, act.PromptOutcome.SAID_BY_OPERATOR)
 
 
 def clock(frame: int) -> str:
@@ -60,7 +60,7 @@ def _row(frame: int, mark: str, kind: str, what: str, style: str) -> Text:
 
 def _prompt(done: act.PromptDone) -> Text:
     inside = done.lo <= done.silence <= done.hi
-    good = inside and done.outcome in (*_GOOD, act.Outcome.INTERRUPTED)
+    good = inside and done.outcome in (*_GOOD, act.PromptOutcome.INTERRUPTED)
     window = f"{seconds(done.lo):g}–{seconds(done.hi):g} s"
     what = (
         f"{done.prompt}  after {seconds(done.silence):.2f} s ({window})  {done.outcome.value}"

@@ -19,7 +19,7 @@ from typing import Any
 
 from vad_agent.errors import extra
 from vad_agent.trace import labels_ru
-from vad_agent.trace.report.call_timeline import Prompt, Timeline, timeline
+from vad_agent.trace.report.call_timeline import PromptSpan, Timeline, timeline
 from vad_agent.trace.report.drawing import RowDrawing
 from vad_agent.trace.report.envelope import Envelope
 from vad_agent.trace.report.legend import legend
@@ -56,7 +56,7 @@ class Course:
 
     def __init__(self, lines: Sequence[Mapping[str, Any]]) -> None:
         self.call: Timeline = timeline(lines)
-        self.prompts: Sequence[Prompt] = self.call.prompts[:MOST_PROMPTS]
+        self.prompts: Sequence[PromptSpan] = self.call.prompts[:MOST_PROMPTS]
         self.more_prompts = len(self.call.prompts) - len(self.prompts)
 
     @cached_property

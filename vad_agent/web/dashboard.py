@@ -114,7 +114,7 @@ class DayBoard:
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class CallDetails:
     """A call that is over; `lines`: None where they were erased."""
 
     row: CallRow
@@ -243,7 +243,7 @@ class Dashboard:
         )
         return story, [call for call in story.calls[:MOST_LINKED] if self.calls.get(call)]
 
-    def call(self, call: str) -> Call | None:
+    def call(self, call: str) -> CallDetails | None:
         """One that is over; None: there is none.
 
         Raises:
@@ -254,7 +254,7 @@ class Dashboard:
             return None
         row, lines = found
         asked = [self._store.find(id) for id in self.calls.callbacks_of(call)[:MOST_LINKED]]
-        return Call(row, lines, [one for one in asked if one is not None])
+        return CallDetails(row, lines, [one for one in asked if one is not None])
 
     def lines(self, call: str) -> list[dict[str, Any]] | None:
         """Its trace; raises as `call`."""

@@ -37,7 +37,7 @@ STATES = {
 }
 
 
-class Callbacks(Protocol):
+class CallbackSource(Protocol):
     """What the panel asks of `vad_agent.client.backend.Backend`, and may raise the same."""
 
     @property
@@ -73,7 +73,7 @@ class Callbacks(Protocol):
         """The client has rung himself."""
 
 
-Reach = Callable[[], AbstractContextManager[Callbacks]]
+Reach = Callable[[], AbstractContextManager[CallbackSource]]
 """Opens the callbacks for one question: on a store that nobody serves, who holds it keeps others out."""
 
 
@@ -138,7 +138,7 @@ class OperatorCallbacks:
     def _is_me(self, operator: str | None) -> bool:
         return operator is not None and folded(operator) == folded(self._operator)
 
-    def _mine(self, callbacks: Callbacks, id: str) -> Callback:
+    def _mine(self, callbacks: CallbackSource, id: str) -> Callback:
         found = callbacks.beginning(id)
         if len(found) != 1 or found[0].id != id or not self._is_mine(found[0]):
             raise Refused(404, GONE)
@@ -173,7 +173,7 @@ class OperatorCallbacks:
         }
 
     @contextmanager
-    def _opened(self) -> Iterator[Callbacks]:
+    def _opened(self) -> Iterator[CallbackSource]:
         try:
             with self._reach() as callbacks:
                 yield callbacks

@@ -32,7 +32,7 @@ from vad_agent.errors import EventError, extra
 from vad_agent.web import routes_login, routes_operator_callbacks
 from vad_agent.web.authenticator import Authenticator
 from vad_agent.web.dependencies import Context, CurrentSession, OwnPage, PanelContext
-from vad_agent.web.operator_callbacks import Callbacks, OperatorCallbacks, Reach, Refused
+from vad_agent.web.operator_callbacks import CallbackSource, OperatorCallbacks, Reach, Refused
 from vad_agent.web.security_middleware import MOST_BYTES, SecurityMiddleware, refused
 from vad_agent.web.sessions import Role, Session
 from vad_agent.web.sse import HEADERS, MEDIA_TYPE, events
@@ -83,7 +83,7 @@ def create_panel(
     broker: StateBroker,
     authenticator: Authenticator,
     *,
-    callbacks_of: Callable[[str], Callbacks | Reach | None] | None = None,
+    callbacks_of: Callable[[str], CallbackSource | Reach | None] | None = None,
     news: Callable[[str], int] | None = None,
     more: Sequence[APIRouter] = (),
     dashboard: Any | None = None,
@@ -151,7 +151,7 @@ def _told(
 
 
 def _mine(
-    callbacks: Callbacks | Reach | None, operator: str, now: Callable[[], datetime]
+    callbacks: CallbackSource | Reach | None, operator: str, now: Callable[[], datetime]
 ) -> OperatorCallbacks | None:
     if callbacks is None:
         return None

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from vad_agent.common.private_files import why
 from vad_agent.errors import OutputError, extra
-from vad_agent.web.operator_callbacks import Callbacks, Reach
+from vad_agent.web.operator_callbacks import CallbackSource, Reach
 from vad_agent.web.origins import Origins
 from vad_agent.web.panel_app import create_panel
 from vad_agent.web.state_broker import StateBroker
@@ -45,7 +45,7 @@ class PanelServer:
         operator: str,
         *,
         port: int = PORT,
-        callbacks: Callbacks | Reach | None = None,
+        callbacks: CallbackSource | Reach | None = None,
         broker: StateBroker | None = None,
         folder: Path | None = None,
     ) -> None:

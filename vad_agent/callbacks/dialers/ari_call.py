@@ -59,7 +59,7 @@ class Stage(StrEnum):
     OVER = "over"
 
 
-class Call:
+class AriCall:
     """A call under way. `number`: "" where it was found again after a restart: the order is not known then.
 
     `told` is called once with the outcome, `over` once when nothing is left of it.

@@ -1,4 +1,4 @@
-"""The two legs of a call as requests to Asterisk's REST interface. Errors: see `http_client.py`."""
+"""The two legs of a call as requests to Asterisk's REST interface. Errors: see `http_transport.py`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import contextlib
 from typing import Any
 
 from vad_agent.callbacks.dialers.base import DialUncertain
-from vad_agent.callbacks.dialers.http_client import DialerHttpClient
+from vad_agent.callbacks.dialers.http_transport import HttpTransport
 from vad_agent.callbacks.model import Outcome
 from vad_agent.errors import DialError
 
@@ -44,7 +44,7 @@ class Legs:
     ) -> None:
         self.url = f"{url.rstrip('/')}/ari"
         self._app = app
-        self._centre = DialerHttpClient(
+        self._centre = HttpTransport(
             "asterisk", self.url, auth=auth, limit_s=limit_s, pause_s=pause_s
         )
 

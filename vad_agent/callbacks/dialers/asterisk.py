@@ -32,8 +32,8 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
+from vad_agent.callbacks.dialers.ari_call import AriCall, Stage
 from vad_agent.callbacks.dialers.ari_call import AsteriskConfig as AsteriskConfig
-from vad_agent.callbacks.dialers.ari_call import Call, Stage
 from vad_agent.callbacks.dialers.ari_events import PAUSES_S, AriEvents
 from vad_agent.callbacks.dialers.ari_legs import CLIENT, OPERATOR, Legs, leg_of
 from vad_agent.callbacks.dialers.base import (
@@ -46,7 +46,7 @@ from vad_agent.callbacks.dialers.base import (
     Ringing,
     Unknown,
 )
-from vad_agent.callbacks.dialers.http_client import LIMIT_S
+from vad_agent.callbacks.dialers.http_transport import LIMIT_S
 from vad_agent.callbacks.model import Outcome
 from vad_agent.errors import DialError
 
@@ -87,7 +87,7 @@ class AsteriskDialer:
             pauses_s=pauses_s,
         )
         self._lock = threading.Lock()  # of these three; no call's lock is taken under it
-        self._calls: dict[str, Call] = {}
+        self._calls: dict[str, AriCall] = {}
         self._ended: OrderedDict[str, Ended] = OrderedDict()
         self._waiting: list[OutcomeReport] = []
         self._report: Report | None = None
@@ -192,7 +192,7 @@ class AsteriskDialer:
             )
         return self._known(dial_request.key)
 
-    def _found_again(self, key: str) -> Call | None:
+    def _found_again(self, key: str) -> AriCall | None:
         """A call of an earlier life of this program's; None: nothing was ever asked for."""
         stage = self._legs.marked(key)
         if stage not in (Stage.OPERATOR, Stage.CLIENT):
@@ -202,8 +202,8 @@ class AsteriskDialer:
         with self._lock:
             return self._calls.setdefault(key, found)
 
-    def _call(self, key: str, number: str, stage: Stage) -> Call:
-        return Call(
+    def _call(self, key: str, number: str, stage: Stage) -> AriCall:
+        return AriCall(
             key, number, stage, self._legs, self._config, told=self._settled, over=self._forget
         )
 
@@ -267,7 +267,7 @@ class AsteriskDialer:
                 LOG.warning("Asterisk does not tell how a call stands")
         self._tell()
 
-    def _under_way(self) -> list[Call]:
+    def _under_way(self) -> list[AriCall]:
         with self._lock:
             return list(self._calls.values())
 

@@ -49,11 +49,11 @@ from vad_agent.callbacks.dialers.base import (
     Ringing,
     Unknown,
 )
-from vad_agent.callbacks.dialers.http_client import LIMIT_S, DialerHttpClient
+from vad_agent.callbacks.dialers.http_transport import LIMIT_S, HttpTransport
 from vad_agent.callbacks.dialers.mango_calls import (
     DONE,
     NOBODY,
-    Leg,
+    MangoLeg,
     Seen,
     decide,
     number_of,
@@ -96,7 +96,7 @@ class MangoDialer:
         self, config: MangoConfig, *, limit_s: float = LIMIT_S, pause_s: float = 0.3
     ) -> None:
         self._config = config
-        self._centre = DialerHttpClient("mango", config.url, limit_s=limit_s, pause_s=pause_s)
+        self._centre = HttpTransport("mango", config.url, limit_s=limit_s, pause_s=pause_s)
         self._lock = threading.Lock()
         self._seen: OrderedDict[str, Seen] = OrderedDict()
         self._keys: OrderedDict[str, str] = OrderedDict()  # by entry_id
@@ -263,7 +263,7 @@ class MangoDialer:
         if key not in self._seen:
             _keep(self._seen, key, Seen())
         seen = self._seen[key]
-        leg = seen.legs.setdefault(id, Leg())
+        leg = seen.legs.setdefault(id, MangoLeg())
         leg.seqs.add(seq)
         leg.client |= of_client(told)
         leg.connected |= told["call_state"] in ("Connected", "OnHold")

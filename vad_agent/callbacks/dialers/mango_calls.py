@@ -18,7 +18,7 @@ NEVER_RANG = frozenset({1130, 1132, 1133, 1134, 1140, 1150, 1151, 1152, 1190, 11
 
 
 @dataclass(slots=True)
-class Leg:
+class MangoLeg:
     """One leg, by its events in any order."""
 
     client: bool = False
@@ -37,7 +37,7 @@ class Seen:
     """What is known of a key."""
 
     taken: bool = False
-    legs: dict[str, Leg] = field(default_factory=dict)
+    legs: dict[str, MangoLeg] = field(default_factory=dict)
     summary: dict[str, Any] | None = None
     ended: Ended | None = None
 

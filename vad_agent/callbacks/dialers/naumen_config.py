@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-from vad_agent.callbacks.dialers.http_client import LIMIT_S
+from vad_agent.callbacks.dialers.http_transport import LIMIT_S
 from vad_agent.callbacks.model import Outcome
 from vad_agent.errors import SettingsError
 

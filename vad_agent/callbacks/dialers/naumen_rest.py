@@ -18,7 +18,7 @@ from typing import Any
 from urllib.parse import quote
 
 from vad_agent.callbacks.dialers.base import DialRefused, DialRequest, DialUncertain
-from vad_agent.callbacks.dialers.http_client import SLOW_DOWN, DialerHttpClient
+from vad_agent.callbacks.dialers.http_transport import SLOW_DOWN, HttpTransport
 from vad_agent.callbacks.dialers.naumen_config import NaumenConfig
 from vad_agent.errors import extra
 
@@ -49,7 +49,7 @@ class Project:
         headers = {} if config.run_as is None else {"X-NCC-RUN-AS-USER": config.run_as}
         if config.api_key is not None:
             headers |= {"Username": config.user, "X-API-Key": config.api_key}
-        self._centre = DialerHttpClient(
+        self._centre = HttpTransport(
             "naumen",
             f"{config.url.rstrip('/')}/api/v2",
             auth=None if config.password is None else (config.user, config.password),

@@ -39,7 +39,7 @@ from vad_agent.callbacks.dialers.base import (
     Ringing,
     Unknown,
 )
-from vad_agent.callbacks.dialers.http_client import LIMIT_S, DialerHttpClient
+from vad_agent.callbacks.dialers.http_transport import LIMIT_S, HttpTransport
 from vad_agent.callbacks.model import Outcome
 from vad_agent.errors import DialError, SettingsError, extra
 
@@ -87,7 +87,7 @@ class WebhookDialer:
     def __init__(self, config: WebhookConfig, *, now: Callable[[], float] = time.time) -> None:
         self._secret = config.secret
         self._now = now
-        self._centre = DialerHttpClient(
+        self._centre = HttpTransport(
             self.name, config.url, limit_s=config.limit_s, pause_s=config.pause_s
         )
         self._url = httpx.URL(config.url)

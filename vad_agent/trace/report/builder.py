@@ -17,7 +17,7 @@ from typing import Any
 
 from vad_agent.core.frames import seconds
 from vad_agent.errors import MissingExtra, OutputError
-from vad_agent.trace.labels_ru import CHANNELS, Mask
+from vad_agent.trace.labels_ru import CHANNELS, NameMask
 from vad_agent.trace.report.call_timeline import Record, timeline
 from vad_agent.trace.report.drawing import pictures
 from vad_agent.trace.report.envelope import Envelope
@@ -64,7 +64,7 @@ class ReportBuilder:
     ) -> str:
         """The page. `mask_names`, and names that events told, are *** in every text of it."""
         learned = [record["name"] for record in self._records if record.get("name")]
-        mask = Mask([*mask_names, *learned])
+        mask = NameMask([*mask_names, *learned])
         call = timeline(self._records, seconds(len(self._operator)))
         drawn = rows(call)
         return page(

@@ -39,7 +39,7 @@ class Sweep:
 
 
 @dataclass(frozen=True, slots=True)
-class Mark:
+class TimelineMark:
     """Something that happened at one moment."""
 
     t: float
@@ -49,7 +49,7 @@ class Mark:
 
 
 @dataclass(frozen=True, slots=True)
-class Prompt:
+class PromptSpan:
     """A prompt's line of the trace, numbered as in the table."""
 
     number: int
@@ -113,10 +113,10 @@ class Timeline:
     lines: Mapping[str, Sequence[Span]]
     """Only what is not a live line."""
     phases: Sequence[Span]
-    prompts: Sequence[Prompt]
+    prompts: Sequence[PromptSpan]
     silences: Sequence[Sweep]
     holds: Sequence[Sweep]
-    marks: Sequence[Mark]
+    marks: Sequence[TimelineMark]
     hangup: Record | None
     callback: Record | None
     """As it stood at the end."""
@@ -184,11 +184,11 @@ def _until_next(starts: Sequence[tuple[float, str]], duration: float) -> list[Sp
     return [span for span in spans if span.end > span.start or span.name == "ended"]
 
 
-def _prompt(count: int, record: Record, holds: Sequence[Span]) -> Prompt:
+def _prompt(count: int, record: Record, holds: Sequence[Span]) -> PromptSpan:
     started = record["started_s"]
     lo, hi = record["window_s"]
     at = record["t"] if started is None else started
-    return Prompt(
+    return PromptSpan(
         number=count,
         t=record["t"],
         id=record["id"],
@@ -228,13 +228,13 @@ def _sweeps(sounds: Iterable[Span], until: float) -> list[Sweep]:
     return [*sweeps, Sweep(at, until, at)] if at < until else sweeps
 
 
-def _hold(span: Span, prompts: Iterable[Prompt]) -> Sweep:
+def _hold(span: Span, prompts: Iterable[PromptSpan]) -> Sweep:
     """A hold heard by its music began before it was known: its prompt tells when."""
     origins = [p.origin for p in prompts if p.of_hold and span.start <= p.t <= span.end + 0.02]
     return Sweep(span.start, span.end, min([span.start, *origins]))
 
 
-def _marks(records: Iterable[Record]) -> list[Mark]:
+def _marks(records: Iterable[Record]) -> list[TimelineMark]:
     marks = []
     for record in records:
         t, kind = record["t"], record["kind"]
@@ -244,16 +244,18 @@ def _marks(records: Iterable[Record]) -> list[Mark]:
                 if name is None:
                     continue
                 party = labels_ru.PARTIES.get(record.get("party") or "")
-                marks.append(Mark(t, f"{name} ({party})" if party else name, False))
+                marks.append(TimelineMark(t, f"{name} ({party})" if party else name, False))
             case "hangup":
-                marks.append(Mark(t, "завершение", True))
+                marks.append(TimelineMark(t, "завершение", True))
             case "callback":
                 when = labels_ru.due(record["due_in_s"], record.get("at"))
-                marks.append(Mark(t, f"перезвон {when}", True))
+                marks.append(TimelineMark(t, f"перезвон {when}", True))
             case "callback_revised":
-                marks.append(Mark(t, "перезвон изменён", True))
+                marks.append(TimelineMark(t, "перезвон изменён", True))
             case "callback_withdrawn":
-                marks.append(Mark(t, "перезвон отменён", True))
+                marks.append(TimelineMark(t, "перезвон отменён", True))
             case _:
-                marks.append(Mark(t, f"⚠ {labels_ru.ALERTS.get(record['id'], record['id'])}", True))
+                marks.append(
+                    TimelineMark(t, f"⚠ {labels_ru.ALERTS.get(record['id'], record['id'])}", True)
+                )
     return marks

@@ -18,7 +18,7 @@ from typing import TypeVar
 
 from vad_agent.trace import labels_ru
 from vad_agent.trace.compliance import Verdict
-from vad_agent.trace.report.call_timeline import Mark, Prompt, Span, Sweep, Timeline
+from vad_agent.trace.report.call_timeline import PromptSpan, Span, Sweep, Timeline, TimelineMark
 from vad_agent.trace.report.canvas import (
     BAND_FILLS,
     HATCH,
@@ -298,7 +298,7 @@ class RowDrawing:
         return f"Звонок, {stretch}. {'; '.join(told)}".strip()
 
 
-def _bar_text(prompt: Prompt) -> str:
+def _bar_text(prompt: PromptSpan) -> str:
     why = "" if prompt.verdict is Verdict.OK else f": {prompt.why}"
     return f"{VERDICT_SIGNS[prompt.verdict]} {prompt.name}{why}"
 
@@ -342,9 +342,11 @@ def levels(labels: Iterable[Label | None]) -> int:
     return max((label.level + 1 if label else 1 for label in labels), default=0)
 
 
-def merged(marks: Iterable[Mark], x: Callable[[float], float]) -> list[tuple[float, str, bool]]:
+def merged(
+    marks: Iterable[TimelineMark], x: Callable[[float], float]
+) -> list[tuple[float, str, bool]]:
     """Place, text and strength of each line; what happens at one moment (in 4 px) shares one."""
-    groups: list[tuple[float, list[Mark]]] = []
+    groups: list[tuple[float, list[TimelineMark]]] = []
     for mark in marks:
         at = x(mark.t)
         if groups and at - groups[-1][0] < 4:

@@ -11,7 +11,7 @@ from html import escape
 
 from vad_agent.trace import labels_ru
 from vad_agent.trace.compliance import Verdict
-from vad_agent.trace.report.call_timeline import Prompt, Record, Timeline
+from vad_agent.trace.report.call_timeline import PromptSpan, Record, Timeline
 from vad_agent.trace.report.canvas import VERDICT_SIGNS as SIGNS
 from vad_agent.trace.report.rows import Rows
 
@@ -82,7 +82,7 @@ def page(
     *,
     title: str,
     details: Mapping[str, str],
-    mask: labels_ru.Mask,
+    mask: labels_ru.NameMask,
 ) -> str:
     """The whole page. `pictures` are the rows' SVGs: they name prompts but quote no texts."""
 
@@ -147,7 +147,7 @@ def _verdict(verdict: Verdict, text: str) -> str:
     return f'<p class="verdict {verdict}">{SIGNS[verdict]} {text}</p>'
 
 
-def _table(prompts: Sequence[Prompt], mask: labels_ru.Mask) -> str:
+def _table(prompts: Sequence[PromptSpan], mask: labels_ru.NameMask) -> str:
     if not prompts:
         return ""
     rows = "\n".join(_prompt(prompt, mask) for prompt in prompts)
@@ -159,7 +159,7 @@ def _table(prompts: Sequence[Prompt], mask: labels_ru.Mask) -> str:
 </tbody></table></div>"""
 
 
-def _prompt(prompt: Prompt, mask: labels_ru.Mask) -> str:
+def _prompt(prompt: PromptSpan, mask: labels_ru.NameMask) -> str:
     heard = prompt.started is not None
     began = labels_ru.clock(prompt.started, 2) if prompt.started is not None else "–"
     silence = f"{labels_ru.number(prompt.silence)} с" if heard else "–"
@@ -180,7 +180,7 @@ def _callback_missing(call: Timeline) -> bool:
     return call.hangup is not None and call.callback is None
 
 
-def _ending(call: Timeline, mask: labels_ru.Mask) -> str:
+def _ending(call: Timeline, mask: labels_ru.NameMask) -> str:
     items = [("Завершение", "", _ended(call))]
     if _callback_missing(call):
         items.append(("Перезвон", "bad", "✗ не запрошен"))

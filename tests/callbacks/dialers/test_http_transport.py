@@ -10,7 +10,7 @@ import pytest
 
 from tests.callbacks.dialers.centre import CUT, DROP, GARBAGE, HANG, CentreServer, limit_s
 from vad_agent.callbacks.dialers.base import DialRefused, DialUncertain
-from vad_agent.callbacks.dialers.http_client import MOST_BYTES, TRIES, DialerHttpClient
+from vad_agent.callbacks.dialers.http_transport import MOST_BYTES, TRIES, HttpTransport
 from vad_agent.errors import DialError, SettingsError
 
 SECRET = "correct-horse-battery"
@@ -26,23 +26,21 @@ def server() -> Iterator[CentreServer]:
 
 
 @pytest.fixture
-def centre(server: CentreServer, request: pytest.FixtureRequest) -> Iterator[DialerHttpClient]:
+def centre(server: CentreServer, request: pytest.FixtureRequest) -> Iterator[HttpTransport]:
     limit = limit_s(request)
-    centre = DialerHttpClient(
-        "crm", server.url, auth=("robot", SECRET), limit_s=limit, pause_s=0.005
-    )
+    centre = HttpTransport("crm", server.url, auth=("robot", SECRET), limit_s=limit, pause_s=0.005)
     yield centre
     centre.close()
 
 
-def post(centre: DialerHttpClient, *, repeatable: bool, accept: tuple[int, ...] = ()) -> object:
+def post(centre: HttpTransport, *, repeatable: bool, accept: tuple[int, ...] = ()) -> object:
     answer = centre.send(
         "POST", "/cases", repeatable=repeatable, accept=accept, json={"number": NUMBER}
     )
     return centre.json(answer)
 
 
-def test_the_answer_comes_back(server: CentreServer, centre: DialerHttpClient) -> None:
+def test_the_answer_comes_back(server: CentreServer, centre: HttpTransport) -> None:
     server.answers("POST", "/cases", 201, {"id": "k"})
     assert post(centre, repeatable=False) == {"id": "k"}
     [taken] = server.taken
@@ -52,7 +50,7 @@ def test_the_answer_comes_back(server: CentreServer, centre: DialerHttpClient) -
 
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_repeatable_request_is_tried_again_as_it_was(
-    server: CentreServer, centre: DialerHttpClient, fault: int | str
+    server: CentreServer, centre: HttpTransport, fault: int | str
 ) -> None:
     server.answers("POST", "/cases", fault)
     with pytest.raises(DialUncertain):
@@ -62,7 +60,7 @@ def test_a_repeatable_request_is_tried_again_as_it_was(
 
 @pytest.mark.parametrize("fault", FAULTS)
 def test_one_that_is_not_repeatable_is_sent_once(
-    server: CentreServer, centre: DialerHttpClient, fault: int | str
+    server: CentreServer, centre: HttpTransport, fault: int | str
 ) -> None:
     server.answers("POST", "/cases", fault)
     with pytest.raises(DialUncertain):
@@ -72,7 +70,7 @@ def test_one_that_is_not_repeatable_is_sent_once(
 
 @pytest.mark.parametrize("first", [HANG, CUT, DROP, 502, 429])
 def test_a_fault_that_passes_is_none(
-    server: CentreServer, centre: DialerHttpClient, first: int | str
+    server: CentreServer, centre: HttpTransport, first: int | str
 ) -> None:
     server.answers("POST", "/cases", first)
     server.answers("POST", "/cases", 200, {"id": "k"})
@@ -83,7 +81,7 @@ def test_a_fault_that_passes_is_none(
 @pytest.mark.parametrize("status", REFUSALS)
 @pytest.mark.parametrize("repeatable", [True, False])
 def test_a_refusal_is_asked_for_once(
-    server: CentreServer, centre: DialerHttpClient, status: int, repeatable: bool
+    server: CentreServer, centre: HttpTransport, status: int, repeatable: bool
 ) -> None:
     server.answers("POST", "/cases", status, {"error": NUMBER})
     with pytest.raises(DialRefused, match=f"^crm: HTTP {status}$"):
@@ -92,7 +90,7 @@ def test_a_refusal_is_asked_for_once(
 
 
 def test_too_many_requests_took_nothing_so_any_is_tried_again(
-    server: CentreServer, centre: DialerHttpClient
+    server: CentreServer, centre: HttpTransport
 ) -> None:
     server.answers("POST", "/cases", 429)
     with pytest.raises(DialRefused, match="429"):
@@ -100,7 +98,7 @@ def test_too_many_requests_took_nothing_so_any_is_tried_again(
     assert len(server.taken) == TRIES
 
 
-def test_an_accepted_status_is_an_answer(server: CentreServer, centre: DialerHttpClient) -> None:
+def test_an_accepted_status_is_an_answer(server: CentreServer, centre: HttpTransport) -> None:
     server.answers("POST", "/cases", 409, {"id": "there"})
     assert post(centre, repeatable=False, accept=(409,)) == {"id": "there"}
 
@@ -119,7 +117,7 @@ def test_no_connection_is_tried_three_times_and_certainly_rings_nobody(
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
     monkeypatch.setattr(socket, "create_connection", counted)
-    centre = DialerHttpClient("crm", f"http://127.0.0.1:{port}", limit_s=5.0, pause_s=0.005)
+    centre = HttpTransport("crm", f"http://127.0.0.1:{port}", limit_s=5.0, pause_s=0.005)
     with pytest.raises(DialRefused, match="ConnectError"):
         post(centre, repeatable=repeatable)
     centre.close()
@@ -128,7 +126,7 @@ def test_no_connection_is_tried_three_times_and_certainly_rings_nobody(
 
 @pytest.mark.parametrize(("first", "later"), [(HANG, 404), (CUT, 401), (500, 429)])
 def test_a_refusal_after_a_doubtful_try_says_nothing_of_that_try(
-    server: CentreServer, centre: DialerHttpClient, first: int | str, later: int
+    server: CentreServer, centre: HttpTransport, first: int | str, later: int
 ) -> None:
     server.answers("POST", "/cases", first)
     server.answers("POST", "/cases", later)
@@ -139,7 +137,7 @@ def test_a_refusal_after_a_doubtful_try_says_nothing_of_that_try(
 def test_no_connection_after_a_doubtful_try_says_nothing_of_that_try() -> None:
     """The centre takes the order, and is gone before it can answer."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
-        centre = DialerHttpClient(
+        centre = HttpTransport(
             "crm",
             f"http://127.0.0.1:{listening.getsockname()[1]}",
             limit_s=5.0,
@@ -160,7 +158,7 @@ def test_no_connection_after_a_doubtful_try_says_nothing_of_that_try() -> None:
         centre.close()
 
 
-def test_a_redirect_is_not_followed(server: CentreServer, centre: DialerHttpClient) -> None:
+def test_a_redirect_is_not_followed(server: CentreServer, centre: HttpTransport) -> None:
     server.answers("POST", "/cases", 307, None, {"Location": f"{server.url}/elsewhere"})
     server.answers("POST", "/elsewhere", 200, {"id": "k"})
     with pytest.raises(DialRefused):
@@ -168,19 +166,19 @@ def test_a_redirect_is_not_followed(server: CentreServer, centre: DialerHttpClie
     assert server.requests("POST", "/elsewhere") == []
 
 
-def test_what_is_no_json_is_uncertain(server: CentreServer, centre: DialerHttpClient) -> None:
+def test_what_is_no_json_is_uncertain(server: CentreServer, centre: HttpTransport) -> None:
     server.answers("POST", "/cases", GARBAGE)
     with pytest.raises(DialUncertain, match="expected JSON"):
         post(centre, repeatable=True)
 
 
-def test_json_too_deep_to_read_is_uncertain(server: CentreServer, centre: DialerHttpClient) -> None:
+def test_json_too_deep_to_read_is_uncertain(server: CentreServer, centre: HttpTransport) -> None:
     server.answers("POST", "/cases", 200, b"[" * 100_000)
     with pytest.raises(DialUncertain, match="expected JSON"):
         post(centre, repeatable=True)
 
 
-def test_an_answer_without_end_is_cut_short(server: CentreServer, centre: DialerHttpClient) -> None:
+def test_an_answer_without_end_is_cut_short(server: CentreServer, centre: HttpTransport) -> None:
     server.answers("POST", "/cases", 200, "x" * (MOST_BYTES + 1))
     with pytest.raises(DialUncertain, match="ReadError"):
         post(centre, repeatable=False)
@@ -205,7 +203,7 @@ def test_an_answer_in_drops_has_one_limit_for_them_all() -> None:
 
     with socket.create_server(("127.0.0.1", 0)) as listening:
         url = f"http://127.0.0.1:{listening.getsockname()[1]}"
-        centre = DialerHttpClient("crm", url, limit_s=0.3)
+        centre = HttpTransport("crm", url, limit_s=0.3)
         thread = threading.Thread(target=drip)
         thread.start()
         with pytest.raises(DialUncertain, match="ReadTimeout"):
@@ -218,7 +216,7 @@ def test_an_answer_in_drops_has_one_limit_for_them_all() -> None:
 
 def test_a_header_that_cannot_be_sent_is_not_repeated_in_the_error() -> None:
     with CentreServer().serving() as server:
-        centre = DialerHttpClient("crm", server.url, headers={"X-API-Key": f"{SECRET}\n"})
+        centre = HttpTransport("crm", server.url, headers={"X-API-Key": f"{SECRET}\n"})
         with pytest.raises(DialRefused) as caught:
             post(centre, repeatable=True)
         centre.close()
@@ -229,7 +227,7 @@ def test_a_header_that_cannot_be_sent_is_not_repeated_in_the_error() -> None:
 @pytest.mark.parametrize("fault", [*FAULTS, 400, 429, GARBAGE])
 def test_neither_credentials_nor_bodies_nor_urls_are_in_errors_or_logs(
     server: CentreServer,
-    centre: DialerHttpClient,
+    centre: HttpTransport,
     caplog: pytest.LogCaptureFixture,
     fault: int | str,
 ) -> None:
@@ -241,7 +239,7 @@ def test_neither_credentials_nor_bodies_nor_urls_are_in_errors_or_logs(
         assert secret not in caplog.text + whole(caught.value) + repr(centre)
 
 
-def test_a_closed_centre_refuses(server: CentreServer, centre: DialerHttpClient) -> None:
+def test_a_closed_centre_refuses(server: CentreServer, centre: HttpTransport) -> None:
     centre.close()
     with pytest.raises(DialRefused, match="closed"):
         post(centre, repeatable=True)
@@ -254,7 +252,7 @@ def test_a_closed_centre_refuses(server: CentreServer, centre: DialerHttpClient)
 )
 def test_a_wrong_url_is_the_settings_fault_and_is_not_repeated(url: str) -> None:
     with pytest.raises(SettingsError, match=r"^crm: url: ") as caught:
-        DialerHttpClient("crm", url)
+        HttpTransport("crm", url)
     assert SECRET not in whole(caught.value)
 
 

@@ -57,7 +57,7 @@ class _NotNow(DialRefused):
     """Nothing was taken; another try may be."""
 
 
-class DialerHttpClient:
+class HttpTransport:
     """One server of the centre's. `name`: for errors, never a secret; `base`: its URL.
 
     `repeatable` requests are tried again wherever that may help; others only where certainly nothing
