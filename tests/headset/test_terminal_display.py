@@ -201,7 +201,7 @@ from rich.console import Console
 from vad_agent.core.actions import Phase
 from vad_agent.headset.keyboard import Keyboard
 from vad_agent.headset.key_dispatch import KeyDispatch
-from vad_agent.headset.status import Command, Status
+from vad_agent.headset.status import Status
 from vad_agent.headset.terminal_display import TerminalDisplay
 
 status = Status(phase=Phase.DIALOGUE)

@@ -70,7 +70,7 @@ class OneDesk:
 
     @property
     def desk(self) -> CallbackService:
-        return self.app_state.desk
+        return self.app_state.service
 
     def post(self, path: str, body: Any = None, **more: Any) -> httpx.Response:
         return self.client.post(V1 + path, json={} if body is None else body, **more)
@@ -94,9 +94,9 @@ def one_desk(folder: Path) -> Iterator[OneDesk]:
     store = Store(str(folder / "callbacks.sqlite"), Policy(ZoneInfo("Europe/Moscow")))
     told: list[OutcomeReport] = []
     app_state = AppState(
-        desk=CallbackService(store, Clock()),
+        service=CallbackService(store, Clock()),
         queries=CallbackQueries(store),
-        alarms=AlertBoard("desk-1"),
+        alerts=AlertBoard("desk-1"),
         node="desk-1",
         report=told.append,
     )

@@ -404,7 +404,7 @@ def test_promise_numbers_and_alarms(one):
     numbers = one.get("/numbers").json()
     assert (numbers["by_state"]["waiting"], numbers["by_state"]["reached"]) == (1, 1)
     assert one.get("/alarms").json() == {"alarms": []}
-    one.app_state.alarms.sound(AlertKind.OVERDUE, other, one.desk.clock.now(), "61 s")
+    one.app_state.alerts.sound(AlertKind.OVERDUE, other, one.desk.clock.now(), "61 s")
     [alarm] = one.get("/alarms").json()["alarms"]
     assert (alarm["kind"], alarm["about"], alarm["detail"]) == ("overdue", other, "61 s")
 

@@ -101,8 +101,8 @@ def test_lateness_is_a_histogram_and_early_is_not_late(one):
 def test_alarms_that_are_on_and_those_that_were(one):
     now = one.desk.clock.now()
     for about in ("a", "b"):
-        one.app_state.alarms.sound(AlertKind.OVERDUE, about, now)
-    one.app_state.alarms.settle(AlertKind.OVERDUE, "a")
+        one.app_state.alerts.sound(AlertKind.OVERDUE, about, now)
+    one.app_state.alerts.settle(AlertKind.OVERDUE, "a")
     found = scraped(one)
     assert found["vad_agent_alarms"]["overdue"] == 1
     assert found["vad_agent_alarms_sounded_total"]["overdue"] == 2

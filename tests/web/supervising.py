@@ -71,9 +71,9 @@ class Shift:
         self.failing: list[str] = []
         self.alarms = AlertBoard("desk-1")
         self.app_state = AppState(
-            desk=CallbackService(store, Clock(lambda: NOW, self.hand)),
+            service=CallbackService(store, Clock(lambda: NOW, self.hand)),
             queries=CallbackQueries(store),
-            alarms=self.alarms,
+            alerts=self.alarms,
             node="desk-1",
             report=lambda _: None,
             not_ready=lambda: self.failing,

@@ -59,7 +59,7 @@ def test_who_is_barred_is_told_so_on_his_open_page(node: Node, page: Page) -> No
     page.keyboard.press("Enter")
     page.wait_for_selector("body.offline")
     assert page.url == f"{node.url}/panel"
-    node.people.bar("olga")
+    node.people.disable("olga")
     node.kept.refresh()
     page.wait_for_selector("#offline a")
     assert "Вход устарел" in page.locator("#offline").inner_text()

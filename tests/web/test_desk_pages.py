@@ -322,7 +322,7 @@ def test_a_page_that_is_open_ends_with_its_session(node: Node) -> None:
     with olga.stream("GET", "/panel/stream") as stream:
         lines = stream.iter_lines()
         assert next(lines) == "retry: 1000"
-        node.people.bar("olga")
+        node.people.disable("olga")
         node.kept.refresh()
         told = [line for line in lines if line.startswith("data")]  # it ends
     assert told[0] == 'data: {"gone":true}'
@@ -331,7 +331,7 @@ def test_a_page_that_is_open_ends_with_its_session(node: Node) -> None:
 CHANGES: dict[str, Callable[[Users], object]] = {
     "password": lambda people: people.set_password("olga", "battery staple"),
     "role": lambda people: people.set_role("olga", Role.SUPERVISOR),
-    "bar": lambda people: people.bar("olga"),
+    "bar": lambda people: people.disable("olga"),
 }
 
 

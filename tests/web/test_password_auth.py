@@ -105,7 +105,7 @@ def test_who_started_it_may_have_a_login_too(desk: Desk, store: Store) -> None:
     olga = again.by_token()
     assert olga is not None
     assert (olga.operator, olga.role) == ("Olga", Role.SUPERVISOR)
-    again.people.bar("olga")
+    again.people.disable("olga")
     again.kept.refresh()
     assert not again.authenticator.sessions.is_on(olga)
     assert again.by_token() is None

@@ -86,7 +86,7 @@ def test_what_has_ended_is_forgotten_later(store: Store) -> None:
     [
         lambda people: people.set_password("olga", "battery staple"),
         lambda people: people.set_role("olga", Role.SUPERVISOR),
-        lambda people: people.bar("olga"),
+        lambda people: people.disable("olga"),
     ],
     ids=["password", "role", "bar"],
 )
@@ -101,7 +101,7 @@ def test_a_change_of_a_person_ends_what_was_begun_before(
     kept.refresh()
     assert not kept.is_over(begun)
     change(people)
-    people.let("olga")
+    people.enable("olga")
     after = people.find("olga")
     assert after is not None
     anew = session("s2", since=after.since.timestamp())
@@ -164,7 +164,7 @@ def test_it_looks_by_itself_until_it_is_closed(
     session = Session("1", "anna", kept._clock() + 60, Role.OPERATOR, anna.since.timestamp())
     assert not kept.is_over(session)
     kept.start()
-    people.bar("anna")
+    people.disable("anna")
     until(lambda: kept.is_over(session), 10, "a look")
     kept.close()
     SessionStore(store).close()  # one that was never started

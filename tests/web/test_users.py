@@ -83,7 +83,7 @@ def test_of_two_that_are_added_at_once_one_is(people: Users) -> None:
 CHANGES: dict[str, Callable[[Users], object]] = {
     "password": lambda people: people.set_password("olga", "battery staple"),
     "role": lambda people: people.set_role("olga", Role.SUPERVISOR),
-    "bar": lambda people: people.bar("olga"),
+    "bar": lambda people: people.disable("olga"),
 }
 
 
@@ -107,9 +107,9 @@ def test_each_change_puts_since_forward_whatever_the_clock_says(
 
 def test_who_is_barred_does_not_come_in_until_he_is_let(people: Users) -> None:
     people.add("olga", Role.OPERATOR, GOOD)
-    assert people.bar("Olga").barred is not None
+    assert people.disable("Olga").barred is not None
     assert people.check("olga", GOOD) is None
-    assert people.let("Olga").barred is None
+    assert people.enable("Olga").barred is None
     assert people.check("olga", GOOD) is not None
 
 
@@ -120,7 +120,7 @@ def test_another_password_is_the_only_one(people: Users) -> None:
     assert people.check("olga", "battery staple") is not None
 
 
-@pytest.mark.parametrize("change", [*CHANGES.values(), lambda people: people.let("olga")])
+@pytest.mark.parametrize("change", [*CHANGES.values(), lambda people: people.enable("olga")])
 def test_who_is_not_there_is_told(people: Users, change: Callable[[Users], object]) -> None:
     with pytest.raises(UserError, match=r"^nobody has the login 'olga': vad-agent people list$"):
         change(people)

@@ -46,20 +46,20 @@ class Dispatcher:
 
     def __init__(
         self,
-        desk: CallbackService,
+        service: CallbackService,
         dialer: Dialer,
         node: str,
         late: Callable[[float], None] = lambda _: None,
     ) -> None:
-        self._desk = desk
-        self._store = desk.store
+        self._service = service
+        self._store = service.store
         self._dialer = dialer
         self._node = node
         self._late = late
         self._busy: set[str] = set()
         self._known: set[str] = set()  # the dialer will report these
         self._lock = threading.Lock()
-        desk.stop_ringing = self.stop
+        service.stop_ringing = self.stop
 
     def make(self, key: str) -> None:
         """Make the attempt, if it is to be made now.
@@ -71,7 +71,7 @@ class Dispatcher:
         with self._alone(key) as alone:
             if not alone:
                 return
-            now = self._desk.clock.now()
+            now = self._service.clock.now()
             begun = self._store.begin(key, self._node, Actor(self._node, now))
             if begun is None:
                 self._too_early(key)
@@ -87,7 +87,7 @@ class Dispatcher:
         """Woken before its time, as after a jump of the clock or in quiet hours: it is armed anew."""
         callback = self._store.find(key.partition(".")[0])
         if callback is not None and callback.state is State.WAITING:
-            self._desk.arm(callback, ())
+            self._service.arm(callback, ())
 
     def _ring(self, begun: Begun, since: float) -> None:
         key, reference = begun.attempt.key, begun.attempt.reference
@@ -108,7 +108,7 @@ class Dispatcher:
             case Ringing(reference):
                 with self._lock:
                     self._known.add(key)
-                self._store.dialled(key, reference, self._desk.clock.now())
+                self._store.dialled(key, reference, self._service.clock.now())
                 failpoints.passed(failpoints.DIAL_STORED)
                 if not self._is_wanted(key):
                     self.stop(key)  # closed while it was dialled: there was nothing to stop yet
@@ -154,7 +154,7 @@ class Dispatcher:
 
     def _end(self, told: OutcomeReport) -> None:
         who = f"{self._dialer.name} at {self._node}"
-        self._desk.report(told.key, told.outcome, who, told.detail)
+        self._service.report(told.key, told.outcome, who, told.detail)
         with self._lock:
             self._known.discard(told.key)
 
@@ -208,7 +208,7 @@ class Dispatcher:
                 answer = Ended(Outcome.LOST, "what dials cannot tell what became of it")
             if isinstance(answer, Unknown):
                 begun = self._store.begin(
-                    key, self._node, Actor(self._node, self._desk.clock.now())
+                    key, self._node, Actor(self._node, self._service.clock.now())
                 )
                 answer = None if begun is None else self._dial(self._dial_request(begun))
             if isinstance(answer, Ringing) and attempt.dialled is not None:

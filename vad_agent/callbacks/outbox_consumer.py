@@ -31,11 +31,11 @@ class OutboxConsumer:
     """
 
     def __init__(
-        self, folder: Path, desk: CallbackService, alarms: AlertBoard | None = None
+        self, folder: Path, service: CallbackService, alerts: AlertBoard | None = None
     ) -> None:
         self._outbox = Outbox(folder)
-        self._desk = desk
-        self._alarms = alarms
+        self._service = service
+        self._alerts = alerts
         self._told: set[str] = set()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="inbox", daemon=True)
@@ -74,7 +74,7 @@ class OutboxConsumer:
     def _take(self, path: Path) -> int:
         try:
             message = self._outbox.read(path)
-            take(self._desk, message)
+            take(self._service, message)
         except FileNotFoundError:
             return 0
         except StoreError:
@@ -83,15 +83,15 @@ class OutboxConsumer:
             self._refuse(path, str(error))
             return 0
         except Exception as error:  # no letter's fault, it may be: the next look tries it again
-            self._alarm(path, why(error) if isinstance(error, OSError) else type(error).__name__)
+            self._alert(path, why(error) if isinstance(error, OSError) else type(error).__name__)
             return 0
         try:
             self._outbox.done(path)
         except OSError as error:  # taken again at the next look: that changes nothing
-            self._alarm(path, f"taken, and cannot be removed: {why(error)}")
+            self._alert(path, f"taken, and cannot be removed: {why(error)}")
             return 1
-        if self._alarms is not None:
-            self._alarms.settle(AlertKind.REFUSED, path.name)
+        if self._alerts is not None:
+            self._alerts.settle(AlertKind.REFUSED, path.name)
         return 1
 
     def _refuse(self, path: Path, reason: str) -> None:
@@ -99,20 +99,20 @@ class OutboxConsumer:
             kept = self._outbox.refuse(path)
         except (OSError, OutputError):
             kept = path
-        self._alarm(kept, reason)
+        self._alert(kept, reason)
 
-    def _alarm(self, path: Path, reason: str) -> None:
+    def _alert(self, path: Path, reason: str) -> None:
         if is_call(path):
             if path.name not in self._told:
                 self._told.add(path.name)
                 log.warning("a call was not taken", extra={"letter": str(path), "why": reason})
             return
-        if self._alarms is not None:
-            now = self._desk.clock.now()
-            self._alarms.sound(AlertKind.REFUSED, path.name, now, f"{path}: {reason}")
+        if self._alerts is not None:
+            now = self._service.clock.now()
+            self._alerts.sound(AlertKind.REFUSED, path.name, now, f"{path}: {reason}")
 
 
-def take(desk: CallbackService, message: OutboxMessage) -> None:
+def take(service: CallbackService, message: OutboxMessage) -> None:
     """Do what a letter says.
 
     Raises:
@@ -120,13 +120,13 @@ def take(desk: CallbackService, message: OutboxMessage) -> None:
         ValueError, RuleError: it says nothing that can be done.
     """
     if message.kind == WITHDRAWN:
-        desk.withdraw(message.call, WHO)
+        service.withdraw(message.call, WHO)
     elif message.kind == ENDED:
-        desk.call_ended(message.call, WHO)
+        service.call_ended(message.call, WHO)
     elif message.kind == CALL:
-        desk.take_call(as_record(message))
+        service.take_call(as_record(message))
     else:
-        desk.take(as_request(message), WHO)
+        service.take(as_request(message), WHO)
 
 
 def as_request(message: OutboxMessage) -> Request:

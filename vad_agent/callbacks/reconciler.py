@@ -49,21 +49,21 @@ class Reconciler:
 
     def __init__(
         self,
-        desk: CallbackService,
-        engine: Scheduler,
+        service: CallbackService,
+        scheduler: Scheduler,
         dispatcher: Dispatcher,
         nodes: ClusterMembership,
-        alarms: AlertBoard,
+        alerts: AlertBoard,
         node: str,
     ) -> None:
-        self._desk = desk
-        self._store = desk.store
-        self._clock = desk.clock
-        self._engine = engine
+        self._service = service
+        self._store = service.store
+        self._clock = service.clock
+        self._scheduler = scheduler
         self._dispatcher = dispatcher
         self._nodes = nodes
-        self._alarms = alarms
-        self._queries = CallbackQueries(desk.store)
+        self._alerts = alerts
+        self._queries = CallbackQueries(service.store)
         self._node = node
         self._alive = {node}
         self._suspects: set[str] = set()
@@ -121,7 +121,7 @@ class Reconciler:
             do()
         except (StoreError, EngineError) as error:
             self.trouble[name] = str(error)
-            self._alarms.sound(AlertKind.DATABASE, "", self._clock.now(), str(error))
+            self._alerts.sound(AlertKind.DATABASE, "", self._clock.now(), str(error))
         except Exception as error:
             self.trouble[name] = type(error).__name__
             log.exception("a duty of the watch failed", extra={"duty": name})
@@ -129,7 +129,7 @@ class Reconciler:
             troubled = bool(self.trouble)
             self.trouble.pop(name, None)
             if troubled and not self.trouble:
-                self._alarms.settle(AlertKind.DATABASE, "")
+                self._alerts.settle(AlertKind.DATABASE, "")
                 self._do("audit", lambda: self.audit(at_start=True))  # it was away: look now
 
     # -- duties ---------------------------------------------------------------------------------------
@@ -145,63 +145,63 @@ class Reconciler:
         self._jumped = timedelta()
         if moved is None:
             return  # another node has seen the same
-        self._alarms.sound(AlertKind.CLOCK, "", now, by.why)
+        self._alerts.sound(AlertKind.CLOCK, "", now, by.why)
         for callback, gone in moved:
-            self._desk.arm(callback, gone)
-        self._alarms.settle(AlertKind.CLOCK, "")
+            self._service.arm(callback, gone)
+        self._alerts.settle(AlertKind.CLOCK, "")
         self.audit(at_start=True)
 
     def _arm_again(self) -> None:
-        for id in list(self._desk.unarmed):
-            self._desk.unarmed.discard(id)  # first: who fails to arm it meanwhile says so again
+        for id in list(self._service.unarmed):
+            self._service.unarmed.discard(id)  # first: who fails to arm it meanwhile says so again
             try:
                 callback = self._store.find(id)
             except StoreError:
-                self._desk.unarmed.add(id)
+                self._service.unarmed.add(id)
                 raise
             if callback is not None:
-                self._desk.arm(callback, ())
+                self._service.arm(callback, ())
 
     def _beat(self) -> None:
         now = self._clock.now()
         self._nodes.beat(now)
         self._alive, dead = self._nodes.seen(now)
         for name in dead:
-            taken = self._engine.take_over(name)
-            self._alarms.sound(AlertKind.NODE, name, now, f"{taken} attempts taken over")
-        self._alarms.only(AlertKind.NODE, dead)
+            taken = self._scheduler.take_over(name)
+            self._alerts.sound(AlertKind.NODE, name, now, f"{taken} attempts taken over")
+        self._alerts.only(AlertKind.NODE, dead)
 
     def _forget(self) -> None:
-        self._engine.forget(FORGET_S)
+        self._scheduler.forget(FORGET_S)
         self._nodes.forget_dead(self._clock.now())
 
     def _look_after(self) -> None:
         now = self._clock.now()
         too_long = self._dispatcher.look_after(self._alive, now)
         for attempt in too_long:
-            self._alarms.sound(AlertKind.UNREPORTED, attempt.callback, now)
-        self._alarms.only(AlertKind.UNREPORTED, {attempt.callback for attempt in too_long})
+            self._alerts.sound(AlertKind.UNREPORTED, attempt.callback, now)
+        self._alerts.only(AlertKind.UNREPORTED, {attempt.callback for attempt in too_long})
 
     def look_for_overdue(self) -> None:
         """Alarm for everything that nothing rings for though its time has passed."""
         now = self._clock.now()
         overdue = self._queries.overdue(now)
         for callback in overdue:
-            self._alarms.sound(AlertKind.OVERDUE, callback.id, now)
-        self._alarms.only(AlertKind.OVERDUE, {callback.id for callback in overdue})
+            self._alerts.sound(AlertKind.OVERDUE, callback.id, now)
+        self._alerts.only(AlertKind.OVERDUE, {callback.id for callback in overdue})
         lacking = self._queries.page(list(_NEEDS), limit=1000)
         for kind in _NEEDS.values():
             those = {one.id for one in lacking if _NEEDS[one.state] is kind}
             for id in those:
-                self._alarms.sound(kind, id, now)
-            self._alarms.only(kind, those)
+                self._alerts.sound(kind, id, now)
+            self._alerts.only(kind, those)
 
     def audit(self, *, at_start: bool = False) -> None:
         """Arm what waits and would not be woken; alarm where that was so twice running.
 
         `at_start`: do not wait for a second look.
         """
-        pending = self._engine.pending()
+        pending = self._scheduler.pending()
         waiting = self._store.waiting()
         now = self._clock.now()
         stuck = {
@@ -216,21 +216,21 @@ class Reconciler:
             id = key.partition(".")[0]
             callback = self._store.find(id)
             if callback is not None and callback.key == key:
-                self._desk.arm(callback, ())
+                self._service.arm(callback, ())
                 if key in certain and not at_start:
-                    self._alarms.sound(AlertKind.FORGOTTEN, id, now, "armed again")
+                    self._alerts.sound(AlertKind.FORGOTTEN, id, now, "armed again")
         if certain:
             log.warning("armed again", extra={"count": len(certain), "at_start": at_start})
         if not at_start:
-            self._alarms.only(AlertKind.FORGOTTEN, {key.partition(".")[0] for key in certain})
+            self._alerts.only(AlertKind.FORGOTTEN, {key.partition(".")[0] for key in certain})
 
     def check_promise(self) -> None:
         """Alarm where a request is not accounted for."""
         promise = self._queries.promise()
         if promise.missing:
             now = self._clock.now()
-            self._alarms.sound(
+            self._alerts.sound(
                 AlertKind.PROMISE, "", now, f"{promise.missing} requests are missing"
             )
         else:
-            self._alarms.settle(AlertKind.PROMISE, "")
+            self._alerts.settle(AlertKind.PROMISE, "")

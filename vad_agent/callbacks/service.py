@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 
 
 class CallbackService:
-    """`engine`: None where nothing is to ring from this process, as for a command beside no server.
+    """`scheduler`: None where nothing is to ring from this process, as for a command beside no server.
 
     `stop_ringing(key)`: told of an attempt under way that is needed no more.
     """
@@ -38,13 +38,13 @@ class CallbackService:
         self,
         store: Store,
         clock: Clock,
-        engine: Scheduler | None = None,
+        scheduler: Scheduler | None = None,
         stop_ringing: Callable[[str], None] | None = None,
     ) -> None:
         self.store = store
         self.calls = CallStore(store)
         self.clock = clock
-        self._engine = engine
+        self._scheduler = scheduler
         self.stop_ringing = stop_ringing or (lambda _: None)
         self.unarmed: set[str] = set()
         """Callbacks that the engine could not take; the watch sees to them."""
@@ -210,15 +210,15 @@ class CallbackService:
 
     def arm(self, callback: Callback, superseded: Iterable[str]) -> None:
         """Have the engine wake what waits, and nothing else; what fails here the watch repairs."""
-        if self._engine is None:
+        if self._scheduler is None:
             return
         waits = callback.state is State.WAITING
         gone = [key for key in superseded if not (waits and key == callback.key)]
         try:
             if gone:
-                self._engine.cancel(gone)
+                self._scheduler.cancel(gone)
             if waits and callback.next is not None:
-                self._engine.arm(callback.key, self.seconds_until(callback.next))
+                self._scheduler.arm(callback.key, self.seconds_until(callback.next))
         except EngineError as error:
             self.unarmed.add(callback.id)
             log.warning("not armed yet", extra={"callback": callback.id, "why": str(error)})

@@ -167,7 +167,7 @@ def bar(login: Login, config: Config = None, database: Database = None) -> None:
       vad-agent people bar olga
     """
     with _people(config, database) as people:
-        _tell(people.bar(login))
+        _tell(people.disable(login))
 
 
 @people_app.command(short_help="He may come in again.")
@@ -179,7 +179,7 @@ def let(login: Login, config: Config = None, database: Database = None) -> None:
       vad-agent people let olga
     """
     with _people(config, database) as people:
-        _tell(people.let(login))
+        _tell(people.enable(login))
 
 
 @contextmanager

@@ -49,7 +49,7 @@ class DeskPages:
 
         def callbacks_of(operator: str) -> ServiceBackend:
             return ServiceBackend(
-                app_state.desk, app_state.queries, f"panel:{operator}", rings=True
+                app_state.service, app_state.queries, f"panel:{operator}", rings=True
             )
 
         self.app = create_panel(
@@ -58,7 +58,7 @@ class DeskPages:
             callbacks_of=callbacks_of,
             news=self._news.number,
             more=(routes_supervisor.router,),
-            dashboard=Dashboard(app_state, app_state.desk.calls, self.broker),
+            dashboard=Dashboard(app_state, app_state.service.calls, self.broker),
             heartbeat_s=HEARTBEAT_S,
         )
         self.routers = (headsets(self.broker),)

@@ -15,9 +15,9 @@ from vad_agent.callbacks.service import CallbackService
 class AppState:
     """One running desk."""
 
-    desk: CallbackService
+    service: CallbackService
     queries: CallbackQueries
-    alarms: AlertBoard
+    alerts: AlertBoard
     node: str
     report: Report
     """Takes what `hooks` were told; raises `StoreError` where it could not be stored."""

@@ -81,29 +81,31 @@ class DeskContainer:
         stack.callback(store.close)
         database = store.database
         self.clock = Clock(database.time if database.on_server else machine_time)
-        self.alarms = AlertBoard(config.node, config.alarm_url)
-        stack.callback(self.alarms.close)
-        engine = DbosScheduler(self._engine_place(), config.node)
+        self.alerts = AlertBoard(config.node, config.alarm_url)
+        stack.callback(self.alerts.close)
+        scheduler = DbosScheduler(self._engine_place(), config.node)
         leaving = stack.enter_context(ExitStack())  # once the last dial has ended
-        stack.callback(engine.stop)
-        self.desk = CallbackService(store, self.clock, engine)
-        self.dispatcher = Dispatcher(self.desk, dialer, config.node, late)
+        stack.callback(scheduler.stop)
+        self.service = CallbackService(store, self.clock, scheduler)
+        self.dispatcher = Dispatcher(self.service, dialer, config.node, late)
         nodes = ClusterMembership(database, config.node, beat_s=self._beat_s, dead_s=self._dead_s)
-        self.watch = Reconciler(self.desk, engine, self.dispatcher, nodes, self.alarms, config.node)
+        self.reconciler = Reconciler(
+            self.service, scheduler, self.dispatcher, nodes, self.alerts, config.node
+        )
         dialer.open(self.dispatcher.report)
         stack.callback(dialer.close)
-        engine.start(self.dispatcher.make)
-        self.watch.start()
-        leaving.callback(self.watch.leave)
-        stack.callback(self.watch.stop)
-        inbox = OutboxConsumer(config.inbox, self.desk, self.alarms)
+        scheduler.start(self.dispatcher.make)
+        self.reconciler.start()
+        leaving.callback(self.reconciler.leave)
+        stack.callback(self.reconciler.stop)
+        inbox = OutboxConsumer(config.inbox, self.service, self.alerts)
         inbox.start()
         stack.callback(inbox.stop)
         hooks = {dialer.name: dialer} if isinstance(dialer, Hooked) else {}
         self.app_state = AppState(
-            desk=self.desk,
+            service=self.service,
             queries=CallbackQueries(store),
-            alarms=self.alarms,
+            alerts=self.alerts,
             node=config.node,
             report=self.dispatcher.report,
             not_ready=self.not_ready,
@@ -124,7 +126,7 @@ class DeskContainer:
 
         No more than their names: everybody may ask, and the log says why.
         """
-        return sorted(self.watch.trouble)
+        return sorted(self.reconciler.trouble)
 
     def close(self) -> None:
         """End everything; what is under way goes on and is looked after at the next start."""

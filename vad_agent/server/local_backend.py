@@ -31,12 +31,12 @@ class ServiceBackend:
     """
 
     def __init__(
-        self, desk: CallbackService, queries: CallbackQueries, who: str, *, rings: bool
+        self, service: CallbackService, queries: CallbackQueries, who: str, *, rings: bool
     ) -> None:
-        self._desk = desk
+        self._service = service
         self._queries = queries
-        self._store = desk.store
-        self._authenticate = who
+        self._store = service.store
+        self._who = who
         self.rings = rings
         self.attempts: int | None = self._store.policy.attempts
         self.overdue_s = self._store.policy.overdue_s
@@ -81,27 +81,27 @@ class ServiceBackend:
 
     def done(self, id: str, outcome: Outcome, why: str) -> Callback:
         """As `Callbacks.done`."""
-        return self._desk.done(id, outcome, self._authenticate, why)
+        return self._service.done(id, outcome, self._who, why)
 
     def cancel(self, id: str, why: str) -> Callback:
         """As `Callbacks.cancel`."""
-        return self._desk.cancel(id, self._authenticate, why)
+        return self._service.cancel(id, self._who, why)
 
     def retry(self, id: str, why: str) -> Callback:
         """As `Callbacks.retry`."""
-        return self._desk.retry(id, self._authenticate, why)
+        return self._service.retry(id, self._who, why)
 
     def set_number(self, id: str, phone: str) -> Callback:
         """As `Callbacks.set_number`."""
-        return self._desk.set_number(id, phone, self._authenticate)
+        return self._service.set_number(id, phone, self._who)
 
     def set_time(self, id: str, at: str) -> Callback:
         """As `Callbacks.set_time`."""
-        return self._desk.set_time(id, at, self._authenticate)
+        return self._service.set_time(id, at, self._who)
 
     def client_called(self, phone: str) -> Callback | None:
         """As `Callbacks.client_called`."""
-        return self._desk.client_called(phone, self._authenticate)
+        return self._service.client_called(phone, self._who)
 
 
 def _states(which: str | None) -> frozenset[State] | None:
@@ -123,8 +123,8 @@ class LocalBackend(ServiceBackend):
         try:
             database = self._store.database
             self._clock = Clock(database.time if database.on_server else machine_time)
-            desk = CallbackService(self._store, self._clock)
-            super().__init__(desk, CallbackQueries(self._store), f"cli:{login()}", rings=False)
+            service = CallbackService(self._store, self._clock)
+            super().__init__(service, CallbackQueries(self._store), f"cli:{login()}", rings=False)
             self._read_letters(config, report)
         except BaseException:
             self.close()
@@ -135,7 +135,7 @@ class LocalBackend(ServiceBackend):
             return
         refused = config.inbox / REFUSED
         before = set(refused.glob("*"))
-        OutboxConsumer(config.inbox, self._desk).read_all()
+        OutboxConsumer(config.inbox, self._service).read_all()
         if news := len(set(refused.glob("*")) - before):
             report(f"{refused}: {news} of the headset's requests cannot be understood, kept there")
 
@@ -146,4 +146,4 @@ class LocalBackend(ServiceBackend):
     def erase(self, days: float) -> int:
         """As `Callbacks.erase`."""
         why = f"ended {days:g} days ago and more"
-        return retention.erase(self._store, days, Actor(self._authenticate, self._clock.now(), why))
+        return retention.erase(self._store, days, Actor(self._who, self._clock.now(), why))

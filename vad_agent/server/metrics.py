@@ -67,11 +67,11 @@ class Metrics:
         """A request is stored: `Taken.what`."""
         self._stored.labels(what).inc()
 
-    def text(self, queries: CallbackQueries, alarms: AlertBoard, now: datetime) -> bytes:
+    def text(self, queries: CallbackQueries, alerts: AlertBoard, now: datetime) -> bytes:
         """All metrics, as Prometheus reads them."""
         standing = CollectorRegistry()
         standing.register(_OfStore(queries, now))
-        standing.register(_OfAlarms(alarms))
+        standing.register(_OfAlarms(alerts))
         return generate_latest(standing) + generate_latest(self.registry)
 
 
@@ -118,19 +118,19 @@ class _OfStore(Collector):
 class _OfAlarms(Collector):
     """The alarms of this process."""
 
-    def __init__(self, alarms: AlertBoard) -> None:
-        self._alarms = alarms
+    def __init__(self, alerts: AlertBoard) -> None:
+        self._alerts = alerts
 
     def collect(self) -> Iterable[Metric]:
         """Count them."""
-        now_on = Count(alarm.kind for alarm in self._alarms.all())
+        now_on = Count(alarm.kind for alarm in self._alerts.all())
         on = GaugeMetricFamily("vad_agent_alarms", "Alarms that are on", labels=["kind"])
         sounded = CounterMetricFamily(
             "vad_agent_alarms_sounded", "Alarms since the start", labels=["kind"]
         )
         for kind in AlertKind:
             on.add_metric([kind.value], now_on[kind])
-            sounded.add_metric([kind.value], self._alarms.sounded[kind])
+            sounded.add_metric([kind.value], self._alerts.sounded[kind])
         yield on
         yield sounded
 

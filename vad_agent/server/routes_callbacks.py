@@ -70,7 +70,7 @@ def ask_for_callback(
     idempotency_key: TheKey = None,
 ) -> TakenOut:
     """Ask for a callback; once this is answered it cannot be lost."""
-    taken = app_state.desk.take(
+    taken = app_state.service.take(
         _request(body, idempotency_key, app_state), who, strict=not body.keep_wrong_number
     )
     metrics.stored(taken.what)
@@ -81,7 +81,7 @@ def ask_for_callback(
 
 
 def _request(body: RequestIn, key: str | None, app_state: AppState) -> Request:
-    now = app_state.desk.clock.now()
+    now = app_state.service.clock.now()
     due_in_s = body.due_in_s
     if due_in_s is None and body.at is None and body.reason is not Reason.AGREED:
         due_in_s = 0.0
@@ -105,7 +105,7 @@ def _request(body: RequestIn, key: str | None, app_state: AppState) -> Request:
 @router.get("", response_model=PageOut, responses=responses(401, 422, 500, 503))
 def list_callbacks(query: Annotated[ListQuery, Query()], app_state: CurrentState) -> PageOut:
     """The next due first, then those without a time, ended ones last, the newest first."""
-    phone = query.phone and normalised(query.phone, app_state.desk.store.policy.region)
+    phone = query.phone and normalised(query.phone, app_state.service.store.policy.region)
     found = app_state.queries.page(
         _states(query.state),
         phone=phone,
@@ -136,11 +136,11 @@ def _states(given: str | None) -> frozenset[State] | None:
 def show_callback(id: TheId, app_state: CurrentState) -> StoryOut:
     """One callback, with all that happened to it."""
     with _existing(id, app_state):
-        callback = app_state.desk.store.get(id)
+        callback = app_state.service.store.get(id)
     return StoryOut.model_validate(
         {
             "callback": callback,
-            "attempts": app_state.desk.store.attempts_of(id),
+            "attempts": app_state.service.store.attempts_of(id),
             "history": app_state.queries.history(id),
             "calls": app_state.queries.calls_of(id),
         }
@@ -152,40 +152,40 @@ def say_outcome(id: TheId, body: OutcomeIn, app_state: CurrentState, who: Who) -
     """Say how an attempt ended: the one of the key, the one under way, or one made by hand."""
     with _existing(id, app_state):
         if body.key is None:
-            return app_state.desk.done(id, body.outcome, who, body.why)
+            return app_state.service.done(id, body.outcome, who, body.why)
         if body.key.partition(".")[0] != id:
             raise RuleError("key: expected the key of an attempt of this callback")
-        app_state.desk.store.get(id)
-        after = app_state.desk.report(body.key, body.outcome, who, body.why)
-        return after or app_state.desk.store.get(id)
+        app_state.service.store.get(id)
+        after = app_state.service.report(body.key, body.outcome, who, body.why)
+        return after or app_state.service.store.get(id)
 
 
 @router.post("/{id}/cancel", response_model=CallbackOut, responses=WRITE)
 def cancel_callback(id: TheId, body: WhyIn, app_state: CurrentState, who: Who) -> Callback:
     """Take it back."""
     with _existing(id, app_state):
-        return app_state.desk.cancel(id, who, body.why)
+        return app_state.service.cancel(id, who, body.why)
 
 
 @router.post("/{id}/retry", response_model=CallbackOut, responses=WRITE)
 def retry_callback(id: TheId, body: WhyIn, app_state: CurrentState, who: Who) -> Callback:
     """All attempts anew, now; also of one that has ended."""
     with _existing(id, app_state):
-        return app_state.desk.retry(id, who, body.why)
+        return app_state.service.retry(id, who, body.why)
 
 
 @router.post("/{id}/number", response_model=CallbackOut, responses=WRITE)
 def set_number(id: TheId, body: NumberIn, app_state: CurrentState, who: Who) -> Callback:
     """Give it a number; the answer is another callback where the client has one already."""
     with _existing(id, app_state):
-        return app_state.desk.set_number(id, body.phone, who)
+        return app_state.service.set_number(id, body.phone, who)
 
 
 @router.post("/{id}/time", response_model=CallbackOut, responses=WRITE)
 def set_time(id: TheId, body: TimeIn, app_state: CurrentState, who: Who) -> Callback:
     """Agree on another time."""
     with _existing(id, app_state):
-        return app_state.desk.set_time(id, body.at, who)
+        return app_state.service.set_time(id, body.at, who)
 
 
 @contextmanager
@@ -194,6 +194,6 @@ def _existing(id: str, app_state: AppState) -> Iterator[None]:
     try:
         yield
     except RuleError:
-        if app_state.desk.store.find(id) is None:
+        if app_state.service.store.find(id) is None:
             raise Missing("there is no such callback") from None
         raise

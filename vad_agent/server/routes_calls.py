@@ -41,7 +41,7 @@ supervisor = APIRouter(tags=["supervisor"], dependencies=[BEARER])
 @router.post("/client-called", response_model=MaybeOut, responses=WRITE)
 def client_called(body: NumberIn, app_state: CurrentState, who: Who) -> MaybeOut:
     """The client has rung himself: his open callback is closed, also while an attempt is under way."""
-    return MaybeOut.model_validate({"callback": app_state.desk.client_called(body.phone, who)})
+    return MaybeOut.model_validate({"callback": app_state.service.client_called(body.phone, who)})
 
 
 @router.post(
@@ -56,7 +56,7 @@ def client_called(body: NumberIn, app_state: CurrentState, who: Who) -> MaybeOut
 )
 def call_done(body: CallDoneIn, app_state: CurrentState, response: Response) -> CallOut:
     """A call that is over, with its trace; told again it changes nothing."""
-    new = app_state.desk.take_call(_record(body))
+    new = app_state.service.take_call(_record(body))
     if not new:
         response.status_code = 200
     return CallOut(call=body.call, new=new)
@@ -74,13 +74,13 @@ def _record(body: CallDoneIn) -> CallRecord:
 @router.post("/calls/ended", status_code=204, response_model=None, responses=WRITE)
 def call_ended(body: CallIn, app_state: CurrentState, who: Who) -> None:
     """The call is over; told again it changes nothing."""
-    app_state.desk.call_ended(body.call, who)
+    app_state.service.call_ended(body.call, who)
 
 
 @router.post("/calls/withdrawn", response_model=MaybeOut, responses=WRITE)
 def call_withdrawn(body: CallIn, app_state: CurrentState, who: Who) -> MaybeOut:
     """The call's client came back: cancelled, where no other call asks for the callback."""
-    return MaybeOut.model_validate({"callback": app_state.desk.withdraw(body.call, who)})
+    return MaybeOut.model_validate({"callback": app_state.service.withdraw(body.call, who)})
 
 
 @supervisor.get("/promise", response_model=PromiseOut, responses=READ)
@@ -92,10 +92,10 @@ def promise(app_state: CurrentState) -> PromiseOut:
 @supervisor.get("/numbers", response_model=NumbersOut, responses=READ)
 def numbers(app_state: CurrentState) -> NumbersOut:
     """Counts, now."""
-    return NumbersOut.model_validate(app_state.queries.numbers(app_state.desk.clock.now()))
+    return NumbersOut.model_validate(app_state.queries.numbers(app_state.service.clock.now()))
 
 
 @supervisor.get("/alarms", response_model=AlarmsOut, responses=READ)
 def alarms(app_state: CurrentState) -> AlarmsOut:
     """What is wrong, now."""
-    return AlarmsOut(alarms=[AlarmOut.model_validate(alarm) for alarm in app_state.alarms.all()])
+    return AlarmsOut(alarms=[AlarmOut.model_validate(alarm) for alarm in app_state.alerts.all()])

@@ -46,5 +46,5 @@ counts = APIRouter(tags=["health"])
 )
 def metrics(app_state: CurrentState, measured: Measured) -> Response:
     """For Prometheus."""
-    text = measured.text(app_state.queries, app_state.alarms, app_state.desk.clock.now())
+    text = measured.text(app_state.queries, app_state.alerts, app_state.service.clock.now())
     return Response(text, media_type=CONTENT_TYPE_LATEST)

@@ -126,7 +126,7 @@ class DeskParts(Protocol):
     """What the pages need of a running desk (`vad_agent.server.app_state.AppState`)."""
 
     @property
-    def desk(self) -> CallbackService:
+    def service(self) -> CallbackService:
         """What calls, people and clients do to callbacks."""
 
     @property
@@ -134,7 +134,7 @@ class DeskParts(Protocol):
         """Reads the store."""
 
     @property
-    def alarms(self) -> AlertBoard:
+    def alerts(self) -> AlertBoard:
         """What a supervisor must see at once."""
 
     @property
@@ -148,7 +148,7 @@ class Dashboard:
     def __init__(
         self, desk: DeskParts, calls: CallStore, broker: StateBroker, zone: tzinfo | None = None
     ) -> None:
-        store = desk.desk.store
+        store = desk.service.store
         self.calls = calls
         self.broker = broker
         self.zone = zone or store.policy.zone
@@ -164,7 +164,7 @@ class Dashboard:
     @property
     def now(self) -> datetime:
         """By the desk's clock."""
-        return self._desk.desk.clock.now()
+        return self._desk.service.clock.now()
 
     def day(self, asked: str | None) -> CalendarDay:
         """The day asked for as YYYY-MM-DD; else today."""
@@ -184,7 +184,7 @@ class Dashboard:
         try:
             return self._board(day, now, which, after_call)
         except StoreError:
-            told = find_incidents([], 0, self._desk.alarms.all(), self._desk.not_ready())
+            told = find_incidents([], 0, self._desk.alerts.all(), self._desk.not_ready())
             return DayBoard(now, day, [NO_STORE, *told], rows(self.broker), which)
 
     def _board(
@@ -194,7 +194,7 @@ class Dashboard:
         overdue = queries.overdue(now)
         promise_ever = self._promise_ever(now)
         wrong = find_incidents(
-            overdue, promise_ever.missing, self._desk.alarms.all(), self._desk.not_ready()
+            overdue, promise_ever.missing, self._desk.alerts.all(), self._desk.not_ready()
         )
         calls = self.calls.of_day(begin, end, limit=MOST_CALLS + 1, before=after_call)
         total, counts = queries.counts_of_day(begin, end, now)

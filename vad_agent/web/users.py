@@ -140,10 +140,10 @@ class Users:
         return self._change(login, password=self._kept(login, password))
 
     def set_role(self, login: str, role: Role) -> User:
-        """Another role; his sessions are over. Raises as `bar`."""
+        """Another role; his sessions are over. Raises as `disable`."""
         return self._change(login, role=role.value)
 
-    def bar(self, login: str) -> User:
+    def disable(self, login: str) -> User:
         """He may not come in, and is out at once.
 
         Raises:
@@ -152,8 +152,8 @@ class Users:
         """
         return self._change(login, barred=self._now())
 
-    def let(self, login: str) -> User:
-        """He may come in again, with his password. Raises as `bar`."""
+    def enable(self, login: str) -> User:
+        """He may come in again, with his password. Raises as `disable`."""
         return self._change(login, barred=None)
 
     def _change(self, login: str, **values: Any) -> User:
