@@ -1,7 +1,7 @@
 """Making attempts: the intent is stored, then it is dialled, then its outcome is stored. Once for a key.
 
-    engine ─> make(key) ─> begin ─> dial ─> Ringing ─ … ─ the dialer's report ─> desk
-                             └─ an earlier process began it ─> status first, and only `Unknown` is dialled
+    scheduler ─> make(key) ─> begin ─> dial ─> Ringing ─ … ─ the dialer's report ─> service
+                                └─ an earlier process began it ─> status first, and only `Unknown` is dialled
 
 What is under way belongs to one node; `look_after` adopts what a dead one, or this one before it was killed,
 has left behind.

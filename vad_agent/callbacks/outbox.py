@@ -1,12 +1,12 @@
 """What a headset tells the desk, as files: written before the farewell is spoken, kept until the desk has it.
 
     listen ─> outbox/….json ─┬─ a desk on this machine reads the folder
-                             └─ a courier posts them to a desk elsewhere
+                             └─ a relay posts them to a desk elsewhere
 
-A letter is on the disk itself when `post` returns, whoever runs or does not run a desk. Each has a key, so
+A message is on the disk itself when `post` returns, whoever runs or does not run a desk. Each has a key, so
 that one that is delivered twice is taken once. The folder is for its owner alone.
 
-Most letters are of callbacks. One tells of a whole call that is over, with its trace: it comes after all
+Most messages are of callbacks. One tells of a whole call that is over, with its trace: it comes after all
 others (`is_call`), as no callback may wait for it.
 """
 

@@ -1,9 +1,9 @@
 """`vad-agent listen`, from its start to its end: the loop in a thread, keys and screen in this one.
 
 listen ─┬─ list the devices (a process) ┐
-        ├─ settings, imports            ├─> assembly ─> devices open ─> loop ─> quit, Ctrl-C ─> close
+        ├─ settings, imports            ├─> composition ─> devices open ─> loop ─> quit, Ctrl-C ─> close
         └─ the panel's port, if asked ──┘
-    the loop's status ─> a feed each ─> the panel here, the desk wherever it is
+    the loop's status ─> a publisher each ─> the panel here, the desk wherever it is
 """
 
 from __future__ import annotations

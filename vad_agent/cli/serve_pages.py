@@ -1,8 +1,8 @@
 """The pages of a centre's desk, put together: `vad-agent serve` shows them on the port of its API.
 
-headsets ── /api/v1/headsets ──> hub ──> operators' panels, the supervisor's floor
-store ──> people, sessions ──> door ──> all of them
-desk ──> callbacks of each operator; ledger, calls, alarms ──> the supervisor's page
+headsets ── /api/v1/headsets ──> broker ──> operators' panels, the supervisor's wallboard
+store ──> users, sessions ──> authenticator ──> all of them
+desk ──> callbacks of each operator; queries, calls, alerts ──> the supervisor's page
 """
 
 from __future__ import annotations

@@ -233,7 +233,7 @@ class Hook:
 
 
 class ActionHooks:
-    """All hooks: an outlet of the loop. `report` is told what fails.
+    """All hooks: an action sink of the loop. `report` is told what fails.
 
     Raises:
         SettingsError: some are wrong; a problem for each.

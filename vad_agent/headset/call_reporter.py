@@ -38,7 +38,7 @@ Lines = list[dict[str, Any]]
 
 
 class CallReporter:
-    """An outlet of the loop, after `callbacks`, which gives the call its id; `messages`: who writes those.
+    """An action sink, after `callbacks`, which gives the call its id; `messages`: who writes those.
 
     `takes_calls`: a desk is expected, asked at each call's end in a thread; `operator`: the login; `report`:
     told what could not be written.

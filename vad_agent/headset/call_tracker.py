@@ -1,4 +1,4 @@
-"""When is a call on? The desk makes a session for each call, and guesses where nobody tells it.
+"""When is a call on? The tracker makes a session for each call, and guesses where nobody tells it.
 
     policy   a call begins by                         ends by (beside what ends every session)
     auto     events; until the first of them comes,   10 s of a dead line where no step is due, or the

@@ -1,4 +1,4 @@
-"""Callbacks to the desk: which letters a call writes. Who takes them: `OutboxWriter`, or an outbox itself."""
+"""Callbacks to the desk: which messages a call writes, for an `OutboxWriter` or an outbox."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ LONGEST = {
 
 
 class CallbackPublisher:
-    """An outlet of the loop. `post` is given each letter, in order; `operator`: the login."""
+    """An action sink of the loop. `post` is given each letter, in order; `operator`: the login."""
 
     def __init__(
         self,

@@ -1,7 +1,7 @@
 """The live parts of one headset, put together; ended in order.
 
-devices ─> headset, players ─┐                           ┌─> trace, recordings, hooks, surface
-keys, inlet, whereabouts ────┴─> loop ─> desk ─> session ┴─> speaker ─> players
+devices ─> capture, players ─────────┐                              ┌─> trace, recordings, hooks, display
+keys, control socket, watchdog ──────┴─> loop ─> tracker ─> session ┴─> prompt player ─> players
 """
 
 from __future__ import annotations

@@ -1,13 +1,13 @@
 """The live loop: one thread feeds the session, and carries out what it asks for.
 
-    inbox ─> headset, speaker, events ─> pairs of frames ─> desk (with a session, if a call is on)
-      ^                                       ^                      │ actions
-      └── children, keys, sockets (threads)   └── speaker's reports  ├─> speaker
-                                                  at their frames    └─> outlets: trace, hooks, surface
+    inbox ─> capture, player, events ─> pairs of frames ─> tracker (with a session, if a call is on)
+      ^                                       ^                     │ actions
+      └── workers, keys, sockets (threads)    └── player's reports  ├─> prompt player
+                                                  at their frames   └─> sinks: trace, hooks, display
 
-Nothing else touches the desk, the headset or the speaker. The thread waits for nobody: what is written, to a
-child, a disk or a terminal, is written by other threads. A phrase that promises a callback waits for the disk
-(`may_promise`) while frames go on.
+Nothing else touches the tracker, the capture or the player. The thread waits for nobody: what is written, to
+a worker, a disk or a terminal, is written by other threads. A phrase that promises a callback waits for the
+disk (`may_promise`) while frames go on.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class Cleaner(Protocol):
 
 
 class Loop:
-    """Feeds the desk until it is told to quit. Set `headset` and `prompt_player` before `run`.
+    """Feeds the tracker until it is told to quit. Set `headset` and `prompt_player` before `run`.
 
     `told` is given all actions, before they are carried out; `may_promise`: asked at each turn, no phrase is
     begun before it is true. Neither must block, nor raise.

@@ -250,7 +250,7 @@ CLOSE_S = 5.0
 
 
 class Recordings:
-    """An outlet that records each call; `tap` comes before the call's `begin`.
+    """An action sink that records each call; `tap` comes before the call's `begin`.
 
     Raises:
         OutputError: the folder cannot be made or written.

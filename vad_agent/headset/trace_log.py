@@ -42,7 +42,7 @@ def default_path() -> Path:
 
 
 class TraceLog:
-    """An outlet of the loop. `path`: None: in the user's state folder; `report` is told what goes wrong.
+    """An action sink of the loop. `path`: None: in the user's state folder; `report` is told what goes wrong.
 
     The second process to write the same trace takes a name of its own: listen-2.trace.jsonl.
 
@@ -133,7 +133,7 @@ CLOSE_S = 3.0
 
 
 class TraceSink:
-    """An outlet of the loop. `log` is closed with it; `report`: told what could not be written."""
+    """An action sink of the loop. `log` is closed with it; `report`: told what could not be written."""
 
     def __init__(self, log: TraceLog, mode: str, report: Report) -> None:
         self.lost = 0

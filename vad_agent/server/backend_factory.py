@@ -1,7 +1,7 @@
 """How a command reaches the callbacks. The first of these that there is:
 
     1. the desk at --desk URL, or of VAD_AGENT_DESK      by HTTP, with a token
-    2. a desk that runs on this machine                  the same; see `place`
+    2. a desk that runs on this machine                  the same; see `discovery`
     3. the store itself: of --config, or the user's own  nothing rings from it
 
 With --config a desk of this machine that says it has another database is passed by.

@@ -1,7 +1,7 @@
 """One running desk: the parts of `vad_agent.callbacks` put together, started and ended in order.
 
-store ─ clock ─ engine ─┐
-dialer ─ ringer ─ desk ─┴─ watch ─ inbox ─> Office ─> the API
+store ─ clock ─ scheduler ──────┐
+dialer ─ dispatcher ─ service ──┴─ reconciler ─ outbox consumer ─> AppState ─> the API
 """
 
 from __future__ import annotations

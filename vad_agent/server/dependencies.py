@@ -1,4 +1,4 @@
-"""What every route is given: the office it works in."""
+"""What every route is given: the state of the running desk, and its metrics."""
 
 from __future__ import annotations
 

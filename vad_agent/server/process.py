@@ -1,7 +1,7 @@
 """`vad-agent serve`, from its start to its end: the desk, its API, until a signal.
 
 config ─> dialer ─> desk ─┬─> API ──┬─> a socket of our own ─> uvicorn      SIGINT, SIGTERM: these first,
-                          └─> front ┘                                       then the desk
+                          └─> pages ┘                                       then the desk
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a panel's app asks of its door, whichever it is: for one operator, or for all of a centre."""
+"""What the panel needs of authentication, for one operator or for all of a centre."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from vad_agent.web.sessions import Session, Sessions
 
 
 class Authenticator(Protocol):
-    """A door. Methods may be called by any thread."""
+    """Authenticates. Methods may be called by any thread."""
 
     @property
     def address(self) -> Origins:

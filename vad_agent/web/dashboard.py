@@ -1,8 +1,8 @@
 """What the supervisor's pages show of a centre, asked of the desk, its calls and its headsets.
 
     desk (callbacks, alarms) ───┐
-    calls (traces, steps) ──────┼─> Centre ─> Board of a day, Story of a callback, a call, rows of CSV
-    hub (headsets) ─────────────┘
+    calls (traces, steps) ──────┼─> Dashboard ─> board of a day, details of a callback, a call, rows of CSV
+    broker (headsets) ──────────┘
 
 Nothing is changed here. Every method may take a while.
 """

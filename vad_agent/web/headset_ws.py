@@ -52,7 +52,7 @@ OVER = {LinkEnd.REPLACED: (REPLACED, ELSEWHERE), LinkEnd.CLOSED: (GOING_AWAY, "t
 def headsets(
     broker: StateBroker, *, hello_s: float = HELLO_S, silence_s: float = SILENCE_S
 ) -> APIRouter:
-    """The route of all headsets, `PATH`: behind whoever asks for a token. Links end with the hub."""
+    """The route of all headsets, `PATH`: behind whoever asks for a token. Links end with the broker."""
     router = APIRouter()
     on: dict[str, _Link] = {}
 

@@ -1,18 +1,18 @@
-"""The panel over HTTP: an ASGI app, for whom the door has let in.
+"""The panel over HTTP: an ASGI app for authenticated sessions.
 
-    request ─> Gate ────────────> BodyLimit ─> routes ─> hub (states, keys), callbacks
-               Host, Origin,      size, time   session,
-               headers                         CSRF
+    request ─> SecurityMiddleware ─> BodyLimit ─> routes ─> broker (states, keys), callbacks
+               Host, Origin,         size, time   session,
+               headers                            CSRF
 
     GET  /                    the own panel; a supervisor's is the centre, where there is one
     GET  /panel               the own panel: panel.html with operator, csrf, version, has_callbacks
     GET  /enter, POST /enter, POST /leave       see `routes_login`
-    GET  /panel/stream        server-sent events: see `stream`
-    POST /panel/send          an event or a command, as the live loop's inlet has them
+    GET  /panel/stream        server-sent events: see `sse`
+    POST /panel/send          an event or a command, as the live loop's control socket has them
     GET  /panel/callbacks     and POST …/{id}/outcome, …/{id}/number, /panel/client-called
 
 What is under /panel answers a wrong request with {"error": "one line of Russian"}; 401 without a session,
-but a browser that goes to a page is led to the door.
+but a browser that goes to a page is redirected to the login form.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ def create_panel(
     now: Callable[[], datetime] = lambda: datetime.now().astimezone(),
     heartbeat_s: float = HEARTBEAT_S,
 ) -> FastAPI:
-    """The panels of whom the door lets in.
+    """The panels of whoever is authenticated.
 
     `callbacks_of`: an operator's and the desk's, or what opens them for each question; None: there are none.
     `news`: the number of the last change of an operator's; None: his page has to ask.

@@ -34,7 +34,7 @@ LAST_WORD_S = 3.0
 class PanelServer:
     """A panel, from its making (its port is taken) and `start` until `close`.
 
-    `port`: 0, any that is free. `folder`: of the door's secret; None: the user's state folder.
+    `port`: 0, any that is free. `folder`: of the sessions' secret; None: the user's state folder.
 
     Raises:
         OutputError: nobody can listen there, or the secret cannot be written.

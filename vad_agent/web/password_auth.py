@@ -1,6 +1,6 @@
-"""The door of a centre's desk: a login and a password for everybody, a link for who started it.
+"""Password authentication for a centre's pages; whoever started the desk gets a link with a token.
 
-    enter ── login, password ──> tries ──> people (argon2) ──> cookie of this person and role
+    enter ── login, password ──> throttle ──> users (argon2) ──> cookie of this person and role
     serve ── prints /enter?token=… ──────────────────────────> cookie of a supervisor: who started it
 
 Whether it was the login or the password that is wrong is not told, nor does the time that it takes tell.

@@ -27,7 +27,7 @@ async def events(
     heartbeat_s: float = HEARTBEAT_S,
     news: Callable[[], int] | None = None,
 ) -> AsyncGenerator[bytes, None]:
-    """Until the page goes, the hub closes or its session is over, which the heartbeat notices.
+    """Until the page goes, the broker closes or its session is over, which the heartbeat notices.
 
     `news`: the number of the last change of his callbacks; None: nobody knows.
     """

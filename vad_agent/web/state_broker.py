@@ -1,11 +1,11 @@
 """Live states from the headsets to the open pages, and the operators' keys back. No truth of its own.
 
-    headset ── publish(operator, state) ──> hub ── follow(operator) ──> pages, each at its own pace
+    headset ── publish(operator, state) ──> broker ── follow(operator) ──> pages, each at its own pace
             <── sink(event) ─────────────────┘ <── send(operator, event) ── a page's key
 
-A state is a flat object; of each key the hub keeps the value, encoded once, and a number that grows. A page
+A state is a flat object; of each key the broker keeps the value, encoded once, and a growing number. A page
 is told what has changed since it was last told, so one that is slow misses moments and no changes. A headset
-that comes on tells all of its state first, in the place of the last one's. `gone` is the hub's own key.
+that comes on tells all of its state first, in the place of the last one's. `gone` is the broker's own key.
 Capital letters of an operator's login do not matter.
 """
 
@@ -36,7 +36,7 @@ class LinkEnd(StrEnum):
     REPLACED = "replaced"
     """Another one of this operator is on."""
     CLOSED = "closed"
-    """The hub is."""
+    """The broker is."""
 
 
 class _Operator:
@@ -217,7 +217,7 @@ class StateBroker:
     ) -> AsyncGenerator[str, None]:
         """JSON objects: first the whole state, then what changed; `{}` is a sign of life.
 
-        Until the hub closes. Whoever leaves earlier closes it (`contextlib.aclosing`).
+        Until the broker closes. Whoever leaves earlier closes it (`contextlib.aclosing`).
         """
         follower = Follower(asyncio.get_running_loop())
         with self._lock:

@@ -1,4 +1,4 @@
-"""The door of one operator's panel: a token for each start, a few tries a minute.
+"""Token authentication for a single operator's panel, with login throttling.
 
     listen ── prints /enter?token=… ──> the operator's browser ── cookie ──> his pages, until he leaves
 

@@ -1,8 +1,8 @@
 """Who may come in at a centre: people with a login, a role and a password, in the store's own table.
 
-    add ──> may come in ──bar──> may not ──let──> may come in         nobody is removed: history names them
+    add ──> may come in ──disable──> may not ──enable──> may come in   nobody is removed: history names them
 
-A new password, another role and a bar end all sessions that were begun before: each puts `since` forward.
+A new password, another role and `disable` end all sessions that were begun before: each puts `since` forward.
 Logins differ by more than capital letters; they are written as the operator of the headset is.
 """
 
@@ -112,7 +112,7 @@ class Users:
         """Somebody new.
 
         Raises:
-            PersonError: the login or the password cannot be, or somebody has the login.
+            UserError: the login or the password cannot be, or somebody has the login.
             StoreError: it could not be stored.
         """
         login = _checked_login(login)
@@ -134,7 +134,7 @@ class Users:
         """Another password; his sessions are over.
 
         Raises:
-            PersonError: there is no such person, or the password cannot be.
+            UserError: there is no such person, or the password cannot be.
             StoreError: it could not be stored.
         """
         return self._change(login, password=self._kept(login, password))
@@ -147,7 +147,7 @@ class Users:
         """He may not come in, and is out at once.
 
         Raises:
-            PersonError: there is no such person.
+            UserError: there is no such person.
             StoreError: it could not be stored.
         """
         return self._change(login, barred=self._now())

@@ -1,8 +1,8 @@
-"""All headsets at one look, in words, for the supervisors' pages: the rows of the floor, and their changes.
+"""All headsets at one look, in words, for the supervisors' pages: the rows and their changes.
 
-    hub ── twice a second, while anybody follows ──> rows ──┬─> {"whole": true, "rows": {operator: row}}
-                                                            ├─> {"rows": {operator: what changed, or null}}
-                                                            └─> {}    a sign of life
+    broker ── twice a second, while anybody follows ──> rows ──┬─> {"whole": true, "rows": {operator: row}}
+                                                               ├─> {"rows": {operator: what changed, or null}}
+                                                               └─> {}    a sign of life
 
 A row is flat and ready to be shown: a page computes nothing. What a headset tells is believed in nothing:
 what is not as expected is left out.
@@ -23,7 +23,7 @@ EVERY_S = 0.5
 LONGEST = 160
 """Signs of a text in a row."""
 NOBODY = "\0floor"
-"""No headset's operator: the hub is followed for its beat and its end."""
+"""No headset's operator: the broker is followed for its heartbeat and its end."""
 PHRASES = {
     "cue": "оператор должен сказать",
     "asked": "сейчас прозвучит",
@@ -186,7 +186,7 @@ def changes(before: Rows | None, after: Rows) -> dict[str, Any]:
 
 
 class Wallboard:
-    """The floor of one hub, for any number of pages in one event loop."""
+    """The wallboard of one broker, for any number of pages in one event loop."""
 
     def __init__(self, broker: StateBroker, *, every_s: float = EVERY_S) -> None:
         self._broker = broker
@@ -203,7 +203,7 @@ class Wallboard:
     ) -> AsyncGenerator[str, None]:
         """JSON objects: all rows, then what changed; `{}` is a sign of life.
 
-        Until the hub closes or `is_on` is false. Whoever leaves earlier closes it (`contextlib.aclosing`).
+        Until the broker closes or `is_on` is false. Whoever leaves earlier closes it (`contextlib.aclosing`).
         """
         woken = asyncio.Event()
         self._join(woken)
@@ -236,7 +236,7 @@ class Wallboard:
             self._task = None
 
     async def _run(self) -> None:
-        """Look as often as the hub's heartbeat; it ends when the hub closes, or by a fault of ours."""
+        """Look as often as the broker's heartbeat; it ends when the broker closes, or by a fault of ours."""
         try:
             async with aclosing(self._broker.follow(NOBODY, heartbeat_s=self._every_s)) as beats:
                 async for _ in beats:

@@ -1,10 +1,10 @@
-"""The port of everything that dials: an order goes in, what became of it comes out, now or later.
+"""The port of everything that dials: a request goes in, what became of it comes out, now or later.
 
-    desk ── dial(order) ──> dialer ──> the centre's telephony
-         <── Ringing | Ended ──┘
+    desk ── dial(request) ──> dialer ──> the centre's telephony
+         <── Ringing | Ended ────┘
          <── report(key, outcome) ── later, from its events, by polling, or from `receive`
 
-Each order has a key. A dialer sends it along wherever the other side can keep it, so that a second `dial`
+Each request has a key. A dialer sends it along wherever the other side can keep it, so that a second `dial`
 with the same key rings nobody twice. After a crash the desk asks `status` first, and dials only what is
 `Unknown`.
 """
