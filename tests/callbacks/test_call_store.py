@@ -264,7 +264,7 @@ def test_steps_are_in_order_of_time_across_calls(calls: CallStore):
 
 
 def test_with_a_key_the_trace_is_sealed(opened):
-    store = opened(seal=FieldEncryption(new_key()))
+    store = opened(encryption=FieldEncryption(new_key()))
     CallStore(store).take(record(), NOON)
     assert [text[:2] for (text,) in rows(store, "SELECT lines FROM calls")] == ["f:"]
     found = CallStore(store).get("pc-1-call")
@@ -280,7 +280,7 @@ def test_a_key_that_comes_later_seals_what_was_there(opened):
     assert [text[:2] for (text,) in rows(store, "SELECT lines FROM calls")] == ["p:"] * 3
     store.close()
     key = new_key()
-    store = opened(seal=FieldEncryption(key))
+    store = opened(encryption=FieldEncryption(key))
     assert [text[:2] for (text,) in rows(store, "SELECT lines FROM calls")] == ["f:"] * 3
     found = CallStore(store).get("c1")
     assert found is not None
@@ -295,7 +295,7 @@ def test_erased_lines_stay_erased_when_a_key_comes(opened):
     CallStore(store).take(record(), NOON)
     erase(store, 0, by(NOON + timedelta(minutes=1)))
     store.close()
-    store = opened(seal=FieldEncryption(new_key()))
+    store = opened(encryption=FieldEncryption(new_key()))
     assert rows(store, "SELECT lines FROM calls") == [(None,)]
 
 

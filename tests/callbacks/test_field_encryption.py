@@ -84,22 +84,22 @@ def test_another_key_opens_nothing():
     ids=["another", "none"],
 )
 def test_an_encrypted_database_opens_with_its_key_alone(opened, clock, key, message):
-    store = opened(seal=FieldEncryption(KEY))
+    store = opened(encryption=FieldEncryption(KEY))
     callback = take(store, clock.now, **GIVEN)
     store.close()
     with pytest.raises(StoreError, match=message):
-        opened(seal=FieldEncryption(key))
-    assert opened(seal=FieldEncryption(KEY)).get(callback.id) == callback
+        opened(encryption=FieldEncryption(key))
+    assert opened(encryption=FieldEncryption(KEY)).get(callback.id) == callback
 
 
 def test_an_empty_database_too_keeps_its_key(opened):
-    opened(seal=FieldEncryption(KEY)).close()
+    opened(encryption=FieldEncryption(KEY)).close()
     with pytest.raises(StoreError, match="have another key"):
-        opened(seal=FieldEncryption(OTHER))
+        opened(encryption=FieldEncryption(OTHER))
 
 
 def test_with_a_key_look_ups_work_as_without(opened, clock):
-    store = opened(seal=FieldEncryption(KEY))
+    store = opened(encryption=FieldEncryption(KEY))
     callback = take(store, clock.now, due=60.0, **GIVEN)
     assert take(store, clock.now, due=30.0).id == callback.id
     assert [one.id for one in CallbackQueries(store).page(phone=PHONE)] == [callback.id]
@@ -118,7 +118,7 @@ def test_a_key_that_comes_later_seals_what_was_there(opened, clock):
     waits = take(store, clock.now, **GIVEN)
     lacks = take(store, clock.now, phone=None, phone_given="8 912 345", **GIVEN)
     store.close()
-    store = opened(seal=FieldEncryption(KEY))
+    store = opened(encryption=FieldEncryption(KEY))
     sealed = rows(store, COLUMNS)
     assert all(text is None or text.startswith("f:") for row in sealed for text in row)
     assert all(body.startswith("f:") for (body,) in rows(store, "SELECT body FROM requests"))
@@ -132,7 +132,7 @@ def test_a_key_that_comes_later_seals_what_was_there(opened, clock):
     store.close()
     with pytest.raises(StoreError, match="set the key"):
         opened()
-    again = opened(seal=FieldEncryption(KEY))
+    again = opened(encryption=FieldEncryption(KEY))
     assert again.get(lacks.id) == lacks
 
 

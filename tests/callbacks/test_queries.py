@@ -365,7 +365,7 @@ def test_without_a_key_what_is_personal_stands_in_its_columns_alone(store, clock
 
 
 def test_with_a_key_nothing_personal_can_be_read_anywhere(opened, clock):
-    store = opened(seal=FieldEncryption(new_key()))
+    store = opened(encryption=FieldEncryption(new_key()))
     first = busy_day(store, clock)
     assert found(store) == set()
     assert store.get(first.id).name == NAME

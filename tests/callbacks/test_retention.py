@@ -38,7 +38,7 @@ ALL_PERSONAL = (
 
 @pytest.mark.parametrize("key", [None, new_key()], ids=["no key", "a key"])
 def test_after_erasing_nothing_personal_is_left_and_the_promise_is_what_it_was(opened, clock, key):
-    store = opened(seal=FieldEncryption(key))
+    store = opened(encryption=FieldEncryption(key))
     callback = take(store, clock.now, call="c1", **GIVEN)
     take(store, clock.now, call="c2", reason="hold", **GIVEN)
     callback = reached(store, callback, clock.now)
@@ -128,7 +128,7 @@ def test_a_key_that_comes_later_finds_nothing_left_to_erase(opened, clock):
     reached(store, take(store, clock.now, **GIVEN), clock.now)
     assert erase(store, 30, by(clock.move(30 * DAY_S))) == 1
     store.close()
-    assert erase(opened(seal=FieldEncryption(new_key())), 30, by(clock.now)) == 0
+    assert erase(opened(encryption=FieldEncryption(new_key())), 30, by(clock.now)) == 0
 
 
 def test_the_file_itself_holds_nothing_of_what_was_erased(tmp_path, policy, clock):

@@ -75,7 +75,7 @@ def centre(
         return
     app, url = door
     with one_desk(state) as one:
-        set_app_state(app, one.office, one.metrics)
+        set_app_state(app, one.app_state, one.metrics)
         monkeypatch.setenv("VAD_AGENT_DESK", url)
         monkeypatch.setenv("VAD_AGENT_TOKEN", TOKEN)
         yield Centre(run, True, lambda: contextlib.nullcontext(one))
@@ -266,7 +266,7 @@ def test_done_by_hand(centre):
     assert done.status == 0
     assert re.match(rf"{other.id}: waiting, attempt 2(/3)?, \d\d:\d\d:\d\d, in ", done.out)
     with centre.opened() as one:
-        last = one.office.ledger.history(anna.id)[-1]
+        last = one.app_state.queries.history(anna.id)[-1]
     assert last.who.startswith(centre.who())
     assert (last.what, last.why) == ("reached", "со своего")
 

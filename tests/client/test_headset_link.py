@@ -205,11 +205,11 @@ def test_a_pulled_cable_is_noticed_at_both_ends(monkeypatch: pytest.MonkeyPatch)
     ):
         one.publish(a=1)
         desk.until(a=1, gone=False)
-        before = one.link._wire
+        before = one.link._connection
         cable.pull()
         one.publish(a=2)
         assert desk.until(gone=True) < 1
-        until(lambda: one.link._wire is not before)
+        until(lambda: one.link._connection is not before)
         cable.mend()
         desk.until(a=2, gone=False)
 

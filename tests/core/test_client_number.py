@@ -199,18 +199,18 @@ class Headset:
     """A desk of calls, and what it asked for."""
 
     def __init__(self) -> None:
-        self.desk = CallTracker(NewEars(), 8_000)
+        self.tracker = CallTracker(NewEars(), 8_000)
         self.asked: list[act.Callback] = []
 
     def hear(self, operator: str, client: str) -> None:
         for pair in zip(tape(operator), tape(client), strict=True):
-            self.asked += callbacks(self.desk.feed(*pair))
+            self.asked += callbacks(self.tracker.feed(*pair))
 
     def tell(self, kind: str, **more: object) -> None:
-        self.asked += callbacks(self.desk.signal(Event.parse({"kind": kind, **more})))
+        self.asked += callbacks(self.tracker.signal(Event.parse({"kind": kind, **more})))
 
     def undo(self) -> list[act.Action]:
-        actions = list(self.desk.command(Command.UNDO))
+        actions = list(self.tracker.command(Command.UNDO))
         self.asked += callbacks(actions)
         return actions
 
@@ -241,10 +241,10 @@ def test_an_end_that_is_undone_keeps_number_and_id(tellings: list[dict[str, Any]
     headset = in_dialogue(tellings)
     for ends in (1, 2, 3):
         headset.hear(*LOST)
-        assert headset.desk.session is None
+        assert headset.tracker.session is None
         assert headset.whom == [(NUMBER, ID)] * ends
         assert any(isinstance(action, act.CallbackWithdrawn) for action in headset.undo())
-        assert headset.desk.session is not None
+        assert headset.tracker.session is not None
         headset.hear(".*25 S*50 .*100", ".*100 S*50 .*25")
 
 
@@ -252,11 +252,11 @@ def test_an_undone_call_is_still_the_one_that_its_switchboard_speaks_of():
     headset = in_dialogue([ANSWERED])
     headset.hear(*LOST)
     headset.undo()
-    session = headset.desk.session
+    session = headset.tracker.session
     headset.tell("hangup", call_id="another", party="client")
-    assert headset.desk.session is session
+    assert headset.tracker.session is session
     headset.tell("hangup", call_id=ID, party="client")
-    assert headset.desk.session is None
+    assert headset.tracker.session is None
     assert headset.whom == [(NUMBER, ID)] * 2
 
 
@@ -266,7 +266,7 @@ def test_the_next_call_has_nothing_of_the_one_before():
     headset.tell("answered", call_id="pbx-4712")
     headset.hear(".*25 S*75 .*100", ".*125 S*50 .*25")
     headset.hear(*LOST)
-    headset.desk.command(Command.START_CALL)
+    headset.tracker.command(Command.START_CALL)
     headset.hear(".*25 S*75 .*100", ".*125 S*50 .*25")
     headset.hear(*LOST)
     headset.undo()

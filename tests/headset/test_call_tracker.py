@@ -52,7 +52,7 @@ class Headset:
             self.sessions.append(CallSession(plan, RATE))
             return self.sessions[-1]
 
-        self.desk = CallTracker(plan, RATE, policy=policy, make_session=make)
+        self.tracker = CallTracker(plan, RATE, policy=policy, make_session=make)
         self.said: list[act.Action] = []
 
     def hear(self, operator: str, client: str) -> list[act.Action]:
@@ -61,14 +61,14 @@ class Headset:
     def feed(self, pairs: Iterable[tuple[bytes | None, bytes | None]]) -> list[act.Action]:
         actions: list[act.Action] = []
         for pair in pairs:
-            actions += self.desk.feed(*pair)
+            actions += self.tracker.feed(*pair)
         return self._note(actions)
 
     def tell(self, kind: str, **fields: object) -> list[act.Action]:
-        return self._note(self.desk.signal(Event.parse({"kind": kind, **fields})))
+        return self._note(self.tracker.signal(Event.parse({"kind": kind, **fields})))
 
     def press(self, command: Command) -> list[act.Action]:
-        return self._note(self.desk.command(command))
+        return self._note(self.tracker.command(command))
 
     def _note(self, actions: Sequence[act.Action]) -> list[act.Action]:
         self.said += actions
@@ -76,7 +76,7 @@ class Headset:
 
     @property
     def on(self) -> bool:
-        return self.desk.session is not None
+        return self.tracker.session is not None
 
 
 def what(actions: Iterable[act.Action]) -> list[str]:
@@ -89,8 +89,8 @@ def in_dialogue(policy: str = "auto") -> Headset:
     headset = Headset(policy)
     headset.hear(*GREETING)
     headset.hear(*DIALOGUE)
-    assert headset.desk.session is not None
-    assert headset.desk.session.phase is Phase.DIALOGUE
+    assert headset.tracker.session is not None
+    assert headset.tracker.session.phase is Phase.DIALOGUE
     return headset
 
 
@@ -110,11 +110,11 @@ def test_a_greeting_on_an_idle_line_begins_a_call(idle: str, state: LineState):
     headset = Headset(plan=Settings())
     headset.feed(zip(noise(200), draw(idle), strict=True))
     assert not headset.on
-    assert headset.desk.line(Channel.CLIENT) is state
+    assert headset.tracker.line(Channel.CLIENT) is state
     greeting = clip("woman_long")
     headset.feed(zip(greeting, noise(len(greeting)), strict=True))
     assert headset.on
-    assert headset.desk.guessed
+    assert headset.tracker.guessed
     headset.feed(zip(noise(50), noise(50), strict=True))
     runs = [action for action in headset.said if isinstance(action, act.Speech)]
     assert runs[0].channel is Channel.OPERATOR
@@ -126,7 +126,7 @@ def test_the_greeting_lies_in_the_session_half_a_second_after_its_beginning():
     headset.hear(*GREETING)
     [run] = [action for action in headset.said if isinstance(action, act.Speech)]
     assert (run.start, run.end) == (BEFORE, BEFORE + 75)
-    session = headset.desk.session
+    session = headset.tracker.session
     assert session is not None
     assert session.now == BEFORE + 75 + 25
 
@@ -202,9 +202,9 @@ def test_a_key_begins_one_in_any_policy_and_it_is_no_guess(policy: str):
     headset = Headset(policy)
     headset.hear(".*100", "0*100")
     headset.press(Command.START_CALL)
-    assert headset.desk.session is not None
-    assert headset.desk.session.now == BEFORE
-    assert not headset.desk.guessed
+    assert headset.tracker.session is not None
+    assert headset.tracker.session.now == BEFORE
+    assert not headset.tracker.guessed
     assert headset.press(Command.START_CALL) == []
     assert len(headset.sessions) == 1
 
@@ -218,7 +218,7 @@ def test_an_event_begins_one(policy: str, kind: str):
     headset = Headset(policy)
     assert what(headset.tell(kind)) == ["phase greeting"]
     assert headset.on
-    assert not headset.desk.guessed
+    assert not headset.tracker.guessed
 
 
 def test_without_a_call_other_events_do_nothing_and_manual_heeds_none():
@@ -317,7 +317,7 @@ def test_a_key_ends_it_well_and_a_new_guess_needs_an_idle_line_anew():
     headset = in_dialogue()
     assert what(headset.press(Command.END_CALL)) == ["phase ended"]
     assert not headset.on
-    assert not headset.desk.guessed
+    assert not headset.tracker.guessed
     headset.hear(".*60 S*75 .*25", ".*160")
     assert not headset.on
     headset.hear(*GREETING)
@@ -329,7 +329,7 @@ def test_a_line_dead_after_goodbye_ends_it_well():
     headset.tell("goodbye")
     assert what(headset.hear(".*650", "0*650")) == ["phase ended"]
     assert not headset.on
-    assert headset.desk.guessed
+    assert headset.tracker.guessed
 
 
 def test_nobody_is_hung_up_on_by_a_dead_line_while_the_operator_speaks():
@@ -362,27 +362,27 @@ def test_a_line_that_dies_in_the_dialogue_is_the_scripts_to_treat():
 
 def test_a_softphone_that_plays_no_more_in_the_dialogue_is_a_drop():
     headset = in_dialogue()
-    assert what(headset.desk.line_in_use(True)) == []
-    assert what(headset.desk.line_in_use(False)) == DROPPED
+    assert what(headset.tracker.line_in_use(True)) == []
+    assert what(headset.tracker.line_in_use(False)) == DROPPED
     assert not headset.on
-    assert headset.desk.guessed
+    assert headset.tracker.guessed
 
 
 def test_a_softphone_that_plays_no_more_after_goodbye_is_the_end():
     headset = in_dialogue()
     headset.tell("goodbye")
-    assert what(headset.desk.line_in_use(False)) == ["phase ended"]
+    assert what(headset.tracker.line_in_use(False)) == ["phase ended"]
 
 
 def test_on_hold_or_where_events_tell_or_without_a_call_it_means_nothing():
-    assert Headset().desk.line_in_use(False) == ()
+    assert Headset().tracker.line_in_use(False) == ()
     held = in_dialogue()
     held.tell("hold", party="client")
-    assert held.desk.line_in_use(False) == ()
+    assert held.tracker.line_in_use(False) == ()
     assert held.on
     told = Headset()
     told.tell("answered")
-    assert told.desk.line_in_use(False) == ()
+    assert told.tracker.line_in_use(False) == ()
     assert told.on
 
 
@@ -394,7 +394,7 @@ def test_a_beginning_is_undone():
     headset.hear(*GREETING)
     assert what(headset.press(Command.UNDO)) == ["phase ended"]
     assert not headset.on
-    assert not headset.desk.guessed
+    assert not headset.tracker.guessed
     assert headset.press(Command.UNDO) == []
 
 
@@ -419,7 +419,7 @@ def test_a_beginning_is_undone_within_a_minute():
     headset = in_dialogue()
     headset.hear(".*10 S*30 " * 80, ".*3200")
     assert headset.on
-    assert not headset.desk.guessed
+    assert not headset.tracker.guessed
     assert headset.press(Command.UNDO) == []
 
 
@@ -439,13 +439,13 @@ def test_an_end_is_undone_and_the_call_goes_on_in_the_dialogue():
     headset = in_dialogue()
     headset.tell("client_name", name="Анна")
     end_by_ear(headset)
-    assert headset.desk.guessed
+    assert headset.tracker.guessed
     assert not headset.on
     told = what(headset.press(Command.UNDO))
     assert "callback withdrawn dropped" in told
     assert told[-1] == "phase dialogue"
     assert headset.on
-    assert not headset.desk.guessed
+    assert not headset.tracker.guessed
     headset.hear(".*200", ".*200")
     [play] = [a for a in headset.said if isinstance(a, act.Play) and "Анна" in a.text][:1]
     assert play.prompt == "not_heard_in_dialogue"
@@ -455,7 +455,7 @@ def test_an_agreed_callback_outlives_the_undoing():
     headset = in_dialogue()
     headset.tell("callback_agreed", at="2026-01-31T12:00:00+03:00")
     headset.hear(".*600", "-*600")
-    assert headset.desk.guessed
+    assert headset.tracker.guessed
     told = headset.press(Command.UNDO)
     assert not any(isinstance(action, act.CallbackWithdrawn) for action in told)
 
@@ -463,7 +463,7 @@ def test_an_agreed_callback_outlives_the_undoing():
 def test_a_client_who_cannot_hear_is_still_called_back_after_the_undoing():
     headset = in_dialogue()
     headset.tell("client_cannot_hear")
-    headset.desk.line_in_use(False)
+    headset.tracker.line_in_use(False)
     told = headset.press(Command.UNDO)
     callbacks = [a.reason for a in told if isinstance(a, act.Callback)]
     assert callbacks == [Reason.CLIENT_CANNOT_HEAR]
@@ -473,7 +473,7 @@ def test_an_end_is_undone_within_a_minute():
     headset = in_dialogue()
     end_by_ear(headset)
     headset.hear(f".*{REGRET}", f".*{REGRET}")
-    assert not headset.desk.guessed
+    assert not headset.tracker.guessed
     assert headset.press(Command.UNDO) == []
 
 
@@ -497,23 +497,23 @@ def test_what_stands_reaches_the_next_call_after_its_backlog():
     headset.press(Command.END_CALL)
     told = what(headset.press(Command.START_CALL))
     assert "alert prompt_device_lost" in told
-    assert [event.latency_s for event in headset.desk.standing.values()] == [None, 0.1]
+    assert [event.latency_s for event in headset.tracker.standing.values()] == [None, 0.1]
 
 
 def test_what_is_over_does_not():
     headset = Headset()
     headset.tell("device_lost", party="prompt")
     headset.tell("device_back", party="prompt")
-    assert not headset.desk.standing
+    assert not headset.tracker.standing
     assert what(headset.press(Command.START_CALL)) == []
 
 
 def test_without_a_call_the_surface_sees_who_speaks_and_what_the_lines_carry():
     headset = Headset("manual")
     headset.hear(".*40 S*60", "0*100")
-    assert headset.desk.speaking(Channel.OPERATOR)
-    assert not headset.desk.speaking(Channel.CLIENT)
-    assert headset.desk.line(Channel.CLIENT) is LineState.DIGITAL_ZERO
+    assert headset.tracker.speaking(Channel.OPERATOR)
+    assert not headset.tracker.speaking(Channel.CLIENT)
+    assert headset.tracker.line(Channel.CLIENT) is LineState.DIGITAL_ZERO
 
 
 def test_a_hundred_calls_leave_nothing_behind():
@@ -522,8 +522,8 @@ def test_a_hundred_calls_leave_nothing_behind():
     for _ in range(100):
         headset.hear(*GREETING)
         headset.hear(*DIALOGUE)
-        assert headset.desk.session is not None
-        sessions.append(weakref.ref(headset.desk.session))
+        assert headset.tracker.session is not None
+        sessions.append(weakref.ref(headset.tracker.session))
         headset.press(Command.END_CALL)
         assert not headset.on
     assert len(headset.sessions) == 100
@@ -531,7 +531,7 @@ def test_a_hundred_calls_leave_nothing_behind():
     headset.said.clear()
     gc.collect()
     assert not any(session() for session in sessions)
-    assert not headset.desk.standing
+    assert not headset.tracker.standing
 
 
 # -- to the frame, and at random --------------------------------------------------------------------
@@ -594,7 +594,7 @@ def test_a_dead_line_while_the_ladder_runs_goes_the_ladders_way():
         headset.hear(".*100", "0*100")
         headset.tell("prompt_ended")
     assert what(headset.said)[-2:] == ["hangup silence_in_dialogue", "phase ended"]
-    assert not headset.desk.guessed
+    assert not headset.tracker.guessed
 
 
 def test_a_busy_tone_was_none_and_the_call_goes_on_with_the_clients_name():
@@ -603,7 +603,7 @@ def test_a_busy_tone_was_none_and_the_call_goes_on_with_the_clients_name():
     busy = "t*18 .*17 " * 6
     headset.hear(".*210", busy)
     assert not headset.on
-    assert headset.desk.guessed
+    assert headset.tracker.guessed
     assert "callback withdrawn dropped" in what(headset.press(Command.UNDO))
     headset.hear(".*180", ".*180")
     assert len(headset.sessions) == 2
@@ -648,19 +648,19 @@ def test_whatever_comes_a_call_that_has_ended_is_not_on(policy: str, steps: list
     for step in steps:
         match step:
             case bool():
-                headset.desk.line_in_use(step)
+                headset.tracker.line_in_use(step)
             case Command():
                 headset.press(step)
             case (str(kind), dict(fields)):
                 headset.tell(kind, **fields)
             case (operator, client, count):
                 headset.hear(f"{operator}*{count}", f"{client}*{count}")
-        session = headset.desk.session
+        session = headset.tracker.session
         assert session is None or session.phase is not Phase.ENDED
-        assert len(headset.desk._standby.last(10 * KEPT)) <= KEPT
-        assert len(headset.desk.standing) <= 4
+        assert len(headset.tracker._standby.last(10 * KEPT)) <= KEPT
+        assert len(headset.tracker.standing) <= 4
     assert all(
-        s is headset.desk.session for s in headset.sessions if s.phase is not Phase.ENDED
+        s is headset.tracker.session for s in headset.sessions if s.phase is not Phase.ENDED
     ) or (
         Command.UNDO in steps  # a beginning that was none is left as it is
     )
@@ -720,7 +720,7 @@ def test_a_phone_that_rings_for_long_is_still_idle():
 def test_a_client_who_speaks_first_is_in_the_call():
     headset = Headset()
     headset.hear(".*100 .*60 .*100 S*75 .*25", "0*100 S*60 .*200")
-    session = headset.desk.session
+    session = headset.tracker.session
     assert session is not None
     assert session.phase is Phase.DIALOGUE
 
@@ -729,7 +729,7 @@ def test_a_key_after_the_greeting_takes_the_greeting_in():
     headset = Headset("manual")
     headset.hear(".*100 S*75 .*40", "0*215")
     headset.press(Command.START_CALL)
-    session = headset.desk.session
+    session = headset.tracker.session
     assert session is not None
     assert session.now == BEFORE + 75 + 40
     headset.hear(".*60", "0*60")

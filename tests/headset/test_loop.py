@@ -76,7 +76,7 @@ def test_without_a_speaker_the_phrase_has_failed_and_is_shown():
 def test_a_call_that_is_on_at_the_end_is_ended():
     said, loop = run("S*50 .*50", ".*100", Command.START_CALL)
     assert said[-1] == "phase ended"
-    assert loop.desk.session is None
+    assert loop.tracker.session is None
 
 
 def test_an_event_that_cannot_be_taken_does_not_end_the_loop():
@@ -99,8 +99,8 @@ def test_the_desk_s_errors_end_it_and_are_told():
 def test_an_event_that_was_refused_is_shown_to_the_operator_once():
     status = Status()
     shown = StatusPresenter(status)
-    desk = SimpleNamespace(session=None, guessed=False)
-    loop: Any = SimpleNamespace(refused=1, headset=None, speaker=None, desk=desk)
+    tracker = SimpleNamespace(session=None, guessed=False)
+    loop: Any = SimpleNamespace(refused=1, headset=None, prompt_player=None, tracker=tracker)
     for slot in range(20):
         shown.look(loop, Pair(slot, None, None))
     assert [text for _, text in status.messages] == ["событие не принято: оно неверно"]
@@ -161,18 +161,18 @@ FAREWELL = Play(2, "farewell_after_greeting", "…")
 
 def held(stored_at: int, **at: list[Action]) -> tuple[Script, list[tuple[str, int]]]:
     """Ten frames; a callback is on the disk when so many were fed."""
-    desk, voice = Script(**at), Voice()
+    tracker, voice = Script(**at), Voice()
     loop = Loop(
-        desk,  # type: ignore[arg-type]
+        tracker,  # type: ignore[arg-type]
         lambda actions: None,
-        may_promise=lambda: desk.fed >= stored_at,
+        may_promise=lambda: tracker.fed >= stored_at,
     )
     headset = loop.headset = Slow("S*10", ".*10")  # type: ignore[assignment]
     headset.loop = loop  # type: ignore[attr-defined]
-    loop.speaker = voice  # type: ignore[assignment]
+    loop.prompt_player = voice  # type: ignore[assignment]
     loop.run()
-    assert desk.fed == 10
-    return desk, voice.noted
+    assert tracker.fed == 10
+    return tracker, voice.noted
 
 
 def test_a_phrase_begins_at_once_where_all_is_stored():
@@ -192,9 +192,9 @@ def test_a_phrase_that_the_operator_is_to_say_meanwhile_is_not_said_over_him():
 
 
 def test_a_phrase_that_waits_at_the_end_is_not_said():
-    desk, noted = held(99, f2=[FAREWELL])
+    tracker, noted = held(99, f2=[FAREWELL])
     assert noted == []
-    assert desk.signalled == ["source_ended"]
+    assert tracker.signalled == ["source_ended"]
 
 
 # -- outlets ------------------------------------------------------------------------------------------

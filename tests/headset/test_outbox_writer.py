@@ -359,16 +359,16 @@ def run(headset: Headset, meanwhile: Callable[[int], None]) -> tuple[HeldTape, S
         outlets.take(actions)
         said.extend(text for action in actions if (text := told(action)) is not None)
 
-    desk = CallTracker(TapePlan(), 8_000, policy="manual")
-    loop = Loop(desk, tell, may_promise=lambda: headset.writer.may_promise)
+    tracker = CallTracker(TapePlan(), 8_000, policy="manual")
+    loop = Loop(tracker, tell, may_promise=lambda: headset.writer.may_promise)
     tape = HeldTape("S*50 .*2500", ".*2550", meanwhile)
     loop.headset, tape.loop = tape, loop  # type: ignore[assignment]
-    speaker = Speaker(headset)
-    loop.speaker = speaker  # type: ignore[assignment]
+    prompt_player = Speaker(headset)
+    loop.prompt_player = prompt_player  # type: ignore[assignment]
     outlets.begin()
     loop.put(CONTROL, Command.START_CALL)
     loop.run()
-    return tape, speaker, said
+    return tape, prompt_player, said
 
 
 BEFORE = [("greeting_again", [], 0), ("not_heard", [], 0)]
@@ -378,8 +378,8 @@ FAREWELL, REASON = "farewell_after_greeting", "silence_after_greeting"
 def test_the_letter_is_on_the_disk_before_the_farewell_is_played(disk: Disk, headset: Headset):
     """Frames are fed while the disk is slow; the farewell is played when it is done, and not sooner."""
     disk.hang()
-    tape, speaker, said = run(headset, lambda held: disk.go_on() if held == 10 else None)
-    assert speaker.found == [*BEFORE, (FAREWELL, [REASON], 0)]
+    tape, prompt_player, said = run(headset, lambda held: disk.go_on() if held == 10 else None)
+    assert prompt_player.found == [*BEFORE, (FAREWELL, [REASON], 0)]
     assert tape.held >= 10
     assert said[-1] == "phase ended"
     headset.stored()
@@ -397,8 +397,8 @@ def test_a_farewell_waits_for_a_disk_that_hangs_until_the_deadline_and_not_longe
         if held == 10:
             monkeypatch.setattr(module, "STORED_S", 0.0)
 
-    tape, speaker, said = run(headset, deadline)
-    assert speaker.found == [*BEFORE, (FAREWELL, [], 1)]
+    tape, prompt_player, said = run(headset, deadline)
+    assert prompt_player.found == [*BEFORE, (FAREWELL, [], 1)]
     assert headset.told[0].startswith(UNWRITTEN + HANGS)
     assert tape.held == 10
     assert said[-1] == "phase ended"

@@ -97,7 +97,7 @@ class FakeLoop:
     refused = 0
 
     def __init__(self) -> None:
-        self.desk = Desk()
+        self.tracker = Desk()
 
 
 class Written:
@@ -126,8 +126,8 @@ def test_and_at_once_where_something_happens() -> None:
     written = Written()
     written.after(1)
     for what in (
-        lambda: setattr(written.loop.desk, "speaks", True),
-        lambda: setattr(written.loop.desk, "speaks", False),
+        lambda: setattr(written.loop.tracker, "speaks", True),
+        lambda: setattr(written.loop.tracker, "speaks", False),
         lambda: written.shown.take(()),
         written.shown.stir,
     ):
@@ -147,7 +147,7 @@ def test_everyone_who_asked_is_told() -> None:
 def test_who_is_not_told_is_not_asked_more_often() -> None:
     shown, loop = StatusPresenter(Status()), FakeLoop()
     shown.look(loop, None)  # type: ignore[arg-type]
-    loop.desk = None  # type: ignore[assignment]
+    loop.tracker = None  # type: ignore[assignment]
     for _ in range(EVERY - 1):
         shown.stir()
         shown.look(loop, None)  # type: ignore[arg-type]

@@ -115,8 +115,8 @@ class Streaming:
 
             return CallSession(Settings(), rate, mode=mode)
 
-        desk = CallTracker(Settings(), rate, policy="manual", mode=mode, make_session=session)  # type: ignore[arg-type]
-        self.loop = Loop(desk, outlets.take, on_event=self._on_event, after_pair=shown.look)
+        tracker = CallTracker(Settings(), rate, policy="manual", mode=mode, make_session=session)  # type: ignore[arg-type]
+        self.loop = Loop(tracker, outlets.take, on_event=self._on_event, after_pair=shown.look)
         self.loop.headset = self.headset  # type: ignore[assignment]
         self._feed = StatusPublisher(states, operator, self.status, self.send)
         self._shown = shown

@@ -50,7 +50,7 @@ def test_the_secret_is_sealed_also_where_the_key_came_later(opened: Opened) -> N
     secret = SessionStore(plain).secret
     assert stored_secret(plain) == PLAIN + secret
     plain.close()
-    sealed = opened(seal=FieldEncryption(new_key()))
+    sealed = opened(encryption=FieldEncryption(new_key()))
     assert SessionStore(sealed).secret == secret
     assert stored_secret(sealed).startswith(SEALED)
     assert secret not in stored_secret(sealed)

@@ -97,6 +97,7 @@ class PanelServer:
     def close(self) -> None:
         """End it; pages say that the headset is gone."""
         self._closing = True
+        self.broker.detach(self.operator)
         self.broker.close()
         self._server.should_exit = True
         if self._thread.is_alive():
