@@ -1,4 +1,4 @@
-"""What each event does to a call: one small function an event, one table.
+"""Effect of each event on a call: one small function per event, in one table.
 
 An event that changes nothing (a second hold, an unhold without a hold) is accepted and ignored.
 """
@@ -16,10 +16,10 @@ from vad_agent.core.silence_clock import Suspension
 
 
 def apply(call: CallState, event: Event) -> None:
-    """The event changes the call.
+    """Apply the event to the call.
 
     Raises:
-        EventError: it cannot be carried out; nothing has changed then.
+        EventError: the event cannot be carried out; nothing has changed.
     """
     _HANDLERS[event.kind](call, event)
 
@@ -62,7 +62,7 @@ def _hangup(call: CallState, event: Event) -> None:
         call.end(None)
     elif event.party != Channel.OPERATOR.value:
         call.client_gone()
-    # As calls end; but a client who was not heard, or did not come back, is called back.
+    # A normal end of a call. A client who was not heard or did not return is still called back.
     elif (reason := call.unresolved()) is not None:
         call.end_unresolved(reason)
     else:
@@ -168,12 +168,15 @@ def _device_back(call: CallState, event: Event) -> None:
         return
     call.lines.watch(Channel(party), call.now)
     if party == Channel.OPERATOR.value:
-        call.began = call.now  # they may have greeted, and were not heard
+        call.began = call.now  # the operator may have greeted without being heard
     call.resume(_DEVICE[party])
 
 
 def _source_ended(call: CallState, event: Event) -> None:
-    """No more frames will come, and nobody said why; of one party: the other's go on."""
+    """No more frames will come, and the reason is unknown.
+
+    If only one party's source ended, the other party's frames continue.
+    """
     party = event.party or ""
     if party in _DEVICE:
         call.actions.append(act.Alert(call.now, f"{party}_recording_ended"))

@@ -1,9 +1,9 @@
-"""The one callback of a call: asked for, revised, withdrawn.
+"""The one callback request of a call: created, revised, withdrawn.
 
-A call asks for at most one. Once asked for it stands until the call ends well: a client who comes
-back in the middle of the farewell may be lost again, and a callback too many is harmless where one
-too few is a critical error. A later reason revises it, and so does a number or a name that is told
-later; an agreed time is never revised.
+A call requests at most one callback. The request stands until the call ends normally. A client who
+returns during the farewell may be lost again; an unneeded callback is harmless, a missing one is a
+critical error. A later reason revises the request, and so does a number or a name that arrives
+later. An agreed time is never revised.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class CallbackRequest:
 
     def __init__(self, script: Script) -> None:
         self._script = script
-        self._asked: act.Callback | None = None  # as it was told last
+        self._asked: act.Callback | None = None  # the request as last issued
         self._client_came_back = False
         self._phone: str | None = None
         self._agreed_phone: str | None = None
@@ -31,25 +31,28 @@ class CallbackRequest:
 
     @property
     def open(self) -> bool:
-        """A callback is asked for, and the client has not been heard since."""
+        """A callback is requested, and the client has not been heard since."""
         return self._asked is not None and not self._client_came_back
 
     @property
     def reason(self) -> act.Reason | None:
-        """Why the callback is asked for; None: it is not."""
+        """Why the callback is requested. None: no callback is requested."""
         return None if self._asked is None else self._asked.reason
 
     def of_call(self, now: int, event: Event) -> list[act.Action]:
-        """What the switchboard tells of the call: the client's number, its own id of the call.
+        """Take the client's number and the switchboard's call id from the event.
 
-        A number that the client has agreed on stands. The actions revise a callback that is asked for.
+        A number agreed with the client is kept. The returned actions revise a pending request.
         """
         self._phone = event.phone or self._phone
         self._call_id = event.call_id or self._call_id
         return self._revise(now)
 
     def name_told(self, now: int, client_name: str | None) -> list[act.Action]:
-        """The client's name, or another one: the callback that is asked for begins with it."""
+        """Take the client's name, which opens the callback.
+
+        Return actions that revise a pending request.
+        """
         return self._revise(now, client_name)
 
     def _revise(self, now: int, client_name: str | None = None) -> list[act.Action]:
@@ -67,7 +70,7 @@ class CallbackRequest:
         if same_time == before:
             return []
         due_in_s = before.due_in_s
-        if due_in_s is not None:  # it is due when it was
+        if due_in_s is not None:  # the due time stays as it was
             due_in_s = max(0.0, round(due_in_s - (now - before.frame) / FRAMES_PER_SECOND, 3))
         return [self._tell(replace(same_time, frame=now, due_in_s=due_in_s))]
 
@@ -87,10 +90,10 @@ class CallbackRequest:
         client_name: str | None,
         agreed: Event | None = None,
     ) -> list[act.Action]:
-        """The actions that ask for a callback for this reason.
+        """Return the actions that request a callback for this reason.
 
         Raises:
-            EventError: the agreed time is none; nothing is asked for, and nothing is changed.
+            EventError: the agreed time is not valid; nothing is requested or changed.
         """
         stands = self._asked.reason if self._asked is not None else None
         if stands is act.Reason.AGREED and agreed is None:
@@ -118,20 +121,20 @@ class CallbackRequest:
         return [self._tell(callback)]
 
     def client_heard(self) -> None:
-        """The client is back, and can hear: if the call ends well now, nobody need call him."""
+        """The client is back and can hear: if the call now ends normally, no callback is needed."""
         stands = self._asked
         if stands and stands.reason not in (act.Reason.AGREED, act.Reason.CLIENT_CANNOT_HEAR):
             self._client_came_back = True
 
     def end_well(self, now: int) -> list[act.Action]:
-        """The call ended as calls do."""
+        """The call ended normally: withdraw a request that is no longer needed."""
         if self._asked is None or not self._client_came_back:
             return []
         return [act.CallbackWithdrawn(frame=now, reason=self._asked.reason)]
 
 
 def seconds_until(event: Event) -> float | None:
-    """Seconds from the event's own wall time to the agreed one; None where that cannot be told.
+    """Seconds from the event's own wall time to the agreed time. None if that cannot be computed.
 
     Raises:
         EventError: `at` is not an ISO 8601 time.
@@ -144,5 +147,5 @@ def seconds_until(event: Event) -> float | None:
         ) from None
     try:
         return max(0.0, (at - datetime.fromisoformat(event.ts or "")).total_seconds())
-    except (ValueError, TypeError):  # no ts, an own form of it, or only one has a time zone
+    except (ValueError, TypeError):  # ts missing or not ISO 8601, or only one has a zone
         return None

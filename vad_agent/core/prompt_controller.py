@@ -1,16 +1,16 @@
-"""Carries out the armed scenario: when a step is due, who says it, and what became of it.
+"""Carries out the armed scenario: when a step is due, who says it, and its outcome.
 
     silence ──window──> ASKED ──started──> PLAYING ──ended──> said         auto: the product speaks
                           └─ late, failed ──┴──> CUED
-    silence ──window──> CUED ──operator speaks──> BY_OPERATOR ──pause──> said by him     cue
-    silence ──window──> BY_OPERATOR: he speaks just before it is due                     auto and cue
+    silence ──window──> CUED ──operator speaks──> BY_OPERATOR ──pause──> said by the operator    cue
+    silence ──window──> BY_OPERATOR: the operator speaks just before it is due           auto and cue
 
-Anybody's voice stops a prompt. The client's returns the call to the dialogue; the operator's, begun in the
-prompt, leaves the step still to be said.
+Speech on either channel stops a prompt. Client speech returns the call to the dialogue. Operator
+speech that begins during the prompt leaves the step pending.
 
-A sound that is not known to be speech may hold a step up, but not for ever: it stops a prompt once, and it
-delays a step until nobody has been known to speak for `TimingTable.unknown_sound`. So every state but a known
-voice has a deadline, or the callback is asked for.
+A sound that is not known to be speech may delay a step, but not for ever: it stops a prompt once,
+and it delays a step until nobody has been known to speak for `TimingTable.unknown_sound`. Therefore
+every state except known speech has a deadline, or the callback is requested.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from vad_agent.core.silence_clock import SilenceClock
 
 
 class PromptController:
-    """One call's ladder and the step being carried out. Appends to the call's actions."""
+    """The escalation of one call and the step being carried out. Appends to the call's actions."""
 
     def __init__(
         self,
@@ -49,25 +49,25 @@ class PromptController:
         self._actions = actions
         self._cue_only = cue_only
         self._player_lost = False
-        self._lead = 0  # frames from asking for a prompt to its sound
+        self._lead = 0  # frames between the request for a prompt and its sound
         self._escalation = Escalation()
         self._step: StepRun | None = None
-        # Utterances of each ear when a sound of it, not known to be speech, last held a step up.
+        # For each endpointer: its utterance count when an unproven sound last delayed a step.
         self._unproven: dict[int, int] = {}
         self.client_name: str | None = None
         self.last_played = -1
-        """The frame at which the player began the last phrase; -1: it has not yet."""
+        """The frame at which the player began the last prompt; -1: none yet."""
         self.ended: Reason | None = None
-        """The ladder was climbed to its end: the call is to be ended for this reason."""
+        """All steps were done: the call is to end for this reason."""
 
     # -- is a step due? ----------------------------------------------------------------------------
 
     def arm(self, scenario: Scenario | None) -> None:
-        """This scenario is in force, None: none is. The one that is armed already goes on."""
+        """Put this scenario in force; None: none. A scenario that is already armed continues."""
         self._escalation.arm(scenario)
 
     def act_if_due(self, now: int) -> None:
-        """Begin the armed scenario's next step, or give up waiting for the one under way."""
+        """Begin the armed scenario's next step, or give up waiting for the current one."""
         step = self._step
         if step is not None:
             self._give_up_if_due(step, now)
@@ -75,7 +75,7 @@ class PromptController:
             self._begin_if_due(now)
 
     def _give_up_if_due(self, step: StepRun, now: int) -> None:
-        """Whoever was to say it, or to tell of it, does not."""
+        """Give up the step if the player or the operator has not reported in time."""
         if now < self._step_deadline(step):
             return
         match step.state:
@@ -85,10 +85,11 @@ class PromptController:
                 self._actions.append(act.Stop(now, step.prompt))
                 self._fail(step, now)
             case StepState.CUED:
-                # It stays shown; but whatever the operator does now, the client is called back.
+                # The cue stays visible, but the client is called back whatever the operator does
+                # now.
                 self._ask_callback_of_ladder(now)
             case StepState.BY_OPERATOR:
-                self._step = None  # it was never known to be his voice
+                self._step = None  # it was never confirmed as the operator's voice
 
     def _begin_if_due(self, now: int) -> None:
         rung = self._escalation.rung
@@ -100,13 +101,13 @@ class PromptController:
             return
         sounds = any(ear.speaking for ear in self._ears())
         if silence < self._patience(window):
-            # Ears that are not settled listen again in the next frame, as a decision is due.
+            # Endpointers that are not settled resolve in the next frame, because a decision is due.
             settled = all(ear.settled() for ear in self._ears())
             if sounds or not settled or self._in_doubt(silence, window):
                 return
         elif sounds:
             for ear in self._ears():
-                self._doubt(ear)  # what delayed the phrase does not stop it, too
+                self._doubt(ear)  # the sound that delayed the prompt must not stop it as well
             self._actions.append(act.Alert(now, "unknown_sound"))
         self._begin_step(rung, window, now)
 
@@ -119,7 +120,7 @@ class PromptController:
             self._actions.append(act.Play(now, step.prompt, step.text))
 
     def decision_due(self, now: int) -> int:
-        """The frame from which the next step may begin; ENDLESS: none waits for silence."""
+        """The frame from which the next step may begin; ENDLESS: no step waits for silence."""
         rung = self._escalation.rung
         if self._step is not None or rung is None or not self._silent:
             return ENDLESS
@@ -127,11 +128,11 @@ class PromptController:
         return base + self._due(self._window(rung, now - base))
 
     def deadline(self, now: int) -> int:
-        """The frame at which to ask again although nothing has changed."""
+        """The frame at which to check again even if nothing has changed."""
         return self.decision_due(now) if self._step is None else self._step_deadline(self._step)
 
     def _step_deadline(self, step: StepRun) -> int:
-        """When the step under way is given up, or said by the operator."""
+        """The frame at which the current step is given up, or counts as said by the operator."""
         match step.state:
             case StepState.ASKED:
                 return step.asked + self._timing.prompt_start
@@ -139,7 +140,7 @@ class PromptController:
                 return (step.started or 0) + self._timing.prompt_end
             case StepState.CUED:
                 if self._request.open:
-                    return ENDLESS  # nothing can be lost by waiting for him
+                    return ENDLESS  # nothing can be lost by waiting for the operator
                 return max(step.asked, step.base + step.window.hi) + self._timing.unknown_sound
             case StepState.BY_OPERATOR:
                 if not self._operator.speaking:
@@ -159,54 +160,60 @@ class PromptController:
         return max(self._timing.unknown_sound, window.hi - self._lead)
 
     def _believes(self, ear: EndpointerPort) -> bool:
-        """It hears speech, or a sound that may be: one that has held a step up may not do so twice."""
+        """The endpointer reports speech, or a sound that may be speech and has not delayed a step
+        before.
+        """
         proven = ear.sure or self._unproven.get(id(ear)) != ear.utterances
         return ear.speaking and proven
 
     def _doubt(self, ear: EndpointerPort) -> None:
-        """A sound of it holds a step up. Where it is no speech, the next one must be known to be."""
+        """A sound on this channel delays a step.
+
+        Unless it is speech, the next sound must be known speech to delay one.
+        """
         if ear.speaking and not ear.sure:
             self._unproven[id(ear)] = ear.utterances
 
     def client_speaks(self) -> bool:
-        """What is heard on hold is not the client, until the hold is over."""
+        """The client speaks. On hold, sound is not attributed to the client until the hold ends."""
         return self._believes(self._client) and not self._clock.held
 
     def _window(self, rung: Step, silence: int) -> Window:
         client = self._client
         window = rung.window_for(client.line is LineState.DIGITAL_ZERO and not client.gated)
-        # A line that goes dead when the shorter window has passed keeps the longer one.
+        # A line that goes dead after the shorter window has passed keeps the longer window.
         return window if silence <= window.hi else rung.window
 
     @property
     def _by_operator(self) -> bool:
-        """The operator is to say it: the product has no voice, or has lost it."""
+        """The operator is to say the step: the product has no voice or has lost it."""
         return self._cue_only or self._player_lost
 
     def _due(self, window: Window) -> int:
         if self._by_operator:
             return window.lo - self._timing.takeover_lead
-        # Its sound is to fall on the aim; a way that is twice as quick is not to make it too early,
-        # unless the window is so narrow that it would be too late then.
+        # The sound should start at the aim. If the actual latency is half the measured one, the
+        # prompt must not start too early, unless the window is so narrow that it would otherwise
+        # start too late.
         late = max(window.aim - self._lead, window.lo - self._lead // 2)
         return min(late, window.hi - self._lead)
 
     def _hears_tone(self, silence: int, window: Window) -> bool:
-        """Wait, as long as the window allows: the client may be gone, or has just pressed a key."""
+        """Wait, as long as the window allows: the client may be gone or may have just pressed a key."""
         if self._client.line is not LineState.TONE or self._by_operator:
-            return False  # the operator hears for himself
+            return False  # the operator hears the tone too
         return silence < window.hi - self._timing.defer - self._lead
 
     def _in_doubt(self, silence: int, window: Window) -> bool:
-        """Wait: a frame did not come; or wait a little: a sound has just begun."""
+        """Wait: a frame is missing. Or wait a little: a sound has just begun."""
         if any(ear.lacks_frame() for ear in self._ears()):
-            return True  # until it comes, or the line is known to have no media
+            return True  # until the frame comes, or the line is known to have no media
         if silence >= min(self._due(window) + self._timing.defer, window.hi - self._lead):
             return False
         return any(ear.doubtful() for ear in self._ears())
 
     def _ears(self) -> tuple[EndpointerPort, ...]:
-        """Whose words count now: on hold, the operator's alone."""
+        """The endpointers whose speech counts now: on hold, only the operator's."""
         return (self._operator,) if self._clock.held else (self._operator, self._client)
 
     def _begin(self, rung: Step, window: Window, now: int, state: StepState) -> StepRun:
@@ -214,7 +221,7 @@ class PromptController:
         step = StepRun(rung.prompt, text, window, state, base=self._clock.start, asked=now)
         self._step = step
         if self._escalation.last:
-            # It must be stored before the client hears it promised.
+            # The request must be stored before the client hears the promise of a callback.
             self._ask_callback_of_ladder(now)
         return step
 
@@ -227,13 +234,13 @@ class PromptController:
         self._actions.append(act.Cue(now, step.prompt, step.text, lo, hi))
 
     def ask_callback(self, now: int, reason: Reason) -> None:
-        """Ask for the callback that follows from this reason."""
+        """Request the callback that follows from this reason."""
         self._actions += self._request.ask(now, reason, self.client_name)
 
     # -- somebody speaks ---------------------------------------------------------------------------
 
     def hear(self, now: int) -> None:
-        """Give way to whoever speaks; let the operator say the step himself."""
+        """Yield to whoever speaks; let the operator say the step themselves."""
         step = self._step
         playing = step is not None and step.state in (StepState.ASKED, StepState.PLAYING)
         if playing and self.client_speaks() and self._client_resets():
@@ -245,7 +252,7 @@ class PromptController:
             self._follow_operator(self._step, now)
 
     def client_heard(self, now: int) -> None:
-        """The client's words are accepted as speech: the ladder begins anew, next time."""
+        """The client's sound is accepted as speech: the escalation restarts next time."""
         if self._client_resets():
             self._give_way(now, until=self._client.start)
             self._escalation.disarm()
@@ -280,19 +287,19 @@ class PromptController:
         return silence >= window.lo - self._timing.takeover_lead
 
     def _follow_operator(self, step: StepRun, now: int) -> None:
-        """Wait for the end of what the operator is saying, inner pauses included."""
+        """Wait for the end of what the operator is saying, including pauses inside it."""
         ear = self._operator
         if ear.speaking:
             return
         if ear.end <= (step.started or 0):
-            self._step = None  # it turned out as noise
+            self._step = None  # it was noise
         elif now - ear.end >= self._timing.utterance_gap:
             self._said(step, now, ear.end, PromptOutcome.SAID_BY_OPERATOR)
 
     # -- the player --------------------------------------------------------------------------------
 
     def started(self, now: int, prompt: str | None, text: str | None = None) -> None:
-        """The player's first sample has left; `text`: what it says, if that differs."""
+        """The player has output the first sample. `text`: what it says, if it differs from the request."""
         step = self._step
         if step and step.state is StepState.ASKED and prompt in (step.prompt, None):
             step.state, step.started = StepState.PLAYING, now
@@ -301,25 +308,25 @@ class PromptController:
             self._client.own_prompt(True)
 
     def finished(self, now: int, prompt: str | None) -> None:
-        """The player's last sample has left."""
+        """The player has output the last sample."""
         step = self._step
         if step and step.state is StepState.PLAYING and prompt in (step.prompt, None):
             self._client.own_prompt(False)
             self._said(step, now, now, PromptOutcome.SAID)
 
     def failed(self, now: int, prompt: str | None) -> None:
-        """The player could not play it, or not to its end."""
+        """The player could not play the prompt, or could not finish it."""
         step = self._step
         playing = step is not None and step.state in (StepState.ASKED, StepState.PLAYING)
         if step and playing and prompt in (step.prompt, None):
             self._fail(step, now)
 
     def ready(self, lead: int) -> None:
-        """The player's way is so many frames long."""
+        """The player is ready and has a latency of `lead` frames."""
         self._lead = lead
 
     def lose_player(self, now: int) -> None:
-        """The player is gone: what it was saying has failed, and the operator says the rest."""
+        """The player is gone: the current prompt has failed, and the operator says the rest."""
         self._player_lost = True
         step = self._step
         if step is not None and step.state in (StepState.ASKED, StepState.PLAYING):
@@ -336,19 +343,19 @@ class PromptController:
     def _fail(self, step: StepRun, now: int) -> None:
         self._client.own_prompt(False)
         self._finish(step, now, None if step.started is None else now, PromptOutcome.FAILED)
-        # The operator is to say it.
+        # The operator is to say the step.
         step.state, step.started, step.asked = StepState.CUED, None, now
         self._cue(step, now)
 
     # -- a step's end ------------------------------------------------------------------------------
 
     def rearm(self, now: int) -> None:
-        """The situation is a new one: what was due, cued or climbed before is stale."""
+        """The situation has changed: discard steps that were due, cued or done."""
         self._give_way(now)
         self._escalation.disarm()
 
     def watch(self, now: int) -> SessionSnapshot:
-        """How things stand, to be shown."""
+        """A snapshot for display."""
         clock, step, rung = self._clock, self._step, self._escalation.rung
         waits = step is None and rung is not None and self._silent
         silence = now - clock.start if waits or (step and step.state is StepState.CUED) else None
@@ -378,13 +385,13 @@ class PromptController:
 
     @property
     def playing(self) -> bool:
-        """A prompt is in the air."""
+        """A prompt is playing."""
         return self._step is not None and self._step.state is StepState.PLAYING
 
     def close(self, now: int) -> Reason | None:
-        """The call is over: settle the step. The reason for a callback, if the ladder gives one.
+        """The call is over: settle the current step. Return the reason for a callback, if there is one.
 
-        It does where a step was said, under way or overdue: the client was not heard.
+        There is one if a step was said, in progress or overdue: the client was not heard.
         """
         scenario, step = self._escalation.scenario, self._step
         unresolved = step is not None or self._escalation.climbed > 0 or self._is_overdue(now)
@@ -398,12 +405,12 @@ class PromptController:
         return scenario.reason if scenario is not None and unresolved else None
 
     def _is_overdue(self, now: int) -> bool:
-        """A step's window has passed without it: a sound that was never known to be speech held it up."""
+        """A step's window passed without the step: an unproven sound delayed it."""
         rung, silence = self._escalation.rung, now - self._clock.start
         return rung is not None and self._silent and silence > self._window(rung, silence).hi
 
     def _give_way(self, now: int, until: int | None = None) -> None:
-        """Somebody speaks, since frame `until`, or the step is no longer called for."""
+        """Somebody speaks, since frame `until`, or the step is no longer needed."""
         step, self._step = self._step, None
         if step is None:
             return
@@ -419,7 +426,8 @@ class PromptController:
                 if (now if until is None else until) - step.base > step.window.hi:
                     self._finish(step, now, None, PromptOutcome.MISSED)
             case StepState.BY_OPERATOR:
-                # Interrupted in his words, or after them, in the pause that would have ended them.
+                # The operator was interrupted while speaking, or in the pause that would have ended
+                # the step.
                 if self._operator.speaking or self._operator.end <= (step.started or 0):
                     self._finish(step, now, now, PromptOutcome.INTERRUPTED)
                 else:

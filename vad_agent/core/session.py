@@ -1,14 +1,17 @@
-"""One call: frames and events in, actions out. Reads in the order of a frame's way:
+"""One call: frames and events in, actions out. The code follows the order in which a frame is
+processed:
 
-    feed → hearing → line → speech → step → deadline → actions
+    feed → detection → line → speech → step → deadline → actions
 
-No I/O, no clock, no thread: time is the count of frames fed. Between transitions and deadlines a frame
-costs its hearing and one comparison. What is known changes in hearing alone, before anything is decided:
-the ears are told when the next decision falls due, and settle by then what they can.
+No I/O, no clock, no thread: time is the number of frames fed. Between transitions and deadlines a
+frame costs its detection and one comparison. Only detection changes what is known, and it does so
+before any decision: the endpointers are told when the next decision falls due, and resolve what
+they can by then.
 
-**No call falls silent.** After each frame and event one of these holds: the call has ended; a deadline is
-armed; `suspended` names what the ladder waits for; or the callback is asked for, and the client has not been
-heard since. At the call's end a silence, a hold or a drop that is not resolved asks for its callback.
+**No call falls silent.** After each frame and event one of these holds: the call has ended; a
+deadline is armed; `suspended` names what the escalation waits for; or a callback is requested and
+the client has not been heard since. If a call ends with an unresolved silence, hold or drop, its
+callback is requested.
 """
 
 from __future__ import annotations
@@ -26,18 +29,18 @@ from vad_agent.core.session_state import CallState
 
 Frame = bytes | bytearray | memoryview | None
 NOTHING: Sequence[act.Action] = ()
-"""What most frames return."""
+"""The result of most frames."""
 
 
 class CallSession:
     """The session of one call.
 
-    `settings`: a `vad_agent.Settings`; `sample_rate`: Hz, one of 8000, 16000, 32000, 48000; `mode`: auto
-    (the product speaks: carry out Play, report with prompt_started and prompt_ended) or cue (the
+    `settings`: a `vad_agent.Settings`. `sample_rate`: Hz, one of 8000, 16000, 32000, 48000. `mode`:
+    auto (the product speaks: carry out Play and report prompt_started and prompt_ended) or cue (the
     operator speaks: show Cue).
 
     Raises:
-        FrameError: a sample rate that is not taken.
+        FrameError: the sample rate is not supported.
         ValueError: an unknown mode.
     """
 
@@ -48,16 +51,16 @@ class CallSession:
         call = self._call = CallState(settings, sample_rate, cue_only=mode == "cue")
         self._hear_operator: Callable[[Frame], bool] = call.operator.hear
         self._hear_client: Callable[[Frame], bool] = call.client.hear
-        # What was seen of each ear so far.
+        # Number of ended segments already processed, per channel.
         self._runs = dict.fromkeys(Channel, 0)
         self._utterances = 0
         self._talk_in_ringing = dict.fromkeys(Channel, 0)  # frames
 
     def feed(self, operator: Frame, client: Frame) -> Sequence[act.Action]:
-        """One 20 ms frame of each channel, int16 little-endian mono; None: no frame came.
+        """Feed one 20 ms frame of each channel, int16 little-endian mono. None: no frame arrived.
 
         Raises:
-            FrameError: wrong size or type; nothing has changed then.
+            FrameError: wrong size or type; nothing has changed.
         """
         if client is not None and (type(client) is not bytes or len(client) != self._frame_bytes):
             client = check_frame(client, self._frame_bytes)  # before the operator's is taken
@@ -72,10 +75,10 @@ class CallSession:
         return NOTHING
 
     def signal(self, event: Event | Mapping[str, object] | str) -> Sequence[act.Action]:
-        """An event, between the frames fed so far and the next one.
+        """Apply an event between the frames fed so far and the next one.
 
         Raises:
-            EventError: it cannot be understood; nothing has changed then.
+            EventError: the event cannot be understood; nothing has changed.
         """
         event = Event.parse(event)
         call = self._call
@@ -87,7 +90,8 @@ class CallSession:
             self._move()
         return self._take_actions()
 
-    # -- how it stands -----------------------------------------------------------------------------
+    # -- state
+    # ---------------------------------------------------------------------------------------
 
     @property
     def now(self) -> int:
@@ -96,36 +100,38 @@ class CallSession:
 
     @property
     def phase(self) -> Phase | None:
-        """None until the first frame or event."""
+        """The current phase; None until the first frame or event."""
         return self._call.phase
 
     @property
     def watch(self) -> SessionSnapshot:
-        """A look at the clock and the step, to be shown."""
+        """A snapshot of the clock and the step, for display."""
         return self._call.prompt_controller.watch(self._call.now)
 
     @property
     def deadline(self) -> int | None:
-        """The frame at which something may be due although nothing changes; None: there is none."""
+        """The frame at which something may be due without any change; None: there is none."""
         return self._call.deadline if self._call.deadline < ENDLESS else None
 
     @property
     def suspended(self) -> tuple[str, ...]:
-        """The names of all that the ladder waits for, in order; none: it counts, or a step is under way."""
+        """The names of everything that the escalation waits for, in order; empty: it counts, or a
+        step runs.
+        """
         return self._call.suspended()
 
     @property
     def callback_open(self) -> bool:
-        """A callback is asked for, and the client has not been heard since."""
+        """A callback is requested, and the client has not been heard since."""
         return self._call.request.open
 
     def speaking(self, channel: Channel) -> bool:
-        """This side is known to speak."""
+        """This channel is known to carry speech."""
         ear = dict(self._call.ears)[channel]
         return ear.speaking and ear.sure
 
     def line(self, channel: Channel) -> LineState | None:
-        """What this side's line carries."""
+        """What this channel's line carries."""
         return dict(self._call.ears)[channel].line
 
     def _take_actions(self) -> Sequence[act.Action]:
@@ -133,10 +139,11 @@ class CallSession:
         self._call.actions.clear()
         return actions
 
-    # -- the way of a frame ------------------------------------------------------------------------
+    # -- processing of a frame
+    # -----------------------------------------------------------------------
 
     def _move(self) -> None:
-        """Something has changed, or is due."""
+        """Process a change or a deadline."""
         call = self._call
         for step in (self._read_lines, self._read_speech, self._follow_speech, self._act):
             if call.phase is Phase.ENDED:
@@ -145,7 +152,7 @@ class CallSession:
             step()
         self._expect_decision()
 
-    # the line: what does each channel carry?
+    # Line: what does each channel carry?
 
     def _read_lines(self) -> None:
         call, client = self._call, self._call.client
@@ -160,7 +167,7 @@ class CallSession:
         if call.tones_end() or call.now >= call.dropped_at():
             call.client_gone()
 
-    # speech: who was heard?
+    # Speech: who was heard?
 
     def _read_speech(self) -> None:
         call = self._call
@@ -187,7 +194,7 @@ class CallSession:
             call.greet()
 
     def _hear_in_ringing(self, channel: Channel, talk: int) -> None:
-        """People talk, so the call was answered, though nobody said so."""
+        """Talk during ringing means that the call was answered, even if no event reported it."""
         call, heard = self._call, self._talk_in_ringing
         heard[channel] += talk
         if heard[Channel.OPERATOR] < call.timing.answer_talk:
@@ -203,12 +210,12 @@ class CallSession:
         self._call.end_if_said()
 
     def _finish_hearing(self) -> None:
-        """No more frames: what is open is over."""
+        """No more frames: close the open segments."""
         for _, ear in self._call.ears:
             while ear.finish():
                 self._read_speech()
 
-    # the step: is one due?
+    # Step: is one due?
 
     def _act(self) -> None:
         call = self._call
@@ -218,7 +225,7 @@ class CallSession:
             call.greeting_missed = True
             call.actions.append(act.Alert(call.now, "no_greeting"))
 
-    # the deadline: when is something due although nothing changes?
+    # Deadline: when is something due without any change?
 
     def _expect_decision(self) -> None:
         call = self._call

@@ -1,4 +1,4 @@
-"""How a call stands at a moment, for whoever shows it. Times are frames."""
+"""The state of a call at one moment, for display. Times are frames."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class SessionSnapshot:
-    """One look at a session. None: there is no such thing now."""
+    """One snapshot of a session. None: not present now."""
 
     silence: int | None
-    """What the silence clock shows, or the hold's; None: it stands still, somebody speaks, nothing waits."""
+    """The silence clock or the hold clock; None: it is stopped, somebody speaks, or nothing waits."""
     lo: int | None
-    """The window of the step that comes next, on the same clock."""
+    """The window of the next step, on the same clock."""
     hi: int | None
     suspended: tuple[str, ...]
-    """Why the clock stands still: paused, muted, no_client_media, operator_device_lost, …"""
+    """Why the clock is stopped: paused, muted, no_client_media, operator_device_lost, …"""
     held: bool
     prompt: str | None
     """The step being carried out."""
@@ -26,6 +26,6 @@ class SessionSnapshot:
     """Its window, in frames of the call."""
     prompt_hi: int | None
     next_text: str | None = None
-    """What is to be said next; while a step is being carried out, after it."""
+    """The text to be said next; during a step, the text after it."""
     ends: bool = False
-    """After the step being carried out the call ends."""
+    """The call ends after the step being carried out."""

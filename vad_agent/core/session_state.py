@@ -1,6 +1,6 @@
-"""What a call is made of, and how it goes from one situation to the next.
+"""The state of a call and its transitions.
 
-`session.py` moves it on with the frames, `call_control.py` with events; both use the transitions here.
+`session.py` advances it with frames, `call_control.py` with events; both use the transitions here.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from vad_agent.core.two_way_check import TwoWayCheck
 
 
 class CallState:
-    """One call. Times are frames of the call."""
+    """The state of one call. Times are frames of the call."""
 
     def __init__(self, settings: Plan, sample_rate: int, *, cue_only: bool) -> None:
         self.operator = settings.ear(Channel.OPERATOR, sample_rate)
@@ -29,7 +29,7 @@ class CallState:
 
         self.now = 0
         self.deadline = 1
-        """The frame at which something may be due although nothing changes."""
+        """The frame at which something may be due without any change."""
         self.phase: Phase | None = None
         self.actions: list[act.Action] = []
 
@@ -64,20 +64,22 @@ class CallState:
         )
 
         self.began = 0
-        """Since when a greeting is awaited."""
+        """The frame since which a greeting is awaited."""
         self.ringing = False
         self.answer_guessed = False
-        """Nobody told of the answer: people talk."""
+        """No event reported the answer; it was inferred from talk."""
         self.greeted = False
         self.greeting_missed = False
         self.goodbye = False
         self.cannot_hear = False
         self.lost_devices: set[str] = set()
 
-    # -- how it stands -----------------------------------------------------------------------------
+    # -- state ------------------------------------------------------------------------------------
 
     def suspended(self) -> tuple[str, ...]:
-        """The names of all that the ladder waits for, in order; none: it counts, or a step is under way."""
+        """The names of everything that the escalation waits for, in order; empty: it counts, or a
+        step runs.
+        """
         causes = {
             "ringing": self.ringing,
             "goodbye": self.goodbye,
@@ -90,17 +92,20 @@ class CallState:
         return tuple(sorted(told | set(clock)))
 
     def connected(self) -> bool:
-        """Before anybody has spoken, tones may be the call's own ringing, though nobody said so."""
+        """The call is connected. Before anybody has spoken, tones may be unsignalled ringing."""
         return not self.ringing and (self.greeted or self.phase is not Phase.GREETING)
 
     def tones_end(self) -> bool:
-        """Tones say that the client is gone; on hold they may transfer the call, and a telephone ring."""
+        """A tone means that the client is gone.
+
+        On hold it does not: the call may be in transfer and ringing.
+        """
         progress = self.client.progress
         ends = progress in (Progress.BUSY, Progress.DIAL)
         return self.connected() and (ends or (progress is Progress.RINGBACK and not self.holds))
 
     def armed(self) -> Scenario | None:
-        """Which row of the script is in force: the phase's own, but for what the operator told."""
+        """The row in force: the phase's own row, unless the operator reported something else."""
         if self.ringing or self.goodbye or self.holds.by_operator:
             return None
         if self.cannot_hear and not self.holds:
@@ -110,11 +115,11 @@ class CallState:
         return self._rows.get(self.phase)
 
     def dropped_at(self) -> int:
-        """When the client's leg counts as gone for want of media; on hold it may stop."""
+        """The frame at which the client's leg counts as gone for lack of media. On hold, media may stop."""
         return ENDLESS if self.ringing or self.holds else self.lines.dropped_at
 
     def greeting_due(self) -> int:
-        """When a greeting that did not come is reported."""
+        """The frame at which a missing greeting is reported."""
         awaited = self.phase is Phase.GREETING and not (self.greeted or self.greeting_missed)
         counts = self.clock.runs and not self.ringing and not self.operator.speaking
         return self.began + self.timing.no_greeting if awaited and counts else ENDLESS
@@ -124,20 +129,20 @@ class CallState:
     def greet(self) -> None:
         """The operator was heard."""
         if self.client.progress is not None and not self.connected():
-            self.client.hold_over()  # it has rung
+            self.client.hold_over()  # ringing is over
         self.greeted = True
 
     def hear_client(self) -> None:
-        """The client was heard: a dialogue, and the ladder begins anew."""
+        """The client was heard: enter the dialogue and restart the escalation."""
         self.enter(Phase.DIALOGUE)
         self.holds.client_back()
         self.request.client_heard()
         self.prompt_controller.client_heard(self.now)
 
-    # -- from one situation to the next ------------------------------------------------------------
+    # -- transitions -------------------------------------------------------------------------------
 
     def enter(self, phase: Phase) -> None:
-        """The call is in this phase."""
+        """Enter the phase."""
         if self.phase is not phase:
             missing = self.client.detector_missing if self.phase is None else None
             self.phase = phase
@@ -146,11 +151,11 @@ class CallState:
                 self.deadline = ENDLESS
 
     def rearm(self) -> None:
-        """The situation is a new one: what was due, cued or said before is stale."""
+        """The situation has changed: discard prompts that were due, cued or said before."""
         self.prompt_controller.rearm(self.now)
 
     def answer(self) -> None:
-        """The call begins here."""
+        """The call is answered: it begins here."""
         self.ringing = self.answer_guessed = self.greeted = False
         self.began = self.now
         self.rearm()
@@ -159,14 +164,14 @@ class CallState:
         self.client.hold_over()
 
     def hold(self, party: Channel, since: int) -> None:
-        """This party holds the call since that frame."""
+        """The party has held the call since frame `since`."""
         self.rearm()
         if party is Channel.CLIENT or not self.clock.held:
             self.clock.hold(since)
         self.enter(Phase.ON_HOLD)
 
     def unhold(self, *, anew: bool) -> None:
-        """Nobody holds the call any more. `anew`: silence is counted from here, else from where it began."""
+        """Nobody holds the call any more. `anew`: count silence from now, else from its beginning."""
         self.rearm()
         self.client.hold_over()
         self.lines.await_media(self.now)
@@ -174,63 +179,66 @@ class CallState:
         self.enter(Phase.DIALOGUE)
 
     def hold_on(self) -> None:
-        """The operator's hold is over, the client's is not: what fell due meanwhile is stale."""
+        """The operator's hold ended, the client's has not: discard what fell due meanwhile."""
         self.rearm()
         limit = self._rows[Phase.ON_HOLD].rungs[0].window.hi
         if self.now - self.clock.start > limit:
             self.clock.hold(self.now)
 
     def suspend(self, cause: Suspension) -> None:
-        """The clock stands still."""
+        """Stop the clock for this cause."""
         self._rearm_unless_heard()
         self.clock.suspend(cause)
 
     def resume(self, cause: Suspension) -> bool:
-        """The cause is gone: the clock begins anew. True if it was there."""
+        """The cause has gone: restart the clock. True if the cause was present."""
         resumed = self.clock.resume(cause, self.now)
         if resumed:
             self._rearm_unless_heard()
         return resumed
 
     def _rearm_unless_heard(self) -> None:
-        """A phrase in the air is heard all the same, and a hold is counted on."""
+        """Rearm, except while a prompt is playing or a hold is being counted."""
         if not self.prompt_controller.playing and not self.holds:
             self.rearm()
 
     # -- the end -----------------------------------------------------------------------------------
 
     def end(self, reason: Reason | None) -> None:
-        """The script ends the call for this reason; None: it has ended by itself."""
+        """The script ends the call for this reason; None: it ended by itself."""
         if reason is not None:
             self.actions.append(act.Hangup(self.now, reason))
         self.enter(Phase.ENDED)
 
     def end_if_said(self) -> None:
-        """The ladder was said to its end."""
+        """End the call if all steps were said."""
         if self.prompt_controller.ended is not None:
             self.end(self.prompt_controller.ended)
 
     def end_well(self) -> None:
-        """As calls end: a callback that is no longer needed is withdrawn."""
+        """The call ended normally: withdraw a callback that is no longer needed."""
         self.rearm()
         self.actions += self.request.end_well(self.now)
         self.end(None)
 
     def end_unresolved(self, reason: Reason) -> None:
-        """The client is to be called back for this reason."""
+        """The client must be called back for this reason."""
         self.rearm()
         self.prompt_controller.ask_callback(self.now, reason)
         self.end(reason)
 
     def client_gone(self) -> None:
-        """The client's leg is gone; dropped, unless they had said goodbye."""
+        """The client's leg is gone: dropped, unless they had said goodbye."""
         if self.goodbye:
             self.end_well()
         else:
             self.end_unresolved(Reason.DROPPED)
 
     def unresolved(self) -> Reason | None:
-        """The call ends, and nobody said why: what has kept the client from being served, if anything."""
+        """The call ends for an unknown reason.
+
+        Return the problem that kept the client from service, if any.
+        """
         silent = self.prompt_controller.close(self.now)
         if self.goodbye:
             return None
@@ -243,10 +251,11 @@ class CallState:
         return silent or self._unanswered()
 
     def _unanswered(self) -> Reason | None:
-        """What sounded on the client's side may have been no client: the operator has not spoken since.
+        """The client may not have been answered: the operator has not spoken since the last sound
+        of the client.
 
-        Since a phrase that the product said, or for long. Or it was the client, and the call was cut off in
-        their words: then they are called back as well.
+        Applies after a prompt of the product, or after a long time. Either the sound was not the
+        client, or the call was cut off while they spoke; they are called back in both cases.
         """
         row, ear = self.armed(), self.operator
         heard = ear.runs > 0 and not (ear.speaking and ear.sure)

@@ -1,13 +1,14 @@
-"""The silence clock: since when has nobody been heard? In whole frames.
+"""The silence clock: the time since anybody was last heard, in whole frames.
 
     operator ▁▁████████▁▁▁▁▁▁▁▁▁▁▁▁▁▁
     client   ▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁
     prompt   ▁▁▁▁▁▁▁▁▁▁▁▁▁▁██████▁▁▁▁
     clock    ----------1234------1234
 
-It is suspended by what is no silence although nobody is heard: a pause, a mute, frames that do not come.
-It never runs on from before such a time: what was due then is stale. On hold the hold is counted instead,
-and only a pause suspends that: media may stop on hold, and the operator mute himself.
+The clock is suspended while the absence of sound is not silence: a pause, a mute, missing frames.
+After that it restarts from zero, because a step that was due before is stale. On hold it counts the
+hold instead. Only a pause suspends the hold count: media may stop on hold, and operators may mute
+themselves.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from enum import Enum, auto
 
 
 class Suspension(Enum):
-    """Why the clock stands still."""
+    """Why the clock is stopped."""
 
     PAUSED = auto()
     MUTED = auto()
@@ -29,23 +30,23 @@ class Suspension(Enum):
 
 
 class SilenceClock:
-    """Counts from the end of the last sound, or from the moment it was resumed."""
+    """Counts from the end of the last sound, or from the last restart."""
 
     def __init__(self) -> None:
         self._start = 0
         self.restarted = 0
-        """The frame at which somebody last had it begin anew."""
+        """The frame of the last restart."""
         self._hold_start: int | None = None
         self._suspended: set[Suspension] = set()
 
     @property
     def start(self) -> int:
-        """The frame at which the silence, or the hold, began."""
+        """The frame at which the silence or the hold began."""
         return self._start if self._hold_start is None else self._hold_start
 
     @property
     def held(self) -> bool:
-        """It counts a hold."""
+        """The clock counts a hold."""
         return self._hold_start is not None
 
     @property
@@ -57,7 +58,7 @@ class SilenceClock:
 
     @property
     def suspended(self) -> tuple[str, ...]:
-        """The names of what suspends it, in order."""
+        """The names of the causes that suspend it, in order."""
         return tuple(sorted(cause.name.lower() for cause in self._suspended))
 
     def heard(self, until: int) -> None:
@@ -65,7 +66,7 @@ class SilenceClock:
         self._start = max(self._start, until)
 
     def restart(self, now: int) -> None:
-        """Begin anew."""
+        """Restart at frame `now`."""
         self._start = self.restarted = now
 
     def hold(self, since: int) -> None:
@@ -73,17 +74,17 @@ class SilenceClock:
         self._hold_start = since
 
     def unhold(self, since: int | None) -> None:
-        """The hold is over: silence is counted from frame `since`; None: it is counted on."""
+        """The hold ended: count silence from frame `since`; None: continue the count."""
         self._hold_start = None
         if since is not None:
             self._start = since
 
     def suspend(self, cause: Suspension) -> None:
-        """Stand still; twice for one cause is once."""
+        """Stop for this cause. A second call with the same cause changes nothing."""
         self._suspended.add(cause)
 
     def resume(self, cause: Suspension, now: int) -> bool:
-        """The cause is gone: begin anew. True if it was there."""
+        """The cause has gone: restart. True if the cause was present."""
         if cause not in self._suspended:
             return False
         self._suspended.discard(cause)

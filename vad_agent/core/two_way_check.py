@@ -1,11 +1,11 @@
-"""Are there two sides, and is each of them heard? Where not, no verdict may rest on a side's silence.
+"""Checks that both sides exist and are heard. If not, no decision may rest on a side's silence.
 
     operator  ██████▁▁▁▁████▁▁▁███████▁▁▁
-    client    ██████▁▁▁▁████▁▁▁███████▁▁▁     dual mono: one sound on both sides; whose it is nobody knows
-    client    ▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁     never heard, though the operator talks on and on: not recorded
+    client    ██████▁▁▁▁████▁▁▁███████▁▁▁     dual mono: one sound on both sides
+    client    ▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁     never heard, the operator talks for long: not recorded
 
-A client who is not heard after the greeting is the script's first scenario, so a side is missed only when
-the other one has talked for far longer than a greeting.
+A client who is not heard after the greeting is the script's first scenario. A side therefore counts
+as missing only when the other one has talked for much longer than a greeting.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from vad_agent.core.silence_clock import SilenceClock, Suspension
 
 
 class TwoWayCheck:
-    """Watches both sides of one call. Appends alerts to its actions, suspends its clock.
+    """Monitors both sides of one call. Appends alerts to its actions and suspends its clock.
 
     `most_alone`: frames for which one side may speak before the other is heard for the first time.
     """
@@ -39,7 +39,10 @@ class TwoWayCheck:
         self._dual_mono = False
 
     def read(self, now: int) -> bool:
-        """Do both sides carry the same sound? True: they do from now on, and nothing can be told."""
+        """Check whether both sides carry the same sound.
+
+        True: they do from now on; nothing can be judged.
+        """
         before, self._dual_mono = self._dual_mono, self._client.dual_mono
         if self._dual_mono and not before:
             self._suspend(Suspension.SIDES_ALIKE, "both_sides_alike", now)
@@ -48,9 +51,12 @@ class TwoWayCheck:
         return self._dual_mono and not before
 
     def heard(self, channel: Channel, frames: int, now: int) -> bool:
-        """This side was known to speak for so many frames more. True: the other one is missed from now on."""
+        """Add `frames` of known speech on this channel.
+
+        True: the other side counts as missing from now on.
+        """
         if self._dual_mono:
-            return False  # it was not heard apart from the other one
+            return False  # it was not distinguishable from the other side
         self._spoken[channel] += frames
         if self._missed is channel:
             self._missed = None
