@@ -1,7 +1,7 @@
-"""Alarms: what a supervisor must see at once. Each is logged, counted, and posted where the centre wants it.
+"""Alerts for the supervisor. Each alert is logged, counted and, where a URL is configured, posted.
 
-An alarm is on from `sound` until `settle`; while it is on it is not told again. No alarm holds a name or a
-number.
+An alert is active from `sound` until `settle`; while it is active it is not reported again. No
+alert contains a name or a number.
 """
 
 from __future__ import annotations
@@ -27,33 +27,33 @@ log = logging.getLogger(__name__)
 
 
 class AlertKind(StrEnum):
-    """What is wrong."""
+    """The kind of problem."""
 
     OVERDUE = "overdue"
-    """Nothing rings, and its time has passed."""
+    """The due time has passed and no attempt is under way."""
     NEEDS_NUMBER = "needs_number"
     NEEDS_TIME = "needs_time"
     NEEDS_PERSON = "needs_person"
-    """What dials has failed too often."""
+    """The dialer has failed too often."""
     UNREPORTED = "unreported"
-    """An attempt is under way for so long that somebody must have forgotten to say how it ended."""
+    """An attempt has been under way so long that its outcome was probably never reported."""
     FORGOTTEN = "forgotten"
-    """Nothing would have rung it: the audit has armed it again."""
+    """Nothing would have started this attempt; the audit has armed it again."""
     CLOCK = "clock"
-    """The clock was put forward or back."""
+    """The clock was set forward or back."""
     PROMISE = "promise"
-    """Requests taken are not all accounted for."""
+    """Not all accepted requests are accounted for."""
     REFUSED = "refused"
-    """What came from a headset cannot be understood; its file is kept."""
+    """A headset's message cannot be understood; its file is kept."""
     DATABASE = "database"
-    """It cannot be used."""
+    """The database cannot be used."""
     NODE = "node"
     """One of the desks is dead."""
 
 
 @dataclass(frozen=True, slots=True)
 class DeskAlert:
-    """One thing that is wrong since a time."""
+    """One active alert and the time it started."""
 
     kind: AlertKind
     about: str
@@ -63,7 +63,7 @@ class DeskAlert:
 
 
 class AlertBoard:
-    """All alarms that are on. `url`: each new one is posted there as JSON; `node`: who says so."""
+    """All active alerts. `url`: each new alert is posted there as JSON. `node`: the sender."""
 
     def __init__(self, node: str, url: str | None = None, *, limit_s: float = 5.0) -> None:
         self._node = node
@@ -72,7 +72,7 @@ class AlertBoard:
         self._on: dict[tuple[AlertKind, str], DeskAlert] = {}
         self._lock = threading.Lock()
         self.sounded: Counter[AlertKind] = Counter()
-        """So many of a kind since the start."""
+        """Number of alerts of each kind since the start."""
         self._queue: queue.Queue[DeskAlert | None] = queue.Queue(1000)
         self._thread: threading.Thread | None = None
         if url is not None:
@@ -80,7 +80,7 @@ class AlertBoard:
             self._thread.start()
 
     def sound(self, kind: AlertKind, about: str, now: datetime, detail: str = "") -> bool:
-        """It is wrong; whether that is new."""
+        """Activate the alert. Return whether it is new."""
         with self._lock:
             if (kind, about) in self._on:
                 return False
@@ -96,26 +96,26 @@ class AlertBoard:
         return True
 
     def settle(self, kind: AlertKind, about: str) -> None:
-        """It is right again."""
+        """Deactivate the alert."""
         with self._lock:
             gone = self._on.pop((kind, about), None)
         if gone is not None:
             log.info("alarm settled", extra={"kind": kind.value, "about": about})
 
     def only(self, kind: AlertKind, about: Iterable[str]) -> None:
-        """Of this kind no others than these are on."""
+        """Deactivate all alerts of this kind except these."""
         keep = set(about)
         for alarm in self.all():
             if alarm.kind is kind and alarm.about not in keep:
                 self.settle(kind, alarm.about)
 
     def all(self) -> list[DeskAlert]:
-        """Those that are on, the oldest first."""
+        """Active alerts, oldest first."""
         with self._lock:
             return sorted(self._on.values(), key=lambda alarm: alarm.since)
 
     def close(self) -> None:
-        """Post what waits, for a moment."""
+        """Post pending alerts; waits only for a short time."""
         if self._thread is not None:
             with contextlib.suppress(queue.Full):
                 self._queue.put(None, timeout=self._limit_s)
@@ -128,7 +128,7 @@ class AlertBoard:
             while (alarm := self._queue.get()) is not None:
                 try:
                     post(alarm)
-                except Exception as error:  # a wrong URL, too: the next one is posted all the same
+                except Exception as error:  # even an invalid URL: the next alert is still posted
                     why = type(error).__name__
                     log.error("an alarm could not be posted", extra={"why": why})
 

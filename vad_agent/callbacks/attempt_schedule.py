@@ -1,6 +1,7 @@
-"""When an attempt of a callback is due: the agreed time, quiet hours, the pause before the next one. Pure.
+"""When an attempt is due: the agreed time, quiet hours, the pause before the next attempt. Pure.
 
-Times that are computed here are UTC: sums and comparisons of local times go wrong where the clocks change.
+Computed times are in UTC, because arithmetic and comparison of local times fail where the clocks
+change.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ def agreed_time(at: str, policy: Policy) -> datetime:
     """The agreed time, in UTC.
 
     Raises:
-        RuleError: not an ISO 8601 time.
+        RuleError: `at` is not an ISO 8601 time.
     """
     try:
         when = datetime.fromisoformat(at)
@@ -26,10 +27,10 @@ def agreed_time(at: str, policy: Policy) -> datetime:
 
 
 def first_due(request: Request, policy: Policy) -> tuple[datetime | None, bool]:
-    """When the first attempt is due, and whether that is an agreed time; None: nobody knows yet.
+    """When the first attempt is due, and whether that is an agreed time. None: not known yet.
 
     Raises:
-        RuleError: the agreed time, or the span until the callback, is none.
+        RuleError: the agreed time or the delay is not valid.
     """
     if request.at is not None:
         return next_allowed(agreed_time(request.at, policy), policy), True
@@ -45,7 +46,7 @@ def first_due(request: Request, policy: Policy) -> tuple[datetime | None, bool]:
 
 
 def due_on_hangup(request: Request, policy: Policy) -> datetime | None:
-    """When it would be due if the call were over; None: then, too."""
+    """When the attempt would be due if the call were over. None: still not known."""
     if not request.call_on or request.at is not None or request.due_in_s is None:
         return None
     due, _ = first_due(replace(request, call_on=False), policy)
@@ -53,7 +54,7 @@ def due_on_hangup(request: Request, policy: Policy) -> datetime | None:
 
 
 def next_allowed(when: datetime, policy: Policy) -> datetime:
-    """`when`, or the end of the quiet hours that it falls into; in UTC."""
+    """`when`, or the end of the quiet hours that contain it; in UTC."""
     when = when.astimezone(UTC)
     if policy.quiet is None:
         return when
@@ -69,12 +70,12 @@ def next_allowed(when: datetime, policy: Policy) -> datetime:
 
 
 def seconds_after(when: datetime, seconds: float) -> datetime:
-    """So many seconds later, in UTC."""
+    """The time `seconds` later, in UTC."""
     return when.astimezone(UTC) + timedelta(seconds=seconds)
 
 
 def overdue(callback: Callback, now: datetime, policy: Policy) -> bool:
-    """Its time has passed and nothing rings: a critical error in the making."""
+    """The due time has passed and no attempt is under way: a critical error if it stays so."""
     if callback.state is State.RINGING or not callback.open:
         return False
     promised = callback.due or callback.created

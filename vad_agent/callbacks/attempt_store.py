@@ -1,4 +1,4 @@
-"""The attempts' part of the store: an intent before anything is dialled, an outcome once and for all."""
+"""Attempts in the store: the intent is stored before dialling, the outcome exactly once."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True)
 class Begun:
-    """An attempt that is to be made. `again`: an earlier process may have dialled it."""
+    """An attempt to be made. `again`: an earlier process may have dialled it."""
 
     callback: Callback
     attempt: Attempt
@@ -44,13 +44,13 @@ class Begun:
 
 
 class AttemptStore(UnitOfWork):
-    """Attempts begin, are dialled, end."""
+    """Attempts begin, are dialled and end."""
 
     def begin(self, key: str, node: str, by: Actor) -> Begun | None:
-        """Record the intent of an attempt, before anything is dialled; None: it is not to be made (now).
+        """Record the intent of an attempt before anything is dialled. None: it must not be made (now).
 
         Raises:
-            StoreError: it could not be stored: nothing may be dialled.
+            StoreError: the intent could not be stored; nothing may be dialled.
         """
         id = key.partition(".")[0]
 
@@ -94,7 +94,7 @@ class AttemptStore(UnitOfWork):
         return self.transaction(work)
 
     def dialled(self, key: str, reference: str, at: datetime) -> None:
-        """What dials has taken the attempt."""
+        """The dialer has accepted the attempt."""
         with self.database.writing() as c:
             c.execute(
                 attempts.update()
@@ -103,11 +103,12 @@ class AttemptStore(UnitOfWork):
             )
 
     def end(self, key: str, outcome: Outcome, detail: str, by: Actor) -> Callback | None:
-        """An attempt has ended so. None: it had ended already, or its callback was closed meanwhile.
+        """Store the outcome of an attempt. None: it had ended already, or its callback was closed
+        meanwhile.
 
         Raises:
             RuleError: there is no such attempt.
-            StoreError: it could not be stored: tell it again.
+            StoreError: the outcome could not be stored; report it again.
         """
 
         def work(c: sa.Connection) -> Callback | None:
@@ -132,34 +133,35 @@ class AttemptStore(UnitOfWork):
 
         return self.transaction(work)
 
-    # -- whose, and what is left -----------------------------------------------------------------------
+    # -- ownership and recovery
+    # ----------------------------------------------------------------------------
 
     def attempt(self, key: str) -> Attempt | None:
-        """The attempt, once its intent is stored."""
+        """The attempt; None before its intent is stored."""
         with self.database.reading() as c:
             row = c.execute(sa.select(attempts).where(attempts.c.key == key)).mappings().first()
         return None if row is None else _attempt(row)
 
     def attempts_of(self, id: str) -> list[Attempt]:
-        """A callback's, in order."""
+        """All attempts of a callback, in order."""
         query = sa.select(attempts).where(attempts.c.callback == id).order_by(attempts.c.intent)
         with self.database.reading() as c:
             return [_attempt(row) for row in c.execute(query).mappings()]
 
     def owns(self, key: str, node: str) -> bool:
-        """The attempt has not ended, and is this node's."""
+        """The attempt has not ended and belongs to this node."""
         attempt = self.attempt(key)
         return attempt is not None and attempt.node == node and attempt.ended is None
 
     def claim(self, key: str, owner: str, node: str) -> bool:
-        """Take the attempt over from a node that is dead; False: another one was quicker."""
+        """Take the attempt over from a dead node. False: another node took it first."""
         mine = (attempts.c.key == key, attempts.c.node == owner, attempts.c.ended.is_(None))
         with self.database.writing() as c:
             done = c.execute(attempts.update().where(*mine).values(node=node))
         return bool(done.rowcount)
 
     def under_way(self) -> list[tuple[Attempt, State]]:
-        """Attempts without an end, and RINGING where their callbacks ring for them; else another state."""
+        """Attempts without an end. The state is RINGING where the callback rings for this attempt."""
         query = (
             sa.select(attempts, callbacks.c.state, callbacks.c.generation, callbacks.c.attempt)
             .join(callbacks, attempts.c.callback == callbacks.c.id)
@@ -171,7 +173,7 @@ class AttemptStore(UnitOfWork):
 
 
 def _rings(callback: Callback, key: str) -> bool:
-    """For this attempt, and not for one that was armed after it had been closed."""
+    """The callback rings for this attempt, not for one that was armed after it was closed."""
     return callback.state is State.RINGING and callback.key == key
 
 

@@ -1,4 +1,4 @@
-"""A call that is over, as its headset told it, and the steps of the script in it; pure."""
+"""A finished call as its headset reported it, and its script steps. Pure."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from vad_agent.callbacks.trace_codec import LONGEST_S, number
 from vad_agent.trace.compliance import Verdict, verdict
 
 MOST_STEPS = 1000
-"""No call has so many."""
+"""Upper limit on steps; no real call has so many."""
 LONGEST = {"id": 40, "outcome": 24}
-"""As the tables have it."""
+"""Column lengths of the tables."""
 
 
 @dataclass(frozen=True, slots=True)
 class StepRecord:
-    """One prompt's line. `number`: from 1, in the call's order; `at`: aware, of its first sample.
+    """One prompt of a call. `number`: from 1, in order. `at`: aware time of its first sample.
 
-    Where it made no sound `at` is when that was known. `lo_s`, `hi_s`: its window; `silence_s`: the silence
-    before it; all in seconds.
+    If the prompt made no sound, `at` is when that was known. `lo_s`, `hi_s`: its window;
+    `silence_s`: the silence before it; all in seconds.
     """
 
     call: str
@@ -40,10 +40,11 @@ class StepRecord:
 
 @dataclass(frozen=True, slots=True)
 class CallRecord:
-    """A call that is over. `began`: aware; `mode`: auto or cue; `lines`: its trace, by `trace_codec.unpack`.
+    """A finished call. `began`: aware; `mode`: auto or cue; `lines`: its trace, from
+    `trace_codec.unpack`.
 
     Raises:
-        ValueError: it is none; the text does not repeat what is in it.
+        ValueError: the record is not valid; the message does not quote its content.
     """
 
     call: str
@@ -66,14 +67,14 @@ class CallRecord:
 
     @property
     def seconds(self) -> float:
-        """Until its last line."""
+        """Length of the call up to its last trace line."""
         return max((float(line["t"]) for line in self.lines), default=0.0)
 
     def steps(self) -> list[StepRecord]:
-        """In order.
+        """The steps, in order.
 
         Raises:
-            ValueError: a prompt's line is none, or there are too many.
+            ValueError: a prompt's line is not valid, or there are too many.
         """
         prompts = [line for line in self.lines if line["kind"] == "prompt"]
         if len(prompts) > MOST_STEPS:

@@ -1,10 +1,10 @@
-"""Calls that are over, as headsets told them: when, whose, and how each step of the script went.
+"""Finished calls as headsets reported them: time, operator, and the result of each script step.
 
-    letter, POST /calls ──> CallRecord ──take──> calls ──1:n──> steps, one a prompt's line
-                                                   └── requests.call: the callbacks it asked for
+    message, POST /calls ──> CallRecord ──take──> calls ──1:n──> steps, one per prompt line
+                                                    └── requests.call: the callbacks it requested
 
-A trace has the client's name in its phrases: it is sealed as names are, and erased with them. The call's row
-and its steps stay.
+A trace contains the client's name in its prompts. It is encrypted like names and erased with them.
+The call's row and its steps stay.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ with extra("callbacks", "the store of callbacks"):
 
 @dataclass(frozen=True, slots=True)
 class CallRow:
-    """A call in a list. `seconds`: its length; `callback`: it asked for one, whatever became of that."""
+    """A call in a list. `seconds`: its length. `callback`: it requested one, whatever the result."""
 
     call: str
     operator: str | None
@@ -45,7 +45,7 @@ class CallStore:
     """The calls in a store.
 
     Raises:
-        StoreError: by each method, where the database cannot be used now.
+        StoreError: by each method, if the database cannot be used now.
     """
 
     def __init__(self, store: UnitOfWork) -> None:
@@ -53,7 +53,7 @@ class CallStore:
         self._database = store.database
 
     def take(self, record: CallRecord, now: datetime) -> bool:
-        """Store a call, however often it is told; False: it was here already, and nothing is changed."""
+        """Store a call. Idempotent. False: it was stored already and nothing is changed."""
         name = storable_text(record.call)
         operator = None if record.operator is None else storable_text(record.operator)
         rows = [
@@ -101,9 +101,9 @@ class CallStore:
         limit: int = 100,
         before: str | None = None,
     ) -> list[CallRow]:
-        """Calls that began in [begin, end), the newest first; `operator`: his alone.
+        """Calls that began in [begin, end), newest first. `operator`: only that operator's calls.
 
-        `before`: the id of the last one on the page before.
+        `before`: the id of the last call on the previous page.
         """
         query = _ROWS.where(calls.c.began >= begin, calls.c.began < end)
         if operator is not None:
@@ -120,7 +120,7 @@ class CallStore:
     def steps(
         self, begin: datetime, end: datetime, operator: str | None = None
     ) -> list[StepRecord]:
-        """Steps at a time in [begin, end), in order of it; `operator`: his alone."""
+        """Steps in [begin, end), in order of time. `operator`: only that operator's steps."""
         query = (
             sa.select(steps, calls.c.operator)
             .join(calls, calls.c.call == steps.c.call)
@@ -134,7 +134,7 @@ class CallStore:
         return [StepRecord(**(row | {"verdict": Verdict(row["verdict"])})) for row in found]
 
     def get(self, call: str) -> tuple[CallRow, list[dict[str, Any]] | None] | None:
-        """A call and its trace; None for a trace that was erased. None: there is no such call."""
+        """A call and its trace (None if erased). None: there is no such call."""
         query = _ROWS.add_columns(calls.c.lines).where(calls.c.call == call)
         with self._database.reading() as c:
             row = c.execute(query).mappings().first()
@@ -147,7 +147,7 @@ class CallStore:
             raise StoreError("a call's trace in the database cannot be read") from error
 
     def callbacks_of(self, call: str) -> list[str]:
-        """Ids of the callbacks that the call asked for, whatever became of them."""
+        """Ids of the callbacks that the call requested, whatever their result."""
         query = sa.select(requests.c.callback).where(requests.c.call == call)
         with self._database.reading() as c:
             return list(dict.fromkeys(c.execute(query.order_by(requests.c.taken)).scalars()))

@@ -1,4 +1,4 @@
-"""Which desks share a PostgreSQL, and which of them are dead. On SQLite there is one, and it is alive."""
+"""Which desks share a PostgreSQL database, and which of them are dead. SQLite has a single live node."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ with extra("callbacks", "the store of callbacks"):
 BEAT_S = 3.0
 FORGET_S = 86_400.0
 DEAD_S = 12.0
-"""Without a beat for so long a node is dead: its work is taken over within 30 s of its death."""
+"""A node without a heartbeat for this long is dead: its work is taken over within 30 s of its death."""
 
 
 class ClusterMembership:
-    """The nodes of a database; `name`: this one's, stable over restarts.
+    """The nodes of a database. `name`: this node's name, stable over restarts.
 
-    `beat_s`: seconds between its beats; `dead_s`: without one for so long a node counts as dead.
+    `beat_s`: seconds between heartbeats. `dead_s`: seconds without one after which a node is dead.
     """
 
     def __init__(
@@ -32,7 +32,7 @@ class ClusterMembership:
         self._name = name
 
     def beat(self, now: datetime, *, started: bool = False) -> None:
-        """This node is alive.
+        """Record this node's heartbeat.
 
         Raises:
             StoreError: the database cannot be used now.
@@ -44,7 +44,7 @@ class ClusterMembership:
                 c.execute(nodes.insert().values(name=self._name, started=now, beat=now))
 
     def seen(self, now: datetime) -> tuple[set[str], set[str]]:
-        """(alive, dead) names, this one among the living.
+        """Names of the (alive, dead) nodes; this node counts as alive.
 
         Raises:
             StoreError: the database cannot be used now.
@@ -56,11 +56,11 @@ class ClusterMembership:
         return alive, {name for name, _ in rows} - alive
 
     def forget_dead(self, now: datetime) -> None:
-        """A node that has been dead for long is no news: it may have come back under another name."""
+        """Remove nodes that have been dead for long: they may have returned under another name."""
         with self._database.writing() as c:
             c.execute(nodes.delete().where(nodes.c.beat < now - timedelta(seconds=FORGET_S)))
 
     def leave(self) -> None:
-        """This node ends as it should: it is not dead."""
+        """This node stops normally and must not count as dead."""
         with self._database.writing() as c:
             c.execute(nodes.delete().where(nodes.c.name == self._name))

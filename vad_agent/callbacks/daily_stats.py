@@ -1,6 +1,6 @@
-"""A day of the script in figures: calls, steps by verdict, callbacks asked for; by operator and by hour.
+"""Script statistics of one day: calls, steps by verdict, callback requests; by operator and by hour.
 
-Thousands of steps are counted where they lie: a grouped query for each of these.
+Each figure is one grouped query, so that thousands of steps are counted in the database.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _COLUMNS = [
 
 @dataclass(slots=True)
 class Tally:
-    """Counts. `ok`, `bad`, `note`: steps; `asked`: requests for callbacks."""
+    """Counts. `ok`, `bad`, `note`: steps; `asked`: callback requests."""
 
     calls: int = 0
     ok: int = 0
@@ -35,19 +35,22 @@ class Tally:
     asked: int = 0
 
     def add(self, what: str, count: int) -> None:
-        """So many more of one field."""
+        """Add `count` to one field."""
         setattr(self, what, getattr(self, what) + count)
 
     @property
     def share(self) -> int | None:
-        """Percent of the judged steps that were in their windows, rounded down; None: there were none."""
+        """Percent of judged steps inside their windows, rounded down. None: no step was judged."""
         judged = self.ok + self.bad
         return None if judged == 0 else self.ok * 100 // judged
 
 
 @dataclass(slots=True)
 class DailyStats:
-    """Of one day. `by_operator`: by login, None: not known whose; `by_hour`: as many as the day has."""
+    """Statistics of one day.
+
+    `by_operator`: by login, None: unknown operator. `by_hour`: one per hour of the day.
+    """
 
     by_hour: list[Tally]
     all: Tally = field(default_factory=Tally)
@@ -55,17 +58,17 @@ class DailyStats:
 
 
 class DailyStatsStore:
-    """What a store says of a day.
+    """Daily statistics of a store.
 
     Raises:
-        StoreError: by each method, where the database cannot be used now.
+        StoreError: by each method, if the database cannot be used now.
     """
 
     def __init__(self, store: UnitOfWork) -> None:
         self._database = store.database
 
     def of_day(self, hours: Sequence[datetime], end: datetime) -> DailyStats:
-        """Of [hours[0], end); `hours`: their beginnings, in order, two and more."""
+        """Statistics of [hours[0], end). `hours`: starts of the hours, in order, at least two."""
         found = DailyStats([Tally() for _ in hours])
         done = steps.join(calls, steps.c.call == calls.c.call)
         asked = requests.join(callbacks, requests.c.callback == callbacks.c.id)
@@ -103,12 +106,12 @@ class DailyStatsStore:
 
 
 def _counted(by: Any, of: Any) -> sa.Select[Any]:
-    """So many of each, of each kind."""
+    """Counts grouped by `by`, for each kind of step."""
     return sa.select(by.label("by"), of.label("what"), sa.func.count()).group_by("by", "what")
 
 
 def _number(at: Any, hours: Sequence[datetime], first: int = 0) -> Any:
-    """Which of the hours a time is in, halved again and again: a row is compared 5 times, not 23."""
+    """The index of the hour that contains a time. Binary search: 5 comparisons per row, not 23."""
     if len(hours) == 1:
         return sa.literal_column(str(first))
     half = len(hours) // 2

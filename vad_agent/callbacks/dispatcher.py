@@ -1,10 +1,10 @@
-"""Making attempts: the intent is stored, then it is dialled, then its outcome is stored. Once for a key.
+"""Makes attempts: stores the intent, dials, stores the outcome. Once per key.
 
     scheduler ─> make(key) ─> begin ─> dial ─> Ringing ─ … ─ the dialer's report ─> service
                                 └─ an earlier process began it ─> status first, and only `Unknown` is dialled
 
-What is under way belongs to one node; `look_after` adopts what a dead one, or this one before it was killed,
-has left behind.
+An attempt under way belongs to one node. `look_after` adopts the attempts that a dead node, or this
+node before it was killed, left behind.
 """
 
 from __future__ import annotations
@@ -36,13 +36,15 @@ from vad_agent.errors import RuleError, StoreError
 log = logging.getLogger(__name__)
 
 ADOPT_S = 3.0
-"""An attempt is adopted after so long at the earliest: a node that has just left may still be at it."""
+"""Seconds before an attempt is adopted: a node that has just left may still be working on it."""
 STALE_S = 1.0
-"""After a stop of so long between intent and dialling somebody else may have adopted the attempt."""
+"""After a delay of this many seconds between intent and dialling, another node may have adopted the
+attempt.
+"""
 
 
 class Dispatcher:
-    """Makes this node's attempts. `late`: told by how many seconds each began after its time."""
+    """Makes this node's attempts. `late`: called with the seconds by which each attempt began late."""
 
     def __init__(
         self,
@@ -57,15 +59,15 @@ class Dispatcher:
         self._node = node
         self._late = late
         self._busy: set[str] = set()
-        self._known: set[str] = set()  # the dialer will report these
+        self._known: set[str] = set()  # keys that the dialer will report
         self._lock = threading.Lock()
         service.stop_ringing = self.stop
 
     def make(self, key: str) -> None:
-        """Make the attempt, if it is to be made now.
+        """Make the attempt, if it must be made now.
 
         Raises:
-            StoreError: the store is away: again later.
+            StoreError: the store is unavailable; try again later.
         """
         failpoints.passed(failpoints.WOKEN)
         with self._alone(key) as alone:
@@ -77,14 +79,14 @@ class Dispatcher:
                 self._too_early(key)
                 return
             if begun.attempt.node != self._node:
-                return  # its node may be at it; where that is dead `look_after` adopts it
+                return  # its node may be working on it; if that is dead, `look_after` adopts it
             if not begun.again:
                 self._late((now - begun.attempt.due).total_seconds())
             failpoints.passed(failpoints.INTENT)
             self._ring(begun, time.monotonic())
 
     def _too_early(self, key: str) -> None:
-        """Woken before its time, as after a jump of the clock or in quiet hours: it is armed anew."""
+        """The attempt was woken early, after a clock jump or in quiet hours: arm it again."""
         callback = self._store.find(key.partition(".")[0])
         if callback is not None and callback.state is State.WAITING:
             self._service.arm(callback, ())
@@ -96,7 +98,7 @@ class Dispatcher:
             answer = self._status(key, reference)
         if isinstance(answer, Unknown):
             if time.monotonic() - since > STALE_S and not self._store.owns(key, self._node):
-                return  # stopped for a while, and another node has taken it over
+                return  # delayed, and another node has taken it over
             answer = self._dial(self._dial_request(begun))
             failpoints.passed(failpoints.RANG)
         self._settle(key, answer)
@@ -111,11 +113,11 @@ class Dispatcher:
                 self._store.dialled(key, reference, self._service.clock.now())
                 failpoints.passed(failpoints.DIAL_STORED)
                 if not self._is_wanted(key):
-                    self.stop(key)  # closed while it was dialled: there was nothing to stop yet
-            case Unknown():  # only after a dial that nobody has heard of
+                    self.stop(key)  # closed while it was dialled: nothing to stop then
+            case Unknown():  # only after a dial that the other side never received
                 self._end(OutcomeReport(key, Outcome.FAILED, "what dials never heard of it"))
             case None:
-                pass  # nobody knows: `look_after` asks again
+                pass  # unknown: `look_after` asks again
 
     def _is_wanted(self, key: str) -> bool:
         callback = self._store.find(key.partition(".")[0])
@@ -142,10 +144,10 @@ class Dispatcher:
         return None
 
     def report(self, told: OutcomeReport) -> None:
-        """What the dialer's other side says; of an attempt that is not ours it is not kept.
+        """Take the other side's report. A report of another node's attempt is not stored.
 
         Raises:
-            StoreError: tell it again.
+            StoreError: report again.
         """
         try:
             self._end(told)
@@ -159,8 +161,8 @@ class Dispatcher:
             self._known.discard(told.key)
 
     def stop(self, key: str) -> None:
-        """The attempt is needed no more, be it ringing."""
-        try:  # what is stored is stored: no failure here may be taken for one of that
+        """The attempt is no longer needed, even if it is ringing."""
+        try:  # the outcome is stored: a failure here must not look like a failure to store it
             attempt = self._store.attempt(key)
             if attempt is not None and attempt.ended is None:
                 self._dialer.hang_up(key, attempt.reference)
@@ -169,15 +171,16 @@ class Dispatcher:
         except Exception:
             log.exception("could not be stopped", extra={"key": key})
 
-    # -- what is left behind --------------------------------------------------------------------------
+    # -- recovery
+    # ----------------------------------------------------------------------------------------
 
     def look_after(self, alive: set[str], now: datetime) -> list[Attempt]:
-        """Adopt what nobody is at; those that are under way for longer than the policy allows.
+        """Adopt attempts without an owner. Return those under way for longer than the policy allows.
 
-        `alive`: names of the nodes that are.
+        `alive`: names of the live nodes.
 
         Raises:
-            StoreError: the store is away.
+            StoreError: the store is unavailable.
         """
         limit = timedelta(seconds=self._store.policy.answer_limit_s)
         too_long = []
@@ -187,7 +190,7 @@ class Dispatcher:
                 continue
             over = now - attempt.intent > limit
             if state is not State.RINGING:
-                if over or not ours:  # its callback was closed; nobody will say how it ended
+                if over or not ours:  # its callback was closed; nobody will report the outcome
                     self._end(OutcomeReport(attempt.key, Outcome.LOST, "its callback was closed"))
                 continue
             fresh = now - attempt.intent < timedelta(seconds=ADOPT_S)
@@ -198,7 +201,7 @@ class Dispatcher:
         return too_long
 
     def _adopt(self, attempt: Attempt, *, over: bool) -> bool:
-        """Find out what became of it; whether it is still under way."""
+        """Determine the attempt's state. Return whether it is still under way."""
         key = attempt.key
         with self._alone(key) as alone:
             if not alone or not self._store.claim(key, attempt.node, self._node):
@@ -220,7 +223,7 @@ class Dispatcher:
 
     @contextmanager
     def _alone(self, key: str) -> Iterator[bool]:
-        """One thread of this process at a time is at a key; False: another one is."""
+        """Only one thread of this process works on a key at a time. False: another one does."""
         with self._lock:
             free = key not in self._busy
             if free:

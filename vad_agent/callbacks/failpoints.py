@@ -1,6 +1,6 @@
-"""The points at which a process may die, by name: the fault tests kill it at each of them.
+"""Named points at which a process may die. The fault tests kill it at each of them.
 
-Between two of them nothing durable happens. In production `passed` does nothing.
+Nothing durable happens between two points. In production `passed` does nothing.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ _hook: Callable[[str], None] | None = None
 
 
 def passed(point: str) -> None:
-    """The process has come so far."""
+    """The process has reached this point."""
     if _hook is not None:
         _hook(point)
 
 
 def watch(hook: Callable[[str], None] | None) -> None:
-    """Have a function called at each point, in the thread that passes it."""
+    """Call `hook` at each point, in the thread that passes it."""
     global _hook
     _hook = hook

@@ -1,10 +1,11 @@
-"""Names and numbers at rest: as they are, or encrypted where the centre has set a key.
+"""Names and numbers at rest: plain, or encrypted if the centre has set a key.
 
     stored        with a key: "f:" + Fernet (AES-128-CBC and HMAC-SHA256); without: "p:" + the text
     looked up by  with a key: HMAC-SHA256 of the number; without: the number
 
-The key is a Fernet key (`vad-agent callbacks key` makes one), from the environment or a file, never in the
-database. What was stored before a key was set is read all the same, and sealed when the store is opened.
+The key is a Fernet key (`vad-agent callbacks key` makes one), from the environment or a file, never
+in the database. Values stored before a key was set can still be read; they are encrypted when the
+store is opened.
 """
 
 from __future__ import annotations
@@ -22,10 +23,10 @@ PLAIN, SEALED = "p:", "f:"
 
 
 class FieldEncryption:
-    """Closes and opens what is personal. `key`: 32 bytes as URL-safe base64; None: nothing is encrypted.
+    """Encrypts and decrypts personal data. `key`: 32 bytes as URL-safe base64; None: no encryption.
 
     Raises:
-        StoreError: the key is none.
+        StoreError: the key is not valid.
     """
 
     def __init__(self, key: str | None = None) -> None:
@@ -44,11 +45,11 @@ class FieldEncryption:
 
     @property
     def encrypts(self) -> bool:
-        """There is a key."""
+        """A key is set."""
         return self._fernet is not None
 
     def close(self, text: str | None) -> str | None:
-        """The form in which it is stored."""
+        """The form in which the text is stored."""
         if text is None:
             return None
         if self._fernet is None:
@@ -59,7 +60,7 @@ class FieldEncryption:
         """The text.
 
         Raises:
-            StoreError: it was closed with another key.
+            StoreError: it was encrypted with another key.
         """
         if stored is None or stored.startswith(PLAIN):
             return stored and stored[len(PLAIN) :]
@@ -71,16 +72,16 @@ class FieldEncryption:
             raise StoreError("names and numbers in the database have another key") from None
 
     def look_up(self, phone: str | None) -> str | None:
-        """What a number (E.164) is found by."""
+        """The value by which a number (E.164) is found."""
         if phone is None or self._fernet is None:
             return phone
         return hmac.new(self._secret, phone.encode(), hashlib.sha256).hexdigest()
 
     def needs_closing(self, stored: str | None) -> bool:
-        """It was stored before there was a key."""
+        """The value was stored before a key was set."""
         return self.encrypts and stored is not None and stored.startswith(PLAIN)
 
 
 def new_key() -> str:
-    """A key for a centre."""
+    """Generate a key."""
     return Fernet.generate_key().decode()

@@ -1,4 +1,4 @@
-"""A callback, its request, and the policy of a centre: values without behaviour of their own."""
+"""A callback, its request, and a centre's policy: plain values."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from enum import StrEnum
 
 
 class State(StrEnum):
-    """Where a callback stands."""
+    """The state of a callback."""
 
     WAITING = "waiting"
-    """For its time; the engine has it armed."""
+    """Waits for its time; the scheduler has it armed."""
     RINGING = "ringing"
-    """An attempt is under way, from the intent to its outcome."""
+    """An attempt is under way, from its intent to its outcome."""
     NEEDS_NUMBER = "needs_number"
     NEEDS_TIME = "needs_time"
     NEEDS_PERSON = "needs_person"
-    """What dials has failed too often: somebody must ring by hand, or repair it and retry."""
+    """The dialer has failed too often: somebody must call by hand, or repair it and retry."""
     REACHED = "reached"
     NOT_REACHED = "not_reached"
     CLIENT_CALLED = "client_called"
@@ -31,20 +31,23 @@ ENDED = frozenset(State) - OPEN
 
 
 class Outcome(StrEnum):
-    """What became of an attempt."""
+    """The outcome of an attempt."""
 
     REACHED = "reached"
-    """A person spoke, not merely something that answered."""
+    """A person spoke; an answered call alone is not enough."""
     NO_ANSWER = "no_answer"
     BUSY = "busy"
     MACHINE = "machine"
-    """Something that answers like a human, and is none: not reached."""
+    """An answering machine: not reached."""
     LOST = "lost"
-    """It may have rung, nobody knows: counts as an attempt, so that nobody is rung twice for it."""
+    """It may have rung, but the outcome is unknown.
+
+    Counts as an attempt, so that nobody is rung twice for it.
+    """
     FAILED = "failed"
-    """Before anything rang: no attempt is used up."""
+    """Failed before anything rang: no attempt is used up."""
     OPERATOR_UNAVAILABLE = "operator_unavailable"
-    """The client was not rung, as there was nobody to talk to him: no attempt is used up."""
+    """The client was not rung, because no operator was available: no attempt is used up."""
 
 
 USED_UP = frozenset({Outcome.NO_ANSWER, Outcome.BUSY, Outcome.MACHINE, Outcome.LOST})
@@ -52,58 +55,60 @@ USED_UP = frozenset({Outcome.NO_ANSWER, Outcome.BUSY, Outcome.MACHINE, Outcome.L
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """The centre's rules."""
+    """The centre's callback policy."""
 
     zone: tzinfo
-    """Of agreed times without one, and of quiet hours."""
+    """For agreed times without a zone, and for quiet hours."""
     attempts: int = 3
     gaps_s: tuple[float, ...] = (60.0, 120.0)
-    """From the end of an attempt to the next: one fewer than `attempts`."""
+    """Seconds from the end of an attempt to the next one: one fewer than `attempts`."""
     failed_pauses_s: tuple[float, ...] = (5.0, 15.0, 30.0, 60.0, 120.0)
-    """Before each new try of an attempt that failed before ringing; after the last a person is needed."""
+    """Seconds before each retry of an attempt that failed before ringing; after the last a person
+    is needed.
+    """
     operator_pause_s: float = 15.0
-    """Before the next operator is asked."""
+    """Seconds before the next operator is tried."""
     stand_ins: tuple[str, ...] = ()
-    """Operators asked, in order, where the call's own is not available; then anybody."""
+    """Operators tried, in order, if the call's own is not available; then anybody."""
     quiet: tuple[time, time] | None = None
-    """[from, to) in `zone`, over midnight where from > to: nobody is rung. Both the same: never quiet."""
+    """[from, to) in `zone`, over midnight if from > to: nobody is rung. Equal times: never quiet."""
     overdue_s: float = 60.0
-    """So long after its time an attempt that has not begun is an alarm."""
+    """An attempt that has not begun this many seconds after its time raises an alert."""
     farewell_s: float = 15.0
-    """So long after it was asked for in a call that is still on nobody is rung, unless the call has ended."""
+    """Seconds after a request during which nobody is rung, unless the call has ended: it is still on."""
     answer_limit_s: float = 900.0
-    """So long an attempt may be under way until somebody asks what became of it."""
+    """Seconds that an attempt may be under way before its outcome is queried."""
     region: str = "RU"
-    """Of numbers without a country's code."""
+    """For numbers without a country code."""
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What a call, or a person, asks for. Times are aware."""
+    """A request for a callback, from a call or a person. Times are aware."""
 
     key: str
-    """Of the request: the same one twice is one request."""
+    """Idempotency key: the same key twice is one request."""
     reason: str
-    """A `vad_agent.core.actions.Reason`'s value."""
+    """The value of a `vad_agent.core.actions.Reason`."""
     asked: datetime
     due_in_s: float | None = None
-    """From `asked`; None: `at`."""
+    """Seconds from `asked`; None: see `at`."""
     at: str | None = None
-    """The agreed time, ISO 8601; without a zone it is the centre's."""
+    """The agreed time, ISO 8601; without a zone, in the centre's zone."""
     phone: str | None = None
     """E.164; see `phone_numbers.py`."""
     phone_given: str | None = None
-    """As it was given, where it is not a number that can be rung."""
+    """The number as given, if it cannot be dialled."""
     name: str | None = None
     topic: str | None = None
     opening: str = ""
-    """What the operator says first."""
+    """The operator's first sentence."""
     operator: str | None = None
-    """Login of who had the call."""
+    """Login of the call's operator."""
     call: str | None = None
-    """The call's id, with what it is unique in."""
+    """The call's id, with the namespace in which it is unique."""
     call_on: bool = False
-    """The call is not over: the client hears the farewell, and it will be told when he does no more."""
+    """The call is still on: the client hears the farewell. Its end will be reported."""
     session: str | None = None
     """The call's id in the contact centre's own system."""
 
@@ -117,38 +122,38 @@ class Callback:
     reasons: tuple[str, ...]
     created: datetime
     due: datetime | None
-    """When the attempt is promised for; None: nobody knows yet."""
+    """The promised time of the attempt; None: not known yet."""
     next: datetime | None
-    """When it will be tried: later than `due` after a failure."""
+    """The time of the next try: later than `due` after a failure."""
     early: datetime | None = None
-    """`due` once the call that asked for it has ended; None: it has, or does not matter."""
+    """`due` if the call that requested it ends; None: it has ended, or that does not matter."""
     fixed: bool = False
-    """`due` is an agreed time of the clock on the wall, not a time from now."""
+    """`due` is an agreed wall-clock time, not relative to now."""
     attempt: int = 1
-    """Number of the attempt that is next or under way, from 1."""
+    """Number of the next or current attempt, from 1."""
     generation: int = 1
     failures: int = 0
-    """Of this attempt, before it rang."""
+    """Failures of this attempt before it rang."""
     asked_operators: tuple[str, ...] = ()
-    """Who was not available for this attempt."""
+    """Operators who were not available for this attempt."""
     again: datetime | None = None
-    """Asked for anew while ringing: an attempt that begins earlier does not end it."""
+    """Requested again while ringing: an attempt that began before this time does not end it."""
     phone: str | None = None
     phone_given: str | None = None
     name: str | None = None
     topic: str | None = None
     opening: str = ""
     operator: str | None = None
-    """Who is to ring; None: anybody."""
+    """The operator who is to call; None: anybody."""
     session: str | None = None
     ended: datetime | None = None
 
     @property
     def open(self) -> bool:
-        """It is not accounted for yet."""
+        """The callback has not ended yet."""
         return self.state in OPEN
 
     @property
     def key(self) -> str:
-        """Of the attempt that is next or under way."""
+        """The key of the next or current attempt."""
         return f"{self.id}.{self.generation}.{self.attempt}"

@@ -1,13 +1,14 @@
-"""What a headset tells the desk, as files: written before the farewell is spoken, kept until the desk has it.
+"""Outbox: messages from a headset to the desk, as files that are kept until the desk has taken them.
 
     listen ─> outbox/….json ─┬─ a desk on this machine reads the folder
                              └─ a relay posts them to a desk elsewhere
 
-A message is on the disk itself when `post` returns, whoever runs or does not run a desk. Each has a key, so
-that one that is delivered twice is taken once. The folder is for its owner alone.
+When `post` returns, the message is on the disk itself, whether or not a desk is running. A callback
+request is therefore safe before the farewell is spoken. Each message has a key, so that a duplicate
+delivery counts once. Only the folder's owner can read it.
 
-Most messages are of callbacks. One tells of a whole call that is over, with its trace: it comes after all
-others (`is_call`), as no callback may wait for it.
+Most messages concern callbacks. A message with a whole finished call and its trace is delivered
+after all others (`is_call`), because no callback may wait for it.
 """
 
 from __future__ import annotations
@@ -32,41 +33,41 @@ REFUSED = "refused"
 
 
 def outbox_folder() -> Path:
-    """Where the headsets of this user leave their letters."""
+    """The outbox folder of this user's headsets."""
     return state_folder() / "outbox"
 
 
 def is_call(path: Path) -> bool:
-    """The letter tells of a whole call; its name says so, as it may be none inside."""
+    """The message contains a whole call. Its file name says so, because its content may be invalid."""
     return path.name.endswith(CALL_ENDING)
 
 
 class Outbox:
-    """A folder of letters, each process's in the order in which it posted them.
+    """A folder of messages. Messages of one process stay in the order in which it posted them.
 
     Raises:
-        OutputError: the folder cannot be made or written to.
+        OutputError: the folder cannot be created or written to.
     """
 
     def __init__(self, folder: Path) -> None:
         private_folder(folder)
         self.folder = folder
         self._lock = threading.Lock()
-        self._own = secrets.token_hex(4)  # no other process, nor another outbox of this one, has it
+        self._own = secrets.token_hex(4)  # unique among processes and outboxes
         self._last = 0
 
     def post(self, message: OutboxMessage) -> Path:
-        """On the disk when this returns.
+        """Store a message. It is on the disk when this returns.
 
         Raises:
-            OutputError: it could not be written; nothing is left of it.
+            OutputError: it could not be written; nothing of it remains.
         """
         with self._lock:
             self._last = max(time.time_ns(), self._last + 1)
             ending = CALL_ENDING if message.kind == CALL else ENDING
             path = self.folder / f"{self._last:020d}-{self._own}{ending}"
         draft = path.with_suffix(".draft")
-        private_folder(self.folder)  # somebody may have tidied up
+        private_folder(self.folder)  # it may have been deleted
         try:
             _write_durably(draft, message.to_json().encode())
             os.replace(draft, path)
@@ -80,15 +81,15 @@ class Outbox:
         return path
 
     def waiting(self) -> list[Path]:
-        """Letters that nobody has taken, the oldest first; those of calls after all others."""
+        """Messages that nobody has taken, oldest first; those with calls after all others."""
         found = (path for path in self.folder.glob(f"*{ENDING}") if path.is_file())
         return sorted(found, key=lambda path: (is_call(path), path.name))
 
     def read(self, path: Path) -> OutboxMessage:
-        """A letter.
+        """Read a message.
 
         Raises:
-            ValueError: it is none.
+            ValueError: it is not valid.
             OSError: it cannot be read.
         """
         with path.open("rb") as file:
@@ -98,10 +99,11 @@ class Outbox:
         return OutboxMessage.parse(data)
 
     def each(self, take: Callable[[Path], int]) -> int:
-        """Give every letter to `take`, in order; the sum of what it returns, 0 where another one reads.
+        """Pass every message to `take`, in order. Return the sum of its results, 0 if another
+        reader is active.
 
         Raises:
-            OSError: the folder's lock cannot be made.
+            OSError: the folder's lock cannot be created.
         """
         count = 0
         if self.waiting():
@@ -111,7 +113,7 @@ class Outbox:
         return count
 
     def _in_order(self) -> Iterator[Path]:
-        """Each letter once; what comes meanwhile goes before the next call."""
+        """Each message once; a new callback message goes before the next call."""
         seen: set[Path] = set()
         while rest := [path for path in self.waiting() if path not in seen]:
             for path in rest:
@@ -121,11 +123,11 @@ class Outbox:
                     break
 
     def done(self, path: Path) -> None:
-        """It was taken."""
+        """The message was taken: delete it."""
         path.unlink(missing_ok=True)
 
     def refuse(self, path: Path) -> Path:
-        """It cannot be understood: kept, out of the way."""
+        """The message cannot be understood: move it to a folder of its own."""
         folder = self.folder / REFUSED
         private_folder(folder)
         kept = folder / path.name
@@ -145,7 +147,7 @@ def _write_durably(path: Path, data: bytes) -> None:
 
 
 def _sync_folder(folder: Path) -> None:
-    """The name is on the disk, too; Windows knows no such thing."""
+    """Sync the directory entry too; not possible on Windows."""
     if sys.platform == "win32":
         return
     number = os.open(folder, os.O_RDONLY)
@@ -155,7 +157,7 @@ def _sync_folder(folder: Path) -> None:
         if error.errno not in (
             errno.EINVAL,
             errno.ENOTSUP,
-        ):  # some network drives know no such thing
+        ):  # some network drives do not support it
             raise
     finally:
         os.close(number)
@@ -163,10 +165,10 @@ def _sync_folder(folder: Path) -> None:
 
 @contextlib.contextmanager
 def one_reader(folder: Path) -> Iterator[None]:
-    """Nobody else delivers this folder's letters meanwhile.
+    """Lock the folder, so that only one process delivers its messages.
 
     Raises:
-        BlockingIOError: somebody does.
+        BlockingIOError: another process holds the lock.
     """
 
     lock = FileLock(folder / ".reader.lock")

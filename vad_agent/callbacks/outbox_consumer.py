@@ -1,4 +1,4 @@
-"""The desk reads the letters of headsets on its own machine; each goes when what it says is stored."""
+"""The desk's reader of local headsets' messages. A message is deleted when its content is stored."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class OutboxConsumer:
     """Reads a folder in a thread of its own, or once by `read_all`.
 
     Raises:
-        OutputError: the folder cannot be made.
+        OutputError: the folder cannot be created.
     """
 
     def __init__(
@@ -41,11 +41,11 @@ class OutboxConsumer:
         self._thread = threading.Thread(target=self._run, name="inbox", daemon=True)
 
     def start(self) -> None:
-        """Begin to look."""
+        """Start reading."""
         self._thread.start()
 
     def stop(self) -> None:
-        """Look no more."""
+        """Stop reading."""
         self._stop.set()
         if self._thread.is_alive():
             self._thread.join(5)
@@ -56,18 +56,19 @@ class OutboxConsumer:
                 self.read_all()
             except StoreError as error:
                 log.warning("letters wait for the store", extra={"why": str(error)})
-            except Exception as error:  # its text may quote a letter
+            except Exception as error:  # its text may quote a message
                 log.error("letters could not be read", extra={"why": type(error).__name__})
 
     def read_all(self) -> int:
-        """Take all letters, in order; how many. A letter that is none is kept apart, and alarms.
+        """Take all messages, in order. Return their number. An invalid message is moved aside and
+        raises an alert.
 
-        One that cannot be read now, or be removed, alarms and stays; those after it are taken. Of a call's
-        letter only the log tells: no callback is lost with it.
+        A message that cannot be read or deleted now raises an alert and stays; later ones are
+        taken. A problem with a call's message is only logged: it loses no callback.
 
         Raises:
             StoreError: the store cannot take them now: they stay.
-            OSError: the folder's lock cannot be made.
+            OSError: the folder's lock cannot be created.
         """
         return self._outbox.each(self._take)
 
@@ -82,12 +83,12 @@ class OutboxConsumer:
         except (ValueError, RuleError) as error:
             self._refuse(path, str(error))
             return 0
-        except Exception as error:  # no letter's fault, it may be: the next look tries it again
+        except Exception as error:  # the message may be valid: the next pass tries it again
             self._alert(path, why(error) if isinstance(error, OSError) else type(error).__name__)
             return 0
         try:
             self._outbox.done(path)
-        except OSError as error:  # taken again at the next look: that changes nothing
+        except OSError as error:  # the next pass takes it again, which changes nothing
             self._alert(path, f"taken, and cannot be removed: {why(error)}")
             return 1
         if self._alerts is not None:
@@ -113,11 +114,11 @@ class OutboxConsumer:
 
 
 def take(service: CallbackService, message: OutboxMessage) -> None:
-    """Do what a letter says.
+    """Carry out what a message says.
 
     Raises:
         StoreError: it could not be stored.
-        ValueError, RuleError: it says nothing that can be done.
+        ValueError, RuleError: its content is not valid.
     """
     if message.kind == WITHDRAWN:
         service.withdraw(message.call, WHO)
@@ -130,10 +131,10 @@ def take(service: CallbackService, message: OutboxMessage) -> None:
 
 
 def as_request(message: OutboxMessage) -> Request:
-    """The request in a letter.
+    """The request in a message.
 
     Raises:
-        ValueError: a time in it is none; the text does not repeat it.
+        ValueError: a time in it is not valid; the text does not quote it.
     """
     asked = _time("asked", message.asked)
     return Request(
@@ -154,10 +155,10 @@ def as_request(message: OutboxMessage) -> Request:
 
 
 def as_record(message: OutboxMessage) -> CallRecord:
-    """The call in a letter.
+    """The call in a message.
 
     Raises:
-        ValueError: it is none; the text does not repeat it.
+        ValueError: it is not valid; the text does not quote it.
     """
     return CallRecord(
         call=message.call,

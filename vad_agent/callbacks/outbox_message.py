@@ -1,4 +1,4 @@
-"""A message from a headset to the desk: a callback requested or withdrawn, a call that is over."""
+"""A message from a headset to the desk: a callback requested or withdrawn, or a finished call."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from datetime import datetime
 REQUESTED, WITHDRAWN, ENDED, CALL = "requested", "withdrawn", "ended", "call"
 KINDS = (REQUESTED, WITHDRAWN, ENDED, CALL)
 NEEDED = {REQUESTED: ("reason",), CALL: ("began", "mode", "lines")}
-"""Beside what every letter has."""
+"""Required fields of each kind, besides those of every message."""
 MOST_BYTES = 65_536
 LONGEST = {"key": 200, "call": 200, "reason": 32}
-"""What every desk takes."""
+"""Lengths that every desk accepts."""
 MODES = ("auto", "cue")
 YEARS = range(2000, 2100)
-"""Of a clock that was set."""
+"""Years of a clock that was set."""
 
 
 @dataclass(frozen=True, slots=True)
 class OutboxMessage:
-    """One thing told. `call`: unique over all headsets; `asked`: ISO 8601 with a zone.
+    """One message. `call`: unique over all headsets; `asked`: ISO 8601 with a zone.
 
-    `key`: ASCII, as it stands in a header. Of a call: `began`: ISO 8601 with a zone; `mode`: auto or cue;
-    `lines`: its trace, packed (`trace_codec.py`).
+    `key`: ASCII, as it is sent in a header. For a call: `began`: ISO 8601 with a zone; `mode`: auto
+    or cue; `lines`: its trace, packed (`trace_codec.py`).
     """
 
     kind: str
@@ -47,16 +47,16 @@ class OutboxMessage:
     lines: str | None = field(default=None, repr=False)
 
     def to_json(self) -> str:
-        """One object, without what is not known."""
+        """One JSON object, without unknown fields."""
         known = {name: value for name, value in asdict(self).items() if value is not None}
         return json.dumps(known, ensure_ascii=True)
 
     @classmethod
     def parse(cls, text: str | bytes) -> OutboxMessage:
-        """The letter.
+        """Parse a message.
 
         Raises:
-            ValueError: it is none; the text says why, without what is in it.
+            ValueError: it is not valid; the text gives the reason without quoting the content.
         """
         try:
             told = json.loads(text)
@@ -88,12 +88,12 @@ class OutboxMessage:
 
 
 def new_key() -> str:
-    """A key that no other letter has."""
+    """A unique message key."""
     return secrets.token_hex(12)
 
 
 def request_fields(message: OutboxMessage) -> Mapping[str, object]:
-    """A letter as the API's body of a new callback; without what the API would refuse the whole for."""
+    """The message as the API's body of a new callback, without fields that would make the API refuse it."""
     foreign = ("kind", *NEEDED[CALL])
     body = {
         name: value
@@ -103,7 +103,7 @@ def request_fields(message: OutboxMessage) -> Mapping[str, object]:
     if message.at is not None:
         body.pop("due_in_s", None)
     if not _of_a_set_clock(message.asked):
-        del body["asked"]  # now, then
+        del body["asked"]  # the desk then uses its own time
     return body | {"call_on": True, "keep_wrong_number": True}
 
 

@@ -1,8 +1,8 @@
-"""Takes letters to a desk on another machine: in order, again and again until each has been taken.
+"""Delivers messages to a desk on another machine: in order, retried until each has been taken.
 
-A letter that the desk refuses is kept apart; while the desk is away, or something else answers in its place,
-all wait, through restarts too. A call's letter that no desk may ever take is kept apart, too: nothing waits
-behind it.
+A message that the desk refuses is moved aside. While the desk is unreachable, or something else
+answers in its place, all messages wait, across restarts too. A call's message that no desk may ever
+take is moved aside, so that nothing waits behind it.
 """
 
 from __future__ import annotations
@@ -35,15 +35,15 @@ log = logging.getLogger(__name__)
 
 LOOK_S = 0.2
 IDLE_S = 2.0
-"""Others post into the folder, too, and wake nobody."""
+"""Seconds between passes: other processes also post into the folder and do not wake this one."""
 PAUSES_S = (0.5, 1.0, 2.0, 5.0, 10.0)
 LIMIT_S = 10.0
 REFUSED = (400, 409, 413, 415, 422)
-"""The fault is the letter's own; of all else that is no success, the desk's."""
+"""Statuses that mean the message is at fault; any other failure is the desk's."""
 REFUSED_CALLS = (*REFUSED, 404, 405, 500)
-"""An older desk knows no calls, or this one fails on it: it will the next time."""
+"""An older desk does not know calls, or a bug of this one makes it fail every time."""
 TOLD_FROM = 3
-"""So many failures, one after the other, are an absence."""
+"""Number of consecutive failures that count as an outage."""
 PATHS = {
     REQUESTED: "/api/v1/callbacks",
     WITHDRAWN: "/api/v1/calls/withdrawn",
@@ -53,7 +53,10 @@ PATHS = {
 
 
 class OutboxRelay:
-    """Delivers a folder to `url` in a thread of its own. `report`: told a refusal, and a long absence."""
+    """Delivers a folder to `url` in a thread of its own.
+
+    `report`: called on a refusal and on a long outage.
+    """
 
     def __init__(self, outbox: Outbox, url: str, token: str, report: Callable[[str], None]) -> None:
         self._outbox = outbox
@@ -73,15 +76,18 @@ class OutboxRelay:
         self._thread = threading.Thread(target=self._run, name="courier", daemon=True)
 
     def start(self) -> None:
-        """Begin to deliver what is there."""
+        """Start delivering."""
         self._thread.start()
 
     def wake(self) -> None:
-        """There is a new letter."""
+        """A new message was posted."""
         self._wake.set()
 
     def stop(self, limit_s: float = 3.0) -> None:
-        """Deliver what waits, within the limit; the rest waits for the next start."""
+        """Deliver pending messages within `limit_s` seconds, then stop.
+
+        The rest waits for the next start.
+        """
         self._stop.set()
         self._wake.set()
         if self._thread.is_alive():
@@ -97,7 +103,7 @@ class OutboxRelay:
                 self._told_absent.clear()
             except StoreError as error:
                 self._failed(str(error))
-            except Exception as error:  # its text may quote a letter
+            except Exception as error:  # its text may quote a message
                 log.error("letters could not be delivered", extra={"why": type(error).__name__})
                 self._failed(type(error).__name__)
             if stopping:
@@ -110,7 +116,7 @@ class OutboxRelay:
                 self._wake.clear()
 
     def _failed(self, reason: str) -> None:
-        """Told once of each absence, of calls alone where no callback waits."""
+        """Report each outage once; if no callback waits, as one of calls only."""
         self._failures += 1
         if self._failures < TOLD_FROM:
             return
@@ -123,11 +129,11 @@ class OutboxRelay:
             self._report(f"{what} ({count}): {reason}; повторяю, ничего не потеряно")
 
     def deliver(self) -> int:
-        """All letters, in order; how many.
+        """Deliver all messages, in order. Return their number.
 
         Raises:
             StoreError: the desk cannot take them now: they stay.
-            OSError: the folder's lock cannot be made.
+            OSError: the folder's lock cannot be created.
         """
         return self._outbox.each(self._deliver)
 
@@ -139,14 +145,14 @@ class OutboxRelay:
         except ValueError as error:
             self._refuse(path, str(error))
             return 0
-        except OSError as error:  # no letter's fault, it may be: tried again
+        except OSError as error:  # the message may be valid: tried again
             self._stays(path, f"{_what(path)} не прочитан: {why(error)}; повторяю: {path}")
             return 0
         answer = self._send(message)
         if _is_taken(answer, message.kind):
             try:
                 self._outbox.done(path)
-            except OSError as error:  # delivered again: that changes nothing
+            except OSError as error:  # delivered again, which changes nothing
                 self._stays(path, f"{_what(path)} доставлен, но не удалён: {why(error)}: {path}")
             return 1
         if answer.status_code not in (REFUSED_CALLS if message.kind == CALL else REFUSED):
@@ -163,7 +169,7 @@ class OutboxRelay:
         elif message.kind == CALL:
             body |= {name: getattr(message, name) for name in ("operator", *NEEDED[CALL])}
         try:
-            content = json.dumps(body)  # ASCII: there may be half a letter in a name
+            content = json.dumps(body)  # ASCII: a name may contain a lone surrogate
             return self._client.post(PATHS[message.kind], content=content, headers=headers)
         except httpx.HTTPError as error:
             raise StoreError(f"{self._where}: {type(error).__name__}") from error
@@ -180,7 +186,7 @@ class OutboxRelay:
         )
 
     def _stays(self, path: Path, text: str, once: str | None = None) -> None:
-        """Told once of each; of all calls that an older desk refuses once."""
+        """Report each message once; report the calls that an older desk refuses only once in all."""
         about = once or path.name
         if about not in self._told:
             self._told.add(about)
@@ -192,7 +198,7 @@ def _what(path: Path) -> str:
 
 
 def _is_taken(answer: httpx.Response, kind: str) -> bool:
-    """A desk has it. A proxy's page of its own is none, even where it says 200."""
+    """A desk has taken it. A proxy's own page does not count, even with status 200."""
     if kind == ENDED:
         return answer.status_code == 204
     if answer.status_code not in (200, 201):

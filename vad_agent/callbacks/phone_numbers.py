@@ -1,4 +1,4 @@
-"""Telephone numbers: one form for one client, and a form for logs."""
+"""Telephone numbers: one canonical form, and a masked form for logs."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ with extra("callbacks", "a number"):
 
 
 LONGEST = 16
-"""Of E.164: a plus and 15 digits."""
+"""Length of E.164: a plus and 15 digits."""
 
 
 def normalised(text: str, region: str = "RU") -> str:
@@ -18,10 +18,10 @@ def normalised(text: str, region: str = "RU") -> str:
     >>> normalised("8 (912) 345-67-89")
     '+79123456789'
 
-    `region`: two letters, of a number without a country's code.
+    `region`: two letters, for a number without a country code.
 
     Raises:
-        NumberError: it is none that can be rung; the text says why and does not repeat the number.
+        NumberError: it cannot be dialled; the text gives the reason and does not quote the number.
     """
     try:
         number = phonenumbers.parse(text, region)
@@ -35,13 +35,13 @@ def normalised(text: str, region: str = "RU") -> str:
     if not phonenumbers.is_valid_number(number):
         raise NumberError("phone: expected a telephone number: no such code in that country")
     text = phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
-    if len(text) > LONGEST:  # the library knows longer ones inside some countries
+    if len(text) > LONGEST:  # the library accepts longer ones inside some countries
         raise NumberError("phone: expected a telephone number: too long")
     return text
 
 
 def masked(phone: str | None) -> str:
-    """For logs and traces: enough to tell two apart, not to ring one.
+    """Masked form for logs and traces: enough to tell two numbers apart, not to dial one.
 
     >>> masked("+79123456789")
     '+7…89'

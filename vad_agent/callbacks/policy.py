@@ -1,4 +1,4 @@
-"""The script's rules of callbacks as `model.Policy`."""
+"""Converts the script's callback settings into `model.Policy`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from vad_agent.script.settings import Settings
 
 
 def policy_of(settings: Settings) -> Policy:
-    """The rules that a script sets."""
+    """The policy that the settings define."""
     table = settings.callbacks
     quiet = tuple(time.fromisoformat(text) for text in table.quiet_hours)
     return Policy(

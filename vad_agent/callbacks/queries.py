@@ -1,8 +1,8 @@
-"""Reading the store: lists, one callback with all that happened to it, and the promise as one number.
+"""Queries of the store: lists, one callback with its history, and the check that none is missing.
 
     requests taken = reached + not reached + client called + cancelled + open        missing = the difference
 
-`taken` is counted from history, the rest from the requests' callbacks: two accounts of the same thing.
+`taken` is counted from history, the rest from the requests' callbacks: two independent counts.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Promise:
-    """Are all requests accounted for? Counts of requests."""
+    """Whether all requests are accounted for. Counts of requests."""
 
     taken: int
     reached: int
@@ -49,7 +49,7 @@ class Promise:
 
     @property
     def missing(self) -> int:
-        """0, or something is wrong."""
+        """0, or requests were lost."""
         ended = self.reached + self.not_reached + self.client_called + self.cancelled
         return self.taken - ended - self.open
 
@@ -61,19 +61,19 @@ class CallbackNumbers:
     by_state: dict[str, int]
     overdue: int
     oldest_due_s: float
-    """Age of the oldest due one that nothing rings for; 0 where there is none."""
+    """Age in seconds of the oldest due callback without an attempt under way; 0 if there is none."""
     attempts_by_outcome: dict[str, int]
     under_way: int
 
 
 class Which(StrEnum):
-    """Of a day's callbacks."""
+    """Filter for a day's callbacks."""
 
     OPEN = "open"
     DUE = "due"
-    """Open, and the time has come."""
+    """Open, and its time has come."""
     OVERDUE = "overdue"
-    """As `attempt_schedule.overdue` has it."""
+    """As `attempt_schedule.overdue` defines it."""
     REACHED = "reached"
     NOT_REACHED = "not_reached"
     CLIENT_CALLED = "client_called"
@@ -81,7 +81,7 @@ class Which(StrEnum):
 
 
 class CallbackQueries:
-    """What is in a store."""
+    """Queries of a store."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -96,10 +96,10 @@ class CallbackQueries:
         after: str | None = None,
         limit: int = 100,
     ) -> list[Callback]:
-        """Callbacks: the next due first, then those without a time, ended ones last, the newest first.
+        """Callbacks: the next due first, then those without a time, ended ones last, newest first.
 
-        `phone`: E.164; `operator`: his, and those of nobody; `after`: the id of the last one on the page
-        before; `limit`: 1 and more.
+        `phone`: E.164; `operator`: that operator's and those without an operator; `after`: the id
+        of the last one on the previous page; `limit`: at least 1.
         """
         query = sa.select(callbacks)
         if states is not None:
@@ -108,7 +108,7 @@ class CallbackQueries:
             query = query.where(callbacks.c.client == self._store.encryption.look_up(phone))
         if operator is not None:
             whose = callbacks.c.operator
-            alike = sa.func.lower(whose) == operator.lower()  # of SQLite's, ASCII alone
+            alike = sa.func.lower(whose) == operator.lower()  # SQLite's `lower` handles ASCII only
             query = query.where(sa.or_(whose.in_((operator, "")), alike, whose.is_(None)))
         found = self._rows(query.order_by(*_ORDER))
         if after is not None:
@@ -118,18 +118,18 @@ class CallbackQueries:
         return [callback for callback, _ in zip(found, range(limit), strict=False)]
 
     def all(self) -> Iterator[Callback]:
-        """Every callback, the oldest first."""
+        """Every callback, oldest first."""
         return self._rows(sa.select(callbacks).order_by(callbacks.c.created, callbacks.c.id))
 
     def _rows(self, query: sa.Select[Any]) -> Iterator[Callback]:
         query = query.execution_options(yield_per=500)
-        # who reads on may stop early: then the cursor is closed before its connection goes back
+        # A caller may stop early: close the cursor before its connection returns to the pool.
         with self._database.reading() as c, c.execute(query) as found:
             for row in found.mappings():
                 yield from_row(row, self._store.encryption)
 
     def history(self, id: str) -> list[Change]:
-        """All that happened to a callback, in order."""
+        """All changes of a callback, in order."""
         query = sa.select(history).where(history.c.callback == id).order_by(history.c.id)
         with self._database.reading() as c:
             return [
@@ -138,7 +138,7 @@ class CallbackQueries:
             ]
 
     def calls_of(self, id: str) -> list[str]:
-        """The calls that asked for a callback."""
+        """The calls that requested a callback."""
         query = sa.select(requests.c.call).where(
             requests.c.callback == id, requests.c.call.isnot(None)
         )
@@ -146,7 +146,7 @@ class CallbackQueries:
             return list(dict.fromkeys(c.execute(query.order_by(requests.c.taken)).scalars()))
 
     def promise(self, begin: datetime | None = None, end: datetime | None = None) -> Promise:
-        """The promise, now: of all requests, or of those taken in [begin, end), counted from these alone."""
+        """The current counts of all requests, or only of those taken in [begin, end)."""
         state = sa.case((callbacks.c.state.in_(OPEN_STATES), "open"), else_=callbacks.c.state)
         by_state = (
             sa.select(state.label("state"), sa.func.count())
@@ -159,7 +159,7 @@ class CallbackQueries:
             by_state = by_state.where(*within)
             taken = sa.select(sa.func.count()).select_from(requests).where(*within)
         with self._database.reading() as c:
-            if self._database.on_server:  # both counts at one time
+            if self._database.on_server:  # both counts from one snapshot
                 c.execute(sa.text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"))
             counts = {row[0]: row[1] for row in c.execute(by_state)}
             total = c.execute(taken).scalar() or 0
@@ -183,7 +183,9 @@ class CallbackQueries:
         *,
         limit: int = 100,
     ) -> list[Callback]:
-        """Asked for or ended in [begin, end), and all open ones where it is now; in the order of `page`."""
+        """Callbacks requested or ended in [begin, end), and all open ones if `now` is in it;
+        ordered as `page`.
+        """
         query = sa.select(callbacks).where(_of_day(begin, end, now))
         if which is not None:
             query = query.where(self._is(which, now))
@@ -192,7 +194,7 @@ class CallbackQueries:
     def counts_of_day(
         self, begin: datetime, end: datetime, now: datetime
     ) -> tuple[int, dict[Which, int]]:
-        """So many of those, all and each."""
+        """The total number of a day's callbacks, and the number for each filter."""
         counts = [sa.func.count(sa.case((self._is(which, now), 1))) for which in Which]
         query = sa.select(sa.func.count(), *counts).where(_of_day(begin, end, now))
         with self._database.reading() as c:
@@ -212,13 +214,13 @@ class CallbackQueries:
     # -- now -------------------------------------------------------------------------------------------
 
     def overdue(self, now: datetime) -> list[Callback]:
-        """Those that nothing rings for though their time has passed, the oldest first."""
+        """Callbacks whose time has passed without an attempt under way, oldest first."""
         query = sa.select(callbacks).where(self._is(Which.OVERDUE, now)).order_by(_promised)
         policy = self._store.policy
         return [one for one in self._rows(query) if attempt_schedule.overdue(one, now, policy)]
 
     def numbers(self, now: datetime) -> CallbackNumbers:
-        """The counts, now."""
+        """The current counts."""
         by_state = sa.select(callbacks.c.state, sa.func.count()).group_by(callbacks.c.state)
         outcomes = (
             sa.select(attempts.c.outcome, sa.func.count())

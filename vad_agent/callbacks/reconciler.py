@@ -1,15 +1,15 @@
-"""The standing watch: nothing that was stored is forgotten. One thread; each duty has its interval.
+"""Periodic checks that nothing stored is forgotten. One thread; each duty has its interval.
 
-    clock     1 s   a jump of the clock moves what was promised from now
-    arm       1 s   what the engine could not take is given to it again
-    beat      3 s   this node is alive; of dead ones the work is taken over
-    ringing   2 s   attempts that nobody is at are adopted; those that nobody reports alarm
-    overdue   2 s   what nothing rings for alarms
-    audit    10 s   store and engine are compared; what nothing would wake is armed again, and alarms
+    clock     1 s   a clock jump shifts relative due times
+    arm       1 s   what the scheduler could not take is passed to it again
+    beat      3 s   this node's heartbeat; the work of dead nodes is taken over
+    ringing   2 s   attempts without an owner are adopted; unreported ones raise an alert
+    overdue   2 s   overdue callbacks raise an alert
+    audit    10 s   store and scheduler are compared; what nothing would wake is armed again, with an alert
     promise  10 s   all requests are accounted for
-    forget    1 h   the engine lets go of what ended days ago
+    forget    1 h   the scheduler deletes what ended days ago
 
-A duty that fails, as while the database is away, is done again at its next turn.
+A duty that fails, for example while the database is unavailable, runs again at its next interval.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ log = logging.getLogger(__name__)
 TICK_S = 0.5
 FORGET_S = 3 * 86_400.0
 STUCK_S = 5.0
-"""What is armed and has not been woken so long after its time is armed again."""
+"""An armed attempt that has not been woken this many seconds after its time is armed again."""
 _NEEDS = {
     State.NEEDS_NUMBER: AlertKind.NEEDS_NUMBER,
     State.NEEDS_TIME: AlertKind.NEEDS_TIME,
@@ -45,7 +45,7 @@ _NEEDS = {
 
 
 class Reconciler:
-    """See the module."""
+    """Runs the duties listed in the module's docstring."""
 
     def __init__(
         self,
@@ -67,33 +67,33 @@ class Reconciler:
         self._node = node
         self._alive = {node}
         self._suspects: set[str] = set()
-        self._jumped = timedelta()  # what has not been moved along yet
+        self._jumped = timedelta()  # part of a jump that has not been applied yet
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
         self.trouble: dict[str, str] = {}
-        """Duty → why it could not be done the last time."""
+        """Duty → why it failed the last time."""
 
     def start(self) -> None:
-        """Do everything once, then for ever in a thread of its own.
+        """Run every duty once, then continue in a thread of its own.
 
         Raises:
-            StoreError, EngineError: the first round could not be done.
+            StoreError, EngineError: the first round failed.
         """
         self._nodes.beat(self._clock.now(), started=True)
-        self._beat()  # what others that are alive are at is not adopted
+        self._beat()  # first: work of nodes that are alive must not be adopted
         self._look_after()
         self.audit(at_start=True)
         self._thread = threading.Thread(target=self._run, name="watch", daemon=True)
         self._thread.start()
 
     def stop(self) -> None:
-        """End the thread."""
+        """Stop the thread."""
         self._stop.set()
         if self._thread is not None:
             self._thread.join(5)
 
     def leave(self) -> None:
-        """Once nothing is under way here: the others need not take this node for dead."""
+        """Leave the cluster when nothing is under way here, so that this node does not count as dead."""
         self.stop()
         with contextlib.suppress(StoreError):
             self._nodes.leave()
@@ -130,12 +130,12 @@ class Reconciler:
             self.trouble.pop(name, None)
             if troubled and not self.trouble:
                 self._alerts.settle(AlertKind.DATABASE, "")
-                self._do("audit", lambda: self.audit(at_start=True))  # it was away: look now
+                self._do("audit", lambda: self.audit(at_start=True))  # first check after the outage
 
     # -- duties ---------------------------------------------------------------------------------------
 
     def look_at_clock(self) -> None:
-        """Move what was promised from now where the clock has jumped."""
+        """Shift relative due times where the clock has jumped."""
         self._jumped += self._clock.look() or timedelta()
         if not self._jumped:
             return
@@ -144,7 +144,7 @@ class Reconciler:
         moved = self._store.shift(self._jumped, by)
         self._jumped = timedelta()
         if moved is None:
-            return  # another node has seen the same
+            return  # another node has seen the same jump
         self._alerts.sound(AlertKind.CLOCK, "", now, by.why)
         for callback, gone in moved:
             self._service.arm(callback, gone)
@@ -153,7 +153,7 @@ class Reconciler:
 
     def _arm_again(self) -> None:
         for id in list(self._service.unarmed):
-            self._service.unarmed.discard(id)  # first: who fails to arm it meanwhile says so again
+            self._service.unarmed.discard(id)  # first: a failure to arm it meanwhile adds it again
             try:
                 callback = self._store.find(id)
             except StoreError:
@@ -183,7 +183,7 @@ class Reconciler:
         self._alerts.only(AlertKind.UNREPORTED, {attempt.callback for attempt in too_long})
 
     def look_for_overdue(self) -> None:
-        """Alarm for everything that nothing rings for though its time has passed."""
+        """Raise an alert for every overdue callback without an attempt under way."""
         now = self._clock.now()
         overdue = self._queries.overdue(now)
         for callback in overdue:
@@ -197,9 +197,9 @@ class Reconciler:
             self._alerts.only(kind, those)
 
     def audit(self, *, at_start: bool = False) -> None:
-        """Arm what waits and would not be woken; alarm where that was so twice running.
+        """Arm what waits and would not be woken. Raise an alert for what two consecutive checks found.
 
-        `at_start`: do not wait for a second look.
+        `at_start`: do not wait for a second check.
         """
         pending = self._scheduler.pending()
         waiting = self._store.waiting()
@@ -225,7 +225,7 @@ class Reconciler:
             self._alerts.only(AlertKind.FORGOTTEN, {key.partition(".")[0] for key in certain})
 
     def check_promise(self) -> None:
-        """Alarm where a request is not accounted for."""
+        """Raise an alert if a request is not accounted for."""
         promise = self._queries.promise()
         if promise.missing:
             now = self._clock.now()

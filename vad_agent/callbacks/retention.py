@@ -1,8 +1,8 @@
-"""Erasing what is personal once it is not needed: names, numbers and topics of callbacks that ended long ago,
-and the traces of calls of then.
+"""Erases personal data that is no longer needed: names, numbers and topics of callbacks that ended
+long ago, and the traces of calls of that time.
 
-The callback itself, its attempts and its history stay: the promise must add up for ever. A call's steps stay,
-too.
+The callback itself, its attempts and its history stay, because the totals must add up for ever. A
+call's steps stay too.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ _ENDED = tuple(state.value for state in model.ENDED)
 
 
 def erase(store: Store, days: float, by: Actor) -> int:
-    """Erase names, numbers, topics and traces of what ended `days` and more ago; how many callbacks.
+    """Erase names, numbers, topics and traces of what ended at least `days` ago. Return the number
+    of callbacks.
 
     Raises:
         StoreError: the database cannot be used.
@@ -52,7 +53,7 @@ def erase(store: Store, days: float, by: Actor) -> int:
 
 
 def _erase_lines(c: sa.Connection, limit: datetime) -> int:
-    """Of calls that ended until then; how many."""
+    """Erase the traces of calls that ended before `limit`. Return their number."""
     query = sa.select(calls.c.call, calls.c.began, calls.c.seconds)
     query = query.where(calls.c.lines.isnot(None), calls.c.began <= limit)
     ended = [

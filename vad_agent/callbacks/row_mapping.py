@@ -1,4 +1,4 @@
-"""Callbacks and requests as rows, and back; what is personal goes through the seal."""
+"""Maps callbacks and requests to rows and back; personal data is encrypted."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ def to_row(callback: Callback, encryption: FieldEncryption) -> dict[str, Any]:
 
 
 def from_row(row: Mapping[Any, Any], encryption: FieldEncryption) -> Callback:
-    """The callback; erased texts are None, an erased opening is "".
+    """Build the callback. Erased texts are None, an erased opening is "".
 
     Raises:
-        StoreError: it was sealed with another key.
+        StoreError: it was encrypted with another key.
     """
     values = {name: row[name] for name in _FIELDS}
     values["state"] = State(values["state"])
@@ -45,7 +45,7 @@ def from_row(row: Mapping[Any, Any], encryption: FieldEncryption) -> Callback:
 
 
 def changed(before: Callback | None, after: Callback) -> dict[str, Any]:
-    """What history keeps of a change: {field: [before, after]}; of what is personal only that it changed."""
+    """The change for history: {field: [before, after]}; for personal data only that it changed."""
     told: dict[str, Any] = {}
     for name in _FIELDS:
         old, new = (getattr(before, name) if before else None), getattr(after, name)
@@ -56,7 +56,7 @@ def changed(before: Callback | None, after: Callback) -> dict[str, Any]:
 
 
 def storable(request: Request) -> Request:
-    """Without half characters and NULs, which no database takes: no name is a reason to lose a request."""
+    """The request without surrogates and NULs, which no database accepts: no name may lose a request."""
     texts: dict[str, Any] = {
         field.name: storable_text(text)
         for field in dataclasses.fields(request)
@@ -66,12 +66,12 @@ def storable(request: Request) -> Request:
 
 
 def storable_text(text: str) -> str:
-    """Without what no database takes."""
+    """The text without characters that no database accepts."""
     return text.replace("\0", "").encode(errors="replace").decode()
 
 
 def request_body(request: Request) -> str:
-    """As it was asked for, JSON."""
+    """The request as it was made, JSON."""
     return json.dumps(
         {
             name: _plain(value)
@@ -83,7 +83,7 @@ def request_body(request: Request) -> str:
 
 
 def is_same(request: Request, body: str | None) -> bool:
-    """A request with the same key asks for the same; of one that was erased nobody can tell."""
+    """Whether a request with the same key asks for the same. An erased request cannot be compared."""
     if body is None:
         return True
     told = json.loads(body)

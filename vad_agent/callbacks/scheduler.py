@@ -1,12 +1,14 @@
-"""The engine that wakes each attempt at its time: DBOS, and nothing else of ours knows it.
+"""Wakes each attempt at its time. Only this module knows DBOS.
 
-An armed attempt is one delayed row, its workflow one short call of `run(key)`. The engine promises "at least
-once": a key may be run twice, early or late, and the store decides whether it is to be made. So nothing here
-is the truth; what is lost is armed anew from the store.
+An armed attempt is one delayed row; its workflow is one short call of `run(key)`. DBOS guarantees
+"at least once": a key may be run twice, early or late, and the store decides whether it must be
+made. The scheduler's data is therefore never authoritative; what is lost is armed again from the
+store.
 
     arm(key, at) ─> row, delayed ─> [its time] ─> a worker of any node ─> run(key)
 
-A row's id is the key, with `~2`, `~3`… where an earlier row of the key has ended: an id is never used again.
+A row's id is the key, with `~2`, `~3`… if an earlier row of the key has ended: an id is never
+reused.
 """
 
 from __future__ import annotations
@@ -38,11 +40,11 @@ WORKERS = 32
 POLL_S = 0.1
 MOST_FORGOTTEN = 2000
 AGAIN_S = 1.0
-"""Pause while the store is away."""
+"""Seconds between retries while the store is unavailable."""
 LISTEN_S = 1.0
-"""Between two looks for messages, which nobody sends; a stop waits for one such look."""
+"""Seconds between polls for messages, which nobody sends; a stop waits for one poll."""
 ENDING_S = 2
-"""What is awake at a stop has so long to end."""
+"""Seconds that running attempts have to finish at a stop."""
 ASLEEP = ("DELAYED", "ENQUEUED")
 ALIVE = (*ASLEEP, "PENDING")
 
@@ -51,39 +53,42 @@ class Scheduler(Protocol):
     """Wakes attempts."""
 
     def start(self, run: Callable[[str], None]) -> None:
-        """Begin to wake: `run(key)` in threads of the engine's; `StoreError` from it: try again."""
+        """Start waking: `run(key)` in threads of the scheduler.
+
+        If it raises `StoreError`, it is retried.
+        """
 
     def arm(self, key: str, in_s: float) -> None:
-        """Wake the attempt in so many seconds, 0 at least.
+        """Wake the attempt in `in_s` seconds, at least 0.
 
         Raises:
-            EngineError: not now.
+            EngineError: not possible now.
         """
 
     def cancel(self, keys: Iterable[str]) -> None:
-        """Wake them no more. What cannot be cancelled is woken for nothing."""
+        """Do not wake these keys. One that cannot be cancelled is woken without effect."""
 
     def pending(self) -> set[str]:
-        """The keys that will be woken, or are awake."""
+        """The keys that will be woken or are running."""
 
     def take_over(self, node: str) -> int:
-        """Have what a dead node was at done by others; how many attempts."""
+        """Pass a dead node's work to other nodes. Return the number of attempts."""
 
     def forget(self, older_s: float) -> int:
-        """Let go of what ended so long ago; how many, some thousands at most at a time.
+        """Delete what ended `older_s` seconds ago. Return the number, at most some thousands per call.
 
         Raises:
-            EngineError: not now.
+            EngineError: not possible now.
         """
 
     def stop(self) -> None:
-        """Wake nobody; what is awake may end."""
+        """Wake nothing more; running attempts may finish."""
 
 
 class DbosScheduler:
-    """DBOS on the store's database, or on a file beside it. One in a process.
+    """DBOS on the store's database, or on a file next to it. One per process.
 
-    `node`: stable over restarts, one for each process.
+    `node`: stable over restarts, unique for each process.
 
     Raises:
         EngineError: its database cannot be used.
@@ -129,7 +134,7 @@ class DbosScheduler:
             )
 
     def _wake(self, key: str) -> None:
-        """An exception would end the row: whatever fails is tried again, or told."""
+        """Run an attempt. An exception would end the row, so every failure is retried or logged."""
         while True:
             try:
                 self._run(key)
@@ -140,7 +145,7 @@ class DbosScheduler:
                 log.exception("an attempt failed within", extra={"key": key})
                 return  # the audit finds it
             if self._stopping.wait(AGAIN_S):
-                return  # so does the next start
+                return  # the next start finds it
 
     def arm(self, key: str, in_s: float) -> None:
         """See `Scheduler`."""
@@ -165,9 +170,10 @@ class DbosScheduler:
         raise EngineError(f"{key}: armed too often")
 
     def _moved(self, id: str, in_s: float) -> bool:
-        """The row sleeps, and now until the time: read back, as a row that has ended is left as it is.
+        """Move a sleeping row to the new time. Reads it back, because a row that has ended is not
+        changed.
 
-        One that is awake does not count: it may have been woken too early.
+        A running row does not count: it may have been woken too early.
         """
         status = DBOS.get_workflow_status(id)
         if status is not None and status.status == "DELAYED":
@@ -231,7 +237,7 @@ def _rows(made: sa.Engine) -> sa.TableClause:
 
 
 def _sqlite(where: DatabaseLocation) -> sa.Engine:
-    """As DBOS makes it, but WAL and synchronous=FULL."""
+    """SQLite as DBOS opens it, but with WAL and synchronous=FULL."""
     made = sa.create_engine(where.url, hide_parameters=True)
 
     @sa.event.listens_for(made, "connect")

@@ -1,7 +1,9 @@
-"""The desk: what calls, people and the client himself do to callbacks; stored first, armed then.
+"""The callback service: what calls, people and clients do to callbacks. It stores first and arms
+afterwards.
 
-headset, API, command line ─> Desk ─> store (the truth) ─> engine (wakes) ─> ringing ─> dialer
-                                              └── watch: nothing is forgotten
+headset, API, command line ─> service ─> store (authoritative) ─> scheduler (wakes) ─> dispatcher ─>
+dialer
+                                                 └── reconciler: nothing is forgotten
 """
 
 from __future__ import annotations
@@ -29,9 +31,10 @@ log = logging.getLogger(__name__)
 
 
 class CallbackService:
-    """`scheduler`: None where nothing is to ring from this process, as for a command beside no server.
+    """`scheduler`: None if nothing is to ring from this process, for example a command without a
+    server.
 
-    `stop_ringing(key)`: told of an attempt under way that is needed no more.
+    `stop_ringing(key)`: called when an attempt under way is no longer needed.
     """
 
     def __init__(
@@ -47,19 +50,20 @@ class CallbackService:
         self._scheduler = scheduler
         self.stop_ringing = stop_ringing or (lambda _: None)
         self.unarmed: set[str] = set()
-        """Callbacks that the engine could not take; the watch sees to them."""
+        """Callbacks that the scheduler could not take; the reconciler arms them."""
 
     # -- calls ----------------------------------------------------------------------------------------
 
     def take(self, request: Request, who: str, *, strict: bool = False) -> Taken:
-        """Store a request; when this returns it cannot be lost.
+        """Store a request. When this returns, it cannot be lost.
 
-        `strict`: a number that cannot be rung is refused; else the request is kept and needs one.
+        `strict`: refuse a number that cannot be dialled; otherwise the request is stored and needs
+        a number.
 
         Raises:
-            NumberError: the number is none, and `strict`.
-            RuleError: the agreed time is none.
-            StoreError: it could not be stored: ask again.
+            NumberError: the number is not valid, and `strict`.
+            RuleError: the agreed time is not valid.
+            StoreError: it could not be stored: try again.
         """
         given = request.phone or request.phone_given
         if given:
@@ -70,7 +74,7 @@ class CallbackService:
                 if strict:
                     raise
                 request = replace(request, phone=None, phone_given=given)
-        else:  # "" would be one client's number
+        else:  # "" would merge all clients without a number
             request = replace(request, phone=None, phone_given=None)
         if request.at is not None and not strict:
             request = self._with_time(request)
@@ -81,7 +85,7 @@ class CallbackService:
         return taken
 
     def _with_time(self, request: Request) -> Request:
-        """A time that cannot be read must not lose the request: it is kept, and needs one."""
+        """An unreadable time must not lose the request: it is stored and needs a time."""
         try:
             attempt_schedule.agreed_time(request.at or "", self.store.policy)
         except RuleError:
@@ -89,7 +93,7 @@ class CallbackService:
         return request
 
     def call_ended(self, call: str, who: str) -> None:
-        """The call is over: a callback "at once" need not wait for the farewell's end any more.
+        """The call is over: a callback "at once" need not wait for the end of the farewell.
 
         Raises:
             StoreError: it could not be stored.
@@ -99,15 +103,16 @@ class CallbackService:
             self.arm(taken.callback, taken.superseded)
 
     def take_call(self, record: CallRecord) -> bool:
-        """Keep a call that is over; False: it was told before.
+        """Store a finished call. False: it was stored before.
 
         Raises:
-            StoreError: it could not be stored: tell it again.
+            StoreError: it could not be stored: report it again.
         """
         return self.calls.take(record, self.clock.now())
 
     def withdraw(self, call: str, who: str) -> Callback | None:
-        """The call's client came back: cancelled, where no other call asks for it; None: nothing is.
+        """The call's client came back: cancel the callback, unless another call requests it. None:
+        none to cancel.
 
         Raises:
             StoreError: it could not be stored.
@@ -118,10 +123,10 @@ class CallbackService:
         return callback
 
     def client_called(self, phone: str, who: str) -> Callback | None:
-        """The client has rung himself: his open callback, if there is one, is closed.
+        """The client has called: close their open callback, if there is one.
 
         Raises:
-            NumberError: it is no number.
+            NumberError: the number is not valid.
             StoreError: it could not be stored.
         """
         by = self._by(who, "the client called")
@@ -130,7 +135,7 @@ class CallbackService:
             changed = self.store.change_client(
                 number, "client_called", by, lambda c: transitions.client_called(c, by.at)
             )
-        except RuleError:  # another one was quicker
+        except RuleError:  # somebody else changed it first
             return None
         if changed is None:
             return None
@@ -141,11 +146,12 @@ class CallbackService:
     # -- people ---------------------------------------------------------------------------------------
 
     def done(self, id: str, outcome: Outcome, who: str, why: str = "") -> Callback:
-        """Somebody says how an attempt ended: the one under way, or one that he has made by hand.
+        """A person reports an attempt's outcome: of the one under way, or of one that they made by
+        hand.
 
         Raises:
             RuleError: the callback has ended, or there is none.
-            StoreError: it could not be stored: say it again.
+            StoreError: it could not be stored: report again.
         """
         callback = self.store.get(id)
         rang = callback.state is State.RINGING
@@ -157,26 +163,26 @@ class CallbackService:
 
         def how(c: Callback) -> Callback:
             if rang and c.open and outcome is not Outcome.REACHED:
-                return c  # somebody was quicker to tell of this attempt: it is not one more
+                return c  # the attempt was already reported: this is not another one
             return transitions.done(c, outcome, by.at, self.store.policy)
 
         return self._change(id, outcome.value, by, how)
 
     def cancel(self, id: str, who: str, why: str = "") -> Callback:
-        """Take it back; raises as `done`."""
+        """Cancel the callback; raises as `done`."""
         by = self._by(who, why)
         return self._change(id, "cancelled", by, lambda c: transitions.cancel(c, by.at))
 
     def retry(self, id: str, who: str, why: str = "") -> Callback:
-        """All attempts anew, now; raises as `done`."""
+        """Start all attempts anew, now; raises as `done`."""
         by = self._by(who, why)
         return self._change(id, "retried", by, lambda c: transitions.retry(c, by.at))
 
     def set_number(self, id: str, phone: str, who: str) -> Callback:
-        """Give it a number; the callback returned is another one where the client has one already.
+        """Set the number. Returns another callback if the client already has one.
 
         Raises:
-            NumberError: it is none that can be rung.
+            NumberError: the number cannot be dialled.
             RuleError, StoreError: as `done`.
         """
         number = normalised(phone, self.store.policy.region)
@@ -185,7 +191,7 @@ class CallbackService:
         )
 
     def set_time(self, id: str, at: str, who: str) -> Callback:
-        """Agree on another time (ISO 8601); raises as `done`."""
+        """Set another agreed time (ISO 8601); raises as `done`."""
         policy = self.store.policy
         return self._change(
             id, "time_set", self._by(who), lambda c: transitions.set_time(c, at, policy)
@@ -194,11 +200,11 @@ class CallbackService:
     # -- attempts -------------------------------------------------------------------------------------
 
     def report(self, key: str, outcome: Outcome, who: str, detail: str = "") -> Callback | None:
-        """An attempt ended so; None: that was known, or its callback is closed.
+        """An attempt ended. None: that was already known, or its callback is closed.
 
         Raises:
             RuleError: there is no such attempt.
-            StoreError: it could not be stored: tell it again.
+            StoreError: it could not be stored: report again.
         """
         failpoints.passed(failpoints.TOLD)
         after = self.store.end(key, outcome, detail, self._by(who, detail))
@@ -209,7 +215,9 @@ class CallbackService:
         return after
 
     def arm(self, callback: Callback, superseded: Iterable[str]) -> None:
-        """Have the engine wake what waits, and nothing else; what fails here the watch repairs."""
+        """Have the scheduler wake this attempt and not the superseded ones; the reconciler repairs
+        failures.
+        """
         if self._scheduler is None:
             return
         waits = callback.state is State.WAITING
@@ -224,7 +232,7 @@ class CallbackService:
             log.warning("not armed yet", extra={"callback": callback.id, "why": str(error)})
 
     def seconds_until(self, when: datetime) -> float:
-        """0 at least."""
+        """Seconds until `when`, at least 0."""
         return max(0.0, (when - self.clock.now()).total_seconds())
 
     def _change(

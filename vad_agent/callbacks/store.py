@@ -1,7 +1,8 @@
-"""The store: every request and callback, every change of one with who and why. It is the truth.
+"""The authoritative store: every request and callback, and every change with its actor and reason.
 
-Each method is one transaction: done, on the disk, when it returns; not done at all when it raises. The rules
-decide what a change is (`transitions.py`); here it is found, written and told in `history`.
+Each method is one transaction: committed to disk when it returns, not done at all when it raises.
+`transitions.py` computes a change; this module finds the callback, writes it and adds a row to
+`history`.
 """
 
 from __future__ import annotations
@@ -34,26 +35,26 @@ with extra("callbacks", "the store of callbacks"):
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """A request that is stored, and the callback that answers it."""
+    """A stored request, and its callback."""
 
     callback: Callback
     what: str
-    """taken, merged, revised, or duplicate: the request was here already."""
+    """taken, merged, revised, or duplicate: the request was stored already."""
     superseded: tuple[str, ...] = ()
     """Keys of attempts that are no longer armed."""
 
 
 class Store(AttemptStore):
-    """All callbacks of a centre. Methods may be called by several threads and, on PostgreSQL, processes."""
+    """All callbacks of a centre. Several threads and, on PostgreSQL, processes may call its methods."""
 
     # -- requests -----------------------------------------------------------------------------------
 
     def take(self, request: Request, by: Actor) -> Taken:
-        """Store a request, however often it comes: a new callback, or one more reason for an open one.
+        """Store a request. Idempotent. It becomes a new callback, or one more reason for an open one.
 
         Raises:
             StoreError: it could not be stored.
-            RuleError: its agreed time is none, or its key was another request's.
+            RuleError: its agreed time is not valid, or its key belongs to another request.
         """
         request = storable(request)
 
@@ -107,13 +108,13 @@ class Store(AttemptStore):
         return transitions.take(request, new_id(), self.policy, by.at), "taken"
 
     def withdraw(self, call: str, by: Actor) -> Callback | None:
-        """The call's client came back: cancelled, where no other call asks for the callback."""
+        """The call's client came back: cancel the callback, unless another call requests it."""
 
         def work(c: sa.Connection) -> Callback | None:
             mine = requests.c.call == call
             asked = callbacks.c.id.in_(sa.select(requests.c.callback).where(mine))
-            # The callback first, as everybody locks it before its requests; while this waited for it, it
-            # may have become one with another.
+            # Lock the callback first: everybody locks it before its requests. While this waited,
+            # the callback may have been merged into another one.
             callback = self.one(c, asked) or self.one(c, asked)
             c.execute(
                 requests.update()
@@ -134,7 +135,7 @@ class Store(AttemptStore):
         return self.transaction(work)
 
     def call_ended(self, call: str, by: Actor) -> Taken | None:
-        """The call is over: what waited for that is due."""
+        """The call is over: what waited for its end is due."""
 
         def work(c: sa.Connection) -> Taken | None:
             callback = self.one(
@@ -154,10 +155,10 @@ class Store(AttemptStore):
     def change(
         self, id: str, what: str, by: Actor, how: Callable[[Callback], Callback]
     ) -> tuple[Callback, Callback, list[str]]:
-        """(before, after, keys no longer armed) of a change by a rule; `what`: for history.
+        """Apply a transition. Return (before, after, keys no longer armed). `what`: for history.
 
         Raises:
-            RuleError: the rule refuses, or there is no such callback.
+            RuleError: the transition is not allowed, or there is no such callback.
             StoreError: it could not be stored.
         """
 
@@ -171,7 +172,7 @@ class Store(AttemptStore):
     def change_client(
         self, phone: str, what: str, by: Actor, how: Callable[[Callback], Callback]
     ) -> tuple[Callback, Callback, list[str]] | None:
-        """As `change`, of the client's open callback; None: he has none."""
+        """As `change`, for the client's open callback. None: the client has none."""
         with self.database.reading() as c:
             found = c.execute(
                 sa.select(callbacks.c.id).where(
@@ -181,10 +182,11 @@ class Store(AttemptStore):
             ).scalar()
         return None if found is None else self.change(found, what, by, how)
 
-    # -- looking --------------------------------------------------------------------------------------
+    # -- queries
+    # ----------------------------------------------------------------------------------------
 
     def find(self, id: str) -> Callback | None:
-        """The callback of this id."""
+        """The callback of this id. None: there is none."""
         with self.database.reading() as c:
             row = c.execute(sa.select(callbacks).where(callbacks.c.id == id)).mappings().first()
         return None if row is None else from_row(row, self.encryption)
@@ -201,17 +203,17 @@ class Store(AttemptStore):
         return callback
 
     def waiting(self) -> dict[str, datetime]:
-        """Key and time of each attempt that the engine must have armed."""
+        """Key and time of each attempt that the scheduler must have armed."""
         columns = (callbacks.c.id, callbacks.c.generation, callbacks.c.attempt, callbacks.c.next)
         query = sa.select(*columns).where(callbacks.c.state == State.WAITING.value)
         with self.database.reading() as c:
             return {f"{id}.{generation}.{n}": next for id, generation, n, next in c.execute(query)}
 
     def shift(self, step: timedelta, by: Actor) -> list[tuple[Callback, list[str]]] | None:
-        """The clock was put forward by `step`: what was promised from now moves along, all of it or nothing.
+        """The clock was set forward by `step`: shift all relative due times, all or none.
 
-        Each callback that moved, and the keys no longer armed; None: another node that shares the clock has
-        done it.
+        Returns each callback that moved, with the keys no longer armed. None: another node that
+        shares the clock has done it.
         """
 
         def work(c: sa.Connection) -> list[tuple[Callback, list[str]]] | None:
@@ -230,7 +232,7 @@ class Store(AttemptStore):
 
 
 def _is_news(c: sa.Connection, step: timedelta, by: Actor) -> bool:
-    """Nodes that see a jump of their server's clock together move things once."""
+    """The jump was not applied yet. Nodes that see a jump of the server's clock apply it once."""
     name, spread = "clock", timedelta(seconds=60)
     before = c.execute(locked(sa.select(facts.c.value).where(facts.c.name == name))).scalar()
     value = json.dumps([by.at.isoformat(), step.total_seconds()])
@@ -246,6 +248,6 @@ def _is_news(c: sa.Connection, step: timedelta, by: Actor) -> bool:
 
 
 def new_id() -> str:
-    """Short enough to be read out: 12 letters and digits, a number of 60 bits."""
+    """A new id, short enough to be read out: 12 letters and digits, a number of 60 bits."""
     alphabet = "0123456789abcdefghjkmnpqrstvwxyz"
     return "".join(secrets.choice(alphabet) for _ in range(12))

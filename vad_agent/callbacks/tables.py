@@ -1,12 +1,12 @@
 """The tables of the callbacks. Nothing is deleted; every change of a callback has a row in `history`.
 
-    requests ──n:1──> callbacks ──1:n──> attempts       nodes   who is alive
-                          └─────1:n──> history          facts   what the database knows of itself
+    requests ──n:1──> callbacks ──1:n──> attempts       nodes   heartbeats
+                          └─────1:n──> history          facts   the database's own state
 
-    calls ──1:n──> steps    what headsets told of calls that are over
-    people, left_sessions   who may look at the panel
+    calls ──1:n──> steps    finished calls as headsets reported them
+    people, left_sessions   users of the pages
 
-Migrations are in `migrations/`: whoever changes a table here writes one.
+Every change of a table here needs a migration in `migrations/`.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class UtcDateTime(TypeDecorator[datetime]):
     cache_ok = True
 
     def process_bind_param(self, value: datetime | None, dialect: Any) -> datetime | None:
-        """To UTC; SQLite keeps no zone."""
+        """Convert to UTC; SQLite stores no zone."""
         if value is None:
             return None
         if value.tzinfo is None:
@@ -37,7 +37,7 @@ class UtcDateTime(TypeDecorator[datetime]):
         return value.astimezone(UTC)
 
     def process_result_value(self, value: datetime | None, dialect: Any) -> datetime | None:
-        """Aware again."""
+        """Make the time aware again."""
         if value is None:
             return None
         return value.astimezone(UTC) if value.tzinfo else value.replace(tzinfo=UTC)
@@ -71,7 +71,7 @@ callbacks = sa.Table(
     sa.Column("operator", sa.Text),
     sa.Column("session", sa.Text),
     sa.Column("ended", UtcDateTime, index=True),
-    sa.Column("client", sa.String(64)),  # what the number is looked up by
+    sa.Column("client", sa.String(64)),  # the number's look-up value
 )
 sa.Index(
     "one_open_callback_for_a_client",
@@ -90,7 +90,7 @@ requests = sa.Table(
     sa.Column("reason", sa.String(32), nullable=False),
     sa.Column("taken", UtcDateTime, nullable=False, index=True),
     sa.Column("withdrawn", UtcDateTime),
-    sa.Column("body", sa.Text),  # as it was asked for, sealed
+    sa.Column("body", sa.Text),  # the request as made, encrypted
 )
 
 attempts = sa.Table(
@@ -102,7 +102,7 @@ attempts = sa.Table(
     sa.Column("operator", sa.Text),
     sa.Column("node", sa.String(64), nullable=False),
     sa.Column("due", UtcDateTime, nullable=False),
-    sa.Column("intent", UtcDateTime, nullable=False, index=True),  # before anything is dialled
+    sa.Column("intent", UtcDateTime, nullable=False, index=True),  # before dialling
     sa.Column("dialled", UtcDateTime),
     sa.Column("reference", sa.Text, nullable=False, server_default=""),
     sa.Column("ended", UtcDateTime, index=True),
@@ -119,7 +119,7 @@ history = sa.Table(
     sa.Column("who", sa.Text, nullable=False),
     sa.Column("what", sa.String(24), nullable=False, index=True),
     sa.Column("why", sa.Text, nullable=False),
-    sa.Column("change", sa.JSON, nullable=False),  # {field: [before, after]}, nothing personal
+    sa.Column("change", sa.JSON, nullable=False),  # {field: [before, after]}, no personal data
 )
 
 nodes = sa.Table(
@@ -146,7 +146,7 @@ calls = sa.Table(
     sa.Column("began", UtcDateTime, nullable=False, index=True),
     sa.Column("seconds", sa.Float, nullable=False),
     sa.Column("taken", UtcDateTime, nullable=False),
-    sa.Column("lines", sa.Text),  # the trace, sealed: phrases have the client's name
+    sa.Column("lines", sa.Text),  # the trace, encrypted: prompts contain the client's name
 )
 
 steps = sa.Table(
@@ -170,8 +170,8 @@ people = sa.Table(
     sa.Column("role", sa.String(16), nullable=False),
     sa.Column("password", sa.Text, nullable=False),  # argon2
     sa.Column("made", UtcDateTime, nullable=False),
-    sa.Column("since", UtcDateTime, nullable=False),  # sessions begun before are over
-    sa.Column("barred", UtcDateTime),  # since when he may not come in
+    sa.Column("since", UtcDateTime, nullable=False),  # sessions begun before are invalid
+    sa.Column("barred", UtcDateTime),  # when the user was disabled
 )
 
 left_sessions = sa.Table(

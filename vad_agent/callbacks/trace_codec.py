@@ -1,10 +1,10 @@
-"""The trace of a call as one text that a letter can carry: JSON lines, compressed, in base64.
+"""Packs a call's trace into one text for a message: JSON lines, compressed, in base64.
 
     [{"t": 0.02, "kind": "phase", …}, …] ──pack──> "eNq…" ──unpack──> the same
 
-A letter has an end, so what is too long leaves something out: first who spoke when, then all but what the
-script did, then the last lines. What comes from elsewhere is believed in nothing: not its length, not its
-numbers.
+A message has a size limit, so a long trace is reduced: first the speech segments are left out, then
+everything except the script's actions, then the last lines. Input from elsewhere is not trusted,
+neither its length nor its numbers.
 """
 
 from __future__ import annotations
@@ -20,24 +20,25 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 MOST_PACKED = 60_000
-"""Signs of a packed text: 45 KB compressed."""
+"""Characters of a packed text: 45 KB compressed."""
 MOST_UNPACKED = 8 * 1024 * 1024
 """Bytes of the lines."""
 LONGEST_S = 366 * 86400.0
-"""No call's time is greater."""
+"""Upper limit on a call's times, in seconds."""
 OF_SCRIPT = frozenset(
     ("prompt", "callback", "callback_revised", "callback_withdrawn", "hangup", "phase")
 )
 HALF = re.compile(r"\\u[dD][89a-fA-F]")
-"""Half a letter, it may be: JSON can hold one, UTF-8 cannot."""
+"""A possible lone surrogate: JSON can contain one, UTF-8 cannot."""
 
 Line = Mapping[str, Any]
 
 
 def pack(lines: Sequence[Line]) -> str:
-    """The lines as one text of `MOST_PACKED` signs at most; where they do not fit, those that matter most.
+    """Pack the lines into at most `MOST_PACKED` characters; the most important ones if all are too
+    long.
 
-    Half a letter in a line becomes "?".
+    A lone surrogate becomes "?".
     """
     encoded: list[bytes] = []
     for matters in (lambda _: True, lambda kind: kind != "speech", lambda kind: kind in OF_SCRIPT):
@@ -52,10 +53,10 @@ def pack(lines: Sequence[Line]) -> str:
 
 
 def unpack(text: str) -> list[dict[str, Any]]:
-    """The lines; half a letter in them is "?".
+    """Unpack the lines. A lone surrogate becomes "?".
 
     Raises:
-        ValueError: it is none, or too long; the text does not repeat it.
+        ValueError: the text is not valid, or too long; the message does not quote it.
     """
     if len(text) > MOST_PACKED:
         raise ValueError("lines: too long")
@@ -63,11 +64,11 @@ def unpack(text: str) -> list[dict[str, Any]]:
         told = _inflated(base64.b64decode(text.encode("ascii"), validate=True)).decode()
     except (UnicodeError, binascii.Error, zlib.error):
         raise ValueError("lines: expected base64 of compressed JSON lines") from None
-    return [_line(line) for line in told.split("\n") if line]  # some signs end a line elsewhere
+    return [_line(line) for line in told.split("\n") if line]  # not splitlines: it splits elsewhere
 
 
 def number(value: object, most: float) -> float | None:
-    """The value as a number from -`most` to `most`; None: it is none."""
+    """The value as a number from -`most` to `most`. None: it is not one."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     return float(value) if -most <= value <= most else None  # NaN is in no range
@@ -78,7 +79,7 @@ def _encoded(line: Line) -> bytes:
 
 
 def _packed(encoded: Sequence[bytes]) -> str | None:
-    """None: too long."""
+    """The packed text. None: too long."""
     data = b"\n".join(encoded)
     if len(data) > MOST_UNPACKED:
         return None
@@ -87,7 +88,7 @@ def _packed(encoded: Sequence[bytes]) -> str | None:
 
 
 def _inflated(data: bytes) -> bytes:
-    """No more memory than `MOST_UNPACKED`, however small the data."""
+    """Decompress, using no more memory than `MOST_UNPACKED`, however small the data is."""
     machine = zlib.decompressobj()
     told = machine.decompress(data, MOST_UNPACKED + 1)
     if len(told) > MOST_UNPACKED:

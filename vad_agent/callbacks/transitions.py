@@ -1,4 +1,4 @@
-"""How a callback changes: what each request, outcome and person does to it. Pure: time is an argument.
+"""State transitions of a callback by requests, outcomes and people. Pure: time is an argument.
 
     open                                                       ended
     ┌─────────────┐ number  ┌─────────┐ begin  ┌─────────┐ reached
@@ -10,9 +10,9 @@
     │             ├─────────────┘  any open ──> client_called, cancelled
     └─────────────┘                any ended or open ──retry──> waiting
 
-Whatever arms anew (another attempt, another time, a failure) raises the generation: the key of an attempt,
-(callback, generation, number), is used once. Functions return the changed callback and raise `RuleError`
-where the change is impossible; nothing is changed then.
+Arming again (another attempt, another time, a failure) increments the generation, so that an
+attempt's key (callback, generation, number) is used once. Functions return the changed callback.
+They raise `RuleError` if the transition is not allowed; nothing is changed then.
 """
 
 from __future__ import annotations
@@ -30,14 +30,15 @@ from vad_agent.callbacks.attempt_schedule import (
 from vad_agent.callbacks.model import ENDED, USED_UP, Callback, Outcome, Policy, Request, State
 from vad_agent.errors import RuleError
 
-# -- what comes in ---------------------------------------------------------------------------------
+# -- requests
+# -----------------------------------------------------------------------------------------
 
 
 def take(request: Request, id: str, policy: Policy, now: datetime) -> Callback:
     """A new callback for the request.
 
     Raises:
-        RuleError: the agreed time is none.
+        RuleError: the agreed time is not valid.
     """
     due, fixed = first_due(request, policy)
     callback = Callback(
@@ -61,10 +62,10 @@ def take(request: Request, id: str, policy: Policy, now: datetime) -> Callback:
 
 
 def merge(callback: Callback, request: Request, policy: Policy) -> Callback:
-    """A second request for an open callback: the earlier time, both reasons, what was not known.
+    """Merge a second request into an open callback: earlier time, both reasons, missing data filled in.
 
     Raises:
-        RuleError: the callback has ended, or the agreed time is none.
+        RuleError: the callback has ended, or the agreed time is not valid.
     """
     _must_be_open(callback, "merged with another request")
     due, fixed = first_due(request, policy)
@@ -79,10 +80,10 @@ def merge(callback: Callback, request: Request, policy: Policy) -> Callback:
 
 
 def revise(callback: Callback, request: Request, policy: Policy) -> Callback:
-    """The same call wants its callback for another reason or at another time: the later word counts.
+    """The same call requests its callback for another reason or time: the later request counts.
 
     Raises:
-        RuleError: the callback has ended, or the agreed time is none.
+        RuleError: the callback has ended, or the agreed time is not valid.
     """
     _must_be_open(callback, "revised")
     due, fixed = first_due(request, policy)
@@ -104,7 +105,7 @@ def revise(callback: Callback, request: Request, policy: Policy) -> Callback:
 
 
 def call_ended(callback: Callback, now: datetime) -> Callback:
-    """The call that asked for it is over: what waited for that is due, now at the earliest."""
+    """The call that requested it is over: what waited for its end is due, now at the earliest."""
     if callback.early is None or not callback.open or callback.state is State.RINGING:
         return callback
     due = max(callback.early, now.astimezone(UTC))
@@ -114,7 +115,7 @@ def call_ended(callback: Callback, now: datetime) -> Callback:
 
 
 def _joined(callback: Callback, request: Request) -> Callback:
-    """What the request adds, and nothing lost of what is known."""
+    """Add the request's data without losing known data."""
     reasons = callback.reasons
     if request.reason not in reasons:
         reasons = (*reasons, request.reason)
@@ -133,7 +134,7 @@ def _joined(callback: Callback, request: Request) -> Callback:
 
 
 def set_number(callback: Callback, phone: str) -> Callback:
-    """Somebody found the number (E.164).
+    """Set the number (E.164).
 
     Raises:
         RuleError: the callback has ended or is ringing.
@@ -146,10 +147,10 @@ def set_number(callback: Callback, phone: str) -> Callback:
 
 
 def set_time(callback: Callback, at: str, policy: Policy) -> Callback:
-    """Another agreed time.
+    """Set another agreed time.
 
     Raises:
-        RuleError: the callback has ended or is ringing, or the time is none.
+        RuleError: the callback has ended or is ringing, or the time is not valid.
     """
     _must_be_open(callback, "given a time")
     if callback.state is State.RINGING:
@@ -162,7 +163,7 @@ def set_time(callback: Callback, at: str, policy: Policy) -> Callback:
 
 
 def may_begin(callback: Callback, key: str, now: datetime) -> bool:
-    """The attempt of this key is the next one, and its time has come."""
+    """The key's attempt is the next one, and its time has come."""
     return (
         callback.state is State.WAITING
         and callback.key == key
@@ -172,16 +173,16 @@ def may_begin(callback: Callback, key: str, now: datetime) -> bool:
 
 
 def defer_for_quiet_hours(callback: Callback, now: datetime, policy: Policy) -> Callback:
-    """In quiet hours it waits for their end, however it came to be due in them; else it is as it was."""
+    """In quiet hours, defer the callback to their end; otherwise return it unchanged."""
     when = next_allowed(now, policy)
     return callback if when <= now else _settled(_at(callback, when, when))
 
 
 def begin(callback: Callback) -> Callback:
-    """The attempt begins: from now on it may ring. What was asked for anew by its time is its matter too.
+    """The attempt begins: from now on it may ring. It also answers requests made up to its start.
 
     Raises:
-        RuleError: it does not wait.
+        RuleError: the callback is not waiting.
     """
     if callback.state is not State.WAITING:
         raise RuleError(f"{callback.id}: expected a waiting callback, it is {callback.state}")
@@ -192,7 +193,7 @@ def begin(callback: Callback) -> Callback:
 
 
 def end(callback: Callback, outcome: Outcome, now: datetime, policy: Policy) -> Callback:
-    """The attempt under way has ended so.
+    """The attempt under way has ended.
 
     Raises:
         RuleError: none is under way.
@@ -241,7 +242,7 @@ def _reassigned(callback: Callback, now: datetime, policy: Policy) -> Callback:
 
 
 def client_called(callback: Callback, now: datetime) -> Callback:
-    """The client has rung himself, be it while an attempt is under way.
+    """The client has called, possibly while an attempt is under way.
 
     Raises:
         RuleError: the callback has ended.
@@ -251,7 +252,7 @@ def client_called(callback: Callback, now: datetime) -> Callback:
 
 
 def cancel(callback: Callback, now: datetime) -> Callback:
-    """Somebody takes it back.
+    """Cancel the callback.
 
     Raises:
         RuleError: the callback has ended.
@@ -261,10 +262,11 @@ def cancel(callback: Callback, now: datetime) -> Callback:
 
 
 def done(callback: Callback, outcome: Outcome, now: datetime, policy: Policy) -> Callback:
-    """A person has rung by hand: an attempt like another, whatever the callback waits for; or he says what
-    became of the one under way.
+    """A person has called by hand, which counts as an attempt in any open state, or reports the
+    outcome of the attempt under way.
 
-    By hand nothing changes where nothing rang, nor where the client was not reached before the agreed time.
+    A call by hand changes nothing if nothing rang, or if the client was not reached before the
+    agreed time.
 
     Raises:
         RuleError: the callback has ended.
@@ -282,7 +284,7 @@ def done(callback: Callback, outcome: Outcome, now: datetime, policy: Policy) ->
 
 
 def retry(callback: Callback, now: datetime) -> Callback:
-    """Begin anew, now: all attempts, also of one that has ended.
+    """Start all attempts anew, now, even of a callback that has ended.
 
     Raises:
         RuleError: it is ringing, or has no number.
@@ -296,8 +298,11 @@ def retry(callback: Callback, now: datetime) -> Callback:
 
 
 def shift_clock(callback: Callback, step: timedelta) -> Callback:
-    """The clock on the wall was put forward by `step` (backward where negative): what was promised from
-    now stays so far away, an agreed time stays where it is on the wall; what rings keeps its key."""
+    """The wall clock was set forward by `step` (back if negative).
+
+    A relative due time keeps its distance from now. An agreed time keeps its wall-clock time. A
+    ringing attempt keeps its key.
+    """
     if not callback.open or callback.fixed or callback.due is None:
         return callback
     due = callback.due.astimezone(UTC) + step
@@ -315,7 +320,7 @@ def _at(
     fixed: bool | None = None,
     early: datetime | None = None,
 ) -> Callback:
-    """Armed anew."""
+    """Arm again."""
     return replace(
         callback,
         due=due,
@@ -335,7 +340,7 @@ def _ended(callback: Callback, state: State, now: datetime) -> Callback:
 
 
 def _settled(callback: Callback) -> Callback:
-    """What an open callback that does not ring needs before it can."""
+    """Put an open callback that does not ring into the state for its missing data."""
     if callback.state in ENDED or callback.state is State.RINGING:
         return callback
     if callback.state is State.NEEDS_PERSON:

@@ -1,4 +1,4 @@
-"""What every change of the store goes through: one transaction, a locked callback, a row of `history`."""
+"""The common path of every change of the store: one transaction, a locked callback, a row of `history`."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ with extra("callbacks", "the store of callbacks"):
     from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random
 
 RACES = 30
-"""Tries of a transaction that another one was quicker than."""
+"""Tries of a transaction after write conflicts."""
 OPEN_STATES = tuple(state.value for state in model.OPEN)
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """Who changes something, when and why; `why` holds no names and numbers."""
+    """Who changes something, when and why. `why` contains no names or numbers."""
 
     who: str
     at: datetime
@@ -36,10 +36,10 @@ class Actor:
 
 
 class UnitOfWork:
-    """The database of callbacks, open and up to date.
+    """The callback database, open and migrated.
 
     Raises:
-        StoreError: it cannot be opened, or names in it have another key.
+        StoreError: it cannot be opened, or was encrypted with another key.
     """
 
     def __init__(
@@ -62,11 +62,11 @@ class UnitOfWork:
             raise
 
     def close(self) -> None:
-        """Let go of the database."""
+        """Close the database."""
         self.database.close()
 
     def transaction(self, work: Callable[[sa.Connection], T]) -> T:
-        """Again where another one was quicker: a second look finds what that one wrote."""
+        """Run a transaction; retry on a write conflict, so that it reads what the other one wrote."""
         tries = Retrying(
             retry=retry_if_exception_type(WriteConflict),
             stop=stop_after_attempt(RACES),
@@ -96,7 +96,7 @@ class UnitOfWork:
         return from_row(row, self.encryption)
 
     def one(self, c: sa.Connection, where: sa.ColumnElement[bool]) -> Callback | None:
-        """The newest open one of them."""
+        """The newest open callback that matches."""
         query = sa.select(callbacks).where(where, callbacks.c.state.in_(OPEN_STATES))
         query = locked(query.order_by(callbacks.c.created.desc()).limit(1))
         row = c.execute(query).mappings().first()
@@ -105,7 +105,10 @@ class UnitOfWork:
     def save(
         self, c: sa.Connection, before: Callback, after: Callback, what: str, by: Actor
     ) -> tuple[Callback, list[str]]:
-        """Write a change; where it gives two open callbacks one client they become one: that is returned."""
+        """Write a change.
+
+        If it gives one client two open callbacks, they are merged; the result is returned.
+        """
         gone = [before.key] if before.state is State.WAITING and before.key != after.key else []
         if before.state is State.WAITING and after.state is not State.WAITING:
             gone = [before.key]
@@ -146,7 +149,7 @@ class UnitOfWork:
         self.tell(c, after.id, what, by, changed(before, after))
 
     def tell(self, c: sa.Connection, id: str, what: str, by: Actor, change: dict[str, Any]) -> None:
-        """A row of history."""
+        """Add a row of history."""
         c.execute(
             history.insert().values(
                 callback=id, at=by.at, who=by.who, what=what, why=by.why, change=change
@@ -154,7 +157,7 @@ class UnitOfWork:
         )
 
     def _check_key(self) -> None:
-        """The key is the one that was used before; what was stored without one is sealed now."""
+        """Check that the key is the one used before; encrypt what was stored without a key."""
         name = "key"
 
         def work(c: sa.Connection) -> bool:
@@ -177,7 +180,7 @@ class UnitOfWork:
                 lines = c.execute(sa.select(calls.c.lines).where(calls.c.call == call)).scalar()
                 closed = self.encryption.close(
                     self.encryption.open(lines)
-                )  # one at a time: they are long
+                )  # one at a time: the values are long
                 c.execute(calls.update().where(calls.c.call == call).values(lines=closed))
             value = self.encryption.close("right")
             c.execute(facts.update().where(facts.c.name == name).values(value=value))
@@ -207,5 +210,5 @@ def _as_request(callback: Callback, reason: str) -> Request:
 
 
 def locked(query: sa.Select[Any]) -> sa.Select[Any]:
-    """Locked until the transaction ends; SQLite, where there is one writer, leaves it out."""
+    """The query with row locks until the transaction ends; SQLite, with its single writer, ignores them."""
     return query.with_for_update()

@@ -1,25 +1,29 @@
-"""Asterisk dials, told by its REST interface (ARI): the operator first, then the client, then both joined.
+"""Dialer for Asterisk through its REST interface (ARI): rings the operator, then the client, then
+bridges both.
 
     dial ──> operator's leg ──answers──> client's leg ──answers──> bridge ──> talk
              │ busy, no answer, gone     │ never rang: failed      │ AMDSTATUS is MACHINE: machine
              └> operator_unavailable     └ busy, no answer         ├ shorter than `talk_s`: no_answer
-                                                                   └ else: reached, told at `talk_s`
+                                                                   └ else: reached, reported at `talk_s`
 
-An answer alone is not "reached": a machine answers too. Where the centre's dialplan runs AMD() on the
-client's leg, what it sets counts; without it a talk of `talk_s` with a machine passes for a person's.
+An answered call alone is not "reached", because a machine answers too. Where the centre's dialplan
+runs AMD() on the client's leg, its result counts. Without AMD(), a talk of `talk_s` with a machine
+counts as a talk with a person.
 
-Who crashes when, and whether the client was rung: a global variable of Asterisk's is set to the stage before
-the leg of that stage is made. So, where the legs are gone:
-    absent            nothing rang                            Unknown; LOST where it had been taken
+Recovery after a crash must know whether the client was rung. Therefore a global variable of
+Asterisk is set to the stage before the leg of that stage is created. Where the legs are gone, it
+decides:
+    absent            nothing rang                            Unknown; LOST if the request had been accepted
     "operator"        the client was not rung                 OPERATOR_UNAVAILABLE, FAILED
-    "client"          he may have been                        what was seen here, else LOST
-A restart of Asterisk's loses the variables. It goes unseen only where this program dies too, after the client
-was rung and before it stored that the order was taken: those are seconds apart.
+    "client"          the client may have been rung           what was seen here, else LOST
+A restart of Asterisk loses the variables. That goes undetected only if this program also dies,
+after the client was rung and before it stored that the request was accepted: a span of seconds.
 
-The formats are those of Asterisk's own API descriptions (channels, bridges, events, asterisk). Of its source:
-a known `channelId` is refused by 409; 500 says that no channel could be made (a telephone that is not
-registered), and nothing was dialled. Assumed: a network that announces something (PROGRESS) has rung. One
-process for each `app`: of two, Asterisk tells its events to the later one alone.
+The formats are those of Asterisk's API descriptions (channels, bridges, events, asterisk). From its
+source: a known `channelId` is refused with 409; 500 means that no channel could be created (a
+telephone that is not registered) and nothing was dialled. Assumed: a network that plays an
+announcement (PROGRESS) has rung. Run one process per `app`: Asterisk sends its events only to the
+newest connection.
 """
 
 from __future__ import annotations
@@ -52,14 +56,17 @@ from vad_agent.errors import DialError
 
 LOG = logging.getLogger(__name__)
 LOGIN = re.compile(r"[\w.+-]+", re.ASCII)
-"""Of an operator, as a part of an endpoint's name: no `&`, `/` or `@`, which would ring others."""
+"""An operator's login as part of an endpoint's name: `&`, `/` or `@` would ring other endpoints."""
 NUMBER = re.compile(r"\+[0-9]{3,15}", re.ASCII)
 TELL_AGAIN_S = 1.0
 MOST_ENDED = 2000
 
 
 class AsteriskDialer:
-    """Dials by ARI. `limit_s`: of a request; `pauses_s`: before a new connection for events."""
+    """Dials through ARI.
+
+    `limit_s`: seconds per request. `pauses_s`: seconds before each reconnect for events.
+    """
 
     name: ClassVar[str] = "asterisk"
 
@@ -86,7 +93,7 @@ class AsteriskDialer:
             tick_s=tick_s,
             pauses_s=pauses_s,
         )
-        self._lock = threading.Lock()  # of these three; no call's lock is taken under it
+        self._lock = threading.Lock()  # guards the next three; no call's lock is taken under it
         self._calls: dict[str, AriCall] = {}
         self._ended: OrderedDict[str, Ended] = OrderedDict()
         self._waiting: list[OutcomeReport] = []
@@ -94,21 +101,21 @@ class AsteriskDialer:
         self._tell_at = self._look_at = 0.0
 
     def open(self, report: Report) -> None:
-        """Listen to Asterisk's events, for ever."""
+        """Receive Asterisk's events until closed."""
         self._report = report
         self._events.start()
 
     def close(self) -> None:
-        """Stop listening; calls under way go on in Asterisk."""
+        """Stop receiving. Calls under way continue in Asterisk."""
         self._events.close()
         self._legs.close()
 
     def dial(self, dial_request: DialRequest) -> Ringing | Ended:
-        """Ring the operator; the client is rung when he answers.
+        """Ring the operator; the client is rung when the operator answers.
 
         Raises:
             DialRefused: nothing rings.
-            DialUncertain: the operator may be rung, and the client after him.
+            DialUncertain: the operator, and after them the client, may be rung.
         """
         if not NUMBER.fullmatch(dial_request.number):
             raise DialRefused("asterisk: expected a number in E.164")
@@ -126,18 +133,16 @@ class AsteriskDialer:
         if here:
             return self._known(dial_request.key)
         try:
-            known = self.status(
-                dial_request.key, ""
-            )  # an earlier life of this program's may have rung
+            known = self.status(dial_request.key, "")  # a previous process may have dialled
             return self._ring(dial_request, endpoint) if isinstance(known, Unknown) else known
         except _NotAskedFor as error:
             raise DialRefused(str(error)) from error
 
     def status(self, key: str, reference: str) -> Ringing | Ended | Unknown:
-        """What became of the key, by Asterisk's channels and what was seen here.
+        """The state of the key, from Asterisk's channels and what was seen here.
 
         Raises:
-            DialUncertain: Asterisk does not tell.
+            DialUncertain: Asterisk does not answer.
         """
         with self._lock:
             ended, call = self._ended.get(key), self._calls.get(key)
@@ -154,7 +159,7 @@ class AsteriskDialer:
         return self._known(key)
 
     def hang_up(self, key: str, reference: str) -> None:
-        """Stop it, unless they talk already."""
+        """Stop the call, unless the parties already talk."""
         call = self._calls.get(key)
         try:
             if call is not None:
@@ -193,7 +198,7 @@ class AsteriskDialer:
         return self._known(dial_request.key)
 
     def _found_again(self, key: str) -> AriCall | None:
-        """A call of an earlier life of this program's; None: nothing was ever asked for."""
+        """Recover a call of a previous process. None: nothing was ever requested."""
         stage = self._legs.marked(key)
         if stage not in (Stage.OPERATOR, Stage.CLIENT):
             return None
@@ -208,7 +213,9 @@ class AsteriskDialer:
         )
 
     def _settled(self, key: str, ended: Ended) -> None:
-        """It is told by the events' thread, where no call's lock is held: the desk has locks too."""
+        """Report the outcome from the events' thread, where no call's lock is held: the desk takes
+        locks too.
+        """
         self._remember(key, ended)
         with self._lock:
             self._waiting.append(OutcomeReport(key, ended.outcome, ended.detail))
@@ -242,7 +249,7 @@ class AsteriskDialer:
         self._tell()
 
     def _stray(self, key: str) -> None:
-        """A leg of a call that is not under way here: of an earlier life, or made too late."""
+        """A leg of a call that is not under way here: from a previous process, or created too late."""
         self.status(key, "")
         if key not in self._calls:
             self._legs.hang_up(key)
@@ -290,4 +297,4 @@ class AsteriskDialer:
 
 
 class _NotAskedFor(DialUncertain):
-    """It was only looked for: nothing was asked to ring, as far as this request goes."""
+    """The call was only looked up: this request did not ask anything to ring."""

@@ -1,12 +1,12 @@
-"""The port of everything that dials: a request goes in, what became of it comes out, now or later.
+"""The port of all dialers: takes a dial request and returns its outcome, at once or later.
 
     desk ── dial(request) ──> dialer ──> the centre's telephony
          <── Ringing | Ended ────┘
          <── report(key, outcome) ── later, from its events, by polling, or from `receive`
 
-Each request has a key. A dialer sends it along wherever the other side can keep it, so that a second `dial`
-with the same key rings nobody twice. After a crash the desk asks `status` first, and dials only what is
-`Unknown`.
+Each request has a key. A dialer passes it to the other side wherever that side can store it, so
+that a second `dial` with the same key rings nobody twice. After a crash the desk calls `status`
+first, and dials only what is `Unknown`.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class DialRequest:
     """One attempt to be made now."""
 
     key: str
-    """Unique for the attempt; ASCII letters, digits, `.` and `-`, 64 at most."""
+    """Unique for the attempt; ASCII letters, digits, `.` and `-`, at most 64."""
     number: str = field(repr=False)
     """E.164, with the plus."""
     due: datetime
@@ -33,26 +33,26 @@ class DialRequest:
     attempt: int = 1
     attempts: int = 3
     operator: str | None = None
-    """Login of who is to talk; None: anybody."""
+    """Login of the operator who is to talk; None: anybody."""
     name: str | None = field(default=None, repr=False)
     opening: str = field(default="", repr=False)
-    """What the operator says first."""
+    """The operator's first sentence."""
     topic: str | None = field(default=None, repr=False)
     reasons: tuple[str, ...] = ()
     session: str | None = None
-    """The failed call's id in the centre's own system, where it is known."""
+    """The failed call's id in the centre's own system, if known."""
 
 
 @dataclass(frozen=True, slots=True)
 class Ringing:
-    """It was taken; the outcome will be reported. `reference`: what the other side calls it."""
+    """The request was accepted; the outcome will be reported. `reference`: the other side's id for it."""
 
     reference: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """It has ended so. `detail`: why, in a few words, without names or numbers."""
+    """The attempt has ended. `detail`: the cause in a few words, without names or numbers."""
 
     outcome: Outcome
     detail: str = ""
@@ -60,12 +60,14 @@ class Ended:
 
 @dataclass(frozen=True, slots=True)
 class Unknown:
-    """The key was never heard of there: nothing has rung for it, and nothing will unless it is dialled."""
+    """The other side does not know the key: nothing has rung for it, and nothing will unless it is
+    dialled.
+    """
 
 
 @dataclass(frozen=True, slots=True)
 class OutcomeReport:
-    """What the other side said of an attempt."""
+    """The other side's report of an attempt's outcome."""
 
     key: str
     outcome: Outcome
@@ -73,19 +75,19 @@ class OutcomeReport:
 
 
 Report = Callable[[OutcomeReport], None]
-"""Called by any thread; returns when it is stored; raises where it could not be: tell it again."""
+"""Called by any thread. Returns when the report is stored; raises if it could not be: report again."""
 
 
 class DialRefused(DialError):
-    """Certainly nothing rings: no connection, a refusal. The attempt has failed before ringing."""
+    """Certainly nothing rings: no connection, or a refusal. The attempt failed before ringing."""
 
 
 class DialUncertain(DialError):
-    """It may ring: the request left, the answer did not come or could not be read. Ask `status`."""
+    """It may ring: the request was sent, the answer did not come or was not readable. Call `status`."""
 
 
 class HookRefused(DialError):
-    """What came in was not signed as it must be, or cannot be read; `status`: of HTTP, 401 or 422."""
+    """The incoming message is not signed correctly or not readable. `status`: HTTP 401 or 422."""
 
     def __init__(self, text: str, status: int = 422) -> None:
         self.status = status
@@ -93,41 +95,41 @@ class HookRefused(DialError):
 
 
 class Dialer(Protocol):
-    """One way to ring a client. Every method may be called by several threads at once."""
+    """One way to ring a client. Several threads may call every method at once."""
 
     name: ClassVar[str]
 
     def dial(self, dial_request: DialRequest) -> Ringing | Ended:
-        """Ring the client for the operator; returns within the dialer's time limit, mostly `Ringing`.
+        """Ring the client for the operator. Returns within the dialer's time limit, mostly `Ringing`.
 
         Raises:
-            DialRefused: nothing rings for it.
-            DialUncertain: perhaps something does.
+            DialRefused: nothing rings.
+            DialUncertain: something may ring.
         """
 
     def status(self, key: str, reference: str) -> Ringing | Ended | Unknown:
-        """What became of a key; `reference`: of its `Ringing`, "" where that was not stored.
+        """The state of a key. `reference`: from its `Ringing`, "" if that was not stored.
 
         Raises:
-            DialUncertain: it cannot be told now.
+            DialUncertain: the state cannot be determined now.
         """
 
     def hang_up(self, key: str, reference: str) -> None:
-        """The attempt is needed no more: stop it if it still rings. What fails is nobody's error."""
+        """The attempt is no longer needed: stop it if it still rings. Failures are ignored."""
 
     def open(self, report: Report) -> None:
-        """Begin to listen for outcomes: once, before the first `dial`; connects by and by, for ever."""
+        """Start receiving outcomes: once, before the first `dial`. Connects in the background, for ever."""
 
     def close(self) -> None:
-        """Stop listening."""
+        """Stop receiving outcomes."""
 
 
 @runtime_checkable
 class Hooked(Protocol):
-    """A dialer that is told outcomes by HTTP, at `POST /api/v1/hooks/{name}`."""
+    """A dialer that receives outcomes by HTTP, at `POST /api/v1/hooks/{name}`."""
 
     def receive(self, headers: Mapping[str, str], body: bytes) -> Sequence[OutcomeReport]:
-        """The outcomes in a call; header names in small letters.
+        """The outcomes in an HTTP request; header names in lower case.
 
         Raises:
             HookRefused: the signature is wrong, or the body cannot be read.

@@ -1,10 +1,10 @@
-"""HTTP to the centre: time limits, tries, and what a failure means for the client's telephone.
+"""HTTP requests to the centre: time limits, retries, and what a failure means for the call.
 
-no connection, refused, 4xx, 3xx              nothing was taken: DialRefused
-no answer, cut, 5xx, 303, not readable        it may have been taken: DialUncertain
-the same, and no connection when tried again  the first may have been taken: DialUncertain
+no connection, refused, 4xx, 3xx              nothing was accepted: DialRefused
+no answer, cut, 5xx, 303, not readable        it may have been accepted: DialUncertain
+the same, and no connection when retried      the first may have been accepted: DialUncertain
 
-No body, no header and no URL is in an error or a log.
+Errors and logs contain no body, header or URL.
 """
 
 from __future__ import annotations
@@ -31,15 +31,18 @@ with extra("callbacks", "a dialer"):
     import httpx
 
 logging.getLogger("httpx").setLevel(logging.WARNING)
-"""At INFO it logs every URL, and in some centres' the token or the client's number is a part of it."""
+"""At INFO httpx logs every URL, and in some centres the URL contains the token or the client's number."""
 
 LIMIT_S = 10.0
 TRIES = 3
 MOST_BYTES = 1 << 20
-"""Of an answer: no centre has more to say."""
+"""Upper limit on an answer's size; no centre sends more."""
 IDLE_S = 1.0
-"""So long a connection is kept for the next request. Many servers close theirs after 5 s: a request that
-meets the closing is lost, and nobody can tell whether it was taken."""
+"""Seconds that an idle connection is kept.
+
+Many servers close theirs after 5 s. A request that meets the closing is lost, and nobody can tell
+whether it was accepted.
+"""
 NEVER_SENT = (
     httpx.ConnectError,
     httpx.ConnectTimeout,
@@ -47,24 +50,24 @@ NEVER_SENT = (
     httpx.UnsupportedProtocol,
 )
 SEE_OTHER = 303
-"""The one redirect that says: it was done."""
+"""The one redirect that confirms the request was carried out."""
 SLOW_DOWN = 429
 KEPT = ("content-type", "location", "retry-after")
-"""Headers of an answer that are passed on: others speak of its encoding, which is undone."""
+"""Headers of an answer that are passed on. The others describe its encoding, which is already undone."""
 
 
 class _NotNow(DialRefused):
-    """Nothing was taken; another try may be."""
+    """Nothing was accepted; a retry may succeed."""
 
 
 class HttpTransport:
-    """One server of the centre's. `name`: for errors, never a secret; `base`: its URL.
+    """One server of the centre. `name`: for errors, never a secret. `base`: its URL.
 
-    `repeatable` requests are tried again wherever that may help; others only where certainly nothing
-    was taken. `limit_s`: of one try.
+    `repeatable` requests are retried whenever that may help; others only if certainly nothing was
+    accepted. `limit_s`: seconds per try.
 
     Raises:
-        SettingsError: the URL is none, or has a user in it.
+        SettingsError: the URL is not valid, or contains a user.
     """
 
     def __init__(
@@ -85,7 +88,7 @@ class HttpTransport:
             verify=_tls(),
             timeout=httpx.Timeout(limit_s, connect=min(limit_s, 5.0)),
             limits=httpx.Limits(max_connections=100, keepalive_expiry=IDLE_S),
-            trust_env=False,  # no proxy of the machine's: the centre's own
+            trust_env=False,  # the machine's proxy is not for the centre's own servers
             follow_redirects=False,
         )
         self._limit_s = limit_s
@@ -100,12 +103,13 @@ class HttpTransport:
         accept: tuple[int, ...] = (),
         **request: Any,
     ) -> httpx.Response:
-        """The answer: 2xx, or a status in `accept`. `path`: or a whole URL; `request`: as
-        `httpx.Client.request` has it.
+        """Send a request. Return the answer: 2xx, or a status in `accept`.
+
+        `path`: relative, or a whole URL; `request`: arguments of `httpx.Client.request`.
 
         Raises:
-            DialRefused: nothing was taken.
-            DialUncertain: it may have been taken.
+            DialRefused: nothing was accepted.
+            DialUncertain: it may have been accepted.
         """
         doubtful = False
 
@@ -152,7 +156,7 @@ class HttpTransport:
         raise (_NotNow if status == SLOW_DOWN else DialRefused)(f"{self.name}: HTTP {status}")
 
     def _answer(self, method: str, path: str, request: dict[str, Any]) -> httpx.Response:
-        """The whole answer; one that comes in drops has the limit once more, not for each drop."""
+        """The whole answer. The limit applies once more to its body as a whole, not to each chunk."""
         body = bytearray()
         with self._client.stream(method, path, **request) as answer:
             until = time.monotonic() + self._limit_s
@@ -171,22 +175,22 @@ class HttpTransport:
         """The answer's body.
 
         Raises:
-            DialUncertain: it is no JSON.
+            DialUncertain: the body is not JSON.
         """
         try:
             return answer.json()
         except (ValueError, RecursionError):
-            # from None: the error carries the body
+            # from None: the error contains the body
             raise DialUncertain(f"{self.name}: expected JSON, got something else") from None
 
     def close(self) -> None:
-        """Let go of its connections."""
+        """Close the connections."""
         self._client.close()
 
 
 @functools.cache
 def _tls() -> ssl.SSLContext:
-    """The machine's certificates: a centre's own authority is there, in no package's list. Read once."""
+    """The machine's certificates, read once. A centre's own authority is there, not in a package's list."""
     return ssl.create_default_context()
 
 

@@ -1,6 +1,6 @@
-"""No telephony: a person is told, rings, and reports the outcome at the desk.
+"""Dialer without telephony: a person is notified, calls by hand, and reports the outcome to the desk.
 
-Nothing is sent, so nothing can fail; telling a person twice rings nobody twice.
+Nothing is sent, so nothing can fail. Notifying a person twice rings nobody twice.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from vad_agent.callbacks.dialers.base import (
 
 
 class ManualDialer:
-    """Every attempt is under way until its outcome is told to the desk, not to this dialer.
+    """Every attempt is under way until its outcome is reported to the desk, not to this dialer.
 
-    `tell`: tells the person.
+    `tell`: notifies the person.
     """
 
     name: ClassVar[str] = "manual"
@@ -30,15 +30,15 @@ class ManualDialer:
         self._tell = tell
 
     def dial(self, dial_request: DialRequest) -> Ringing | Ended:
-        """The person knows from now on."""
+        """Notify the person."""
         self._tell(dial_request)
         return Ringing(self.name)
 
     def status(self, key: str, reference: str) -> Ringing | Ended | Unknown:
-        """Under way where it was shown; otherwise nobody was told yet.
+        """Ringing if the attempt was shown; otherwise nobody was notified yet.
 
         Raises:
-            DialUncertain: the attempt is another dialer's.
+            DialUncertain: the attempt belongs to another dialer.
         """
         if reference == self.name:
             return Ringing(reference)
@@ -47,10 +47,10 @@ class ManualDialer:
         return Unknown()
 
     def hang_up(self, key: str, reference: str) -> None:
-        """Nobody else knows whether he is ringing already."""
+        """Do nothing: only the person knows whether they are already calling."""
 
     def open(self, report: Report) -> None:
-        """Outcomes come through the desk: there is nothing to listen to."""
+        """Nothing to receive: outcomes come through the desk."""
 
     def close(self) -> None:
         """Nothing was opened."""

@@ -1,10 +1,11 @@
-"""Who sent a message, and when: HMAC-SHA256 over its time and its bytes, in both directions.
+"""Authenticates sender and time of a message: HMAC-SHA256 over its time and its bytes, in both
+directions.
 
     X-Vad-Agent-Timestamp: 1767225600                     s since 1970, of the sender's clock
     X-Vad-Agent-Signature: v1=9f86d081884c…               hex HMAC-SHA256(secret, timestamp "." body)
 
-A message is good for 5 minutes around its time: a copy of it is worthless afterwards, and both clocks must be
-set. Only time and body are signed: method and path are protected by https alone.
+A message is valid for 5 minutes around its time, so that a copy is worthless afterwards. Both
+clocks must be correct. Only time and body are signed: https alone protects method and path.
 """
 
 from __future__ import annotations
@@ -20,13 +21,13 @@ SIGNATURE = "X-Vad-Agent-Signature"
 SCHEME = "v1"
 WINDOW_S = 300.0
 LONGEST_TIME = 12
-"""Digits of a timestamp: more are no time, and slow to read."""
+"""Digits of a timestamp. A longer one is not a time and is slow to parse."""
 LEAST_SECRET = 16
-"""Characters of a secret: from one signed message a shorter one can be guessed."""
+"""Characters of a secret. A shorter one can be guessed from one signed message."""
 
 
 def signature(secret: str, timestamp: str, body: bytes) -> str:
-    """What `X-Vad-Agent-Signature` must say.
+    """The expected value of `X-Vad-Agent-Signature`.
 
     >>> signature("0123456789abcdef", "1767225600", b"{}")
     'v1=99902517b3069f78750aa0520b0493482454c2d30a579c7acc839f3363ca1b88'
@@ -42,10 +43,11 @@ def signed(secret: str, body: bytes, now: float) -> dict[str, str]:
 
 
 def check(secret: str, headers: Mapping[str, str], body: bytes, now: float) -> None:
-    """The message is of who has the secret, and of the last minutes; header names in small letters.
+    """Check that the message was signed with the secret within the last minutes; header names in
+    lower case.
 
     Raises:
-        HookRefused: it is not, status 401.
+        HookRefused: the check failed, status 401.
     """
     timestamp = headers.get(TIMESTAMP.lower(), "")
     given = headers.get(SIGNATURE.lower(), "")
