@@ -1,4 +1,4 @@
-"""What the panel needs of authentication, for one operator or for all of a centre."""
+"""The authentication port of the panel, for one operator or for a whole centre."""
 
 from __future__ import annotations
 
@@ -9,34 +9,35 @@ from vad_agent.web.sessions import Session, Sessions
 
 
 class Authenticator(Protocol):
-    """Authenticates. Methods may be called by any thread."""
+    """Authenticates users. Any thread may call its methods."""
 
     @property
     def address(self) -> Origins:
-        """Where it is."""
+        """The panel's origins."""
 
     @property
     def sessions(self) -> Sessions:
-        """Of those who have come in."""
+        """The sessions of authenticated users."""
 
     @property
     def has_logins(self) -> bool:
-        """It asks for a login and a password; who came in leaves by himself."""
+        """The panel asks for a login and a password, and users log out."""
 
     def session(self, cookie: str | None) -> Session | None:
-        """Whose cookie this is; None: nobody's who may be here now. Never waits."""
+        """The session of this cookie. None: the cookie is not valid now. Never blocks."""
 
     def by_token(self, token: str, network: str) -> str | None:
-        """The cookie of who has the link's token, from this network address; None: it is wrong.
+        """The cookie for the token of the link, sent from this network address. None: the token is
+        wrong.
 
         Raises:
-            TooMany: it does not matter now.
-            StoreError: nobody can be looked up now.
+            TooManyAttempts: the token was not checked.
+            StoreError: users cannot be looked up now.
         """
 
     def by_login(self, login: str, password: str, network: str) -> str | None:
-        """The cookie of who has this login and password; None: one of them is wrong. May take a while.
+        """The cookie for this login and password. None: one of them is wrong. May block.
 
         Raises:
-            TooMany, StoreError: as `by_token`.
+            TooManyAttempts, StoreError: as `by_token`.
         """

@@ -1,4 +1,4 @@
-"""A body is read whole, within a size and a time, before anything works on it."""
+"""Reads a request's body completely, within a size and a time limit, before a route runs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ LIMIT_S = 10.0
 
 
 class BodyLimit:
-    """Answers 413 to a body of more than `most_bytes`, 408 to one that does not come within `limit_s`."""
+    """Answers 413 to a body of more than `most_bytes`, 408 to one that does not arrive within `limit_s`."""
 
     def __init__(
         self, app: ASGIApp, most_bytes: int = MOST_BYTES, limit_s: float = LIMIT_S
@@ -53,7 +53,7 @@ class BodyLimit:
         return 0
 
     async def _read(self, receive: Receive) -> bytes | None:
-        """The body, or its beginning that is too large already; None: nobody waits for an answer."""
+        """The body, or the part read when it became too large. None: the client has disconnected."""
         body = bytearray()
         while len(body) <= self._most_bytes:
             message = await receive()

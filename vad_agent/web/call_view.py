@@ -1,10 +1,10 @@
-"""A call that is over, to be looked at: in words, and as a picture drawn from the trace without the sound.
+"""View of a finished call: as text, and as a picture drawn from the trace without the sound.
 
-    lines of the trace ─> timeline ─┬─> prompts, moments        in words, always
-                                    └─> rows ─> an SVG each     where matplotlib is installed
+    lines of the trace ─> timeline ─┬─> prompts, moments        as text, always
+                                    └─> rows ─> an SVG each     if matplotlib is installed
 
-A trace comes from a headset and may be long, or none: what is shown of it has an end, and a picture that
-cannot be drawn is left out.
+A trace comes from a headset and may be long or invalid: the view limits its size, and a picture
+that cannot be drawn is left out.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ with extra("callbacks", "the panel"):
 MOST_PROMPTS = 200
 MOST_MOMENTS = 300
 MOST_DRAWN = 5_000
-"""Marks and prompts of a picture: more than that is no call."""
+"""Limit on marks and prompts in a picture; a real call has fewer."""
 KEPT = 64
-"""Pictures that are kept, 5 to 60 kB each."""
+"""Number of cached pictures, 5 to 60 kB each."""
 LEGEND = -1
-"""Instead of a row's number."""
+"""Used instead of a row's number."""
 STYLE = (
     '<style>text{font-family:system-ui,"Segoe UI",Roboto,"Noto Sans","DejaVu Sans",sans-serif!important;'
     "paint-order:stroke;stroke:rgb(255 255 255/.85);stroke-width:3px}"
@@ -45,14 +45,14 @@ STYLE = (
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """Something that happened. `t`: seconds of the call."""
+    """An event of the call. `t`: seconds of the call."""
 
     t: float
     text: str
 
 
 class Course:
-    """What a trace tells. Raises as it is made where the lines are none: whatever their reader raises."""
+    """The content of a trace. The constructor raises whatever the trace reader raises for invalid lines."""
 
     def __init__(self, lines: Sequence[Mapping[str, Any]]) -> None:
         self.call: Timeline = timeline(lines)
@@ -61,7 +61,7 @@ class Course:
 
     @cached_property
     def moments(self) -> list[Moment]:
-        """All but the speech, in order."""
+        """All events except speech, in order."""
         call = self.call
         found = [
             Moment(span.start, f"этап: {_of(labels_ru.PHASES, span.name)}") for span in call.phases
@@ -80,7 +80,7 @@ class Course:
 
     @cached_property
     def drawn(self) -> Rows | None:
-        """The rows of its picture; None: it is not to be drawn."""
+        """The rows of the picture. None: it must not be drawn."""
         much = len(self.call.marks) + len(self.call.prompts)
         if much > MOST_DRAWN or find_spec("matplotlib") is None:
             return None
@@ -88,11 +88,11 @@ class Course:
 
     @property
     def left_out(self) -> int:
-        """Rows that are not drawn."""
+        """Number of rows that are not drawn."""
         return 0 if self.drawn is None else self.drawn.total - len(self.drawn.shown)
 
     def svg(self, row: int) -> str | None:
-        """A row of the picture, or its `LEGEND`; None: there is none."""
+        """A row of the picture, or its `LEGEND`. None: there is none."""
         if self.drawn is None or not LEGEND <= row < len(self.drawn.shown):
             return None
         if row == LEGEND:
@@ -106,25 +106,25 @@ def _of(told: Mapping[str, str], name: str) -> str:
 
 
 def _styled(svg: str) -> str:
-    """A file of its own: there no style sheet of a page holds."""
+    """Embed the style: a page's style sheet does not apply to a file of its own."""
     end = svg.index(">") + 1
     return svg[:end] + STYLE + svg[end:]
 
 
 def course(lines: Sequence[Mapping[str, Any]] | None) -> Course | None:
-    """What the lines tell; None where they are none, as only prompts were looked at when they came."""
+    """The content of the lines. None: they are invalid; only prompts were checked when they arrived."""
     if lines is None:
         return None
     try:
         found = Course(lines)
         found.moments, found.drawn  # noqa: B018 - what cannot be read shows here
-    except Exception:  # whatever a line holds, the call's page is there
+    except Exception:  # invalid lines must not break the call's page
         return None
     return found
 
 
 class Pictures:
-    """Drawn one at a time, and kept for a while, for one event loop."""
+    """Draws one picture at a time and caches it, for one event loop."""
 
     def __init__(self, most: int = KEPT) -> None:
         self._most = most
@@ -133,7 +133,8 @@ class Pictures:
         self._drawing = asyncio.Lock()
 
     async def svg(self, call: str, row: int, lines: Any) -> str | None:
-        """A row of the call's picture; `lines()`: its trace, asked where it is not known; may take a while.
+        """A row of the call's picture. `lines()` returns the call's trace and is called if it is
+        not cached; may take a while.
 
         Raises:
             StoreError: as `lines` does.

@@ -1,8 +1,9 @@
-"""Whose callbacks have changed: so that 200 open pages ask when there is something to see, and seldom else.
+"""Notifies pages of changed callbacks, so that 200 open pages query only when something has changed.
 
-    history ── each second, what is new ──> a number for each operator, which grows ──> his pages' streams
+    history ── once a second, new rows ──> a growing number per operator ──> the streams of their pages
 
-What this misses, as while the database is away, a page sees when it asks by itself.
+Changes that this misses, for example while the database is unavailable, a page finds by its own
+slow polling.
 """
 
 from __future__ import annotations
@@ -22,11 +23,11 @@ log = logging.getLogger(__name__)
 
 LOOK_S = 1.0
 MOST = 1000
-"""Changes at one look; where there are more, all pages ask."""
+"""Changes in one poll; if there are more, all pages query."""
 
 
 class ChangeFeed:
-    """Of one store: from its making, kept up to date from `start` until `close`.
+    """The feed of one store, up to date from `start` until `close`.
 
     Raises:
         StoreError: the database cannot be used.
@@ -42,19 +43,19 @@ class ChangeFeed:
         self._beat = Periodic("callback-news", LOOK_S, self._try)
 
     def start(self) -> None:
-        """Look from now on."""
+        """Start polling."""
         self._beat.start()
 
     def close(self) -> None:
-        """Look no more."""
+        """Stop polling."""
         self._beat.close()
 
     def number(self, operator: str) -> int:
-        """It grows when a callback of his, or of nobody, has changed. Never waits."""
+        """A number that grows when a callback of this operator, or of nobody, has changed. Never blocks."""
         return max(self._everybodys, self._of.get(folded(operator), 0))
 
     def look(self) -> None:
-        """See what is new.
+        """Poll for new changes.
 
         Raises:
             StoreError: the database cannot be used now.
@@ -70,7 +71,7 @@ class ChangeFeed:
             found = c.execute(query).all()
         for id, what, change, operator in found:
             self._last = id
-            moved = what != "taken" and "operator" in change  # from somebody, who sees it still
+            moved = what != "taken" and "operator" in change  # the old owner's page shows it
             if moved or not operator or len(found) == MOST:
                 self._everybodys = id
             else:

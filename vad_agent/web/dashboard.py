@@ -1,10 +1,10 @@
-"""What the supervisor's pages show of a centre, asked of the desk, its calls and its headsets.
+"""The data of the supervisor's pages, read from the callbacks, the calls and the headsets.
 
-    desk (callbacks, alarms) ───┐
+    desk (callbacks, alerts) ───┐
     calls (traces, steps) ──────┼─> Dashboard ─> board of a day, details of a callback, a call, rows of CSV
     broker (headsets) ──────────┘
 
-Nothing is changed here. Every method may take a while.
+Read-only. Every method may take a while.
 """
 
 from __future__ import annotations
@@ -35,87 +35,87 @@ MOST_OUTSIDE = 40
 MOST_OPERATORS = 60
 MOST_CALLS = 50
 MOST_LINKED = 20
-"""Of each so many are shown; the rest are counted, and in the CSV."""
+"""Number of items shown of each kind; the rest are counted, and in the CSV."""
 EVER = timedelta(seconds=10)
-"""The count of all that ever was is so old at most; an alarm tells sooner where it is wrong."""
+"""Maximum age of the all-time count; if requests are missing, an alert reports it sooner."""
 NO_STORE = Incident("store", "База данных не отвечает: показаны только звонки на линии", None)
 
 
 @dataclass(frozen=True, slots=True)
 class DayBoard:
-    """The page of a day. What is now is now, whatever the day."""
+    """The page of a day. Current states are those of now, whatever the day."""
 
     now: datetime
     day: CalendarDay
     critical: Sequence[Incident]
     floor: Rows
     which: Which | None = None
-    """Of the callbacks."""
+    """The filter of the callbacks."""
     more_critical: int = 0
     promise: Promise | None = None
-    """Of the day; None: the store cannot be read, and nothing below is known."""
+    """Request counts of the day. None: the store cannot be read, and the fields below are unknown."""
     promise_ever: Promise | None = None
     attempts: int = 0
-    """Of a callback, at most."""
+    """Maximum attempts of a callback."""
     counts: Mapping[Which, int] = field(default_factory=dict)
     total: int = 0
-    """Callbacks, whichever."""
+    """Number of callbacks, without a filter."""
     callbacks: Sequence[Callback] = ()
     overdue: frozenset[str] = frozenset()
-    """Ids of all that are."""
+    """Ids of all overdue callbacks."""
     figures: DailyStats = field(default_factory=lambda: DailyStats([]))
     outside: Sequence[StepRecord] = ()
     calls: Sequence[CallRow] = ()
     next_calls: str | None = None
-    """The last call shown, where there are more."""
+    """The id of the last call shown, if there are more."""
 
     @property
     def alerts(self) -> int:
-        """So many things are critical."""
+        """Number of critical incidents."""
         return len(self.critical) + self.more_critical
 
     @property
     def busy(self) -> list[tuple[str, Row]]:
-        """The rows of the floor, in order."""
+        """The rows of the wallboard, in order."""
         return order(self.floor)
 
     @property
     def idle(self) -> list[str]:
-        """Who waits for a call."""
+        """Operators who wait for a call."""
         return sorted(name for name, row in self.floor.items() if row["idle"])
 
     @property
     def blank(self) -> Row:
-        """A row that nothing was told of."""
+        """A row without data."""
         return row({})
 
     @property
     def more_callbacks(self) -> int:
-        """So many are not shown."""
+        """Number of callbacks that are not shown."""
         total = self.total if self.which is None else self.counts[self.which]
         return max(0, total - len(self.callbacks))
 
     @property
     def more_operators(self) -> int:
-        """So many are not shown."""
+        """Number of operators that are not shown."""
         return max(0, len(self.figures.by_operator) - MOST_OPERATORS)
 
     @property
     def operators(self) -> list[tuple[str, Tally]]:
-        """By operator, the worst first."""
+        """Statistics by operator, the worst first."""
         named = [(name or "неизвестно кто", t) for name, t in self.figures.by_operator.items()]
         return sorted(named, key=lambda one: (-one[1].bad, one[0]))[:MOST_OPERATORS]
 
     @property
     def hours(self) -> list[tuple[datetime, Tally]]:
-        """Those in which anything was."""
+        """Hours with any data."""
         told = zip(self.day.hours, self.figures.by_hour, strict=False)
         return [(hour, tally) for hour, tally in told if tally != Tally()]
 
 
 @dataclass(frozen=True, slots=True)
 class CallDetails:
-    """A call that is over; `lines`: None where they were erased."""
+    """A finished call. `lines`: None if they were erased."""
 
     row: CallRow
     lines: list[dict[str, Any]] | None
@@ -123,27 +123,27 @@ class CallDetails:
 
 
 class DeskParts(Protocol):
-    """What the pages need of a running desk (`vad_agent.server.app_state.AppState`)."""
+    """The parts of a running desk that the pages need (`vad_agent.server.app_state.AppState`)."""
 
     @property
     def service(self) -> CallbackService:
-        """What calls, people and clients do to callbacks."""
+        """Changes callbacks."""
 
     @property
     def queries(self) -> CallbackQueries:
-        """Reads the store."""
+        """Queries the store."""
 
     @property
     def alerts(self) -> AlertBoard:
-        """What a supervisor must see at once."""
+        """Alerts for the supervisor."""
 
     @property
     def not_ready(self) -> Callable[[], list[str]]:
-        """Names of what fails; [] where all is well."""
+        """Returns the names of failing parts; [] if everything works."""
 
 
 class Dashboard:
-    """One centre. `zone`: of its days, the policy's if None."""
+    """The dashboard of one centre. `zone`: of its days; None: the policy's."""
 
     def __init__(
         self, desk: DeskParts, calls: CallStore, broker: StateBroker, zone: tzinfo | None = None
@@ -163,15 +163,15 @@ class Dashboard:
 
     @property
     def now(self) -> datetime:
-        """By the desk's clock."""
+        """The time of the desk's clock."""
         return self._desk.service.clock.now()
 
     def day(self, asked: str | None) -> CalendarDay:
-        """The day asked for as YYYY-MM-DD; else today."""
+        """The day given as YYYY-MM-DD, or today."""
         return CalendarDay.of(asked, self.now, self.zone)
 
     def words(self, day: CalendarDay) -> SupervisorLabels:
-        """What a page of that day is written with."""
+        """The labels for a page of that day."""
         return SupervisorLabels(self.now, self.zone, day.on)
 
     # -- the page ------------------------------------------------------------------------------------
@@ -179,7 +179,10 @@ class Dashboard:
     def board(
         self, day: CalendarDay, which: Which | None = None, *, after_call: str | None = None
     ) -> DayBoard:
-        """All of a day. `after_call`: the calls begin after this one. Without a store what is known still."""
+        """All data of a day.
+
+        `after_call`: the calls start after this one. Without a store, what is still known.
+        """
         now = self.now
         try:
             return self._board(day, now, which, after_call)
@@ -219,7 +222,7 @@ class Dashboard:
         )
 
     def _promise_ever(self, now: datetime) -> Promise:
-        """It counts all that ever was: not anew for each page."""
+        """The all-time count, cached, because it counts every request."""
         if self._ever is None or not timedelta() <= now - self._ever[0] < EVER:
             self._ever = now, self._queries.promise()
         return self._ever[1]
@@ -227,7 +230,7 @@ class Dashboard:
     # -- one thing -----------------------------------------------------------------------------------
 
     def callback(self, id: str) -> tuple[CallbackDetails, list[str]] | None:
-        """One with all that happened to it, and those of its calls that are kept; None: there is none.
+        """A callback with its history, and the ids of its calls that are stored. None: there is none.
 
         Raises:
             StoreError: the store cannot be read.
@@ -244,7 +247,7 @@ class Dashboard:
         return story, [call for call in story.calls[:MOST_LINKED] if self.calls.get(call)]
 
     def call(self, call: str) -> CallDetails | None:
-        """One that is over; None: there is none.
+        """A finished call. None: there is none.
 
         Raises:
             StoreError: the store, or the call's trace, cannot be read.
@@ -257,12 +260,12 @@ class Dashboard:
         return CallDetails(row, lines, [one for one in asked if one is not None])
 
     def lines(self, call: str) -> list[dict[str, Any]] | None:
-        """Its trace; raises as `call`."""
+        """The call's trace; raises as `call`."""
         found = self.calls.get(call)
         return None if found is None else found[1]
 
     def callbacks_of(self, day: CalendarDay, which: Which | None, limit: int) -> list[Callback]:
-        """A day's.
+        """A day's callbacks.
 
         Raises:
             StoreError: the store cannot be read.
@@ -271,7 +274,7 @@ class Dashboard:
 
 
 FIRST, LAST = date(2000, 1, 2), date(2199, 12, 30)
-"""Of days that are asked for: beyond them a calendar ends."""
+"""Limits on days in a request: beyond them a calendar overflows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -282,11 +285,11 @@ class CalendarDay:
     begin: datetime
     end: datetime
     today: date
-    """Of the centre, now."""
+    """The centre's current date."""
 
     @classmethod
     def of(cls, asked: str | None, now: datetime, zone: tzinfo) -> CalendarDay:
-        """The day asked for as YYYY-MM-DD; today where that is none."""
+        """The day given as YYYY-MM-DD; today if that is not valid."""
         today = now.astimezone(zone).date()
         try:
             day = today if asked is None else date.fromisoformat(asked)
@@ -302,7 +305,7 @@ class CalendarDay:
 
     @property
     def is_today(self) -> bool:
-        """It is not over."""
+        """The day is not over."""
         return self.on == self.today
 
     @property
@@ -317,6 +320,6 @@ class CalendarDay:
 
     @property
     def hours(self) -> list[datetime]:
-        """The beginnings of its hours, UTC."""
+        """The starts of its hours, UTC."""
         length = (self.end - self.begin) // timedelta(hours=1)
         return [self.begin + timedelta(hours=number) for number in range(length)]

@@ -1,4 +1,4 @@
-"""What the panel's routes work with, and who asks: a session, its own page, or a supervisor's."""
+"""Dependencies of the panel's routes: the context, and the authorization of a request."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ TEMPLATES = Path(__file__).parent / "templates"
 CSRF = "x-csrf-token"
 NOT_A_SUPERVISOR = "Это страница старшего смены"
 AT_ONCE = 2
-"""Passwords that are looked at: each takes a core and 64 MiB for a moment."""
+"""Concurrent password checks: each takes a core and 64 MiB for a moment."""
 
 
 class PanelContext:
-    """What the routes work with. `callbacks_of`, `news`: an operator's; `dashboard`: the supervisor's."""
+    """Objects that the routes use. `callbacks_of`, `news`: an operator's; `dashboard`: the supervisor's."""
 
     def __init__(
         self,
@@ -52,11 +52,11 @@ class PanelContext:
         self.entering = CapacityLimiter(AT_ONCE)
 
     def session(self, request: Request) -> Session | None:
-        """Whose request this is."""
+        """The session of the request."""
         return self.authenticator.session(request.cookies.get(self.authenticator.address.cookie))
 
     def page(self, request: Request, name: str, status: int = 200, **told: object) -> Response:
-        """A page."""
+        """Render a page."""
         told = {"version": vad_agent.__version__, **told}
         return self.pages.TemplateResponse(request, name, dict(told), status_code=status)
 
@@ -87,7 +87,7 @@ async def _page(request: Request, context: Context, session: CurrentSession) -> 
 
 
 OwnPage = Annotated[Session, Depends(_page)]
-"""A session whose own page asks, or 403."""
+"""A session whose request has the CSRF token, or 403."""
 
 
 async def _supervisor(session: CurrentSession) -> Session:
@@ -105,4 +105,4 @@ async def _supervisor_page(supervisor: Supervisor, session: OwnPage) -> Session:
 
 
 SupervisorPage = Annotated[Session, Depends(_supervisor_page)]
-"""A supervisor's session whose own page asks, or 401, or 403."""
+"""A supervisor's session whose request has the CSRF token, or 401, or 403."""

@@ -1,4 +1,4 @@
-"""The one form of every error of the API (`ErrorOut`), as a response."""
+"""The common form of the API's errors (`ErrorOut`), as a response."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def failed(
     fields: Sequence[FieldError] | None = None,
     headers: Mapping[str, str] | None = None,
 ) -> JSONResponse:
-    """An error as it is answered."""
+    """An error response."""
     code = code or CODES.get(status, Code.BROKEN if status >= 500 else Code.INVALID)
     error = ErrorOut(error=Error(code=code, text=text, fields=list(fields) if fields else None))
     content = error.model_dump(mode="json", exclude_none=True)
@@ -41,5 +41,5 @@ def failed(
 
 
 def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """For OpenAPI: these errors may come."""
+    """For OpenAPI: the error responses of these statuses."""
     return {status: {"model": ErrorOut} for status in statuses}

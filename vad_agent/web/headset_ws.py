@@ -1,4 +1,4 @@
-"""The live link of each headset to the desk: its state comes, its operator's keys go back.
+"""WebSocket from each headset to the desk: receives its state, sends its operator's commands.
 
 The messages: see `vad_agent.client.headset_protocol`.
 """
@@ -36,14 +36,14 @@ log = logging.getLogger(__name__)
 HELLO_S = 5.0
 SILENCE_S = 8.0
 CLOSE_S = 1.0
-"""For the last word to whoever does not read."""
+"""Seconds for the closing message to a headset that does not read."""
 MOST_KEYS = 60
 LONGEST_KEY = 40
 LONGEST_OPERATOR = 100
 MOST_WAITING = 32
-"""Keys that a headset has not taken yet."""
+"""Limit on commands that a headset has not read yet."""
 SENT = frozenset(COMMANDS) - {Command.QUIT}
-"""Who sits there ends the program."""
+"""Only the person at the headset may end the program."""
 GOING_AWAY, UNREADABLE, WRONG, TOO_LONG, BROKEN, TOO_SLOW = 1001, 1007, 1008, 1009, 1011, 1013
 ELSEWHERE = "another headset of this operator"
 OVER = {LinkEnd.REPLACED: (REPLACED, ELSEWHERE), LinkEnd.CLOSED: (GOING_AWAY, "the desk ends")}
@@ -52,7 +52,7 @@ OVER = {LinkEnd.REPLACED: (REPLACED, ELSEWHERE), LinkEnd.CLOSED: (GOING_AWAY, "t
 def headsets(
     broker: StateBroker, *, hello_s: float = HELLO_S, silence_s: float = SILENCE_S
 ) -> APIRouter:
-    """The route of all headsets, `PATH`: behind whoever asks for a token. Links end with the broker."""
+    """The route of all headsets, `PATH`; the caller checks the token. Links end with the broker."""
     router = APIRouter()
     on: dict[str, _Link] = {}
 
@@ -64,7 +64,7 @@ def headsets(
 
 
 class _End(Exception):
-    """The link is over."""
+    """The link ends."""
 
     def __init__(self, code: int, reason: str) -> None:
         super().__init__(reason)
@@ -73,7 +73,7 @@ class _End(Exception):
 
 
 class _Link:
-    """One headset. `on`: those that are, by operator."""
+    """One headset. `on`: connected links, by operator."""
 
     def __init__(self, broker: StateBroker, on: dict[str, _Link], socket: WebSocket) -> None:
         self._broker = broker
@@ -87,7 +87,7 @@ class _Link:
         self._keys: set[str] = set()
 
     async def serve(self, hello_s: float, silence_s: float) -> None:
-        """Until either side ends it."""
+        """Run until either side ends the link."""
         await self._socket.accept()
         tasks = [
             asyncio.create_task(self._read(hello_s, silence_s)),
@@ -108,7 +108,7 @@ class _Link:
         if not isinstance(end, _End):
             log.error("a headset's link failed", extra={"why": type(end).__name__})
             end = _End(BROKEN, "the desk has failed")
-        with suppress(TimeoutError, WebSocketDisconnect, RuntimeError):  # it has been closed
+        with suppress(TimeoutError, WebSocketDisconnect, RuntimeError):  # it is closed already
             async with asyncio.timeout(CLOSE_S):
                 await self._socket.close(end.code, end.reason)
 
@@ -129,11 +129,11 @@ class _Link:
                 self._publish(told["state"])
 
     async def _next(self, limit_s: float) -> dict[str, Any]:
-        """A message.
+        """The next message.
 
         Raises:
-            _End: none came, or it cannot be read.
-            WebSocketDisconnect: the headset has gone.
+            _End: none came in time, or it cannot be parsed.
+            WebSocketDisconnect: the headset has disconnected.
         """
         try:
             async with asyncio.timeout(limit_s):
@@ -156,7 +156,7 @@ class _Link:
         return told
 
     def _enter(self, hello: dict[str, Any]) -> None:
-        """The headset is on, and is told so."""
+        """Attach the headset to the broker and acknowledge it."""
         if type(hello.get("hello")) is not int or hello["hello"] != VERSION:
             raise _End(WRONG, f"hello: expected {VERSION}")
         operator = hello.get("operator")
@@ -165,7 +165,7 @@ class _Link:
         if not operator.isprintable():
             raise _End(WRONG, "operator: expected characters that can be printed")
         if hello.get("began") is not None:
-            self._began = min(self._began, _moment(hello["began"]))  # whatever its clock says
+            self._began = min(self._began, _moment(hello["began"]))  # its clock may be wrong
         other = self._on.get(folded(operator))
         if other is not None and other._began > self._began:
             raise _End(REPLACED, ELSEWHERE)
@@ -192,18 +192,18 @@ class _Link:
             text = await self._waiting.get()
             try:
                 await self._socket.send_text(text)
-            except RuntimeError:  # the server has closed it just now
+            except RuntimeError:  # the server has just closed it
                 raise WebSocketDisconnect(1006) from None
 
     def _sink(self, what: ControlMessage) -> None:
-        """A key; any thread."""
+        """Send a command; any thread may call this."""
         if isinstance(what, Command) and what not in SENT:
             return
         told = {"command": what.value} if isinstance(what, Command) else what.told()
         self._soon(self._queue, json.dumps({"send": told}))
 
     def _end(self, over: LinkEnd) -> None:
-        """It has no keys any more; any thread."""
+        """The link no longer receives commands; any thread may call this."""
         self._soon(self._set_over, _End(*OVER[over]))
 
     def _soon(self, do: Callable[[Any], None], what: object) -> None:
@@ -222,7 +222,7 @@ class _Link:
 
 
 def _finite(text: str) -> float:
-    """Raises ValueError: no number that JSON can tell on."""
+    """Parse a finite float. Raises ValueError: JSON cannot express the number."""
     number = float(text)
     if number - number != 0:
         raise ValueError(text)

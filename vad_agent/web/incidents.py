@@ -1,4 +1,4 @@
-"""What a supervisor must see first: everything that is wrong now, each thing once."""
+"""Incidents for the supervisor: every current problem, each once."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ OF_CALLBACKS = frozenset(
         AlertKind.FORGOTTEN,
     }
 )
-"""Alarms about a callback."""
+"""Alerts about a callback."""
 SILENT = frozenset({AlertKind.NEEDS_NUMBER, AlertKind.NEEDS_TIME})
-"""Not critical before its time: the callbacks say so themselves."""
+"""Not critical before the due time: the list of callbacks shows them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Incident:
-    """One thing. `key`: the same as long as it is wrong; `since`: None where nobody knows."""
+    """One problem. `key`: constant while it lasts; `since`: None if unknown."""
 
     key: str
     text: str
     since: datetime | None
     callback: Callback | None = None
     about: str = ""
-    """A callback's id, where it is not `callback`."""
+    """A callback's id, if it is not in `callback`."""
     detail: str = ""
 
 
@@ -44,7 +44,7 @@ def find_incidents(
     alarms: Iterable[DeskAlert],
     not_ready: Iterable[str],
 ) -> list[Incident]:
-    """The promise first, then callbacks, the longest overdue one first, then the rest."""
+    """Missing requests first, then callbacks, the longest overdue first, then the rest."""
     found = []
     if missing:
         text = f"Просьбы о перезвоне не сходятся: потеряно {missing}"

@@ -1,9 +1,9 @@
-"""Wrong attempts to come in, counted by whatever they are of: after some of them there is a pause.
+"""Counts failed logins by key; after several failures there is a pause.
 
-    wrong   x x x x x                            5 within 10 minutes,
+    failed  x x x x x                            5 within 10 minutes,
     pause           |<- 60 s ->|                 then 60 s from the last one, then 5 more
 
-What is counted is kept in memory, of so many keys at most: a restart forgets it.
+The counts are kept in memory, for a limited number of keys; a restart clears them.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ MOST_KEYS = 10_000
 
 
 class TooManyAttempts(VadAgentError):
-    """Too many wrong attempts; `wait_s`: until the next may be made."""
+    """Too many failed logins. `wait_s`: seconds until the next try."""
 
     def __init__(self, wait_s: float) -> None:
         super().__init__(f"too many wrong attempts: wait {wait_s:.0f} s")
@@ -27,11 +27,11 @@ class TooManyAttempts(VadAgentError):
 
 
 class LoginThrottle:
-    """Wrong attempts by key. Methods may be called by any thread.
+    """Failed logins by key. Any thread may call its methods.
 
-    `most` of them within `within_s` close a key for `pause_s` from the last of them; None: until the first of
-    them is `within_s` old. `most_keys`: more are not remembered, those first that were wrong longest ago.
-    `timer`: seconds, only growing.
+    `most` failures within `within_s` close a key for `pause_s` after the last one; None: until the
+    first of them is `within_s` old. `most_keys`: beyond this, the keys with the oldest failures are
+    dropped. `timer`: monotonic seconds.
     """
 
     def __init__(
@@ -52,10 +52,10 @@ class LoginThrottle:
         self._wrong: OrderedDict[Hashable, deque[float]] = OrderedDict()
 
     def check(self, key: Hashable) -> None:
-        """May one be made?
+        """Check that a login may be tried.
 
         Raises:
-            TooMany: not now, even if it were right.
+            TooManyAttempts: not now, even with correct credentials.
         """
         with self._lock:
             if (wrong := self._wrong.get(key)) is None:
@@ -71,7 +71,7 @@ class LoginThrottle:
                 del self._wrong[key]
 
     def wrong(self, key: Hashable) -> None:
-        """One was wrong."""
+        """Count a failed login."""
         with self._lock:
             self._wrong.setdefault(key, deque(maxlen=self._most)).append(self._timer())
             self._wrong.move_to_end(key)
@@ -79,7 +79,7 @@ class LoginThrottle:
                 self._wrong.popitem(last=False)
 
     def right(self, key: Hashable) -> None:
-        """One was right: earlier ones were mistakes."""
+        """A login succeeded: clear the key."""
         with self._lock:
             self._wrong.pop(key, None)
 

@@ -1,6 +1,6 @@
-"""An operator's callbacks as his panel has them: those he is to ring, and those that anybody may.
+"""An operator's callbacks for their panel: their own, and those that anybody may take.
 
-What a desk refuses is told in Russian; a colleague's callback is as if it were not there.
+Refusals of the desk are translated into Russian. A colleague's callback is treated as missing.
 """
 
 from __future__ import annotations
@@ -38,47 +38,47 @@ STATES = {
 
 
 class CallbackSource(Protocol):
-    """What the panel asks of `vad_agent.client.backend.Backend`, and may raise the same."""
+    """The part of `vad_agent.client.backend.Backend` that the panel uses; it may raise the same errors."""
 
     @property
     def attempts(self) -> int | None:
-        """Of a callback; None: not told."""
+        """Attempts of a callback; None: unknown."""
 
     @property
     def overdue_s(self) -> float:
-        """So long after its time a callback is overdue."""
+        """Seconds after its time at which a callback is overdue."""
 
     @property
     def rings(self) -> bool:
-        """A desk has them: what is due is rung."""
+        """A desk has the callbacks: it dials what is due."""
 
     def page(
         self, which: str | None, *, phone: str | None, operator: str | None, limit: int
     ) -> list[Callback]:
-        """The next due first."""
+        """Callbacks, the next due first."""
 
     def beginning(self, text: str) -> list[Callback]:
-        """A whole id gives one or none."""
+        """Callbacks whose id begins with `text`; a whole id gives one or none."""
 
     def get(self, id: str) -> CallbackDetails:
-        """One, with all that happened to it."""
+        """A callback with its history."""
 
     def done(self, id: str, outcome: Outcome, why: str) -> Callback:
-        """An attempt ended so."""
+        """Report an attempt's outcome."""
 
     def set_number(self, id: str, phone: str) -> Callback:
-        """Give it a number."""
+        """Set the number."""
 
     def client_called(self, phone: str) -> Callback | None:
-        """The client has rung himself."""
+        """The client has called."""
 
 
 Reach = Callable[[], AbstractContextManager[CallbackSource]]
-"""Opens the callbacks for one question: on a store that nobody serves, who holds it keeps others out."""
+"""Opens the callbacks for one query: an open store without a desk locks other processes out."""
 
 
 class Refused(Exception):
-    """What the operator is told instead, with the status of the answer."""
+    """The text for the operator, with the status of the answer."""
 
     def __init__(self, status: int, text: str) -> None:
         super().__init__(text)
@@ -87,7 +87,7 @@ class Refused(Exception):
 
 
 class OperatorCallbacks:
-    """One operator's. Every method may take a while, and raises `Refused`."""
+    """One operator's callbacks. Every method may take a while, and raises `Refused`."""
 
     def __init__(self, reach: Reach, operator: str, now: Callable[[], datetime]) -> None:
         self._reach = reach
@@ -95,7 +95,7 @@ class OperatorCallbacks:
         self._now = now
 
     def all(self) -> dict[str, Any]:
-        """The open ones, overdue ones first, then the next due; the time here; whether a desk rings."""
+        """The open ones, overdue ones first, then the next due; the time here; whether a desk dials."""
         with self._opened() as callbacks:
             found = callbacks.page("open", phone=None, operator=self._operator, limit=MOST)
             attempts, overdue_s = callbacks.attempts, callbacks.overdue_s
@@ -110,7 +110,7 @@ class OperatorCallbacks:
         }
 
     def outcome(self, id: str, outcome: str, key: str | None) -> None:
-        """An attempt of mine ended so; `key`: the one that the page showed."""
+        """Report the outcome of the operator's attempt. `key`: the attempt that the page showed."""
         try:
             ended = Outcome(outcome)
         except ValueError:
@@ -122,13 +122,13 @@ class OperatorCallbacks:
             callbacks.done(id, ended, WHY)
 
     def number(self, id: str, phone: str) -> None:
-        """The client's number."""
+        """Set the client's number."""
         with self._opened() as callbacks:
             self._mine(callbacks, id)
             callbacks.set_number(id, phone)
 
     def client_called(self, phone: str) -> bool:
-        """He has rung himself; False: he had no open callback."""
+        """The client has called. False: they had no open callback."""
         with self._opened() as callbacks:
             return callbacks.client_called(phone) is not None
 

@@ -1,9 +1,9 @@
-"""Where a panel is: what its browsers call it, and so which Host and Origin are its own.
+"""The panel's address as browsers see it, which decides the valid Host and Origin headers.
 
     listen   127.0.0.1:8601                                    http://127.0.0.1:8601, http://localhost:8601
     serve    127.0.0.1:8600 <── proxy with TLS ── browsers     the same, and also https://desk.example.ru
 
-A proxy has to pass the browser's Host on. Nothing here speaks HTTP.
+A proxy must pass the browser's Host header on. Nothing here handles HTTP.
 """
 
 from __future__ import annotations
@@ -18,10 +18,11 @@ ANY = ("", "0.0.0.0", "::")
 
 
 class Origins:
-    """The address of a panel. `https`: it has TLS itself; `also`: further origins, as browsers show them.
+    """The address of a panel. `https`: it serves TLS itself; `also`: further origins, as browsers
+    send them.
 
     Raises:
-        SettingsError: `also` has what is no origin.
+        SettingsError: `also` contains an invalid origin.
     """
 
     def __init__(
@@ -29,7 +30,7 @@ class Origins:
     ) -> None:
         scheme = "https" if https else "http"
         names = [host]
-        if host in ANY:  # other names of this machine have to be told: they are in nobody's list
+        if host in ANY:  # other names of this machine are unknown here and must be configured
             names = ["127.0.0.1", "localhost"]
         elif host.startswith("127.") or host in ("::1", "localhost"):
             names = list(dict.fromkeys((host, "localhost")))
@@ -38,17 +39,24 @@ class Origins:
         self.https = https
         self.origins = frozenset([*own, *more])
         self.hosts = frozenset(name for origin in self.origins for name in _hosts(origin))
-        """What a Host header may say: else a foreign name was pointed at this address."""
+        """Allowed Host headers.
+
+        Any other name may be a foreign name pointed at this address (DNS rebinding).
+        """
         self.url = [*more, *own][0]
-        """What people open."""
+        """The address that people open."""
         prefix = "__Host-" if all(origin.startswith("https:") for origin in self.origins) else ""
         self.cookie = f"{prefix}vad_agent_panel_{port}"
-        """Its name: cookies know hosts, not ports, and two panels must not end each other's sessions."""
+        """The cookie's name.
+
+        Cookies are separated by host, not by port, and two panels must not end each other's
+        sessions.
+        """
 
     def is_secure(self, scheme: str, host: str, origin: str | None) -> bool:
-        """The browser has TLS, though a proxy may have taken it off: a cookie may be Secure.
+        """The browser uses TLS, even if a proxy terminates it: a cookie may be Secure.
 
-        `scheme`: of the request as it came here; `host`, `origin`: its headers.
+        `scheme`: of the request as received here; `host`, `origin`: its headers.
         """
         if self.https or scheme == "https":
             return True
@@ -64,7 +72,7 @@ def _origin(scheme: str, name: str, port: int) -> str:
 
 
 def _hosts(origin: str) -> tuple[str, ...]:
-    """As browsers write it, and as proxies do, which may add the usual port."""
+    """The host as browsers send it, and as proxies do, which may add the default port."""
     scheme, _, name = origin.partition("://")
     told = urlsplit(origin)
     return (name,) if told.port else (name, f"{name}:{USUAL[scheme]}")
@@ -77,7 +85,7 @@ def _checked(also: Sequence[str]) -> list[str]:
             parts = urlsplit(one.strip())
             port = parts.port
             name = (parts.hostname or "").encode("idna").decode()
-        except ValueError:  # also where a label has no such form
+        except ValueError:  # also an invalid label
             problems.append(_expected(one))
             continue
         if not name or parts.scheme not in USUAL or _more_than_origin(parts):

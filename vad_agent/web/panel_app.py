@@ -1,18 +1,18 @@
-"""The panel over HTTP: an ASGI app for authenticated sessions.
+"""The panel as an ASGI app for authenticated sessions.
 
-    request ─> SecurityMiddleware ─> BodyLimit ─> routes ─> broker (states, keys), callbacks
+    request ─> SecurityMiddleware ─> BodyLimit ─> routes ─> broker (states, commands), callbacks
                Host, Origin,         size, time   session,
                headers                            CSRF
 
-    GET  /                    the own panel; a supervisor's is the centre, where there is one
+    GET  /                    the own panel; for a supervisor the centre's page, if there is one
     GET  /panel               the own panel: panel.html with operator, csrf, version, has_callbacks
     GET  /enter, POST /enter, POST /leave       see `routes_login`
     GET  /panel/stream        server-sent events: see `sse`
-    POST /panel/send          an event or a command, as the live loop's control socket has them
+    POST /panel/send          an event or a command, as for the live loop's control socket
     GET  /panel/callbacks     and POST …/{id}/outcome, …/{id}/number, /panel/client-called
 
-What is under /panel answers a wrong request with {"error": "one line of Russian"}; 401 without a session,
-but a browser that goes to a page is redirected to the login form.
+Paths under /panel answer an invalid request with {"error": "one line of Russian"}; without a
+session, with 401. A browser that opens a page without a session is redirected to the login form.
 """
 
 from __future__ import annotations
@@ -66,14 +66,14 @@ WRONG = {
     "event kind:": "Неизвестное событие",
     "expected a JSON": routes_operator_callbacks.NO_OBJECT,
 }
-"""What stands in an event's error: what the operator is told."""
+"""Text in an event's error → the operator's message."""
 
 
 class Files(StaticFiles):
-    """The panel's own files, asked for anew at each load: unchanged ones come as 304."""
+    """The panel's own files, revalidated at each load: unchanged ones are answered with 304."""
 
     def file_response(self, *arguments: Any, **more: Any) -> Response:
-        """As Starlette's."""
+        """As in Starlette, with revalidation."""
         answer = super().file_response(*arguments, **more)
         answer.headers["Cache-Control"] = "no-cache"
         return answer
@@ -90,11 +90,12 @@ def create_panel(
     now: Callable[[], datetime] = lambda: datetime.now().astimezone(),
     heartbeat_s: float = HEARTBEAT_S,
 ) -> FastAPI:
-    """The panels of whoever is authenticated.
+    """The panels of all authenticated users.
 
-    `callbacks_of`: an operator's and the desk's, or what opens them for each question; None: there are none.
-    `news`: the number of the last change of an operator's; None: his page has to ask.
-    `more`: further routes; `dashboard`: what the supervisor's work with. `now`: wall time with its zone.
+    `callbacks_of`: an operator's callbacks at the desk, or a function that opens them for each
+    query; None: there are none. `news`: the number of an operator's last change; None: their page
+    has to poll. `more`: further routes. `dashboard`: data of the supervisor's pages. `now`: wall
+    time with its zone.
     """
 
     def mine(operator: str) -> OperatorCallbacks | None:
@@ -141,7 +142,7 @@ def create_panel(
 def _told(
     request: Request, status: int, text: str, headers: dict[str, str] | None = None
 ) -> Response:
-    """What went wrong: to a person as a page, to a script as an object."""
+    """An error: as a page for a person, as an object for a script."""
     if not _is_a_page(request):
         return refused(status, text, headers)
     context: PanelContext = request.app.state.panel
@@ -168,7 +169,7 @@ pages = APIRouter()
 
 @pages.get("/")
 async def show(request: Request, context: Context) -> Response:
-    """What who has come in works with."""
+    """The user's start page."""
     session = context.session(request)
     if session is None:
         return RedirectResponse("/enter", 303)
@@ -179,7 +180,7 @@ async def show(request: Request, context: Context) -> Response:
 
 @pages.get("/panel")
 async def show_panel(request: Request, context: Context, session: CurrentSession) -> Response:
-    """The own panel."""
+    """The user's own panel."""
     return _panel(request, context, session)
 
 
@@ -196,7 +197,10 @@ def _panel(request: Request, context: PanelContext, session: Session) -> Respons
 
 
 def _is_a_page(request: Request) -> bool:
-    """A browser shows the answer to a person: so it says itself, but for a site without TLS elsewhere."""
+    """A browser shows the answer to a person.
+
+    The browser's header says so; a site without TLS elsewhere sends none.
+    """
     headers = request.headers
     mode = headers.get("sec-fetch-mode")
     shown = mode == "navigate" if mode else "text/html" in headers.get("accept", "")
@@ -210,7 +214,7 @@ panel = APIRouter(prefix="/panel")
 
 @panel.get("/stream")
 async def stream(context: Context, session: CurrentSession) -> Response:
-    """How things stand, from now on."""
+    """The state from now on, as server-sent events."""
     is_on = partial(context.authenticator.sessions.is_on, session)
     news = None if context.news is None else partial(context.news, session.operator)
     told = events(context.broker, session.operator, is_on, context.heartbeat_s, news)
@@ -219,7 +223,7 @@ async def stream(context: Context, session: CurrentSession) -> Response:
 
 @panel.post("/send")
 async def send(request: Request, context: Context, session: OwnPage) -> Response:
-    """A key."""
+    """Send an event or a command to the headset."""
     try:
         what = parse_control(await request.body())
     except EventError as error:
@@ -227,7 +231,7 @@ async def send(request: Request, context: Context, session: OwnPage) -> Response
     if what is Command.QUIT:
         raise Refused(400, NOT_BY_PANEL)
     if isinstance(what, Event) and what.kind is Kind.CALLBACK_AGREED and what.ts is None:
-        what = replace(what, ts=context.now().isoformat(timespec="seconds"))  # tells how soon it is
+        what = replace(what, ts=context.now().isoformat(timespec="seconds"))  # base of the delay
     if not await run_in_threadpool(context.broker.send, session.operator, what):
         raise Refused(409, NO_HEADSET)
     return Response(status_code=204)

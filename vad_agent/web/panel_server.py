@@ -1,8 +1,8 @@
-"""The panel of `vad-agent listen --panel`: its server in a thread of that process, on loopback alone.
+"""The panel of `vad-agent listen --panel`: a server in a thread of that process, on loopback only.
 
 a socket ─> token auth ─> app ─> uvicorn (thread)          close: pages' streams, server, thread
 
-Whoever composes it publishes the headset's status to `broker` and gets a page's keys from there.
+The composition publishes the headset's status to `broker` and receives the page's commands from it.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ LAST_WORD_S = 3.0
 
 
 class PanelServer:
-    """A panel, from its making (its port is taken) and `start` until `close`.
+    """A panel. Its port is taken by the constructor; it serves from `start` until `close`.
 
-    `port`: 0, any that is free. `folder`: of the sessions' secret; None: the user's state folder.
+    `port`: 0, any free one. `folder`: of the sessions' secret; None: the user's state folder.
 
     Raises:
-        OutputError: nobody can listen there, or the secret cannot be written.
+        OutputError: the port cannot be taken, or the secret cannot be written.
     """
 
     def __init__(
@@ -68,7 +68,7 @@ class PanelServer:
         self._server = _Server(
             uvicorn.Config(
                 app,
-                access_log=False,  # a link holds the token
+                access_log=False,  # the login link contains the token
                 log_config=None,
                 lifespan="off",
                 ws="none",
@@ -79,23 +79,23 @@ class PanelServer:
         self._thread = threading.Thread(target=self._run, name="panel", daemon=True)
 
     def start(self, report: Callable[[str], None] | None = None) -> None:
-        """Serve. `report`: told a line that the operator should know."""
+        """Serve. `report`: called with a line that the operator should see."""
         self._told = report or self._told
         for name in (
             "uvicorn",
             "vad_agent.web",
-        ):  # without a handler they would write on the screen
+        ):  # without a handler logging would write to the terminal's screen
             logger = logging.getLogger(name)
             logger.addHandler(logging.NullHandler())
             logger.propagate = False
         self._thread.start()
 
     def report(self, text: str) -> None:
-        """Something of the panel's went wrong."""
+        """Report a problem of the panel."""
         self._told(text)
 
     def close(self) -> None:
-        """End it; pages say that the headset is gone."""
+        """Stop the server; pages show that the headset is gone."""
         self._closing = True
         self.broker.detach(self.operator)
         self.broker.close()
@@ -115,7 +115,7 @@ class PanelServer:
 
 
 class _Server(uvicorn.Server):
-    """Signals are the loop's."""
+    """A uvicorn server without signal handlers: the live loop handles signals."""
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:

@@ -1,10 +1,10 @@
-"""Password authentication for a centre's pages; whoever started the desk gets a link with a token.
+"""Password authentication for a centre's pages. The user who started the desk gets a link with a token.
 
-    enter ── login, password ──> throttle ──> users (argon2) ──> cookie of this person and role
-    serve ── prints /enter?token=… ──────────────────────────> cookie of a supervisor: who started it
+    enter ── login, password ──> throttle ──> users (argon2) ──> cookie of this user and role
+    serve ── prints /enter?token=… ──────────────────────────> supervisor's cookie of the user who started it
 
-Whether it was the login or the password that is wrong is not told, nor does the time that it takes tell.
-Nothing here speaks HTTP.
+Neither the answer nor its duration reveals whether the login or the password was wrong. Nothing
+here handles HTTP.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from vad_agent.web.users import LONGEST_LOGIN, Users
 
 WITHIN_S = 600.0
 NETWORK_TRIES = 30
-"""Wrong ones from one network address within `WITHIN_S`, whosever logins they were."""
+"""Failures from one network address within `WITHIN_S`, over all logins."""
 
 
 class PasswordAuth:
-    """For all people of a centre. Methods may be called by any thread.
+    """Authentication for all users of a centre. Any thread may call its methods.
 
-    `started_by`: whose the link is; None: the user's of this process. `clock`: Unix time; `timer`: one that
-    only grows.
+    `started_by`: the login that the link belongs to; None: this process's user. `clock`: Unix time;
+    `timer`: monotonic.
     """
 
     has_logins = True
@@ -56,19 +56,20 @@ class PasswordAuth:
 
     @property
     def link(self) -> str:
-        """Where who started the desk comes in."""
+        """The login link for the user who started the desk."""
         return link(self.address, self.token)
 
     def session(self, cookie: str | None) -> Session | None:
-        """Whose cookie this is."""
+        """The session of this cookie."""
         return self.sessions.of(cookie)
 
     def by_token(self, token: str, network: str) -> str | None:
-        """A supervisor's cookie; None: the token is wrong, or who started the desk is barred.
+        """A supervisor's cookie. None: the token is wrong, or the user who started the desk is
+        disabled.
 
         Raises:
-            TooMany: it does not matter now.
-            StoreError: it cannot be looked up who that is.
+            TooManyAttempts: the token was not checked.
+            StoreError: the user cannot be looked up.
         """
         key = _network(network)
         self._tokens.check(key)
@@ -84,11 +85,12 @@ class PasswordAuth:
         return self.sessions.open(person.login, Role.SUPERVISOR, person.since.timestamp())
 
     def by_login(self, login: str, password: str, network: str) -> str | None:
-        """This person's cookie; None: the login or the password is wrong, or he is barred. Takes a while.
+        """This user's cookie. None: the login or password is wrong, or the user is disabled. Takes
+        a while.
 
         Raises:
-            TooMany: it does not matter now.
-            StoreError: nobody can be looked up now.
+            TooManyAttempts: the password was not checked.
+            StoreError: users cannot be looked up now.
         """
         network = _network(network)
         pair = (folded(login)[:LONGEST_LOGIN], network)
@@ -104,7 +106,7 @@ class PasswordAuth:
 
 
 def _network(address: str) -> str:
-    """What one subscriber has: of IPv6 a whole network."""
+    """The network of one subscriber: an IPv4 address, or an IPv6 prefix."""
     try:
         parsed = ip_address(address)
     except ValueError:

@@ -1,7 +1,7 @@
-"""Passwords: which ones may be, how they are kept (argon2id) and looked at. Nothing here knows a database.
+"""Password rules, hashing (argon2id) and verification. Independent of the database.
 
-Length is the rule, as NIST SP 800-63B has it: 8 characters at least, any of them, and not the login. What is
-kept tells its own parameters, so that stronger ones can be set later.
+The rule is length, as in NIST SP 800-63B: at least 8 characters of any kind, and not the login. A
+stored hash contains its own parameters, so that stronger ones can be set later.
 """
 
 from __future__ import annotations
@@ -19,30 +19,30 @@ with extra("callbacks", "the panel's logins"):
 LEAST, MOST = 8, 256
 GROUPS, GROUP = 4, 4
 LETTERS = "abcdefghjkmnpqrstuvwxyz23456789"
-"""Without those that are taken for one another: 31 of them, 79 bits a password."""
+"""Without characters that look alike: 31 characters, 79 bits per password."""
 
 
 class Passwords:
-    """`hasher`: its parameters are what a new password is kept with; None: argon2-cffi's own."""
+    """`hasher`: its parameters are used for new passwords; None: argon2-cffi's defaults."""
 
     def __init__(self, hasher: PasswordHasher | None = None) -> None:
         self._hasher = hasher or PasswordHasher()
 
     def kept(self, password: str) -> str:
-        """The form in which it is kept. Takes a while, on purpose."""
+        """The stored form of the password. Deliberately slow."""
         return self._hasher.hash(_same(password))
 
     def is_right(self, kept: str | None, password: str) -> bool:
-        """It is this one; `kept` None: nobody's, which takes as long."""
-        nobodys = self._nobodys  # made at the first look, whosever that is
+        """Verify the password. `kept` None: no such user; takes equally long."""
+        nobodys = self._nobodys  # created at the first check, for any user
         try:
             right = self._hasher.verify(kept or nobodys, _same(password))
-        except (Argon2Error, ValueError):  # also what no keyboard gives, or a damaged row
+        except (Argon2Error, ValueError):  # also invalid characters, or a damaged row
             return False
         return right and kept is not None
 
     def is_stale(self, kept: str) -> bool:
-        """It was kept with other parameters than a new one would be."""
+        """The hash has other parameters than a new one would have."""
         return self._hasher.check_needs_rehash(kept)
 
     @cached_property
@@ -51,7 +51,7 @@ class Passwords:
 
 
 def problem(password: str, login: str) -> str | None:
-    """Why this cannot be the password of `login`; None: it can."""
+    """Why this cannot be the password of `login`. None: it can."""
     length = len(_same(password))
     if length < LEAST:
         return f"expected {LEAST} characters at least"
@@ -65,11 +65,11 @@ def problem(password: str, login: str) -> str | None:
 
 
 def new_password() -> str:
-    """One that can be read out: "k3vq-9m2x-7hap-w4td"."""
+    """A new password that can be read out: "k3vq-9m2x-7hap-w4td"."""
     groups = ("".join(secrets.choice(LETTERS) for _ in range(GROUP)) for _ in range(GROUPS))
     return "-".join(groups)
 
 
 def _same(text: str) -> str:
-    """However a keyboard has put a letter together."""
+    """Normalize: keyboards compose the same letter in different ways."""
     return unicodedata.normalize("NFKC", text)

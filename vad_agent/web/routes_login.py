@@ -1,11 +1,11 @@
-"""In and out: `/enter` and `/leave`.
+"""Login and logout: `/enter` and `/leave`.
 
-    GET  /enter[?token=T][&next=/PATH]     in by the link; without a token, or with a wrong one, the form
+    GET  /enter[?token=T][&next=/PATH]     login by the link; without a token, or with a wrong one, the form
     POST /enter                            the form: token, or login and password, and next
-    POST /leave                            the session ends, everywhere; X-CSRF-Token, or a form's csrf
+    POST /leave                            ends the session everywhere; X-CSRF-Token, or a form's csrf
 
-The form is enter.html with error (a line, or None), has_logins, login (as it was typed), next, version. Which
-of login and password was wrong is not told; after too many wrong ones: 429.
+The form is enter.html with error (a line, or None), has_logins, login (as typed), next, version. It
+does not say whether the login or the password was wrong. After too many failures: 429.
 """
 
 from __future__ import annotations
@@ -31,7 +31,10 @@ WRONG_TOKEN = "Этот токен не подходит: возьмите сс�
 WRONG_LOGIN = "Логин или пароль не подходит"
 NO_STORE = "Войти сейчас нельзя: база недоступна. Попробуйте ещё раз"
 OWN_PATH = re.compile(r"/(?![/\\])[!-\[\]-~]*")
-"""Of this panel: a browser takes //host and /\\host for other servers. One that leads back here is none."""
+"""A path of this panel: browsers resolve //host and /\\host to other servers.
+
+A path that leads back here does not count.
+"""
 MOST_FIELDS = 8
 
 router = APIRouter()
@@ -39,7 +42,7 @@ router = APIRouter()
 
 @router.get("/enter")
 async def enter(request: Request, context: Context, token: str = "", next: str = "") -> Response:
-    """In by the printed link. A link on a page of somebody else is none: it would use up the tries."""
+    """Login by the printed link. A link on another site's page is rejected: it would use up the tries."""
     if request.headers.get("sec-fetch-site") in ("cross-site", "same-site"):
         token = ""
     if token:
@@ -51,7 +54,7 @@ async def enter(request: Request, context: Context, token: str = "", next: str =
 
 @router.post("/enter")
 async def enter_by_form(request: Request, context: Context) -> Response:
-    """In by what the form asks for."""
+    """Login by the form."""
     given = _fields(await request.body())
     if not context.authenticator.has_logins or "token" in given:
         return await _by_token(request, context, given.get("token", "").strip() or "?", given)
@@ -61,7 +64,10 @@ async def enter_by_form(request: Request, context: Context) -> Response:
 
 @router.post("/leave")
 async def leave(request: Request, context: Context) -> Response:
-    """Out, and every copy of the cookie with it. Whose session is over already is out."""
+    """Logout, which also ends every copy of the cookie.
+
+    A session that is over already counts as logged out.
+    """
     authenticator, session = context.authenticator, context.session(request)
     if session is None:
         return RedirectResponse("/enter", 303)
@@ -78,7 +84,7 @@ async def leave(request: Request, context: Context) -> Response:
 
 
 def own_path(next: str) -> str:
-    """Where to go on from the door: a page of this panel, or its first one."""
+    """The target after a login: a page of this panel, or its start page."""
     away = not OWN_PATH.fullmatch(next) or next.partition("?")[0] in ("/enter", "/leave")
     return "/" if away else next
 
@@ -99,7 +105,7 @@ async def _let_in(
     given: Mapping[str, str],
     wrong: str,
 ) -> Response:
-    """A few at once: who waits for a look at a password waits here, not in a thread that others need."""
+    """Check a login; a few run at once. Others wait here, not in a thread that other requests need."""
     network = request.client.host if request.client else ""
     try:
         cookie = await to_thread.run_sync(way, network, limiter=context.entering)
@@ -143,7 +149,7 @@ def _is_secure(request: Request, context: PanelContext) -> bool:
 
 
 def _fields(body: bytes) -> dict[str, str]:
-    """Of a form, as browsers send it; what is none has no fields."""
+    """The fields of a form, as browsers send it; {} if the body is not a form."""
     try:
         told = parse_qs(body.decode("ascii", "replace"), max_num_fields=MOST_FIELDS)
     except ValueError:

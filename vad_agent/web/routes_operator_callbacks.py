@@ -1,4 +1,4 @@
-"""The operator's callbacks: `/panel/callbacks` and what is under it."""
+"""The operator's callbacks: `/panel/callbacks` and the paths under it."""
 
 from __future__ import annotations
 
@@ -52,13 +52,13 @@ def _text(body: Mapping[str, Any], name: str) -> str:
 
 @router.get("/callbacks")
 def my_callbacks(mine: Mine, session: CurrentSession) -> dict[str, Any]:
-    """What I am to ring, or anybody."""
+    """The callbacks that this operator, or anybody, is to make."""
     return mine.all()
 
 
 @router.post("/callbacks/{id}/outcome")
 def say_outcome(id: str, mine: Mine, session: OwnPage, body: Body) -> Response:
-    """How my attempt ended."""
+    """Report the outcome of the operator's attempt."""
     key = _text(body, "key") if body.get("key") is not None else None
     mine.outcome(id, _text(body, "outcome"), key)
     return Response(status_code=204)
@@ -66,12 +66,12 @@ def say_outcome(id: str, mine: Mine, session: OwnPage, body: Body) -> Response:
 
 @router.post("/callbacks/{id}/number")
 def set_number(id: str, mine: Mine, session: OwnPage, body: Body) -> Response:
-    """The client's number."""
+    """Set the client's number."""
     mine.number(id, _text(body, "phone"))
     return Response(status_code=204)
 
 
 @router.post("/client-called")
 def client_called(mine: Mine, session: OwnPage, body: Body) -> dict[str, bool]:
-    """The client has rung himself."""
+    """The client has called."""
     return {"closed": mine.client_called(_text(body, "phone"))}

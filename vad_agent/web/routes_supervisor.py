@@ -1,13 +1,13 @@
-"""The supervisor's pages, for supervisors alone: who is not one gets 403, who has not come in 401.
+"""The supervisor's pages. Without a session: 401; with a session of another role: 403.
 
     GET /supervisor[?day=YYYY-MM-DD&state=…&after=CALL]    the page of a day
-    GET /supervisor/stream                                 the floor, as it changes: server-sent events
-    GET /supervisor/callbacks/ID                           all that happened to a callback
-    GET /supervisor/calls/CALL                             a call that is over, phrase by phrase
-    GET /supervisor/picture.svg?call=CALL&row=N            a stretch of it; row=-1: what its signs mean
+    GET /supervisor/stream                                 the wallboard, as it changes: server-sent events
+    GET /supervisor/callbacks/ID                           a callback's history
+    GET /supervisor/calls/CALL                             a finished call, prompt by prompt
+    GET /supervisor/picture.svg?call=CALL&row=N            a part of its picture; row=-1: the legend
     GET /supervisor/{calls,steps,callbacks}.csv?day=…      a day for a spreadsheet
 
-Nothing is changed here, and nothing of a page is logged.
+Read-only; nothing of a page's content is logged.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def show(
     request: Request, context: Context, supervisor: Supervisor, dashboard: Its,
     day: str | None = None, state: str | None = None, after: str | None = None,
 ) -> Response:  # fmt: skip
-    """The page of a day; 503 where the store cannot be read, with what is known without it."""
+    """The page of a day; 503 with the remaining data if the store cannot be read."""
     asked = dashboard.day(day)
     which = next((one for one in Which if one.value == state), None)
     board = dashboard.board(asked, which, after_call=after)
@@ -72,7 +72,7 @@ def show(
 
 @router.get("/stream")
 async def stream(context: Context, supervisor: Supervisor, dashboard: Its) -> Response:
-    """The floor, from now on."""
+    """The wallboard, from now on."""
     is_on = partial(context.authenticator.sessions.is_on, supervisor)
     heartbeat_s = context.heartbeat_s
 
@@ -136,7 +136,7 @@ def show_call(
 async def picture(
     supervisor: Supervisor, dashboard: Its, call: str = "", row: str = ""
 ) -> Response:
-    """A stretch of a call."""
+    """A part of a call's picture."""
     if not NUMBER.fullmatch(row):
         raise HTTPException(404)
     try:
@@ -150,13 +150,13 @@ async def picture(
 
 @router.get("/{table}.csv")
 def table(supervisor: Supervisor, dashboard: Its, table: str, day: str | None = None) -> Response:
-    """A day for a spreadsheet."""
+    """A day as CSV."""
     if table not in supervisor_csv.TABLES:
         raise HTTPException(404)
     asked = dashboard.day(day)
     rows = supervisor_csv.TABLES[table](dashboard, asked)
     try:
-        first = next(rows)  # what cannot be read is told before the answer begins
+        first = next(rows)  # read errors must occur before the answer begins
     except StoreError:
         raise Refused(503, NO_STORE) from None
     headers = {"Content-Disposition": f'attachment; filename="{table}-{asked.on}.csv"'}

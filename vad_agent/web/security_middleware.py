@@ -1,10 +1,10 @@
-"""What every request passes and every answer has, before any route: ASGI.
+"""ASGI middleware that checks every request before any route, and sets security headers.
 
-    Host      the panel's own, else a foreign name was pointed at this address (DNS rebinding): 400
-    Origin    of what changes something: the panel's own page, else 403
-    headers   nothing but the panel's own files is loaded or asked, nobody frames it, nothing is kept
+    Host      must be one of the panel's names, else the name may be foreign (DNS rebinding): 400
+    Origin    of a changing request: must be the panel's own page, else 403
+    headers   only the panel's own files are loaded; no framing, no caching
 
-A page that sends no referrer may name no origin in a form: then the browser's Sec-Fetch-Site tells.
+A page without a referrer may send no origin with a form: then the browser's Sec-Fetch-Site decides.
 """
 
 from __future__ import annotations
@@ -44,17 +44,17 @@ ALWAYS = {
     "Cross-Origin-Resource-Policy": "same-origin",
 }
 MOST_BYTES = 16 * 1024
-"""Of a body; one that does not tell its length is counted by `BodyLimit`."""
+"""Limit on a body's declared length; `BodyLimit` counts a body without one."""
 SAFE = ("GET", "HEAD")
 
 
 def refused(status: int, text: str, headers: dict[str, str] | None = None) -> JSONResponse:
-    """An error, as the page shows it."""
+    """An error, in the form that the page shows."""
     return JSONResponse({"error": text}, status, headers)
 
 
 class SecurityMiddleware:
-    """The outermost layer."""
+    """The outermost middleware."""
 
     def __init__(self, app: ASGIApp, address: Origins) -> None:
         self._app = app

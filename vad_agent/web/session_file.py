@@ -1,8 +1,8 @@
-"""What a panel on one machine keeps of its sessions: `panel.json` in the state folder.
+"""Session data of a panel on one machine: `panel.json` in the state folder.
 
-    {"secret": …, "left": {session's id: when it would have ended}}         for its owner alone
+    {"secret": …, "left": {session's id: when it would have ended}}         readable only by its owner
 
-So pages outlive a restart of the program, and what was left stays left.
+It lets pages survive a restart of the program, and keeps ended sessions ended.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ FILE = "panel.json"
 
 
 class SessionFile:
-    """`SessionBackend` in a file of `folder`; None: of the user's state folder. `clock`: Unix time.
+    """`SessionBackend` in a file of `folder`; None: the user's state folder. `clock`: Unix time.
 
     Raises:
         OutputError: the secret cannot be written.
@@ -40,19 +40,19 @@ class SessionFile:
             self._write()
 
     def is_over(self, session: Session) -> bool:
-        """It was left."""
+        """The session was ended."""
         return session.id in self._left
 
     def leave(self, session: Session) -> None:
-        """It is over from now on."""
+        """End the session."""
         with self._lock:
-            secret, elsewhere = self._read()  # another panel of this user may have written
+            secret, elsewhere = self._read()  # another panel of this user may have written it
             known = self._left | (elsewhere if secret == self.secret else {})
             now = self._clock()
             self._left = {id: ends for id, ends in known.items() if ends > now} | {
                 session.id: session.ends
             }
-            with contextlib.suppress(OutputError):  # it is left for as long as the program runs
+            with contextlib.suppress(OutputError):  # it stays ended as long as the program runs
                 self._write()
 
     def _read(self) -> tuple[str, dict[str, float]]:
@@ -67,7 +67,7 @@ class SessionFile:
         return "", {}
 
     def _write(self) -> None:
-        """Whole or not at all."""
+        """Write the file atomically."""
         private_folder(self._path.parent)
         draft = self._path.with_name(f"{FILE}.{secrets.token_hex(4)}.draft")
         text = json.dumps({"secret": self.secret, "left": self._left}) + "\n"

@@ -1,12 +1,12 @@
-"""What a centre keeps of its sessions: in the store, for all nodes of its desk.
+"""Session data of a centre: in the store, shared by all nodes of its desk.
 
-    facts           panel_secret: signs cookies; made once, sealed
-    left_sessions   sessions that were left, until they would have ended
-    people          since: sessions begun before are over
+    facts           panel_secret: signs cookies; created once, encrypted
+    left_sessions   sessions that were ended, until they would have expired
+    people          since: sessions begun before are invalid
 
-    database ── every 2 s, in a thread ──> what is known ──> is_over, which never waits
+    database ── every 2 s, in a thread ──> cache ──> is_over, which never blocks
 
-While the database is away nobody is thrown out: what was known last holds.
+While the database is unavailable, nobody is logged out: the cached data stay valid.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ log = logging.getLogger(__name__)
 SECRET = "panel_secret"
 REFRESH_S = 2.0
 LONGER_S = 3600.0
-"""What has ended is remembered for so long still: another node's clock may be slow."""
+"""Seconds that an expired session is still remembered: another node's clock may be slow."""
 
 
 class SessionStore:
-    """`SessionBackend` in a store: kept up to date from `start` until `close`. `clock`: Unix time.
+    """`SessionBackend` in a store, up to date from `start` until `close`. `clock`: Unix time.
 
     Raises:
         StoreError: the database cannot be used.
@@ -46,13 +46,13 @@ class SessionStore:
         self._store = store
         self._clock = clock
         self._lock = threading.Lock()
-        """Of `_left_here` and `_unsaved`."""
+        """Guards `_left_here` and `_unsaved`."""
         self._refreshing = threading.Lock()
-        """One look at a time: an older one must not be taken for news."""
+        """One refresh at a time: an older result must not replace a newer one."""
         self._left_here: dict[str, float] = {}
-        """Sessions, id → end."""
+        """Sessions ended here, id → expiry."""
         self._unsaved: set[str] = set()
-        """Those of them of which the database does not know yet."""
+        """Those of them that the database does not have yet."""
         self._left: frozenset[str] = frozenset()
         self._since: dict[str, float] = {}
         self._away = False
@@ -61,21 +61,21 @@ class SessionStore:
         self._read()
 
     def start(self) -> None:
-        """From now on changes that others make are known within `REFRESH_S`."""
+        """Start refreshing: changes made elsewhere are known within `REFRESH_S`."""
         self._beat.start()
 
     def close(self) -> None:
-        """No more of that."""
+        """Stop refreshing."""
         self._beat.close()
 
     def is_over(self, session: Session) -> bool:
-        """It was left, or its person got a new password, another role or a bar since."""
+        """The session was ended, or its user got a new password or role or was disabled since."""
         if session.id in self._left_here or session.id in self._left:
             return True
         return self._since.get(session.operator, 0.0) > session.since
 
     def leave(self, session: Session) -> None:
-        """It is over: here at once, elsewhere soon; where the database is away, once it is back."""
+        """End the session: here at once, elsewhere soon; without a database, once it is back."""
         now = self._clock()
         with self._lock:
             known = {id: ends for id, ends in self._left_here.items() if ends > now}
@@ -84,7 +84,7 @@ class SessionStore:
         self.refresh()
 
     def refresh(self) -> None:
-        """Tell the database what was left here, and look what is new there. May take a while."""
+        """Write sessions ended here to the database, and read new ones. May take a while."""
         with self._refreshing:
             try:
                 self._save()
@@ -99,7 +99,7 @@ class SessionStore:
     # -- the database ---------------------------------------------------------------------------------
 
     def _the_secret(self, c: sa.Connection) -> str:
-        """Two nodes that start together: the second one's row is refused, and it looks again."""
+        """The secret. If two nodes start together, the second one's insert fails, and it reads again."""
         found = facts.c.name == SECRET
         stored = c.execute(locked(sa.select(facts.c.value).where(found))).scalar()
         encryption = self._store.encryption

@@ -1,9 +1,9 @@
-"""Sessions of a panel: a signed cookie for 12 hours, which whoever has left it cannot use again.
+"""Sessions of a panel: a signed cookie, valid for 12 hours or until logout.
 
     cookie = sign(secret, [id, operator, ends, role, since])        csrf = HMAC(secret, id)
 
-What cannot stand in a cookie is asked of `SessionBackend`: the secret, and whether a session is over
-before its time. Nothing here speaks HTTP.
+`SessionBackend` stores what a cookie cannot contain: the secret, and sessions that ended early.
+Nothing here handles HTTP.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ SALT = "vad-agent panel"
 
 
 class Role(StrEnum):
-    """What somebody may see: his own panel, or everybody's too."""
+    """What a user may see: their own panel, or everybody's too."""
 
     OPERATOR = "operator"
     SUPERVISOR = "supervisor"
@@ -35,7 +35,7 @@ class Role(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """Somebody who has come in."""
+    """The session of an authenticated user."""
 
     id: str
     operator: str
@@ -43,27 +43,31 @@ class Session:
     """Unix time."""
     role: Role = Role.OPERATOR
     since: float = 0.0
-    """Unix time from which his sessions held, as he came in; a later one ends this session.
+    """The user's `since` at login, Unix time. A later value in the store ends this session.
 
-    The two are of one clock, so that no difference between the clocks of two machines matters."""
+    Both are of one clock, so that differences between machines' clocks do not matter.
+    """
 
 
 class SessionBackend(Protocol):
-    """What outlives the program. Methods may be called by any thread."""
+    """Session data that survive a restart. Any thread may call its methods."""
 
     @property
     def secret(self) -> str:
-        """Signs cookies."""
+        """The key that signs cookies."""
 
     def is_over(self, session: Session) -> bool:
-        """It was left, or ended by a new password, another role or a bar. Never waits: a loop asks."""
+        """The session was ended, by logout, a new password, another role or disabling.
+
+        Never blocks: an event loop calls it.
+        """
 
     def leave(self, session: Session) -> None:
-        """It is over from now on. May take a while."""
+        """End the session. May take a while."""
 
 
 class Sessions:
-    """Sessions of one panel. Methods may be called by any thread. `clock`: Unix time."""
+    """Sessions of one panel. Any thread may call its methods. `clock`: Unix time."""
 
     def __init__(self, kept: SessionBackend, *, clock: Callable[[], float] = time.time) -> None:
         self._kept = kept
@@ -73,41 +77,41 @@ class Sessions:
         )
 
     def open(self, operator: str, role: Role = Role.OPERATOR, since: float = 0.0) -> str:
-        """A new session's cookie."""
+        """Create a session and return its cookie."""
         ends = round(self._clock() + SESSION_S)
         signed = self._signer.dumps([secrets.token_hex(8), operator, ends, role.value, since])
         return signed if isinstance(signed, str) else signed.decode()
 
     def of(self, cookie: str | None) -> Session | None:
-        """Whose cookie this is; None: nobody's, any more."""
+        """The session of this cookie. None: it is not valid (any more)."""
         if not cookie:
             return None
         try:
             session = _read(self._signer.loads(cookie))
-        except (BadData, ValueError):  # also letters that no cookie has
+        except (BadData, ValueError):  # also characters that no cookie contains
             return None
         return session if session is not None and self.is_on(session) else None
 
     def is_on(self, session: Session) -> bool:
-        """It has neither ended nor been ended."""
+        """The session has neither expired nor been ended."""
         return self._clock() < session.ends and not self._kept.is_over(session)
 
     def leave(self, session: Session) -> None:
-        """End it, whoever has a copy of the cookie. May take a while."""
+        """End it, including all copies of its cookie. May take a while."""
         self._kept.leave(session)
 
     def csrf(self, session: Session) -> str:
-        """What a page of the session proves itself with."""
+        """The token by which a page of the session authenticates its requests."""
         key = self._kept.secret.encode()
         return hmac.new(key, f"csrf {session.id}".encode(), hashlib.sha256).hexdigest()
 
     def is_csrf(self, session: Session, given: str) -> bool:
-        """The page proves itself."""
+        """The page's token is correct."""
         return hmac.compare_digest(given.encode(errors="replace"), self.csrf(session).encode())
 
 
 def _read(told: Any) -> Session | None:
-    """Signed by us, but maybe by an earlier version: then there was no role."""
+    """The session in a signed cookie. An earlier version may have signed it: then it has no role."""
     match told:
         case [str(id), str(operator), int() | float() as ends, "operator" | "supervisor" as role,
               int() | float() as since]:  # fmt: skip

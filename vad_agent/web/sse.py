@@ -1,11 +1,11 @@
-"""What a page follows, as server-sent events: the whole state first, then what changes.
+"""Server-sent events of a page: the whole state first, then changes.
 
     retry: 1000
     data: {"phase": "dialogue", …}
-    data: {"callbacks": 17}             this number has grown: ask for them; where it is told, seldom else
-    data: {}                            a sign of life
+    data: {"callbacks": 17}             this number has grown: query them; without it, poll slowly
+    data: {}                            heartbeat
 
-An event's data is one line of JSON: no letter of a client's name can end it.
+An event's data is one line of JSON, so that no character of a client's name can end it.
 """
 
 from __future__ import annotations
@@ -27,9 +27,10 @@ async def events(
     heartbeat_s: float = HEARTBEAT_S,
     news: Callable[[], int] | None = None,
 ) -> AsyncGenerator[bytes, None]:
-    """Until the page goes, the broker closes or its session is over, which the heartbeat notices.
+    """Yield events until the page disconnects, the broker closes, or a heartbeat finds that the
+    session is over.
 
-    `news`: the number of the last change of his callbacks; None: nobody knows.
+    `news`: the number of the last change of the operator's callbacks; None: unknown.
     """
     yield f"retry: {RETRY_MS}\n\n".encode()
     known = None

@@ -1,12 +1,12 @@
-"""Live states from the headsets to the open pages, and the operators' keys back. No truth of its own.
+"""Passes live states from headsets to open pages, and operators' commands back. Stores nothing durable.
 
     headset ── publish(operator, state) ──> broker ── follow(operator) ──> pages, each at its own pace
-            <── sink(event) ─────────────────┘ <── send(operator, event) ── a page's key
+            <── sink(event) ─────────────────┘ <── send(operator, event) ── a page's command
 
-A state is a flat object; of each key the broker keeps the value, encoded once, and a growing number. A page
-is told what has changed since it was last told, so one that is slow misses moments and no changes. A headset
-that comes on tells all of its state first, in the place of the last one's. `gone` is the broker's own key.
-Capital letters of an operator's login do not matter.
+A state is a flat object. For each key the broker keeps the value, encoded once, and a growing
+number. A page gets what has changed since its last message, so a slow page misses intermediate
+values but no change. A headset that connects sends its whole state first, which replaces the
+previous one. `gone` is the broker's own key. Logins are compared without case.
 """
 
 from __future__ import annotations
@@ -23,20 +23,20 @@ from vad_agent.client.headset_protocol import ControlMessage, ControlSink
 from vad_agent.common.identity import folded
 
 HEARTBEAT_S = 5.0
-"""A page that hears nothing for longer than this knows that it is cut off."""
+"""A page that receives nothing for longer than this knows that it is disconnected."""
 LEAST_S = 0.02
-"""Between two messages to a page: a frame; what comes faster is told together."""
+"""Seconds between two messages to a page: one frame. Faster changes are combined."""
 GONE = "gone"
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
 class LinkEnd(StrEnum):
-    """Why a headset's keys go to it no more, though it is on."""
+    """Why a headset receives no more commands while it is still connected."""
 
     REPLACED = "replaced"
-    """Another one of this operator is on."""
+    """Another headset of this operator has connected."""
     CLOSED = "closed"
-    """The broker is."""
+    """The broker is closed."""
 
 
 class _Operator:
@@ -44,23 +44,23 @@ class _Operator:
 
     def __init__(self, name: str) -> None:
         self.name = name
-        """As the headset writes it, or whoever asked first."""
+        """As the headset writes it, or the first caller."""
         self.values: dict[str, tuple[int, str]] = {}
         self.version = 0
         self.sink: ControlSink | None = None
         self.over: Callable[[LinkEnd], None] | None = None
         self.begins = False
-        """The headset has told nothing yet: what is known is of the one before it."""
+        """The headset has sent nothing yet: the stored state is the previous one's."""
         self.followers: set[Follower] = set()
         self._told = (
             0,
             0,
             "{}",
-        )  # (after which version, up to which, JSON): pages mostly keep step
+        )  # (after which version, up to which, JSON): most pages are at the same version
         self.take({GONE: True})
 
     def take(self, state: Mapping[str, Any]) -> bool:
-        """Whether anything changed."""
+        """Apply changes. Return whether anything changed."""
         changed = self.begins
         if self.begins:
             self.version += 1
@@ -77,7 +77,7 @@ class _Operator:
         return changed
 
     def since(self, version: int) -> str:
-        """What changed after a version, as a JSON object."""
+        """The changes after a version, as a JSON object."""
         after, upto, told = self._told
         if (after, upto) != (version, self.version):
             parts = [
@@ -99,7 +99,10 @@ class Follower:
 
 
 def _wake(followers: Iterable[Follower]) -> None:
-    """From any thread: each other loop is woken once, as that costs more than all its pages."""
+    """Wake followers from any thread.
+
+    Each other loop is woken once, because that costs more than all its pages.
+    """
     by_loop: dict[asyncio.AbstractEventLoop, list[Follower]] = {}
     for follower in followers:
         by_loop.setdefault(follower.loop, []).append(follower)
@@ -108,10 +111,10 @@ def _wake(followers: Iterable[Follower]) -> None:
     except RuntimeError:
         here = None
     for loop, its in by_loop.items():
-        if loop is here:  # a headset's link publishes in it: 20 µs less, see benchmarks/panel
+        if loop is here:  # a headset's link publishes in it: 20 µs less, see benchmarks/web
             _set(its)
             continue
-        with contextlib.suppress(RuntimeError):  # it has ended
+        with contextlib.suppress(RuntimeError):  # the loop has ended
             loop.call_soon_threadsafe(_set, its)
 
 
@@ -121,21 +124,23 @@ def _set(followers: list[Follower]) -> None:
 
 
 class StateBroker:
-    """All headsets that are on. Methods may be called by any thread; `follow` by a loop's."""
+    """All connected headsets. Any thread may call its methods; `follow` runs in an event loop."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._operators: dict[str, _Operator] = {}
         self._closed = False
 
-    # -- the headset's side --------------------------------------------------------------------------
+    # -- for headsets
+    # --------------------------------------------------------------------------------------
 
     def attach(
         self, operator: str, sink: ControlSink, over: Callable[[LinkEnd], None] | None = None
     ) -> None:
-        """This headset is on: keys of its panel go to `sink`. Of two the later one has them.
+        """Connect a headset: commands of its panel go to `sink`. Of two headsets the later one
+        receives them.
 
-        `over`: told, in any thread, that they don't any more; not after a `detach`.
+        `over`: called, in any thread, when it no longer receives commands; not after a `detach`.
         """
         with self._lock:
             one = self._of(operator)
@@ -150,17 +155,20 @@ class StateBroker:
     def publish(
         self, operator: str, state: Mapping[str, Any], sink: ControlSink | None = None
     ) -> None:
-        """How things stand there: all of it, or what has changed. `sink`: only if keys go to it still."""
+        """Update the headset's state: all of it, or what has changed.
+
+        `sink`: only if it still receives commands.
+        """
         with self._lock:
             one = self._of(operator)
-            if sink is not None and one.sink != sink:  # a bound method is made anew each time
+            if sink is not None and one.sink != sink:  # a bound method is a new object each time
                 return
             changed = one.take({**state, GONE: False})
             followers = tuple(one.followers) if changed else ()
         _wake(followers)
 
     def detach(self, operator: str, sink: ControlSink | None = None) -> None:
-        """This headset is off; its panel says so. `sink`: only if it is still that one's."""
+        """Disconnect a headset; its panel shows so. `sink`: only if it is still connected with this one."""
         with self._lock:
             one = self._of(operator)
             if sink is not None and one.sink != sink:
@@ -171,7 +179,7 @@ class StateBroker:
         _wake(followers)
 
     def close(self) -> None:
-        """The server ends: nobody follows any more, and headsets have to go."""
+        """The server ends: end all followers and headset links."""
         with self._lock:
             self._closed = True
             everyone = self._operators.values()
@@ -187,15 +195,16 @@ class StateBroker:
             one = self._operators[name] = _Operator(operator)
         return one
 
-    # -- the pages' side -----------------------------------------------------------------------------
+    # -- for pages
+    # -----------------------------------------------------------------------------------------
 
     def operators(self) -> list[str]:
-        """Whose headset is on, in order."""
+        """Operators of connected headsets, in order."""
         with self._lock:
             return sorted(one.name for one in self._operators.values() if one.sink is not None)
 
     def state(self, operator: str) -> dict[str, Any]:
-        """All that is known of a headset; of one that never was only that it is gone."""
+        """The known state of a headset; for an unknown one, only that it is gone."""
         with self._lock:
             one = self._operators.get(folded(operator))
             told = None if one is None else one.since(0)
@@ -203,7 +212,7 @@ class StateBroker:
         return state
 
     def send(self, operator: str, what: ControlMessage) -> bool:
-        """A key; False: there is no headset that takes it."""
+        """Send a command. False: no headset receives it."""
         with self._lock:
             one = self._operators.get(folded(operator))
             sink = None if one is None else one.sink
@@ -215,9 +224,9 @@ class StateBroker:
     async def follow(
         self, operator: str, *, heartbeat_s: float = HEARTBEAT_S, least_s: float = LEAST_S
     ) -> AsyncGenerator[str, None]:
-        """JSON objects: first the whole state, then what changed; `{}` is a sign of life.
+        """Yield JSON objects: first the whole state, then changes; `{}` is a heartbeat.
 
-        Until the broker closes. Whoever leaves earlier closes it (`contextlib.aclosing`).
+        Ends when the broker closes. A caller that stops earlier closes it (`contextlib.aclosing`).
         """
         follower = Follower(asyncio.get_running_loop())
         with self._lock:

@@ -1,4 +1,4 @@
-"""A day as CSV for a Russian spreadsheet: semicolons, decimal commas, times of the centre."""
+"""A day as CSV for a Russian spreadsheet: semicolons, decimal commas, times in the centre's zone."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from vad_agent.web.supervisor_labels import SupervisorLabels, reasons
 
 SEPARATOR = ";"
 AT_ONCE = 500
-"""Rows of one question to the store: no file holds its connection while it is sent."""
+"""Rows per query: no file holds a database connection while it is sent."""
 MOST = 1_000_000
 
 Cells = Sequence[str]
 
 
 def calls(dashboard: Dashboard, day: CalendarDay) -> Iterator[str]:
-    """The calls, the newest first."""
+    """The calls, newest first."""
     head = (
         "Звонок", "Оператор", "Режим", "Начало", "Длительность, с", "Шагов в окне",
         "Шагов вне окна", "Не понадобилось", "Просил перезвон",
@@ -61,7 +61,7 @@ def steps(dashboard: Dashboard, day: CalendarDay) -> Iterator[str]:
 
 
 def callbacks(dashboard: Dashboard, day: CalendarDay) -> Iterator[str]:
-    """The callbacks, as the page has them."""
+    """The callbacks, in the order of the page."""
     head = (
         "Перезвон", "Состояние", "Клиент", "Телефон", "Оператор", "Причины", "Тема", "Запрошен",
         "Срок", "Следующая попытка", "Попытка", "Закончен",
@@ -84,7 +84,7 @@ def _callback(say: SupervisorLabels, one: Callback) -> Cells:
 
 
 def text(value: str | None) -> str:
-    """One line, of signs that are seen."""
+    """The text on one line, of printable characters."""
     return "".join(sign if sign.isprintable() else " " for sign in value or "")
 
 

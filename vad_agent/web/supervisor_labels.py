@@ -1,4 +1,6 @@
-"""The supervisor's Russian: states, what happened, alarms; times of the centre's zone, and spans of time."""
+"""Russian labels of the supervisor's pages: states, changes, alerts; times in the centre's zone,
+durations.
+"""
 
 from __future__ import annotations
 
@@ -82,7 +84,7 @@ ALARMS = {
 VERDICTS = {Verdict.OK: "в окне", Verdict.BAD: "вне окна", Verdict.NOTE: "не понадобилась"}
 MODES = {"auto": "говорит программа", "cue": "говорит оператор"}
 FIELDS = {"state": "состояние:", "due": "срок", "attempt": "попытка", "operator": "оператор"}
-"""Changes of a callback that are told."""
+"""Fields whose changes are shown."""
 ANYBODY = "любой оператор"
 NOBODY = "без имени"
 
@@ -93,7 +95,7 @@ def reasons(values: tuple[str, ...]) -> str:
 
 
 def span(seconds: float) -> str:
-    """How long, as precise as it matters.
+    """A duration, as precise as it matters.
 
     >>> span(42.4), span(150), span(7_300), span(200_000)
     ('42 с', '2 мин', '2 ч 1 мин', '2 дня 7 ч')
@@ -128,7 +130,7 @@ def why(outcome: str, verdict: Verdict, silence: float, lo: float, hi: float) ->
 
 
 class SupervisorLabels:
-    """What a template says, at `now` and on a day of the centre."""
+    """Labels for a template, at `now` and on a day of the centre."""
 
     def __init__(self, now: datetime, zone: tzinfo, day: date) -> None:
         self.now = now
@@ -148,7 +150,7 @@ class SupervisorLabels:
         return when.astimezone(self._zone)
 
     def when(self, when: datetime) -> str:
-        """The time, and the date where it is another day's than the page's."""
+        """The time, with the date if it differs from the page's day."""
         local = self.local(when)
         return f"{local:%H:%M:%S}" if local.date() == self._day else f"{local:%d.%m %H:%M}"
 
@@ -162,15 +164,15 @@ class SupervisorLabels:
         return f"{self.local(when):%d.%m.%Y %H:%M:%S}"
 
     def hour(self, when: datetime) -> str:
-        """An hour's beginning."""
+        """The start of an hour."""
         return f"{self.local(when):%H:%M}"
 
     def iso(self, when: datetime) -> str:
-        """For machines."""
+        """ISO 8601, for machines."""
         return self.local(when).isoformat(timespec="seconds")
 
     def since(self, when: datetime) -> str:
-        """So long ago."""
+        """The time passed since."""
         return span((self.now - when).total_seconds())
 
     @staticmethod
@@ -180,33 +182,33 @@ class SupervisorLabels:
 
     @staticmethod
     def client(callback: Callback) -> str:
-        """His name."""
+        """The client's name."""
         return callback.name or NOBODY
 
     @staticmethod
     def phone(callback: Callback) -> str:
-        """His number, or what was given for one."""
+        """The client's number, or what was given instead."""
         if callback.phone:
             return callback.phone
         return f"{callback.phone_given} (не номер)" if callback.phone_given else "номера нет"
 
     @staticmethod
     def operator(callback: Callback) -> str:
-        """Who is to ring."""
+        """The operator who is to call."""
         return callback.operator or ANYBODY
 
     @staticmethod
     def state(state: State) -> str:
-        """Where it stands."""
+        """The state of a callback."""
         return STATES[state]
 
     @staticmethod
     def which(which: Which) -> str:
-        """Some of the callbacks."""
+        """A filter of callbacks."""
         return WHICH[which]
 
     def change(self, change: Mapping[str, Any]) -> str:
-        """What history tells of a change, as far as a person needs it."""
+        """The details of a change in history that a person needs."""
         told = []
         for name, value in change.items():
             if name not in FIELDS or not isinstance(value, list) or len(value) != 2:
@@ -225,46 +227,46 @@ class SupervisorLabels:
                 return STATES[State(str(value))]
             if name == "due":
                 return self.when(datetime.fromisoformat(str(value)))
-        except ValueError:  # of another version
+        except ValueError:  # from another version
             pass
         return str(value)
 
     @staticmethod
     def prompt(id: str) -> str:
-        """A phrase of the script."""
+        """A prompt of the script."""
         return labels_ru.PROMPTS.get(id, id)
 
     @staticmethod
     def outcome(outcome: Outcome | None) -> str:
-        """How an attempt ended."""
+        """The outcome of an attempt."""
         return "идёт" if outcome is None else OUTCOMES[outcome]
 
     @staticmethod
     def said(outcome: str) -> str:
-        """What became of a phrase."""
+        """The outcome of a prompt."""
         return labels_ru.OUTCOMES.get(outcome, outcome)
 
     @staticmethod
     def what(what: str) -> str:
-        """What happened to a callback."""
+        """The kind of a change in history."""
         return WHATS.get(what, what)
 
     @staticmethod
     def mode(mode: str) -> str:
-        """Who says the phrases."""
+        """Who says the prompts."""
         return MODES.get(mode, mode)
 
     @staticmethod
     def short(text: str, most: int = 24) -> str:
-        """No longer than that."""
+        """The text, cut to `most` characters."""
         return text if len(text) <= most else f"{text[: most - 1]}…"
 
     @staticmethod
     def call_page(call: str) -> str:
-        """Where a call is shown, whatever its id is made of."""
+        """The path of a call's page; the id may contain any character."""
         return f"/supervisor/calls/{quote(call, safe='')}"
 
     @staticmethod
     def picture(call: str, row: int) -> str:
-        """A row of its picture."""
+        """The path of a row of its picture."""
         return f"/supervisor/picture.svg?row={row}&call={quote(call, safe='')}"

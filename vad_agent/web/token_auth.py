@@ -1,8 +1,8 @@
 """Token authentication for a single operator's panel, with login throttling.
 
-    listen ── prints /enter?token=… ──> the operator's browser ── cookie ──> his pages, until he leaves
+    listen ── prints /enter?token=… ──> the operator's browser ── cookie ──> their pages, until logout
 
-Nothing here speaks HTTP.
+Nothing here handles HTTP.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from vad_agent.web.session_file import SessionFile
 from vad_agent.web.sessions import Session, Sessions
 
 TRIES = 5
-"""Wrong tokens, after which nobody is let in for a while."""
+"""Wrong tokens before logins are paused."""
 PAUSE_S = 60.0
 
 
 class TokenAuth:
-    """For `operator` alone. Methods may be called by any thread.
+    """Authentication for one operator. Any thread may call its methods.
 
-    `folder`: of the secret; None: the user's state folder. `clock`: Unix time; `timer`: one that only grows.
+    `folder`: of the secret; None: the user's state folder. `clock`: Unix time; `timer`: monotonic.
 
     Raises:
         OutputError: the secret cannot be written.
@@ -51,19 +51,19 @@ class TokenAuth:
 
     @property
     def link(self) -> str:
-        """Where the operator comes in."""
+        """The operator's login link."""
         return link(self.address, self.token)
 
     def session(self, cookie: str | None) -> Session | None:
-        """Whose cookie this is; one who worked here under another name has to come in anew."""
+        """The session of this cookie. A session of another operator's name is not valid."""
         session = self.sessions.of(cookie)
         return session if session is not None and session.operator == self.operator else None
 
     def by_token(self, token: str, network: str) -> str | None:
-        """The operator's cookie, from wherever he asks; None: the token is wrong.
+        """The operator's cookie, for a request from any address. None: the token is wrong.
 
         Raises:
-            TooMany: it does not matter now.
+            TooManyAttempts: the token was not checked.
         """
         self._throttle.check("")
         if not is_token(self.token, token):
@@ -73,20 +73,20 @@ class TokenAuth:
         return self.sessions.open(self.operator)
 
     def by_login(self, login: str, password: str, network: str) -> str | None:
-        """Nobody comes in so."""
+        """Always None: there are no passwords."""
         return None
 
 
 def new_token() -> str:
-    """Lets in, as long as the program runs. Its link fits a line of a narrow terminal."""
+    """A new token, valid while the program runs. Short: its link fits a line of a narrow terminal."""
     return secrets.token_urlsafe(18)
 
 
 def is_token(right: str, given: str) -> bool:
-    """Told in a time that tells nothing."""
+    """Compare in constant time."""
     return hmac.compare_digest(given.encode(errors="replace"), right.encode())
 
 
 def link(address: Origins, token: str) -> str:
-    """Where who has the token comes in."""
+    """The login link with the token."""
     return f"{address.url}/enter?token={token}"

@@ -1,9 +1,10 @@
-"""Who may come in at a centre: people with a login, a role and a password, in the store's own table.
+"""Users of a centre's pages: login, role and password, in a table of the store.
 
-    add ──> may come in ──disable──> may not ──enable──> may come in   nobody is removed: history names them
+    add ──> enabled ──disable──> disabled ──enable──> enabled   users are never deleted: history names them
 
-A new password, another role and `disable` end all sessions that were begun before: each puts `since` forward.
-Logins differ by more than capital letters; they are written as the operator of the headset is.
+A new password, another role and `disable` end all earlier sessions: each advances `since`. Logins
+are compared without case. A login must equal `listen --operator`; otherwise the user's panel is
+empty.
 """
 
 from __future__ import annotations
@@ -29,26 +30,26 @@ LONGEST_LOGIN = 100
 
 
 class UserError(VadAgentError, ValueError):
-    """No such person, one too many, or a login or password that cannot be; nothing was changed."""
+    """No such user, a duplicate, or an invalid login or password; nothing was changed."""
 
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """Somebody with a login."""
+    """A user."""
 
     login: str
     role: Role
     made: datetime
     since: datetime
-    """Sessions begun before are over."""
+    """Sessions begun before are invalid."""
     barred: datetime | None
-    """Since when he may not come in."""
+    """When the user was disabled; None: enabled."""
 
 
 class Users:
-    """The people of a store. Methods may be called by several threads, and processes. `now`: wall time.
+    """The users of a store. Several threads and processes may call its methods. `now`: wall time.
 
-    None: the clock of the database's server, else of this machine.
+    None: the clock of the database server, else of this machine.
     """
 
     def __init__(
@@ -62,10 +63,11 @@ class Users:
         database = store.database
         self._now = now or (database.time if database.on_server else lambda: datetime.now(UTC))
 
-    # -- looking --------------------------------------------------------------------------------------
+    # -- queries
+    # ----------------------------------------------------------------------------------------
 
     def all(self) -> list[User]:
-        """Everybody, by login.
+        """All users, by login.
 
         Raises:
             StoreError: the database cannot be used.
@@ -75,7 +77,7 @@ class Users:
         return sorted(map(_person, rows), key=lambda one: folded(one.login))
 
     def find(self, login: str) -> User | None:
-        """Whose login this is.
+        """The user with this login.
 
         Raises:
             StoreError: the database cannot be used.
@@ -85,7 +87,8 @@ class Users:
         return None if row is None else _person(row)
 
     def check(self, login: str, password: str) -> User | None:
-        """Who comes in with these; None: nobody, which takes as long. Takes a while.
+        """The user with these credentials. None: there is none, which takes equally long. Takes a
+        while.
 
         Raises:
             StoreError: the database cannot be used.
@@ -96,7 +99,7 @@ class Users:
         if row is None or not right or row.barred is not None:
             return None
         if self._passwords.is_stale(row.password):
-            with contextlib.suppress(StoreError):  # the next time, then
+            with contextlib.suppress(StoreError):  # then at the next login
                 self._keep_anew(row, password)
         return _person(row)
 
@@ -106,13 +109,14 @@ class Users:
         with self._store.database.writing() as c:
             c.execute(people.update().where(same).values(password=kept))
 
-    # -- changing -------------------------------------------------------------------------------------
+    # -- changes
+    # ----------------------------------------------------------------------------------------
 
     def add(self, login: str, role: Role, password: str) -> User:
-        """Somebody new.
+        """Add a user.
 
         Raises:
-            UserError: the login or the password cannot be, or somebody has the login.
+            UserError: the login or the password is not valid, or the login is taken.
             StoreError: it could not be stored.
         """
         login = _checked_login(login)
@@ -120,7 +124,7 @@ class Users:
         at = self._now()
 
         def work(c: sa.Connection) -> User:
-            if self._store.database.on_server:  # two that differ by capital letters alone, at once
+            if self._store.database.on_server:  # two logins that differ only in case, added at once
                 c.execute(sa.text("LOCK TABLE people IN SHARE ROW EXCLUSIVE MODE"))
             if (known := _row(c, login)) is not None:
                 raise UserError(f"somebody has the login {known.login!r}")
@@ -131,29 +135,29 @@ class Users:
         return self._store.transaction(work)
 
     def set_password(self, login: str, password: str) -> User:
-        """Another password; his sessions are over.
+        """Set another password; the user's sessions end.
 
         Raises:
-            UserError: there is no such person, or the password cannot be.
+            UserError: there is no such user, or the password is not valid.
             StoreError: it could not be stored.
         """
         return self._change(login, password=self._kept(login, password))
 
     def set_role(self, login: str, role: Role) -> User:
-        """Another role; his sessions are over. Raises as `disable`."""
+        """Set another role; the user's sessions end. Raises as `disable`."""
         return self._change(login, role=role.value)
 
     def disable(self, login: str) -> User:
-        """He may not come in, and is out at once.
+        """Disable the user and end their sessions at once.
 
         Raises:
-            UserError: there is no such person.
+            UserError: there is no such user.
             StoreError: it could not be stored.
         """
         return self._change(login, barred=self._now())
 
     def enable(self, login: str) -> User:
-        """He may come in again, with his password. Raises as `disable`."""
+        """Enable the user with their old password. Raises as `disable`."""
         return self._change(login, barred=None)
 
     def _change(self, login: str, **values: Any) -> User:
@@ -165,7 +169,7 @@ class Users:
                 raise UserError(
                     f"nobody has the login {login[:LONGEST_LOGIN]!r}: vad-agent people list"
                 )
-            # later than before, whichever clock was asked then
+            # later than before, whichever clock was used then
             since = max(at, row.since + timedelta(microseconds=1))
             mine = people.c.login == row.login
             c.execute(people.update().where(mine).values(since=since, **values))
@@ -191,7 +195,9 @@ def _checked_login(login: str) -> str:
 
 
 def _row(c: sa.Connection, login: str, *, lock: bool = False) -> sa.Row[Any] | None:
-    """By a look at all: no database folds letters as Python does, and a centre's people are few."""
+    """The user's row, found by reading all: no database folds case as Python does, and a centre has
+    few users.
+    """
     wanted = folded(login)
     for known in c.execute(sa.select(people.c.login)).scalars().all():
         if folded(known) == wanted:

@@ -1,11 +1,11 @@
-"""All headsets at one look, in words, for the supervisors' pages: the rows and their changes.
+"""State of all headsets as text, for the supervisors' pages: the rows and their changes.
 
     broker ── twice a second, while anybody follows ──> rows ──┬─> {"whole": true, "rows": {operator: row}}
                                                                ├─> {"rows": {operator: what changed, or null}}
-                                                               └─> {}    a sign of life
+                                                               └─> {}    heartbeat
 
-A row is flat and ready to be shown: a page computes nothing. What a headset tells is believed in nothing:
-what is not as expected is left out.
+A row is flat and ready for display: a page computes nothing. A headset's data are not trusted:
+unexpected values are left out.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from vad_agent.web.state_broker import HEARTBEAT_S, StateBroker
 
 EVERY_S = 0.5
 LONGEST = 160
-"""Signs of a text in a row."""
+"""Characters of a text in a row."""
 NOBODY = "\0floor"
-"""No headset's operator: the broker is followed for its heartbeat and its end."""
+"""An operator without a headset: the broker is followed only for its heartbeat and its end."""
 PHRASES = {
     "cue": "оператор должен сказать",
     "asked": "сейчас прозвучит",
@@ -44,15 +44,15 @@ Rows = Mapping[str, Row]
 
 
 def rows(broker: StateBroker) -> Rows:
-    """By operator, of each headset that is on."""
+    """The rows of all connected headsets, by operator."""
     return {operator: row(broker.state(operator)) for operator in broker.operators()}
 
 
 def row(state: Mapping[str, Any]) -> Row:
-    """What is shown of one headset.
+    """The row of one headset.
 
-    `urgent`: 2 something is wrong, 1 a window is open or a phrase under way, 0 neither; `bar`: beginning and
-    width of the window, and the silence, in hundredths of the bar; None: there is no clock.
+    `urgent`: 2 a problem, 1 a window is open or a prompt runs, 0 neither. `bar`: start and width of
+    the window, and the silence, in hundredths of the bar; None: there is no clock.
     """
     operator, client = _of(_of(state, "sides"), "operator"), _of(_of(state, "sides"), "client")
     clock, phrase = _of(state, "clock"), _of(state, "phrase")
@@ -99,7 +99,9 @@ def _line(
     clock: Mapping[str, Any],
     silence: float | None,
 ) -> list[str]:
-    """The client's line, or why the clock stands; then the operator's, where it is out of the ordinary."""
+    """The state of the client's line, or why the clock is stopped; then the operator's, if it is
+    abnormal.
+    """
     told = []
     if _is_odd(client):
         told.append(_text(client.get("text")))
@@ -116,12 +118,12 @@ def _line(
 
 
 def _is_odd(side: Mapping[str, Any]) -> bool:
-    """Out of the ordinary; that it is lost is told as what is wrong."""
+    """The line is abnormal. A lost device is reported as a problem instead."""
     return side.get("kind") in ("odd", "bad") and side.get("lost") is not True
 
 
 def _first_part(text: str) -> str:
-    """Without what follows for the operator: "наушники отключены — жду их"."""
+    """The text without the part for the operator: "наушники отключены — жду их"."""
     return text.partition(" — ")[0]
 
 
@@ -166,13 +168,13 @@ def _message(messages: object) -> str:
 
 
 def order(found: Rows) -> list[tuple[str, Row]]:
-    """As they are shown: what is urgent first, then by name; those without a call are left out."""
+    """The display order: urgent first, then by name; headsets without a call are left out."""
     busy = [(operator, row) for operator, row in found.items() if not row["idle"]]
     return sorted(busy, key=lambda one: (-one[1]["urgent"], one[0]))
 
 
 def changes(before: Rows | None, after: Rows) -> dict[str, Any]:
-    """What a page that was told `before` does not know yet; None: it was told nothing."""
+    """The changes for a page that has `before`. None: it has nothing yet."""
     if before is None:
         return {"whole": True, "rows": after}
     told: dict[str, Row | None] = dict.fromkeys(before.keys() - after.keys())
@@ -196,14 +198,15 @@ class Wallboard:
         self._followers: set[asyncio.Event] = set()
         self._task: asyncio.Task[None] | None = None
         self._told: tuple[Rows | None, Rows, str] = ({}, {}, "{}")
-        """(before, after, JSON of the changes): pages mostly keep step."""
+        """(before, after, JSON of the changes): most pages are at the same version."""
 
     async def follow(
         self, is_on: Callable[[], bool], *, heartbeat_s: float = HEARTBEAT_S
     ) -> AsyncGenerator[str, None]:
-        """JSON objects: all rows, then what changed; `{}` is a sign of life.
+        """Yield JSON objects: all rows, then changes; `{}` is a heartbeat.
 
-        Until the broker closes or `is_on` is false. Whoever leaves earlier closes it (`contextlib.aclosing`).
+        Ends when the broker closes or `is_on` is false. A caller that stops earlier closes it
+        (`contextlib.aclosing`).
         """
         woken = asyncio.Event()
         self._join(woken)
@@ -236,7 +239,7 @@ class Wallboard:
             self._task = None
 
     async def _run(self) -> None:
-        """Look as often as the broker's heartbeat; it ends when the broker closes, or by a fault of ours."""
+        """Update at the broker's heartbeat. Ends when the broker closes, or on a bug here."""
         try:
             async with aclosing(self._broker.follow(NOBODY, heartbeat_s=self._every_s)) as beats:
                 async for _ in beats:
@@ -245,7 +248,7 @@ class Wallboard:
                         self._rows = after
                         self._wake()
         finally:
-            if self._task is asyncio.current_task():  # nobody has let go of it
+            if self._task is asyncio.current_task():  # nobody has replaced it
                 self._over = True
                 self._wake()
 
