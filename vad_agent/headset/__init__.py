@@ -1,1 +1,1 @@
-"""Attached to a headset: the loop that feeds the session, and what stands around it."""
+"""The live side at an operator's headset: the loop that feeds the session, and its inputs and outputs."""

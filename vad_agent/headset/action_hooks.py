@@ -1,11 +1,11 @@
-"""What is to be done, told to others: each action as JSON to a command's stdin, or as a POST to a URL.
+"""Hooks: passes each action as JSON to a command's stdin, or as a POST to a URL.
 
     --on-action hangup.sh                    the kinds of DEFAULT
     --on-action hangup=hangup.sh             one kind, or several: hangup,callback=…
     --on-action callback=https://crm/hook
 
-A worker for each hook: the call never waits. Order is kept. What must not be lost (the call's end, callbacks)
-is tried again; whatever fails is reported, without names, numbers or phrases.
+Each hook has its own worker, so the call never waits. Order is kept. Vital actions (the call's end,
+callbacks) are retried. Failures are reported without names, numbers or prompts.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ KINDS = (
 DEFAULT = frozenset(KINDS) - {"speech", "line"}
 VITAL = frozenset({"callback", "callback_revised", "callback_withdrawn", "hangup"})
 PAUSES_S = (0.5, 2.0)
-"""Before the second and the third try of what is vital."""
+"""Seconds before the second and the third try of a vital action."""
 LIMIT_S = 10.0
 MOST_WAITING = 500
 URL = ("http://", "https://")
@@ -52,17 +52,17 @@ URL = ("http://", "https://")
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """One hook: for which kinds, and what is run or called."""
+    """One hook: the kinds of actions, and what is run or called."""
 
     kinds: frozenset[str]
     where: str
 
     @classmethod
     def parse(cls, spec: str) -> Target:
-        """`[KIND[,KIND]=]COMMAND|URL`.
+        """Parse `[KIND[,KIND]=]COMMAND|URL`.
 
         Raises:
-            ValueError: an unknown kind, nothing to run, or a program that is not there.
+            ValueError: an unknown kind, nothing to run, or a program that does not exist.
         """
         kinds, where = DEFAULT, spec.strip()
         head, found, tail = where.partition("=")
@@ -101,18 +101,18 @@ def _check_url(spec: str, where: str) -> None:
 
 
 def command(where: str) -> list[str]:
-    """A command line as its words; no shell takes part.
+    """Split a command line into words; no shell is involved.
 
     Raises:
-        ValueError: a quotation is left open.
+        ValueError: an unclosed quotation.
     """
-    if sys.platform == "win32":  # there \\ is no escape
+    if sys.platform == "win32":  # there \\ is not an escape
         return [word.strip('"') for word in shlex.split(where, posix=False)]
     return shlex.split(where)
 
 
 def message(action: Action, call: str) -> dict[str, object] | None:
-    """What a hook is told of an action: its trace line, the call, and what dialling needs."""
+    """The message for a hook: the action's trace line, the call, and the data needed for dialling."""
     if (line := record(action)) is None:
         return None
     line = {"call": call, **line}
@@ -122,14 +122,14 @@ def message(action: Action, call: str) -> dict[str, object] | None:
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
-    """A redirected POST would be sent as a GET without its body: it has failed."""
+    """A redirect counts as a failure: a redirected POST would become a GET without its body."""
 
     def redirect_request(self, *_: object) -> None:
         return None
 
 
 _OPENER = urllib.request.build_opener(_NoRedirect, urllib.request.ProxyHandler({}))
-"""No proxy of the desktop's: hooks are the centre's own."""
+"""Without the desktop's proxy: hooks are the centre's own servers."""
 
 
 class Hook:
@@ -144,7 +144,7 @@ class Hook:
         self._writer = WriterThread("hook", self._deliver, most=MOST_WAITING)
 
     def put(self, key: str, told: dict[str, object]) -> None:
-        """Tell it, soon. What is not vital is lost where too much waits already."""
+        """Queue an action. One that is not vital is dropped if the queue is full."""
         kind = str(told["kind"])
         if kind not in self._target.kinds:
             return
@@ -155,17 +155,17 @@ class Hook:
             self._report(f"--on-action {self._name}: too slow, {kind} was LOST")
 
     def finish(self) -> None:
-        """Nothing more will be put."""
+        """No more actions will come."""
         self._writer.end()
 
     def close(self, limit_s: float) -> None:
-        """What waits is told, within the limit, counted from `finish`."""
+        """Send queued actions within `limit_s` seconds, counted from `finish`."""
         if not self._writer.close(limit_s):
             self._report(f"--on-action {self._name}: not all was told before the end")
 
     @property
     def _name(self) -> str:
-        """Without what may be secret: a URL's path and query, a command's arguments."""
+        """The hook's name without secrets: no URL path or query, no arguments of a command."""
         if self._target.where.startswith(URL):
             scheme, _, rest = self._target.where.partition("://")
             return f"{scheme}://{rest.partition('/')[0].rpartition('@')[2]}"
@@ -183,15 +183,15 @@ class Hook:
         self._report(f"--on-action {self._name}: {told['kind']} failed{times}: {why}")
 
     def _safely(self, key: str, told: dict[str, object]) -> str | None:
-        """As `_tell`; whatever it raises is a failure, and the worker goes on."""
+        """As `_tell`, but any exception is a failure, and the worker continues."""
         try:
             return self._tell(key, told)
         except Exception as error:
             return type(error).__name__
 
     def _tell(self, key: str, told: dict[str, object]) -> str | None:
-        """Why it failed; None: it is told."""
-        body = json.dumps(told).encode()  # ASCII: half a letter from outside must not stop it
+        """Send one action. Return why it failed. None: it was sent."""
+        body = json.dumps(told).encode()  # ASCII: a lone surrogate in external text must not fail
         if self._target.where.startswith(URL):
             return self._post(key, body)
         return self._call(body)
@@ -233,10 +233,10 @@ class Hook:
 
 
 class ActionHooks:
-    """All hooks: an action sink of the loop. `report` is told what fails.
+    """All hooks, as an action sink of the loop. `report` is called with failures.
 
     Raises:
-        SettingsError: some are wrong; a problem for each.
+        SettingsError: some are invalid; one problem for each.
     """
 
     def __init__(
@@ -259,11 +259,11 @@ class ActionHooks:
         self._count = 0
 
     def begin(self, call: str) -> None:
-        """The actions that follow are of this call."""
+        """The following actions belong to this call."""
         self._call, self._count = call, 0
 
     def take(self, actions: Sequence[Action]) -> None:
-        """Tell the actions in order; waits for nobody."""
+        """Queue the actions in order; never blocks."""
         for action in actions:
             if (told := message(action, self._call)) is not None:
                 self._count += 1
@@ -271,12 +271,12 @@ class ActionHooks:
                     hook.put(f"{self._call}-{self._count}", told)
 
     def finish(self) -> None:
-        """Nothing more will be taken."""
+        """No more actions will come."""
         for hook in self._hooks:
             hook.finish()
 
     def close(self, limit_s: float = 5.0) -> None:
-        """Tell what waits, within the limit, counted from `finish`."""
+        """Send queued actions within `limit_s` seconds, counted from `finish`."""
         self.finish()
         for hook in self._hooks:
             hook.close(limit_s)

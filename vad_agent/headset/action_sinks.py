@@ -1,4 +1,4 @@
-"""Where the actions of calls go: the trace, the recording, hooks, the surface; each call under its own id."""
+"""Distributes the actions of calls to sinks: trace, recording, hooks, display. Each call has its own id."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from vad_agent.core.actions import Action, CallbackWithdrawn, Phase, PhaseChange
 
 
 class ActionSink(Protocol):
-    """Somebody who is told what sessions say; must not block, and keeps its errors to itself."""
+    """A receiver of sessions' actions. It must not block, and handles its own errors."""
 
     def begin(self, call: str, began: datetime) -> None:
-        """The actions that follow are of this call."""
+        """The following actions belong to this call."""
 
     def take(self, actions: Sequence[Action]) -> None:
-        """Actions in order."""
+        """Take actions in order."""
 
     def end(self) -> None:
         """The call is over."""
 
 
 class ActionSinks:
-    """All of them. `begin` may come before the last actions of the call before are taken."""
+    """All sinks. `begin` may come before the previous call's last actions are taken."""
 
     def __init__(self, sinks: Sequence[ActionSink], now: Callable[[], datetime]) -> None:
         self._sinks = sinks
@@ -33,7 +33,9 @@ class ActionSinks:
         self._last = ""
 
     def begin(self) -> str:
-        """A new call begins; its id: the time, to the second, and a number where that is not enough."""
+        """Begin a new call and return its id: the time to the second, with a number if that is not
+        unique.
+        """
         began = self._now()
         stem = began.strftime("%Y-%m-%dT%H-%M-%S")
         call, number = stem, 1
@@ -45,12 +47,12 @@ class ActionSinks:
         return call
 
     def take(self, actions: Sequence[Action]) -> None:
-        """Give each call's actions to everybody, under its id."""
+        """Pass each call's actions, under its id, to all sinks."""
         rest = list(actions)
         while rest:
             if not self._on and isinstance(rest[0], CallbackWithdrawn):
                 for sink in self._sinks:
-                    sink.take(rest[:1])  # of the call before, which has not ended after all
+                    sink.take(rest[:1])  # of the previous call, which continues after all
                 rest = rest[1:]
                 continue
             if not self._on and self._next:
@@ -66,7 +68,7 @@ class ActionSinks:
                 self.end()
 
     def end(self) -> None:
-        """The call is over, or the program."""
+        """The call or the program has ended."""
         if self._on:
             self._on = False
             for sink in self._sinks:

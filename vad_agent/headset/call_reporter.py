@@ -1,9 +1,9 @@
-"""Calls that are over go to the desk, each with its trace: for the supervisor's page.
+"""Sends finished calls with their traces to the desk, for the supervisor's page.
 
-    actions ──> lines ──end──> a thread of its own: packed, on the disk ──> as the letters of callbacks
+    actions ──> lines ──end──> a thread of its own: packed, on the disk ──> delivered as callbacks are
 
-No callback may wait for it or be lost by it: it is written after them, and what cannot be written is dropped
-and told once. The trace of the shift has it all the same.
+A call must not delay or endanger a callback: it is written after them, and dropped and reported
+once if it cannot be written. The trace of the shift still contains it.
 """
 
 from __future__ import annotations
@@ -23,25 +23,26 @@ from vad_agent.headset.outbox_writer import HANGS, Carrier, OutboxWriter
 from vad_agent.trace.trace_format import record
 
 MOST_LINES = 20_000
-"""Of a call; those after are left out."""
+"""Lines of a call; later ones are left out."""
 LEAST_S = 1.0
-"""What is shorter and had no step is no call."""
+"""A shorter call without a step is not reported."""
 MOST_WAITING = 500
-"""Calls that nobody has taken yet: 32 MB at most."""
+"""Calls in the outbox that nobody has taken: at most 32 MB."""
 MOST_UNWRITTEN = 20
-"""Calls that wait for a disk that hangs."""
+"""Calls that wait for a blocked disk."""
 AFTER_S = 2.0
-"""The callbacks before a call are written by then."""
+"""Seconds after which the call's callbacks have been written."""
 CLOSE_S = 3.0
 
 Lines = list[dict[str, Any]]
 
 
 class CallReporter:
-    """An action sink, after `callbacks`, which gives the call its id; `messages`: who writes those.
+    """An action sink, placed after `callbacks`, which defines the call's id. `messages`: writes the
+    callbacks.
 
-    `takes_calls`: a desk is expected, asked at each call's end in a thread; `operator`: the login; `report`:
-    told what could not be written.
+    `takes_calls`: whether a desk is expected; called in a thread at each call's end. `operator`:
+    the login. `report`: called with what could not be written.
     """
 
     def __init__(
@@ -71,12 +72,12 @@ class CallReporter:
         self._writer = WriterThread("call letter", self._write, most=MOST_UNWRITTEN)
 
     def begin(self, call: str, began: datetime) -> None:
-        """The lines that follow are of this call; `began`: aware, or local time."""
+        """The following lines belong to this call. `began`: aware, or local time."""
         self._began = began if began.tzinfo is not None else began.astimezone()
         self._lines = []
 
     def take(self, actions: Sequence[Action]) -> None:
-        """Keep the lines of a call that is on."""
+        """Keep the lines of a call in progress."""
         if self._began is None:
             return
         for action in actions:
@@ -84,7 +85,7 @@ class CallReporter:
                 self._lines.append(line)
 
     def end(self) -> None:
-        """The call is over: its letter is written, in a thread."""
+        """The call is over: write its message, in a thread."""
         began, lines = self._began, self._lines
         self._began, self._lines = None, []
         if began is None or not _is_call(lines):
@@ -97,7 +98,7 @@ class CallReporter:
         self._writer.end()
 
     def close(self) -> None:
-        """Wait a moment for what is being written."""
+        """Wait briefly for pending writes."""
         self._writer.close(CLOSE_S)
 
     def _write(self, item: tuple[str, datetime, Lines]) -> None:
@@ -118,7 +119,7 @@ class CallReporter:
             self._carrier.wake()
 
     def _hindrance(self) -> str | None:
-        """Why the disk is left to others."""
+        """Why the call is not written, to leave the disk to callbacks. None: write it."""
         if not self._letters.flush(AFTER_S):
             return "перезвоны ещё не записаны"
         if sum(map(is_call, self._outbox.waiting())) >= MOST_WAITING:

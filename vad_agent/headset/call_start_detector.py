@@ -1,11 +1,11 @@
-"""Between two calls: does a call begin? By the operator's greeting, soon after the line was idle.
+"""Detects, between calls, that a call begins: the operator's greeting soon after the line was idle.
 
     client    000000000000~~~~~~~~~~~~......      idle: zero, quiet or no media; it may ring (~)
     operator  ......................SSSSSSSS      a greeting, SOON after the idle line
     begins                        |<- BEFORE frames earlier, or with the client's word before it
 
-After a call the line is idle, too, and the operator may go on talking to somebody beside him: until
-something has played on the line, or `deaf_for` frames are over, that is no greeting.
+After a call the line is idle too, and the operator may go on talking to somebody in the room. Until
+something has played on the line, or `deaf_for` frames are over, that is not a greeting.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from vad_agent.core.endpointer_port import EndpointerPort, Plan
 from vad_agent.core.frames import FRAMES_PER_SECOND, Channel
 
 IDLE = FRAMES_PER_SECOND
-"""A line that carries nothing for so long is idle."""
+"""A line that carries nothing for this long is idle."""
 SOON = 10 * FRAMES_PER_SECOND
-"""A greeting comes so soon after the line was idle, or rang, or it is none."""
+"""A greeting comes at most this long after the line was idle or rang."""
 BEFORE = FRAMES_PER_SECOND // 2
 """Frames of a call before its first word, or before the key."""
 JUST_NOW = 3 * FRAMES_PER_SECOND // 2
-"""A greeting that ended so short ago is within a call that is begun by a key."""
+"""A greeting that ended at most this long ago belongs to a call that is begun by a key."""
 KEPT = 8 * FRAMES_PER_SECOND
-"""Frames that are kept: a greeting is known to be one sooner."""
+"""Buffered frames: a greeting is recognized within this time."""
 
 _NOTHING_PLAYS = (None, LineState.DIGITAL_ZERO, LineState.NO_MEDIA, LineState.QUIET)
 _RINGS = (LineState.TONE, LineState.MUSIC)
@@ -33,7 +33,7 @@ Frame = bytes | None
 
 
 class CallStartDetector:
-    """Ears that wait for a call, and what they have heard."""
+    """The endpointers that wait for a call, and the buffered frames."""
 
     def __init__(self, settings: Plan, sample_rate: int, *, deaf_for: int = 0) -> None:
         self._operator = settings.ear(Channel.OPERATOR, sample_rate)
@@ -47,10 +47,11 @@ class CallStartDetector:
         self._played = False
 
     def feed(self, operator: Frame, client: Frame) -> int | None:
-        """One frame of each side. How many of the last frames are of a call, if one has begun.
+        """Feed one frame of each side. If a call has begun, return how many of the last frames
+        belong to it.
 
         Raises:
-            FrameError: a frame that is not one.
+            FrameError: an invalid frame.
         """
         self._operator.hear(operator)
         self._client.hear(client)
@@ -69,31 +70,31 @@ class CallStartDetector:
     def _watch_line(self) -> None:
         line, lasts = self._client.line, self._stood - self._client.since
         if lasts <= IDLE:
-            return  # so long an ear takes a line for a live one, until it knows better
+            return  # an endpointer takes that long to see that a line is dead
         if line not in _NOTHING_PLAYS:
             self._played = True
         if self._operator.speaking:
-            return  # not in the middle of what he says: idle comes first
+            return  # idle starts only after the operator's utterance
         if line in _NOTHING_PLAYS or (line in _RINGS and self._idle_at is not None):
             self._idle_at = self._stood
 
     def _first_word(self, idle_at: int) -> int:
-        """The greeting's beginning, or that of a client who spoke before it."""
+        """The start of the greeting, or of a client's word before it."""
         ear = self._client
         heard = ear.runs > 0 or (ear.speaking and ear.sure)
         spoke_first = heard and idle_at <= ear.start < self._operator.start
         return ear.start if spoke_first else self._operator.start
 
     def since_key(self) -> int:
-        """How many of the last frames are of a call that a key begins now."""
+        """How many of the last frames belong to a call that a key begins now."""
         ear = self._operator
         just_now = ear.speaking or (ear.runs and self._stood - ear.end <= JUST_NOW)
         return BEFORE + (self._stood - ear.start if just_now else 0)
 
     def last(self, frames: int) -> list[tuple[Frame, Frame]]:
-        """So many of the last frames, as far as they are kept."""
+        """The last `frames` frames, as far as they are buffered."""
         return list(self._kept)[-frames:] if frames > 0 else []
 
     def ear(self, channel: Channel) -> EndpointerPort:
-        """A side's ear."""
+        """The endpointer of a side."""
         return self._operator if channel is Channel.OPERATOR else self._client

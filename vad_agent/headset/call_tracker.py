@@ -1,4 +1,4 @@
-"""When is a call on? The tracker makes a session for each call, and guesses where nobody tells it.
+"""Tracks when a call is on: makes a session for each call, and infers calls without signalling.
 
     policy   a call begins by                         ends by (beside what ends every session)
     auto     events; until the first of them comes,   10 s of a dead line where no step is due, or the
@@ -6,17 +6,19 @@
     events   events                                   a key
     manual   a key                                    a key
 
-What was heard before a call was known to be one (`call_start_detector.py`) is fed to its session at once,
-long before any phrase may be due.
+Frames from before a call was recognized (`call_start_detector.py`) are fed to its session at once,
+long before any prompt may be due.
 
-Without events, the end of an ordinary call and a client who vanished are the same: a dead line, a softphone
-that plays no more. The script calls back, even where the main question seems solved: a callback too many is
-harmless, one too few is not. So the operator tells a goodbye, or the call's end, by a key; then it is no
-loss. A dead line alone ends only what the script does not: after a goodbye. Before, the ladder climbs, and
-nobody is hung up on while the operator speaks, pauses or is muted: the line of a client who listens may be
-zero. UNDO takes the last guess back: a call that was none is dropped, one that went on goes on.
+Without events, a normal end of a call and a lost client look the same: a dead line, a softphone
+that plays no more. The script then requests a callback even if the client's question seems solved:
+an unneeded callback is harmless, a missing one is not. The operator therefore reports a goodbye, or
+the call's end, by a key, after which it does not count as a loss. A dead line alone ends only calls
+that the script does not end: those after a goodbye. Before a goodbye the escalation proceeds. No
+call is ended while the operator speaks, pauses or is muted, because the line of a client who
+listens may be zero. UNDO reverts the last inference: a call that was none is dropped, one that
+ended too early continues.
 
-Pure: no I/O, no clock; time is the count of frames.
+Pure: no I/O, no clock; time is a count of frames.
 """
 
 from __future__ import annotations
@@ -34,17 +36,19 @@ from vad_agent.headset.call_start_detector import CallStartDetector, Frame
 
 POLICIES = ("auto", "events", "manual")
 DEAD = 10 * FRAMES_PER_SECOND
-"""A line that is dead for so long, in a call in which no step is due, has been hung up."""
+"""A line dead for this long, in a call without a due step, has been hung up."""
 AFTER = 30 * FRAMES_PER_SECOND
-"""After a call the operator's words begin none for so long, unless something has played on the line."""
+"""After a call the operator's words begin no new call for this long, unless the line has played
+something.
+"""
 NEVER = 1 << 62
 REGRET = 60 * FRAMES_PER_SECOND
-"""A guess can be taken back for so long."""
+"""An inference can be undone for this long."""
 
 BEGINS = (Kind.RINGING, Kind.ANSWERED)
-"""What only a switchboard tells: once it has, it tells of every call."""
+"""Events that only a switchboard sends: after one of them, it reports every call."""
 CONTROL = (Kind.HOLD, Kind.UNHOLD, Kind.HANGUP)
-"""What a switchboard tells, and the operator's keys, too."""
+"""Events that both a switchboard and the operator's keys send."""
 LASTS = {
     Kind.CLIENT_NAME: Kind.CLIENT_NAME,
     Kind.CLIENT_CANNOT_HEAR: Kind.CLIENT_CANNOT_HEAR,
@@ -54,7 +58,9 @@ LASTS = {
     Kind.PAUSE: Kind.PAUSE,
     Kind.RESUME: Kind.PAUSE,
 }
-"""What holds in a call until it ends, and what ends it: told again where an ended call goes on."""
+"""Events that hold until the call ends, and the event that ends each: repeated if an ended call
+continues.
+"""
 _OF_DEVICES = (Kind.DEVICE_LOST, Kind.DEVICE_BACK, Kind.PLAYER_READY)
 
 
@@ -81,13 +87,13 @@ class CallTracker:
         self._policy = policy
         self._make = make_session or (lambda: CallSession(settings, sample_rate, mode=mode))
         self.session: CallSession | None = None
-        """The call that is on."""
+        """The current call; None: no call is on."""
         self.standing: dict[str, Event] = {}
-        """What holds beyond a call: devices that are lost, the player's way."""
-        self._told = False  # a switchboard speaks
-        self._guess_for = 0  # frames for which the last guess can be taken back
+        """Events that hold beyond a call: lost devices, the player's latency."""
+        self._told = False  # a switchboard sends events
+        self._guess_for = 0  # frames for which the last inference can be undone
         self._standby = CallStartDetector(settings, sample_rate)  # while no call is on
-        # Of the call that is on, or was the last one.
+        # Id of the current or the last call.
         self._id: str | None = None
         self._phone: str | None = None
         self._ringing = False
@@ -97,16 +103,17 @@ class CallTracker:
 
     @property
     def guessed(self) -> bool:
-        """UNDO would take something back."""
+        """UNDO would revert something."""
         return self._guess_for > 0
 
-    # -- in -------------------------------------------------------------------------------------------
+    # -- input
+    # ------------------------------------------------------------------------------------------
 
     def feed(self, operator: Frame, client: Frame) -> Sequence[Action]:
-        """One 20 ms frame of each side; None: it did not come.
+        """Feed one 20 ms frame of each side. None: it did not arrive.
 
         Raises:
-            FrameError: a frame that is not one.
+            FrameError: an invalid frame.
         """
         self._guess_for = max(self._guess_for - 1, 0)
         session = self.session
@@ -123,7 +130,7 @@ class CallTracker:
         return self._after(actions, guess=True) if actions else ()
 
     def signal(self, event: Event) -> Sequence[Action]:
-        """An event of a switchboard, the operator, the player or the devices."""
+        """Take an event of a switchboard, the operator, the player or the devices."""
         kind = event.kind
         if kind in _OF_DEVICES:
             self._remember(event)
@@ -145,7 +152,7 @@ class CallTracker:
         return [*actions, *self._after(self.session.signal(event))]
 
     def command(self, command: Command) -> Sequence[Action]:
-        """From the operator's keys, or a softphone's script."""
+        """Take a command from the operator's keys or a softphone's script."""
         if command is Command.START_CALL and self.session is None:
             return self._begin(self._standby.since_key())
         if command is Command.END_CALL and self.session is not None:
@@ -155,13 +162,13 @@ class CallTracker:
         return ()
 
     def _of_another(self, event: Event) -> bool:
-        """It speaks of a call that is not the one that is on, such as one that has just ended."""
+        """The event belongs to another call than the current one, such as one that has just ended."""
         return event.call_id is not None and self._id is not None and event.call_id != self._id
 
     def line_in_use(self, used: bool) -> Sequence[Action]:
-        """Whether anything plays into the client's device, where the sound server can tell.
+        """Whether anything plays into the client's device, if the sound server can tell.
 
-        A softphone that plays no more has ended the call, but for a hold: then it may play nothing.
+        A softphone that stops playing has ended the call, except on hold: then it may play nothing.
         """
         session = self.session
         if used or session is None or not self._guesses or session.watch.held:
@@ -170,7 +177,7 @@ class CallTracker:
 
     @property
     def _guesses(self) -> bool:
-        """Nobody else tells of calls."""
+        """Calls are inferred, because no switchboard reports them."""
         return self._policy == "auto" and not self._told
 
     def _remember(self, event: Event) -> None:
@@ -180,33 +187,34 @@ class CallTracker:
         else:
             self.standing[key] = event
 
-    # -- for the surface ------------------------------------------------------------------------------
+    # -- for display
+    # ------------------------------------------------------------------------------------
 
     def speaking(self, channel: Channel) -> bool:
-        """This side is known to speak, though no call is on."""
+        """This side is known to speak, also while no call is on."""
         ear = self._standby.ear(channel)
         return ear.speaking and ear.sure
 
     def line(self, channel: Channel) -> LineState | None:
-        """What this side's line carries while no call is on."""
+        """What this side's line carries, also while no call is on."""
         return self._standby.ear(channel).line
 
     # -- a call begins --------------------------------------------------------------------------------
 
     def _call(self, event: Event) -> list[Action]:
-        """A switchboard speaks of a call: is it another one than the one that is on?"""
+        """A switchboard event of a call: begin another call if it is not the current one."""
         session = self.session
         if session is not None:
             if self._of_another(event):
                 waiting = event.kind is Kind.RINGING and not self._ringing
                 if waiting or session.watch.held:
-                    return []  # somebody knocks
+                    return []  # a second call is waiting
             elif event.kind is Kind.ANSWERED:
-                self._id = self._id or event.call_id  # a guess, or its ringing, had none
+                self._id = self._id or event.call_id  # an inferred or ringing call had no id yet
                 self._ringing = False
                 return []
             elif self._ringing or (event.call_id is not None and event.call_id == self._id):
-                return []  # told twice
+                return []  # a duplicate
             ended = self._after(session.signal(Event(Kind.SOURCE_ENDED)))
             return [*ended, *self._call(event)]
         actions = self._begin(0)
@@ -214,7 +222,7 @@ class CallTracker:
         return actions
 
     def _begin(self, frames: int) -> list[Action]:
-        """A call is on, since so many frames."""
+        """Begin a call that started `frames` frames ago."""
         backlog = self._standby.last(frames)
         session = self.session = self._make()
         self._guess_for = self._zero = 0
@@ -231,7 +239,7 @@ class CallTracker:
     # -- a call ends ----------------------------------------------------------------------------------
 
     def _dead(self, session: CallSession) -> bool:
-        """Once a second: has the line been dead for long, though the script has no step for it?"""
+        """Once a second: the line has been dead for long, and the script has no step for it."""
         dead = self._guesses and session.line(Channel.CLIENT) is LineState.DIGITAL_ZERO
         if not dead or session.speaking(Channel.OPERATOR) or not self._unwatched(session):
             self._zero = 0
@@ -240,7 +248,7 @@ class CallTracker:
         return self._zero >= DEAD
 
     def _unwatched(self, session: CallSession) -> bool:
-        """No row of the script is armed; one that waits for the greeting is, in a way."""
+        """No row of the script is armed, or only the one that waits for the greeting."""
         if session.phase is Phase.GREETING and Kind.GOODBYE not in self._lasting:
             return False
         watch = session.watch
@@ -249,9 +257,9 @@ class CallTracker:
         return idle and not watch.held and not watch.suspended
 
     def _after(self, actions: Sequence[Action], *, guess: bool = False) -> Sequence[Action]:
-        """What the session said is noted; if it has ended, no call is on.
+        """Process the session's actions; if it has ended, no call is on.
 
-        `guess`: nobody told it; then an end that the script did not bring about can be undone.
+        `guess`: the end was inferred; unless the script caused it, it can be undone.
         """
         session = self.session
         for action in actions:
@@ -260,17 +268,18 @@ class CallTracker:
             elif isinstance(action, act.CallbackWithdrawn):
                 self._callback = None
             elif isinstance(action, act.Hangup) and action.reason is not Reason.DROPPED:
-                guess = False  # the ladder's end
+                guess = False  # the end of the escalation
         if session is not None and session.phase is Phase.ENDED:
             self.session = None
             self._guess_for = REGRET if guess else 0
             self._standby = CallStartDetector(self._settings, self._sample_rate, deaf_for=AFTER)
         return actions
 
-    # -- a wrong guess --------------------------------------------------------------------------------
+    # -- undo
+    # -------------------------------------------------------------------------------------------
 
     def _undo_beginning(self, session: CallSession) -> Sequence[Action]:
-        """It was no call."""
+        """Undo the begin: there was no call."""
         now, watch = session.now, session.watch
         actions: list[Action] = []
         if watch.prompt is not None and watch.prompt_state in ("asked", "playing"):
@@ -285,15 +294,15 @@ class CallTracker:
         return [*actions, act.PhaseChanged(now, Phase.ENDED)]
 
     def _undo_end(self) -> Sequence[Action]:
-        """The call goes on, in the dialogue, with all that was known of it.
+        """Undo the end: the call continues, in the dialogue, with all its known data.
 
-        An agreed callback stands: the client was promised it.
+        An agreed callback stands, because it was promised to the client.
         """
         lasting, reason = self._lasting, self._callback
         answered = Event(Kind.ANSWERED, phone=self._phone, call_id=self._id)
         actions: list[Action] = []
         if reason is not None and reason is not Reason.AGREED:
-            actions.append(act.CallbackWithdrawn(0, reason))  # of the call that had ended
+            actions.append(act.CallbackWithdrawn(0, reason))  # requested by the call that had ended
         actions += self._begin(0)
         session = self.session
         assert session is not None
@@ -310,5 +319,7 @@ class CallTracker:
 
 
 def _from_outside(event: Event) -> bool:
-    """A switchboard tells of which call, in which order, when or why; a key does not."""
+    """The event is from a switchboard: it has a call id, a sequence number, a time or a cause; a
+    key has none.
+    """
     return any(told is not None for told in (event.call_id, event.seq, event.ts, event.cause))

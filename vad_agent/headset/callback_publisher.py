@@ -1,4 +1,4 @@
-"""Callbacks to the desk: which messages a call writes, for an `OutboxWriter` or an outbox."""
+"""Converts a call's actions into callback messages for an `OutboxWriter` or an outbox."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ LONGEST = {
     "operator": 100,
     "session": 200,
 }
-"""As the API has it; no long name is a reason to refuse a callback."""
+"""Length limits of the API: no long name may cause a callback to be refused."""
 
 
 class CallbackPublisher:
-    """An action sink of the loop. `post` is given each letter, in order; `operator`: the login."""
+    """An action sink of the loop. `post` is called with each message, in order; `operator`: the login."""
 
     def __init__(
         self,
@@ -47,12 +47,14 @@ class CallbackPublisher:
         return self._call
 
     def begin(self, call: str, began: datetime) -> None:
-        """The actions that follow are of this call; another one of the same name, or time, is another."""
+        """The following actions belong to this call; another start time is another call, even with
+        the same name.
+        """
         name = "".join(sign if sign.isprintable() else "_" for sign in call)[:80]
         self._call, self._asked = f"{self._here}-{name}-{secrets.token_hex(4)}", False
 
     def take(self, actions: Sequence[Action]) -> None:
-        """Post what asks for a callback, or takes it back."""
+        """Post messages for callback actions."""
         for action in actions:
             if isinstance(action, act.Callback):
                 self._asked = True

@@ -1,4 +1,4 @@
-"""The live parts of one headset, put together; ended in order.
+"""Builds the live parts of one headset, and shuts them down in order.
 
 devices ─> capture, players ─────────┐                              ┌─> trace, recordings, hooks, display
 keys, control socket, watchdog ──────┴─> loop ─> tracker ─> session ┴─> prompt player ─> players
@@ -51,36 +51,38 @@ class Writes(Protocol):
         """Nothing more will come; does not block."""
 
     def close(self) -> None:
-        """Finish, and wait for a moment until all is written."""
+        """Finish, and wait briefly until all is written."""
 
 
 Part = TypeVar("Part", bound=Writes)
 
 
 class HookSink:
-    """What others are told."""
+    """The action hooks as a sink."""
 
     def __init__(self, hooks: ActionHooks) -> None:
         self._hooks = hooks
 
     def begin(self, call: str, began: datetime) -> None:
-        """The call that is spoken of."""
+        """The following actions belong to this call."""
         self._hooks.begin(call)
 
     def take(self, actions: Sequence[Action]) -> None:
-        """What is to be done."""
+        """Pass the actions to the hooks."""
         self._hooks.take(actions)
 
     def end(self) -> None:
-        """Nothing: its phase tells it."""
+        """Do nothing: the phase action reports the end."""
 
 
 class Composition:
-    """All parts of one `listen`. `start` opens the devices, `run` is the loop's, `close` ends it all.
+    """All parts of one `listen`. `start` opens the devices, `run` runs the loop, `close` ends
+    everything.
 
     Raises:
-        OutputError: the trace or the folder of recordings cannot be written, the socket not be made.
-        SettingsError: a hook is wrong.
+        OutputError: the trace or the recording folder cannot be written, or the socket cannot be
+            created.
+        SettingsError: a hook is invalid.
     """
 
     def __init__(self, options: Options, settings: Settings, chosen: SelectedDevices) -> None:
@@ -91,7 +93,7 @@ class Composition:
         self._finishing: list[Callable[[], None]] = []
         self._last_words: list[str] | None = None
         self.status = _status(options, chosen)
-        with ExitStack() as building:  # what was opened is closed where a later part fails
+        with ExitStack() as building:  # opened parts are closed if a later one fails
             self._build(building)
             self._stack = building.pop_all()
 
@@ -142,7 +144,9 @@ class Composition:
             control_socket.start()
 
     def _writing(self, stack: ExitStack, part: Part) -> Part:
-        """It writes in a thread: at the end all are told to finish, side by side, and then waited for."""
+        """Register a part with a writer thread: at the end all finish in parallel, and then are
+        waited for.
+        """
         stack.callback(part.close)
         self._finishing.append(part.finish)
         return part
@@ -154,7 +158,7 @@ class Composition:
     def _desk_outlets(
         self, stack: ExitStack
     ) -> tuple[OutboxWriter, CallbackPublisher, CallReporter]:
-        """Callbacks and calls go to the desk of this machine, or are taken to one elsewhere."""
+        """Callbacks and calls go to the desk on this machine, or are relayed to one elsewhere."""
         options = self._options
         outbox = Outbox(options.outbox or outbox_folder())
         relay = None
@@ -170,7 +174,7 @@ class Composition:
             stack.callback(unread.stop)
             unread.start()
         letters = self._writing(stack, OutboxWriter(outbox, self.report, carrier=relay))
-        # without a login anybody may ring back; the call was of whoever sits here all the same
+        # Without a login anybody may make the callback. A call report always has its operator.
         callbacks = CallbackPublisher(letters.post, operator=options.operator_login)
         calls = CallReporter(
             callbacks,
@@ -192,7 +196,7 @@ class Composition:
         return session if self._recordings is None else self._recordings.tap(session, call)
 
     def start(self) -> None:
-        """Open the devices and make the phrases ready."""
+        """Open the devices and prepare the prompts."""
         loop, chosen = self.loop, self._chosen
         headset = loop.headset = DuplexCapture(chosen.operator, chosen.client, loop.put)
         self._stack.callback(headset.close)
@@ -225,12 +229,12 @@ class Composition:
         whereabouts.start()
 
     def _end_children(self) -> None:
-        """All at once: each is then waited for."""
+        """End all workers at once, then wait for each."""
         for held in self._held():
             held.child.end()
 
     def _render(self) -> None:
-        """The script's phrases, ahead of their time."""
+        """Render the script's prompts in advance."""
         assert self._phrases is not None
         problems = self._phrases.prepare_script()
         if not problems or self._phrases.closed:
@@ -259,16 +263,17 @@ class Composition:
             if prompt_player.monitor is not None:
                 yield prompt_player.monitor
 
-    # -- what comes in --------------------------------------------------------------------------------
+    # -- input
+    # ------------------------------------------------------------------------------------------
 
     def press(self, what: Event | Command) -> None:
-        """From the operator's keys."""
+        """Take a key of the operator."""
         if what in (Command.END_CALL, Command.START_CALL):
             self.status.hang_up = False
         self.loop.put(CONTROL, what)
 
     def _on_event(self, event: Event) -> None:
-        """Before the session has it."""
+        """Handle an event before the session gets it."""
         self._shown.stir()
         if event.kind in (Kind.CLIENT_NAME, Kind.CALLBACK_AGREED):
             name = (event.name or "").strip() or None
@@ -278,17 +283,20 @@ class Composition:
                 self._phrases.expect_name(name)
 
     def on_look(self, changed: Callable[[], None]) -> None:
-        """Call this, too, each time the status was written; it must not block. Before `run`."""
+        """Register a function that is called whenever the status was written; it must not block.
+
+        Before `run`.
+        """
         self._shown.tell(changed)
 
     def report(self, text: str) -> None:
-        """Something of ours went wrong: the operator is told."""
+        """Show the operator a problem of this program."""
         self.status.messages.append((self.status.call_s, text))
         if self._last_words is not None:
             self._last_words.append(text)
 
     def run(self) -> None:
-        """The loop, until it is told to quit."""
+        """Run the loop until it is told to quit."""
         self.loop.run()
 
     def quit(self) -> None:
@@ -296,14 +304,17 @@ class Composition:
         self.loop.put(CONTROL, Command.QUIT)
 
     def close(self) -> Sequence[str]:
-        """End everything; nothing that was heard is lost. What went wrong meanwhile, as no screen is on."""
+        """End everything without losing data.
+
+        Return problems during the shutdown, when no screen shows them.
+        """
         said = self._last_words = []
         self._stack.close()
         return said
 
 
 def _desk_is_near() -> bool:
-    """Without one, letters of calls would lie there for ever."""
+    """A desk exists; without one, messages with calls would stay for ever."""
     from vad_agent.client.discovery import is_desk_local
 
     return is_desk_local()

@@ -1,10 +1,10 @@
-"""Call control from outside: JSON lines on a socket, or on stdin.
+"""Call control by other programs: JSON lines on a socket, or on stdin.
 
-    {"kind": "answered", "call_id": "17"}        an event: as docs/events.md has them
+    {"kind": "answered", "call_id": "17"}        an event, see docs/events.md
     {"command": "end_call"}                      start_call, end_call, undo, quit
-    <- {"ok": true}, or {"error": "…"}           on a socket, a line for each line
+    <- {"ok": true}, or {"error": "…"}           on a socket, one line per line
 
-A socket is a Unix one, readable by its owner alone; where there are none (Windows), a port of 127.0.0.1.
+The socket is a Unix socket, accessible only to its owner; on Windows it is a port of 127.0.0.1.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from vad_agent.core.events import Event
 from vad_agent.errors import EventError, OutputError
 
 LONGEST = 64 * 1024
-"""Bytes of a line; a longer one is refused, and what follows is read on."""
+"""Bytes of a line; a longer one is refused, and reading continues after it."""
 MOST_CLIENTS = 32
 IDLE_S = 0.5
 
@@ -33,12 +33,12 @@ Put = Callable[[Event | Command], None]
 
 
 class ControlSocket:
-    """Listens where it is told: "-" for stdin, a path for a Unix socket, a port's number for 127.0.0.1.
+    """Listens on stdin ("-"), a Unix socket (a path), or 127.0.0.1 (a port number).
 
-    `put` is called in threads of its own; `report` with what went wrong, without anything personal.
+    `put` is called in threads of its own; `report` with problems, without personal data.
 
     Raises:
-        OutputError: the socket cannot be made.
+        OutputError: the socket cannot be created.
     """
 
     def __init__(self, where: str, put: Put, report: Callable[[str], None]) -> None:
@@ -58,16 +58,16 @@ class ControlSocket:
         self._socket.settimeout(IDLE_S)
 
     def start(self) -> None:
-        """Begin to listen."""
+        """Start listening."""
         run = self._read_stdin if self._socket is None else self._accept
         threading.Thread(target=run, name="inlet", daemon=True).start()
 
     def close(self) -> None:
-        """End; the socket's file is removed."""
+        """Stop listening; the socket's file is removed."""
         self._ended.set()
         if self._socket is not None:
             with contextlib.suppress(OSError):
-                self._socket.shutdown(socket.SHUT_RDWR)  # wakes who waits in it
+                self._socket.shutdown(socket.SHUT_RDWR)  # wakes a thread blocked in it
             self._socket.close()
         for client in tuple(self._clients):
             with contextlib.suppress(OSError):
@@ -80,11 +80,11 @@ class ControlSocket:
     def _read_stdin(self) -> None:
         if sys.stdin is None:
             return
-        # Not its own buffer: a thread that waits in it would abort the interpreter at its end.
+        # Not the buffer of sys.stdin: a thread blocked in it would abort the interpreter at exit.
         try:
             with open(sys.stdin.fileno(), "rb", buffering=LONGEST, closefd=False) as lines:
                 self._read(lines, self._complain)
-        except OSError as error:  # nohup's, for one, is open for writing alone
+        except OSError as error:  # for example nohup opens it write-only
             self._report(f"stdin: cannot be read: {error.strerror or type(error).__name__}")
 
     def _complain(self, answer: dict[str, object]) -> None:
@@ -98,7 +98,7 @@ class ControlSocket:
                 client, _ = self._socket.accept()
             except TimeoutError:
                 continue
-            except OSError:  # closed; or no descriptor is free, for the moment
+            except OSError:  # closed; or no free descriptor at the moment
                 self._ended.wait(IDLE_S)
                 continue
             if len(self._clients) >= MOST_CLIENTS:
@@ -110,20 +110,20 @@ class ControlSocket:
 
     def _serve(self, client: socket.socket) -> None:
         def answer(what: dict[str, object]) -> None:
-            with contextlib.suppress(OSError):  # who has gone may have left more lines
+            with contextlib.suppress(OSError):  # a closed peer may have left more lines
                 client.sendall(json.dumps(what, ensure_ascii=False).encode() + b"\n")
 
         try:
             with client.makefile("rb") as lines:
                 self._read(lines, answer)
         except OSError:
-            pass  # it is gone
+            pass  # the peer is gone
         finally:
             self._clients.discard(client)
             client.close()
 
     def _read(self, lines: IO[bytes], answer: Callable[[dict[str, object]], None]) -> None:
-        """Line by line; the last one may lack its end. A line that is too long ends it."""
+        """Handle lines; the last one may lack its newline. A line that is too long ends the reading."""
         while not self._ended.is_set() and (line := lines.readline(LONGEST + 1)):
             if len(line) > LONGEST:
                 answer({"error": f"expected a line of {LONGEST} bytes at most"})
@@ -133,7 +133,7 @@ class ControlSocket:
             if not line.strip():
                 continue
             if line.rstrip().endswith(HTTP):
-                return  # a page in the browser can post to a port of ours: its body is no event
+                return  # a browser page can post to a local port: reject HTTP
             try:
                 what = parse_control(line)
             except EventError as error:
@@ -166,7 +166,7 @@ def _unix(path: Path) -> socket.socket:
 
 
 def _make_way(path: Path) -> None:
-    """Remove a socket that nobody serves any more."""
+    """Remove a socket file that no process serves any more."""
     if not path.exists() and not path.is_symlink():
         return
     if not path.is_socket():
@@ -175,7 +175,7 @@ def _make_way(path: Path) -> None:
         probe.settimeout(IDLE_S)
         try:
             probe.connect(str(path))
-        except ConnectionRefusedError:  # any other error: somebody is there, or it is not ours
+        except ConnectionRefusedError:  # any other error: it is in use, or not ours
             path.unlink()
             return
     raise OutputError(f"{path}: another vad-agent listens there: name another path, or end it")
@@ -183,7 +183,7 @@ def _make_way(path: Path) -> None:
 
 def _port(port: int) -> socket.socket:
     made = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-    if os.name == "posix":  # else connections of the last run keep it taken for a minute
+    if os.name == "posix":  # else the last run's connections block it for a minute
         made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         made.bind(("127.0.0.1", port))

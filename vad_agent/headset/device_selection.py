@@ -1,4 +1,4 @@
-"""Which devices `listen` was asked for, found among those that there are."""
+"""Resolves the devices given to `listen` among the available ones."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ class SelectedDevices:
     operator: Device
     client: Device
     prompt: Device | None
-    """None: nothing is played into the call, the phrases are shown."""
+    """None: nothing is played into the call, prompts are shown."""
     monitor: Device | None
 
     @property
     def heard_from(self) -> DeviceRole | None:
-        """By which of our devices our phrases get into the client's channel, too."""
+        """The device by which our prompts also enter the client's channel."""
         for role, device in ((DeviceRole.PROMPT, self.prompt), (DeviceRole.MONITOR, self.monitor)):
             if device is not None and device.name == self.client.plays:
                 return role
         return None
 
     def rows(self) -> list[tuple[str, str]]:
-        """(role, device) for each, as they are told."""
+        """(role, device) for each, for display."""
         named = {
             DeviceRole.CLIENT: self.client,
             DeviceRole.OPERATOR: self.operator,
@@ -43,7 +43,8 @@ def select_devices(options: Options, devices: Sequence[Device]) -> SelectedDevic
     """Find each device.
 
     Raises:
-        DeviceError: one is not there or ambiguous, or phrases are to be played and it is not said where.
+        DeviceError: a device is missing or ambiguous, or prompts must be played and no device is
+            given.
     """
     prompt = monitor = None
     if options.mode == "auto":

@@ -1,8 +1,8 @@
-"""`listen --check`: proves each path of the sound, measures it, and says what to fix.
+"""`listen --check`: tests and measures each sound path, and says what to fix.
 
-client    ─capture─> does sound come? how late, how loud, is it exactly zero?
+client    ─capture─> does sound come? latency, level, exact zeros
 operator  ─capture─>
-prompt    ─chirp──> player ─> device ─> its monitor ─capture─> the round trip, where there is one
+prompt    ─chirp──> player ─> device ─> its monitor ─capture─> the round trip, if there is a monitor
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from vad_agent.speech.mixer import Mark
 from vad_agent.speech.player import PHRASE_HZ, Player
 
 OPEN_S = 6.0
-"""A device may take so long to give its first sound."""
+"""Seconds that a device may take until its first sound."""
 LISTEN_S = 2.0
 CHIRPS = 5
 CHIRP_S = 0.1
@@ -42,7 +42,7 @@ What = Opened | Lost | Record
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that was tried."""
+    """The result of one test."""
 
     path: str
     good: bool
@@ -52,7 +52,7 @@ class Finding:
 
 
 class CaptureProbe:
-    """What a device gives: its frames with their stamps (s), or why there are none."""
+    """A device's frames with their time stamps (s), or why there are none."""
 
     def __init__(self, device: Device, role: str) -> None:
         self._heard: queue.SimpleQueue[What] = queue.SimpleQueue()
@@ -64,7 +64,10 @@ class CaptureProbe:
         self.lag_s = 0.0
 
     def listen(self, seconds: float, *, first: bool = False) -> bool:
-        """Listen so long; `first`: until sound comes at all. False: it did not, or has ended."""
+        """Capture for `seconds`; `first`: at most until the first sound.
+
+        False: none came, or the device ended.
+        """
         until = time.perf_counter() + seconds
         while (rest := until - time.perf_counter()) > 0:
             try:
@@ -85,7 +88,7 @@ class CaptureProbe:
         return bool(self.frames)
 
     def level_db(self) -> float:
-        """dBFS of all that was heard; -inf: exactly zero."""
+        """dBFS of everything captured; -inf: exactly zero."""
         pcm = b"".join(frame for _, frame in self.frames)
         return to_dbfs(rms(pcm, SAMPLE_BYTES)) if peak(pcm, SAMPLE_BYTES) else -math.inf
 
@@ -95,7 +98,7 @@ class CaptureProbe:
 
 
 def check_side(channel: Channel, device: Device) -> Iterator[Finding]:
-    """Does this side's sound come?"""
+    """Test that this side's sound arrives."""
     path = f"{channel.value}: {device.name}"
     ear = CaptureProbe(device, channel.value)
     try:
@@ -134,7 +137,10 @@ def _loudness(path: str, channel: Channel, level: float) -> Finding:
 
 
 def check_prompt(device: Device, monitor: Device | None) -> Iterator[Finding]:
-    """Can we speak into it, and how long is the way? `monitor`: what plays there can be captured here."""
+    """Test that prompts can be played, and measure the latency.
+
+    `monitor`: captures what the device plays.
+    """
     path = f"prompt: {device.name}"
     told: queue.SimpleQueue[What] = queue.SimpleQueue()
     player = Player(device, DeviceRole.PROMPT, told.put)
@@ -189,7 +195,7 @@ def _started(player: Player, told: queue.SimpleQueue[What], number: int) -> floa
 
 
 def _round_trip(path: str, ear: CaptureProbe, left: list[float]) -> Finding:
-    """Is what was played heard, and is it there when the driver said so?"""
+    """Test that the chirp was heard, and at the time that the driver reported."""
     import numpy
 
     if not ear.frames:
@@ -227,10 +233,10 @@ def _chirp(rate: int) -> bytes:
 
 
 def check_all(options: Options, console: Console) -> bool:
-    """Print what was found. True: all is well.
+    """Print the findings. True: no problems.
 
     Raises:
-        DeviceError: a device is not there, or ambiguous.
+        DeviceError: a device is missing or ambiguous.
     """
     devices = list_devices()
     chosen = select_devices(options, devices)
@@ -244,7 +250,7 @@ def check_all(options: Options, console: Console) -> bool:
 
 
 def findings(chosen: SelectedDevices, devices: list[Device]) -> Iterator[Finding]:
-    """All that is tried, in order."""
+    """All tests, in order."""
     yield from check_side(Channel.CLIENT, chosen.client)
     yield from check_side(Channel.OPERATOR, chosen.operator)
     if chosen.prompt is not None:
@@ -252,7 +258,7 @@ def findings(chosen: SelectedDevices, devices: list[Device]) -> Iterator[Finding
 
 
 def _monitor(output: Device, devices: list[Device]) -> Device | None:
-    """What captures what this output plays, where there is such a thing."""
+    """The device that captures what this output plays. None: there is none."""
     for device in devices:
         if device.inputs and device.plays == output.name:
             return device

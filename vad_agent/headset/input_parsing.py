@@ -1,4 +1,4 @@
-"""What the operator types, read: a name, a telephone number, the time of a callback."""
+"""Parses what the operator types: a name, a telephone number, the time of a callback."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from datetime import datetime, timedelta
 
 
 def client_name(text: str) -> str:
-    """A name as it is typed; empty: not known.
+    """A name; empty: unknown.
 
     Raises:
-        ValueError: something in it is no name, in Russian.
+        ValueError: it contains invalid characters; the text is Russian.
     """
     if not all(letter.isalpha() or letter in " -.'’" for letter in text):
         raise ValueError("в имени только буквы")
@@ -20,10 +20,10 @@ def client_name(text: str) -> str:
 
 
 def phone(text: str) -> str | None:
-    """Digits, and the plus if there was one; None: not told.
+    """Digits, with a plus if there was one. None: no number given.
 
     Raises:
-        ValueError: no telephone number, in Russian.
+        ValueError: not a telephone number; the text is Russian.
 
     >>> phone("+7 (912) 345-67-89"), phone("")
     ('+79123456789', None)
@@ -37,12 +37,13 @@ def phone(text: str) -> str | None:
 
 
 def callback_time(text: str, now: datetime) -> datetime:
-    """The time of a callback: HH:MM, today or, if that is over, tomorrow; or in so many minutes.
+    """The time of a callback: HH:MM, today or, if that is over, tomorrow; or a number of minutes
+    from now.
 
-    What a colon becomes in the other layout is taken for one. The zone is that of `now`.
+    A key that is a colon in the other keyboard layout counts as one. The zone is that of `now`.
 
     Raises:
-        ValueError: neither, in Russian.
+        ValueError: neither; the text is Russian.
     """
     if minutes := re.fullmatch(r"\+ ?([0-9]{1,4})", text):
         if not 1 <= int(minutes[1]) <= 24 * 60:

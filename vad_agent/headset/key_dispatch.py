@@ -1,10 +1,10 @@
-"""The operator's keys: a key in, events and commands out. No keyboard and no clock of its own.
+"""Converts the operator's keys into events and commands. Reads no keyboard and no clock itself.
 
-idle ──a key──> sent                                  pause, hold: pressed again, they are undone
-idle ──a key──> sure? ──the same key, Enter──> sent   what cannot be taken back
+idle ──a key──> sent                                  pause, hold: a second press undoes them
+idle ──a key──> sure? ──the same key, Enter──> sent   what cannot be undone
                   └── Esc, 5 s ──> idle      └── another key: that key
 idle ──a key──> a line is typed ──Enter──> the next line ──Enter──> sent
-                  └── Esc ──> idle      └── a mistake is told; what was typed stays
+                  └── Esc ──> idle      └── an error is shown; the typed text stays
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from vad_agent.headset.status import Status
 ENTER, ESCAPE, CTRL_C, CTRL_U, CTRL_Z = ("\r", "\n"), "\x1b", "\x03", "\x15", "\x1a"
 BACKSPACE = ("\x7f", "\b")
 FORGET_S = 5.0
-"""A question not answered, or a remark, is gone after so long."""
+"""Seconds after which an unanswered question or a message disappears."""
 LONGEST = 60
 """Characters of a typed line."""
 
 
 class KeyDispatch:
-    """What the operator has typed so far. One thread presses; another may read `prompt` and `question`.
+    """The operator's input so far. One thread presses keys; another may read `prompt` and `question`.
 
     `now`: the wall time with its zone, for the agreed time of a callback.
     """
@@ -44,7 +44,7 @@ class KeyDispatch:
 
     @property
     def question(self) -> str:
-        """What the operator is asked or told, without what he types; empty: nothing."""
+        """The question or message for the operator, without the typed text; empty: none."""
         field, asked, remark = self._field, self._asked, self._remark
         if field is not None:
             mistake = f"  ✗ {self._mistake}" if self._mistake else ""
@@ -56,16 +56,16 @@ class KeyDispatch:
 
     @property
     def prompt(self) -> str:
-        """The question with what was typed in answer."""
+        """The question with the typed text."""
         if (field := self._field) is None:
             return self.question
         mistake = f"  ✗ {self._mistake}" if self._mistake else ""
         return f"{self._title(field)}: {self._typed}_{mistake}"
 
     def press(self, key: str) -> list[ControlMessage]:
-        """One key: a character, or the text of a paste, which is no command.
+        """Take one key: a character, or the text of a paste, which is never a command.
 
-        Returns what is to be told to the loop, mostly nothing or one.
+        Returns messages for the loop, mostly none or one.
         """
         if key == CTRL_C:
             return [Command.QUIT]

@@ -1,4 +1,4 @@
-"""The keyboard of this machine's terminal, key by key: see the two files it comes from."""
+"""The keyboard of the terminal, key by key: POSIX or Windows."""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
-"""The operator's keys as a table: which letter does what, when, and what it is called.
+"""The table of the operator's keys: each key's letter, condition and label.
 
-Keys are the letters of the Russian layout; the same keys of the Latin one, and capitals, do the same.
+Keys are letters of the Russian layout; the same keys in the Latin layout, and capitals, are
+equivalent.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ RUSSIAN = dict(
 
 
 class Needs(Enum):
-    """When a key means something."""
+    """The condition under which a key is active."""
 
     CALL = auto()
     NO_CALL = auto()
@@ -32,7 +33,7 @@ class Needs(Enum):
 
 
 class Field(Enum):
-    """A line that is typed."""
+    """A line to be typed."""
 
     NAME = auto()
     CLIENT_PHONE = auto()
@@ -42,15 +43,15 @@ class Field(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """One key: its letter, its name in the list, what it sends or which line it asks for."""
+    """One key: its letter, its label, and the message it sends or the lines it asks for."""
 
     letter: str
     name: Callable[[Status], str]
-    """Empty: not worth showing now."""
+    """Empty: not shown now."""
     does: Callable[[Status], ControlMessage] | Field
     needs: Needs = Needs.CALL
     sure: str = ""
-    """The question, where it cannot be taken back."""
+    """The confirmation question, if it cannot be undone."""
 
 
 def _paused(status: Status) -> bool:
@@ -58,7 +59,7 @@ def _paused(status: Status) -> bool:
 
 
 def in_call(status: Status) -> bool:
-    """A call is going on."""
+    """A call is on."""
     return status.phase not in (None, Phase.ENDED)
 
 
@@ -131,7 +132,7 @@ BY_LETTER = {key.letter: key for key in KEYS}
 
 
 def key_list(status: Status) -> list[tuple[str, str]]:
-    """The keys that mean something now: letter and name."""
+    """The active keys: letter and label."""
     call = in_call(status)
     return [
         (key.letter.upper(), name)
@@ -142,6 +143,6 @@ def key_list(status: Status) -> list[tuple[str, str]]:
 
 
 def all_keys() -> list[tuple[str, str]]:
-    """Every key, as it is called where nothing is paused or held."""
+    """Every key, with its label while nothing is paused or held."""
     idle = Status(guessed=True)
     return [(key.letter.upper(), key.name(idle)) for key in KEYS]

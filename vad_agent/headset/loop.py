@@ -1,13 +1,13 @@
-"""The live loop: one thread feeds the session, and carries out what it asks for.
+"""The live loop: one thread feeds the session, and carries out its actions.
 
     inbox ─> capture, player, events ─> pairs of frames ─> tracker (with a session, if a call is on)
       ^                                       ^                     │ actions
       └── workers, keys, sockets (threads)    └── player's reports  ├─> prompt player
                                                   at their frames   └─> sinks: trace, hooks, display
 
-Nothing else touches the tracker, the capture or the player. The thread waits for nobody: what is written, to
-a worker, a disk or a terminal, is written by other threads. A phrase that promises a callback waits for the
-disk (`may_promise`) while frames go on.
+Only this thread touches the tracker, the capture and the player. It never blocks: other threads
+write to workers, disks and the terminal. A prompt that promises a callback waits for the disk
+(`may_promise`) while frames are still fed.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from vad_agent.headset.call_tracker import CallTracker
 from vad_agent.headset.prompt_player import PromptPlayer
 
 MOST_WAITING = 1000
-"""What waits in the inbox: 10 s of both sides; then those who put it wait, too."""
+"""Limit of the inbox: 10 s of both sides. Beyond it, `put` blocks."""
 WAKE_S = FRAME_MS / 1000
 PROMPT, MONITOR, CONTROL = "prompt", "monitor", "control"
 
@@ -39,17 +39,17 @@ What = Opened | Lost | Record | Event | Command
 
 
 class Cleaner(Protocol):
-    """Takes our own phrases out of the client's channel."""
+    """Removes our own prompts from the client's channel."""
 
     def clean(self, frame: bytes | None, index: int) -> bytes | None:
-        """The frame without them; `index`: counted since the loop began."""
+        """The frame without our prompts. `index`: counted since the loop began."""
 
 
 class Loop:
     """Feeds the tracker until it is told to quit. Set `headset` and `prompt_player` before `run`.
 
-    `told` is given all actions, before they are carried out; `may_promise`: asked at each turn, no phrase is
-    begun before it is true. Neither must block, nor raise.
+    `told` is called with all actions, before they are carried out. `may_promise` is called in each
+    turn; no prompt begins before it is true. Neither may block or raise.
     """
 
     def __init__(
@@ -66,25 +66,25 @@ class Loop:
         self.headset: DuplexCapture | None = None
         self.prompt_player: PromptPlayer | None = None
         self.refused = 0
-        """Events that the session could not take."""
+        """Events that the session rejected."""
         self._told = told
         self._on_event = on_event
         self._cleaner = cleaner
         self._after_pair = after_pair
         self._may_promise = may_promise
         self._held: Play | None = None
-        # In C, at a tenth of a bounded queue's cost; `put` keeps its bounds.
+        # Implemented in C, at a tenth of a bounded queue's cost; `put` enforces the bound.
         self._inbox: queue.SimpleQueue[tuple[Source, What]] = queue.SimpleQueue()
         self._quit = False
 
     def put(self, source: Source, what: What) -> None:
-        """From any thread. Waits where the inbox is full."""
+        """Any thread may call this. Blocks while the inbox is full."""
         while self._inbox.qsize() >= MOST_WAITING and not self._quit:
             time.sleep(WAKE_S)
         self._inbox.put((source, what))
 
     def run(self) -> None:
-        """Until `Command.QUIT` comes, or what it calls raises."""
+        """Run until `Command.QUIT` comes, or something it calls raises."""
         inbox = self._inbox
         while not self._quit:
             try:
@@ -95,9 +95,7 @@ class Loop:
                 pass
             self._release()
             self._feed()
-        self._signal(
-            (Event(Kind.SOURCE_ENDED),)
-        )  # a call that is on ends here, with all it asked for
+        self._signal((Event(Kind.SOURCE_ENDED),))  # a current call ends here, with all its requests
 
     def _take(self, source: Source, what: What) -> None:
         if isinstance(what, Command):
@@ -129,7 +127,7 @@ class Loop:
             self._step(pair)
 
     def _step(self, pair: Pair) -> None:
-        """One frame of each side. The player's reports first, as in a replay."""
+        """Process one frame of each side. The player's reports come first, as in a replay."""
         if self.prompt_player is not None:
             for event in self.prompt_player.due(pair.slot):
                 self._signal((event,))
@@ -146,12 +144,12 @@ class Loop:
             try:
                 actions = self.tracker.signal(event)
             except EventError:
-                self.refused += 1  # nothing has changed; whoever sent it was to be told at the door
+                self.refused += 1  # nothing has changed; the sender has its error already
             else:
                 self._carry_out(actions)
 
     def _carry_out(self, actions: Sequence[Action]) -> None:
-        """Told first: a callback is stored before it is promised."""
+        """Report first: a callback is stored before it is promised."""
         if not actions:
             return
         self._told(actions)
@@ -165,7 +163,7 @@ class Loop:
                     self.prompt_player.stop(self._slot)
 
     def _release(self) -> None:
-        """Begin the phrase that is asked for, unless what it promises is still on its way to the disk."""
+        """Begin the requested prompt, unless its promise is still being written to the disk."""
         if self._may_promise() and self._held is not None:
             action, self._held = self._held, None
             self._play(action)

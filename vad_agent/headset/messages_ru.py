@@ -1,4 +1,4 @@
-"""The surface's Russian: what the operator is told, short enough to be read in the middle of a sentence."""
+"""Russian texts for the operator, short enough to be read in the middle of a sentence."""
 
 from __future__ import annotations
 
@@ -60,14 +60,14 @@ PHRASES = {
     "playing": "Звучит",
     "by_operator": "Вы говорите",
 }
-"""A cue is shown in its own way; of any other phrase it is told when it is due."""
+"""Titles of a prompt. A cue has its own layout; any other prompt has the time at which it is due."""
 GUESSED = "определено на слух, О: отменить"
 HANG_UP = "ЗАВЕРШИТЕ ЗВОНОК"
 VOICE_PROBLEM = "Фразы не озвучить, говорите сами"
 
 
 def tenths(value: float) -> str:
-    """Seconds to a tenth.
+    """Seconds with one decimal.
 
     >>> tenths(2.14), tenths(-0.04)
     ('2,1 с', '0,0 с')
@@ -76,7 +76,7 @@ def tenths(value: float) -> str:
 
 
 def state(channel: Channel, side: SideStatus) -> tuple[str, str]:
-    """What a side does, or why it is quiet; and how to show it: speech, quiet, odd or bad."""
+    """A side's state or why it is quiet, and its style: speech, quiet, odd or bad."""
     if side.state is DeviceState.LOST:
         return LOST[channel.value], "bad"
     if side.state is DeviceState.OPENING:
@@ -89,7 +89,7 @@ def state(channel: Channel, side: SideStatus) -> tuple[str, str]:
 
 
 def stands_still(status: Status) -> tuple[str, bool] | None:
-    """Why the clock does not run, and whether that is out of the ordinary; None: it runs."""
+    """Why the clock is stopped, and whether that is abnormal. None: it runs."""
     if status.phase is None or status.phase is Phase.ENDED:
         return "звонка нет", False
     reasons = status.suspended
@@ -109,7 +109,7 @@ def stands_still(status: Status) -> tuple[str, bool] | None:
 
 
 def countdown(from_s: float, to_s: float) -> str:
-    """How long until a window opens, until it closes, or since.
+    """How long until a window opens, until it closes, or since it closed.
 
     >>> countdown(0.4, 1.4), countdown(-0.4, 0.6), countdown(-1.5, -0.5)
     ('через 0,4 с', 'сейчас, ещё 0,6 с', 'окно прошло 0,5 с назад')
@@ -122,7 +122,7 @@ def countdown(from_s: float, to_s: float) -> str:
 
 
 def counters(side: SideStatus) -> str:
-    """Frames in trouble; empty where there are none.
+    """Counters of late and lost frames; empty if there are none.
 
     >>> counters(SideStatus(late=3, overruns=1))
     'опоздало 3, потеряно 1'

@@ -1,4 +1,4 @@
-"""What `vad-agent listen` was asked for."""
+"""The options of `vad-agent listen`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """The arguments, as they were given."""
+    """The arguments, as given."""
 
     client: str | None = None
     operator: str | None = None
@@ -24,11 +24,11 @@ class Options:
     record: Path | None = None
     plain: bool = False
     outbox: Path | None = None
-    """Where letters to the desk are left; None: in the user's state folder."""
+    """Folder of messages to the desk; None: in the user's state folder."""
     desk: str | None = None
-    """URL of a desk elsewhere, to which they are taken."""
+    """URL of a desk elsewhere, to which they are delivered."""
     operator_login: str | None = None
     panel: bool = False
-    """The operator's panel is shown, as a page on loopback."""
+    """Serve the operator's panel as a page on loopback."""
     panel_port: int = 8601
-    """0: any that is free."""
+    """0: any free port."""

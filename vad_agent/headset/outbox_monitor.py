@@ -1,4 +1,4 @@
-"""Callbacks that no desk takes: the operator is told, as nobody else would notice in time."""
+"""Warns the operator about callbacks that no desk takes: nobody else would notice in time."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ OLD_S = 15.0
 
 
 class OutboxMonitor:
-    """Looks now and then; each letter is told of once."""
+    """Checks periodically; each message is reported once."""
 
     def __init__(self, outbox: Outbox, report: Callable[[str], None]) -> None:
         self._outbox = outbox
@@ -23,11 +23,11 @@ class OutboxMonitor:
         self._thread = threading.Thread(target=self._run, name="unread", daemon=True)
 
     def start(self) -> None:
-        """Begin to look."""
+        """Start checking."""
         self._thread.start()
 
     def stop(self) -> None:
-        """Look no more."""
+        """Stop checking."""
         self._stop.set()
         if self._thread.is_alive():
             self._thread.join(1)
@@ -37,7 +37,7 @@ class OutboxMonitor:
             self.look()
 
     def look(self) -> None:
-        """Tell of letters that have waited for long, if there are new ones; whole calls may wait."""
+        """Report messages that have waited for long, if there are new ones; whole calls may wait."""
         old = set()
         for path in self._outbox.waiting():
             if is_call(path):

@@ -1,10 +1,11 @@
-"""Writes the letters of callbacks to the outbox, in a thread: a disk that hangs stops no call.
+"""Writes callback messages to the outbox in a thread, so that a blocked disk stops no call.
 
-    post() ──> WriterThread ──> outbox, synced ──> the carrier is woken
-                  └─ error: told; again and again, in order, until it is written
+    post() ──> WriterThread ──> outbox, synced ──> the relay is woken
+                  └─ error: reported; retried, in order, until it is written
 
-A farewell promises a callback, so it waits for the request to be on the disk (`may_promise`): for `STORED_S`
-at most. From then on, or from an error on, the operator knows that it is not written yet.
+A farewell promises a callback. It therefore waits until the request is on the disk (`may_promise`),
+for at most `STORED_S`. After that time, or after an error, the operator knows that it is not
+written yet.
 """
 
 from __future__ import annotations
@@ -23,35 +24,35 @@ from vad_agent.common.writer_thread import WriterThread
 from vad_agent.errors import OutputError
 
 STORED_S = 0.5
-"""A request is on a disk that works so soon (milliseconds); well within a prompt's `prompt_start_s`."""
+"""Seconds; a working disk needs milliseconds. Well within a prompt's `prompt_start_s`."""
 AGAIN_S = 1.0
 CLOSE_S = 3.0
 MOST_WAITING = 10_000
-"""Letters, some 1 kB each: more than any shift has. One that finds no room is told of as lost."""
+"""Messages, some 1 kB each: more than a shift has. One that does not fit is reported as lost."""
 HANGS = "диск не отвечает"
 
 
 class Carrier(Protocol):
-    """Whoever delivers the letters elsewhere."""
+    """Delivers the messages to a desk elsewhere."""
 
     def wake(self) -> None:
-        """There is a new letter."""
+        """A new message was posted."""
 
 
 @dataclass(slots=True, eq=False)
 class _Request:
-    """One that is not written yet."""
+    """A request that is not written yet."""
 
     call: str
     at: float
     told: bool = False
-    """The operator knows that it is not."""
+    """The operator knows that it is not written."""
 
 
 class OutboxWriter:
-    """The letters of one headset. `report`: told what is not written, by any thread.
+    """The messages of one headset. `report`: called with what is not written, by any thread.
 
-    `post`, `may_promise`, `finish` and `close` are for the owner's thread; only `close` waits.
+    `post`, `may_promise`, `finish` and `close` are for the owner's thread; only `close` blocks.
     """
 
     def __init__(
@@ -62,7 +63,7 @@ class OutboxWriter:
         self._carrier = carrier
         self._requests: deque[_Request] = deque()
         self._why: str | None = None  # the last try failed
-        self._told = False  # the operator waits to hear that all is written
+        self._told = False  # the operator expects a message when all is written
         self._posted = self._written = 0
         self._telling = threading.Lock()
         self._closing = threading.Event()
@@ -70,7 +71,7 @@ class OutboxWriter:
         self._writer = WriterThread("letters", self._write, most=MOST_WAITING)
 
     def post(self, message: OutboxMessage) -> None:
-        """Have it written, soon. Until it is, it is kept, as long as the process lives."""
+        """Write a message soon. Until it is written, it is kept as long as the process lives."""
         request = None
         if message.kind == REQUESTED:
             request = _Request(message.call, time.monotonic())
@@ -84,23 +85,23 @@ class OutboxWriter:
 
     @property
     def may_promise(self) -> bool:
-        """All requests are on the disk, or the operator knows that they are not; to be asked at each turn."""
+        """All requests are on the disk, or the operator knows that they are not. Call it in each turn."""
         if not self._requests:
             return True
         self._tell(HANGS, until=time.monotonic() - STORED_S)
         return all(request.told for request in tuple(self._requests))
 
     def flush(self, limit_s: float) -> bool:
-        """Wait until all letters so far are written; False: they cannot be, or not in time. Any thread."""
+        """Wait until all messages so far are written. False: not possible, or not in time. Any thread."""
         return self._why is None and self._writer.flush(limit_s)
 
     def finish(self) -> None:
-        """Nothing more will be posted; what could not be written is tried once more."""
+        """No more messages will come; what could not be written is retried once."""
         self._writer.end()
         self._closing.set()
 
     def close(self, limit_s: float = CLOSE_S) -> None:
-        """Finish; what is not written so long after `finish` is told."""
+        """Finish; report what is not written `limit_s` seconds after `finish`."""
         self.finish()
         self._writer.close(limit_s)
         if calls := {request.call for request in tuple(self._requests)}:
@@ -108,14 +109,15 @@ class OutboxWriter:
             self._report(f"ПЕРЕЗВОНЫ НЕ ЗАПИСАНЫ ({len(calls)}): {why}; запишите их сами")
 
     def _tell(self, why: str, until: float = math.inf) -> None:
-        """Of each request that has waited since then, once."""
+        """Report each request that has waited since then, once."""
         with self._telling:
             for request in tuple(self._requests):
                 if not request.told and request.at <= until:
                     self._told = request.told = True
                     self._report(f"ПЕРЕЗВОН НЕ ЗАПИСАН: {why}; запишите его сами, я повторяю")
 
-    # -- the disk's thread -------------------------------------------------------------------------
+    # -- writer thread
+    # -------------------------------------------------------------------------------
 
     def _write(self, item: tuple[OutboxMessage, _Request | None]) -> None:
         message, request = item
@@ -136,7 +138,7 @@ class OutboxWriter:
             self._carrier.wake()
 
     def _try(self, message: OutboxMessage) -> str | None:
-        """Why it is not written; None: it is. At the end nothing is tried after what has failed."""
+        """Why the message is not written; None: it is. At the end, nothing is tried after a failure."""
         if self._gave_up:
             return self._why
         last = self._closing.is_set()
@@ -144,7 +146,7 @@ class OutboxWriter:
             self._outbox.post(message)
         except OutputError as error:
             why = str(error)
-        except Exception as error:  # its text may quote the letter
+        except Exception as error:  # its text may quote the message
             why = type(error).__name__
         else:
             return None

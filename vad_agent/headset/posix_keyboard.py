@@ -1,8 +1,8 @@
-"""The keyboard of a POSIX terminal, and the terminal's mode put back whatever happens.
+"""The keyboard of a POSIX terminal; always restores the terminal's mode.
 
-A thread waits for the terminal and for a pipe that ends it at once. Ctrl-C stays a signal. Ctrl-Z is
-a key like others: a stopped process would leave the call unwatched. Other programs may still stop it
-(`kill -TSTP`): the mode is put back for the shell and taken again afterwards.
+A thread waits for the terminal and for a pipe that ends it at once. Ctrl-C stays a signal. Ctrl-Z
+is an ordinary key, because a stopped process would leave the call unattended. Other programs may
+still stop the process (`kill -TSTP`): the mode is restored for the shell and set again afterwards.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ from typing import TextIO
 assert sys.platform != "win32"
 
 ESCAPE_S = 0.05
-"""A lone Esc is one if nothing follows for so long."""
+"""A lone Esc counts as a key if nothing follows within this many seconds."""
 LOOK_S = 0.5
-"""How often the terminal's mode and its foreground are looked at."""
+"""Seconds between checks of the terminal's mode and foreground."""
 _GONE = (OSError, ValueError, termios.error)
-"""What a terminal that is no longer there raises."""
+"""Exceptions of a terminal that no longer exists."""
 
 
 class Keyboard:
     """Calls `press` for each key, from a thread of its own, until `close`.
 
-    Where `stdin` is not a terminal there are no keys: `available` is False, nothing is started.
-    Start it in the main thread, so that SIGTERM and SIGHUP put the mode back too.
+    If `stdin` is not a terminal, there are no keys: `available` is False, nothing is started. Start
+    it in the main thread, so that SIGTERM and SIGHUP restore the mode too.
     """
 
     def __init__(self, press: Callable[[str], None], stdin: TextIO | None = None) -> None:
@@ -54,11 +54,11 @@ class Keyboard:
 
     @property
     def available(self) -> bool:
-        """There is a keyboard."""
+        """A keyboard exists."""
         return self._fd >= 0
 
     def start(self) -> None:
-        """Begin to read."""
+        """Start reading."""
         if not self.available or self._thread is not None:
             return
         try:
@@ -76,20 +76,20 @@ class Keyboard:
         self._thread.start()
 
     def close(self) -> None:
-        """End the thread at once and put the terminal back; a second time, nothing."""
+        """End the thread at once and restore the terminal. A second call does nothing."""
         thread, self._thread = self._thread, None
         if thread is None:
             return
         self._ended.set()
         if self._wake is not None:
             os.write(self._wake[1], b".")
-        own = thread is threading.current_thread()  # a key has ended it
+        own = thread is threading.current_thread()  # called by a key
         if not own:
             thread.join(timeout=1.0)
         self._restore()
         self._before = None
         atexit.unregister(self._restore)
-        if threading.current_thread() is threading.main_thread():  # else they stay, and do no harm
+        if threading.current_thread() is threading.main_thread():  # else they stay set
             for number, before in self._handlers.items():
                 signal.signal(number, before)  # type: ignore[arg-type]
             self._handlers.clear()
@@ -108,7 +108,7 @@ class Keyboard:
     # -- the terminal's mode -----------------------------------------------------------------------
 
     def _take(self) -> None:
-        """Keys one by one and unseen; Ctrl-C is a signal; no Ctrl-Z, no Ctrl-S."""
+        """Set the mode: single keys without echo; Ctrl-C is a signal; no Ctrl-Z, no Ctrl-S."""
         mode = termios.tcgetattr(self._fd)
         mode[0] &= ~termios.IXON
         mode[3] &= ~(termios.ICANON | termios.ECHO)
@@ -116,7 +116,7 @@ class Keyboard:
         mode[6][termios.VMIN], mode[6][termios.VTIME] = 1, 0
         mode[6][termios.VSUSP] = bytes([os.fpathconf(self._fd, "PC_VDISABLE") & 0xFF])
         termios.tcsetattr(self._fd, termios.TCSADRAIN, mode)
-        self._write(b"\x1b[?2004h")  # pastes are marked
+        self._write(b"\x1b[?2004h")  # mark pastes
 
     def _taken(self) -> bool:
         return not termios.tcgetattr(self._fd)[3] & termios.ICANON
@@ -136,16 +136,19 @@ class Keyboard:
             os.write(self._fd, control)
 
     def _foreground(self) -> bool:
-        """Reading or setting a terminal in the background would stop the whole process."""
+        """The terminal is in the foreground.
+
+        Reading or setting it in the background would stop the process.
+        """
         try:
             return os.tcgetpgrp(self._fd) == os.getpgrp()
         except OSError:
-            return True  # not our controlling terminal: nobody stops us
+            return True  # not our controlling terminal: it cannot stop us
 
     # -- signals -----------------------------------------------------------------------------------
 
     def _catch_signals(self) -> None:
-        """Only those that nobody else has taken."""
+        """Handle only signals that have no handler yet."""
         for number, handler in (
             (signal.SIGTERM, self._end),
             (signal.SIGHUP, self._end),
@@ -155,7 +158,7 @@ class Keyboard:
                 self._handlers[number] = signal.signal(number, handler)
 
     def _end(self, number: int, _: FrameType | None) -> None:
-        signal.signal(number, signal.SIG_IGN)  # a second one must not cut short what ends cleanly
+        signal.signal(number, signal.SIG_IGN)  # a second one must not interrupt the clean exit
         self._restore()
         raise SystemExit(128 + number)
 
@@ -163,7 +166,7 @@ class Keyboard:
         self._restore()
         signal.signal(number, signal.SIG_DFL)
         os.kill(os.getpid(), number)
-        signal.signal(number, self._suspend)  # here it goes on
+        signal.signal(number, self._suspend)  # execution continues here after SIGCONT
         if self._foreground():
             self._take()
 
@@ -175,20 +178,20 @@ class Keyboard:
             try:
                 keys = self._next_keys(reader)
             except _GONE:
-                return  # the terminal is gone: the call goes on without keys
+                return  # the terminal is gone: the call continues without keys
             if keys is None:
                 return
             self._hand_over(keys)
 
     def _next_keys(self, reader: KeyReader) -> list[str] | None:
-        """Wait for keys, a little; None: there will be no more."""
+        """Wait briefly for keys. None: there will be no more."""
         if self._wake is None:
             return None
         wake = self._wake[0]
         if not self._foreground():
             select.select([wake], [], [], LOOK_S)
             return []
-        if not self._taken():  # brought back to the foreground
+        if not self._taken():  # returned to the foreground
             self._take()
         wait = ESCAPE_S if reader.waiting else LOOK_S
         ready, _, _ = select.select([self._fd, wake], [], [], wait)
@@ -211,7 +214,7 @@ _PASTE, _PASTE_END = "\x1b[200~", "\x1b[201~"
 
 
 class KeyReader:
-    """Bytes of a terminal → keys. Arrows and other sequences are left out; a paste is one key."""
+    """Decodes a terminal's bytes into keys. Arrows and other sequences are dropped; a paste is one key."""
 
     def __init__(self) -> None:
         self._decoder = codecs.getincrementaldecoder("utf-8")("ignore")
@@ -219,7 +222,7 @@ class KeyReader:
 
     @property
     def waiting(self) -> bool:
-        """It may be Esc, or the beginning of a sequence: only time tells."""
+        """The input may be Esc or the start of a sequence: a timeout decides."""
         return bool(self._rest) and not self._rest.startswith(_PASTE)
 
     def feed(self, data: bytes) -> list[str]:
@@ -243,7 +246,7 @@ class KeyReader:
         return keys
 
     def flush(self) -> list[str]:
-        """Nothing followed: a lone Esc is the key, a broken sequence is nothing."""
+        """Nothing followed: a lone Esc is a key, an incomplete sequence is dropped."""
         if not self.waiting:
             return []
         rest, self._rest = self._rest, ""

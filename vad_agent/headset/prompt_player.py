@@ -1,9 +1,10 @@
-"""Carries out Play and Stop, and tells the session what became of them, each at its frame.
+"""Carries out Play and Stop, and reports their outcome to the session at the right frames.
 
-    Play ──> phrase ──> player ──STARTED at 12.345 s──> due at slot 617 ──prompt_started──> session
-                   └──> monitor (the operator hears it too; what becomes of it there is nobody's concern)
+    Play ──> prompt ──> player ──STARTED at 12.345 s──> due at slot 617 ──prompt_started──> session
+                   └──> monitor (the operator hears it too; its outcome does not matter)
 
-A phrase with a name that is not rendered yet is said without it, and the session is told what was said.
+If a prompt with a name is not rendered yet, it is said without the name, and the session is told
+the actual text.
 """
 
 from __future__ import annotations
@@ -29,31 +30,34 @@ from vad_agent.speech.prompt_library import Phrase
 
 FRAME_S = FRAME_MS / 1000
 FED_AFTER_S = 0.015
-"""How long a phrase waits for a block to begin, and a frame for the other side's, about."""
+"""Seconds, approximately, that a prompt waits for a block and a frame for the other side's."""
 LEADS = 5
-"""So many phrases tell how long the way of a phrase into the call is."""
+"""Number of prompts used to measure the latency into the call."""
 LONGEST_LEAD_S = 0.5
 
 
 class PlaysPhrases(Protocol):
-    """Phrases that are ready."""
+    """Prompts that are ready."""
 
     def get(self, prompt_id: str, text: str) -> Phrase | None:
-        """The phrase, if it is ready now."""
+        """The prompt, if it is ready now."""
 
 
 class Heard(Protocol):
-    """Who takes our own phrases out of the client's channel, where they are played into it."""
+    """The echo canceller, if prompts are also played into the client's channel."""
 
     def play(self, pcm: bytes, index: int) -> None:
-        """16 kHz int16 mono; its sound begins about frame `index`."""
+        """16 kHz int16 mono; its sound begins at about frame `index`."""
 
     def stop(self, index: int) -> None:
-        """It fades out about frame `index`."""
+        """The prompt fades out at about frame `index`."""
 
 
 class PromptPlayer:
-    """The voice of one loop. `slot_at`: the frame, counted since the loop began, of a time in seconds."""
+    """The prompt player of one loop.
+
+    `slot_at`: converts seconds to the frame, counted since the loop began.
+    """
 
     def __init__(
         self,
@@ -73,11 +77,11 @@ class PromptPlayer:
         self._slot_at = slot_at
         self._monitor = monitor
         self._heard = heard
-        self._heard_from = heard_from  # whose sound is in the client's channel
+        self._heard_from = heard_from  # the role whose sound enters the client's channel
         self._pcm = b""
         self._capture_s = capture_s
         self._prompt: tuple[int, Play, str, int] | None = (
-            None  # number, asked, voiced, at which slot
+            None  # number, requested and actual text, at which slot
         )
         self._due: list[tuple[int, int, Event]] = []
         self._order = 0
@@ -86,33 +90,34 @@ class PromptPlayer:
         self._monitored: tuple[int, bytes] | None = None
         self._mute = False
         self.text: str | None = None
-        """What is being said."""
+        """The text that is being said."""
 
     @property
     def player(self) -> Player:
-        """The device into the call."""
+        """The player into the call."""
         return self._player
 
     @property
     def monitor(self) -> Player | None:
-        """The device to the operator."""
+        """The player to the operator."""
         return self._monitor
 
     def watch(self) -> None:
-        """At each turn of the loop: a device whose process hangs is opened anew."""
+        """Call in each turn of the loop: reopens a device whose process hangs."""
         self._player.child.watch()
         if self._monitor is not None:
             self._monitor.child.watch()
 
     def mute(self) -> Event:
-        """There is no voice: the operator says everything. The event to be put."""
+        """There is no voice: the operator says everything. Return the event for the session."""
         self._mute = True
         return Event(Kind.DEVICE_LOST, party="prompt")
 
-    # -- what the session asks for ------------------------------------------------------------------
+    # -- session requests
+    # ------------------------------------------------------------------------------
 
     def play(self, action: Play, slot: int) -> Sequence[Event]:
-        """Begin this phrase; `slot`: the frame that comes next."""
+        """Begin this prompt. `slot`: the next frame."""
         phrase = self._voice.get(action.prompt, action.text)
         text = action.text
         if phrase is None:
@@ -135,7 +140,7 @@ class PromptPlayer:
         return action.text
 
     def stop(self, slot: int) -> None:
-        """Whatever is being said is to end now."""
+        """Stop the current prompt now."""
         self._player.stop()
         if self._monitor is not None:
             self._monitor.stop()
@@ -147,10 +152,11 @@ class PromptPlayer:
         self._prompt = self.text = None
         self._due.clear()
 
-    # -- what the devices tell ----------------------------------------------------------------------
+    # -- device reports
+    # --------------------------------------------------------------------------------
 
     def take(self, what: Opened | Lost | Record) -> Sequence[Event]:
-        """From the player: events for the session that follow at once."""
+        """Take a report of the player. Return events for the session that are due at once."""
         before = self._player.state
         report = self._player.take(what)
         if report is not None:
@@ -166,7 +172,7 @@ class PromptPlayer:
         return ()
 
     def take_monitor(self, what: Opened | Lost | Record) -> None:
-        """From the operator's own device."""
+        """Take a report of the operator's own player."""
         assert self._monitor is not None
         report = self._monitor.take(what)
         if report is None or self._monitored is None or self._heard_from is not DeviceRole.MONITOR:
@@ -201,7 +207,7 @@ class PromptPlayer:
         heapq.heappush(self._due, (slot, self._order, event))
 
     def _measure(self, lead_s: float) -> Sequence[Event]:
-        """The sound's way as it was, for the next phrase."""
+        """Measure the latency of this prompt, for the next one."""
         self._leads.append(lead_s)
         lead_s = min(max(median(self._leads), 0.0), LONGEST_LEAD_S)
         if abs(lead_s - self._lead_s) < FRAME_S / 2:
@@ -210,7 +216,7 @@ class PromptPlayer:
         return (self.ready(),)
 
     def ready(self) -> Event:
-        """How long before its sound a phrase is to be asked for."""
+        """The event with the player's latency: a prompt must be requested that much before its sound."""
         return Event(Kind.PLAYER_READY, latency_s=round(self._lead_s, 3))
 
     def due(self, slot: int) -> Iterator[Event]:

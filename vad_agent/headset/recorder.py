@@ -1,4 +1,4 @@
-"""A call kept for a replay: its sound, all that the session was told, what it said, the script.
+"""Records a call for a replay: its sound, the session's events and actions, the script.
 
     session ── Tap ─┬─ frames ──┐                        NAME.flac           operator left, client right
                     ├─ events ──┼─> queue ─> a thread ─> NAME.events.jsonl   `t`: frames fed by then
@@ -6,7 +6,7 @@
 
     vad-agent replay NAME.flac --events NAME.events.jsonl --script NAME.script.toml
 
-gives NAME.trace.jsonl again, line for line.
+reproduces NAME.trace.jsonl line for line.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ if TYPE_CHECKING:
 
 
 SAMPLE_RATE = 16_000
-"""Hz, of a live session."""
+"""Sample rate of a live session, Hz."""
 MOST_WAITING = 30 * FRAMES_PER_SECOND
-"""Frames that wait for a slow disk (2 MB); lines still find room beyond them."""
+"""Frames that wait for a slow disk (2 MB); event lines may still be added beyond it."""
 LONGEST_GAP = 10 * FRAMES_PER_SECOND
-"""A longer one is told in parts, so that little of it is lost in a crash."""
+"""A longer gap is recorded in parts, so that a crash loses little of it."""
 SOUND, EVENTS, TRACE, SCRIPT = ".flac", ".events.jsonl", ".trace.jsonl", ".script.toml"
 
 _Pair = tuple[int, bytes | None, bytes | None]
@@ -46,10 +46,11 @@ _Told = tuple[str, Mapping[str, object]]
 
 
 class CallRecorder:
-    """Keeps one call in files of `folder`, which is made where it is not there.
+    """Records one call to files of `folder`, which is created if needed.
 
-    `name`: of the files, without an ending; where it is taken they are called NAME-2, …; `report`: told what
-    goes wrong, from this object's own thread. Nothing raises, and nothing but `close` waits for the disk.
+    `name`: of the files, without a suffix; if it is taken they are called NAME-2, …. `report`:
+    called with problems, from this object's own thread. Nothing raises, and only `close` waits for
+    the disk.
     """
 
     def __init__(
@@ -63,7 +64,7 @@ class CallRecorder:
         sample_rate: int = SAMPLE_RATE,
     ) -> None:
         self.lost = 0
-        """Frames that could not be kept, since the disk was too slow."""
+        """Frames that were not recorded because the disk was too slow."""
         self._folder = folder
         self._name = name
         self._settings = settings
@@ -73,7 +74,7 @@ class CallRecorder:
         self._files: _Files | None = None
         self._broken = False
         self._fed = 0
-        self._gaps: dict[Channel, int] = {}  # since which frame nothing is there
+        self._gaps: dict[Channel, int] = {}  # the frame at which a gap began
         self._closed = False
         self._writer: WriterThread[_Pair | _Told] = WriterThread(
             f"record {name}", self._write, most=2 * MOST_WAITING, finish=self._finish
@@ -83,7 +84,7 @@ class CallRecorder:
     # -- the loop's thread -------------------------------------------------------------------------
 
     def frame(self, operator: Frame, client: Frame) -> None:
-        """A pair of frames that the session was fed; None: none came."""
+        """Record a pair of frames that the session was fed. None: no frame arrived."""
         if self._closed:
             return
         number, self._fed = self._fed, self._fed + 1
@@ -113,21 +114,21 @@ class CallRecorder:
         self._tell(EVENTS, line)
 
     def signal(self, frame: int, event: Event) -> None:
-        """An event that the session was given when `frame` frames were fed."""
+        """Record an event that the session got when `frame` frames were fed."""
         self._tell(EVENTS, {"t": seconds(frame)} | event.told())
 
     def take(self, actions: Sequence[Action]) -> None:
-        """What the session said, in order."""
+        """Record the session's actions, in order."""
         for action in actions:
             if (line := record(action)) is not None:
                 self._tell(TRACE, line)
 
     def _tell(self, ending: str, line: Mapping[str, object]) -> None:
         if not self._closed and not self._writer.put((ending, line)):
-            self._lost_lines += 1  # so much waits only where the disk has stood still for long
+            self._lost_lines += 1  # so much waits only after a long disk stall
 
     def finish(self) -> None:
-        """The call is over; what waits is written, and the files are closed, by and by."""
+        """The call is over; the remaining data is written and the files closed in the background."""
         if not self._closed:
             for party in list(self._gaps):
                 self._end_gap(party, self._fed)
@@ -135,11 +136,15 @@ class CallRecorder:
             self._writer.end()
 
     def close(self, limit_s: float | None = None) -> bool:
-        """Finish, and wait until the files are whole. False: they are not, so long after `finish`."""
+        """Finish, and wait until the files are complete.
+
+        False: they are not, `limit_s` seconds after `finish`.
+        """
         self.finish()
         return self._writer.close(limit_s)
 
-    # -- the disk's thread -------------------------------------------------------------------------
+    # -- writer thread
+    # -------------------------------------------------------------------------------
 
     def _write(self, item: _Pair | _Told) -> None:
         if self._files is None and not self._broken:
@@ -171,7 +176,7 @@ class _Files:
     """The four files of a call.
 
     Raises:
-        OutputError: they cannot be made.
+        OutputError: they cannot be created.
     """
 
     def __init__(
@@ -205,7 +210,7 @@ class _Files:
 
 
 def _free(folder: Path, name: str) -> Path:
-    """The first of NAME, NAME-2, … of which no file is there."""
+    """The first of NAME, NAME-2, … without existing files."""
     number, base = 1, folder / name
     while any(Path(f"{base}{ending}").exists() for ending in (SOUND, EVENTS, TRACE, SCRIPT)):
         number += 1
@@ -214,9 +219,9 @@ def _free(folder: Path, name: str) -> Path:
 
 
 class Tap:
-    """A session whose frames and events a recorder keeps; used as the session itself is.
+    """A session whose frames and events are recorded; used like the session itself.
 
-    What comes after the call's end is not kept. The actions are given to the recorder by whoever takes them.
+    Input after the call's end is not recorded. The caller passes the actions to the recorder.
     """
 
     def __init__(self, session: CallSession, recorder: CallRecorder) -> None:
@@ -253,7 +258,7 @@ class Recordings:
     """An action sink that records each call; `tap` comes before the call's `begin`.
 
     Raises:
-        OutputError: the folder cannot be made or written.
+        OutputError: the folder cannot be created or written.
     """
 
     def __init__(
@@ -269,22 +274,22 @@ class Recordings:
         self._ended: list[CallRecorder] = []
 
     def tap(self, session: CallSession, call: str) -> CallSession:
-        """The session, with all that it is given copied to its recording."""
+        """Wrap the session, so that its input is recorded."""
         recorder = CallRecorder(self._folder, call, self._settings, self._mode, self._report)
         self._next.append(recorder)
         return Tap(session, recorder)  # type: ignore[return-value]
 
     def begin(self, call: str, began: datetime) -> None:
-        """The actions that follow are of this call."""
+        """The following actions belong to this call."""
         self._now = self._next.popleft() if self._next else None
 
     def take(self, actions: Sequence[Action]) -> None:
-        """Actions in order."""
+        """Take actions in order."""
         if self._now is not None:
             self._now.take(actions)
 
     def end(self) -> None:
-        """The call is over: its files are finished behind the loop's back."""
+        """The call is over: its files are finished in the background."""
         recorder, self._now = self._now, None
         if recorder is not None:
             recorder.finish()
@@ -295,7 +300,7 @@ class Recordings:
         self.end()
 
     def close(self) -> None:
-        """Wait until all files are whole; what is not, is told."""
+        """Wait until all files are complete; report those that are not."""
         self.finish()
         whole = [one.close(CLOSE_S) for one in self._ended]
         if not all(whole):
@@ -303,10 +308,10 @@ class Recordings:
 
 
 class CallSound:
-    """Written frame by frame; readable up to its last second whatever ends the program.
+    """Sound file written frame by frame; readable up to its last second, however the program ends.
 
-    The file is made with the first frame: a file without sound is none. After an error, told once to
-    `report`, nothing more is written.
+    The file is created with the first frame, so that no file is without sound. After an error,
+    reported once to `report`, nothing more is written.
     """
 
     def __init__(self, path: Path, sample_rate: int, report: Report) -> None:
@@ -319,7 +324,7 @@ class CallSound:
         self._written = 0
 
     def write(self, number: int, operator: bytes | None, client: bytes | None) -> None:
-        """The frames of number `number`, int16 little-endian mono; those skipped before it are silence."""
+        """Write the frames of number `number`, int16 little-endian mono; skipped frames become silence."""
         import numpy
 
         self._pad(number)

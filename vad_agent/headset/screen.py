@@ -1,9 +1,8 @@
-"""The status as lines of text: what the operator sees, for a window of any size. No terminal here.
+"""Renders the status as lines of text for a window of any size. Independent of the terminal.
 
-From the top: where the call stands, what is to be done at once, both sides, the silence against its
-window, the phrase, the callback; then the last messages in whatever room is left; at the bottom the
-keys or what is typed.
-Colour only repeats what the words say.
+From the top: the phase, what must be done at once, both sides, the silence against its window, the
+prompt, the callback; then the last messages in the remaining space; at the bottom the keys or the
+typed text. Colour only repeats what the text says.
 """
 
 from __future__ import annotations
@@ -28,13 +27,13 @@ LABEL = 8
 NARROW = 80
 """Columns below which bars are short."""
 ROOMY = 20
-"""Rows from which on blocks are kept apart."""
+"""Rows from which blocks are separated by blank lines."""
 STYLES = {"speech": "bold green", "quiet": "", "odd": "yellow", "bad": "bold red"}
 
 
 @dataclass(frozen=True, slots=True)
 class Marks:
-    """What bars are drawn with."""
+    """Characters of which bars are drawn."""
 
     full: str = "█"
     empty: str = "·"
@@ -51,9 +50,9 @@ def render(
     prompt: str | None = "",
     marks: Marks | None = None,
 ) -> list[Text]:
-    """At most `height` lines, none wider than `width` columns.
+    """Render at most `height` lines, none wider than `width` columns.
 
-    `prompt`: what the operator is typing or is asked, instead of the list of keys; None: no keys.
+    `prompt`: the operator's input or a question, instead of the list of keys; None: no keys.
     """
     width, height, marks = max(width, 20), max(height, 1), marks or Marks()
     roomy = height >= ROOMY
@@ -76,11 +75,11 @@ def render(
         bottom = _keys(status, width)
     if (counted := _counters(status)) and len(top) + len(bottom) < height:
         bottom.insert(0, Text(counted, "dim"))
-    if status.phase is None and 0 < len(status.panel) <= width - LABEL:  # whole, or it is of no use
+    if status.phase is None and 0 < len(status.panel) <= width - LABEL:  # shown whole or not at all
         bottom.insert(0, Text(f"{'Панель':<{LABEL}}{status.panel}", "dim"))
     if roomy:
         bottom.insert(0, Text(marks.rule * width, "dim"))
-    if prompt:  # what he types stays in sight before anything else
+    if prompt:  # the typed text has priority
         top = top[: max(1, height - len(bottom))]
     bottom = bottom[: max(0, height - len(top))]
     room = height - len(top) - len(bottom)
@@ -155,7 +154,7 @@ def _clock(status: Status, width: int, marks: Marks) -> Text:
 def _window_bar(
     silence: float, lo: float, hi: float, cells: int, marks: Marks, style: str
 ) -> list[tuple[str, str]]:
-    """Cells from 0 to a little past the window; the window's ends are brackets."""
+    """Cells from 0 to a little past the window; brackets mark the window's ends."""
     whole = hi * 1.15
     first = min(cells - 4, round(lo / whole * cells))
     last = min(cells - 2, max(first + 2, round(hi / whole * cells)))
@@ -172,11 +171,11 @@ def _window_bar(
 
 
 def _phrase(phrase: PhraseStatus, width: int) -> list[Text]:
-    """A cue is big: a bar over the whole width, the phrase under it."""
+    """A cue is big: a bar over the whole width, with the prompt below."""
     text = f"«{phrase.text}»"
     if phrase.state != "cue":
         title = messages_ru.PHRASES.get(phrase.state)
-        if title is None:  # it is not due yet
+        if title is None:  # not due yet
             title = f"Фраза {messages_ru.countdown(phrase.from_s, phrase.to_s)}"
         return _wrapped(f"{title}: {text}", width, "bold cyan")
     open_now = phrase.from_s <= 0 <= phrase.to_s
@@ -209,7 +208,7 @@ def _alarms(status: Status, width: int) -> list[Text]:
 
 
 def _messages(status: Status, width: int, room: int) -> list[Text]:
-    """The newest that there is room for, the newest last."""
+    """The newest messages that fit, the newest last."""
     if room <= 0:
         return []
     lines: list[Text] = []
@@ -230,7 +229,7 @@ def _counters(status: Status) -> str:
 
 
 def _keys(status: Status, width: int) -> list[Text]:
-    """The keys of this moment, in as many rows as they need."""
+    """The active keys, in as many rows as needed."""
     rows = [Text()]
     for letter, name in key_list(status):
         size = len(letter) + 1 + len(name)
@@ -243,7 +242,7 @@ def _keys(status: Status, width: int) -> list[Text]:
 
 
 def _wrapped(text: str, width: int, style: str) -> list[Text]:
-    """Words on as many lines as they need; a long word is cut."""
+    """Words on as many lines as needed; a long word is split."""
     rows: list[str] = [""]
     for word in safe(text).split():
         if rows[-1] and cell_len(rows[-1]) + 1 + cell_len(word) > width:
@@ -253,12 +252,12 @@ def _wrapped(text: str, width: int, style: str) -> list[Text]:
 
 
 def safe(text: str) -> str:
-    """Names and reasons come from elsewhere: no control characters of a terminal in them."""
+    """External text (names, reasons) without a terminal's control characters."""
     if text.isprintable():
         return text
     return "".join(letter if letter.isprintable() else " " for letter in text)
 
 
 def plain(lines: Sequence[Text]) -> str:
-    """The lines as they are read, for tests and for a screen reader."""
+    """The lines as plain text, for tests and screen readers."""
     return "\n".join(line.plain.rstrip() for line in lines)

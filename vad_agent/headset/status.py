@@ -1,7 +1,7 @@
-"""What the loop shows of itself: written by the loop's thread, read by the surface at its own pace.
+"""The loop's status for display: written by the loop's thread, read by the display at its own pace.
 
-Plain fields, each replaced as a whole: a reader sees a moment that is at most one frame old, and no lock
-is needed.
+Plain fields, each replaced as a whole. A reader sees a state at most one frame old, and no lock is
+needed.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from vad_agent.core.frames import Channel
 
 @dataclass(slots=True)
 class SideStatus:
-    """A side of the call as it is heard."""
+    """The state of one side of the call."""
 
     device: str = ""
     state: DeviceState = DeviceState.OPENING
@@ -25,16 +25,16 @@ class SideStatus:
     speaking: bool = False
     line: LineState | None = None
     late: int = 0
-    """Frames that came after their time."""
+    """Frames that arrived late."""
     missing: int = 0
-    """Frames that did not come."""
+    """Frames that did not arrive."""
     overruns: int = 0
-    """Frames lost since nobody took them, and what the device itself reported lost."""
+    """Frames dropped because nobody took them, and frames that the device reported lost."""
 
 
 @dataclass(slots=True)
 class PhraseStatus:
-    """The phrase of the step that is under way."""
+    """The prompt of the current step."""
 
     text: str
     state: str
@@ -47,7 +47,7 @@ class PhraseStatus:
 
 @dataclass(slots=True)
 class Status:
-    """All that the surface shows."""
+    """All that the display shows."""
 
     mode: str = "auto"
     calls: str = "auto"
@@ -57,31 +57,31 @@ class Status:
     prompt_device: str = ""
     prompt_state: DeviceState = DeviceState.OPENING
     voice_problem: str | None = None
-    """Why phrases cannot be voiced: the cue is shown instead."""
+    """Why prompts cannot be voiced: the cue is shown instead."""
     phase: Phase | None = None
     """None: no call."""
     call_s: float = 0.0
     """Seconds since the call's first frame."""
     guessed: bool = False
-    """The call began, or ended, by a guess that can be undone."""
+    """The call's begin or end was inferred and can be undone."""
     client_name: str | None = None
     silence_s: float | None = None
-    """What the silence clock shows, or the hold's; None: it does not run."""
+    """The silence clock or the hold clock; None: it does not run."""
     window_s: tuple[float, float] | None = None
-    """The window of the step that comes next, on the same clock."""
+    """The window of the next step, on the same clock."""
     suspended: tuple[str, ...] = ()
-    """Why the clock stands still: paused, muted, client_device_lost, no_client_media, …"""
+    """Why the clock is stopped: paused, muted, client_device_lost, no_client_media, …"""
     held: bool = False
     phrase: PhraseStatus | None = None
     upcoming: PhraseStatus | None = None
-    """The phrase that the silence is counted for, before its step begins; its state: next."""
+    """The prompt that the silence is counted for, before its step begins; its state: next."""
     after: str | None = None
-    """What is said after the phrase that is being carried out; empty: the call ends and is called back."""
+    """What follows the current prompt; empty: the call ends and is called back."""
     callback: str | None = None
-    """The last callback asked for, in words."""
+    """The last requested callback, as text."""
     hang_up: bool = False
-    """The operator is to hang up himself."""
+    """The operator must hang up."""
     panel: str = ""
-    """Where the operator's page is, with what lets him in; empty: nowhere."""
+    """The login link of the operator's page; empty: there is no page."""
     messages: deque[tuple[float, str]] = field(default_factory=lambda: deque(maxlen=6))
     """(seconds of the call, what happened), the newest last."""

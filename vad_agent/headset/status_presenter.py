@@ -1,4 +1,4 @@
-"""Writes the status: what the session said in the operator's words, and how things stand after each frame."""
+"""Writes the status: the session's actions in the operator's words, and the state after each frame."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from vad_agent.headset.status import PhraseStatus, Status
 from vad_agent.trace import labels_ru
 
 EVERY = 5
-"""Frames between two looks: 0.1 s."""
+"""Frames between two updates: 0.1 s."""
 QUIETEST_DB = -100.0
 FALL_DB = 2.0
-"""A level falls so much a look, so that a word is seen after it."""
+"""dB by which a displayed level falls per update, so that a word stays visible."""
 IDLE = (LineState.DIGITAL_ZERO, LineState.NO_MEDIA)
 ALERTS = {
     **labels_ru.ALERTS,
@@ -33,7 +33,7 @@ ALERTS = {
 
 
 class StatusPresenter:
-    """Keeps one status true."""
+    """Keeps one status up to date."""
 
     def __init__(self, status: Status) -> None:
         self._status = status
@@ -44,24 +44,28 @@ class StatusPresenter:
         self._spoke = (False, False)
 
     def tell(self, changed: Callable[[], None]) -> None:
-        """After each look call this, too; and look at once where something has changed. It must not block."""
+        """Register a function to be called after each update, and update at once on a change.
+
+        It must not block.
+        """
         self._changed += (changed,)
 
     def stir(self) -> None:
-        """Something has happened: look after the next frame."""
+        """Something has happened: update after the next frame."""
         self._stirred = True
 
-    # -- what the session says ----------------------------------------------------------------------
+    # -- actions
+    # -----------------------------------------------------------------------------------------
 
     def begin(self, call: str, began: datetime) -> None:
-        """A call begins: what was shown of the one before is over."""
+        """A call begins: clear the state of the previous one."""
         self._status.hang_up, self._status.callback, self._status.client_name = False, None, None
 
     def end(self) -> None:
         """The call is over; what is left to do stays on the screen."""
 
     def take(self, actions: Sequence[Action]) -> None:
-        """Tell the operator what concerns him."""
+        """Show the operator the actions that concern them."""
         self._stirred = True
         for action in actions:
             if (text := self._told(action)) is not None:
@@ -94,10 +98,11 @@ class StatusPresenter:
                 return ALERTS.get(name, labels_ru.ALERTS.get(name, name))
         return None
 
-    # -- how things stand ---------------------------------------------------------------------------
+    # -- state
+    # -------------------------------------------------------------------------------------------
 
     def look(self, loop: Loop, pair: Pair) -> None:
-        """After each frame."""
+        """Update after a frame."""
         self._look_in -= 1
         if self._look_in > 0 and not (self._changed and self._is_news(loop)):
             return
@@ -111,7 +116,10 @@ class StatusPresenter:
             changed()
 
     def _is_news(self, loop: Loop) -> bool:
-        """Something was said or done, or a side has begun or ceased to speak: in each frame, so little."""
+        """Something was said or done, or a side has begun or ceased to speak.
+
+        Runs in each frame, so it is cheap.
+        """
         ears = loop.tracker.session or loop.tracker
         spoke = ears.speaking(Channel.OPERATOR), ears.speaking(Channel.CLIENT)
         if spoke == self._spoke:
@@ -141,7 +149,7 @@ class StatusPresenter:
         status.guessed = loop.tracker.guessed
         if session is None:
             if status.sides[Channel.CLIENT].line in IDLE:
-                status.hang_up = False  # he has
+                status.hang_up = False  # the operator has hung up
             status.phase = status.silence_s = status.window_s = status.phrase = None
             status.upcoming = status.after = None
             status.suspended, status.held = (), False

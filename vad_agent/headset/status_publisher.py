@@ -1,4 +1,4 @@
-"""A headset's status to who shows it: each change at once, levels as often as they are looked at."""
+"""Publishes a headset's status to the panel and the desk: changes at once, levels at each update."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from vad_agent.headset.keymap import key_list
 from vad_agent.headset.status import PhraseStatus, SideStatus, Status
 
 IDLE_S = 0.5
-"""What is written between two looks, as a complaint of a hook, is told so soon."""
+"""Seconds until a change between two updates is published, such as a hook's problem."""
 
 
 class StatusPublisher:
@@ -32,16 +32,16 @@ class StatusPublisher:
         self._thread = threading.Thread(target=self._run, name="feed", daemon=True)
 
     def start(self) -> None:
-        """The headset is on."""
+        """The headset connects."""
         self._states.attach(self._operator, self._sink)
         self._thread.start()
 
     def changed(self) -> None:
-        """The status was written; any thread, takes no time."""
+        """The status was written. Any thread may call this; it takes no time."""
         self._changed.set()
 
     def stop(self) -> None:
-        """The headset is off; a second time, nothing."""
+        """The headset disconnects. A second call does nothing."""
         self._stopped.set()
         self._changed.set()
         if self._thread.is_alive():
@@ -50,20 +50,20 @@ class StatusPublisher:
 
     def _run(self) -> None:
         while not self._stopped.is_set():
-            # A copy: what is looked at twice must not change in between.
+            # A copy: it must not change while it is read.
             self._states.publish(self._operator, snapshot(copy.copy(self._status), self._operator))
             self._changed.wait(IDLE_S)
             self._changed.clear()
 
 
 FLOOR_DB = -60.0
-"""A level of 0; 0 dBFS is 1."""
+"""The level that becomes 0; 0 dBFS becomes 1."""
 
 Snapshot = dict[str, Any]
 
 
 def snapshot(status: Status, operator: str) -> Snapshot:
-    """How things stand; levels from 0 to 1, times in seconds to the hundredth."""
+    """The state as a flat object; levels from 0 to 1, times in seconds to the hundredth."""
     return {
         "operator": operator,
         "mode": status.mode,

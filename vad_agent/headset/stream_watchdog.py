@@ -1,9 +1,10 @@
-"""Keeps each stream on the device it was opened on, where a sound server would move it silently.
+"""Keeps each stream on its device, because a sound server may silently move it to another one.
 
-It also sees whether anybody plays into the client's device: a softphone that does no more has ended its call.
+It also detects whether anybody plays into the client's device: a softphone that stops has ended its
+call.
 
-A stream that was moved is closed: its device is lost, until the child finds it again by its name. Devices
-that were not named follow the server's defaults, as everything else on the desktop does.
+A stream that was moved is closed: its device counts as lost until the worker finds it again by
+name. Devices that were not named follow the server's defaults, like other programs on the desktop.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from vad_agent.audio.pulse_server import PulseWatch
 
 
 class HeldStream(Protocol):
-    """A device that somebody holds open."""
+    """A device that is held open."""
 
     device: Device
     pid: int | None
@@ -26,11 +27,13 @@ class HeldStream(Protocol):
     role: DeviceRole
 
     def move(self, device: Device) -> None:
-        """Hold this one instead."""
+        """Hold this device instead."""
 
 
 class StreamWatchdog:
-    """Watches what is held. `held`: asked anew each time; `followed`: roles whose device was not named;
+    """Monitors the held streams. `held`: called anew each time; `followed`: roles whose device was
+    not named.
+
     `unused` is called when nobody plays into the client's device any more.
     """
 
@@ -47,15 +50,15 @@ class StreamWatchdog:
         self._watch = PulseWatch(self._look)
 
     def start(self) -> None:
-        """Begin; without a sound server that moves streams nothing happens."""
+        """Start; without a sound server that moves streams, do nothing."""
         self._watch.start()
 
     def close(self) -> None:
-        """End."""
+        """Stop."""
         self._watch.close()
 
     def _look(self) -> None:
-        """In the watch's thread: something has changed on the server."""
+        """Check the streams: the server has reported a change. Runs in the monitor's thread."""
         if not self._watch.connected:
             return
         ours = {held.pid for held in self._held()}
@@ -76,7 +79,7 @@ class StreamWatchdog:
                 held.child.restart()
 
     def _sink(self, role: DeviceRole) -> str:
-        """Whose sound the default of this role gives."""
+        """The sink whose sound this role's default device captures."""
         return (self._watch.default(DeviceRole.MONITOR) or "") if role is DeviceRole.CLIENT else ""
 
     def _note_use(self, used: bool) -> None:

@@ -1,8 +1,8 @@
-"""Draws the status on the terminal, three times a second, from a thread of its own.
+"""Draws the status on the terminal three times a second, from a thread of its own.
 
-On another screen of the terminal (as `less` does), so that a resized window leaves no rubbish. Where the
-output is no terminal, or one without a cursor, there is one plain line for each change instead.
-Nothing that happens to the terminal ends the call: an output that is gone is no longer drawn.
+It uses the terminal's alternate screen (as `less` does), so that resizing leaves no artefacts. If
+the output is not a terminal, or has no cursor, it prints one plain line per change. No problem of
+the terminal ends the call: an output that is gone is no longer drawn.
 """
 
 from __future__ import annotations
@@ -25,9 +25,10 @@ REDRAW_S = 0.3
 
 
 class TerminalDisplay:
-    """What the operator sees. `keys`: they show what he types and is asked; None: there is no keyboard.
+    """The operator's display. `keys`: provides the typed text and questions; None: there is no
+    keyboard.
 
-    Use it as a context, or `start` and `close` it.
+    Use it as a context manager, or call `start` and `close`.
     """
 
     def __init__(self, status: Status, console: Console, keys: KeyDispatch | None = None) -> None:
@@ -37,22 +38,22 @@ class TerminalDisplay:
         self._ended = threading.Event()
         self._thread: threading.Thread | None = None
         self.redraws = console.is_terminal and not console.is_dumb_terminal
-        """Lines are drawn over; False: one plain line for each change."""
+        """Lines are redrawn; False: one plain line per change."""
         encoding = console.encoding.lower().replace("-", "")
         self._marks = Marks() if encoding.startswith("utf") else ASCII
 
     def start(self) -> None:
-        """Begin to draw."""
+        """Start drawing."""
         if self._thread is None:
             self._thread = threading.Thread(target=self.run, name="surface", daemon=True)
             self._thread.start()
 
     def close(self) -> None:
-        """Draw no more and give the terminal back; a second time, nothing."""
+        """Stop drawing and restore the terminal. A second call does nothing."""
         self._ended.set()
         thread, self._thread = self._thread, None
         if thread is not None and thread is not threading.current_thread():
-            thread.join(timeout=2.0)  # a terminal that takes nothing must not keep the process
+            thread.join(timeout=2.0)  # a blocked terminal must not keep the process alive
 
     def __enter__(self) -> TerminalDisplay:
         self.start()
@@ -62,17 +63,17 @@ class TerminalDisplay:
         self.close()
 
     def run(self) -> None:
-        """Draw until it is closed or the terminal is gone."""
+        """Draw until closed, or until the terminal is gone."""
         file = self._console.file
         if isinstance(file, io.TextIOWrapper):
-            file.reconfigure(errors="replace")  # a Russian letter must not end it anywhere
+            file.reconfigure(errors="replace")  # Russian text must not fail in any encoding
         try:
             if self.redraws:
                 self._redraw()
             else:
                 self._print_changes()
         except (OSError, ValueError):
-            self._ended.set()  # gone, or closed: the call goes on unseen
+            self._ended.set()  # gone, or closed: the call continues without display
 
     def _redraw(self) -> None:
         shown: tuple[object, ...] = ()
@@ -86,7 +87,7 @@ class TerminalDisplay:
                     shown = now
                 if self._ended.wait(REDRAW_S):
                     break
-        # What was on the other screen is gone with it.
+        # The alternate screen's content is lost with it.
         for at, what in tuple(self._status.messages):
             self._say(f"{messages_ru.clock(at)}  {what}")
 
@@ -107,14 +108,14 @@ class TerminalDisplay:
 
 
 class ChangeLines:
-    """What has changed since it was last asked, one line each: for a pipe, or a terminal without a cursor."""
+    """Changes since the last call, one line each: for a pipe, or a terminal without a cursor."""
 
     def __init__(self) -> None:
         self._told: dict[str, str] = {}
         self._last: object = None
 
     def lines(self, status: Status, question: str = "") -> list[str]:
-        """New lines, the oldest first. `question`: what the operator is asked."""
+        """New lines, oldest first. `question`: the question for the operator."""
         messages = tuple(status.messages)
         seen = next((i for i in range(len(messages), 0, -1) if messages[i - 1] is self._last), 0)
         new = [f"{messages_ru.clock(at)}  {what}" for at, what in messages[seen:]]
@@ -130,7 +131,7 @@ class ChangeLines:
 
 
 def _topics(status: Status) -> dict[str, str]:
-    """What is worth a line when it changes; not the levels, and not who speaks."""
+    """What is worth a line when it changes; not levels or who speaks."""
     topics = {
         "phase": messages_ru.NO_CALL if status.phase is None else messages_ru.PHASES[status.phase],
         "suspended": next(

@@ -1,9 +1,9 @@
-"""The trace of a shift: every call's actions as JSON lines, as they come.
+"""The trace of a shift: every call's actions as JSON lines, in real time.
 
 {"t": 0.0, "kind": "call", "id": "…", "began": "2030-05-13T12:00:00+03:00", "mode": "auto"}
-{"t": 0.02, "kind": "phase", …                     `t` counts from the call's own beginning
+{"t": 0.02, "kind": "phase", …                     `t` counts from the call's own start
 
-listen.trace.jsonl ──full, between two calls──> listen.trace.jsonl.1 ──> … ──> .4 ──> gone
+listen.trace.jsonl ──full, between two calls──> listen.trace.jsonl.1 ──> … ──> .4 ──> deleted
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from vad_agent.headset.outbox_writer import HANGS
 from vad_agent.trace.trace_format import record
 
 MOST_BYTES = 10_000_000
-"""From this size on a file is full; the call that fills it is still written to its end."""
+"""A file of this size is full; the current call is still written to its end."""
 FILES = 5
 MOST_AT_ONCE = 20
 """Processes that may write a trace of one name."""
@@ -37,17 +37,18 @@ ENDING = ".trace.jsonl"
 
 
 def default_path() -> Path:
-    """The trace in the user's own folder."""
+    """The trace in the user's state folder."""
     return state_folder() / f"listen{ENDING}"
 
 
 class TraceLog:
-    """An action sink of the loop. `path`: None: in the user's state folder; `report` is told what goes wrong.
+    """An action sink of the loop. `path`: None: in the user's state folder; `report` is called with
+    problems.
 
-    The second process to write the same trace takes a name of its own: listen-2.trace.jsonl.
+    A second process that writes the same trace gets a name of its own: listen-2.trace.jsonl.
 
     Raises:
-        OutputError: nothing can be written there.
+        OutputError: the file cannot be written.
     """
 
     def __init__(
@@ -63,7 +64,7 @@ class TraceLog:
         self._files = files
         self._lock: FileLock | None = None
         if wanted.exists() and not (wanted.is_file() or wanted.is_dir()):
-            self.path = wanted  # a pipe or a terminal: nobody's but its reader's
+            self.path = wanted  # a pipe or a terminal needs no lock
         else:
             private_folder(wanted.parent)
             self.path, self._lock = _own_name(wanted)
@@ -76,10 +77,10 @@ class TraceLog:
             raise
 
     def begin(self, call_id: str, began: datetime, mode: str) -> None:
-        """A call begins; `began`: aware, or local time. A full file is put away first."""
+        """A call begins; `began`: aware, or local time. A full file is rotated first."""
         if self._lines.regular:
             full = self._lines.size >= self._most_bytes
-            self._lines.close()  # opened anew by the line: somebody may have moved or removed it
+            self._lines.close()  # reopened for the line: it may have been moved or deleted
             if full:
                 self._put_away()
         began = began if began.tzinfo is not None else began.astimezone()
@@ -94,7 +95,7 @@ class TraceLog:
                 self._lines.write(line, durable=durable)
 
     def close(self) -> None:
-        """Close the file, and let others have its name."""
+        """Close the file and release its name."""
         self._lines.close()
         self._unlock()
 
@@ -104,7 +105,7 @@ class TraceLog:
 
     def _put_away(self) -> None:
         names = [self.path, *(Path(f"{self.path}.{n}") for n in range(1, self._files))]
-        # Where it fails (a reader on Windows has it open) the file grows on; the next call tries again.
+        # If it fails (on Windows a reader has it open), the file grows; the next call tries again.
         with contextlib.suppress(OSError):
             for older, newer in zip(names[:0:-1], names[-2::-1], strict=True):
                 if newer.exists():
@@ -112,7 +113,7 @@ class TraceLog:
 
 
 def _own_name(wanted: Path) -> tuple[Path, FileLock]:
-    """The first name that no other process writes, and what keeps it ours."""
+    """The first name that no other process writes, and the lock that reserves it."""
     stem, ending = wanted.stem, wanted.suffix
     if wanted.name.endswith(ENDING):
         stem, ending = wanted.name.removesuffix(ENDING), ENDING
@@ -128,44 +129,47 @@ def _own_name(wanted: Path) -> tuple[Path, FileLock]:
 
 
 MOST_WAITING = 2_000
-"""Parts of calls, some lines each: several calls."""
+"""Parts of calls, some lines each: enough for several calls."""
 CLOSE_S = 3.0
 
 
 class TraceSink:
-    """An action sink of the loop. `log` is closed with it; `report`: told what could not be written."""
+    """An action sink of the loop.
+
+    `log` is closed with it; `report`: called with what could not be written.
+    """
 
     def __init__(self, log: TraceLog, mode: str, report: Report) -> None:
         self.lost = 0
-        """Actions that found no room in the queue since the last that did."""
+        """Actions dropped by the full queue since the last that fitted."""
         self._log = log
         self._mode = mode
         self._report = report
-        self._unknown = False  # the call's first line found no room: the rest would be another's
+        self._unknown = False  # the call's first line was dropped: drop its others
         self._writer: WriterThread[Callable[[], None]] = WriterThread(
             "trace", lambda write: write(), most=MOST_WAITING, finish=log.close
         )
 
     def begin(self, call: str, began: datetime) -> None:
-        """Its first line."""
+        """Write the call's first line."""
         self._unknown = not self._put(lambda: self._log.begin(call, began, self._mode), 1)
 
     def take(self, actions: Sequence[Action]) -> None:
-        """Its lines."""
+        """Write the call's lines."""
         if self._unknown:
             self.lost += len(actions)
         else:
             self._put(lambda: self._log.take(actions), len(actions))
 
     def end(self) -> None:
-        """Nothing: the next call's lines follow."""
+        """Do nothing: the next call's lines follow."""
 
     def finish(self) -> None:
         """No more calls will come."""
         self._writer.end()
 
     def close(self) -> None:
-        """Wait a moment for what is being written; what is not is told."""
+        """Wait briefly for pending writes; report what is not written."""
         if not self._writer.close(CLOSE_S):
             self._report(f"{self._log.path}: не дописан: {HANGS}")
 

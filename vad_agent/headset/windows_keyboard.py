@@ -1,4 +1,4 @@
-"""The keyboard of a Windows console. Not tried: no Windows was at hand.
+"""The keyboard of a Windows console. Not tested on Windows.
 
 A paste cannot be told from typing here.
 """
@@ -14,15 +14,15 @@ if sys.platform == "win32":
     import msvcrt
 
 LOOK_S = 0.03
-"""How often it is looked whether a key was pressed."""
+"""Seconds between checks for a key."""
 TWO_CODES = ("\x00", "\xe0")
-"""Arrows and function keys: another code follows."""
+"""Prefixes of arrows and function keys: another code follows."""
 
 
 class Keyboard:
     """Calls `press` for each key, from a thread of its own, until `close`.
 
-    Where `stdin` is not a console there are no keys: `available` is False, nothing is started.
+    If `stdin` is not a console, there are no keys: `available` is False, nothing is started.
     """
 
     def __init__(self, press: Callable[[str], None], stdin: TextIO | None = None) -> None:
@@ -36,13 +36,13 @@ class Keyboard:
         self._ended = threading.Event()
 
     def start(self) -> None:
-        """Begin to read."""
+        """Start reading."""
         if self.available and self._thread is None:
             self._thread = threading.Thread(target=self._read, name="keyboard", daemon=True)
             self._thread.start()
 
     def close(self) -> None:
-        """End the thread; a second time, nothing."""
+        """End the thread. A second call does nothing."""
         self._ended.set()
         thread, self._thread = self._thread, None
         if thread is not None and thread is not threading.current_thread():
@@ -56,7 +56,7 @@ class Keyboard:
         self.close()
 
     def _read(self) -> None:
-        if sys.platform == "win32":  # elsewhere this file is only looked at
+        if sys.platform == "win32":  # elsewhere this file is only type-checked
             while not self._ended.wait(LOOK_S):
                 while msvcrt.kbhit() and not self._ended.is_set():
                     key = msvcrt.getwch()
