@@ -191,12 +191,12 @@ class CallTracker:
     # ------------------------------------------------------------------------------------
 
     def speaking(self, channel: Channel) -> bool:
-        """This side is known to speak, also while no call is on."""
+        """This side is known to speak, while no call is on."""
         ear = self._standby.ear(channel)
         return ear.speaking and ear.sure
 
     def line(self, channel: Channel) -> LineState | None:
-        """What this side's line carries, also while no call is on."""
+        """What this side's line carries, while no call is on."""
         return self._standby.ear(channel).line
 
     # -- a call begins --------------------------------------------------------------------------------
