@@ -1,1 +1,1 @@
-"""How a process reaches a desk: discovery, the HTTP client, the link of a headset and its protocol."""
+"""Access to a desk: discovery, the HTTP client, a headset's link and its protocol."""

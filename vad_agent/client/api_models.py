@@ -1,6 +1,7 @@
-"""What comes out of the API, and the one form of its errors:
+"""The API's responses, and the form of its errors:
 
-    {"error": {"code": "invalid", "text": "one line", "fields": [{"where": "body.at", "text": "one line"}]}}
+    {"error": {"code": "invalid", "text": "one line", "fields": [{"where": "body.at", "text": "one
+        line"}]}}
 
 Times are aware, in UTC.
 """

@@ -1,7 +1,7 @@
-"""What a command asks of the callbacks, wherever they are: the store of this machine, or a desk by HTTP.
+"""The port through which commands access callbacks: this machine's store, or a desk by HTTP.
 
-command ─> Callbacks ─┬─ LocalCallbacks    the store itself, where no desk runs
-                      └─ RemoteCallbacks   the API of a desk
+command ─> Backend ─┬─ LocalBackend    the store itself, if no desk runs
+                    └─ HttpBackend     the API of a desk
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from vad_agent.callbacks.model import Callback, Outcome
 from vad_agent.callbacks.queries import Change, Promise
 
 ID_LENGTH = 12
-"""Of a whole id."""
+"""Length of a whole id."""
 NOT_BY_HTTP = (
     "a desk has the callbacks, and this works on the store itself: stop the desk, or keep the "
     "callbacks on PostgreSQL"
@@ -24,7 +24,7 @@ NOT_BY_HTTP = (
 
 @dataclass(frozen=True, slots=True)
 class CallbackDetails:
-    """A callback and all that happened to it."""
+    """A callback with its history."""
 
     callback: Callback
     attempts: tuple[Attempt, ...]
@@ -35,51 +35,54 @@ class CallbackDetails:
 class Backend(Protocol):
     """All callbacks of a centre.
 
-    Each method raises `StoreError` where they cannot be had now, `RuleError` where a rule refuses the change,
-    `NumberError` where a number is none.
+    Each method raises `StoreError` if they cannot be accessed now, `RuleError` if the change is not
+    allowed, `NumberError` if a number is not valid.
     """
 
     attempts: int | None
-    """Of a callback, by the centre's rules; None: a desk elsewhere does not tell."""
+    """Maximum attempts of a callback; None: a desk elsewhere does not report it."""
     overdue_s: float
-    """So long after its time a callback is overdue."""
+    """Seconds after its time at which a callback is overdue."""
     rings: bool
-    """A desk has them: what is due is rung."""
+    """A desk has the callbacks: it dials what is due."""
 
     def page(
         self, which: str | None, *, phone: str | None, operator: str | None, limit: int
     ) -> list[Callback]:
-        """The next due first, ended ones last. `which`: open, ended, a state's value; None: all."""
+        """Callbacks, the next due first, ended ones last.
+
+        `which`: open, ended, a state's value; None: all.
+        """
 
     def beginning(self, text: str) -> list[Callback]:
-        """Those whose ids begin so; a whole id gives one or none."""
+        """Callbacks whose id begins with `text`; a whole id gives one or none."""
 
     def get(self, id: str) -> CallbackDetails:
-        """One, with all that happened to it."""
+        """A callback with its history."""
 
     def done(self, id: str, outcome: Outcome, why: str) -> Callback:
-        """An attempt ended so."""
+        """Report an attempt's outcome."""
 
     def cancel(self, id: str, why: str) -> Callback:
-        """Take it back."""
+        """Cancel the callback."""
 
     def retry(self, id: str, why: str) -> Callback:
-        """All attempts anew."""
+        """Start all attempts anew."""
 
     def set_number(self, id: str, phone: str) -> Callback:
-        """Give it a number; the answer is another callback where the client has one already."""
+        """Set the number. Returns another callback if the client already has one."""
 
     def set_time(self, id: str, at: str) -> Callback:
-        """Agree on another time, ISO 8601."""
+        """Set another agreed time, ISO 8601."""
 
     def client_called(self, phone: str) -> Callback | None:
-        """The client has rung himself: his open callback is closed; None: he has none."""
+        """The client has called: close their open callback. None: there is none."""
 
     def promise(self) -> Promise:
-        """Are all requests accounted for?"""
+        """The counts of all requests."""
 
     def all(self) -> Iterable[Callback]:
-        """Every callback, the oldest first."""
+        """Every callback, oldest first."""
 
     def erase(self, days: float) -> int:
-        """Erase what is personal in those that ended so long ago; of how many."""
+        """Erase personal data of callbacks that ended at least `days` ago. Return their number."""

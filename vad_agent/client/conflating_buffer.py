@@ -1,4 +1,5 @@
-"""What the desk has not been told yet of a headset's state: of each key the newest value, never a queue.
+"""The part of a headset's state that the desk does not have yet: the newest value per key, never a
+queue.
 
 take {"a": 1, "b": 1}   take {"a": 2}   next: a 2, b 1   take {"a": 2}   next: nothing
 """
@@ -11,38 +12,38 @@ from collections.abc import Mapping
 from typing import Any
 
 MOST_BYTES = 48 * 1024
-"""Of a message; the desk takes 64 KiB."""
+"""Limit of a message; the desk accepts 64 KiB."""
 LONGEST_VALUE = 16 * 1024
-"""Bytes of a value; a longer one, which no panel could show, is not told."""
+"""Bytes of a value; a longer one, which no panel could show, is not sent."""
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
 class ConflatingBuffer:
-    """One headset's state. Any thread; nothing blocks."""
+    """One headset's state. Any thread may call its methods; nothing blocks."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._values: dict[str, bytes] = {}  # key → "key":value
-        self._waiting: dict[str, None] = {}  # a set in order
+        self._waiting: dict[str, None] = {}  # an ordered set
 
     def take(self, state: Mapping[str, Any]) -> bool:
-        """How things stand: all of it, or what has changed. Whether there is anything to tell."""
+        """Take the state: all of it, or what has changed. Return whether anything must be sent."""
         told = {key: f"{_encode(key)}:{_encode(value)}" for key, value in state.items()}
         with self._lock:
             for key, text in told.items():
-                value = text.encode(errors="replace")  # half a letter in a device's name
+                value = text.encode(errors="replace")  # a lone surrogate in a device's name
                 if len(value) <= LONGEST_VALUE and self._values.get(key) != value:
                     self._values[key] = value
                     self._waiting[key] = None
             return bool(self._waiting)
 
     def again(self) -> None:
-        """Nothing of it has been told."""
+        """Send everything again."""
         with self._lock:
             self._waiting = dict.fromkeys(self._values)
 
     def next(self) -> str | None:
-        """What is to be told now, a JSON object; a long state comes in parts. None: nothing."""
+        """The next message, a JSON object; a long state is split. None: nothing to send."""
         parts: list[bytes] = []
         length = 0
         with self._lock:

@@ -1,9 +1,9 @@
-"""Where the desk of this machine is, and what opens its door: two files of the state folder, for their owner.
+"""Finds the desk of this machine and its token: two files of the state folder, private to their owner.
 
     desk.json   {"url": …, "pid": …}   written when a desk begins, removed when it ends
-    token       one line; made where it is missing
+    token       one line; created if missing
 
-A desk that was killed leaves its file: one whose process is gone, or that does not answer, is none.
+A killed desk leaves its file: it is ignored if its process is gone, or if it does not answer.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ PLACE, TOKEN = "desk.json", "token"
 TOKEN_VARIABLE = "VAD_AGENT_TOKEN"
 HEALTH = "/health"
 LIMIT_S = 2.0
-"""For a desk of this machine to say that it is there."""
+"""Seconds for a local desk to answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,18 +38,18 @@ class DeskRecord:
     url: str
     pid: int
     database: str = ""
-    """Which callbacks it has, without a password; "": not told."""
+    """Its database, without a password; "": not given."""
     certificate: str = ""
-    """TLS: the PEM file of its own certificate, which no authority need have signed; "": none."""
+    """TLS: the PEM file of its own certificate, which may be self-signed; "": none."""
 
 
 def desk_record_file() -> Path:
-    """Where the desk of this machine says where it is."""
+    """The file in which the desk of this machine publishes its address."""
     return _folder() / PLACE
 
 
 def token_file() -> Path:
-    """Where this user's token is."""
+    """The file of this user's token."""
     return _folder() / TOKEN
 
 
@@ -57,11 +57,12 @@ def _folder() -> Path:
     return state_folder()
 
 
-# -- where -----------------------------------------------------------------------------------------
+# -- the record
+# ---------------------------------------------------------------------------------------
 
 
 def write_desk_record(url: str, *, database: str = "", certificate: str = "") -> None:
-    """From now on commands find the desk of this process at `url`.
+    """Publish that the desk of this process is at `url`.
 
     Raises:
         OutputError: the file cannot be written.
@@ -74,20 +75,20 @@ def write_desk_record(url: str, *, database: str = "", certificate: str = "") ->
 
 
 def remove_desk_record() -> None:
-    """The desk of this process ends; the file of another one stays."""
+    """Remove the record of this process's desk; another desk's record stays."""
     if (record := _read_record()) is not None and record.pid == os.getpid():
         with contextlib.suppress(OSError):
             desk_record_file().unlink()
 
 
 def find_local_desk() -> DeskRecord | None:
-    """The desk that runs on this machine; None: none does, or it does not answer."""
+    """The desk that runs on this machine. None: there is none, or it does not answer."""
     record = _read_record()
     return record if record and _is_alive(record.pid) and _answers(record) else None
 
 
 def is_desk_local() -> bool:
-    """A desk of this machine is running, by its file and its process; it is not asked."""
+    """A desk of this machine is running, judging by its file and its process; it is not contacted."""
     record = _read_record()
     return record is not None and _is_alive(record.pid)
 
@@ -109,11 +110,11 @@ def _read_record() -> DeskRecord | None:
 
 
 def _is_alive(pid: int) -> bool:
-    if sys.platform == "win32":  # there is no harmless signal: its answer tells
+    if sys.platform == "win32":  # there is no harmless signal: its answer decides
         return True
     try:
         os.kill(pid, 0)
-    except PermissionError:  # another user's
+    except PermissionError:  # another user's process
         return True
     except (OSError, OverflowError):
         return False
@@ -121,7 +122,7 @@ def _is_alive(pid: int) -> bool:
 
 
 def _answers(record: DeskRecord) -> bool:
-    """A desk does, and not whatever has taken its port."""
+    """A desk answers, not another program that has taken its port."""
     if not record.url.startswith(("http://", "https://")):
         return False
     try:
@@ -137,9 +138,10 @@ def _answers(record: DeskRecord) -> bool:
 
 
 def tls_context(url: str, certificate: str = "") -> ssl.SSLContext:
-    """Whom to believe: the authorities this machine knows (SSL_CERT_FILE too), or this certificate alone.
+    """Trust the authorities known to this machine (SSL_CERT_FILE too), or only this certificate.
 
-    Its name does not matter then: a desk of this machine is asked by an address. Without TLS it is nobody.
+    With a certificate the name is not checked, because a local desk is accessed by an address.
+    Without https, it trusts nobody.
 
     Raises:
         OSError, ValueError: the certificate cannot be read.
@@ -153,7 +155,7 @@ def tls_context(url: str, certificate: str = "") -> ssl.SSLContext:
     context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
     text = Path(certificate).read_text(encoding="ascii")
     end = "-----END CERTIFICATE-----"
-    first, _, _ = text.partition(end)  # not those who signed it, and others
+    first, _, _ = text.partition(end)  # only the certificate itself, not its signers
     context.load_verify_locations(cadata=first + end + "\n")
     return context
 
@@ -162,7 +164,7 @@ def tls_context(url: str, certificate: str = "") -> ssl.SSLContext:
 
 
 def read_token(environment: Mapping[str, str] | None = None) -> str | None:
-    """The token to ask a desk with: of the environment, else of the file; None: there is none."""
+    """The token for a desk: from the environment, else from the file. None: there is none."""
     environment = os.environ if environment is None else environment
     return environment.get(TOKEN_VARIABLE, "").strip() or _read_token()
 
@@ -179,7 +181,7 @@ def need_token() -> str:
 
 
 def own_token() -> str:
-    """The token of the file, for the desk to let in; it is made where it is missing.
+    """The token of the file, for the desk to accept; created if missing.
 
     Raises:
         OutputError: it cannot be written.
@@ -200,7 +202,7 @@ def _read_token() -> str | None:
 
 
 def _write(path: Path, text: str, *, only_new: bool = False) -> None:
-    """Whole or not at all, for its owner alone; `only_new`: what another process wrote first stays."""
+    """Write atomically, private to the owner. `only_new`: keep a file that another process wrote first."""
     private_folder(path.parent)
     draft = path.with_name(f"{path.name}.{secrets.token_hex(4)}.draft")
     try:
@@ -216,7 +218,7 @@ def _write(path: Path, text: str, *, only_new: bool = False) -> None:
 
 
 def _linked(draft: Path, path: Path) -> bool:
-    """The draft has the name now, or another one had it; False: this file system knows no links."""
+    """The draft has the name now, or another one had it. False: the file system has no hard links."""
     try:
         os.link(draft, path)
     except FileExistsError:
@@ -227,16 +229,16 @@ def _linked(draft: Path, path: Path) -> bool:
 
 
 class DeskEndpoint(NamedTuple):
-    """A desk, and what opens its door."""
+    """A desk and the token for it."""
 
     url: str
     token: str
     certificate: str = ""
-    """As `vad_agent.client.discovery.tls_context` has it."""
+    """See `vad_agent.client.discovery.tls_context`."""
 
 
 def find_desk(url: str | None = None) -> DeskEndpoint | None:
-    """The desk at `url`, else of this machine; None: there is none, or no token for it. Takes up to 2 s."""
+    """The desk at `url`, else of this machine. None: no desk, or no token for it. Takes up to 2 s."""
 
     certificate = ""
     if url is None:

@@ -1,10 +1,11 @@
-"""A headset's live link to the desk: its state goes there, the operator's keys come back, for ever.
+"""A headset's live link to the desk: sends its state, receives the operator's commands. Reconnects
+for ever.
 
-    where() ──> connect ──> hello, all of the state ──> what changes … ──> lost ──> pause ──> where()
-      └─ nowhere: look again every LOOK_S                                  PAUSES_S, or AGAIN_S
+    where() ──> connect ──> hello, all of the state ──> changes … ──> lost ──> pause ──> where()
+      └─ no desk: try again every LOOK_S                              PAUSES_S, or AGAIN_S
 
-A change goes at once, and what changes within a frame after it, together. For a slow network nothing is kept
-but the newest value of each key. The operator is told of an outage once, and of its end.
+A change is sent at once, together with the changes of the following frame. For a slow network only
+the newest value of each key is kept. The operator is notified once of an outage, and of its end.
 """
 
 from __future__ import annotations
@@ -29,17 +30,17 @@ log = logging.getLogger(__name__)
 
 LOOK_S = 5.0
 PAUSES_S = (0.5, 1.0, 2.0, 5.0)
-"""Before each new connection; the last one is repeated."""
+"""Seconds before each reconnect; the last value repeats."""
 AGAIN_S = 30.0
-"""The same, where only a person can change anything."""
+"""The same, if only a person can fix the problem."""
 HELLO_S = 5.0
 LEAST_S = 0.02
-"""Between two messages: a frame."""
+"""Seconds between two messages: a frame."""
 SIGN_S = 2.0
-"""The desk hears something so often, if it is nothing."""
+"""Seconds between messages to the desk, empty ones if necessary."""
 STOP_S = 0.9
 TOLERATED = 3
-"""Tries in a row that may fail unseen."""
+"""Consecutive failures that are not reported."""
 UNSEEN = "стол не видит эту гарнитуру"
 LET_OUT = "стол не пускает: проверьте токен"
 ELSEWHERE = "этот оператор работает на другой гарнитуре: панель стола показывает её"
@@ -47,10 +48,11 @@ SEEN = "стол снова видит эту гарнитуру"
 
 
 class HeadsetLink:
-    """The link of one headset, from `attach` until `detach` or `stop`: `StateReceiver` of a feed.
+    """The link of one headset, from `attach` until `detach` or `stop`: the `StateReceiver` of a
+    status publisher.
 
-    `where`: the desk, asked at each try; None: there is none now. It and `report`, which is told what the
-    operator should know, are called in the link's own thread.
+    `where`: returns the desk, called at each try; None: there is none now. `report`: called with
+    notices for the operator. The link's own thread calls both.
     """
 
     def __init__(
@@ -71,7 +73,7 @@ class HeadsetLink:
         self._wake = threading.Event()
         self._stopped = threading.Event()
         self._failures = 0
-        self._told: set[str] = set()  # of this outage
+        self._told: set[str] = set()  # notices of this outage
         self._connection: HeadsetConnection | None = None
         self._sink: ControlSink = lambda _: None
         self._operator = ""
@@ -79,21 +81,21 @@ class HeadsetLink:
         self._thread = threading.Thread(target=self._run, name="desk link", daemon=True)
 
     def attach(self, operator: str, sink: ControlSink) -> None:
-        """The headset is on: connect by and by. Once."""
+        """The headset connects: connect in the background. Call once."""
         self._operator, self._sink = operator, sink
         self._thread.start()
 
     def publish(self, operator: str, state: Mapping[str, Any]) -> None:
-        """How things stand: all of it, or what has changed. Any thread; never blocks."""
+        """Take the state: all of it, or what has changed. Any thread; never blocks."""
         if self._unsent.take(state):
             self._wake.set()
 
     def detach(self, operator: str, sink: ControlSink | None = None) -> None:
-        """The headset is off."""
+        """The headset disconnects."""
         self.stop()
 
     def stop(self) -> None:
-        """Say goodbye; within a second, or the thread is left to what it waits for."""
+        """Close the link within a second; after that the thread is left to finish."""
         until = time.monotonic() + STOP_S
         self._stopped.set()
         self._wake.set()
@@ -104,7 +106,8 @@ class HeadsetLink:
             connection.cut()
         self._thread.join(max(0.0, until - time.monotonic()))
 
-    # -- the link's thread ---------------------------------------------------------------------------
+    # -- link thread
+    # ------------------------------------------------------------------------------------
 
     def _run(self) -> None:
         while not self._stopped.is_set():
@@ -118,7 +121,7 @@ class HeadsetLink:
             self._stopped.wait(pause_s)
 
     def _try(self) -> float:
-        """One connection, until it ends; seconds until the next."""
+        """One connection, until it ends. Return the seconds until the next."""
         where = self._where()
         if where is None:
             return self._look_s
@@ -158,10 +161,10 @@ class HeadsetLink:
             self._report(text)
 
     def _follow(self, connection: HeadsetConnection) -> None:
-        """Send in another thread, and hear.
+        """Send in another thread, and receive in this one.
 
         Raises:
-            Lost: the connection, or the desk answers no hello.
+            ConnectionLost: the connection was lost, or the desk did not answer the hello.
         """
         over = threading.Event()
         self._unsent.again()
@@ -187,7 +190,7 @@ class HeadsetLink:
             self._report(SEEN)
 
     def _take(self, told: Mapping[str, Any]) -> None:
-        """A key; what is none, or ends the program, is ignored."""
+        """Take a command; invalid ones and the one that ends the program are ignored."""
         try:
             what = parse_control(json.dumps(told.get("send")).encode())
         except (EventError, RecursionError):
@@ -195,7 +198,8 @@ class HeadsetLink:
         if what is not Command.QUIT:
             self._sink(what)
 
-    # -- the sender's thread -------------------------------------------------------------------------
+    # -- sender thread
+    # ----------------------------------------------------------------------------------
 
     def _send(self, connection: HeadsetConnection, over: threading.Event) -> None:
         from vad_agent.client.headset_websocket import ConnectionLost
@@ -212,4 +216,4 @@ class HeadsetLink:
                     connection.send("{}")
             connection.close()
         except ConnectionLost:
-            pass  # whoever hears has it, too
+            pass  # the receiver notices it too

@@ -1,19 +1,20 @@
-"""What a headset and its desk say to each other, over a WebSocket at `PATH` under the API's address.
+"""The protocol between a headset and its desk: a WebSocket at `PATH` under the API's address.
 
     headset                                                      desk
       {"hello": 1, "operator": "anna", "began": "2026-…"} ─────>   within 5 s
-                                          <───── {"hello": 1}      it is on
-      {"state": {key: value, …}} ──────────────────────────────>   all of them first, then what has changed
-      {} ──────────────────────────────────────────────────────>   a sign of life, at least every 2 s
-                                          <──── {"send": {…}}      a key, as `parse_control` takes it
+                                          <───── {"hello": 1}      accepted
+      {"state": {key: value, …}} ──────────────────────────────>   the whole state first, then changes
+      {} ──────────────────────────────────────────────────────>   heartbeat, at least every 2 s
+                                          <──── {"send": {…}}      a command, as `parse_control` takes it
 
-Messages are text, of `MOST_BYTES` at most, each a JSON object; names in it that are not known are ignored.
-`began`: when this headset was switched on, with its zone. Of two of one operator the one that began later is
-shown; without it, the one that came later. The link ends with a code and a reason, which quotes nothing:
+Messages are text of at most `MOST_BYTES`, each a JSON object; unknown names in it are ignored.
+`began`: when this headset was started, with its zone. Of two headsets of one operator, the one that
+began later is shown; without `began`, the one that connected later. The link ends with a code and a
+reason, which quotes nothing:
 
     1001   the desk ends                                 1009   a message is too long
-    1007   not JSON                                      1013   it does not take its keys
-    1008   not what is written above, or silent          4001   another headset of this operator is on
+    1007   not JSON                                      1013   it does not read its commands
+    1008   invalid message, or none in time              4001   another headset of this operator is on
 """
 
 from __future__ import annotations
@@ -29,12 +30,12 @@ from vad_agent.core.events import Event, Kind
 from vad_agent.errors import EventError
 
 PATH = "/headsets"
-"""Under the address of the API."""
+"""Path under the address of the API."""
 VERSION = 1
 MOST_BYTES = 64 * 1024
-"""Of a message."""
+"""Size limit of a message."""
 REPLACED = 4001
-"""The code that ends the link of a headset where another one of its operator is on."""
+"""Code that ends the link of a headset when another one of its operator is on."""
 
 
 class HeadsetHello(TypedDict):
@@ -48,42 +49,42 @@ class HeadsetHello(TypedDict):
 
 
 class DeskHello(TypedDict):
-    """What the desk answers."""
+    """The desk's answer."""
 
     hello: int
 
 
 class Command(StrEnum):
-    """What the operator tells the loop, beside the events of a call."""
+    """Commands of the operator to the loop, besides the events of a call."""
 
     START_CALL = "start_call"
     END_CALL = "end_call"
-    """He has hung up, or the client has: the call is over."""
+    """The operator or the client has hung up: the call is over."""
     UNDO = "undo"
-    """The last guess (a call's beginning or its end) was wrong."""
+    """The last inference (a call's begin or end) was wrong."""
     LINE_UNUSED = "line_unused"
-    """The softphone plays nothing any more (the sound server tells, no key)."""
+    """The softphone no longer plays anything (sent by the sound server's monitor, not by a key)."""
     QUIT = "quit"
 
 
 ControlMessage = Event | Command
-"""What the loop is told."""
+"""Input of the loop."""
 
 ControlSink = Callable[[ControlMessage], None]
-"""Takes the keys that a panel sends; any thread."""
+"""Takes the commands that a panel sends; any thread may call it."""
 
 
 class StateReceiver(Protocol):
-    """Where a headset's states go, and its keys come from: a hub in this process, or the desk's."""
+    """Receives headsets' states and returns commands: a broker in this process, or the desk's."""
 
     def attach(self, operator: str, sink: ControlSink) -> None:
-        """The headset is on; keys go to `sink`."""
+        """The headset connects; commands go to `sink`."""
 
     def publish(self, operator: str, state: Mapping[str, Any]) -> None:
-        """How things stand: all of it, or what has changed."""
+        """Take the state: all of it, or what has changed."""
 
     def detach(self, operator: str, sink: ControlSink) -> None:
-        """The headset is off."""
+        """The headset disconnects."""
 
 
 NOT_FROM_OUTSIDE = frozenset(
@@ -101,11 +102,11 @@ COMMANDS = tuple(
     command.value for command in (Command.START_CALL, Command.END_CALL, Command.UNDO, Command.QUIT)
 )
 QUOTED = re.compile(r"[,;] got .*", re.DOTALL)
-"""Where an event's error quotes what came: it may be a name or a number."""
+"""The part of an event's error that quotes the input, which may be a name or a number."""
 
 
 def parse_control(line: bytes) -> Event | Command:
-    """A line as an event or a command.
+    """Parse a line as an event or a command.
 
     Raises:
         EventError: it is neither; the text quotes nothing personal.
@@ -123,7 +124,7 @@ def parse_control(line: bytes) -> Event | Command:
     try:
         event = Event.parse(told)
         if event.at is not None:
-            seconds_until(event)  # told its sender, and not the call
+            seconds_until(event)  # an error goes to the sender, not into the call
     except EventError as error:
         raise EventError(QUOTED.sub("", str(error), count=1)) from None
     if event.kind in NOT_FROM_OUTSIDE:

@@ -1,4 +1,4 @@
-"""One connection of a headset to the desk: a WebSocket. What is said on it: `headset_protocol.py`."""
+"""One WebSocket connection of a headset to the desk. The messages: `headset_protocol.py`."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ with extra("callbacks", "the desk's panel"):
     from websockets.sync.client import ClientConnection, connect
 
 WIRE = logging.getLogger(f"{__name__}.wire")
-WIRE.setLevel(logging.WARNING)  # its details have the token
-WIRE.addHandler(logging.NullHandler())  # else it would write on the screen
+WIRE.setLevel(logging.WARNING)  # its debug log contains the token
+WIRE.addHandler(logging.NullHandler())  # else it would write to the screen
 
 API = "/api/v1"
 OPEN_LIMIT_S = 5.0
 CLOSE_LIMIT_S = 0.4
 STUCK_S = 5.0
-"""A message that the network has not taken for so long ends the connection."""
+"""Seconds: a message that the network has not taken by then ends the connection."""
 ALIVE_S = 2.5
-"""Between two pings, and as long again twice for the answer: a cable that was pulled is noticed."""
+"""Seconds between two pings, and twice that for the answer: detects a disconnected cable."""
 NOT_LET_IN = (401, 403)
 
 
@@ -42,21 +42,21 @@ class ConnectionLost(Exception):
 
 
 class NotAuthorized(Exception):
-    """The desk does not know the token."""
+    """The desk does not accept the token."""
 
 
 class HeadsetConnection:
-    """A connection that is open: one thread sends, another one hears."""
+    """An open connection: one thread sends, another one receives."""
 
     def __init__(self, connection: ClientConnection, place: str) -> None:
         self._connection = connection
         self._place = place
 
     def send(self, text: str) -> None:
-        """A message.
+        """Send a message.
 
         Raises:
-            Lost
+            ConnectionLost: the connection is lost.
         """
         try:
             self._connection.send(text)
@@ -64,10 +64,10 @@ class HeadsetConnection:
             raise self._lost(error) from error
 
     def hear(self, limit_s: float | None = None) -> dict[str, Any]:
-        """The next message; one that cannot be understood is empty.
+        """The next message; one that cannot be parsed is empty.
 
         Raises:
-            Lost: also where none came within the limit.
+            ConnectionLost: the connection is lost, or no message came within `limit_s` seconds.
         """
         try:
             told = json.loads(self._connection.recv(limit_s))
@@ -80,12 +80,12 @@ class HeadsetConnection:
         return told if isinstance(told, dict) else {}
 
     def close(self) -> None:
-        """Say goodbye, and wait a little for the answer."""
+        """Close the connection, waiting briefly for the answer."""
         self._connection.close()
 
     def cut(self) -> None:
-        """End it at once, whoever waits in it; any thread."""
-        with contextlib.suppress(OSError):  # the plain socket's: TLS' own would go on without it
+        """End it at once, even if a thread is blocked in it; any thread may call this."""
+        with contextlib.suppress(OSError):  # TLS would discard only its layer
             socket.socket.shutdown(self._connection.socket, socket.SHUT_RDWR)
 
     def _lost(self, error: ConnectionClosed) -> ConnectionLost:
@@ -97,11 +97,11 @@ class HeadsetConnection:
 def open_connection(
     where: DeskEndpoint, operator: str, began: datetime
 ) -> Iterator[HeadsetConnection]:
-    """A connection that has said hello; what the desk answers is to be heard.
+    """A connection that has sent its hello; the caller receives the answer.
 
     Raises:
-        Lost: there is none.
-        NotLetIn: the token is wrong.
+        ConnectionLost: there is none.
+        NotAuthorized: the token is wrong.
     """
     scheme, _, rest = where.url.rstrip("/").partition("://")
     secure = scheme.lower() == "https"
@@ -114,7 +114,7 @@ def open_connection(
                     ssl=tls_context(where.url, where.certificate) if secure else None,
                     additional_headers={"Authorization": f"Bearer {where.token}"},
                     proxy=None,
-                    compression=None,  # messages are short, and each would wait for it
+                    compression=None,  # messages are short, and compression would delay each
                     open_timeout=OPEN_LIMIT_S,
                     close_timeout=CLOSE_LIMIT_S,
                     ping_interval=ALIVE_S,

@@ -1,6 +1,6 @@
-"""The callbacks of a desk that runs elsewhere, or beside this command: asked by its API.
+"""Backend on a desk elsewhere, or a separate process, through its API.
 
-History says whose token it was (`api:NAME`), as the desk has named it.
+History records the token's name (`api:NAME`), as the desk configured it.
 """
 
 from __future__ import annotations
@@ -28,16 +28,16 @@ LIMIT_S = 15.0
 CONNECT_S = 5.0
 MOST_LISTED = 500
 PASSES = 5
-"""Of reading all callbacks while they change."""
+"""Passes over all callbacks while they change."""
 OVERDUE_S = 60.0
 T = TypeVar("T")
 
 
 class HttpBackend:
-    """A desk at `url`, until `close`. `trust`: whose certificates are believed.
+    """A desk at `url`, open until `close`. `trust`: the trusted certificates.
 
     Raises:
-        SettingsError: the URL is none, or there is no token.
+        SettingsError: the URL is not valid, or there is no token.
     """
 
     rings = True
@@ -59,15 +59,16 @@ class HttpBackend:
         )
 
     def close(self) -> None:
-        """Let go of the desk."""
+        """Close the connection."""
         self._client.close()
 
-    # -- looking ------------------------------------------------------------------------------------
+    # -- queries
+    # --------------------------------------------------------------------------------------
 
     def page(
         self, which: str | None, *, phone: str | None, operator: str | None, limit: int
     ) -> list[Callback]:
-        """As `Callbacks.page`."""
+        """As `Backend.page`."""
         found: dict[str, Callback] = {}
         for callback in self._pages(limit, state=which, phone=phone, operator=operator):
             found.setdefault(callback.id, callback)
@@ -87,19 +88,19 @@ class HttpBackend:
                 return
 
     def beginning(self, text: str) -> list[Callback]:
-        """As `Callbacks.beginning`."""
+        """As `Backend.beginning`."""
         if not text.isascii() or not text.isalnum():
             return []
         if len(text) < ID_LENGTH:
             found = (callback for callback in self.all() if callback.id.startswith(text))
             return sorted(found, key=lambda callback: callback.id)
         answer = self._send("GET", f"/callbacks/{text}")
-        if answer.status_code in (404, 422) and _error(answer):  # there is none, or can be none
+        if answer.status_code in (404, 422) and _error(answer):  # no such callback, or invalid id
             return []
         return [self._read(Callback, self._told(answer).get("callback"))]
 
     def get(self, id: str) -> CallbackDetails:
-        """As `Callbacks.get`."""
+        """As `Backend.get`."""
         told = self._get(f"/callbacks/{id}")
         attempts = [{"callback": id, **one} for one in told.get("attempts", ())]
         return CallbackDetails(
@@ -110,11 +111,15 @@ class HttpBackend:
         )
 
     def promise(self) -> Promise:
-        """As `Callbacks.promise`."""
+        """As `Backend.promise`."""
         return self._read(Promise, self._get("/promise"))
 
     def all(self) -> Iterator[Callback]:
-        """As `Callbacks.all`. What changes while it is read may leave its page: then they are read again."""
+        """As `Backend.all`.
+
+        A callback that changes during the reading may move to another page: then all are read
+        again.
+        """
         found: dict[str, Callback] = {}
         for _ in range(PASSES):
             total = sum(self._read(dict[str, int], self._get("/numbers").get("by_state")).values())
@@ -125,26 +130,27 @@ class HttpBackend:
                 return iter(sorted(found.values(), key=lambda one: (one.created, one.id)))
         raise StoreError(f"{self._url}: the callbacks change while they are read: ask again")
 
-    # -- changing -----------------------------------------------------------------------------------
+    # -- changes
+    # --------------------------------------------------------------------------------------
 
     def done(self, id: str, outcome: Outcome, why: str) -> Callback:
-        """As `Callbacks.done`."""
+        """As `Backend.done`."""
         return self._change(id, "outcome", outcome=outcome.value, why=why)
 
     def cancel(self, id: str, why: str) -> Callback:
-        """As `Callbacks.cancel`."""
+        """As `Backend.cancel`."""
         return self._change(id, "cancel", why=why)
 
     def retry(self, id: str, why: str) -> Callback:
-        """As `Callbacks.retry`."""
+        """As `Backend.retry`."""
         return self._change(id, "retry", why=why)
 
     def set_number(self, id: str, phone: str) -> Callback:
-        """As `Callbacks.set_number`."""
+        """As `Backend.set_number`."""
         return self._change(id, "number", phone=phone)
 
     def set_time(self, id: str, at: str) -> Callback:
-        """As `Callbacks.set_time`."""
+        """As `Backend.set_time`."""
         return self._change(id, "time", at=at)
 
     def _change(self, id: str, what: str, **body: str) -> Callback:
@@ -152,16 +158,17 @@ class HttpBackend:
         return self._read(Callback, self._told(answer))
 
     def client_called(self, phone: str) -> Callback | None:
-        """As `Callbacks.client_called`."""
+        """As `Backend.client_called`."""
         told = self._told(self._send("POST", "/client-called", body={"phone": phone}))
         callback = told.get("callback")
         return None if callback is None else self._read(Callback, callback)
 
     def erase(self, days: float) -> int:
-        """Nobody may do so from afar."""
+        """Not allowed through the API."""
         raise RuleError(f"{self._url}: {NOT_BY_HTTP}")
 
-    # -- asking -------------------------------------------------------------------------------------
+    # -- requests
+    # -------------------------------------------------------------------------------------
 
     def _get(self, path: str, query: dict[str, Any] | None = None) -> dict[str, Any]:
         return self._told(self._send("GET", path, query=query))
@@ -180,11 +187,11 @@ class HttpBackend:
             raise StoreError(f"{self._url}: the desk did not answer: {why}{known}") from error
 
     def _told(self, answer: httpx.Response) -> dict[str, Any]:
-        """What a good answer says.
+        """The body of a successful answer.
 
         Raises:
-            SettingsError: the token is not let in.
-            RuleError, NumberError, StoreError: as the desk says.
+            SettingsError: the token is not accepted.
+            RuleError, NumberError, StoreError: as the desk reports.
         """
         if answer.is_success:
             with contextlib.suppress(ValueError):
@@ -215,10 +222,10 @@ class HttpBackend:
 
 
 def checked_url(url: str) -> str:
-    """The URL of a desk, without what follows its path.
+    """The URL of a desk, without anything after its path.
 
     Raises:
-        SettingsError: it is none.
+        SettingsError: it is not valid.
     """
     try:
         parts = urllib.parse.urlsplit(url)
@@ -237,7 +244,7 @@ def _how() -> str:
 
 
 def _error(answer: httpx.Response) -> dict[str, str]:
-    """What a desk says is wrong; {} where it was no desk."""
+    """The error that a desk reports; {} if the answer is not from a desk."""
     try:
         error = answer.json()["error"]
         return {"code": str(error["code"]), "text": " ".join(str(error["text"]).split())}
@@ -246,7 +253,7 @@ def _error(answer: httpx.Response) -> dict[str, str]:
 
 
 def _cause(error: Exception) -> str:
-    """The system's word for it, without numbers and brackets."""
+    """The system's text of the cause, without numbers and brackets."""
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, OSError) and cause.strerror:

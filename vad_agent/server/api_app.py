@@ -1,12 +1,11 @@
-"""The API of the desk, `/api/v1`: an ASGI app. What each path does is in the routes; the description for
-programs is at `/api/v1/openapi.json`.
+"""The API of the desk, `/api/v1`: an ASGI app. The routes describe each path; the OpenAPI
+description is at `/api/v1/openapi.json`.
 
-    request ─> Answers ─> Guard ─> BodyLimit ─> routes ─> desk, ledger
-               headers,   token,   size, time
-               errors     or 401
+    request ─> ErrorMiddleware ─> BearerAuthMiddleware ─> BodyLimit ─> routes ─> service, queries
+               headers, errors    token, or 401           size, time
 
-`/health`, `/ready` and `/metrics` are there without the version too, where probes and Prometheus look. Run it
-without an access log: a query may hold a number.
+`/health`, `/ready` and `/metrics` also exist without the version, where probes and Prometheus
+expect them. Run it without an access log: a query may contain a number.
 """
 
 from __future__ import annotations
@@ -55,14 +54,14 @@ def create_app(
     most_bytes: int = MOST_BYTES,
     limit_s: float = LIMIT_S,
 ) -> FastAPI:
-    """The API of one office.
+    """The API of one desk.
 
-    `tokens`: by the name of who has each. `more`: further routes, below `V1`. `metrics`: what the ringing
-    feeds, its own if None; with `open_metrics` they need no token. `most_bytes`, `limit_s`: of a request's
-    body.
+    `tokens`: by the name of the program that has each. `more`: further routes, below `V1`.
+    `metrics`: what the dispatcher feeds, its own if None; with `open_metrics` they need no token.
+    `most_bytes`, `limit_s`: limits on a request's body.
 
     Raises:
-        SettingsError: the tokens are none.
+        SettingsError: the tokens are not valid.
     """
     open_paths = (*OPEN, METRICS) if open_metrics else OPEN
     everywhere = [prefix + path for prefix in ("", V1) for path in open_paths]

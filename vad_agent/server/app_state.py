@@ -1,4 +1,4 @@
-"""What the API speaks to: the parts of one running desk."""
+"""The parts of a running desk that the API uses."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ class AppState:
     alerts: AlertBoard
     node: str
     report: Report
-    """Takes what `hooks` were told; raises `StoreError` where it could not be stored."""
+    """Takes outcomes from `hooks`; raises `StoreError` if one could not be stored."""
     not_ready: Callable[[], list[str]] = list
-    """Names of what fails, and no more, as everybody may ask; [] where all is well."""
+    """Only the names of failing parts, because everybody may ask; [] if everything works."""
     hooks: Mapping[str, Hooked] = field(default_factory=dict)
-    """Dialers that are told outcomes by HTTP, by name."""
+    """Dialers that receive outcomes by HTTP, by name."""

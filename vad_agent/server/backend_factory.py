@@ -1,10 +1,10 @@
-"""How a command reaches the callbacks. The first of these that there is:
+"""Chooses how a command accesses the callbacks. The first available way of these:
 
     1. the desk at --desk URL, or of VAD_AGENT_DESK      by HTTP, with a token
     2. a desk that runs on this machine                  the same; see `discovery`
-    3. the store itself: of --config, or the user's own  nothing rings from it
+    3. the store itself: of --config, or the user's own  no dialling
 
-With --config a desk of this machine that says it has another database is passed by.
+With --config, a local desk that reports another database is skipped.
 """
 
 from __future__ import annotations
@@ -30,12 +30,13 @@ def open_backend(
     *,
     store_itself: bool = False,
 ) -> Iterator[Backend]:
-    """The callbacks. `store_itself`: for what no API offers. `report`: told what a person should know.
+    """Open the callbacks. `store_itself`: for operations that the API does not offer. `report`:
+    called with notices.
 
     Raises:
-        SettingsError: the desk's URL, its token or the settings are wrong.
-        StoreError: the callbacks cannot be had now.
-        RuleError: they are to be had by a desk alone, and `store_itself`.
+        SettingsError: the desk's URL, its token or the settings are not valid.
+        StoreError: the callbacks cannot be accessed now.
+        RuleError: only a desk can access them, and `store_itself`.
     """
     if desk:
         with _remote(DeskRecord(desk, 0), store_itself) as remote:
@@ -57,7 +58,7 @@ def open_backend(
 
 
 def _passed_by(place: DeskRecord, settings: DeskConfig, store_itself: bool) -> bool:
-    """This desk has other callbacks, or the store can be used beside it."""
+    """This desk has other callbacks, or the store can be used next to it."""
     from vad_agent.callbacks.database import DatabaseLocation
 
     where = DatabaseLocation.parse(settings.database)

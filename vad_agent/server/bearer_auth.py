@@ -1,7 +1,7 @@
-"""Who asks: a bearer token for each program, each with a name, which history keeps as `api:NAME`.
+"""Authenticates each program by a bearer token. Its name is recorded in history as `api:NAME`.
 
-Whatever is not said to be open needs a token, a path that does not exist too, and before it nothing of a body
-is read. Calls of dialers are open here: their own signature is checked where they are taken.
+Every path that is not listed as open needs a token, even one that does not exist; without a token
+no body is read. Dialers' hooks are open here: their routes check the signature.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ POLICY_VIOLATION = 1008
 
 
 class Tokens:
-    """The tokens that are let in, by name.
+    """The accepted tokens, by name.
 
     Raises:
-        SettingsError: none, a short one, one that no header can hold, or one that two names share.
+        SettingsError: no token, a short one, one that no header can contain, or one with two names.
     """
 
     def __init__(self, tokens: Mapping[str, str]) -> None:
@@ -52,19 +52,19 @@ class Tokens:
         self._tokens = {name: token.encode() for name, token in tokens.items()}
 
     def who(self, header: bytes) -> str | None:
-        """The name of the token in an `Authorization` header; None: it is none of these."""
+        """The name of the token in an `Authorization` header. None: an unknown token."""
         scheme, _, given = header.strip().partition(b" ")
         if scheme.lower() != b"bearer":
             return None
         found = None
-        for name, token in self._tokens.items():  # all of them: time tells nothing
+        for name, token in self._tokens.items():  # compare with all, in constant time
             if hmac.compare_digest(given.strip(), token):
                 found = name
         return found
 
 
 class BearerAuthMiddleware:
-    """Lets in who has a token. `open_paths`, and all below `open_below`, are for everybody."""
+    """Requires a token. `open_paths`, and all paths below `open_below`, need none."""
 
     def __init__(
         self, app: ASGIApp, tokens: Tokens, open_paths: Collection[str], open_below: str
@@ -100,6 +100,6 @@ async def _authenticate(request: Request) -> str:
 
 
 Who = Annotated[str, Depends(_authenticate)]
-"""Of a route: who asks."""
+"""In a route: the name of the caller."""
 BEARER = Security(HTTPBearer(auto_error=False, description="A token of this desk."))
-"""For OpenAPI; `BearerAuthMiddleware` does the work."""
+"""Only for OpenAPI; `BearerAuthMiddleware` checks the token."""

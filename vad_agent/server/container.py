@@ -1,4 +1,4 @@
-"""One running desk: the parts of `vad_agent.callbacks` put together, started and ended in order.
+"""Builds one running desk from the parts of `vad_agent.callbacks`; starts and stops them in order.
 
 store ─ clock ─ scheduler ──────┐
 dialer ─ dispatcher ─ service ──┴─ reconciler ─ outbox consumer ─> AppState ─> the API
@@ -34,11 +34,11 @@ ENGINE_FILE = ".engine.sqlite"
 
 
 def open_store(config: DeskConfig, *, alone: bool = True) -> Store:
-    """The store of a desk.
+    """Open the store of a desk.
 
     Raises:
         StoreError: it cannot be opened.
-        SettingsError: the script is wrong.
+        SettingsError: the script is not valid.
     """
     settings = Settings() if config.script is None else Settings.load(config.script)
     encryption = FieldEncryption(config.encryption_key)
@@ -46,13 +46,14 @@ def open_store(config: DeskConfig, *, alone: bool = True) -> Store:
 
 
 class DeskContainer:
-    """A desk that takes requests and rings, from its making until `close`.
+    """A desk that takes requests and dials, from its construction until `close`.
 
-    `late`: told by how many seconds each attempt began after its time.
-    `beat_s`, `dead_s`: see `ClusterMembership`.
+    `late`: called with the seconds by which each attempt began late. `beat_s`, `dead_s`: see
+    `ClusterMembership`.
 
     Raises:
-        StoreError, EngineError, OutputError, SettingsError: it cannot start; everything is closed again.
+        StoreError, EngineError, OutputError, SettingsError: it cannot start; everything is closed
+            again.
     """
 
     def __init__(
@@ -84,7 +85,7 @@ class DeskContainer:
         self.alerts = AlertBoard(config.node, config.alarm_url)
         stack.callback(self.alerts.close)
         scheduler = DbosScheduler(self._engine_place(), config.node)
-        leaving = stack.enter_context(ExitStack())  # once the last dial has ended
+        leaving = stack.enter_context(ExitStack())  # after the last dial has ended
         stack.callback(scheduler.stop)
         self.service = CallbackService(store, self.clock, scheduler)
         self.dispatcher = Dispatcher(self.service, dialer, config.node, late)
@@ -113,7 +114,10 @@ class DeskContainer:
         )
 
     def _engine_place(self) -> DatabaseLocation:
-        """On SQLite a file of its own: where that is damaged it is made anew, as the store has everything."""
+        """The scheduler's database.
+
+        On SQLite a file of its own: if damaged, it is rebuilt from the store.
+        """
         where = self.store.database.where.beside(ENGINE_FILE)
         if where.file is not None and (aside := put_damaged_aside(where.file)) is not None:
             log.warning(
@@ -122,12 +126,12 @@ class DeskContainer:
         return where
 
     def not_ready(self) -> list[str]:
-        """Duties of the watch that could not be done the last time; [] where all is well.
+        """Duties of the reconciler that failed the last time; [] if none did.
 
-        No more than their names: everybody may ask, and the log says why.
+        Only their names, because everybody may ask; the log contains the reason.
         """
         return sorted(self.reconciler.trouble)
 
     def close(self) -> None:
-        """End everything; what is under way goes on and is looked after at the next start."""
+        """Stop everything. Attempts under way continue; the next start recovers them."""
         self._stack.close()

@@ -1,4 +1,4 @@
-"""What every route is given: the state of the running desk, and its metrics."""
+"""Dependencies of all routes: the state of the running desk, and its metrics."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ with extra("callbacks", "the API"):
 
 
 def set_app_state(app: FastAPI, app_state: AppState, metrics: Metrics) -> None:
-    """From now on the app's routes work here."""
+    """Set the state that the app's routes use."""
     app.state.app_state, app.state.metrics = app_state, metrics
 
 

@@ -1,25 +1,25 @@
-"""The desk's own settings, `desk.toml`: which database, what dials, where the API listens.
+"""The desk's own settings, `desk.toml`: the database, the dialer, the API's address.
 
     database = "postgresql://desk@db/callbacks"     # default: an SQLite file in the user's state folder
     node = "desk-1"                                 # default: the machine's name
-    script = "script.toml"                          # attempts, gaps, phrases; default: the built-in script
+    script = "script.toml"                          # attempts, gaps, prompts; default: the built-in script
     dialer = "asterisk"                             # manual (default), asterisk, naumen, webhook, mango
-    alarm_url = "https://chat/hook"                 # told each alarm as JSON
+    alarm_url = "https://chat/hook"                 # each alert is posted there as JSON
 
     [api]
     host = "127.0.0.1"
     port = 8600
 
     [panel]                                         # pages for operators and supervisors, on the same port
-    origins = ["https://desk.example.ru"]           # what browsers show, where a proxy stands in front
+    origins = ["https://desk.example.ru"]           # what browsers show, if a proxy stands in front
 
     [asterisk]                                      # the table of the dialer: see `vad-agent serve --help`
     url = "http://pbx:8088"
     user = "desk"
     password_file = "/etc/vad-agent/ari-password"   # or the environment: VAD_AGENT_ASTERISK_PASSWORD
 
-Secrets do not stand in it: each comes from the environment, or from the file that `…_file` names. Paths in it
-go from its folder. Every error in it is told at once, one line each.
+The file contains no secrets: each comes from the environment, or from the file that `…_file` names.
+Paths are relative to its folder. All errors are reported at once, one line each.
 """
 
 from __future__ import annotations
@@ -49,15 +49,15 @@ ORIGIN = re.compile(r"https?://[^/\s?#@]+")
 
 @dataclass(frozen=True, slots=True)
 class Api:
-    """Where the API listens."""
+    """The API's address and tokens."""
 
     host: str = "127.0.0.1"
     port: int = PORT
-    """0: any that is free."""
+    """0: any free port."""
     tokens: Mapping[str, str] = field(default_factory=dict)
-    """Name → the file that a token is in; history says `api:NAME`."""
+    """Name → the file that contains the token; history records `api:NAME`."""
     cert_file: str = ""
-    """TLS: a PEM file of the certificate, and of its key; "": none, as behind a proxy."""
+    """TLS: a PEM file with the certificate and its key; "": no TLS, as behind a proxy."""
     key_file: str = ""
     metrics_open: bool = False
     """Metrics need no token."""
@@ -65,31 +65,31 @@ class Api:
 
 @dataclass(frozen=True, slots=True)
 class PanelPages:
-    """The pages of the desk."""
+    """Settings of the desk's pages."""
 
     on: bool = True
     origins: list[str] = field(default_factory=list)
-    """Where browsers find them beside `api.host`: https://name, without a path."""
+    """Their further addresses besides `api.host`: https://name, without a path."""
 
 
 @dataclass(frozen=True, slots=True)
 class DeskConfig:
-    """A desk."""
+    """The settings of a desk."""
 
     database: str = field(repr=False)
-    """A URL may hold a password."""
+    """A URL may contain a password."""
     node: str
     script: Path | None
     dialer: str
     alarm_url: str | None
     encryption_key: str | None = field(repr=False)
     inbox: Path
-    """Where headsets of this machine leave their requests."""
+    """The outbox folder of this machine's headsets."""
     api: Api
     panel: PanelPages
     dialer_table: Toml = field(repr=False)
     folder: Path = Path()
-    """From where the dialer's files go."""
+    """The folder for relative paths of the dialer's files."""
 
     @classmethod
     def load(
@@ -100,10 +100,11 @@ class DeskConfig:
         api: Mapping[str, Any] | None = None,
         **given: Any,
     ) -> DeskConfig:
-        """The file at `path`, or the defaults; `given` and `api`: what the command line says, which wins.
+        """Load the file at `path`, or the defaults. `given` and `api`: command-line values, which
+        take precedence.
 
         Raises:
-            SettingsError: all that is wrong with it.
+            SettingsError: all problems of the file.
         """
         environment = os.environ if environment is None else environment
         source = "defaults" if path is None else os.fspath(path)
@@ -118,10 +119,11 @@ class DeskConfig:
         return _Reading(source, folder, environment).desk(table)
 
     def dialer_config(self, kind: type[Any], environment: Mapping[str, str] | None = None) -> Any:
-        """The dialer's table as its dataclass; what is secret (not in its repr) from outside.
+        """The dialer's table as its dataclass. Secrets (fields not in its repr) come from outside
+        the file.
 
         Raises:
-            SettingsError: all that is wrong with it.
+            SettingsError: all problems of the table.
         """
         environment = os.environ if environment is None else environment
         reading = _Reading(f"[{self.dialer}]", self.folder, environment)
@@ -129,7 +131,7 @@ class DeskConfig:
 
 
 class _Reading:
-    """One reading of a file: collects what is wrong."""
+    """Reads one file and collects its problems."""
 
     def __init__(self, source: str, folder: Path, environment: Mapping[str, str]) -> None:
         self._source = source
@@ -186,7 +188,7 @@ class _Reading:
         return text if "://" in text else str(self._folder / text)
 
     def dataclass(self, kind: type[Any], table: Toml, name: str, *, check: bool = True) -> Any:
-        """A dataclass from a table; fields that its repr leaves out are secrets."""
+        """Build a dataclass from a table; fields that its repr leaves out are secrets."""
         values: dict[str, Any] = {}
         hints = typing.get_type_hints(kind)
         for one in dataclasses.fields(kind):
@@ -254,7 +256,7 @@ class _Reading:
 
 
 def _from_here(name: str, value: Any) -> Any:
-    """What was not said in the file goes from the folder where the command runs."""
+    """A value not given in the file: relative paths refer to the current folder."""
     if name not in ("database", "script", "inbox") or "://" in str(value):
         return value
     return str(Path(value).absolute())

@@ -1,4 +1,4 @@
-"""The dialer that the settings name, made from its table."""
+"""Makes the dialer that the settings name, from its table."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from vad_agent.server.desk_config import DeskConfig
 
 
 def make_dialer(config: DeskConfig, tell: Callable[[DialRequest], None]) -> Dialer:
-    """What dials at this centre; each is imported only where it is used. `tell`: tells a person to ring.
+    """The centre's dialer; each is imported only when used. `tell`: notifies a person who is to call.
 
     Raises:
-        SettingsError: its table is wrong.
+        SettingsError: its table is not valid.
     """
     match config.dialer:
         case "asterisk":

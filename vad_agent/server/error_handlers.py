@@ -1,9 +1,9 @@
-"""Headers of every answer, one form of every error: no trace, no value that came.
+"""Headers of all answers, and one form of all errors, without tracebacks or received values.
 
-    NumberError 422   RuleError 409, or 404 where there is no such callback   StoreError 503, send it again
-    HookRefused its own status   a wrong body or parameter 422   whatever else 500, and its place in the log
+    NumberError 422   RuleError 409, or 404 if there is no such callback   StoreError 503, send it again
+    HookRefused its own status   invalid body or parameter 422   anything else 500, its place in the log
 
-Logs hold no text of an unexpected error: it may quote a name or a number.
+Logs contain no text of an unexpected error, because it may quote a name or a number.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ with extra("callbacks", "the API"):
 log = logging.getLogger(__name__)
 
 AGAIN_S = 2
-"""Before what could not be stored is sent again."""
+"""Seconds after which a request that could not be stored may be sent again."""
 LONGEST_NAME = 60
 MOST_FIELDS = 20
 
@@ -43,7 +43,7 @@ ALWAYS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 
 
 class ErrorMiddleware:
-    """The outermost layer: headers of every answer, and an answer for every fault."""
+    """The outermost middleware: sets headers on every answer, and answers every error."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -76,7 +76,7 @@ def _place(error: BaseException) -> str:
 
 
 def install_error_handlers(app: FastAPI) -> None:
-    """Have the app answer the product's errors."""
+    """Install handlers for the product's errors."""
 
     @app.exception_handler(NumberError)
     async def _number(_: Request, error: NumberError) -> Response:
@@ -117,14 +117,14 @@ def install_error_handlers(app: FastAPI) -> None:
 
 
 class Missing(HTTPException):
-    """There is no such thing; the text may be told."""
+    """The object does not exist; the text may be shown."""
 
     def __init__(self, text: str) -> None:
         super().__init__(404, text)
 
 
 def _where(path: Sequence[object]) -> str:
-    """A name that is not known is the sender's: only its beginning, in ASCII."""
+    """The path of a field. An unknown name comes from the sender: only its beginning, in ASCII."""
     return ".".join(ascii(part)[1:-1] if isinstance(part, str) else str(part) for part in path)[
         :LONGEST_NAME
     ]

@@ -1,4 +1,4 @@
-"""The callbacks of a desk of this process, as commands and panels ask for them."""
+"""Backend on a desk in this process, for commands and panels."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ with extra("callbacks", "the store of callbacks"):
 
 
 class ServiceBackend:
-    """What `vad_agent.client.backend.Backend` has, but erasing.
+    """`vad_agent.client.backend.Backend`, except erasing.
 
-    `who`: stands in the history of what is changed; `rings`: the desk has an engine.
+    `who`: the actor recorded in history; `rings`: the desk has a scheduler.
     """
 
     def __init__(
@@ -41,17 +41,18 @@ class ServiceBackend:
         self.attempts: int | None = self._store.policy.attempts
         self.overdue_s = self._store.policy.overdue_s
 
-    # -- looking ------------------------------------------------------------------------------------
+    # -- queries
+    # --------------------------------------------------------------------------------------
 
     def page(
         self, which: str | None, *, phone: str | None, operator: str | None, limit: int
     ) -> list[Callback]:
-        """As `Callbacks.page`."""
+        """As `Backend.page`."""
         number = phone and normalised(phone, self._store.policy.region)
         return self._queries.page(_states(which), phone=number, operator=operator, limit=limit)
 
     def beginning(self, text: str) -> list[Callback]:
-        """As `Callbacks.beginning`."""
+        """As `Backend.beginning`."""
         if len(text) >= ID_LENGTH:
             found = self._store.find(text)
             return [] if found is None else [found]
@@ -61,7 +62,7 @@ class ServiceBackend:
         return [self._store.get(id) for id in ids]
 
     def get(self, id: str) -> CallbackDetails:
-        """As `Callbacks.get`."""
+        """As `Backend.get`."""
         return CallbackDetails(
             callback=self._store.get(id),
             attempts=tuple(self._store.attempts_of(id)),
@@ -70,37 +71,38 @@ class ServiceBackend:
         )
 
     def promise(self) -> Promise:
-        """As `Callbacks.promise`."""
+        """As `Backend.promise`."""
         return self._queries.promise()
 
     def all(self) -> Iterator[Callback]:
-        """As `Callbacks.all`."""
+        """As `Backend.all`."""
         return self._queries.all()
 
-    # -- changing -----------------------------------------------------------------------------------
+    # -- changes
+    # --------------------------------------------------------------------------------------
 
     def done(self, id: str, outcome: Outcome, why: str) -> Callback:
-        """As `Callbacks.done`."""
+        """As `Backend.done`."""
         return self._service.done(id, outcome, self._who, why)
 
     def cancel(self, id: str, why: str) -> Callback:
-        """As `Callbacks.cancel`."""
+        """As `Backend.cancel`."""
         return self._service.cancel(id, self._who, why)
 
     def retry(self, id: str, why: str) -> Callback:
-        """As `Callbacks.retry`."""
+        """As `Backend.retry`."""
         return self._service.retry(id, self._who, why)
 
     def set_number(self, id: str, phone: str) -> Callback:
-        """As `Callbacks.set_number`."""
+        """As `Backend.set_number`."""
         return self._service.set_number(id, phone, self._who)
 
     def set_time(self, id: str, at: str) -> Callback:
-        """As `Callbacks.set_time`."""
+        """As `Backend.set_time`."""
         return self._service.set_time(id, at, self._who)
 
     def client_called(self, phone: str) -> Callback | None:
-        """As `Callbacks.client_called`."""
+        """As `Backend.client_called`."""
         return self._service.client_called(phone, self._who)
 
 
@@ -111,11 +113,11 @@ def _states(which: str | None) -> frozenset[State] | None:
 
 
 class LocalBackend(ServiceBackend):
-    """The store of a desk's settings, until `close`. `report`: told a line that a person should know.
+    """The store of a desk's settings, open until `close`. `report`: called with notices for a person.
 
     Raises:
-        StoreError: it cannot be opened: on SQLite also where another process has it.
-        SettingsError: the script is wrong.
+        StoreError: it cannot be opened; on SQLite also because another process uses it.
+        SettingsError: the script is not valid.
     """
 
     def __init__(self, config: DeskConfig, report: Callable[[str], None]) -> None:
@@ -140,10 +142,10 @@ class LocalBackend(ServiceBackend):
             report(f"{refused}: {news} of the headset's requests cannot be understood, kept there")
 
     def close(self) -> None:
-        """Let go of the store."""
+        """Close the store."""
         self._store.close()
 
     def erase(self, days: float) -> int:
-        """As `Callbacks.erase`."""
+        """As `Backend.erase`."""
         why = f"ended {days:g} days ago and more"
         return retention.erase(self._store, days, Actor(self._who, self._clock.now(), why))

@@ -1,4 +1,4 @@
-"""The desk's log on stderr: time, level, a static text, its values as fields; no names, no numbers."""
+"""The desk's log on stderr: time, level, a static text, values as fields. No names, no numbers."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ _OWN = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "task
 
 
 class Fields(logging.Formatter):
-    """`2026-01-31T12:00:00.000+03:00 WARNING alarm kind=overdue about=…`; `as_json`: an object a line."""
+    """`2026-01-31T12:00:00.000+03:00 WARNING alarm kind=overdue about=…`; `as_json`: one JSON
+    object per line.
+    """
 
     def __init__(self, *, as_json: bool = False) -> None:
         super().__init__()
@@ -38,7 +40,7 @@ def _word(value: object) -> str:
 
 
 def log_to_stderr(*, as_json: bool = False) -> None:
-    """The product's own log from INFO on, what others say from WARNING on."""
+    """Log the product from INFO, libraries from WARNING."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(Fields(as_json=as_json))
     root = logging.getLogger()

@@ -1,10 +1,10 @@
-"""Metrics for Prometheus: what the store says at the scrape, and what this process has seen.
+"""Metrics for Prometheus: the store's counts at the scrape, and this process's counters.
 
     of the store      callbacks by state, open, overdue, age of the oldest due one, attempts, the promise
-    of this process   alarms, lateness of the attempts it began, requests its API stored
+    of this process   alerts, lateness of the attempts it began, requests its API stored
 
-On several nodes what the store says is the same on each: take the max of it, not the sum. Where the store
-cannot be read `vad_agent_store_up` is 0 and the rest of the store is left out.
+With several nodes each reports the same values of the store: aggregate them with max, not sum. If
+the store cannot be read, `vad_agent_store_up` is 0 and its other metrics are missing.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ PROMISE = {
 
 
 class Metrics:
-    """What this process has seen: `late` is told by what begins attempts, `stored` by what takes requests."""
+    """This process's counters. The dispatcher calls `late`, the API's routes call `stored`."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
@@ -60,15 +60,15 @@ class Metrics:
             self._stored.labels(what)
 
     def late(self, seconds: float) -> None:
-        """An attempt began so long after its time."""
+        """An attempt began `seconds` after its time."""
         self._late.observe(max(0.0, seconds))
 
     def stored(self, what: str) -> None:
-        """A request is stored: `Taken.what`."""
+        """A request was stored. `what`: see `Taken.what`."""
         self._stored.labels(what).inc()
 
     def text(self, queries: CallbackQueries, alerts: AlertBoard, now: datetime) -> bytes:
-        """All metrics, as Prometheus reads them."""
+        """All metrics in Prometheus' text format."""
         standing = CollectorRegistry()
         standing.register(_OfStore(queries, now))
         standing.register(_OfAlarms(alerts))
@@ -76,7 +76,7 @@ class Metrics:
 
 
 class _OfStore(Collector):
-    """What the store says now."""
+    """Metrics of the store."""
 
     def __init__(self, queries: CallbackQueries, now: datetime) -> None:
         self._queries = queries
@@ -116,13 +116,13 @@ class _OfStore(Collector):
 
 
 class _OfAlarms(Collector):
-    """The alarms of this process."""
+    """The alerts of this process."""
 
     def __init__(self, alerts: AlertBoard) -> None:
         self._alerts = alerts
 
     def collect(self) -> Iterable[Metric]:
-        """Count them."""
+        """Count the alerts."""
         now_on = Count(alarm.kind for alarm in self._alerts.all())
         on = GaugeMetricFamily("vad_agent_alarms", "Alarms that are on", labels=["kind"])
         sounded = CounterMetricFamily(

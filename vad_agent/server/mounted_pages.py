@@ -1,4 +1,4 @@
-"""Pages on the port of the API: each request goes to one of two apps, by its path.
+"""Serves the pages on the API's port: dispatches each request to one of two apps by its path.
 
 /api/…, /health, /ready, /metrics   the API        all else   the pages
 """
@@ -27,33 +27,33 @@ class MountedPages(Protocol):
 
     @property
     def app(self) -> ASGIApp:
-        """All that is not the API's."""
+        """The app for all paths that are not the API's."""
 
     @property
     def routers(self) -> Sequence[APIRouter]:
-        """Of the API, behind its tokens: what the pages live on."""
+        """Routes that the pages need in the API, behind its tokens."""
 
     @property
     def link(self) -> str:
-        """Lets in whoever started the desk."""
+        """The login link for the user who started the desk."""
 
     @property
     def url(self) -> str:
-        """Where people open it."""
+        """The address that people open."""
 
     def hush(self) -> None:
-        """The server ends: nothing that is followed may keep it."""
+        """The server stops: end all streams, which would delay it."""
 
     def close(self) -> None:
-        """After the server's end."""
+        """Clean up after the server has stopped."""
 
 
 MakePages = Callable[["DeskContainer", "DeskConfig", int], MountedPages]
-"""Of a desk, and the port that it listens on."""
+"""Makes the pages of a desk; the argument is the port on which it listens."""
 
 
 class PathDispatcher:
-    """The API and the pages, as one ASGI app."""
+    """The API and the pages as one ASGI app."""
 
     def __init__(self, api: ASGIApp, pages: ASGIApp) -> None:
         self._api = api

@@ -1,7 +1,7 @@
-"""`vad-agent serve`, from its start to its end: the desk, its API, until a signal.
+"""Runs `vad-agent serve` until a signal: the desk, its API and the pages.
 
-config ─> dialer ─> desk ─┬─> API ──┬─> a socket of our own ─> uvicorn      SIGINT, SIGTERM: these first,
-                          └─> pages ┘                                       then the desk
+config ─> dialer ─> desk ─┬─> API ──┬─> our own socket ─> uvicorn      SIGINT, SIGTERM: these first,
+                          └─> pages ┘                                  then the desk
 """
 
 from __future__ import annotations
@@ -35,18 +35,18 @@ with extra("callbacks", "vad-agent serve"):
 
 GRACE_S = 3
 ALIVE_S = 5.0
-"""A headset whose cable was pulled is gone after twice as long."""
+"""Seconds between pings; a disconnected headset is detected after twice as long."""
 LARGEST_MESSAGE = 64 * 1024
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
 def serve(config: DeskConfig, console: Console, make_front: MakePages | None = None) -> None:
-    """Until SIGINT or SIGTERM. `make_front`: of the pages; None: there are none.
+    """Serve until SIGINT or SIGTERM. `make_front`: makes the pages; None: no pages.
 
     Raises:
-        SettingsError: a token, the dialer's table or the script is wrong.
+        SettingsError: a token, the dialer's table or the script is not valid.
         StoreError, EngineError: the callbacks cannot be opened.
-        OutputError: nobody can listen there.
+        OutputError: the port cannot be taken.
     """
     tokens = _tokens(config.api)
     _check_tls(config.api)
@@ -71,12 +71,12 @@ def serve(config: DeskConfig, console: Console, make_front: MakePages | None = N
         server = _Server(
             uvicorn.Config(
                 app,
-                access_log=False,  # a query may hold a number
+                access_log=False,  # a query may contain a number
                 log_config=None,
                 lifespan="off",
                 ws="none" if front is None else "websockets-sansio",
                 ws_max_size=LARGEST_MESSAGE,
-                ws_per_message_deflate=False,  # states are small, and many
+                ws_per_message_deflate=False,  # states are small and frequent
                 ws_ping_interval=ALIVE_S,
                 ws_ping_timeout=ALIVE_S,
                 timeout_graceful_shutdown=GRACE_S,
@@ -85,7 +85,7 @@ def serve(config: DeskConfig, console: Console, make_front: MakePages | None = N
             ),
             None if front is None else front.hush,
         )
-        # from its place on, whoever reads that may end it
+        # Install the signal handlers first: a reader of the record may send a signal.
         stack.enter_context(_ending(server))
         url = _url(config.api, listening)
         shown = desk.store.database.where.shown
@@ -100,7 +100,7 @@ def serve(config: DeskConfig, console: Console, make_front: MakePages | None = N
         ):
             console.print(f"{name:<10}{value}", soft_wrap=True, highlight=False)
         if front is not None:
-            # what lets in is for whoever sits here, not for a journal
+            # The login link is for a person at a terminal, not for a journal.
             page = front.link if console.is_terminal else front.url
             console.print(f"{'panel':<10}{page}", soft_wrap=True, highlight=False)
         if config.api.host not in LOOPBACK and not config.api.cert_file:
@@ -109,9 +109,10 @@ def serve(config: DeskConfig, console: Console, make_front: MakePages | None = N
 
 
 class _Server(uvicorn.Server):
-    """Signals are ours: uvicorn's own way ends the process before the desk is closed.
+    """A uvicorn server without signal handlers: uvicorn's own would end the process before the desk
+    is closed.
 
-    `hush`: called before it waits for what is still under way.
+    `hush`: called before the server waits for requests under way.
     """
 
     def __init__(self, config: uvicorn.Config, hush: Callable[[], None] | None = None) -> None:
@@ -132,7 +133,7 @@ class _Server(uvicorn.Server):
 @contextlib.contextmanager
 def _ending(server: uvicorn.Server) -> Iterator[None]:
     def end(number: int, frame: FrameType | None) -> None:
-        server.force_exit = server.should_exit  # a second one does not wait for requests
+        server.force_exit = server.should_exit  # a second signal does not wait for requests
         server.should_exit = True
 
     before = {number: signal.signal(number, end) for number in (signal.SIGINT, signal.SIGTERM)}
@@ -171,12 +172,12 @@ def _tokens(api: Api) -> Mapping[str, str]:
             problems.append(f"{name}: {file}: {why}")
     if problems:
         raise SettingsError("[api.tokens]", problems)
-    Tokens(tokens)  # before anything is opened
+    Tokens(tokens)  # check before anything is opened
     return tokens
 
 
 def _check_tls(api: Api) -> None:
-    """Before anything is opened: uvicorn would read them at the very end."""
+    """Check the TLS files before anything is opened: uvicorn would read them last."""
     if not api.cert_file:
         if api.key_file:
             raise SettingsError("[api]", ["cert_file: missing, key_file is set"])
@@ -184,7 +185,7 @@ def _check_tls(api: Api) -> None:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     try:
         context.load_cert_chain(api.cert_file, api.key_file or None, password=lambda: "")
-    except (OSError, ValueError) as error:  # an SSLError is an OSError
+    except (OSError, ValueError) as error:  # SSLError is a subclass of OSError
         files = " and ".join(file for file in (api.cert_file, api.key_file) if file)
         why = "expected a certificate and its key, without a password, as PEM"
         if not isinstance(error, ssl.SSLError):
@@ -193,7 +194,7 @@ def _check_tls(api: Api) -> None:
 
 
 def tell_to_ring(order: DialRequest, console: Console) -> None:
-    """A person who sits before it rings; where nobody does, as in a journal, the number is masked."""
+    """Ask a person at the terminal to call. Without a terminal, as in a journal, the number is masked."""
     number = Text(order.number if console.is_terminal else masked(order.number), "bold")
     if console.is_terminal:
         number.stylize(f"link tel:{order.number}")

@@ -1,8 +1,9 @@
-"""What goes into the API, checked at the door: nothing unknown, nothing endless, no signs but text.
+"""The API's request bodies, validated: no unknown fields, limited lengths, plain text only.
 
-Texts hold no control characters and no half letters: PostgreSQL refuses some of them, terminals obey others.
-Numbers are finite. An agreed time is ISO 8601 and of this century; without a zone it is the centre's. What a
-headset sends must not be lost for such a thing: with `keep_wrong_number` it is mended, not refused.
+Texts contain no control characters and no surrogates: PostgreSQL refuses some of them, terminals
+interpret others. Numbers are finite. An agreed time is ISO 8601 and of this century; without a zone
+it is in the centre's. A headset's request must not be lost for such an error: with
+`keep_wrong_number` it is corrected, not refused.
 """
 
 from __future__ import annotations
@@ -96,7 +97,7 @@ Seconds = Annotated[float, Strict(), Field(ge=0, le=YEAR_S, allow_inf_nan=False)
 Moment = Annotated[AwareDatetime, BeforeValidator(_iso)]
 Key = Annotated[str, Field(min_length=1, max_length=LONGEST_KEY, pattern=KEY)]
 Blank = AfterValidator(_or_none)
-"""A text of nothing is none."""
+"""An empty text becomes None."""
 
 
 class Body(BaseModel):

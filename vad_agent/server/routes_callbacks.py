@@ -1,11 +1,11 @@
-"""Callbacks by HTTP: asked for, looked at, changed by people.
+"""Routes of callbacks: request, list, show, change.
 
     POST /callbacks                 201 a new one; 200 merged, revised, or the same request again
-    GET  /callbacks                 pages of them
+    GET  /callbacks                 a page of callbacks
     GET  /callbacks/{id}            one, with its attempts, history and calls
     POST /callbacks/{id}/outcome | cancel | retry | number | time
 
-The store blocks: these are no coroutines, so that each has a thread.
+The store blocks: these are not coroutines, so that each runs in a thread.
 """
 
 from __future__ import annotations
@@ -190,7 +190,7 @@ def set_time(id: TheId, body: TimeIn, app_state: CurrentState, who: Who) -> Call
 
 @contextmanager
 def _existing(id: str, app_state: AppState) -> Iterator[None]:
-    """A rule that refuses is a conflict, but for a callback that is not there."""
+    """A refused transition is a conflict, except for a callback that does not exist."""
     try:
         yield
     except RuleError:

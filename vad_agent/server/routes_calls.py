@@ -1,12 +1,12 @@
-"""What calls tell the desk, and what the supervisor asks it.
+"""Routes for reports of calls, and for the supervisor's queries.
 
-    POST /client-called      the client has rung himself: his callback is closed
-    POST /calls              a call that is over, with its trace: 201 new, 200 known already
-    POST /calls/ended        the call is over: what waited for that is due
-    POST /calls/withdrawn    its client came back into it: no callback for that call
+    POST /client-called      the client has called: their callback is closed
+    POST /calls              a finished call with its trace: 201 new, 200 known already
+    POST /calls/ended        the call is over: what waited for its end is due
+    POST /calls/withdrawn    the call's client came back: no callback for that call
     GET  /promise, /numbers, /alarms
 
-A call's id is in the body: it may hold any signs.
+A call's id is in the body, because it may contain any characters.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def call_done(body: CallDoneIn, app_state: CurrentState, response: Response) -> 
 
 
 def _record(body: CallDoneIn) -> CallRecord:
-    """Here and not at the door, as it takes a while: this has a thread."""
+    """Decoded here and not by validation, because it takes a while: this runs in a thread."""
     try:
         return CallRecord(body.call, body.operator, body.mode, body.began, unpack(body.lines))
     except ValueError as error:

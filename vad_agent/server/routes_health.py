@@ -1,4 +1,4 @@
-"""For what watches the desk: is it alive, would it ring, what has it counted."""
+"""Routes for monitoring: liveness, readiness, metrics."""
 
 from __future__ import annotations
 

@@ -1,9 +1,10 @@
-"""What dialers are told: `POST /hooks/{dialer}`, signed by the dialer's own rules, no token. Paths below it
-are the same: some senders append what a message is about, and its body says it too.
+"""Webhooks of dialers: `POST /hooks/{dialer}`, authenticated by the dialer's own signature, not by
+a token. Paths below it are equivalent: some senders append the kind of a message, which its body
+contains too.
 
-Each outcome is stored before the answer. Where one cannot be, 503: the sender tells all of them again, and
-what was stored counts once. One of an attempt that this desk has not made is logged and counted in the
-answer, not refused: telling it again would not help.
+Each outcome is stored before the answer. If one cannot be stored, the answer is 503: the sender
+repeats all of them, and those already stored count once. An outcome of an unknown attempt is logged
+and counted in the answer, not refused, because sending it again would not help.
 """
 
 from __future__ import annotations
