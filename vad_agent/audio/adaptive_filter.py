@@ -1,10 +1,10 @@
-"""What the channel has of a prompt: another volume, a resampler, a clock that is not quite the same.
+"""Adaptive filter: models how a prompt appears in the channel (gain, resampler, clock drift).
 
-    prompt      ▁▂▇▇▅▇▆▇▂▁     24 taps, fitted by least squares to the last 70 ms or so
-    made of it  ▁▁▃▃▂▃▃▃▁▁     what is subtracted; a client's voice cannot be made of the prompt
+    prompt      ▁▂▇▇▅▇▆▇▂▁     24 taps, fitted by least squares to about the last 70 ms
+    estimate    ▁▁▃▃▂▃▃▃▁▁     is subtracted; the filter cannot produce a client's voice from the prompt
 
-Where the prompt moves in the channel, since two clocks differ, its drift is fitted with the taps and what
-they see of the prompt is taken between its samples.
+If two clocks differ, the prompt's position in the channel drifts. The drift is fitted together with
+the taps, and the taps' input is interpolated between the prompt's samples.
 """
 
 from __future__ import annotations
@@ -23,36 +23,36 @@ FRAME: Final = 320
 TAPS: Final = 24
 BEFORE: Final = TAPS // 2
 MEMORY: Final = 0.72
-"""A frame later a frame counts so much: about 70 ms decide."""
+"""Weight of a frame, one frame later: about 70 ms are decisive."""
 NEWS: Final = 0.02
-"""A frame with less of the prompt's power than this says nothing: what was known before it stands."""
+"""A frame with a smaller share of the prompt's power is ignored: the taps stay."""
 STIFF: Final = 1e-5
-"""Share of the prompt's power by which the filter prefers to stay as it is."""
+"""Regularization: share of the prompt's power by which the filter prefers its previous taps."""
 
-# Two clocks: the prompt's place moves.
+# Clock drift: the prompt's position moves. In samples per sample.
 DRIFT_MOST: Final = 3e-4
 DRIFT_EVERY: Final = 5
-"""Frames."""
+"""Frames between two measurements."""
 DRIFT_DOUBT: Final = 2e-4
-"""Before it was measured."""
+"""Uncertainty before the first measurement."""
 DRIFT_CHANGE: Final = 4e-6
-"""What it may change by in DRIFT_EVERY."""
+"""Possible change of the drift within DRIFT_EVERY."""
 DRIFT_LEAST: Final = 4e-6
-"""Less is no reason to move: on one device there is none."""
+"""A smaller change is ignored; on a single device there is no drift."""
 REFITTED: Final = 6
 """Frames."""
 COLOUR: Final = 5.0
-"""Samples of a voice are alike: they tell so much less."""
+"""Samples of a voice are correlated: they carry this factor less information."""
 REACH: Final = 8
-"""Samples on either side that make one between two."""
+"""Samples on either side from which one between two is interpolated."""
 CLIPPED: Final = 32_000.0
-"""A resampler behind it rounds clipped samples off: near full scale none is taken at its word."""
+"""A resampler behind the mixer rounds clipped samples off: samples near full scale are not trusted."""
 
 MIDDLE: Final = np.arange(FRAME + TAPS - 1) - (FRAME + TAPS - 1) / 2
 
 
 def _between(part: float) -> Floats:
-    """Taps that make the sample which lies so far, 0…1, between two."""
+    """Interpolation taps for the sample at position `part`, 0…1, between two samples."""
     at = np.arange(1 - REACH, REACH + 1) - part
     taps: Floats = np.sinc(at) * np.cos(np.pi / 2 * at / (REACH + 0.5)) ** 2
     return taps[::-1]
@@ -63,27 +63,27 @@ BETWEEN: Final = np.stack([_between(phase / PHASES) for phase in range(PHASES + 
 
 
 class AdaptiveFilter:
-    """Fits one prompt to the channel. Samples of the channel count from any one of them.
+    """Fits one prompt to the channel. Sample numbers of the channel have any fixed origin.
 
-    `prompt`: int16 values at 16 kHz, PAD samples of silence on either side; `heard`: the channel's last
-    WINDOW + 1 samples, kept up to date by the caller.
+    `prompt`: int16 values at 16 kHz, PAD samples of silence on either side. `heard`: the channel's
+    last WINDOW + 1 samples, kept up to date by the caller.
     """
 
     def __init__(self, prompt: Floats, heard: Floats) -> None:
         self._prompt = prompt
         self._heard = heard
-        self._lag = 0.0  # its first sample in the channel …
-        self._drift = 0.0  # … so many more for each sample …
+        self._lag = 0.0  # the prompt's first sample in the channel …
+        self._drift = 0.0  # … moves by this much per sample …
         self._origin = 0  # … after this one
         self._doubt = DRIFT_DOUBT**2
-        self._change = 0.0  # of the drift, measured
+        self._change = 0.0  # measured change of the drift
         self._measure_in = 1
         self._taps = np.zeros(TAPS)
         self._power = np.zeros((TAPS, TAPS))
         self._cross = np.zeros(TAPS)
 
     def begin(self, lag: int, at: int) -> None:
-        """It was found; the frame at `at` is the newest that is heard."""
+        """The prompt was found at `lag`. The frame at `at` is the newest one."""
         self._drift = self._change = 0.0
         self._doubt = DRIFT_DOUBT**2
         self._measure_in = 1
@@ -92,7 +92,7 @@ class AdaptiveFilter:
         self._solve()
 
     def jump(self, lag: int, at: int) -> bool:
-        """It was found elsewhere; False: the taps reach so far."""
+        """The prompt was found elsewhere. False: the taps cover the new place."""
         if abs(lag - self.lag_at(at)) <= BEFORE:
             return False
         self._place(lag, at)
@@ -100,15 +100,15 @@ class AdaptiveFilter:
         return True
 
     def sees(self, at: int) -> Floats:
-        """FRAME samples of the prompt, as they fall on the channel's frame at `at`."""
+        """FRAME samples of the prompt, aligned with the channel's frame at `at`. Shape (FRAME,)."""
         return self._rows(at)[:, BEFORE]
 
     def made(self, at: int) -> Floats:
-        """What the channel has of it in the frame at `at`, as far as it is known."""
+        """The estimated prompt in the channel's frame at `at`. Shape (FRAME,)."""
         return self._rows(at) @ self._taps
 
     def fitted(self, at: int) -> Floats:
-        """The same, after what this frame, the newest heard, tells."""
+        """The same, after updating the taps with this frame, which must be the newest."""
         if abs(self._change) > DRIFT_LEAST:
             self._move(at)
         rows = self._rows(at)
@@ -118,7 +118,7 @@ class AdaptiveFilter:
         return made
 
     def watch_drift(self, at: int) -> bool:
-        """Measure, if it is time to; for the frames to come."""
+        """Measure the drift if it is due. True: measured, for the following frames."""
         self._measure_in -= 1
         if self._measure_in > 0:
             return False
@@ -130,11 +130,11 @@ class AdaptiveFilter:
         self._lag, self._origin = lag, at
 
     def lag_at(self, at: float) -> float:
-        """The prompt's first sample in the channel, as it seems at sample `at`."""
+        """Position of the prompt's first sample in the channel, as seen at sample `at`."""
         return self._lag + self._drift * (at - self._origin)
 
     def _rows(self, at: int) -> Floats:
-        """(FRAME, TAPS): what each tap sees at the samples from `at` on."""
+        """(FRAME, TAPS): the input of each tap for the samples from `at` on."""
         count = FRAME + TAPS - 1
         place = PAD + at - self.lag_at(at + FRAME / 2) - BEFORE
         first = math.floor(place)
@@ -149,7 +149,7 @@ class AdaptiveFilter:
         return _windows(seen, 0)
 
     def _fit(self, at: int, frames: int) -> None:
-        """Anew, to the frame at `at` and so many before it."""
+        """Fit the taps anew, to the frame at `at` and `frames` before it."""
         self._power[:] = 0.0
         self._cross[:] = 0.0
         self._taps[:] = 0.0
@@ -179,7 +179,7 @@ class AdaptiveFilter:
         self._taps += np.linalg.solve(power, self._cross - self._power @ self._taps)
 
     def _measure_drift(self, at: int) -> None:
-        """Fit the filter and a movement of the prompt together, over all that is remembered."""
+        """Fit the taps and a movement of the prompt together, over all remembered frames."""
         begins = range(at - WINDOW + FRAME, at + 1, FRAME)
         rows = np.empty((WINDOW // 2, TAPS + 1))
         for place, begin in enumerate(begins):
@@ -205,7 +205,7 @@ class AdaptiveFilter:
         self._change = -gain * float(fitted[-1]) * DRIFT_DOUBT
 
     def _move(self, at: int) -> None:
-        """The prompt moves otherwise than it was taken to: the filter is fitted anew to the last frames."""
+        """The drift has changed: fit the taps anew to the last frames."""
         self._place(self.lag_at(at), at)
         self._drift = min(max(self._drift + self._change, -DRIFT_MOST), DRIFT_MOST)
         self._change = 0.0
@@ -220,7 +220,7 @@ def _windows(samples: Floats, first: int) -> Floats:
 
 
 def _slope(samples: Floats) -> Floats:
-    """A sample; at both ends of it, none."""
+    """The slope at each sample; at both ends 0."""
     slope = np.zeros(len(samples))
     slope[1:-1] = (samples[2:] - samples[:-2]) * 0.5
     return slope

@@ -1,10 +1,10 @@
-"""One audio file, decoded block by block into 20 ms frames of the channels asked for.
+"""One audio file, decoded block by block into 20 ms frames of the requested channels.
 
     file ──blocks──> channel ──(soxr)──> int16 ──Framer──> frames        constant memory, any length
 
-libsndfile decodes. What it passes over in silence is checked here, since a replay that stops early
-without a word looks like a caller who fell silent: a WAV or Ogg file cut short, an MP3 longer than
-its decoder believes, NaN in float samples, floats that wrap when they are read as int16.
+libsndfile decodes. This module checks what libsndfile silently accepts, because a replay that ends
+early without an error looks like a client who fell silent: a truncated WAV or Ogg file, an MP3
+longer than its decoder assumes, NaN in float samples, floats that wrap when they are read as int16.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    # Samples of one channel: shape (n,), int16 or float32 in ±1.
+    # Samples of one channel: shape (n,), int16, or float32 in ±1.
     Samples = npt.NDArray[np.int16] | npt.NDArray[np.float32]
 
-BLOCK_SAMPLES = 16_384  # per channel: 2 s at 8 kHz; the cost of a block no longer shows
+BLOCK_SAMPLES = 16_384  # per channel: 2 s at 8 kHz; a block's overhead is negligible
 LOWEST_RATE, HIGHEST_RATE = 4_000, 192_000  # Hz; outside of it the header is wrong
-LOUDEST = 100.0  # a float file may exceed 1 and is clipped; beyond this it holds another scale
+LOUDEST = 100.0  # a float file may exceed 1 and is clipped; beyond this its scale is wrong
 SHORTFALL_S = 0.1  # codecs miscount their padding by less than this
 
 FORMATS = "WAV, FLAC, Ogg, MP3"
@@ -46,9 +46,9 @@ _PCM_SUBTYPES = frozenset({"PCM_S8", "PCM_U8", "PCM_16", "PCM_24", "PCM_32", "AL
 def heard_rate(rate: int) -> int:
     """The session rate (Hz) for a file of `rate`: its own if it is one of SAMPLE_RATES.
 
-    Else 16 kHz, and 8 kHz below 8 kHz. Going up to the next supported rate invents nothing that a
-    detector could hear, and 44.1 kHz need not become 48: speech detection ends at 8 kHz, and each
-    step above 16 kHz costs the time of the whole chain.
+    Otherwise 16 kHz, or 8 kHz for rates below 8 kHz. A higher rate would add nothing that a
+    detector uses: speech detection needs no band above 8 kHz, so 44.1 kHz need not become 48, and
+    each step above 16 kHz costs time in the whole chain.
     """
     if rate in SAMPLE_RATES:
         return rate
@@ -56,13 +56,13 @@ def heard_rate(rate: int) -> int:
 
 
 class AudioFile:
-    """An open audio file; read once, front to back.
+    """An open audio file; can be read once, from start to end.
 
-    Fields: `source` the path as given; `rate` Hz and `channels` of the file; `samples` per channel
-    or None where the file does not tell; `warnings` one line each.
+    Fields: `source` the path as given; `rate` Hz and `channels` of the file; `samples` per channel,
+    None if the file does not say; `warnings` one line each.
 
     Raises:
-        RecordingError: the file cannot be opened or is not audio that can be read.
+        RecordingError: the file cannot be opened or is not readable audio.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
@@ -79,7 +79,7 @@ class AudioFile:
         import soundfile  # type: ignore[import-untyped]
 
         stream, source = self._stream, self.source
-        if source.lower().endswith(".raw"):  # libsndfile goes by this name, whatever the content
+        if source.lower().endswith(".raw"):  # libsndfile goes by the name here, not by the content
             raise RecordingError(
                 source,
                 "raw audio has no header that tells its rate and channels: convert it, for example "
@@ -96,7 +96,7 @@ class AudioFile:
                     "convert it, for example ffmpeg -i call.wav -c:a pcm_s16le pcm.wav"
                 )
             raise RecordingError(source, problem) from error
-        # soundfile seeks to where it already is after every read. In an MP3 that restarts the
+        # soundfile seeks to the current position after every read. In an MP3 that restarts the
         # decoder's overlap, and frames then depend on the block size; in FLAC it fails near damage.
         decoder.seekable = lambda: False
         self._decoder: Any = decoder
@@ -114,7 +114,7 @@ class AudioFile:
         if self.samples == 0:
             raise RecordingError(source, wav.why_no_samples())
         if self._format == "MP3" and not mp3_tells_length(stream):
-            self.samples = None  # libsndfile guesses from the first bit rate, up to 8 times off
+            self.samples = None  # libsndfile extrapolates the first bit rate, up to 8 times off
         length_s = (self.samples or 0) / self.rate
         if wav.found and wav.truncated:
             announced_s = length_s * wav.announced / wav.present
@@ -128,11 +128,11 @@ class AudioFile:
 
     @property
     def duration_s(self) -> float | None:
-        """Length in seconds, None where the file does not tell."""
+        """Length in seconds; None if the file does not say."""
         return None if self.samples is None else self.samples / self.rate
 
     def frames_total(self, sample_rate: int) -> int | None:
-        """Whole 20 ms frames at `sample_rate` Hz, None where the file does not tell."""
+        """Number of whole 20 ms frames at `sample_rate` Hz; None if the file does not say."""
         if self.samples is None:
             return None
         return round(self.samples * sample_rate / self.rate) // samples_per_frame(sample_rate)
@@ -149,20 +149,22 @@ class AudioFile:
         self._stream.close()
 
     def frames(self, channels: Sequence[int], sample_rate: int) -> Iterator[tuple[bytes, ...]]:
-        """One tuple per 20 ms: a frame (int16 little-endian mono at `sample_rate` Hz) per channel.
+        """Yield one tuple per 20 ms: a frame (int16 little-endian mono at `sample_rate` Hz) per
+        channel.
 
-        A rest shorter than a frame is dropped: padded with zeros it could pass for a dead line.
+        A remainder shorter than a frame is dropped: padded with zeros it could look like a dead
+        line.
 
         Raises:
-            RecordingError: no samples, damaged data, NaN, an end before the announced one. What
-                could be read before it has been yielded, except a part of one block.
+            RecordingError: no samples, damaged data, NaN, or an early end. Frames that could be
+                read before it have been yielded, except for part of one block.
             ValueError: the file has been closed.
         """
         import numpy as np
 
         lines = [_Line(self.rate, sample_rate) for _ in channels]
-        # Only integer samples at their own rate are read as int16: of float files libsndfile makes
-        # zeros of it, and Vorbis and Opus louder than full scale wrap.
+        # Only integer samples at their own rate are read as int16: libsndfile turns float files
+        # into zeros, and Vorbis and Opus louder than full scale wrap.
         exact = self._subtype in _PCM_SUBTYPES and sample_rate == self.rate
         buffer = np.empty((BLOCK_SAMPLES, self.channels), np.int16 if exact else np.float32)
         position = 0
@@ -192,7 +194,7 @@ class AudioFile:
         import numpy as np
 
         for column in columns:
-            if not np.abs(column).max() <= LOUDEST:  # also where the maximum is NaN
+            if not np.abs(column).max() <= LOUDEST:  # false for NaN too
                 first = int(np.argmax(~(np.abs(column) <= LOUDEST)))
                 raise RecordingError(
                     self.source,
@@ -221,7 +223,7 @@ class AudioFile:
 
 
 class _Line:
-    """The way of one channel: samples of any block size in, 20 ms frames out."""
+    """Processing of one channel: samples of any block size in, 20 ms frames out."""
 
     def __init__(self, rate: int, sample_rate: int) -> None:
         self._framer = Framer(sample_rate)
@@ -229,7 +231,7 @@ class _Line:
         if rate != sample_rate:
             import soxr  # type: ignore[import-untyped]
 
-            # float32, not int16: soxr dithers int16, and a dead line's digital zero would be gone.
+            # float32, not int16: soxr dithers int16, and a dead line's digital zero would be lost.
             self._resampler = soxr.ResampleStream(rate, sample_rate, 1, "float32", "HQ")
 
     def push(self, samples: Samples, *, last: bool = False) -> Iterator[bytes]:
@@ -242,7 +244,7 @@ class _Line:
         return self._framer.push(samples.astype("<i2", copy=False).tobytes())
 
     def flush(self) -> Iterator[bytes]:
-        """Frames of what the resampler holds back, about 29 ms."""
+        """Frames of the samples held back by the resampler, about 29 ms."""
         if self._resampler is None:
             return iter(())
         import numpy as np
@@ -251,7 +253,7 @@ class _Line:
 
 
 def _open(source: str) -> BinaryIO:
-    """The file as a stream, or RecordingError where it is none that could hold audio."""
+    """Open the file as a stream. Raises RecordingError if it cannot contain audio."""
     try:
         mode = os.stat(source).st_mode
         if stat.S_ISDIR(mode):

@@ -1,5 +1,5 @@
-"""A process that captures one device: blocks of 20 ms, each stamped with the time its first sample was
-heard, as records on stdout. The callback copies, stamps and hands over, nothing else.
+"""Worker process that captures one device: blocks of 20 ms, stamped with the time of their first
+sample, as records on stdout. The audio callback only copies, stamps and hands over.
 
     python -m vad_agent.audio.capture_worker '{"backend": …, "name": …, "host": …, "role": …}'
 """
@@ -37,24 +37,24 @@ if sys.platform == "linux":
 WANTED_HZ = 16_000
 RATES = (WANTED_HZ, 48_000, 32_000, 44_100)
 PIPE_BYTES = 1 << 18
-"""What waits for the parent: 8 s of blocks at WANTED_HZ; newer ones are lost, and counted."""
+"""Size of the pipe to the parent: 8 s of blocks at WANTED_HZ; newer blocks are dropped and counted."""
 MOST_WAITING = 400
-"""Blocks that wait in the queue where there is one: the same."""
+"""Limit of the queue, where there is one: the same time."""
 
 SETTLING = 75
-"""Blocks of a stream's beginning in which PulseAudio still tells of a latency that is not there."""
+"""Initial blocks of a stream for which PulseAudio reports a wrong latency."""
 
 
 class Handover:
-    """Blocks on their way from the callback to the parent: bounded, nothing is lost without a flag.
+    """Hands blocks from the callback to the parent: bounded; every loss is flagged.
 
-    On Linux a pipe takes a record whole or refuses it: the callback writes to it, one system call that
-    never waits. Elsewhere another thread writes, and a queue is between them.
+    On Linux a pipe takes a record whole or refuses it: the callback writes to it with one
+    non-blocking system call. Elsewhere another thread writes, fed by a queue.
     """
 
     def __init__(self) -> None:
         self._dropped = 0
-        self._last: float | None = None  # when a block came
+        self._last: float | None = None  # time of the last block
         self._ended = threading.Event()
         self._queue: queue.SimpleQueue[tuple[float, int, bytes]] = queue.SimpleQueue()
         if sys.platform == "linux":
@@ -67,7 +67,7 @@ class Handover:
             threading.Thread(target=self._write_queued, name="pipe", daemon=True).start()
 
     def put(self, stamp: float, flags: int, samples: bytes) -> None:
-        """From the callback: no lock that anybody holds for long, no wait."""
+        """Called by the callback: no lock that is held for long, no wait."""
         self._last = time.perf_counter()
         if self._write(stamp, flags | self._dropped, samples):
             self._dropped = 0
@@ -79,7 +79,7 @@ class Handover:
         self._ended.set()
 
     def wait(self) -> None:
-        """Until no blocks come any more."""
+        """Wait until no more blocks come."""
         began = time.perf_counter()
         while not self._ended.wait(LOST_S / 3):
             since, patience = (began, FIRST_S) if self._last is None else (self._last, LOST_S)
@@ -88,7 +88,7 @@ class Handover:
 
     def _write_now(self, stamp: float, flags: int, samples: bytes) -> bool:
         record = HEADER.pack(stamp, flags, len(samples)) + samples
-        try:  # whole or not at all: it is shorter than PIPE_BUF
+        try:  # atomic: it is shorter than PIPE_BUF
             return os.write(OUT, record) == len(record)
         except BlockingIOError:
             return False
@@ -108,7 +108,7 @@ class Handover:
 
 
 def main(spec: dict[str, Any]) -> None:
-    """Capture until the device is gone or the parent is."""
+    """Capture until the device or the parent is gone."""
     parent_stdin()
     if spec["backend"] == "soundcard":
         _soundcard(spec)
@@ -151,7 +151,7 @@ def _portaudio(spec: dict[str, Any]) -> None:
 
 
 def _soundcard(spec: dict[str, Any]) -> None:
-    """What an output plays, where PortAudio has no loopback (Windows)."""
+    """Capture what an output plays, where PortAudio has no loopback (Windows)."""
     import numpy
     import soundcard  # type: ignore[import-not-found,import-untyped,unused-ignore]
 

@@ -1,7 +1,7 @@
-"""What a container promises about its length, against what the file holds.
+"""Compares the length that a container announces with what the file contains.
 
-libsndfile passes over these in silence: a WAV or Ogg file cut short is read as a shorter one, and
-an MP3 without a length header is read up to a guess.
+libsndfile silently accepts mismatches: a truncated WAV or Ogg file is read as a shorter one, and an
+MP3 without a length header is read up to an estimate.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ def file_size(stream: BinaryIO) -> int:
 
 
 class WavHeader:
-    """What a RIFF/WAVE header promises against what the file holds. Leaves the stream at its start.
+    """The announced and actual sizes of a RIFF/WAVE file. Leaves the stream at its start.
 
-    Fields: `found` it is RIFF/WAVE; `encoding` the format tag; `announced` and `present` bytes of
-    samples.
+    Fields: `found`: it is RIFF/WAVE; `encoding`: the format tag; `announced` and `present`: bytes
+    of samples.
 
     Raises:
-        RecordingError: 0 channels or a rate of 0, which libsndfile only calls "bad".
+        RecordingError: 0 channels or a rate of 0, which libsndfile only reports as "bad".
     """
 
     def __init__(self, stream: BinaryIO, source: str) -> None:
@@ -68,11 +68,11 @@ class WavHeader:
 
     @property
     def truncated(self) -> bool:
-        """Whether fewer bytes of samples are there than announced."""
+        """The file contains fewer bytes of samples than announced."""
         return 0 < self.present < self.announced < _UNKNOWN_SIZE
 
     def why_no_samples(self) -> str:
-        """The problem, where the decoder finds 0 samples."""
+        """The problem, if the decoder finds 0 samples."""
         if self._unannounced:
             return (
                 "its header says 0 samples, yet there is data: the recorder was stopped before it "
@@ -82,7 +82,7 @@ class WavHeader:
 
 
 def ogg_has_end(stream: BinaryIO) -> bool:
-    """Whether the last Ogg page is whole and marked as the stream's last (RFC 3533, section 6)."""
+    """The last Ogg page is complete and marked as the stream's last (RFC 3533, section 6)."""
     at = stream.tell()
     stream.seek(max(0, file_size(stream) - 2 * _OGG_PAGE))
     tail = stream.read()
@@ -95,7 +95,7 @@ def ogg_has_end(stream: BinaryIO) -> bool:
 
 
 def mp3_tells_length(stream: BinaryIO) -> bool:
-    """Whether the first MP3 frame after an ID3 tag has a Xing, Info or VBRI header."""
+    """The first MP3 frame after an ID3 tag has a Xing, Info or VBRI header."""
     at = stream.tell()
     stream.seek(0)
     tag = stream.read(10)
@@ -109,9 +109,10 @@ def mp3_tells_length(stream: BinaryIO) -> bool:
 
 
 def mp3_goes_on(stream: BinaryIO) -> bool:
-    """Whether MP3 frames follow where the decoder stopped: it stops at the length it believes.
+    """MP3 frames follow where the decoder stopped: it stops at the length it assumes.
 
-    A frame is shorter than 1.5 kB, so 8 kB hold several of their sync words; a tag holds none.
+    A frame is shorter than 1.5 kB, so 8 kB contain several of their sync words; a tag contains
+    none.
     """
     ahead = stream.read(8_192)
     return sum(a == 0xFF and b in _MP3_SYNCS for a, b in pairwise(ahead)) >= 4

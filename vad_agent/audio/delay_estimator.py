@@ -1,7 +1,8 @@
-"""Where a prompt is in the channel: found to the sample by correlation, whoever speaks with it.
+"""Delay estimator: finds a prompt in the channel to the sample by correlation, even during other
+speech.
 
-channel     ▁▁▁▂▇▇▅▇▇     its last 200 ms, compared with the prompt
-likeness    ▁▁▂▁▁█▁▂▁     at every place within ±150 ms: how alike, and is it clear
+channel      ▁▁▁▂▇▇▅▇▇     its last 200 ms, compared with the prompt
+correlation  ▁▁▂▁▁█▁▂▁     at every place within ±150 ms: how high, and is the peak unique
 """
 
 from __future__ import annotations
@@ -14,37 +15,37 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 
 UNCERTAIN: Final = 2_400
-"""Samples at 16 kHz: a prompt begins so much sooner or later than expected."""
+"""Samples at 16 kHz by which a prompt may begin sooner or later than expected."""
 WINDOW: Final = 3_200
 """Samples of the channel that are compared with the prompt: 200 ms."""
 SHORT: Final = 320
-"""Where it is known, and only a jump is looked for."""
+"""Window for a known prompt, when only a jump is searched for."""
 FFT: Final = 8_192
-"""Not less than WINDOW + 2 * UNCERTAIN …"""
+"""At least WINDOW + 2 * UNCERTAIN …"""
 SHORT_FFT: Final = 5_120
 """… and SHORT + 2 * UNCERTAIN."""
 PAD: Final = 12_000
 """Samples of silence before and after a prompt: no comparison and no filter reaches beyond."""
 LIKE: Final = 0.4
-"""Correlation: a client as loud as the prompt leaves 0.7 of 1, a voice alone may reach this by chance …"""
+"""Correlation: a client as loud as the prompt leaves 0.7 of 1; a voice alone may reach this by chance …"""
 CLEAR: Final = 1.5
-"""… but then it is hardly so much less at every other place."""
+"""… but then it is hardly lower at every other place: minimum ratio to the best other place."""
 LESS_LIKE: Final = 0.2
 CLEARER: Final = 2.5
 """The same for a louder client."""
 ALIKE: Final = 0.7
-"""A vowel is like itself a period later too; where it was taken for that, it is soon found again."""
+"""A vowel also matches itself one period later; a prompt located there by mistake is soon found again."""
 SAME: Final = 2
-"""Samples: two looks, a frame apart, agree."""
+"""Samples by which two consecutive results may differ."""
 NEIGHBOURS: Final = 40
-"""Samples beside the best place that do not count as elsewhere."""
+"""Samples around the best place that do not count as another place."""
 LEAST: Final = 4.0
-"""Level of the prompt in a window, its treble raised, to be looked for."""
+"""Minimum level of the prompt in a window, with raised treble, for a search."""
 JUMPED: Final = 0.85
 
 
 class Place(NamedTuple):
-    """`lag`: the prompt's first sample in the channel; how alike they are there, and at most elsewhere."""
+    """`lag`: the prompt's first sample in the channel. Correlation there, and the highest elsewhere."""
 
     lag: int
     likeness: float
@@ -52,7 +53,7 @@ class Place(NamedTuple):
 
     @property
     def clear(self) -> bool:
-        """It is there, or a sound that is very like it."""
+        """The prompt, or a very similar sound, is there."""
         return (
             self.likeness >= ALIKE
             or self.likeness >= max(LIKE, CLEAR * self.elsewhere)
@@ -61,7 +62,7 @@ class Place(NamedTuple):
 
 
 class DelayEstimator:
-    """Looks for one prompt; `prompt`: int16 values at 16 kHz, PAD samples of silence on either side."""
+    """Searches for one prompt. `prompt`: int16 values at 16 kHz, PAD samples of silence on either side."""
 
     def __init__(self, prompt: Floats) -> None:
         sharp = _sharp(prompt)
@@ -70,7 +71,7 @@ class DelayEstimator:
         self._before: int | None = None
 
     def find(self, heard: Floats, end: int) -> int | None:
-        """Its lag, where two looks in succession agree; `heard`: of the channel, up to sample `end`."""
+        """The prompt's lag, if two consecutive searches agree. `heard`: the channel up to sample `end`."""
         before, self._before = self._before, None
         place = self._compare(heard[-WINDOW - 1 :], end, 0)
         if place is None or not place.clear:
@@ -79,12 +80,12 @@ class DelayEstimator:
         return place.lag if before is not None and abs(place.lag - before) <= SAME else None
 
     def find_again(self, heard: Floats, end: int, lag: int) -> int | None:
-        """Its new lag, where it, and nearly nothing else, is heard somewhere else now."""
+        """The prompt's new lag, if it is now heard elsewhere, and almost nothing else is heard."""
         place = self._compare(heard[-SHORT - 1 :], end, lag)
         return None if place is None or place.likeness < JUMPED else place.lag
 
     def _compare(self, heard: Floats, end: int, around: int) -> Place | None:
-        """The best place, its correlation, and the best one elsewhere; None: there is nothing yet."""
+        """The best place, its correlation, and the best one elsewhere. None: there is nothing yet."""
         sharp = _sharp(heard)[1:].astype(np.float32)
         window = len(sharp)
         begin = PAD + end - window - UNCERTAIN - around
@@ -105,7 +106,7 @@ class DelayEstimator:
 
 
 def _sharp(samples: Floats) -> Floats:
-    """With the treble raised: voices differ there, and a telephone's voice has none above 4 kHz."""
+    """Raise the treble: voices differ there, and a telephone voice has nothing above 4 kHz."""
     sharp = samples.copy()
     sharp[1:] -= 0.95 * samples[:-1]
     return sharp

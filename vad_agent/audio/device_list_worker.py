@@ -1,4 +1,5 @@
-"""A process that lists all audio devices as JSON on stdout: {"problem": text or null, "devices": […]}.
+"""Worker process that lists all audio devices as JSON on stdout: {"problem": text or null,
+"devices": […]}.
 
 python -m vad_agent.audio.device_list_worker
 """
@@ -15,20 +16,23 @@ from vad_agent.audio.pulse_server import pulse_devices
 from vad_agent.audio.wasapi_loopback import loopback_devices
 
 CLOCKLESS = frozenset({"null", "file", "tee", "shm"})
-"""ALSA devices that run as fast as they are read, thousands of times faster than sound: time would lie."""
+"""ALSA devices without a clock: they run as fast as they are read, thousands of times faster than sound."""
 CONVERTERS = frozenset(
     {"hw", "plughw", "plug", "dmix", "dsnoop", "dshare", "samplerate", "speexrate", "lavrate"}
     | {"upmix", "vdownmix", "speex", "rate_convert", "jack", "oss", "a52", "usbstream"}
 )
-"""ALSA's plugins: another way to the default device, or none at all."""
+"""ALSA's plugins: another path to the default device, or to none."""
 DOORS = frozenset({"pulse", "default", "pipewire"})
-"""ALSA's ways to the sound server's defaults, where the server's own devices stand in the list."""
+"""ALSA's aliases of the sound server's defaults, hidden if the server's own devices are listed."""
 
 
 def portaudio_devices(
     devices: Sequence[Mapping[str, Any]], hosts: Sequence[Mapping[str, Any]], *, server: bool
 ) -> list[Device]:
-    """What PortAudio says, less what would mislead. `server`: a sound server's own devices are listed too."""
+    """PortAudio's devices without misleading ones.
+
+    `server`: a sound server's own devices are listed too.
+    """
     found = []
     for index, device in enumerate(devices):
         host, name = hosts[device["hostapi"]], str(device["name"])
@@ -54,7 +58,7 @@ def portaudio_devices(
 
 
 def all_devices() -> list[Device]:
-    """Of all backends.
+    """The devices of all backends.
 
     Raises:
         OSError: PortAudio's library is not installed.
@@ -70,7 +74,7 @@ def all_devices() -> list[Device]:
 
 
 def no_portaudio(platform: str) -> str:
-    """What to do where the library is not there."""
+    """What to do if the library is missing."""
     if platform == "linux":
         what = "apt-get install libportaudio2 libasound2-plugins, or your system's packages of PortAudio"
     else:

@@ -1,11 +1,11 @@
-"""The parent's side of an audio child: a device that is opened, and opened again whenever it is lost.
+"""The parent's side of an audio worker: opens a device, and opens it again whenever it is lost.
 
-start ─> opening ──first record──> open ──child ended, or restart()──> lost ─┐
-            ^                                                                 │ after PAUSES_S
-            └─────────────────────────────────────────────────────────────────┘
+    start ─> opening ──first record──> open ──worker ended, or restart()──> lost ─┐
+                ^                                                                 │ after PAUSES_S
+                └─────────────────────────────────────────────────────────────────┘
 
-Nobody waits for a child: what it is told goes through a `WriterThread`, and a watchdog (`watch`) kills one
-that tells nothing or takes nothing, a stopped process as well as one that hangs.
+Nothing here blocks on a worker: commands go through a `WriterThread`. A watchdog (`watch`) kills a
+worker that sends nothing or reads nothing, whether the process is stopped or hangs.
 """
 
 from __future__ import annotations
@@ -27,23 +27,23 @@ from vad_agent.audio.jitter_buffer import LONGEST_STEP_S
 from vad_agent.common.writer_thread import WriterThread
 
 PAUSES_S: Sequence[float] = (0.05, 0.2, 0.4, 0.6, 1.0)
-"""Before each further try; the last one for all that follow."""
+"""Seconds before each retry; the last value repeats."""
 STEADY_S = 5.0
-"""A child that has lived so long is lost anew, not still."""
+"""A worker that has lived this long counts as lost again, not as still failing."""
 END_S = 2.0
-"""From `end` on; then it is killed."""
+"""Seconds after `end` until the worker is killed."""
 OPENING_S = 10.0
-"""A child tells so soon that its device is open, and so soon after that its first sign of life."""
+"""Seconds for a worker to open its device, and again until its first heartbeat."""
 SILENT_S = 1.0
-"""Then it gives a sign of life so often: a block, or `Flag.ALIVE`."""
+"""Seconds between later heartbeats: a block, or `Flag.ALIVE`."""
 TAKING_S = 1.0
-"""It takes what it is told so soon; a phrase takes it a millisecond."""
+"""Seconds for a worker to read a command; reading a phrase takes a millisecond."""
 MOST_WAITING = 50
-"""Commands on their way to a child."""
+"""Queued commands for a worker."""
 
 
 class DeviceState(StrEnum):
-    """Where a device stands."""
+    """The state of a device."""
 
     OPENING = "opening"
     OPEN = "open"
@@ -62,7 +62,7 @@ class Opened:
 
 @dataclass(frozen=True, slots=True)
 class Lost:
-    """The device is gone, or could not be opened; it is tried again."""
+    """The device is gone, or could not be opened; it is retried."""
 
     why: str
     first: bool
@@ -73,8 +73,9 @@ Heard = Callable[[Opened | Lost | Record], None]
 
 
 class AudioWorker:
-    """One device. `module`: the child's program; `spec`: its device; `heard`: called in a thread of its own
-    with what happens, in order; it must not block for long.
+    """One device. `module`: the worker's program; `spec`: its device.
+
+    `heard`: called in a thread of its own with reports, in order; it must not block for long.
     """
 
     def __init__(self, module: str, spec: Mapping[str, Any], heard: Heard) -> None:
@@ -82,10 +83,10 @@ class AudioWorker:
         self._spec = spec
         self._heard = heard
         self._process: subprocess.Popen[bytes] | None = None
-        self._writer: WriterThread[bytes] | None = None  # it alone writes to stdin, and closes it
+        self._writer: WriterThread[bytes] | None = None  # alone writes to stdin, and closes it
         self._patience_s = OPENING_S
         self.silent_s = 0.0
-        """For how long the child has told nothing, by the watchdog's clock."""
+        """Seconds without a message of the worker, by the watchdog's clock."""
         self._taking_s = 0.0
         self._hung = False
         self._watched_at = time.perf_counter()
@@ -95,13 +96,13 @@ class AudioWorker:
         self._thread.start()
 
     def send(self, data: bytes) -> bool:
-        """Have the child told a command; never blocks. False: there is none, or too much waits for it."""
+        """Queue a command for the worker; never blocks. False: there is no worker, or its queue is full."""
         writer = self._writer
         return writer is not None and writer.put(data)
 
     def watch(self) -> None:
-        """The watchdog, at each turn of the loop: a child that hangs is killed, and so is lost."""
-        # By steps: a stall of this process is no child's silence.
+        """The watchdog, called in each turn of the loop: a hanging worker is killed, and thereby lost."""
+        # In limited steps: a stall of this process is not silence of the worker.
         now = time.perf_counter()
         step, self._watched_at = min(now - self._watched_at, LONGEST_STEP_S), now
         writer = self._writer
@@ -113,18 +114,21 @@ class AudioWorker:
             self.restart()
 
     def restart(self) -> None:
-        """The stream is not where it should be: end the child, so that it is opened anew. Never blocks."""
+        """The stream is not where it should be: end the worker, so that it is opened again.
+
+        Never blocks.
+        """
         process = self._process
         if process is not None:
             process.kill()
 
     def move(self, spec: Mapping[str, Any]) -> None:
-        """Another device takes this one's place."""
+        """Replace the device by another one."""
         self._spec = spec
         self.restart()
 
     def end(self) -> None:
-        """Tell the child to end. Never blocks; a second time, nothing."""
+        """Tell the worker to end. Never blocks; a second call does nothing."""
         if not self._closing.is_set():
             self._end_by = time.perf_counter() + END_S
             self._closing.set()
@@ -132,11 +136,11 @@ class AudioWorker:
                 writer.end()
 
     def close(self) -> None:
-        """End the child and the thread; killed where it has not ended END_S after `end`."""
+        """End the worker and the thread. The worker is killed if it has not ended END_S after `end`."""
         self.end()
         try:
             self._thread.join(max(self._end_by - time.perf_counter(), 0.0))
-        finally:  # a stopped process would outlive an impatient Ctrl-C
+        finally:  # a stopped process would survive an impatient Ctrl-C
             if self._thread.is_alive():
                 self.restart()
         self._thread.join(END_S)
@@ -155,13 +159,13 @@ class AudioWorker:
             tries += 1
 
     def _one(self) -> tuple[bool, str]:
-        """One child from its start to its end: was it open, and why did it end?"""
+        """Run one worker until it ends. Return whether it was open, and why it ended."""
         try:
             process = subprocess.Popen(
                 [sys.executable, "-m", self._module, json.dumps(self._spec)],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,  # drivers chatter; what matters comes as a record
+                stderr=subprocess.DEVNULL,  # drivers print noise; errors come as records
             )
         except OSError as error:
             return False, f"cannot be started: {error.strerror}"
@@ -188,7 +192,7 @@ class AudioWorker:
             process.wait()
         self._process = None
         _close(process.stdout)
-        writer.close(END_S)  # it blocks no more: nobody holds the pipe's other end
+        writer.close(END_S)  # cannot block: nobody holds the pipe's other end
         return was_open, why or ("its process hung" if self._hung else "its process ended")
 
     def _read(self, stream: IO[bytes]) -> tuple[bool, str]:
@@ -208,7 +212,7 @@ class AudioWorker:
 
 
 def _write(pipe: IO[bytes], data: bytes) -> None:
-    with contextlib.suppress(OSError):  # it has ended, and is told of as lost
+    with contextlib.suppress(OSError):  # it has ended, and is reported as lost
         pipe.write(data)
         pipe.flush()
 

@@ -1,13 +1,12 @@
-"""Audio devices: what there is, and which one is meant.
+"""Audio devices: lists them, and resolves a name to one of them.
 
     PortAudio ─┐
     pulse     ─┼─ a process (device_list_worker.py) ─> list_devices() ─> find_device("jabra", Role.CLIENT, …)
     SoundCard ─┘
 
-A name is looked for in this order: exactly; a sink's, for the client's side (its monitor is meant);
-PortAudio's index; part of a name or a description. Of namesakes in several host APIs, the best host's is
-taken.
-`find_device` is pure: it reads nothing but the list.
+A name is matched in this order: exactly; as a sink's name, for the client's side (its monitor is
+meant); as PortAudio's index; as part of a name or a description. Of equal names in several host
+APIs, the best host's device is taken. `find_device` is pure: it only reads the list.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ from vad_agent.errors import DeviceError
 
 COMMAND: Sequence[str] = (sys.executable, "-m", "vad_agent.audio.device_list_worker")
 LISTING_S = 10.0
-"""A sound server that hangs holds PortAudio's start for ever."""
+"""Seconds: a hanging sound server would block PortAudio's start for ever."""
 MOST_NAMED = 5
 SEE = "see vad-agent devices"
 
@@ -40,61 +39,61 @@ HOSTS: Sequence[str] = (
     "JACK Audio Connection Kit",
     "OSS",
 )
-"""Best first: one device stands under several hosts, and not all of them work as well."""
+"""Best first: one device appears under several hosts, and they do not work equally well."""
 
 CABLES = ("blackhole", "cable output", "vb-audio", "stereo mix", "loopback", "soundflower")
-"""Inputs of Windows and macOS that give what is played: no microphones, though they look so."""
+"""Inputs of Windows and macOS that capture what is played, although they look like microphones."""
 
 Backend = Literal["portaudio", "pulse", "soundcard"]
 
 
 class DeviceRole(StrEnum):
-    """What a device is wanted for."""
+    """The purpose of a device."""
 
     CLIENT = "client"
-    """Hears what the headset plays."""
+    """Captures what the headset plays."""
     OPERATOR = "operator"
-    """Hears the microphone."""
+    """Captures the microphone."""
     PROMPT = "prompt"
-    """Plays the phrases into the call."""
+    """Plays prompts into the call."""
     MONITOR = "monitor"
-    """Plays the phrases to the operator too."""
+    """Also plays prompts to the operator."""
 
     @property
     def hears(self) -> bool:
-        """An input is wanted, else an output."""
+        """An input is needed, otherwise an output."""
         return self in (DeviceRole.CLIENT, DeviceRole.OPERATOR)
 
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """An input or an output, or both in one."""
+    """An input, an output, or both in one."""
 
     name: str
     backend: Backend
     host: str
-    """Host API, as PortAudio calls it; PulseAudio for a sound server's own."""
+    """Host API in PortAudio's terms; PulseAudio for a sound server's own devices."""
     index: int | None
-    """PortAudio's number, now: another device may have it later."""
+    """PortAudio's current number; another device may have it later."""
     inputs: int
     """Channels that can be captured."""
     outputs: int
     """Channels that can be played to."""
     rate: int
-    """Hz, its own."""
+    """Native rate, Hz."""
     loopback: bool
-    """It gives what is played, not what a microphone hears."""
+    """It captures what is played, not a microphone."""
     default: bool
-    """Taken where nothing is named; a monitor: its sink is."""
+    """Used if no name is given; for a monitor: its sink is the default."""
     description: str = ""
     plays: str = ""
-    """A loopback's: the name of the device whose sound it gives, an output or another loopback."""
+    """For a loopback: the device whose sound it captures, an output or another loopback."""
     id: str = ""
-    """The backend's own, where names are not enough."""
+    """The backend's own id, where names are not unique."""
 
     @property
     def roles(self) -> frozenset[DeviceRole]:
-        """What it is meant for. Named outright, it may serve wherever its direction fits."""
+        """Roles it is intended for. If named explicitly, it may serve any role of its direction."""
         roles: set[DeviceRole] = set()
         if self.inputs:
             known = f"{self.name} {self.description}".casefold()
@@ -109,19 +108,19 @@ class Device:
         return bool(self.inputs if role.hears else self.outputs)
 
     def is_default(self, role: DeviceRole) -> bool:
-        """Taken for this role where nothing is named (of several hosts' the best one's)."""
+        """Used for this role if no name is given (of several hosts, the best one's)."""
         cable = (
             role is DeviceRole.CLIENT and not self.loopback
-        )  # the default microphone was not meant so
+        )  # it would be the default microphone
         return self.default and role in self.roles and not cable
 
     @property
     def label(self) -> str:
-        """Tells it from its namesakes; `find_device` takes it as a name."""
+        """A unique name; `find_device` accepts it."""
         return f"{self.name}, {self.host}"
 
     def spec(self) -> dict[str, Any]:
-        """What the child that opens it is told."""
+        """The spec for the worker that opens it."""
         return {
             "backend": self.backend,
             "name": self.name,
@@ -138,8 +137,10 @@ class Device:
 
 
 def list_devices() -> list[Device]:
-    """All devices, asked anew. A process of its own asks: PortAudio knows the devices of its start, its
-    drivers chatter on stderr, and a sound server that hangs would hang us.
+    """List all devices anew, in a process of its own.
+
+    PortAudio knows only the devices of its start, its drivers print to stderr, and a hanging sound
+    server would block this process.
 
     Raises:
         DeviceError: PortAudio is not installed, or the sound system does not answer.
@@ -168,15 +169,15 @@ def list_devices() -> list[Device]:
 
 
 def from_record(record: Mapping[str, Any]) -> Device:
-    """The device of `Device.record()`."""
+    """The inverse of `Device.record()`."""
     return Device(**record)
 
 
 def find_device(wanted: str | None, role: DeviceRole, devices: Sequence[Device]) -> Device:
-    """The device that is meant by `wanted`; None: the default one for this role.
+    """The device that `wanted` names; None: the default one for this role.
 
     Raises:
-        DeviceError: there is none, or there are several.
+        DeviceError: no device matches, or several do.
     """
     fitting = [device for device in devices if device.fits(role)]
     if wanted is None:
@@ -198,7 +199,7 @@ def find_device(wanted: str | None, role: DeviceRole, devices: Sequence[Device])
     part = name.casefold()
     found = [d for d in fitting if part in d.label.casefold() or part in d.description.casefold()]
     meant = [d for d in found if role in d.roles]
-    if meant or (found and role is DeviceRole.CLIENT):  # it may well be a cable that we do not know
+    if meant or (found and role is DeviceRole.CLIENT):  # it may be an unknown virtual cable
         return _only(name, role, _best(meant or found))
     for device in devices:
         if _same_but_for_case(device.name, name) or _same_but_for_case(device.label, name):
@@ -218,7 +219,7 @@ def _same_but_for_case(one: str, other: str) -> bool:
 
 
 def _best(found: Sequence[Device]) -> list[Device]:
-    """Those of the best host."""
+    """The devices of the best host."""
     best = min(_rank(device) for device in found)
     return [device for device in found if _rank(device) == best]
 
@@ -262,7 +263,7 @@ def _wrong_way(name: str, role: DeviceRole, device: Device, devices: Sequence[De
 
 
 def _played_by(device: Device, devices: Sequence[Device]) -> str | None:
-    """The output whose sound a loopback gives."""
+    """The output whose sound a loopback captures."""
     by_name = {one.name: one for one in devices}
     for _ in devices:  # a remapped source of a monitor of a sink
         source = by_name.get(device.plays)
@@ -291,7 +292,7 @@ def _default(role: DeviceRole, fitting: Sequence[Device]) -> Device:
 
 
 def no_client(platform: str) -> str:
-    """Why there is no default for the client's side on this system, and what to do."""
+    """Why this system has no default for the client's side, and what to do."""
     if platform == "win32":
         return (
             "the client's side cannot be captured: PortAudio has no loopback on Windows: "

@@ -1,9 +1,9 @@
-"""The headset: both sides of a call as pairs of frames, through whatever happens to their devices.
+"""Captures both sides of a call as pairs of frames, across losses of their devices.
 
-    child ─records─> inbox ─> take(): 16 kHz mono frames, stamped ─> Pacer ─> pairs()
+    worker ─records─> inbox ─> take(): 16 kHz mono frames, stamped ─> JitterBuffer ─> pairs()
                                      └─> lost, back: events for the session
 
-Everything here but the children runs in the loop's thread.
+Everything except the workers runs in the loop's thread.
 """
 
 from __future__ import annotations
@@ -20,21 +20,23 @@ from vad_agent.core.events import Event, Kind
 from vad_agent.core.frames import SAMPLE_BYTES, Channel, Framer, samples_per_frame
 
 SAMPLE_RATE = 16_000
-"""Hz, of the frames: what the server or the device converts to, else what we do."""
+"""Rate of the frames, Hz; the server, the device or this module converts to it."""
 QUALITY, QUALITY_DELAY_S = "LQ", 0.0125
 FRAME_BYTES = samples_per_frame(SAMPLE_RATE) * SAMPLE_BYTES
 CAPTURE = "vad_agent.audio.capture_worker"
 OPENED_S = 4.0
-"""At the start a device is opened, and gives its first sound, so soon (an idle monitor after 2 s); then it is
-lost until it does: what is not heard is no silence."""
+"""Seconds at the start for a device to open and give its first sound (an idle monitor needs 2 s).
+
+After that it counts as lost until it does: missing sound is not silence.
+"""
 
 
 class Converter:
-    """Blocks as a device gives them → frames at SAMPLE_RATE, mono, each with its stamp."""
+    """Converts a device's blocks to mono frames at SAMPLE_RATE, each with its time stamp."""
 
     def __init__(self, rate: int, channels: int) -> None:
         self.plain = rate == SAMPLE_RATE and channels == 1
-        """Blocks of a frame's length are frames as they are."""
+        """Blocks already have a frame's format."""
         self._rate = rate
         self._channels = channels
         self._framer = Framer(SAMPLE_RATE)
@@ -45,7 +47,7 @@ class Converter:
             self._resampler = soxr.ResampleStream(rate, SAMPLE_RATE, 1, "int16", QUALITY)
 
     def convert(self, stamp: float, samples: bytes) -> Iterator[tuple[float, bytes]]:
-        """(stamp in seconds, frame) for each frame that these samples complete."""
+        """Yield (time stamp in seconds, frame) for each frame that these samples complete."""
         if self._channels == 2:
             samples = to_mono(samples, SAMPLE_BYTES, 0.5, 0.5)
         if self._resampler is not None:
@@ -60,7 +62,7 @@ class Converter:
 
 
 class CapturedSide:
-    """One side's device."""
+    """The device of one side."""
 
     def __init__(self, channel: Channel, device: Device, heard: Heard) -> None:
         self.channel = channel
@@ -76,14 +78,15 @@ class CapturedSide:
         return {**self.device.spec(), "role": self.role.value}
 
     def move(self, device: Device) -> None:
-        """Hold another device instead."""
+        """Replace the device by another one."""
         self.device = device
         self.child.move(self._spec())
 
 
 class DuplexCapture:
-    """Two devices. `put(channel, what)` is called by the children's threads: what it is given is to come to
-    `take`, in order, in the loop's thread.
+    """Two capture devices. The workers' threads call `put(channel, what)`.
+
+    The caller passes its arguments to `take`, in order, in the loop's thread.
     """
 
     def __init__(
@@ -100,7 +103,7 @@ class DuplexCapture:
         }
 
     def take(self, channel: Channel, what: Opened | Lost | Record) -> Sequence[Event]:
-        """What a child told. The events that follow from it: a device is lost, or is back."""
+        """Take a worker's report. Return the resulting events: a device is lost, or is back."""
         side, lane = self._sides[channel], self._jitter_buffer.lanes[channel]
         if isinstance(what, Opened):
             side.pid, side.latency_s = what.pid, what.latency_s
@@ -116,7 +119,7 @@ class DuplexCapture:
         if side.converter.plain and len(what.payload) == FRAME_BYTES:
             self._jitter_buffer.push(
                 channel, what.stamp, what.payload, lost=lost
-            )  # what most servers give
+            )  # the format of most servers
         else:
             for stamp, frame in side.converter.convert(what.stamp, what.payload):
                 self._jitter_buffer.push(channel, stamp, frame, lost=lost)
@@ -127,7 +130,7 @@ class DuplexCapture:
         return (_event(Kind.DEVICE_BACK, channel),) if before is DeviceState.LOST else ()
 
     def overdue(self) -> Sequence[Event]:
-        """Devices that have fallen silent altogether, or cannot be opened, though nobody said so."""
+        """Events for devices that have become silent or cannot be opened without a report."""
         events: list[Event] = []
         for side in self._sides.values():
             side.child.watch()
@@ -145,16 +148,16 @@ class DuplexCapture:
         return (_event(Kind.DEVICE_LOST, side.channel),)
 
     def pairs(self, now: float) -> Iterator[Pair]:
-        """The pairs of frames that are complete at the time `now` (s of `time.perf_counter`)."""
+        """The complete pairs of frames at time `now` (s of `time.perf_counter`)."""
         return self._jitter_buffer.pairs(now)
 
     def slot_at(self, time: float) -> float:
-        """Where a time (s) falls among the pairs; see `JitterBuffer.slot_at`."""
+        """The position of a time (s) in the pairs; see `JitterBuffer.slot_at`."""
         return self._jitter_buffer.slot_at(time)
 
     @property
     def slot(self) -> int:
-        """The pair that comes next."""
+        """The number of the next pair."""
         return self._jitter_buffer.slot
 
     def lane(self, channel: Channel) -> Lane:
@@ -162,7 +165,7 @@ class DuplexCapture:
         return self._jitter_buffer.lanes[channel]
 
     def state(self, channel: Channel) -> DeviceState:
-        """Where the side's device stands."""
+        """The state of the side's device."""
         return self._sides[channel].state
 
     @property

@@ -1,15 +1,16 @@
-"""The product's own prompt, taken out of the client's channel where that is what the headset plays.
+"""Echo canceller: removes the product's own prompt from the client's channel, if the headset plays
+it there.
 
-    told      |play                |          where the prompt is expected, ±150 ms
+    play      |play                |          where the prompt is expected, ±150 ms
     channel   ▁▁▁▁▁▂▇▇▅▇▆▇▇▅▆▇▇▂▁▁▁▁▁▁▁       the prompt, and the client's voice with it
     state     ....mmmm-------------           m: muted until its place is known; -: subtracted
-    cleaned   ▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▅▇▇▆▁▁▁▁▁        who speaks over it is heard
+    cleaned   ▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▅▇▇▆▁▁▁▁▁        a client who speaks over it is heard
 
-What is captured is the very signal that was played, at another volume and through the server's resampler: so
-its place is found to the sample by correlation, and a short filter, fitted anew in each frame by least
-squares to the last ones, makes of the prompt what the channel has of it. The client's voice is nothing that
-such a filter can make of a prompt: it stays. Nor is anything else taken out where no prompt is found: on
-another device there is none.
+The captured signal is the played one with another gain and the server's resampler. Correlation
+therefore finds it to the sample. A short filter, fitted by least squares to the last frames in each
+frame, models how the prompt appears in the channel. The filter cannot produce the client's voice
+from the prompt, so the voice remains. If no prompt is found, nothing is removed: on another device
+there is none.
 """
 
 from __future__ import annotations
@@ -35,32 +36,32 @@ NEVER: Final = 1 << 62
 VAIN: Final = 25
 """Loud frames of the prompt of which the channel kept more than half: it was not the prompt."""
 GONE: Final = 8
-"""Loud frames that were the prompt and nearly nothing else: it is in this channel."""
+"""Loud frames that contained the prompt and almost nothing else: it is in this channel."""
 LEFT: Final = 0.1
-"""Share of a frame's power that is more than should be left of a prompt alone."""
+"""Larger share of a frame's power than should remain of a prompt alone."""
 
 BLOCK: Final = 160
-"""10 ms: the rest of a stopped prompt, as it fades, is measured so."""
+"""10 ms: resolution for measuring a stopped prompt while it fades."""
 
-# While nothing is known.
+# Limits while nothing is known.
 BEGINS: Final = 0.05
-"""Share of its highest sample with which a prompt begins to sound."""
+"""Share of its highest sample at which a prompt becomes audible."""
 LOUD: Final = from_dbfs(-56)
-"""What is below is heard as nobody in any case."""
+"""Sound below this level is never detected as speech."""
 SOUNDS: Final = from_dbfs(-36)
-"""A frame of the prompt that tells whether it is in the channel."""
+"""Level of a frame of the prompt that shows whether it is in the channel."""
 MUTED: Final = 6.0
-"""Level of muted frames: no floor is measured there, nor is it digital zero."""
+"""Level of muted frames: not measured as background noise, and not digital zero."""
 MUTE_FRAMES: Final = 12
 """Loud frames without a prompt in them: there is none in this channel."""
 TAIL_FRAMES: Final = 10
-"""A stopped prompt is over so many frames after the one in which it was expected to stop."""
+"""A stopped prompt is over this many frames after the expected stop."""
 
 
 class EchoCanceller:
-    """Takes prompts out of the client's channel: 16 kHz, frames of 20 ms.
+    """Removes prompts from the client's channel: 16 kHz, frames of 20 ms.
 
-    `play` and `stop` say what the channel may carry; `clean` is given each of its frames.
+    `play` and `stop` announce what the channel may contain; `clean` takes each of its frames.
 
     Raises:
         FrameError: another sample rate.
@@ -76,7 +77,7 @@ class EchoCanceller:
         self._muting = True
 
     def play(self, pcm: bytes, index: int) -> None:
-        """A prompt was begun: int16 mono at 16 kHz, expected in the channel at frame `index` ±150 ms."""
+        """A prompt began: int16 mono at 16 kHz, expected in the channel at frame `index` ±150 ms."""
         if not pcm:
             return
         prompt = _Played(pcm, index, muting=self._muting)
@@ -84,17 +85,17 @@ class EchoCanceller:
         self._from = min(self._from, prompt.first)
 
     def stop(self, index: int) -> None:
-        """All that plays fades out, expected in the channel at frame `index` ±150 ms."""
+        """All prompts fade out, expected in the channel at frame `index` ±150 ms."""
         for prompt in self._played:
             prompt.stop(index)
-        # One that would have begun later never will.
+        # A prompt that had not begun by then never will.
         self._played = [prompt for prompt in self._played if prompt.first < prompt.last]
         self._from = min((prompt.first for prompt in self._played), default=NEVER)
 
     def clean(self, frame: bytes | None, index: int) -> bytes | None:
-        """The channel's frame `index` without what the product itself says; None: it did not come.
+        """The channel's frame `index` without our own prompts. None: the frame did not arrive.
 
-        Frames come in order. One without a prompt to take out is returned as it is.
+        Frames come in order. A frame without a prompt is returned unchanged.
 
         Raises:
             FrameError: not one frame of int16 mono at 16 kHz.
@@ -122,7 +123,7 @@ class EchoCanceller:
 
 
 class _Played:
-    """One prompt in the channel. Samples of the channel count from the frame in which it is expected."""
+    """One prompt in the channel. Sample numbers start at the frame in which it is expected."""
 
     def __init__(self, pcm: bytes, begin: int, *, muting: bool) -> None:
         samples = np.frombuffer(pcm, "<i2").astype(np.float64)
@@ -136,20 +137,20 @@ class _Played:
         self._sounds_at = int(np.argmax(heights > heights.max(initial=0.0) * BEGINS))
         self.first = begin - UNCERTAIN // FRAME - 1
         self.last = begin + (len(samples) + UNCERTAIN) // FRAME + 2
-        """One past the last frame in which anything of it may be."""
+        """One past the last frame that may contain it."""
         self._stopped = NEVER
         self._next = self.first
 
         self.found = False
         self.absent = not muting
-        """It is taken for not being there; it is looked for all the same."""
-        self._gone = 0  # loud frames of which next to nothing was left
-        self._vain = 0  # frames in a row from which little could be taken
+        """It is assumed to be absent; the search continues."""
+        self._gone = 0  # loud frames of which almost nothing remained
+        self._vain = 0  # consecutive frames from which little could be removed
         self._unknown = 0  # loud frames while it was not found
 
     @property
     def known(self) -> bool:
-        """It was there, and was taken out."""
+        """It was found and removed."""
         return self._gone >= GONE
 
     def stop(self, index: int) -> None:
@@ -175,7 +176,7 @@ class _Played:
         if self.found:
             return _frame_of(self._subtract(heard, at))
         if not loud and at > self._sounds_at + 2 * UNCERTAIN:
-            self.absent = True  # it should be heard by now
+            self.absent = True  # it should be audible by now
         if not loud or self.absent or not self._may_sound(at):
             return frame
         self._unknown += 1
@@ -187,10 +188,11 @@ class _Played:
         self._heard[-FRAME:] = heard
 
     def _may_sound(self, at: int) -> bool:
-        """Any of its places within the uncertainty puts something of it here."""
+        """Some of it may be here, for a place within the uncertainty."""
         return -UNCERTAIN - FRAME < at < self._size + UNCERTAIN
 
-    # -- out of the frame ----------------------------------------------------------------------------
+    # -- removal
+    # --------------------------------------------------------------------------------------
 
     def _subtract(self, heard: Floats, at: int) -> Floats:
         if self._next - 1 >= self._stopped - UNCERTAIN // FRAME:
@@ -206,7 +208,7 @@ class _Played:
         return rest
 
     def _judge(self, left: float, came: float, prompt: Floats) -> None:
-        """Is it the prompt that is taken out?"""
+        """Decide from the remainder whether the removed signal was the prompt."""
         sounds = float(prompt @ prompt) > FRAME * SOUNDS * SOUNDS
         if came < FRAME * LOUD * LOUD or not sounds:
             return
@@ -216,7 +218,7 @@ class _Played:
             self.found, self.absent = False, True
 
     def _limited(self, heard: Floats, made: Floats) -> Floats:
-        """Never louder than it came: where the device itself left a hole, nothing is put in."""
+        """Limit the result to the input's level: where the device left a gap, nothing is added."""
         rest = (heard - np.clip(made, -32_768.0, 32_767.0)).reshape(-1, BLOCK)
         came = heard.reshape(-1, BLOCK)
         louder = np.einsum("ij,ij->i", rest, rest) > np.einsum("ij,ij->i", came, came)
@@ -224,7 +226,7 @@ class _Played:
         return rest.reshape(-1)
 
     def _faded(self, made: Floats, heard: Floats) -> Floats:
-        """So much of it as each 10 ms still have."""
+        """Scale the estimate to what each 10 ms still contain of it."""
         blocks, channel = made.reshape(-1, BLOCK), heard.reshape(-1, BLOCK)
         powers = np.einsum("ij,ij->i", blocks, blocks)
         shares = np.einsum("ij,ij->i", blocks, channel) / np.maximum(powers, 1.0)

@@ -1,9 +1,9 @@
-"""What an audio child tells its parent on stdout: records of one form, read and written whole.
+"""Messages of an audio worker to its parent on stdout: records of one format, read and written whole.
 
     stamp: float64 | flags: uint16 | length: uint32 | payload          little-endian
 
-`stamp`: seconds of `time.perf_counter()`, which all processes of a machine share. Without a flag that
-names another payload, it is samples: int16 little-endian mono.
+`stamp`: seconds of `time.perf_counter()`, which all processes of a machine share. Unless a flag
+says otherwise, the payload is samples: int16 little-endian mono.
 """
 
 from __future__ import annotations
@@ -20,20 +20,20 @@ LONGEST = 1 << 20
 
 
 class Flag(IntFlag):
-    """What a record is, and what went wrong before it."""
+    """The type of a record, and losses before it."""
 
     OVERFLOW = 1
     """The device lost samples before these."""
     DROPPED = 2
-    """Nobody took the blocks before this one: they were lost here."""
+    """The worker dropped blocks before this one because nobody read them."""
     OPENED = 16
     """JSON: the stream is open: rate (Hz), channels, latency_s."""
     REPORT = 32
-    """JSON: what became of a phrase."""
+    """JSON: the outcome of a phrase."""
     FAILED = 64
     """Text: why the device cannot be opened, or is gone."""
     ALIVE = 128
-    """Nothing: a process that has nothing else to tell says that it runs."""
+    """No payload: a heartbeat."""
 
 
 class Record(NamedTuple):
@@ -49,12 +49,12 @@ class Record(NamedTuple):
 
 
 def read_record(stream: IO[bytes]) -> Record | None:
-    """The next record; None: the child has ended, perhaps in the middle of one."""
+    """The next record. None: the worker has ended, perhaps in the middle of one."""
     header = stream.read(HEADER.size)
     if len(header) < HEADER.size:
         return None
     stamp, flags, length = HEADER.unpack(header)
-    if length > LONGEST:  # not ours: something else has written to its stdout
+    if length > LONGEST:  # not a record: something else has written to the worker's stdout
         return None
     payload = stream.read(length)
     return Record(stamp, flags, payload) if len(payload) == length else None

@@ -1,13 +1,13 @@
-"""Two streams of stamped frames become pairs on one clock. Pure: time comes in as arguments.
+"""Jitter buffer: pairs two streams of stamped frames on one clock. Pure: time is an argument.
 
     clock    |0   |1   |2   |3   |4   |        slots of 20 ms since the first frame's stamp
     operator |o   |o   |o   |o   |             each side is stamped by its own clock
     client     |c   |c   |     |c              a frame takes the slot nearest to its stamp
 
-A frame that follows another one follows it in the slots too, whatever its stamp says: stamps jitter, samples
-do not. Where the stamps of some seconds say together that a side has drifted from its slots, one frame is
-repeated or left out; where they jump, frames were lost, and their slots stay empty. So ±200 ppm are one
-frame in 100 s, and never a silence that was not there.
+A frame that follows another one gets the following slot, whatever its stamp says: stamps jitter,
+samples do not. If the stamps of several seconds show that a side has drifted from its slots, one
+frame is repeated or left out. If the stamps jump, frames were lost, and their slots stay empty. A
+clock difference of ±200 ppm thus costs one frame in 100 s, and never adds silence.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ from vad_agent.core.frames import FRAME_MS, Channel
 
 FRAME_S = FRAME_MS / 1000
 PATIENCE_S = 0.3
-"""A slot waits so long for a frame of a side that is alive."""
+"""Seconds that a slot waits for a frame of an active side."""
 LOST_S = 0.6
-"""No frame for so long: the side is lost, until the next one."""
+"""Seconds without a frame after which a side is lost, until its next frame."""
 LONGEST_STEP_S = 2 * FRAME_S
-"""The clock follows the time by such steps: a stall of this process is no frame's delay."""
+"""Maximum step of the clock: a stall of this process does not delay frames."""
 WINDOW = 250
-"""Frames whose stamps are looked at together: 5 s."""
+"""Frames whose stamps are averaged: 5 s."""
 SOONER = 25
-"""After a loss that the device reports, so many are enough."""
+"""After a loss reported by the device, fewer frames are enough."""
 LOOK_EVERY = 25
 OFF_S = 0.75 * FRAME_S
 
@@ -46,22 +46,22 @@ class Lane:
 
     def __init__(self) -> None:
         self.alive = False
-        """Frames come."""
+        """Frames are arriving."""
         self.heard_at = 0.0
-        """The clock when the last one came."""
+        """Clock time of the last frame."""
         self.late = 0
         self.missing = 0
         """Slots without a frame while others came."""
         self.overruns = 0
         self.stretched = 0
-        """Frames repeated (positive) or left out (negative) for the clocks' sake."""
+        """Frames repeated (positive) or left out (negative) to correct clock drift."""
         self._frames: deque[tuple[int, bytes]] = deque()
-        self._next: int | None = None  # slot of the frame to come, if it follows the last one
-        self._errors: deque[float] = deque(maxlen=WINDOW)  # stamps against their slots, s
+        self._next: int | None = None  # slot of the next frame, if it follows the last one
+        self._errors: deque[float] = deque(maxlen=WINDOW)  # stamps relative to their slots, s
         self._look_in = LOOK_EVERY
 
     def push(self, stamp: float, frame: bytes, taken: int, *, lost: bool = False) -> None:
-        """A frame whose first sample was heard at `stamp`, seconds since slot 0 began.
+        """Add a frame whose first sample was heard at `stamp`, seconds since slot 0 began.
 
         `taken`: slots before this one are gone; `lost`: the device lost samples before it.
         """
@@ -78,12 +78,12 @@ class Lane:
             return
         slot, self._next = self._next, self._next + 1
         if slot < taken:
-            self.late += self.alive  # not the first one of a side that has just been opened
+            self.late += self.alive  # not the first frame of a side that has just been opened
         else:
             self._frames.append((slot, frame))
 
     def _follow(self, frame: bytes) -> bool:
-        """Keep to the stamps. False: this frame is to be left out."""
+        """Follow the stamps. False: leave this frame out."""
         assert self._next is not None
         self._look_in = LOOK_EVERY
         errors = sorted(self._errors)
@@ -100,7 +100,7 @@ class Lane:
         if count == 1:
             self.stretched += 1
             self._frames.append((self._next, self._frames[-1][1] if self._frames else frame))
-        self._next += count  # more than one: those were lost
+        self._next += count  # more than one: frames were lost
         self._shift(count)
         return True
 
@@ -108,28 +108,28 @@ class Lane:
         self._errors = deque((error - slots * FRAME_S for error in self._errors), WINDOW)
 
     def restart(self) -> None:
-        """The stream has ended; the next frame is another one's first."""
+        """The stream has ended; the next frame is the first of another one."""
         self._next = None
         self.alive = False
 
     def has(self, slot: int) -> bool:
-        """It is known what this slot holds."""
+        """The content of this slot is known."""
         while self._frames and self._frames[0][0] < slot:
             self._frames.popleft()
         if self._frames:
-            return True  # its own, or a later one: this slot stays empty
+            return True  # the frame is here, or a later one: then this slot stays empty
         return self._next is not None and self._next > slot
 
     def take(self, slot: int) -> bytes | None:
-        """The slot's frame, if one came."""
+        """The slot's frame. None: it did not come."""
         if self.has(slot) and self._frames and self._frames[0][0] == slot:
             return self._frames.popleft()[1]
-        self.missing += self.alive  # a lost device is told of as such
+        self.missing += self.alive  # a lost device is reported as such
         return None
 
 
 class JitterBuffer:
-    """Pairs of both sides' frames, a slot after the other.
+    """Pairs the frames of both sides, slot by slot.
 
     `zero`: the time (s) at which slot 0 begins; None: at the first frame's stamp.
     """
@@ -142,11 +142,11 @@ class JitterBuffer:
 
     @property
     def slot(self) -> int:
-        """The slot that comes next."""
+        """The next slot."""
         return self._slot
 
     def push(self, channel: Channel, stamp: float, frame: bytes, *, lost: bool = False) -> None:
-        """A frame of this side; `stamp` as in `Lane.push`, but in the time of `pairs`."""
+        """Add a frame of this side. `stamp`: as in `Lane.push`, but in the time of `pairs`."""
         if self._zero is None:
             self._zero = stamp
         lane = self.lanes[channel]
@@ -155,7 +155,7 @@ class JitterBuffer:
         lane.heard_at = stamp if self._clock is None else self._clock
 
     def pairs(self, now: float) -> Iterator[Pair]:
-        """What is complete, or can wait no longer, at the time `now` (s)."""
+        """The pairs that are complete, or can wait no longer, at time `now` (s)."""
         if self._zero is None:
             return
         before = now if self._clock is None else self._clock
@@ -183,5 +183,5 @@ class JitterBuffer:
         return others and not any(lane.alive for lane in waiting)
 
     def slot_at(self, time: float) -> float:
-        """The slot, and the part of it that is over, at a time (s)."""
+        """The slot at a time (s), with its elapsed fraction."""
         return 0.0 if self._zero is None else (time - self._zero) / FRAME_S

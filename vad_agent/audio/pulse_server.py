@@ -1,11 +1,12 @@
-"""The sound server, PulseAudio or PipeWire's pulse server: its devices, and where streams really are.
+"""The sound server (PulseAudio or PipeWire's pulse server): its devices, and the devices that
+streams use.
 
-Where a device is pulled out, the server silently moves its streams to another one: to whoever reads the
-stream nothing has happened, and another sound is taken for the client's. `PulseWatch` is how it is noticed.
+When a device is unplugged, the server silently moves its streams to another one. The stream's
+reader notices nothing and would take another sound for the client's. `PulseWatch` detects it.
 
-    nothing changes ── the thread sleeps in the server's socket
-    anything changes ─> all is read anew (a few ms) ─> is it another picture? ─> on_change()
-    the server is gone ─> on_change(), then a try at RETRY_S until it is back ─> on_change()
+    no event                ── the thread sleeps in the server's socket
+    an event                ─> read everything again (a few ms) ─> has it changed? ─> on_change()
+    the server is gone      ─> on_change(), then a retry every RETRY_S until it is back ─> on_change()
 """
 
 from __future__ import annotations
@@ -22,15 +23,15 @@ from vad_agent.audio.devices import Device, DeviceRole
 
 HOST = "PulseAudio"
 RETRY_S: Sequence[float] = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0)
-"""Before each further try to connect; the last one for all that follow."""
+"""Seconds before each retry to connect; the last value repeats."""
 BURST_S = 0.02
-"""Between two readings: a device that comes or goes is told in a dozen events."""
+"""Seconds between two readings: one device causes a dozen events when it comes or goes."""
 END_S = 1.0
 EVENTS = ("sink", "source", "sink_input", "source_output", "server")
 
 
 def pulse_devices() -> list[Device]:
-    """The server's sources and sinks; none where there is no libpulse or no server."""
+    """The server's sources and sinks; none without libpulse or a server."""
     connection = _connect("vad-agent devices")
     if connection is None:
         return []
@@ -51,14 +52,14 @@ def pulse_devices() -> list[Device]:
 def as_devices(
     sources: Iterable[Any], sinks: Iterable[Any], default_source: str, default_sink: str
 ) -> list[Device]:
-    """pulsectl's sources and sinks as devices, in the server's order."""
+    """Convert pulsectl's sources and sinks to devices, in the server's order."""
     sources, sinks = list(sources), list(sinks)
     sink_of = {source.name: source.monitor_of_sink_name for source in sources}
     found = []
     for source in sources:
         if sink := sink_of[source.name]:
             plays, default = sink, sink == default_sink
-        else:  # one that is made of a monitor gives what is played, too
+        else:  # a source made from a monitor is a loopback too
             plays = _master(source) if sink_of.get(_master(source)) else ""
             default = source.name == default_source
         found.append(_device(source, inputs=True, default=default, plays=plays))
@@ -68,7 +69,7 @@ def as_devices(
 
 
 def _master(source: Any) -> str:
-    """The source that a remapped one is made of."""
+    """The source from which a remapped one is made."""
     return str(source.proplist.get("device.master_device", ""))
 
 
@@ -90,7 +91,7 @@ def _device(one: Any, *, inputs: bool, default: bool, plays: str = "") -> Device
 
 
 def _libpulse() -> Any:
-    """The module pulsectl, or None: not Linux, or libpulse is not installed."""
+    """The module pulsectl. None: not Linux, or libpulse is not installed."""
     if sys.platform != "linux":
         return None
     try:
@@ -103,12 +104,12 @@ def _libpulse() -> Any:
 
 
 def _copy_sample_spec(info: Any, struct: Any) -> None:
-    """Replace pulsectl's reference into libpulse's memory, which libpulse reuses after the answer."""
+    """Copy what pulsectl only references in libpulse's memory, which libpulse reuses after the answer."""
     info.sample_spec = type(struct.sample_spec).from_buffer_copy(struct.sample_spec)
 
 
 def _connect(name: str) -> Any:
-    """A connection, or None. Never starts a server. One that hangs is given up by libpulse after 30 s."""
+    """A connection, or None. Never starts a server. libpulse gives up a hanging one after 30 s."""
     if (pulsectl := _libpulse()) is None:
         return None
     connection = pulsectl.Pulse(name, connect=False)
@@ -121,7 +122,7 @@ def _connect(name: str) -> Any:
 
 
 def _errors() -> tuple[type[Exception], ...]:
-    """All that may come of a server that goes away while it is asked."""
+    """All exceptions of a server that disappears during a request."""
     pulsectl = _libpulse()
     raised = (pulsectl.PulseError, pulsectl.PulseDisconnected, OSError)
     return (*raised, pulsectl._pulsectl.LibPulse.CallError)
@@ -129,39 +130,39 @@ def _errors() -> tuple[type[Exception], ...]:
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """What is on the server at one moment."""
+    """The state of the server at one moment."""
 
     names: frozenset[str] = frozenset()
-    """Of sources and sinks."""
+    """Names of sources and sinks."""
     streams: Mapping[int, str] = field(default_factory=dict)
-    """Process id → the source or sink of its stream; of several, the one that captures."""
+    """Process id → the source or sink of its stream; of several, the capturing one."""
     playing: frozenset[tuple[str, int]] = frozenset()
-    """(sink, process id) of whatever plays."""
+    """(sink, process id) of every playing stream."""
     default_source: str = ""
     default_sink: str = ""
     default_monitor: str = ""
-    """The default sink's."""
+    """The default sink's monitor."""
 
 
 class PulseWatch:
-    """A thread that knows what is on the sound server, and calls `on_change()` (in that thread) whenever
-    the picture is another one. Costs nothing while nothing changes.
+    """A thread that tracks the sound server, and calls `on_change()` in that thread whenever its
+    state changes.
 
-    Questions are answered from the last picture, at once, from any thread; where the server is gone, or
-    was never there, with None and False.
+    Without changes it costs nothing. Queries are answered at once from the last state, in any
+    thread; without a server, with None and False.
     """
 
     def __init__(self, on_change: Callable[[], None]) -> None:
         self._on_change = on_change
         self._picture: Picture | None = None
         self._connection: Any = None
-        self._lock = threading.Lock()  # of the connection
+        self._lock = threading.Lock()  # guards the connection
         self._dirty = False
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._run, name="pulse watch", daemon=True)
 
     def start(self) -> None:
-        """Begin; where there is no libpulse, as on Windows, nothing happens, quietly."""
+        """Start; without libpulse, as on Windows, do nothing."""
         if _libpulse() is not None:
             self._thread.start()
 
@@ -171,18 +172,18 @@ class PulseWatch:
         return self._picture is not None
 
     def where(self, pid: int) -> str | None:
-        """The source or sink that the stream of the process is on now; None: it has none."""
+        """The source or sink that the process's stream uses now; None: it has no stream."""
         picture = self._picture
         return picture.streams.get(pid) if picture else None
 
     def players(self, sink: str) -> frozenset[int]:
-        """The ids of the processes that play into this sink."""
+        """Ids of the processes that play into this sink."""
         picture = self._picture
         playing = picture.playing if picture else ()
         return frozenset(pid for name, pid in playing if name == sink)
 
     def exists(self, name: str) -> bool:
-        """There is a source or sink of this name."""
+        """A source or sink of this name exists."""
         picture = self._picture
         return picture is not None and name in picture.names
 
@@ -196,14 +197,14 @@ class PulseWatch:
         return (picture.default_source if role.hears else picture.default_sink) or None
 
     def close(self) -> None:
-        """End the thread; one that waits for a server that hangs is left to end by itself."""
+        """Stop the thread; one that waits for a hanging server is left to end by itself."""
         self._closing.set()
         until = time.monotonic() + END_S
         while self._thread.is_alive() and time.monotonic() < until:
             with self._lock:
                 if self._connection is not None:
                     self._connection.event_listen_stop()
-            self._thread.join(0.05)  # and again: it may just have begun to listen
+            self._thread.join(0.05)  # again: it may just have begun to listen
 
     # -- the thread -----------------------------------------------------------------------------------
 
@@ -226,7 +227,7 @@ class PulseWatch:
             self._connection = connection
 
     def _follow(self, connection: Any) -> None:
-        """Until the server is gone (an error), or we close."""
+        """Run until the server is gone (an error), or until closed."""
         pulsectl = _libpulse()
 
         def told(_: Any) -> None:
@@ -251,8 +252,8 @@ class PulseWatch:
 
 
 def read(connection: Any) -> Picture:
-    """The picture as it is now. Raises pulsectl's errors."""
-    info = connection.server_info()  # first: it raises where a server hangs, lists come out empty
+    """Read the current state. Raises pulsectl's errors."""
+    info = connection.server_info()  # first: raises if a server hangs; lists would be empty
     sources = {source.index: source for source in connection.source_list()}
     sinks = {sink.index: sink for sink in connection.sink_list()}
     streams: dict[int, str] = {}
@@ -277,5 +278,5 @@ def read(connection: Any) -> Picture:
 
 def _place(streams: dict[int, str], stream: Any, device: Any) -> None:
     pid = str(stream.proplist.get("application.process.id", ""))
-    if device is not None and pid.isdecimal():  # it is on none while it is being moved
+    if device is not None and pid.isdecimal():  # a stream has none while it is being moved
         streams.setdefault(int(pid), device.name)

@@ -1,10 +1,11 @@
-"""Recordings of calls as 20 ms frames: what a live call would have fed, read from files.
+"""Reads recordings of calls as 20 ms frames, the same input as a live call.
 
     one file, two channels   left ──> operator ┐
                              right ─> client   ├─> (operator_frame, client_frame), …
     two files                one each          ┘   None for the side that has ended
 
-Formats: WAV (PCM 8 to 32 bit, float, A-law, µ-law), FLAC, Ogg, MP3, told by content, not by name.
+Formats: WAV (PCM 8 to 32 bit, float, A-law, µ-law), FLAC, Ogg, MP3; recognized by content, not by
+name.
 """
 
 from __future__ import annotations
@@ -32,12 +33,13 @@ MOST_DIFFERENCE = frames(20.0)
 
 
 class _Frames(Generic[_T]):
-    """Open files and the frames that come of them: a context manager and a one-pass iterator.
+    """Open files and their frames: a context manager and a one-pass iterator.
 
     Fields: `sample_rate` Hz of the frames, one of SAMPLE_RATES; `warnings` one line each, such as
     "call.wav: truncated: 12.3 s of 60.0 s are there".
 
-    Iterating raises RecordingError where the data turns out damaged.
+    Raises:
+        RecordingError: while iterating, if the data is damaged.
     """
 
     def __init__(
@@ -50,21 +52,23 @@ class _Frames(Generic[_T]):
 
     @property
     def channels(self) -> int:
-        """Channels of the first file."""
+        """Number of channels of the first file."""
         return self._files[0].channels
 
     @property
     def frames_total(self) -> int | None:
-        """Frames of the longest file, to within one if resampled; None where it does not tell."""
+        """Frames of the longest file, to within one if resampled; None if the file does not say."""
         return _longest([file.frames_total(self.sample_rate) for file in self._files])
 
     @property
     def duration_s(self) -> float | None:
-        """Length of the longest file in seconds; None where a file does not tell."""
+        """Length of the longest file in seconds; None if a file does not say."""
         return _longest([file.duration_s for file in self._files])
 
     def describe(self) -> str:
-        """One line: each file's format, rate, channels and length, and the rate it is heard at."""
+        """One line: each file's format, rate, channels and length, and the rate at which it is
+        processed.
+        """
         files = " + ".join(file.describe() for file in self._files)
         if all(file.rate == self.sample_rate for file in self._files):
             return files
@@ -96,8 +100,8 @@ class _Frames(Generic[_T]):
 class Recording(_Frames[Pair]):
     """Both sides of a call: pairs (operator, client) of int16 little-endian mono frames.
 
-    `early_end`: the side whose file is so much shorter that it cannot be of the whole call, and its
-    frames; None: there is none, or the files do not tell.
+    `early_end`: the side whose file is too short to cover the whole call, and its number of frames;
+    None: there is none, or the files do not say.
     """
 
     early_end: tuple[Channel, int] | None = None
@@ -116,14 +120,13 @@ def open_call(
 ) -> Recording:
     """Open a call: one file with both sides, or the operator's file and `client_path`.
 
-    Channels default to operator left, client right; of a file with two channels naming one is
-    enough, the other side is the other one. With two files each has one channel or its channel is
-    named; both are brought to the lower of their two rates, which invents nothing, and the shorter
-    file's side is None after its end.
+    Channels default to operator left, client right; with a file of two channels, naming one is
+    enough. With two files, each has one channel or its channel is named. Both are converted to the
+    lower of their rates, and the shorter file's side is None after its end.
 
     Raises:
         RecordingError: a file cannot be read, has one channel where two are needed, or lacks the
-            channel that was named.
+            named channel.
     """
     with ExitStack() as on_error:
         first = on_error.enter_context(closing(AudioFile(path)))
@@ -158,7 +161,7 @@ def _early_end(operator: int | None, client: int | None) -> tuple[Channel, int] 
 
 
 def open_leg(path: Path, channel: ChannelName = "right") -> RecordingLeg:
-    """Open one channel, by default the client's; a file with one channel is that channel.
+    """Open one channel, by default the client's; in a file with one channel, that channel.
 
     Raises:
         RecordingError: the file cannot be read or lacks the channel.
@@ -205,7 +208,7 @@ def _both_sides(
 
 
 def _own_side(file: AudioFile, channel: ChannelName | None, option: str) -> int:
-    """The channel of a file that holds one side only."""
+    """The channel of a file that contains one side only."""
     if channel is None:
         if file.channels > 1:
             raise RecordingError(

@@ -1,7 +1,7 @@
-"""What Windows' outputs play, by SoundCard (WASAPI): PortAudio cannot capture it there. Extra `loopback`.
+"""Captures what Windows' outputs play, with SoundCard (WASAPI): PortAudio cannot. Extra `loopback`.
 
-SoundCard finds a device by its id, or by a part of its name; a headset's microphone and its earphones may
-share that, so the id is kept.
+SoundCard finds a device by its id, or by part of its name. A headset's microphone and its earphones
+may share that part, so the id is used.
 """
 
 from __future__ import annotations
@@ -13,26 +13,26 @@ from vad_agent.audio.devices import Device
 
 HOST = "WASAPI loopback"
 RATE = 48_000
-"""Hz, what Windows mixes at unless it is told otherwise; SoundCard has it converted to any other."""
+"""Hz, Windows' default mixing rate; SoundCard converts other rates."""
 
 
 def loopback_devices() -> list[Device]:
-    """None where the extra is not installed."""
+    """Windows' loopback devices; [] without the extra."""
     try:
         import soundcard  # type: ignore[import-not-found,import-untyped,unused-ignore]
     except ImportError:
         return []
     try:
         default = soundcard.default_speaker().id
-    except (RuntimeError, IndexError):  # no output at all
+    except (RuntimeError, IndexError):  # there is no output
         default = None
     return as_devices(soundcard.all_microphones(include_loopback=True), default)
 
 
 def as_devices(microphones: Iterable[Any], default_speaker: str | None) -> list[Device]:
-    """SoundCard's loopback microphones; its ordinary ones are PortAudio's too.
+    """SoundCard's loopback microphones as devices; PortAudio lists its ordinary ones too.
 
-    `default_speaker`: the id of the output that is the default; its loopback has the same.
+    `default_speaker`: the id of the default output; its loopback has the same.
     """
     return [
         Device(

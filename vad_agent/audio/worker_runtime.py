@@ -1,8 +1,8 @@
-"""What the audio children share: the device they are told of, the parent they end with, their time.
+"""Common parts of the audio workers: opening their device, ending with their parent, their clock.
 
-A child holds one stream and nothing else, so that a device's loss, a new start of PortAudio (it ends every
-stream of its process) and a crash of a driver stay its own. It says what is wrong in one record and ends;
-the parent starts the next one.
+A worker holds one stream and nothing else. A lost device, a restart of PortAudio (which ends every
+stream of its process) and a crash of a driver therefore affect only that stream. The worker reports
+its problem in one record and ends; the parent starts the next one.
 """
 
 from __future__ import annotations
@@ -22,21 +22,23 @@ from vad_agent.audio.ipc_framing import Flag, write_json, write_record
 
 FRAME_S = 0.02
 LOST_S = 0.6
-"""No callback for so long: the device is lost."""
+"""Seconds without a callback after which the device is lost."""
 FIRST_S = 5.0
-"""The first callback may take so long: an idle monitor's comes after 1 to 2 s."""
+"""Seconds for the first callback: an idle monitor needs 1 to 2."""
 LONGEST_LATENCY_S = 1.0
 GONE, WRONG = 3, 2
-"""Exit status: it was open and is gone; it cannot be opened."""
+"""Exit status: the device was open and is gone; it cannot be opened."""
 OUT = 1
 
 
 class NoDevice(Exception):
-    """The device is not there, or cannot be opened; the text says why."""
+    """The device is missing or cannot be opened; the text says why."""
 
 
 def parent_stdin(command: Callable[[], bool] | None = None) -> None:
-    """In a thread: `command()` for as long as it is true; at stdin's end the child ends with its parent."""
+    """In a thread: run `command()` while it returns true; at the end of stdin the worker ends with
+    its parent.
+    """
 
     def watch() -> None:
         if command is None:
@@ -45,13 +47,13 @@ def parent_stdin(command: Callable[[], bool] | None = None) -> None:
         else:
             while command():
                 pass
-        os._exit(0)  # streams are the parent's wish; PortAudio's own end may hang on a dead server
+        os._exit(0)  # the parent wants it so; PortAudio's own shutdown may hang on a dead server
 
     threading.Thread(target=watch, name="parent", daemon=True).start()
 
 
 def run(main: Callable[[dict[str, Any]], None]) -> None:
-    """The child's main: ignores Ctrl-C (the parent ends it), tells every error in a record."""
+    """Run a worker: ignores Ctrl-C (the parent ends it), and reports every error in a record."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         main(json.loads(sys.argv[1]))
@@ -69,13 +71,14 @@ def _fail(why: str, status: int) -> None:
 
 
 def portaudio(spec: dict[str, Any], side: str) -> tuple[ModuleType, int]:
-    """PortAudio's module and the index of the device that the spec names; `side`: source or sink.
+    """PortAudio's module and the index of the device in the spec. `side`: source or sink.
 
     Raises:
         NoDevice: it is not there now.
     """
     if spec["backend"] == "pulse":
-        # Read by the ALSA plugin at each opening; a process of its own, so it names this stream alone.
+        # The ALSA plugin reads it at each opening. This process has one stream, so it affects only
+        # that.
         os.environ[f"PULSE_{side.upper()}"] = spec["name"]
         os.environ["PULSE_PROP_OVERRIDE"] = f"application.name='vad-agent {spec['role']}'"
     import sounddevice  # type: ignore[import-untyped]
@@ -91,7 +94,7 @@ def portaudio(spec: dict[str, Any], side: str) -> tuple[ModuleType, int]:
 
 
 def settings_for(sounddevice: ModuleType, spec: dict[str, Any]) -> Any:
-    """Windows' own resampler, where the host has one."""
+    """Windows' own resampler, if the host has one."""
     if spec.get("host") == "Windows WASAPI":
         return sounddevice.WasapiSettings(auto_convert=True)
     return None
@@ -100,13 +103,13 @@ def settings_for(sounddevice: ModuleType, spec: dict[str, Any]) -> Any:
 def best_format(
     sounddevice: ModuleType, check: Callable[..., None], rates: Sequence[int], **stream: Any
 ) -> tuple[int, int]:
-    """(rate in Hz, channels): the first that the device takes.
+    """(rate in Hz, channels): the first format that the device accepts.
 
-    `check`: sounddevice's `check_input_settings` or `check_output_settings`; `stream`: what else the
-    stream is opened with.
+    `check`: sounddevice's `check_input_settings` or `check_output_settings`. `stream`: further
+    arguments of the stream.
 
     Raises:
-        NoDevice: it takes none.
+        NoDevice: it accepts none.
     """
     why: Exception | None = None
     for channels in (1, 2):
@@ -121,11 +124,11 @@ def best_format(
 
 
 def tell_open(rate: int, channels: int, latency_s: float) -> None:
-    """The stream is open: the parent is told at which rate (Hz), and who holds it."""
+    """Report to the parent that the stream is open, its rate (Hz), and this process's id."""
     about = {"rate": rate, "channels": channels, "latency_s": latency_s, "pid": os.getpid()}
     write_json(OUT, time.perf_counter(), Flag.OPENED, about)
 
 
 def sane(latency_s: float, otherwise: float) -> float:
-    """A latency as the driver tells it, unless it cannot be."""
+    """The driver's latency, or `otherwise` if it is impossible."""
     return latency_s if 0 <= latency_s <= LONGEST_LATENCY_S else otherwise

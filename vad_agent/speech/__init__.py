@@ -1,1 +1,1 @@
-"""The product's own voice: phrases rendered ahead, and the player that speaks them into the call."""
+"""The product's voice: phrases rendered in advance, and the player that plays them into the call."""

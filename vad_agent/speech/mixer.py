@@ -1,4 +1,5 @@
-"""Mixes phrases into a stream of silence, block by block; pure, and without numpy: it runs in a callback.
+"""Mixes phrases into a stream of silence, block by block. Pure and without numpy, as it runs in a
+callback.
 
 phrase   ▁▂▇██████▇▆▅▃▁                ▇ stopped: faded out within FADE_MS
 stream   00000000000000▂▇██████▇▆▃▁00000
@@ -14,12 +15,12 @@ from vad_agent.audio.pcm import add, gain
 from vad_agent.core.frames import SAMPLE_BYTES
 
 FADE_MS = 20
-"""A stopped phrase is silent so long after the block being mixed: 60 ms with what waits in the device."""
+"""A stopped phrase is silent this long after the current block: 60 ms with the device's buffer."""
 FADE_STEPS = 8
 
 
 class Mark(StrEnum):
-    """What became of a phrase."""
+    """The outcome of a phrase."""
 
     STARTED = "started"
     ENDED = "ended"
@@ -33,7 +34,7 @@ class _Voice:
     phrase: int
     pcm: bytes
     at: int = 0
-    """Bytes that are in the stream already."""
+    """Bytes that are already in the stream."""
     started: bool = False
     stopped: bool = False
 
@@ -42,7 +43,7 @@ class _Voice:
 class Mixer:
     """One stream of int16 mono at `rate` Hz.
 
-    `marks`: (phrase, what, sample of the block just mixed); the caller takes them away.
+    `marks`: (phrase, mark, sample of the last mixed block); the caller removes them.
     """
 
     rate: int
@@ -51,15 +52,15 @@ class Mixer:
 
     @property
     def busy(self) -> bool:
-        """Something is to be heard."""
+        """A phrase is playing."""
         return bool(self._voices)
 
     def play(self, phrase: int, pcm: bytes) -> None:
-        """Begin this phrase with the next block; `pcm`: int16 mono, one sample at least."""
+        """Begin this phrase with the next block. `pcm`: int16 mono, at least one sample."""
         self._voices.append(_Voice(phrase, pcm))
 
     def stop(self) -> None:
-        """Fade out whatever is to be heard."""
+        """Fade out all phrases."""
         fading = []
         for voice in self._voices:
             if voice.stopped:

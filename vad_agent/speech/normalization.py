@@ -1,6 +1,6 @@
-"""Makes a phrase ready to be played: trimmed to its sound, as loud as the others.
+"""Prepares a phrase for playback: trims silence, and sets a uniform loudness.
 
-In the rendering process alone: pyloudnorm brings scipy, which the call has no use for.
+Used only in the rendering process: pyloudnorm imports scipy, which a call does not need.
 """
 
 from __future__ import annotations
@@ -16,23 +16,23 @@ from vad_agent.errors import VoiceError
 Samples = NDArray[np.float64]
 
 SILENT_DB = -50.0
-"""Below the peak: no sound of the phrase's."""
+"""dB below the peak: silence at the edges."""
 KEPT_S = 0.01
-"""Silence that stays before and after the sound."""
+"""Seconds of silence that stay before and after the sound."""
 EDGE_S = 0.004
 PEAK = 10 ** (-1 / 20)
 """-1 dBFS."""
 FAINT = 1e-3
-"""A peak below it is silence: -60 dBFS."""
+"""A lower peak means silence: -60 dBFS."""
 METERED_S = 0.4
-"""Loudness (BS.1770) is measured in blocks of so long."""
+"""Block length of the loudness measurement (BS.1770), s."""
 
 
 def normalize(samples: Samples, rate: int, lufs: float) -> Samples:
     """Mono samples (±1) at `rate` Hz, trimmed, faded at the edges, at `lufs` (BS.1770), peak ≤ -1 dBFS.
 
     Raises:
-        VoiceError: there is no sound in it.
+        VoiceError: it contains no sound.
     """
     peak = float(np.abs(samples).max(initial=0.0))
     if not np.isfinite(peak) or peak < FAINT:

@@ -1,9 +1,9 @@
-"""Rendered phrases on the disk: WAV files named by a hash of all that makes their sound.
+"""Disk cache of rendered phrases: WAV files named by a hash of everything that determines their sound.
 
     key = text, voice, rate, loudness, engine and its version          a recording: its content, loudness
 
-What was there is found again without an engine's start: which engine it was is remembered, with the files
-by which a change of it is known. No file name tells a text.
+A cached phrase is found without starting the engine: the cache stores the last engine, and the
+files by which a change of it is detected. File names do not reveal texts.
 """
 
 from __future__ import annotations
@@ -25,19 +25,19 @@ from vad_agent.speech.text_to_speech_worker import SPOKEN, file_stamp
 ENGINE = "engine.json"
 NEW = "new-"
 LEFT_S = 300.0
-"""No rendering takes so long."""
+"""Seconds; no rendering takes that long."""
 SAMPLE_BYTES = 2
 
 
 def default_folder() -> Path:
-    """The user's own cache."""
+    """The user's cache folder."""
     import platformdirs
 
     return Path(platformdirs.user_cache_dir("vad-agent", appauthor=False)) / "phrases"
 
 
 class PhraseCache:
-    """A folder of phrases. A folder that cannot be written keeps nothing: all is rendered each time."""
+    """A folder of phrases. If it cannot be written, nothing is cached: all is rendered each time."""
 
     def __init__(self, folder: Path | None = None) -> None:
         self.folder = default_folder() if folder is None else folder
@@ -46,14 +46,14 @@ class PhraseCache:
         self._sweep()
 
     def _sweep(self) -> None:
-        """Remove what a process that was killed has left: a name may be spoken in it."""
+        """Remove leftovers of a killed process: they may contain a spoken name."""
         with suppress(OSError):
             for path in self.folder.glob(f"{NEW}*.wav"):
                 if time.time() - path.stat().st_mtime > LEFT_S:
                     path.unlink()
 
     def engine(self) -> str | None:
-        """The engine of the last rendering, if it is the same still."""
+        """The engine of the last rendering, if it is unchanged."""
         try:
             told = json.loads((self.folder / ENGINE).read_text(encoding="utf-8"))
             same = all(file_stamp(path) == stamp for path, stamp in told["files"].items())
@@ -62,7 +62,7 @@ class PhraseCache:
             return None
 
     def remember(self, engine: Engine) -> None:
-        """This engine renders now."""
+        """Store the current engine."""
         told = json.dumps({"engine": engine.name, "files": engine.files})
         with suppress(OSError):
             temporary = self.folder / f"{ENGINE}.{os.getpid()}"
@@ -70,7 +70,7 @@ class PhraseCache:
             os.replace(temporary, self.folder / ENGINE)
 
     def get(self, key: str) -> bytes | None:
-        """The phrase's samples; None: it is not there, or damaged (and then removed)."""
+        """The phrase's samples. None: not cached, or damaged (and then removed)."""
         path = self._path(key)
         try:
             return read_phrase(path)
@@ -83,7 +83,9 @@ class PhraseCache:
 
     @contextmanager
     def place(self) -> Iterator[Path]:
-        """A path to render to: in the cache's folder, else in the system's; gone afterwards."""
+        """A temporary path for rendering: in the cache's folder, else in the system's; removed
+        afterwards.
+        """
         folder = self.folder if os.access(self.folder, os.W_OK) else None
         handle, name = tempfile.mkstemp(".wav", NEW, folder)
         os.close(handle)
@@ -95,7 +97,7 @@ class PhraseCache:
                     os.unlink(left)
 
     def keep(self, key: str, rendered: Path) -> None:
-        """Take this file in, whole or not at all."""
+        """Add this file atomically."""
         with suppress(OSError):
             os.replace(rendered, self._path(key))
 
@@ -104,12 +106,12 @@ class PhraseCache:
 
 
 def key_of(*parts: object) -> str:
-    """The name of all that makes a sound."""
+    """The hash of everything that determines a sound."""
     return hashlib.sha256(json.dumps(parts, ensure_ascii=False).encode()).hexdigest()[:40]
 
 
 def content_of(path: str) -> str:
-    """A file's content, as a hash.
+    """The hash of a file's content.
 
     Raises:
         OSError: it cannot be read.
@@ -119,11 +121,11 @@ def content_of(path: str) -> str:
 
 
 def read_phrase(path: Path) -> bytes:
-    """The samples of a WAV file of ours: int16 mono at PHRASE_HZ.
+    """The samples of one of our WAV files: int16 mono at PHRASE_HZ.
 
     Raises:
         OSError, EOFError, wave.Error: it cannot be read.
-        ValueError: it is another one, or cut off.
+        ValueError: it has another format, or is truncated.
     """
     with wave.open(str(path), "rb") as file:
         found = file.getnchannels(), file.getsampwidth(), file.getframerate()

@@ -1,12 +1,12 @@
-"""A process that holds one output stream open and mixes phrases into it.
+"""Worker process that holds one output stream open and mixes phrases into it.
 
-Commands on stdin, a JSON line each; samples (int16 mono at the stream's rate) follow their line:
+Commands on stdin, one JSON line each; samples (int16 mono at the stream's rate) follow their line:
 
     {"play": 7, "bytes": 96000}\\n<samples>      {"stop": true}\\n
 
-Reports on stdout (records): what became of a phrase, and when its first and last sample leave the device,
-output latency included: that is known when they are mixed, a little before. While there is nothing to report
-it says that it runs.
+Reports on stdout (records): the outcome of a phrase, and the times at which its first and last
+sample leave the device, output latency included. The times are known when the samples are mixed,
+slightly earlier. Without reports it sends heartbeats.
 
     python -m vad_agent.speech.playback_worker '{"backend": …, "name": …, "host": …, "role": …}'
 """
@@ -38,14 +38,14 @@ from vad_agent.speech.mixer import Mixer
 
 RATES = (48_000, 44_100, 32_000, 16_000)
 BLOCK_S = 0.01
-"""Short, so that a phrase begins and stops soon: three of them wait in the device."""
+"""Short, so that a phrase begins and stops quickly: three blocks are buffered in the device."""
 STOP = None
 FIRST_BLOCKS = 10
-"""Asked for at once; the next one may take a sink that was idle 2 s."""
+"""Blocks requested at once; after them an idle sink may need 2 s for the next one."""
 
 
 def main(spec: dict[str, Any]) -> None:
-    """Play until the device is gone or the parent is."""
+    """Play until the device or the parent is gone."""
     sd, index = portaudio(spec, "sink")
     how = {"device": index, "dtype": "int16", "extra_settings": settings_for(sd, spec)}
     rate, channels = best_format(sd, sd.check_output_settings, RATES, **how)
@@ -53,7 +53,7 @@ def main(spec: dict[str, Any]) -> None:
     reports: queue.SimpleQueue[tuple[float, dict[str, object]] | None] = queue.SimpleQueue()
     mixer = Mixer(rate)
     now = time.perf_counter
-    last = [now() + FIRST_S]  # of the last callback; a sink that was idle fills its buffer first
+    last = [now() + FIRST_S]  # time of the last callback; an idle sink first fills its buffer
     blocks = [0]
     block_latency = BLOCK_S
 

@@ -1,7 +1,8 @@
-"""Speaks phrases through one device that is held open: asked here, mixed in a process of its own.
+"""Plays phrases through one device that is held open. The mixing runs in a worker process.
 
-`started` and `ended` are the times at which the first and the last sample leave the device, its latency
-included. They are known a little before; whoever tells the session waits for them.
+`started` and `ended` are the times at which the first and the last sample leave the device, latency
+included. They are known slightly earlier; the caller waits for them before it reports to the
+session.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ PLAYBACK = "vad_agent.speech.playback_worker"
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What became of a phrase, and when (s of `time.perf_counter`)."""
+    """The outcome of a phrase, and when (s of `time.perf_counter`)."""
 
     phrase: int
     mark: Mark
@@ -31,8 +32,9 @@ class Report:
 
 
 class Player:
-    """One output device. `put` is called by the child's thread: what it is given is to come to `take`, in
-    order, in the loop's thread.
+    """One output device. The worker's thread calls `put`.
+
+    The caller passes its arguments to `take`, in order, in the loop's thread.
     """
 
     def __init__(
@@ -52,12 +54,12 @@ class Player:
         return {**self.device.spec(), "role": self.role.value}
 
     def move(self, device: Device) -> None:
-        """Hold another device instead."""
+        """Replace the device by another one."""
         self.device = device
         self.child.move(self._spec())
 
     def take(self, what: Opened | Lost | Record) -> Report | None:
-        """What the child told; the state may have changed."""
+        """Take a worker's report; the state may change."""
         if isinstance(what, Opened):
             self.state, self.pid = DeviceState.OPEN, what.pid
             self._rate, self.latency_s = what.rate, what.latency_s
@@ -69,9 +71,10 @@ class Player:
         return Report(told["phrase"], Mark(told["mark"]), what.stamp)
 
     def play(self, pcm: bytes) -> int | None:
-        """Begin a phrase (int16 mono at PHRASE_HZ) at once; its number. None: the device is not open.
+        """Begin a phrase (int16 mono at PHRASE_HZ) at once. Return its number. None: the device is
+        not open.
 
-        Never blocks: a child that does not take it is lost, by and by.
+        Never blocks: a worker that does not read it is soon lost.
         """
         if self.state is not DeviceState.OPEN:
             return None
@@ -82,7 +85,7 @@ class Player:
         return self._count if self.child.send(head + b"\n" + pcm) else None
 
     def stop(self) -> None:
-        """Fade out whatever is to be heard."""
+        """Fade out all phrases."""
         self.child.send(b'{"stop": true}\n')
 
     def close(self) -> None:
@@ -91,7 +94,7 @@ class Player:
 
 
 def resample(pcm: bytes, rate: int) -> bytes:
-    """A phrase (int16 mono at PHRASE_HZ) at another rate (Hz)."""
+    """Resample a phrase (int16 mono at PHRASE_HZ) to another rate (Hz)."""
     import numpy
     import soxr  # type: ignore[import-untyped]
 

@@ -1,11 +1,11 @@
-"""The phrases of a script as sound, ready before they are due.
+"""The script's prompts as sound, ready before they are due.
 
     the operator's own recording ─┐
-    memory ───────────────────────┼─> get()          never waits
+    memory ───────────────────────┼─> get()          never blocks
     cache ────────────────────────┘
     engine (a process) ──> prepare(), in the background ──> memory, cache
 
-A phrase with the client's name is kept in memory alone: names stay off the disk.
+A phrase with the client's name is kept only in memory, so that no name reaches the disk.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ NAME = "{client_name}"
 
 
 class VoiceSettings(Protocol):
-    """What the phrases sound like."""
+    """How prompts sound."""
 
     @property
     def engine_voice(self) -> str:
@@ -37,19 +37,19 @@ class VoiceSettings(Protocol):
 
     @property
     def rate_wpm(self) -> int:
-        """Words a minute."""
+        """Words per minute."""
 
     @property
     def loudness_lufs(self) -> float:
-        """LUFS (BS.1770) of every phrase, recorded ones too."""
+        """LUFS (BS.1770) of every phrase, including recorded ones."""
 
     @property
     def recordings(self) -> Mapping[str, str]:
-        """Prompt → audio file, absolute."""
+        """Prompt → audio file, absolute path."""
 
 
 class PhraseSettings(Protocol):
-    """What the library needs of `vad_agent.script.settings.Settings`."""
+    """The part of `vad_agent.script.settings.Settings` that the library needs."""
 
     @property
     def script(self) -> Script:
@@ -57,7 +57,7 @@ class PhraseSettings(Protocol):
 
     @property
     def voice(self) -> VoiceSettings:
-        """How it is spoken."""
+        """The voice settings."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +67,7 @@ class Phrase:
     text: str
     pcm: bytes
     recorded: bool
-    """The operator's own voice."""
+    """It is the operator's own recording."""
 
 
 class PromptLibrary:
@@ -83,48 +83,50 @@ class PromptLibrary:
         self._named: str | None = None
         self._personal: list[tuple[str, str]] = []  # ready phrases with a client's name
         self._background = ThreadPoolExecutor(1, "phrases")
-        self._lock = threading.Lock()  # one engine at a time
-        self._child: subprocess.Popen[bytes] | None = None  # the engine's, while it renders
+        self._lock = threading.Lock()  # one engine process at a time
+        self._child: subprocess.Popen[bytes] | None = None  # the engine's process while it renders
         self.closed = False
 
-    # -- in a call ----------------------------------------------------------------------------------
+    # -- during a call
+    # ------------------------------------------------------------------------------
 
     def get(self, prompt_id: str, text: str) -> Phrase | None:
         """The phrase, if it is ready in memory. Takes no time."""
         return self._ready.get((prompt_id, "")) or self._ready.get((prompt_id, text))
 
     def expect_name(self, name: str) -> None:
-        """The client's name is known: have its phrases rendered in the background."""
+        """The client's name is known: render its phrases in the background."""
         self.forget_names()
         self._named = name
         fields = self._settings.script.fields(name)
         for prompt_id, template in self._templates():
             if NAME in template and (prompt_id, "") not in self._ready:
-                with suppress(RuntimeError):  # it is closed: the call outlived it by a moment
+                with suppress(RuntimeError):  # closed: the call ended slightly later
                     text = fill(template, fields)
                     self._background.submit(self._quietly, name, prompt_id, text)
 
     def _quietly(self, name: str, prompt_id: str, text: str) -> None:
         if name != self._named:
             return  # that call is over
-        with suppress(VoiceError):  # without the name, then
+        with suppress(VoiceError):  # then it is said without the name
             self.prepare(prompt_id, text, keep=False)
             self._personal.append((prompt_id, text))
 
     def forget_names(self) -> None:
-        """The call is over: its client's name is nobody's concern any more."""
+        """The call is over: delete phrases with its client's name."""
         self._named = None
         while self._personal:
             self._ready.pop(self._personal.pop(), None)
 
-    # -- before it ----------------------------------------------------------------------------------
+    # -- before a call
+    # -------------------------------------------------------------------------------
 
     def prepare_script(
         self, progress: Callable[[str], None] = lambda prompt_id: None
     ) -> list[tuple[str, VoiceError]]:
-        """Make all phrases without a client's name ready. What cannot be: (prompt, why).
+        """Prepare all phrases without a client's name. Return failures: (prompt, error).
 
-        `progress` is told each prompt before its turn.
+        `progress` is called with each prompt before it is prepared.
         """
         problems = []
         for prompt_id, text in self.texts():
@@ -136,7 +138,7 @@ class PromptLibrary:
         return problems
 
     def texts(self) -> Iterator[tuple[str, str]]:
-        """(prompt, its text without a client's name) of all that the script says."""
+        """(prompt, its text without a client's name) of all prompts of the script."""
         fields = self._settings.script.fields(None)
         for prompt_id, template in self._templates():
             yield prompt_id, fill(template, fields)
@@ -150,7 +152,7 @@ class PromptLibrary:
                     yield rung.prompt, rung.text
 
     def prepare(self, prompt_id: str, text: str, *, keep: bool = True) -> Phrase:
-        """The phrase, rendered if it must be. `keep`: on the disk, too.
+        """The phrase, rendered if necessary. `keep`: also on the disk.
 
         Raises:
             VoiceError: it cannot be voiced; the text says why and what to install.
@@ -170,7 +172,7 @@ class PromptLibrary:
         return phrase
 
     def stored(self, prompt_id: str, text: str) -> Phrase | None:
-        """The phrase, if it is in memory or in the cache: nothing is rendered.
+        """The phrase, if it is in memory or in the cache; renders nothing.
 
         Raises:
             VoiceError: its recording cannot be read.
@@ -186,7 +188,7 @@ class PromptLibrary:
         return None if pcm is None else Phrase(text, pcm, recording is not None)
 
     def close(self) -> None:
-        """Render no more; what is being rendered fails."""
+        """Stop rendering; the current rendering fails."""
         self.closed = True
         self._background.shutdown(wait=False, cancel_futures=True)
         if (child := self._child) is not None and child.poll() is None:

@@ -1,4 +1,4 @@
-"""Has a phrase rendered by a short-lived process; see `text_to_speech_worker`."""
+"""Renders a phrase in a short-lived process; see `text_to_speech_worker`."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from vad_agent.errors import VoiceError
 TRIES = 3
 CHILD = "vad_agent.speech.text_to_speech_worker"
 LIMIT_S = 10.0
-"""A phrase takes a second, most of it the process's start; an engine that hangs never ends."""
+"""Seconds. A phrase takes one, mostly for the process's start; an engine may hang for ever."""
 
 
 @dataclass(frozen=True, slots=True)
 class SynthesisRequest:
-    """What is to be rendered."""
+    """A request to render a phrase."""
 
     text: str
     voice: str
@@ -34,7 +34,7 @@ class SynthesisRequest:
 
 @dataclass(frozen=True, slots=True)
 class Engine:
-    """Which engine rendered it; `files`: path → [mtime in ns, size], by which a change is known."""
+    """The engine that rendered it. `files`: path → [mtime in ns, size], by which a change is detected."""
 
     name: str
     files: dict[str, list[int]] = field(default_factory=dict)
@@ -48,7 +48,8 @@ def render(
     command: Sequence[str] | None = None,
     started: Callable[[subprocess.Popen[bytes]], None] = lambda child: None,
 ) -> Engine:
-    """Render to the WAV file `out`. `started` is given each process that does it: `end` may end it sooner.
+    """Render to the WAV file `out`. `started` is called with each worker process, so that `end` can
+    kill it.
 
     Raises:
         VoiceError: no engine, no voice, silence, or not within `limit_s`.
@@ -82,7 +83,7 @@ def _once(
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            start_new_session=True,  # an engine's own processes end with it
+            start_new_session=True,  # so that an engine's own processes end with it
         )
     except OSError as error:
         raise VoiceError(f"the speech engine cannot be started: {error.strerror}") from error
@@ -103,7 +104,7 @@ def _once(
 
 
 def end(child: subprocess.Popen[bytes]) -> None:
-    """Kill the child and all that it has started."""
+    """Kill the worker and all processes that it has started."""
     if sys.platform != "win32":
         with suppress(OSError):
             os.killpg(child.pid, signal.SIGKILL)

@@ -1,12 +1,15 @@
-"""A process that renders one phrase to a WAV file (48 kHz, mono, int16) and ends.
+"""Worker process that renders one phrase to a WAV file (48 kHz, mono, int16) and ends.
 
-pyttsx3's engines crash in two threads, hang on a path they cannot write, and print to stdout: so each has a
-process of its own, one `save_to_file`, and a time limit set by the parent.
+pyttsx3's engines crash with two threads, hang on a path that they cannot write, and print to
+stdout. Each rendering therefore has its own process, with one `save_to_file`, and a time limit set
+by the parent.
 
-Now and then an engine says nothing, or breaks off: another process may do better ("again").
+Now and then an engine renders nothing, or stops in the middle: another process may succeed
+("again").
 
-Request on stdin: {"text", "voice", "rate_wpm", "lufs", "recording": path or null, "out": path}. Answer on
-stdout: {"engine": …, "files": {path: [mtime_ns, size]}, "problem": null} or {"problem": "…", "again": …}.
+Request on stdin: {"text", "voice", "rate_wpm", "lufs", "recording": path or null, "out": path}.
+Answer on stdout: {"engine": …, "files": {path: [mtime_ns, size]}, "problem": null} or {"problem":
+"…", "again": …}.
 """
 
 from __future__ import annotations
@@ -22,20 +25,20 @@ from vad_agent.errors import VoiceError
 from vad_agent.speech.player import PHRASE_HZ
 
 SPOKEN = ".spoken.wav"
-"""Ends the name of what the engine writes, beside the phrase that is made of it."""
+"""Suffix of the engine's output file, from which the phrase is made."""
 SHORTEST_CHAR_S, LONGEST_CHAR_S = 0.02, 0.3
-"""A character of a phrase lasts so long; else something was left out, or it is no phrase."""
+"""Plausible seconds per character; otherwise a part is missing, or it is not the phrase."""
 LONGER_S = 2.0
 
 
 class BrokeOff(VoiceError):
-    """The engine did not do what it does at other times."""
+    """The engine failed although it works at other times."""
 
 
 def main() -> None:
     """Render, answer, end."""
     answer_fd = os.dup(1)
-    os.dup2(2, 1)  # engines chatter on stdout
+    os.dup2(2, 1)  # engines print to stdout
     answer: dict[str, Any]
     try:
         answer = {"problem": None, **_render(json.loads(sys.stdin.buffer.read()))}
@@ -46,7 +49,7 @@ def main() -> None:
     with os.fdopen(answer_fd, "w", encoding="utf-8") as out:
         json.dump(answer, out)
     sys.stdout.flush()
-    os._exit(0)  # engines hang at the interpreter's end, too
+    os._exit(0)  # engines hang at the interpreter's exit, too
 
 
 def _render(request: dict[str, Any]) -> dict[str, Any]:
@@ -59,11 +62,11 @@ def _render(request: dict[str, Any]) -> dict[str, Any]:
     about: dict[str, Any] = {"engine": "recording", "files": {}}
     path = request["recording"]
     if path is None:
-        path = request["out"] + SPOKEN  # the parent removes it, whatever becomes of us
+        path = request["out"] + SPOKEN  # the parent removes it even if this process fails
         about = _speak(request, path)
     samples, rate = soundfile.read(path, dtype="float64", always_2d=True)
     mono = np.ascontiguousarray(samples.mean(axis=1))
-    if rate != PHRASE_HZ:  # first: it raises peaks a little
+    if rate != PHRASE_HZ:  # first: it raises peaks slightly
         mono = soxr.resample(mono, rate, PHRASE_HZ, quality="HQ")
     try:
         mono = normalize(mono, PHRASE_HZ, request["lufs"])
@@ -107,7 +110,7 @@ def _speak(request: dict[str, Any], path: str) -> dict[str, Any]:
 
 
 def _choose(voices: list[Any], wanted: str) -> str:
-    """The voice of this id or name, or the first of this language."""
+    """The voice with this id or name, or the first of this language."""
     name = wanted.casefold()
     for voice in voices:
         if name in (str(voice.id).casefold(), str(voice.name).casefold()):
@@ -118,14 +121,14 @@ def _choose(voices: list[Any], wanted: str) -> str:
             if any(fits(one) for one in spoken):
                 return str(voice.id)
     if name == "ru":
-        for voice in voices:  # SAPI names no languages
+        for voice in voices:  # SAPI does not give languages
             if "russian" in str(voice.name).casefold() or "ru-ru" in str(voice.id).casefold():
                 return str(voice.id)
     raise VoiceError(f"no voice {wanted!r} among {len(voices)}: {_install()}")
 
 
 def _language(told: Any) -> str:
-    """espeak tells bytes with a priority before the name."""
+    """The language; espeak gives bytes with a priority before the name."""
     if isinstance(told, bytes):
         return told.lstrip(bytes(range(32))).decode(errors="replace").casefold()
     return str(told).casefold()
@@ -140,7 +143,7 @@ def _install() -> str:
 
 
 def _identity(engine: Any, voice: str) -> dict[str, Any]:
-    """Which engine it was, and the files by which a change of it is known."""
+    """The engine, and the files by which a change of it is detected."""
     files: dict[str, list[int]] = {}
     driver = type(engine.proxy._driver).__module__.rpartition(".")[2]
     version = ""
@@ -157,7 +160,7 @@ def _identity(engine: Any, voice: str) -> dict[str, Any]:
 
 
 def _loaded(part: str) -> dict[str, list[int]]:
-    """Libraries of this process whose name has `part`, with their times and sizes."""
+    """Loaded libraries whose name contains `part`, with their times and sizes."""
     try:
         lines = Path("/proc/self/maps").read_text().splitlines()
     except OSError:
@@ -167,7 +170,7 @@ def _loaded(part: str) -> dict[str, list[int]]:
 
 
 def file_stamp(path: str) -> list[int]:
-    """What tells that a file is another one."""
+    """Time and size, by which a change of the file is detected."""
     stat = os.stat(path)
     return [stat.st_mtime_ns, stat.st_size]
 
