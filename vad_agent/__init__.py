@@ -1,4 +1,4 @@
-"""Hears when a call-centre client cannot be heard, and steps through the script.
+"""Detects client silence in call-centre calls, and steps through the script.
 
 >>> from vad_agent import CallSession, Settings
 >>> call = CallSession(Settings(), sample_rate=8000)
@@ -27,7 +27,7 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> object:
-    # Lazy: `vad-agent --help` needs none of them, and pydantic alone takes 50 ms.
+    # Lazy: `vad-agent --help` needs none of them, and importing pydantic takes 50 ms.
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(importlib.import_module(_HOMES[name]), name)

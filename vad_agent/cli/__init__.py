@@ -1,1 +1,1 @@
-"""The commands of `vad-agent`, a file each; `cli.py` puts them together."""
+"""The commands of `vad-agent`, one file each; `main.py` registers them."""

@@ -1,4 +1,4 @@
-"""Arguments that several commands have."""
+"""Arguments shared by several commands."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Mode(StrEnum):
-    """Who speaks the phrases."""
+    """Who speaks the prompts."""
 
     AUTO = "auto"
     CUE = "cue"
@@ -30,10 +30,10 @@ ScriptFile = Annotated[
 
 
 def load_settings(script: Path | None) -> Settings:
-    """Those of the script that was named; None: the built-in one.
+    """The settings of the given script; None: the built-in one.
 
     Raises:
-        SettingsError: what is wrong with it.
+        SettingsError: the script is not valid.
     """
     from vad_agent.script.settings import Settings
 

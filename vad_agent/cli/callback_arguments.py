@@ -1,4 +1,4 @@
-"""What the commands of callbacks share: their arguments, finding one by its id, what is said of a change."""
+"""Common parts of the callback commands: arguments, lookup by id, the message after a change."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ LONGEST_WHY = 500
 
 
 def checked_why(text: str) -> str:
-    """A line for history, as the API takes it."""
+    """Check a reason for history against the API's rules."""
     from vad_agent.cli.callback_tables import NO_TEXT
 
     if len(text) > LONGEST_WHY:
@@ -33,7 +33,7 @@ def checked_why(text: str) -> str:
 
 
 def checked_time(text: str) -> str:
-    """A time that the API takes too."""
+    """Check a time against the API's rules."""
     from vad_agent.server.request_models import YEARS
 
     try:
@@ -74,7 +74,7 @@ Numbers = Annotated[bool, typer.Option("--numbers", help="Telephone numbers in f
 
 
 def one_format(as_json: bool, as_csv: bool) -> None:
-    """Not both."""
+    """Check that only one format was requested."""
     if as_json and as_csv:
         raise typer.BadParameter("expected one of --json and --csv")
 
@@ -82,14 +82,14 @@ def one_format(as_json: bool, as_csv: bool) -> None:
 def reached(
     desk: str | None, config: Path | None, *, store_itself: bool = False
 ) -> AbstractContextManager[Backend]:
-    """The callbacks; see `reach`."""
+    """Open the callbacks; see `vad_agent.server.backend_factory.open_backend`."""
     from vad_agent.server.backend_factory import open_backend
 
     return open_backend(desk, config, complain, store_itself=store_itself)
 
 
 def look_of(callbacks: Backend, numbers: bool) -> Look:
-    """How they are written now."""
+    """How callbacks are written now."""
     from vad_agent.cli.callback_tables import Look
 
     return Look(
@@ -101,10 +101,10 @@ def look_of(callbacks: Backend, numbers: bool) -> Look:
 
 
 def found_one(callbacks: Backend, given: str) -> Callback:
-    """The callback of an id, or of its beginning.
+    """The callback with this id, or with an id that begins so.
 
     Raises:
-        BadParameter: none, or several.
+        BadParameter: none matches, or several do.
     """
     from vad_agent.cli.callback_tables import text
 
@@ -125,7 +125,7 @@ def found_one(callbacks: Backend, given: str) -> Callback:
 
 
 def tell(callbacks: Backend, before: Callback, after: Callback) -> None:
-    """What it is now."""
+    """Print the callback's new state."""
     if after.id != before.id:
         print(f"{before.id}: the same client as {after.id}, they are one now")
     print(look_of(callbacks, False).sentence(after))

@@ -1,4 +1,4 @@
-"""`vad-agent callbacks done`, cancel, retry, number, time and called: what people do to callbacks."""
+"""`vad-agent callbacks done`, cancel, retry, number, time and called: changes of callbacks by people."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from vad_agent.cli.callback_arguments import (
 
 
 class Said(StrEnum):
-    """What a person may say of an attempt."""
+    """Outcomes that a person may report."""
 
     REACHED = "reached"
     NO_ANSWER = "no_answer"

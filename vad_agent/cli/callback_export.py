@@ -1,4 +1,4 @@
-"""`vad-agent callbacks export`, erase and key: what is kept of callbacks, and for how long."""
+"""`vad-agent callbacks export`, erase and key: export, retention and encryption of callbacks."""
 
 from __future__ import annotations
 

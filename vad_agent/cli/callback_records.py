@@ -1,6 +1,6 @@
 """Callbacks for programs and spreadsheets: the API's fields as JSON, or as CSV.
 
-JSON has times in UTC. CSV has local ones, as a spreadsheet reads them.
+JSON has times in UTC. CSV has local times, in a form that spreadsheets read.
 """
 
 from __future__ import annotations
@@ -29,16 +29,16 @@ HIDDEN = "…"
 
 
 class Mask(Enum):
-    """What is not shown."""
+    """Which fields are masked."""
 
     NOTHING = "nothing"
     NUMBERS = "numbers"
     PERSONAL = "personal"
-    """Numbers, names, topics and what is said."""
+    """Numbers, names, topics and spoken texts."""
 
 
 def record(callback: Callback, mask: Mask) -> dict[str, Any]:
-    """As the API has it, but for what is masked."""
+    """The API's fields, with masking."""
     from vad_agent.callbacks.phone_numbers import masked
     from vad_agent.client.api_models import CallbackOut
 
@@ -51,13 +51,13 @@ def record(callback: Callback, mask: Mask) -> dict[str, Any]:
 
 
 def write_json_list(out: TextIO, records: Iterable[dict[str, Any]]) -> None:
-    """A list with an object a line."""
+    """Write a JSON list with one object per line."""
     lines = [json.dumps(one, ensure_ascii=False) for one in records]
     out.write("[" + ",\n ".join(lines) + "]\n")
 
 
 def write_json_lines(out: TextIO, records: Iterable[dict[str, Any]]) -> int:
-    """An object a line; how many."""
+    """Write one JSON object per line. Return their number."""
     count = 0
     for count, one in enumerate(records, 1):  # noqa: B007 - it is the count
         out.write(json.dumps(one, ensure_ascii=False) + "\n")
@@ -65,7 +65,7 @@ def write_json_lines(out: TextIO, records: Iterable[dict[str, Any]]) -> int:
 
 
 def write_csv(out: TextIO, records: Iterable[dict[str, Any]], separator: str = ",") -> int:
-    """A row each below the names of the fields; how many."""
+    """Write one row per record, below the field names. Return their number."""
     rows = ([_cell(name, one[name]) for name in FIELDS] for one in records)
     count = -1
     for count, line in enumerate(lines(FIELDS, rows, separator)):  # noqa: B007 - it is the count
@@ -110,19 +110,20 @@ def _cell(name: str, value: Any) -> str:
     return text(value)
 
 
-# -- where it is written ---------------------------------------------------------------------------
+# -- output
+# -------------------------------------------------------------------------------------------
 
 
 @contextlib.contextmanager
 def stdout() -> Iterator[TextIO]:
-    """UTF-8 on every machine, and the ends of lines as they are."""
+    """UTF-8 on every machine, without newline translation."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(encoding="utf-8", errors="replace", newline="")
     yield sys.stdout
 
 
 def write_file(path: Path, write: Callable[[TextIO], int]) -> int:
-    """The whole file or none, for its owner alone; what `write` returns.
+    """Write a file atomically, private to its owner. Return what `write` returns.
 
     Raises:
         OutputError: it cannot be written.
@@ -144,10 +145,10 @@ def write_file(path: Path, write: Callable[[TextIO], int]) -> int:
 
 
 def check_file(path: Path) -> None:
-    """Before anything is read.
+    """Check the output path before anything is read.
 
     Raises:
-        OutputError: no file can be there.
+        OutputError: no file can be created there.
     """
     if path.is_dir():
         raise OutputError(f"{path}: it is a folder: name a file in it")

@@ -1,4 +1,4 @@
-"""Callbacks as a person reads them: tables on a terminal, a line each in a pipe. Numbers are masked.
+"""Callbacks for people: tables on a terminal, one line each in a pipe. Numbers are masked.
 
 id            state      due                    attempt  client       reasons   operator
 k3v9q0m2x7ha  ! overdue  14:05:10, 2 min ago    1/3      Анна, +7…89  dropped   anna
@@ -35,16 +35,16 @@ SIGNS = {
 }
 OVERDUE = "!"
 WIDE = 60
-"""Columns of a terminal on which an id is not broken."""
+"""Columns of a terminal from which ids are not wrapped."""
 UNTOLD = ("created", "generation", "early", "fixed")
-"""Changes that a person need not see."""
+"""Changes that are not shown to people."""
 NO_TEXT = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
-"""What a terminal would obey."""
+"""Characters that a terminal would interpret."""
 STYLES = {OVERDUE: "bold red", "✗": "red", "?": "yellow", "☎": "bold cyan", "✓": "green"}
 
 
 class Look:
-    """How callbacks are written. `numbers`: in full; `attempts`, `overdue_s`: the centre's rules."""
+    """How callbacks are written. `numbers`: unmasked; `attempts`, `overdue_s`: the centre's policy."""
 
     def __init__(
         self, now: datetime, *, numbers: bool, attempts: int | None, overdue_s: float
@@ -67,29 +67,29 @@ class Look:
         ]
 
     def state(self, callback: Callback) -> str:
-        """With its sign; what is late is overdue."""
+        """The state with its sign; a late callback is overdue."""
         if self.is_overdue(callback):
             late = "" if callback.state is State.WAITING else f", {callback.state}"
             return f"{OVERDUE} overdue{late}"
         return f"{SIGNS[callback.state]} {callback.state}"
 
     def is_overdue(self, callback: Callback) -> bool:
-        """Its time has passed and nothing rings."""
+        """Its time has passed and no attempt is under way."""
         return attempt_schedule.overdue(callback, self._now, self._policy)
 
     def due(self, callback: Callback) -> str:
-        """When it will be tried, or ended."""
+        """When it will be tried, or when it ended."""
         if callback.ended is not None:
             return f"ended {self.when(callback.ended)}"
         when = callback.next or callback.due
         return "" if when is None else self.when(when)
 
     def when(self, at: datetime) -> str:
-        """Local time, and how far it is."""
+        """Local time, and the distance from now."""
         return f"{local(at, self._now)}, {distance(at - self._now)}"
 
     def attempt(self, callback: Callback) -> str:
-        """Which of how many."""
+        """The attempt's number and the maximum."""
         return f"{callback.attempt}" + (f"/{self._attempts}" if self._attempts else "")
 
     def client(self, callback: Callback) -> str:
@@ -98,7 +98,7 @@ class Look:
         return ", ".join(part for part in (text(callback.name), number) if part)
 
     def number(self, callback: Callback) -> str:
-        """Masked, unless numbers are wanted."""
+        """Masked, unless numbers are requested."""
         from vad_agent.callbacks.phone_numbers import masked
 
         given = callback.phone or callback.phone_given
@@ -106,14 +106,14 @@ class Look:
         return f"{shown} (no number)" if given and not callback.phone else shown
 
     def sentence(self, callback: Callback) -> str:
-        """One line after a change."""
+        """One line about a change."""
         told = f"{callback.id}: {callback.state}"
         if callback.state is State.WAITING:
             return f"{told}, attempt {self.attempt(callback)}, {self.due(callback)}"
         return told
 
     def show(self, story: CallbackDetails) -> None:
-        """All of one callback."""
+        """Print all of one callback."""
         callback = story.callback
         console = plain_console()
         facts = {
@@ -167,7 +167,7 @@ class Look:
         print_table(console, ("at", "who", "what", "why", "changed"), rows)
 
     def _changes(self, change: Mapping[str, object]) -> Iterator[str]:
-        """Without what programs alone need, and what a callback begins with."""
+        """The changes, without those only for programs, and without initial values."""
         for name, told in change.items():
             if name in UNTOLD or (name == "next" and told == change.get("due")):
                 continue
@@ -192,7 +192,7 @@ class Look:
 
 
 def print_list(found: Sequence[Callback], look: Look) -> None:
-    """A table of callbacks."""
+    """Print a table of callbacks."""
     console = plain_console()
     if not found:
         print_line(console, "no callbacks")
@@ -201,7 +201,7 @@ def print_list(found: Sequence[Callback], look: Look) -> None:
 
 
 def print_promise(promise: Promise) -> None:
-    """The promise, as a sum and as a table."""
+    """Print the request counts, as a sum and as a table."""
     parts = {
         "reached": promise.reached,
         "not reached": promise.not_reached,
@@ -218,17 +218,18 @@ def print_promise(promise: Promise) -> None:
     print_table(console, ("requests", "count"), [[n, f"{count}"] for n, count in counts.items()])
 
 
-# -- words -----------------------------------------------------------------------------------------
+# -- texts
+# -------------------------------------------------------------------------------------------
 
 
 def local(at: datetime, now: datetime) -> str:
-    """Of this machine's clock on the wall; the day where it is another one."""
+    """Local time; with the date if it is not today."""
     own, today = at.astimezone(), now.astimezone().date()
     return f"{own:%H:%M:%S}" if own.date() == today else f"{own:%Y-%m-%d %H:%M}"
 
 
 def distance(span: timedelta) -> str:
-    """In how long, or how long ago: "in 2 min", "3 h ago"."""
+    """The distance from now: "in 2 min", "3 h ago"."""
     seconds = round(abs(span.total_seconds()))
     if seconds < 1:
         return "now"
@@ -242,7 +243,7 @@ def distance(span: timedelta) -> str:
 
 
 def text(value: object) -> str:
-    """What was given from outside, as one line that no terminal obeys."""
+    """External text as one line without control characters."""
     return "" if value is None else NO_TEXT.sub(" ", str(value))
 
 
@@ -250,12 +251,12 @@ def text(value: object) -> str:
 
 
 def print_line(console: Console, line: str) -> None:
-    """As it is, however long."""
+    """Print a line without wrapping."""
     console.print(line, soft_wrap=True)
 
 
 def print_table(console: Console, head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """A table on a terminal; else, for grep and cut, a line each."""
+    """Print a table on a terminal; otherwise one line per row, for grep and cut."""
     if not console.is_terminal:
         widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
         for row in (head, *rows):

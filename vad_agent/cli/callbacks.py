@@ -1,4 +1,4 @@
-"""`vad-agent callbacks`: the command line of the callbacks; `vad_agent.server.backend_factory` finds them."""
+"""`vad-agent callbacks`: list, show and promise; `vad_agent.server.backend_factory` finds the callbacks."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ callbacks_app = typer.Typer(
 
 
 class WhichOption(StrEnum):
-    """Which callbacks: all, those that are open or ended, or of one state."""
+    """A filter: all callbacks, open or ended ones, or those of one state."""
 
     OPEN = "open"
     ENDED = "ended"

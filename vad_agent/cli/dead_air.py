@@ -1,4 +1,4 @@
-"""`vad-agent dead-air`: every silence of one side of a recording."""
+"""`vad-agent dead-air`: finds every silence of one side of a recording."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def _threshold(text: str | float) -> float:
         value = float(text)
     except ValueError:
         value = -1
-    if not SHORTEST_S <= value <= LONGEST_S:  # also where it is NaN
+    if not SHORTEST_S <= value <= LONGEST_S:  # also false for NaN
         expected = f"expected {SHORTEST_S:g} to {LONGEST_S:g} seconds, such as 2.5"
         raise typer.BadParameter(f"{expected}; got {text!r}")
     return value

@@ -1,4 +1,4 @@
-"""`vad-agent devices`: what there is, what serves as what, and how to get the client's side."""
+"""`vad-agent devices`: lists devices and their roles, and explains how to capture the client's side."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def devices(
 
 
 def how_to(platform: str) -> str:
-    """The client's side, and the way into the call, on this system (as in `sys.platform`)."""
+    """How to capture the client's side and play into the call on this system (as in `sys.platform`)."""
     return {"win32": WINDOWS, "darwin": MACOS}.get(platform, LINUX)
 
 
@@ -88,7 +88,7 @@ def _record(device: Device) -> dict[str, object]:
 
 
 def marks(device: Device) -> list[str]:
-    """For each of COLUMNS: ✓ it is meant for it, "default" it is taken where none is named."""
+    """For each of COLUMNS: ✓ the device is intended for the role, "default" it is used if none is named."""
     from vad_agent.audio.devices import DeviceRole
 
     cells = []
@@ -104,7 +104,7 @@ def _print_table(found: Sequence[Device]) -> None:
         console.print("no audio devices: is a sound server running, is a sound card there?")
         return
     rows = [_row(device) for device in found]
-    if not console.is_terminal:  # for grep and cut: a line each, whole names
+    if not console.is_terminal:  # for grep and cut: one line each, full names
         widths = [max(map(len, column)) for column in zip(HEAD, *rows, strict=True)]
         for row in (HEAD, *rows):
             cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
@@ -126,6 +126,6 @@ HEAD = ("name", *COLUMNS, "no.", "host", "description")
 def _row(device: Device) -> list[str]:
     number = "" if device.index is None else str(device.index)
     about = device.description
-    if device.plays and not device.name.startswith(device.plays):  # no sink's own monitor
+    if device.plays and not device.name.startswith(device.plays):  # not a sink's own monitor
         about = f"{about}: what {device.plays} gives"
     return [device.name, *marks(device), number, device.host, about]

@@ -13,7 +13,7 @@ from vad_agent.cli.terminal import plain_console
 
 
 class Calls(StrEnum):
-    """How it is known that a call is on."""
+    """How calls are detected."""
 
     AUTO = "auto"
     EVENTS = "events"

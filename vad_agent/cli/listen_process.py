@@ -1,9 +1,9 @@
-"""`vad-agent listen`, from its start to its end: the loop in a thread, keys and screen in this one.
+"""Runs `vad-agent listen`: the loop in a thread, keys and screen in the main thread.
 
 listen ─┬─ list the devices (a process) ┐
         ├─ settings, imports            ├─> composition ─> devices open ─> loop ─> quit, Ctrl-C ─> close
         └─ the panel's port, if asked ──┘
-    the loop's status ─> a publisher each ─> the panel here, the desk wherever it is
+    the loop's status ─> a publisher each ─> the local panel, the desk
 """
 
 from __future__ import annotations
@@ -39,24 +39,27 @@ if TYPE_CHECKING:
 
 QUIT_SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")
 SWITCH_S = 0.0002
-"""A thread that computes gives the interpreter away so soon: a block of the network asks for it two dozen
-times, and Python's own 5 ms each would be a frame's time six times over."""
+"""Seconds after which a computing thread releases the interpreter.
+
+The network releases and retakes it two dozen times per block; Python's default of 5 ms each would
+take six frames.
+"""
 LOOK_S = 0.2
 UNRUNG = "есть перезвоны, но сами они не звонят: запустите vad-agent serve"
 LAST_WORD_S = 3.0
 TERMINAL_S = 1.0
 IMPATIENT = 3
-"""Signals after which it ends at once, whatever the loop is at."""
+"""Number of signals after which the process ends at once, whatever the loop is doing."""
 
 
 def listen(options: Options, console: Console) -> None:
-    """Until the operator quits.
+    """Run until the operator quits.
 
     Raises:
-        DeviceError: a device is not there, or ambiguous.
-        SettingsError: the script, or a hook, is wrong.
-        OutputError: the trace, a recording, the socket or the panel cannot be made.
-        MissingExtra: of the panel.
+        DeviceError: a device is missing or ambiguous.
+        SettingsError: the script, or a hook, is not valid.
+        OutputError: the trace, a recording, the socket or the panel cannot be created.
+        MissingExtra: the panel's packages are not installed.
     """
     sys.setswitchinterval(SWITCH_S)
     with ExitStack() as stack:
@@ -69,7 +72,7 @@ def _listen(options: Options, console: Console, stack: ExitStack) -> None:
         listed = pool.submit(list_devices)
         settings = Settings() if options.script is None else Settings.load(options.script)
         from vad_agent.headset.composition import (
-            Composition,  # numbers and models, while devices are listed
+            Composition,  # numpy and models load while devices are listed
         )
 
         tell_missing_detector(settings)
@@ -105,7 +108,7 @@ def _listen(options: Options, console: Console, stack: ExitStack) -> None:
 
 
 def _say(console: Console, texts: Sequence[str]) -> None:
-    """What went wrong at the end; a terminal that takes nothing must not keep the process."""
+    """Print problems at the end; a blocked terminal must not keep the process alive."""
     writer: WriterThread[str] = WriterThread(
         "terminal",
         lambda text: console.print(text, soft_wrap=True, markup=False, highlight=False),
@@ -117,7 +120,7 @@ def _say(console: Console, texts: Sequence[str]) -> None:
 
 
 def _panel(options: Options) -> PanelServer:
-    """Its port is taken; callbacks are opened for each question, as a desk may come and go."""
+    """Take the panel's port. Callbacks are opened for each query, because a desk may come and go."""
     from vad_agent.server.backend_factory import open_backend
     from vad_agent.web.panel_server import PanelServer
 
@@ -127,7 +130,8 @@ def _panel(options: Options) -> PanelServer:
     def callbacks() -> Iterator[CallbackSource]:
         nonlocal told
         with open_backend(options.desk, None, panel.report) as found:
-            # The letters are read now, and `OutboxMonitor` sees none that would wait for a desk.
+            # This process reads the messages now, so `OutboxMonitor` never sees one that waits for
+            # a desk.
             if not (told or found.rings) and found.page("open", phone=None, operator=None, limit=1):
                 told = True
                 panel.report(UNRUNG)
@@ -138,7 +142,7 @@ def _panel(options: Options) -> PanelServer:
 
 
 def _desk_link(options: Options, composition: Composition) -> HeadsetLink:
-    """Shows the desk how things stand, wherever one comes to be."""
+    """The link that sends the status to the desk, whenever one runs."""
     from vad_agent.client.discovery import find_desk
     from vad_agent.client.headset_link import HeadsetLink
 
@@ -148,7 +152,7 @@ def _desk_link(options: Options, composition: Composition) -> HeadsetLink:
 def _publisher(
     states: StateReceiver, options: Options, composition: Composition
 ) -> StatusPublisher:
-    """Tells `states` how things stand, and the loop of the keys that come from there."""
+    """Publishes the status to `states`, and passes the commands from there to the loop."""
     from vad_agent.headset.status_publisher import StatusPublisher
 
     return StatusPublisher(states, _operator(options), composition.status, composition.press)
@@ -159,7 +163,7 @@ def _operator(options: Options) -> str:
 
 
 def _run(composition: Composition, failures: list[BaseException]) -> None:
-    """The loop in its thread, so that no signal ends it in the middle of a frame."""
+    """Run the loop in a thread, so that no signal interrupts it in the middle of a frame."""
 
     def run() -> None:
         try:
@@ -179,7 +183,7 @@ def _run(composition: Composition, failures: list[BaseException]) -> None:
 
 @contextmanager
 def _quitting(composition: Composition) -> Iterator[None]:
-    """Ctrl-C and the like end the loop, after the frame that it is at."""
+    """Ctrl-C and similar signals end the loop after its current frame."""
 
     asked = 0
 
@@ -203,7 +207,7 @@ def _quitting(composition: Composition) -> Iterator[None]:
 
 @contextmanager
 def _shown(composition: Composition, options: Options, console: Console) -> Iterator[None]:
-    """The screen and the keys."""
+    """Show the screen and read the keys."""
     from vad_agent.headset.key_dispatch import KeyDispatch
     from vad_agent.headset.keyboard import Keyboard
     from vad_agent.headset.terminal_display import TerminalDisplay

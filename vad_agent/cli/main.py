@@ -1,7 +1,8 @@
 """The process `vad-agent`: its commands, its streams, its exit status.
 
-Exit status: 0 done; 1 the work failed, as where something cannot be written; 2 wrong arguments, settings or
-file; 130 after Ctrl-C. Each thing that is wrong is one line on stderr, never a traceback.
+Exit status: 0 success; 1 the work failed, for example a file cannot be written; 2 invalid
+arguments, settings or file; 130 after Ctrl-C. Each problem is one line on stderr, never a
+traceback.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ app.add_typer(prompts_app)
 app.add_typer(callbacks_app)
 app.add_typer(people_app)
 
-# typer brings click, or in later versions a copy of it under a private name: ask it for the class.
+# typer uses click, or in later versions a private copy of it: take the class from there.
 ClickException: type[Exception] = next(
     c for c in typer.BadParameter.__mro__ if c.__name__ == "ClickException"
 )
@@ -103,7 +104,7 @@ _PLAIN = {
 
 
 def _plain(error: UnicodeError) -> tuple[str, int]:
-    """What stands for a character that the terminal cannot show."""
+    """The replacement for a character that the terminal cannot show."""
     if not isinstance(error, UnicodeEncodeError):
         raise error
     wrong = error.object[error.start : error.end]
@@ -111,7 +112,7 @@ def _plain(error: UnicodeError) -> tuple[str, int]:
 
 
 def _prepare_streams() -> None:
-    if sys.stdout is None or sys.stderr is None:  # closed by whoever started us
+    if sys.stdout is None or sys.stderr is None:  # closed by the parent process
         nowhere = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 - until the process ends
         sys.stdout = sys.stdout or nowhere
         sys.stderr = sys.stderr or nowhere
@@ -122,8 +123,11 @@ def _prepare_streams() -> None:
 
 
 def _interrupt(_: int, frame: FrameType | None) -> None:
-    """Ctrl-C. Where soundfile's decoder is just reading through Python, a moment later: an exception
-    is lost there, and the recording would be taken for damaged."""
+    """Handle Ctrl-C.
+
+    While soundfile's decoder is reading through Python, the exception is raised a moment later:
+    there it would be lost, and the recording would look damaged.
+    """
     while frame is not None:
         if frame.f_code.co_name.startswith("vio_"):
             again = threading.Timer(0.001, _thread.interrupt_main)
@@ -138,7 +142,7 @@ def main() -> None:
     """Entry point of `vad-agent`."""
     _prepare_streams()
     before = signal.getsignal(signal.SIGINT)
-    if before is signal.default_int_handler:  # else it is ignored, as in a shell's background
+    if before is signal.default_int_handler:  # otherwise it is ignored, as in a shell's background
         signal.signal(signal.SIGINT, _interrupt)
     try:
         status = _run()
@@ -150,7 +154,8 @@ def main() -> None:
         if status == 0 and not isinstance(error, BrokenPipeError):
             complain(f"stdout: cannot be written: {error.strerror}")
             status = 1
-        # What could not leave now cannot at the interpreter's end either: no word of it then.
+        # What could not be written now cannot be written at the interpreter's exit either: discard
+        # it.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     sys.exit(status)
 
@@ -166,7 +171,7 @@ def _run() -> int:
         return 130
     except ClickException as error:
         problem: str = error.format_message()  # type: ignore[attr-defined]
-        if problem:  # else the help was shown
+        if problem:  # otherwise the help was shown
             context = getattr(error, "ctx", None)
             command = context.command_path if context else "vad-agent"
             text = " ".join(problem.replace("Value error, ", "").split()).rstrip(".")
@@ -183,7 +188,7 @@ def _run() -> int:
         complain(f"{error.filename or 'stdout'}: {error.strerror}")
         return 1
     except SystemExit:
-        return 0  # so rich and typer end on a broken pipe: the reader has seen enough (`| head`)
+        return 0  # as rich and typer exit on a broken pipe: the reader has seen enough (`| head`)
 
 
 if __name__ == "__main__":

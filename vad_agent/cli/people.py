@@ -1,4 +1,4 @@
-"""`vad-agent people`: who may come in to a desk. It works on the store itself, beside a running desk."""
+"""`vad-agent people`: the users of a desk's pages. It accesses the store itself, beside a running desk."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ people_app = typer.Typer(
 
 
 class RoleName(StrEnum):
-    """What somebody may see."""
+    """The role of a user."""
 
     OPERATOR = "operator"
     SUPERVISOR = "supervisor"
@@ -184,7 +184,7 @@ def let(login: Login, config: Config = None, database: Database = None) -> None:
 
 @contextmanager
 def _people(config: Path | None, database: str | None) -> Iterator[Users]:
-    """Of the store, which a desk may have open too."""
+    """The users of the store, which a desk may also have open."""
     from contextlib import closing
 
     from vad_agent.server.container import open_store
@@ -196,10 +196,11 @@ def _people(config: Path | None, database: str | None) -> Iterator[Users]:
 
 
 def _password(login: str, generate: bool, from_stdin: bool) -> str:
-    """Made, read or asked for: never an argument, which others on the machine could see.
+    """Generate, read or ask for a password; never an argument, which other users of the machine
+    could see.
 
     Raises:
-        BadParameter: it cannot be, nobody was there to be asked, or they were two.
+        BadParameter: it is not valid, nobody could be asked, or the two entries differ.
     """
     from vad_agent.web.passwords import new_password, problem
 
@@ -232,7 +233,7 @@ def _line() -> str:
 
 
 def _tell(person: User, password: str | None = None) -> None:
-    """What he is now."""
+    """Print the user's new state."""
     barred = ", barred" if person.barred is not None else ""
     print(f"{person.login}: {person.role.value}{barred}")
     if password is not None:

@@ -1,4 +1,4 @@
-"""`vad-agent prompts`: the script's phrases as sound: rendered ahead, listened to, checked."""
+"""`vad-agent prompts`: renders, plays and checks the script's prompts."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 HEAD = ("prompt", "seconds", "source", "text")
 BYTES_PER_S = 96_000
 OPEN_S = 10.0
-"""A device that is not open by then is taken for lost."""
+"""Seconds: a device that is not open by then counts as lost."""
 SPARE_S = 5.0
-"""A phrase is over so long after its length, at the latest."""
+"""Seconds after its length by which a phrase must be over."""
 
 prompts_app = typer.Typer(
     name="prompts",
@@ -140,7 +140,7 @@ def play(
 
 
 def _played(player: Player, told: queue.SimpleQueue[What], phrase: Phrase) -> str:
-    """Play the phrase and wait for its end. Why it was not heard; "" if it was."""
+    """Play the phrase and wait for its end. Return why it was not heard; "" if it was."""
     from vad_agent.audio.device_recovery import DeviceState
     from vad_agent.speech.mixer import Mark
 
@@ -157,7 +157,7 @@ def _played(player: Player, told: queue.SimpleQueue[What], phrase: Phrase) -> st
             number = player.play(phrase.pcm)
             until = time.perf_counter() + len(phrase.pcm) / BYTES_PER_S + SPARE_S
         elif report is not None and report.phrase == number and report.mark is Mark.ENDED:
-            time.sleep(max(0.0, report.at - time.perf_counter()))  # the device has it still
+            time.sleep(max(0.0, report.at - time.perf_counter()))  # the device is still playing it
             return ""
     return "it does not open" if number is None else "the phrase was not heard to its end"
 
@@ -179,7 +179,7 @@ def _row(prompt: str, text: str, phrase: Phrase | None, source: str) -> list[str
 
 
 def _end(rows: Sequence[Sequence[str]], failed: Sequence[str]) -> None:
-    """The table, then what is wrong."""
+    """Print the table, then the problems."""
     console = plain_console()
     if console.is_terminal:
         from rich.table import Table
@@ -192,7 +192,7 @@ def _end(rows: Sequence[Sequence[str]], failed: Sequence[str]) -> None:
         for row in rows:
             table.add_row(*row)
         console.print(table)
-    else:  # for grep and cut: a line each
+    else:  # for grep and cut: one line each
         widths = [max(map(len, column)) for column in zip(HEAD, *rows, strict=True)]
         for row in (HEAD, *rows):
             cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))

@@ -1,4 +1,6 @@
-"""`vad-agent replay`: a recording through the session of a live call: trace, timeline, report, callbacks."""
+"""`vad-agent replay`: runs a recording through a live call's session: trace, timeline, report,
+callbacks.
+"""
 
 from __future__ import annotations
 
@@ -148,7 +150,7 @@ def replay(
         except (BrokenPipeError, SystemExit):  # the reader has seen enough
             if builder is None:
                 raise
-            for _ in actions:  # the report is wanted all the same
+            for _ in actions:  # the report is still needed
                 pass
         details = {"Запись": recording.describe(), "Режим": as_mode}
     if late := run.unused:
@@ -169,10 +171,10 @@ def replay(
 
 
 def _asking(actions: Iterable[Action], folder: Path, call: str) -> Iterator[Action]:
-    """The actions; what one asks for is on the disk before it is passed on.
+    """Pass the actions on; a callback request is on the disk before its action is passed.
 
     Raises:
-        OutputError: the folder cannot be made, or a letter not be written.
+        OutputError: the folder cannot be created, or a message not be written.
     """
     from vad_agent.callbacks.outbox import Outbox
     from vad_agent.core.actions import Phase, PhaseChanged

@@ -1,4 +1,4 @@
-"""`vad-agent script`: shows a script, checks it."""
+"""`vad-agent script`: shows and checks a script."""
 
 from __future__ import annotations
 

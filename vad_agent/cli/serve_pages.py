@@ -1,7 +1,7 @@
-"""The pages of a centre's desk, put together: `vad-agent serve` shows them on the port of its API.
+"""Builds the pages of a centre's desk; `vad-agent serve` serves them on the port of its API.
 
 headsets ── /api/v1/headsets ──> broker ──> operators' panels, the supervisor's wallboard
-store ──> users, sessions ──> authenticator ──> all of them
+store ──> users, sessions ──> authenticator ──> all pages
 desk ──> callbacks of each operator; queries, calls, alerts ──> the supervisor's page
 """
 
@@ -22,15 +22,15 @@ from vad_agent.web.state_broker import StateBroker
 from vad_agent.web.users import Users
 
 HEARTBEAT_S = 2.0
-"""A page without a call hears of a new callback within it."""
+"""Seconds within which a page without a call learns of a new callback."""
 
 
 class DeskPages:
     """`vad_agent.server.mounted_pages.MountedPages` of a running desk, whose server listens on `port`.
 
     Raises:
-        SettingsError: an origin is none.
-        StoreError: the sessions' secret cannot be read or made.
+        SettingsError: an origin is not valid.
+        StoreError: the sessions' secret cannot be read or created.
     """
 
     def __init__(self, desk: DeskContainer, config: DeskConfig, port: int) -> None:
@@ -64,11 +64,11 @@ class DeskPages:
         self.routers = (headsets(self.broker),)
 
     def hush(self) -> None:
-        """Pages and headsets are told that the desk ends."""
+        """Tell pages and headsets that the desk stops."""
         self.broker.close()
 
     def close(self) -> None:
-        """After the server's end."""
+        """Clean up after the server has stopped."""
         self.broker.close()
         self._news.close()
         self._kept.close()

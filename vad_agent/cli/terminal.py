@@ -1,4 +1,4 @@
-"""What the commands write: the trace, the readable timeline, progress, one-line complaints."""
+"""Output of the commands: the trace, the readable timeline, progress, one-line errors."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ PROGRESS_EVERY = 5_000  # frames
 
 
 def check_outputs(inputs: Sequence[Path | None], trace: Path | None, report: Path | None) -> None:
-    """Before anything is read or written: an output must not take the place of what is needed."""
+    """Check before any work: an output must not overwrite an input or another output."""
     used = [(path, "is read by this command") for path in inputs if path is not None]
     if trace is not None and str(trace) == "-":
         trace = None
@@ -47,7 +47,7 @@ def check_outputs(inputs: Sequence[Path | None], trace: Path | None, report: Pat
         elif not os.path.isdir(path.parent):
             problem = f"there is no folder {path.parent}: create it first"
         elif what == "report" and os.path.exists(path) and not os.path.isfile(path):
-            problem = "it is a device or a pipe: name a file"  # it would be replaced by one
+            problem = "it is a device or a pipe: name a file"  # it would be replaced by a file
         if problem:
             raise errors.OutputError(f"{path}: cannot write the {what}: {problem}")
 
@@ -62,7 +62,7 @@ def _same_file(one: Path, other: Path) -> bool:
 def output(trace: Path | None, speech: bool) -> Iterator[Callable[[Iterable[Action]], None]]:
     """Where the actions go: the trace file, stdout, or the readable timeline.
 
-    A line leaves when it is written, so that whatever ends the replay leaves whole lines.
+    Each line is flushed when written, so that an interrupted replay leaves whole lines.
     """
     from vad_agent.trace.trace_format import Trace
 
@@ -101,7 +101,7 @@ def _print_timeline(actions: Iterable[Action], speech: bool) -> None:
 
 
 def plain_console() -> Console:
-    """Prints texts as they are: the brackets of a script are no markup."""
+    """A console that prints texts unchanged: the brackets of a script are not markup."""
     from rich.console import Console
 
     return Console(markup=False, highlight=False, emoji=False)
@@ -111,9 +111,9 @@ def plain_console() -> Console:
 def progress(
     frames: Iterable[T], total: int | None, name: str, *, printing: bool
 ) -> Iterator[Iterable[T]]:
-    """Shows how far it is, on stderr, if that is a terminal and the recording long.
+    """Show progress on stderr, if that is a terminal and the recording is long.
 
-    `printing`: lines go to stdout; on the same terminal they show it themselves.
+    `printing`: lines go to stdout; on the same terminal they show the progress themselves.
     """
     short = total is not None and total < LONG_RECORDING_FRAMES
     if short or not sys.stderr.isatty() or (printing and sys.stdout.isatty()):
@@ -123,7 +123,7 @@ def progress(
     from rich.progress import Progress
 
     console = Console(stderr=True, markup=False, emoji=False)
-    # rich would draw stdout's lines on stderr too.
+    # rich would also redirect stdout's lines to stderr.
     with Progress(console=console, transient=True, redirect_stdout=False) as bar:
         task = bar.add_task(name, total=total)
 
@@ -140,7 +140,7 @@ def watched(
     pairs: Iterable[tuple[bytes | None, bytes | None]],
     watch: Callable[[bytes | None, bytes | None], None],
 ) -> Iterator[tuple[bytes | None, bytes | None]]:
-    """The pairs, each shown to `watch` as it passes."""
+    """Yield the pairs, passing each to `watch`."""
     for operator, client in pairs:
         watch(operator, client)
         yield operator, client
@@ -149,7 +149,7 @@ def watched(
 def watched_actions(
     actions: Iterable[Action], add: Callable[[dict[str, object]], None]
 ) -> Iterator[Action]:
-    """The actions; the trace line of each goes to `add` as it passes."""
+    """Yield the actions, passing the trace line of each to `add`."""
     from vad_agent.trace.trace_format import record
 
     for action in actions:
@@ -159,7 +159,7 @@ def watched_actions(
 
 
 def event_record(timed: TimedEvent) -> dict[str, object]:
-    """An event that was given, as a line for the report; without names and numbers."""
+    """An input event as a line for the report; without names and numbers."""
     from vad_agent.core.frames import seconds
 
     event: Event = timed.event
@@ -172,17 +172,17 @@ def event_record(timed: TimedEvent) -> dict[str, object]:
 
 
 def warn(warnings: Iterable[str]) -> None:
-    """Lines on stderr; the work goes on."""
+    """Print lines on stderr; the work continues."""
     for warning in warnings:
         complain(f"warning: {warning}")
 
 
 def complain(message: str) -> None:
-    """One line on stderr."""
+    """Print one line on stderr."""
     print(f"vad-agent: {message}", file=sys.stderr)
 
 
 def tell_missing_detector(settings: Settings) -> None:
-    """Where the calls will be heard without the detector that is set."""
+    """Warn if calls will run without the configured detector."""
     if (name := settings.detector_missing) is not None:
         complain(f"{name} is not installed here: the network alone hears (pip install {name})")

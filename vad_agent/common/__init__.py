@@ -1,1 +1,1 @@
-"""What every part may use: private files, locks, a writing thread, TOML, logins."""
+"""Shared utilities: private files, locks, a writer thread, TOML, logins."""

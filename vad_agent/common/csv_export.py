@@ -1,6 +1,7 @@
-"""CSV as spreadsheets read it.
+"""CSV for spreadsheets.
 
-It begins with a byte order mark, by which Excel knows UTF-8, and has no cell that would be computed.
+It begins with a byte order mark, by which Excel recognizes UTF-8, and no cell is evaluated as a
+formula.
 """
 
 from __future__ import annotations
@@ -11,11 +12,11 @@ from collections.abc import Iterable, Iterator, Sequence
 
 BOM = "\ufeff"
 FORMULA = tuple("=+-@\t\r＝＋－＠")
-"""What a spreadsheet takes for the beginning of a formula."""
+"""First characters that a spreadsheet takes for a formula."""
 
 
 def guarded(text: str) -> str:
-    """A cell that stays a text.
+    """A cell that stays text.
 
     >>> guarded("=1+1"), guarded("  @sum"), guarded("Анна")
     ("'=1+1", "'  @sum", 'Анна')
@@ -26,7 +27,7 @@ def guarded(text: str) -> str:
 def lines(
     head: Sequence[str], rows: Iterable[Sequence[str]], separator: str = ","
 ) -> Iterator[str]:
-    """The file, a piece for each row below `head`. The cells are guarded here."""
+    """The file, one piece per row after `head`. Cells are guarded here."""
     out = io.StringIO()
     table = csv.writer(out, delimiter=separator)
     out.write(BOM)

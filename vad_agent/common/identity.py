@@ -1,4 +1,4 @@
-"""Logins: who works on this machine, where nobody named an operator; and when two are one."""
+"""Logins: the default operator of this machine, and comparison of logins."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import unicodedata
 
 
 def login() -> str:
-    """The user's name; "unknown": he has none, as in a container."""
+    """The user's name; "unknown" if there is none, as in a container."""
     try:
         return getpass.getuser()
     except (OSError, KeyError):
@@ -15,5 +15,5 @@ def login() -> str:
 
 
 def folded(login: str) -> str:
-    """What two writings of one login share: capital letters do not matter."""
+    """The login for comparison: case does not matter."""
     return unicodedata.normalize("NFC", login.strip()).casefold()

@@ -1,4 +1,4 @@
-"""Something done again and again, in a thread of its own."""
+"""A periodic task in a thread of its own."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ log = logging.getLogger(__name__)
 
 
 class Periodic:
-    """Calls `do` every `every_s` seconds from `start` until `close`; what it raises ends nothing."""
+    """Calls `do` every `every_s` seconds from `start` until `close`; an exception is logged and
+    ends nothing.
+    """
 
     def __init__(self, name: str, every_s: float, do: Callable[[], None]) -> None:
         self._every_s = every_s
@@ -19,11 +21,11 @@ class Periodic:
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
     def start(self) -> None:
-        """For the first time after `every_s`."""
+        """Start; the first call comes after `every_s`."""
         self._thread.start()
 
     def close(self) -> None:
-        """When this returns it is done no more."""
+        """Stop. After it returns, `do` is not called any more."""
         self._closing.set()
         if self._thread.is_alive():
             self._thread.join()
@@ -32,7 +34,7 @@ class Periodic:
         while not self._closing.wait(self._every_s):
             try:
                 self._do()
-            except Exception as error:  # its text may quote what is personal
+            except Exception as error:  # its text may quote personal data
                 log.error(
                     "it failed", extra={"what": self._thread.name, "why": type(error).__name__}
                 )

@@ -1,7 +1,8 @@
-"""Files that hold what was said in calls: for their owner alone, written line by line, through a full disk.
+"""Files with call data: private to their owner, written line by line, robust against a full disk.
 
-A line is on its way to the disk when `write` returns. One that cannot be written is told once, taken back as
-a whole and counted; the next one is tried again, so nothing waits in memory and no line is ever torn.
+A line has been passed to the operating system when `write` returns. A line that cannot be written
+is reported once, removed as a whole and counted. The next line is tried again, so nothing waits in
+memory and no line is ever incomplete.
 """
 
 from __future__ import annotations
@@ -17,21 +18,21 @@ from pathlib import Path
 from vad_agent.errors import OutputError
 
 Report = Callable[[str], None]
-"""Told one line that a person should know; may be called by any thread."""
+"""Called with one line that a person should know; any thread may call it."""
 
 
 def state_folder() -> Path:
-    """Where this user's traces, callbacks and tokens are kept."""
+    """The folder of this user's traces, callbacks and tokens."""
     import platformdirs
 
     return Path(platformdirs.user_state_dir("vad-agent", appauthor=False))
 
 
 def private_folder(folder: Path) -> None:
-    """The folder; where it is not there it is made, for its owner alone, and those above it.
+    """The folder; a missing one is created with its parents, private to the owner.
 
     Raises:
-        OutputError: it cannot be made, is no folder, or nothing can be written there.
+        OutputError: it cannot be created, is not a folder, or is not writable.
     """
     try:
         for missing in reversed([folder, *folder.parents]):
@@ -44,7 +45,7 @@ def private_folder(folder: Path) -> None:
 
 
 def open_private(path: Path, mode: str) -> io.FileIO:
-    """The file, unbuffered, for its owner alone where it is made now; `mode`: ab or xb.
+    """Open the file unbuffered; a new file is private to its owner. `mode`: ab or xb.
 
     Raises:
         OSError: as `open` does.
@@ -58,7 +59,7 @@ def why(error: OSError) -> str:
 
 
 class LineFile:
-    """Objects as JSON lines at the end of a file. `what`: the word for it in an error, as "trace".
+    """Appends objects to a file as JSON lines. `what`: its name in errors, such as "trace".
 
     Raises:
         OutputError: the file cannot be opened.
@@ -67,7 +68,7 @@ class LineFile:
     def __init__(self, path: Path, what: str, report: Report, *, mode: str = "ab") -> None:
         self.path = path
         self.lost = 0
-        """Lines that could not be written since the last one that could."""
+        """Lines that could not be written since the last successful one."""
         self._report = report
         try:
             self._file: io.FileIO | None = open_private(path, mode)
@@ -75,7 +76,7 @@ class LineFile:
             raise OutputError(f"{path}: cannot write the {what}: {why(error)}") from error
 
     def write(self, line: Mapping[str, object], *, durable: bool = False) -> None:
-        """Append the object; `durable`: it is on the disk itself when this returns."""
+        """Append the object. `durable`: it is on the disk itself when this returns."""
         try:
             self._append(_encoded(line))
             if durable and self.regular:
@@ -107,7 +108,7 @@ class LineFile:
 
     @property
     def size(self) -> int:
-        """Bytes."""
+        """Size in bytes."""
         return 0 if self._file is None else os.fstat(self._file.fileno()).st_size
 
     @property
@@ -121,25 +122,25 @@ class LineFile:
         if file is not None:
             try:
                 file.close()
-            except OSError as error:  # a network drive tells here that there was no room
+            except OSError as error:  # a network drive reports here that there was no space
                 self._failed(error)
 
 
 def _encoded(line: Mapping[str, object]) -> bytes:
     try:
         return f"{json.dumps(line, ensure_ascii=False)}\n".encode()
-    except UnicodeEncodeError:  # half a character: a terminal may give such
+    except UnicodeEncodeError:  # a lone surrogate, which a terminal may send
         return f"{json.dumps(line)}\n".encode()
 
 
 class FileLock:
-    """Who holds it is the only one, until it is closed or its process ends. The lock's file stays.
+    """A lock held by one holder, until it is closed or its process ends. The lock's file stays.
 
-    Where the file system knows no locks everybody holds it.
+    If the file system does not support locks, everybody gets the lock.
 
     Raises:
         BlockingIOError: another process, or another lock of this one, holds it.
-        OSError: its file cannot be made.
+        OSError: its file cannot be created.
     """
 
     def __init__(self, path: Path) -> None:
@@ -151,7 +152,7 @@ class FileLock:
             raise
 
     def close(self) -> None:
-        """Let others have it."""
+        """Release the lock."""
         self._file.close()
 
 

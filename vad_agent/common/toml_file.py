@@ -1,7 +1,7 @@
-"""TOML in and out: a file as a table, two tables as one, a table as text.
+"""TOML in and out: reads a file as a table, merges two tables, writes a table as text.
 
 parse(text)   text → table
-read(path)    file → table, every way in which a file can be wrong told in one line
+read(path)    file → table; every problem of the file is reported in one line
 merge(a, b)   b over a
 write(table)  table → text that parses to the same table
 """
@@ -34,7 +34,7 @@ def read(path: str | os.PathLike[str]) -> Toml:
     source = os.fspath(path)
     try:
         with Path(source).open("rb") as file:
-            # One byte over the limit tells enough, whatever is behind the name.
+            # One byte over the limit is enough to know, whatever the file is.
             content = file.read(MOST_BYTES + 1)
     except FileNotFoundError:
         raise SettingsError(source, ["no such file"]) from None
@@ -48,7 +48,7 @@ def read(path: str | os.PathLike[str]) -> Toml:
     if len(content) > MOST_BYTES:
         raise SettingsError(source, ["expected a TOML file of 1 MB at most, got a longer one"])
     try:
-        text = content.decode("utf-8-sig")  # Windows editors put a byte order mark in front
+        text = content.decode("utf-8-sig")  # Windows editors write a byte order mark
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         problem = f"line {line}: expected UTF-8 text, got byte 0x{content[error.start]:02x}"
@@ -71,7 +71,7 @@ def parse(text: str, source: str) -> Toml:
 
 
 def _not_toml(text: str, message: str) -> str:
-    """The parser's message, the place in front; "end of document" has a line and a column too."""
+    """The parser's message after the place; "end of document" gets a line and a column too."""
     position = _POSITION.search(message)
     what = " ".join(_POSITION.sub("", message).split())
     if position is None:
@@ -84,7 +84,7 @@ def _not_toml(text: str, message: str) -> str:
 
 
 def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> Toml:
-    """`over` laid over `base`: tables key by key, everything else replaces. Neither is changed."""
+    """Merge `over` into `base`: tables key by key, other values replace. Neither argument is changed."""
     merged = dict(base)
     for name, value in over.items():
         old = base.get(name)
@@ -95,13 +95,13 @@ def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> Toml:
 
 
 def key(name: object) -> str:
-    """One part of a key, in quotes where TOML wants them."""
+    """One part of a key, quoted if TOML requires it."""
     text = str(name)
     return text if _BARE_KEY.fullmatch(text) else _string(text)
 
 
 def write(table: Mapping[str, Any]) -> str:
-    """TOML text of text, numbers, lists of them and tables; None is "not set" and is left out."""
+    """TOML text for text, numbers, lists of them and tables; None means "not set" and is left out."""
     return "\n".join(_lines(table, ())).lstrip("\n") + "\n"
 
 
@@ -111,7 +111,7 @@ def _lines(table: Mapping[str, Any], path: tuple[str, ...]) -> Iterator[str]:
         yield f"\n[{'.'.join(map(key, path))}]"
     tables = {name: value for name, value in table.items() if isinstance(value, Mapping)}
     for name, value in table.items():
-        # Values come before tables, since a table's header takes all the lines after it.
+        # Values come before tables, because a table's header applies to all following lines.
         if name not in tables and value is not None:
             yield f"{key(name)} = {_value(value)}"
     for name, value in tables.items():
@@ -132,5 +132,5 @@ def _value(value: object) -> str:
 
 
 def _string(text: str) -> str:
-    # JSON's escapes are TOML's; DEL alone is allowed unescaped in JSON only.
+    # JSON's escapes are valid in TOML; only DEL is allowed unescaped in JSON alone.
     return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")

@@ -1,9 +1,9 @@
-"""A thread that writes what others may not wait for: to a pipe, a disk, a command.
+"""A thread for writes that may block: to a pipe, a disk, a command.
 
     put() ──never blocks──> bounded queue ──> write(item), in order, in the thread ──> finish()
       └─ False: the queue is full, the item is lost and counted
 
-A write that hangs holds this thread alone. An interpreter that ends gives all of them `EXIT_S` to finish.
+A blocked write blocks only this thread. At exit all writer threads together get `EXIT_S` to finish.
 """
 
 from __future__ import annotations
@@ -20,16 +20,18 @@ from typing import Any, Generic, TypeVar
 log = logging.getLogger(__name__)
 
 EXIT_S = 3.0
-"""For what nobody closed, altogether."""
+"""Seconds at exit for all threads that nobody closed."""
 
 Item = TypeVar("Item")
 
 
 class WriterThread(Generic[Item]):
-    """`write`: called in the thread, with each item; `most`: items that may wait; `finish`: called in the
-    thread once, after the last item. What they raise is logged by its type alone, as it may quote an item.
+    """Calls `write` in a thread, with each item. `most`: maximum of queued items.
 
-    `put` is for one thread, that of the owner.
+    `finish`: called once in the thread, after the last item. Exceptions are logged only by their
+    type, because their text may quote an item.
+
+    Only the owner's thread may call `put`.
     """
 
     def __init__(
@@ -44,33 +46,33 @@ class WriterThread(Generic[Item]):
         self._most = most
         self._finish = finish
         self._ended_at: float | None = None
-        # In C, at a tenth of a bounded queue's cost; `put` keeps its bounds.
+        # Implemented in C, at a tenth of a bounded queue's cost; `put` enforces the bound.
         self._queue: queue.SimpleQueue[tuple[Item] | threading.Event | None] = queue.SimpleQueue()
         self.busy = False
-        """A write is under way."""
+        """A write is in progress."""
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
         _writers.add(self)
 
     @property
     def waiting(self) -> int:
-        """Items in the queue, about."""
+        """Approximate number of queued items."""
         return self._queue.qsize()
 
     @property
     def alive(self) -> bool:
-        """It writes, or waits for something to write."""
+        """The thread is running."""
         return self._thread.is_alive()
 
     def put(self, item: Item) -> bool:
-        """Have it written, soon. False: it is lost, as the queue is full or has ended."""
+        """Queue an item. False: it is lost, because the queue is full or has ended."""
         if self._ended_at is not None or self._queue.qsize() >= self._most:
             return False
         self._queue.put((item,))
         return True
 
     def flush(self, limit_s: float) -> bool:
-        """Wait until all that was put so far is written; False: it was not, within the limit. Any thread."""
+        """Wait until all items so far are written. False: not within `limit_s` seconds. Any thread."""
         if self._ended_at is not None:
             self._thread.join(limit_s)
             return not self.alive
@@ -79,15 +81,18 @@ class WriterThread(Generic[Item]):
         return written.wait(limit_s) or not self.alive
 
     def end(self) -> None:
-        """Nothing more will be put. Does not block; a second time, nothing."""
+        """No more items will be put. Does not block; a second call does nothing."""
         if self._ended_at is None:
             self._ended_at = time.monotonic()
             self._queue.put(None)
 
     def close(self, limit_s: float | None = None) -> bool:
-        """End, and wait until all is written; False: it is not, `limit_s` after the end. None: no limit."""
+        """End, and wait until all is written.
+
+        False: it is not, `limit_s` seconds after the end. None: no limit.
+        """
         self.end()
-        _writers.discard(self)  # whoever closes it has waited for it
+        _writers.discard(self)  # the caller of close has waited for it
         assert self._ended_at is not None
         rest_s = None if limit_s is None else self._ended_at + limit_s - time.monotonic()
         self._thread.join(None if rest_s is None else max(rest_s, 0.0))
@@ -115,7 +120,7 @@ _writers: weakref.WeakSet[WriterThread[Any]] = weakref.WeakSet()
 
 @atexit.register
 def _finish_all() -> None:
-    """Its threads are daemons, so that one that hangs keeps no program; here they are waited for a little."""
+    """Wait briefly for the daemon threads, which do not keep the process alive if they hang."""
     left = [writer for writer in tuple(_writers) if writer.alive]
     for writer in left:
         writer.end()

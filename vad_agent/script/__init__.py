@@ -1,1 +1,1 @@
-"""The script as a file: its schema, how it is loaded and checked, its diagram."""
+"""The script as a file: its schema, loading, validation, and diagram."""

@@ -1,7 +1,6 @@
-"""The script as a picture: a Mermaid state diagram drawn from the same rows that the call runs on.
+"""Draws the script as a Mermaid state diagram, from the same rows that a call uses.
 
-A state is a phase, a prompt being said or a callback asked for; an arrow says what leads there and
-after how many seconds.
+A state is a phase, a prompt or a requested callback. An arrow shows its condition and the seconds.
 """
 
 from __future__ import annotations
@@ -41,7 +40,7 @@ def _scenario(scenario: Scenario) -> Iterator[str]:
     at: str = scenario.phase or ANY_PHASE
     cause = scenario.trigger.value
     for number, rung in enumerate(scenario.rungs, start=1):
-        # Numbered, since one prompt may stand on two ladders, or twice on one.
+        # Numbered, because a prompt may occur in two scenarios, or twice in one.
         state = f"{name}_{number}"
         yield f'    state "{rung.prompt}" as {state}'
         after = _after(rung, scenario.clock)
@@ -76,5 +75,5 @@ def _delay(callback_in_s: float | None) -> str:
 
 
 def _number(value: float) -> str:
-    """To the frame, without the zeros that say nothing."""
+    """The number to the frame, without trailing zeros."""
     return f"{value:.2f}".rstrip("0").rstrip(".")

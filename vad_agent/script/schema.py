@@ -1,8 +1,8 @@
-"""The tables of a script file, as haieronline.toml shows them: one model a table, one type a value.
+"""The tables of a script file, as in haieronline.toml: one model per table, one type per value.
 
-Nothing is converted that is merely like what is expected: "2.0" and true are not numbers. A whole
-number is taken for seconds, since TOML writers leave the ".0" out. What one value cannot tell by
-itself (does the ladder name prompts that exist?) is in validation.py.
+Nothing is converted implicitly: "2.0" and true are not numbers. An integer is accepted for seconds,
+because TOML writers omit the ".0". Checks of several values together (do the prompts of a ladder
+exist?) are in validation.py.
 """
 
 from __future__ import annotations
@@ -22,22 +22,22 @@ DAY_S = 86_400.0
 FRAME_S = 1 / FRAMES_PER_SECOND
 MOST_ATTEMPTS = 10
 _TIME = re.compile(r"([01]\d|2[0-3]):[0-5]\d")
-# Not to be said, and each of them breaks a log or a trace into two lines or refuses to be stored.
+# They cannot be spoken, and each of them splits a log or trace line, or cannot be stored.
 _UNPRINTABLE = {"Cc", "Cs", "Zl", "Zp"}
 
 
 def expected(what: str) -> PydanticCustomError:
-    """The error of a value that is not `what`; validation.py adds the key and the value."""
+    """The error for a value that is not `what`; validation.py adds the key and the value."""
     return PydanticCustomError("expected", f"expected {what}")
 
 
 def is_number(value: object) -> TypeGuard[float]:
-    """A number, in the sense of TOML: true and "2.0" are none."""
+    """A number in TOML's sense: true and "2.0" are not numbers."""
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _number(what: str, least: float, most: float) -> PlainValidator:
-    """A number within the limits; NaN is within none."""
+    """A number within the limits; NaN is rejected."""
 
     def check(value: object) -> float:
         if is_number(value) and least <= value <= most:
@@ -57,7 +57,7 @@ def _whole_number(least: int, most: int) -> PlainValidator:
 
 
 def _line(what: str, may_be_empty: bool = False) -> PlainValidator:
-    """Text on one line with a letter or a digit in it, so that there is something to say."""
+    """One-line text with at least one letter or digit, so that there is something to say."""
 
     def check(value: object) -> str:
         if not isinstance(value, str) or not (may_be_empty or any(map(str.isalnum, value))):
@@ -70,10 +70,10 @@ def _line(what: str, may_be_empty: bool = False) -> PlainValidator:
 
 
 def window(value: object) -> tuple[float, float]:
-    """A window [from, to] in seconds, 20 ms wide at least, within an hour.
+    """A window [from, to] in seconds, at least 20 ms wide, within an hour.
 
     Raises:
-        PydanticCustomError: it is none; the text says what was expected.
+        PydanticCustomError: it is not valid; the text says what was expected.
     """
     match value:
         case [lo, hi] if is_number(lo) and is_number(hi) and 0 <= lo < hi:
@@ -82,7 +82,7 @@ def window(value: object) -> tuple[float, float]:
             raise expected("[from, to] with 0 <= from < to")
     if hi > HOUR_S:
         raise expected(f"a window that ends at {HOUR_S:g} s or sooner")
-    # In frames as well: a window that is none after rounding would never be open.
+    # Check in frames as well: a window that is empty after rounding would never be open.
     if hi - lo < FRAME_S - 1e-9 or frames(lo) >= frames(hi):
         raise expected(f"a window of {FRAME_MS} ms at least")
     return float(lo), float(hi)
@@ -92,7 +92,7 @@ def seconds_list(value: object) -> tuple[float, ...]:
     """A list of seconds, each from 0 to a day.
 
     Raises:
-        PydanticCustomError: it is none.
+        PydanticCustomError: it is not valid.
     """
     if isinstance(value, list | tuple) and all(is_number(v) and 0 <= v <= DAY_S for v in value):
         return tuple(map(float, value))
@@ -103,7 +103,7 @@ def quiet_hours(value: object) -> tuple[str, ...]:
     """Two times of the day, or none.
 
     Raises:
-        PydanticCustomError: it is neither.
+        PydanticCustomError: it is not valid.
     """
     if isinstance(value, list | tuple) and len(value) in (0, 2):
         times = [one for one in value if isinstance(one, str) and _TIME.fullmatch(one)]
@@ -116,7 +116,7 @@ def zone(value: object) -> str:
     """The name of a time zone, or "" for the machine's.
 
     Raises:
-        PydanticCustomError: there is none of this name.
+        PydanticCustomError: there is no such zone.
     """
     try:
         if isinstance(value, str) and (value == "" or ZoneInfo(value)):
@@ -127,10 +127,10 @@ def zone(value: object) -> str:
 
 
 def region(value: object) -> str:
-    """Two letters of a country.
+    """A country as two letters.
 
     Raises:
-        PydanticCustomError: they are none.
+        PydanticCustomError: it is not valid.
     """
     if isinstance(value, str) and re.fullmatch("[A-Z]{2}", value):
         return value
@@ -141,7 +141,7 @@ def logins(value: object) -> tuple[str, ...]:
     """A list of operators' logins.
 
     Raises:
-        PydanticCustomError: it is none.
+        PydanticCustomError: it is not valid.
     """
     if isinstance(value, list | tuple) and all(isinstance(v, str) and v.strip() for v in value):
         return tuple(value)
@@ -152,7 +152,7 @@ def names(value: object) -> tuple[str, ...]:
     """A list of names.
 
     Raises:
-        PydanticCustomError: it is none.
+        PydanticCustomError: it is not valid.
     """
     if isinstance(value, list | tuple) and all(isinstance(name, str) for name in value):
         return tuple(value)
@@ -181,33 +181,33 @@ Ladder = Annotated[tuple[str, ...], PlainValidator(names)]
 
 
 class Table(BaseModel):
-    """A table of the file: no unknown keys, no change afterwards."""
+    """A table of the file: no unknown keys, immutable."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class PromptTable(Table):
-    """A phrase and when it is said."""
+    """A prompt and its window."""
 
     text: Phrase
     """Template: see `vad_agent.core.script.fill`."""
     window_s: WindowS
-    """[from, to], seconds before the first sample of the phrase."""
+    """[from, to], seconds before the first sample of the prompt."""
     aim_s: Span | None = None
     """Seconds, within the window; None: its middle."""
     dead_line_window_s: WindowS | None = None
-    """Instead of window_s where the client's line is digitally dead; aimed at its middle."""
+    """Used instead of window_s if the client's line is digitally dead; the aim is its middle."""
 
 
 class ScenarioTable(Table):
-    """A ladder of prompts and the callback after it."""
+    """An escalation: its prompts, and the callback after them."""
 
     ladder: Ladder
     """Names of prompts, in order."""
     callback_in_s: Delay | None = None
     """Seconds from the end of the call; None: at the agreed time."""
     opening: Phrase
-    """Template of the phrase that begins the callback."""
+    """Template of the prompt that opens the callback."""
 
 
 class Scenarios(Table):
@@ -222,34 +222,36 @@ class Scenarios(Table):
 
 
 class CallbacksTable(Table):
-    """How often a client who cannot be reached is called."""
+    """The callback policy for clients who cannot be reached."""
 
     attempts: Attempts
-    """In all, the first one included."""
+    """Total number, including the first one."""
     gaps_s: Gaps
     """Seconds between the attempts: one fewer than `attempts`."""
     farewell_s: Span
-    """Seconds from the request in which nobody is rung, unless the call has ended."""
+    """Seconds from the request during which nobody is rung, unless the call has ended."""
     failed_pauses_s: Pauses
-    """Seconds before each new try of what failed before ringing; after the last a person is needed."""
+    """Seconds before each retry of an attempt that failed before ringing; after the last a person
+    is needed.
+    """
     stand_ins: Logins
-    """Operators asked, in order, where the call's own is not available; then anybody."""
+    """Operators tried, in order, if the call's own is not available; then anybody."""
     operator_pause_s: Span
-    """Seconds before the next one is asked."""
+    """Seconds before the next operator is tried."""
     overdue_s: FrameOrMore
-    """Seconds after its time from which an attempt that has not begun is an alarm."""
+    """Seconds after its time at which an attempt that has not begun raises an alert."""
     unreported_s: FrameOrMore
-    """Seconds for which an attempt may be under way until somebody asks what became of it."""
+    """Seconds that an attempt may be under way before its outcome is queried."""
     quiet_hours: QuietHours
-    """[from, to), "HH:MM", over midnight where from > to; nobody is rung then. []: none."""
+    """[from, to), "HH:MM", over midnight if from > to: nobody is rung. []: none."""
     zone: Zone
-    """IANA name, of agreed times without one and of the quiet hours; "": the machine's."""
+    """IANA name, for agreed times without a zone and for quiet hours; "": the machine's."""
     region: Region
-    """ISO 3166, of numbers without a country's code."""
+    """ISO 3166, for numbers without a country code."""
 
 
 class TimingTable(Table):
-    """Times that are not windows of prompts, in seconds; see `vad_agent.core.script.Timing`."""
+    """Time limits other than prompt windows, in seconds; see `vad_agent.core.script.Timing`."""
 
     no_greeting_s: FrameOrMore
     no_media_drop_s: FrameOrMore
@@ -264,22 +266,24 @@ class TimingTable(Table):
 
 
 class Hearing(Table):
-    """How the channels are heard."""
+    """How speech is detected."""
 
     detector: Literal["earshot", "network", "webrtcvad", "silero"]
-    """Who hears speech: earshot or Silero, each together with the network; the network or webrtcvad alone."""
+    """The speech detector: earshot or Silero, each together with the network; the network or
+    webrtcvad alone.
+    """
 
 
 class VoiceTable(Table):
-    """What the phrases sound like."""
+    """How prompts sound."""
 
     engine_voice: Name
     """The speech engine's voice: its name, or a language, such as ru."""
     rate_wpm: WordsPerMinute
     loudness_lufs: Loudness
-    """LUFS (BS.1770) of every phrase, recorded ones too."""
+    """LUFS (BS.1770) of every prompt, including recorded ones."""
     chars_per_s: CharsPerSecond
-    """Characters a second of a phrase that is not recorded, in a replay."""
+    """Characters per second of a prompt without a recording, in a replay."""
     recordings: dict[str, FileName]
     """Prompt → audio file, absolute once loaded."""
 
@@ -289,7 +293,7 @@ class Tables(Table):
 
     shop: Name
     operator_name: NameOrNothing
-    """"" where it is not known."""
+    """"" if it is not known."""
     prompts: dict[str, PromptTable]
     scenarios: Scenarios
     callbacks: CallbacksTable

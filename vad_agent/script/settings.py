@@ -1,10 +1,10 @@
-"""The settings: a script file laid over the built-in one, checked as a whole and compiled once.
+"""The settings: a script file merged over the built-in one, validated as a whole and compiled once.
 
     haieronline.toml ─┐
                       ├─ merge ─ check ─> Settings ─ .script ─> core.script.Script
     script.toml ──────┘          (seconds)            (frames)
 
-Whatever a file does not name is taken from the built-in script. Lists are replaced, not joined.
+Values that a file does not contain come from the built-in script. Lists are replaced, not joined.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Settings(Tables):
     'Мой магазин'
 
     Raises:
-        SettingsError: what is given is wrong over the built-in script; all its errors at once.
+        SettingsError: the given values are not valid over the built-in script; all errors at once.
     """
 
     _source: str = PrivateAttr(BUILT_IN)
@@ -52,16 +52,16 @@ class Settings(Tables):
         source = "arguments" if tables else BUILT_IN
         super().__init__(**_effective(tables, source, Path()))
         self._source = source
-        # Read now: in a call is no time for files, and a file may be gone by then.
+        # Read now: a call must not wait for files, and a file may be gone by then.
         recordings = self.voice.recordings.items()
         self._recorded = {name: recording_frames(Path(file)) for name, file in recordings}
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Settings:
-        """The script file at `path` (TOML, UTF-8, 1 MB at most) laid over the built-in script.
+        """Load the script file at `path` (TOML, UTF-8, at most 1 MB), merged over the built-in script.
 
         Raises:
-            SettingsError: it cannot be read, or is wrong: one line for each error.
+            SettingsError: it cannot be read, or is not valid: one line for each error.
         """
         source = os.fspath(path)
         settings = cls(**_effective(read(source), source, Path(source).parent))
@@ -69,7 +69,7 @@ class Settings(Tables):
         return settings
 
     def __eq__(self, other: object) -> bool:
-        """The same script, wherever it comes from."""
+        """The same script, regardless of its source."""
         return isinstance(other, Settings) and self.model_dump() == other.model_dump()
 
     @property
@@ -102,14 +102,14 @@ class Settings(Tables):
         )
 
     def ear(self, channel: Channel, sample_rate: int) -> EndpointerPort:
-        """A new ear for one channel of one call; `sample_rate` in Hz.
+        """Return a new endpointer for one channel of one call; `sample_rate` in Hz.
 
         Raises:
             FrameError: a sample rate that is not supported.
-            MissingExtra: the detector that is set needs a package that is not installed.
+            MissingExtra: the configured detector needs a package that is not installed.
             WeightsError: the network's weights are damaged or missing.
         """
-        # Here, since it loads numeric libraries that `--help` does not need.
+        # Imported here, because it loads numeric libraries that `--help` does not need.
         from vad_agent.detection.classifier import load
         from vad_agent.detection.detector import Earshot, Silero, WebRtc
         from vad_agent.detection.endpointer import Endpointer
@@ -127,14 +127,16 @@ class Settings(Tables):
 
     @cached_property
     def detector_missing(self) -> str | None:
-        """The detector that is set and cannot be imported here, so the network alone hears; None: none."""
+        """The configured detector if it cannot be imported here (only the network then runs); None:
+        none.
+        """
         from vad_agent.detection.detector import earshot
 
         lacks = self.hearing.detector == "earshot" and earshot() is None
         return "earshot" if lacks else None
 
     def phrase_frames(self, prompt_id: str, text: str) -> int:
-        """Length of the phrase in frames, 1 at least: its recording, else the rate of speech."""
+        """Length of the prompt in frames, at least 1: from its recording, else from the rate of speech."""
         recorded = self._recorded.get(prompt_id)
         if recorded is not None:
             return recorded
@@ -168,10 +170,10 @@ def _built_in() -> Toml:
 
 
 def _effective(tables: Toml, source: str, folder: Path) -> Toml:
-    """The tables over the built-in ones, checked, the paths of recordings made absolute.
+    """The tables merged over the built-in ones and validated, with absolute paths of recordings.
 
     Raises:
-        SettingsError: all that is wrong with them.
+        SettingsError: all their problems.
     """
     table = merge(_built_in(), tables)
     if found := problems(table, _built_in(), folder):

@@ -1,10 +1,10 @@
-"""Everything that is wrong with a script, at once, one line each: key, what was expected and found.
+"""Reports all problems of a script at once, one line each: key, what was expected and found.
 
-Two passes over the same merged table, so that the errors of one do not hide those of the other:
+Two passes over the same merged table, so that errors of one do not hide those of the other:
 
-    values   each by itself: type, limits, unknown and missing keys (the models of settings_tables)
-    between  what takes two of them: ladder → prompt, aim in its window, attempts and gaps, fields
-             and the operator's name, recordings on the disk (here; skips what `values` reports)
+    values   each by itself: type, limits, unknown and missing keys (the models of schema.py)
+    between  relations: ladder → prompt, aim in its window, attempts and gaps, fields and the
+             operator's name, recordings on the disk (here; skips what `values` reports)
 """
 
 from __future__ import annotations
@@ -38,9 +38,9 @@ _RENAMED: Mapping[Loc, str] = {
 
 
 def problems(table: Toml, built_in: Toml, folder: Path) -> list[str]:
-    """All that is wrong with the merged `table`, in its order; [] where nothing is.
+    """All problems of the merged `table`, in its order; [] if there are none.
 
-    `folder`: what the paths of recordings start from.
+    `folder`: the base of relative paths of recordings.
     """
     found = [*_values(table, built_in), *_between(table, folder)]
     found.sort(key=lambda problem: _place(table, problem[0]))
@@ -52,9 +52,9 @@ def recording_frames(path: Path) -> int:
     """Length of an audio file in frames, rounded up.
 
     Raises:
-        ValueError: there is none, it cannot be read, or nothing is in it; the text says which.
+        ValueError: it does not exist, cannot be read, or is empty; the text says which.
     """
-    # Here, since it loads a C library that most scripts do not need.
+    # Imported here, because it loads a C library that most scripts do not need.
     import soundfile  # type: ignore[import-untyped]
 
     if not path.is_file():
@@ -69,7 +69,8 @@ def recording_frames(path: Path) -> int:
     return int(-(-info.frames * FRAMES_PER_SECOND // info.samplerate))
 
 
-# -- each value by itself -------------------------------------------------------------------------
+# -- values
+# -------------------------------------------------------------------------------------------
 
 
 def _values(table: Toml, built_in: Toml) -> Iterator[Problem]:
@@ -88,7 +89,7 @@ def _in_words(details: ErrorDetails, built_in: Toml) -> str:
                 return _RENAMED[loc]
             return f"unknown key; {_meant(loc[-1], _known_keys(loc[:-1]))}"
         case "missing":
-            # All that is built in is there already: only a prompt of the file's own can miss a key.
+            # All built-in keys exist already: only a prompt of the file's own can lack one.
             what = "missing: a prompt that is not built in needs text and window_s"
             close = _close(loc[1], built_in["prompts"])
             return f"{what}; did you mean {close}?" if close else what
@@ -108,14 +109,15 @@ def _known_keys(loc: Loc) -> Iterable[str]:
     for part in parts:
         annotation: Any = table.model_fields[str(part)].annotation
         if arguments := get_args(annotation):
-            # dict[str, Prompt]: the next part is a name, and the model is the value's.
+            # dict[str, Prompt]: the next part is a name, and the model is that of the value.
             annotation = arguments[-1]
             next(parts, None)
         table = annotation
     return table.model_fields
 
 
-# -- what takes two of them -----------------------------------------------------------------------
+# -- relations
+# ----------------------------------------------------------------------------------------
 
 
 def _between(table: Toml, folder: Path) -> Iterator[Problem]:
@@ -127,7 +129,7 @@ def _between(table: Toml, folder: Path) -> Iterator[Problem]:
         yield from _template(("prompts", name, "text"), prompt.get("text"), table)
     scenarios = _tables(table, "scenarios")
     for reason in Reason:
-        # Another name is an unknown key; a row that is no table is reported by its type.
+        # An unknown name is an unknown key; a row that is not a table is reported by its type.
         if scenario := scenarios.get(reason):
             yield from _scenario(reason, scenario, table)
             loc = ("scenarios", reason.value, "opening")
@@ -188,7 +190,7 @@ def _gaps(callbacks: Toml) -> Iterator[Problem]:
         count = len(seconds_list(gaps))
     except PydanticCustomError:
         return
-    # Not isinstance: true is an int in Python, and no number of attempts.
+    # Not isinstance: true is an int in Python, and not a number of attempts.
     if type(attempts) is int and 1 <= attempts <= MOST_ATTEMPTS and count != attempts - 1:
         what = f"expected {attempts - 1} (attempts = {attempts}, less one)"
         yield ("callbacks", "gaps_s"), f"{what}, got {count}: {_toml(gaps)}"
@@ -212,11 +214,12 @@ def _table(value: object) -> Toml:
 
 
 def _tables(table: Toml, name: str) -> Mapping[str, Toml]:
-    """The tables in a table of tables; what is none is reported by its type."""
+    """The tables in a table of tables; other values are reported by their type."""
     return {k: v for k, v in _table(table.get(name)).items() if isinstance(v, dict)}
 
 
-# -- words ----------------------------------------------------------------------------------------
+# -- texts
+# --------------------------------------------------------------------------------------------
 
 
 def _meant(name: object, known: Iterable[str]) -> str:
@@ -230,7 +233,7 @@ def _close(name: object, known: Iterable[str]) -> str | None:
 
 
 def _toml(value: object) -> str:
-    """A value as it stands in the file, cut where it is long."""
+    """A value as written in the file, shortened if it is long."""
     return _shorten(_text(value))
 
 
@@ -241,7 +244,7 @@ def _text(value: object) -> str:
         case bool():
             return "true" if value else "false"
         case str():
-            # The cut comes first: escaping a megabyte in order to drop it is slow.
+            # Shorten first: escaping a megabyte that is then dropped is slow.
             return '"' + "".join(map(_escaped, value[: _LONGEST + 1])) + '"'
         case list() | tuple():
             return f"[{', '.join(map(_text, value[:_LONGEST]))}]"
@@ -259,7 +262,7 @@ def _shorten(text: str) -> str:
 
 
 def _place(table: Toml, loc: Loc) -> list[int]:
-    """Where in the table a key stands; one that is missing comes last in its table."""
+    """The position of a key in the table; a missing key comes last in its table."""
     place: list[int] = []
     at: Any = table
     for part in loc:
@@ -269,17 +272,17 @@ def _place(table: Toml, loc: Loc) -> list[int]:
     return place
 
 
-# As `fill` reads them.
+# As `fill` parses them.
 _OPTIONAL = re.compile(r"\[[^\[\]]*\]")
 _FIELD = re.compile(r"\{([^{}]*)\}")
-# What a left-out part leaves behind if its comma or its space stood outside: «Здравствуйте, , …».
+# What an omitted part leaves behind if its comma or its space is outside: «Здравствуйте, , …».
 _STRAY = re.compile(r"^\W*[,;:.!?]|[,;:]\s*[,;:.!?]|\s[,;:.!?]|\s\s|[,;:]$")
 
 
 def phrase_problems(template: str, fields: Sequence[str], unknown: Sequence[str]) -> Iterator[str]:
-    """What is wrong with the template, a text each; a blank one is its type's error, not told here.
+    """Problems of the template, a text each; a blank one is reported by its type, not here.
 
-    `fields`: those that exist; `unknown`: those of them that may be unknown in a call.
+    `fields`: the existing fields; `unknown`: those that may be unknown in a call.
     """
     used = list(dict.fromkeys(_FIELD.findall(template)))
     for name in used:
@@ -302,7 +305,7 @@ def phrase_problems(template: str, fields: Sequence[str], unknown: Sequence[str]
 
 
 def _remains(template: str, optional: Sequence[str], fields: Sequence[str]) -> Iterator[str]:
-    """Something sayable must remain, whichever fields are unknown."""
+    """Something speakable must remain, whichever fields are unknown."""
     # Each field stands for itself: what is stray with all of them is what the author wanted.
     whole = {name: f"{{{name}}}" for name in fields}
     if _STRAY.search(fill(template, whole)):

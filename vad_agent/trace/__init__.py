@@ -1,1 +1,1 @@
-"""The trace of a call: its format, event files, the replay, compliance, the report."""
+"""The trace of a call: its format, event files, replay, compliance, the report."""

@@ -1,4 +1,4 @@
-"""What the script says of a prompt: one rule for reports, the desk and the panel."""
+"""The verdict on a prompt: one rule for reports, the desk and the panel."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ from enum import StrEnum
 
 
 class Verdict(StrEnum):
-    """In its window, not, or of no account."""
+    """In its window, outside of it, or not judged."""
 
     OK = "ok"
     BAD = "bad"
     NOTE = "note"
-    """Neither: it was no longer needed."""
+    """Not judged: the prompt was no longer needed."""
 
 
 def verdict(outcome: str, started: float | None, silence: float, lo: float, hi: float) -> Verdict:
-    """Of one line of the trace; all in seconds. `started`: None where it made no sound."""
+    """The verdict on one line of the trace; all times in seconds. `started`: None if it made no sound."""
     if outcome in ("failed", "missed"):
         return Verdict.BAD
     if started is None:

@@ -1,12 +1,12 @@
-"""Files of events: JSON lines, `t` in seconds, the rest as call control sends it.
+"""Event files: JSON lines, `t` in seconds, the other fields as in call control.
 
     {"t": 30.2, "kind": "hangup", "party": "client"}                     written by hand, or by a PBX
 
-    {"t": 0.0, "kind": "recorded", "mode": "auto", "version": "…"}       written by a live call: all that its
-    {"t": 7.3, "kind": "prompt_started", "prompt": "greeting_again"}     session was told, and the spans in
-    {"t": 9.1, "kind": "gap", "party": "client", "until": 10.4}          which no frames came
+    {"t": 0.0, "kind": "recorded", "mode": "auto", "version": "…"}       written by a live call: all events of
+    {"t": 7.3, "kind": "prompt_started", "prompt": "greeting_again"}     its session, and the spans without
+    {"t": 9.1, "kind": "gap", "party": "client", "until": 10.4}          frames
 
-A recorded file may end in the middle of a line: whatever wrote it was ended.
+A recorded file may end in the middle of a line, if its writer was killed.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from vad_agent.core.frames import Channel, frames
 from vad_agent.errors import EventError, SettingsError
 
 MOST_PROBLEMS = 20
-"""Told of one events file: a file of another kind is wrong in every line."""
+"""Problems reported for one file: a file of another kind is wrong in every line."""
 MODES = ("auto", "cue")
 _PLAYER = frozenset({"prompt_started", "prompt_ended", "prompt_failed", "player_ready"})
 
@@ -35,7 +35,7 @@ Span = tuple[int, int]
 
 @dataclass(frozen=True, slots=True)
 class TimedEvent:
-    """An event before frame `frame`."""
+    """An event that comes before frame `frame`."""
 
     frame: int
     event: Event
@@ -43,24 +43,24 @@ class TimedEvent:
 
 @dataclass(frozen=True, slots=True)
 class EventLog:
-    """What an events file holds, in order of time."""
+    """The content of an events file, in order of time."""
 
     events: Sequence[TimedEvent] = ()
     mode: str | None = None
-    """auto or cue: of a call that was recorded live. None: the file is no such call's."""
+    """auto or cue: the mode of a recorded live call. None: the file is not from a recorded call."""
     gaps: Mapping[Channel, Sequence[Span]] = field(default_factory=dict)
-    """Where no frames came, in order, apart from each other."""
+    """Spans without frames, in order and disjoint."""
 
     @property
     def live(self) -> bool:
-        """A live call's: what became of its phrases is among the events."""
+        """It is from a live call: the outcomes of its prompts are among the events."""
         return self.mode is not None
 
     def in_mode(self, mode: str | None) -> EventLog:
-        """The log for a session of this mode; None: as it was.
+        """The log for a session of this mode; None: the original mode.
 
-        In another mode than the call's other phrases are due: the player's reports are left out, and
-        the replay plays the phrases itself.
+        In another mode than the call's, other prompts are due: the player's reports are left out,
+        and the replay simulates the player.
         """
         if mode is None or mode == self.mode or not self.live:
             return self
@@ -68,7 +68,7 @@ class EventLog:
         return replace(self, events=events, mode=None)
 
     def cut(self, pairs: Iterable[Pair]) -> Iterable[Pair]:
-        """The pairs of a recording as they were fed: None where no frame came."""
+        """The pairs of a recording as they were fed: None where no frame arrived."""
         return self._cut(pairs) if any(self.gaps.values()) else pairs
 
     def _cut(self, pairs: Iterable[Pair]) -> Iterator[Pair]:
@@ -82,7 +82,7 @@ class EventLog:
 
 
 class _Inside:
-    """Whether a frame is in one of the spans."""
+    """Tells whether a frame is in one of the spans."""
 
     def __init__(self, spans: Sequence[Span]) -> None:
         self._spans = spans
@@ -94,10 +94,10 @@ class _Inside:
 
 
 def load_events(path: Path) -> EventLog:
-    """The events of a file: one JSON object a line.
+    """Load the events of a file: one JSON object per line.
 
     Raises:
-        SettingsError: the file cannot be read, or lines are wrong: one problem for each.
+        SettingsError: the file cannot be read, or lines are invalid: one problem for each.
     """
     lines = _lines(path)
     mode, problems, first = None, [], True
@@ -124,12 +124,12 @@ def load_events(path: Path) -> EventLog:
         problems[MOST_PROBLEMS:] = [f"{len(problems) - MOST_PROBLEMS} more lines are wrong"]
     if problems:
         raise SettingsError(str(path), problems)
-    events.sort(key=lambda timed: timed.frame)  # stable: as written within a frame
+    events.sort(key=lambda timed: timed.frame)  # stable: keeps the written order within a frame
     return EventLog(events, mode, {party: _joined(spans) for party, spans in gaps.items()})
 
 
 class _NotJson(ValueError):
-    """A line that is no JSON: of another kind of file, or not written to its end."""
+    """A line that is not JSON: from another kind of file, or not complete."""
 
 
 def _lines(path: Path) -> list[str]:
@@ -147,8 +147,8 @@ def _lines(path: Path) -> list[str]:
             raise SettingsError(
                 str(path), ["expected UTF-8 text, one JSON object a line"]
             ) from None
-        text = data[: error.start].decode("utf-8-sig")  # it ends within a letter
-    return text.split("\n")  # U+2028 may stand within a text
+        text = data[: error.start].decode("utf-8-sig")  # it ends within a character
+    return text.split("\n")  # U+2028 may occur within a text
 
 
 def _object(line: str) -> dict[str, Any]:
@@ -187,7 +187,7 @@ def _gap(source: Mapping[str, object]) -> tuple[Channel, Span]:
 
 
 def _joined(spans: Iterable[Span]) -> list[Span]:
-    """In order, those that touch as one."""
+    """In order, with adjacent spans joined."""
     joined: list[Span] = []
     for start, end in sorted(spans):
         if joined and start <= joined[-1][1]:
@@ -207,5 +207,5 @@ def _timed_event(source: Mapping[str, object], *, live: bool) -> TimedEvent:
             "a replay plays the phrases itself and ends with the recording"
         )
     if kind is Kind.CALLBACK_AGREED and event.at is not None:
-        seconds_until(event)  # told here, with its line, and not in the middle of the call
+        seconds_until(event)  # report it here, with its line, not in the middle of the call
     return TimedEvent(frame, event)

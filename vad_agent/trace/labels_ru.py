@@ -1,6 +1,6 @@
-"""The report's Russian: what each word of the trace is called, and how times are written.
+"""Russian labels of the report: the words of the trace, and formats of times.
 
-A word that is not here stands as it is: a newer trace is still readable.
+An unknown word is shown as it is, so that a newer trace stays readable.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ EVENTS = {
     "callback_agreed": "договорились о перезвоне",
     "goodbye": "попрощались",
 }
-"""Events of the player and the end of the recording are left out: bars tell as much."""
+"""Events of the player and the end of the recording are left out: bars show them."""
 ALERTS = {
     "no_greeting": "никто не заговорил с начала звонка",
     "unknown_sound": "шум, в котором давно никого не слышно: сценарий идёт дальше",
@@ -77,7 +77,7 @@ ALERTS = {
 
 
 def number(value: float, digits: int = 2) -> str:
-    """With a decimal comma.
+    """A number with a decimal comma.
 
     >>> number(2.5)
     '2,50'
@@ -99,7 +99,7 @@ def _short(value: float) -> str:
 
 
 def clock(seconds: float, digits: int = 0) -> str:
-    """A moment of the call.
+    """A time within the call.
 
     >>> clock(65.5, 1), clock(3725)
     ('1:05,5', '1:02:05')
@@ -113,7 +113,7 @@ def clock(seconds: float, digits: int = 0) -> str:
 
 
 def lasting(seconds: float) -> str:
-    """A length of time.
+    """A duration.
 
     >>> lasting(90), lasting(0.42), lasting(3600)
     ('1 мин 30 с', '0,42 с', '1 ч')
@@ -154,7 +154,7 @@ def due(due_in_s: float | None, at: str | None) -> str:
 
 
 class NameMask:
-    """Puts *** for each name, a word of its own in any case: «Ян» does not touch «Январь»."""
+    """Replaces each name by ***: whole words in any case, so «Ян» does not affect «Январь»."""
 
     def __init__(self, names: Sequence[str]) -> None:
         known = sorted({name.strip() for name in names if name.strip()}, key=lambda n: (-len(n), n))
@@ -162,5 +162,5 @@ class NameMask:
         self._names = compile(rf"(?<!\w)(?:{either})(?!\w)", IGNORECASE) if known else None
 
     def __call__(self, text: str) -> str:
-        """The text without the names."""
+        """The text with masked names."""
         return self._names.sub("***", text) if self._names else text

@@ -1,8 +1,9 @@
-"""Runs frames from a recording through a session: the live loop with a player that makes no sound.
+"""Runs frames of a recording through a session: the live loop with a simulated player.
 
-A phrase lasts as long as its recording, or its text at the rate the settings name, so that the trace is
-the same on every machine. Events of a file come at their times, before the frame that begins there.
-Of a call that was recorded live the phrases were played then: what became of them is among the events.
+The simulated player plays a prompt for the length of its recording, or of its text at the rate in
+the settings, so that the trace is the same on every machine. Events of a file come at their times,
+before the frame that begins there. In a recorded live call the prompts were played, and their
+outcomes are among the events.
 """
 
 from __future__ import annotations
@@ -17,13 +18,15 @@ from vad_agent.script.settings import Settings
 from vad_agent.trace.event_files import TimedEvent
 
 LATE = FRAMES_PER_SECOND
-"""An event so shortly after the last frame belongs to its end: recorders stop before the hangup is told."""
+"""An event at most this long after the last frame belongs to its end: recorders stop before the
+hangup event.
+"""
 
 
 class Replay:
     """Feeds a session to the end of the frames, or of the call.
 
-    `plays`: the phrases; else what became of them is told by `events`.
+    `plays`: simulate the player; otherwise `events` contain the prompts' outcomes.
     """
 
     def __init__(
@@ -38,15 +41,15 @@ class Replay:
         self._settings = settings
         self._plays = plays
         in_order = sorted(events, key=lambda timed: timed.frame)
-        self._events = in_order[::-1]  # the next one last
+        self._events = in_order[::-1]  # the next event last
         self._playing: str | None = None
         self._prompt_end = ENDLESS
 
     def run(self, pairs: Iterable[tuple[bytes | None, bytes | None]]) -> Iterator[Action]:
-        """Actions in order, as they are decided. Ends with the call; what comes after it is not read.
+        """Yield the actions in order, as they are decided. Stops reading at the end of the call.
 
         Raises:
-            FrameError: a frame that is not one.
+            FrameError: an invalid frame.
             EventError: an event that the session cannot take.
         """
         session = self._session
@@ -70,7 +73,7 @@ class Replay:
 
     @property
     def unused(self) -> Sequence[TimedEvent]:
-        """Events that have not come, in order; after `run`: those after the call's end."""
+        """Events that have not come yet, in order; after `run`: those after the call's end."""
         return self._events[::-1]
 
     def _ended(self) -> bool:
@@ -81,9 +84,9 @@ class Replay:
         return min(event, self._prompt_end)
 
     def _catch_up(self, late: int = 0) -> Iterator[Action]:
-        """Give the session what is due by now: the prompt's end first, as its sound came before.
+        """Pass due events to the session: the prompt's end first, because its sound came before.
 
-        `late`: events of so many frames more.
+        `late`: also events of this many further frames.
         """
         session = self._session
         while not self._ended():

@@ -1,8 +1,8 @@
-"""A call's trace for a person at a terminal: one line per thing that matters, as it happens.
+"""A call's trace for a person at a terminal: one line per important event, in real time.
 
   0:07.28  ✓ prompt    greeting_again  after 2.50 s (2–3 s)  said  «Здравствуйте! …»
 
-✓ in its window, ✗ outside of it, or not said; times of speech and prompts are those of the sound.
+✓ in its window, ✗ outside of it, or not said. Times of speech and prompts are those of the sound.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ _GOOD = (act.PromptOutcome.SAID, act.PromptOutcome.SAID_BY_OPERATOR)
 
 
 def clock(frame: int) -> str:
-    """A frame as minutes and seconds."""
+    """A frame number as minutes and seconds."""
     minutes, rest = divmod(seconds(frame), 60)
     return f"{int(minutes):3d}:{rest:05.2f}"
 
 
 def line(action: act.Action, *, speech: bool = True) -> Text | None:
-    """The action as a line of the timeline; None for what a reader need not see."""
+    """The action as a line of the timeline; None if it is not shown."""
     match action:
         case act.PhaseChanged(phase=phase):
             return _row(action.frame, " ", "phase", phase.value, style="bold cyan")

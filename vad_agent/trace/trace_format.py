@@ -1,8 +1,8 @@
-"""The one event log: actions as JSON lines, the same for a replay and a live call.
+"""The trace format: actions as JSON lines, the same for a replay and a live call.
 
-One object a line: `t` (seconds), `kind`, and what the kind has. Times are seconds counted from the
-first frame fed, multiples of 0.02. A callback's name, phone and topic stay out: they are the store's. The
-client's name is there only within phrases, as they are said.
+One object per line: `t` (seconds), `kind`, and the kind's fields. Times are seconds counted from
+the first frame fed, multiples of 0.02. A callback's name, phone and topic are not written: only the
+store has them. The client's name occurs only within spoken prompts.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from vad_agent.errors import OutputError
 
 
 def record(action: act.Action) -> dict[str, object] | None:
-    """The action as its JSON object; None for what leaves no line."""
+    """The action as its JSON object; None for an action without a line."""
     line: dict[str, object] = {"t": seconds(action.frame)}
     match action:
         case act.PhaseChanged(phase=phase, detector_missing=missing):
@@ -67,7 +67,7 @@ def record(action: act.Action) -> dict[str, object] | None:
                 "to_s": seconds(hi),
             }
         case act.Play() | act.Stop() | act.Dismiss():
-            return None  # what came of them is the prompt's line
+            return None  # the prompt's line reports the outcome
         case _:
             raise AssertionError(f"an action without a trace line: {action!r}")
     return line
@@ -87,11 +87,11 @@ def _callback(action: act.Callback) -> dict[str, object]:
 
 
 class Trace:
-    """Writes actions as they come, a line each.
+    """Writes actions in real time, one line each.
 
     Raises:
-        OutputError: on write, where the file cannot take it (no room).
-        BrokenPipeError: on write, where nobody reads any more.
+        OutputError: on write, if the file cannot be written (no space).
+        BrokenPipeError: on write, if nobody reads any more.
     """
 
     def __init__(self, out: TextIO, name: str) -> None:

@@ -1,1 +1,1 @@
-"""Recorded calls: what a person reads afterwards."""
+"""The HTML report of a recorded call."""

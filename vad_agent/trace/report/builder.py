@@ -1,4 +1,4 @@
-"""The report of one call: a page for the supervisor, from the frames and the trace of a replay.
+"""Builds the report of one call: a page for the supervisor, from the frames and the trace of a replay.
 
 frames ──> envelopes ─┐
                       ├─> timeline ──> rows ──> pictures ──> page ──> one HTML file
@@ -29,12 +29,12 @@ Frame = bytes | bytearray | memoryview | None
 
 
 class ReportBuilder:
-    """Takes a call as it is replayed and writes its page at the end.
+    """Collects a call while it is replayed, and writes its page at the end.
 
-    It holds four bytes for each frame of a channel (ten hours of both: 14 MB), and the records.
+    It stores four bytes per frame of a channel (ten hours of both: 14 MB), and the records.
 
     Raises:
-        MissingExtra: matplotlib is not installed; told before the replay, not after it.
+        MissingExtra: matplotlib is not installed; raised before the replay, not after it.
     """
 
     def __init__(self) -> None:
@@ -46,23 +46,23 @@ class ReportBuilder:
         self._records: list[Record] = []
 
     def add_frames(self, operator: Frame, client: Frame) -> None:
-        """Take one 20 ms frame of each side (int16 little-endian mono); None: it did not come."""
+        """Add one 20 ms frame of each side (int16 little-endian mono). None: it did not arrive."""
         self._operator.add(operator)
         self._client.add(client)
 
     def add(self, record: Mapping[str, Any]) -> None:
-        """Take one object of the trace, or an input event as {"t", "kind": "event", "event", …}."""
+        """Add one object of the trace, or an input event as {"t", "kind": "event", "event", …}."""
         self._records.append(record)
 
     @property
     def nbytes(self) -> int:
-        """Bytes held for the frames."""
+        """Bytes stored for the frames."""
         return sum(envelope.nbytes for envelope in self._envelopes.values())
 
     def html(
         self, *, title: str, details: Mapping[str, str], mask_names: Sequence[str] = ()
     ) -> str:
-        """The page. `mask_names`, and names that events told, are *** in every text of it."""
+        """The page. `mask_names`, and names in events, become *** in every text of it."""
         learned = [record["name"] for record in self._records if record.get("name")]
         mask = NameMask([*mask_names, *learned])
         call = timeline(self._records, seconds(len(self._operator)))
@@ -85,10 +85,10 @@ class ReportBuilder:
         details: Mapping[str, str],
         mask_names: Sequence[str] = (),
     ) -> None:
-        """Write the page, all of it or nothing: an older report stays until the new one is whole.
+        """Write the page atomically: an older report stays until the new one is complete.
 
         Raises:
-            OutputError: the file cannot be written (no such folder, no permission, no room).
+            OutputError: the file cannot be written (no such folder, no permission, no space).
             MissingExtra: matplotlib cannot be loaded.
         """
         text = self.html(title=title, details=details, mask_names=mask_names)
@@ -96,7 +96,7 @@ class ReportBuilder:
 
 
 def _replace(path: Path, content: bytes) -> None:
-    """A new file in the same folder, then its name: rename is atomic only within a file system."""
+    """Write a new file in the same folder, then rename it: rename is atomic only within a file system."""
     part = path.with_name(f".vad-report-{secrets.token_hex(4)}.part")
     try:
         with part.open("xb") as out:
@@ -108,5 +108,5 @@ def _replace(path: Path, content: bytes) -> None:
         why = error.strerror or str(error)
         raise OutputError(f"{path}: cannot write the report: {why}") from error
     finally:
-        with suppress(OSError):  # after the rename it is gone already
+        with suppress(OSError):  # after the rename it no longer exists
             part.unlink()

@@ -1,7 +1,7 @@
-"""The trace as the report sees it: spans, prompts with their verdicts, the silence clock.
+"""The trace as the report needs it: spans, prompts with their verdicts, the silence clock.
 
-Times are seconds of the call. The clock is computed anew from what was heard, so that a prompt
-whose own figure disagrees with the sound is seen beside it:
+Times are seconds of the call. The clock is recomputed from the detected speech, so that a prompt
+whose own figure disagrees with the sound is visible:
 
     sound    ▁▁▁████▁▁▁▁▁▁▁▁▁▁██▁▁▁▁▁
     clock    ⟋⟋⟋    ⟋⟋⟋⟋⟋⟋⟋⟋⟋⟋  ⟋⟋⟋⟋⟋     a sweep starts from zero where a sound ends
@@ -17,12 +17,12 @@ from vad_agent.trace import labels_ru
 from vad_agent.trace.compliance import Verdict, verdict
 
 Record = Mapping[str, Any]
-"""One object of the trace (see trace.py), or an event: {"t", "kind": "event", "event", …}."""
+"""One object of the trace (see `trace_format.py`), or an event: {"t", "kind": "event", "event", …}."""
 
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """[start, end) with what it is: a phase, a line's state, or nothing for speech."""
+    """[start, end) with its content: a phase, a line's state, or nothing for speech."""
 
     start: float
     end: float
@@ -31,7 +31,7 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class Sweep:
-    """The clock running from `start` to `end` with start − origin on it."""
+    """The clock running from `start` to `end`; at `start` it shows start − origin."""
 
     start: float
     end: float
@@ -40,12 +40,12 @@ class Sweep:
 
 @dataclass(frozen=True, slots=True)
 class TimelineMark:
-    """Something that happened at one moment."""
+    """An event at one moment."""
 
     t: float
     text: str
     strong: bool
-    """Done or found by the product, not told from outside."""
+    """Done or detected by the product, not reported from outside."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,34 +63,34 @@ class PromptSpan:
     ended: float | None
     outcome: str
     origin: float
-    """Where its clock started."""
+    """The time at which its clock started."""
     of_hold: bool
 
     @property
     def name(self) -> str:
-        """In Russian."""
+        """The Russian name."""
         return labels_ru.PROMPTS.get(self.id, self.id)
 
     @property
     def window(self) -> Span:
-        """When its first sample was to come."""
+        """The span in which its first sample was due."""
         return Span(self.origin + self.lo, self.origin + self.hi)
 
     @property
     def sound(self) -> Span:
-        """When it sounded; where it made no sound, its window."""
+        """The span of its sound; if it made no sound, its window."""
         if self.started is None:
             return self.window
         return Span(self.started, max(self.ended or 0.0, self.started + 0.02))
 
     @property
     def verdict(self) -> Verdict:
-        """In the window, not, or of no account."""
+        """In the window, outside of it, or not judged."""
         return verdict(self.outcome, self.started, self.silence, self.lo, self.hi)
 
     @property
     def why(self) -> str:
-        """The verdict in words."""
+        """The verdict as text."""
         if self.outcome == "failed":
             return "не прозвучала"
         if self.outcome == "missed":
@@ -111,7 +111,7 @@ class Timeline:
     duration: float
     speech: Mapping[str, Sequence[Span]]
     lines: Mapping[str, Sequence[Span]]
-    """Only what is not a live line."""
+    """Only states other than a live line."""
     phases: Sequence[Span]
     prompts: Sequence[PromptSpan]
     silences: Sequence[Sweep]
@@ -119,15 +119,15 @@ class Timeline:
     marks: Sequence[TimelineMark]
     hangup: Record | None
     callback: Record | None
-    """As it stood at the end."""
+    """The callback as it stood at the end."""
     withdrawn: bool
     left_by: Record | None
-    """The last hangup event: somebody else ended the call."""
+    """The last hangup event, if somebody else ended the call."""
     alerts: Sequence[Record]
 
 
 def timeline(records: Iterable[Record], heard_s: float = 0.0) -> Timeline:
-    """The call told by `records`, at least `heard_s` seconds long."""
+    """The call described by `records`, at least `heard_s` seconds long."""
     ordered = sorted(records, key=lambda record: float(record["t"]))
 
     def of(*kinds: str) -> list[Record]:
@@ -177,7 +177,7 @@ def timeline(records: Iterable[Record], heard_s: float = 0.0) -> Timeline:
 
 
 def _until_next(starts: Sequence[tuple[float, str]], duration: float) -> list[Span]:
-    """Each name from its start until the next one's; a state may be noticed after it began."""
+    """Each name from its start until the next one's; a state may be detected after it began."""
     starts = sorted(starts, key=lambda start: start[0])
     ends = [*(start for start, _ in starts[1:]), duration][: len(starts)]
     spans = [Span(start, end, name) for (start, name), end in zip(starts, ends, strict=True)]
@@ -205,7 +205,7 @@ def _prompt(count: int, record: Record, holds: Sequence[Span]) -> PromptSpan:
 
 
 def _pauses(events: Iterable[Record], duration: float) -> list[Span]:
-    """While the operator has the watch paused, the clock stands."""
+    """Spans in which the operator paused the script and the clock is stopped."""
     spans, since = [], None
     for event in events:
         if event["event"] == "pause" and since is None:
@@ -229,7 +229,7 @@ def _sweeps(sounds: Iterable[Span], until: float) -> list[Sweep]:
 
 
 def _hold(span: Span, prompts: Iterable[PromptSpan]) -> Sweep:
-    """A hold heard by its music began before it was known: its prompt tells when."""
+    """A hold detected by its music began before the detection: its prompt gives the start."""
     origins = [p.origin for p in prompts if p.of_hold and span.start <= p.t <= span.end + 0.02]
     return Sweep(span.start, span.end, min([span.start, *origins]))
 

@@ -1,8 +1,8 @@
-"""A sheet measured in pixels of the page, drawn with matplotlib and given out as inline SVG.
+"""A sheet measured in pixels of the page, drawn with matplotlib and exported as inline SVG.
 
 One axes over the whole figure, x to the right and y down: 1 unit is 1 px at the page's full width.
 The same drawing gives the same bytes on every machine: ids are salted with a fixed word, nothing is
-dated, and texts stay texts, measured in the font that matplotlib brings along.
+dated, and texts stay texts, measured in the font that matplotlib includes.
 """
 
 from __future__ import annotations
@@ -42,12 +42,15 @@ def library() -> ModuleType:
 
 
 def width_of(text: str, size: float = 11) -> float:
-    """Roughly how wide a text is, in px, on the generous side: the reader's font is not known."""
+    """Estimated width of a text in px, rather too large, because the reader's font is unknown."""
     return len(text) * size * 0.58
 
 
 class Canvas:
-    """A sheet of WIDTH × `height` px; `name` sets its ids apart from other sheets of the page."""
+    """A sheet of WIDTH × `height` px.
+
+    `name` distinguishes its ids from those of other sheets on the page.
+    """
 
     def __init__(self, height: float, name: str) -> None:
         self._mpl = library()
@@ -71,7 +74,7 @@ class Canvas:
         self._axes: Any = axes
 
     def boxes(self, boxes: Iterable[Box], **style: Any) -> None:
-        """Rectangles of one style as one path: a thousand runs of speech are one element."""
+        """Draw rectangles of one style as one path: a thousand speech segments are one element."""
         points: list[tuple[float, float]] = []
         codes: list[int] = []
         path = self._mpl.path.Path
@@ -83,24 +86,24 @@ class Canvas:
 
     def outline(self, xs: Sequence[float], tops: Sequence[float], bottoms: Sequence[float],
                 **style: Any) -> None:  # fmt: skip
-        """The area between two curves."""
+        """Draw the area between two curves."""
         if len(xs):
             points = [*zip(xs, tops, strict=True)]
             points += [*zip(reversed(xs), reversed(bottoms), strict=True)]
             self._add(self._mpl.path.Path([*points, points[0]]), style)
 
     def line(self, xs: Sequence[float], ys: Sequence[float], **style: Any) -> None:
-        """An open line."""
+        """Draw an open line."""
         if len(xs):
             points = list(zip(xs, ys, strict=True))
             self._add(self._mpl.path.Path(points), {"facecolor": "none"} | style)
 
     def dot(self, x: float, y: float, radius: float, **style: Any) -> None:
-        """A disc."""
+        """Draw a disc."""
         self._patch(self._mpl.patches.Circle((x, y), radius, **({"linewidth": 0} | style)))
 
     def text(self, x: float, y: float, text: str, *, size: float = 11, **style: Any) -> None:
-        """One line of text, by default left-aligned and centred on y."""
+        """Draw one line of text, by default left-aligned and centred on y."""
         style = {"color": INK, "va": "center", "ha": "left"} | style
         with self._mpl.rc_context(self._settings):
             self._axes.text(x, y, text, fontsize=size, clip_on=False, **style)
@@ -121,11 +124,11 @@ class Canvas:
         body = out.getvalue()
         body = body[body.index("<svg") :].rstrip()
         body = body[body.index(">") + 1 :]
-        # A style sheet inside would hold for the whole page; the page's own does its work.
+        # An embedded style sheet would apply to the whole page; the page has its own.
         for leaf in ("metadata", "style"):
             body = re.sub(rf"<{leaf}\b[^>]*>.*?</{leaf}>", "", body, flags=re.DOTALL)
-        # Ids of groups are the same on every sheet and nothing refers to them; fractions of a pixel
-        # beyond the second are half of the size.
+        # Ids of groups are the same on every sheet and nothing refers to them. Fractions of a pixel
+        # beyond the second digit are half of the size.
         body = re.sub(r'<g id="[^"]*"', "<g", body)
         body = re.sub(r'(?<= d=")[^"]*', _rounded, body)
         return (
@@ -149,5 +152,5 @@ LINE_HATCHES = {
     "quiet": "--", "digital_zero": "///", "no_media": "xxx", "music": "|||", "tone": "+++",
     "muted": "\\\\\\",
 }  # fmt: skip
-"""Straight strokes only: a hatch of circles is 200 kB of SVG in every row."""
+"""Straight strokes only: a hatch of circles adds 200 kB of SVG to every row."""
 HATCH = {"facecolor": "#ffffff", "edgecolor": "#8b98a5", "linewidth": 0.6}

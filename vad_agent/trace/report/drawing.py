@@ -1,13 +1,13 @@
-"""The picture of a call, a sheet for each row.
+"""The picture of a call, one sheet per row.
 
     phases     приветствие │ диалог
     marks           ┊ ответ
-    Оператор   ▁▁▂▅▇▅▂▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁      the outline of the sound on shaded runs of speech
+    Оператор   ▁▁▂▅▇▅▂▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁      the outline of the sound on shaded speech segments
     Клиент     ▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁      why it is quiet: hatched
     Фразы                   ▐1▌ ✓ name
     Тишина        ⟋⟋⟋⟋|⟋⟋⟋⟋|                  the clock; bands are windows, a dot the first sample
 
-Nothing is told by colour alone: what is wrong is hatched with a ✗, what is right plain with a ✓.
+Colour is never the only sign: what is wrong is hatched with a ✗, what is right plain with a ✓.
 """
 
 from __future__ import annotations
@@ -42,13 +42,13 @@ PLOT = WIDTH - LEFT - RIGHT
 PHASES, LEVEL, SOUND, GAP, CLOCK, AXIS = 18, 16, 46, 6, 88, 22
 MAX_LEVELS = 4
 COLUMNS = 700
-"""Of a row's sound: finer than that is not seen, and makes the page heavy."""
+"""Columns of a row's sound: a finer resolution is not visible, and makes the page heavy."""
 
 Stretch = TypeVar("Stretch", Span, Sweep)
 
 
 class RowDrawing:
-    """One stretch of the call."""
+    """One part of the call."""
 
     def __init__(self, call: Timeline, row: Span, name: str) -> None:
         self.call, self.row, self.name = call, row, name
@@ -83,7 +83,7 @@ class RowDrawing:
         return LEFT + (min(max(t, self.row.start), self.end) - self.row.start) * self.scale
 
     def _has(self, t: float) -> bool:
-        """The call's very end belongs to its last row."""
+        """The call's end belongs to its last row."""
         return self.row.start <= t < self.end or t == self.end == self.call.duration
 
     def _shown(self, spans: Iterable[Stretch]) -> list[Stretch]:
@@ -151,7 +151,7 @@ class RowDrawing:
                 facecolor=colour if good else "#ffffff", hatch=None if good or silent else "////",
                 linestyle=":" if silent else "-",
             )  # fmt: skip
-            if not good and x1 - x0 > 24:  # a clear ground for the number
+            if not good and x1 - x0 > 24:  # a plain background for the number
                 middle = (x0 + x1) / 2
                 self.sheet.boxes([(middle - 8, top + 1, middle + 8, top + 15)], facecolor="#ffffff")
             self.sheet.text(
@@ -209,7 +209,7 @@ class RowDrawing:
         for sweep in sweeps:
             start, end = max(sweep.start, self.row.start), min(sweep.end, self.end)
             if start < end:
-                # Past this moment the clock is off the scale.
+                # After this moment the clock is off the scale.
                 full = min(max(sweep.origin + top, start), end)
                 corners = [start, full, end]
                 xs += [self._x(start), *map(self._x, corners), self._x(end)]
@@ -227,7 +227,7 @@ class RowDrawing:
         return self.bottom - min(seconds / top, 1) * (CLOCK - 14)
 
     def _clock_tops(self) -> tuple[float, float]:
-        """What the clock's lane reaches to, in seconds: of silence, of hold."""
+        """The range of the clock's lane, in seconds: of silence, of hold."""
 
         def longest(sweeps: Iterable[Sweep]) -> float:
             reached = (min(s.end, self.end) - s.origin for s in self._shown(sweeps))
@@ -304,13 +304,13 @@ def _bar_text(prompt: PromptSpan) -> str:
 
 
 def pictures(call: Timeline, drawn: Rows, envelopes: Mapping[str, Envelope]) -> list[str]:
-    """An SVG for each row."""
+    """One SVG per row."""
     return [RowDrawing(call, row, f"row {at}").svg(envelopes) for at, row in enumerate(drawn.shown)]
 
 
 @dataclass(frozen=True, slots=True)
 class Label:
-    """A text with the place it takes in a lane of levels."""
+    """A text with its place in a lane of levels."""
 
     level: int
     x: float
@@ -318,10 +318,10 @@ class Label:
 
 
 def stacked(wanted: Iterable[tuple[float, float, float]], most: int) -> list[Label | None]:
-    """Places labels beside their things so that none covers another.
+    """Place labels next to their objects so that none covers another.
 
-    Each of `wanted` is the thing's left and right edge and the label's width (px), in order. A
-    label that does not fit to the right of its thing goes to the left; None: there was no room.
+    Each of `wanted` is the object's left and right edge and the label's width (px), in order. A
+    label that does not fit to the right of its object goes to the left; None: there was no space.
     """
     ends = [0.0] * most
     placed: list[Label | None] = []
@@ -338,14 +338,14 @@ def stacked(wanted: Iterable[tuple[float, float, float]], most: int) -> list[Lab
 
 
 def levels(labels: Iterable[Label | None]) -> int:
-    """How many levels a lane needs; a label without room still has its thing on the first."""
+    """Number of levels that a lane needs; the object of a label without space is on the first level."""
     return max((label.level + 1 if label else 1 for label in labels), default=0)
 
 
 def merged(
     marks: Iterable[TimelineMark], x: Callable[[float], float]
 ) -> list[tuple[float, str, bool]]:
-    """Place, text and strength of each line; what happens at one moment (in 4 px) shares one."""
+    """Place, text and strength of each line; marks at one moment (within 4 px) share one."""
     groups: list[tuple[float, list[TimelineMark]]] = []
     for mark in marks:
         at = x(mark.t)

@@ -1,7 +1,7 @@
-"""The outline of one channel's sound: the lowest and the highest sample of every 20 ms frame.
+"""The envelope of one channel's sound: the lowest and the highest sample of every 20 ms frame.
 
-Four bytes a frame, so ten hours of a channel are 7 MB. Frames wait in a block and are reduced
-together: one numpy call for 500 frames costs less than one for each.
+Four bytes per frame, so ten hours of a channel are 7 MB. Frames are collected in a block and
+reduced together: one numpy call for 500 frames costs less than one for each.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ BLOCK_FRAMES = 500
 
 
 class Envelope:
-    """Grows by a frame at a time; gives any stretch of the call as columns."""
+    """Grows by one frame at a time; returns any part of the call as columns."""
 
     def __init__(self) -> None:
         self._lows = array("h")
@@ -27,7 +27,7 @@ class Envelope:
         self._blank = bytes(SAMPLE_BYTES)
 
     def add(self, frame: bytes | bytearray | memoryview | None) -> None:
-        """Take one frame (int16 little-endian mono; None: it did not come, a flat line)."""
+        """Add one frame (int16 little-endian mono). None: it did not arrive, drawn as a flat line."""
         if frame is None:
             frame = self._blank
         elif len(frame) != len(self._blank):
@@ -39,12 +39,12 @@ class Envelope:
             self._reduce()
 
     def __len__(self) -> int:
-        """Frames taken."""
+        """Number of frames added."""
         return len(self._lows) + self._waiting
 
     @property
     def nbytes(self) -> int:
-        """Bytes held for the frames taken, without the block that waits."""
+        """Bytes stored for the frames, without the current block."""
         return (len(self._lows) + len(self._highs)) * SAMPLE_BYTES
 
     def _reduce(self) -> None:
@@ -57,9 +57,9 @@ class Envelope:
         self._waiting = 0
 
     def reach(self) -> int:
-        """The sample value that a lane's height stands for.
+        """The sample value at the full height of a lane.
 
-        The loudest few frames (clicks) are let off, and a line of mere noise is not blown up.
+        The few loudest frames (clicks) are ignored, and a line with only noise is not magnified.
         """
         self._reduce()
         if not self._highs:
@@ -84,7 +84,7 @@ class Envelope:
         return times, np.minimum.reduceat(lows, at), np.maximum.reduceat(highs, at)
 
     def _view(self, start: int, end: int) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-        """Copies, in 32 bits: −32768 has no positive in 16; a live view would block growing."""
+        """Copies in 32 bits: −32768 has no positive counterpart in 16; a live view would block growing."""
         return (
             np.frombuffer(self._lows, dtype=np.int16)[start:end].astype(np.int32),
             np.frombuffer(self._highs, dtype=np.int16)[start:end].astype(np.int32),

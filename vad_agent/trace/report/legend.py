@@ -1,4 +1,4 @@
-"""What the picture's signs mean: only those that the call has."""
+"""The legend of the picture: only the signs that the call has."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ LINE, WIDE, TALL = 26, 34, 15
 
 
 def legend(call: Timeline) -> str:
-    """One SVG, as many lines of signs as it needs."""
+    """One SVG with as many lines as needed."""
     placed: list[tuple[float, float, Swatch, str]] = []
     x, y = 0.0, 4.0
     for swatch, text in _signs(call):

@@ -1,7 +1,7 @@
-"""The page around the picture: the verdict first, then what was decided, then the call itself.
+"""The page around the picture: first the verdict, then the decisions, then the call itself.
 
-One HTML file that needs nothing else: no script, no network, no fonts of its own. Every text that
-came from outside is masked, then escaped, here and nowhere else.
+One self-contained HTML file: no script, no network, no fonts. Every external text is masked, then
+escaped, only in this module.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ def page(
     details: Mapping[str, str],
     mask: labels_ru.NameMask,
 ) -> str:
-    """The whole page. `pictures` are the rows' SVGs: they name prompts but quote no texts."""
+    """The whole page. `pictures` are the rows' SVGs; they name prompts but quote no texts."""
 
     def said(text: str) -> str:
         return escape(mask(text))
@@ -176,7 +176,7 @@ def _prompt(prompt: PromptSpan, mask: labels_ru.NameMask) -> str:
 
 
 def _callback_missing(call: Timeline) -> bool:
-    """Every end that the product decided owes the client a callback."""
+    """Every end of a call by the product requires a callback."""
     return call.hangup is not None and call.callback is None
 
 

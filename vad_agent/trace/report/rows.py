@@ -1,7 +1,7 @@
-"""Which stretches of a call are drawn, and how long they are.
+"""Selects the parts of a call that are drawn, and their length.
 
-A minute a row while that makes no more than MAX_ROWS; then longer rows; of a call too long for
-those, only the rows in which anything but speech happened, as fine as they fit.
+One minute per row while that makes no more than MAX_ROWS rows; then longer rows. Of an even longer
+call, only the rows with events other than speech, as fine as they fit.
 """
 
 from __future__ import annotations
@@ -15,27 +15,27 @@ from vad_agent.trace.report.call_timeline import Span, Timeline
 
 MAX_ROWS = 30
 ROW_SECONDS = (60, 120, 300)
-"""The finest that fits is taken: at more than 300 s a row a window of one second is not seen."""
+"""The finest that fits is used: at more than 300 s per row a window of one second is not visible."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """The stretches of the call that are drawn, in order; all are `seconds` long."""
+    """The parts of the call that are drawn, in order; all are `seconds` long."""
 
     seconds: float
     shown: Sequence[Span]
     total: int
     only_speech_left_out: bool
-    """False: even of the rows in which something happened some are left out."""
+    """False: even some rows with other events are left out."""
 
 
 def rows(call: Timeline) -> Rows:
-    """Cuts the call into at most MAX_ROWS rows."""
+    """Split the call into at most MAX_ROWS rows."""
     moments = _moments(call)
     duration = max(call.duration, 1.0)
     for seconds in ROW_SECONDS:
         total = math.ceil(round(duration / seconds, 6))
-        if total <= MAX_ROWS:  # all of it, in rows of one length instead of a short last one
+        if total <= MAX_ROWS:  # all of it, in rows of equal length instead of a short last one
             even = math.ceil(duration / total / 5) * 5 if total > 1 else duration
             total = math.ceil(round(duration / even, 6))
             return Rows(even, _cut(range(total), even), total, True)
@@ -56,7 +56,7 @@ def _cut(numbers: Iterable[int], seconds: float) -> list[Span]:
 
 
 def _moments(call: Timeline) -> list[tuple[float, int]]:
-    """When anything but speech happened, and how much it matters."""
+    """Times of events other than speech, and their importance."""
     found = [(mark.t, 2 if mark.strong else 1) for mark in call.marks]
     found += [(span.start, 1) for span in call.phases]
     found += [(span.start, 0) for spans in call.lines.values() for span in spans]
