@@ -1,4 +1,5 @@
-"""A desk in a process of its own that dials nothing: every attempt is reached at once, and its time noted.
+"""A desk in a process of its own with a dummy dialer: every attempt is reached at once, and its
+time recorded.
 
 python -m benchmarks.callbacks.node DATABASE FOLDER      prints "ready"; a line on stdin: prints its figures
 """
@@ -18,7 +19,7 @@ from vad_agent.server.desk_config import DeskConfig
 
 
 class NoDialer:
-    """Reached at once. `began`: when each attempt did, s since 1970."""
+    """Reports "reached" at once. `began`: times of all attempts, s since 1970."""
 
     name: ClassVar[str] = "none"
 

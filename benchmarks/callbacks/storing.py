@@ -1,4 +1,4 @@
-"""From a request to its being on the disk: `Store.take`, next to one bare commit of as many bytes."""
+"""Time from a request to the disk: `Store.take`, compared with one bare commit of the same size."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ P50_S, P99_S = 0.005, 0.025
 
 
 def measure(places: dict[str, str], folder: Path, *, count: int) -> Table:
-    """`places`: name → database, empty."""
+    """`places`: name → empty database."""
     figures: list[Figure] = []
     for name, place in places.items():
         store = Store(place, POLICY)

@@ -30,7 +30,7 @@ def runs(quick: bool) -> dict[str, Callable[[AudioServer], Sequence[Table]]]:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run and print. 1: --strict, and a target is missed; 2: a program is not installed."""
+    """Run and print. Return 1 if --strict and a target is missed; 2 if a program is not installed."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.headset", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="shorter; the figures are rough")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures there")
@@ -57,7 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _on_a_server(run: Callable[[AudioServer], Sequence[Table]]) -> Sequence[Table]:
-    """A fresh one, and this process's own for as long."""
+    """Run on a new server, which is also this process's server meanwhile."""
     before = dict(os.environ)
     with AudioServer() as server:
         os.environ.clear()

@@ -1,10 +1,11 @@
-"""What `listen` costs: from its start to hearing both sides, its processors' time in a call, its memory.
+"""What `listen` costs: time from its start to capturing both sides, processor time in a call, memory.
 
-    exec ─> devices listed ─> devices opened ─> first record of both sides   told by a probe in its process
-    a call of N s ─> processor time and PSS of each of its processes         beside it: parec twice
+    exec ─> devices listed ─> devices opened ─> first record of both sides   from a probe in its process
+    a call of N s ─> processor time and PSS of each of its processes         compared with: parec twice
 
-The probe is a thread that waits for our modules and wraps three of their functions: nothing else differs
-from `python -m vad_agent.cli.main`. The sinks are kept awake: on a desktop the devices run, too.
+The probe is a thread that waits for our modules and wraps three of their functions; nothing else
+differs from `python -m vad_agent.cli.main`. The sinks are kept awake, because on a desktop the
+devices run too.
 """
 
 from __future__ import annotations
@@ -79,7 +80,7 @@ def wrap():
 threading.Thread(target=wrap, daemon=True).start()
 runpy.run_module("vad_agent.cli.main", run_name="__main__", alter_sys=True)
 """
-"""Writes what happened and when (perf_counter: the same clock in all processes of Linux)."""
+"""Writes each event and its time (perf_counter: the same clock in all processes of Linux)."""
 
 STEPS = {
     "python": "the interpreter runs",
@@ -124,7 +125,7 @@ class Listen:
                 pass
 
     def steps(self) -> dict[str, float]:
-        """Seconds from the start to each step, once all are done."""
+        """Seconds from the start to each step, when all are done."""
 
         def told() -> dict[str, float]:
             text = self._marks.read_text("ascii") if self._marks.exists() else ""
@@ -139,7 +140,7 @@ class Listen:
         return {what: at - self.began for what, at in told().items()}
 
     def start_call(self) -> None:
-        """By the socket, and its answer."""
+        """Start a call through the socket, and wait for the answer."""
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as inlet:
             inlet.settimeout(5)
             inlet.connect(str(self._socket))
@@ -149,7 +150,7 @@ class Listen:
             raise ChildProcessError(f"start_call: {answer!r}")
 
     def count(self, kind: str, **fields: object) -> int:
-        """Lines of the trace."""
+        """Number of matching lines in the trace."""
         lines = [json.loads(line) for line in self.trace.read_bytes().split(b"\n")[:-1]]
         wanted = {"kind": kind, **fields}
         return sum(1 for line in lines if all(line.get(k) == v for k, v in wanted.items()))
@@ -163,7 +164,8 @@ class Listen:
         end(self.process)
 
 
-# -- what processes take --------------------------------------------------------------------------
+# -- resource use
+# ------------------------------------------------------------------------------------
 
 
 def _role(process: psutil.Process) -> str:
@@ -175,18 +177,18 @@ def _role(process: psutil.Process) -> str:
 
 
 def tree(root: int) -> dict[str, psutil.Process]:
-    """A process and all its children, by what they are for."""
+    """A process and all its children, by their purpose."""
     top = psutil.Process(root)
     return {_role(process): process for process in (top, *top.children(recursive=True))}
 
 
 def seconds_used(processes: Mapping[str, psutil.Process]) -> dict[str, float]:
-    """Processor time until now, that of ended children included."""
+    """Processor time so far, including that of ended children."""
     return {role: sum(process.cpu_times()[:4]) for role, process in processes.items()}
 
 
 def megabytes(pid: int) -> dict[str, float]:
-    """Pss, Rss and what is the process's alone, in MB."""
+    """Pss, Rss and the process's private memory, in MB."""
     found = {"Pss": 0.0, "Rss": 0.0, "Private": 0.0}
     for line in Path(f"/proc/{pid}/smaps_rollup").read_text("ascii").splitlines()[1:]:
         name, value = line.split()[:2]
@@ -202,7 +204,7 @@ def megabytes(pid: int) -> dict[str, float]:
 def _start(server: AudioServer, rounds: int) -> Table:
     steps: dict[str, list[float]] = {step: [] for step in STEPS}
     bare: list[float] = []
-    for turn in range(-1, rounds):  # the first one compiles what has changed, and is not counted
+    for turn in range(-1, rounds):  # the first one compiles changed modules, and is not counted
         began = time.perf_counter()
         subprocess.run([sys.executable, "-c", BARE_IMPORTS], env=server.env, check=True)
         bare_s = time.perf_counter() - began
@@ -233,7 +235,7 @@ def _start(server: AudioServer, rounds: int) -> Table:
 
 @contextmanager
 def _sound(server: AudioServer, seconds: float) -> Iterator[None]:
-    """Both parties speak part of the time, in turns."""
+    """Both parties speak in turns, with pauses."""
     clips: dict[str, list[Part]] = {
         "client": [("speech", "caller_fridge"), ("silence", 5.0)],
         "mic": [("silence", 2.5), ("speech", "man_delivery_time"), ("silence", 3.0)],
@@ -268,7 +270,7 @@ def _parecs(server: AudioServer) -> Iterator[list[psutil.Process]]:
 def _call(
     server: AudioServer, seconds: float, *, drawn: bool
 ) -> tuple[dict[str, float], float, float, dict[str, dict[str, float]], str]:
-    """Shares of a core by process, of parec twice, of the server; memory by process; what happened."""
+    """Shares of a core by process, of two parec, of the server; memory by process; a summary of events."""
     listen = Listen(server, drawn=drawn)
     try:
         listen.steps()
@@ -352,7 +354,7 @@ def _in_a_call(server: AudioServer, call_s: float) -> Sequence[Table]:
 
 
 def measure(server: AudioServer, *, rounds: int = 10, call_s: float = 30) -> Sequence[Table]:
-    """Start, processors, memory."""
+    """Measure start, processor time, memory."""
     phrases_folder()
     server.keep_awake("client", "mic", "virtmic")
     return [_start(server, rounds), *_in_a_call(server, call_s)]

@@ -1,10 +1,10 @@
-"""Is a sample lost, and how long does a pair of frames take, beside a thread that never rests?
+"""Lost samples and the time of a pair of frames, with and without a busy thread.
 
     paplay tone   ──> client ──> client.monitor ──┐
-    paplay speech ──> mic ────> mic.monitor ──────┴─> Headset ─> Loop ─> CallDesk     quiet, busy, quiet, …
+    paplay speech ──> mic ────> mic.monitor ──────┴─> DuplexCapture ─> Loop ─> CallTracker     quiet, busy, …
 
-The tone's phase in each frame says where in the tone the frame was: a lost sample is a jump. parec captures
-the same monitor: what jumps there, too, the audio server lost.
+The tone's phase in each frame gives the frame's position in the tone: a lost sample is a jump.
+parec captures the same monitor: a jump that it also has was caused by the audio server.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ from vad_agent.script.settings import Settings
 
 P999_MS = 5
 JUMP = 0.5
-"""Samples at 16 kHz; the fit itself is true to some hundredths."""
+"""Samples at 16 kHz; the fit itself is accurate to some hundredths."""
 TONE_HZ = 23.7
-"""A period is 675 samples: neither a frame nor a few of them are a whole one."""
+"""A period is 675 samples: no multiple of it is a small number of frames."""
 FRAME = round(FRAME_S * SAMPLE_RATE)
 SLICE_S = 5.0
 FIRST_S = 1.0
@@ -47,17 +47,17 @@ QUIET, BUSY = "without the busy thread", "beside a busy thread"
 
 @dataclass
 class Handled:
-    """What the loop did: a list's entry for each pair."""
+    """What the loop did: one list entry per pair."""
 
     took: list[float] = field(default_factory=list)
     age: list[float] = field(default_factory=list)
-    """From the end of a pair's time to when it was handled, s."""
+    """From the end of a pair's time until it was handled, s."""
     busy: list[bool] = field(default_factory=list)
     client: list[bytes | None] = field(default_factory=list)
 
 
 class TimedLoop(Loop):
-    """Each step by itself; a call is always on."""
+    """Measures each step; a call is always on."""
 
     handled: Handled
     busy: threading.Event
@@ -76,13 +76,15 @@ class TimedLoop(Loop):
 
 
 def tone(seconds: float) -> Int16s:
-    """Played at 48 kHz."""
+    """The tone, for playback at 48 kHz."""
     t = np.arange(round(seconds * PLAYED_HZ)) / PLAYED_HZ
     return (8000 * np.sin(2 * math.pi * TONE_HZ * t)).astype(np.int16)
 
 
 def jumps(frames: Sequence[bytes | None]) -> list[float]:
-    """Samples by which each frame's tone is not where the frame before says; a missing frame counts time."""
+    """Samples by which each frame's tone deviates from the previous frame; a missing frame counts
+    as elapsed time.
+    """
     t = np.arange(FRAME) / SAMPLE_RATE * 2 * math.pi * TONE_HZ
     fit = np.linalg.pinv(np.stack([np.sin(t), np.cos(t)], axis=1))
     samples_a_turn = SAMPLE_RATE / TONE_HZ
@@ -99,7 +101,7 @@ def jumps(frames: Sequence[bytes | None]) -> list[float]:
 
 
 class Busy:
-    """A thread of pure Python that does nothing of use, while `on` is set."""
+    """A pure Python thread that computes while `on` is set."""
 
     def __init__(self) -> None:
         self.on = threading.Event()
@@ -115,20 +117,20 @@ class Busy:
                 count += number * number % 7
 
     def close(self) -> None:
-        """End it."""
+        """End the thread."""
         self._ended = True
         self.on.set()
         self._thread.join()
 
 
 def measure(server: AudioServer, *, seconds: float = 60) -> Table:
-    """`seconds` with the busy thread and as many without, in turns; the server is this process's."""
+    """Measure `seconds` with the busy thread and as many without, in turns, on this process's server."""
     sys.setswitchinterval(SWITCH_S)  # as `listen` does
     server.keep_awake("client", "mic")
     players = _play(server, 2 * seconds + 20)
     reference = server.record("client.monitor", rate=SAMPLE_RATE)
     time.sleep(FIRST_S)
-    skipped = reference.seconds  # the tone's beginning
+    skipped = reference.seconds  # start of the tone
     busy, handled = Busy(), Handled()
     tracker = CallTracker(Settings(), SAMPLE_RATE, policy="manual")
     loop = TimedLoop(tracker, lambda actions: None)
@@ -187,7 +189,7 @@ def _play(server: AudioServer, seconds: float) -> list[subprocess.Popen[bytes]]:
     ]
     script_audio(turn * math.ceil(seconds / 4), path, tail_s=0)
     client = write_wav(server.directory / "client.wav", tone(seconds), PLAYED_HZ)
-    # Much is given ahead, so that a busy machine does not make the source itself stutter.
+    # A large latency, so that the source itself does not stutter on a busy machine.
     return [server.play(client, "client", latency_ms=500), server.play(path, "mic", latency_ms=500)]
 
 
@@ -247,7 +249,8 @@ def _times(handled: Handled, first: int, last: int) -> list[Figure]:
             ours, alone = at(busy), at(quiet)
             goal = what == "a pair's step" and name == "p99.9"
             target, met = (f"≤ {P999_MS} ms", ours <= P999_MS) if goal else ("", None)
-            # An age has no ratio: its zero is the device's stamps, true to some ms; it may be negative.
+            # An age has no ratio: its zero is the device's stamps, accurate to some ms; it may be
+            # negative.
             by, than = (ours / alone, QUIET) if values is handled.took else (None, "")
             figures.append(Figure(f"{what} {BUSY}, {name}", ours, "ms", by, than, target, met))
             figures.append(Figure(f"{what} {QUIET}, {name}", alone, "ms"))

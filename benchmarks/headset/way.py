@@ -1,4 +1,6 @@
-"""From a phrase's deadline to its first sample in the sink; next to a stream opened for each phrase."""
+"""Latency from a phrase's deadline to its first sample in the sink, compared with opening a stream
+for each phrase.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,7 @@ KEPT = "one stream kept open (ours)"
 
 
 def pulse(name: str, *, output: bool = False) -> Device:
-    """A device of the server's own."""
+    """A device of the server."""
     return Device(
         name=name,
         backend="pulse",
@@ -42,7 +44,7 @@ def pulse(name: str, *, output: bool = False) -> Device:
 
 
 class Heard:
-    """What is captured at the sink's monitor: when was it first loud after a time?"""
+    """Captures the sink's monitor, and finds the first loud sample after a time."""
 
     def __init__(self, name: str) -> None:
         self._queue: queue.SimpleQueue[Opened | Lost | Record] = queue.SimpleQueue()
@@ -79,7 +81,7 @@ def _ways(heard: Heard, play: Callable[[], None], count: int) -> list[float]:
     chance = random.Random(7)
     took = []
     for _ in range(count):
-        time.sleep(0.25 + 0.05 * chance.random())  # deadlines fall anywhere between two blocks
+        time.sleep(0.25 + 0.05 * chance.random())  # deadlines are not aligned with blocks
         asked = time.perf_counter()
         play()
         took.append((heard.first_loud(asked) - asked) * 1e3)
@@ -87,7 +89,7 @@ def _ways(heard: Heard, play: Callable[[], None], count: int) -> list[float]:
 
 
 def _opened_each(pcm: bytes) -> None:
-    """What a program does that plays a file: open, play, close."""
+    """A program that plays a file: open, play, close."""
     import sounddevice  # type: ignore[import-untyped]
 
     os.environ["PULSE_SINK"] = "virtmic"
@@ -98,7 +100,7 @@ def _opened_each(pcm: bytes) -> None:
 
 
 def measure(server: AudioServer, *, prompts: int = 200) -> Table:
-    """Both ways; the server is this process's."""
+    """Measure both variants on this process's server."""
     pcm = burst()
     told: queue.SimpleQueue[Opened | Lost | Record] = queue.SimpleQueue()
     heard, player = (

@@ -1,1 +1,1 @@
-"""What the panel costs, and how late it is."""
+"""Cost and latency of the panel."""

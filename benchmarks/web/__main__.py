@@ -17,7 +17,7 @@ PACKAGES = ("fastapi", "uvicorn", "websockets", "playwright", "vad-agent")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run and print. 1: --strict, and a target is missed; 2: there is no Chromium."""
+    """Run and print. Return 1 if --strict and a target is missed; 2 if there is no Chromium."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.web", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="shorter; the figures are rough")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures there")

@@ -1,4 +1,4 @@
-"""A full hall: 200 headsets with live levels at one desk, the page of each open and asking for callbacks."""
+"""Full load: 200 headsets with live levels at one desk, each with an open page that queries callbacks."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ SHARE = 0.6
 
 
 def measure(folder: Path, count: int, seconds: float) -> Table:
-    """`count` headsets and pages; the server is watched for so many seconds at each stage."""
+    """`count` headsets and pages; the server is monitored for `seconds` at each stage."""
     desk = DeskProcess(folder)
     try:
         cookies = _people(desk, count)
@@ -43,7 +43,7 @@ def measure(folder: Path, count: int, seconds: float) -> Table:
 
 
 def _people(desk: DeskProcess, count: int) -> dict[str, str]:
-    """So many operators, each with an open callback; login → cookie."""
+    """Create operators, each with an open callback. Return login → cookie."""
     cheap = Passwords(PasswordHasher(time_cost=1, memory_cost=8, parallelism=1))
     with closing(
         open_store(DeskConfig.load(None, database=str(desk.process.database)), alone=False)
@@ -122,7 +122,7 @@ async def _measure(desk: DeskProcess, cookies: dict[str, str], seconds: float) -
 
 
 async def _headset(desk: DeskProcess, login: str, told: list[int]) -> None:
-    """What a link sends: all at first, then levels and the clock."""
+    """The messages of a headset's link: the whole state first, then levels and the clock."""
     dice = random.Random(login)
     await asyncio.sleep(dice.random())
     headers = {"Authorization": f"Bearer {desk.token}"}
@@ -155,7 +155,7 @@ async def _page(desk: DeskProcess, cookie: str, told: list[int]) -> None:
 
 
 async def _poll(desk: DeskProcess, cookie: str) -> None:
-    """As a page does where the server tells of changes."""
+    """The queries of a page whose server announces changes."""
     await asyncio.sleep(random.random() * POLL_S)
     while True:
         async with _asked(desk, cookie, "/panel/callbacks") as reader:
@@ -166,7 +166,7 @@ async def _poll(desk: DeskProcess, cookie: str) -> None:
 
 @asynccontextmanager
 async def _asked(desk: DeskProcess, cookie: str, path: str) -> AsyncIterator[asyncio.StreamReader]:
-    """A question as a browser's, and its answer as it comes."""
+    """Send a request as a browser does, and yield its answer as it arrives."""
     reader, writer = await asyncio.open_connection("127.0.0.1", desk.port)
     try:
         lines = (
@@ -182,7 +182,7 @@ async def _asked(desk: DeskProcess, cookie: str, path: str) -> AsyncIterator[asy
 
 
 async def _busy(process: psutil.Process, seconds: float) -> float:
-    """Share of a core that it takes meanwhile."""
+    """Share of a core that the process takes during `seconds`."""
     before = process.cpu_times()
     began = time.monotonic()
     await asyncio.sleep(seconds)

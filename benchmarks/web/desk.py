@@ -1,9 +1,9 @@
-"""A desk's live part in a process of its own, or a bare echo in its place.
+"""A desk's live part in a process of its own, or a bare echo server in its place.
 
 python -m benchmarks.web.desk desk | echo      prints its port, then answers each line of stdin:
 
 follow N      pages of operators 0 … N-1 follow them from now on
-figures       what it has used, and when the pages were told (after how many seconds)
+figures       the resources used, and the delays (s) of messages to the pages
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from typing import Any
 
 TOKEN = "a-token-of-the-benchmark"
 SENT = "sent"
-"""A key of a state: when it was published, by this machine's steady clock."""
+"""A key of a state: when it was published, by this machine's monotonic clock."""
 
 
 class Pages:
-    """Followers of a hub, as streams of open pages are."""
+    """Followers of a broker, like the streams of open pages."""
 
     def __init__(self, broker: Any) -> None:
         self._broker = broker
@@ -46,7 +46,7 @@ class Pages:
 
 
 async def desk(listening: socket.socket) -> None:
-    """As `vad-agent serve` has it."""
+    """Serve as `vad-agent serve` does."""
     import uvicorn
     from fastapi import FastAPI
     from starlette.middleware import Middleware
@@ -80,7 +80,7 @@ async def desk(listening: socket.socket) -> None:
 
 
 async def echo(listening: socket.socket) -> None:
-    """Each message back to whoever sent it."""
+    """Return each message to its sender."""
     from websockets.asyncio.server import ServerConnection, serve
     from websockets.exceptions import ConnectionClosed
 

@@ -1,10 +1,10 @@
-"""`python -m benchmarks.web.link`: from a headset to the desk's pages, and what that costs the desk.
+"""`python -m benchmarks.web.link`: latency from a headset to the desk's pages, and the desk's cost.
 
-    publish() ─> DeskLink ─> WebSocket ─> uvicorn, hub ─> a page's stream      the desk: a process of its own
-    send() ────────────────> WebSocket ─> bare echo ─> recv()                  beside it, in turns
+    publish() ─> HeadsetLink ─> WebSocket ─> uvicorn, broker ─> a page's stream    the desk: a process
+    send() ───────────────────> WebSocket ─> bare echo ─> recv()                   compared with it, in turns
 
-Both clocks are the machine's steady one. The many headsets are another process's coroutines, which speak the
-link's protocol; a bare echo is sent the same messages at the same pace.
+Both use the machine's monotonic clock. The many headsets are coroutines of another process that use
+the link's protocol; a bare echo server gets the same messages at the same rate.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from vad_agent.headset.status_publisher import Snapshot, snapshot
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("websockets", "uvicorn", "starlette", "fastapi", "vad-agent")
 APART_S = 0.05
-"""Between two changes: more than what is told together."""
+"""Seconds between two changes: longer than the interval in which changes are combined."""
 HEADSETS = 200
 STATES_PER_S = 10
 BEARER = {"Authorization": f"Bearer {TOKEN}"}
@@ -80,7 +80,7 @@ def process(role: str) -> Any:
 
 
 def state(number: int) -> Snapshot:
-    """A headset's in a dialogue; the levels, the clock and the call's length differ from one to the next."""
+    """A headset's state in a dialogue; the levels, the clock and the call's length differ each time."""
     status = Status(phase=Phase.DIALOGUE, client_name="Ольга", window_s=(2.0, 3.0))
     status.call_s, status.silence_s = number / STATES_PER_S, number % 30 / 10
     for channel in Channel:
@@ -138,7 +138,7 @@ def latency(samples: int) -> Table:
 
 
 async def _send(connection: ClientConnection, first: int, seconds: float) -> int:
-    """`STATES_PER_S` a second; each headset at its own moment. How many."""
+    """Send `STATES_PER_S` states a second, each headset with its own phase. Return their number."""
     loop = asyncio.get_running_loop()
     await asyncio.sleep(first / HEADSETS / STATES_PER_S)
     began = loop.time()

@@ -1,4 +1,6 @@
-"""From what happens at a headset to the pixel: a desk, a headset in real time, a browser, on this machine."""
+"""Latency from an event at a headset to the pixel: a desk, a headset in real time, a browser, on
+this machine.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,7 @@ IDLE_SHARE = 0.02
 
 
 def measure(folder: Path, changes: int, idle_s: float) -> Table:
-    """`changes`: keys pressed at the headset; `idle_s`: how long a page without a call is watched."""
+    """`changes`: keys pressed at the headset; `idle_s`: how long a page without a call is monitored."""
     desk = DeskProcess(folder)
     try:
         desk.add("anna")
@@ -88,7 +90,7 @@ def _press(headset: Streaming, count: int) -> list[tuple[float, bool]]:
 
 
 def _late(pressed: Sequence[tuple[float, bool]], shown: Sequence[dict[str, Any]]) -> list[float]:
-    """ms until each key was to be seen."""
+    """Milliseconds until each key was visible."""
     late = []
     for at, paused in pressed:
         later = (one for one in shown if one["at"] >= at)
@@ -100,7 +102,7 @@ def _late(pressed: Sequence[tuple[float, bool]], shown: Sequence[dict[str, Any]]
 
 
 def _asked(page: Page, count: int) -> list[float]:
-    """ms of each of so many questions."""
+    """Milliseconds of each of `count` queries."""
     told: list[float] = page.evaluate(
         """async (count) => {
           const took = [];
@@ -135,7 +137,7 @@ def _figures(
 
 
 def _page(page: Page, url: str, name: str) -> list[Figure]:
-    """How heavy it is, and how soon it is seen, with nothing kept from before."""
+    """The page's size, and the time until it is visible without a cache."""
     devtools = page.context.new_cdp_session(page)
     devtools.send("Network.enable")
     devtools.send("Network.setCacheDisabled", {"cacheDisabled": True})
@@ -162,7 +164,7 @@ def _page(page: Page, url: str, name: str) -> list[Figure]:
 
 
 def _busy(seconds: float) -> float:
-    """Share of a core that the processes of Chromium take."""
+    """Share of a core that Chromium's processes take."""
     processes = [
         one for one in psutil.process_iter(["exe"]) if "chromium" in (one.info["exe"] or "")
     ]
