@@ -131,16 +131,18 @@ class Dispatcher:
         except DialUncertain as error:
             log.warning("an attempt may ring", extra={"key": dial_request.key, "why": str(error)})
         except Exception:
-            log.exception("what dials has failed", extra={"key": dial_request.key})
+            log.exception("the dialer failed", extra={"key": dial_request.key})
         return self._status(dial_request.key, "")
 
     def _status(self, key: str, reference: str) -> Ringing | Ended | Unknown | None:
         try:
             return self._dialer.status(key, reference)
         except (DialRefused, DialUncertain) as error:
-            log.warning("an attempt cannot be asked after", extra={"key": key, "why": str(error)})
+            log.warning(
+                "the status of an attempt cannot be queried", extra={"key": key, "why": str(error)}
+            )
         except Exception:
-            log.exception("what dials has failed", extra={"key": key})
+            log.exception("the dialer failed", extra={"key": key})
         return None
 
     def report(self, told: OutcomeReport) -> None:
@@ -152,7 +154,7 @@ class Dispatcher:
         try:
             self._end(told)
         except RuleError:
-            log.warning("an outcome of an attempt that is not ours", extra={"key": told.key})
+            log.warning("an outcome of an unknown attempt", extra={"key": told.key})
 
     def _end(self, told: OutcomeReport) -> None:
         who = f"{self._dialer.name} at {self._node}"
@@ -167,9 +169,9 @@ class Dispatcher:
             if attempt is not None and attempt.ended is None:
                 self._dialer.hang_up(key, attempt.reference)
         except StoreError as error:
-            log.warning("could not be stopped", extra={"key": key, "why": str(error)})
+            log.warning("an attempt could not be stopped", extra={"key": key, "why": str(error)})
         except Exception:
-            log.exception("could not be stopped", extra={"key": key})
+            log.exception("an attempt could not be stopped", extra={"key": key})
 
     # -- recovery
     # ----------------------------------------------------------------------------------------

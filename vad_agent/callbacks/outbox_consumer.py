@@ -55,9 +55,9 @@ class OutboxConsumer:
             try:
                 self.read_all()
             except StoreError as error:
-                log.warning("letters wait for the store", extra={"why": str(error)})
+                log.warning("messages wait for the store", extra={"why": str(error)})
             except Exception as error:  # its text may quote a message
-                log.error("letters could not be read", extra={"why": type(error).__name__})
+                log.error("messages could not be read", extra={"why": type(error).__name__})
 
     def read_all(self) -> int:
         """Take all messages, in order. Return their number. An invalid message is moved aside and

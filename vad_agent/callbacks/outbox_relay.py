@@ -104,7 +104,7 @@ class OutboxRelay:
             except StoreError as error:
                 self._failed(str(error))
             except Exception as error:  # its text may quote a message
-                log.error("letters could not be delivered", extra={"why": type(error).__name__})
+                log.error("messages could not be delivered", extra={"why": type(error).__name__})
                 self._failed(type(error).__name__)
             if stopping:
                 return

@@ -124,7 +124,7 @@ class Reconciler:
             self._alerts.sound(AlertKind.DATABASE, "", self._clock.now(), str(error))
         except Exception as error:
             self.trouble[name] = type(error).__name__
-            log.exception("a duty of the watch failed", extra={"duty": name})
+            log.exception("a duty of the reconciler failed", extra={"duty": name})
         else:
             troubled = bool(self.trouble)
             self.trouble.pop(name, None)

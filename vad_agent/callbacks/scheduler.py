@@ -142,7 +142,7 @@ class DbosScheduler:
             except StoreError as error:
                 log.warning("an attempt waits for the store", extra={"key": key, "why": str(error)})
             except Exception:
-                log.exception("an attempt failed within", extra={"key": key})
+                log.exception("an attempt raised an unexpected error", extra={"key": key})
                 return  # the audit finds it
             if self._stopping.wait(AGAIN_S):
                 return  # the next start finds it

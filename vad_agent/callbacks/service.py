@@ -229,7 +229,10 @@ class CallbackService:
                 self._scheduler.arm(callback.key, self.seconds_until(callback.next))
         except EngineError as error:
             self.unarmed.add(callback.id)
-            log.warning("not armed yet", extra={"callback": callback.id, "why": str(error)})
+            log.warning(
+                "an attempt could not be armed yet",
+                extra={"callback": callback.id, "why": str(error)},
+            )
 
     def seconds_until(self, when: datetime) -> float:
         """Seconds until `when`, at least 0."""

@@ -109,7 +109,7 @@ class Event:
                 raise EventError(f"event {kind.value}: {name}: expected text, got {value!r}")
             if value is not None and not _is_whole(value):
                 raise EventError(
-                    f"event {kind.value}: {name}: expected text, got half a letter in it"
+                    f"event {kind.value}: {name}: expected text, got a lone surrogate in it"
                 )
             values[name] = value
         seq = source.get("seq")

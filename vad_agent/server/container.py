@@ -121,7 +121,7 @@ class DeskContainer:
         where = self.store.database.where.beside(ENGINE_FILE)
         if where.file is not None and (aside := put_damaged_aside(where.file)) is not None:
             log.warning(
-                "the engine's file was damaged and is made anew", extra={"aside": str(aside)}
+                "the scheduler's file was damaged and is rebuilt", extra={"aside": str(aside)}
             )
         return where
 

@@ -94,7 +94,7 @@ def install_error_handlers(app: FastAPI) -> None:
 
     @app.exception_handler(HookRefused)
     async def _hook(_: Request, error: HookRefused) -> Response:
-        log.warning("a dialer's call was refused", extra={"why": str(error)})
+        log.warning("a dialer's webhook was refused", extra={"why": str(error)})
         headers = {"WWW-Authenticate": "Signature"} if error.status == 401 else None
         return failed(error.status, str(error), headers=headers)
 

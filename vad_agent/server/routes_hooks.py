@@ -54,5 +54,7 @@ def take_hook(
             reported += 1
         except RuleError:
             unknown += 1
-            log.warning("an outcome of no attempt", extra={"dialer": dialer, "key": told.key})
+            log.warning(
+                "an outcome of an unknown attempt", extra={"dialer": dialer, "key": told.key}
+            )
     return HookOut(reported=reported, unknown=unknown)

@@ -83,5 +83,5 @@ class ChangeFeed:
             self._away = False
         except StoreError:
             if not self._away:
-                log.warning("changes of callbacks cannot be looked up: pages ask by themselves")
+                log.warning("changes of callbacks cannot be queried: pages poll instead")
             self._away = True

@@ -228,7 +228,7 @@ class AriCall:
             self._legs.hang_up(self.key)
             self._legs.part(self.key)
         except DialError:
-            LOG.warning("what is left of an ended call could not be hung up")
+            LOG.warning("an ended call could not be cleaned up")
 
     def _settle(self, outcome: Outcome, detail: str = "") -> None:
         if self._told is not None:

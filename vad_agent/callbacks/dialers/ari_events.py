@@ -100,7 +100,9 @@ class AriEvents:
             except (OSError, EOFError, WebSocketException) as error:
                 known = isinstance(error, ConnectionClosed | OSError | InvalidURI)
                 why = type(error).__name__ if known else "not taken"
-                LOG.warning("no events of Asterisk's, connecting again", extra={"why": why})
+                LOG.warning(
+                    "lost the connection for Asterisk's events, reconnecting", extra={"why": why}
+                )
             finally:
                 self._listening.clear()
             self._pause(self._pauses_s[min(failed, len(self._pauses_s) - 1)])
@@ -140,4 +142,6 @@ class AriEvents:
         try:
             do()
         except Exception as error:
-            LOG.warning("an event could not be dealt with", extra={"why": type(error).__name__})
+            LOG.warning(
+                "the handler of an Asterisk event failed", extra={"why": type(error).__name__}
+            )

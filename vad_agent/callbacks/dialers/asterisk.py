@@ -167,7 +167,7 @@ class AsteriskDialer:
             elif self._legs.state(key, CLIENT) != "Up":
                 self._legs.hang_up(key)
         except DialError:
-            LOG.warning("a call that is needed no more could not be stopped")
+            LOG.warning("a call that is no longer needed could not be stopped")
 
     # -- the calls ---------------------------------------------------------------------------------
 
@@ -262,7 +262,7 @@ class AsteriskDialer:
             try:
                 call.tick()
             except DialError:
-                LOG.warning("Asterisk does not tell whether a call goes on")
+                LOG.warning("Asterisk does not report whether a call goes on")
         self._tell()
 
     def _look_at_all(self) -> None:
@@ -271,7 +271,7 @@ class AsteriskDialer:
             try:
                 call.look()
             except DialError:
-                LOG.warning("Asterisk does not tell how a call stands")
+                LOG.warning("Asterisk does not report the state of a call")
         self._tell()
 
     def _under_way(self) -> list[AriCall]:
@@ -288,7 +288,7 @@ class AsteriskDialer:
                 self._report(told)
             except Exception as error:
                 why = {"why": type(error).__name__}
-                LOG.warning("an outcome could not be stored, told again soon", extra=why)
+                LOG.warning("an outcome could not be stored, will be reported again", extra=why)
                 self._tell_at = time.monotonic() + TELL_AGAIN_S
                 continue
             with self._lock:

@@ -167,7 +167,7 @@ class MangoDialer:
                 command = {"command_id": f"{key}-stop", "call_id": id}
                 self._send("/vpbx/commands/call/hangup", command)
             except DialError:
-                LOG.warning("a call that is needed no more could not be stopped")
+                LOG.warning("a call that is no longer needed could not be stopped")
 
     def receive(self, headers: Mapping[str, str], body: bytes) -> Sequence[OutcomeReport]:
         """The outcome that a webhook decides, if any. A duplicate gives the same outcome again.
@@ -232,7 +232,7 @@ class MangoDialer:
             return seen.ended
         if seen is not None and (seen.taken or seen.legs):
             return Ringing()
-        raise DialUncertain("mango: nothing was told of it yet")
+        raise DialUncertain("mango: no event of it has come yet")
 
     # -- webhooks ----------------------------------------------------------------------------------
 

@@ -209,7 +209,7 @@ class NaumenDialer:
             return Ended(outcome, f"case is {state}")
         if state not in self._config.rung_states and state not in self._odd:
             self._odd.add(state)
-            log.warning("naumen: a state that the settings do not know", extra={"state": state})
+            log.warning("naumen: a state that is not in the settings", extra={"state": state})
         return Ringing(CASE + key)
 
     # -- adjourned calls ---------------------------------------------------------------------------
@@ -254,7 +254,7 @@ class NaumenDialer:
                 except Exception as error:  # what is not known now is polled in the next round
                     if not self._failing:
                         why = {"why": type(error).__name__}
-                        log.warning("naumen: outcomes cannot be asked for, or told", extra=why)
+                        log.warning("naumen: outcomes could not be polled or reported", extra=why)
                     self._failing = True
         finally:
             self._project.close()
