@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 
 
 class AlertKind(StrEnum):
-    """The kind of problem."""
+    """What is wrong."""
 
     OVERDUE = "overdue"
     """The due time has passed and no attempt is under way."""

@@ -8,7 +8,7 @@ from enum import StrEnum
 
 
 class State(StrEnum):
-    """The state of a callback."""
+    """Where a callback stands."""
 
     WAITING = "waiting"
     """Waits for its time; the scheduler has it armed."""
@@ -31,7 +31,7 @@ ENDED = frozenset(State) - OPEN
 
 
 class Outcome(StrEnum):
-    """The outcome of an attempt."""
+    """What became of an attempt."""
 
     REACHED = "reached"
     """A person spoke; an answered call alone is not enough."""

@@ -38,7 +38,7 @@ class LineState(StrEnum):
 
 
 class Reason(StrEnum):
-    """Why a call ends or the client is called back."""
+    """Why a call ends or is called back."""
 
     SILENCE_AFTER_GREETING = "silence_after_greeting"
     SILENCE_IN_DIALOGUE = "silence_in_dialogue"
