@@ -1,1 +1,1 @@
-"""Callbacks: accepted, stored, dialled up to three times and accounted for. See `docs/callbacks.md`."""
+"""Callbacks: accepted, stored, dialled up to three times and accounted for. See `docs/centre.md`."""
