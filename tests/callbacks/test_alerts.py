@@ -217,7 +217,7 @@ def test_no_name_and_no_number_in_any_log_line_or_alarm(
     centre.answers("POST", "/hook", 200, {})
     at = Hands(store, clock)
     at.alarms.close()
-    at.alarms = at.watch._alarms = AlertBoard("north", f"{centre.url}/hook")
+    at.alarms = at.watch._alerts = AlertBoard("north", f"{centre.url}/hook")
     about = {"name": NAME, "topic": TOPIC, "opening": OPENING}
     _letters(at, tmp_path)
     at.dialer.dials = [
