@@ -14,7 +14,7 @@ from tests.callbacks.asking import NAME, OPENING, PHONE, TOPIC, client
 from tests.callbacks.dialers.centre import CUT, DROP, GARBAGE, HANG, CentreServer
 from tests.callbacks.scripted import Hands
 from vad_agent.callbacks import alerts as sounding
-from vad_agent.callbacks.alerts import AlertBoard, AlertKind
+from vad_agent.callbacks.alerts import AlertBoard, Kind
 from vad_agent.callbacks.dialers.base import (
     DialRefused,
     DialUncertain,
@@ -37,16 +37,16 @@ NOW = datetime(2026, 11, 24, 9, tzinfo=UTC)
 
 def test_while_it_is_on_it_is_told_once(caplog):
     alarms = AlertBoard("north")
-    assert alarms.sound(AlertKind.OVERDUE, "a", NOW, "why")
-    assert not alarms.sound(AlertKind.OVERDUE, "a", NOW + timedelta(seconds=5), "another why")
+    assert alarms.sound(Kind.OVERDUE, "a", NOW, "why")
+    assert not alarms.sound(Kind.OVERDUE, "a", NOW + timedelta(seconds=5), "another why")
     (alarm,) = alarms.all()
     assert (alarm.kind, alarm.about, alarm.since, alarm.detail) == (
-        AlertKind.OVERDUE,
+        Kind.OVERDUE,
         "a",
         NOW,
         "why",
     )
-    assert alarms.sounded == {AlertKind.OVERDUE: 1}
+    assert alarms.sounded == {Kind.OVERDUE: 1}
     (record,) = caplog.records
     assert (record.levelname, record.getMessage()) == ("WARNING", "alarm")
     assert (record.kind, record.about, record.detail) == ("overdue", "a", "why")
@@ -55,27 +55,27 @@ def test_while_it_is_on_it_is_told_once(caplog):
 def test_once_settled_it_can_sound_again(caplog):
     caplog.set_level(logging.INFO)
     alarms = AlertBoard("north")
-    alarms.sound(AlertKind.OVERDUE, "a", NOW)
-    alarms.settle(AlertKind.OVERDUE, "a")
-    alarms.settle(AlertKind.OVERDUE, "a")
+    alarms.sound(Kind.OVERDUE, "a", NOW)
+    alarms.settle(Kind.OVERDUE, "a")
+    alarms.settle(Kind.OVERDUE, "a")
     assert alarms.all() == []
-    assert alarms.sound(AlertKind.OVERDUE, "a", NOW)
-    assert alarms.sounded == {AlertKind.OVERDUE: 2}
+    assert alarms.sound(Kind.OVERDUE, "a", NOW)
+    assert alarms.sounded == {Kind.OVERDUE: 2}
     assert [one.getMessage() for one in caplog.records] == ["alarm", "alarm settled", "alarm"]
 
 
 def test_the_same_thing_may_be_wrong_in_two_ways_and_two_things_in_one():
     alarms = AlertBoard("north")
-    told = [(AlertKind.OVERDUE, "a"), (AlertKind.NEEDS_NUMBER, "a"), (AlertKind.OVERDUE, "b")]
+    told = [(Kind.OVERDUE, "a"), (Kind.NEEDS_NUMBER, "a"), (Kind.OVERDUE, "b")]
     assert all(alarms.sound(kind, about, NOW) for kind, about in told)
-    alarms.settle(AlertKind.OVERDUE, "a")
+    alarms.settle(Kind.OVERDUE, "a")
     assert [(one.kind, one.about) for one in alarms.all()] == told[1:]
 
 
 def test_the_oldest_comes_first():
     alarms = AlertBoard("north")
     for about, age in (("b", 1), ("c", 0), ("a", 2)):
-        alarms.sound(AlertKind.OVERDUE, about, NOW - timedelta(seconds=age))
+        alarms.sound(Kind.OVERDUE, about, NOW - timedelta(seconds=age))
     assert [one.about for one in alarms.all()] == ["a", "b", "c"]
 
 
@@ -85,9 +85,9 @@ def test_the_oldest_comes_first():
 def test_only_settles_the_others_of_its_kind(keep, left):
     alarms = AlertBoard("north")
     for about in ("a", "b"):
-        alarms.sound(AlertKind.OVERDUE, about, NOW)
-    alarms.sound(AlertKind.NODE, "c", NOW)
-    alarms.only(AlertKind.OVERDUE, keep)
+        alarms.sound(Kind.OVERDUE, about, NOW)
+    alarms.sound(Kind.NODE, "c", NOW)
+    alarms.only(Kind.OVERDUE, keep)
     assert [one.about for one in alarms.all()] == [*left, "c"]
 
 
@@ -117,9 +117,9 @@ def posted(alarms):
 def test_a_new_alarm_is_posted_as_json(centre, pauses):
     centre.answers("POST", "/hook", 200, {})
     alarms = AlertBoard("north", f"{centre.url}/hook")
-    alarms.sound(AlertKind.OVERDUE, "a", NOW, "why")
-    alarms.sound(AlertKind.OVERDUE, "a", NOW, "why")
-    alarms.settle(AlertKind.OVERDUE, "a")
+    alarms.sound(Kind.OVERDUE, "a", NOW, "why")
+    alarms.sound(Kind.OVERDUE, "a", NOW, "why")
+    alarms.settle(Kind.OVERDUE, "a")
     posted(alarms)
     (taken,) = centre.taken
     assert taken.headers["content-type"] == "application/json"
@@ -139,7 +139,7 @@ def test_it_is_posted_again_until_it_is_taken(centre, pauses, fault):
     centre.answers("POST", "/hook", fault)
     centre.answers("POST", "/hook", 204)
     alarms = AlertBoard("north", f"{centre.url}/hook")
-    alarms.sound(AlertKind.OVERDUE, "a", NOW)
+    alarms.sound(Kind.OVERDUE, "a", NOW)
     posted(alarms)
     assert len(centre.taken) == 3
     assert pauses == [0.5, 1.0]
@@ -154,8 +154,8 @@ def test_one_that_nobody_takes_is_told_in_the_log_and_the_next_is_posted(
     centre.answers("POST", "/hook", GARBAGE)  # 200 is enough
     limit_s = 1.0 if fault == HANG else 5.0
     alarms = AlertBoard("north", f"{centre.url}/hook", limit_s=limit_s)
-    alarms.sound(AlertKind.OVERDUE, "a", NOW)
-    alarms.sound(AlertKind.OVERDUE, "b", NOW)
+    alarms.sound(Kind.OVERDUE, "a", NOW)
+    alarms.sound(Kind.OVERDUE, "b", NOW)
     alarms._queue.put(None)
     alarms._thread.join(20)
     assert [one.json["about"] for one in centre.taken] == ["a", "a", "a", "b"]
@@ -169,7 +169,7 @@ def test_one_that_nobody_takes_is_told_in_the_log_and_the_next_is_posted(
 def test_a_url_that_is_down_or_wrong_breaks_nothing(pauses, url, caplog):
     alarms = AlertBoard("north", url)
     for about in "ab":
-        assert alarms.sound(AlertKind.OVERDUE, about, NOW)
+        assert alarms.sound(Kind.OVERDUE, about, NOW)
     posted(alarms)
     assert [one.about for one in alarms.all()] == ["a", "b"]
     errors = [one.getMessage() for one in caplog.records if one.levelname == "ERROR"]
@@ -186,10 +186,10 @@ def test_more_than_can_wait_are_left_out_and_told(monkeypatch, caplog):
 
     monkeypatch.setattr(AlertBoard, "_poster", lambda *_: post)
     alarms = AlertBoard("north", "http://127.0.0.1:1/hook", limit_s=0.05)
-    alarms.sound(AlertKind.OVERDUE, "first", NOW)
+    alarms.sound(Kind.OVERDUE, "first", NOW)
     assert inside.wait(10)  # from now on it takes no more
     for number in range(19):
-        assert alarms.sound(AlertKind.OVERDUE, str(number), NOW)
+        assert alarms.sound(Kind.OVERDUE, str(number), NOW)
     assert len(alarms.all()) == 20
     assert "too many alarms wait to be posted: one was left out" in caplog.messages
     ended = threading.Thread(target=alarms.close, daemon=True)
@@ -217,7 +217,7 @@ def test_no_name_and_no_number_in_any_log_line_or_alarm(
     centre.answers("POST", "/hook", 200, {})
     at = Hands(store, clock)
     at.alarms.close()
-    at.alarms = at.watch._alarms = AlertBoard("north", f"{centre.url}/hook")
+    at.alarms = at.watch._alerts = AlertBoard("north", f"{centre.url}/hook")
     about = {"name": NAME, "topic": TOPIC, "opening": OPENING}
     _letters(at, tmp_path)
     at.dialer.dials = [

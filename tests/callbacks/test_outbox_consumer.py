@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from vad_agent.callbacks import outbox_consumer as module
-from vad_agent.callbacks.alerts import AlertBoard, AlertKind
+from vad_agent.callbacks.alerts import AlertBoard, Kind
 from vad_agent.callbacks.clock import Clock
 from vad_agent.callbacks.model import Callback, Policy, State
 from vad_agent.callbacks.outbox import Outbox, one_reader
@@ -75,7 +75,7 @@ class Centre:
         return [path.name for path in self.outbox.waiting()]
 
     @property
-    def sounding(self) -> list[tuple[AlertKind, str]]:
+    def sounding(self) -> list[tuple[Kind, str]]:
         return [(alarm.kind, alarm.about) for alarm in self.alarms.all()]
 
 
@@ -282,7 +282,7 @@ def test_a_letter_that_was_stored_and_not_removed_is_taken_once(
     centre.inbox.read_all()
     assert centre.waiting == [first.name]
     assert len(centre.callbacks) == 2
-    assert centre.sounding == [(AlertKind.REFUSED, first.name)]
+    assert centre.sounding == [(Kind.REFUSED, first.name)]
     assert centre.inbox.read_all() == 1
     assert len(centre.callbacks) == 2
     assert centre.waiting == centre.sounding == []
@@ -320,7 +320,7 @@ def test_a_broken_letter_is_kept_apart_and_alarms_and_those_after_it_are_taken(
     assert centre.callback.phone == NUMBER
     assert centre.refused == ["0-0.json"]
     assert centre.waiting == []
-    assert centre.sounding == [(AlertKind.REFUSED, "0-0.json")]
+    assert centre.sounding == [(Kind.REFUSED, "0-0.json")]
     [alarm] = centre.alarms.all()
     assert "refused/0-0.json" in alarm.detail
     assert "Anna" not in alarm.detail
@@ -336,7 +336,7 @@ def test_a_broken_letter_that_cannot_be_moved_stays_and_alarms_once(
     monkeypatch.setattr(Outbox, "refuse", wrap(Outbox.refuse))
     assert [centre.inbox.read_all(), centre.inbox.read_all()] == [1, 0]
     assert centre.waiting == ["0-0.json"]
-    assert centre.alarms.sounded[AlertKind.REFUSED] == 1
+    assert centre.alarms.sounded[Kind.REFUSED] == 1
 
 
 @pytest.mark.parametrize("error", [OSError(errno.EMFILE, "Too many open files"), KeyError("Anna")])

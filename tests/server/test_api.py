@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from tests.server.asked import BEARER, NUMBER, OTHER, PHONE, V1, OneDesk, client, served
-from vad_agent.callbacks.alerts import AlertKind
+from vad_agent.callbacks.alerts import Kind
 from vad_agent.callbacks.model import Request
 from vad_agent.callbacks.trace_codec import pack
 from vad_agent.callbacks.unit_of_work import Actor
@@ -404,7 +404,7 @@ def test_promise_numbers_and_alarms(one):
     numbers = one.get("/numbers").json()
     assert (numbers["by_state"]["waiting"], numbers["by_state"]["reached"]) == (1, 1)
     assert one.get("/alarms").json() == {"alarms": []}
-    one.app_state.alerts.sound(AlertKind.OVERDUE, other, one.desk.clock.now(), "61 s")
+    one.app_state.alerts.sound(Kind.OVERDUE, other, one.desk.clock.now(), "61 s")
     [alarm] = one.get("/alarms").json()["alarms"]
     assert (alarm["kind"], alarm["about"], alarm["detail"]) == ("overdue", other, "61 s")
 

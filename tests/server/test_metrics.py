@@ -5,7 +5,7 @@ from __future__ import annotations
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.server.asked import OneDesk
-from vad_agent.callbacks.alerts import AlertKind
+from vad_agent.callbacks.alerts import Kind
 from vad_agent.callbacks.model import OPEN, Outcome, State
 from vad_agent.callbacks.unit_of_work import Actor
 
@@ -30,7 +30,7 @@ def test_an_empty_desk_has_every_series_at_zero(one):
     assert found.pop("vad_agent_store_up") == {"": 1}
     assert set(found["vad_agent_callbacks"]) == {state.value for state in State}
     assert set(found["vad_agent_attempts_total"]) == {outcome.value for outcome in Outcome}
-    assert set(found["vad_agent_alarms"]) == {kind.value for kind in AlertKind}
+    assert set(found["vad_agent_alarms"]) == {kind.value for kind in Kind}
     counts = [
         value for name, one in found.items() for value in one.values() if "created" not in name
     ]
@@ -101,8 +101,8 @@ def test_lateness_is_a_histogram_and_early_is_not_late(one):
 def test_alarms_that_are_on_and_those_that_were(one):
     now = one.desk.clock.now()
     for about in ("a", "b"):
-        one.app_state.alerts.sound(AlertKind.OVERDUE, about, now)
-    one.app_state.alerts.settle(AlertKind.OVERDUE, "a")
+        one.app_state.alerts.sound(Kind.OVERDUE, about, now)
+    one.app_state.alerts.settle(Kind.OVERDUE, "a")
     found = scraped(one)
     assert found["vad_agent_alarms"]["overdue"] == 1
     assert found["vad_agent_alarms_sounded_total"]["overdue"] == 2

@@ -35,7 +35,7 @@ class Ringing:
 
     @property
     def desk(self) -> CallbackService:
-        return self.callbacks._desk
+        return self.callbacks._service
 
     def ask(self, key: str, **fields: Any) -> str:
         now = datetime.now(UTC)

@@ -28,7 +28,7 @@ from tests.web.supervising import (
     shift_at,
     silent,
 )
-from vad_agent.callbacks.alerts import AlertKind
+from vad_agent.callbacks.alerts import Kind
 from vad_agent.callbacks.model import Outcome
 from vad_agent.errors import StoreError
 from vad_agent.web import call_view
@@ -125,13 +125,11 @@ def test_alarms_are_critical_once(full: Served) -> None:
     shift = full.shift
     late = shift.app_state.queries.overdue(NOW)
     for one in late:
-        shift.alarms.sound(AlertKind.OVERDUE, one.id, NOW)
-        shift.alarms.sound(AlertKind.NEEDS_NUMBER, one.id, NOW)
-    shift.alarms.sound(AlertKind.NEEDS_TIME, "tomorrow", NOW)  # its time has not passed
-    shift.alarms.sound(
-        AlertKind.NODE, "desk-2", NOW - timedelta(minutes=1), "3 attempts taken over"
-    )
-    shift.alarms.sound(AlertKind.UNREPORTED, "k3v", NOW)
+        shift.alarms.sound(Kind.OVERDUE, one.id, NOW)
+        shift.alarms.sound(Kind.NEEDS_NUMBER, one.id, NOW)
+    shift.alarms.sound(Kind.NEEDS_TIME, "tomorrow", NOW)  # its time has not passed
+    shift.alarms.sound(Kind.NODE, "desk-2", NOW - timedelta(minutes=1), "3 attempts taken over")
+    shift.alarms.sound(Kind.UNREPORTED, "k3v", NOW)
     shift.failing = ["promise", "audit"]
     said = page(full, "critical")
     assert "Критичное: 5" in said
@@ -144,7 +142,7 @@ def test_alarms_are_critical_once(full: Served) -> None:
 def test_a_request_that_is_lost_is_critical(full: Served) -> None:
     with full.shift.store.database.writing() as c:
         c.exec_driver_sql("DELETE FROM requests WHERE key = 'request 1'")
-    full.shift.alarms.sound(AlertKind.PROMISE, "", NOW)
+    full.shift.alarms.sound(Kind.PROMISE, "", NOW)
     said = page(full)
     assert "Критичное: 3 Просьбы о перезвоне не сходятся: потеряно 1" in said
     assert "За всё время: обещано 26, открыто 6, потеряно 1" in said
@@ -454,8 +452,8 @@ def test_no_text_becomes_markup(empty: Served) -> None:
     )  # fmt: skip
     rung = shift.ask(NOW - timedelta(minutes=1), operator=EVIL)
     shift.ring(rung, NOW, Outcome.REACHED, detail=EVIL)
-    shift.alarms.sound(AlertKind.NODE, EVIL, NOW, EVIL)
-    shift.alarms.sound(AlertKind.UNREPORTED, EVIL, NOW)
+    shift.alarms.sound(Kind.NODE, EVIL, NOW, EVIL)
+    shift.alarms.sound(Kind.UNREPORTED, EVIL, NOW)
     shift.failing = [EVIL]
     empty.show(EVIL, silent(2.5))
     supervisor = empty.supervisor()

@@ -26,7 +26,7 @@ from tests.web.supervising import (
     silent,
     status,
 )
-from vad_agent.callbacks.alerts import AlertKind
+from vad_agent.callbacks.alerts import Kind
 
 __all__ = ["browser"]
 
@@ -169,7 +169,7 @@ def test_what_is_critical_comes_on_top_and_into_the_title(
     expect(page).to_have_title("Смена")
     expect(page.locator("main > section").first).to_have_text(re.compile("✓ Критичного нет"))
     empty.shift.ask(NOW - timedelta(minutes=5), name="Анна Львовна", operator=OPERATORS[1])
-    empty.shift.alarms.sound(AlertKind.NODE, "desk-2", NOW)
+    empty.shift.alarms.sound(Kind.NODE, "desk-2", NOW)
     later(page)
     first = page.locator("main > section").first
     expect(first).to_contain_text("Критичное: 2")

@@ -26,7 +26,7 @@ with extra("callbacks", "alarms"):
 log = logging.getLogger(__name__)
 
 
-class AlertKind(StrEnum):
+class Kind(StrEnum):
     """What is wrong."""
 
     OVERDUE = "overdue"
@@ -55,7 +55,7 @@ class AlertKind(StrEnum):
 class DeskAlert:
     """One active alert and the time it started."""
 
-    kind: AlertKind
+    kind: Kind
     about: str
     """A callback's id, a node's name, or ""."""
     since: datetime
@@ -69,9 +69,9 @@ class AlertBoard:
         self._node = node
         self._url = url
         self._limit_s = limit_s
-        self._on: dict[tuple[AlertKind, str], DeskAlert] = {}
+        self._on: dict[tuple[Kind, str], DeskAlert] = {}
         self._lock = threading.Lock()
-        self.sounded: Counter[AlertKind] = Counter()
+        self.sounded: Counter[Kind] = Counter()
         """Number of alerts of each kind since the start."""
         self._queue: queue.Queue[DeskAlert | None] = queue.Queue(1000)
         self._thread: threading.Thread | None = None
@@ -79,7 +79,7 @@ class AlertBoard:
             self._thread = threading.Thread(target=self._post_all, name="alarms", daemon=True)
             self._thread.start()
 
-    def sound(self, kind: AlertKind, about: str, now: datetime, detail: str = "") -> bool:
+    def sound(self, kind: Kind, about: str, now: datetime, detail: str = "") -> bool:
         """Activate the alert. Return whether it is new."""
         with self._lock:
             if (kind, about) in self._on:
@@ -95,14 +95,14 @@ class AlertBoard:
                 log.error("too many alarms wait to be posted: one was left out")
         return True
 
-    def settle(self, kind: AlertKind, about: str) -> None:
+    def settle(self, kind: Kind, about: str) -> None:
         """Deactivate the alert."""
         with self._lock:
             gone = self._on.pop((kind, about), None)
         if gone is not None:
             log.info("alarm settled", extra={"kind": kind.value, "about": about})
 
-    def only(self, kind: AlertKind, about: Iterable[str]) -> None:
+    def only(self, kind: Kind, about: Iterable[str]) -> None:
         """Deactivate all alerts of this kind except these."""
         keep = set(about)
         for alarm in self.all():

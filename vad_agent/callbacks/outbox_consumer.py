@@ -7,7 +7,7 @@ import threading
 from datetime import UTC, datetime
 from pathlib import Path
 
-from vad_agent.callbacks.alerts import AlertBoard, AlertKind
+from vad_agent.callbacks.alerts import AlertBoard, Kind
 from vad_agent.callbacks.call_record import CallRecord
 from vad_agent.callbacks.model import Request
 from vad_agent.callbacks.outbox import Outbox, is_call
@@ -92,7 +92,7 @@ class OutboxConsumer:
             self._alert(path, f"taken, and cannot be removed: {why(error)}")
             return 1
         if self._alerts is not None:
-            self._alerts.settle(AlertKind.REFUSED, path.name)
+            self._alerts.settle(Kind.REFUSED, path.name)
         return 1
 
     def _refuse(self, path: Path, reason: str) -> None:
@@ -110,7 +110,7 @@ class OutboxConsumer:
             return
         if self._alerts is not None:
             now = self._service.clock.now()
-            self._alerts.sound(AlertKind.REFUSED, path.name, now, f"{path}: {reason}")
+            self._alerts.sound(Kind.REFUSED, path.name, now, f"{path}: {reason}")
 
 
 def take(service: CallbackService, message: OutboxMessage) -> None:

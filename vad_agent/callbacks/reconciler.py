@@ -21,7 +21,7 @@ import time
 from collections.abc import Callable
 from datetime import timedelta
 
-from vad_agent.callbacks.alerts import AlertBoard, AlertKind
+from vad_agent.callbacks.alerts import AlertBoard, Kind
 from vad_agent.callbacks.cluster_membership import ClusterMembership
 from vad_agent.callbacks.dispatcher import Dispatcher
 from vad_agent.callbacks.model import State
@@ -38,9 +38,9 @@ FORGET_S = 3 * 86_400.0
 STUCK_S = 5.0
 """An armed attempt that has not been woken this many seconds after its time is armed again."""
 _NEEDS = {
-    State.NEEDS_NUMBER: AlertKind.NEEDS_NUMBER,
-    State.NEEDS_TIME: AlertKind.NEEDS_TIME,
-    State.NEEDS_PERSON: AlertKind.NEEDS_PERSON,
+    State.NEEDS_NUMBER: Kind.NEEDS_NUMBER,
+    State.NEEDS_TIME: Kind.NEEDS_TIME,
+    State.NEEDS_PERSON: Kind.NEEDS_PERSON,
 }
 
 
@@ -121,7 +121,7 @@ class Reconciler:
             do()
         except (StoreError, EngineError) as error:
             self.trouble[name] = str(error)
-            self._alerts.sound(AlertKind.DATABASE, "", self._clock.now(), str(error))
+            self._alerts.sound(Kind.DATABASE, "", self._clock.now(), str(error))
         except Exception as error:
             self.trouble[name] = type(error).__name__
             log.exception("a duty of the reconciler failed", extra={"duty": name})
@@ -129,7 +129,7 @@ class Reconciler:
             troubled = bool(self.trouble)
             self.trouble.pop(name, None)
             if troubled and not self.trouble:
-                self._alerts.settle(AlertKind.DATABASE, "")
+                self._alerts.settle(Kind.DATABASE, "")
                 self._do("audit", lambda: self.audit(at_start=True))  # first check after the outage
 
     # -- duties ---------------------------------------------------------------------------------------
@@ -145,10 +145,10 @@ class Reconciler:
         self._jumped = timedelta()
         if moved is None:
             return  # another node has seen the same jump
-        self._alerts.sound(AlertKind.CLOCK, "", now, by.why)
+        self._alerts.sound(Kind.CLOCK, "", now, by.why)
         for callback, gone in moved:
             self._service.arm(callback, gone)
-        self._alerts.settle(AlertKind.CLOCK, "")
+        self._alerts.settle(Kind.CLOCK, "")
         self.audit(at_start=True)
 
     def _arm_again(self) -> None:
@@ -168,8 +168,8 @@ class Reconciler:
         self._alive, dead = self._nodes.seen(now)
         for name in dead:
             taken = self._scheduler.take_over(name)
-            self._alerts.sound(AlertKind.NODE, name, now, f"{taken} attempts taken over")
-        self._alerts.only(AlertKind.NODE, dead)
+            self._alerts.sound(Kind.NODE, name, now, f"{taken} attempts taken over")
+        self._alerts.only(Kind.NODE, dead)
 
     def _forget(self) -> None:
         self._scheduler.forget(FORGET_S)
@@ -179,16 +179,16 @@ class Reconciler:
         now = self._clock.now()
         too_long = self._dispatcher.look_after(self._alive, now)
         for attempt in too_long:
-            self._alerts.sound(AlertKind.UNREPORTED, attempt.callback, now)
-        self._alerts.only(AlertKind.UNREPORTED, {attempt.callback for attempt in too_long})
+            self._alerts.sound(Kind.UNREPORTED, attempt.callback, now)
+        self._alerts.only(Kind.UNREPORTED, {attempt.callback for attempt in too_long})
 
     def look_for_overdue(self) -> None:
         """Raise an alert for every overdue callback without an attempt under way."""
         now = self._clock.now()
         overdue = self._queries.overdue(now)
         for callback in overdue:
-            self._alerts.sound(AlertKind.OVERDUE, callback.id, now)
-        self._alerts.only(AlertKind.OVERDUE, {callback.id for callback in overdue})
+            self._alerts.sound(Kind.OVERDUE, callback.id, now)
+        self._alerts.only(Kind.OVERDUE, {callback.id for callback in overdue})
         lacking = self._queries.page(list(_NEEDS), limit=1000)
         for kind in _NEEDS.values():
             those = {one.id for one in lacking if _NEEDS[one.state] is kind}
@@ -218,19 +218,17 @@ class Reconciler:
             if callback is not None and callback.key == key:
                 self._service.arm(callback, ())
                 if key in certain and not at_start:
-                    self._alerts.sound(AlertKind.FORGOTTEN, id, now, "armed again")
+                    self._alerts.sound(Kind.FORGOTTEN, id, now, "armed again")
         if certain:
             log.warning("armed again", extra={"count": len(certain), "at_start": at_start})
         if not at_start:
-            self._alerts.only(AlertKind.FORGOTTEN, {key.partition(".")[0] for key in certain})
+            self._alerts.only(Kind.FORGOTTEN, {key.partition(".")[0] for key in certain})
 
     def check_promise(self) -> None:
         """Raise an alert if a request is not accounted for."""
         promise = self._queries.promise()
         if promise.missing:
             now = self._clock.now()
-            self._alerts.sound(
-                AlertKind.PROMISE, "", now, f"{promise.missing} requests are missing"
-            )
+            self._alerts.sound(Kind.PROMISE, "", now, f"{promise.missing} requests are missing")
         else:
-            self._alerts.settle(AlertKind.PROMISE, "")
+            self._alerts.settle(Kind.PROMISE, "")

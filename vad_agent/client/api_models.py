@@ -12,7 +12,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Literal
 
-from vad_agent.callbacks.alerts import AlertKind
+from vad_agent.callbacks.alerts import Kind
 from vad_agent.callbacks.model import Outcome, State
 from vad_agent.errors import extra
 
@@ -143,7 +143,7 @@ class NumbersOut(Answer):
 class AlarmOut(Answer):
     """One thing that is wrong; `about`: a callback's id, a node's name, or nothing."""
 
-    kind: AlertKind
+    kind: Kind
     about: str
     since: datetime
     detail: str

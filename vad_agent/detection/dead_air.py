@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from vad_agent.core.actions import LineState
-from vad_agent.core.endpointer_port import EndpointerPort as Ear
+from vad_agent.core.endpointer_port import EndpointerPort
 from vad_agent.core.frames import ENDLESS, Channel, seconds
 
 DEFER = 10
@@ -37,7 +37,7 @@ class DeadAir:
 
 def dead_air(
     stream: Iterable[bytes | None],
-    ear: Ear,
+    ear: EndpointerPort,
     channel: Channel,
     threshold: int,
     *,
@@ -76,7 +76,9 @@ def dead_air(
 
 
 def beside(
-    operator: Ear, client: Ear, pairs: Iterable[tuple[bytes | None, bytes | None]]
+    operator: EndpointerPort,
+    client: EndpointerPort,
+    pairs: Iterable[tuple[bytes | None, bytes | None]],
 ) -> Iterator[bytes | None]:
     """The client's frames of a call, for `dead_air`, heard beside the operator's, whose voice may leak."""
     client.expect_leak_of(operator)

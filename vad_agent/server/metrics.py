@@ -14,7 +14,7 @@ from collections import Counter as Count
 from collections.abc import Iterable
 from datetime import datetime
 
-from vad_agent.callbacks.alerts import AlertBoard, AlertKind
+from vad_agent.callbacks.alerts import AlertBoard, Kind
 from vad_agent.callbacks.model import OPEN, Outcome
 from vad_agent.callbacks.queries import CallbackQueries
 from vad_agent.errors import StoreError, extra
@@ -128,7 +128,7 @@ class _OfAlarms(Collector):
         sounded = CounterMetricFamily(
             "vad_agent_alarms_sounded", "Alarms since the start", labels=["kind"]
         )
-        for kind in AlertKind:
+        for kind in Kind:
             on.add_metric([kind.value], now_on[kind])
             sounded.add_metric([kind.value], self._alerts.sounded[kind])
         yield on

@@ -6,22 +6,22 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from vad_agent.callbacks.alerts import AlertKind, DeskAlert
+from vad_agent.callbacks.alerts import DeskAlert, Kind
 from vad_agent.callbacks.model import Callback
 from vad_agent.web.supervisor_labels import ALARMS, OVERDUE
 
 OF_CALLBACKS = frozenset(
     {
-        AlertKind.OVERDUE,
-        AlertKind.NEEDS_NUMBER,
-        AlertKind.NEEDS_TIME,
-        AlertKind.NEEDS_PERSON,
-        AlertKind.UNREPORTED,
-        AlertKind.FORGOTTEN,
+        Kind.OVERDUE,
+        Kind.NEEDS_NUMBER,
+        Kind.NEEDS_TIME,
+        Kind.NEEDS_PERSON,
+        Kind.UNREPORTED,
+        Kind.FORGOTTEN,
     }
 )
 """Alerts about a callback."""
-SILENT = frozenset({AlertKind.NEEDS_NUMBER, AlertKind.NEEDS_TIME})
+SILENT = frozenset({Kind.NEEDS_NUMBER, Kind.NEEDS_TIME})
 """Not critical before the due time: the list of callbacks shows them."""
 
 
@@ -56,7 +56,7 @@ def find_incidents(
     for alarm in alarms:
         if alarm.kind in OF_CALLBACKS and (alarm.about in told or alarm.kind in SILENT):
             continue
-        if alarm.kind is AlertKind.PROMISE and missing:
+        if alarm.kind is Kind.PROMISE and missing:
             continue
         about = alarm.about if alarm.kind in OF_CALLBACKS else ""
         detail = alarm.detail if about else " ".join(filter(None, (alarm.about, alarm.detail)))

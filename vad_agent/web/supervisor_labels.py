@@ -9,7 +9,7 @@ from datetime import date, datetime, tzinfo
 from typing import Any
 from urllib.parse import quote
 
-from vad_agent.callbacks.alerts import AlertKind
+from vad_agent.callbacks.alerts import Kind
 from vad_agent.callbacks.model import Callback, Outcome, State
 from vad_agent.callbacks.queries import Which
 from vad_agent.trace import labels_ru
@@ -69,17 +69,17 @@ WHATS = {
     "erased": "личные данные стёрты",
 } | {outcome.value: told for outcome, told in OUTCOMES.items()}
 ALARMS = {
-    AlertKind.OVERDUE: "Перезвон просрочен",
-    AlertKind.NEEDS_NUMBER: "Перезвону нужен номер",
-    AlertKind.NEEDS_TIME: "Перезвону нужно время",
-    AlertKind.NEEDS_PERSON: "Перезвону нужен человек",
-    AlertKind.UNREPORTED: "Исход звонка так и не сказан",
-    AlertKind.FORGOTTEN: "Перезвон никто не набрал бы: поставлен заново",
-    AlertKind.CLOCK: "Часы сервера перевели",
-    AlertKind.PROMISE: "Не все просьбы о перезвоне на счету",
-    AlertKind.REFUSED: "Сообщение гарнитуры не разобрать: его файл сохранён",
-    AlertKind.DATABASE: "База данных недоступна",
-    AlertKind.NODE: "Один из серверов не отвечает",
+    Kind.OVERDUE: "Перезвон просрочен",
+    Kind.NEEDS_NUMBER: "Перезвону нужен номер",
+    Kind.NEEDS_TIME: "Перезвону нужно время",
+    Kind.NEEDS_PERSON: "Перезвону нужен человек",
+    Kind.UNREPORTED: "Исход звонка так и не сказан",
+    Kind.FORGOTTEN: "Перезвон никто не набрал бы: поставлен заново",
+    Kind.CLOCK: "Часы сервера перевели",
+    Kind.PROMISE: "Не все просьбы о перезвоне на счету",
+    Kind.REFUSED: "Сообщение гарнитуры не разобрать: его файл сохранён",
+    Kind.DATABASE: "База данных недоступна",
+    Kind.NODE: "Один из серверов не отвечает",
 }
 VERDICTS = {Verdict.OK: "в окне", Verdict.BAD: "вне окна", Verdict.NOTE: "не понадобилась"}
 MODES = {"auto": "говорит программа", "cue": "говорит оператор"}
