@@ -1,10 +1,12 @@
-"""What others cost on the same frames of one channel, next to a bare webrtcvad call and to our ear.
+"""Cost of other detectors on the same frames of one channel, compared with a bare webrtcvad call
+and our endpointer.
 
     python -m benchmarks.peers [--real CALL]        their packages: dependency group `peers`
 
-Each is asked in the way its documents show, in one thread. Silero takes windows of 32 ms, so its cost is
-that of the whole channel divided by the number of 20 ms frames. It is fed 8 kHz audio at 16 kHz with each
-sample repeated, which it hears better than resampled; floats are made beforehand and cost it nothing here.
+Each is used as its documentation shows, in one thread. Silero takes windows of 32 ms, so its cost
+is that of the whole channel divided by the number of 20 ms frames. It is fed 8 kHz audio at 16 kHz
+with each sample repeated, which it detects better than resampled audio; the conversion to float is
+done beforehand and does not count.
 """
 
 from __future__ import annotations

@@ -60,17 +60,20 @@ Config = Annotated[
     typer.Option(
         "--config",
         metavar="DESK.toml",
-        help="Where no desk runs: the settings that name the database. Default: the user's own.",
+        help="If no desk runs: the settings with the database. Default: the user's own.",
     ),
 ]
-TheId = Annotated[str, typer.Argument(metavar="ID", help="Its first 3 letters, or more.")]
+TheId = Annotated[str, typer.Argument(metavar="ID", help="At least its first 3 letters.")]
 Why = Annotated[
     str,
     typer.Option(
-        "--why", metavar="TEXT", callback=checked_why, help="For history; no names, no numbers."
+        "--why",
+        metavar="TEXT",
+        callback=checked_why,
+        help="Reason for history; no names, no numbers.",
     ),
 ]
-Numbers = Annotated[bool, typer.Option("--numbers", help="Telephone numbers in full.")]
+Numbers = Annotated[bool, typer.Option("--numbers", help="Show telephone numbers unmasked.")]
 
 
 def one_format(as_json: bool, as_csv: bool) -> None:

@@ -37,19 +37,19 @@ def done(
     desk: DeskUrl = None,
     config: Config = None,
 ) -> None:
-    """Say how an attempt ended: the one under way, or one that you have made by hand.
+    """Report an attempt's outcome: of the one under way, or of one that you made by hand.
 
     \b
       reached               a person spoke
-      no_answer, busy       he is rung again, until the attempts are used up
-      machine               something that answers, and is no person: as no_answer
+      no_answer, busy       called again, until the attempts are used up
+      machine               an answering machine: as no_answer
       failed                nothing rang: no attempt is used up
-      operator_unavailable  nobody was there to talk to him: none is used up
+      operator_unavailable  no operator was available: no attempt is used up
 
     \b
     You have talked to the client:
       vad-agent callbacks done k3v reached
-    He did not answer your own telephone:
+    The client did not answer a call from your own telephone:
       vad-agent callbacks done k3v no_answer --why "my mobile"
     """
     from vad_agent.callbacks.model import Outcome
@@ -75,10 +75,10 @@ def cancel(
     desk: DeskUrl = None,
     config: Config = None,
 ) -> None:
-    """Take a callback back: nobody rings any more.
+    """Cancel a callback: nobody calls any more.
 
     \b
-    The client has written that all is settled:
+    The client has written that the question is settled:
       vad-agent callbacks cancel k3v --why "settled by mail"
     """
     with reached(desk, config) as callbacks:
@@ -92,10 +92,10 @@ def retry(
     desk: DeskUrl = None,
     config: Config = None,
 ) -> None:
-    """Begin anew, now: all attempts, also of a callback that has ended or needs a person.
+    """Start all attempts anew, now; also of a callback that has ended or needs a person.
 
     \b
-    What dials works again:
+    The dialer works again:
       vad-agent callbacks retry k3v --why "the trunk was down"
     """
     with reached(desk, config) as callbacks:
@@ -105,11 +105,11 @@ def retry(
 
 def number(
     id: TheId,
-    phone: Annotated[str, typer.Argument(metavar="PHONE", help="However it is written.")],
+    phone: Annotated[str, typer.Argument(metavar="PHONE", help="In any notation.")],
     desk: DeskUrl = None,
     config: Config = None,
 ) -> None:
-    """Give a callback its number, as one that needs_number; where the client has one already they are one.
+    """Set a callback's number, for example in state needs_number; merges with the client's open callback.
 
     \b
     Found in the order:
@@ -124,12 +124,14 @@ def time(
     id: TheId,
     at: Annotated[
         str,
-        typer.Argument(metavar="ISO", callback=checked_time, help="Without a zone: the centre's."),
+        typer.Argument(
+            metavar="ISO", callback=checked_time, help="Without a zone: in the centre's."
+        ),
     ],
     desk: DeskUrl = None,
     config: Config = None,
 ) -> None:
-    """Set the time that was agreed on with the client.
+    """Set the time agreed with the client.
 
     \b
     In the centre's zone:
@@ -141,14 +143,14 @@ def time(
 
 
 def called(
-    phone: Annotated[str, typer.Argument(metavar="PHONE", help="However it is written.")],
+    phone: Annotated[str, typer.Argument(metavar="PHONE", help="In any notation.")],
     desk: DeskUrl = None,
     config: Config = None,
 ) -> None:
-    """Close the callback of a client who has rung himself.
+    """Close the callback of a client who has called.
 
     \b
-    He is on the line:
+    The client is on the line:
       vad-agent callbacks called "8 912 345-67-89"
     """
     with reached(desk, config) as callbacks:

@@ -22,27 +22,29 @@ def _since(text: str | None) -> str | None:
 
 def export(
     as_csv: Annotated[bool, typer.Option("--csv", help="As CSV: the default.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="As JSON, an object a line.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON, one object per line.")] = False,
     since: Annotated[
         str | None,
-        typer.Option(metavar="ISO", callback=_since, help="Those made then or later: 2027-03-01."),
+        typer.Option(
+            metavar="ISO", callback=_since, help="Those created then or later: 2027-03-01."
+        ),
     ] = None,
     output: Annotated[Path | None, typer.Option(metavar="FILE", help="Default: stdout.")] = None,
     separator: Annotated[
-        str, typer.Option(metavar="SIGN", help="Between CSV's cells; Excel set to Russian wants ;")
+        str, typer.Option(metavar="SIGN", help="Separator of CSV's cells; Russian Excel needs ;")
     ] = ",",
     numbers: Annotated[
-        bool, typer.Option("--numbers", help="Names, numbers and phrases in full.")
+        bool, typer.Option("--numbers", help="Show names, numbers and phrases unmasked.")
     ] = False,
     desk: DeskUrl = None,
     config: Config = None,
 ) -> None:
     """Write every callback, the oldest first: names, numbers and phrases are masked.
 
-    CSV has the local time; a cell that a spreadsheet would compute begins with an apostrophe.
+    CSV has local times; a cell that looks like a formula begins with an apostrophe.
 
     \b
-    For Excel set to Russian:
+    For Russian Excel:
       vad-agent callbacks export --separator ";" --output callbacks.csv
     This month's, for a program:
       vad-agent callbacks export --json --since 2027-03-01
@@ -80,19 +82,17 @@ def export(
 def erase(
     older_than: Annotated[
         int,
-        typer.Option(
-            metavar="DAYS", min=0, max=MOST_DAYS, help="That ended so long ago, or longer."
-        ),
+        typer.Option(metavar="DAYS", min=0, max=MOST_DAYS, help="Ended at least so many days ago."),
     ],
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")] = False,
     desk: DeskUrl = None,
     config: Config = None,
 ) -> None:
     """Erase names, numbers, topics and phrases of callbacks that ended long ago, for ever.
 
-    The callbacks, their attempts and their history stay, so that the promise adds up.
+    The callbacks, their attempts and their history stay, so that the totals add up.
 
-    It works on the database itself: with SQLite no desk may run meanwhile.
+    It accesses the database itself: with SQLite no desk may run meanwhile.
 
     \b
     Each night, by cron:
@@ -118,10 +118,10 @@ def _asked(question: str) -> bool:
 def key() -> None:
     """Print a new key; with it names and numbers are encrypted in the database.
 
-    Whoever loses it cannot read them any more: keep a copy apart from the database.
+    Without the key they cannot be read: keep a copy apart from the database.
 
     \b
-    Into a file that desk.toml names in encryption_key_file:
+    Into the file named by encryption_key_file in desk.toml:
       vad-agent callbacks key > callbacks.key
     """
     from vad_agent.callbacks.field_encryption import new_key

@@ -23,12 +23,12 @@ from vad_agent.cli.terminal import complain
 
 callbacks_app = typer.Typer(
     name="callbacks",
-    help="The callbacks: who is to be rung and when, what became of it, is anything missing?\n\n"
-    "They are asked of the desk at --desk, else of the one that runs on this machine, else of the "
-    "database itself. An ID may be shortened to its first 3 letters and more.\n\n\b\n"
-    "Who is to be rung?\n"
+    help="Callbacks: who is called when, with which outcome, and whether any is missing.\n\n"
+    "They are read from the desk at --desk, else from the one on this machine, else from the "
+    "database itself. An ID may be shortened to at least its first 3 letters.\n\n\b\n"
+    "Who will be called?\n"
     "  vad-agent callbacks list\n"
-    "You have rung by hand:\n"
+    "You have called by hand:\n"
     "  vad-agent callbacks done k3v reached\n"
     "Is every request accounted for?\n"
     "  vad-agent callbacks promise",
@@ -54,11 +54,13 @@ class WhichOption(StrEnum):
     CANCELLED = "cancelled"
 
 
-AsJson = Annotated[bool, typer.Option("--json", help="As JSON: a list with an object a callback.")]
+AsJson = Annotated[
+    bool, typer.Option("--json", help="As JSON: a list with one object per callback.")
+]
 AsCsv = Annotated[bool, typer.Option("--csv", help="As CSV, for a spreadsheet.")]
 
 
-@callbacks_app.command("list", short_help="Which there are; those that are open, first.")
+@callbacks_app.command("list", short_help="List callbacks, open ones first.")
 def list_(
     state: Annotated[
         WhichOption,
@@ -69,12 +71,13 @@ def list_(
         ),
     ] = WhichOption.OPEN,
     phone: Annotated[
-        str | None, typer.Option(metavar="NUMBER", help="This client's, however it is written.")
+        str | None, typer.Option(metavar="NUMBER", help="This client's number, in any notation.")
     ] = None,
     operator: Annotated[
-        str | None, typer.Option(metavar="LOGIN", help="Those that are his, or anybody's.")
+        str | None,
+        typer.Option(metavar="LOGIN", help="This operator's, and those without an operator."),
     ] = None,
-    limit: Annotated[int, typer.Option(metavar="N", min=1, help="So many at most.")] = 100,
+    limit: Annotated[int, typer.Option(metavar="N", min=1, help="Maximum number.")] = 100,
     as_json: AsJson = False,
     as_csv: AsCsv = False,
     numbers: Numbers = False,
@@ -83,12 +86,12 @@ def list_(
 ) -> None:
     """List callbacks: the next due first, ended ones last, the newest first.
 
-    ! is overdue: its time has passed, and nothing rings.
+    ! marks an overdue one: its time has passed, and no attempt is under way.
 
     \b
-    Who is to be rung?
+    Who will be called?
       vad-agent callbacks list
-    What became of this client's?
+    What is the state of this client's callbacks?
       vad-agent callbacks list --state all --phone "8 912 345-67-89"
     Ids of those that need a number:
       vad-agent callbacks list --state needs_number --json | jq -r '.[].id'
@@ -114,7 +117,7 @@ def list_(
         complain(f"only the first {limit} are shown: --limit N shows more")
 
 
-@callbacks_app.command(short_help="One callback, and all that happened to it.")
+@callbacks_app.command(short_help="One callback with its history.")
 def show(
     id: TheId,
     as_json: Annotated[bool, typer.Option("--json", help="As one JSON object.")] = False,
@@ -125,7 +128,7 @@ def show(
     """Show a callback: what to say, its attempts, and who changed what, when and why.
 
     \b
-    By the beginning of its id:
+    By the first letters of its id:
       vad-agent callbacks show k3v
     """
     with reached(desk, config) as callbacks:
@@ -152,7 +155,7 @@ def promise(
     desk: DeskUrl = None,
     config: Config = None,
 ) -> None:
-    """Tell whether every request that was taken is accounted for; status 1 if one is missing.
+    """Check that every accepted request is accounted for; status 1 if one is missing.
 
     \b
     Is anything missing?
@@ -174,12 +177,12 @@ def promise(
 
 
 for command, about in (
-    (changes.done, "Say how an attempt ended, one made by hand too."),
-    (changes.cancel, "Take one back."),
-    (changes.retry, "All attempts anew, now; of one that has ended too."),
-    (changes.number, "Give one a number."),
-    (changes.time, "Agree on another time."),
-    (changes.called, "The client has rung himself."),
+    (changes.done, "Report an attempt's outcome, also of one made by hand."),
+    (changes.cancel, "Cancel one."),
+    (changes.retry, "Start all attempts anew, now; also of one that has ended."),
+    (changes.number, "Set the number of one."),
+    (changes.time, "Set another agreed time."),
+    (changes.called, "The client has called."),
     (keeping.export, "Every callback, for a spreadsheet or a program."),
     (keeping.erase, "Erase names and numbers of those that ended long ago."),
     (keeping.key, "A new key to encrypt names and numbers with."),

@@ -45,24 +45,24 @@ def dead_air(
     ] = Side.CLIENT,
     threshold: Annotated[
         float,
-        typer.Option(metavar="SECONDS", parser=_threshold, help="Silences that reach it are told."),
+        typer.Option(metavar="SECONDS", parser=_threshold, help="Minimum length of a silence."),
     ] = 2.5,
 ) -> None:
-    """Tell every silence of one side, why it is silent, and when a live call would have known.
+    """List every silence of one side, its cause, and when a live call would have detected it.
 
-    The client of a recording with two channels is heard beside the operator, whose voice may leak.
+    With two channels, the client is processed together with the operator, whose voice may leak.
 
     \b
-    One JSON object a line:
-      fired_s            when it was known, causally
+    One JSON object per line:
+      fired_s            when a live call would have detected it
       silence_started_s  the end of the last word before it
       cause              what the line carries: live, quiet, digital_zero, music, tone
-      channel            whose silence it is
+      channel            the side that is silent
 
     \b
-    The client's silences of 2.5 s and more:
+    The client's silences of at least 2.5 s:
       vad-agent dead-air call.wav
-    The operator's of 10 s and more:
+    The operator's silences of at least 10 s:
       vad-agent dead-air call.wav --channel operator --threshold 10
     """
     import json

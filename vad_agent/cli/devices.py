@@ -51,19 +51,19 @@ softphone takes it for its microphone. The operator's own voice goes in there by
 
 def devices(
     as_json: Annotated[
-        bool, typer.Option("--json", help="As JSON: a list with an object a device.")
+        bool, typer.Option("--json", help="As JSON: a list with one object per device.")
     ] = False,
 ) -> None:
-    """List the audio devices, what each serves as, and how to get the client's side on this system.
+    """List the audio devices, their roles, and how to capture the client's side on this system.
 
     listen takes a device's name, a part of its name or description, or PortAudio's number.
 
     For the client's side the name of a sink means its monitor.
 
     \b
-    What is there:
+    All devices:
       vad-agent devices
-    The names of all that give the client's side:
+    The names of devices that capture the client's side:
       vad-agent devices --json | jq -r '.[] | select(.loopback).name'
     """
     from vad_agent.audio.devices import list_devices

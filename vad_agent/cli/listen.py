@@ -45,7 +45,7 @@ def listen(
     calls: Annotated[
         Calls,
         typer.Option(
-            help="How it is known that a call is on. auto: by events, and until the first one comes by "
+            help="How calls are detected. auto: by events, and until the first one comes by "
             "the operator's greeting and a dead line; events: by them alone; manual: by keys."
         ),
     ] = Calls.AUTO,
@@ -62,7 +62,7 @@ def listen(
         list[str] | None,
         typer.Option(
             metavar="CMD|URL",
-            help="Told all that is to be done, as JSON: a command's stdin, or a POST. More than once.",
+            help="Receives actions as JSON: a command's stdin, or a POST. Repeatable.",
         ),
     ] = None,
     trace: Annotated[
@@ -71,60 +71,59 @@ def listen(
     ] = None,
     record: Annotated[
         Path | None,
-        typer.Option(
-            metavar="DIR", help="Store each call's sound there; without it none is stored."
-        ),
+        typer.Option(metavar="DIR", help="Record each call there; by default no sound is stored."),
     ] = None,
     desk: Annotated[
         str | None,
         typer.Option(
             metavar="URL",
             envvar="VAD_AGENT_DESK",
-            help="The desk that rings back, with VAD_AGENT_TOKEN. Default: the one on this machine.",
+            help="The desk for callbacks, with VAD_AGENT_TOKEN. Default: the one on this machine.",
         ),
     ] = None,
     outbox: Annotated[
         Path | None,
         typer.Option(
-            metavar="DIR", help="Callbacks until the desk has them. Default: in the state folder."
+            metavar="DIR",
+            help="Stores callbacks until the desk has them. Default: in the state folder.",
         ),
     ] = None,
     operator: Annotated[
         str | None,
-        typer.Option(metavar="LOGIN", help="Whose calls these are, and who is to ring back."),
+        typer.Option(metavar="LOGIN", help="The operator of these calls, who makes the callbacks."),
     ] = None,
     check: Annotated[
-        bool, typer.Option("--check", help="Prove each path of the sound, say what to fix, end.")
+        bool, typer.Option("--check", help="Test each sound path, say what to fix, and exit.")
     ] = False,
     panel: Annotated[
         bool,
-        typer.Option("--panel", help="Show the operator's panel in his browser, on 127.0.0.1."),
+        typer.Option("--panel", help="Serve the operator's panel for the browser, on 127.0.0.1."),
     ] = False,
     panel_port: Annotated[
         int,
-        typer.Option(metavar="PORT", min=0, max=65535, help="Of the panel; 0: any that is free."),
+        typer.Option(metavar="PORT", min=0, max=65535, help="The panel's port; 0: any free one."),
     ] = 8601,
     plain: Annotated[
-        bool, typer.Option("--plain", help="A line for each change instead of the live screen.")
+        bool, typer.Option("--plain", help="One line per change instead of the live screen.")
     ] = False,
 ) -> None:
-    """Attach to the operator's headset: hear both sides, say the script's phrases or show them.
+    """Attach to the operator's headset: monitor both sides, say or show the script's phrases.
 
     \b
-    Which devices are there, and how to get the client's side?
+    Which devices are there, and how to capture the client's side?
       vad-agent devices
-    Does each path of the sound work, with the default headset?
+    Does each sound path work, with the default headset?
       vad-agent listen --check --prompt-device virtmic
-    Work; Й Й or Ctrl-C ends it:
+    Start working; Й Й or Ctrl-C ends it:
       vad-agent listen --prompt-device virtmic --client-device jabra
-    The operator says the phrases himself:
+    The operator says the phrases:
       vad-agent listen --mode cue
-    The same as a page beside the softphone; open the link that is printed:
+    With a page beside the softphone; open the printed link:
       vad-agent listen --prompt-device virtmic --panel
-    A softphone's script tells of calls, and hangs up when it is asked to:
+    A softphone's script reports calls, and hangs up on request:
       vad-agent listen --prompt-device virtmic \\
         --events vad.sock --on-action hangup=hangup.sh
-    Callbacks are rung by the desk of the centre, not of this machine (vad-agent serve):
+    Callbacks are made by the centre's desk, not by one on this machine (vad-agent serve):
       VAD_AGENT_TOKEN=… vad-agent listen --prompt-device virtmic --desk https://desk:8600
     """
     from vad_agent.headset.options import Options

@@ -63,7 +63,7 @@ def top(
         typer.Option("--version", callback=_version, is_eager=True, help="Show the version."),
     ] = False,
 ) -> None:
-    """Hears when a call-centre client cannot be heard, and steps through the script.
+    """Detects client silence in call-centre calls, and steps through the script.
 
     \b
     What would it have said in this call, and when?
@@ -78,14 +78,14 @@ def top(
 
 
 app.command(short_help="What would the product have said in a recorded call, and when?")(replay)
-app.command("dead-air", short_help="Every silence of one side, why, and when it was known.")(
-    dead_air
+app.command(
+    "dead-air", short_help="Every silence of one side, its cause, and when it was detected."
+)(dead_air)
+app.command(short_help="The audio devices, and how to capture the client's side.")(devices)
+app.command(short_help="Attach to the headset: monitor both sides, say or show the phrases.")(
+    listen
 )
-app.command(short_help="The audio devices, and how to get the client's side.")(devices)
-app.command(short_help="Attach to the headset: hear both sides, say or show the phrases.")(listen)
-app.command(short_help="Run the desk of callbacks: ring three times, lose none; with an API.")(
-    serve
-)
+app.command(short_help="Run the desk of callbacks: three attempts, none lost; with an API.")(serve)
 
 
 # -- the process ------------------------------------------------------------------------------------

@@ -17,17 +17,17 @@ if TYPE_CHECKING:
 
 people_app = typer.Typer(
     name="people",
-    help="Who may come in to the desk's pages: operators, and supervisors who see everybody's.\n\n"
-    "It works on the desk's database itself, while the desk runs too, which knows it 2 s later. A LOGIN is "
-    "the operator's as his headset has it (vad-agent listen --operator); capital letters do not matter.\n\n"
+    help="Users of the desk's pages: operators, and supervisors who see everybody's.\n\n"
+    "It changes the desk's database itself; a running desk sees the change 2 s later. A LOGIN must "
+    "equal the headset's (vad-agent listen --operator); it is compared without case.\n\n"
     "\b\n"
-    "A new operator, who is told a password:\n"
+    "A new operator, with a generated password:\n"
     "  vad-agent people add olga --generate\n"
-    "Who sees all of the shift:\n"
+    "A user who sees the whole shift:\n"
     "  vad-agent people add irina --supervisor\n"
     "She has left the company:\n"
     "  vad-agent people bar olga",
-    short_help="Who may come in to the desk's pages: add, list, password, role, bar, let.",
+    short_help="Users of the desk's pages: add, list, password, role, bar, let.",
     no_args_is_help=True,
 )
 
@@ -39,19 +39,19 @@ class RoleName(StrEnum):
     SUPERVISOR = "supervisor"
 
 
-Login = Annotated[str, typer.Argument(metavar="LOGIN", help="As his headset has it.")]
+Login = Annotated[str, typer.Argument(metavar="LOGIN", help="The headset's login.")]
 Generate = Annotated[
-    bool, typer.Option("--generate", help="Make a password, and print it this once.")
+    bool, typer.Option("--generate", help="Generate a password, and print it once.")
 ]
 FromStdin = Annotated[
-    bool, typer.Option("--password-stdin", help="The password is a line of stdin; it is not asked.")
+    bool, typer.Option("--password-stdin", help="Read the password from a line of stdin.")
 ]
 Config = Annotated[
     Path | None,
     typer.Option(
         "--config",
         metavar="DESK.toml",
-        help="The desk's settings, which name the database. Default: the user's own desk.",
+        help="The desk's settings with the database. Default: the user's own desk.",
     ),
 ]
 Database = Annotated[
@@ -60,21 +60,21 @@ Database = Annotated[
 ]
 
 
-@people_app.command(short_help="Somebody new.")
+@people_app.command(short_help="Add a user.")
 def add(
     login: Login,
     supervisor: Annotated[
-        bool, typer.Option("--supervisor", help="Sees everybody's. Default: an operator.")
+        bool, typer.Option("--supervisor", help="Sees everybody's calls. Default: an operator.")
     ] = False,
     generate: Generate = False,
     password_stdin: FromStdin = False,
     config: Config = None,
     database: Database = None,
 ) -> None:
-    """Add somebody, with a password of 8 characters at least, asked for twice.
+    """Add a user with a password of at least 8 characters, which is asked for twice.
 
     \b
-    An operator; a password is made and printed:
+    An operator; a password is generated and printed:
       vad-agent people add olga --generate
     By a script:
       pass show desk/olga | vad-agent people add olga --password-stdin
@@ -88,12 +88,12 @@ def add(
     _tell(person, password if generate else None)
 
 
-@people_app.command("list", short_help="Who there is.")
+@people_app.command("list", short_help="List users.")
 def list_(config: Config = None, database: Database = None) -> None:
-    """List everybody: the login, the role, when it was made, and since when who is barred is.
+    """List all users: login, role, creation time, and since when a barred user is barred.
 
     \b
-    Who may come in?
+    Who can log in?
       vad-agent people list
     """
     from datetime import UTC, datetime
@@ -119,7 +119,7 @@ def list_(config: Config = None, database: Database = None) -> None:
     print_table(plain_console(), ("login", "role", "made", "barred"), rows)
 
 
-@people_app.command(short_help="Another password; he has to come in anew.")
+@people_app.command(short_help="Set another password; the user must log in again.")
 def password(
     login: Login,
     generate: Generate = False,
@@ -127,10 +127,10 @@ def password(
     config: Config = None,
     database: Database = None,
 ) -> None:
-    """Set another password, asked for twice. Whoever has come in with the old one is out.
+    """Set another password, which is asked for twice. The user's sessions end.
 
     \b
-    She has forgotten it; another one is made and printed:
+    She has forgotten it; another one is generated and printed:
       vad-agent people password olga --generate
     """
     new = _password(login, generate, password_stdin)
@@ -139,14 +139,14 @@ def password(
     _tell(person, new if generate else None)
 
 
-@people_app.command(short_help="Operator or supervisor.")
+@people_app.command(short_help="Set the role: operator or supervisor.")
 def role(
     login: Login,
     role: Annotated[RoleName, typer.Argument(metavar="operator|supervisor")],
     config: Config = None,
     database: Database = None,
 ) -> None:
-    """Give somebody another role; he has to come in anew.
+    """Set a user's role; the user must log in again.
 
     \b
     She leads the shift from now on:
@@ -158,9 +158,9 @@ def role(
         _tell(people.set_role(login, Role(role.value)))
 
 
-@people_app.command(short_help="He may not come in, and is out at once.")
+@people_app.command(short_help="Disable a user and log them out at once.")
 def bar(login: Login, config: Config = None, database: Database = None) -> None:
-    """Bar somebody: he is out at once, and may not come in.
+    """Bar a user: their sessions end at once, and they cannot log in.
 
     \b
     She has left the company:
@@ -170,9 +170,9 @@ def bar(login: Login, config: Config = None, database: Database = None) -> None:
         _tell(people.disable(login))
 
 
-@people_app.command(short_help="He may come in again.")
+@people_app.command(short_help="Enable a user again.")
 def let(login: Login, config: Config = None, database: Database = None) -> None:
-    """Let somebody in again, who was barred; his password is as it was.
+    """Let a barred user log in again, with their old password.
 
     \b
     She is back:

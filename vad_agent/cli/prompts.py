@@ -32,7 +32,7 @@ SPARE_S = 5.0
 
 prompts_app = typer.Typer(
     name="prompts",
-    help="The phrases as sound: render them ahead, listen to them, check them.\n\n\b\nBefore a shift:\n"
+    help="The phrases as sound: render them in advance, play them, check them.\n\n\b\nBefore a shift:\n"
     "  vad-agent prompts render\n"
     "How does one sound?\n"
     "  vad-agent prompts play not_heard",

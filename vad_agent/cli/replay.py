@@ -36,7 +36,7 @@ def replay(
     ],
     client_file: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="The client's side, where each side has its own file."),
+        typer.Option(metavar="FILE", help="The client's side, if each side has its own file."),
     ] = None,
     operator_channel: Annotated[
         str | None, typer.Option(metavar="left|right|N", help="The operator's channel: left, or 0.")
@@ -55,7 +55,7 @@ def replay(
         Path | None,
         typer.Option(
             metavar="EVENTS.jsonl",
-            help="Call-control events, a JSON object a line, t in seconds: "
+            help="Call-control events, one JSON object per line, t in seconds: "
             '{"t": 30.2, "kind": "hangup", "party": "operator"}, or those that listen has recorded.',
         ),
     ] = None,
@@ -63,7 +63,7 @@ def replay(
     trace: Annotated[
         Path | None,
         typer.Option(
-            metavar="FILE", help="The trace as JSON lines; - writes it, alone, to stdout."
+            metavar="FILE", help="The trace as JSON lines; -: to stdout, without the timeline."
         ),
     ] = None,
     report: Annotated[
@@ -71,7 +71,7 @@ def replay(
         typer.Option(metavar="FILE.html", help="One page for the supervisor: what was said when."),
     ] = None,
     speech: Annotated[
-        bool, typer.Option("--speech/--no-speech", help="Runs of speech in the timeline.")
+        bool, typer.Option("--speech/--no-speech", help="Show speech segments in the timeline.")
     ] = True,
     outbox: Annotated[
         Path | None,
@@ -82,7 +82,7 @@ def replay(
         ),
     ] = None,
 ) -> None:
-    """Run a recording through the session that a live call uses: what would it have said, and when?
+    """Run a recording through the session of a live call: what would it have said, and when?
 
     Without --trace it prints a timeline: ✓ a phrase in its window, ✗ one that was not.
 
@@ -93,9 +93,9 @@ def replay(
       vad-agent replay call.wav --mode cue --events call.events.jsonl --trace -
     Each side has its own file:
       vad-agent replay operator.wav --client-file client.wav
-    The client is left:
+    The client is on the left channel:
       vad-agent replay call.wav --client-channel left
-    A call that listen --record has kept, as it went:
+    Reproduce a call that listen --record has recorded:
       vad-agent replay NAME.flac --events NAME.events.jsonl --script NAME.script.toml
     """
     from vad_agent.audio.recording_reader import open_call

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 script_app = typer.Typer(
     name="script",
-    help="The script: what is said when, and what follows.\n\n\b\nTo begin your own:\n"
+    help="The script: what is said when, and what follows.\n\n\b\nTo start your own:\n"
     "  vad-agent script show --toml > own.toml\n"
     "  vad-agent script check own.toml\n"
     "  vad-agent replay call.wav --script own.toml",
@@ -31,15 +31,15 @@ def show(
     ] = None,
     diagram: Annotated[bool, typer.Option("--diagram", help="As a Mermaid state diagram.")] = False,
     toml: Annotated[
-        bool, typer.Option("--toml", help="As a TOML file, to begin one's own from.")
+        bool, typer.Option("--toml", help="As a TOML file, as a start for your own.")
     ] = False,
 ) -> None:
-    """Show a script: every step with its window and its phrase, as it will be used.
+    """Show a script: every step with its window and its phrase.
 
     \b
     The built-in script:
       vad-agent script show
-    Begin your own from it; what you delete from the file stays as built in:
+    Start your own from it; values deleted from the file stay as built in:
       vad-agent script show --toml > own.toml
     """
     if diagram and toml:
@@ -58,10 +58,13 @@ def show(
 @script_app.command()
 def check(
     script: Annotated[
-        Path, typer.Argument(metavar="SCRIPT.toml", help="Tables and keys that differ are enough.")
+        Path,
+        typer.Argument(
+            metavar="SCRIPT.toml", help="Only the tables and keys that differ are needed."
+        ),
     ],
 ) -> None:
-    """Check a script file: everything that is wrong with it, a line each; status 2 if anything is.
+    """Check a script file: every problem on a line of its own; status 2 if there is any.
 
     \b
     A script of your own:

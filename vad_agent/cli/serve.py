@@ -14,7 +14,7 @@ ConfigFile = Annotated[
     typer.Option(
         "--config",
         metavar="DESK.toml",
-        help="The desk's settings: database, dialer, where it listens. Default: all defaults.",
+        help="The desk's settings: database, dialer, address. Default: all defaults.",
     ),
 ]
 
@@ -29,7 +29,7 @@ def serve(
         ),
     ] = None,
     host: Annotated[
-        str | None, typer.Option(metavar="HOST", help="Where to listen. Default: 127.0.0.1.")
+        str | None, typer.Option(metavar="HOST", help="Address to listen on. Default: 127.0.0.1.")
     ] = None,
     port: Annotated[
         int | None,
@@ -37,27 +37,28 @@ def serve(
     ] = None,
     inbox: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", help="Where headsets of this machine leave their callbacks."),
+        typer.Option(metavar="DIR", help="Outbox of this machine's headsets."),
     ] = None,
     node: Annotated[
         str | None,
         typer.Option(
-            metavar="NAME", help="Of this desk, the same at each start. Default: the machine's."
+            metavar="NAME",
+            help="Name of this desk, the same at each start. Default: the machine's.",
         ),
     ] = None,
     log_json: Annotated[
-        bool, typer.Option("--log-json", help="The log as JSON, an object a line.")
+        bool, typer.Option("--log-json", help="The log as JSON, one object per line.")
     ] = False,
 ) -> None:
-    """Run the desk: callbacks that are rung three times and never lost, the panel, an HTTP API.
+    """Run the desk: callbacks with three attempts, never lost; the panel, an HTTP API.
 
-    Headsets of this machine need no settings: what `listen` asks for is read from its folder. Each start
-    goes on where the last one ended, however it ended.
+    Headsets of this machine need no settings: the desk reads their outbox. Each start continues where
+    the last one ended, however it ended.
 
     \b
-    At one desk, the operator rings by hand:
+    A single place, where the operator calls by hand:
       vad-agent serve
-    A centre, with what is to be called by Asterisk:
+    A centre with Asterisk:
       vad-agent serve --config desk.toml
     \b
       database = "postgresql://desk@db/callbacks"
@@ -67,11 +68,11 @@ def serve(
       user = "desk"
       password_file = "ari-password"  # or VAD_AGENT_ASTERISK_PASSWORD
     \b
-    Operators and supervisors come in by login (vad-agent people add), or by the link that is printed:
+    Operators and supervisors log in (vad-agent people add), or use the printed link:
       vad-agent people add olga --supervisor
       vad-agent listen --operator anna --desk https://desk.example.ru …
     \b
-    The API is at /api/v1 (/api/v1/openapi.json), with the token of the file that it names at its start.
+    The API is at /api/v1 (/api/v1/openapi.json); its token is in the file named at the start.
     """
     from vad_agent.errors import extra
 
