@@ -5,8 +5,9 @@
     held      ▁▁████████████████▁▁▁▁     the client's hold is counted from its beginning
 
 Hold music on the client's leg is a client hold without signalling. Music that pauses and returns
-without speech in between is the same hold. Until the client has spoken, the music may be noise that
-resembles music: silence is then still counted, so that noise cannot hold the call for ever.
+without speech in between is the same hold. If it stops again and the client has not been heard
+since, it may be noise that resembles music: silence is then counted on instead of anew, so that
+noise cannot hold the call for ever.
 """
 
 from __future__ import annotations
@@ -58,7 +59,7 @@ class Holds:
         return self._music_since
 
     def end_music(self) -> bool:
-        """The music has stopped. False: it had already stopped, and the client has not been heard since."""
+        """The music has stopped. False: it has stopped before, and the client has not been heard since."""
         first = not self._paused
         self._music, self._paused = False, True
         return first
