@@ -46,7 +46,7 @@ faults: $(READY) ## the storm of kills on SQLite and PostgreSQL: the table of do
 
 soak: $(READY) ## calls one after the other beside a busy neighbour, with faults; MINUTES=30
 	@scripts/system-packages $(AUDIO) $(LIVE)
-	@$(PY) -m tests.live.soak --minutes $(or $(MINUTES),30)
+	@$(PY) -m tests.headset.soak --minutes $(or $(MINUTES),30)
 
 check: $(READY) ## format, lint, types, import contracts
 	@$(BIN)/ruff format --check .
@@ -60,7 +60,7 @@ bench: $(READY) ## benchmarks; REAL=call.flac adds a real call
 
 bench-live: $(READY) ## what listen costs on this machine: start, processors, memory, lost samples
 	@scripts/system-packages $(LIVE) espeak-ng
-	@$(PY) -m benchmarks.live $(ARGS)
+	@$(PY) -m benchmarks.headset $(ARGS)
 
 bench-callbacks: $(READY) ## what the desk of callbacks costs, on SQLite and PostgreSQL
 	@scripts/system-packages $(DATABASE)
@@ -68,7 +68,7 @@ bench-callbacks: $(READY) ## what the desk of callbacks costs, on SQLite and Pos
 
 bench-panel: $(READY) ## how late a page is, how heavy, and what a hall of 200 costs the desk
 	@scripts/system-packages $(BROWSER)
-	@$(PY) -m benchmarks.panel $(ARGS)
+	@$(PY) -m benchmarks.web $(ARGS)
 
 bench-peers: .venv/.peers ## the same frames through other detectors
 	@$(PY) -m benchmarks.peers $(if $(REAL),--real "$(REAL)") $(ARGS)

@@ -30,7 +30,7 @@ from vad_agent.core.script import fill
 
 FOLDER = Path(__file__).parent / "clips"
 SUMS = FOLDER / "SHA256SUMS"
-SCRIPT = Path(__file__).parent.parent / "vad_agent" / "haieronline.toml"
+SCRIPT = Path(__file__).parent.parent / "vad_agent" / "script" / "haieronline.toml"
 SHARE = Path("/usr/share/asterisk")
 LEVEL_DB = -20.0
 PEAK_DB = -1.0

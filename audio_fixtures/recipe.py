@@ -29,7 +29,7 @@ from typing import Any
 
 from audio_fixtures import clips
 from audio_fixtures.clips import FixtureError
-from vad_agent.core.actions import Outcome, Phase, Reason
+from vad_agent.core.actions import Phase, PromptOutcome, Reason
 from vad_agent.core.events import Event
 from vad_agent.errors import EventError
 
@@ -51,7 +51,9 @@ ALERTS = ("no_greeting",)
 _REASONS = frozenset(reason.value for reason in Reason)
 EXPECTATIONS: Mapping[str, frozenset[str]] = {
     "phase": frozenset(phase.value for phase in Phase),
-    "prompt": frozenset(f"{prompt} {outcome.value}" for prompt in PROMPTS for outcome in Outcome),
+    "prompt": frozenset(
+        f"{prompt} {outcome.value}" for prompt in PROMPTS for outcome in PromptOutcome
+    ),
     "callback": _REASONS,
     "callback_withdrawn": _REASONS,
     "hangup": _REASONS,

@@ -1,1 +1,1 @@
-"""What the product costs, and next to what. See README.md."""
+"""Benchmarks of the product's cost, compared with alternatives. See README.md."""

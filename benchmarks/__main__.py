@@ -34,7 +34,7 @@ def runs(call: Call, quick: bool) -> dict[str, Callable[[], Table]]:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run and print. 1: --strict, and a target is missed; 2: an unusable recording."""
+    """Run and print. Return 1 if --strict and a target is missed; 2 for an unusable recording."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--real", type=Path, metavar="CALL",
                         help="a recording of a real call: operator left, client right")  # fmt: skip
@@ -63,7 +63,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def status(tables: Sequence[Table], *, strict: bool) -> int:
-    """1 where a target is missed and that is asked for: the machine may be busy, and the table shows it."""
+    """1 if a target is missed and --strict: by default only the table shows it, because the machine
+    may be busy.
+    """
     missed = any(figure.met is False for table in tables for figure in table.figures)
     return 1 if strict and missed else 0
 

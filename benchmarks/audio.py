@@ -9,15 +9,15 @@ from itertools import cycle, islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from vad_agent.audio.recording_reader import open_call
 from vad_agent.core.frames import FRAMES_PER_SECOND
-from vad_agent.sources.recording import open_call
 
 FIXTURES = Path(__file__).parent.parent / "audio_fixtures"
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """Both channels in memory: 20 ms frames of int16 little-endian mono, as many of each."""
+    """Both channels in memory: 20 ms frames of int16 little-endian mono, equally many of each."""
 
     name: str
     rate: int
@@ -27,21 +27,21 @@ class Call:
 
     @property
     def pairs(self) -> list[tuple[bytes, bytes]]:
-        """As a session is fed."""
+        """The pairs of frames that a session is fed."""
         return list(zip(self.operator, self.client, strict=True))
 
     def describe(self) -> str:
-        """As a note."""
+        """A note for the table."""
         length_s = len(self.client) / FRAMES_PER_SECOND
         return f"{self.name}, {length_s:.0f} s, {self.rate} Hz, two channels"
 
     def first(self, frames: int) -> Call:
-        """Its beginning."""
+        """The first `frames` frames."""
         return Call(self.name, self.rate, self.operator[:frames], self.client[:frames])
 
 
 def load(real: Path | None = None) -> Call:
-    """The recording `real` (operator left, client right), or the longest fixture if there is none.
+    """The recording `real` (operator left, client right), or the longest fixture if it is None.
 
     Raises:
         RecordingError: it cannot be read.
@@ -55,14 +55,14 @@ def load(real: Path | None = None) -> Call:
             operator.append(left)
             client.append(right)
         rate = recording.sample_rate
-    # A real call's file name may be somebody's: it stays out of the tables.
+    # The file name of a real call may contain a person's name: it is not printed.
     name = "a real call" if real else f"{path.stem} (a fixture, for want of --real)"
     return Call(name, rate, operator, client)
 
 
 @contextmanager
 def long_recordings(call: Call, length_s: float) -> Iterator[dict[str, Path]]:
-    """The call over and over for `length_s` seconds, in temporary files: WAV PCM and FLAC."""
+    """The call repeated for `length_s` seconds, in temporary files: WAV PCM and FLAC."""
     import numpy as np
     import soundfile  # type: ignore[import-untyped]
 

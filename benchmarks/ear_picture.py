@@ -27,7 +27,7 @@ from matplotlib import pyplot as plt
 
 
 class _Tap(Stream):
-    """Keeps what the network says."""
+    """Stores the network's output."""
 
     __slots__ = ("said",)
 
@@ -42,7 +42,7 @@ class _Tap(Stream):
 
 
 def draw(recording: Path, out: Path, first_s: float, last_s: float | None) -> None:
-    """Level, the detector, the network and the decision of the client's channel, above each other."""
+    """Draw level, detector, network and decision of the client's channel, one above the other."""
     samples, rate = soundfile.read(recording, dtype="int16", always_2d=True)
     if rate != RATE or samples.shape[1] != 2:
         raise SystemExit(f"ear_picture: {recording}: expected two channels at {RATE} Hz")
@@ -103,7 +103,7 @@ def draw(recording: Path, out: Path, first_s: float, last_s: float | None) -> No
 
 
 def main() -> None:
-    """Arguments in, picture out."""
+    """Parse arguments and write the picture."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.ear_picture", description=__doc__)
     parser.add_argument("recording", type=Path)
     parser.add_argument("out", type=Path)

@@ -1,8 +1,8 @@
-"""What one frame costs: `CallSession.feed` for both channels against two bare webrtcvad calls.
+"""The cost of one frame: `CallSession.feed` for both channels against two bare webrtcvad calls.
 
 bare    Vad(3).is_speech(operator)   Vad(3).is_speech(client)     every frame of the call
 plain   CallSession.feed(operator, client), detector = "webrtcvad"    the same frames
-feed    the same as installed: earshot and the network
+feed    the same with the default detector: earshot and the network
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ import webrtcvad
 
 from benchmarks.audio import Call
 from benchmarks.measure import Figure, Table, interleaved, percentile, ratio, timed
-from vad_agent.core.call import CallSession
 from vad_agent.core.frames import samples_per_frame
-from vad_agent.settings import Settings
+from vad_agent.core.session import CallSession
+from vad_agent.script.settings import Settings
 
 FEED_MAX, P999_MAX_MS = 2.0, 1.0
 PLAIN, FEED = "webrtcvad", "earshot"
@@ -27,7 +27,7 @@ BARE = "two bare calls"
 
 
 def bare_calls(call: Call) -> float:
-    """Seconds of two detectors over the call, each its channel."""
+    """Seconds of two detectors over the call, one per channel."""
     operator, client = webrtcvad.Vad(3).is_speech, webrtcvad.Vad(3).is_speech
     pairs, rate = call.pairs, call.rate
 
@@ -71,7 +71,7 @@ def feed_calls(call: Call, detector: str) -> float:
 
 
 def each_feed_ms(call: Call, detector: str) -> list[float]:
-    """Milliseconds of every single feed, the timer's own 0.05 µs included."""
+    """Milliseconds of every single feed, including the timer's own 0.05 µs."""
     feed = CallSession(Settings(hearing={"detector": detector}), call.rate, mode="cue").feed
     took, clock = [], perf_counter_ns
     for left, right in call.pairs:
@@ -82,7 +82,7 @@ def each_feed_ms(call: Call, detector: str) -> list[float]:
 
 
 def measure(call: Call, *, rounds: int = 9) -> Table:
-    """Compare and collect."""
+    """Compare the three and collect the figures."""
     seconds = interleaved(
         {
             BARE: lambda: bare_calls(call),

@@ -1,10 +1,10 @@
-"""Timing by interleaved repetitions, and the figures that come of it.
+"""Timing by interleaved repetitions, and the resulting figures.
 
     round 1   A B C        round 2   C B A        round 3   A B C   …
 
-A machine that slows down or is shared slows all of them down: each figure is a median over the rounds,
-and each ratio the median of the rounds' own ratios. The garbage collector stays on, as it does in a
-call; it is run before each contender so that none pays for another's garbage.
+A slow or shared machine slows all contenders down. Each figure is therefore a median over the
+rounds, and each ratio the median of the rounds' ratios. The garbage collector stays on, as in a
+call; it runs before each contender, so that none pays for another's garbage.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from statistics import median
 from time import perf_counter
 
 Contender = Callable[[], float]
-"""Does its work once and returns the seconds that counted: building what it needs does not."""
+"""Does its work once and returns the measured seconds, without the time for preparation."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,14 +32,14 @@ class Figure:
     value: float
     unit: str
     ratio: float | None = None
-    """`value` divided by that of `than`, taken in the same rounds."""
+    """`value` divided by that of `than`, from the same rounds."""
     than: str = ""
     target: str = ""
     met: bool | None = None
     """Whether the target was met; None: there is none."""
 
     def cells(self) -> tuple[str, str, str, str]:
-        """What, value, ratio, target: as texts."""
+        """Name, value, ratio and target as texts."""
         ratio = "" if self.ratio is None else f"{self.ratio:.2f}× {self.than}"
         verdict = {True: " ✓", False: " ✗", None: ""}[self.met]
         return self.what, f"{number(self.value)} {self.unit}".strip(), ratio, self.target + verdict
@@ -47,7 +47,7 @@ class Figure:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """What one benchmark found. `notes`: a line each, on what it was measured."""
+    """The result of one benchmark. `notes`: one line each about the conditions."""
 
     title: str
     figures: Sequence[Figure]
@@ -73,7 +73,7 @@ class Table:
 
 
 def number(value: float) -> str:
-    """Three digits that count; thousands apart."""
+    """Three significant digits, with thousands separated."""
     if value == int(value) or abs(value) >= 100:
         return f"{value:,.0f}"
     return f"{value:.3g}"
@@ -87,7 +87,7 @@ def timed(work: Callable[[], object]) -> float:
 
 
 def interleaved(contenders: Mapping[str, Contender], rounds: int) -> dict[str, list[float]]:
-    """Seconds of each contender in each round; the order turns round with every round."""
+    """Seconds of each contender in each round; the order alternates."""
     seconds: dict[str, list[float]] = {name: [] for name in contenders}
     forth = list(contenders)
     for turn in range(rounds):
@@ -109,18 +109,19 @@ def percentile(values: Sequence[float], share: float) -> float:
 
 
 def gc_state() -> str:
-    """As a note."""
+    """The state of the garbage collector, as a note."""
     state = "on" if gc.isenabled() else "off"
     return f"garbage collector {state}, thresholds {gc.get_threshold()}"
 
 
-# -- what it ran on --------------------------------------------------------------------------------
+# -- environment
+# --------------------------------------------------------------------------------------
 
 PACKAGES = ("webrtcvad-wheels", "numpy", "soundfile", "soxr", "pydantic", "typer", "vad-agent")
 
 
 def environment(packages: Sequence[str] = PACKAGES) -> dict[str, str]:
-    """Versions and the machine, name by name."""
+    """Versions and the machine, by name."""
     python = f"{platform.python_implementation()} {platform.python_version()}"
     found = {"python": python}
     for package in packages:
@@ -145,11 +146,12 @@ def _cpu() -> str:
     return names[0] if names else platform.processor() or "unknown"
 
 
-# -- where the tables go ---------------------------------------------------------------------------
+# -- output
+# -------------------------------------------------------------------------------------------
 
 
 def as_json(tables: Sequence[Table], found: Mapping[str, str]) -> str:
-    """Everything measured, unrounded."""
+    """All measurements, unrounded."""
     content = {"environment": dict(found), "tables": [asdict(table) for table in tables]}
     return json.dumps(content, ensure_ascii=False, indent=2) + "\n"
 
@@ -164,7 +166,7 @@ README = Path(__file__).with_name("README.md")
 
 
 def refresh_readme(name: str, section: str) -> None:
-    """Put `section` between the README's two markers of that name."""
+    """Replace the section between the README's two markers of that name."""
     begin, end = f"<!-- {name} -->", f"<!-- end of {name} -->"
     text = README.read_text(encoding="utf-8")
     head, found_begin, rest = text.partition(begin)

@@ -1,11 +1,11 @@
-"""What it costs to take the product's own prompt out of the client's channel, and what is left of it.
+"""The cost of removing the product's own prompt from the client's channel, and the residue.
 
-    prompt alone       the prompt in the channel, ±200 ppm off in its clock
-    with the client    a voice as loud as it all the while: the dearest case, since the place is doubted
-    no prompt          told of one that is not there: looked for in every frame
-    outside            nothing plays: what most frames of a call cost
+    prompt alone       the prompt in the channel, with a clock difference of ±200 ppm
+    with the client    a client of equal volume throughout: the most expensive case, as the place is uncertain
+    no prompt          an announced prompt that is not there: searched for in every frame
+    outside            nothing plays: the cost of most frames of a call
 
-The prompt is a clip of the product's voice, mixed with a client's clip at 16 kHz. Run alone:
+The prompt is a clip of the product's voice, mixed with a client's clip at 16 kHz. To run it alone:
 `python -m benchmarks.own_prompt`.
 """
 
@@ -23,10 +23,10 @@ from numpy.typing import NDArray
 
 from audio_fixtures import clips
 from benchmarks.measure import Figure, Table, environment, percentile, timed
+from vad_agent.audio.adaptive_filter import FRAME
+from vad_agent.audio.echo_canceller import FRAME_BYTES, EchoCanceller
 from vad_agent.core.frames import Channel
-from vad_agent.settings import Settings
-from vad_agent.sources.own_prompt import FRAME_BYTES, OwnPrompt
-from vad_agent.sources.prompt_filter import FRAME
+from vad_agent.script.settings import Settings
 
 Floats = NDArray[np.float64]
 
@@ -34,7 +34,7 @@ PROMPT = "product_not_heard_in_dialogue"
 CLIENT = "woman_long"
 AT = 20
 LATE = 1_333  # samples after it is expected
-SETTLED = 16  # frames from there on until it is known where it is
+SETTLED = 16  # frames from there until its place is known
 MOST_US = 1_500.0
 LEAST_DB = 25.0
 NOISE = 26.0  # RMS, -62 dBFS
@@ -49,7 +49,7 @@ def _clip(name: str) -> Floats:
 
 
 def _moved(samples: Floats, ppm: float) -> Floats:
-    """Its clock is off by so much."""
+    """The samples with a clock difference of `ppm`."""
     places = np.arange(int(len(samples) / (1 + ppm * 1e-6))) * (1 + ppm * 1e-6)
     moved: Floats = np.interp(places, np.arange(len(samples)), samples)
     return moved
@@ -66,7 +66,7 @@ def _frames(samples: Floats) -> list[bytes]:
 
 
 class Scene:
-    """A channel with a prompt in it, or none, and a client, or none."""
+    """A channel with or without a prompt and a client."""
 
     def __init__(self, *, gain: float, ppm: float = 0.0, client: float = 0.0) -> None:
         prompt = _clip(PROMPT)
@@ -82,8 +82,8 @@ class Scene:
         self.first = AT + LATE // FRAME + SETTLED
 
     def cleaned(self) -> tuple[list[bytes], list[float]]:
-        """Frames, and the seconds that each of them took."""
-        own = OwnPrompt()
+        """The frames, and the seconds that each of them took."""
+        own = EchoCanceller()
         own.play(self.told, AT)
         out, seconds = [], []
         for index, frame in enumerate(self.frames):
@@ -94,7 +94,7 @@ class Scene:
         return out, seconds
 
     def weaker_db(self) -> float:
-        """How much of the prompt is gone, once it is known where it is."""
+        """Attenuation of the prompt in dB, after its place is known."""
         left = np.frombuffer(b"".join(self.cleaned()[0]), "<i2") - self.rest
         part = slice(self.first * FRAME, None)
         return float(10 * np.log10(np.sum(self.prompt[part] ** 2) / np.sum(left[part] ** 2)))
@@ -103,7 +103,7 @@ class Scene:
 def _costs(scenes: Sequence[Scene], rounds: int) -> list[float]:
     """Microseconds of each frame in which a prompt is expected: the median of its rounds.
 
-    What a busy machine takes from one round is not the frame's.
+    A round on a busy machine does not affect the median.
     """
     costs = []
     for scene in scenes:
@@ -121,7 +121,7 @@ def _per_frame(work: Callable[[bytes], object], frames: Sequence[bytes]) -> floa
 
 
 def measure(rounds: int = 20) -> Table:
-    """Costs beside what the session's own ear costs on the same frames; and residuals."""
+    """Costs compared with those of the session's own endpointer on the same frames, and residues."""
     alone = [Scene(gain=1.0, ppm=ppm) for ppm in PPM]
     both = [Scene(gain=1.0, ppm=ppm, client=1.0) for ppm in PPM]
     cases = {
@@ -130,7 +130,7 @@ def measure(rounds: int = 20) -> Table:
         "no prompt, the client": [Scene(gain=0.0, client=1.0)],
     }
     ear = _per_frame(Settings().ear(Channel.CLIENT, 16_000).hear, both[0].frames)
-    own = OwnPrompt()
+    own = EchoCanceller()
     outside = _per_frame(lambda frame: own.clean(frame, 0), both[0].frames)
     figures = [Figure("outside of prompts", outside, "µs a frame", outside / ear, "the ear")]
     for what, scenes in cases.items():
@@ -154,7 +154,7 @@ def measure(rounds: int = 20) -> Table:
 
 
 def main() -> int:
-    """Print; 1 where a target is missed."""
+    """Print the table. Return 1 if a target is missed."""
     print("\n".join(f"{name}: {value}" for name, value in environment().items()))
     table = measure()
     print(f"\n{table.text()}")

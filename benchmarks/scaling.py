@@ -1,9 +1,9 @@
-"""What a call costs beside others: 1, 10, 100, 1,000 sessions fed in turn by one process.
+"""Cost of a call among others: 1, 10, 100, 1,000 sessions fed in turn by one process.
 
     alone     session 1: frames 0…n    session 2: frames 0…n    session 3: …       one at a time
     together  frame 0: sessions 1 2 3 …    frame 1: sessions 1 2 3 …               the same work
 
-Flat means: the same sessions, each on its own stretch of the call, cost the same both ways.
+The cost is flat if the same sessions, each with its own part of the call, cost the same both ways.
 """
 
 from __future__ import annotations
@@ -22,25 +22,25 @@ from statistics import median
 
 from benchmarks.audio import Call, load
 from benchmarks.measure import Figure, Table, interleaved, ratio, timed
-from vad_agent.core.call import CallSession
-from vad_agent.settings import Settings
+from vad_agent.core.session import CallSession
+from vad_agent.script.settings import Settings
 
 COUNTS = (1, 10, 100, 1_000)
 STRETCH = 500  # frames of each session
 PLACES = 50
 MEMORY_SESSIONS = 200
 MEMORY_MAX_KB = 20.0
-FLAT_MAX = 1.25  # the caches hold fewer of many sessions
+FLAT_MAX = 1.25  # many sessions do not fit into the caches
 
 Pairs = Sequence[tuple[bytes, bytes]]
 Feed = Callable[[bytes, bytes], object]
 
 
 def stretches(call: Call, count: int, frames: int) -> list[Pairs]:
-    """For each of `count` sessions a piece of the call, from up to PLACES places spread evenly over it.
+    """A part of the call for each of `count` sessions, from up to PLACES places spread evenly over it.
 
-    Not more places: a live frame has just come and is in the cache, a thousand places of a recording
-    are not.
+    Not more places: a live frame has just arrived and is in the cache, a thousand places of a
+    recording are not.
     """
     pairs = call.pairs
     places = min(count, PLACES)
@@ -69,7 +69,7 @@ def alone(pieces: Sequence[Pairs], rate: int) -> float:
 
 
 def together(pieces: Sequence[Pairs], rate: int) -> float:
-    """Seconds of all sessions at once, in turn."""
+    """Seconds of all sessions together, fed in turn."""
     feeds = [(_session(Settings(), rate), pairs) for pairs in pieces]
     return timed(lambda: _in_turn(feeds, len(pieces[0])))
 
@@ -78,11 +78,11 @@ def together(pieces: Sequence[Pairs], rate: int) -> float:
 
 
 def traced_kb(call: Call, sessions: int, frames: int) -> float:
-    """Python's own memory of one session after so many frames, kB."""
+    """Python's own memory of one session after `frames` frames, kB."""
     settings = Settings()
     _feed_fresh(
         [_session(settings, call.rate)], call, frames
-    )  # what is loaded once is no session's
+    )  # shared data does not belong to a session
     gc.collect()
     tracemalloc.start()
     try:
@@ -96,9 +96,10 @@ def traced_kb(call: Call, sessions: int, frames: int) -> float:
 
 
 def rss_kb(call: Call, sessions: int, frames: int) -> float | None:
-    """What the process grows by for one session, the detectors' C memory included, kB; None: not told.
+    """Growth of the process for one session, including the detectors' C memory, kB; None: not
+    available.
 
-    In a process of its own: this one's free lists would swallow it.
+    Runs in a process of its own: this one's free lists would hide it.
     """
     if _resident() is None:
         return None
@@ -123,14 +124,14 @@ def _grow(sessions: int, frames: int) -> float:
 
 
 def _feed_fresh(feeds: Sequence[Feed], call: Call, frames: int) -> None:
-    """Frames as they come from a network: no two sessions share one."""
+    """Feed newly allocated frames, as from a network: no two sessions share one."""
     for operator, client in islice(cycle(call.pairs), frames):
         for feed in feeds:
             feed(bytes(bytearray(operator)), bytes(bytearray(client)))
 
 
 def _resident() -> int | None:
-    """Bytes of this process in memory."""
+    """Resident memory of this process in bytes."""
     try:
         pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
     except OSError:
@@ -138,7 +139,8 @@ def _resident() -> int | None:
     return pages * os.sysconf("SC_PAGE_SIZE")
 
 
-# -- the table -------------------------------------------------------------------------------------
+# -- table
+# --------------------------------------------------------------------------------------------
 
 
 def measure(
@@ -153,7 +155,7 @@ def measure(
     figures = []
     for count in counts:
         pieces = stretches(call, count, frames)
-        repeat = max(1, 10 // count)  # a single session is over too soon to be timed
+        repeat = max(1, 10 // count)  # a single session is too short to be timed
         took = interleaved(
             {
                 "alone": lambda: sum(alone(pieces, call.rate) for _ in range(repeat)),  # noqa: B023

@@ -1,4 +1,4 @@
-"""How long `vad-agent replay --help` takes, next to an interpreter that does nothing."""
+"""Duration of `vad-agent replay --help`, compared with an idle interpreter."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ _IMPORT = re.compile(r"import time:\s+(\d+) \|\s+\d+ \| +([\w.]+)")
 
 
 def command() -> list[str]:
-    """The installed command, or the module where it is not on this interpreter's path."""
+    """The installed command, or the module if it is not on this interpreter's path."""
     script = Path(sys.executable).with_name("vad-agent")
-    return [str(script)] if script.exists() else [sys.executable, "-m", "vad_agent.cli"]
+    return [str(script)] if script.exists() else [sys.executable, "-m", "vad_agent.cli.main"]
 
 
 def _run(arguments: list[str]) -> None:
@@ -29,8 +29,8 @@ def _run(arguments: list[str]) -> None:
 
 
 def slowest_imports(count: int = TOP) -> list[tuple[str, float]]:
-    """Top-level packages by the milliseconds that their own modules take to import."""
-    arguments = [sys.executable, "-X", "importtime", "-m", "vad_agent.cli", *HELP]
+    """Top-level packages by the milliseconds for importing their own modules."""
+    arguments = [sys.executable, "-X", "importtime", "-m", "vad_agent.cli.main", *HELP]
     done = subprocess.run(arguments, check=True, capture_output=True, text=True)
     own: Counter[str] = Counter()
     for took, module in _IMPORT.findall(done.stderr):
@@ -39,9 +39,9 @@ def slowest_imports(count: int = TOP) -> list[tuple[str, float]]:
 
 
 def measure(*, rounds: int = 10) -> Table:
-    """Wall time of both, and what is imported."""
+    """Wall time of both, and the imports."""
     help_command = [*command(), *HELP]
-    _run(help_command)  # compiles what has changed
+    _run(help_command)  # compiles changed modules
     took = interleaved(
         {
             BARE: lambda: timed(lambda: _run([sys.executable, "-c", "pass"])),

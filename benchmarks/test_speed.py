@@ -1,4 +1,7 @@
-"""Single steps: `pytest benchmarks --benchmark-only`. A case is BATCH frames: µs / BATCH is one's."""
+"""Single steps: `pytest benchmarks --benchmark-only`.
+
+A case has BATCH frames: µs / BATCH is the time of one.
+"""
 
 from __future__ import annotations
 
@@ -12,10 +15,10 @@ from pytest_benchmark.fixture import BenchmarkFixture
 
 from benchmarks.audio import Call, load
 from vad_agent.core.actions import Speech
-from vad_agent.core.call import CallSession
 from vad_agent.core.frames import Channel, Framer
-from vad_agent.settings import Settings
-from vad_agent.trace import record
+from vad_agent.core.session import CallSession
+from vad_agent.script.settings import Settings
+from vad_agent.trace.trace_format import record
 
 BATCH = 500
 RATE = 8_000
@@ -34,7 +37,7 @@ def noise(level: float) -> list[bytes]:
 
 
 def batch(frames: Sequence[bytes | None]) -> list[bytes | None]:
-    """As many as a case takes, over and over."""
+    """As many frames as a case needs, repeated."""
     return [frames[at % len(frames)] for at in range(BATCH)]
 
 
@@ -46,12 +49,12 @@ def hear(frames: Sequence[bytes | None]) -> Callable[[], None]:
         for frame in frames:
             take(frame)
 
-    work()  # it knows the line's level now
+    work()  # learns the line's level
     return work
 
 
 def test_bare_detector_on_speech(benchmark: BenchmarkFixture, call: Call) -> None:
-    """What the cases of the ear compare to."""
+    """The baseline for the endpointer's cases."""
     frames, is_speech = batch(spoken(call)), webrtcvad.Vad(3).is_speech
 
     def work() -> None:
@@ -79,7 +82,7 @@ def test_ear_on_missing_frames(benchmark: BenchmarkFixture) -> None:
 
 def test_session_on_a_quiet_line(benchmark: BenchmarkFixture) -> None:
     pairs = [(frame, frame) for frame in batch(noise(30))]
-    # Cue: a player that never reports would be asked once and waited for.
+    # Cue mode: in auto mode a player that never reports would be waited for.
     feed = CallSession(Settings(), RATE, mode="cue").feed
 
     def work() -> None:
@@ -91,13 +94,13 @@ def test_session_on_a_quiet_line(benchmark: BenchmarkFixture) -> None:
 
 
 def test_framer_on_blocks(benchmark: BenchmarkFixture) -> None:
-    """As a file is read: blocks of many frames."""
+    """Blocks of many frames, as from a file."""
     framer, block = Framer(RATE), bytes(FRAME_BYTES * BATCH)
     assert len(benchmark(lambda: list(framer.push(block)))) == BATCH
 
 
 def test_framer_on_packets(benchmark: BenchmarkFixture) -> None:
-    """As a network sends: chunks that are not frames."""
+    """Chunks that are not frames, as from a network."""
     framer, packet = Framer(RATE), bytes(240)
     packets = BATCH * FRAME_BYTES // len(packet)
 

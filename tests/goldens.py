@@ -14,7 +14,7 @@ from functools import cache
 from pathlib import Path
 
 from audio_fixtures.recipe import FOLDER, Recipe, load_all
-from vad_agent import cli
+from vad_agent.cli import main as cli
 
 
 def golden(recipe: Recipe) -> Path:

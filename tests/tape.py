@@ -20,12 +20,12 @@ from typing import Any
 from vad_agent import CallSession, Event, Settings
 from vad_agent.core import actions as act
 from vad_agent.core.actions import LineState
-from vad_agent.core.ear import Progress
+from vad_agent.core.endpointer_port import Progress
 from vad_agent.core.frames import ENDLESS, Channel
 from vad_agent.core.script import Script
 from vad_agent.detection.call_progress_tones import Tone, ToneWatch
-from vad_agent.recorded_events import TimedEvent
-from vad_agent.replay import Replay
+from vad_agent.trace.event_files import TimedEvent
+from vad_agent.trace.replay import Replay
 
 ONSET, HANGOVER, ACCEPTED = 5, 15, 50
 STATE_AFTER = 50  # frames of zero, or of nothing, until the line is called so
@@ -45,7 +45,7 @@ def tape(drawing: str) -> list[bytes | None]:
 
 
 class ScriptedEar:
-    """Hears what the tape says. Implements `vad_agent.core.ear.Ear`."""
+    """Hears what the tape says. Implements `vad_agent.core.endpointer_port.EndpointerPort`."""
 
     def __init__(self) -> None:
         self.speaking = self.sure = False

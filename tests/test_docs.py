@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from vad_agent.diagram import mermaid
-from vad_agent.settings import Settings
+from vad_agent.script.diagram import mermaid
+from vad_agent.script.settings import Settings
 
 ROOT = Path(__file__).parent.parent
 READABLE = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("benchmarks/*.md")]
@@ -94,7 +94,7 @@ def commands() -> list[tuple[str, ...]]:
 @pytest.mark.parametrize("command", commands(), ids=" ".join)
 def test_a_command_that_is_shown_exists(command: tuple[str, ...]) -> None:
     run = subprocess.run(
-        [sys.executable, "-m", "vad_agent.cli", *command, "--help"],
+        [sys.executable, "-m", "vad_agent.cli.main", *command, "--help"],
         capture_output=True, text=True, timeout=60, encoding="utf-8", check=False,
     )  # fmt: skip
     assert run.returncode == 0, run.stderr
@@ -110,7 +110,7 @@ def test_options_that_are_shown_exist() -> None:
         words = found[1].split()
         command = words[:2] if words[0] == "script" else words[:1]
         run = subprocess.run(
-            [sys.executable, "-m", "vad_agent.cli", *command, "--help"],
+            [sys.executable, "-m", "vad_agent.cli.main", *command, "--help"],
             capture_output=True, text=True, timeout=60, encoding="utf-8", check=True,
         )  # fmt: skip
         assert options <= set(re.findall(r"--[a-z-]+", run.stdout)), line
@@ -155,11 +155,11 @@ def test_no_file_names_private_documents_or_a_registry() -> None:
 
 
 def test_trace_and_events_pages_name_everything() -> None:
-    from vad_agent.core.actions import LineState, Outcome, Phase, Reason
+    from vad_agent.core.actions import LineState, Phase, PromptOutcome, Reason
     from vad_agent.core.events import Kind
 
     trace = (ROOT / "docs" / "trace.md").read_text(encoding="utf-8")
-    for name in (*LineState, *Outcome, *Phase, *Reason, *Settings().prompts):
+    for name in (*LineState, *PromptOutcome, *Phase, *Reason, *Settings().prompts):
         assert re.search(rf"\b{name}\b", trace), name
     events = (ROOT / "docs" / "events.md").read_text(encoding="utf-8")
     for kind in Kind:
@@ -167,7 +167,7 @@ def test_trace_and_events_pages_name_everything() -> None:
 
 
 def test_the_trace_page_names_every_key() -> None:
-    from vad_agent import trace
+    from vad_agent.trace import trace_format as trace
 
     source = Path(trace.__file__).read_text(encoding="utf-8")
     page = (ROOT / "docs" / "trace.md").read_text(encoding="utf-8")

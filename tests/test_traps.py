@@ -11,14 +11,14 @@ from audio_fixtures.recipe import load_all
 from tests.goldens import lines
 from tests.tape import PHRASE, TapePlan, play, tape, told, transcript
 from vad_agent import CallSession, Settings
+from vad_agent.audio.recording_reader import open_call
 from vad_agent.core.actions import Alert, Callback, Hangup, Play, PromptDone
-from vad_agent.core.ear import Ear
+from vad_agent.core.endpointer_port import EndpointerPort
 from vad_agent.core.frames import Channel
 from vad_agent.detection.classifier import load
 from vad_agent.detection.detector import Earshot
 from vad_agent.detection.endpointer import Endpointer
 from vad_agent.errors import FrameError
-from vad_agent.sources.recording import open_call
 
 BEFORE = ("S*50 .*50", "S*30 .*70")  # 100 frames of a dialogue; the operator spoke last, until 50
 FIXTURES = {recipe.name: recipe for recipe in load_all()}
@@ -157,7 +157,7 @@ def test_trap_8_a_detector_that_dies_does_not_hang_up_on_a_speaking_client():
     class Plan:
         script = Settings().script
 
-        def ear(self, channel: Channel, sample_rate: int) -> Ear:
+        def ear(self, channel: Channel, sample_rate: int) -> EndpointerPort:
             detector = Dies() if channel is Channel.CLIENT else Earshot()
             return Endpointer(sample_rate, detector=detector, network=load())
 

@@ -1,4 +1,4 @@
-"""Hears when a call-centre client cannot be heard, and steps through the script.
+"""Detects client silence in call-centre calls, and steps through the script.
 
 >>> from vad_agent import CallSession, Settings
 >>> call = CallSession(Settings(), sample_rate=8000)
@@ -12,22 +12,22 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from vad_agent.core.call import CallSession
     from vad_agent.core.events import Event
-    from vad_agent.settings import Settings
+    from vad_agent.core.session import CallSession
+    from vad_agent.script.settings import Settings
 
 __version__ = "0.1.0"
 __all__ = ["CallSession", "Event", "Settings", "__version__"]
 
 _HOMES = {
-    "CallSession": "vad_agent.core.call",
+    "CallSession": "vad_agent.core.session",
     "Event": "vad_agent.core.events",
-    "Settings": "vad_agent.settings",
+    "Settings": "vad_agent.script.settings",
 }
 
 
 def __getattr__(name: str) -> object:
-    # Lazy: `vad-agent --help` needs none of them, and pydantic alone takes 50 ms.
+    # Lazy: `vad-agent --help` needs none of them, and importing pydantic takes 50 ms.
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(importlib.import_module(_HOMES[name]), name)

@@ -1,22 +1,22 @@
-"""Every error of the product, on one screen. Who is at fault is in the class; what to do is in the text.
+"""Every error of the product. The class says what is at fault; the text says what to do.
 
     VadAgentError
     ├── FrameError      the caller fed something that is not one 20 ms frame
     ├── EventError      a call-control event that cannot be understood
     ├── SettingsError   a script or settings file is wrong (all its errors at once)
     ├── RecordingError  an audio file cannot be read or is not what it must be
-    ├── WeightsError    the network's weights are damaged: the installation is
+    ├── WeightsError    the network's weights are damaged: so is the installation
     ├── OutputError     a trace or a report cannot be written
-    ├── DeviceError     an audio device is not there, is ambiguous, or cannot be opened
-    ├── VoiceError      a phrase cannot be rendered, or what came is not the phrase
+    ├── DeviceError     an audio device is missing, ambiguous, or cannot be opened
+    ├── VoiceError      a phrase cannot be rendered, or the result is not the phrase
     ├── RuleError       a change of a callback that its state does not allow
-    ├── NumberError     a telephone number that cannot be rung
-    ├── StoreError      the callbacks' database cannot be used, or not now
-    ├── EngineError     what arms the attempts cannot be used
-    ├── DialError       what dials at the centre refused, or cannot be understood
+    ├── NumberError     a telephone number that cannot be dialled
+    ├── StoreError      the callbacks' database cannot be used (now)
+    ├── EngineError     the scheduler of attempts cannot be used
+    ├── DialError       the centre's telephony refused, or cannot be understood
     └── MissingExtra    an optional package is needed: the text names the extra to install
 
-Texts are one line each: what, where, what was expected. `SettingsError` is one line per error.
+Texts are one line each: what, where, what was expected. `SettingsError` has one line per error.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from contextlib import contextmanager
 
 
 class VadAgentError(Exception):
-    """Base of all errors that the product raises on purpose."""
+    """Base of all errors that the product raises intentionally."""
 
 
 class FrameError(VadAgentError, ValueError):
@@ -34,11 +34,11 @@ class FrameError(VadAgentError, ValueError):
 
 
 class EventError(VadAgentError, ValueError):
-    """An event of an unknown kind or with a wrong field; the session is unchanged."""
+    """An event of an unknown kind or with an invalid field; the session is unchanged."""
 
 
 class SettingsError(VadAgentError, ValueError):
-    """A wrong script file or settings.
+    """An invalid script file or settings.
 
     `problems`: one line each, "key: what was expected, what was found"; `source`: the file's name.
     """
@@ -50,7 +50,7 @@ class SettingsError(VadAgentError, ValueError):
 
 
 class RecordingError(VadAgentError):
-    """A recording that cannot be used: `source` is the file, the text says why."""
+    """A recording that cannot be used. `source` is the file; the text says why."""
 
     def __init__(self, source: str, problem: str) -> None:
         self.source = source
@@ -59,39 +59,39 @@ class RecordingError(VadAgentError):
 
 
 class WeightsError(VadAgentError):
-    """The file of the network's weights is damaged or missing: install the package anew."""
+    """The file of the network's weights is damaged or missing: reinstall the package."""
 
 
 class OutputError(VadAgentError):
-    """A file that cannot be written: no room, no permission, no such folder."""
+    """A file that cannot be written: no space, no permission, no such folder."""
 
 
 class DeviceError(VadAgentError):
-    """An audio device that cannot be used; the text lists what there is."""
+    """An audio device that cannot be used; the text lists the available ones."""
 
 
 class VoiceError(VadAgentError):
-    """A phrase that cannot be voiced: no engine, no Russian voice, or silence came of it."""
+    """A phrase that cannot be voiced: no engine, no Russian voice, or the result is silence."""
 
 
 class RuleError(VadAgentError, ValueError):
-    """A callback cannot be changed so: it has ended, or its time is none; it is unchanged."""
+    """The callback cannot be changed this way: it has ended, or its time is not valid; it is unchanged."""
 
 
 class NumberError(VadAgentError, ValueError):
-    """Not a telephone number that can be rung."""
+    """A telephone number that cannot be dialled."""
 
 
 class StoreError(VadAgentError):
-    """The database of callbacks is damaged, locked, full, away, or of another version."""
+    """The callback database is damaged, locked, full, unavailable, or of another version."""
 
 
 class EngineError(VadAgentError):
-    """The engine of attempts cannot start, or not take work now; the store has everything."""
+    """The scheduler of attempts cannot start, or accepts no work now; the store has all data."""
 
 
 class DialError(VadAgentError):
-    """What dials at the centre refused, did not answer, or said what cannot be understood."""
+    """The centre's telephony refused, did not answer, or gave an answer that cannot be understood."""
 
 
 class MissingExtra(VadAgentError, ImportError):
@@ -103,7 +103,7 @@ class MissingExtra(VadAgentError, ImportError):
 
 @contextmanager
 def extra(name: str, what: str) -> Iterator[None]:
-    """Imports of an optional package: `MissingExtra` tells which extra brings it.
+    """Wraps imports of an optional package: `MissingExtra` names the extra that provides it.
 
     Raises:
         MissingExtra: it is not installed.

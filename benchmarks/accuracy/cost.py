@@ -31,10 +31,10 @@ from benchmarks.measure import (
     refresh_readme,
     timed,
 )
-from vad_agent.core.ear import Ear
+from vad_agent.core.endpointer_port import EndpointerPort as Ear
 from vad_agent.core.frames import Channel
-from vad_agent.dead_air import dead_air
-from vad_agent.settings import Settings
+from vad_agent.detection.dead_air import dead_air
+from vad_agent.script.settings import Settings
 
 SECTION = "ear cost"
 SECONDS = 120

@@ -1,7 +1,7 @@
 """The ears that are compared: each gets one channel (and the other) and says when it would have fired.
 
     name              what it is
-    ours              what the product uses: Settings().ear() through vad_agent.dead_air
+    ours              what the product uses: Settings().ear() through vad_agent.detection.dead_air
     ours-network      the same where earshot is not installed: [hearing] detector = "network"
     webrtcvad-1, -3   the bare detector in that mode
     silero-0.5, -0.3  Silero 6.2 with that threshold, streamed at 16 kHz with each sample repeated
@@ -26,8 +26,8 @@ from benchmarks.accuracy import cache, scoring
 from benchmarks.accuracy.labels import FRAME, RATE
 from vad_agent.core.actions import LineState
 from vad_agent.core.frames import Channel
-from vad_agent.dead_air import dead_air
-from vad_agent.settings import Settings
+from vad_agent.detection.dead_air import dead_air
+from vad_agent.script.settings import Settings
 
 Frames = Sequence[bytes | None]
 Flags = NDArray[np.bool_]

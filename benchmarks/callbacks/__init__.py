@@ -1,1 +1,1 @@
-"""What the desk of callbacks costs: storing a request, thousands of open ones, many attempts at once."""
+"""What the callback service costs: storing a request, thousands of open ones, many attempts at once."""

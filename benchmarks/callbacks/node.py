@@ -1,4 +1,5 @@
-"""A desk in a process of its own that dials nothing: every attempt is reached at once, and its time noted.
+"""A desk in a process of its own with a dummy dialer: every attempt is reached at once, and its
+time recorded.
 
 python -m benchmarks.callbacks.node DATABASE FOLDER      prints "ready"; a line on stdin: prints its figures
 """
@@ -11,21 +12,21 @@ import time
 from pathlib import Path
 from typing import ClassVar
 
-from vad_agent.callbacks.dialers.port import Ended, Order, Report, Ringing, Unknown
-from vad_agent.callbacks.rules import Outcome
-from vad_agent.server.config import DeskConfig
-from vad_agent.server.running import RunningDesk
+from vad_agent.callbacks.dialers.base import DialRequest, Ended, Report, Ringing, Unknown
+from vad_agent.callbacks.model import Outcome
+from vad_agent.server.container import DeskContainer
+from vad_agent.server.desk_config import DeskConfig
 
 
 class NoDialer:
-    """Reached at once. `began`: when each attempt did, s since 1970."""
+    """Reports "reached" at once. `began`: times of all attempts, s since 1970."""
 
     name: ClassVar[str] = "none"
 
     def __init__(self) -> None:
         self.began: list[float] = []
 
-    def dial(self, order: Order) -> Ringing | Ended:
+    def dial(self, order: DialRequest) -> Ringing | Ended:
         self.began.append(time.time())
         return Ended(Outcome.REACHED)
 
@@ -51,7 +52,7 @@ def main(database: str, folder: str) -> None:
     config = DeskConfig.load(
         None, {}, database=database, node="bench", inbox=str(Path(folder) / "inbox")
     )
-    desk = RunningDesk(config, dialer, late=late.append)
+    desk = DeskContainer(config, dialer, late=late.append)
     print("ready", flush=True)
     process = psutil.Process()
     for _ in sys.stdin:

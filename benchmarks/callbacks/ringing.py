@@ -1,4 +1,6 @@
-"""One node in a process of its own: thousands of open callbacks, a restart, many attempts, how late."""
+"""One node in a process of its own: thousands of open callbacks, a restart, many attempts, their
+lateness.
+"""
 
 from __future__ import annotations
 
@@ -13,9 +15,9 @@ from typing import Any
 
 from benchmarks.callbacks.storing import POLICY
 from benchmarks.measure import Figure, Table, percentile
-from vad_agent.callbacks.rules import Request
+from vad_agent.callbacks.model import Request
 from vad_agent.callbacks.store import Store
-from vad_agent.callbacks.transactions import By
+from vad_agent.callbacks.unit_of_work import Actor
 
 ROOT = Path(__file__).parents[2]
 
@@ -34,7 +36,7 @@ class Node:
         self.ready_s = time.time() - self.started
 
     def figures(self) -> dict[str, Any]:
-        """What it has seen so far."""
+        """Its figures so far."""
         assert self._process.stdin is not None
         print(file=self._process.stdin, flush=True)
         told: dict[str, Any] = json.loads(self._line())
@@ -45,7 +47,7 @@ class Node:
         return self._process.stdout.readline().strip()
 
     def end(self) -> None:
-        """As it should."""
+        """Stop it normally."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._process.stdin.close()
@@ -54,7 +56,10 @@ class Node:
 
 
 def fill(place: str, count: int, first: timedelta, spread: timedelta) -> datetime:
-    """Callbacks of as many clients, the first due in `first`, the last `spread` later; when the first is."""
+    """Store callbacks of `count` clients, the first due in `first`, the last `spread` later.
+
+    Return the first due time.
+    """
     store = Store(place, POLICY)
     now = datetime.now(UTC)
     base = now + first
@@ -64,18 +69,18 @@ def fill(place: str, count: int, first: timedelta, spread: timedelta) -> datetim
             key=f"fill-{n}", reason="agreed", asked=now, at=due.isoformat(), phone=f"+7913{n:07}",
             name="Анна", opening="Здравствуйте", call=f"fill-{n}",
         )  # fmt: skip
-        store.take(request, By("bench", now))
+        store.take(request, Actor("bench", now))
     store.close()
     return base
 
 
 def many_open(name: str, place: str, folder: Path, count: int) -> list[Figure]:
-    """A desk that has so many to wake, none of them soon; its first start has all of them to arm."""
+    """A desk with `count` callbacks, none of them due soon; its first start arms all of them."""
     fill(place, count, timedelta(hours=5), timedelta(hours=1))
     first = Node(place, folder)
     first.end()
     again = Node(place, folder)
-    time.sleep(12)  # an audit has looked at them, too
+    time.sleep(12)  # an audit runs meanwhile
     told = again.figures()
     again.end()
     memory = told["rss"] / 1e6
@@ -89,7 +94,7 @@ def many_open(name: str, place: str, folder: Path, count: int) -> list[Figure]:
 
 
 def rate(name: str, place: str, folder: Path, count: int) -> list[Figure]:
-    """All due at once."""
+    """All callbacks are due at once."""
     fill(place, count, timedelta(seconds=count / 150 + 8), timedelta())
     node = Node(place, folder)
     told = _until(node, count)
@@ -104,7 +109,7 @@ def rate(name: str, place: str, folder: Path, count: int) -> list[Figure]:
 
 
 def lateness(name: str, place: str, folder: Path, count: int, spread_s: float) -> list[Figure]:
-    """Due one after the other."""
+    """Callbacks are due one after the other."""
     first = timedelta(seconds=count / 150 + 8)
     fill(place, count, first, timedelta(seconds=spread_s))
     node = Node(place, folder)
@@ -129,7 +134,7 @@ def _until(node: Node, count: int) -> dict[str, Any]:
 
 
 def table(figures: list[Figure]) -> Table:
-    """Of one node."""
+    """The table of one node."""
     return Table(
         "One node",
         figures,

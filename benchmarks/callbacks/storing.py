@@ -1,4 +1,4 @@
-"""From a request to its being on the disk: `Store.take`, next to one bare commit of as many bytes."""
+"""Time from a request to the disk: `Store.take`, compared with one bare commit of the same size."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from zoneinfo import ZoneInfo
 import sqlalchemy as sa
 
 from benchmarks.measure import Figure, Table, percentile
-from vad_agent.callbacks.rules import Policy, Request
+from vad_agent.callbacks.model import Policy, Request
 from vad_agent.callbacks.store import Store
-from vad_agent.callbacks.transactions import By
+from vad_agent.callbacks.unit_of_work import Actor
 
 POLICY = Policy(zone=ZoneInfo("Europe/Moscow"))
 BYTES = 1000
@@ -21,7 +21,7 @@ P50_S, P99_S = 0.005, 0.025
 
 
 def measure(places: dict[str, str], folder: Path, *, count: int) -> Table:
-    """`places`: name → database, empty."""
+    """`places`: name → empty database."""
     figures: list[Figure] = []
     for name, place in places.items():
         store = Store(place, POLICY)
@@ -67,7 +67,7 @@ def _take(store: Store, n: int) -> float:
         call=f"call-{n}",
     )
     start = perf_counter()
-    store.take(request, By("bench", now))
+    store.take(request, Actor("bench", now))
     return perf_counter() - start
 
 

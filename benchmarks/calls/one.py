@@ -18,9 +18,9 @@ from benchmarks.calls import product
 from benchmarks.calls.judge import Fault, judge
 from benchmarks.calls.render import Call, Pair, render
 from benchmarks.calls.run import Job, made
-from vad_agent.archive.report import ReportBuilder
 from vad_agent.core.frames import seconds
-from vad_agent.trace import record
+from vad_agent.trace.report.builder import ReportBuilder
+from vad_agent.trace.trace_format import record
 
 
 def write(job: Job, folder: Path) -> tuple[list[Path], Sequence[Fault]]:

@@ -33,8 +33,9 @@ from benchmarks.calls.recipe import (
 from benchmarks.calls.voices import Library
 from vad_agent.core.actions import Reason
 from vad_agent.core.frames import Channel, frames
-from vad_agent.core.script import Rung, fill
-from vad_agent.settings import Settings
+from vad_agent.core.script import Step as Rung
+from vad_agent.core.script import fill
+from vad_agent.script.settings import Settings
 
 CLIENT_DBFS = (-44.0, -18.0)
 OPERATOR_DBFS = (-32.0, -16.0)

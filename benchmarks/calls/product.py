@@ -8,11 +8,11 @@ from benchmarks.accuracy.labels import RATE
 from benchmarks.calls.plan import settings
 from benchmarks.calls.render import Call, Pair
 from vad_agent.core.actions import Action
-from vad_agent.core.call import CallSession
 from vad_agent.core.events import Event
-from vad_agent.recorded_events import TimedEvent
-from vad_agent.replay import Replay
-from vad_agent.trace import record
+from vad_agent.core.session import CallSession
+from vad_agent.trace.event_files import TimedEvent
+from vad_agent.trace.replay import Replay
+from vad_agent.trace.trace_format import record
 
 
 def events(call: Call) -> list[TimedEvent]:

@@ -9,10 +9,10 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from vad_agent.callbacks.ledger import Ledger
-from vad_agent.callbacks.rules import Callback, Outcome, Request
+from vad_agent.callbacks.model import Callback, Outcome, Request
+from vad_agent.callbacks.queries import CallbackQueries
 from vad_agent.callbacks.store import Store
-from vad_agent.callbacks.transactions import By
+from vad_agent.callbacks.unit_of_work import Actor
 
 PHONE = "+79123456789"
 NAME = "Анна Петровна Кузнецова"
@@ -22,8 +22,8 @@ OPENING = "Перезвоните Анне Петровне"
 _keys = itertools.count(1)
 
 
-def by(now: datetime, why: str = "", who: str = "a test") -> By:
-    return By(who, now, why)
+def by(now: datetime, why: str = "", who: str = "a test") -> Actor:
+    return Actor(who, now, why)
 
 
 def client(n: int) -> str:
@@ -74,7 +74,7 @@ def rows(store: Store, query: str, **values: Any) -> list[Any]:
 
 def whats(store: Store, id: str) -> list[str]:
     """What happened to a callback, in order."""
-    return [change.what for change in Ledger(store).history(id)]
+    return [change.what for change in CallbackQueries(store).history(id)]
 
 
 def seconds(after: datetime | None, since: datetime) -> float | None:

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from tests.callbacks.postgres import NotInstalled, Postgres
-from vad_agent.callbacks.rules import Policy
+from vad_agent.callbacks.model import Policy
 from vad_agent.callbacks.store import Store
 
 

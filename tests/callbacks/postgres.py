@@ -97,12 +97,12 @@ class Postgres:
         assert done.returncode == 0, done.stderr
 
     def _make_template(self) -> None:
-        from vad_agent.callbacks.database import Database, Where
+        from vad_agent.callbacks.database import Database, DatabaseLocation
         from vad_agent.callbacks.migrations import migrate
 
         with self.speaking("postgres") as server:
             server.execute(f"CREATE DATABASE {TEMPLATE}")
-        database = Database(Where.parse(self.url(TEMPLATE)))
+        database = Database(DatabaseLocation.parse(self.url(TEMPLATE)))
         try:
             migrate(database)
         finally:

@@ -10,15 +10,15 @@ from typing import Any, ClassVar
 
 from tests.callbacks.asking import asks
 from tests.callbacks.conftest import HandClock
-from vad_agent.callbacks.alarms import Alarms
+from vad_agent.callbacks.alerts import AlertBoard
 from vad_agent.callbacks.clock import Clock
-from vad_agent.callbacks.desk import Desk
-from vad_agent.callbacks.dialers.port import Ended, Order, Report, Ringing, Unknown
-from vad_agent.callbacks.nodes import Nodes
-from vad_agent.callbacks.ringing import Ringer
-from vad_agent.callbacks.rules import Callback
+from vad_agent.callbacks.cluster_membership import ClusterMembership
+from vad_agent.callbacks.dialers.base import DialRequest, Ended, Report, Ringing, Unknown
+from vad_agent.callbacks.dispatcher import Dispatcher
+from vad_agent.callbacks.model import Callback
+from vad_agent.callbacks.reconciler import Reconciler
+from vad_agent.callbacks.service import CallbackService
 from vad_agent.callbacks.store import Store
-from vad_agent.callbacks.watch import Watch
 from vad_agent.errors import EngineError
 
 
@@ -71,15 +71,15 @@ class ScriptedDialer:
         self.dials: list[Any] = [Ringing("r-1")]
         self.statuses: list[Any] = [Unknown()]
         self.asked: list[tuple[str, str]] = []
-        self.orders: list[Order] = []
+        self.orders: list[DialRequest] = []
         self.references: list[str] = []
-        self.while_dialling: Callable[[Order], None] = lambda _: None
+        self.while_dialling: Callable[[DialRequest], None] = lambda _: None
         self._lock = threading.Lock()
 
     def count(self, what: str) -> int:
         return sum(1 for asked, _ in self.asked if asked == what)
 
-    def dial(self, order: Order) -> Ringing | Ended:
+    def dial(self, order: DialRequest) -> Ringing | Ended:
         self._asked("dial", order.key)
         self.orders.append(order)
         self.while_dialling(order)
@@ -123,12 +123,14 @@ class Hands:
         self.clock = Clock(lambda: clock.now + self.ahead, lambda: clock.now.timestamp())
         self.engine = ScriptedEngine()
         self.dialer = ScriptedDialer()
-        self.desk = Desk(store, self.clock, self.engine)
+        self.desk = CallbackService(store, self.clock, self.engine)
         self.late: list[float] = []
-        self.ringer = Ringer(self.desk, self.dialer, node, self.late.append)
-        self.alarms = Alarms(node)
-        self.nodes = Nodes(store.database, node)
-        self.watch = Watch(self.desk, self.engine, self.ringer, self.nodes, self.alarms, node)
+        self.dispatcher = Dispatcher(self.desk, self.dialer, node, self.late.append)
+        self.alarms = AlertBoard(node)
+        self.nodes = ClusterMembership(store.database, node)
+        self.watch = Reconciler(
+            self.desk, self.engine, self.dispatcher, self.nodes, self.alarms, node
+        )
         self.node = node
 
     @property
@@ -141,7 +143,7 @@ class Hands:
     def ringing(self, **about: Any) -> Callback:
         """A callback that rings by this node's dialer."""
         callback = self.take(**about)
-        self.ringer.make(callback.key)
+        self.dispatcher.make(callback.key)
         return self.store.get(callback.id)
 
     def on(self) -> list[tuple[str, str]]:

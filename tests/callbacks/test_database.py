@@ -21,10 +21,10 @@ import pytest
 import sqlalchemy as sa
 
 from tests.callbacks.asking import NAME, PHONE, asks, at_once, begin, by, client, rows, take
-from vad_agent.callbacks import rules
-from vad_agent.callbacks.database import Database, Where
-from vad_agent.callbacks.ledger import Ledger
-from vad_agent.callbacks.rules import Outcome, Policy, State
+from vad_agent.callbacks import transitions
+from vad_agent.callbacks.database import Database, DatabaseLocation
+from vad_agent.callbacks.model import Outcome, Policy, State
+from vad_agent.callbacks.queries import CallbackQueries
 from vad_agent.callbacks.store import Store
 from vad_agent.errors import StoreError
 
@@ -53,15 +53,18 @@ def one_line(told):
     ],
 )
 def test_a_place_is_a_servers_url_or_a_file(text, shown):
-    where = Where.parse(text)
+    where = DatabaseLocation.parse(text)
     assert where.shown == shown
     assert (where.file is None) == text.startswith("postgres")
 
 
 def test_a_file_is_named_from_the_working_folder():
-    assert Where.parse("desk.db").file == Path.cwd() / "desk.db"
-    assert Where.parse("sqlite:///desk.db").file == Path.cwd() / "desk.db"
-    assert Where.parse("a/desk.db").beside("-engine.db").file == Path.cwd() / "a/desk-engine.db"
+    assert DatabaseLocation.parse("desk.db").file == Path.cwd() / "desk.db"
+    assert DatabaseLocation.parse("sqlite:///desk.db").file == Path.cwd() / "desk.db"
+    assert (
+        DatabaseLocation.parse("a/desk.db").beside("-engine.db").file
+        == Path.cwd() / "a/desk-engine.db"
+    )
 
 
 @pytest.mark.parametrize(
@@ -76,7 +79,7 @@ def test_a_file_is_named_from_the_working_folder():
 )
 def test_a_url_that_is_neither_is_refused_without_its_password(text):
     with pytest.raises(StoreError, match="database: expected postgresql://") as told:
-        Where.parse(text)
+        DatabaseLocation.parse(text)
     assert "s3cret" not in one_line(told)
 
 
@@ -160,9 +163,9 @@ CHILD = """
 import json, sys
 from datetime import datetime, timezone
 from zoneinfo import ZoneInfo
-from vad_agent.callbacks.rules import Policy, Request
+from vad_agent.callbacks.model import Policy, Request
 from vad_agent.callbacks.store import Store
-from vad_agent.callbacks.transactions import By
+from vad_agent.callbacks.unit_of_work import Actor
 from vad_agent.errors import StoreError
 
 NOW = datetime(2026, 11, 24, 9, tzinfo=timezone.utc)
@@ -172,7 +175,7 @@ def opened(place):
 
 def take(store, n, name=None):
     request = Request(f"child {n}", "dropped", NOW, 0.0, phone=f"+7912{n:07}", name=name)
-    return store.take(request, By("child", NOW)).what
+    return store.take(request, Actor("child", NOW)).what
 """
 
 
@@ -227,7 +230,7 @@ def test_a_process_that_was_killed_leaves_its_callbacks_and_no_lock(file, policy
         process.send_signal(signal.SIGKILL)
         process.wait(10)
     store = Store(str(file), policy)
-    assert [one.phone for one in Ledger(store).page()] == [client(1)]
+    assert [one.phone for one in CallbackQueries(store).page()] == [client(1)]
     store.close()
 
 
@@ -236,7 +239,7 @@ def test_the_same_process_too_opens_a_file_once(file, policy):
     with pytest.raises(StoreError, match="another process has the callbacks"):
         Store(str(file), policy)
     beside = Store(str(file), policy, alone=False)
-    assert Ledger(beside).page() == []
+    assert CallbackQueries(beside).page() == []
     beside.close()
     store.close()
 
@@ -337,7 +340,7 @@ def test_a_torn_file_with_a_journal_keeps_both_as_they_were(whole, policy, damag
         assert Path(f"{place}-wal").read_bytes() == written
     whole.write_bytes(good)
     store = Store(str(whole), policy)
-    assert Ledger(store).promise().taken == 151
+    assert CallbackQueries(store).promise().taken == 151
     store.close()
 
 
@@ -348,14 +351,14 @@ def test_a_backup_put_in_its_place_is_used(whole, policy, clock):
         Store(str(whole), policy)
     whole.write_bytes(backup)
     store = Store(str(whole), policy)
-    assert Ledger(store).promise().open == 150
+    assert CallbackQueries(store).promise().open == 150
     store.close()
 
 
 def test_a_whole_file_is_opened_as_often_as_one_likes_and_not_copied(whole, policy):
     for _ in range(3):
         store = Store(str(whole), policy)
-        assert Ledger(store).promise().open == 150
+        assert CallbackQueries(store).promise().open == 150
         store.close()
     assert list(whole.parent.glob("*.damaged-*")) == []
 
@@ -431,7 +434,7 @@ def test_a_file_that_becomes_read_only_fails_and_works_again(file, policy, clock
     sa.event.remove(store.database.engine, "connect", read_only)
     store.database.engine.dispose()
     take(store, clock.now, phone=client(2))
-    assert Ledger(store).promise().open == 2
+    assert CallbackQueries(store).promise().open == 2
     store.close()
 
 
@@ -481,8 +484,8 @@ def test_where_files_may_not_grow_nothing_is_lost_and_it_works_again(file, polic
         stored, why = filled(process, lambda: None)
     assert why.startswith(f"{file}: ")
     store = Store(str(file), policy)
-    assert {one.phone for one in Ledger(store).all()} == stored
-    assert Ledger(store).promise().missing == 0
+    assert {one.phone for one in CallbackQueries(store).all()} == stored
+    assert CallbackQueries(store).promise().missing == 0
     store.close()
 
 
@@ -504,7 +507,7 @@ def test_on_a_full_disk_nothing_is_lost_and_it_works_again(tmp_path, policy):
             stored, why = filled(process, ballast.unlink)
         assert why == f"{file}: database or disk is full"
         store = Store(str(file), policy)
-        assert {one.phone for one in Ledger(store).all()} == stored
+        assert {one.phone for one in CallbackQueries(store).all()} == stored
         store.close()
     finally:
         subprocess.run(["umount", str(disk)], check=True)
@@ -526,8 +529,8 @@ def test_a_server_that_goes_away_is_told_at_once_and_the_store_works_when_it_is_
         lambda: store.take(request, by(clock.now)),
         lambda: store.get(kept.id),
         lambda: store.end(key, Outcome.BUSY, "", by(clock.now)),
-        lambda: Ledger(store).promise(),
-        lambda: Ledger(store).page(),
+        lambda: CallbackQueries(store).promise(),
+        lambda: CallbackQueries(store).page(),
     ):
         before = time.monotonic()
         with pytest.raises(StoreError, match="postgresql") as told:
@@ -539,7 +542,7 @@ def test_a_server_that_goes_away_is_told_at_once_and_the_store_works_when_it_is_
     assert store.get(kept.id).state is State.RINGING
     assert store.take(request, by(clock.now)).what == "taken"
     assert store.end(key, Outcome.BUSY, "", by(clock.now)) is not None
-    assert Ledger(store).promise().missing == 0
+    assert CallbackQueries(store).promise().missing == 0
     store.close()
 
 
@@ -559,18 +562,18 @@ def test_what_was_stored_when_the_server_was_killed_is_there_and_the_rest_can_be
 
     at_once(take_one, 120, threads=8)
     postgres.start()
-    there = {one.phone for one in Ledger(store).all()}
+    there = {one.phone for one in CallbackQueries(store).all()}
     assert 30 < len(stored) < 120
     assert stored <= there
     whats = {store.take(one, by(clock.now)).what for one in requests}
     assert whats == {"duplicate", "taken"}
-    promise = Ledger(store).promise()
+    promise = CallbackQueries(store).promise()
     assert (promise.taken, promise.open, promise.missing) == (200, 200, 0)
     store.close()
 
 
 def test_the_servers_time_is_aware_and_runs(url):
-    database = Database(Where.parse(url))
+    database = Database(DatabaseLocation.parse(url))
     first, second = database.time(), database.time()
     assert first < second
     assert first.utcoffset() is not None
@@ -581,7 +584,9 @@ def test_an_error_names_neither_the_statement_nor_its_values(url, policy, clock)
     store = Store(url, policy)
     callback = take(store, clock.now, name=NAME)
     with pytest.raises(StoreError) as told:
-        store.change(callback.id, "x" * 100, by(clock.now), lambda c: rules.cancel(c, clock.now))
+        store.change(
+            callback.id, "x" * 100, by(clock.now), lambda c: transitions.cancel(c, clock.now)
+        )
     text = one_line(told)
     assert "UPDATE" not in text
     assert "INSERT" not in text

@@ -16,7 +16,7 @@ from alembic.script import ScriptDirectory
 
 from tests.callbacks.asking import at_once, rows, take
 from vad_agent.callbacks import migrations
-from vad_agent.callbacks.database import Database, Where
+from vad_agent.callbacks.database import Database, DatabaseLocation
 from vad_agent.callbacks.migrations import migrate
 from vad_agent.callbacks.store import Store
 from vad_agent.callbacks.tables import metadata
@@ -40,7 +40,7 @@ def empty(request, tmp_path):
 
 @pytest.fixture
 def database(empty):
-    made = Database(Where.parse(empty))
+    made = Database(DatabaseLocation.parse(empty))
     yield made
     made.close()
 
@@ -105,7 +105,7 @@ def test_a_database_of_a_newer_version_is_refused_and_left_as_it_is(empty, polic
     with pytest.raises(StoreError, match=rf"newer version of this program \({version}\)") as told:
         Store(empty, policy)
     assert "\n" not in str(told.value)
-    database = Database(Where.parse(empty))
+    database = Database(DatabaseLocation.parse(empty))
     with database.reading() as c:
         assert c.execute(sa.text("SELECT version_num FROM alembic_version")).scalar() == version
         assert c.execute(sa.text("SELECT count(*) FROM requests")).scalar() == 1
@@ -127,7 +127,7 @@ def test_there_is_no_way_back_and_one_line_of_versions():
 OPEN = """
 import sys
 from zoneinfo import ZoneInfo
-from vad_agent.callbacks.rules import Policy
+from vad_agent.callbacks.model import Policy
 from vad_agent.callbacks.store import Store
 print("ready", flush=True)
 sys.stdin.readline()

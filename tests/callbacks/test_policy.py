@@ -7,9 +7,9 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from vad_agent.callbacks.model import Policy
 from vad_agent.callbacks.policy import policy_of
-from vad_agent.callbacks.rules import Policy
-from vad_agent.settings import Settings
+from vad_agent.script.settings import Settings
 
 
 def settings(tmp_path, text=""):

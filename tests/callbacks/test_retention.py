@@ -21,11 +21,11 @@ from tests.callbacks.asking import (
     take,
     whats,
 )
-from vad_agent.callbacks import rules
-from vad_agent.callbacks.ledger import Ledger
+from vad_agent.callbacks import transitions
+from vad_agent.callbacks.field_encryption import FieldEncryption, new_key
+from vad_agent.callbacks.model import Outcome, State
+from vad_agent.callbacks.queries import CallbackQueries
 from vad_agent.callbacks.retention import erase
-from vad_agent.callbacks.rules import Outcome, State
-from vad_agent.callbacks.sealing import Seal, new_key
 from vad_agent.callbacks.store import Store
 from vad_agent.errors import RuleError
 
@@ -38,23 +38,23 @@ ALL_PERSONAL = (
 
 @pytest.mark.parametrize("key", [None, new_key()], ids=["no key", "a key"])
 def test_after_erasing_nothing_personal_is_left_and_the_promise_is_what_it_was(opened, clock, key):
-    store = opened(seal=Seal(key))
+    store = opened(encryption=FieldEncryption(key))
     callback = take(store, clock.now, call="c1", **GIVEN)
     take(store, clock.now, call="c2", reason="hold", **GIVEN)
     callback = reached(store, callback, clock.now)
-    promise = Ledger(store).promise()
+    promise = CallbackQueries(store).promise()
     assert erase(store, 30, by(clock.move(30 * DAY_S), "retention", who="cron")) == 1
     assert rows(store, ALL_PERSONAL, id=callback.id) == [(None,) * 6]
     assert rows(store, "SELECT DISTINCT body FROM requests") == [(None,)]
     after = store.get(callback.id)
     assert (after.phone, after.name, after.topic, after.opening) == (None, None, None, "")
     assert (after.state, after.ended, after.due) == (State.REACHED, callback.ended, callback.due)
-    assert Ledger(store).promise() == promise
+    assert CallbackQueries(store).promise() == promise
     assert len(store.attempts_of(callback.id)) == 1
     assert whats(store, callback.id) == ["taken", "taken", "merged", "begun", "reached", "erased"]
-    last = Ledger(store).history(callback.id)[-1]
+    last = CallbackQueries(store).history(callback.id)[-1]
     assert (last.who, last.why, last.at, last.change) == ("cron", "retention", clock.now, {})
-    assert Ledger(store).page(phone=PHONE) == []
+    assert CallbackQueries(store).page(phone=PHONE) == []
 
 
 @pytest.mark.parametrize(
@@ -101,7 +101,9 @@ def test_it_counts_from_the_end_not_from_the_request(store, clock):
 
 def test_one_without_a_number_is_erased_too(store, clock):
     callback = take(store, clock.now, phone=None, phone_given="8 912 345")
-    store.change(callback.id, "cancelled", by(clock.now), lambda c: rules.cancel(c, clock.now))
+    store.change(
+        callback.id, "cancelled", by(clock.now), lambda c: transitions.cancel(c, clock.now)
+    )
     assert erase(store, 30, by(clock.move(30 * DAY_S))) == 1
     assert rows(store, ALL_PERSONAL, id=callback.id) == [(None,) * 6]
 
@@ -110,12 +112,14 @@ def test_a_late_outcome_and_a_retry_find_nothing_to_ring(store, clock):
     callback = take(store, clock.now, **GIVEN)
     key = begin(store, callback, clock.now)
     store.change_client(
-        PHONE, "client_called", by(clock.now), lambda c: rules.client_called(c, clock.now)
+        PHONE, "client_called", by(clock.now), lambda c: transitions.client_called(c, clock.now)
     )
     erase(store, 30, by(clock.move(30 * DAY_S)))
     assert store.end(key, Outcome.BUSY, "", by(clock.now)) is None
     with pytest.raises(RuleError, match="it has no number"):
-        store.change(callback.id, "retried", by(clock.now), lambda c: rules.retry(c, clock.now))
+        store.change(
+            callback.id, "retried", by(clock.now), lambda c: transitions.retry(c, clock.now)
+        )
     assert take(store, clock.now, **GIVEN).id != callback.id
 
 
@@ -124,7 +128,7 @@ def test_a_key_that_comes_later_finds_nothing_left_to_erase(opened, clock):
     reached(store, take(store, clock.now, **GIVEN), clock.now)
     assert erase(store, 30, by(clock.move(30 * DAY_S))) == 1
     store.close()
-    assert erase(opened(seal=Seal(new_key())), 30, by(clock.now)) == 0
+    assert erase(opened(encryption=FieldEncryption(new_key())), 30, by(clock.now)) == 0
 
 
 def test_the_file_itself_holds_nothing_of_what_was_erased(tmp_path, policy, clock):
@@ -153,7 +157,7 @@ def test_erasing_waits_for_who_changes_the_callback(url, policy, clock):
     with ThreadPoolExecutor(1) as pool:
         with store.database.writing() as c:
             before = store.load(c, callback.id)
-            store.save(c, before, rules.retry(before, now), "retried", by(now))
+            store.save(c, before, transitions.retry(before, now), "retried", by(now))
             erasing = pool.submit(erase, store, 30, by(now))
             waits = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
             while not erasing.done() and not rows(store, waits)[0][0]:

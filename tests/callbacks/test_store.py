@@ -27,11 +27,11 @@ from tests.callbacks.asking import (
     take,
     whats,
 )
-from vad_agent.callbacks import database, rules
+from vad_agent.callbacks import database, model, transitions
 from vad_agent.callbacks.clock import Clock
-from vad_agent.callbacks.desk import Desk
-from vad_agent.callbacks.ledger import Ledger
-from vad_agent.callbacks.rules import Outcome, State
+from vad_agent.callbacks.model import Outcome, State
+from vad_agent.callbacks.queries import CallbackQueries
+from vad_agent.callbacks.service import CallbackService
 from vad_agent.callbacks.store import Store
 from vad_agent.errors import NumberError, RuleError, StoreError
 
@@ -66,7 +66,7 @@ def test_the_same_request_again_is_a_duplicate_and_changes_nothing(store, clock)
     second = store.take(request, by(clock.move(5)))
     assert (second.what, second.callback, second.superseded) == ("duplicate", first.callback, ())
     assert whats(store, first.callback.id) == ["taken"]
-    assert Ledger(store).promise().taken == 1
+    assert CallbackQueries(store).promise().taken == 1
 
 
 @pytest.mark.parametrize(
@@ -78,7 +78,7 @@ def test_the_same_request_again_is_a_duplicate_and_changes_nothing(store, clock)
     ],
 )
 def test_one_client_by_either_form_of_his_number_has_one_callback(store, clock, first, second):
-    desk = Desk(store, Clock(lambda: clock.now, lambda: 0.0))
+    desk = CallbackService(store, Clock(lambda: clock.now, lambda: 0.0))
     one = desk.take(asks(clock.now, phone=first, due=120.0), "headset")
     two = desk.take(asks(clock.now, phone=second, due=60.0, reason="hold"), "headset")
     assert (two.what, two.callback.id) == ("merged", one.callback.id)
@@ -92,10 +92,10 @@ def test_clients_that_differ_in_a_digit_have_a_callback_each(store, clock):
 
 
 def test_a_number_that_is_none_is_kept_as_given_or_refused_where_strict(store, clock):
-    desk = Desk(store, Clock(lambda: clock.now, lambda: 0.0))
+    desk = CallbackService(store, Clock(lambda: clock.now, lambda: 0.0))
     with pytest.raises(NumberError):
         desk.take(asks(clock.now, phone="8 912"), "api", strict=True)
-    assert Ledger(store).promise().taken == 0
+    assert CallbackQueries(store).promise().taken == 0
     callback = desk.take(asks(clock.now, phone="8 912"), "headset").callback
     assert (callback.state, callback.phone) == (State.NEEDS_NUMBER, None)
     assert store.get(callback.id).phone_given == "8 912"
@@ -109,7 +109,7 @@ def test_the_same_call_revises_its_callback(store, clock):
     assert seconds(second.callback.due, clock.now) == 300
     assert second.callback.name == NAME
     assert second.superseded == (first.key,)
-    assert Ledger(store).promise().open == 2
+    assert CallbackQueries(store).promise().open == 2
 
 
 def test_a_call_that_learns_its_number_late_joins_the_clients_other_callback(store, clock):
@@ -120,7 +120,7 @@ def test_a_call_that_learns_its_number_late_joins_the_clients_other_callback(sto
     assert seconds(taken.callback.due, clock.now) == 30
     assert taken.superseded == (other.key,)
     assert store.get(unknown.id).state is State.CANCELLED
-    promise = Ledger(store).promise()
+    promise = CallbackQueries(store).promise()
     assert (promise.taken, promise.open, promise.cancelled, promise.missing) == (3, 3, 0, 0)
 
 
@@ -154,7 +154,7 @@ def test_the_same_request_a_hundred_times_at_once_is_one_callback(store, clock):
     assert len({one.callback.id for one in taken}) == 1
     assert len(rows(store, "SELECT * FROM requests")) == 1
     assert len(rows(store, "SELECT * FROM callbacks")) == 1
-    assert Ledger(store).promise().taken == 1
+    assert CallbackQueries(store).promise().taken == 1
 
 
 def test_a_hundred_requests_of_one_client_at_once_are_one_open_callback(store, clock):
@@ -162,11 +162,11 @@ def test_a_hundred_requests_of_one_client_at_once_are_one_open_callback(store, c
         lambda n: store.take(asks(clock.now, due=60.0 + n, reason=f"r{n}"), by(clock.now)), 100
     )
     assert [one.what for one in taken].count("taken") == 1
-    (callback,) = Ledger(store).page()
+    (callback,) = CallbackQueries(store).page()
     assert set(callback.reasons) == {f"r{n}" for n in range(100)}
     assert seconds(callback.due, clock.now) == 60
     assert rows(store, "SELECT DISTINCT callback FROM requests") == [(callback.id,)]
-    promise = Ledger(store).promise()
+    promise = CallbackQueries(store).promise()
     assert (promise.taken, promise.open, promise.missing) == (100, 100, 0)
 
 
@@ -179,10 +179,10 @@ def test_threads_that_give_each_others_numbers_all_come_to_an_end(store, clock):
         return store.take(request, by(clock.now))
 
     at_once(swap, len(calls))
-    open_ones = Ledger(store).page(rules.OPEN)
+    open_ones = CallbackQueries(store).page(model.OPEN)
     phones = [one.phone for one in open_ones]
     assert len(phones) == len(set(phones))
-    promise = Ledger(store).promise()
+    promise = CallbackQueries(store).promise()
     assert (promise.taken, promise.open, promise.missing) == (4 * pairs, 4 * pairs, 0)
 
 
@@ -197,13 +197,16 @@ def test_withdrawn_and_joined_at_once_neither_is_lost(store, clock):
                 return
             with suppress(RuleError):  # the other one was quicker
                 store.change(
-                    found.id, "number_set", by(clock.now), lambda c: rules.set_number(c, client(n))
+                    found.id,
+                    "number_set",
+                    by(clock.now),
+                    lambda c: transitions.set_number(c, client(n)),
                 )
 
         at_once(either, 2, threads=2)
-    promise = Ledger(store).promise()
+    promise = CallbackQueries(store).promise()
     assert (promise.taken, promise.missing) == (30, 0)
-    assert len(Ledger(store).page(rules.OPEN, limit=100)) == 15
+    assert len(CallbackQueries(store).page(model.OPEN, limit=100)) == 15
 
 
 # -- the client is back, or the call over ----------------------------------------------------------
@@ -218,7 +221,7 @@ def test_withdrawn_is_cancelled_and_asked_again_is_a_new_callback(store, clock):
     again = store.take(asks(clock.move(1), call="c1"), by(clock.now))
     assert again.what == "taken"
     assert again.callback.id != first.id
-    promise = Ledger(store).promise()
+    promise = CallbackQueries(store).promise()
     assert (promise.taken, promise.cancelled, promise.open) == (2, 1, 1)
 
 
@@ -268,7 +271,7 @@ def test_a_number_found_that_has_an_open_callback_joins_it(store, clock):
     known = take(store, clock.now, due=600.0, reason="hold")
     unknown = take(store, clock.now, phone=None, due=30.0, name=NAME)
     before, after, gone = store.change(
-        unknown.id, "number_set", by(clock.now), lambda c: rules.set_number(c, PHONE)
+        unknown.id, "number_set", by(clock.now), lambda c: transitions.set_number(c, PHONE)
     )
     assert (before.id, after.id) == (unknown.id, known.id)
     assert gone == [known.key]
@@ -280,7 +283,7 @@ def test_a_number_found_that_has_an_open_callback_joins_it(store, clock):
     assert whats(store, unknown.id) == ["taken", "joined"]
     assert whats(store, known.id) == ["taken", "merged"]
     assert rows(store, "SELECT DISTINCT callback FROM requests") == [(known.id,)]
-    promise = Ledger(store).promise()
+    promise = CallbackQueries(store).promise()
     assert (promise.taken, promise.open, promise.cancelled, promise.missing) == (2, 2, 0, 0)
 
 
@@ -288,12 +291,12 @@ def test_retry_of_an_ended_one_joins_the_clients_open_one(store, clock):
     ended = reached(store, take(store, clock.now), clock.now)
     open_one = take(store, clock.move(60), due=600.0)
     _, after, _ = store.change(
-        ended.id, "retried", by(clock.now), lambda c: rules.retry(c, clock.now)
+        ended.id, "retried", by(clock.now), lambda c: transitions.retry(c, clock.now)
     )
     assert after.id == open_one.id
     assert after.due == clock.now
     assert store.get(ended.id).state is State.CANCELLED
-    promise = Ledger(store).promise()
+    promise = CallbackQueries(store).promise()
     assert (promise.taken, promise.open, promise.reached, promise.missing) == (2, 2, 0, 0)
 
 
@@ -302,7 +305,7 @@ def test_one_that_rings_is_joined_without_a_second_ring(store, clock):
     key = begin(store, ringing, clock.now)
     unknown = take(store, clock.now, phone=None)
     _, after, _ = store.change(
-        unknown.id, "number_set", by(clock.move(5)), lambda c: rules.set_number(c, PHONE)
+        unknown.id, "number_set", by(clock.move(5)), lambda c: transitions.set_number(c, PHONE)
     )
     assert (after.id, after.state, after.key) == (ringing.id, State.RINGING, key)
     assert store.waiting() == {}
@@ -313,10 +316,14 @@ def test_a_change_that_the_rule_refuses_leaves_no_trace(store, clock):
     callback = reached(store, take(store, clock.now), clock.now)
     told = whats(store, callback.id)
     with pytest.raises(RuleError, match="it has ended"):
-        store.change(callback.id, "cancelled", by(clock.now), lambda c: rules.cancel(c, clock.now))
+        store.change(
+            callback.id, "cancelled", by(clock.now), lambda c: transitions.cancel(c, clock.now)
+        )
     assert whats(store, callback.id) == told
     with pytest.raises(RuleError, match="nobody: there is no such callback"):
-        store.change("nobody", "cancelled", by(clock.now), lambda c: rules.cancel(c, clock.now))
+        store.change(
+            "nobody", "cancelled", by(clock.now), lambda c: transitions.cancel(c, clock.now)
+        )
     with pytest.raises(RuleError, match="there is no such callback"):
         store.get("nobody")
     assert store.find("nobody") is None
@@ -326,14 +333,14 @@ def test_the_client_who_calls_closes_his_open_callback_alone(store, clock):
     mine = take(store, clock.now)
     other = take(store, clock.now, phone=client(2))
     changed = store.change_client(
-        PHONE, "client_called", by(clock.now), lambda c: rules.client_called(c, clock.now)
+        PHONE, "client_called", by(clock.now), lambda c: transitions.client_called(c, clock.now)
     )
     assert changed is not None
     assert changed[1].id == mine.id
     assert changed[2] == [mine.key]
     assert store.get(other.id) == other
     again = store.change_client(
-        PHONE, "client_called", by(clock.now), lambda c: rules.client_called(c, clock.now)
+        PHONE, "client_called", by(clock.now), lambda c: transitions.client_called(c, clock.now)
     )
     assert again is None
 
@@ -415,14 +422,14 @@ def test_times_come_back_aware_in_utc_to_the_microsecond(store, when):
     assert read.created == when
     assert read.due == when + timedelta(microseconds=2)
     assert read.created.utcoffset() == timedelta(0)
-    (change,) = Ledger(store).history(callback.id)
+    (change,) = CallbackQueries(store).history(callback.id)
     assert (change.at, change.at.utcoffset()) == (when, timedelta(0))
 
 
 def test_a_time_without_a_zone_is_an_error_of_the_program(store):
     with pytest.raises((AssertionError, StoreError)):
         store.take(asks(datetime(2026, 11, 24, 12), due=None), by(datetime(2026, 11, 24, 12)))
-    assert Ledger(store).promise().taken == 0
+    assert CallbackQueries(store).promise().taken == 0
 
 
 def test_a_callback_that_somebody_holds_too_long_is_an_error_not_a_wait(
@@ -435,10 +442,10 @@ def test_a_callback_that_somebody_holds_too_long_is_an_error_not_a_wait(
         stopped.execute("SELECT * FROM callbacks FOR UPDATE")
         with pytest.raises(StoreError, match="lock"):
             store.change(
-                callback.id, "cancelled", by(clock.now), lambda c: rules.cancel(c, clock.now)
+                callback.id, "cancelled", by(clock.now), lambda c: transitions.cancel(c, clock.now)
             )
     after = store.change(
-        callback.id, "cancelled", by(clock.now), lambda c: rules.cancel(c, clock.now)
+        callback.id, "cancelled", by(clock.now), lambda c: transitions.cancel(c, clock.now)
     )[1]
     assert after.state is State.CANCELLED
     store.close()
@@ -468,4 +475,4 @@ def test_a_key_that_was_anothers_is_refused_and_loses_nothing(store, clock):
     ):
         with pytest.raises(RuleError, match="used for another request"):
             store.take(other, by(clock.now))
-    assert [one.phone for one in Ledger(store).page()] == [client(1)]
+    assert [one.phone for one in CallbackQueries(store).page()] == [client(1)]

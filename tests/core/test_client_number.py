@@ -10,13 +10,13 @@ import pytest
 
 from tests.tape import ScriptedEar, TapePlan, play, tape
 from vad_agent import CallSession, Event
+from vad_agent.client.headset_protocol import Command
 from vad_agent.core import actions as act
 from vad_agent.core.actions import Reason
 from vad_agent.core.frames import Channel
 from vad_agent.errors import EventError
-from vad_agent.live.calls import CallDesk
-from vad_agent.live.status import Command
-from vad_agent.trace import record
+from vad_agent.headset.call_tracker import CallTracker
+from vad_agent.trace.trace_format import record
 
 NUMBER, OTHER = "+79123456789", "8 (916) 123-45-67"
 ID = "pbx-4711"
@@ -199,18 +199,18 @@ class Headset:
     """A desk of calls, and what it asked for."""
 
     def __init__(self) -> None:
-        self.desk = CallDesk(NewEars(), 8_000)
+        self.tracker = CallTracker(NewEars(), 8_000)
         self.asked: list[act.Callback] = []
 
     def hear(self, operator: str, client: str) -> None:
         for pair in zip(tape(operator), tape(client), strict=True):
-            self.asked += callbacks(self.desk.feed(*pair))
+            self.asked += callbacks(self.tracker.feed(*pair))
 
     def tell(self, kind: str, **more: object) -> None:
-        self.asked += callbacks(self.desk.signal(Event.parse({"kind": kind, **more})))
+        self.asked += callbacks(self.tracker.signal(Event.parse({"kind": kind, **more})))
 
     def undo(self) -> list[act.Action]:
-        actions = list(self.desk.command(Command.UNDO))
+        actions = list(self.tracker.command(Command.UNDO))
         self.asked += callbacks(actions)
         return actions
 
@@ -241,10 +241,10 @@ def test_an_end_that_is_undone_keeps_number_and_id(tellings: list[dict[str, Any]
     headset = in_dialogue(tellings)
     for ends in (1, 2, 3):
         headset.hear(*LOST)
-        assert headset.desk.session is None
+        assert headset.tracker.session is None
         assert headset.whom == [(NUMBER, ID)] * ends
         assert any(isinstance(action, act.CallbackWithdrawn) for action in headset.undo())
-        assert headset.desk.session is not None
+        assert headset.tracker.session is not None
         headset.hear(".*25 S*50 .*100", ".*100 S*50 .*25")
 
 
@@ -252,11 +252,11 @@ def test_an_undone_call_is_still_the_one_that_its_switchboard_speaks_of():
     headset = in_dialogue([ANSWERED])
     headset.hear(*LOST)
     headset.undo()
-    session = headset.desk.session
+    session = headset.tracker.session
     headset.tell("hangup", call_id="another", party="client")
-    assert headset.desk.session is session
+    assert headset.tracker.session is session
     headset.tell("hangup", call_id=ID, party="client")
-    assert headset.desk.session is None
+    assert headset.tracker.session is None
     assert headset.whom == [(NUMBER, ID)] * 2
 
 
@@ -266,7 +266,7 @@ def test_the_next_call_has_nothing_of_the_one_before():
     headset.tell("answered", call_id="pbx-4712")
     headset.hear(".*25 S*75 .*100", ".*125 S*50 .*25")
     headset.hear(*LOST)
-    headset.desk.command(Command.START_CALL)
+    headset.tracker.command(Command.START_CALL)
     headset.hear(".*25 S*75 .*100", ".*125 S*50 .*25")
     headset.hear(*LOST)
     headset.undo()

@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 from audio_fixtures.recipe import Recipe, load_all
 from tests.tape import TapePlan, play, tape, transcript
 from vad_agent import CallSession, Settings
+from vad_agent.audio.recording_reader import open_call
 from vad_agent.core import actions as act
 from vad_agent.core.actions import Phase
-from vad_agent.core.prompter import Prompter
-from vad_agent.recorded_events import load_events
-from vad_agent.replay import Replay
-from vad_agent.sources.recording import open_call
+from vad_agent.core.prompt_controller import PromptController
+from vad_agent.trace.event_files import load_events
+from vad_agent.trace.replay import Replay
 
 GREETED = "S*50 .*30"
 UNKNOWN = 600
@@ -85,15 +85,15 @@ def test_something_is_due_or_it_is_named_what_is_waited_for(scenes, events, mode
 
 def test_a_ladder_that_stops_for_good_is_seen(monkeypatch):
     """As it once was: a word, found in the middle of the decision, disarmed the ladder behind it."""
-    begin: Callable[[Prompter, int], None] = Prompter._begin_if_due
+    begin: Callable[[PromptController, int], None] = PromptController._begin_if_due
 
-    def find_a_word(self: Prompter, now: int) -> None:
+    def find_a_word(self: PromptController, now: int) -> None:
         if now == 265:
             self.client_heard(now)
         else:
             begin(self, now)
 
-    monkeypatch.setattr(Prompter, "_begin_if_due", find_a_word)
+    monkeypatch.setattr(PromptController, "_begin_if_due", find_a_word)
     with pytest.raises(AssertionError, match="frame 265"):
         watch("S*50 .*950", ".*60 S*30 .*910", {}, "auto")
 

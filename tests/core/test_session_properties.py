@@ -11,7 +11,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from tests.tape import HANGOVER, ONSET, TapePlan, play
 from vad_agent import CallSession, Event
 from vad_agent.core import actions as act
-from vad_agent.core.actions import Outcome, Phase
+from vad_agent.core.actions import Phase, PromptOutcome
 from vad_agent.core.events import DEVICES, LONGEST_LATENCY_S, Kind
 
 FRAMES = {letter: letter.encode() * 320 for letter in "S.0mtd"} | {"-": None}
@@ -199,8 +199,8 @@ def test_a_step_is_said_at_most_once_until_the_client_is_heard(scenes):
         if isinstance(action, act.Speech) and action.channel == "client":
             said.clear()
         if isinstance(action, act.PromptDone) and action.outcome in (
-            Outcome.SAID,
-            Outcome.SAID_BY_OPERATOR,
+            PromptOutcome.SAID,
+            PromptOutcome.SAID_BY_OPERATOR,
         ):
             assert action.prompt not in said
             said.add(action.prompt)

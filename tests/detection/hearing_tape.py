@@ -26,10 +26,10 @@ from numpy.typing import NDArray
 
 from audio_fixtures import clips, dsp
 from vad_agent.core.actions import LineState
-from vad_agent.core.ear import Ear
+from vad_agent.core.endpointer_port import EndpointerPort
 from vad_agent.core.frames import Channel
 from vad_agent.detection.endpointer import Endpointer
-from vad_agent.settings import Settings
+from vad_agent.script.settings import Settings
 
 Frame = bytes | None
 Samples = NDArray[np.int64]
@@ -249,7 +249,7 @@ def new_ear(rate: int = RATE, detector: str = "earshot") -> Any:
     return Settings(hearing={"detector": detector}).ear(Channel.CLIENT, rate)
 
 
-def state(ear: Ear) -> tuple[object, ...]:
+def state(ear: EndpointerPort) -> tuple[object, ...]:
     """What `hear` tells of when it changes."""
     return (
         ear.speaking, ear.sure, ear.utterances, ear.runs, ear.line, ear.progress, ear.failed,
@@ -257,7 +257,7 @@ def state(ear: Ear) -> tuple[object, ...]:
     )  # fmt: skip
 
 
-def listen(ear: Ear, frames: Sequence[Frame], *, finish: bool = True) -> Heard:
+def listen(ear: EndpointerPort, frames: Sequence[Frame], *, finish: bool = True) -> Heard:
     """Let the ear hear the frames and note what changes."""
     heard = Heard()
     runs, utterances, speaking, line = ear.runs, ear.utterances, ear.speaking, ear.line

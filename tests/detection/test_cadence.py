@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from vad_agent.core.ear import Progress
+from vad_agent.core.endpointer_port import Progress
 from vad_agent.detection.cadence import Cadence
 
 BUSY, DIAL, RINGBACK, WAITING = Progress

@@ -26,12 +26,12 @@ from tests.detection.hearing_tape import (
     tone,
     voice,
 )
-from vad_agent import Settings, cli
+from vad_agent import Settings
 from vad_agent.audio.pcm import resample
+from vad_agent.cli import listen_process, main
 from vad_agent.core.frames import Channel
 from vad_agent.detection.detector import SETTLED, Detector, Earshot, Silero, WebRtc
 from vad_agent.errors import MissingExtra
-from vad_agent.live import listening
 
 DETECTORS: list[Callable[[], Detector]] = [Earshot, Silero, WebRtc]
 LACKS_EARSHOT = (
@@ -162,7 +162,7 @@ def replay(script: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> int:
     arguments = ["replay", str(call), "--script", str(path), "--trace", str(trace)]
     monkeypatch.setattr(sys, "argv", ["vad-agent", *arguments])
     with pytest.raises(SystemExit) as ended:
-        cli.main()
+        main.main()
     return int(ended.value.code or 0)
 
 
@@ -212,11 +212,11 @@ def test_listen_says_so_before_it_looks_for_a_headset(
     monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setitem(sys.modules, "earshot", None)
-    monkeypatch.setattr(listening, "list_devices", list)  # there are none
+    monkeypatch.setattr(listen_process, "list_devices", list)  # there are none
     monkeypatch.setattr(sys, "setswitchinterval", lambda _: None)
     monkeypatch.setattr(sys, "argv", ["vad-agent", "listen"])
     with pytest.raises(SystemExit) as ended:
-        cli.main()
+        main.main()
     assert ended.value.code == 2
     first, second = capfd.readouterr().err.splitlines()
     assert first == LACKS_EARSHOT

@@ -7,7 +7,7 @@ import pytest
 
 from tests.detection.hearing_tape import RATE, clip, draw, noise
 from vad_agent import Settings
-from vad_agent.core.ear import Ear
+from vad_agent.core.endpointer_port import EndpointerPort
 from vad_agent.core.frames import Channel
 from vad_agent.detection.dual_mono import KNOWN, MOST, DualMono
 
@@ -22,7 +22,9 @@ def shaped(frames: list[bytes | None], gain: float = 1.0, delay: int = 0) -> lis
     return [data[at : at + 2 * SIZE] for at in range(0, len(data), 2 * SIZE)]
 
 
-def both(operator: list[bytes | None], client: list[bytes | None]) -> tuple[Ear, list[bool]]:
+def both(
+    operator: list[bytes | None], client: list[bytes | None]
+) -> tuple[EndpointerPort, list[bool]]:
     """The client's ear after these frames, and when both sides were known to be one."""
     settings = Settings()
     ears = [settings.ear(channel, RATE) for channel in Channel]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.detection.hearing_tape import clip, draw, listen, near, new_ear, noise, over, voice
-from vad_agent.core.ear import Ear
+from vad_agent.core.endpointer_port import EndpointerPort
 from vad_agent.detection.endpointer import ECHO_TAIL
 
 PROMPTS = (
@@ -19,7 +19,7 @@ TO_PROMPT_LEVEL = 2.0
 """Clips are at -20 dBFS, prompts are played at -18."""
 
 
-def ear_after(call: str) -> Ear:
+def ear_after(call: str) -> EndpointerPort:
     """An ear in a call so far, as its own prompt begins."""
     ear = new_ear()
     listen(ear, draw(call), finish=False)

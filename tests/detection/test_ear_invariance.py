@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from tests.detection.hearing_tape import RATE, join, speech
 from vad_agent import Settings
 from vad_agent.core.frames import SAMPLE_BYTES, Channel, Framer, samples_per_frame
-from vad_agent.dead_air import dead_air
+from vad_agent.detection.dead_air import dead_air
 
 DETECTORS = ("earshot", "network")
 SILENCE = 125

@@ -11,12 +11,12 @@ import pytest
 from tests.detection.hearing_tape import RATE, clip, new_ear, noise, over, voice
 from vad_agent import CallSession, Settings
 from vad_agent.core.actions import PhaseChanged
-from vad_agent.core.ear import Ear
+from vad_agent.core.endpointer_port import EndpointerPort
 
 SAID = "man_delivery_time"
 
 
-def both(operator: list[bytes], client: list[bytes]) -> tuple[Ear, list[int]]:
+def both(operator: list[bytes], client: list[bytes]) -> tuple[EndpointerPort, list[int]]:
     """The client's ear after both channels, and the frames at which a run opened."""
     near, far = new_ear(), new_ear()
     far.expect_leak_of(near)

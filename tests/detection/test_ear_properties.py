@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from tests.detection.hearing_tape import KINDS, Frame, draw, new_ear, scripted, state
 from vad_agent.core.actions import LineState
-from vad_agent.core.ear import Ear
+from vad_agent.core.endpointer_port import EndpointerPort
 
 DETECTORS = ("earshot", "network", "webrtcvad")
 CALLS = ("prompt begins", "prompt ends", "hold over")
@@ -27,7 +27,7 @@ def sound(kind: str) -> list[Frame]:
     return draw(f"{kind}*160")
 
 
-def tell(ear: Ear, call: str) -> None:
+def tell(ear: EndpointerPort, call: str) -> None:
     if call == "hold over":
         ear.hold_over()
     else:

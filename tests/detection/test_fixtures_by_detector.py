@@ -9,10 +9,10 @@ import pytest
 from audio_fixtures.recipe import FOLDER, Recipe, load_all
 from tests.test_fixtures import told
 from vad_agent import CallSession, Settings
-from vad_agent.recorded_events import load_events
-from vad_agent.replay import Replay
-from vad_agent.sources.recording import open_call
-from vad_agent.trace import record
+from vad_agent.audio.recording_reader import open_call
+from vad_agent.trace.event_files import load_events
+from vad_agent.trace.replay import Replay
+from vad_agent.trace.trace_format import record
 
 HOLD_MUSIC = {"hold_music_melody", "hold_music_not_returning", "hold_music_returning"}
 UNABLE: Mapping[str, Set[str]] = {

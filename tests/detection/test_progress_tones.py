@@ -11,7 +11,7 @@ from audio_fixtures import g711
 from tests.detection import hearing_tape as sound
 from vad_agent import CallSession, Settings
 from vad_agent.core.actions import Hangup, Reason
-from vad_agent.core.ear import Ear, Progress
+from vad_agent.core.endpointer_port import EndpointerPort, Progress
 from vad_agent.detection.call_progress_tones import classify
 
 Frame = bytes | None
@@ -52,7 +52,7 @@ def _alaw(frame: bytes) -> bytes:
     return np.asarray(g711.round_trip(np.frombuffer(frame, "<i2"), "alaw"), "<i2").tobytes()
 
 
-def known(ear: Ear, frames: Sequence[Frame]) -> dict[Progress, int]:
+def known(ear: EndpointerPort, frames: Sequence[Frame]) -> dict[Progress, int]:
     """When each was first known, in frames."""
     found: dict[Progress, int] = {}
     for at, frame in enumerate(frames, 1):
@@ -61,7 +61,7 @@ def known(ear: Ear, frames: Sequence[Frame]) -> dict[Progress, int]:
     return found
 
 
-def ears() -> list[Ear]:
+def ears() -> list[EndpointerPort]:
     """With earshot, and where it is not installed."""
     return [sound.new_ear(detector=one) for one in ("earshot", "network")]
 

@@ -16,16 +16,16 @@ import httpx
 import uvicorn
 from fastapi import FastAPI
 
-from vad_agent.callbacks.alarms import Alarms
+from vad_agent.callbacks.alerts import AlertBoard
 from vad_agent.callbacks.clock import Clock
-from vad_agent.callbacks.desk import Desk
-from vad_agent.callbacks.dialers.port import Told
-from vad_agent.callbacks.ledger import Ledger
-from vad_agent.callbacks.rules import Policy
+from vad_agent.callbacks.dialers.base import OutcomeReport
+from vad_agent.callbacks.model import Policy
+from vad_agent.callbacks.queries import CallbackQueries
+from vad_agent.callbacks.service import CallbackService
 from vad_agent.callbacks.store import Store
-from vad_agent.server.app import create_app
+from vad_agent.server.api_app import create_app
+from vad_agent.server.app_state import AppState
 from vad_agent.server.metrics import Metrics
-from vad_agent.server.office import Office
 
 TOKEN = "correct-horse-battery"
 OTHER = "staple-horse-battery"
@@ -60,17 +60,17 @@ class OneDesk:
     """A desk, its API and a client with a token."""
 
     store: Store
-    office: Office
+    app_state: AppState
     metrics: Metrics = field(default_factory=Metrics)
-    told: list[Told] = field(default_factory=list)
+    told: list[OutcomeReport] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.app: FastAPI = create_app(self.office, TOKENS, metrics=self.metrics)
+        self.app: FastAPI = create_app(self.app_state, TOKENS, metrics=self.metrics)
         self.client = client(self.app, **BEARER)
 
     @property
-    def desk(self) -> Desk:
-        return self.office.desk
+    def desk(self) -> CallbackService:
+        return self.app_state.service
 
     def post(self, path: str, body: Any = None, **more: Any) -> httpx.Response:
         return self.client.post(V1 + path, json={} if body is None else body, **more)
@@ -86,22 +86,22 @@ class OneDesk:
         return callback
 
     def with_office(self, **parts: Any) -> OneDesk:
-        return OneDesk(self.store, replace(self.office, **parts), self.metrics, self.told)
+        return OneDesk(self.store, replace(self.app_state, **parts), self.metrics, self.told)
 
 
 @contextlib.contextmanager
 def one_desk(folder: Path) -> Iterator[OneDesk]:
     store = Store(str(folder / "callbacks.sqlite"), Policy(ZoneInfo("Europe/Moscow")))
-    told: list[Told] = []
-    office = Office(
-        desk=Desk(store, Clock()),
-        ledger=Ledger(store),
-        alarms=Alarms("desk-1"),
+    told: list[OutcomeReport] = []
+    app_state = AppState(
+        service=CallbackService(store, Clock()),
+        queries=CallbackQueries(store),
+        alerts=AlertBoard("desk-1"),
         node="desk-1",
         report=told.append,
     )
     try:
-        yield OneDesk(store, office, told=told)
+        yield OneDesk(store, app_state, told=told)
     finally:
         store.close()
 

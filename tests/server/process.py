@@ -19,7 +19,7 @@ class Served:
         self.folder = state / "vad-agent"
         clean = {k: v for k, v in os.environ.items() if not k.startswith("VAD_AGENT_")}
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "vad_agent.cli", "serve", *map(str, arguments)],
+            [sys.executable, "-m", "vad_agent.cli.main", "serve", *map(str, arguments)],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

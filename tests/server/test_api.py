@@ -11,17 +11,17 @@ import httpx
 import pytest
 
 from tests.server.asked import BEARER, NUMBER, OTHER, PHONE, V1, OneDesk, client, served
-from vad_agent.callbacks.alarms import Kind
-from vad_agent.callbacks.call_lines import pack
-from vad_agent.callbacks.rules import Request
-from vad_agent.callbacks.transactions import By
+from vad_agent.callbacks.alerts import Kind
+from vad_agent.callbacks.model import Request
+from vad_agent.callbacks.trace_codec import pack
+from vad_agent.callbacks.unit_of_work import Actor
 
 OTHER_PHONE = "+7 913 000-00-01"
 
 
 def begin(one: OneDesk, callback: dict[str, Any]) -> str:
     """An attempt under way; its key."""
-    begun = one.store.begin(callback["key"], "desk-1", By("engine", one.desk.clock.now()))
+    begun = one.store.begin(callback["key"], "desk-1", Actor("engine", one.desk.clock.now()))
     assert begun is not None
     return begun.attempt.key
 
@@ -404,7 +404,7 @@ def test_promise_numbers_and_alarms(one):
     numbers = one.get("/numbers").json()
     assert (numbers["by_state"]["waiting"], numbers["by_state"]["reached"]) == (1, 1)
     assert one.get("/alarms").json() == {"alarms": []}
-    one.office.alarms.sound(Kind.OVERDUE, other, one.desk.clock.now(), "61 s")
+    one.app_state.alerts.sound(Kind.OVERDUE, other, one.desk.clock.now(), "61 s")
     [alarm] = one.get("/alarms").json()["alarms"]
     assert (alarm["kind"], alarm["about"], alarm["detail"]) == ("overdue", other, "61 s")
 

@@ -11,11 +11,11 @@ import pytest
 
 from tests.server.asked import NUMBER, PHONE, V1, OneDesk, client, one_desk, raising
 from vad_agent.callbacks import database
-from vad_agent.callbacks.dialers import signing
-from vad_agent.callbacks.dialers.port import Told
+from vad_agent.callbacks.dialers import message_signing
+from vad_agent.callbacks.dialers.base import OutcomeReport
 from vad_agent.callbacks.dialers.webhook import WebhookConfig, WebhookDialer
-from vad_agent.callbacks.rules import Outcome
-from vad_agent.callbacks.transactions import By
+from vad_agent.callbacks.model import Outcome
+from vad_agent.callbacks.unit_of_work import Actor
 from vad_agent.errors import RuleError, StoreError
 
 SECRET = "0123456789abcdef"
@@ -122,7 +122,7 @@ def hooked(one: OneDesk) -> Any:
 
 
 def tell(one: OneDesk, body: bytes, *, secret: str = SECRET, dialer: str = "webhook") -> Any:
-    with client(one.app, **signing.signed(secret, body, time.time())) as centre:
+    with client(one.app, **message_signing.signed(secret, body, time.time())) as centre:
         return centre.post(f"{V1}/hooks/{dialer}", content=body)
 
 
@@ -131,7 +131,10 @@ def test_a_signed_call_needs_no_token_and_is_reported(hooked):
         hooked, b'[{"key": "a.1.1", "outcome": "busy"}, {"key": "b.1.1", "outcome": "lost"}]'
     )
     assert (answer.status_code, answer.json()) == (200, {"reported": 2, "unknown": 0})
-    assert hooked.told == [Told("a.1.1", Outcome.BUSY), Told("b.1.1", Outcome.LOST)]
+    assert hooked.told == [
+        OutcomeReport("a.1.1", Outcome.BUSY),
+        OutcomeReport("b.1.1", Outcome.LOST),
+    ]
 
 
 def test_a_wrong_signature_is_401_whatever_token_there_is(hooked):
@@ -163,9 +166,9 @@ def test_a_dialer_that_is_not_there_is_404(hooked, name):
 
 
 def test_an_attempt_that_nobody_knows_is_counted_and_logged(hooked, caplog):
-    known: list[Told] = []
+    known: list[OutcomeReport] = []
 
-    def report(told: Told) -> None:
+    def report(told: OutcomeReport) -> None:
         if told.key == "a.1.1":
             raise RuleError("a.1.1: there is no such attempt")
         known.append(told)
@@ -186,11 +189,11 @@ def test_an_outcome_that_cannot_be_stored_is_to_be_told_again(hooked):
 
 def test_an_outcome_goes_through_to_the_store(one):
     callback = one.ask()
-    begun = one.store.begin(callback["key"], "desk-1", By("engine", one.desk.clock.now()))
+    begun = one.store.begin(callback["key"], "desk-1", Actor("engine", one.desk.clock.now()))
     assert begun is not None
     dialer = WebhookDialer(WebhookConfig("http://127.0.0.1:9/orders", SECRET))
 
-    def report(told: Told) -> None:
+    def report(told: OutcomeReport) -> None:
         one.desk.report(told.key, told.outcome, "webhook", told.detail)
 
     desk = one.with_office(hooks={"webhook": dialer}, report=report)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.server.asked import OneDesk
-from vad_agent.callbacks.alarms import Kind
-from vad_agent.callbacks.rules import OPEN, Outcome, State
-from vad_agent.callbacks.transactions import By
+from vad_agent.callbacks.alerts import Kind
+from vad_agent.callbacks.model import OPEN, Outcome, State
+from vad_agent.callbacks.unit_of_work import Actor
 
 
 def scraped(one: OneDesk) -> dict[str, dict[str, float]]:
@@ -50,7 +50,7 @@ def test_it_adds_up(one):
     one.post("/client-called", {"phone": one.store.get(ids[3]).phone})
     for id, end in ((ids[4], Outcome.BUSY), (ids[5], None)):
         key = one.store.get(id).key
-        assert one.store.begin(key, "desk-1", By("engine", one.desk.clock.now()))
+        assert one.store.begin(key, "desk-1", Actor("engine", one.desk.clock.now()))
         if end:
             one.desk.report(key, end, "desk-1")
 
@@ -101,8 +101,8 @@ def test_lateness_is_a_histogram_and_early_is_not_late(one):
 def test_alarms_that_are_on_and_those_that_were(one):
     now = one.desk.clock.now()
     for about in ("a", "b"):
-        one.office.alarms.sound(Kind.OVERDUE, about, now)
-    one.office.alarms.settle(Kind.OVERDUE, "a")
+        one.app_state.alerts.sound(Kind.OVERDUE, about, now)
+    one.app_state.alerts.settle(Kind.OVERDUE, "a")
     found = scraped(one)
     assert found["vad_agent_alarms"]["overdue"] == 1
     assert found["vad_agent_alarms_sounded_total"]["overdue"] == 2
@@ -110,6 +110,6 @@ def test_alarms_that_are_on_and_those_that_were(one):
 
 def test_two_desks_of_one_process_count_apart(one):
     one.metrics.late(1)
-    other = OneDesk(one.store, one.office)
+    other = OneDesk(one.store, one.app_state)
     assert scraped(other)["vad_agent_attempt_lateness_seconds_count"][""] == 0
     assert scraped(one)["vad_agent_attempt_lateness_seconds_count"][""] == 1

@@ -20,12 +20,12 @@ from tests.server.asked import (
     one_desk,
     served,
 )
-from vad_agent.callbacks.dialers.port import HookRefused
+from vad_agent.callbacks.dialers.base import HookRefused
 from vad_agent.errors import SettingsError
-from vad_agent.server.app import create_app
-from vad_agent.server.auth import Guard, Tokens
-from vad_agent.server.limits import MOST_BYTES, BodyLimit
-from vad_agent.server.office import Office
+from vad_agent.server.api_app import create_app
+from vad_agent.server.app_state import AppState
+from vad_agent.server.bearer_auth import BearerAuthMiddleware, Tokens
+from vad_agent.web.body_limit import MOST_BYTES, BodyLimit
 
 FOR_EVERYBODY = {f"{V1}/health", f"{V1}/ready"}
 HOOK = f"{V1}/hooks/{{dialer}}"
@@ -33,7 +33,7 @@ HOOK = f"{V1}/hooks/{{dialer}}"
 
 def operations() -> list[tuple[str, str]]:
     """Method and path of all that the API describes."""
-    paths = create_app(cast(Office, None), TOKENS).openapi()["paths"]
+    paths = create_app(cast(AppState, None), TOKENS).openapi()["paths"]
     return sorted((method.upper(), path) for path, methods in paths.items() for method in methods)
 
 
@@ -60,7 +60,7 @@ def one(tmp_path_factory: pytest.TempPathFactory) -> Any:
 @pytest.fixture(autouse=True)
 def nothing_is_stored(one: OneDesk) -> Any:
     yield
-    assert list(one.office.ledger.all()) == []
+    assert list(one.app_state.queries.all()) == []
 
 
 def at(path: str) -> str:
@@ -147,7 +147,7 @@ def test_there_are_no_pages_and_no_redirects(one, path):
 
 
 def test_metrics_are_open_where_the_centre_wants_it(one):
-    app = create_app(one.office, TOKENS, open_metrics=True)
+    app = create_app(one.app_state, TOKENS, open_metrics=True)
     with client(app) as anybody:
         assert anybody.get("/metrics").status_code == 200
         assert anybody.get(f"{V1}/metrics").status_code == 200
@@ -180,7 +180,7 @@ def test_a_websocket_needs_one_too():
     async def never(*_: Any) -> None:
         raise AssertionError("let in")
 
-    guard = Guard(never, Tokens(TOKENS), [], "/hooks/")
+    guard = BearerAuthMiddleware(never, Tokens(TOKENS), [], "/hooks/")
     scope = {"type": "websocket", "path": f"{V1}/events", "headers": []}
     asyncio.run(guard(scope, never, send))
     assert sent == [{"type": "websocket.close", "code": 1008}]
@@ -335,7 +335,7 @@ def test_a_body_in_pieces_is_counted_too(one):
 
 
 def test_a_body_that_does_not_come_is_not_waited_for(one):
-    app = create_app(one.office, TOKENS, limit_s=0.05)
+    app = create_app(one.app_state, TOKENS, limit_s=0.05)
     head = (
         f"POST {V1}/callbacks HTTP/1.1\r\nHost: desk\r\nAuthorization: Bearer {TOKEN}\r\n"
         "Content-Type: application/json\r\nContent-Length: 20\r\n\r\n{"

@@ -16,10 +16,10 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from tests.server.asked import BEARER, NUMBER, TOKENS, OneDesk, client, one_desk, served
-from vad_agent.server.app import create_app
-from vad_agent.server.office import Office
+from vad_agent.server.api_app import create_app
+from vad_agent.server.app_state import AppState
 
-SCHEMA = schemathesis.openapi.from_dict(create_app(cast(Office, None), TOKENS).openapi())
+SCHEMA = schemathesis.openapi.from_dict(create_app(cast(AppState, None), TOKENS).openapi())
 LEFT_OUT = [
     positive_data_acceptance,  # a number, a date: more is checked than a schema says
     negative_data_rejection,  # `keep_wrong_number` mends
@@ -45,7 +45,7 @@ def nothing_broke(here: tuple[OneDesk, str], caplog: pytest.LogCaptureFixture) -
     caplog.set_level(logging.ERROR, logger="vad_agent")
     yield
     assert not [record for record in caplog.records if record.name.startswith("vad_agent")]
-    promise = here[0].office.ledger.promise()
+    promise = here[0].app_state.queries.promise()
     assert promise.missing == 0
 
 

@@ -20,9 +20,10 @@ import httpx
 import pytest
 
 from tests.server.process import LIMIT_S, Served
-from vad_agent.callbacks.letters import REQUESTED, Letter, Outbox
-from vad_agent.callbacks.phone import masked
-from vad_agent.server.running import RunningDesk
+from vad_agent.callbacks.outbox import Outbox
+from vad_agent.callbacks.outbox_message import REQUESTED, OutboxMessage
+from vad_agent.callbacks.phone_numbers import masked
+from vad_agent.server.container import DeskContainer
 
 PHONE, OTHER = "+79123456789", "+79123456780"
 NAME = "Анна Петровна"
@@ -46,9 +47,9 @@ def serve(tmp_path) -> Iterator[object]:
             one.end()
 
 
-def letter(key: str, phone: str) -> Letter:
+def letter(key: str, phone: str) -> OutboxMessage:
     now = datetime.now(UTC).isoformat()
-    return Letter(REQUESTED, key, f"call {key}", now, "dropped", 0.0, phone=phone, name=NAME)
+    return OutboxMessage(REQUESTED, key, f"call {key}", now, "dropped", 0.0, phone=phone, name=NAME)
 
 
 NO_FAREWELL = "[callbacks]\nfarewell_s = 0.0\n"
@@ -225,16 +226,16 @@ def test_what_is_wrong_is_told_line_by_line_and_nothing_is_left_running(
     tmp_path, monkeypatch, capfd, text, status, lines
 ):
     """In this process, as each start of one costs a second; what ends here has opened nothing for long."""
-    from vad_agent import cli
+    from vad_agent.cli import main
 
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
     (tmp_path / "short").write_text("short", encoding="utf-8")
     file = tmp_path / "desk.toml"
     file.write_text(text, encoding="utf-8")
     monkeypatch.setattr(sys, "argv", ["vad-agent", "serve", "--port", "0", "--config", str(file)])
-    monkeypatch.setattr("vad_agent.server.logs.log_to_stderr", lambda **_: None)
+    monkeypatch.setattr("vad_agent.server.logging_setup.log_to_stderr", lambda **_: None)
     with pytest.raises(SystemExit) as ended:
-        cli.main()
+        main.main()
     out, err = capfd.readouterr()
     assert (ended.value.code, out) == (status, "")
     told = err.splitlines()
@@ -255,9 +256,9 @@ def test_a_port_that_is_none_is_refused(serve):
 
 
 def test_everybody_may_ask_whether_it_is_ready_and_learns_no_more_than_what_fails():
-    desk = object.__new__(RunningDesk)
+    desk = object.__new__(DeskContainer)
     trouble = {"promise": "/var/lib/c.sqlite: locked", "audit": "db.example: no route"}
-    desk.watch = SimpleNamespace(trouble=trouble)
+    desk.reconciler = SimpleNamespace(trouble=trouble)
     assert desk.not_ready() == ["audit", "promise"]
     trouble.clear()
     assert desk.not_ready() == []
@@ -267,7 +268,7 @@ def test_a_signal_before_it_serves_ends_it_in_order(tmp_path):
     """Between its place and its first answer: whoever reads the place may end it."""
     import uvicorn
 
-    from vad_agent.server.serving import _ending, _Server
+    from vad_agent.server.process import _ending, _Server
 
     async def app(scope, receive, send):
         raise AssertionError(scope)

@@ -1,1 +1,1 @@
-"""Samples as bytes: what every part that touches sound needs of them."""
+"""Audio samples as bytes: levels, files, devices, echo cancellation."""

@@ -1,4 +1,4 @@
-"""Levels of a frame. `audioop` does it in 0.2 µs where a numpy call on 160 samples costs 1 to 4."""
+"""PCM helpers. `audioop` needs 0.2 µs where a numpy call on 160 samples needs 1 to 4."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import math
 import warnings
 
 with warnings.catch_warnings():
-    # Deprecated in 3.11 and 3.12; from 3.13 on the package audioop-lts carries it on.
+    # Deprecated in 3.11 and 3.12; from 3.13 on the package audioop-lts provides it.
     warnings.simplefilter("ignore", DeprecationWarning)
     import audioop
 
 rms = audioop.rms
-"""`rms(frame, 2)`: root mean square of int16 samples, a whole number."""
+"""`rms(frame, 2)`: root mean square of int16 samples, an integer."""
 
 gain = audioop.mul
 """`gain(frame, 2, factor)`: the frame with each int16 sample multiplied, saturating."""
@@ -20,22 +20,22 @@ peak = audioop.max
 """`peak(samples, 2)`: the largest absolute value."""
 
 mean = audioop.avg
-"""`mean(frame, 2)`: mean of int16 samples, a whole number: the offset of the line."""
+"""`mean(frame, 2)`: mean of int16 samples, an integer: the DC offset of the line."""
 
 add = audioop.add
 """`add(one, two, 2)`: the sum of int16 samples, saturating."""
 
 fit_factor = audioop.findfactor
-"""`fit_factor(one, other)`: what `other` is multiplied by to be nearest to `one`; int16 samples."""
+"""`fit_factor(one, other)`: the factor by which `other` best approximates `one`; int16 samples."""
 
 crossings = audioop.cross
-"""`crossings(frame, 2)`: how often the samples change their sign."""
+"""`crossings(frame, 2)`: number of sign changes."""
 
 resample = audioop.ratecv
-"""`resample(samples, 2, 1, from_hz, to_hz, state)`: linear; the samples and the next state."""
+"""`resample(samples, 2, 1, from_hz, to_hz, state)`: linear; returns the samples and the next state."""
 
 to_stereo = audioop.tostereo
-"""`to_stereo(samples, 2, 1, 1)`: both channels the same."""
+"""`to_stereo(samples, 2, 1, 1)`: both channels equal."""
 
 to_mono = audioop.tomono
 """`to_mono(samples, 2, 0.5, 0.5)`: the mean of both channels."""
@@ -44,10 +44,10 @@ FULL_SCALE = 32_768
 
 
 def from_dbfs(dbfs: float) -> float:
-    """RMS of int16 samples at a level in dB below full scale."""
+    """RMS of int16 samples for a level in dBFS."""
     return FULL_SCALE * math.pow(10.0, dbfs / 20)
 
 
 def to_dbfs(level: float) -> float:
-    """Level in dB below full scale of an RMS of int16 samples; digital zero is -inf."""
+    """Level in dBFS for an RMS of int16 samples; digital zero is -inf."""
     return 20 * math.log10(level / FULL_SCALE) if level > 0 else -math.inf

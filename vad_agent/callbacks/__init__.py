@@ -1,1 +1,1 @@
-"""Callbacks: taken, stored, rung three times, accounted for. `docs/callbacks.md` is the map."""
+"""Callbacks: accepted, stored, dialled up to three times and accounted for. See `docs/centre.md`."""

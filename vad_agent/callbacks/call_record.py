@@ -1,4 +1,4 @@
-"""A call that is over, as its headset told it, and the steps of the script in it; pure."""
+"""A finished call as its headset reported it, and its script steps. Pure."""
 
 from __future__ import annotations
 
@@ -7,23 +7,23 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from vad_agent.callbacks.call_lines import LONGEST_S, number
-from vad_agent.callbacks.letters import MODES, YEARS
-from vad_agent.callbacks.rows import storable_text
-from vad_agent.verdicts import Verdict, verdict
+from vad_agent.callbacks.outbox_message import MODES, YEARS
+from vad_agent.callbacks.row_mapping import storable_text
+from vad_agent.callbacks.trace_codec import LONGEST_S, number
+from vad_agent.trace.compliance import Verdict, verdict
 
 MOST_STEPS = 1000
-"""No call has so many."""
+"""Upper limit on steps; no real call has so many."""
 LONGEST = {"id": 40, "outcome": 24}
-"""As the tables have it."""
+"""Column lengths of the tables."""
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
-    """One prompt's line. `number`: from 1, in the call's order; `at`: aware, of its first sample.
+class StepRecord:
+    """One prompt of a call. `number`: from 1, in order. `at`: aware time of its first sample.
 
-    Where it made no sound `at` is when that was known. `lo_s`, `hi_s`: its window; `silence_s`: the silence
-    before it; all in seconds.
+    If the prompt made no sound, `at` is when that was known. `lo_s`, `hi_s`: its window;
+    `silence_s`: the silence before it; all in seconds.
     """
 
     call: str
@@ -40,10 +40,11 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class CallRecord:
-    """A call that is over. `began`: aware; `mode`: auto or cue; `lines`: its trace, by `call_lines.unpack`.
+    """A finished call. `began`: aware; `mode`: auto or cue; `lines`: its trace, from
+    `trace_codec.unpack`.
 
     Raises:
-        ValueError: it is none; the text does not repeat what is in it.
+        ValueError: the record is not valid; the message does not quote its content.
     """
 
     call: str
@@ -66,21 +67,21 @@ class CallRecord:
 
     @property
     def seconds(self) -> float:
-        """Until its last line."""
+        """Length of the call up to its last trace line."""
         return max((float(line["t"]) for line in self.lines), default=0.0)
 
-    def steps(self) -> list[Step]:
-        """In order.
+    def steps(self) -> list[StepRecord]:
+        """The steps, in order.
 
         Raises:
-            ValueError: a prompt's line is none, or there are too many.
+            ValueError: a prompt's line is not valid, or there are too many.
         """
         prompts = [line for line in self.lines if line["kind"] == "prompt"]
         if len(prompts) > MOST_STEPS:
             raise ValueError(f"lines: expected {MOST_STEPS} prompts at most")
         return [self._step(at, line) for at, line in enumerate(prompts, start=1)]
 
-    def _step(self, at: int, line: Mapping[str, Any]) -> Step:
+    def _step(self, at: int, line: Mapping[str, Any]) -> StepRecord:
         window = line.get("window_s")
         if not isinstance(window, list | tuple) or len(window) != 2:
             raise ValueError("lines: expected two numbers in a prompt: window_s")
@@ -90,7 +91,7 @@ class CallRecord:
         started_s = None if told is None else _seconds(told, "started_s")
         outcome = _text(line, "outcome")
         after_s = float(line["t"]) if started_s is None else started_s
-        return Step(
+        return StepRecord(
             call=self.call,
             operator=self.operator,
             number=at,

@@ -1,8 +1,9 @@
-"""The time the desk goes by: a clock that no correction of the machine's moves unnoticed.
+"""The desk's clock: detects corrections of the machine's clock.
 
-Between two looks time runs by a counter that nobody sets. A look compares it with the authority: the
-machine's clock, or the database server's where several machines share one. A small difference is taken over;
-a jump is told, so that what was promised "in two minutes" can be moved along with it.
+Between two checks, time advances by a monotonic counter. A check compares it with the authority:
+the machine's clock, or the database server's clock where several machines share one. A small
+difference is adopted. A jump is reported, so that relative due times ("in two minutes") can be
+shifted with it.
 """
 
 from __future__ import annotations
@@ -16,18 +17,18 @@ JUMP_S = 2.0
 
 
 def _steady() -> float:
-    """s of a counter that runs on while the machine sleeps, where there is one."""
+    """Seconds of a monotonic counter, where possible one that runs on while the machine sleeps."""
     boot = getattr(time, "CLOCK_BOOTTIME", None)
     return time.monotonic() if boot is None else time.clock_gettime(boot)
 
 
 def machine_time() -> datetime:
-    """Of the machine's clock."""
+    """The time of the machine's clock."""
     return datetime.now(UTC)
 
 
 class Clock:
-    """`authority`: the time as it should be; `steady`: seconds of a counter."""
+    """`authority`: the reference time. `steady`: seconds of a monotonic counter."""
 
     def __init__(
         self,
@@ -41,20 +42,20 @@ class Clock:
         self._counted = steady()
 
     def now(self) -> datetime:
-        """Aware, UTC."""
+        """The current time, aware, UTC."""
         with self._lock:
             return self._base + timedelta(seconds=self._steady() - self._counted)
 
     def look(self) -> timedelta | None:
-        """By how much the authority has jumped since the last look; None: it has not.
+        """How far the authority has jumped since the last check. None: no jump.
 
         Raises:
-            StoreError: the authority is a database that cannot be asked now.
+            StoreError: the authority is a database that cannot be queried now.
         """
         before = self.now()
         told = self._authority()
         after = self.now()
-        if before <= told <= after:  # an answer that was long in coming is no jump
+        if before <= told <= after:  # a slow answer is not a jump
             return None
         step = told - (before if told < before else after)
         with self._lock:

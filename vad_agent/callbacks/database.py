@@ -1,8 +1,8 @@
-"""Opening the database of callbacks: SQLite in a file of this machine, or PostgreSQL by its URL.
+"""Opens the callback database: an SQLite file on this machine, or PostgreSQL by its URL.
 
-SQLite: WAL, synchronous=FULL (a commit is on the disk), one process at a time by a lock beside the file. A
-damaged file is refused and copied, never written to. The engine of attempts has its own file beside it, which
-can be made anew from this one.
+SQLite: WAL, synchronous=FULL (a commit is on the disk), one process at a time by a lock file. A
+damaged file is refused and copied, never written to. The scheduler of attempts has its own file
+next to it, which can be rebuilt from this one.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from vad_agent.common.private_files import FileLock, private_folder, why
 from vad_agent.errors import OutputError, StoreError, extra
-from vad_agent.private_files import FileLock, private_folder, why
 
 with extra("callbacks", "the store of callbacks"):
     import psycopg
@@ -30,25 +30,25 @@ BUSY_MS = 5000
 CONNECT_S = 5
 POOL = 12
 STOPPED_S = 15
-"""So long a transaction of a process that does nothing may hold what others wait for."""
+"""PostgreSQL ends an idle transaction that holds locks after this many seconds."""
 _RACED = ("40001", "40P01")
-"""PostgreSQL's states: cannot be serialized; a deadlock, and this one gives way."""
+"""PostgreSQL's states: serialization failure; deadlock, where this transaction was chosen to fail."""
 
 
-class Raced(StoreError):
-    """Another transaction was quicker, nothing was changed: look again."""
+class WriteConflict(StoreError):
+    """Another transaction committed first; nothing was changed. Read again and retry."""
 
 
 @dataclass(frozen=True, slots=True)
-class Where:
+class DatabaseLocation:
     """A database: a file, or a server's URL."""
 
     url: sa.URL
     file: Path | None
 
     @classmethod
-    def parse(cls, text: str) -> Where:
-        """`postgresql://user:password@host/database`, or the path of an SQLite file.
+    def parse(cls, text: str) -> DatabaseLocation:
+        """Parse `postgresql://user:password@host/database`, or the path of an SQLite file.
 
         Raises:
             StoreError: a URL that is neither.
@@ -73,27 +73,27 @@ class Where:
 
     @property
     def shown(self) -> str:
-        """Without a password, which may stand among the options too."""
+        """The location without passwords, which may also appear in the URL's options."""
         if self.file is not None:
             return str(self.file)
         return self.url.set(query={}).render_as_string(hide_password=True)
 
-    def beside(self, suffix: str) -> Where:
-        """The SQLite file beside this one; on PostgreSQL the same database."""
+    def beside(self, suffix: str) -> DatabaseLocation:
+        """The SQLite file next to this one; on PostgreSQL the same database."""
         if self.file is None:
             return self
         file = self.file.with_name(f"{self.file.stem}{suffix}")
-        return Where(sa.URL.create("sqlite", database=str(file)), file)
+        return DatabaseLocation(sa.URL.create("sqlite", database=str(file)), file)
 
 
 class Database:
-    """Connections to one database. `alone`: on SQLite no other process may have it.
+    """Connections to one database. `alone`: on SQLite, no other process may use it.
 
     Raises:
-        StoreError: it is damaged, another process has it, it is not there or not to be written.
+        StoreError: the database is damaged, locked by another process, missing or not writable.
     """
 
-    def __init__(self, where: Where, *, alone: bool = True) -> None:
+    def __init__(self, where: DatabaseLocation, *, alone: bool = True) -> None:
         self.where = where
         self._lock: FileLock | None = None
         self._writing = threading.Lock()
@@ -130,12 +130,12 @@ class Database:
 
     @property
     def on_server(self) -> bool:
-        """PostgreSQL: several processes, several machines."""
+        """The database is PostgreSQL: several processes on several machines can use it."""
         return self.where.file is None
 
     @contextmanager
     def reading(self) -> Iterator[sa.Connection]:
-        """A transaction that changes nothing.
+        """A read-only transaction.
 
         Raises:
             StoreError: the database cannot be used now.
@@ -145,11 +145,11 @@ class Database:
 
     @contextmanager
     def writing(self) -> Iterator[sa.Connection]:
-        """A transaction; what it wrote is on the disk when it has been left.
+        """A transaction. Its changes are on the disk when the block has been left.
 
         Raises:
             StoreError: the database cannot be used now; nothing was changed.
-            Raced: another one was quicker.
+            WriteConflict: another transaction committed first.
         """
         if self.on_server:
             with self._told(), self.engine.begin() as connection:
@@ -171,21 +171,21 @@ class Database:
             text = f"{self.where.shown}: {_cause(error)}"
             state = getattr(getattr(error, "orig", None), "sqlstate", None)
             if isinstance(error, exc.IntegrityError) or state in _RACED:
-                raise Raced(text) from error
+                raise WriteConflict(text) from error
             raise StoreError(text) from error
 
     def forget(self) -> None:
-        """Have SQLite's journal hold nothing of what was overwritten; best effort: readers may need it."""
+        """Clear overwritten data from SQLite's journal. Best effort: readers may still need it."""
         if self.on_server:
             return
         with self._writing, self._told(), self.engine.connect() as c, suppress(sqlite3.Error):
             c.connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
     def time(self) -> datetime:
-        """Of the server's clock, which all nodes share.
+        """The time of the server's clock, which all nodes share.
 
         Raises:
-            StoreError: it cannot be asked now.
+            StoreError: the server cannot be queried now.
         """
         with self.reading() as connection:
             told = connection.execute(sa.text("SELECT clock_timestamp()")).scalar_one()
@@ -193,7 +193,7 @@ class Database:
         return told.astimezone(UTC)
 
     def close(self) -> None:
-        """Let go of it."""
+        """Close all connections and release the lock."""
         self.engine.dispose()
         self._unlock()
 
@@ -203,11 +203,12 @@ class Database:
             self._lock = None
 
 
-def engine(where: Where) -> sa.Engine:
-    """Connections as this product wants them: what cannot be had soon is an error, not a wait.
+def engine(where: DatabaseLocation) -> sa.Engine:
+    """Create the SQLAlchemy engine with short time limits: an unavailable database is an error, not
+    a wait.
 
-    SQLite: transactions that write take the file at their beginning, so that none fails in its middle; what
-    is erased is overwritten.
+    SQLite: a write transaction takes the write lock at its start, so that none fails in its middle.
+    Erased data is overwritten.
     """
     if where.file is None:
         return _server(where.url)
@@ -215,7 +216,7 @@ def engine(where: Where) -> sa.Engine:
 
     @event.listens_for(made, "connect")
     def connected(connection: sqlite3.Connection, _: object) -> None:
-        connection.isolation_level = None  # BEGIN is ours
+        connection.isolation_level = None  # this module issues BEGIN itself
         connection.execute(f"PRAGMA busy_timeout={BUSY_MS}")
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=FULL")
@@ -257,10 +258,10 @@ def _server(url: sa.URL) -> sa.Engine:
 
 
 def refuse_damaged(file: Path) -> None:
-    """Look whether an SQLite file is whole.
+    """Check that an SQLite file is intact.
 
     Raises:
-        StoreError: it is not; a copy of it and its journal lies beside it.
+        StoreError: the file is damaged; a copy of it and of its journal lies next to it.
     """
     found = _found_in(file)
     if found is None:
@@ -273,10 +274,10 @@ def refuse_damaged(file: Path) -> None:
 
 
 def put_damaged_aside(file: Path) -> Path | None:
-    """For a file that can be made anew: where it is damaged it is renamed, with its journal; the new name.
+    """Rename a damaged file that can be rebuilt, with its journal. Return the new name, None if intact.
 
     Raises:
-        StoreError: it cannot be looked at, or renamed.
+        StoreError: the file cannot be read or renamed.
     """
     if _found_in(file) is None:
         return None
@@ -292,12 +293,12 @@ def put_damaged_aside(file: Path) -> Path | None:
 
 
 def _found_in(file: Path) -> str | None:
-    """What is wrong with it."""
+    """What is wrong with the file. None: nothing."""
     if not _holds_something(file):
         lost = _holds_something(Path(f"{file}-wal"))
         return "it is empty, its journal is not" if lost else None
     try:
-        with file.open("rb") as opened:  # SQLite takes what is very short for a new one
+        with file.open("rb") as opened:  # SQLite treats a very short file as a new database
             if opened.read(len(_HEADER)) != _HEADER:
                 return "file is not a database"
         connection = sqlite3.connect(f"{file.as_uri()}?mode=ro", uri=True)
@@ -318,7 +319,7 @@ def _holds_something(file: Path) -> bool:
 
 
 def _set_aside(file: Path) -> Path:
-    """The copy of what there is; where it has been made already, that one."""
+    """Copy the damaged file; an existing copy is reused. Return the copy's path."""
     journal = Path(f"{file}-wal")
     parts = [file] if file.exists() else []
     parts += [journal] if _holds_something(journal) else []
@@ -332,7 +333,10 @@ def _set_aside(file: Path) -> Path:
 
 
 def _cause(error: exc.SQLAlchemyError) -> str:
-    """The driver's words on one line: SQLAlchemy adds the statement and its values, which are personal."""
+    """The driver's message on one line.
+
+    SQLAlchemy's own adds the statement and its values: personal data.
+    """
     original = getattr(error, "orig", None)
     text = str(original) if original is not None else type(error).__name__
     return " ".join(text.split())[:300]

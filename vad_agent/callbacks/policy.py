@@ -1,16 +1,16 @@
-"""The script's rules of callbacks as `rules.Policy`."""
+"""Converts the script's callback settings into `model.Policy`."""
 
 from __future__ import annotations
 
 from datetime import datetime, time, tzinfo
 from zoneinfo import ZoneInfo
 
-from vad_agent.callbacks.rules import Policy
-from vad_agent.settings import Settings
+from vad_agent.callbacks.model import Policy
+from vad_agent.script.settings import Settings
 
 
 def policy_of(settings: Settings) -> Policy:
-    """The rules that a script sets."""
+    """The policy that the settings define."""
     table = settings.callbacks
     quiet = tuple(time.fromisoformat(text) for text in table.quiet_hours)
     return Policy(

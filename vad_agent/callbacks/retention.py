@@ -1,29 +1,30 @@
-"""Erasing what is personal once it is not needed: names, numbers and topics of callbacks that ended long ago,
-and the traces of calls of then.
+"""Erases personal data that is no longer needed: names, numbers and topics of callbacks that ended
+long ago, and the traces of calls of that time.
 
-The callback itself, its attempts and its history stay: the promise must add up for ever. A call's steps stay,
-too.
+The callback itself, its attempts and its history stay, because the totals must add up for ever. A
+call's steps stay too.
 """
 
 from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from vad_agent.callbacks import rules
-from vad_agent.callbacks.rows import PERSONAL
+from vad_agent.callbacks import model
+from vad_agent.callbacks.row_mapping import PERSONAL
 from vad_agent.callbacks.store import Store
 from vad_agent.callbacks.tables import callbacks, calls, requests
-from vad_agent.callbacks.transactions import By, locked
+from vad_agent.callbacks.unit_of_work import Actor, locked
 from vad_agent.errors import extra
 
 with extra("callbacks", "the store of callbacks"):
     import sqlalchemy as sa
 
-_ENDED = tuple(state.value for state in rules.ENDED)
+_ENDED = tuple(state.value for state in model.ENDED)
 
 
-def erase(store: Store, days: float, by: By) -> int:
-    """Erase names, numbers, topics and traces of what ended `days` and more ago; how many callbacks.
+def erase(store: Store, days: float, by: Actor) -> int:
+    """Erase names, numbers, topics and traces of what ended at least `days` ago. Return the number
+    of callbacks.
 
     Raises:
         StoreError: the database cannot be used.
@@ -52,7 +53,7 @@ def erase(store: Store, days: float, by: By) -> int:
 
 
 def _erase_lines(c: sa.Connection, limit: datetime) -> int:
-    """Of calls that ended until then; how many."""
+    """Erase the traces of calls that ended before `limit`. Return their number."""
     query = sa.select(calls.c.call, calls.c.began, calls.c.seconds)
     query = query.where(calls.c.lines.isnot(None), calls.c.began <= limit)
     ended = [

@@ -1,7 +1,8 @@
-"""The store: every request and callback, every change of one with who and why. It is the truth.
+"""The authoritative store: every request and callback, and every change with its actor and reason.
 
-Each method is one transaction: done, on the disk, when it returns; not done at all when it raises. The rules
-decide what a change is (`rules.py`); here it is found, written and told in `history`.
+Each method is one transaction: committed to disk when it returns, not done at all when it raises.
+`transitions.py` computes a change; this module finds the callback, writes it and adds a row to
+`history`.
 """
 
 from __future__ import annotations
@@ -12,13 +13,20 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from vad_agent.callbacks import rules
-from vad_agent.callbacks.attempts import AttemptStore
+from vad_agent.callbacks import transitions
+from vad_agent.callbacks.attempt_store import AttemptStore
 from vad_agent.callbacks.clock import JUMP_S
-from vad_agent.callbacks.rows import changed, from_row, is_same, request_body, storable, to_row
-from vad_agent.callbacks.rules import Callback, Request, State
+from vad_agent.callbacks.model import Callback, Request, State
+from vad_agent.callbacks.row_mapping import (
+    changed,
+    from_row,
+    is_same,
+    request_body,
+    storable,
+    to_row,
+)
 from vad_agent.callbacks.tables import callbacks, facts, requests
-from vad_agent.callbacks.transactions import OPEN_STATES, By, locked
+from vad_agent.callbacks.unit_of_work import OPEN_STATES, Actor, locked
 from vad_agent.errors import RuleError, extra
 
 with extra("callbacks", "the store of callbacks"):
@@ -27,26 +35,26 @@ with extra("callbacks", "the store of callbacks"):
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """A request that is stored, and the callback that answers it."""
+    """A stored request, and its callback."""
 
     callback: Callback
     what: str
-    """taken, merged, revised, or duplicate: the request was here already."""
+    """taken, merged, revised, or duplicate: the request was stored already."""
     superseded: tuple[str, ...] = ()
     """Keys of attempts that are no longer armed."""
 
 
 class Store(AttemptStore):
-    """All callbacks of a centre. Methods may be called by several threads and, on PostgreSQL, processes."""
+    """All callbacks of a centre. Several threads and, on PostgreSQL, processes may call its methods."""
 
     # -- requests -----------------------------------------------------------------------------------
 
-    def take(self, request: Request, by: By) -> Taken:
-        """Store a request, however often it comes: a new callback, or one more reason for an open one.
+    def take(self, request: Request, by: Actor) -> Taken:
+        """Store a request. Idempotent. It becomes a new callback, or one more reason for an open one.
 
         Raises:
             StoreError: it could not be stored.
-            RuleError: its agreed time is none, or its key was another request's.
+            RuleError: its agreed time is not valid, or its key belongs to another request.
         """
         request = storable(request)
 
@@ -54,13 +62,13 @@ class Store(AttemptStore):
             query = sa.select(requests.c.callback, requests.c.body)
             known = c.execute(query.where(requests.c.key == request.key)).first()
             if known is not None:
-                if not is_same(request, self.seal.open(known.body)):
+                if not is_same(request, self.encryption.open(known.body)):
                     raise RuleError("key: it was used for another request: keys are unique")
                 return Taken(self.load(c, known.callback), "duplicate")
             callback, what = self._answer(c, request, by)
             superseded: tuple[str, ...] = ()
             if what == "taken":
-                c.execute(callbacks.insert().values(**to_row(callback, self.seal)))
+                c.execute(callbacks.insert().values(**to_row(callback, self.encryption)))
                 self.tell(c, callback.id, "taken", by, changed(None, callback))
             else:
                 before = self.load(c, callback.id)
@@ -74,14 +82,14 @@ class Store(AttemptStore):
                     call=request.call,
                     reason=request.reason,
                     taken=by.at,
-                    body=self.seal.close(request_body(request)),
+                    body=self.encryption.close(request_body(request)),
                 )
             )
             return Taken(callback, what, superseded)
 
         return self.transaction(work)
 
-    def _answer(self, c: sa.Connection, request: Request, by: By) -> tuple[Callback, str]:
+    def _answer(self, c: sa.Connection, request: Request, by: Actor) -> tuple[Callback, str]:
         if request.call is not None:
             same_call = self.one(
                 c,
@@ -92,21 +100,21 @@ class Store(AttemptStore):
                 ),
             )
             if same_call is not None:
-                return rules.revise(same_call, request, self.policy), "revised"
+                return transitions.revise(same_call, request, self.policy), "revised"
         if request.phone is not None:
-            same_client = self.one(c, callbacks.c.client == self.seal.look_up(request.phone))
+            same_client = self.one(c, callbacks.c.client == self.encryption.look_up(request.phone))
             if same_client is not None:
-                return rules.merge(same_client, request, self.policy), "merged"
-        return rules.take(request, new_id(), self.policy, by.at), "taken"
+                return transitions.merge(same_client, request, self.policy), "merged"
+        return transitions.take(request, new_id(), self.policy, by.at), "taken"
 
-    def withdraw(self, call: str, by: By) -> Callback | None:
-        """The call's client came back: cancelled, where no other call asks for the callback."""
+    def withdraw(self, call: str, by: Actor) -> Callback | None:
+        """The call's client came back: cancel the callback, unless another call requests it."""
 
         def work(c: sa.Connection) -> Callback | None:
             mine = requests.c.call == call
             asked = callbacks.c.id.in_(sa.select(requests.c.callback).where(mine))
-            # The callback first, as everybody locks it before its requests; while this waited for it, it
-            # may have become one with another.
+            # Lock the callback first: everybody locks it before its requests. While this waited,
+            # the callback may have been merged into another one.
             callback = self.one(c, asked) or self.one(c, asked)
             c.execute(
                 requests.update()
@@ -122,19 +130,19 @@ class Store(AttemptStore):
             ).scalar()
             if others:
                 return None
-            return self.save(c, callback, rules.cancel(callback, by.at), "withdrawn", by)[0]
+            return self.save(c, callback, transitions.cancel(callback, by.at), "withdrawn", by)[0]
 
         return self.transaction(work)
 
-    def call_ended(self, call: str, by: By) -> Taken | None:
-        """The call is over: what waited for that is due."""
+    def call_ended(self, call: str, by: Actor) -> Taken | None:
+        """The call is over: what waited for its end is due."""
 
         def work(c: sa.Connection) -> Taken | None:
             callback = self.one(
                 c,
                 callbacks.c.id.in_(sa.select(requests.c.callback).where(requests.c.call == call)),
             )
-            after = callback and rules.call_ended(callback, by.at)
+            after = callback and transitions.call_ended(callback, by.at)
             if callback is None or after is None or after == callback:
                 return None
             saved, gone = self.save(c, callback, after, "call_ended", by)
@@ -145,12 +153,12 @@ class Store(AttemptStore):
     # -- changes ------------------------------------------------------------------------------------
 
     def change(
-        self, id: str, what: str, by: By, how: Callable[[Callback], Callback]
+        self, id: str, what: str, by: Actor, how: Callable[[Callback], Callback]
     ) -> tuple[Callback, Callback, list[str]]:
-        """(before, after, keys no longer armed) of a change by a rule; `what`: for history.
+        """Apply a transition. Return (before, after, keys no longer armed). `what`: for history.
 
         Raises:
-            RuleError: the rule refuses, or there is no such callback.
+            RuleError: the transition is not allowed, or there is no such callback.
             StoreError: it could not be stored.
         """
 
@@ -162,25 +170,26 @@ class Store(AttemptStore):
         return self.transaction(work)
 
     def change_client(
-        self, phone: str, what: str, by: By, how: Callable[[Callback], Callback]
+        self, phone: str, what: str, by: Actor, how: Callable[[Callback], Callback]
     ) -> tuple[Callback, Callback, list[str]] | None:
-        """As `change`, of the client's open callback; None: he has none."""
+        """As `change`, for the client's open callback. None: the client has none."""
         with self.database.reading() as c:
             found = c.execute(
                 sa.select(callbacks.c.id).where(
-                    callbacks.c.client == self.seal.look_up(phone),
+                    callbacks.c.client == self.encryption.look_up(phone),
                     callbacks.c.state.in_(OPEN_STATES),
                 )
             ).scalar()
         return None if found is None else self.change(found, what, by, how)
 
-    # -- looking --------------------------------------------------------------------------------------
+    # -- queries
+    # ----------------------------------------------------------------------------------------
 
     def find(self, id: str) -> Callback | None:
-        """The callback of this id."""
+        """The callback of this id. None: there is none."""
         with self.database.reading() as c:
             row = c.execute(sa.select(callbacks).where(callbacks.c.id == id)).mappings().first()
-        return None if row is None else from_row(row, self.seal)
+        return None if row is None else from_row(row, self.encryption)
 
     def get(self, id: str) -> Callback:
         """The callback of this id.
@@ -194,17 +203,17 @@ class Store(AttemptStore):
         return callback
 
     def waiting(self) -> dict[str, datetime]:
-        """Key and time of each attempt that the engine must have armed."""
+        """Key and time of each attempt that the scheduler must have armed."""
         columns = (callbacks.c.id, callbacks.c.generation, callbacks.c.attempt, callbacks.c.next)
         query = sa.select(*columns).where(callbacks.c.state == State.WAITING.value)
         with self.database.reading() as c:
             return {f"{id}.{generation}.{n}": next for id, generation, n, next in c.execute(query)}
 
-    def shift(self, step: timedelta, by: By) -> list[tuple[Callback, list[str]]] | None:
-        """The clock was put forward by `step`: what was promised from now moves along, all of it or nothing.
+    def shift(self, step: timedelta, by: Actor) -> list[tuple[Callback, list[str]]] | None:
+        """The clock was set forward by `step`: shift all relative due times, all or none.
 
-        Each callback that moved, and the keys no longer armed; None: another node that shares the clock has
-        done it.
+        Returns each callback that moved, with the keys no longer armed. None: another node that
+        shares the clock has done it.
         """
 
         def work(c: sa.Connection) -> list[tuple[Callback, list[str]]] | None:
@@ -213,8 +222,8 @@ class Store(AttemptStore):
             query = sa.select(callbacks).where(callbacks.c.state.in_(OPEN_STATES))
             moved = []
             for row in c.execute(locked(query.order_by(callbacks.c.id))).mappings().all():
-                before = from_row(row, self.seal)
-                after = rules.shifted(before, step)
+                before = from_row(row, self.encryption)
+                after = transitions.shift_clock(before, step)
                 if before != after:
                     moved.append(self.save(c, before, after, "clock", by))
             return moved
@@ -222,8 +231,8 @@ class Store(AttemptStore):
         return self.transaction(work)
 
 
-def _is_news(c: sa.Connection, step: timedelta, by: By) -> bool:
-    """Nodes that see a jump of their server's clock together move things once."""
+def _is_news(c: sa.Connection, step: timedelta, by: Actor) -> bool:
+    """The jump was not applied yet. Nodes that see a jump of the server's clock apply it once."""
     name, spread = "clock", timedelta(seconds=60)
     before = c.execute(locked(sa.select(facts.c.value).where(facts.c.name == name))).scalar()
     value = json.dumps([by.at.isoformat(), step.total_seconds()])
@@ -239,6 +248,6 @@ def _is_news(c: sa.Connection, step: timedelta, by: By) -> bool:
 
 
 def new_id() -> str:
-    """Short enough to be read out: 12 letters and digits, a number of 60 bits."""
+    """A new id, short enough to be read out: 12 letters and digits, a number of 60 bits."""
     alphabet = "0123456789abcdefghjkmnpqrstvwxyz"
     return "".join(secrets.choice(alphabet) for _ in range(12))

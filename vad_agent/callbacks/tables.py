@@ -1,12 +1,12 @@
 """The tables of the callbacks. Nothing is deleted; every change of a callback has a row in `history`.
 
-    requests ──n:1──> callbacks ──1:n──> attempts       nodes   who is alive
-                          └─────1:n──> history          facts   what the database knows of itself
+    requests ──n:1──> callbacks ──1:n──> attempts       nodes   heartbeats
+                          └─────1:n──> history          facts   the database's own state
 
-    calls ──1:n──> steps    what headsets told of calls that are over
-    people, left_sessions   who may look at the panel
+    calls ──1:n──> steps    finished calls as headsets reported them
+    people, left_sessions   users of the pages
 
-Migrations are in `migrations/`: whoever changes a table here writes one.
+Every change of a table here needs a migration in `migrations/`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from vad_agent.callbacks.rules import OPEN
+from vad_agent.callbacks.model import OPEN
 from vad_agent.errors import extra
 
 with extra("callbacks", "the store of callbacks"):
@@ -22,14 +22,14 @@ with extra("callbacks", "the store of callbacks"):
     from sqlalchemy.types import TypeDecorator
 
 
-class Moment(TypeDecorator[datetime]):
+class UtcDateTime(TypeDecorator[datetime]):
     """An aware time, stored in UTC to the microsecond on every database."""
 
     impl = sa.DateTime(timezone=True)
     cache_ok = True
 
     def process_bind_param(self, value: datetime | None, dialect: Any) -> datetime | None:
-        """To UTC; SQLite keeps no zone."""
+        """Convert to UTC; SQLite stores no zone."""
         if value is None:
             return None
         if value.tzinfo is None:
@@ -37,7 +37,7 @@ class Moment(TypeDecorator[datetime]):
         return value.astimezone(UTC)
 
     def process_result_value(self, value: datetime | None, dialect: Any) -> datetime | None:
-        """Aware again."""
+        """Make the time aware again."""
         if value is None:
             return None
         return value.astimezone(UTC) if value.tzinfo else value.replace(tzinfo=UTC)
@@ -53,16 +53,16 @@ callbacks = sa.Table(
     sa.Column("id", sa.String(32), primary_key=True),
     sa.Column("state", sa.String(16), nullable=False, index=True),
     sa.Column("reasons", sa.JSON, nullable=False),
-    sa.Column("created", Moment, nullable=False, index=True),
-    sa.Column("due", Moment),
-    sa.Column("next", Moment),
-    sa.Column("early", Moment),
+    sa.Column("created", UtcDateTime, nullable=False, index=True),
+    sa.Column("due", UtcDateTime),
+    sa.Column("next", UtcDateTime),
+    sa.Column("early", UtcDateTime),
     sa.Column("fixed", sa.Boolean, nullable=False),
     sa.Column("attempt", sa.Integer, nullable=False),
     sa.Column("generation", sa.Integer, nullable=False),
     sa.Column("failures", sa.Integer, nullable=False),
     sa.Column("asked_operators", sa.JSON, nullable=False),
-    sa.Column("again", Moment),
+    sa.Column("again", UtcDateTime),
     sa.Column("phone", sa.Text),
     sa.Column("phone_given", sa.Text),
     sa.Column("name", sa.Text),
@@ -70,8 +70,8 @@ callbacks = sa.Table(
     sa.Column("opening", sa.Text),
     sa.Column("operator", sa.Text),
     sa.Column("session", sa.Text),
-    sa.Column("ended", Moment, index=True),
-    sa.Column("client", sa.String(64)),  # what the number is looked up by
+    sa.Column("ended", UtcDateTime, index=True),
+    sa.Column("client", sa.String(64)),  # the number's look-up value
 )
 sa.Index(
     "one_open_callback_for_a_client",
@@ -88,9 +88,9 @@ requests = sa.Table(
     sa.Column("callback", sa.ForeignKey("callbacks.id"), nullable=False, index=True),
     sa.Column("call", sa.String(200), index=True),
     sa.Column("reason", sa.String(32), nullable=False),
-    sa.Column("taken", Moment, nullable=False, index=True),
-    sa.Column("withdrawn", Moment),
-    sa.Column("body", sa.Text),  # as it was asked for, sealed
+    sa.Column("taken", UtcDateTime, nullable=False, index=True),
+    sa.Column("withdrawn", UtcDateTime),
+    sa.Column("body", sa.Text),  # the request as made, encrypted
 )
 
 attempts = sa.Table(
@@ -101,11 +101,11 @@ attempts = sa.Table(
     sa.Column("number", sa.Integer, nullable=False),
     sa.Column("operator", sa.Text),
     sa.Column("node", sa.String(64), nullable=False),
-    sa.Column("due", Moment, nullable=False),
-    sa.Column("intent", Moment, nullable=False, index=True),  # before anything is dialled
-    sa.Column("dialled", Moment),
+    sa.Column("due", UtcDateTime, nullable=False),
+    sa.Column("intent", UtcDateTime, nullable=False, index=True),  # before dialling
+    sa.Column("dialled", UtcDateTime),
     sa.Column("reference", sa.Text, nullable=False, server_default=""),
-    sa.Column("ended", Moment, index=True),
+    sa.Column("ended", UtcDateTime, index=True),
     sa.Column("outcome", sa.String(24)),
     sa.Column("detail", sa.Text),
 )
@@ -115,19 +115,19 @@ history = sa.Table(
     metadata,
     sa.Column("id", sa.Integer, primary_key=True, autoincrement=True),
     sa.Column("callback", sa.ForeignKey("callbacks.id"), nullable=False, index=True),
-    sa.Column("at", Moment, nullable=False),
+    sa.Column("at", UtcDateTime, nullable=False),
     sa.Column("who", sa.Text, nullable=False),
     sa.Column("what", sa.String(24), nullable=False, index=True),
     sa.Column("why", sa.Text, nullable=False),
-    sa.Column("change", sa.JSON, nullable=False),  # {field: [before, after]}, nothing personal
+    sa.Column("change", sa.JSON, nullable=False),  # {field: [before, after]}, no personal data
 )
 
 nodes = sa.Table(
     "nodes",
     metadata,
     sa.Column("name", sa.String(64), primary_key=True),
-    sa.Column("started", Moment, nullable=False),
-    sa.Column("beat", Moment, nullable=False),
+    sa.Column("started", UtcDateTime, nullable=False),
+    sa.Column("beat", UtcDateTime, nullable=False),
 )
 
 facts = sa.Table(
@@ -143,10 +143,10 @@ calls = sa.Table(
     sa.Column("call", sa.String(200), primary_key=True),  # as in requests
     sa.Column("operator", sa.Text, index=True),
     sa.Column("mode", sa.String(8), nullable=False),
-    sa.Column("began", Moment, nullable=False, index=True),
+    sa.Column("began", UtcDateTime, nullable=False, index=True),
     sa.Column("seconds", sa.Float, nullable=False),
-    sa.Column("taken", Moment, nullable=False),
-    sa.Column("lines", sa.Text),  # the trace, sealed: phrases have the client's name
+    sa.Column("taken", UtcDateTime, nullable=False),
+    sa.Column("lines", sa.Text),  # the trace, encrypted: prompts contain the client's name
 )
 
 steps = sa.Table(
@@ -154,7 +154,7 @@ steps = sa.Table(
     metadata,
     sa.Column("call", sa.ForeignKey("calls.call"), primary_key=True),
     sa.Column("number", sa.Integer, primary_key=True),
-    sa.Column("at", Moment, nullable=False, index=True),
+    sa.Column("at", UtcDateTime, nullable=False, index=True),
     sa.Column("prompt", sa.String(40), nullable=False),
     sa.Column("lo_s", sa.Float, nullable=False),
     sa.Column("hi_s", sa.Float, nullable=False),
@@ -169,14 +169,14 @@ people = sa.Table(
     sa.Column("login", sa.String(100), primary_key=True),
     sa.Column("role", sa.String(16), nullable=False),
     sa.Column("password", sa.Text, nullable=False),  # argon2
-    sa.Column("made", Moment, nullable=False),
-    sa.Column("since", Moment, nullable=False),  # sessions begun before are over
-    sa.Column("barred", Moment),  # since when he may not come in
+    sa.Column("made", UtcDateTime, nullable=False),
+    sa.Column("since", UtcDateTime, nullable=False),  # sessions begun before are invalid
+    sa.Column("barred", UtcDateTime),  # when the user was disabled
 )
 
 left_sessions = sa.Table(
     "left_sessions",
     metadata,
     sa.Column("id", sa.String(32), primary_key=True),
-    sa.Column("ends", Moment, nullable=False, index=True),
+    sa.Column("ends", UtcDateTime, nullable=False, index=True),
 )

@@ -1,1 +1,1 @@
-"""The rules of a call: pure, counted in frames."""
+"""The rules of a call. Pure code; time is a count of frames."""

@@ -1,7 +1,7 @@
-"""All that can come out of a call: what is to be done, and what was found.
+"""Output of a call session: actions to carry out and findings to record.
 
-Every action carries `frame`, the count of frames fed when it was decided. Other times are frames
-too, counted from the first frame fed. `trace.py` writes them as JSON lines.
+Every action carries `frame`, the number of frames fed when it was decided. All other times are also
+frames, counted from the first frame fed. `trace/trace_format.py` writes actions as JSON lines.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from vad_agent.core.frames import Channel
 
 
 class Phase(StrEnum):
-    """Where the call stands."""
+    """The phase of a call."""
 
     GREETING = "greeting"
     DIALOGUE = "dialogue"
@@ -27,11 +27,11 @@ class LineState(StrEnum):
     LIVE = "live"
     """A live line: room noise, comfort noise or voice."""
     QUIET = "quiet"
-    """Frames come and are not zero, but next to nothing is in them."""
+    """Frames arrive and are not zero, but they contain almost no signal."""
     DIGITAL_ZERO = "digital_zero"
     """One constant value: zero, or the value nearest to zero of a companded line."""
     NO_MEDIA = "no_media"
-    """No frames come."""
+    """No frames arrive."""
     MUSIC = "music"
     TONE = "tone"
     MUTED = "muted"
@@ -48,8 +48,8 @@ class Reason(StrEnum):
     CLIENT_CANNOT_HEAR = "client_cannot_hear"
 
 
-class Outcome(StrEnum):
-    """What became of a prompt."""
+class PromptOutcome(StrEnum):
+    """The outcome of a prompt."""
 
     SAID = "said"
     INTERRUPTED = "interrupted"
@@ -57,22 +57,22 @@ class Outcome(StrEnum):
     FAILED = "failed"
     """The player could not play it."""
     MISSED = "missed"
-    """It was cued, its window passed, and nobody said it."""
+    """The prompt was cued, its window passed, and nobody said it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """Anything that comes out."""
+    """Base class of everything that a session returns."""
 
     frame: int
 
 
-# -- what is to be done ---------------------------------------------------------------------------
+# -- actions to carry out -------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
 class Play(Action):
-    """Play the phrase into the call; report prompt_started and prompt_ended (or prompt_failed)."""
+    """Play the prompt into the call; report prompt_started and prompt_ended (or prompt_failed)."""
 
     prompt: str
     text: str
@@ -80,14 +80,14 @@ class Play(Action):
 
 @dataclass(frozen=True, slots=True)
 class Stop(Action):
-    """Stop the phrase being played: somebody speaks."""
+    """Stop the prompt that is playing: somebody speaks."""
 
     prompt: str
 
 
 @dataclass(frozen=True, slots=True)
 class Cue(Action):
-    """Show the operator the phrase to say, to begin between frames `lo` and `hi`."""
+    """Show the operator the prompt to say. It should begin between frames `lo` and `hi`."""
 
     prompt: str
     text: str
@@ -97,47 +97,47 @@ class Cue(Action):
 
 @dataclass(frozen=True, slots=True)
 class Dismiss(Action):
-    """Take the cue back: it is said, or no longer needed."""
+    """Remove the cue: the prompt was said or is no longer needed."""
 
     prompt: str
 
 
 @dataclass(frozen=True, slots=True)
 class Callback(Action):
-    """Store the request for a callback, durably, before carrying out the actions after this one."""
+    """Store the callback request durably before carrying out the actions that follow this one."""
 
     reason: Reason
     due_in_s: float | None
-    """Seconds from now; None: at `at`, or as soon as somebody sets it."""
+    """Seconds from now. None: due at `at`, or, without `at`, when somebody sets a time."""
     opening: str
     at: str | None = None
     name: str | None = None
     phone: str | None = None
     topic: str | None = None
     call_id: str | None = None
-    """The switchboard's."""
+    """The switchboard's identifier of the call."""
 
 
 @dataclass(frozen=True, slots=True)
 class CallbackRevised(Callback):
-    """The one callback of this call stands, but for another reason or at another time."""
+    """The call's one callback request still stands, with another reason, time, number or name."""
 
 
 @dataclass(frozen=True, slots=True)
 class CallbackWithdrawn(Action):
-    """The client came back and the call ended well: the callback asked for is not needed."""
+    """The client returned and the call ended normally: the requested callback is not needed."""
 
     reason: Reason
 
 
 @dataclass(frozen=True, slots=True)
 class Hangup(Action):
-    """End the call (or, where the line is already gone, the record of it)."""
+    """End the call (or, where the line is already gone, its record)."""
 
     reason: Reason
 
 
-# -- what was found -------------------------------------------------------------------------------
+# -- findings -------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,12 +146,15 @@ class PhaseChanged(Action):
 
     phase: Phase
     detector_missing: str | None = field(default=None, repr=False)
-    """With the call's first phase: the detector that is set and not installed: it is heard without."""
+    """With the call's first phase: the configured detector if it is not installed.
+
+    The session runs without it.
+    """
 
 
 @dataclass(frozen=True, slots=True)
 class Speech(Action):
-    """A run of speech [start, end), hangover taken back. Written at its end."""
+    """A segment of speech [start, end), without the hangover. Emitted when the segment ends."""
 
     channel: Channel
     start: int
@@ -160,7 +163,7 @@ class Speech(Action):
 
 @dataclass(frozen=True, slots=True)
 class LineChanged(Action):
-    """A channel's state since frame `since`."""
+    """The channel's line has been in this state since frame `since`."""
 
     channel: Channel
     state: LineState
@@ -169,9 +172,10 @@ class LineChanged(Action):
 
 @dataclass(frozen=True, slots=True)
 class PromptDone(Action):
-    """A prompt's outcome. `started`, `ended`: None where it made no sound.
+    """A prompt's outcome. `started`, `ended`: frames; None if it made no sound.
 
-    `silence`: frames of silence before its first sample; `lo`, `hi`: its window, in such frames.
+    `silence`: frames of silence before its first sample. `lo`, `hi`: its window, in frames of
+    silence.
     """
 
     prompt: str
@@ -181,11 +185,11 @@ class PromptDone(Action):
     silence: int
     started: int | None
     ended: int | None
-    outcome: Outcome
+    outcome: PromptOutcome
 
 
 @dataclass(frozen=True, slots=True)
 class Alert(Action):
-    """Something a person should know and the script has no step for."""
+    """A condition that a person should know about and for which the script has no step."""
 
     id: str

@@ -1,4 +1,4 @@
-"""What each event does to a call: one small function an event, one table.
+"""Effect of each event on a call: one small function per event, in one table.
 
 An event that changes nothing (a second hold, an unhold without a hold) is accepted and ignored.
 """
@@ -9,17 +9,17 @@ from collections.abc import Callable, Mapping
 
 from vad_agent.core import actions as act
 from vad_agent.core.actions import LineState, Phase, Reason
-from vad_agent.core.call_state import CallState
 from vad_agent.core.events import Event, Kind
 from vad_agent.core.frames import Channel, frames
-from vad_agent.core.silence import Suspension
+from vad_agent.core.session_state import CallState
+from vad_agent.core.silence_clock import Suspension
 
 
 def apply(call: CallState, event: Event) -> None:
-    """The event changes the call.
+    """Apply the event to the call.
 
     Raises:
-        EventError: it cannot be carried out; nothing has changed then.
+        EventError: the event cannot be carried out; nothing has changed.
     """
     _HANDLERS[event.kind](call, event)
 
@@ -62,7 +62,7 @@ def _hangup(call: CallState, event: Event) -> None:
         call.end(None)
     elif event.party != Channel.OPERATOR.value:
         call.client_gone()
-    # As calls end; but a client who was not heard, or did not come back, is called back.
+    # A normal end of a call. A client who was not heard or did not return is still called back.
     elif (reason := call.unresolved()) is not None:
         call.end_unresolved(reason)
     else:
@@ -93,7 +93,7 @@ def _resume(call: CallState, _: Event) -> None:
 
 
 def _name(call: CallState, event: Event) -> None:
-    name = call.prompter.client_name = (event.name or "").strip() or None
+    name = call.prompt_controller.client_name = (event.name or "").strip() or None
     call.actions += call.request.name_told(call.now, name)
 
 
@@ -105,14 +105,14 @@ def _cannot_hear(call: CallState, _: Event) -> None:
     if not call.cannot_hear:
         call.cannot_hear = True
         call.rearm()
-        call.prompter.ask_callback(call.now, Reason.CLIENT_CANNOT_HEAR)
+        call.prompt_controller.ask_callback(call.now, Reason.CLIENT_CANNOT_HEAR)
         call.clock.restart(call.now)
 
 
 def _callback_agreed(call: CallState, event: Event) -> None:
-    name = (event.name or "").strip() or call.prompter.client_name
+    name = (event.name or "").strip() or call.prompt_controller.client_name
     call.actions += call.request.ask(call.now, Reason.AGREED, name, event)
-    call.prompter.client_name = name
+    call.prompt_controller.client_name = name
 
 
 def _goodbye(call: CallState, _: Event) -> None:
@@ -124,20 +124,20 @@ def _goodbye(call: CallState, _: Event) -> None:
 
 
 def _prompt_started(call: CallState, event: Event) -> None:
-    call.prompter.started(call.now, event.prompt, event.text)
+    call.prompt_controller.started(call.now, event.prompt, event.text)
 
 
 def _prompt_ended(call: CallState, event: Event) -> None:
-    call.prompter.finished(call.now, event.prompt)
+    call.prompt_controller.finished(call.now, event.prompt)
     call.end_if_said()
 
 
 def _prompt_failed(call: CallState, event: Event) -> None:
-    call.prompter.failed(call.now, event.prompt)
+    call.prompt_controller.failed(call.now, event.prompt)
 
 
 def _player_ready(call: CallState, event: Event) -> None:
-    call.prompter.ready(frames(event.latency_s or 0.0))
+    call.prompt_controller.ready(frames(event.latency_s or 0.0))
 
 
 def _device_lost(call: CallState, event: Event) -> None:
@@ -149,7 +149,7 @@ def _device_lost(call: CallState, event: Event) -> None:
     if party in _DEVICE:
         _lose_side(call, party)
     else:
-        call.prompter.lose_player(call.now)
+        call.prompt_controller.lose_player(call.now)
 
 
 def _lose_side(call: CallState, party: str) -> None:
@@ -164,24 +164,27 @@ def _device_back(call: CallState, event: Event) -> None:
     call.lost_devices.discard(party)
     call.actions.append(act.Alert(call.now, f"{party}_device_back"))
     if party not in _DEVICE:
-        call.prompter.regain_player(call.now)
+        call.prompt_controller.regain_player(call.now)
         return
     call.lines.watch(Channel(party), call.now)
     if party == Channel.OPERATOR.value:
-        call.began = call.now  # they may have greeted, and were not heard
+        call.began = call.now  # the operator may have greeted without being heard
     call.resume(_DEVICE[party])
 
 
 def _source_ended(call: CallState, event: Event) -> None:
-    """No more frames will come, and nobody said why; of one party: the other's go on."""
+    """No more frames will come, and the reason is unknown.
+
+    If only one party's source ended, the other party's frames continue.
+    """
     party = event.party or ""
     if party in _DEVICE:
         call.actions.append(act.Alert(call.now, f"{party}_recording_ended"))
         _lose_side(call, party)
         return
     if (reason := call.unresolved()) is not None:
-        call.prompter.ask_callback(call.now, reason)
-    call.end(call.prompter.ended)
+        call.prompt_controller.ask_callback(call.now, reason)
+    call.end(call.prompt_controller.ended)
 
 
 _SIDES = {channel.value: channel for channel in Channel}

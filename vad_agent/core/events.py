@@ -1,8 +1,8 @@
-"""All that can go into a call beside its frames.
+"""Input of a call session besides its frames.
 
 Call control (from a PBX, a softphone, the operator's keys) and the player's reports share one form:
 `{"kind": "hold", "party": "client", ...}`. An event that changes nothing (a second hold, an unhold
-without a hold, anything after the end) is accepted and ignored: providers repeat themselves.
+without a hold, anything after the end) is accepted and ignored, because providers send duplicates.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from vad_agent.errors import EventError
 
 
 class Kind(StrEnum):
-    """What happened."""
+    """The kind of event."""
 
     # call control
     RINGING = "ringing"
@@ -47,40 +47,40 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One event. `None` means "not told", never "no"."""
+    """One event. `None` means "unknown", never "no"."""
 
     kind: Kind
     party: str | None = None
-    """Who did it: operator, client, network."""
+    """Who caused it: operator, client, network."""
     cause: str | None = None
-    """The provider's own word or Q.850 number for why."""
+    """The provider's own cause text or Q.850 number."""
     name: str | None = None
     phone: str | None = None
-    """The client's."""
+    """The client's phone number."""
     at: str | None = None
     """Agreed time of a callback, ISO 8601."""
     topic: str | None = None
     prompt: str | None = None
-    """Which prompt the player speaks of."""
+    """The prompt that the player reports on."""
     text: str | None = None
-    """What the player says, if it is not what it was asked to say."""
+    """The text that the player says, if it differs from the requested text."""
     latency_s: float | None = None
-    """Seconds from a phrase's being asked for to its first sound."""
+    """Seconds between the request for a prompt and its first sound."""
     call_id: str | None = None
     seq: int | None = None
     ts: str | None = None
     """Wall time of the event, ISO 8601, as the provider wrote it."""
 
     def told(self) -> dict[str, object]:
-        """The fields that are told, as `parse` takes them."""
+        """The fields that are set, in the form that `parse` takes."""
         values = {name: getattr(self, name) for name in _FIELDS}
         return {name: value for name, value in values.items() if value is not None}
 
     @classmethod
     def parse(cls, source: Event | Mapping[str, object] | str) -> Event:
-        """An event from its JSON object, or from the bare name of its kind.
+        """Build an event from its JSON object, or from the bare name of its kind.
 
-        Keys that are not ours are ignored: providers add their own.
+        Unknown keys are ignored, because providers add their own.
 
         Raises:
             EventError: no kind, an unknown kind, or a field of a wrong type.
@@ -104,12 +104,12 @@ class Event:
         for name in _TEXT_FIELDS:
             value = source.get(name)
             if isinstance(value, int | float) and not isinstance(value, bool):
-                value = str(value)  # Q.850 causes and timestamps come as numbers
+                value = str(value)  # Q.850 causes and timestamps arrive as numbers
             if value is not None and not isinstance(value, str):
                 raise EventError(f"event {kind.value}: {name}: expected text, got {value!r}")
             if value is not None and not _is_whole(value):
                 raise EventError(
-                    f"event {kind.value}: {name}: expected text, got half a letter in it"
+                    f"event {kind.value}: {name}: expected text, got a lone surrogate in it"
                 )
             values[name] = value
         seq = source.get("seq")
@@ -123,7 +123,7 @@ class Event:
 
 
 def _is_whole(text: str) -> bool:
-    """JSON can name half of a letter (a lone surrogate), which nothing can write down."""
+    """The text can be encoded. JSON can contain a lone surrogate, which cannot be written in UTF-8."""
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -148,7 +148,7 @@ def _latency(value: object, kind: Kind) -> float | None:
 
 
 DEVICES = ("operator", "client", "prompt")
-"""Whose device an event of devices speaks of."""
+"""Values of `device` in device events."""
 LONGEST_LATENCY_S = 1.0
 _OF_DEVICES = (Kind.DEVICE_LOST, Kind.DEVICE_BACK)
 _FIELDS = tuple(field.name for field in fields(Event))

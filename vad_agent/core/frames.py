@@ -1,6 +1,6 @@
-"""The unit of time: one 20 ms frame of int16 little-endian mono. Everything in the core is counted in it.
+"""The unit of time: one 20 ms frame of int16 little-endian mono. The core counts all times in frames.
 
-seconds ──frames()──> frames ──seconds()──> seconds      once, at the edge, never in between
+seconds ──frames()──> frames ──seconds()──> seconds      once, at the boundary, never in between
 """
 
 from __future__ import annotations
@@ -16,29 +16,29 @@ FRAME_MS = 20
 FRAMES_PER_SECOND = 1000 // FRAME_MS
 SAMPLE_BYTES = 2
 ENDLESS = 1 << 62
-"""A frame that never comes."""
+"""A frame number that is never reached."""
 SAMPLE_RATES = (8_000, 16_000, 32_000, 48_000)
 
 
 class Channel(StrEnum):
-    """The two sides of a call: the near end wears the headset, the far end is to be heard."""
+    """The two channels of a call: the operator (near end, wears the headset) and the client (far end)."""
 
     OPERATOR = "operator"
     CLIENT = "client"
 
 
 def frames(seconds: float) -> int:
-    """Seconds as the nearest whole count of frames."""
+    """Convert seconds to the nearest whole number of frames."""
     return math.floor(seconds * FRAMES_PER_SECOND + 0.5)
 
 
 def seconds(count: int) -> float:
-    """A count of frames as seconds, exact to the frame (a multiple of 0.02)."""
+    """Convert frames to seconds, exact to the frame (a multiple of 0.02)."""
     return round(count / FRAMES_PER_SECOND, 2)
 
 
 def samples_per_frame(sample_rate: int) -> int:
-    """Samples in one frame.
+    """Number of samples in one frame.
 
     Raises:
         FrameError: the rate (Hz) is not one of SAMPLE_RATES.
@@ -50,10 +50,13 @@ def samples_per_frame(sample_rate: int) -> int:
 
 
 def check_frame(frame: object, size: int) -> bytes:
-    """One frame as bytes of `size`, or FrameError saying what was expected and what came.
+    """Return the frame as bytes of length `size`.
 
-    Only bytes-like buffers of single bytes pass: an int16 array has the right content but half the
-    length, and a detector given one judges the first half of the frame without a word.
+    Only bytes-like buffers of single bytes are accepted. An int16 array has half the length, and a
+    detector would silently judge only the first half of the frame.
+
+    Raises:
+        FrameError: wrong type or size; the message says what was expected and what came.
     """
     if isinstance(frame, memoryview):
         if frame.itemsize != 1 or not frame.c_contiguous:
@@ -74,23 +77,23 @@ def check_frame(frame: object, size: int) -> bytes:
 
 
 class Framer:
-    """Cuts a stream of bytes of any chunking into 20 ms frames; the rest waits for the next chunk."""
+    """Splits a byte stream of any chunking into 20 ms frames and keeps the remainder for the next chunk."""
 
     def __init__(self, sample_rate: int) -> None:
         self.frame_bytes = samples_per_frame(sample_rate) * SAMPLE_BYTES
         self._rest = bytearray()
 
     def push(self, chunk: bytes | bytearray | memoryview) -> Iterator[bytes]:
-        """Whole frames that `chunk` completes, in order."""
+        """Yield the whole frames that `chunk` completes, in order."""
         self._rest += chunk
         size = self.frame_bytes
         count = len(self._rest) // size
         block = bytes(self._rest[: count * size])
         del self._rest[: count * size]
-        # In C: less than half of what slicing costs where a block holds many frames.
+        # struct runs in C: less than half the cost of slicing where a block holds many frames.
         return iter(struct.unpack(f"{size}s" * count, block))
 
     @property
     def rest_bytes(self) -> int:
-        """Bytes that wait for the rest of their frame."""
+        """Number of bytes that wait for the rest of their frame."""
         return len(self._rest)

@@ -1,10 +1,10 @@
-"""What each channel carries: told as it changes, and what of it means that nothing can be told.
+"""Tracks what each channel carries, and reports conditions under which silence cannot be judged.
 
     client    ████▁▁▁▁--------------------      no frames come
     no_media          |<- 1 s ->|               the silence clock is suspended …
     gone                        |<- 10 s ->|    … until the client's leg counts as gone
 
-A device or a recording of our own that ends is no silence of the line: its side is then not watched.
+A local device or recording that ends is not silence on the line: its channel is then not monitored.
 """
 
 from __future__ import annotations
@@ -13,20 +13,20 @@ from collections.abc import Sequence
 
 from vad_agent.core import actions as act
 from vad_agent.core.actions import LineState
-from vad_agent.core.ear import Ear
+from vad_agent.core.endpointer_port import EndpointerPort
 from vad_agent.core.frames import ENDLESS, FRAMES_PER_SECOND, Channel
-from vad_agent.core.silence import SilenceClock, Suspension
+from vad_agent.core.silence_clock import SilenceClock, Suspension
 
 
 class LineMonitor:
-    """Both lines of one call. Appends to the call's actions, suspends its clock.
+    """Monitors both lines of one call. Appends to the call's actions and suspends its clock.
 
-    `drop_after`: frames without media of the client after which their leg counts as gone.
+    `drop_after`: frames without client media after which the client's leg counts as gone.
     """
 
     def __init__(
         self,
-        ears: Sequence[tuple[Channel, Ear]],
+        ears: Sequence[tuple[Channel, EndpointerPort]],
         *,
         clock: SilenceClock,
         actions: list[act.Action],
@@ -41,10 +41,10 @@ class LineMonitor:
         self._had_media: set[Channel] = set()
         self._failed: set[Channel] = set()
         self._unwatched: set[Channel] = set()
-        self._media_base = 0  # since when the client's media is awaited
+        self._media_base = 0  # frame since which the client's media is awaited
 
     def read(self, now: int) -> None:
-        """Tell what has changed since it was read last."""
+        """Report what has changed since the last call."""
         for channel, ear in self._ears:
             if ear.failed and channel not in self._failed:
                 self._failed.add(channel)
@@ -55,40 +55,42 @@ class LineMonitor:
                 self._actions.append(act.LineChanged(now, channel, ear.line, ear.since))
                 self._watch_media(channel, ear, now)
 
-    def _watch_media(self, channel: Channel, ear: Ear, now: int) -> None:
+    def _watch_media(self, channel: Channel, ear: EndpointerPort, now: int) -> None:
         cause = _NO_MEDIA[channel]
         if ear.line is not LineState.NO_MEDIA:
             self._had_media.add(channel)
             self._clock.resume(cause, now)
         elif channel is Channel.CLIENT or channel in self._had_media:
-            # An operator's leg that never came is not tapped: nothing can be told from it.
+            # An operator leg without media is not captured: its silence means nothing.
             self._clock.suspend(cause)
 
     def await_media(self, now: int) -> None:
-        """From here on the client's media is awaited anew: the call was answered, or a hold is over."""
+        """Restart the wait for the client's media: the call was answered, or a hold ended."""
         self._media_base = now
 
     def unwatch(self, channel: Channel) -> None:
-        """Our own tap of this side is gone: what is not heard there says nothing."""
+        """The local capture of this channel is gone: its silence means nothing."""
         self._unwatched.add(channel)
 
     def watch(self, channel: Channel, now: int) -> None:
-        """It is back."""
+        """The local capture of this channel is back."""
         self._unwatched.discard(channel)
         if channel is Channel.CLIENT:
             self._media_base = now
 
     def watches(self, channel: Channel) -> bool:
-        """This side can be heard, if there is anything to hear."""
+        """This channel is being captured."""
         return channel not in self._unwatched
 
     def lacks_client(self, now: int) -> bool:
-        """The client's media has come, and has not come for a second."""
+        """The client's media arrived before, and has been missing for a second."""
         return now >= self._lacking_since + FRAMES_PER_SECOND
 
     @property
     def dropped_at(self) -> int:
-        """The frame at which the client's leg counts as gone for want of media; ENDLESS: it is there."""
+        """The frame at which the client's leg counts as gone for lack of media; ENDLESS: media is
+        present.
+        """
         return min(self._lacking_since + self._drop_after, ENDLESS)
 
     @property

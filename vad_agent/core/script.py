@@ -1,10 +1,10 @@
-"""The script as data: which scenario is armed by what, climbs which rungs, and ends how.
+"""The script as data: what triggers each scenario, which steps it has, and how it ends.
 
-Theory of operation: a scenario is a row. At any moment at most one row is armed; its rungs are
-climbed in order, each at its window after the last sound; after the last rung the call ends and the
-row's callback is due. A row without rungs ends the call (or only asks for the callback) at once.
-The texts, windows and delays come from a TOML file; what arms a row is fixed here, since it is what
-the call can notice.
+Theory of operation: a scenario is a row. At most one row is armed at any time. Its steps are
+carried out in order, each in its window after the last sound. After the last step the call ends and
+the row's callback is due. A row without steps ends the call (or only requests the callback) at
+once. The texts, windows and delays come from a TOML file. The triggers are fixed here, because they
+depend on what a call can detect.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from enum import StrEnum
 from vad_agent.core.actions import Phase, Reason
 
 
-class Arms(StrEnum):
+class Trigger(StrEnum):
     """What arms a row."""
 
     GREETED = "the operator has greeted, the client has not spoken"
@@ -28,8 +28,8 @@ class Arms(StrEnum):
     CANNOT_HEAR = "the operator says that the client cannot hear"
 
 
-class Clock(StrEnum):
-    """What a row's windows are measured from."""
+class ClockSource(StrEnum):
+    """The event from which a row's windows are measured."""
 
     SILENCE = "silence"
     HOLD = "hold"
@@ -37,7 +37,7 @@ class Clock(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """A prompt's first sample falls in [lo, hi] and is aimed at `aim`; frames after the clock's start."""
+    """A prompt's first sample must fall in [lo, hi] and aims at `aim`. Frames after the clock's start."""
 
     lo: int
     aim: int
@@ -45,15 +45,15 @@ class Window:
 
 
 @dataclass(frozen=True, slots=True)
-class Rung:
+class Step:
     """One step: a prompt and its window."""
 
     prompt: str
     text: str
-    """Template: see `fill`."""
+    """Template for `fill`."""
     window: Window
     dead_line_window: Window | None = None
-    """Used instead where the client's line is digitally dead."""
+    """Used instead when the client's line is digitally dead."""
 
     def window_for(self, dead_line: bool) -> Window:
         """The window in force."""
@@ -65,63 +65,65 @@ class Scenario:
     """One row of the script."""
 
     reason: Reason
-    arms: Arms
+    trigger: Trigger
     phase: Phase | None
-    """The phase in which it is armed; None: any."""
-    clock: Clock | None
+    """The phase in which the row is armed; None: any."""
+    clock: ClockSource | None
     client_resets: bool
-    """The client's speech disarms it (not where the client cannot hear us: his «алло» is no reply)."""
-    rungs: tuple[Rung, ...]
+    """Client speech disarms it. Not where the client cannot hear us: their «алло» is then no reply."""
+    rungs: tuple[Step, ...]
     callback_in_s: float | None
     """Seconds until the callback; None: at the agreed time."""
     opening: str
-    """Template of the phrase that begins the callback."""
+    """Template of the prompt that opens the callback."""
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """The fixed part of a scenario: what the call notices."""
+    """The fixed part of a scenario: what the call detects."""
 
-    arms: Arms
+    trigger: Trigger
     phase: Phase | None
-    clock: Clock | None
+    clock: ClockSource | None
     client_resets: bool = True
 
 
 ROWS: Mapping[Reason, Row] = {
-    Reason.SILENCE_AFTER_GREETING: Row(Arms.GREETED, Phase.GREETING, Clock.SILENCE),
-    Reason.DROPPED: Row(Arms.LEG_GONE, None, None),
-    Reason.CLIENT_HOLD: Row(Arms.HELD, Phase.ON_HOLD, Clock.HOLD),
-    Reason.SILENCE_IN_DIALOGUE: Row(Arms.CLIENT_SILENT, Phase.DIALOGUE, Clock.SILENCE),
-    Reason.AGREED: Row(Arms.AGREED, None, None),
-    Reason.CLIENT_CANNOT_HEAR: Row(Arms.CANNOT_HEAR, None, Clock.SILENCE, client_resets=False),
+    Reason.SILENCE_AFTER_GREETING: Row(Trigger.GREETED, Phase.GREETING, ClockSource.SILENCE),
+    Reason.DROPPED: Row(Trigger.LEG_GONE, None, None),
+    Reason.CLIENT_HOLD: Row(Trigger.HELD, Phase.ON_HOLD, ClockSource.HOLD),
+    Reason.SILENCE_IN_DIALOGUE: Row(Trigger.CLIENT_SILENT, Phase.DIALOGUE, ClockSource.SILENCE),
+    Reason.AGREED: Row(Trigger.AGREED, None, None),
+    Reason.CLIENT_CANNOT_HEAR: Row(
+        Trigger.CANNOT_HEAR, None, ClockSource.SILENCE, client_resets=False
+    ),
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """Times that are not windows of prompts, in frames."""
+    """Time limits other than prompt windows, in frames."""
 
     no_greeting: int
-    """Nobody spoke for so long after the call began: reported."""
+    """Nobody has spoken for this long after the call began: an alert is raised."""
     no_media_drop: int
-    """No frames of the client for so long: the call counts as dropped."""
+    """No frames from the client for this long: the call counts as dropped."""
     utterance_gap: int
-    """A pause of the operator that ends what he was saying."""
+    """A pause of this length ends the operator's utterance."""
     takeover_lead: int
-    """An operator who begins so long before the window says this step."""
+    """If the operator begins at most this long before the window, they are saying this step."""
     defer: int
-    """A prompt waits so long for a beginning sound to show whether it is speech."""
+    """How long a prompt waits to learn whether a beginning sound is speech."""
     prompt_start: int
-    """A prompt that has not begun so long after it was asked for has failed."""
+    """A prompt that has not begun this long after the request has failed."""
     prompt_end: int
-    """A prompt that has not ended so long after it began has failed."""
+    """A prompt that has not ended this long after it began has failed."""
     unknown_sound: int
-    """Silence for so long lets a step begin although something sounds that may be speech."""
+    """After this much silence a step begins even while a sound that may be speech is heard."""
     answer_talk: int
-    """An operator who has talked for so long while it rings was answered."""
+    """An operator who has talked this long during ringing has been answered."""
     one_sided: int
-    """One side has talked for so long and the other was never heard: it is not recorded."""
+    """One side has talked this long and the other was never heard: the other is not recorded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +136,7 @@ class Script:
     operator_name: str | None
 
     def fields(self, client_name: str | None) -> dict[str, str | None]:
-        """Values for templates; None where unknown."""
+        """Values for templates; None if unknown."""
         return {
             "client_name": client_name,
             "operator_name": self.operator_name,
@@ -150,7 +152,7 @@ _SENTENCE_START = re.compile(r"(^|[.!?…]\s+)([^\W\d_])")
 
 
 def fill(template: str, values: Mapping[str, str | None]) -> str:
-    """The template's text: `{field}` is replaced; `[part]` is left out where a field in it is unknown.
+    """Fill the template: replace `{field}`; omit `[part]` if a field in it is unknown.
 
     >>> fill("[{client_name}, ]вас не слышно", {"client_name": None})
     'Вас не слышно'
@@ -162,6 +164,6 @@ def fill(template: str, values: Mapping[str, str | None]) -> str:
         known = all(values.get(name) for name in _FIELD.findall(match[1]))
         return match[1] if known else ""
 
-    # One pass over the template, so that a name with a brace or a bracket in it stays as it is.
+    # One pass over the template, so that a brace or bracket in a name is not interpreted.
     text = _FIELD.sub(lambda match: values.get(match[1]) or "", _OPTIONAL.sub(part, template))
     return _SENTENCE_START.sub(lambda match: match[1] + match[2].upper(), text).strip()

@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 from statistics import median_low
 
-from vad_agent.core.ear import Progress
+from vad_agent.core.endpointer_port import Progress
 
 # Frames.
 SPLIT = 5

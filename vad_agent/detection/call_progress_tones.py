@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vad_agent.audio.pcm import from_dbfs
-from vad_agent.core.ear import Progress
+from vad_agent.core.endpointer_port import Progress
 from vad_agent.core.frames import FRAMES_PER_SECOND, SAMPLE_BYTES, check_frame, samples_per_frame
 from vad_agent.detection.cadence import RING_PAUSE, Cadence
 

@@ -18,7 +18,7 @@ import numpy as np
 
 from vad_agent.audio.pcm import from_dbfs, rms
 from vad_agent.core.actions import LineState
-from vad_agent.core.ear import Progress
+from vad_agent.core.endpointer_port import Progress
 from vad_agent.core.frames import ENDLESS, SAMPLE_BYTES, check_frame, samples_per_frame
 from vad_agent.detection.classifier import MUSIC, SPEECH, Network, Stream
 from vad_agent.detection.decimator import Decimator

@@ -1,10 +1,10 @@
-"""Metrics for Prometheus: what the store says at the scrape, and what this process has seen.
+"""Metrics for Prometheus: the store's counts at the scrape, and this process's counters.
 
     of the store      callbacks by state, open, overdue, age of the oldest due one, attempts, the promise
-    of this process   alarms, lateness of the attempts it began, requests its API stored
+    of this process   alerts, lateness of the attempts it began, requests its API stored
 
-On several nodes what the store says is the same on each: take the max of it, not the sum. Where the store
-cannot be read `vad_agent_store_up` is 0 and the rest of the store is left out.
+With several nodes each reports the same values of the store: aggregate them with max, not sum. If
+the store cannot be read, `vad_agent_store_up` is 0 and its other metrics are missing.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from collections import Counter as Count
 from collections.abc import Iterable
 from datetime import datetime
 
-from vad_agent.callbacks.alarms import Alarms, Kind
-from vad_agent.callbacks.ledger import Ledger
-from vad_agent.callbacks.rules import OPEN, Outcome
+from vad_agent.callbacks.alerts import AlertBoard, Kind
+from vad_agent.callbacks.model import OPEN, Outcome
+from vad_agent.callbacks.queries import CallbackQueries
 from vad_agent.errors import StoreError, extra
 
 with extra("callbacks", "metrics"):
@@ -40,7 +40,7 @@ PROMISE = {
 
 
 class Metrics:
-    """What this process has seen: `late` is told by what begins attempts, `stored` by what takes requests."""
+    """This process's counters. The dispatcher calls `late`, the API's routes call `stored`."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
@@ -60,26 +60,26 @@ class Metrics:
             self._stored.labels(what)
 
     def late(self, seconds: float) -> None:
-        """An attempt began so long after its time."""
+        """An attempt began `seconds` after its time."""
         self._late.observe(max(0.0, seconds))
 
     def stored(self, what: str) -> None:
-        """A request is stored: `Taken.what`."""
+        """A request was stored. `what`: see `Taken.what`."""
         self._stored.labels(what).inc()
 
-    def text(self, ledger: Ledger, alarms: Alarms, now: datetime) -> bytes:
-        """All metrics, as Prometheus reads them."""
+    def text(self, queries: CallbackQueries, alerts: AlertBoard, now: datetime) -> bytes:
+        """All metrics in Prometheus' text format."""
         standing = CollectorRegistry()
-        standing.register(_OfStore(ledger, now))
-        standing.register(_OfAlarms(alarms))
+        standing.register(_OfStore(queries, now))
+        standing.register(_OfAlarms(alerts))
         return generate_latest(standing) + generate_latest(self.registry)
 
 
 class _OfStore(Collector):
-    """What the store says now."""
+    """Metrics of the store."""
 
-    def __init__(self, ledger: Ledger, now: datetime) -> None:
-        self._ledger = ledger
+    def __init__(self, queries: CallbackQueries, now: datetime) -> None:
+        self._queries = queries
         self._now = now
 
     def collect(self) -> Iterable[Metric]:
@@ -93,8 +93,8 @@ class _OfStore(Collector):
         yield from found
 
     def _read(self) -> list[Metric]:
-        numbers = self._ledger.numbers(self._now)
-        promise = self._ledger.promise()
+        numbers = self._queries.numbers(self._now)
+        promise = self._queries.promise()
         states = GaugeMetricFamily("vad_agent_callbacks", "Callbacks by state", labels=["state"])
         for state, count in numbers.by_state.items():
             states.add_metric([state], count)
@@ -116,21 +116,21 @@ class _OfStore(Collector):
 
 
 class _OfAlarms(Collector):
-    """The alarms of this process."""
+    """The alerts of this process."""
 
-    def __init__(self, alarms: Alarms) -> None:
-        self._alarms = alarms
+    def __init__(self, alerts: AlertBoard) -> None:
+        self._alerts = alerts
 
     def collect(self) -> Iterable[Metric]:
-        """Count them."""
-        now_on = Count(alarm.kind for alarm in self._alarms.all())
+        """Count the alerts."""
+        now_on = Count(alarm.kind for alarm in self._alerts.all())
         on = GaugeMetricFamily("vad_agent_alarms", "Alarms that are on", labels=["kind"])
         sounded = CounterMetricFamily(
             "vad_agent_alarms_sounded", "Alarms since the start", labels=["kind"]
         )
         for kind in Kind:
             on.add_metric([kind.value], now_on[kind])
-            sounded.add_metric([kind.value], self._alarms.sounded[kind])
+            sounded.add_metric([kind.value], self._alerts.sounded[kind])
         yield on
         yield sounded
 

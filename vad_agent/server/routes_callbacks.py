@@ -1,11 +1,11 @@
-"""Callbacks by HTTP: asked for, looked at, changed by people.
+"""Routes of callbacks: request, list, show, change.
 
     POST /callbacks                 201 a new one; 200 merged, revised, or the same request again
-    GET  /callbacks                 pages of them
+    GET  /callbacks                 a page of callbacks
     GET  /callbacks/{id}            one, with its attempts, history and calls
     POST /callbacks/{id}/outcome | cancel | retry | number | time
 
-The store blocks: these are no coroutines, so that each has a thread.
+The store blocks: these are not coroutines, so that each runs in a thread.
 """
 
 from __future__ import annotations
@@ -15,15 +15,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Annotated
 
-from vad_agent.callbacks.phone import normalised
-from vad_agent.callbacks.rules import ENDED, OPEN, Callback, Request, State
+from vad_agent.callbacks.model import ENDED, OPEN, Callback, Request, State
+from vad_agent.callbacks.phone_numbers import normalised
+from vad_agent.client.api_models import CallbackOut, PageOut, StoryOut, TakenOut
 from vad_agent.core.actions import Reason
 from vad_agent.errors import RuleError, extra
-from vad_agent.server.answers import Missing, responses
-from vad_agent.server.auth import BEARER, Who
-from vad_agent.server.here import Here, Measured
-from vad_agent.server.office import Office
-from vad_agent.server.schemas import (
+from vad_agent.server.app_state import AppState
+from vad_agent.server.bearer_auth import BEARER, Who
+from vad_agent.server.dependencies import CurrentState, Measured
+from vad_agent.server.error_handlers import Missing
+from vad_agent.server.request_models import (
     KEY,
     LONGEST_KEY,
     Id,
@@ -34,7 +35,7 @@ from vad_agent.server.schemas import (
     TimeIn,
     WhyIn,
 )
-from vad_agent.server.schemas_out import CallbackOut, PageOut, StoryOut, TakenOut
+from vad_agent.web.error_responses import responses
 
 with extra("callbacks", "the API"):
     from fastapi import APIRouter, Header, Path, Query, Response
@@ -62,15 +63,15 @@ TheKey = Annotated[
 )
 def ask_for_callback(
     body: RequestIn,
-    here: Here,
+    app_state: CurrentState,
     metrics: Measured,
     who: Who,
     response: Response,
     idempotency_key: TheKey = None,
 ) -> TakenOut:
     """Ask for a callback; once this is answered it cannot be lost."""
-    taken = here.desk.take(
-        _request(body, idempotency_key, here), who, strict=not body.keep_wrong_number
+    taken = app_state.service.take(
+        _request(body, idempotency_key, app_state), who, strict=not body.keep_wrong_number
     )
     metrics.stored(taken.what)
     if taken.what != "taken":
@@ -79,8 +80,8 @@ def ask_for_callback(
     return TakenOut.model_validate(taken)
 
 
-def _request(body: RequestIn, key: str | None, here: Office) -> Request:
-    now = here.desk.clock.now()
+def _request(body: RequestIn, key: str | None, app_state: AppState) -> Request:
+    now = app_state.service.clock.now()
     due_in_s = body.due_in_s
     if due_in_s is None and body.at is None and body.reason is not Reason.AGREED:
         due_in_s = 0.0
@@ -102,10 +103,10 @@ def _request(body: RequestIn, key: str | None, here: Office) -> Request:
 
 
 @router.get("", response_model=PageOut, responses=responses(401, 422, 500, 503))
-def list_callbacks(query: Annotated[ListQuery, Query()], here: Here) -> PageOut:
+def list_callbacks(query: Annotated[ListQuery, Query()], app_state: CurrentState) -> PageOut:
     """The next due first, then those without a time, ended ones last, the newest first."""
-    phone = query.phone and normalised(query.phone, here.desk.store.policy.region)
-    found = here.ledger.page(
+    phone = query.phone and normalised(query.phone, app_state.service.store.policy.region)
+    found = app_state.queries.page(
         _states(query.state),
         phone=phone,
         operator=query.operator,
@@ -132,67 +133,67 @@ def _states(given: str | None) -> frozenset[State] | None:
 
 
 @router.get("/{id}", response_model=StoryOut, responses=READ)
-def show_callback(id: TheId, here: Here) -> StoryOut:
+def show_callback(id: TheId, app_state: CurrentState) -> StoryOut:
     """One callback, with all that happened to it."""
-    with _existing(id, here):
-        callback = here.desk.store.get(id)
+    with _existing(id, app_state):
+        callback = app_state.service.store.get(id)
     return StoryOut.model_validate(
         {
             "callback": callback,
-            "attempts": here.desk.store.attempts_of(id),
-            "history": here.ledger.history(id),
-            "calls": here.ledger.calls_of(id),
+            "attempts": app_state.service.store.attempts_of(id),
+            "history": app_state.queries.history(id),
+            "calls": app_state.queries.calls_of(id),
         }
     )
 
 
 @router.post("/{id}/outcome", response_model=CallbackOut, responses=WRITE)
-def say_outcome(id: TheId, body: OutcomeIn, here: Here, who: Who) -> Callback:
+def say_outcome(id: TheId, body: OutcomeIn, app_state: CurrentState, who: Who) -> Callback:
     """Say how an attempt ended: the one of the key, the one under way, or one made by hand."""
-    with _existing(id, here):
+    with _existing(id, app_state):
         if body.key is None:
-            return here.desk.done(id, body.outcome, who, body.why)
+            return app_state.service.done(id, body.outcome, who, body.why)
         if body.key.partition(".")[0] != id:
             raise RuleError("key: expected the key of an attempt of this callback")
-        here.desk.store.get(id)
-        after = here.desk.report(body.key, body.outcome, who, body.why)
-        return after or here.desk.store.get(id)
+        app_state.service.store.get(id)
+        after = app_state.service.report(body.key, body.outcome, who, body.why)
+        return after or app_state.service.store.get(id)
 
 
 @router.post("/{id}/cancel", response_model=CallbackOut, responses=WRITE)
-def cancel_callback(id: TheId, body: WhyIn, here: Here, who: Who) -> Callback:
+def cancel_callback(id: TheId, body: WhyIn, app_state: CurrentState, who: Who) -> Callback:
     """Take it back."""
-    with _existing(id, here):
-        return here.desk.cancel(id, who, body.why)
+    with _existing(id, app_state):
+        return app_state.service.cancel(id, who, body.why)
 
 
 @router.post("/{id}/retry", response_model=CallbackOut, responses=WRITE)
-def retry_callback(id: TheId, body: WhyIn, here: Here, who: Who) -> Callback:
+def retry_callback(id: TheId, body: WhyIn, app_state: CurrentState, who: Who) -> Callback:
     """All attempts anew, now; also of one that has ended."""
-    with _existing(id, here):
-        return here.desk.retry(id, who, body.why)
+    with _existing(id, app_state):
+        return app_state.service.retry(id, who, body.why)
 
 
 @router.post("/{id}/number", response_model=CallbackOut, responses=WRITE)
-def set_number(id: TheId, body: NumberIn, here: Here, who: Who) -> Callback:
+def set_number(id: TheId, body: NumberIn, app_state: CurrentState, who: Who) -> Callback:
     """Give it a number; the answer is another callback where the client has one already."""
-    with _existing(id, here):
-        return here.desk.set_number(id, body.phone, who)
+    with _existing(id, app_state):
+        return app_state.service.set_number(id, body.phone, who)
 
 
 @router.post("/{id}/time", response_model=CallbackOut, responses=WRITE)
-def set_time(id: TheId, body: TimeIn, here: Here, who: Who) -> Callback:
+def set_time(id: TheId, body: TimeIn, app_state: CurrentState, who: Who) -> Callback:
     """Agree on another time."""
-    with _existing(id, here):
-        return here.desk.set_time(id, body.at, who)
+    with _existing(id, app_state):
+        return app_state.service.set_time(id, body.at, who)
 
 
 @contextmanager
-def _existing(id: str, here: Office) -> Iterator[None]:
-    """A rule that refuses is a conflict, but for a callback that is not there."""
+def _existing(id: str, app_state: AppState) -> Iterator[None]:
+    """A refused transition is a conflict, except for a callback that does not exist."""
     try:
         yield
     except RuleError:
-        if here.desk.store.find(id) is None:
+        if app_state.service.store.find(id) is None:
             raise Missing("there is no such callback") from None
         raise

@@ -1,24 +1,19 @@
-"""What calls tell the desk, and what the supervisor asks it.
+"""Routes for reports of calls, and for the supervisor's queries.
 
-    POST /client-called      the client has rung himself: his callback is closed
-    POST /calls              a call that is over, with its trace: 201 new, 200 known already
-    POST /calls/ended        the call is over: what waited for that is due
-    POST /calls/withdrawn    its client came back into it: no callback for that call
+    POST /client-called      the client has called: their callback is closed
+    POST /calls              a finished call with its trace: 201 new, 200 known already
+    POST /calls/ended        the call is over: what waited for its end is due
+    POST /calls/withdrawn    the call's client came back: no callback for that call
     GET  /promise, /numbers, /alarms
 
-A call's id is in the body: it may hold any signs.
+A call's id is in the body, because it may contain any characters.
 """
 
 from __future__ import annotations
 
-from vad_agent.callbacks.call_lines import unpack
 from vad_agent.callbacks.call_record import CallRecord
-from vad_agent.errors import extra
-from vad_agent.server.answers import responses
-from vad_agent.server.auth import BEARER, Who
-from vad_agent.server.here import Here
-from vad_agent.server.schemas import CallDoneIn, CallIn, NumberIn
-from vad_agent.server.schemas_out import (
+from vad_agent.callbacks.trace_codec import unpack
+from vad_agent.client.api_models import (
     AlarmOut,
     AlarmsOut,
     CallOut,
@@ -26,6 +21,11 @@ from vad_agent.server.schemas_out import (
     NumbersOut,
     PromiseOut,
 )
+from vad_agent.errors import extra
+from vad_agent.server.bearer_auth import BEARER, Who
+from vad_agent.server.dependencies import CurrentState
+from vad_agent.server.request_models import CallDoneIn, CallIn, NumberIn
+from vad_agent.web.error_responses import responses
 
 with extra("callbacks", "the API"):
     from fastapi import APIRouter, Response
@@ -39,9 +39,9 @@ supervisor = APIRouter(tags=["supervisor"], dependencies=[BEARER])
 
 
 @router.post("/client-called", response_model=MaybeOut, responses=WRITE)
-def client_called(body: NumberIn, here: Here, who: Who) -> MaybeOut:
+def client_called(body: NumberIn, app_state: CurrentState, who: Who) -> MaybeOut:
     """The client has rung himself: his open callback is closed, also while an attempt is under way."""
-    return MaybeOut.model_validate({"callback": here.desk.client_called(body.phone, who)})
+    return MaybeOut.model_validate({"callback": app_state.service.client_called(body.phone, who)})
 
 
 @router.post(
@@ -54,16 +54,16 @@ def client_called(body: NumberIn, here: Here, who: Who) -> MaybeOut:
         **WRITE,
     },
 )
-def call_done(body: CallDoneIn, here: Here, response: Response) -> CallOut:
+def call_done(body: CallDoneIn, app_state: CurrentState, response: Response) -> CallOut:
     """A call that is over, with its trace; told again it changes nothing."""
-    new = here.desk.take_call(_record(body))
+    new = app_state.service.take_call(_record(body))
     if not new:
         response.status_code = 200
     return CallOut(call=body.call, new=new)
 
 
 def _record(body: CallDoneIn) -> CallRecord:
-    """Here and not at the door, as it takes a while: this has a thread."""
+    """Decoded here and not by validation, because it takes a while: this runs in a thread."""
     try:
         return CallRecord(body.call, body.operator, body.mode, body.began, unpack(body.lines))
     except ValueError as error:
@@ -72,30 +72,30 @@ def _record(body: CallDoneIn) -> CallRecord:
 
 
 @router.post("/calls/ended", status_code=204, response_model=None, responses=WRITE)
-def call_ended(body: CallIn, here: Here, who: Who) -> None:
+def call_ended(body: CallIn, app_state: CurrentState, who: Who) -> None:
     """The call is over; told again it changes nothing."""
-    here.desk.call_ended(body.call, who)
+    app_state.service.call_ended(body.call, who)
 
 
 @router.post("/calls/withdrawn", response_model=MaybeOut, responses=WRITE)
-def call_withdrawn(body: CallIn, here: Here, who: Who) -> MaybeOut:
+def call_withdrawn(body: CallIn, app_state: CurrentState, who: Who) -> MaybeOut:
     """The call's client came back: cancelled, where no other call asks for the callback."""
-    return MaybeOut.model_validate({"callback": here.desk.withdraw(body.call, who)})
+    return MaybeOut.model_validate({"callback": app_state.service.withdraw(body.call, who)})
 
 
 @supervisor.get("/promise", response_model=PromiseOut, responses=READ)
-def promise(here: Here) -> PromiseOut:
+def promise(app_state: CurrentState) -> PromiseOut:
     """Are all requests accounted for?"""
-    return PromiseOut.model_validate(here.ledger.promise())
+    return PromiseOut.model_validate(app_state.queries.promise())
 
 
 @supervisor.get("/numbers", response_model=NumbersOut, responses=READ)
-def numbers(here: Here) -> NumbersOut:
+def numbers(app_state: CurrentState) -> NumbersOut:
     """Counts, now."""
-    return NumbersOut.model_validate(here.ledger.numbers(here.desk.clock.now()))
+    return NumbersOut.model_validate(app_state.queries.numbers(app_state.service.clock.now()))
 
 
 @supervisor.get("/alarms", response_model=AlarmsOut, responses=READ)
-def alarms(here: Here) -> AlarmsOut:
+def alarms(app_state: CurrentState) -> AlarmsOut:
     """What is wrong, now."""
-    return AlarmsOut(alarms=[AlarmOut.model_validate(alarm) for alarm in here.alarms.all()])
+    return AlarmsOut(alarms=[AlarmOut.model_validate(alarm) for alarm in app_state.alerts.all()])

@@ -1,11 +1,11 @@
-"""For what watches the desk: is it alive, would it ring, what has it counted."""
+"""Routes for monitoring: liveness, readiness, metrics."""
 
 from __future__ import annotations
 
+from vad_agent.client.api_models import HealthOut, ReadyOut
 from vad_agent.errors import extra
-from vad_agent.server.answers import responses
-from vad_agent.server.here import Here, Measured
-from vad_agent.server.schemas_out import HealthOut, ReadyOut
+from vad_agent.server.dependencies import CurrentState, Measured
+from vad_agent.web.error_responses import responses
 
 with extra("callbacks", "the API"):
     from fastapi import APIRouter
@@ -16,9 +16,9 @@ router = APIRouter(tags=["health"])
 
 
 @router.get("/health", response_model=HealthOut, responses=responses(500))
-async def health(here: Here) -> HealthOut:
+async def health(app_state: CurrentState) -> HealthOut:
     """The process answers. It waits for no thread and no store."""
-    return HealthOut(node=here.node)
+    return HealthOut(node=app_state.node)
 
 
 @router.get(
@@ -26,9 +26,9 @@ async def health(here: Here) -> HealthOut:
     response_model=ReadyOut,
     responses={**responses(500), 503: {"model": ReadyOut, "description": "It would not ring now"}},
 )
-def ready(here: Here) -> JSONResponse:
+def ready(app_state: CurrentState) -> JSONResponse:
     """Attempts would be made now; else 503 and why not."""
-    why = here.not_ready()
+    why = app_state.not_ready()
     answer = ReadyOut(ready=not why, why=why)
     return JSONResponse(answer.model_dump(), 503 if why else 200)
 
@@ -44,7 +44,7 @@ counts = APIRouter(tags=["health"])
         **responses(401, 500),
     },
 )
-def metrics(here: Here, measured: Measured) -> Response:
+def metrics(app_state: CurrentState, measured: Measured) -> Response:
     """For Prometheus."""
-    text = measured.text(here.ledger, here.alarms, here.desk.clock.now())
+    text = measured.text(app_state.queries, app_state.alerts, app_state.service.clock.now())
     return Response(text, media_type=CONTENT_TYPE_LATEST)

@@ -1,9 +1,10 @@
-"""What dialers are told: `POST /hooks/{dialer}`, signed by the dialer's own rules, no token. Paths below it
-are the same: some senders append what a message is about, and its body says it too.
+"""Webhooks of dialers: `POST /hooks/{dialer}`, authenticated by the dialer's own signature, not by
+a token. Paths below it are equivalent: some senders append the kind of a message, which its body
+contains too.
 
-Each outcome is stored before the answer. Where one cannot be, 503: the sender tells all of them again, and
-what was stored counts once. One of an attempt that this desk has not made is logged and counted in the
-answer, not refused: telling it again would not help.
+Each outcome is stored before the answer. If one cannot be stored, the answer is 503: the sender
+repeats all of them, and those already stored count once. An outcome of an unknown attempt is logged
+and counted in the answer, not refused, because sending it again would not help.
 """
 
 from __future__ import annotations
@@ -11,10 +12,11 @@ from __future__ import annotations
 import logging
 from typing import Annotated
 
+from vad_agent.client.api_models import HookOut
 from vad_agent.errors import RuleError, extra
-from vad_agent.server.answers import Missing, responses
-from vad_agent.server.here import Here
-from vad_agent.server.schemas_out import HookOut
+from vad_agent.server.dependencies import CurrentState
+from vad_agent.server.error_handlers import Missing
+from vad_agent.web.error_responses import responses
 
 with extra("callbacks", "the API"):
     from fastapi import APIRouter, Depends, Path, Request
@@ -36,21 +38,23 @@ async def _raw(request: Request) -> bytes:
 )
 def take_hook(
     dialer: Annotated[str, Path(max_length=40)],
-    here: Here,
+    app_state: CurrentState,
     request: Request,
     body: Annotated[bytes, Depends(_raw)],
 ) -> HookOut:
     """Take what the other side of a dialer says of its attempts."""
-    hook = here.hooks.get(dialer)
+    hook = app_state.hooks.get(dialer)
     if hook is None:
         raise Missing("no dialer of this name is told anything here")
     headers = {name.lower(): value for name, value in request.headers.items()}
     reported = unknown = 0
     for told in hook.receive(headers, body):
         try:
-            here.report(told)
+            app_state.report(told)
             reported += 1
         except RuleError:
             unknown += 1
-            log.warning("an outcome of no attempt", extra={"dialer": dialer, "key": told.key})
+            log.warning(
+                "an outcome of an unknown attempt", extra={"dialer": dialer, "key": told.key}
+            )
     return HookOut(reported=reported, unknown=unknown)

@@ -16,16 +16,16 @@ import pytest
 from tests.callbacks.dialers.ari_server import LATE, PASSWORD, USER, AriServer
 from tests.callbacks.dialers.centre import CUT, DROP, GARBAGE, HANG
 from vad_agent.callbacks.dialers.asterisk import AsteriskConfig, AsteriskDialer
-from vad_agent.callbacks.dialers.port import (
+from vad_agent.callbacks.dialers.base import (
     DialRefused,
+    DialRequest,
     DialUncertain,
     Ended,
-    Order,
+    OutcomeReport,
     Ringing,
-    Told,
     Unknown,
 )
-from vad_agent.callbacks.rules import Outcome
+from vad_agent.callbacks.model import Outcome
 
 KEY = "3f-a.1.1"
 OP, CL = f"{KEY}-op", f"{KEY}-cl"
@@ -34,25 +34,25 @@ NUMBER = "+79161234567"
 CHANNELS, MARK = "/ari/channels", "/ari/asterisk/variable"
 
 
-def order(key: str = KEY, operator: str | None = "anna") -> Order:
+def order(key: str = KEY, operator: str | None = "anna") -> DialRequest:
     due = datetime(2026, 2, 3, 4, 5, tzinfo=UTC)
-    return Order(key, NUMBER, due, operator=operator, name="Пётр")
+    return DialRequest(key, NUMBER, due, operator=operator, name="Пётр")
 
 
 class Desk:
     """What is reported; it fails to store the first `failing` reports."""
 
     def __init__(self, failing: int = 0) -> None:
-        self.told: queue.Queue[Told] = queue.Queue()
+        self.told: queue.Queue[OutcomeReport] = queue.Queue()
         self.failing = failing
 
-    def report(self, told: Told) -> None:
+    def report(self, told: OutcomeReport) -> None:
         if self.failing:
             self.failing -= 1
             raise RuntimeError(f"no database for {NUMBER}")
         self.told.put(told)
 
-    def next(self) -> Told:
+    def next(self) -> OutcomeReport:
         return self.told.get(timeout=5)
 
 
@@ -121,7 +121,7 @@ def test_the_mark_is_set_before_each_leg_is_made(ari: AriServer) -> None:
 def test_a_talk_long_enough_is_told_while_it_goes_on(ari: AriServer) -> None:
     with dialling(ari) as (dialer, desk):
         talk(ari, dialer)
-        assert desk.next() == Told(KEY, Outcome.REACHED)
+        assert desk.next() == OutcomeReport(KEY, Outcome.REACHED)
         assert set(ari.channels) == {OP, CL}
         assert dialer.status(KEY, OP) == Ended(Outcome.REACHED)
         ari.hang_up(OP)
@@ -138,7 +138,7 @@ def test_an_answered_call_that_ends_at_once_is_no_answer(ari: AriServer) -> None
         while dialer._calls[KEY].stage != "talk":  # the answer to addChannel is on its way
             assert time.monotonic() < time_out
         ari.hang_up(CL)
-        assert desk.next() == Told(KEY, Outcome.NO_ANSWER, "answered, but ended after 0 s")
+        assert desk.next() == OutcomeReport(KEY, Outcome.NO_ANSWER, "answered, but ended after 0 s")
         ari.until(lambda: not ari.channels and not ari.bridges)
 
 
@@ -146,7 +146,7 @@ def test_a_talk_that_lasted_is_reached_at_its_end(ari: AriServer) -> None:
     with dialling(ari, tick_s=60.0) as (dialer, desk):  # nothing is told in between
         talk(ari, dialer)
         ari.hang_up(CL)
-        assert desk.next() == Told(KEY, Outcome.REACHED)
+        assert desk.next() == OutcomeReport(KEY, Outcome.REACHED)
         ari.until(lambda: not ari.channels)
 
 
@@ -192,7 +192,7 @@ def test_a_machine_by_what_is_set_while_they_talk(ari: AriServer) -> None:
     with dialling(ari, talk_s=60.0) as (dialer, desk):
         talk(ari, dialer)
         ari.variable(CL, "AMDSTATUS", "MACHINE")
-        assert desk.next() == Told(KEY, Outcome.MACHINE)
+        assert desk.next() == OutcomeReport(KEY, Outcome.MACHINE)
         ari.until(lambda: not ari.channels)
 
 
@@ -201,7 +201,7 @@ def test_a_machine_by_what_was_set_before_it_came(ari: AriServer) -> None:
         ring_client(ari, dialer)
         ari.variables[CL, "AMDSTATUS"] = "MACHINE"
         ari.answer(CL)
-        assert desk.next() == Told(KEY, Outcome.MACHINE)
+        assert desk.next() == OutcomeReport(KEY, Outcome.MACHINE)
         assert not ari.requests("POST", f"/ari/bridges/{KEY}")
 
 
@@ -211,7 +211,7 @@ def test_a_person_by_amd_is_joined(ari: AriServer) -> None:
         ari.variable(CL, "AMDSTATUS", "HUMAN")
         ari.variables[CL, "AMDSTATUS"] = "HUMAN"
         ari.answer(CL)
-        assert desk.next() == Told(KEY, Outcome.REACHED)
+        assert desk.next() == OutcomeReport(KEY, Outcome.REACHED)
 
 
 @pytest.mark.parametrize("cause", [17, 19, 20])
@@ -525,7 +525,7 @@ def test_events_out_of_order_change_nothing(ari: AriServer) -> None:
         ari.answer(OP)
         ari.until_there(CL)
         ari.hang_up(CL, 17)
-        assert desk.next() == Told(KEY, Outcome.BUSY)
+        assert desk.next() == OutcomeReport(KEY, Outcome.BUSY)
 
 
 JUNK = [
@@ -557,7 +557,7 @@ def test_junk_is_left_out_and_the_call_goes_on(
         ari.answer(OP)
         ari.until_there(CL)
         ari.send('{"type": "ChannelDestroyed", "cause": "17", "channel": {"id": "' + CL + '"}}')
-        assert desk.next() == Told(KEY, Outcome.NO_ANSWER)
+        assert desk.next() == OutcomeReport(KEY, Outcome.NO_ANSWER)
         assert ari.connections == 1
     assert "an event of Asterisk's that cannot be read was left out" in caplog.messages
 

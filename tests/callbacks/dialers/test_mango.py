@@ -16,18 +16,18 @@ from urllib.parse import parse_qs, urlencode
 import pytest
 
 from tests.callbacks.dialers.centre import CUT, DROP, GARBAGE, HANG, CentreServer
-from vad_agent.callbacks.dialers.mango import MangoConfig, MangoDialer
-from vad_agent.callbacks.dialers.port import (
+from vad_agent.callbacks.dialers.base import (
     DialRefused,
+    DialRequest,
     DialUncertain,
     Ended,
     Hooked,
     HookRefused,
-    Order,
+    OutcomeReport,
     Ringing,
-    Told,
 )
-from vad_agent.callbacks.rules import Outcome
+from vad_agent.callbacks.dialers.mango import MangoConfig, MangoDialer
+from vad_agent.callbacks.model import Outcome
 
 API_KEY, SALT = "api-k3y", "s4lt-of-it"
 KEY, ENTRY, FIRST, SECOND = "3f-a.1.1", "MTIzNDU2", "100:500:251", "100:500:258"
@@ -37,9 +37,9 @@ COMMAND, GROUP, STOP = (
 )
 
 
-def order(key: str = KEY, operator: str | None = "1234", number: str = NUMBER) -> Order:
+def order(key: str = KEY, operator: str | None = "1234", number: str = NUMBER) -> DialRequest:
     due = datetime(2026, 2, 3, 4, 5, tzinfo=UTC)
-    return Order(key, number, due, operator=operator, name="Пётр")
+    return DialRequest(key, number, due, operator=operator, name="Пётр")
 
 
 def form(told: Any, *, key: str = API_KEY, salt: str = SALT, sign: str | None = None) -> bytes:
@@ -136,7 +136,7 @@ CASES: Sequence[tuple[str, list[dict[str, Any]], Outcome]] = [
 ]
 
 
-def outcomes(dialer: MangoDialer, events: Sequence[dict[str, Any]]) -> list[Told]:
+def outcomes(dialer: MangoDialer, events: Sequence[dict[str, Any]]) -> list[OutcomeReport]:
     return [told for one in events for told in dialer.receive({}, form(one))]
 
 
@@ -331,7 +331,7 @@ def test_every_order_of_an_unanswered_call() -> None:
 def test_an_outcome_that_was_not_stored_is_told_when_it_comes_again(dialer: MangoDialer) -> None:
     ended = summary(1, 1120, 30)
     first = outcomes(dialer, [*ANSWERED, ended])
-    assert outcomes(dialer, [ended]) == first == [Told(KEY, Outcome.REACHED)]
+    assert outcomes(dialer, [ended]) == first == [OutcomeReport(KEY, Outcome.REACHED)]
     assert outcomes(dialer, ANSWERED) == []
 
 

@@ -4,10 +4,10 @@ from datetime import UTC, datetime
 
 import pytest
 
+from vad_agent.callbacks.dialers.base import DialRequest, DialUncertain, Hooked, Ringing, Unknown
 from vad_agent.callbacks.dialers.manual import ManualDialer
-from vad_agent.callbacks.dialers.port import DialUncertain, Hooked, Order, Ringing, Unknown
 
-ORDER = Order("5f0c.1.1", "+79123456789", datetime(2026, 1, 1, tzinfo=UTC))
+ORDER = DialRequest("5f0c.1.1", "+79123456789", datetime(2026, 1, 1, tzinfo=UTC))
 
 
 def test_a_person_who_was_told_is_ringing_until_the_desk_hears_otherwise() -> None:

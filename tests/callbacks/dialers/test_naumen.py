@@ -11,19 +11,19 @@ from typing import Any
 import pytest
 
 from tests.callbacks.dialers.centre import CUT, DROP, GARBAGE, HANG, CentreServer, limit_s
-from vad_agent.callbacks.dialers.naumen import NaumenConfig, NaumenDialer
-from vad_agent.callbacks.dialers.naumen_config import OUTCOMES
-from vad_agent.callbacks.dialers.port import (
+from vad_agent.callbacks.dialers.base import (
     DialRefused,
+    DialRequest,
     DialUncertain,
     Ended,
     Hooked,
-    Order,
+    OutcomeReport,
     Ringing,
-    Told,
     Unknown,
 )
-from vad_agent.callbacks.rules import Outcome
+from vad_agent.callbacks.dialers.naumen import NaumenConfig, NaumenDialer
+from vad_agent.callbacks.dialers.naumen_config import OUTCOMES
+from vad_agent.callbacks.model import Outcome
 from vad_agent.errors import SettingsError
 
 PASSWORD = "correct-horse-battery"
@@ -31,7 +31,7 @@ DUE = datetime.fromisoformat("2026-01-01T12:00:00+03:00")
 NOW = DUE.timestamp() + 30
 KEY = "5f0c.1.2"
 FIRST = "5f0c.1.1"
-ORDER = Order(
+ORDER = DialRequest(
     key=KEY,
     number="+79123456789",
     due=DUE,
@@ -73,11 +73,11 @@ class Desk:
     """Stores what it is told; the first `broken` times it cannot."""
 
     def __init__(self, broken: int = 0) -> None:
-        self.told: queue.Queue[Told] = queue.Queue()
-        self.failed: queue.Queue[Told] = queue.Queue()
+        self.told: queue.Queue[OutcomeReport] = queue.Queue()
+        self.failed: queue.Queue[OutcomeReport] = queue.Queue()
         self._broken = broken
 
-    def __call__(self, told: Told) -> None:
+    def __call__(self, told: OutcomeReport) -> None:
         if self._broken:
             self._broken -= 1
             self.failed.put(told)
@@ -178,7 +178,7 @@ def test_an_order_whose_answer_never_comes_may_ring(
 
 @pytest.mark.parametrize("order", [ORDER, replace(FROM_CALL, session=None)])
 def test_an_order_that_was_lost_on_its_way_is_dialled_again(
-    server: CentreServer, dialer: NaumenDialer, order: Order
+    server: CentreServer, dialer: NaumenDialer, order: DialRequest
 ) -> None:
     server.answers("POST", CASES, CUT)
     with pytest.raises(DialUncertain):
@@ -268,7 +268,7 @@ def test_a_call_that_cannot_be_adjourned_becomes_a_case(
 
 @pytest.mark.parametrize("order", [ORDER, replace(FROM_CALL, session=None)])
 def test_a_later_attempt_and_a_call_without_a_session_are_cases(
-    server: CentreServer, dialer: NaumenDialer, order: Order
+    server: CentreServer, dialer: NaumenDialer, order: DialRequest
 ) -> None:
     created(server, "adjourned", path=f"{CASES}/{order.key}/state")
     assert dialer.dial(order) == Ringing(f"case:{order.key}")
@@ -434,12 +434,16 @@ def test_outcomes_come_by_polling_and_once(server: CentreServer, dialer: NaumenD
     created(server, "adjourned", "adjourned", "ringing", "no_answer")
     dialer.open(desk)
     dialer.dial(ORDER)
-    assert desk.told.get(timeout=LONG_S) == Told(KEY, Outcome.NO_ANSWER, "case is no_answer")
+    assert desk.told.get(timeout=LONG_S) == OutcomeReport(
+        KEY, Outcome.NO_ANSWER, "case is no_answer"
+    )
     other = replace(ORDER, key="other.1.2")
     for state in ("adjourned", "adjourned", "reached"):
         server.answers("GET", f"{CASES}/other.1.2/state", 200, state)
     dialer.dial(other)  # two rounds later
-    assert desk.told.get(timeout=LONG_S) == Told(other.key, Outcome.REACHED, "case is reached")
+    assert desk.told.get(timeout=LONG_S) == OutcomeReport(
+        other.key, Outcome.REACHED, "case is reached"
+    )
     dialer.close()
     assert desk.told.empty()
 

@@ -10,26 +10,26 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from tests.callbacks.dialers.centre import CUT, DROP, GARBAGE, HANG, CentreServer, limit_s
-from vad_agent.callbacks.dialers import signing
-from vad_agent.callbacks.dialers.port import (
+from vad_agent.callbacks.dialers import message_signing
+from vad_agent.callbacks.dialers.base import (
     DialRefused,
+    DialRequest,
     DialUncertain,
     Ended,
     Hooked,
     HookRefused,
-    Order,
+    OutcomeReport,
     Ringing,
-    Told,
     Unknown,
 )
 from vad_agent.callbacks.dialers.webhook import WebhookConfig, WebhookDialer
-from vad_agent.callbacks.rules import Outcome
+from vad_agent.callbacks.model import Outcome
 from vad_agent.errors import SettingsError
 
 SECRET = "correct-horse-battery"
 NOW = 1767225600.25
 KEY = "5f0c.1.1"
-ORDER = Order(
+ORDER = DialRequest(
     key=KEY,
     number="+79123456789",
     due=datetime.fromisoformat("2026-01-01T12:00:00+03:00"),
@@ -100,7 +100,7 @@ def test_an_order_says_all_that_is_needed_and_is_signed(
     assert taken.headers["idempotency-key"] == KEY
     assert taken.headers["content-type"] == "application/json"
     assert taken.headers["x-vad-agent-timestamp"] == "1767225600"
-    signing.check(SECRET, taken.headers, taken.body, NOW)
+    message_signing.check(SECRET, taken.headers, taken.body, NOW)
 
 
 @pytest.mark.parametrize("body", [b"", b"\n", b"{}", b'{"reference": null}'])
@@ -178,7 +178,7 @@ def test_the_status_of_a_key(
     assert dialer.status(KEY, "17") == expected
     [taken] = server.taken
     assert taken.body == b""
-    signing.check(SECRET, taken.headers, b"", NOW)
+    message_signing.check(SECRET, taken.headers, b"", NOW)
 
 
 @pytest.mark.parametrize("fault", [*UNCERTAIN, 400, 401, 403, 429])
@@ -231,7 +231,7 @@ def test_hanging_up_is_asked_for_and_its_failure_is_nobodys(
     server.answers("DELETE", f"/dial/{KEY}", status)
     dialer.hang_up(KEY, "17")
     taken = server.requests("DELETE", f"/dial/{KEY}")[0]
-    signing.check(SECRET, taken.headers, b"", NOW)
+    message_signing.check(SECRET, taken.headers, b"", NOW)
 
 
 # -- outcomes --------------------------------------------------------------------------------------
@@ -239,7 +239,7 @@ def test_hanging_up_is_asked_for_and_its_failure_is_nobodys(
 
 def hook(body: object, secret: str = SECRET, at: float = NOW) -> tuple[dict[str, str], bytes]:
     sent = body if isinstance(body, bytes) else json.dumps(body).encode()
-    headers = signing.signed(secret, sent, at)
+    headers = message_signing.signed(secret, sent, at)
     return {name.lower(): value for name, value in headers.items()}, sent
 
 
@@ -247,14 +247,14 @@ def hook(body: object, secret: str = SECRET, at: float = NOW) -> tuple[dict[str,
 def test_an_outcome_comes_by_a_signed_call(dialer: WebhookDialer, outcome: Outcome) -> None:
     assert isinstance(dialer, Hooked)
     told = dialer.receive(*hook({"key": KEY, "outcome": outcome.value, "detail": "line 2"}))
-    assert told == [Told(KEY, outcome, "line 2")]
+    assert told == [OutcomeReport(KEY, outcome, "line 2")]
 
 
 def test_several_outcomes_come_in_one_call(dialer: WebhookDialer) -> None:
     told = dialer.receive(
         *hook([{"key": "a.1.1", "outcome": "busy"}, {"key": "b.1.1", "outcome": "lost"}])
     )
-    assert told == [Told("a.1.1", Outcome.BUSY), Told("b.1.1", Outcome.LOST)]
+    assert told == [OutcomeReport("a.1.1", Outcome.BUSY), OutcomeReport("b.1.1", Outcome.LOST)]
 
 
 def test_a_detail_is_short_and_has_no_number_in_it(dialer: WebhookDialer) -> None:
@@ -352,20 +352,20 @@ def test_any_change_of_the_message_breaks_its_signature(
     body: bytes, at: int, data: st.DataObject
 ) -> None:
     headers, _ = hook(body, at=at)
-    signing.check(SECRET, headers, body, at)
+    message_signing.check(SECRET, headers, body, at)
     other = data.draw(st.binary(max_size=60))
     assume(other != body)
     with pytest.raises(HookRefused):
-        signing.check(SECRET, headers, other, at)
+        message_signing.check(SECRET, headers, other, at)
     later = data.draw(st.integers(max(at - 290, 0), at + 290))
     assume(later != at)
     with pytest.raises(HookRefused, match="changed"):
-        signing.check(SECRET, headers | {"x-vad-agent-timestamp": str(later)}, body, at)
+        message_signing.check(SECRET, headers | {"x-vad-agent-timestamp": str(later)}, body, at)
     place = data.draw(st.integers(0, 66))
     sign = headers["x-vad-agent-signature"]
     flipped = sign[:place] + ("0" if sign[place] != "0" else "1") + sign[place + 1 :]
     with pytest.raises(HookRefused, match="changed"):
-        signing.check(SECRET, headers | {"x-vad-agent-signature": flipped}, body, at)
+        message_signing.check(SECRET, headers | {"x-vad-agent-signature": flipped}, body, at)
 
 
 # -- secrets ---------------------------------------------------------------------------------------

@@ -17,7 +17,7 @@ from pathlib import Path
 from tests.callbacks.faults.storm import killed_at, storm
 from tests.callbacks.faults.trial import Trial
 from tests.callbacks.postgres import NotInstalled, Postgres
-from vad_agent.callbacks.points import POINTS
+from vad_agent.callbacks.failpoints import POINTS
 
 MARKS = "<!-- faults -->", "<!-- end of faults -->"
 LATE_S = 5.0

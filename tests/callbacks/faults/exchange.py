@@ -21,9 +21,16 @@ from time import sleep
 from time import time as real_time  # before anybody bends it
 from typing import Any, ClassVar
 
-from vad_agent.callbacks import points
-from vad_agent.callbacks.dialers.port import Ended, Order, Report, Ringing, Told, Unknown
-from vad_agent.callbacks.rules import USED_UP, Outcome
+from vad_agent.callbacks import failpoints
+from vad_agent.callbacks.dialers.base import (
+    DialRequest,
+    Ended,
+    OutcomeReport,
+    Report,
+    Ringing,
+    Unknown,
+)
+from vad_agent.callbacks.model import USED_UP, Outcome
 
 WEIGHTS = {
     Outcome.REACHED: 25,
@@ -76,7 +83,7 @@ class Exchange:
     def close(self) -> None:
         self._closed.set()
 
-    def dial(self, order: Order) -> Ringing | Ended:
+    def dial(self, order: DialRequest) -> Ringing | Ended:
         with self._locked() as file:
             lines = [json.loads(line) for line in file]
             again = any(line["key"] == order.key for line in lines)
@@ -104,18 +111,18 @@ class Exchange:
             file.write(json.dumps(line) + "\n")
             file.flush()
             os.fsync(file.fileno())
-        points.passed(points.RANG)
+        failpoints.passed(failpoints.RANG)
         return self._rings(order.key, Outcome(outcome))
 
     def _rings(self, key: str, outcome: Outcome) -> Ringing | Ended:
         if self._slow_s == 0 or outcome in (Outcome.FAILED, Outcome.OPERATOR_UNAVAILABLE):
             return Ended(outcome)
-        timer = threading.Timer(self._slow_s, self._tell, (Told(key, outcome),))
+        timer = threading.Timer(self._slow_s, self._tell, (OutcomeReport(key, outcome),))
         timer.daemon = True
         timer.start()
         return Ringing(f"line of {self._node}")
 
-    def _tell(self, told: Told) -> None:
+    def _tell(self, told: OutcomeReport) -> None:
         while not self._closed.is_set():
             try:
                 self._report(told)

@@ -21,11 +21,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from tests.callbacks.faults.exchange import Exchange
-from vad_agent.callbacks import points
+from vad_agent.callbacks import failpoints
 from vad_agent.errors import VadAgentError
-from vad_agent.server import running
-from vad_agent.server.config import DeskConfig
-from vad_agent.server.running import RunningDesk
+from vad_agent.server import container
+from vad_agent.server.container import DeskContainer
+from vad_agent.server.desk_config import DeskConfig
 
 
 def main(path: str) -> int:
@@ -48,7 +48,7 @@ def main(path: str) -> int:
     )
     exchange = Exchange(Path(told["ledger"]), told["seed"], told["node"], told["slow_s"])
     try:
-        desk = RunningDesk(config, exchange, beat_s=told["beat_s"], dead_s=told["dead_s"])
+        desk = DeskContainer(config, exchange, beat_s=told["beat_s"], dead_s=told["dead_s"])
     except VadAgentError as error:
         print(f"refused {type(error).__name__}: {error}", flush=True)
         return 2
@@ -67,7 +67,7 @@ def bend_clock(file: Path) -> None:
         return real() + float(file.read_text(encoding="utf-8"))
 
     time.time = bent
-    running.machine_time = lambda: datetime.fromtimestamp(bent(), UTC)  # type: ignore[assignment]
+    container.machine_time = lambda: datetime.fromtimestamp(bent(), UTC)  # type: ignore[assignment]
 
 
 def kill_at(point: str, number: int) -> None:
@@ -83,7 +83,7 @@ def kill_at(point: str, number: int) -> None:
                 if seen == number:
                     os.kill(os.getpid(), signal.SIGKILL)
 
-    points.watch(passed)
+    failpoints.watch(passed)
 
 
 if __name__ == "__main__":

@@ -19,10 +19,10 @@ from tests.callbacks.faults.exchange import course, read_ledger
 from tests.callbacks.faults.storm import killed_at, storm
 from tests.callbacks.faults.trial import NODE, ROOT, Trial
 from tests.callbacks.postgres import Postgres
-from vad_agent.callbacks.letters import REQUESTED, Letter, new_key
-from vad_agent.callbacks.nodes import BEAT_S, DEAD_S
-from vad_agent.callbacks.points import POINTS
-from vad_agent.callbacks.rules import Outcome
+from vad_agent.callbacks.cluster_membership import BEAT_S, DEAD_S
+from vad_agent.callbacks.failpoints import POINTS
+from vad_agent.callbacks.model import Outcome
+from vad_agent.callbacks.outbox_message import REQUESTED, OutboxMessage, new_key
 
 LATE_S = 5.0
 """After a restart."""
@@ -127,28 +127,30 @@ def test_an_outcome_that_comes_while_the_node_is_down(trial: MakeTrial) -> None:
 
 def test_cancelled_when_due(trial: MakeTrial) -> None:
     """A cancel in the same moment as the attempt: what was cancelled before its intent never rings."""
-    from vad_agent.callbacks.ledger import Ledger
+    from vad_agent.callbacks.model import State
     from vad_agent.callbacks.policy import policy_of
-    from vad_agent.callbacks.rules import State
+    from vad_agent.callbacks.queries import CallbackQueries
     from vad_agent.callbacks.store import Store
-    from vad_agent.settings import Settings
+    from vad_agent.script.settings import Settings
 
     run = trial(seed=9, slow_s=0.0)
     node = run.node()
     assert node.ready()
     for _ in range(20):
         run.ask(1)
-        letter = Letter("withdrawn", new_key(), f"call-{len(run.phones)}", _now().isoformat())
+        letter = OutboxMessage(
+            "withdrawn", new_key(), f"call-{len(run.phones)}", _now().isoformat()
+        )
         time.sleep(run.dice.uniform(0.0, 0.25))
         run.outbox.post(letter)
     time.sleep(6.0)
     assert node.end() == 0
     store = Store(run.database, policy_of(Settings.load(run.script)))
-    cancelled = [one for one in Ledger(store).all() if one.state is State.CANCELLED]
+    cancelled = [one for one in CallbackQueries(store).all() if one.state is State.CANCELLED]
     intents = {one.id: [it.intent for it in store.attempts_of(one.id)] for one in cancelled}
     rung = {line["phone"] for line in read_ledger(run.ledger)}
-    ended = [one for one in Ledger(store).all() if not one.open]
-    promise = Ledger(store).promise()
+    ended = [one for one in CallbackQueries(store).all() if not one.open]
+    promise = CallbackQueries(store).promise()
     store.close()
     assert len(ended) == 20
     assert promise.missing == 0
@@ -190,7 +192,7 @@ def test_an_agreed_time_stays_on_the_wall(tmp_path: Path) -> None:
     node = run.node()
     assert node.ready()
     at = _now() + timedelta(seconds=3604)
-    letter = Letter(
+    letter = OutboxMessage(
         REQUESTED,
         new_key(),
         "c",

@@ -21,12 +21,13 @@ from pathlib import Path
 from typing import Any
 
 from tests.callbacks.faults.exchange import course, read_ledger
-from vad_agent.callbacks.ledger import Ledger
-from vad_agent.callbacks.letters import REQUESTED, Letter, Outbox, new_key
+from vad_agent.callbacks.model import USED_UP, Outcome, State
+from vad_agent.callbacks.outbox import Outbox
+from vad_agent.callbacks.outbox_message import REQUESTED, OutboxMessage, new_key
 from vad_agent.callbacks.policy import policy_of
-from vad_agent.callbacks.rules import USED_UP, Outcome, State
+from vad_agent.callbacks.queries import CallbackQueries
 from vad_agent.callbacks.store import Store
-from vad_agent.settings import Settings
+from vad_agent.script.settings import Settings
 
 NODE = "tests.callbacks.faults.node"
 ROOT = Path(__file__).parents[3]
@@ -187,7 +188,7 @@ class Trial:
             self.phones.append(phone)
             asked = datetime.now(UTC).isoformat()
             call = f"call-{len(self.phones)}"
-            letter = Letter(
+            letter = OutboxMessage(
                 REQUESTED, new_key(), call, asked, "dropped", due_in_s, phone=phone, name="Анна"
             )
             self.outbox.post(letter)
@@ -214,8 +215,8 @@ class Trial:
         """Count; no node may run on SQLite."""
         store = Store(self.database, policy_of(Settings.load(self.script)))
         try:
-            callbacks = list(Ledger(store).all())
-            promise = Ledger(store).promise()
+            callbacks = list(CallbackQueries(store).all())
+            promise = CallbackQueries(store).promise()
         finally:
             store.close()
         report = Report(requests=len(self.phones), kills=self.kills)

@@ -1,1 +1,1 @@
-"""What dials at this centre, one file each behind one small port."""
+"""Adapters to the centre's telephony: one file per dialer, behind one small port."""

@@ -1,10 +1,10 @@
-"""One call of Asterisk's: the operator's leg, the client's, the talk, and what its end means.
+"""State machine of one Asterisk call: the operator's leg, the client's leg, the talk, and the outcome.
 
     OPERATOR ──answers──> CLIENT ──answers──> TALK ──> OVER
         └────────────────────┴── ends ─────────────────^
 
-Events and looks at the channels lead to the same changes, so that an event that comes twice, too late or
-never does no harm. Everything is done under the call's lock.
+Events and polls of the channels lead to the same transitions. A duplicate, late or missing event
+therefore does no harm. Every transition runs under the call's lock.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from enum import StrEnum
 from typing import Any
 
 from vad_agent.callbacks.dialers.ari_legs import CLIENT, OPERATOR, Legs, no_answer_of
-from vad_agent.callbacks.dialers.port import DialRefused, DialUncertain, Ended
-from vad_agent.callbacks.rules import Outcome
+from vad_agent.callbacks.dialers.base import DialRefused, DialUncertain, Ended
+from vad_agent.callbacks.model import Outcome
 from vad_agent.errors import DialError
 
 LOG = logging.getLogger(__name__)
@@ -27,8 +27,9 @@ LOG = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class AsteriskConfig:
-    """Where Asterisk is, and how it rings. `{operator}`: a login; `{number}`: with the plus; `{digits}`:
-    without it.
+    """Address of Asterisk and how to ring.
+
+    `{operator}`: a login; `{number}`: with the plus; `{digits}`: without it.
     """
 
     url: str
@@ -38,20 +39,20 @@ class AsteriskConfig:
     app: str = "vad-agent"
     operator_endpoint: str = "PJSIP/{operator}"
     any_operator_endpoint: str = ""
-    """Of a queue or a group of telephones; "": an order without an operator cannot be dialled."""
+    """Endpoint of a queue or a ring group. "": a request without an operator cannot be dialled."""
     client_endpoint: str = "PJSIP/{number}@trunk"
     caller_id: str = ""
-    """What the client sees."""
+    """The number that the client sees."""
     ring_operator_s: int = 20
     ring_client_s: int = 40
     talk_s: float = 10.0
-    """A talk as long as this was one with a person."""
+    """Seconds. A talk of at least this length counts as a talk with a person."""
     check_s: float = 15.0
-    """So often what is under way is looked at, should an event be lost."""
+    """Seconds between polls of calls under way, in case an event is lost."""
 
 
 class Stage(StrEnum):
-    """How far a call has come."""
+    """The stage that a call has reached."""
 
     OPERATOR = "operator"
     CLIENT = "client"
@@ -59,10 +60,10 @@ class Stage(StrEnum):
     OVER = "over"
 
 
-class Call:
-    """A call under way. `number`: "" where it was found again after a restart: the order is not known then.
+class AriCall:
+    """A call under way. `number`: "" for a call recovered after a restart, whose request is not known.
 
-    `told` is called once with the outcome, `over` once when nothing is left of it.
+    `told` is called once with the outcome, `over` once when the call has been cleaned up.
     """
 
     def __init__(
@@ -80,7 +81,7 @@ class Call:
         self.stage = stage
         self.lock = threading.RLock()
         self.sending = False
-        """The request for the operator's leg is on its way: that there is none yet means nothing."""
+        """The request for the operator's leg is in flight: a missing leg means nothing yet."""
         self._number = number
         self._legs = legs
         self._config = config
@@ -92,7 +93,7 @@ class Call:
         self._unsure_until = 0.0  # the request for the client's leg may still arrive
 
     def take(self, leg: str, event: Mapping[str, Any], channel: Mapping[str, Any]) -> None:
-        """An event of one of its legs."""
+        """Apply an event of one of the call's legs."""
         with self.lock:
             match event["type"], leg, self.stage:
                 case "StasisStart", "op", Stage.OPERATOR:
@@ -117,10 +118,10 @@ class Call:
                     self._talk_over(seen=True)
 
     def look(self) -> None:
-        """Bring it up to what Asterisk has, as if the events in between had come.
+        """Poll Asterisk and apply its state, as if the missing events had come.
 
         Raises:
-            DialError: Asterisk does not tell.
+            DialError: Asterisk does not answer.
         """
         with self.lock:
             if self.sending or self.stage is Stage.OVER:
@@ -147,10 +148,10 @@ class Call:
                 self._join()
 
     def tick(self) -> None:
-        """A talk that is long enough, and goes on, is told as it is.
+        """Report a talk that has lasted long enough and still goes on.
 
         Raises:
-            DialError: Asterisk does not tell whether it goes on.
+            DialError: Asterisk does not say whether the talk goes on.
         """
         with self.lock:
             if self.stage is not Stage.TALK or self._told is None:
@@ -160,10 +161,10 @@ class Call:
                 self._settle(Outcome.REACHED)
 
     def stop(self) -> None:
-        """It is needed no more, unless they talk already. Its end is told as any other.
+        """Stop the call, unless the parties already talk. Its end is reported as usual.
 
         Raises:
-            DialError: it could not be stopped.
+            DialError: the call could not be stopped.
         """
         with self.lock:
             self._stop = True
@@ -171,7 +172,7 @@ class Call:
                 self._legs.hang_up(self.key)
 
     def leave(self) -> None:
-        """Nothing is left of it; nothing is told."""
+        """Abandon the call without reporting an outcome."""
         with self.lock:
             self._told, self.stage = None, Stage.OVER
             self._over(self.key)
@@ -210,12 +211,12 @@ class Call:
         self.stage, self._joined = Stage.TALK, time.monotonic()
 
     def _talk_over(self, *, seen: bool) -> None:
-        """`seen`: it ends now; else it was over when it was looked at."""
+        """The talk has ended. `seen`: it ends now; otherwise the poll found it ended."""
         lasted = time.monotonic() - self._joined
         long = lasted >= self._config.talk_s
         if seen and long:
             self._end(Outcome.REACHED)
-        elif long or not self._number:  # found again: it may have been talking before
+        elif long or not self._number:  # recovered call: the talk may have begun earlier
             self._end(Outcome.LOST, "answered, nobody saw for how long")
         else:
             self._end(Outcome.NO_ANSWER, f"answered, but ended after {lasted:.0f} s")
@@ -227,7 +228,7 @@ class Call:
             self._legs.hang_up(self.key)
             self._legs.part(self.key)
         except DialError:
-            LOG.warning("what is left of an ended call could not be hung up")
+            LOG.warning("an ended call could not be cleaned up")
 
     def _settle(self, outcome: Outcome, detail: str = "") -> None:
         if self._told is not None:

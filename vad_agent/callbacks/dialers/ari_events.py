@@ -1,10 +1,10 @@
-"""Asterisk's events over its WebSocket: connected for ever, junk left out, one thread for all of it.
+"""Asterisk's events over its WebSocket, on one thread: reconnects for ever and drops invalid messages.
 
     connect ──> opened() ──> event(…), event(…), tick() … ──> lost ──> pause ──> connect
                                                                PAUSES_S, tick() goes on
 
-`opened` runs before the first event of each connection: what happened in between was lost, and is asked for
-there. All three are called by this thread alone; whatever they raise is logged, and the thread goes on.
+`opened` runs before the first event of each connection: events in between were lost, so it polls
+the state. Only this thread calls the three functions. It logs what they raise and continues.
 """
 
 from __future__ import annotations
@@ -27,16 +27,16 @@ with extra("callbacks", "a dialer"):
 
 LOG = logging.getLogger(__name__)
 WIRE = logging.getLogger(f"{__name__}.wire")
-WIRE.setLevel(logging.WARNING)  # its details have the password, as it goes over the wire
+WIRE.setLevel(logging.WARNING)  # its debug log contains the password as sent
 
 PAUSES_S = (0.5, 1.0, 2.0, 5.0, 15.0)
-"""Before each new connection; the last one is repeated."""
+"""Seconds before each reconnect; the last value repeats."""
 OPEN_LIMIT_S = 5.0
 CLOSE_LIMIT_S = 2.0
 
 
 class AriEvents:
-    """Listens to the application's events."""
+    """Receives the application's events."""
 
     def __init__(
         self,
@@ -64,21 +64,21 @@ class AriEvents:
         self._thread = threading.Thread(target=self._run, name="ari-events", daemon=True)
 
     def start(self) -> None:
-        """Connect by and by."""
+        """Start the thread; it connects in the background."""
         self._thread.start()
 
     def wait(self, limit_s: float) -> bool:
-        """Whether events come, now or within the limit."""
+        """Whether events are being received, now or within `limit_s` seconds."""
         return self._listening.wait(limit_s)
 
     def close(self) -> None:
-        """The thread ends, or is left to its request after `CLOSE_LIMIT_S`."""
+        """Stop the thread. After `CLOSE_LIMIT_S` it is left to finish its request."""
         if self._closing.is_set():
             return
         self._closing.set()
         until = time.monotonic() + CLOSE_LIMIT_S
         if (connection := self._connection) is not None:
-            with contextlib.suppress(Exception):  # it may break just now
+            with contextlib.suppress(Exception):  # the connection may be failing at this moment
                 connection.close()
         if self._thread.is_alive():
             self._thread.join(max(until - time.monotonic(), 0.1))
@@ -100,7 +100,9 @@ class AriEvents:
             except (OSError, EOFError, WebSocketException) as error:
                 known = isinstance(error, ConnectionClosed | OSError | InvalidURI)
                 why = type(error).__name__ if known else "not taken"
-                LOG.warning("no events of Asterisk's, connecting again", extra={"why": why})
+                LOG.warning(
+                    "lost the connection for Asterisk's events, reconnecting", extra={"why": why}
+                )
             finally:
                 self._listening.clear()
             self._pause(self._pauses_s[min(failed, len(self._pauses_s) - 1)])
@@ -136,8 +138,10 @@ class AriEvents:
             self._safely(self._tick)
 
     def _safely(self, do: Callable[[], None]) -> None:
-        """An event that breaks something must not end all that come after it."""
+        """Run a handler; an event that fails must not stop the events after it."""
         try:
             do()
         except Exception as error:
-            LOG.warning("an event could not be dealt with", extra={"why": type(error).__name__})
+            LOG.warning(
+                "the handler of an Asterisk event failed", extra={"why": type(error).__name__}
+            )

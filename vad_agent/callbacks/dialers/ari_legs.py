@@ -1,33 +1,34 @@
-"""The two legs of a call as requests to Asterisk's REST interface. Its errors are those of `http.py`."""
+"""The two legs of a call as requests to Asterisk's REST interface. Errors: see `http_transport.py`."""
 
 from __future__ import annotations
 
 import contextlib
 from typing import Any
 
-from vad_agent.callbacks.dialers.http import Centre
-from vad_agent.callbacks.dialers.port import DialUncertain
-from vad_agent.callbacks.rules import Outcome
+from vad_agent.callbacks.dialers.base import DialUncertain
+from vad_agent.callbacks.dialers.http_transport import HttpTransport
+from vad_agent.callbacks.model import Outcome
 from vad_agent.errors import DialError
 
 OPERATOR, CLIENT = "op", "cl"
 BUSY = 17
 NEVER_RANG = frozenset({1, 2, 3, 5, 6, 27, 28, 29, 34, 38, 41, 42, 44, 47})
 NEVER_RANG |= frozenset(range(50, 100))
-"""Causes of Q.850 where the network did not get as far as his telephone: no such number, no route, no
-circuit, congestion, not allowed, not possible."""
+"""Q.850 causes where the network did not reach the client's telephone: no such number, no route, no
+circuit, congestion, not allowed, not possible.
+"""
 NO_CHANNEL = 500
 TAKEN = 409
 GONE = 404
 
 
 def leg_of(key: str, leg: str) -> str:
-    """The channel's id: a second channel of this id is refused by Asterisk."""
+    """The channel's id. Asterisk refuses a second channel with the same id."""
     return f"{key}-{leg}"
 
 
 def no_answer_of(cause: object, *, rang: bool) -> tuple[Outcome, str]:
-    """What a client's leg that ended unanswered means; `cause`: Q.850, whatever came for one."""
+    """The outcome of a client's leg that ended unanswered. `cause`: Q.850, in any type."""
     known = cause if isinstance(cause, int) else 0
     if known == BUSY:
         return Outcome.BUSY, ""
@@ -44,11 +45,13 @@ class Legs:
     ) -> None:
         self.url = f"{url.rstrip('/')}/ari"
         self._app = app
-        self._centre = Centre("asterisk", self.url, auth=auth, limit_s=limit_s, pause_s=pause_s)
+        self._centre = HttpTransport(
+            "asterisk", self.url, auth=auth, limit_s=limit_s, pause_s=pause_s
+        )
 
     def ring(self, key: str, leg: str, endpoint: str, ring_s: int, caller_id: str) -> bool:
-        """Make the leg, or find that it is there; False: Asterisk could make none, nothing rings."""
-        told: dict[str, Any] = {  # in the body: what is in a URL stands in logs
+        """Create the leg, or find that it exists. False: Asterisk could not create it, nothing rings."""
+        told: dict[str, Any] = {  # in the body, because URLs appear in logs
             "endpoint": endpoint,
             "app": self._app,
             "appArgs": key,
@@ -63,7 +66,7 @@ class Legs:
         return answer.status_code != NO_CHANNEL
 
     def state(self, key: str, leg: str) -> str | None:
-        """Down, Ring, Ringing, Up and others; None: there is no such leg."""
+        """Down, Ring, Ringing, Up and others. None: there is no such leg."""
         path = f"/channels/{leg_of(key, leg)}"
         answer = self._centre.send("GET", path, repeatable=True, accept=(GONE,))
         if answer.status_code == GONE:
@@ -71,7 +74,7 @@ class Legs:
         return self._text(answer, "state")
 
     def is_machine(self, key: str) -> bool:
-        """What AMD() has found on the client's leg; False too where that cannot be asked."""
+        """The result of AMD() on the client's leg. False also if it cannot be queried."""
         path = f"/channels/{leg_of(key, CLIENT)}/variable"
         try:
             answer = self._centre.send(
@@ -86,7 +89,7 @@ class Legs:
             return False
 
     def join(self, key: str) -> None:
-        """Let them hear each other."""
+        """Bridge the two legs."""
         self._centre.send("POST", f"/bridges/{key}", repeatable=True, json={"type": "mixing"})
         both = f"{leg_of(key, OPERATOR)},{leg_of(key, CLIENT)}"
         self._centre.send(
@@ -94,17 +97,17 @@ class Legs:
         )
 
     def hang_up(self, key: str) -> None:
-        """Both legs, the client's first."""
+        """Hang up both legs, the client's first."""
         for leg in (CLIENT, OPERATOR):
             path = f"/channels/{leg_of(key, leg)}"
             self._centre.send("DELETE", path, repeatable=True, accept=(GONE,))
 
     def part(self, key: str) -> None:
-        """The bridge is needed no more."""
+        """Destroy the bridge."""
         self._centre.send("DELETE", f"/bridges/{key}", repeatable=True, accept=(GONE,))
 
     def subscribe(self, key: str) -> None:
-        """Be told of the legs again; those that are gone are no error."""
+        """Subscribe to the legs' events again; legs that are gone are not an error."""
         for leg in (OPERATOR, CLIENT):
             self._centre.send(
                 "POST",
@@ -115,35 +118,35 @@ class Legs:
             )
 
     def mark(self, key: str, stage: str) -> None:
-        """Keep in Asterisk how far it has come, before it comes so far."""
+        """Store in Asterisk the stage that the call is about to enter."""
         params = {"variable": _variable(key), "value": stage}
         self._centre.send("POST", "/asterisk/variable", repeatable=True, params=params)
 
     def marked(self, key: str) -> str:
-        """How far it had come; "": nothing was ever asked for."""
+        """The stored stage. "": nothing was ever requested."""
         params = {"variable": _variable(key)}
         answer = self._centre.send("GET", "/asterisk/variable", repeatable=True, params=params)
         return self._text(answer, "value")
 
     def forget(self, key: str) -> None:
-        """The mark is needed no more; one that stays does no harm."""
+        """Delete the stored stage. A remaining one does no harm."""
         with contextlib.suppress(DialError):
             self._centre.send(
                 "POST", "/asterisk/variable", repeatable=False, params={"variable": _variable(key)}
             )
 
     def close(self) -> None:
-        """Let go of the connections."""
+        """Close the connections."""
         self._centre.close()
 
     def _text(self, answer: Any, name: str) -> str:
         told = self._centre.json(answer)
         value = told.get(name) if isinstance(told, dict) else None
-        if not isinstance(value, str):  # never taken for "nothing": the client would be rung again
+        if not isinstance(value, str):  # never read as "nothing": the client would be dialled again
             raise DialUncertain(f"asterisk: expected {name} in its answer")
         return value
 
 
 def _variable(key: str) -> str:
-    """A name of a variable; no two keys have the same one, as no key has an underscore."""
+    """The name of the key's variable. Unique, because no key contains an underscore."""
     return "VADAGENT_" + key.replace(".", "_d").replace("-", "_h")

@@ -1,25 +1,29 @@
-"""Asterisk dials, told by its REST interface (ARI): the operator first, then the client, then both joined.
+"""Dialer for Asterisk through its REST interface (ARI): rings the operator, then the client, then
+bridges both.
 
     dial ──> operator's leg ──answers──> client's leg ──answers──> bridge ──> talk
              │ busy, no answer, gone     │ never rang: failed      │ AMDSTATUS is MACHINE: machine
              └> operator_unavailable     └ busy, no answer         ├ shorter than `talk_s`: no_answer
-                                                                   └ else: reached, told at `talk_s`
+                                                                   └ else: reached, reported at `talk_s`
 
-An answer alone is not "reached": a machine answers too. Where the centre's dialplan runs AMD() on the
-client's leg, what it sets counts; without it a talk of `talk_s` with a machine passes for a person's.
+An answered call alone is not "reached", because a machine answers too. Where the centre's dialplan
+runs AMD() on the client's leg, its result counts. Without AMD(), a talk of `talk_s` with a machine
+counts as a talk with a person.
 
-Who crashes when, and whether the client was rung: a global variable of Asterisk's is set to the stage before
-the leg of that stage is made. So, where the legs are gone:
-    absent            nothing rang                            Unknown; LOST where it had been taken
+Recovery after a crash must know whether the client was rung. Therefore a global variable of
+Asterisk is set to the stage before the leg of that stage is created. Where the legs are gone, it
+decides:
+    absent            nothing rang                            Unknown; LOST if the request had been accepted
     "operator"        the client was not rung                 OPERATOR_UNAVAILABLE, FAILED
-    "client"          he may have been                        what was seen here, else LOST
-A restart of Asterisk's loses the variables. It goes unseen only where this program dies too, after the client
-was rung and before it stored that the order was taken: those are seconds apart.
+    "client"          the client may have been rung           what was seen here, else LOST
+A restart of Asterisk loses the variables. That goes undetected only if this program also dies,
+after the client was rung and before it stored that the request was accepted: a span of seconds.
 
-The formats are those of Asterisk's own API descriptions (channels, bridges, events, asterisk). Of its source:
-a known `channelId` is refused by 409; 500 says that no channel could be made (a telephone that is not
-registered), and nothing was dialled. Assumed: a network that announces something (PROGRESS) has rung. One
-process for each `app`: of two, Asterisk tells its events to the later one alone.
+The formats are those of Asterisk's API descriptions (channels, bridges, events, asterisk). From its
+source: a known `channelId` is refused with 409; 500 means that no channel could be created (a
+telephone that is not registered) and nothing was dialled. Assumed: a network that plays an
+announcement (PROGRESS) has rung. Run one process per `app`: Asterisk sends its events only to the
+newest connection.
 """
 
 from __future__ import annotations
@@ -32,34 +36,37 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
+from vad_agent.callbacks.dialers.ari_call import AriCall, Stage
 from vad_agent.callbacks.dialers.ari_call import AsteriskConfig as AsteriskConfig
-from vad_agent.callbacks.dialers.ari_call import Call, Stage
 from vad_agent.callbacks.dialers.ari_events import PAUSES_S, AriEvents
 from vad_agent.callbacks.dialers.ari_legs import CLIENT, OPERATOR, Legs, leg_of
-from vad_agent.callbacks.dialers.http import LIMIT_S
-from vad_agent.callbacks.dialers.port import (
+from vad_agent.callbacks.dialers.base import (
     DialRefused,
+    DialRequest,
     DialUncertain,
     Ended,
-    Order,
+    OutcomeReport,
     Report,
     Ringing,
-    Told,
     Unknown,
 )
-from vad_agent.callbacks.rules import Outcome
+from vad_agent.callbacks.dialers.http_transport import LIMIT_S
+from vad_agent.callbacks.model import Outcome
 from vad_agent.errors import DialError
 
 LOG = logging.getLogger(__name__)
 LOGIN = re.compile(r"[\w.+-]+", re.ASCII)
-"""Of an operator, as a part of an endpoint's name: no `&`, `/` or `@`, which would ring others."""
+"""An operator's login as part of an endpoint's name: `&`, `/` or `@` would ring other endpoints."""
 NUMBER = re.compile(r"\+[0-9]{3,15}", re.ASCII)
 TELL_AGAIN_S = 1.0
 MOST_ENDED = 2000
 
 
 class AsteriskDialer:
-    """Dials by ARI. `limit_s`: of a request; `pauses_s`: before a new connection for events."""
+    """Dials through ARI.
+
+    `limit_s`: seconds per request. `pauses_s`: seconds before each reconnect for events.
+    """
 
     name: ClassVar[str] = "asterisk"
 
@@ -86,56 +93,56 @@ class AsteriskDialer:
             tick_s=tick_s,
             pauses_s=pauses_s,
         )
-        self._lock = threading.Lock()  # of these three; no call's lock is taken under it
-        self._calls: dict[str, Call] = {}
+        self._lock = threading.Lock()  # guards the next three; no call's lock is taken under it
+        self._calls: dict[str, AriCall] = {}
         self._ended: OrderedDict[str, Ended] = OrderedDict()
-        self._waiting: list[Told] = []
+        self._waiting: list[OutcomeReport] = []
         self._report: Report | None = None
         self._tell_at = self._look_at = 0.0
 
     def open(self, report: Report) -> None:
-        """Listen to Asterisk's events, for ever."""
+        """Receive Asterisk's events until closed."""
         self._report = report
         self._events.start()
 
     def close(self) -> None:
-        """Stop listening; calls under way go on in Asterisk."""
+        """Stop receiving. Calls under way continue in Asterisk."""
         self._events.close()
         self._legs.close()
 
-    def dial(self, order: Order) -> Ringing | Ended:
-        """Ring the operator; the client is rung when he answers.
+    def dial(self, dial_request: DialRequest) -> Ringing | Ended:
+        """Ring the operator; the client is rung when the operator answers.
 
         Raises:
             DialRefused: nothing rings.
-            DialUncertain: the operator may be rung, and the client after him.
+            DialUncertain: the operator, and after them the client, may be rung.
         """
-        if not NUMBER.fullmatch(order.number):
+        if not NUMBER.fullmatch(dial_request.number):
             raise DialRefused("asterisk: expected a number in E.164")
         endpoint = self._config.any_operator_endpoint
-        if order.operator is not None:
-            if not LOGIN.fullmatch(order.operator):
+        if dial_request.operator is not None:
+            if not LOGIN.fullmatch(dial_request.operator):
                 return Ended(Outcome.OPERATOR_UNAVAILABLE, "his login names no telephone")
-            endpoint = self._config.operator_endpoint.format(operator=order.operator)
+            endpoint = self._config.operator_endpoint.format(operator=dial_request.operator)
         if not endpoint:
             return Ended(Outcome.OPERATOR_UNAVAILABLE, "no operator is known, and no group")
         if not self._events.wait(min(self._limit_s, 5.0)):
             raise DialRefused("asterisk: no connection for its events")
         with self._lock:
-            here = order.key in self._calls or order.key in self._ended
+            here = dial_request.key in self._calls or dial_request.key in self._ended
         if here:
-            return self._known(order.key)
+            return self._known(dial_request.key)
         try:
-            known = self.status(order.key, "")  # an earlier life of this program's may have rung
-            return self._ring(order, endpoint) if isinstance(known, Unknown) else known
+            known = self.status(dial_request.key, "")  # a previous process may have dialled
+            return self._ring(dial_request, endpoint) if isinstance(known, Unknown) else known
         except _NotAskedFor as error:
             raise DialRefused(str(error)) from error
 
     def status(self, key: str, reference: str) -> Ringing | Ended | Unknown:
-        """What became of the key, by Asterisk's channels and what was seen here.
+        """The state of the key, from Asterisk's channels and what was seen here.
 
         Raises:
-            DialUncertain: Asterisk does not tell.
+            DialUncertain: Asterisk does not answer.
         """
         with self._lock:
             ended, call = self._ended.get(key), self._calls.get(key)
@@ -152,7 +159,7 @@ class AsteriskDialer:
         return self._known(key)
 
     def hang_up(self, key: str, reference: str) -> None:
-        """Stop it, unless they talk already."""
+        """Stop the call, unless the parties already talk."""
         call = self._calls.get(key)
         try:
             if call is not None:
@@ -160,23 +167,23 @@ class AsteriskDialer:
             elif self._legs.state(key, CLIENT) != "Up":
                 self._legs.hang_up(key)
         except DialError:
-            LOG.warning("a call that is needed no more could not be stopped")
+            LOG.warning("a call that is no longer needed could not be stopped")
 
     # -- the calls ---------------------------------------------------------------------------------
 
-    def _ring(self, order: Order, endpoint: str) -> Ringing | Ended:
-        call = self._call(order.key, order.number, Stage.OPERATOR)
+    def _ring(self, dial_request: DialRequest, endpoint: str) -> Ringing | Ended:
+        call = self._call(dial_request.key, dial_request.number, Stage.OPERATOR)
         call.sending = True
         with self._lock:
-            if self._calls.setdefault(order.key, call) is not call:
-                return Ringing(leg_of(order.key, OPERATOR))
+            if self._calls.setdefault(dial_request.key, call) is not call:
+                return Ringing(leg_of(dial_request.key, OPERATOR))
         ring_s, caller_id = self._config.ring_operator_s, self._config.caller_id
         try:
             try:
-                self._legs.mark(order.key, Stage.OPERATOR)
+                self._legs.mark(dial_request.key, Stage.OPERATOR)
             except DialUncertain as error:
                 raise DialRefused(str(error)) from error
-            made = self._legs.ring(order.key, OPERATOR, endpoint, ring_s, caller_id)
+            made = self._legs.ring(dial_request.key, OPERATOR, endpoint, ring_s, caller_id)
         except DialRefused:
             call.leave()
             raise
@@ -185,12 +192,13 @@ class AsteriskDialer:
         if not made:
             call.leave()
             self._remember(
-                order.key, Ended(Outcome.OPERATOR_UNAVAILABLE, "his telephone cannot be rung")
+                dial_request.key,
+                Ended(Outcome.OPERATOR_UNAVAILABLE, "his telephone cannot be rung"),
             )
-        return self._known(order.key)
+        return self._known(dial_request.key)
 
-    def _found_again(self, key: str) -> Call | None:
-        """A call of an earlier life of this program's; None: nothing was ever asked for."""
+    def _found_again(self, key: str) -> AriCall | None:
+        """Recover a call of a previous process. None: nothing was ever requested."""
         stage = self._legs.marked(key)
         if stage not in (Stage.OPERATOR, Stage.CLIENT):
             return None
@@ -199,16 +207,18 @@ class AsteriskDialer:
         with self._lock:
             return self._calls.setdefault(key, found)
 
-    def _call(self, key: str, number: str, stage: Stage) -> Call:
-        return Call(
+    def _call(self, key: str, number: str, stage: Stage) -> AriCall:
+        return AriCall(
             key, number, stage, self._legs, self._config, told=self._settled, over=self._forget
         )
 
     def _settled(self, key: str, ended: Ended) -> None:
-        """It is told by the events' thread, where no call's lock is held: the desk has locks too."""
+        """Report the outcome from the events' thread, where no call's lock is held: the desk takes
+        locks too.
+        """
         self._remember(key, ended)
         with self._lock:
-            self._waiting.append(Told(key, ended.outcome, ended.detail))
+            self._waiting.append(OutcomeReport(key, ended.outcome, ended.detail))
 
     def _forget(self, key: str) -> None:
         with self._lock:
@@ -239,7 +249,7 @@ class AsteriskDialer:
         self._tell()
 
     def _stray(self, key: str) -> None:
-        """A leg of a call that is not under way here: of an earlier life, or made too late."""
+        """A leg of a call that is not under way here: from a previous process, or created too late."""
         self.status(key, "")
         if key not in self._calls:
             self._legs.hang_up(key)
@@ -252,7 +262,7 @@ class AsteriskDialer:
             try:
                 call.tick()
             except DialError:
-                LOG.warning("Asterisk does not tell whether a call goes on")
+                LOG.warning("Asterisk does not report whether a call goes on")
         self._tell()
 
     def _look_at_all(self) -> None:
@@ -261,10 +271,10 @@ class AsteriskDialer:
             try:
                 call.look()
             except DialError:
-                LOG.warning("Asterisk does not tell how a call stands")
+                LOG.warning("Asterisk does not report the state of a call")
         self._tell()
 
-    def _under_way(self) -> list[Call]:
+    def _under_way(self) -> list[AriCall]:
         with self._lock:
             return list(self._calls.values())
 
@@ -278,7 +288,7 @@ class AsteriskDialer:
                 self._report(told)
             except Exception as error:
                 why = {"why": type(error).__name__}
-                LOG.warning("an outcome could not be stored, told again soon", extra=why)
+                LOG.warning("an outcome could not be stored, will be reported again", extra=why)
                 self._tell_at = time.monotonic() + TELL_AGAIN_S
                 continue
             with self._lock:
@@ -287,4 +297,4 @@ class AsteriskDialer:
 
 
 class _NotAskedFor(DialUncertain):
-    """It was only looked for: nothing was asked to ring, as far as this request goes."""
+    """The call was only looked up: this request did not ask anything to ring."""

@@ -1,4 +1,4 @@
-"""What is known of one of Mango's calls, and what it means: see `mango.py`. Pure."""
+"""What is known of one Mango call, and the outcome that follows; see `mango.py`. Pure."""
 
 from __future__ import annotations
 
@@ -6,20 +6,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from vad_agent.callbacks.dialers.port import Ended
-from vad_agent.callbacks.rules import Outcome
+from vad_agent.callbacks.dialers.base import Ended
+from vad_agent.callbacks.model import Outcome
 
 DONE = 1000
 BUSY = 1121
 NOBODY = frozenset({1124, 1160, 1162, 1163, 1164, 3330, 4200})
-"""Refusals of a command that are the operator's: not available, no telephone of his."""
+"""Refusals of a command that concern the operator: not available, or without a telephone."""
 NEVER_RANG = frozenset({1130, 1132, 1133, 1134, 1140, 1150, 1151, 1152, 1190, 1191, 1192})
-"""Reasons where the client's telephone was not reached; so are all of 2xxx, 3xxx, 45xx and 5xxx."""
+"""Reasons where the client's telephone was not reached; all of 2xxx, 3xxx, 45xx and 5xxx count too."""
 
 
 @dataclass(slots=True)
-class Leg:
-    """One leg, by its events in any order."""
+class MangoLeg:
+    """One leg, built from its events in any order."""
 
     client: bool = False
     connected: bool = False
@@ -28,7 +28,7 @@ class Leg:
 
     @property
     def complete(self) -> bool:
-        """It has ended, and every event of it has come."""
+        """The leg has ended, and all its events have arrived."""
         return self.gone and len(self.seqs) == max(self.seqs, default=0)
 
 
@@ -37,13 +37,13 @@ class Seen:
     """What is known of a key."""
 
     taken: bool = False
-    legs: dict[str, Leg] = field(default_factory=dict)
+    legs: dict[str, MangoLeg] = field(default_factory=dict)
     summary: dict[str, Any] | None = None
     ended: Ended | None = None
 
 
 def decide(seen: Seen, talk_s: int) -> Ended | None:
-    """How it has ended; None: more must come. `talk_s`: a talk so long was one with a person."""
+    """The outcome; None: more events must come. `talk_s`: a talk of this length was with a person."""
     if (summary := seen.summary) is None:
         return None
     legs = list(seen.legs.values())
@@ -58,7 +58,7 @@ def decide(seen: Seen, talk_s: int) -> Ended | None:
     if client:
         whole = all(leg.complete for leg in client)
         return _unanswered(reason) if whole else None
-    if any(leg.connected for leg in legs):  # his leg may have begun, and not been told of yet
+    if any(leg.connected for leg in legs):  # the client's leg may have begun without an event
         never = _unanswered(reason)
         return never if never.outcome is Outcome.FAILED else None
     if all(leg.complete for leg in legs):
@@ -82,7 +82,7 @@ def of_client(told: Mapping[str, Any]) -> bool:
 
 
 def number_of(value: object) -> int | None:
-    """Mango writes the same field now as a number, now as text."""
+    """An integer field, which Mango writes sometimes as a number and sometimes as text."""
     if isinstance(value, bool) or not isinstance(value, int | str):
         return None
     try:

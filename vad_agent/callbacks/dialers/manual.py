@@ -1,6 +1,6 @@
-"""No telephony: a person is told, rings, and reports the outcome at the desk.
+"""Dialer without telephony: a person is notified, calls by hand, and reports the outcome to the desk.
 
-Nothing is sent, so nothing can fail; telling a person twice rings nobody twice.
+Nothing is sent, so nothing can fail. Notifying a person twice rings nobody twice.
 """
 
 from __future__ import annotations
@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import ClassVar
 
-from vad_agent.callbacks.dialers.port import (
+from vad_agent.callbacks.dialers.base import (
+    DialRequest,
     DialUncertain,
     Ended,
-    Order,
     Report,
     Ringing,
     Unknown,
@@ -19,26 +19,26 @@ from vad_agent.callbacks.dialers.port import (
 
 
 class ManualDialer:
-    """Every attempt is under way until its outcome is told to the desk, not to this dialer.
+    """Every attempt is under way until its outcome is reported to the desk, not to this dialer.
 
-    `tell`: tells the person.
+    `tell`: notifies the person.
     """
 
     name: ClassVar[str] = "manual"
 
-    def __init__(self, tell: Callable[[Order], None] = lambda order: None) -> None:
+    def __init__(self, tell: Callable[[DialRequest], None] = lambda dial_request: None) -> None:
         self._tell = tell
 
-    def dial(self, order: Order) -> Ringing | Ended:
-        """The person knows from now on."""
-        self._tell(order)
+    def dial(self, dial_request: DialRequest) -> Ringing | Ended:
+        """Notify the person."""
+        self._tell(dial_request)
         return Ringing(self.name)
 
     def status(self, key: str, reference: str) -> Ringing | Ended | Unknown:
-        """Under way where it was shown; otherwise nobody was told yet.
+        """Ringing if the attempt was shown; otherwise nobody was notified yet.
 
         Raises:
-            DialUncertain: the attempt is another dialer's.
+            DialUncertain: the attempt belongs to another dialer.
         """
         if reference == self.name:
             return Ringing(reference)
@@ -47,10 +47,10 @@ class ManualDialer:
         return Unknown()
 
     def hang_up(self, key: str, reference: str) -> None:
-        """Nobody else knows whether he is ringing already."""
+        """Do nothing: only the person knows whether they are already calling."""
 
     def open(self, report: Report) -> None:
-        """Outcomes come through the desk: there is nothing to listen to."""
+        """Nothing to receive: outcomes come through the desk."""
 
     def close(self) -> None:
         """Nothing was opened."""

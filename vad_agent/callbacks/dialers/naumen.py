@@ -1,17 +1,18 @@
-"""Naumen Contact Center: its own dialler rings, for a case in the state that it exports.
+"""Dialer for Naumen Contact Center: its own dialler calls the cases that are in the exported state.
 
     attempt 1 of a call whose session is known    adjourn the call
-    otherwise, or where that is refused           create a case, its id is the attempt's key;
+    otherwise, or if that is refused              create a case; its id is the attempt's key;
                                                   read its state: it must be the adjourned one
-    then, every `poll_s`                          read the state, until it is a final one
+    then, every `poll_s`                          read the state until it is final
 
-A case in any other state is never rung, and nobody is told: it is put into the right one once, and where that
-does not help the order is refused. A case of the same id is not created twice, so after a time-out it is
-ordered again; an adjourned call is not. Naumen tells nothing of itself: one thread asks.
+Naumen never dials a case in any other state, and reports nothing. Such a case is put into the right
+state once; if that does not help, the request is refused. Naumen creates a case of the same id only
+once, so the request is repeated after a time-out. A request to adjourn a call is not repeatable.
+Naumen sends no events: one thread polls.
 
-An adjourned call has no id to ask for. It is found by its number, which this process alone knows: after a
-restart its outcome cannot be told. A final state counts only of a case that was seen under way: the number
-may have older ones.
+An adjourned call has no id to query. It is found by its number, which only this process knows:
+after a restart its outcome cannot be determined. A final state counts only for a case that was seen
+under way, because the number may have older cases.
 """
 
 from __future__ import annotations
@@ -24,19 +25,19 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-from vad_agent.callbacks.dialers.naumen_config import NaumenConfig
-from vad_agent.callbacks.dialers.naumen_rest import Project, Untold
-from vad_agent.callbacks.dialers.port import (
+from vad_agent.callbacks.dialers.base import (
     DialRefused,
+    DialRequest,
     DialUncertain,
     Ended,
-    Order,
+    OutcomeReport,
     Report,
     Ringing,
-    Told,
     Unknown,
 )
-from vad_agent.callbacks.rules import Outcome
+from vad_agent.callbacks.dialers.naumen_config import NaumenConfig
+from vad_agent.callbacks.dialers.naumen_rest import Project, Untold
+from vad_agent.callbacks.model import Outcome
 from vad_agent.errors import DialError
 
 __all__ = ["NaumenConfig", "NaumenDialer"]
@@ -44,21 +45,21 @@ __all__ = ["NaumenConfig", "NaumenDialer"]
 log = logging.getLogger(__name__)
 
 CALL = "interaction:"
-"""Begins the reference of an adjourned call."""
+"""Prefix of the reference of an adjourned call."""
 CASE = "case:"
-"""Begins the reference of a case that was seen to be rung."""
+"""Prefix of the reference of a case that was seen to be in a dialled state."""
 CLOSE_S = 2.0
 ASKED_S = 86400.0
-"""So long an attempt is asked for: by then nobody waits for it."""
+"""Seconds for which an attempt is polled: after that nobody waits for it."""
 
 
 @dataclass(slots=True)
 class _Way:
-    """How an attempt went out in this process. `number`: of an adjourned call; None: it is a case."""
+    """How this process sent an attempt. `number`: of an adjourned call; None: it is a case."""
 
     number: str | None = field(default=None, repr=False)
     reference: str = ""
-    """"": whether it was taken is not known."""
+    """"": it is not known whether the request was accepted."""
     seen: set[str] = field(default_factory=set)
     """Cases of the number that were seen under way."""
     since: float = field(default_factory=time.monotonic)
@@ -68,7 +69,7 @@ class NaumenDialer:
     """Cases and adjourned calls of one project. `now`: the clock, s since 1970.
 
     Raises:
-        SettingsError: the URL is none, or has a user in it.
+        SettingsError: the URL is not valid, or contains a user.
     """
 
     name: ClassVar[str] = "naumen"
@@ -83,39 +84,45 @@ class NaumenDialer:
         self._over = threading.Event()
         self._thread: threading.Thread | None = None
 
-    def dial(self, order: Order) -> Ringing | Ended:
-        """Adjourn the call, or order a case and see that it is one that is rung.
+    def dial(self, dial_request: DialRequest) -> Ringing | Ended:
+        """Adjourn the call, or create a case and check that it is in a dialled state.
 
         Raises:
             DialRefused: nothing rings for it.
-            DialUncertain: perhaps something does.
+            DialUncertain: something may ring.
         """
-        way = self._way(order.key)
+        way = self._way(dial_request.key)
         if way is not None and way.number is not None:
             if not way.reference:
                 raise DialUncertain("naumen: perhaps the call was adjourned already")
             return Ringing(way.reference)
-        if order.session is not None and order.attempt == 1 and self._config.adjourn_calls:
-            way = self._keep(order.key, _Way(order.number))  # before: its answer may not come
+        if (
+            dial_request.session is not None
+            and dial_request.attempt == 1
+            and self._config.adjourn_calls
+        ):
+            way = self._keep(
+                dial_request.key, _Way(dial_request.number)
+            )  # stored first, because the answer may not come
             try:
-                if self._project.adjourn(order, order.session):
-                    way.reference = CALL + order.session
+                if self._project.adjourn(dial_request, dial_request.session):
+                    way.reference = CALL + dial_request.session
                     return Ringing(way.reference)
             except DialRefused:
-                self._forget(order.key)
+                self._forget(dial_request.key)
                 raise
-        self._keep(order.key, _Way())
+        self._keep(dial_request.key, _Way())
         try:
-            return self._ordered(order)
+            return self._ordered(dial_request)
         except DialRefused:
-            self._forget(order.key)
+            self._forget(dial_request.key)
             raise
 
     def status(self, key: str, reference: str) -> Ringing | Ended | Unknown:
-        """What became of a key; a case whose `dial` was cut off is seen to now.
+        """The state of a key. A case whose `dial` was cut off is completed now.
 
         Raises:
-            DialUncertain: it cannot be told now; of a call adjourned before a restart, ever.
+            DialUncertain: not known now; for a call adjourned before a restart, never.
         """
         way = self._way(key)
         if way is not None and way.number is not None:
@@ -136,7 +143,7 @@ class NaumenDialer:
         return found
 
     def hang_up(self, key: str, reference: str) -> None:
-        """Put the case into the cancelled state; an adjourned call cannot be taken back."""
+        """Put the case into the cancelled state. An adjourned call cannot be cancelled."""
         way = self._forget(key)
         if reference.startswith(CALL) or (way is not None and way.number is not None):
             return
@@ -144,13 +151,13 @@ class NaumenDialer:
             self._project.put(key, self._config.cancelled_state)
 
     def open(self, report: Report) -> None:
-        """Ask for outcomes from now on, by one thread."""
+        """Start the thread that polls for outcomes."""
         poll = threading.Thread(target=self._poll, args=(report,), name="naumen", daemon=True)
         self._thread = poll
         poll.start()
 
     def close(self) -> None:
-        """Nothing is reported any more. Returns within 2 s; a question under way ends by its limit."""
+        """Stop reporting. Returns within 2 s; a request under way ends by its own limit."""
         self._over.set()
         if self._thread is None:
             self._project.close()
@@ -159,11 +166,11 @@ class NaumenDialer:
 
     # -- cases -------------------------------------------------------------------------------------
 
-    def _ordered(self, order: Order) -> Ringing | Ended:
-        taken = self._project.create(order)
-        state = self._project.state(order.key)
+    def _ordered(self, dial_request: DialRequest) -> Ringing | Ended:
+        taken = self._project.create(dial_request)
+        state = self._project.state(dial_request.key)
         if state is not None:
-            return self._seen_to(order.key, state)
+            return self._seen_to(dial_request.key, state)
         if taken:
             raise DialUncertain("naumen: the case was taken and cannot be found")
         raise DialRefused(
@@ -171,19 +178,19 @@ class NaumenDialer:
         )
 
     def _seen_to(self, key: str, state: str) -> Ringing | Ended:
-        """The case is one that is rung, or has ended; once it is put into the right state.
+        """Check that the case is in a dialled state or has ended; put it into the right state once.
 
         Raises:
-            DialRefused: it is not, and stays so: nobody rings for it.
-            DialUncertain: it cannot be told.
+            DialRefused: the case is not and stays so: nobody rings for it.
+            DialUncertain: the state cannot be determined.
         """
         good = self._config.rung_states | set(self._config.outcomes)
         if state not in good:
-            with contextlib.suppress(DialError):  # what counts is what is read afterwards
+            with contextlib.suppress(DialError):  # what counts is the state read afterwards
                 self._project.put(key, self._config.adjourned_state)
             state = self._project.state(key) or state
         if state not in good:
-            with contextlib.suppress(DialError):  # once the project is repaired, nobody rings it
+            with contextlib.suppress(DialError):  # nobody dials it once the project is repaired
                 self._project.put(key, self._config.cancelled_state)
             raise DialRefused(
                 f"naumen: case is in state {state}, expected {self._config.adjourned_state}: "
@@ -202,21 +209,21 @@ class NaumenDialer:
             return Ended(outcome, f"case is {state}")
         if state not in self._config.rung_states and state not in self._odd:
             self._odd.add(state)
-            log.warning("naumen: a state that the settings do not know", extra={"state": state})
+            log.warning("naumen: a state that is not in the settings", extra={"state": state})
         return Ringing(CASE + key)
 
     # -- adjourned calls ---------------------------------------------------------------------------
 
     def _of_call(self, way: _Way, number: str, *, repeatable: bool = True) -> Ringing | Ended:
-        """What became of an adjourned call.
+        """The outcome of an adjourned call.
 
         Raises:
-            DialUncertain: it cannot be told.
+            DialUncertain: the outcome cannot be determined.
         """
         states = self._project.states(number, repeatable=repeatable)
         outcomes = self._config.outcomes
         under_way = {case for case, state in states.items() if state not in outcomes}
-        if not way.reference:  # the call itself may be under way still, and not adjourned
+        if not way.reference:  # the call itself may still be under way and not adjourned
             adjourned = self._config.adjourned_state
             way.seen |= {case for case in under_way if states[case] == adjourned}
         else:
@@ -230,7 +237,10 @@ class NaumenDialer:
         return Ended(outcomes[state], f"case is {state}")
 
     def _perhaps_call(self, key: str) -> bool:
-        """A first attempt may be one; its number is the key's last part, see `rules.Callback.key`."""
+        """A first attempt may be an adjourned call.
+
+        Its number is the key's last part, see `model.Callback.key`.
+        """
         return self._config.adjourn_calls and key.rpartition(".")[2] == "1"
 
     # -- polling -----------------------------------------------------------------------------------
@@ -241,16 +251,16 @@ class NaumenDialer:
                 try:
                     self._round(report)
                     self._failing = False
-                except Exception as error:  # what is not told now is told in the next round
+                except Exception as error:  # what is not known now is polled in the next round
                     if not self._failing:
                         why = {"why": type(error).__name__}
-                        log.warning("naumen: outcomes cannot be asked for, or told", extra=why)
+                        log.warning("naumen: outcomes could not be polled or reported", extra=why)
                     self._failing = True
         finally:
             self._project.close()
 
     def _round(self, report: Report) -> None:
-        """Each attempt under way once; a server that is away is not asked on."""
+        """Poll each attempt under way once; stop the round if the server is unreachable."""
         with self._lock:
             ways = list(self._ways.items())
         for key, way in ways:
@@ -262,7 +272,7 @@ class NaumenDialer:
                 if time.monotonic() - way.since > ASKED_S:
                     self._forget(key)
             except Exception:
-                self._last(key)  # where it is this one that fails, the others go on
+                self._last(key)  # if only this attempt fails, continue with the others
                 raise
 
     def _ask(self, key: str, way: _Way, report: Report) -> None:
@@ -273,7 +283,7 @@ class NaumenDialer:
         else:
             found = self._read(key, state)
         if isinstance(found, Ended) and not self._over.is_set():
-            report(Told(key, found.outcome, found.detail))
+            report(OutcomeReport(key, found.outcome, found.detail))
             self._forget(key)
         elif time.monotonic() - way.since > ASKED_S:
             self._forget(key)

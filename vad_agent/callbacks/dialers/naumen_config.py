@@ -1,6 +1,6 @@
-"""What the dialer of Naumen must be told: where, who signs in, and what its states mean.
+"""Configuration of the Naumen dialer: address, account, and the meaning of the project's states.
 
-The names of states are the project's own: those here are a beginning, and each is a setting.
+Each project names its own states: the defaults are only a start, and each is a setting.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-from vad_agent.callbacks.dialers.http import LIMIT_S
-from vad_agent.callbacks.rules import Outcome
+from vad_agent.callbacks.dialers.http_transport import LIMIT_S
+from vad_agent.callbacks.model import Outcome
 from vad_agent.errors import SettingsError
 
 OUTCOMES: Mapping[str, Outcome] = MappingProxyType(
@@ -31,10 +31,10 @@ ZONE = re.compile(r"GMT[+-]\d\d:\d\d")
 
 @dataclass(frozen=True, slots=True)
 class NaumenConfig:
-    """The project and who signs in: a password, or a key of the API.
+    """The project and the account: a password, or an API key.
 
     Raises:
-        SettingsError: some are wrong; a problem for each.
+        SettingsError: some fields are wrong; one problem for each.
     """
 
     url: str
@@ -45,24 +45,24 @@ class NaumenConfig:
     password: str | None = field(default=None, repr=False)
     api_key: str | None = field(default=None, repr=False)
     run_as: str | None = None
-    """Login in whose name a superuser's account acts."""
+    """Login on whose behalf a superuser's account acts."""
     adjourn_calls: bool = True
-    """Adjourn the call itself first, where its session is known."""
+    """First adjourn the call itself, if its session is known."""
     adjourned_state: str = "adjourned"
     ringing_states: frozenset[str] = frozenset({"ringing", "in_progress"})
-    """Of a case that the dialler has taken already: it is left alone."""
+    """States of a case that the dialler has already taken: the case is left alone."""
     cancelled_state: str = "cancelled"
     outcomes: Mapping[str, Outcome] = field(default_factory=lambda: OUTCOMES)
-    """Of each final state. A state that is nowhere here counts as one under way, and is logged."""
+    """The outcome of each final state. An unlisted state counts as under way, and is logged."""
     timezone: str = "GMT+03:00"
-    """The clients': Naumen keeps its own quiet hours by it."""
+    """The clients' time zone, by which Naumen keeps its own quiet hours."""
     priority: int | None = None
     title: str = "Обратный звонок"
     poll_s: float = 5.0
     limit_s: float = LIMIT_S
-    """Of one try; there are three."""
+    """Seconds per try; there are three tries."""
     pause_s: float = 0.3
-    """Before the second try; twice that before the third."""
+    """Seconds before the second try; twice that before the third."""
 
     def __post_init__(self) -> None:
         problems = []
@@ -85,5 +85,5 @@ class NaumenConfig:
 
     @property
     def rung_states(self) -> frozenset[str]:
-        """A case in one of them is rung, now or soon."""
+        """States in which a case is dialled, now or soon."""
         return self.ringing_states | {self.adjourned_state}

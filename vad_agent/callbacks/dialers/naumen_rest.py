@@ -1,12 +1,13 @@
-"""One project of Naumen's, as its REST v2 has it.
+"""Client of Naumen's REST v2 for one project.
 
     POST     /project/{project}/interaction/{session}      adjourn a call: 201; 405 in other projects
     POST     /projects/{project}/cases                     a case; one of the same id is not created again
     GET PUT  /projects/{project}/cases/{id}/state
     POST     /projects/{project}/phonenumbers-batch/list   the cases of a number
 
-Assumed, as the guide does not say it: a state is `"name"` or `{"state": "name"}`, and is put as the latter;
-the list takes `{"phoneNumbers": [{"number": …}]}` and answers `[{"caseId": …, "state": …}]`; E.164 is read.
+Assumed, because the guide does not say: a state is `"name"` or `{"state": "name"}`, and is sent as
+the latter; the list takes `{"phoneNumbers": [{"number": …}]}` and answers `[{"caseId": …, "state":
+…}]`; E.164 is accepted.
 """
 
 from __future__ import annotations
@@ -17,9 +18,9 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import quote
 
-from vad_agent.callbacks.dialers.http import SLOW_DOWN, Centre
+from vad_agent.callbacks.dialers.base import DialRefused, DialRequest, DialUncertain
+from vad_agent.callbacks.dialers.http_transport import SLOW_DOWN, HttpTransport
 from vad_agent.callbacks.dialers.naumen_config import NaumenConfig
-from vad_agent.callbacks.dialers.port import DialRefused, DialUncertain, Order
 from vad_agent.errors import extra
 
 with extra("callbacks", "a dialer"):
@@ -28,19 +29,19 @@ with extra("callbacks", "a dialer"):
 NOT_FOUND = 404
 REFUSED = tuple(status for status in range(400, 500) if status != SLOW_DOWN)
 PERHAPS_THERE = (400, 409, 422)
-"""What may be said to a case that exists already."""
+"""Statuses that may mean that the case exists already."""
 LONGEST_COMMENT = 2000
 
 
 class Untold(DialUncertain):
-    """The server answered; of this one attempt it cannot be told."""
+    """The server answered, but does not give the state of this attempt."""
 
 
 class Project:
-    """Its calls. `now`: the clock, s since 1970.
+    """Calls and cases of one project. `now`: the clock, s since 1970.
 
     Raises:
-        SettingsError: the URL is none, or has a user in it.
+        SettingsError: the URL is not valid, or contains a user.
     """
 
     def __init__(self, config: NaumenConfig, now: Callable[[], float] = time.time) -> None:
@@ -49,7 +50,7 @@ class Project:
         headers = {} if config.run_as is None else {"X-NCC-RUN-AS-USER": config.run_as}
         if config.api_key is not None:
             headers |= {"Username": config.user, "X-API-Key": config.api_key}
-        self._centre = Centre(
+        self._centre = HttpTransport(
             "naumen",
             f"{config.url.rstrip('/')}/api/v2",
             auth=None if config.password is None else (config.user, config.password),
@@ -61,18 +62,18 @@ class Project:
         self._one = f"/project/{project}"
         self._all = f"/projects/{project}"
 
-    def adjourn(self, order: Order, session: str) -> bool:
-        """Adjourn the call; False: this call cannot be. Not repeatable.
+    def adjourn(self, dial_request: DialRequest, session: str) -> bool:
+        """Adjourn the call. False: this call cannot be adjourned. Not repeatable.
 
         Raises:
-            DialRefused: nothing was taken.
-            DialUncertain: it may have been taken.
+            DialRefused: nothing was accepted.
+            DialUncertain: it may have been accepted.
         """
         action = {
-            "adjournDate": self._when(order),
-            "agentComment": _comment(order),
-            "agentLogin": order.operator,
-            "phone": order.number,
+            "adjournDate": self._when(dial_request),
+            "agentComment": _comment(dial_request),
+            "agentLogin": dial_request.operator,
+            "phone": dial_request.number,
             "timezone": self._config.timezone,
         }
         answer = self._centre.send(
@@ -84,24 +85,24 @@ class Project:
         )
         return answer.is_success
 
-    def create(self, order: Order) -> bool:
-        """A case with the key as its id; False: not taken, perhaps because it exists.
+    def create(self, dial_request: DialRequest) -> bool:
+        """Create a case with the key as its id. False: not accepted, perhaps because it exists.
 
         Raises:
-            DialRefused: nothing was taken.
-            DialUncertain: it may have been taken.
+            DialRefused: nothing was accepted.
+            DialUncertain: it may have been accepted.
         """
         zone = self._config.timezone
         case = {
-            "id": order.key,
+            "id": dial_request.key,
             "title": self._config.title,
-            "operator": order.operator,
+            "operator": dial_request.operator,
             "state": self._config.adjourned_state,
-            "phoneNumbers": [{"number": order.number, "timezone": zone}],
+            "phoneNumbers": [{"number": dial_request.number, "timezone": zone}],
             "priority": self._config.priority,
-            "comment": _comment(order),
+            "comment": _comment(dial_request),
             "timeZone": zone,
-            "scheduledTime": self._when(order),
+            "scheduledTime": self._when(dial_request),
         }
         path = f"{self._all}/cases"
         answer = self._centre.send(
@@ -113,16 +114,16 @@ class Project:
         """Put the case into a state.
 
         Raises:
-            DialRefused: it is not taken.
-            DialUncertain: it may have been taken.
+            DialRefused: the change is not accepted.
+            DialUncertain: it may have been accepted.
         """
         self._centre.send("PUT", self._state_of(key), repeatable=True, json={"state": state})
 
     def state(self, key: str, *, repeatable: bool = True) -> str | None:
-        """The case's; None: there is no such case.
+        """The case's state. None: there is no such case.
 
         Raises:
-            DialUncertain: it cannot be told.
+            DialUncertain: the state cannot be determined.
         """
         answer = self._asked("GET", self._state_of(key), repeatable, accept=(NOT_FOUND,))
         if answer.status_code == NOT_FOUND:
@@ -130,10 +131,10 @@ class Project:
         return _state_in(self._centre.json(answer))
 
     def states(self, number: str, *, repeatable: bool = True) -> dict[str, str]:
-        """State of each case of a number, by the case's id there.
+        """State of each case of a number, by Naumen's case id.
 
         Raises:
-            DialUncertain: it cannot be told.
+            DialUncertain: the states cannot be determined.
         """
         asked = {"phoneNumbers": [{"number": number}]}
         path = f"{self._all}/phonenumbers-batch/list"
@@ -145,7 +146,7 @@ class Project:
         return {str(case["caseId"]): _state_in(case) for case in cases}
 
     def close(self) -> None:
-        """Let go of the connections."""
+        """Close the connections."""
         self._centre.close()
 
     def _state_of(self, key: str) -> str:
@@ -154,13 +155,13 @@ class Project:
     def _asked(self, method: str, path: str, repeatable: bool, **request: Any) -> httpx.Response:
         try:
             return self._centre.send(method, path, repeatable=repeatable, **request)
-        except DialRefused as error:  # the question is refused: that says nothing of the case
+        except DialRefused as error:  # a refused query says nothing about the case
             raise DialUncertain(str(error)) from error
 
-    def _when(self, order: Order) -> str:
-        """RFC 3339: an attempt is made when it is due, and a time that is over may be refused."""
-        now = datetime.fromtimestamp(self._now(), order.due.tzinfo)
-        return max(order.due, now).isoformat(timespec="seconds")
+    def _when(self, dial_request: DialRequest) -> str:
+        """RFC 3339, not in the past: Naumen may refuse a time that is over."""
+        now = datetime.fromtimestamp(self._now(), dial_request.due.tzinfo)
+        return max(dial_request.due, now).isoformat(timespec="seconds")
 
 
 def _state_in(said: object) -> str:
@@ -174,6 +175,6 @@ def _known(fields: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in fields.items() if value is not None}
 
 
-def _comment(order: Order) -> str:
-    """What the operator reads before he talks."""
-    return "\n".join(filter(None, (order.opening, order.topic)))[:LONGEST_COMMENT]
+def _comment(dial_request: DialRequest) -> str:
+    """What the operator reads before the talk."""
+    return "\n".join(filter(None, (dial_request.opening, dial_request.topic)))[:LONGEST_COMMENT]

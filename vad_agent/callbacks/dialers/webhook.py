@@ -1,19 +1,20 @@
-"""The centre's own program rings: each order is posted to one URL, signed; outcomes come back the same way.
+"""Dialer for the centre's own program: each request is posted to one URL, signed; outcomes come the
+same way.
 
-    POST   {url}         the order ──> 2xx, at best {"reference": "17"}; {"outcome": "busy"}: it has ended so
-    GET    {url}/{key}   ──> {"state": "ringing"} or {"outcome": "no_answer"}; 404: never heard of
-    DELETE {url}/{key}   the attempt is needed no more
+    POST   {url}         the request ──> 2xx, at best {"reference": "17"}; {"outcome": "busy"}: it has ended
+    GET    {url}/{key}   ──> {"state": "ringing"} or {"outcome": "no_answer"}; 404: unknown key
+    DELETE {url}/{key}   the attempt is no longer needed
     POST   /api/v1/hooks/webhook  <── {"key": "…", "outcome": "reached"}, or a list of such
 
-Every message is signed, see `signing`. The order, with `Idempotency-Key: {key}`:
+Every message is signed, see `message_signing`. The request, with `Idempotency-Key: {key}`:
 
     {"key": "5f0c.1.1", "number": "+79123456789", "due": "2026-01-01T12:00:00+03:00", "attempt": 1,
      "attempts": 3, "operator": "petrova", "name": "Анна", "opening": "Вы просили перезвонить",
      "topic": "доставка", "reasons": ["client_inaudible"], "session": "77"}
 
-`operator`, `name`, `topic` and `session` may be null. The same key again must be answered as the first time
-and ring nobody: an order whose answer did not come is sent again. Outcomes are those of `rules.Outcome`, with
-a `detail` of a few words where there is more to say; told twice they count once.
+`operator`, `name`, `topic` and `session` may be null. The same key again must get the same answer
+and ring nobody: a request without an answer is sent again. Outcomes are those of `model.Outcome`,
+with an optional `detail` of a few words. A duplicate outcome counts once.
 """
 
 from __future__ import annotations
@@ -27,20 +28,20 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, ClassVar
 from urllib.parse import quote
 
-from vad_agent.callbacks.dialers import signing
-from vad_agent.callbacks.dialers.http import LIMIT_S, Centre
-from vad_agent.callbacks.dialers.port import (
+from vad_agent.callbacks.dialers import message_signing
+from vad_agent.callbacks.dialers.base import (
     DialRefused,
+    DialRequest,
     DialUncertain,
     Ended,
     HookRefused,
-    Order,
+    OutcomeReport,
     Report,
     Ringing,
-    Told,
     Unknown,
 )
-from vad_agent.callbacks.rules import Outcome
+from vad_agent.callbacks.dialers.http_transport import LIMIT_S, HttpTransport
+from vad_agent.callbacks.model import Outcome
 from vad_agent.errors import DialError, SettingsError, extra
 
 with extra("callbacks", "a dialer"):
@@ -55,7 +56,7 @@ LONGEST_REFERENCE = 255
 
 @dataclass(frozen=True, slots=True)
 class WebhookConfig:
-    """Where orders are sent. The URL may be secret too: in many systems a token is a part of it.
+    """Where requests are sent. The URL may be secret too: in many systems it contains a token.
 
     Raises:
         SettingsError: the secret is too short.
@@ -63,23 +64,23 @@ class WebhookConfig:
 
     url: str = field(repr=False)
     secret: str = field(repr=False)
-    """Shared with the other side; 16 characters at least, random ones."""
+    """Shared with the other side; at least 16 random characters."""
     limit_s: float = LIMIT_S
-    """Of one try; there are three."""
+    """Seconds per try; there are three tries."""
     pause_s: float = 0.3
-    """Before the second try; twice that before the third."""
+    """Seconds before the second try; twice that before the third."""
 
     def __post_init__(self) -> None:
-        if len(self.secret) < signing.LEAST_SECRET:
-            least = signing.LEAST_SECRET
+        if len(self.secret) < message_signing.LEAST_SECRET:
+            least = message_signing.LEAST_SECRET
             raise SettingsError("webhook", [f"secret: expected {least} characters at least"])
 
 
 class WebhookDialer:
-    """Orders and outcomes by signed calls. `now`: the clock, s since 1970.
+    """Requests and outcomes as signed messages. `now`: the clock, s since 1970.
 
     Raises:
-        SettingsError: the URL is none, or has a user in it.
+        SettingsError: the URL is not valid, or contains a user.
     """
 
     name: ClassVar[str] = "webhook"
@@ -87,18 +88,20 @@ class WebhookDialer:
     def __init__(self, config: WebhookConfig, *, now: Callable[[], float] = time.time) -> None:
         self._secret = config.secret
         self._now = now
-        self._centre = Centre(self.name, config.url, limit_s=config.limit_s, pause_s=config.pause_s)
+        self._centre = HttpTransport(
+            self.name, config.url, limit_s=config.limit_s, pause_s=config.pause_s
+        )
         self._url = httpx.URL(config.url)
 
-    def dial(self, order: Order) -> Ringing | Ended:
-        """Post the order; sent again with the same key where no answer comes.
+    def dial(self, dial_request: DialRequest) -> Ringing | Ended:
+        """Post the request; without an answer it is sent again with the same key.
 
         Raises:
             DialRefused: no connection, or refused.
             DialUncertain: no answer, or none that can be read.
         """
-        body = json.dumps(asdict(order) | {"due": order.due.isoformat()}).encode()
-        headers = {"Content-Type": "application/json", "Idempotency-Key": order.key}
+        body = json.dumps(asdict(dial_request) | {"due": dial_request.due.isoformat()}).encode()
+        headers = {"Content-Type": "application/json", "Idempotency-Key": dial_request.key}
         answer = self._send("POST", self._url, body, headers)
         if not answer.content.strip():
             return Ringing()
@@ -113,7 +116,7 @@ class WebhookDialer:
         return Ringing(reference or "")
 
     def status(self, key: str, reference: str) -> Ringing | Ended | Unknown:
-        """Ask for the key; the other side knows it by that alone.
+        """Query the key. The other side identifies the attempt by the key alone.
 
         Raises:
             DialUncertain: no answer, or none that can be read.
@@ -132,24 +135,24 @@ class WebhookDialer:
         return Ringing(reference)
 
     def hang_up(self, key: str, reference: str) -> None:
-        """Ask it to stop; it may be too late."""
+        """Ask the other side to stop; it may be too late."""
         with contextlib.suppress(DialError):
             self._send("DELETE", self._of(key), accept=(NOT_FOUND,))
 
     def open(self, report: Report) -> None:
-        """Outcomes come by `receive`: there is nothing to connect to."""
+        """Nothing to connect: outcomes come through `receive`."""
 
     def close(self) -> None:
-        """Let go of the connections."""
+        """Close the connections."""
         self._centre.close()
 
-    def receive(self, headers: Mapping[str, str], body: bytes) -> Sequence[Told]:
-        """The outcomes in a call; all of them, or none where one cannot be read.
+    def receive(self, headers: Mapping[str, str], body: bytes) -> Sequence[OutcomeReport]:
+        """The outcomes in a request: all of them, or none if one cannot be read.
 
         Raises:
-            HookRefused: 401, not signed as it must be; 422, not to be understood.
+            HookRefused: 401, not signed correctly; 422, not understood.
         """
-        signing.check(self._secret, headers, body, self._now())
+        message_signing.check(self._secret, headers, body, self._now())
         try:
             said = json.loads(body)
         except (ValueError, RecursionError):
@@ -171,11 +174,11 @@ class WebhookDialer:
     ) -> httpx.Response:
         return self._centre.send(
             method,
-            str(url),  # whole: joined to a base it would end with a slash
+            str(url),  # the whole URL: joined to a base it would end with a slash
             repeatable=True,
             accept=accept,
             content=body,
-            headers={**(headers or {}), **signing.signed(self._secret, body, self._now())},
+            headers={**(headers or {}), **message_signing.signed(self._secret, body, self._now())},
         )
 
     def _said(self, answer: httpx.Response) -> dict[str, Any]:
@@ -191,7 +194,7 @@ class WebhookDialer:
         return Ended(outcome, _detail(said))
 
 
-def _told(said: object) -> Told:
+def _told(said: object) -> OutcomeReport:
     if not isinstance(said, dict):
         raise HookRefused("webhook: expected a JSON object, or a list of such")
     key = said.get("key")
@@ -200,7 +203,7 @@ def _told(said: object) -> Told:
     outcome = _outcome(said)
     if outcome is None:
         raise HookRefused(f"webhook: outcome: expected one of {', '.join(Outcome)}")
-    return Told(key, outcome, _detail(said))
+    return OutcomeReport(key, outcome, _detail(said))
 
 
 def _outcome(said: dict[str, Any]) -> Outcome | None:
@@ -209,6 +212,6 @@ def _outcome(said: dict[str, Any]) -> Outcome | None:
 
 
 def _detail(said: dict[str, Any]) -> str:
-    """For logs and the panel: short, and with no telephone number in it."""
+    """A short detail for logs and the panel, without telephone numbers."""
     detail = said.get("detail")
     return NUMBER.sub("…", detail)[:LONGEST_DETAIL] if isinstance(detail, str) else ""

@@ -16,14 +16,14 @@ with extra("callbacks", "the store of callbacks"):
     from alembic.util.exc import CommandError
 
 LOCK = 7_239_001
-"""Of PostgreSQL's advisory locks: nodes that start together migrate one after the other."""
+"""Key of PostgreSQL's advisory lock: nodes that start together migrate one after the other."""
 
 
 def migrate(database: Database) -> None:
-    """Make the tables, or bring them to this version's form; what is in them stays.
+    """Create the tables, or upgrade them to this version; their content is kept.
 
     Raises:
-        StoreError: they are of a newer version than this program, or cannot be changed.
+        StoreError: the tables are of a newer version than this program, or cannot be changed.
     """
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent))

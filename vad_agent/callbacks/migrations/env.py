@@ -1,4 +1,4 @@
-"""What Alembic runs: the connection is given by `migrate`."""
+"""The script that Alembic runs; `migrate` provides the connection."""
 
 from alembic import context
 

@@ -21,7 +21,7 @@ def _callback() -> sa.Column[object]:
 
 
 def upgrade() -> None:
-    """Forward."""
+    """Upgrade the tables."""
     op.create_table(
         "callbacks",
         sa.Column("id", sa.String(32), primary_key=True),

@@ -1,4 +1,4 @@
-"""Calls that are over with their steps, and who may look at the panel."""
+"""Finished calls with their steps, and the users of the pages."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -14,7 +14,7 @@ def _moment(name: str, nullable: bool = False, index: bool = False) -> sa.Column
 
 
 def upgrade() -> None:
-    """Forward."""
+    """Upgrade the tables."""
     op.create_table(
         "calls",
         sa.Column("call", sa.String(200), primary_key=True),

@@ -1,1 +1,0 @@
-"""What the panel costs, and how late it is."""

@@ -1,0 +1,431 @@
+"""The desk: stored first, armed then, and what nobody needs any more is neither armed nor rung."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from datetime import timedelta
+
+import pytest
+import sqlalchemy as sa
+
+from tests.callbacks.asking import PHONE, asks, client, seconds, whats
+from tests.callbacks.scripted import Hands
+from vad_agent.callbacks.clock import Clock
+from vad_agent.callbacks.model import Outcome, State
+from vad_agent.callbacks.service import CallbackService
+from vad_agent.errors import NumberError, RuleError, StoreError
+
+
+@pytest.fixture
+def at(store, clock):
+    return Hands(store, clock)
+
+
+# -- taken, armed ----------------------------------------------------------------------------------
+
+
+def test_what_waits_is_armed_for_its_time(at):
+    callback = at.take(due=90.0)
+    assert at.engine.asked == [("arm", (callback.key, 90.0))]
+
+
+def test_what_is_due_already_is_armed_for_now(at):
+    request = asks(at.now, due=1.0)
+    at.hand.move(60)
+    callback = at.desk.take(request, "a test").callback
+    assert at.engine.rows == {callback.key: 0.0}
+
+
+@pytest.mark.parametrize("where", ["sqlite"], indirect=True)  # no matter of the database
+@pytest.mark.parametrize(
+    ("about", "state"),
+    [
+        ({"phone": None}, State.NEEDS_NUMBER),
+        ({"phone": "12"}, State.NEEDS_NUMBER),
+        ({"phone": ""}, State.NEEDS_NUMBER),
+        ({"due": None}, State.NEEDS_TIME),
+        ({"at": "tomorrow"}, State.NEEDS_TIME),
+    ],
+)
+def test_what_lacks_something_is_stored_and_not_armed(at, about, state):
+    callback = at.take(**about)
+    assert at.store.get(callback.id).state is state
+    assert at.engine.asked == []
+
+
+@pytest.mark.parametrize(
+    ("about", "error"), [({"phone": "12"}, NumberError), ({"at": "tomorrow"}, RuleError)]
+)
+def test_who_asks_strictly_is_refused_and_nothing_is_stored(at, about, error):
+    with pytest.raises(error):
+        at.desk.take(asks(at.now, **about), "a test", strict=True)
+    assert at.store.waiting() == {}
+
+
+def test_an_earlier_time_cancels_the_key_that_was_armed(at):
+    first = at.take(due=600.0)
+    second = at.take(due=30.0)
+    assert second.id == first.id
+    assert at.engine.asked[1:] == [("cancel", [first.key]), ("arm", (second.key, 30.0))]
+    assert at.engine.rows == {second.key: 30.0}
+
+
+def test_the_same_request_again_is_armed_again_for_what_is_left(at):
+    request = asks(at.now, due=90.0)
+    first = at.desk.take(request, "a test")
+    at.hand.move(30)
+    second = at.desk.take(request, "a test")
+    assert second.what == "duplicate"
+    assert at.engine.rows == {first.callback.key: 60.0}
+
+
+def test_a_call_that_has_ended_has_its_callback_armed_at_once(at):
+    waits = at.take(due=0.0, call="c", call_on=True)
+    assert at.engine.rows == {waits.key: 15.0}
+    at.hand.move(2)
+    at.desk.call_ended("c", "headset")
+    now = at.store.get(waits.id)
+    assert at.engine.rows == {now.key: 0.0}
+    at.desk.call_ended("c", "headset")
+    at.desk.call_ended("no such call", "headset")
+    assert at.engine.rows == {now.key: 0.0}
+
+
+def test_a_desk_without_an_engine_stores_all_the_same(store, clock):
+    desk = CallbackService(store, Clock(lambda: clock.now, lambda: 0.0))
+    callback = desk.take(asks(clock.now), "a test").callback
+    desk.cancel(callback.id, "a test")
+    assert store.get(callback.id).state is State.CANCELLED
+    assert desk.unarmed == set()
+
+
+# -- the engine is away ----------------------------------------------------------------------------
+
+
+def test_what_the_engine_cannot_take_is_stored_and_armed_by_the_watch(at):
+    at.engine.away = True
+    callback = at.take(due=90.0)
+    assert at.store.get(callback.id) == callback
+    assert at.desk.unarmed == {callback.id}
+    at.watch._arm_again()
+    assert at.desk.unarmed == {callback.id}
+    at.engine.away = False
+    at.hand.move(30)
+    at.watch._arm_again()
+    assert (at.desk.unarmed, at.engine.rows) == (set(), {callback.key: 60.0})
+
+
+def test_what_has_ended_meanwhile_is_not_armed_by_the_watch(at):
+    at.engine.away = True
+    callback = at.take()
+    at.desk.cancel(callback.id, "a test")
+    at.engine.away = False
+    at.watch._arm_again()
+    assert (at.desk.unarmed, at.engine.rows) == (set(), {})
+
+
+def test_while_the_store_is_away_too_nothing_is_forgotten(at, monkeypatch):
+    at.engine.away = True
+    callback = at.take()
+    at.engine.away = False
+    with monkeypatch.context() as patch:
+        patch.setattr(at.store, "find", _away)
+        with pytest.raises(StoreError):
+            at.watch._arm_again()
+    assert at.desk.unarmed == {callback.id}
+    at.watch._arm_again()
+    assert at.engine.rows == {callback.key: 0.0}
+
+
+def test_what_fails_to_be_armed_just_while_the_watch_arms_it_is_not_forgotten(at, monkeypatch):
+    at.engine.away = True
+    callback = at.take(due=600.0)
+    find = at.store.find
+
+    def found_and_then_changed(id):
+        found = find(id)
+        at.take(due=30.0)  # another thread: the engine cannot take it
+        return found
+
+    with monkeypatch.context() as patch:
+        patch.setattr(at.store, "find", found_and_then_changed)
+        at.watch._arm_again()
+    assert at.desk.unarmed == {callback.id}
+
+
+def test_what_a_store_refuses_is_not_armed(at, monkeypatch):
+    monkeypatch.setattr(at.store, "take", _away)
+    with pytest.raises(StoreError):
+        at.take()
+    assert at.engine.asked == []
+
+
+def _away(*_):
+    raise StoreError("away")
+
+
+# -- an outcome is told ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("where", ["sqlite"], indirect=True)  # no matter of the database
+@pytest.mark.parametrize(
+    ("outcome", "state", "attempt", "in_s"),
+    [
+        (Outcome.REACHED, State.REACHED, 1, None),
+        (Outcome.NO_ANSWER, State.WAITING, 2, 60.0),
+        (Outcome.BUSY, State.WAITING, 2, 60.0),
+        (Outcome.MACHINE, State.WAITING, 2, 60.0),
+        (Outcome.LOST, State.WAITING, 2, 60.0),
+        (Outcome.FAILED, State.WAITING, 1, 5.0),
+        (Outcome.OPERATOR_UNAVAILABLE, State.WAITING, 1, 15.0),
+    ],
+)
+def test_done_while_it_rings_ends_the_attempt_under_way(at, outcome, state, attempt, in_s):
+    ringing = at.ringing()
+    at.engine.rows.clear()  # what is awake is no row any more
+    at.hand.move(20)
+    after = at.desk.done(ringing.id, outcome, "ivanova", "said so")
+    assert after == at.store.get(ringing.id)
+    assert (after.state, after.attempt) == (state, attempt)
+    (told,) = at.store.attempts_of(ringing.id)
+    assert (told.outcome, told.detail, told.ended) == (outcome, "said so", at.now)
+    assert at.engine.rows == ({} if in_s is None else {after.key: in_s})
+
+
+@pytest.mark.parametrize(
+    ("outcome", "attempt", "left"),
+    [
+        (Outcome.NO_ANSWER, 2, 60.0),
+        (Outcome.FAILED, 1, 600.0),  # by hand nothing changes where nothing rang
+        (Outcome.OPERATOR_UNAVAILABLE, 1, 600.0),
+    ],
+)
+def test_done_while_it_waits_is_an_attempt_by_hand(at, outcome, attempt, left):
+    waits = at.take(due=600.0)
+    after = at.desk.done(waits.id, outcome, "ivanova")
+    assert (after.state, after.attempt) == (State.WAITING, attempt)
+    assert at.engine.rows == {after.key: left}
+    assert at.store.attempts_of(waits.id) == []
+
+
+def test_done_twice_while_it_waits_is_two_attempts_and_a_third_is_the_last(at):
+    waits = at.take(due=600.0)
+    attempts = [at.desk.done(waits.id, Outcome.BUSY, "ivanova") for _ in range(3)]
+    assert [one.attempt for one in attempts] == [2, 3, 3]
+    assert attempts[-1].state is State.NOT_REACHED
+    assert at.engine.rows == {}
+    with pytest.raises(RuleError, match="has ended"):
+        at.desk.done(waits.id, Outcome.BUSY, "ivanova")
+
+
+def test_reached_twice_is_refused_the_second_time(at):
+    ringing = at.ringing()
+    at.desk.done(ringing.id, Outcome.REACHED, "ivanova")
+    with pytest.raises(RuleError, match="has ended"):
+        at.desk.done(ringing.id, Outcome.REACHED, "ivanova")
+    assert whats(at.store, ringing.id) == ["taken", "begun", "reached"]
+
+
+@pytest.mark.parametrize(
+    ("said", "state", "attempt"),
+    [
+        (Outcome.NO_ANSWER, State.WAITING, 2),  # of the attempt that was told of already
+        (Outcome.BUSY, State.WAITING, 2),
+        (Outcome.REACHED, State.REACHED, 2),  # it says more: nobody need ring again
+    ],
+)
+def test_two_who_tell_of_one_attempt_at_once_use_up_one(at, monkeypatch, said, state, attempt):
+    ringing = at.ringing()
+    get = at.store.get
+
+    def seen_ringing_and_ended_then(id):
+        found = get(id)
+        if found.state is State.RINGING:
+            at.desk.report(found.key, Outcome.NO_ANSWER, "the dialer")
+        return found
+
+    with monkeypatch.context() as patch:
+        patch.setattr(at.store, "get", seen_ringing_and_ended_then)
+        after = at.desk.done(ringing.id, said, "ivanova")
+    assert (after.state, after.attempt) == (state, attempt)
+    assert len(at.store.attempts_of(ringing.id)) == 1
+
+
+def test_an_outcome_that_is_told_twice_counts_once(at):
+    ringing = at.ringing()
+    assert at.desk.report(ringing.key, Outcome.NO_ANSWER, "dialer") is not None
+    armed = len(at.engine.asked)
+    assert at.desk.report(ringing.key, Outcome.REACHED, "dialer") is None
+    assert at.store.get(ringing.id).attempt == 2
+    assert len(at.engine.asked) == armed
+
+
+def test_an_outcome_of_no_attempt_is_refused(at):
+    waits = at.take()
+    for key in (waits.key, "nothing.1.1"):
+        with pytest.raises(RuleError, match="no such attempt"):
+            at.desk.report(key, Outcome.REACHED, "dialer")
+
+
+# -- taken back ------------------------------------------------------------------------------------
+
+
+def closed_by_the_client(at, callback):
+    return at.desk.client_called(PHONE, "headset")
+
+
+def cancelled(at, callback):
+    return at.desk.cancel(callback.id, "supervisor", "not needed")
+
+
+def withdrawn(at, callback):
+    return at.desk.withdraw("c", "headset")
+
+
+CLOSING = [
+    (closed_by_the_client, State.CLIENT_CALLED),
+    (cancelled, State.CANCELLED),
+    (withdrawn, State.CANCELLED),
+]
+
+
+@pytest.mark.parametrize(("close", "state"), CLOSING)
+def test_what_is_closed_while_it_waits_is_woken_no_more(at, close, state):
+    waits = at.take(call="c", due=600.0)
+    assert close(at, waits).state is state
+    assert at.engine.asked[-1] == ("cancel", [waits.key])
+    assert (at.engine.rows, at.dialer.asked) == ({}, [])
+
+
+@pytest.mark.parametrize(("close", "state"), CLOSING)
+def test_what_is_closed_while_it_rings_is_hung_up_and_no_outcome_opens_it(at, close, state):
+    ringing = at.ringing(call="c")
+    assert close(at, ringing).state is state
+    assert at.dialer.asked[-1] == ("hang_up", ringing.key)
+    assert at.dialer.references[-1] == "r-1"
+    at.engine.rows.clear()
+    for outcome in (Outcome.NO_ANSWER, Outcome.REACHED):
+        assert at.desk.report(ringing.key, outcome, "dialer") is None
+        assert at.store.get(ringing.id).state is state
+    assert at.engine.rows == {}
+    assert whats(at.store, ringing.id)[-1] == "late_outcome"
+    with pytest.raises(RuleError):
+        at.desk.done(ringing.id, Outcome.NO_ANSWER, "ivanova")
+
+
+def test_who_rings_while_nothing_is_open_closes_nothing(at):
+    assert at.desk.client_called(PHONE, "headset") is None
+    at.desk.cancel(at.take().id, "a test")
+    assert at.desk.client_called(PHONE, "headset") is None
+    assert at.desk.withdraw("no such call", "headset") is None
+    with pytest.raises(NumberError):
+        at.desk.client_called("12", "headset")
+
+
+def test_another_ones_callback_stays_when_a_client_rings(at):
+    other = at.take(phone=client(2))
+    at.take()
+    at.desk.client_called(PHONE, "headset")
+    assert at.store.get(other.id).state is State.WAITING
+    assert at.engine.rows == {other.key: 0.0}
+
+
+def test_a_cancel_that_is_stored_does_not_fail_where_nothing_can_be_hung_up(at, monkeypatch):
+    ringing = at.ringing()
+    monkeypatch.setattr(at.store, "attempt", _away)
+    assert at.desk.cancel(ringing.id, "supervisor").state is State.CANCELLED
+    assert at.dialer.count("hang_up") == 0
+
+
+# -- changed ---------------------------------------------------------------------------------------
+
+
+def test_a_number_that_is_given_has_it_armed(at):
+    lacks = at.take(phone=None, due=90.0)
+    after = at.desk.set_number(lacks.id, "8 912 345-67-89", "supervisor")
+    assert (after.phone, after.state) == (PHONE, State.WAITING)
+    assert at.engine.rows == {after.key: 90.0}
+    with pytest.raises(NumberError):
+        at.desk.set_number(lacks.id, "12", "supervisor")
+
+
+def test_a_number_of_a_client_who_has_a_callback_makes_the_two_one(at):
+    other = at.take(due=600.0)
+    lacks = at.take(phone=None, due=30.0)
+    after = at.desk.set_number(lacks.id, PHONE, "supervisor")
+    assert after.id == other.id
+    assert seconds(after.due, at.now) == 30.0
+    assert at.engine.rows == {after.key: 30.0}
+    assert at.store.get(lacks.id).state is State.CANCELLED
+
+
+def test_another_number_of_what_is_armed_leaves_one_row(at):
+    waits = at.take(due=90.0)
+    after = at.desk.set_number(waits.id, client(2), "supervisor")
+    assert after.phone == client(2)
+    assert at.engine.rows == {after.key: 90.0}
+
+
+def test_another_time_is_armed_and_the_old_one_is_not(at):
+    waits = at.take(due=90.0)
+    after = at.desk.set_time(waits.id, (at.now + timedelta(hours=2)).isoformat(), "supervisor")
+    assert at.engine.rows == {after.key: 7200.0}
+    assert waits.key not in at.engine.rows
+    with pytest.raises(RuleError):
+        at.desk.set_time(waits.id, "tomorrow", "supervisor")
+
+
+def test_retry_begins_anew_at_once(at):
+    ringing = at.ringing()
+    with pytest.raises(RuleError, match="ringing"):
+        at.desk.retry(ringing.id, "supervisor")
+    at.desk.done(ringing.id, Outcome.REACHED, "ivanova")
+    at.engine.rows.clear()
+    after = at.desk.retry(ringing.id, "supervisor")
+    assert (after.state, after.attempt) == (State.WAITING, 1)
+    assert at.engine.rows == {after.key: 0.0}
+    assert after.key != ringing.key
+
+
+@pytest.mark.parametrize("where", ["sqlite"], indirect=True)  # no matter of the database
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda desk: desk.done("nothing", Outcome.REACHED, "x"),
+        lambda desk: desk.cancel("nothing", "x"),
+        lambda desk: desk.retry("nothing", "x"),
+        lambda desk: desk.set_number("nothing", PHONE, "x"),
+        lambda desk: desk.set_time("nothing", "2026-12-01T10:00", "x"),
+    ],
+)
+def test_what_is_not_there_cannot_be_changed(at, change):
+    with pytest.raises(RuleError, match="no such callback"):
+        change(at.desk)
+
+
+# -- many at once ----------------------------------------------------------------------------------
+
+
+def test_too_many_that_wait_to_write_are_told_so(tmp_path, policy, clock, monkeypatch):
+    from vad_agent.callbacks import database
+    from vad_agent.callbacks.store import Store
+
+    monkeypatch.setattr(database, "BUSY_MS", 50)
+    store = Store(str(tmp_path / "c.sqlite"), policy)
+    desk = CallbackService(store, Clock(lambda: clock.now, lambda: 0.0))
+    began = time.monotonic()
+    with store.database._writing, pytest.raises(StoreError, match="too many wait to write"):
+        desk.take(asks(clock.now), "a test")
+    assert time.monotonic() - began < 5
+    assert desk.take(asks(clock.now), "a test").what == "taken"  # nobody holds it now
+    other = sqlite3.connect(tmp_path / "c.sqlite", isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    with pytest.raises(StoreError, match="locked"):
+        desk.take(asks(clock.now, phone=client(2)), "a test")
+    other.execute("ROLLBACK")
+    other.close()
+    assert desk.take(asks(clock.now, phone=client(2)), "a test").what == "taken"
+    with store.database.reading() as c:
+        assert c.execute(sa.text("SELECT count(*) FROM callbacks")).scalar() == 2
+    store.close()

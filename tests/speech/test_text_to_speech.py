@@ -1,0 +1,118 @@
+"""Phrases rendered by the real engine in a process, and the faults of engines."""
+
+from __future__ import annotations
+
+import sys
+import time
+import wave
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from tests.headset.conftest import require
+from vad_agent.errors import VoiceError
+from vad_agent.speech.phrase_cache import read_phrase
+from vad_agent.speech.player import PHRASE_HZ
+from vad_agent.speech.text_to_speech import SynthesisRequest, render
+
+TEXT = "Алло, меня слышно?"
+PEAK = 10 ** (-1 / 20)
+
+
+@pytest.fixture
+def engine() -> None:
+    require(["espeak-ng"])
+
+
+def request(text: str = TEXT, voice: str = "ru", recording: str | None = None) -> SynthesisRequest:
+    return SynthesisRequest(text, voice, 150, -20.0, recording)
+
+
+def samples(path: Path) -> np.ndarray:
+    return np.frombuffer(read_phrase(path), "<i2") / 32768
+
+
+@pytest.mark.usefixtures("engine")
+def test_a_phrase_is_trimmed_even_and_at_the_players_rate(tmp_path: Path) -> None:
+    import pyloudnorm
+
+    by = render(request(), tmp_path / "out.wav")
+    sound = samples(tmp_path / "out.wav")
+    assert 0.8 < len(sound) / PHRASE_HZ < 3
+    assert "espeak" in by.name
+    assert by.files
+    assert np.abs(sound).max() <= PEAK
+    loud = np.flatnonzero(np.abs(sound) > np.abs(sound).max() * 10 ** (-40 / 20))
+    assert loud[0] < 0.05 * PHRASE_HZ
+    assert len(sound) - loud[-1] < 0.1 * PHRASE_HZ
+    assert abs(sound[0]) < 0.001
+    assert abs(sound[-1]) < 0.001
+    assert pyloudnorm.Meter(PHRASE_HZ).integrated_loudness(sound) == pytest.approx(-20, abs=0.5)
+
+
+@pytest.mark.usefixtures("engine")
+def test_processes_side_by_side_do_not_disturb_each_other(tmp_path: Path) -> None:
+    outs = [tmp_path / f"{number}.wav" for number in range(2)]
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(lambda out: render(request(), out), outs))
+    one, other = (np.frombuffer(read_phrase(out), "<i2").astype(int) for out in outs)
+    assert len(one) == len(other)
+    assert np.abs(one - other).max() <= 2  # engines dither
+
+
+@pytest.mark.usefixtures("engine")
+def test_a_voice_that_is_not_there_tells_what_to_install(tmp_path: Path) -> None:
+    with pytest.raises(VoiceError, match=r"no voice 'xx-nobody'.*install") as caught:
+        render(request(voice="xx-nobody"), tmp_path / "out.wav")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_child_that_hangs_is_ended_at_the_limit(tmp_path: Path) -> None:
+    began = time.perf_counter()
+    hangs = [sys.executable, "-c", "import time; time.sleep(60)"]
+    with pytest.raises(VoiceError, match=r"did not answer within 0\.5 s"):
+        render(request(), tmp_path / "out.wav", limit_s=0.5, command=hangs)
+    assert time.perf_counter() - began < 10
+
+
+def test_a_child_that_crashes_is_one_line(tmp_path: Path) -> None:
+    crashes = [sys.executable, "-c", "import sys; sys.exit('core dumped')"]
+    with pytest.raises(VoiceError, match="broke off: core dumped"):
+        render(request(), tmp_path / "out.wav", command=crashes)
+
+
+def test_without_an_engine_it_tells_what_to_install(tmp_path: Path) -> None:
+    code = (
+        "import sys; sys.modules['pyttsx3'] = None\n"
+        "from vad_agent.speech.text_to_speech_worker import main; main()"
+    )
+    with pytest.raises(VoiceError, match=r"no speech engine .*install"):
+        render(request(), tmp_path / "out.wav", command=[sys.executable, "-c", code])
+
+
+def test_an_engine_that_says_nothing_is_found_out(tmp_path: Path) -> None:
+    code = (
+        "import vad_agent.speech.text_to_speech_worker as child, soundfile, numpy\n"
+        "def speak(request, path):\n"
+        "    soundfile.write(path, numpy.zeros(22050), 22050)\n"
+        "    return {'engine': 'mute', 'files': {}}\n"
+        "child._speak = speak\n"
+        "child.main()"
+    )
+    with pytest.raises(VoiceError, match="silence"):
+        render(request(), tmp_path / "out.wav", command=[sys.executable, "-c", code])
+
+
+def test_a_recording_of_any_rate_and_channels_becomes_a_phrase(tmp_path: Path) -> None:
+    rate = 44_100
+    tone = 0.02 * np.sin(2 * np.pi * 300 * np.arange(rate) / rate)
+    quiet = np.zeros(rate // 2)
+    both = np.column_stack([np.concatenate([quiet, tone, quiet])] * 2)
+    soundfile.write(tmp_path / "own.flac", both, rate)
+    render(request("", recording=str(tmp_path / "own.flac")), tmp_path / "out.wav")
+    with wave.open(str(tmp_path / "out.wav")) as file:
+        assert (file.getnchannels(), file.getframerate()) == (1, PHRASE_HZ)
+    assert len(samples(tmp_path / "out.wav")) / PHRASE_HZ == pytest.approx(1.02, abs=0.01)

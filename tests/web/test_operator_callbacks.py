@@ -1,0 +1,206 @@
+"""The operator's callbacks over HTTP, on a real store without a desk."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.web.asking import Page, one_panel
+from vad_agent.callbacks.model import Request, State
+from vad_agent.callbacks.service import CallbackService
+from vad_agent.callbacks.store import Store
+from vad_agent.errors import StoreError
+from vad_agent.server.desk_config import DeskConfig
+from vad_agent.server.local_backend import LocalBackend
+
+PHONE = "+79123456789"
+START = datetime(2026, 3, 1, 9, tzinfo=UTC)
+
+
+class Ringing:
+    """A panel over a store without a desk."""
+
+    def __init__(self, folder: Path) -> None:
+        config = DeskConfig.load(None, {"VAD_AGENT_DATABASE": str(folder / "callbacks.sqlite")})
+        self.callbacks = LocalBackend(config, lambda _: None)
+
+    @property
+    def store(self) -> Store:
+        return self.callbacks._store
+
+    @property
+    def desk(self) -> CallbackService:
+        return self.callbacks._service
+
+    def ask(self, key: str, **fields: Any) -> str:
+        now = datetime.now(UTC)
+        request = Request(key=key, reason="dropped", asked=now, due_in_s=0.0, **fields)
+        return self.desk.take(request, "test").callback.id
+
+
+@pytest.fixture
+def ringing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Ringing]:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    ringing = Ringing(tmp_path)
+    yield ringing
+    ringing.callbacks.close()
+
+
+@pytest.fixture
+def mine(tmp_path: Path, ringing: Ringing) -> Iterator[Page]:
+    with one_panel(tmp_path, callbacks=ringing.callbacks) as one:
+        yield one.page()
+
+
+def listed(page: Page) -> list[dict[str, Any]]:
+    answer = page.get("/panel/callbacks")
+    assert answer.status_code == 200, answer.text
+    found: list[dict[str, Any]] = answer.json()["callbacks"]
+    return found
+
+
+def test_without_callbacks_there_are_none(tmp_path: Path) -> None:
+    with one_panel(tmp_path) as one:
+        _has_none(one.page())
+
+
+def _has_none(page: Page) -> None:
+    assert page.get("/panel/callbacks").status_code == 404
+    assert page.post("/panel/client-called", {"phone": PHONE}).status_code == 404
+
+
+def test_mine_and_anybodys_are_listed(mine: Page, ringing: Ringing) -> None:
+    own = ringing.ask("a", phone=PHONE, operator="Ivan", name="Ольга", opening="Это я")
+    anybodys = ringing.ask("b", phone="+79123456780")
+    ringing.ask("c", phone="+79123456781", operator="olga")
+    found = {one["id"]: one for one in listed(mine)}
+    assert found.keys() == {own, anybodys}
+    assert (found[own]["mine"], found[anybodys]["mine"]) == (True, False)
+    one = found[own]
+    assert one["phone"] == PHONE
+    assert one["name"] == "Ольга"
+    assert one["opening"] == "Это я"
+    assert one["reasons"] == ["dropped"]
+    assert one["reasons_text"] == "звонок сорвался"
+    assert one["state"] == "waiting"
+    assert (one["attempt"], one["attempts"], one["overdue"]) == (1, 3, False)
+    told = mine.get("/panel/callbacks").json()
+    assert datetime.fromisoformat(one["due"]) <= datetime.fromisoformat(told["now"])
+    assert told["rings"] is False
+
+
+def test_an_overdue_one_comes_first(ringing: Ringing) -> None:
+    from contextlib import nullcontext
+
+    from vad_agent.web.operator_callbacks import OperatorCallbacks
+
+    ringing.ask("a", phone=PHONE)
+    late = datetime.now(UTC) + timedelta(seconds=61)
+    later = (late + timedelta(hours=1)).isoformat()
+    ringing.desk.take(
+        Request(key="b", reason="agreed", asked=late, at=later, phone="+79123456780"), "test"
+    )
+    mine = OperatorCallbacks(lambda: nullcontext(ringing.callbacks), "ivan", lambda: late)
+    found = mine.all()["callbacks"]
+    assert [one["overdue"] for one in found] == [True, False]
+    # a page that asks seldom knows by itself
+    from_, due = (datetime.fromisoformat(found[1][name]) for name in ("overdue_from", "due"))
+    assert (from_ - due).total_seconds() == ringing.callbacks.overdue_s
+
+
+def test_an_outcome_in_one_key(mine: Page, ringing: Ringing) -> None:
+    id = ringing.ask("a", phone=PHONE, operator="ivan")
+    (one,) = listed(mine)
+    said = mine.post(f"/panel/callbacks/{id}/outcome", {"outcome": "no_answer", "key": one["key"]})
+    assert said.status_code == 204, said.text
+    (after,) = listed(mine)
+    assert after["attempt"] == 2
+    twice = mine.post(f"/panel/callbacks/{id}/outcome", {"outcome": "no_answer", "key": one["key"]})
+    assert twice.status_code == 409
+    assert mine.post(f"/panel/callbacks/{id}/outcome", {"outcome": "reached"}).status_code == 204
+    assert listed(mine) == []
+    assert ringing.store.get(id).state is State.REACHED
+
+
+def test_a_number_makes_it_ring(mine: Page, ringing: Ringing) -> None:
+    id = ringing.ask("a", operator="ivan")
+    (one,) = listed(mine)
+    assert (one["state"], one["state_text"]) == ("needs_number", "нужен номер")
+    wrong = mine.post(f"/panel/callbacks/{id}/number", {"phone": "12"})
+    assert wrong.status_code == 400
+    assert "номер" in wrong.json()["error"]
+    assert (
+        mine.post(f"/panel/callbacks/{id}/number", {"phone": "8 912 345-67-89"}).status_code == 204
+    )
+    (one,) = listed(mine)
+    assert (one["state"], one["phone"]) == ("waiting", PHONE)
+
+
+def test_the_client_has_rung_himself(mine: Page, ringing: Ringing) -> None:
+    ringing.ask("a", phone=PHONE)
+    for closed in (True, False):
+        answer = mine.post("/panel/client-called", {"phone": PHONE})
+        assert (answer.status_code, answer.json()) == (200, {"closed": closed})
+    assert listed(mine) == []
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "status"),
+    [
+        ("{olgas}/outcome", {"outcome": "reached"}, 404),
+        ("{olgas}/number", {"phone": PHONE}, 404),
+        ("000000000000/outcome", {"outcome": "reached"}, 404),
+        ("x/outcome", {"outcome": "reached"}, 404),
+        ("{own}/outcome", {"outcome": "happy"}, 400),
+        ("{own}/outcome", {}, 400),
+        ("{own}/outcome", [], 400),
+        ("{own}/outcome", {"outcome": "reached", "key": 3}, 400),
+        ("{own}/outcome", {"outcome": "reached", "key": "x.1.1"}, 409),
+        ("{own}/number", {"phone": " "}, 400),
+    ],
+)
+def test_what_is_not_mine_or_wrong_changes_nothing(
+    mine: Page, ringing: Ringing, path: str, body: Any, status: int
+) -> None:
+    ids = {
+        "own": ringing.ask("a", phone=PHONE, operator="ivan"),
+        "olgas": ringing.ask("b", phone="+79123456781", operator="olga"),
+    }
+    before = [ringing.store.get(id) for id in ids.values()]
+    answer = mine.post(f"/panel/callbacks/{path.format(**ids)}", body)
+    assert (answer.status_code, list(answer.json())) == (status, ["error"]), answer.text
+    assert [ringing.store.get(id) for id in ids.values()] == before
+
+
+def test_callbacks_that_cannot_be_had_now(tmp_path: Path) -> None:
+    def reach() -> Any:
+        raise StoreError("callbacks.sqlite: another process has it")
+
+    with one_panel(tmp_path, callbacks=reach) as one:
+        answer = one.page().get("/panel/callbacks")
+    assert answer.status_code == 503
+    assert "попробуйте" in answer.json()["error"]
+
+
+def test_they_need_a_session_and_its_own_page(mine: Page, ringing: Ringing) -> None:
+    id = ringing.ask("a", phone=PHONE)
+    stranger = httpx.Client(base_url=mine.url, headers={"Origin": mine.url})
+    with stranger:
+        _asked_by(stranger, mine, id)
+    assert ringing.store.get(id).open
+
+
+def _asked_by(stranger: httpx.Client, mine: Page, id: str) -> None:
+    for path, body in (
+        (f"/panel/callbacks/{id}/outcome", {"outcome": "reached"}),
+        (f"/panel/callbacks/{id}/number", {"phone": PHONE}),
+        ("/panel/client-called", {"phone": PHONE}),
+    ):
+        assert stranger.post(path, json=body).status_code == 401
+        assert mine.post(path, body, **{"X-CSRF-Token": "x"}).status_code == 403
+    assert stranger.get("/panel/callbacks").status_code == 401

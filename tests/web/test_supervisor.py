@@ -1,0 +1,500 @@
+"""The supervisor's pages over HTTP: who sees them, what each section says, days, CSV, what is hostile."""
+
+from __future__ import annotations
+
+import csv
+import html
+import io
+import re
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+from zoneinfo import ZoneInfo
+
+import httpx
+import pytest
+
+from tests.web.supervising import (
+    BOSS,
+    FAREWELL,
+    NOW,
+    OPERATOR,
+    OPERATORS,
+    PASSWORD,
+    Served,
+    fill,
+    shift_at,
+    silent,
+)
+from vad_agent.callbacks.alerts import Kind
+from vad_agent.callbacks.model import Outcome
+from vad_agent.errors import StoreError
+from vad_agent.web import call_view
+from vad_agent.web.dashboard import CalendarDay
+
+MOSCOW = ZoneInfo("Europe/Moscow")
+EVIL = "<img src=x onerror=alert(1)>\"'&"
+PATHS = (
+    "/supervisor", "/supervisor?day=2026-03-11", "/supervisor/stream", "/supervisor/callbacks/x",
+    "/supervisor/calls/x", "/supervisor/picture.svg?call=x&row=0", "/supervisor/calls.csv",
+    "/supervisor/steps.csv", "/supervisor/callbacks.csv",
+)  # fmt: skip
+
+
+@pytest.fixture
+def empty(tmp_path: Path) -> Iterator[Served]:
+    with shift_at(tmp_path, MOSCOW) as one:
+        yield one
+
+
+@pytest.fixture
+def full(empty: Served) -> Served:
+    fill(empty.shift)
+    empty.line()
+    return empty
+
+
+def text(answer: httpx.Response, section: str = "") -> str:
+    """What a person reads, of one section or all."""
+    assert answer.status_code == 200, answer.text
+    body = answer.text
+    if section:
+        found = re.search(rf'<section id="{section}".*?</section>', body, re.DOTALL)
+        assert found is not None, section
+        body = found[0]
+    body = re.sub(r"<template.*?</template>", "", body, flags=re.DOTALL)
+    return " ".join(html.unescape(re.sub(r"<[^>]*>", " ", body)).split())
+
+
+def page(served: Served, section: str = "", query: str = "") -> str:
+    return text(served.supervisor().get(f"/supervisor{query}"), section)
+
+
+# -- who -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_nobody_but_a_supervisor(empty: Served, path: str) -> None:
+    assert empty.browser().get(path).status_code == 401
+    refused = empty.come_in(OPERATOR, PASSWORD).get(path)
+    assert refused.status_code == 403
+    assert "error" in refused.json()
+
+
+def test_whoever_opens_the_page_without_a_session_is_led_to_the_door(empty: Served) -> None:
+    answer = empty.browser(headers={"Sec-Fetch-Mode": "navigate"}).get("/supervisor")
+    assert (answer.status_code, answer.headers["location"]) == (303, "/enter?next=/supervisor")
+
+
+def test_a_supervisor_begins_here(empty: Served) -> None:
+    assert empty.supervisor().get("/").headers["location"] == "/supervisor"
+
+
+# -- an empty day --------------------------------------------------------------------------------------
+
+
+def test_an_empty_day_is_calm(empty: Served) -> None:
+    said = page(empty)
+    for told in (
+        "✓ Критичного нет", "0 из 0 исполнено", "Сейчас никто не разговаривает",
+        "Таких перезвонов нет", "Фраз сценария ещё не понадобилось", "Звонков нет",
+    ):  # fmt: skip
+        assert told in said, told
+    assert "<title>Смена</title>" in empty.supervisor().get("/supervisor").text
+
+
+# -- the sections --------------------------------------------------------------------------------------
+
+
+def test_what_is_critical(full: Served) -> None:
+    answer = full.supervisor().get("/supervisor")
+    assert "<title>(2) Смена</title>" in answer.text
+    said = text(answer, "critical")
+    assert "Критичное: 2" in said
+    assert (
+        "Перезвон просрочен 7 мин Звонит Сергей Климов → Сергей Ильич , +79261112233 срок 14:23:00 · "
+        "клиента не слышно в диалоге · попытка 1 из 3"
+    ) in said
+    assert "Перезвон не сделать: нет номера 3 мин Звонит Дарья Ким" in said
+    assert "доб. 12 (не номер)" in said
+
+
+def test_alarms_are_critical_once(full: Served) -> None:
+    shift = full.shift
+    late = shift.app_state.queries.overdue(NOW)
+    for one in late:
+        shift.alarms.sound(Kind.OVERDUE, one.id, NOW)
+        shift.alarms.sound(Kind.NEEDS_NUMBER, one.id, NOW)
+    shift.alarms.sound(Kind.NEEDS_TIME, "tomorrow", NOW)  # its time has not passed
+    shift.alarms.sound(Kind.NODE, "desk-2", NOW - timedelta(minutes=1), "3 attempts taken over")
+    shift.alarms.sound(Kind.UNREPORTED, "k3v", NOW)
+    shift.failing = ["promise", "audit"]
+    said = page(full, "critical")
+    assert "Критичное: 5" in said
+    assert "Один из серверов не отвечает 1 мин с 14:29:00 desk-2 3 attempts taken over" in said
+    assert "Исход звонка так и не сказан" in said
+    assert "Сервер не справляется audit, promise" in said
+    assert 'href="/supervisor/callbacks/k3v"' in full.supervisor().get("/supervisor").text
+
+
+def test_a_request_that_is_lost_is_critical(full: Served) -> None:
+    with full.shift.store.database.writing() as c:
+        c.exec_driver_sql("DELETE FROM requests WHERE key = 'request 1'")
+    full.shift.alarms.sound(Kind.PROMISE, "", NOW)
+    said = page(full)
+    assert "Критичное: 3 Просьбы о перезвоне не сходятся: потеряно 1" in said
+    assert "За всё время: обещано 26, открыто 6, потеряно 1" in said
+
+
+def test_the_promise_of_the_day(full: Served) -> None:
+    assert page(full, "promise") == (
+        "Обещание 19 из 25 исполнено обещано 26 дозвонились 14 клиент позвонил сам 3 "
+        "не дозвонились после 3 попыток 2 отменено 1 открыто 6 потеряно 0 "
+        "За всё время: обещано 26, открыто 6, потеряно 0"
+    )
+
+
+def test_the_floor(full: Served) -> None:
+    said = page(full, "floor")
+    assert said.index("Дарья Ким") < said.index("Сергей Климов") < said.index("Мария Орлова")
+    assert "Анна Белова Анна Львовна Диалог 3:42 клиента не слышно 2,3 с 2–3 с" in said
+    assert "оператор должен сказать Анна Львовна, вас не слышно" in said
+    assert "Ждут звонка: 2 Елена Сухова, Никита Рощин" in said
+
+
+@pytest.mark.parametrize(
+    ("state", "count"),
+    [
+        ("open", 6), ("due", 3), ("overdue", 2), ("reached", 14), ("not_reached", 2),
+        ("client_called", 3), ("cancelled", 1), ("", 26), ("nonsense", 26),
+    ],
+)  # fmt: skip
+def test_callbacks_by_state(full: Served, state: str, count: int) -> None:
+    supervisor = full.supervisor()
+    answer = supervisor.get(f"/supervisor?state={state}").text
+    assert len(re.findall(r'<tr data-key="[0-9a-z]{12}"', answer)) == count
+    told = "открытые 6 пора звонить 3 просроченные 2 дозвонились 14 не дозвонились 2"
+    assert told in text(supervisor.get("/supervisor"), "callbacks")
+
+
+def test_the_steps_of_the_day(full: Served) -> None:
+    said = page(full, "steps")
+    assert "70 % в своём окне в окне 42 вне окна 18 не понадобилось 0 звонков 60" in said
+    assert (
+        "14:02:19 Павел Громов Прощание в диалоге 2–3 с 4,15 с ✗ позже окна на 1,15 с разбор"
+    ) in said
+    assert "✗ раньше окна на 0,3 с" in said
+    assert "Павел Громов 50 6 6 6 0 2" in said
+    assert "09:00 70 10 7 3 0 7" in said
+
+
+def test_the_calls_of_the_day_and_more(full: Served) -> None:
+    supervisor = full.supervisor()
+    first = supervisor.get("/supervisor").text
+    rows = re.findall(r'<tr data-key="(гарнитура-[^"]*)"', first)
+    assert len(rows) == 50
+    assert rows[0] == "гарнитура-9:0059"
+    [more] = re.findall(r'href="\?(after=[^"]*)#calls"', first)
+    rest = re.findall(
+        r'<tr data-key="(гарнитура-[^"]*)"', supervisor.get(f"/supervisor?{more}").text
+    )
+    assert len(rest) == 10
+    assert not {*rows} & {*rest}
+    assert "Сначала" in supervisor.get(f"/supervisor?{more}").text
+
+
+def test_what_does_not_fit_is_counted(empty: Served) -> None:
+    for number in range(45):
+        empty.shift.ask(NOW - timedelta(minutes=5), operator=f"оператор {number}")
+        empty.shift.call(f"call {number}", NOW, 3.5, operator=f"оператор {number}")
+    supervisor = empty.supervisor()
+    said = text(supervisor.get("/supervisor"))
+    assert "Критичное: 45" in said
+    assert "И ещё 5" in said
+    assert "Показаны последние 40 из 45" in said
+    for _ in range(20):
+        empty.shift.ask(NOW)
+    assert "Показаны первые 50, ещё 15 — в файле" in text(supervisor.get("/supervisor"))
+
+
+# -- one thing -----------------------------------------------------------------------------------------
+
+
+def test_a_callback_with_all_that_happened(full: Served) -> None:
+    queries = full.shift.app_state.queries
+    one = next(found for found in queries.all() if found.attempt == 3)
+    answer = full.supervisor().get(f"/supervisor/callbacks/{one.id}")
+    said = text(answer)
+    assert f"Перезвон {one.id}" in said
+    assert "3 11.03.2026 13:11:55 11.03.2026 13:12:20 не ответил" in said
+    assert "запрошен headset" in said
+    assert "попытка началась desk-1 состояние: ждёт времени → звонок идёт" in said
+    assert "срок 13:08:00 → 13:09:30, попытка 1 → 2" in said
+    [call] = queries.calls_of(one.id)
+    assert f'href="/supervisor/calls/{quote(call, safe="")}"' in answer.text
+
+
+def test_a_call_with_its_phrases_and_its_picture(full: Served) -> None:
+    supervisor = full.supervisor()
+    answer = supervisor.get(f"/supervisor/calls/{quote('гарнитура-8:0008', safe='')}")
+    said = text(answer)
+    assert "✗ Вне окна: 1" in said
+    assert f"2 Прощание в диалоге {FAREWELL} 0:19,95 2–3 с 4,15 с сказана ✗ позже окна" in said
+    assert "0:05,0 этап: диалог" in said
+    pictures = [html.unescape(one) for one in re.findall(r'<img src="([^"]*)"', answer.text)]
+    assert len(pictures) == 2
+    for path in pictures:
+        drawn = supervisor.get(path)
+        assert drawn.headers["content-type"] == "image/svg+xml"
+        assert drawn.text.startswith("<svg ")
+        assert "default-src 'none'" in drawn.headers["content-security-policy"]
+        assert drawn.headers["cache-control"] == "private, max-age=600"
+    assert "unsafe-inline" not in answer.headers["content-security-policy"]
+    assert FAREWELL not in drawn.text
+
+
+def test_without_matplotlib_the_call_is_told_in_words(
+    full: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(call_view, "find_spec", lambda _: None)
+    supervisor = full.supervisor()
+    answer = supervisor.get(f"/supervisor/calls/{quote('гарнитура-8:0008', safe='')}")
+    assert "<img" not in answer.text
+    assert "<details open>" in answer.text
+    assert "Прощание в диалоге: позже окна на 1,15 с" in text(answer)
+    asked = supervisor.get("/supervisor/picture.svg", params={"call": "гарнитура-8:0008", "row": 0})
+    assert asked.status_code == 404
+
+
+def test_a_call_whose_trace_is_erased(full: Served) -> None:
+    with full.shift.store.database.writing() as c:
+        c.exec_driver_sql("UPDATE calls SET lines = NULL")
+    assert "Ход звонка стёрт" in text(full.supervisor().get("/supervisor/calls/гарнитура-8:0008"))
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        {"t": 1.0, "kind": "speech"},
+        {"t": 1.0, "kind": "line", "channel": "client", "since_s": "x", "state": []},
+        {"t": 1.0, "kind": "phase", "phase": {}},
+        {"t": 1.0, "kind": "event", "event": None},
+        {"t": 1.0, "kind": "callback", "due_in_s": "soon"},
+    ],
+)
+def test_a_trace_that_is_none(empty: Served, line: dict[str, Any]) -> None:
+    call = empty.shift.call("broken", NOW, 2.5, more=[line])
+    supervisor = empty.supervisor()
+    assert "✓ По сценарию" in text(supervisor.get(f"/supervisor/calls/{call}"))
+    params: dict[str, str | int] = {"call": call, "row": 0}
+    assert supervisor.get("/supervisor/picture.svg", params=params).status_code in (200, 404)
+
+
+def test_a_call_of_ten_hours_is_shown(empty: Served) -> None:
+    speech = [
+        {"t": t + 1.0, "kind": "speech", "channel": "client", "start_s": float(t), "end_s": t + 1.0}
+        for t in range(40, 36_000, 2)
+    ]
+    call = empty.shift.call("long", NOW, 2.5, more=speech)
+    supervisor = empty.supervisor()
+    answer = supervisor.get(f"/supervisor/calls/{call}")
+    assert len(answer.content) < 100_000
+    assert 1 < answer.text.count("<img") <= 31
+    drawn = supervisor.get("/supervisor/picture.svg", params={"call": call, "row": 0})
+    assert drawn.status_code == 200
+    assert len(drawn.content) < 300_000
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/supervisor/calls/none", "/supervisor/callbacks/none", "/supervisor/picture.svg",
+        "/supervisor/picture.svg?call=none&row=0", "/supervisor/picture.svg?call=none&row=x",
+        "/supervisor/picture.svg?call=гарнитура-8:0008&row=999", "/supervisor/people.csv",
+    ],
+)  # fmt: skip
+def test_what_is_not_there(full: Served, path: str) -> None:
+    answer = full.supervisor().get(path)
+    assert (answer.status_code, answer.json()) == (404, {"error": "Здесь ничего нет"})
+
+
+# -- days ----------------------------------------------------------------------------------------------
+
+
+def test_a_day_has_its_own_figures_and_now_is_now(full: Served) -> None:
+    said = page(full, query="?day=2026-03-10")
+    assert "Обещание, 10.03.2026 0 из 0 исполнено" in said
+    assert "Критичное: 2" in said
+    assert "Дарья Ким" in said
+    assert "Таких перезвонов нет" in said
+    answer = full.supervisor().get("/supervisor?day=2026-03-10").text
+    assert 'href="/supervisor?day=2026-03-09"' in answer
+    assert 'href="/supervisor?day=2026-03-11"' in answer
+    assert "?day=2026-03-10&amp;state=open#callbacks" in answer
+
+
+@pytest.mark.parametrize("day", ["", "yesterday", "0001-01-01", "9999-12-31", "2026-02-30", EVIL])
+def test_a_day_that_is_none_is_today(empty: Served, day: str) -> None:
+    answer = empty.supervisor().get("/supervisor", params={"day": day})
+    assert "Смена 11.03.2026" in text(answer)
+
+
+@pytest.mark.parametrize(
+    ("zone", "at", "day"),
+    [
+        ("Europe/Moscow", "2026-03-10T20:59:59+00:00", "2026-03-10"),
+        ("Europe/Moscow", "2026-03-10T21:00:00+00:00", "2026-03-11"),
+        ("Asia/Vladivostok", "2026-03-11T14:00:00+00:00", "2026-03-12"),
+        ("Asia/Kolkata", "2026-03-10T18:30:00+00:00", "2026-03-11"),
+        ("America/New_York", "2026-03-08T04:59:59+00:00", "2026-03-07"),
+        ("America/New_York", "2026-03-09T03:59:59+00:00", "2026-03-08"),
+    ],
+)
+def test_a_day_begins_at_the_centres_midnight(tmp_path: Path, zone: str, at: str, day: str) -> None:
+    with shift_at(tmp_path, ZoneInfo(zone)) as one:
+        one.shift.call("at the border", datetime.fromisoformat(at))
+        answer = one.supervisor().get(f"/supervisor?day={day}")
+        assert 'data-key="at the border"' in answer.text
+
+
+def test_days_of_23_and_25_hours() -> None:
+    zone = ZoneInfo("America/New_York")
+    now = datetime(2026, 12, 1, tzinfo=UTC)
+    assert len(CalendarDay.of("2026-03-08", now, zone).hours) == 23
+    assert len(CalendarDay.of("2026-11-01", now, zone).hours) == 25
+
+
+# -- CSV -----------------------------------------------------------------------------------------------
+
+
+def table(served: Served, name: str, day: str = "2026-03-11") -> list[list[str]]:
+    answer = served.supervisor().get(f"/supervisor/{name}.csv?day={day}")
+    assert answer.status_code == 200, answer.text
+    assert answer.headers["content-type"] == "text/csv; charset=utf-8"
+    disposition = f'attachment; filename="{name}-{day}.csv"'
+    assert answer.headers["content-disposition"] == disposition
+    assert answer.content.startswith(b"\xef\xbb\xbf")
+    return list(csv.reader(io.StringIO(answer.content.decode("utf-8-sig")), delimiter=";"))
+
+
+def test_a_day_as_files(full: Served) -> None:
+    calls = table(full, "calls")
+    assert len(calls) == 61
+    assert calls[1] == [
+        "гарнитура-9:0059", "Ольга Дёмина", "говорит программа", "2026-03-11 14:08:00", "31,50",
+        "0", "0", "0", "нет",
+    ]  # fmt: skip
+    steps = table(full, "steps")
+    assert len(steps) == 61
+    assert steps[-1][5:] == ["3,00", "4,15", "сказана", "позже окна на 1,15 с"]
+    callbacks = table(full, "callbacks")
+    assert len(callbacks) == 27
+    assert callbacks[1][1:5] == ["ждёт времени", "Сергей Ильич", "'+79261112233", "Сергей Климов"]
+    assert all(len(table(full, name, "2026-03-10")) == 1 for name in ("calls", "steps"))
+
+
+def test_no_cell_is_computed_or_hides_signs(empty: Served) -> None:
+    shift = empty.shift
+    shift.call('=cmd|"/c calc"!A1', NOW, 2.5, operator="@SUM(A1)")
+    shift.ask(NOW, name="=1+1", topic="a;b\n\u202ec", operator="-2", phone=None, phone_given="+1")
+    assert table(empty, "calls")[1][:2] == ['\'=cmd|"/c calc"!A1', "'@SUM(A1)"]
+    [_, row] = table(empty, "callbacks")
+    assert row[2:7] == ["'=1+1", "'+1", "'-2", "клиента не слышно в диалоге", "a;b  c"]
+
+
+def test_more_calls_than_are_read_at_once(empty: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("vad_agent.web.supervisor_csv.AT_ONCE", 3)
+    for number in range(7):
+        empty.shift.call(f"{number}", NOW)
+    assert [row[0] for row in table(empty, "calls")[1:]] == ["6", "5", "4", "3", "2", "1", "0"]
+
+
+# -- what is hostile, and faults -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        EVIL,
+        "a/b/../c",
+        "?x=1#y",
+        "%2F%00",
+        "звонок «1»",
+        "a b+c",
+        "/",
+        "//evil",
+        "calls.csv",
+        "x" * 200,
+    ],
+)
+def test_a_call_of_any_name_is_found(empty: Served, call: str) -> None:
+    empty.shift.call(call, NOW, 3.5, operator=EVIL)
+    one = empty.shift.ask(NOW, call=call)
+    supervisor = empty.supervisor()
+    for path in ("/supervisor", f"/supervisor/callbacks/{one.id}"):
+        answer = supervisor.get(path).text
+        assert "<img" not in answer
+        [link, *_] = re.findall(r'href="(/supervisor/calls/[^"]*)"', answer)
+        found = supervisor.get(link)
+        assert call in text(found)
+        assert "<img src=x" not in found.text
+        [picture, *_] = re.findall(r'<img src="([^"]*)"', found.text)
+        assert supervisor.get(html.unescape(picture)).status_code == 200
+
+
+def test_no_text_becomes_markup(empty: Served) -> None:
+    shift = empty.shift
+    one = shift.ask(
+        NOW - timedelta(minutes=5), name=EVIL, topic=EVIL, opening=EVIL, operator=EVIL, phone=None,
+        phone_given=EVIL, reason=EVIL[:32],
+    )  # fmt: skip
+    rung = shift.ask(NOW - timedelta(minutes=1), operator=EVIL)
+    shift.ring(rung, NOW, Outcome.REACHED, detail=EVIL)
+    shift.alarms.sound(Kind.NODE, EVIL, NOW, EVIL)
+    shift.alarms.sound(Kind.UNREPORTED, EVIL, NOW)
+    shift.failing = [EVIL]
+    empty.show(EVIL, silent(2.5))
+    supervisor = empty.supervisor()
+    for path in (
+        "/supervisor",
+        f"/supervisor/callbacks/{one.id}",
+        f"/supervisor/callbacks/{rung.id}",
+    ):
+        answer = supervisor.get(path)
+        assert "<img" not in answer.text
+        assert EVIL[:16] in text(answer)
+
+
+def test_a_store_that_does_not_answer(full: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    def away(*_: Any, **__: Any) -> Any:
+        raise StoreError("away")
+
+    supervisor = full.supervisor()
+    for name in ("overdue", "of_day", "counts_of_day"):
+        monkeypatch.setattr(full.shift.app_state.queries.__class__, name, away)
+    answer = supervisor.get("/supervisor")
+    assert answer.status_code == 503
+    assert "База данных не отвечает" in answer.text
+    assert "Дарья Ким" in answer.text
+    assert supervisor.get("/supervisor/callbacks.csv").status_code == 503
+
+
+def test_nothing_of_a_page_is_logged(full: Served, caplog: pytest.LogCaptureFixture) -> None:
+    supervisor = full.supervisor()
+    supervisor.get("/supervisor")
+    supervisor.get("/supervisor/calls/гарнитура-8:0008")
+    supervisor.get("/supervisor/callbacks.csv")
+    assert not [record for record in caplog.records if "vad_agent" in record.name]
+
+
+def test_the_stream_is_the_floor(full: Served) -> None:
+    with full.supervisor().stream("GET", "/supervisor/stream") as answer:
+        assert answer.headers["content-type"].startswith("text/event-stream")
+        for line in answer.iter_lines():
+            if line.startswith("data: "):
+                break
+    assert '"whole":true' in line
+    assert OPERATORS[0] in line
+    assert BOSS not in line

@@ -1,1 +1,0 @@
-"""Recorded calls: what a person reads afterwards."""

@@ -1,0 +1,80 @@
+"""Messages of an audio worker to its parent on stdout: records of one format, read and written whole.
+
+    stamp: float64 | flags: uint16 | length: uint32 | payload          little-endian
+
+`stamp`: seconds of `time.perf_counter()`, which all processes of a machine share. Unless a flag
+says otherwise, the payload is samples: int16 little-endian mono.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import struct
+from collections.abc import Mapping
+from enum import IntFlag
+from typing import IO, Any, NamedTuple
+
+HEADER = struct.Struct("<dHI")
+LONGEST = 1 << 20
+
+
+class Flag(IntFlag):
+    """The type of a record, and losses before it."""
+
+    OVERFLOW = 1
+    """The device lost samples before these."""
+    DROPPED = 2
+    """The worker dropped blocks before this one because nobody read them."""
+    OPENED = 16
+    """JSON: the stream is open: rate (Hz), channels, latency_s."""
+    REPORT = 32
+    """JSON: the outcome of a phrase."""
+    FAILED = 64
+    """Text: why the device cannot be opened, or is gone."""
+    ALIVE = 128
+    """No payload: a heartbeat."""
+
+
+class Record(NamedTuple):
+    """One record."""
+
+    stamp: float
+    flags: int
+    payload: bytes
+
+    def json(self) -> Any:
+        """The payload as JSON."""
+        return json.loads(self.payload)
+
+
+def read_record(stream: IO[bytes]) -> Record | None:
+    """The next record. None: the worker has ended, perhaps in the middle of one."""
+    header = stream.read(HEADER.size)
+    if len(header) < HEADER.size:
+        return None
+    stamp, flags, length = HEADER.unpack(header)
+    if length > LONGEST:  # not a record: something else has written to the worker's stdout
+        return None
+    payload = stream.read(length)
+    return Record(stamp, flags, payload) if len(payload) == length else None
+
+
+def write_record(fd: int, stamp: float, flags: int, payload: bytes) -> None:
+    """Write a record whole.
+
+    Raises:
+        OSError: nobody reads any more.
+    """
+    data = memoryview(HEADER.pack(stamp, flags, len(payload)) + payload)
+    while data:
+        data = data[os.write(fd, data) :]
+
+
+def write_json(fd: int, stamp: float, flags: int, value: Mapping[str, object]) -> None:
+    """Write a record with a JSON payload.
+
+    Raises:
+        OSError: nobody reads any more.
+    """
+    write_record(fd, stamp, flags, json.dumps(value).encode())

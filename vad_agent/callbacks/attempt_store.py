@@ -1,0 +1,190 @@
+"""Attempts in the store: the intent is stored before dialling, the outcome exactly once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from datetime import datetime
+from typing import Any
+
+from vad_agent.callbacks import transitions
+from vad_agent.callbacks.model import Callback, Outcome, State
+from vad_agent.callbacks.tables import attempts, callbacks
+from vad_agent.callbacks.unit_of_work import Actor, UnitOfWork, locked
+from vad_agent.errors import RuleError, extra
+
+with extra("callbacks", "the store of callbacks"):
+    import sqlalchemy as sa
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One attempt, from its intent on."""
+
+    key: str
+    callback: str
+    number: int
+    node: str
+    due: datetime
+    intent: datetime
+    operator: str | None = None
+    dialled: datetime | None = None
+    reference: str = ""
+    ended: datetime | None = None
+    outcome: Outcome | None = None
+    detail: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """An attempt to be made. `again`: an earlier process may have dialled it."""
+
+    callback: Callback
+    attempt: Attempt
+    again: bool
+
+
+class AttemptStore(UnitOfWork):
+    """Attempts begin, are dialled and end."""
+
+    def begin(self, key: str, node: str, by: Actor) -> Begun | None:
+        """Record the intent of an attempt before anything is dialled. None: it must not be made (now).
+
+        Raises:
+            StoreError: the intent could not be stored; nothing may be dialled.
+        """
+        id = key.partition(".")[0]
+
+        def work(c: sa.Connection) -> Begun | None:
+            row = c.execute(sa.select(attempts).where(attempts.c.key == key)).mappings().first()
+            callback = self.load(c, id)
+            if row is not None:
+                alive = row["ended"] is None and _rings(callback, key)
+                return Begun(callback, _attempt(row), again=True) if alive else None
+            if not transitions.may_begin(callback, key, by.at):
+                return None
+            if (
+                hushed := transitions.defer_for_quiet_hours(callback, by.at, self.policy)
+            ) != callback:
+                self.save(c, callback, hushed, "quiet_hours", by)
+                return None
+            attempt = Attempt(
+                key=key,
+                callback=id,
+                number=callback.attempt,
+                node=node,
+                due=callback.next or by.at,
+                intent=by.at,
+                operator=callback.operator,
+            )
+            after = transitions.begin(callback)
+            self.save(c, callback, after, "begun", by)
+            c.execute(
+                attempts.insert().values(
+                    key=key,
+                    callback=id,
+                    number=attempt.number,
+                    node=node,
+                    due=attempt.due,
+                    intent=attempt.intent,
+                    operator=attempt.operator,
+                )
+            )
+            return Begun(after, attempt, again=False)
+
+        return self.transaction(work)
+
+    def dialled(self, key: str, reference: str, at: datetime) -> None:
+        """The dialer has accepted the attempt."""
+        with self.database.writing() as c:
+            c.execute(
+                attempts.update()
+                .where(attempts.c.key == key)
+                .values(dialled=at, reference=reference)
+            )
+
+    def end(self, key: str, outcome: Outcome, detail: str, by: Actor) -> Callback | None:
+        """Store the outcome of an attempt. None: it had ended already, or its callback was closed
+        meanwhile.
+
+        Raises:
+            RuleError: there is no such attempt.
+            StoreError: the outcome could not be stored; report it again.
+        """
+
+        def work(c: sa.Connection) -> Callback | None:
+            row = c.execute(locked(sa.select(attempts).where(attempts.c.key == key)))
+            attempt = row.mappings().first()
+            if attempt is None:
+                raise RuleError(f"{key}: there is no such attempt")
+            if attempt["ended"] is not None:
+                return None
+            c.execute(
+                attempts.update()
+                .where(attempts.c.key == key)
+                .values(ended=by.at, outcome=outcome.value, detail=detail)
+            )
+            callback = self.load(c, attempt["callback"])
+            if not _rings(callback, key):
+                told = {"outcome": outcome.value, "state": callback.state.value}
+                self.tell(c, callback.id, "late_outcome", by, told)
+                return None
+            after = transitions.end(callback, outcome, by.at, self.policy)
+            return self.save(c, callback, after, outcome.value, by)[0]
+
+        return self.transaction(work)
+
+    # -- ownership and recovery
+    # ----------------------------------------------------------------------------
+
+    def attempt(self, key: str) -> Attempt | None:
+        """The attempt; None before its intent is stored."""
+        with self.database.reading() as c:
+            row = c.execute(sa.select(attempts).where(attempts.c.key == key)).mappings().first()
+        return None if row is None else _attempt(row)
+
+    def attempts_of(self, id: str) -> list[Attempt]:
+        """All attempts of a callback, in order."""
+        query = sa.select(attempts).where(attempts.c.callback == id).order_by(attempts.c.intent)
+        with self.database.reading() as c:
+            return [_attempt(row) for row in c.execute(query).mappings()]
+
+    def owns(self, key: str, node: str) -> bool:
+        """The attempt has not ended and belongs to this node."""
+        attempt = self.attempt(key)
+        return attempt is not None and attempt.node == node and attempt.ended is None
+
+    def claim(self, key: str, owner: str, node: str) -> bool:
+        """Take the attempt over from a dead node. False: another node took it first."""
+        mine = (attempts.c.key == key, attempts.c.node == owner, attempts.c.ended.is_(None))
+        with self.database.writing() as c:
+            done = c.execute(attempts.update().where(*mine).values(node=node))
+        return bool(done.rowcount)
+
+    def under_way(self) -> list[tuple[Attempt, State]]:
+        """Attempts without an end. The state is RINGING where the callback rings for this attempt."""
+        query = (
+            sa.select(attempts, callbacks.c.state, callbacks.c.generation, callbacks.c.attempt)
+            .join(callbacks, attempts.c.callback == callbacks.c.id)
+            .where(attempts.c.ended.is_(None))
+            .order_by(attempts.c.intent)
+        )
+        with self.database.reading() as c:
+            return [(_attempt(row), _state(row)) for row in c.execute(query).mappings()]
+
+
+def _rings(callback: Callback, key: str) -> bool:
+    """The callback rings for this attempt, not for one that was armed after it was closed."""
+    return callback.state is State.RINGING and callback.key == key
+
+
+def _state(row: Any) -> State:
+    state = State(row["state"])
+    key = f"{row['callback']}.{row['generation']}.{row['attempt']}"
+    return State.WAITING if state is State.RINGING and key != row["key"] else state
+
+
+def _attempt(row: Any) -> Attempt:
+    values = {field.name: row[field.name] for field in fields(Attempt)}
+    if values["outcome"] is not None:
+        values["outcome"] = Outcome(values["outcome"])
+    return Attempt(**values)

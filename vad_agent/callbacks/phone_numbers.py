@@ -1,0 +1,69 @@
+"""Telephone numbers: one canonical form, and a masked form for logs."""
+
+from __future__ import annotations
+
+from vad_agent.errors import NumberError, extra
+
+with extra("callbacks", "a number"):
+    import phonenumbers
+
+
+LONGEST = 16
+"""Length of E.164: a plus and 15 digits."""
+
+
+def normalised(text: str, region: str = "RU") -> str:
+    """The number as E.164: `8 (912) 345-67-89` and `+7 912 345-67-89` are the same.
+
+    >>> normalised("8 (912) 345-67-89")
+    '+79123456789'
+
+    `region`: two letters, for a number without a country code.
+
+    Raises:
+        NumberError: it cannot be dialled; the text gives the reason and does not quote the number.
+    """
+    try:
+        number = phonenumbers.parse(text, region)
+    except phonenumbers.NumberParseException as error:
+        raise NumberError(f"phone: expected a telephone number: {_WHY[error.error_type]}") from None
+    if phonenumbers.is_alpha_number(text):
+        raise NumberError("phone: expected a telephone number: words stand in it")
+    reason = phonenumbers.is_possible_number_with_reason(number)
+    if reason != phonenumbers.ValidationResult.IS_POSSIBLE:
+        raise NumberError(f"phone: expected a telephone number: {_LENGTH.get(reason, 'too short')}")
+    if not phonenumbers.is_valid_number(number):
+        raise NumberError("phone: expected a telephone number: no such code in that country")
+    text = phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+    if len(text) > LONGEST:  # the library accepts longer ones inside some countries
+        raise NumberError("phone: expected a telephone number: too long")
+    return text
+
+
+def masked(phone: str | None) -> str:
+    """Masked form for logs and traces: enough to tell two numbers apart, not to dial one.
+
+    >>> masked("+79123456789")
+    '+7…89'
+    """
+    if not phone:
+        return ""
+    return f"{phone[:2]}…{phone[-2:]}" if len(phone) > 8 else "…"
+
+
+_Parse = phonenumbers.NumberParseException
+_WHY = {
+    _Parse.INVALID_COUNTRY_CODE: "there is no such country code",
+    _Parse.NOT_A_NUMBER: "it has no digits to ring",
+    _Parse.TOO_SHORT_AFTER_IDD: "too short",
+    _Parse.TOO_SHORT_NSN: "too short",
+    _Parse.TOO_LONG: "too long",
+}
+_Length = phonenumbers.ValidationResult
+_LENGTH = {
+    _Length.TOO_SHORT: "too short",
+    _Length.TOO_LONG: "too long",
+    _Length.INVALID_LENGTH: "no number there is so long",
+    _Length.INVALID_COUNTRY_CODE: "there is no such country code",
+    _Length.IS_POSSIBLE_LOCAL_ONLY: "the city's code is missing",
+}

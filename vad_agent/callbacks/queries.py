@@ -1,0 +1,267 @@
+"""Queries of the store: lists, one callback with its history, and the check that none is missing.
+
+    requests taken = reached + not reached + client called + cancelled + open        missing = the difference
+
+`taken` is counted from history, the rest from the requests' callbacks: two independent counts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any
+
+from vad_agent.callbacks import attempt_schedule
+from vad_agent.callbacks.model import Callback, State
+from vad_agent.callbacks.row_mapping import from_row
+from vad_agent.callbacks.store import Store
+from vad_agent.callbacks.tables import attempts, callbacks, history, requests
+from vad_agent.callbacks.unit_of_work import OPEN_STATES
+from vad_agent.errors import extra
+
+with extra("callbacks", "the store of callbacks"):
+    import sqlalchemy as sa
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One row of history."""
+
+    at: datetime
+    who: str
+    what: str
+    why: str
+    change: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Promise:
+    """Whether all requests are accounted for. Counts of requests."""
+
+    taken: int
+    reached: int
+    not_reached: int
+    client_called: int
+    cancelled: int
+    open: int
+
+    @property
+    def missing(self) -> int:
+        """0, or requests were lost."""
+        ended = self.reached + self.not_reached + self.client_called + self.cancelled
+        return self.taken - ended - self.open
+
+
+@dataclass(frozen=True, slots=True)
+class CallbackNumbers:
+    """Counts of callbacks, for metrics and the supervisor."""
+
+    by_state: dict[str, int]
+    overdue: int
+    oldest_due_s: float
+    """Age in seconds of the oldest due callback without an attempt under way; 0 if there is none."""
+    attempts_by_outcome: dict[str, int]
+    under_way: int
+
+
+class Which(StrEnum):
+    """Filter for a day's callbacks."""
+
+    OPEN = "open"
+    DUE = "due"
+    """Open, and its time has come."""
+    OVERDUE = "overdue"
+    """As `attempt_schedule.overdue` defines it."""
+    REACHED = "reached"
+    NOT_REACHED = "not_reached"
+    CLIENT_CALLED = "client_called"
+    CANCELLED = "cancelled"
+
+
+class CallbackQueries:
+    """Queries of a store."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._database = store.database
+
+    def page(
+        self,
+        states: Iterable[State] | None = None,
+        *,
+        phone: str | None = None,
+        operator: str | None = None,
+        after: str | None = None,
+        limit: int = 100,
+    ) -> list[Callback]:
+        """Callbacks: the next due first, then those without a time, ended ones last, newest first.
+
+        `phone`: E.164; `operator`: that operator's and those without an operator; `after`: the id
+        of the last one on the previous page; `limit`: at least 1.
+        """
+        query = sa.select(callbacks)
+        if states is not None:
+            query = query.where(callbacks.c.state.in_([state.value for state in states]))
+        if phone is not None:
+            query = query.where(callbacks.c.client == self._store.encryption.look_up(phone))
+        if operator is not None:
+            whose = callbacks.c.operator
+            alike = sa.func.lower(whose) == operator.lower()  # SQLite's `lower` handles ASCII only
+            query = query.where(sa.or_(whose.in_((operator, "")), alike, whose.is_(None)))
+        found = self._rows(query.order_by(*_ORDER))
+        if after is not None:
+            for callback in found:
+                if callback.id == after:
+                    break
+        return [callback for callback, _ in zip(found, range(limit), strict=False)]
+
+    def all(self) -> Iterator[Callback]:
+        """Every callback, oldest first."""
+        return self._rows(sa.select(callbacks).order_by(callbacks.c.created, callbacks.c.id))
+
+    def _rows(self, query: sa.Select[Any]) -> Iterator[Callback]:
+        query = query.execution_options(yield_per=500)
+        # A caller may stop early: close the cursor before its connection returns to the pool.
+        with self._database.reading() as c, c.execute(query) as found:
+            for row in found.mappings():
+                yield from_row(row, self._store.encryption)
+
+    def history(self, id: str) -> list[Change]:
+        """All changes of a callback, in order."""
+        query = sa.select(history).where(history.c.callback == id).order_by(history.c.id)
+        with self._database.reading() as c:
+            return [
+                Change(row["at"], row["who"], row["what"], row["why"], row["change"])
+                for row in c.execute(query).mappings()
+            ]
+
+    def calls_of(self, id: str) -> list[str]:
+        """The calls that requested a callback."""
+        query = sa.select(requests.c.call).where(
+            requests.c.callback == id, requests.c.call.isnot(None)
+        )
+        with self._database.reading() as c:
+            return list(dict.fromkeys(c.execute(query.order_by(requests.c.taken)).scalars()))
+
+    def promise(self, begin: datetime | None = None, end: datetime | None = None) -> Promise:
+        """The current counts of all requests, or only of those taken in [begin, end)."""
+        state = sa.case((callbacks.c.state.in_(OPEN_STATES), "open"), else_=callbacks.c.state)
+        by_state = (
+            sa.select(state.label("state"), sa.func.count())
+            .select_from(requests.join(callbacks, requests.c.callback == callbacks.c.id))
+            .group_by(state)
+        )
+        taken = sa.select(sa.func.count()).where(history.c.what == "taken")
+        if begin is not None and end is not None:
+            within = requests.c.taken >= begin, requests.c.taken < end
+            by_state = by_state.where(*within)
+            taken = sa.select(sa.func.count()).select_from(requests).where(*within)
+        with self._database.reading() as c:
+            if self._database.on_server:  # both counts from one snapshot
+                c.execute(sa.text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"))
+            counts = {row[0]: row[1] for row in c.execute(by_state)}
+            total = c.execute(taken).scalar() or 0
+        return Promise(
+            taken=total,
+            reached=counts.get(State.REACHED.value, 0),
+            not_reached=counts.get(State.NOT_REACHED.value, 0),
+            client_called=counts.get(State.CLIENT_CALLED.value, 0),
+            cancelled=counts.get(State.CANCELLED.value, 0),
+            open=counts.get("open", 0),
+        )
+
+    # -- a day -----------------------------------------------------------------------------------------
+
+    def of_day(
+        self,
+        begin: datetime,
+        end: datetime,
+        now: datetime,
+        which: Which | None = None,
+        *,
+        limit: int = 100,
+    ) -> list[Callback]:
+        """Callbacks requested or ended in [begin, end), and all open ones if `now` is in it;
+        ordered as `page`.
+        """
+        query = sa.select(callbacks).where(_of_day(begin, end, now))
+        if which is not None:
+            query = query.where(self._is(which, now))
+        return list(self._rows(query.order_by(*_ORDER).limit(limit)))
+
+    def counts_of_day(
+        self, begin: datetime, end: datetime, now: datetime
+    ) -> tuple[int, dict[Which, int]]:
+        """The total number of a day's callbacks, and the number for each filter."""
+        counts = [sa.func.count(sa.case((self._is(which, now), 1))) for which in Which]
+        query = sa.select(sa.func.count(), *counts).where(_of_day(begin, end, now))
+        with self._database.reading() as c:
+            total, *each = c.execute(query).one()
+        return total, dict(zip(Which, each, strict=True))
+
+    def _is(self, which: Which, now: datetime) -> sa.ColumnElement[bool]:
+        if which is Which.OPEN:
+            return callbacks.c.state.in_(OPEN_STATES)
+        if which is Which.DUE:
+            return sa.and_(callbacks.c.state.in_(OPEN_STATES), callbacks.c.due <= now)
+        if which is Which.OVERDUE:
+            limit = now - timedelta(seconds=self._store.policy.overdue_s)
+            return sa.and_(callbacks.c.state.in_(_NOT_RUNG), _promised < limit)
+        return callbacks.c.state == which.value
+
+    # -- now -------------------------------------------------------------------------------------------
+
+    def overdue(self, now: datetime) -> list[Callback]:
+        """Callbacks whose time has passed without an attempt under way, oldest first."""
+        query = sa.select(callbacks).where(self._is(Which.OVERDUE, now)).order_by(_promised)
+        policy = self._store.policy
+        return [one for one in self._rows(query) if attempt_schedule.overdue(one, now, policy)]
+
+    def numbers(self, now: datetime) -> CallbackNumbers:
+        """The current counts."""
+        by_state = sa.select(callbacks.c.state, sa.func.count()).group_by(callbacks.c.state)
+        outcomes = (
+            sa.select(attempts.c.outcome, sa.func.count())
+            .where(attempts.c.outcome.isnot(None))
+            .group_by(attempts.c.outcome)
+        )
+        ringing = sa.select(sa.func.count()).where(attempts.c.ended.is_(None))
+        oldest = sa.select(sa.func.min(_promised)).where(callbacks.c.state.in_(_NOT_RUNG))
+        with self._database.reading() as c:
+            states = {row[0]: row[1] for row in c.execute(by_state)}
+            by_outcome = {row[0]: row[1] for row in c.execute(outcomes)}
+            under_way = c.execute(ringing).scalar() or 0
+            first = c.execute(oldest).scalar()
+        age = (now - _aware(first, now)).total_seconds() if first is not None else 0.0
+        return CallbackNumbers(
+            by_state={state.value: states.get(state.value, 0) for state in State},
+            overdue=len(self.overdue(now)),
+            oldest_due_s=max(0.0, age),
+            attempts_by_outcome=by_outcome,
+            under_way=under_way,
+        )
+
+
+_promised = sa.func.coalesce(callbacks.c.due, callbacks.c.created)
+_NOT_RUNG = [state for state in OPEN_STATES if state != State.RINGING.value]
+_ORDER = (
+    sa.case((callbacks.c.state.in_(OPEN_STATES), 0), else_=1),
+    sa.case((callbacks.c.next.is_(None), 1), else_=0),
+    callbacks.c.next,
+    callbacks.c.created.desc(),
+    callbacks.c.id,
+)
+
+
+def _of_day(begin: datetime, end: datetime, now: datetime) -> sa.ColumnElement[bool]:
+    asked = sa.and_(callbacks.c.created >= begin, callbacks.c.created < end)
+    over = sa.and_(callbacks.c.ended >= begin, callbacks.c.ended < end)
+    if begin <= now < end:
+        return sa.or_(asked, over, callbacks.c.state.in_(OPEN_STATES))
+    return sa.or_(asked, over)
+
+
+def _aware(when: datetime, like: datetime) -> datetime:
+    return when if when.tzinfo else when.replace(tzinfo=like.tzinfo)

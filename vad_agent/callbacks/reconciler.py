@@ -1,0 +1,234 @@
+"""Periodic checks that nothing stored is forgotten. One thread; each duty has its interval.
+
+    clock     1 s   a clock jump shifts relative due times
+    arm       1 s   what the scheduler could not take is passed to it again
+    beat      3 s   this node's heartbeat; the work of dead nodes is taken over
+    ringing   2 s   attempts without an owner are adopted; unreported ones raise an alert
+    overdue   2 s   overdue callbacks raise an alert
+    audit    10 s   store and scheduler are compared; what nothing would wake is armed again, with an alert
+    promise  10 s   all requests are accounted for
+    forget    1 h   the scheduler deletes what ended days ago
+
+A duty that fails, for example while the database is unavailable, runs again at its next interval.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import threading
+import time
+from collections.abc import Callable
+from datetime import timedelta
+
+from vad_agent.callbacks.alerts import AlertBoard, Kind
+from vad_agent.callbacks.cluster_membership import ClusterMembership
+from vad_agent.callbacks.dispatcher import Dispatcher
+from vad_agent.callbacks.model import State
+from vad_agent.callbacks.queries import CallbackQueries
+from vad_agent.callbacks.scheduler import Scheduler
+from vad_agent.callbacks.service import CallbackService
+from vad_agent.callbacks.unit_of_work import Actor
+from vad_agent.errors import EngineError, StoreError
+
+log = logging.getLogger(__name__)
+
+TICK_S = 0.5
+FORGET_S = 3 * 86_400.0
+STUCK_S = 5.0
+"""An armed attempt that has not been woken this many seconds after its time is armed again."""
+_NEEDS = {
+    State.NEEDS_NUMBER: Kind.NEEDS_NUMBER,
+    State.NEEDS_TIME: Kind.NEEDS_TIME,
+    State.NEEDS_PERSON: Kind.NEEDS_PERSON,
+}
+
+
+class Reconciler:
+    """Runs the duties listed in the module's docstring."""
+
+    def __init__(
+        self,
+        service: CallbackService,
+        scheduler: Scheduler,
+        dispatcher: Dispatcher,
+        nodes: ClusterMembership,
+        alerts: AlertBoard,
+        node: str,
+    ) -> None:
+        self._service = service
+        self._store = service.store
+        self._clock = service.clock
+        self._scheduler = scheduler
+        self._dispatcher = dispatcher
+        self._nodes = nodes
+        self._alerts = alerts
+        self._queries = CallbackQueries(service.store)
+        self._node = node
+        self._alive = {node}
+        self._suspects: set[str] = set()
+        self._jumped = timedelta()  # part of a jump that has not been applied yet
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
+        self.trouble: dict[str, str] = {}
+        """Duty → why it failed the last time."""
+
+    def start(self) -> None:
+        """Run every duty once, then continue in a thread of its own.
+
+        Raises:
+            StoreError, EngineError: the first round failed.
+        """
+        self._nodes.beat(self._clock.now(), started=True)
+        self._beat()  # first: work of nodes that are alive must not be adopted
+        self._look_after()
+        self.audit(at_start=True)
+        self._thread = threading.Thread(target=self._run, name="watch", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Stop the thread."""
+        self._stop.set()
+        if self._thread is not None:
+            self._thread.join(5)
+
+    def leave(self) -> None:
+        """Leave the cluster when nothing is under way here, so that this node does not count as dead."""
+        self.stop()
+        with contextlib.suppress(StoreError):
+            self._nodes.leave()
+
+    def _run(self) -> None:
+        duties: list[tuple[str, float, Callable[[], object]]] = [
+            ("clock", 1.0, self.look_at_clock),
+            ("arm", 1.0, self._arm_again),
+            ("beat", self._nodes.beat_s, self._beat),
+            ("ringing", 2.0, self._look_after),
+            ("overdue", 2.0, self.look_for_overdue),
+            ("audit", 10.0, self.audit),
+            ("promise", 10.0, self.check_promise),
+            ("forget", 3600.0, self._forget),
+        ]
+        turn = {name: time.monotonic() + every for name, every, _ in duties}
+        while not self._stop.wait(TICK_S):
+            for name, every, do in duties:
+                if time.monotonic() >= turn[name]:
+                    self._do(name, do)
+                    turn[name] = time.monotonic() + every
+
+    def _do(self, name: str, do: Callable[[], object]) -> None:
+        try:
+            do()
+        except (StoreError, EngineError) as error:
+            self.trouble[name] = str(error)
+            self._alerts.sound(Kind.DATABASE, "", self._clock.now(), str(error))
+        except Exception as error:
+            self.trouble[name] = type(error).__name__
+            log.exception("a duty of the reconciler failed", extra={"duty": name})
+        else:
+            troubled = bool(self.trouble)
+            self.trouble.pop(name, None)
+            if troubled and not self.trouble:
+                self._alerts.settle(Kind.DATABASE, "")
+                self._do("audit", lambda: self.audit(at_start=True))  # first check after the outage
+
+    # -- duties ---------------------------------------------------------------------------------------
+
+    def look_at_clock(self) -> None:
+        """Shift relative due times where the clock has jumped."""
+        self._jumped += self._clock.look() or timedelta()
+        if not self._jumped:
+            return
+        now = self._clock.now()
+        by = Actor(self._node, now, f"the clock jumped by {self._jumped.total_seconds():.0f} s")
+        moved = self._store.shift(self._jumped, by)
+        self._jumped = timedelta()
+        if moved is None:
+            return  # another node has seen the same jump
+        self._alerts.sound(Kind.CLOCK, "", now, by.why)
+        for callback, gone in moved:
+            self._service.arm(callback, gone)
+        self._alerts.settle(Kind.CLOCK, "")
+        self.audit(at_start=True)
+
+    def _arm_again(self) -> None:
+        for id in list(self._service.unarmed):
+            self._service.unarmed.discard(id)  # first: a failure to arm it meanwhile adds it again
+            try:
+                callback = self._store.find(id)
+            except StoreError:
+                self._service.unarmed.add(id)
+                raise
+            if callback is not None:
+                self._service.arm(callback, ())
+
+    def _beat(self) -> None:
+        now = self._clock.now()
+        self._nodes.beat(now)
+        self._alive, dead = self._nodes.seen(now)
+        for name in dead:
+            taken = self._scheduler.take_over(name)
+            self._alerts.sound(Kind.NODE, name, now, f"{taken} attempts taken over")
+        self._alerts.only(Kind.NODE, dead)
+
+    def _forget(self) -> None:
+        self._scheduler.forget(FORGET_S)
+        self._nodes.forget_dead(self._clock.now())
+
+    def _look_after(self) -> None:
+        now = self._clock.now()
+        too_long = self._dispatcher.look_after(self._alive, now)
+        for attempt in too_long:
+            self._alerts.sound(Kind.UNREPORTED, attempt.callback, now)
+        self._alerts.only(Kind.UNREPORTED, {attempt.callback for attempt in too_long})
+
+    def look_for_overdue(self) -> None:
+        """Raise an alert for every overdue callback without an attempt under way."""
+        now = self._clock.now()
+        overdue = self._queries.overdue(now)
+        for callback in overdue:
+            self._alerts.sound(Kind.OVERDUE, callback.id, now)
+        self._alerts.only(Kind.OVERDUE, {callback.id for callback in overdue})
+        lacking = self._queries.page(list(_NEEDS), limit=1000)
+        for kind in _NEEDS.values():
+            those = {one.id for one in lacking if _NEEDS[one.state] is kind}
+            for id in those:
+                self._alerts.sound(kind, id, now)
+            self._alerts.only(kind, those)
+
+    def audit(self, *, at_start: bool = False) -> None:
+        """Arm what waits and would not be woken. Raise an alert for what two consecutive checks found.
+
+        `at_start`: do not wait for a second check.
+        """
+        pending = self._scheduler.pending()
+        waiting = self._store.waiting()
+        now = self._clock.now()
+        stuck = {
+            key
+            for key, when in waiting.items()
+            if key in pending and now - when > timedelta(seconds=STUCK_S)
+        }
+        missing = waiting.keys() - pending
+        certain = missing if at_start else missing & self._suspects
+        self._suspects = missing - certain
+        for key in certain | stuck:
+            id = key.partition(".")[0]
+            callback = self._store.find(id)
+            if callback is not None and callback.key == key:
+                self._service.arm(callback, ())
+                if key in certain and not at_start:
+                    self._alerts.sound(Kind.FORGOTTEN, id, now, "armed again")
+        if certain:
+            log.warning("armed again", extra={"count": len(certain), "at_start": at_start})
+        if not at_start:
+            self._alerts.only(Kind.FORGOTTEN, {key.partition(".")[0] for key in certain})
+
+    def check_promise(self) -> None:
+        """Raise an alert if a request is not accounted for."""
+        promise = self._queries.promise()
+        if promise.missing:
+            now = self._clock.now()
+            self._alerts.sound(Kind.PROMISE, "", now, f"{promise.missing} requests are missing")
+        else:
+            self._alerts.settle(Kind.PROMISE, "")

@@ -1,0 +1,255 @@
+"""The callback service: what calls, people and clients do to callbacks. It stores first and arms
+afterwards.
+
+headset, API, command line ─> service ─> store (authoritative) ─> scheduler (wakes) ─> dispatcher ─>
+dialer
+                                                 └── reconciler: nothing is forgotten
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from vad_agent.callbacks import attempt_schedule, failpoints, transitions
+from vad_agent.callbacks.call_record import CallRecord
+from vad_agent.callbacks.call_store import CallStore
+from vad_agent.callbacks.clock import Clock
+from vad_agent.callbacks.model import Callback, Outcome, Request, State
+from vad_agent.callbacks.phone_numbers import normalised
+from vad_agent.callbacks.store import Store, Taken
+from vad_agent.callbacks.unit_of_work import Actor
+from vad_agent.errors import EngineError, NumberError, RuleError
+
+if TYPE_CHECKING:
+    from vad_agent.callbacks.scheduler import Scheduler
+
+log = logging.getLogger(__name__)
+
+
+class CallbackService:
+    """`scheduler`: None if nothing is to ring from this process, for example a command without a
+    server.
+
+    `stop_ringing(key)`: called when an attempt under way is no longer needed.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        clock: Clock,
+        scheduler: Scheduler | None = None,
+        stop_ringing: Callable[[str], None] | None = None,
+    ) -> None:
+        self.store = store
+        self.calls = CallStore(store)
+        self.clock = clock
+        self._scheduler = scheduler
+        self.stop_ringing = stop_ringing or (lambda _: None)
+        self.unarmed: set[str] = set()
+        """Callbacks that the scheduler could not take; the reconciler arms them."""
+
+    # -- calls ----------------------------------------------------------------------------------------
+
+    def take(self, request: Request, who: str, *, strict: bool = False) -> Taken:
+        """Store a request. When this returns, it cannot be lost.
+
+        `strict`: refuse a number that cannot be dialled; otherwise the request is stored and needs
+        a number.
+
+        Raises:
+            NumberError: the number is not valid, and `strict`.
+            RuleError: the agreed time is not valid.
+            StoreError: it could not be stored: try again.
+        """
+        given = request.phone or request.phone_given
+        if given:
+            try:
+                phone = normalised(given, self.store.policy.region)
+                request = replace(request, phone=phone, phone_given=None)
+            except NumberError:
+                if strict:
+                    raise
+                request = replace(request, phone=None, phone_given=given)
+        else:  # "" would merge all clients without a number
+            request = replace(request, phone=None, phone_given=None)
+        if request.at is not None and not strict:
+            request = self._with_time(request)
+        taken = self.store.take(request, self._by(who))
+        failpoints.passed(failpoints.STORED)
+        self.arm(taken.callback, taken.superseded)
+        failpoints.passed(failpoints.ARMED)
+        return taken
+
+    def _with_time(self, request: Request) -> Request:
+        """An unreadable time must not lose the request: it is stored and needs a time."""
+        try:
+            attempt_schedule.agreed_time(request.at or "", self.store.policy)
+        except RuleError:
+            return replace(request, at=None, due_in_s=None)
+        return request
+
+    def call_ended(self, call: str, who: str) -> None:
+        """The call is over: a callback "at once" need not wait for the end of the farewell.
+
+        Raises:
+            StoreError: it could not be stored.
+        """
+        taken = self.store.call_ended(call, self._by(who))
+        if taken is not None:
+            self.arm(taken.callback, taken.superseded)
+
+    def take_call(self, record: CallRecord) -> bool:
+        """Store a finished call. False: it was stored before.
+
+        Raises:
+            StoreError: it could not be stored: report it again.
+        """
+        return self.calls.take(record, self.clock.now())
+
+    def withdraw(self, call: str, who: str) -> Callback | None:
+        """The call's client came back: cancel the callback, unless another call requests it. None:
+        none to cancel.
+
+        Raises:
+            StoreError: it could not be stored.
+        """
+        callback = self.store.withdraw(call, self._by(who, "the client came back into the call"))
+        if callback is not None:
+            self._ended(callback, callback.key)
+        return callback
+
+    def client_called(self, phone: str, who: str) -> Callback | None:
+        """The client has called: close their open callback, if there is one.
+
+        Raises:
+            NumberError: the number is not valid.
+            StoreError: it could not be stored.
+        """
+        by = self._by(who, "the client called")
+        number = normalised(phone, self.store.policy.region)
+        try:
+            changed = self.store.change_client(
+                number, "client_called", by, lambda c: transitions.client_called(c, by.at)
+            )
+        except RuleError:  # somebody else changed it first
+            return None
+        if changed is None:
+            return None
+        before, after, _ = changed
+        self._ended(after, before.key)
+        return after
+
+    # -- people ---------------------------------------------------------------------------------------
+
+    def done(self, id: str, outcome: Outcome, who: str, why: str = "") -> Callback:
+        """A person reports an attempt's outcome: of the one under way, or of one that they made by
+        hand.
+
+        Raises:
+            RuleError: the callback has ended, or there is none.
+            StoreError: it could not be stored: report again.
+        """
+        callback = self.store.get(id)
+        rang = callback.state is State.RINGING
+        if rang:
+            after = self.report(callback.key, outcome, who, why)
+            if after is not None:
+                return after
+        by = self._by(who, why)
+
+        def how(c: Callback) -> Callback:
+            if rang and c.open and outcome is not Outcome.REACHED:
+                return c  # the attempt was already reported: this is not another one
+            return transitions.done(c, outcome, by.at, self.store.policy)
+
+        return self._change(id, outcome.value, by, how)
+
+    def cancel(self, id: str, who: str, why: str = "") -> Callback:
+        """Cancel the callback; raises as `done`."""
+        by = self._by(who, why)
+        return self._change(id, "cancelled", by, lambda c: transitions.cancel(c, by.at))
+
+    def retry(self, id: str, who: str, why: str = "") -> Callback:
+        """Start all attempts anew, now; raises as `done`."""
+        by = self._by(who, why)
+        return self._change(id, "retried", by, lambda c: transitions.retry(c, by.at))
+
+    def set_number(self, id: str, phone: str, who: str) -> Callback:
+        """Set the number. Returns another callback if the client already has one.
+
+        Raises:
+            NumberError: the number cannot be dialled.
+            RuleError, StoreError: as `done`.
+        """
+        number = normalised(phone, self.store.policy.region)
+        return self._change(
+            id, "number_set", self._by(who), lambda c: transitions.set_number(c, number)
+        )
+
+    def set_time(self, id: str, at: str, who: str) -> Callback:
+        """Set another agreed time (ISO 8601); raises as `done`."""
+        policy = self.store.policy
+        return self._change(
+            id, "time_set", self._by(who), lambda c: transitions.set_time(c, at, policy)
+        )
+
+    # -- attempts -------------------------------------------------------------------------------------
+
+    def report(self, key: str, outcome: Outcome, who: str, detail: str = "") -> Callback | None:
+        """An attempt ended. None: that was already known, or its callback is closed.
+
+        Raises:
+            RuleError: there is no such attempt.
+            StoreError: it could not be stored: report again.
+        """
+        failpoints.passed(failpoints.TOLD)
+        after = self.store.end(key, outcome, detail, self._by(who, detail))
+        failpoints.passed(failpoints.OUTCOME_STORED)
+        if after is not None:
+            self.arm(after, ())
+            failpoints.passed(failpoints.NEXT_ARMED)
+        return after
+
+    def arm(self, callback: Callback, superseded: Iterable[str]) -> None:
+        """Have the scheduler wake this attempt and not the superseded ones; the reconciler repairs
+        failures.
+        """
+        if self._scheduler is None:
+            return
+        waits = callback.state is State.WAITING
+        gone = [key for key in superseded if not (waits and key == callback.key)]
+        try:
+            if gone:
+                self._scheduler.cancel(gone)
+            if waits and callback.next is not None:
+                self._scheduler.arm(callback.key, self.seconds_until(callback.next))
+        except EngineError as error:
+            self.unarmed.add(callback.id)
+            log.warning(
+                "an attempt could not be armed yet",
+                extra={"callback": callback.id, "why": str(error)},
+            )
+
+    def seconds_until(self, when: datetime) -> float:
+        """Seconds until `when`, at least 0."""
+        return max(0.0, (when - self.clock.now()).total_seconds())
+
+    def _change(
+        self, id: str, what: str, by: Actor, how: Callable[[Callback], Callback]
+    ) -> Callback:
+        before, after, gone = self.store.change(id, what, by, how)
+        self.arm(after, gone)
+        if before.state is State.RINGING and after.state is not State.RINGING:
+            self.stop_ringing(before.key)
+        return after
+
+    def _ended(self, callback: Callback, key: str) -> None:
+        self.arm(callback, [key])
+        self.stop_ringing(key)
+
+    def _by(self, who: str, why: str = "") -> Actor:
+        return Actor(who, self.clock.now(), why)

@@ -1,0 +1,214 @@
+"""The common path of every change of the store: one transaction, a locked callback, a row of `history`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any, TypeVar
+
+from vad_agent.callbacks import model, transitions
+from vad_agent.callbacks.database import Database, DatabaseLocation, WriteConflict
+from vad_agent.callbacks.field_encryption import FieldEncryption
+from vad_agent.callbacks.migrations import migrate
+from vad_agent.callbacks.model import Callback, Policy, Request, State
+from vad_agent.callbacks.row_mapping import changed, from_row, to_row
+from vad_agent.callbacks.tables import callbacks, calls, facts, history, requests
+from vad_agent.errors import RuleError, StoreError, extra
+
+with extra("callbacks", "the store of callbacks"):
+    import sqlalchemy as sa
+    from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random
+
+RACES = 30
+"""Tries of a transaction after write conflicts."""
+OPEN_STATES = tuple(state.value for state in model.OPEN)
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """Who changes something, when and why. `why` contains no names or numbers."""
+
+    who: str
+    at: datetime
+    why: str = ""
+
+
+class UnitOfWork:
+    """The callback database, open and migrated.
+
+    Raises:
+        StoreError: it cannot be opened, or was encrypted with another key.
+    """
+
+    def __init__(
+        self,
+        where: str | DatabaseLocation,
+        policy: Policy,
+        encryption: FieldEncryption | None = None,
+        *,
+        alone: bool = True,
+    ) -> None:
+        self.policy = policy
+        self.encryption = encryption or FieldEncryption()
+        where = DatabaseLocation.parse(where) if isinstance(where, str) else where
+        self.database = Database(where, alone=alone)
+        try:
+            migrate(self.database)
+            self._check_key()
+        except BaseException:
+            self.database.close()
+            raise
+
+    def close(self) -> None:
+        """Close the database."""
+        self.database.close()
+
+    def transaction(self, work: Callable[[sa.Connection], T]) -> T:
+        """Run a transaction; retry on a write conflict, so that it reads what the other one wrote."""
+        tries = Retrying(
+            retry=retry_if_exception_type(WriteConflict),
+            stop=stop_after_attempt(RACES),
+            wait=wait_random(0, 0.02),
+            reraise=True,
+        )
+
+        def once() -> T:
+            with self.database.writing() as c:
+                return work(c)
+
+        try:
+            return tries(once)
+        except WriteConflict as error:
+            raise StoreError(f"{self.database.where.shown}: too many at once") from error
+
+    def load(self, c: sa.Connection, id: str) -> Callback:
+        """The callback, locked.
+
+        Raises:
+            RuleError: there is none.
+        """
+        query = locked(sa.select(callbacks).where(callbacks.c.id == id))
+        row = c.execute(query).mappings().first()
+        if row is None:
+            raise RuleError(f"{id}: there is no such callback")
+        return from_row(row, self.encryption)
+
+    def one(self, c: sa.Connection, where: sa.ColumnElement[bool]) -> Callback | None:
+        """The newest open callback that matches."""
+        query = sa.select(callbacks).where(where, callbacks.c.state.in_(OPEN_STATES))
+        query = locked(query.order_by(callbacks.c.created.desc()).limit(1))
+        row = c.execute(query).mappings().first()
+        return None if row is None else from_row(row, self.encryption)
+
+    def save(
+        self, c: sa.Connection, before: Callback, after: Callback, what: str, by: Actor
+    ) -> tuple[Callback, list[str]]:
+        """Write a change.
+
+        If it gives one client two open callbacks, they are merged; the result is returned.
+        """
+        gone = [before.key] if before.state is State.WAITING and before.key != after.key else []
+        if before.state is State.WAITING and after.state is not State.WAITING:
+            gone = [before.key]
+        if after.open and after.phone and (after.phone != before.phone or not before.open):
+            client = callbacks.c.client == self.encryption.look_up(after.phone)
+            other = self.one(c, sa.and_(client, callbacks.c.id != after.id))
+            if other is not None:
+                return self._join(c, before, after, other, by, gone)
+        self._write(c, before, after, what, by)
+        return after, gone
+
+    def _join(
+        self,
+        c: sa.Connection,
+        before: Callback,
+        after: Callback,
+        other: Callback,
+        by: Actor,
+        gone: list[str],
+    ) -> tuple[Callback, list[str]]:
+        c.execute(
+            requests.update().where(requests.c.callback == after.id).values(callback=other.id)
+        )
+        closed = replace(transitions.cancel(after, by.at), phone=before.phone)
+        because = replace(by, why=f"the same client as {other.id}")
+        self._write(c, before, closed, "joined", because)
+        joined = other
+        for reason in after.reasons:
+            joined = transitions.merge(joined, _as_request(after, reason), self.policy)
+        kept, more = self.save(c, other, joined, "merged", replace(by, why=f"with {after.id}"))
+        return kept, gone + more
+
+    def _write(
+        self, c: sa.Connection, before: Callback, after: Callback, what: str, by: Actor
+    ) -> None:
+        row = to_row(after, self.encryption)
+        c.execute(callbacks.update().where(callbacks.c.id == after.id).values(**row))
+        self.tell(c, after.id, what, by, changed(before, after))
+
+    def tell(self, c: sa.Connection, id: str, what: str, by: Actor, change: dict[str, Any]) -> None:
+        """Add a row of history."""
+        c.execute(
+            history.insert().values(
+                callback=id, at=by.at, who=by.who, what=what, why=by.why, change=change
+            )
+        )
+
+    def _check_key(self) -> None:
+        """Check that the key is the one used before; encrypt what was stored without a key."""
+        name = "key"
+
+        def work(c: sa.Connection) -> bool:
+            query = locked(sa.select(facts.c.value).where(facts.c.name == name))
+            stored = c.execute(query).scalar()
+            if stored is None:
+                value = self.encryption.close("right")
+                c.execute(facts.insert().values(name=name, value=value))
+                return False
+            self.encryption.open(stored)
+            if not self.encryption.needs_closing(stored):
+                return False
+            for row in c.execute(locked(sa.select(callbacks))).mappings().all():
+                sealed = to_row(from_row(row, self.encryption), self.encryption)
+                c.execute(callbacks.update().where(callbacks.c.id == row["id"]).values(**sealed))
+            for key, body in c.execute(sa.select(requests.c.key, requests.c.body)).all():
+                closed = self.encryption.close(self.encryption.open(body))
+                c.execute(requests.update().where(requests.c.key == key).values(body=closed))
+            for call in c.execute(sa.select(calls.c.call)).scalars().all():
+                lines = c.execute(sa.select(calls.c.lines).where(calls.c.call == call)).scalar()
+                closed = self.encryption.close(
+                    self.encryption.open(lines)
+                )  # one at a time: the values are long
+                c.execute(calls.update().where(calls.c.call == call).values(lines=closed))
+            value = self.encryption.close("right")
+            c.execute(facts.update().where(facts.c.name == name).values(value=value))
+            return True
+
+        if self.transaction(work):
+            self.database.forget()
+
+
+def _as_request(callback: Callback, reason: str) -> Request:
+    due_in_s = None
+    if callback.due is not None and not callback.fixed:
+        due_in_s = (callback.due - callback.created) / timedelta(seconds=1)
+    return Request(
+        key="",
+        reason=reason,
+        asked=callback.created,
+        due_in_s=due_in_s,
+        at=callback.due.isoformat() if callback.due and callback.fixed else None,
+        phone=callback.phone,
+        name=callback.name,
+        topic=callback.topic,
+        opening=callback.opening,
+        operator=callback.operator,
+        session=callback.session,
+    )
+
+
+def locked(query: sa.Select[Any]) -> sa.Select[Any]:
+    """The query with row locks until the transaction ends; SQLite, with its single writer, ignores them."""
+    return query.with_for_update()

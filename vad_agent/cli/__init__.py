@@ -1,0 +1,1 @@
+"""The commands of `vad-agent`, one file each; `main.py` registers them."""

@@ -1,0 +1,277 @@
+"""Callbacks for people: tables on a terminal, one line each in a pipe. Numbers are masked.
+
+id            state      due                    attempt  client       reasons   operator
+k3v9q0m2x7ha  ! overdue  14:05:10, 2 min ago    1/3      Анна, +7…89  dropped   anna
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Literal
+
+from vad_agent.callbacks import attempt_schedule
+from vad_agent.callbacks.model import Callback, Policy, State
+from vad_agent.cli.terminal import plain_console
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from vad_agent.callbacks.queries import Promise
+    from vad_agent.client.backend import CallbackDetails
+
+HEAD = ("id", "state", "due", "attempt", "client", "reasons", "operator")
+SIGNS = {
+    State.WAITING: "→",
+    State.RINGING: "☎",
+    State.NEEDS_NUMBER: "?",
+    State.NEEDS_TIME: "?",
+    State.NEEDS_PERSON: "?",
+    State.REACHED: "✓",
+    State.NOT_REACHED: "✗",
+    State.CLIENT_CALLED: "✓",
+    State.CANCELLED: "–",
+}
+OVERDUE = "!"
+WIDE = 60
+"""Columns of a terminal from which ids are not wrapped."""
+UNTOLD = ("created", "generation", "early", "fixed")
+"""Changes that are not shown to people."""
+NO_TEXT = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+"""Characters that a terminal would interpret."""
+STYLES = {OVERDUE: "bold red", "✗": "red", "?": "yellow", "☎": "bold cyan", "✓": "green"}
+
+
+class Look:
+    """How callbacks are written. `numbers`: unmasked; `attempts`, `overdue_s`: the centre's policy."""
+
+    def __init__(
+        self, now: datetime, *, numbers: bool, attempts: int | None, overdue_s: float
+    ) -> None:
+        self._now = now
+        self._numbers = numbers
+        self._attempts = attempts
+        self._policy = Policy(UTC, overdue_s=overdue_s)
+
+    def row(self, callback: Callback) -> list[str]:
+        """The cells of HEAD."""
+        return [
+            callback.id,
+            self.state(callback),
+            self.due(callback),
+            self.attempt(callback),
+            self.client(callback),
+            ", ".join(callback.reasons),
+            text(callback.operator),
+        ]
+
+    def state(self, callback: Callback) -> str:
+        """The state with its sign; a late callback is overdue."""
+        if self.is_overdue(callback):
+            late = "" if callback.state is State.WAITING else f", {callback.state}"
+            return f"{OVERDUE} overdue{late}"
+        return f"{SIGNS[callback.state]} {callback.state}"
+
+    def is_overdue(self, callback: Callback) -> bool:
+        """Its time has passed and no attempt is under way."""
+        return attempt_schedule.overdue(callback, self._now, self._policy)
+
+    def due(self, callback: Callback) -> str:
+        """When it will be tried, or when it ended."""
+        if callback.ended is not None:
+            return f"ended {self.when(callback.ended)}"
+        when = callback.next or callback.due
+        return "" if when is None else self.when(when)
+
+    def when(self, at: datetime) -> str:
+        """Local time, and the distance from now."""
+        return f"{local(at, self._now)}, {distance(at - self._now)}"
+
+    def attempt(self, callback: Callback) -> str:
+        """The attempt's number and the maximum."""
+        return f"{callback.attempt}" + (f"/{self._attempts}" if self._attempts else "")
+
+    def client(self, callback: Callback) -> str:
+        """Name and number."""
+        number = self.number(callback)
+        return ", ".join(part for part in (text(callback.name), number) if part)
+
+    def number(self, callback: Callback) -> str:
+        """Masked, unless numbers are requested."""
+        from vad_agent.callbacks.phone_numbers import masked
+
+        given = callback.phone or callback.phone_given
+        shown = text(given if self._numbers else masked(given))
+        return f"{shown} (no number)" if given and not callback.phone else shown
+
+    def sentence(self, callback: Callback) -> str:
+        """One line about a change."""
+        told = f"{callback.id}: {callback.state}"
+        if callback.state is State.WAITING:
+            return f"{told}, attempt {self.attempt(callback)}, {self.due(callback)}"
+        return told
+
+    def show(self, story: CallbackDetails) -> None:
+        """Print all of one callback."""
+        callback = story.callback
+        console = plain_console()
+        facts = {
+            "state": self.state(callback),
+            "due": "" if callback.due is None else self.when(callback.due),
+            "next": "" if callback.next == callback.due else self.due(callback),
+            "ended": "" if callback.ended is None else self.when(callback.ended),
+            "attempt": self.attempt(callback),
+            "client": self.client(callback),
+            "opening": f"«{text(callback.opening)}»" if callback.opening else "",
+            "topic": text(callback.topic),
+            "reasons": ", ".join(callback.reasons),
+            "operator": text(callback.operator) or "anybody",
+            "created": self.when(callback.created),
+            "calls": ", ".join(map(text, story.calls)),
+            "session": text(callback.session),
+        }
+        if callback.ended is not None:
+            facts |= {"due": "", "next": ""}
+        print_line(console, callback.id)
+        for name, value in facts.items():
+            if value:
+                print_line(console, f"  {name:<9}{value}")
+        if story.attempts:
+            rows = [
+                [
+                    f"{one.number}",
+                    local(one.dialled or one.intent, self._now),
+                    "" if one.ended is None else local(one.ended, self._now),
+                    "under way" if one.outcome is None else one.outcome.value,
+                    text(one.operator),
+                    text(one.node),
+                    text(one.detail),
+                ]
+                for one in story.attempts
+            ]
+            head = ("attempt", "begun", "ended", "outcome", "operator", "node", "detail")
+            print_line(console, "")
+            print_table(console, head, rows)
+        rows = [
+            [
+                local(change.at, self._now),
+                text(change.who),
+                change.what,
+                text(change.why),
+                "; ".join(self._changes(change.change)),
+            ]
+            for change in story.history
+        ]
+        print_line(console, "")
+        print_table(console, ("at", "who", "what", "why", "changed"), rows)
+
+    def _changes(self, change: Mapping[str, object]) -> Iterator[str]:
+        """The changes, without those only for programs, and without initial values."""
+        for name, told in change.items():
+            if name in UNTOLD or (name == "next" and told == change.get("due")):
+                continue
+            if not isinstance(told, list) or len(told) != 2:
+                yield f"{name}: {text(told)}"
+                continue
+            before, after = ("–" if one in (None, []) else self._value(one) for one in told)
+            if told[0] not in (None, []):
+                yield f"{name}: {before} → {after}"
+            elif told[1] not in (0, 1):
+                yield f"{name}: {after}"
+
+    def _value(self, value: object) -> str:
+        if isinstance(value, list):
+            return ", ".join(map(text, value))
+        if isinstance(value, str) and "T" in value:
+            try:
+                return local(datetime.fromisoformat(value), self._now)
+            except ValueError:
+                pass
+        return text(value)
+
+
+def print_list(found: Sequence[Callback], look: Look) -> None:
+    """Print a table of callbacks."""
+    console = plain_console()
+    if not found:
+        print_line(console, "no callbacks")
+        return
+    print_table(console, HEAD, [look.row(callback) for callback in found])
+
+
+def print_promise(promise: Promise) -> None:
+    """Print the request counts, as a sum and as a table."""
+    parts = {
+        "reached": promise.reached,
+        "not reached": promise.not_reached,
+        "client called": promise.client_called,
+        "cancelled": promise.cancelled,
+        "open": promise.open,
+    }
+    console = plain_console()
+    total = " + ".join(f"{name} {count}" for name, count in parts.items())
+    end = f"{promise.missing} MISSING" if promise.missing else "nothing is missing"
+    print_line(console, f"taken {promise.taken} = {total}: {end}")
+    print_line(console, "")
+    counts = {"taken": promise.taken, **parts, "missing": promise.missing}
+    print_table(console, ("requests", "count"), [[n, f"{count}"] for n, count in counts.items()])
+
+
+# -- texts
+# -------------------------------------------------------------------------------------------
+
+
+def local(at: datetime, now: datetime) -> str:
+    """Local time; with the date if it is not today."""
+    own, today = at.astimezone(), now.astimezone().date()
+    return f"{own:%H:%M:%S}" if own.date() == today else f"{own:%Y-%m-%d %H:%M}"
+
+
+def distance(span: timedelta) -> str:
+    """The distance from now: "in 2 min", "3 h ago"."""
+    seconds = round(abs(span.total_seconds()))
+    if seconds < 1:
+        return "now"
+    for size, name in ((86_400, "d"), (3_600, "h"), (60, "min")):
+        if seconds >= 2 * size or (seconds >= size and seconds % size < size // 10):
+            told = f"{seconds // size} {name}"
+            break
+    else:
+        told = f"{seconds} s"
+    return f"in {told}" if span > timedelta(0) else f"{told} ago"
+
+
+def text(value: object) -> str:
+    """External text as one line without control characters."""
+    return "" if value is None else NO_TEXT.sub(" ", str(value))
+
+
+# -- tables ----------------------------------------------------------------------------------------
+
+
+def print_line(console: Console, line: str) -> None:
+    """Print a line without wrapping."""
+    console.print(line, soft_wrap=True)
+
+
+def print_table(console: Console, head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Print a table on a terminal; otherwise one line per row, for grep and cut."""
+    if not console.is_terminal:
+        widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
+        for row in (head, *rows):
+            cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+            print("  ".join(cells).rstrip())
+        return
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    for name in head:
+        justify: Literal["left", "right"] = "right" if name == "count" else "left"
+        whole = name == "id" and console.width >= WIDE
+        table.add_column(name, overflow="fold", justify=justify, no_wrap=whole)
+    for row in rows:
+        table.add_row(*(Text(cell, style=STYLES.get(cell[:2].strip(), "")) for cell in row))
+    console.print(table)

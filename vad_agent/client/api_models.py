@@ -1,0 +1,226 @@
+"""The API's responses, and the form of its errors:
+
+    {"error": {"code": "invalid", "text": "one line", "fields": [{"where": "body.at", "text": "one
+        line"}]}}
+
+Times are aware, in UTC.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, Literal
+
+from vad_agent.callbacks.alerts import Kind
+from vad_agent.callbacks.model import Outcome, State
+from vad_agent.errors import extra
+
+with extra("callbacks", "the API"):
+    from pydantic import BaseModel, ConfigDict
+
+
+class Answer(BaseModel):
+    """Of what the desk has."""
+
+    model_config = ConfigDict(from_attributes=True, frozen=True)
+
+
+class CallbackOut(Answer):
+    """One client to be called back."""
+
+    id: str
+    state: State
+    open: bool
+    reasons: list[str]
+    created: datetime
+    due: datetime | None
+    next: datetime | None
+    early: datetime | None
+    fixed: bool
+    key: str
+    """Of the attempt that is next or under way."""
+    attempt: int
+    generation: int
+    failures: int
+    asked_operators: list[str]
+    again: datetime | None
+    phone: str | None
+    phone_given: str | None
+    name: str | None
+    topic: str | None
+    opening: str
+    operator: str | None
+    session: str | None
+    ended: datetime | None
+
+
+class CallOut(Answer):
+    """A call that is stored."""
+
+    call: str
+    new: bool
+    """It was not here before."""
+
+
+class TakenOut(Answer):
+    """A request that is stored, and the callback that answers it."""
+
+    what: Literal["taken", "merged", "revised", "duplicate"]
+    callback: CallbackOut
+
+
+class MaybeOut(Answer):
+    """The callback that was closed, if there was one."""
+
+    callback: CallbackOut | None
+
+
+class PageOut(Answer):
+    """Callbacks; `next`: for `after`, null on the last page."""
+
+    callbacks: list[CallbackOut]
+    next: str | None
+
+
+class AttemptOut(Answer):
+    """One attempt, from its intent on."""
+
+    key: str
+    number: int
+    node: str
+    operator: str | None
+    due: datetime
+    intent: datetime
+    dialled: datetime | None
+    reference: str
+    ended: datetime | None
+    outcome: Outcome | None
+    detail: str | None
+
+
+class ChangeOut(Answer):
+    """One row of history; `change`: {field: [before, after]}, of what is personal "changed"."""
+
+    at: datetime
+    who: str
+    what: str
+    why: str
+    change: dict[str, Any]
+
+
+class StoryOut(Answer):
+    """A callback and all that happened to it."""
+
+    callback: CallbackOut
+    attempts: list[AttemptOut]
+    history: list[ChangeOut]
+    calls: list[str]
+
+
+class PromiseOut(Answer):
+    """Counts of requests; `missing` is 0, or something is wrong."""
+
+    taken: int
+    reached: int
+    not_reached: int
+    client_called: int
+    cancelled: int
+    open: int
+    missing: int
+
+
+class NumbersOut(Answer):
+    """Counts of callbacks and attempts."""
+
+    by_state: dict[str, int]
+    overdue: int
+    oldest_due_s: float
+    attempts_by_outcome: dict[str, int]
+    under_way: int
+
+
+class AlarmOut(Answer):
+    """One thing that is wrong; `about`: a callback's id, a node's name, or nothing."""
+
+    kind: Kind
+    about: str
+    since: datetime
+    detail: str
+
+
+class AlarmsOut(Answer):
+    """The alarms that are on, the oldest first."""
+
+    alarms: list[AlarmOut]
+
+
+class HookOut(Answer):
+    """Outcomes taken from a dialer; `unknown`: of attempts that this desk has not made."""
+
+    reported: int
+    unknown: int
+
+
+class HealthOut(Answer):
+    """The process is alive."""
+
+    alive: Literal[True] = True
+    node: str
+
+
+class ReadyOut(Answer):
+    """Whether attempts would be made now, and why not."""
+
+    ready: bool
+    why: list[str]
+
+
+# -- errors ----------------------------------------------------------------------------------------
+
+
+class Code(StrEnum):
+    """What went wrong, for programs."""
+
+    UNREADABLE = "unreadable"
+    """400: the body is not to be read at all."""
+    UNAUTHORIZED = "unauthorized"
+    """401: no token or signature, or a wrong one."""
+    NOT_FOUND = "not_found"
+    NOT_ALLOWED = "not_allowed"
+    """405: not with this method."""
+    TOO_SLOW = "too_slow"
+    """408: the body did not come."""
+    CONFLICT = "conflict"
+    """409: the callback's state does not allow it."""
+    TOO_LARGE = "too_large"
+    """413"""
+    INVALID = "invalid"
+    """422: `fields` says where."""
+    WRONG_NUMBER = "wrong_number"
+    """422: a telephone number that cannot be rung."""
+    BROKEN = "broken"
+    """500: a fault of the desk; its log has it."""
+    UNAVAILABLE = "unavailable"
+    """503: nothing was stored, send it again."""
+
+
+class FieldError(BaseModel):
+    """What is wrong with one field."""
+
+    where: str
+    text: str
+
+
+class Error(BaseModel):
+    """What went wrong; no value that came is repeated."""
+
+    code: Code
+    text: str
+    fields: list[FieldError] | None = None
+
+
+class ErrorOut(BaseModel):
+    """The form of every error."""
+
+    error: Error

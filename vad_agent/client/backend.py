@@ -1,0 +1,88 @@
+"""The port through which commands access callbacks: this machine's store, or a desk by HTTP.
+
+command ─> Backend ─┬─ LocalBackend    the store itself, if no desk runs
+                    └─ HttpBackend     the API of a desk
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Protocol
+
+from vad_agent.callbacks.attempt_store import Attempt
+from vad_agent.callbacks.model import Callback, Outcome
+from vad_agent.callbacks.queries import Change, Promise
+
+ID_LENGTH = 12
+"""Length of a whole id."""
+NOT_BY_HTTP = (
+    "a desk has the callbacks, and this works on the store itself: stop the desk, or keep the "
+    "callbacks on PostgreSQL"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class CallbackDetails:
+    """A callback with its history."""
+
+    callback: Callback
+    attempts: tuple[Attempt, ...]
+    history: tuple[Change, ...]
+    calls: tuple[str, ...]
+
+
+class Backend(Protocol):
+    """All callbacks of a centre.
+
+    Each method raises `StoreError` if they cannot be accessed now, `RuleError` if the change is not
+    allowed, `NumberError` if a number is not valid.
+    """
+
+    attempts: int | None
+    """Maximum attempts of a callback; None: a desk elsewhere does not report it."""
+    overdue_s: float
+    """Seconds after its time at which a callback is overdue."""
+    rings: bool
+    """A desk has the callbacks: it dials what is due."""
+
+    def page(
+        self, which: str | None, *, phone: str | None, operator: str | None, limit: int
+    ) -> list[Callback]:
+        """Callbacks, the next due first, ended ones last.
+
+        `which`: open, ended, a state's value; None: all.
+        """
+
+    def beginning(self, text: str) -> list[Callback]:
+        """Callbacks whose id begins with `text`; a whole id gives one or none."""
+
+    def get(self, id: str) -> CallbackDetails:
+        """A callback with its history."""
+
+    def done(self, id: str, outcome: Outcome, why: str) -> Callback:
+        """Report an attempt's outcome."""
+
+    def cancel(self, id: str, why: str) -> Callback:
+        """Cancel the callback."""
+
+    def retry(self, id: str, why: str) -> Callback:
+        """Start all attempts anew."""
+
+    def set_number(self, id: str, phone: str) -> Callback:
+        """Set the number. Returns another callback if the client already has one."""
+
+    def set_time(self, id: str, at: str) -> Callback:
+        """Set another agreed time, ISO 8601."""
+
+    def client_called(self, phone: str) -> Callback | None:
+        """The client has called: close their open callback. None: there is none."""
+
+    def promise(self) -> Promise:
+        """The counts of all requests."""
+
+    def all(self) -> Iterable[Callback]:
+        """Every callback, oldest first."""
+
+    def erase(self, days: float) -> int:
+        """Erase personal data of callbacks that ended at least `days` ago. Return their number."""

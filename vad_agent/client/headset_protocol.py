@@ -1,0 +1,132 @@
+"""The protocol between a headset and its desk: a WebSocket at `PATH` under the API's address.
+
+    headset                                                      desk
+      {"hello": 1, "operator": "anna", "began": "2026-…"} ─────>   within 5 s
+                                          <───── {"hello": 1}      accepted
+      {"state": {key: value, …}} ──────────────────────────────>   the whole state first, then changes
+      {} ──────────────────────────────────────────────────────>   heartbeat, at least every 2 s
+                                          <──── {"send": {…}}      a command, as `parse_control` takes it
+
+Messages are text of at most `MOST_BYTES`, each a JSON object; unknown names in it are ignored.
+`began`: when this headset was started, with its zone. Of two headsets of one operator, the one that
+began later is shown; without `began`, the one that connected later. The link ends with a code and a
+reason, which quotes nothing:
+
+    1001   the desk ends                                 1009   a message is too long
+    1007   not JSON                                      1013   it does not read its commands
+    1008   invalid message, or none in time              4001   another headset of this operator is on
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from enum import StrEnum
+from typing import Any, Protocol, TypedDict
+
+from vad_agent.core.callback_request import seconds_until
+from vad_agent.core.events import Event, Kind
+from vad_agent.errors import EventError
+
+PATH = "/headsets"
+"""Path under the address of the API."""
+VERSION = 1
+MOST_BYTES = 64 * 1024
+"""Size limit of a message."""
+REPLACED = 4001
+"""Code that ends the link of a headset when another one of its operator is on."""
+
+
+class HeadsetHello(TypedDict):
+    """The first message of a headset."""
+
+    hello: int
+    """`VERSION`."""
+    operator: str
+    began: str
+    """ISO 8601 with its zone."""
+
+
+class DeskHello(TypedDict):
+    """The desk's answer."""
+
+    hello: int
+
+
+class Command(StrEnum):
+    """Commands of the operator to the loop, besides the events of a call."""
+
+    START_CALL = "start_call"
+    END_CALL = "end_call"
+    """The operator or the client has hung up: the call is over."""
+    UNDO = "undo"
+    """The last inference (a call's begin or end) was wrong."""
+    LINE_UNUSED = "line_unused"
+    """The softphone no longer plays anything (sent by the sound server's monitor, not by a key)."""
+    QUIT = "quit"
+
+
+ControlMessage = Event | Command
+"""Input of the loop."""
+
+ControlSink = Callable[[ControlMessage], None]
+"""Takes the commands that a panel sends; any thread may call it."""
+
+
+class StateReceiver(Protocol):
+    """Receives headsets' states and returns commands: a broker in this process, or the desk's."""
+
+    def attach(self, operator: str, sink: ControlSink) -> None:
+        """The headset connects; commands go to `sink`."""
+
+    def publish(self, operator: str, state: Mapping[str, Any]) -> None:
+        """Take the state: all of it, or what has changed."""
+
+    def detach(self, operator: str, sink: ControlSink) -> None:
+        """The headset disconnects."""
+
+
+NOT_FROM_OUTSIDE = frozenset(
+    {
+        Kind.PROMPT_STARTED,
+        Kind.PROMPT_ENDED,
+        Kind.PROMPT_FAILED,
+        Kind.PLAYER_READY,
+        Kind.DEVICE_LOST,
+        Kind.DEVICE_BACK,
+        Kind.SOURCE_ENDED,
+    }
+)
+COMMANDS = tuple(
+    command.value for command in (Command.START_CALL, Command.END_CALL, Command.UNDO, Command.QUIT)
+)
+QUOTED = re.compile(r"[,;] got .*", re.DOTALL)
+"""The part of an event's error that quotes the input, which may be a name or a number."""
+
+
+def parse_control(line: bytes) -> Event | Command:
+    """Parse a line as an event or a command.
+
+    Raises:
+        EventError: it is neither; the text quotes nothing personal.
+    """
+    try:
+        told = json.loads(line)
+    except (ValueError, RecursionError):
+        raise EventError("expected a JSON object on one line, in UTF-8") from None
+    if not isinstance(told, dict):
+        raise EventError(f"expected a JSON object, got {type(told).__name__}")
+    if "command" in told:
+        if told["command"] not in COMMANDS:
+            raise EventError(f"command: expected one of {', '.join(COMMANDS)}")
+        return Command(told["command"])
+    try:
+        event = Event.parse(told)
+        if event.at is not None:
+            seconds_until(event)  # an error goes to the sender, not into the call
+    except EventError as error:
+        raise EventError(QUOTED.sub("", str(error), count=1)) from None
+    if event.kind in NOT_FROM_OUTSIDE:
+        raise EventError(f"event kind: {event.kind.value} is told by our own parts alone")
+    return event

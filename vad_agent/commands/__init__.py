@@ -1,1 +1,0 @@
-"""The commands of `vad-agent`, a file each; `cli.py` puts them together."""

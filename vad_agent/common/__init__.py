@@ -1,0 +1,1 @@
+"""Shared utilities: private files, locks, a writer thread, TOML, logins."""

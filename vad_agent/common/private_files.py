@@ -1,0 +1,176 @@
+"""Files with call data: private to their owner, written line by line, robust against a full disk.
+
+A line has been passed to the operating system when `write` returns. A line that cannot be written
+is reported once, removed as a whole and counted. The next line is tried again, so nothing waits in
+memory and no line is ever incomplete.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import stat
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from vad_agent.errors import OutputError
+
+Report = Callable[[str], None]
+"""Called with one line that a person should know; any thread may call it."""
+
+
+def state_folder() -> Path:
+    """The folder of this user's traces, callbacks and tokens."""
+    import platformdirs
+
+    return Path(platformdirs.user_state_dir("vad-agent", appauthor=False))
+
+
+def private_folder(folder: Path) -> None:
+    """The folder; a missing one is created with its parents, private to the owner.
+
+    Raises:
+        OutputError: it cannot be created, is not a folder, or is not writable.
+    """
+    try:
+        for missing in reversed([folder, *folder.parents]):
+            if not missing.is_dir():
+                missing.mkdir(mode=0o700, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"{folder}: cannot make the folder: {why(error)}") from error
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise OutputError(f"{folder}: nothing can be written there: name another folder")
+
+
+def open_private(path: Path, mode: str) -> io.FileIO:
+    """Open the file unbuffered; a new file is private to its owner. `mode`: ab or xb.
+
+    Raises:
+        OSError: as `open` does.
+    """
+    return io.FileIO(path, mode, opener=lambda name, flags: os.open(name, flags, 0o600))
+
+
+def why(error: OSError) -> str:
+    """The error in a few words."""
+    return error.strerror or str(error)
+
+
+class LineFile:
+    """Appends objects to a file as JSON lines. `what`: its name in errors, such as "trace".
+
+    Raises:
+        OutputError: the file cannot be opened.
+    """
+
+    def __init__(self, path: Path, what: str, report: Report, *, mode: str = "ab") -> None:
+        self.path = path
+        self.lost = 0
+        """Lines that could not be written since the last successful one."""
+        self._report = report
+        try:
+            self._file: io.FileIO | None = open_private(path, mode)
+        except OSError as error:
+            raise OutputError(f"{path}: cannot write the {what}: {why(error)}") from error
+
+    def write(self, line: Mapping[str, object], *, durable: bool = False) -> None:
+        """Append the object. `durable`: it is on the disk itself when this returns."""
+        try:
+            self._append(_encoded(line))
+            if durable and self.regular:
+                assert self._file is not None
+                os.fsync(self._file.fileno())
+        except OSError as error:
+            self._failed(error)
+            return
+        if self.lost:
+            missing, self.lost = self.lost, 0
+            self._report(f"{self.path}: снова пишется, пропало строк: {missing}")
+
+    def _append(self, data: bytes) -> None:
+        if self._file is None:
+            self._file = open_private(self.path, "ab")
+        file, rest = self._file, memoryview(data)
+        try:
+            while rest:
+                rest = rest[file.write(rest) or 0 :]
+        except OSError:
+            if len(rest) < len(data) and self.regular:
+                file.truncate(file.tell() - (len(data) - len(rest)))
+            raise
+
+    def _failed(self, error: OSError) -> None:
+        self.lost += 1
+        if self.lost == 1:
+            self._report(f"{self.path}: не пишется: {why(error)}; звонок идёт дальше")
+
+    @property
+    def size(self) -> int:
+        """Size in bytes."""
+        return 0 if self._file is None else os.fstat(self._file.fileno()).st_size
+
+    @property
+    def regular(self) -> bool:
+        """It is a file on a disk, not a pipe or a terminal."""
+        return self._file is None or stat.S_ISREG(os.fstat(self._file.fileno()).st_mode)
+
+    def close(self) -> None:
+        """Close the file; the next line opens it again."""
+        file, self._file = self._file, None
+        if file is not None:
+            try:
+                file.close()
+            except OSError as error:  # a network drive reports here that there was no space
+                self._failed(error)
+
+
+def _encoded(line: Mapping[str, object]) -> bytes:
+    try:
+        return f"{json.dumps(line, ensure_ascii=False)}\n".encode()
+    except UnicodeEncodeError:  # a lone surrogate, which a terminal may send
+        return f"{json.dumps(line)}\n".encode()
+
+
+class FileLock:
+    """A lock held by one holder, until it is closed or its process ends. The lock's file stays.
+
+    If the file system does not support locks, everybody gets the lock.
+
+    Raises:
+        BlockingIOError: another process, or another lock of this one, holds it.
+        OSError: its file cannot be created.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._file = open_private(path, "ab")
+        try:
+            _lock(self._file.fileno())
+        except BlockingIOError:
+            self._file.close()
+            raise
+
+    def close(self) -> None:
+        """Release the lock."""
+        self._file.close()
+
+
+def _lock(number: int) -> None:
+    if sys.platform == "win32":
+        import msvcrt
+
+        os.lseek(number, 0, os.SEEK_SET)
+        try:
+            msvcrt.locking(number, msvcrt.LK_NBLCK, 1)
+        except OSError as error:
+            raise BlockingIOError(error.errno, error.strerror) from error
+    else:
+        import errno
+        import fcntl
+
+        try:
+            fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            if error.errno in (errno.EWOULDBLOCK, errno.EACCES):
+                raise BlockingIOError(error.errno, error.strerror) from error

@@ -1,0 +1,100 @@
+"""Detects, between calls, that a call begins: the operator's greeting soon after the line was idle.
+
+    client    000000000000~~~~~~~~~~~~......      idle: zero, quiet or no media; it may ring (~)
+    operator  ......................SSSSSSSS      a greeting, SOON after the idle line
+    begins                        |<- BEFORE frames earlier, or with the client's word before it
+
+After a call the line is idle too, and the operator may go on talking to somebody in the room. Until
+something has played on the line, or `deaf_for` frames are over, that is not a greeting.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+
+from vad_agent.core.actions import LineState
+from vad_agent.core.endpointer_port import EndpointerPort, Plan
+from vad_agent.core.frames import FRAMES_PER_SECOND, Channel
+
+IDLE = FRAMES_PER_SECOND
+"""A line that carries nothing for this long is idle."""
+SOON = 10 * FRAMES_PER_SECOND
+"""A greeting comes at most this long after the line was idle or rang."""
+BEFORE = FRAMES_PER_SECOND // 2
+"""Frames of a call before its first word, or before the key."""
+JUST_NOW = 3 * FRAMES_PER_SECOND // 2
+"""A greeting that ended at most this long ago belongs to a call that is begun by a key."""
+KEPT = 8 * FRAMES_PER_SECOND
+"""Buffered frames: a greeting is recognized within this time."""
+
+_NOTHING_PLAYS = (None, LineState.DIGITAL_ZERO, LineState.NO_MEDIA, LineState.QUIET)
+_RINGS = (LineState.TONE, LineState.MUSIC)
+Frame = bytes | None
+
+
+class CallStartDetector:
+    """The endpointers that wait for a call, and the buffered frames."""
+
+    def __init__(self, settings: Plan, sample_rate: int, *, deaf_for: int = 0) -> None:
+        self._operator = settings.ear(Channel.OPERATOR, sample_rate)
+        self._client = settings.ear(Channel.CLIENT, sample_rate)
+        self._client.expect_leak_of(self._operator)
+        self._deaf_for = deaf_for
+        self._kept: deque[tuple[Frame, Frame]] = deque(maxlen=KEPT)
+        self._stood = 0
+        self._runs = 0
+        self._idle_at: int | None = None
+        self._played = False
+
+    def feed(self, operator: Frame, client: Frame) -> int | None:
+        """Feed one frame of each side. If a call has begun, return how many of the last frames
+        belong to it.
+
+        Raises:
+            FrameError: an invalid frame.
+        """
+        self._operator.hear(operator)
+        self._client.hear(client)
+        self._kept.append((operator, client))
+        self._stood += 1
+        ear, idle_at = self._operator, self._idle_at
+        greets = (ear.speaking and ear.sure) or ear.runs != self._runs
+        self._runs = ear.runs
+        self._watch_line()
+        if not greets or idle_at is None or ear.start - idle_at > SOON:
+            return None
+        if self._stood < self._deaf_for and not self._played:
+            return None
+        return self._stood - self._first_word(idle_at) + BEFORE
+
+    def _watch_line(self) -> None:
+        line, lasts = self._client.line, self._stood - self._client.since
+        if lasts <= IDLE:
+            return  # an endpointer takes that long to see that a line is dead
+        if line not in _NOTHING_PLAYS:
+            self._played = True
+        if self._operator.speaking:
+            return  # idle starts only after the operator's utterance
+        if line in _NOTHING_PLAYS or (line in _RINGS and self._idle_at is not None):
+            self._idle_at = self._stood
+
+    def _first_word(self, idle_at: int) -> int:
+        """The start of the greeting, or of a client's word before it."""
+        ear = self._client
+        heard = ear.runs > 0 or (ear.speaking and ear.sure)
+        spoke_first = heard and idle_at <= ear.start < self._operator.start
+        return ear.start if spoke_first else self._operator.start
+
+    def since_key(self) -> int:
+        """How many of the last frames belong to a call that a key begins now."""
+        ear = self._operator
+        just_now = ear.speaking or (ear.runs and self._stood - ear.end <= JUST_NOW)
+        return BEFORE + (self._stood - ear.start if just_now else 0)
+
+    def last(self, frames: int) -> list[tuple[Frame, Frame]]:
+        """The last `frames` frames, as far as they are buffered."""
+        return list(self._kept)[-frames:] if frames > 0 else []
+
+    def ear(self, channel: Channel) -> EndpointerPort:
+        """The endpointer of a side."""
+        return self._operator if channel is Channel.OPERATOR else self._client

@@ -1,0 +1,92 @@
+"""Converts a call's actions into callback messages for an `OutboxWriter` or an outbox."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import socket
+from collections.abc import Callable, Sequence
+from datetime import datetime
+
+from vad_agent.callbacks.outbox_message import ENDED, REQUESTED, WITHDRAWN, OutboxMessage, new_key
+from vad_agent.core import actions as act
+from vad_agent.core.actions import Action
+
+LONGEST = {
+    "at": 60,
+    "phone": 250,
+    "name": 200,
+    "topic": 500,
+    "opening": 1000,
+    "operator": 100,
+    "session": 200,
+}
+"""Length limits of the API: no long name may cause a callback to be refused."""
+
+
+class CallbackPublisher:
+    """An action sink of the loop. `post` is called with each message, in order; `operator`: the login."""
+
+    def __init__(
+        self,
+        post: Callable[[OutboxMessage], object],
+        *,
+        operator: str | None = None,
+        now: Callable[[], datetime] = lambda: datetime.now().astimezone(),
+    ) -> None:
+        self._post = post
+        self._operator = operator
+        self._now = now
+        self._here = f"{socket.gethostname()[:64]}-{os.getpid()}"
+        self._call = ""
+        self._asked = False
+
+    @property
+    def call(self) -> str:
+        """The call's id, unique over all headsets."""
+        return self._call
+
+    def begin(self, call: str, began: datetime) -> None:
+        """The following actions belong to this call; another start time is another call, even with
+        the same name.
+        """
+        name = "".join(sign if sign.isprintable() else "_" for sign in call)[:80]
+        self._call, self._asked = f"{self._here}-{name}-{secrets.token_hex(4)}", False
+
+    def take(self, actions: Sequence[Action]) -> None:
+        """Post messages for callback actions."""
+        for action in actions:
+            if isinstance(action, act.Callback):
+                self._asked = True
+                self._post(self._request(action))
+            elif isinstance(action, act.CallbackWithdrawn):
+                self._post(self._message(WITHDRAWN))
+
+    def end(self) -> None:
+        """The call is over: a callback "at once" need not wait any more."""
+        if self._asked:
+            self._asked = False
+            self._post(self._message(ENDED))
+
+    def _message(self, kind: str) -> OutboxMessage:
+        return OutboxMessage(kind, new_key(), self._call, self._now().isoformat())
+
+    def _request(self, action: act.Callback) -> OutboxMessage:
+        texts = {
+            "at": action.at,
+            "phone": action.phone,
+            "name": action.name,
+            "topic": action.topic,
+            "opening": action.opening,
+            "operator": self._operator,
+            "session": action.call_id,
+        }
+        return OutboxMessage(
+            kind=REQUESTED,
+            key=new_key(),
+            call=self._call,
+            asked=self._now().isoformat(),
+            reason=action.reason.value,
+            due_in_s=action.due_in_s,
+            **{name: text and text[: LONGEST[name]] for name, text in texts.items()},
+        )

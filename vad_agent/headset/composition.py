@@ -1,0 +1,328 @@
+"""Builds the live parts of one headset, and shuts them down in order.
+
+devices ─> capture, players ─────────┐                              ┌─> trace, recordings, hooks, display
+keys, control socket, watchdog ──────┴─> loop ─> tracker ─> session ┴─> prompt player ─> players
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from datetime import datetime
+from typing import Protocol, TypeVar
+
+from vad_agent.audio.devices import DeviceRole
+from vad_agent.audio.duplex_capture import SAMPLE_RATE, DuplexCapture
+from vad_agent.audio.echo_canceller import EchoCanceller
+from vad_agent.callbacks.outbox import Outbox, outbox_folder
+from vad_agent.client.headset_protocol import Command
+from vad_agent.common.identity import login
+from vad_agent.core.actions import Action
+from vad_agent.core.events import Event, Kind
+from vad_agent.core.frames import Channel
+from vad_agent.core.session import CallSession
+from vad_agent.headset.action_hooks import ActionHooks
+from vad_agent.headset.action_sinks import ActionSink, ActionSinks
+from vad_agent.headset.call_reporter import CallReporter
+from vad_agent.headset.call_tracker import CallTracker
+from vad_agent.headset.callback_publisher import CallbackPublisher
+from vad_agent.headset.control_socket import ControlSocket
+from vad_agent.headset.device_selection import SelectedDevices
+from vad_agent.headset.loop import CONTROL, MONITOR, PROMPT, Loop
+from vad_agent.headset.options import Options
+from vad_agent.headset.outbox_monitor import OutboxMonitor
+from vad_agent.headset.outbox_writer import OutboxWriter
+from vad_agent.headset.prompt_player import PromptPlayer
+from vad_agent.headset.recorder import Recordings
+from vad_agent.headset.status import Status
+from vad_agent.headset.status_presenter import StatusPresenter
+from vad_agent.headset.stream_watchdog import HeldStream, StreamWatchdog
+from vad_agent.headset.trace_log import TraceLog, TraceSink
+from vad_agent.script.settings import Settings
+from vad_agent.speech.player import Player
+from vad_agent.speech.prompt_library import PromptLibrary
+
+
+class Writes(Protocol):
+    """A part that writes in a thread of its own."""
+
+    def finish(self) -> None:
+        """Nothing more will come; does not block."""
+
+    def close(self) -> None:
+        """Finish, and wait briefly until all is written."""
+
+
+Part = TypeVar("Part", bound=Writes)
+
+
+class HookSink:
+    """The action hooks as a sink."""
+
+    def __init__(self, hooks: ActionHooks) -> None:
+        self._hooks = hooks
+
+    def begin(self, call: str, began: datetime) -> None:
+        """The following actions belong to this call."""
+        self._hooks.begin(call)
+
+    def take(self, actions: Sequence[Action]) -> None:
+        """Pass the actions to the hooks."""
+        self._hooks.take(actions)
+
+    def end(self) -> None:
+        """Do nothing: the phase action reports the end."""
+
+
+class Composition:
+    """All parts of one `listen`. `start` opens the devices, `run` runs the loop, `close` ends
+    everything.
+
+    Raises:
+        OutputError: the trace or the recording folder cannot be written, or the socket cannot be
+            created.
+        SettingsError: a hook is invalid.
+    """
+
+    def __init__(self, options: Options, settings: Settings, chosen: SelectedDevices) -> None:
+        self._options = options
+        self._settings = settings
+        self._chosen = chosen
+        self._stack = ExitStack()
+        self._finishing: list[Callable[[], None]] = []
+        self._last_words: list[str] | None = None
+        self.status = _status(options, chosen)
+        with ExitStack() as building:  # opened parts are closed if a later one fails
+            self._build(building)
+            self._stack = building.pop_all()
+
+    def _build(self, stack: ExitStack) -> None:
+        options, settings = self._options, self._settings
+        shown = self._shown = StatusPresenter(self.status)
+        log = TraceLog(options.trace, self.report)
+        self.trace_path = log.path
+        trace = self._writing(stack, TraceSink(log, options.mode, self.report))
+        letters, callbacks, calls = self._desk_outlets(stack)
+        sinks: list[ActionSink] = [callbacks, calls, trace]
+        self._recordings: Recordings | None = None
+        if options.record is not None:
+            recordings = Recordings(options.record, settings, options.mode, self.report)
+            self._recordings = self._writing(stack, recordings)
+            sinks.append(recordings)
+        if options.on_action:
+            hooks = self._writing(stack, ActionHooks(options.on_action, self.report))
+            sinks.append(HookSink(hooks))
+        sinks.append(shown)
+        self._sinks = ActionSinks(sinks, datetime.now)
+        stack.callback(self._finish)
+        stack.callback(self._sinks.end)
+        desk = CallTracker(
+            settings,
+            SAMPLE_RATE,
+            policy=options.calls,
+            mode=options.mode,
+            make_session=self._session,
+        )
+        self._cleaner = EchoCanceller(SAMPLE_RATE) if self._chosen.heard_from else None
+        self.loop = Loop(
+            desk,
+            self._sinks.take,
+            cleaner=self._cleaner,
+            on_event=self._on_event,
+            after_pair=shown.look,
+            may_promise=lambda: letters.may_promise,
+        )
+        self._phrases = PromptLibrary(settings) if self._chosen.prompt is not None else None
+        if self._phrases is not None:
+            stack.callback(self._phrases.close)
+        if options.events is not None:
+            control_socket = ControlSocket(
+                options.events, lambda what: self.loop.put(CONTROL, what), self.report
+            )
+            stack.callback(control_socket.close)
+            control_socket.start()
+
+    def _writing(self, stack: ExitStack, part: Part) -> Part:
+        """Register a part with a writer thread: at the end all finish in parallel, and then are
+        waited for.
+        """
+        stack.callback(part.close)
+        self._finishing.append(part.finish)
+        return part
+
+    def _finish(self) -> None:
+        for finish in self._finishing:
+            finish()
+
+    def _desk_outlets(
+        self, stack: ExitStack
+    ) -> tuple[OutboxWriter, CallbackPublisher, CallReporter]:
+        """Callbacks and calls go to the desk on this machine, or are relayed to one elsewhere."""
+        options = self._options
+        outbox = Outbox(options.outbox or outbox_folder())
+        relay = None
+        if options.desk is not None:
+            from vad_agent.callbacks.outbox_relay import OutboxRelay
+            from vad_agent.client.discovery import need_token
+
+            relay = OutboxRelay(outbox, options.desk, need_token(), self.report)
+            stack.callback(relay.stop)
+            relay.start()
+        else:
+            unread = OutboxMonitor(outbox, self.report)
+            stack.callback(unread.stop)
+            unread.start()
+        letters = self._writing(stack, OutboxWriter(outbox, self.report, carrier=relay))
+        # Without a login anybody may make the callback. A call report always has its operator.
+        callbacks = CallbackPublisher(letters.post, operator=options.operator_login)
+        calls = CallReporter(
+            callbacks,
+            letters,
+            outbox,
+            self.report,
+            mode=options.mode,
+            operator=options.operator_login or login(),
+            carrier=relay,
+            takes_calls=_desk_is_near if options.desk is None else lambda: True,
+        )
+        return letters, callbacks, self._writing(stack, calls)
+
+    def _session(self) -> CallSession:
+        call = self._sinks.begin()
+        if self._phrases is not None:
+            self._phrases.forget_names()
+        session = CallSession(self._settings, SAMPLE_RATE, mode=self._options.mode)
+        return session if self._recordings is None else self._recordings.tap(session, call)
+
+    def start(self) -> None:
+        """Open the devices and prepare the prompts."""
+        loop, chosen = self.loop, self._chosen
+        headset = loop.headset = DuplexCapture(chosen.operator, chosen.client, loop.put)
+        self._stack.callback(headset.close)
+        if chosen.prompt is not None and self._phrases is not None:
+            player = Player(chosen.prompt, DeviceRole.PROMPT, lambda what: loop.put(PROMPT, what))
+            self._stack.callback(player.close)
+            monitor = None
+            if chosen.monitor is not None:
+                monitor = Player(
+                    chosen.monitor, DeviceRole.MONITOR, lambda what: loop.put(MONITOR, what)
+                )
+                self._stack.callback(monitor.close)
+            loop.prompt_player = PromptPlayer(
+                self._settings.script,
+                self._phrases,
+                player,
+                headset.slot_at,
+                monitor=monitor,
+                heard=self._cleaner,
+                heard_from=chosen.heard_from or DeviceRole.MONITOR,
+            )
+            threading.Thread(target=self._render, name="phrases", daemon=True).start()
+        whereabouts = StreamWatchdog(
+            self._held,
+            self._followed(),
+            unused=lambda: loop.put(CONTROL, Command.LINE_UNUSED),
+        )
+        self._stack.callback(whereabouts.close)
+        self._stack.callback(self._end_children)
+        whereabouts.start()
+
+    def _end_children(self) -> None:
+        """End all workers at once, then wait for each."""
+        for held in self._held():
+            held.child.end()
+
+    def _render(self) -> None:
+        """Render the script's prompts in advance."""
+        assert self._phrases is not None
+        problems = self._phrases.prepare_script()
+        if not problems or self._phrases.closed:
+            return
+        self.status.voice_problem = str(problems[0][1])
+        self.report(f"фраз без голоса: {len(problems)}: их говорите сами")
+        if (
+            len(problems) == len(list(self._phrases.texts()))
+            and self.loop.prompt_player is not None
+        ):
+            self.loop.put(CONTROL, self.loop.prompt_player.mute())
+
+    def _followed(self) -> frozenset[DeviceRole]:
+        named = {
+            DeviceRole.CLIENT: self._options.client,
+            DeviceRole.OPERATOR: self._options.operator,
+        }
+        return frozenset(role for role, name in named.items() if name is None)
+
+    def _held(self) -> Iterator[HeldStream]:
+        if self.loop.headset is not None:
+            yield from self.loop.headset.sides
+        prompt_player = self.loop.prompt_player
+        if prompt_player is not None:
+            yield prompt_player.player
+            if prompt_player.monitor is not None:
+                yield prompt_player.monitor
+
+    # -- input
+    # ------------------------------------------------------------------------------------------
+
+    def press(self, what: Event | Command) -> None:
+        """Take a key of the operator."""
+        if what in (Command.END_CALL, Command.START_CALL):
+            self.status.hang_up = False
+        self.loop.put(CONTROL, what)
+
+    def _on_event(self, event: Event) -> None:
+        """Handle an event before the session gets it."""
+        self._shown.stir()
+        if event.kind in (Kind.CLIENT_NAME, Kind.CALLBACK_AGREED):
+            name = (event.name or "").strip() or None
+            if event.kind is Kind.CLIENT_NAME or name is not None:
+                self.status.client_name = name
+            if name is not None and self._phrases is not None:
+                self._phrases.expect_name(name)
+
+    def on_look(self, changed: Callable[[], None]) -> None:
+        """Register a function that is called whenever the status was written; it must not block.
+
+        Before `run`.
+        """
+        self._shown.tell(changed)
+
+    def report(self, text: str) -> None:
+        """Show the operator a problem of this program."""
+        self.status.messages.append((self.status.call_s, text))
+        if self._last_words is not None:
+            self._last_words.append(text)
+
+    def run(self) -> None:
+        """Run the loop until it is told to quit."""
+        self.loop.run()
+
+    def quit(self) -> None:
+        """Tell the loop to end."""
+        self.loop.put(CONTROL, Command.QUIT)
+
+    def close(self) -> Sequence[str]:
+        """End everything without losing data.
+
+        Return problems during the shutdown, when no screen shows them.
+        """
+        said = self._last_words = []
+        self._stack.close()
+        return said
+
+
+def _desk_is_near() -> bool:
+    """A desk exists; without one, messages with calls would stay for ever."""
+    from vad_agent.client.discovery import is_desk_local
+
+    return is_desk_local()
+
+
+def _status(options: Options, chosen: SelectedDevices) -> Status:
+    status = Status(mode=options.mode, calls=options.calls)
+    status.sides[Channel.OPERATOR].device = chosen.operator.name
+    status.sides[Channel.CLIENT].device = chosen.client.name
+    status.prompt_device = chosen.prompt.name if chosen.prompt is not None else ""
+    return status

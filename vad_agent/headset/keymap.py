@@ -1,0 +1,148 @@
+"""The table of the operator's keys: each key's letter, condition and label.
+
+Keys are letters of the Russian layout; the same keys in the Latin layout, and capitals, are
+equivalent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum, auto
+
+from vad_agent.client.headset_protocol import Command, ControlMessage
+from vad_agent.core.actions import Phase
+from vad_agent.core.events import Event, Kind
+from vad_agent.headset.status import Status
+
+RUSSIAN = dict(
+    zip(
+        "qwertyuiop[]asdfghjkl;'zxcvbnm,.`",
+        "йцукенгшщзхъфывапролджэячсмитьбюё",
+        strict=True,
+    )
+)
+
+
+class Needs(Enum):
+    """The condition under which a key is active."""
+
+    CALL = auto()
+    NO_CALL = auto()
+    NOTHING = auto()
+
+
+class Field(Enum):
+    """A line to be typed."""
+
+    NAME = auto()
+    CLIENT_PHONE = auto()
+    TIME = auto()
+    PHONE = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """One key: its letter, its label, and the message it sends or the lines it asks for."""
+
+    letter: str
+    name: Callable[[Status], str]
+    """Empty: not shown now."""
+    does: Callable[[Status], ControlMessage] | Field
+    needs: Needs = Needs.CALL
+    sure: str = ""
+    """The confirmation question, if it cannot be undone."""
+
+
+def _paused(status: Status) -> bool:
+    return "paused" in status.suspended
+
+
+def in_call(status: Status) -> bool:
+    """A call is on."""
+    return status.phase not in (None, Phase.ENDED)
+
+
+def _hold(party: str) -> Callable[[Status], ControlMessage]:
+    return lambda status: Event(Kind.UNHOLD if status.held else Kind.HOLD, party=party)
+
+
+def _always(sent: ControlMessage) -> Callable[[Status], ControlMessage]:
+    return lambda _: sent
+
+
+def _named(name: str) -> Callable[[Status], str]:
+    return lambda _: name
+
+
+KEYS = (
+    Key("а", _named("начать звонок"), _always(Command.START_CALL), Needs.NO_CALL),
+    Key(
+        "п",
+        lambda status: "продолжить" if _paused(status) else "пауза",
+        lambda status: Event(Kind.RESUME if _paused(status) else Kind.PAUSE),
+    ),
+    Key("и", _named("имя"), Field.NAME),
+    Key("т", _named("номер"), Field.CLIENT_PHONE),
+    Key(
+        "у",
+        lambda status: "снять с удержания" if status.held else "удержать",
+        _hold("operator"),
+    ),
+    Key(
+        "к",
+        lambda status: "" if status.held else "клиент держит",
+        _hold("client"),
+    ),
+    Key(
+        "н",
+        _named("не слышит"),
+        _always(Event(Kind.CLIENT_CANNOT_HEAR)),
+        sure="Клиент вас не слышит? Прощаемся и перезваниваем",
+    ),
+    Key("д", _named("договорились"), Field.TIME),
+    Key(
+        "в",
+        _named("попрощались"),
+        _always(Event(Kind.GOODBYE)),
+        sure="Вы попрощались? Контроль до конца звонка выключится",
+    ),
+    Key("з", _named("завершён"), _always(Command.END_CALL), sure="Звонок завершён?"),
+    Key(
+        "с",
+        _named("сорвался"),
+        _always(Event(Kind.HANGUP, party="client")),
+        sure="Звонок сорвался? Клиенту перезвонят",
+    ),
+    Key(
+        "о",
+        lambda status: "отменить" if status.guessed else "",
+        _always(Command.UNDO),
+        Needs.NOTHING,
+    ),
+    Key(
+        "й",
+        _named("выход"),
+        _always(Command.QUIT),
+        Needs.NOTHING,
+        sure="Выйти? Звонки больше не контролируются",
+    ),
+)
+BY_LETTER = {key.letter: key for key in KEYS}
+
+
+def key_list(status: Status) -> list[tuple[str, str]]:
+    """The active keys: letter and label."""
+    call = in_call(status)
+    return [
+        (key.letter.upper(), name)
+        for key in KEYS
+        if key.needs is Needs.NOTHING or (key.needs is Needs.CALL) == call
+        if (name := key.name(status))
+    ]
+
+
+def all_keys() -> list[tuple[str, str]]:
+    """Every key, with its label while nothing is paused or held."""
+    idle = Status(guessed=True)
+    return [(key.letter.upper(), key.name(idle)) for key in KEYS]

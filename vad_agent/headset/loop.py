@@ -1,0 +1,179 @@
+"""The live loop: one thread feeds the session, and carries out its actions.
+
+    inbox ─> capture, player, events ─> pairs of frames ─> tracker (with a session, if a call is on)
+      ^                                       ^                     │ actions
+      └── workers, keys, sockets (threads)    └── player's reports  ├─> prompt player
+                                                  at their frames   └─> sinks: trace, hooks, display
+
+Only this thread touches the tracker, the capture and the player. It never blocks: other threads
+write to workers, disks and the terminal. A prompt that promises a callback waits for the disk
+(`may_promise`) while frames are still fed.
+"""
+
+from __future__ import annotations
+
+import queue
+import time
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from vad_agent.audio.device_recovery import Lost, Opened
+from vad_agent.audio.duplex_capture import DuplexCapture
+from vad_agent.audio.ipc_framing import Record
+from vad_agent.audio.jitter_buffer import Pair
+from vad_agent.client.headset_protocol import Command
+from vad_agent.core.actions import Action, Cue, Play, Stop
+from vad_agent.core.events import Event, Kind
+from vad_agent.core.frames import FRAME_MS, Channel
+from vad_agent.errors import EventError
+from vad_agent.headset.call_tracker import CallTracker
+from vad_agent.headset.prompt_player import PromptPlayer
+
+MOST_WAITING = 1000
+"""Limit of the inbox: 10 s of both sides. Beyond it, `put` blocks."""
+WAKE_S = FRAME_MS / 1000
+PROMPT, MONITOR, CONTROL = "prompt", "monitor", "control"
+
+Source = Channel | str
+What = Opened | Lost | Record | Event | Command
+
+
+class Cleaner(Protocol):
+    """Removes our own prompts from the client's channel."""
+
+    def clean(self, frame: bytes | None, index: int) -> bytes | None:
+        """The frame without our prompts. `index`: counted since the loop began."""
+
+
+class Loop:
+    """Feeds the tracker until it is told to quit. Set `headset` and `prompt_player` before `run`.
+
+    `told` is called with all actions, before they are carried out. `may_promise` is called in each
+    turn; no prompt begins before it is true. Neither may block or raise.
+    """
+
+    def __init__(
+        self,
+        tracker: CallTracker,
+        told: Callable[[Sequence[Action]], None],
+        *,
+        cleaner: Cleaner | None = None,
+        on_event: Callable[[Event], None] = lambda event: None,
+        after_pair: Callable[[Loop, Pair], None] = lambda loop, pair: None,
+        may_promise: Callable[[], bool] = lambda: True,
+    ) -> None:
+        self.tracker = tracker
+        self.headset: DuplexCapture | None = None
+        self.prompt_player: PromptPlayer | None = None
+        self.refused = 0
+        """Events that the session rejected."""
+        self._told = told
+        self._on_event = on_event
+        self._cleaner = cleaner
+        self._after_pair = after_pair
+        self._may_promise = may_promise
+        self._held: Play | None = None
+        # Implemented in C, at a tenth of a bounded queue's cost; `put` enforces the bound.
+        self._inbox: queue.SimpleQueue[tuple[Source, What]] = queue.SimpleQueue()
+        self._quit = False
+
+    def put(self, source: Source, what: What) -> None:
+        """Any thread may call this. Blocks while the inbox is full."""
+        while self._inbox.qsize() >= MOST_WAITING and not self._quit:
+            time.sleep(WAKE_S)
+        self._inbox.put((source, what))
+
+    def run(self) -> None:
+        """Run until `Command.QUIT` comes, or something it calls raises."""
+        inbox = self._inbox
+        while not self._quit:
+            try:
+                self._take(*inbox.get(timeout=WAKE_S))
+                while not self._quit:
+                    self._take(*inbox.get_nowait())
+            except queue.Empty:
+                pass
+            self._release()
+            self._feed()
+        self._signal((Event(Kind.SOURCE_ENDED),))  # a current call ends here, with all its requests
+
+    def _take(self, source: Source, what: What) -> None:
+        if isinstance(what, Command):
+            if what is Command.QUIT:
+                self._quit = True
+            elif what is Command.LINE_UNUSED:
+                self._carry_out(self.tracker.line_in_use(False))
+            else:
+                self._carry_out(self.tracker.command(what))
+        elif isinstance(what, Event):
+            self._signal((what,))
+        elif isinstance(source, Channel):
+            assert self.headset is not None
+            self._signal(self.headset.take(source, what))
+        elif self.prompt_player is not None:
+            if source == PROMPT:
+                self._signal(self.prompt_player.take(what))
+            else:
+                self.prompt_player.take_monitor(what)
+
+    def _feed(self) -> None:
+        headset = self.headset
+        if headset is None:
+            return
+        self._signal(headset.overdue())
+        if self.prompt_player is not None:
+            self.prompt_player.watch()
+        for pair in headset.pairs(time.perf_counter()):
+            self._step(pair)
+
+    def _step(self, pair: Pair) -> None:
+        """Process one frame of each side. The player's reports come first, as in a replay."""
+        if self.prompt_player is not None:
+            for event in self.prompt_player.due(pair.slot):
+                self._signal((event,))
+        client = pair.client
+        if self._cleaner is not None:
+            client = self._cleaner.clean(client, pair.slot)
+        if actions := self.tracker.feed(pair.operator, client):
+            self._carry_out(actions)
+        self._after_pair(self, pair)
+
+    def _signal(self, events: Sequence[Event]) -> None:
+        for event in events:
+            self._on_event(event)
+            try:
+                actions = self.tracker.signal(event)
+            except EventError:
+                self.refused += 1  # nothing has changed; the sender has its error already
+            else:
+                self._carry_out(actions)
+
+    def _carry_out(self, actions: Sequence[Action]) -> None:
+        """Report first: a callback is stored before it is promised."""
+        if not actions:
+            return
+        self._told(actions)
+        for action in actions:
+            if isinstance(action, Play):
+                self._held = action
+                self._release()
+            elif isinstance(action, Stop | Cue):
+                self._held = None
+                if isinstance(action, Stop) and self.prompt_player is not None:
+                    self.prompt_player.stop(self._slot)
+
+    def _release(self) -> None:
+        """Begin the requested prompt, unless its promise is still being written to the disk."""
+        if self._may_promise() and self._held is not None:
+            action, self._held = self._held, None
+            self._play(action)
+
+    def _play(self, action: Play) -> None:
+        if self.prompt_player is None:
+            self._signal((Event(Kind.PROMPT_FAILED, prompt=action.prompt),))
+        else:
+            self._signal(self.prompt_player.play(action, self._slot))
+
+    @property
+    def _slot(self) -> int:
+        return self.headset.slot if self.headset is not None else 0

@@ -1,0 +1,135 @@
+"""Russian texts for the operator, short enough to be read in the middle of a sentence."""
+
+from __future__ import annotations
+
+from vad_agent.audio.device_recovery import DeviceState
+from vad_agent.core.actions import LineState, Phase
+from vad_agent.core.frames import Channel
+from vad_agent.headset.status import SideStatus, Status
+from vad_agent.trace.labels_ru import clock, number, window
+
+__all__ = ["clock", "number", "window"]
+
+SIDES = {Channel.OPERATOR: "Вы", Channel.CLIENT: "Клиент"}
+SPEAKING = {Channel.OPERATOR: "ГОВОРИТЕ", Channel.CLIENT: "ГОВОРИТ"}
+NOT_SPEAKING = {Channel.OPERATOR: "молчите", Channel.CLIENT: "молчит"}
+PHASES = {
+    Phase.GREETING: "Приветствие",
+    Phase.DIALOGUE: "Диалог",
+    Phase.ON_HOLD: "Удержание",
+    Phase.ENDED: "Звонок завершён",
+}
+NO_CALL = "Жду звонка"
+MODES = {"auto": "фразы говорит программа", "cue": "фразы говорите вы"}
+LINES = {
+    Channel.OPERATOR: {
+        LineState.QUIET: "микрофон почти ничего не даёт",
+        LineState.DIGITAL_ZERO: "микрофон выключен или нет разрешения",
+        LineState.NO_MEDIA: "микрофон не даёт звука",
+        LineState.MUSIC: "в микрофоне музыка",
+        LineState.TONE: "в микрофоне гудки",
+        LineState.MUTED: "микрофон выключен",
+    },
+    Channel.CLIENT: {
+        LineState.QUIET: "на линии почти ничего нет",
+        LineState.DIGITAL_ZERO: "линия мертва: ровно нули",
+        LineState.NO_MEDIA: "звук от клиента не приходит",
+        LineState.MUSIC: "идёт музыка ожидания",
+        LineState.TONE: "гудки",
+        LineState.MUTED: "микрофон клиента выключен",
+    },
+}
+LOST = {
+    "operator": "микрофон отключён — жду его",
+    "client": "наушники отключены — жду их",
+    "prompt": "вывод фраз отключён — жду его, фразы говорите сами",
+}
+OPENING = "открываю устройство…"
+SUSPENDED = {
+    "paused": "ПАУЗА — контроль стоит, П: продолжить",
+    "muted": "микрофон выключен — отсчёт стоит",
+    "client_device_lost": "наушники отключены — отсчёт стоит",
+    "operator_device_lost": "микрофон отключён — отсчёт стоит",
+    "no_client_media": "звук от клиента не приходит — отсчёт стоит",
+    "no_operator_media": "микрофон не даёт звука — отсчёт стоит",
+    "sides_alike": "микрофон и наушники дают один звук — отсчёт стоит",
+    "side_never_heard": "слышна только одна сторона — отсчёт стоит",
+}
+PHRASES = {
+    "asked": "Сейчас прозвучит",
+    "playing": "Звучит",
+    "by_operator": "Вы говорите",
+}
+"""Titles of a prompt. A cue has its own layout; any other prompt has the time at which it is due."""
+GUESSED = "определено на слух, О: отменить"
+HANG_UP = "ЗАВЕРШИТЕ ЗВОНОК"
+VOICE_PROBLEM = "Фразы не озвучить, говорите сами"
+
+
+def tenths(value: float) -> str:
+    """Seconds with one decimal.
+
+    >>> tenths(2.14), tenths(-0.04)
+    ('2,1 с', '0,0 с')
+    """
+    return number(max(0.0, value), 1) + " с"
+
+
+def state(channel: Channel, side: SideStatus) -> tuple[str, str]:
+    """A side's state or why it is quiet, and its style: speech, quiet, odd or bad."""
+    if side.state is DeviceState.LOST:
+        return LOST[channel.value], "bad"
+    if side.state is DeviceState.OPENING:
+        return OPENING, "quiet"
+    if side.speaking:
+        return SPEAKING[channel], "speech"
+    if side.line is not None and (told := LINES[channel].get(side.line)):
+        return told, "odd"
+    return NOT_SPEAKING[channel], "quiet"
+
+
+def stands_still(status: Status) -> tuple[str, bool] | None:
+    """Why the clock is stopped, and whether that is abnormal. None: it runs."""
+    if status.phase is None or status.phase is Phase.ENDED:
+        return "звонка нет", False
+    reasons = status.suspended
+    if status.held:  # only a pause stops the hold's minute
+        reasons = tuple(reason for reason in reasons if reason == "paused")
+    for reason, told in SUSPENDED.items():
+        if reason in reasons:
+            return told, True
+    if reasons:
+        return f"отсчёт стоит: {reasons[0]}", True
+    if status.phrase is not None and status.phrase.state == "playing":
+        return "звучит фраза", False
+    if status.silence_s is None:
+        speaks = any(side.speaking for side in status.sides.values())
+        return "говорят" if speaks else "отсчёт не идёт", False
+    return None
+
+
+def countdown(from_s: float, to_s: float) -> str:
+    """How long until a window opens, until it closes, or since it closed.
+
+    >>> countdown(0.4, 1.4), countdown(-0.4, 0.6), countdown(-1.5, -0.5)
+    ('через 0,4 с', 'сейчас, ещё 0,6 с', 'окно прошло 0,5 с назад')
+    """
+    if from_s > 0:
+        return f"через {tenths(from_s)}"
+    if to_s >= 0:
+        return f"сейчас, ещё {tenths(to_s)}"
+    return f"окно прошло {tenths(-to_s)} назад"
+
+
+def counters(side: SideStatus) -> str:
+    """Counters of late and lost frames; empty if there are none.
+
+    >>> counters(SideStatus(late=3, overruns=1))
+    'опоздало 3, потеряно 1'
+    """
+    counts = (
+        ("опоздало", side.late),
+        ("не пришло", side.missing),
+        ("потеряно", side.overruns),
+    )
+    return ", ".join(f"{word} {count}" for word, count in counts if count)

@@ -1,0 +1,54 @@
+"""Warns the operator about callbacks that no desk takes: nobody else would notice in time."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+
+from vad_agent.callbacks.outbox import Outbox, is_call
+
+LOOK_S = 5.0
+OLD_S = 15.0
+
+
+class OutboxMonitor:
+    """Checks periodically; each message is reported once."""
+
+    def __init__(self, outbox: Outbox, report: Callable[[str], None]) -> None:
+        self._outbox = outbox
+        self._report = report
+        self._told: set[str] = set()
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="unread", daemon=True)
+
+    def start(self) -> None:
+        """Start checking."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Stop checking."""
+        self._stop.set()
+        if self._thread.is_alive():
+            self._thread.join(1)
+
+    def _run(self) -> None:
+        while not self._stop.wait(LOOK_S):
+            self.look()
+
+    def look(self) -> None:
+        """Report messages that have waited for long, if there are new ones; whole calls may wait."""
+        old = set()
+        for path in self._outbox.waiting():
+            if is_call(path):
+                continue
+            try:
+                if time.time() - path.stat().st_mtime > OLD_S:
+                    old.add(path.name)
+            except OSError:
+                continue  # taken just now
+        if old - self._told:
+            self._report(
+                f"перезвонов никто не взял: {len(old)}; они сохранены: запустите vad-agent serve"
+            )
+        self._told = old

@@ -1,0 +1,87 @@
+"""The loop's status for display: written by the loop's thread, read by the display at its own pace.
+
+Plain fields, each replaced as a whole. A reader sees a state at most one frame old, and no lock is
+needed.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+
+from vad_agent.audio.device_recovery import DeviceState
+from vad_agent.core.actions import LineState, Phase
+from vad_agent.core.frames import Channel
+
+
+@dataclass(slots=True)
+class SideStatus:
+    """The state of one side of the call."""
+
+    device: str = ""
+    state: DeviceState = DeviceState.OPENING
+    level_db: float = -100.0
+    """dBFS of the last frames."""
+    speaking: bool = False
+    line: LineState | None = None
+    late: int = 0
+    """Frames that arrived late."""
+    missing: int = 0
+    """Frames that did not arrive."""
+    overruns: int = 0
+    """Frames dropped because nobody took them, and frames that the device reported lost."""
+
+
+@dataclass(slots=True)
+class PhraseStatus:
+    """The prompt of the current step."""
+
+    text: str
+    state: str
+    """cue (the operator is to say it), asked, playing."""
+    from_s: float
+    """Seconds from now until its window opens; negative: it is open."""
+    to_s: float
+    """Seconds from now until its window closes."""
+
+
+@dataclass(slots=True)
+class Status:
+    """All that the display shows."""
+
+    mode: str = "auto"
+    calls: str = "auto"
+    sides: dict[Channel, SideStatus] = field(
+        default_factory=lambda: {channel: SideStatus() for channel in Channel}
+    )
+    prompt_device: str = ""
+    prompt_state: DeviceState = DeviceState.OPENING
+    voice_problem: str | None = None
+    """Why prompts cannot be voiced: the cue is shown instead."""
+    phase: Phase | None = None
+    """None: no call."""
+    call_s: float = 0.0
+    """Seconds since the call's first frame."""
+    guessed: bool = False
+    """The call's begin or end was inferred and can be undone."""
+    client_name: str | None = None
+    silence_s: float | None = None
+    """The silence clock or the hold clock; None: it does not run."""
+    window_s: tuple[float, float] | None = None
+    """The window of the next step, on the same clock."""
+    suspended: tuple[str, ...] = ()
+    """Why the clock is stopped: paused, muted, client_device_lost, no_client_media, …"""
+    held: bool = False
+    phrase: PhraseStatus | None = None
+    upcoming: PhraseStatus | None = None
+    """The prompt that the silence is counted for, before its step begins; its state: next."""
+    after: str | None = None
+    """What follows the current prompt; empty: the call ends and is called back."""
+    callback: str | None = None
+    """The last requested callback, as text."""
+    hang_up: bool = False
+    """The operator must hang up."""
+    panel: str = ""
+    """The login link of the operator's page; empty: there is no page."""
+    messages: deque[tuple[float, str]] = field(default_factory=lambda: deque(maxlen=6))
+    """(seconds of the call, what happened), the newest last."""

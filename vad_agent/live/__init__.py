@@ -1,1 +1,0 @@
-"""Attached to a headset: the loop that feeds the session, and what stands around it."""

@@ -1,1 +1,0 @@
-"""The pages, in Russian: the operator's panel, and the supervisor's page of the shift."""

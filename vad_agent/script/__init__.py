@@ -1,0 +1,1 @@
+"""The script as a file: its schema, loading, validation, and diagram."""

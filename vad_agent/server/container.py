@@ -1,0 +1,137 @@
+"""Builds one running desk from the parts of `vad_agent.callbacks`; starts and stops them in order.
+
+store ─ clock ─ scheduler ──────┐
+dialer ─ dispatcher ─ service ──┴─ reconciler ─ outbox consumer ─> AppState ─> the API
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from contextlib import ExitStack
+
+from vad_agent.callbacks.alerts import AlertBoard
+from vad_agent.callbacks.clock import Clock, machine_time
+from vad_agent.callbacks.cluster_membership import BEAT_S, DEAD_S, ClusterMembership
+from vad_agent.callbacks.database import DatabaseLocation, put_damaged_aside
+from vad_agent.callbacks.dialers.base import Dialer, Hooked
+from vad_agent.callbacks.dispatcher import Dispatcher
+from vad_agent.callbacks.field_encryption import FieldEncryption
+from vad_agent.callbacks.outbox_consumer import OutboxConsumer
+from vad_agent.callbacks.policy import policy_of
+from vad_agent.callbacks.queries import CallbackQueries
+from vad_agent.callbacks.reconciler import Reconciler
+from vad_agent.callbacks.scheduler import DbosScheduler
+from vad_agent.callbacks.service import CallbackService
+from vad_agent.callbacks.store import Store
+from vad_agent.script.settings import Settings
+from vad_agent.server.app_state import AppState
+from vad_agent.server.desk_config import DeskConfig
+
+log = logging.getLogger(__name__)
+
+ENGINE_FILE = ".engine.sqlite"
+
+
+def open_store(config: DeskConfig, *, alone: bool = True) -> Store:
+    """Open the store of a desk.
+
+    Raises:
+        StoreError: it cannot be opened.
+        SettingsError: the script is not valid.
+    """
+    settings = Settings() if config.script is None else Settings.load(config.script)
+    encryption = FieldEncryption(config.encryption_key)
+    return Store(config.database, policy_of(settings), encryption, alone=alone)
+
+
+class DeskContainer:
+    """A desk that takes requests and dials, from its construction until `close`.
+
+    `late`: called with the seconds by which each attempt began late. `beat_s`, `dead_s`: see
+    `ClusterMembership`.
+
+    Raises:
+        StoreError, EngineError, OutputError, SettingsError: it cannot start; everything is closed
+            again.
+    """
+
+    def __init__(
+        self,
+        config: DeskConfig,
+        dialer: Dialer,
+        *,
+        late: Callable[[float], None] = lambda _: None,
+        beat_s: float = BEAT_S,
+        dead_s: float = DEAD_S,
+    ) -> None:
+        self._beat_s, self._dead_s = beat_s, dead_s
+        self._stack = ExitStack()
+        with ExitStack() as building:
+            self._build(config, dialer, late, building)
+            self._stack = building.pop_all()
+
+    def _build(
+        self,
+        config: DeskConfig,
+        dialer: Dialer,
+        late: Callable[[float], None],
+        stack: ExitStack,
+    ) -> None:
+        self.store = store = open_store(config)
+        stack.callback(store.close)
+        database = store.database
+        self.clock = Clock(database.time if database.on_server else machine_time)
+        self.alerts = AlertBoard(config.node, config.alarm_url)
+        stack.callback(self.alerts.close)
+        scheduler = DbosScheduler(self._engine_place(), config.node)
+        leaving = stack.enter_context(ExitStack())  # after the last dial has ended
+        stack.callback(scheduler.stop)
+        self.service = CallbackService(store, self.clock, scheduler)
+        self.dispatcher = Dispatcher(self.service, dialer, config.node, late)
+        nodes = ClusterMembership(database, config.node, beat_s=self._beat_s, dead_s=self._dead_s)
+        self.reconciler = Reconciler(
+            self.service, scheduler, self.dispatcher, nodes, self.alerts, config.node
+        )
+        dialer.open(self.dispatcher.report)
+        stack.callback(dialer.close)
+        scheduler.start(self.dispatcher.make)
+        self.reconciler.start()
+        leaving.callback(self.reconciler.leave)
+        stack.callback(self.reconciler.stop)
+        inbox = OutboxConsumer(config.inbox, self.service, self.alerts)
+        inbox.start()
+        stack.callback(inbox.stop)
+        hooks = {dialer.name: dialer} if isinstance(dialer, Hooked) else {}
+        self.app_state = AppState(
+            service=self.service,
+            queries=CallbackQueries(store),
+            alerts=self.alerts,
+            node=config.node,
+            report=self.dispatcher.report,
+            not_ready=self.not_ready,
+            hooks=hooks,
+        )
+
+    def _engine_place(self) -> DatabaseLocation:
+        """The scheduler's database.
+
+        On SQLite a file of its own: if damaged, it is rebuilt from the store.
+        """
+        where = self.store.database.where.beside(ENGINE_FILE)
+        if where.file is not None and (aside := put_damaged_aside(where.file)) is not None:
+            log.warning(
+                "the scheduler's file was damaged and is rebuilt", extra={"aside": str(aside)}
+            )
+        return where
+
+    def not_ready(self) -> list[str]:
+        """Duties of the reconciler that failed the last time; [] if none did.
+
+        Only their names, because everybody may ask; the log contains the reason.
+        """
+        return sorted(self.reconciler.trouble)
+
+    def close(self) -> None:
+        """Stop everything. Attempts under way continue; the next start recovers them."""
+        self._stack.close()

@@ -1,0 +1,151 @@
+"""Backend on a desk in this process, for commands and panels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from vad_agent.callbacks import retention
+from vad_agent.callbacks.clock import Clock, machine_time
+from vad_agent.callbacks.model import ENDED, OPEN, Callback, Outcome, State
+from vad_agent.callbacks.outbox import REFUSED
+from vad_agent.callbacks.outbox_consumer import OutboxConsumer
+from vad_agent.callbacks.phone_numbers import normalised
+from vad_agent.callbacks.queries import CallbackQueries, Promise
+from vad_agent.callbacks.service import CallbackService
+from vad_agent.callbacks.tables import callbacks
+from vad_agent.callbacks.unit_of_work import Actor
+from vad_agent.client.backend import ID_LENGTH, CallbackDetails
+from vad_agent.common.identity import login
+from vad_agent.errors import extra
+from vad_agent.server.container import open_store
+from vad_agent.server.desk_config import DeskConfig
+
+with extra("callbacks", "the store of callbacks"):
+    import sqlalchemy as sa
+
+
+class ServiceBackend:
+    """`vad_agent.client.backend.Backend`, except erasing.
+
+    `who`: the actor recorded in history; `rings`: the desk has a scheduler.
+    """
+
+    def __init__(
+        self, service: CallbackService, queries: CallbackQueries, who: str, *, rings: bool
+    ) -> None:
+        self._service = service
+        self._queries = queries
+        self._store = service.store
+        self._who = who
+        self.rings = rings
+        self.attempts: int | None = self._store.policy.attempts
+        self.overdue_s = self._store.policy.overdue_s
+
+    # -- queries
+    # --------------------------------------------------------------------------------------
+
+    def page(
+        self, which: str | None, *, phone: str | None, operator: str | None, limit: int
+    ) -> list[Callback]:
+        """As `Backend.page`."""
+        number = phone and normalised(phone, self._store.policy.region)
+        return self._queries.page(_states(which), phone=number, operator=operator, limit=limit)
+
+    def beginning(self, text: str) -> list[Callback]:
+        """As `Backend.beginning`."""
+        if len(text) >= ID_LENGTH:
+            found = self._store.find(text)
+            return [] if found is None else [found]
+        query = sa.select(callbacks.c.id).where(callbacks.c.id.startswith(text, autoescape=True))
+        with self._store.database.reading() as c:
+            ids = list(c.execute(query.order_by(callbacks.c.id)).scalars())
+        return [self._store.get(id) for id in ids]
+
+    def get(self, id: str) -> CallbackDetails:
+        """As `Backend.get`."""
+        return CallbackDetails(
+            callback=self._store.get(id),
+            attempts=tuple(self._store.attempts_of(id)),
+            history=tuple(self._queries.history(id)),
+            calls=tuple(self._queries.calls_of(id)),
+        )
+
+    def promise(self) -> Promise:
+        """As `Backend.promise`."""
+        return self._queries.promise()
+
+    def all(self) -> Iterator[Callback]:
+        """As `Backend.all`."""
+        return self._queries.all()
+
+    # -- changes
+    # --------------------------------------------------------------------------------------
+
+    def done(self, id: str, outcome: Outcome, why: str) -> Callback:
+        """As `Backend.done`."""
+        return self._service.done(id, outcome, self._who, why)
+
+    def cancel(self, id: str, why: str) -> Callback:
+        """As `Backend.cancel`."""
+        return self._service.cancel(id, self._who, why)
+
+    def retry(self, id: str, why: str) -> Callback:
+        """As `Backend.retry`."""
+        return self._service.retry(id, self._who, why)
+
+    def set_number(self, id: str, phone: str) -> Callback:
+        """As `Backend.set_number`."""
+        return self._service.set_number(id, phone, self._who)
+
+    def set_time(self, id: str, at: str) -> Callback:
+        """As `Backend.set_time`."""
+        return self._service.set_time(id, at, self._who)
+
+    def client_called(self, phone: str) -> Callback | None:
+        """As `Backend.client_called`."""
+        return self._service.client_called(phone, self._who)
+
+
+def _states(which: str | None) -> frozenset[State] | None:
+    if which is None:
+        return None
+    return {"open": OPEN, "ended": ENDED}.get(which) or frozenset({State(which)})
+
+
+class LocalBackend(ServiceBackend):
+    """The store of a desk's settings, open until `close`. `report`: called with notices for a person.
+
+    Raises:
+        StoreError: it cannot be opened; on SQLite also because another process uses it.
+        SettingsError: the script is not valid.
+    """
+
+    def __init__(self, config: DeskConfig, report: Callable[[str], None]) -> None:
+        self._store = open_store(config)
+        try:
+            database = self._store.database
+            self._clock = Clock(database.time if database.on_server else machine_time)
+            service = CallbackService(self._store, self._clock)
+            super().__init__(service, CallbackQueries(self._store), f"cli:{login()}", rings=False)
+            self._read_letters(config, report)
+        except BaseException:
+            self.close()
+            raise
+
+    def _read_letters(self, config: DeskConfig, report: Callable[[str], None]) -> None:
+        if not config.inbox.is_dir():
+            return
+        refused = config.inbox / REFUSED
+        before = set(refused.glob("*"))
+        OutboxConsumer(config.inbox, self._service).read_all()
+        if news := len(set(refused.glob("*")) - before):
+            report(f"{refused}: {news} of the headset's requests cannot be understood, kept there")
+
+    def close(self) -> None:
+        """Close the store."""
+        self._store.close()
+
+    def erase(self, days: float) -> int:
+        """As `Backend.erase`."""
+        why = f"ended {days:g} days ago and more"
+        return retention.erase(self._store, days, Actor(self._who, self._clock.now(), why))

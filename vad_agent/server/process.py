@@ -1,0 +1,211 @@
+"""Runs `vad-agent serve` until a signal: the desk, its API and the pages.
+
+config ─> dialer ─> desk ─┬─> API ──┬─> our own socket ─> uvicorn      SIGINT, SIGTERM: these first,
+                          └─> pages ┘                                  then the desk
+"""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import socket
+import ssl
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from types import FrameType
+
+from rich.console import Console
+from rich.text import Text
+
+from vad_agent.callbacks.dialers.base import DialRequest
+from vad_agent.callbacks.phone_numbers import masked
+from vad_agent.client.discovery import own_token, remove_desk_record, token_file, write_desk_record
+from vad_agent.errors import OutputError, SettingsError, extra
+from vad_agent.server.api_app import create_app
+from vad_agent.server.bearer_auth import Tokens
+from vad_agent.server.container import DeskContainer
+from vad_agent.server.desk_config import Api, DeskConfig
+from vad_agent.server.dialer_factory import make_dialer
+from vad_agent.server.metrics import Metrics
+from vad_agent.server.mounted_pages import MakePages, PathDispatcher
+
+with extra("callbacks", "vad-agent serve"):
+    import uvicorn
+    from starlette.types import ASGIApp
+
+GRACE_S = 3
+ALIVE_S = 5.0
+"""Seconds between pings; a disconnected headset is detected after twice as long."""
+LARGEST_MESSAGE = 64 * 1024
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
+
+
+def serve(config: DeskConfig, console: Console, make_front: MakePages | None = None) -> None:
+    """Serve until SIGINT or SIGTERM. `make_front`: makes the pages; None: no pages.
+
+    Raises:
+        SettingsError: a token, the dialer's table or the script is not valid.
+        StoreError, EngineError: the callbacks cannot be opened.
+        OutputError: the port cannot be taken.
+    """
+    tokens = _tokens(config.api)
+    _check_tls(config.api)
+    metrics = Metrics()
+    dialer = make_dialer(config, lambda order: tell_to_ring(order, console))
+    listening = _listen(config.api)
+    with contextlib.ExitStack() as stack:
+        stack.callback(listening.close)
+        desk = DeskContainer(config, dialer, late=metrics.late)
+        stack.callback(desk.close)
+        open_metrics = config.api.metrics_open
+        front = None
+        if make_front is not None and config.panel.on:
+            front = make_front(desk, config, listening.getsockname()[1])
+            stack.callback(front.close)
+        more = () if front is None else front.routers
+        app: ASGIApp = create_app(
+            desk.app_state, tokens, more=more, metrics=metrics, open_metrics=open_metrics
+        )
+        if front is not None:
+            app = PathDispatcher(app, front.app)
+        server = _Server(
+            uvicorn.Config(
+                app,
+                access_log=False,  # a query may contain a number
+                log_config=None,
+                lifespan="off",
+                ws="none" if front is None else "websockets-sansio",
+                ws_max_size=LARGEST_MESSAGE,
+                ws_per_message_deflate=False,  # states are small and frequent
+                ws_ping_interval=ALIVE_S,
+                ws_ping_timeout=ALIVE_S,
+                timeout_graceful_shutdown=GRACE_S,
+                ssl_certfile=config.api.cert_file or None,
+                ssl_keyfile=config.api.key_file or None,
+            ),
+            None if front is None else front.hush,
+        )
+        # Install the signal handlers first: a reader of the record may send a signal.
+        stack.enter_context(_ending(server))
+        url = _url(config.api, listening)
+        shown = desk.store.database.where.shown
+        write_desk_record(url, database=shown, certificate=config.api.cert_file)
+        stack.callback(remove_desk_record)
+        for name, value in (
+            ("desk", url),
+            ("callbacks", shown),
+            ("dialer", config.dialer),
+            ("letters", config.inbox),
+            ("token", token_file()),
+        ):
+            console.print(f"{name:<10}{value}", soft_wrap=True, highlight=False)
+        if front is not None:
+            # The login link is for a person at a terminal, not for a journal.
+            page = front.link if console.is_terminal else front.url
+            console.print(f"{'panel':<10}{page}", soft_wrap=True, highlight=False)
+        if config.api.host not in LOOPBACK and not config.api.cert_file:
+            console.print("no TLS: put a proxy in front of it, or set cert_file and key_file")
+        server.run(sockets=[listening])
+
+
+class _Server(uvicorn.Server):
+    """A uvicorn server without signal handlers: uvicorn's own would end the process before the desk
+    is closed.
+
+    `hush`: called before the server waits for requests under way.
+    """
+
+    def __init__(self, config: uvicorn.Config, hush: Callable[[], None] | None = None) -> None:
+        super().__init__(config)
+        self._hush = hush
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """As uvicorn's."""
+        if self._hush is not None:
+            self._hush()
+        await super().shutdown(sockets)
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+@contextlib.contextmanager
+def _ending(server: uvicorn.Server) -> Iterator[None]:
+    def end(number: int, frame: FrameType | None) -> None:
+        server.force_exit = server.should_exit  # a second signal does not wait for requests
+        server.should_exit = True
+
+    before = {number: signal.signal(number, end) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _listen(api: Api) -> socket.socket:
+    family = socket.AF_INET6 if ":" in api.host else socket.AF_INET
+    try:
+        return socket.create_server((api.host, api.port), family=family, backlog=2048)
+    except (OSError, OverflowError) as error:
+        why = getattr(error, "strerror", None) or str(error)
+        raise OutputError(f"{api.host}:{api.port}: cannot listen there: {why}") from error
+
+
+def _url(api: Api, listening: socket.socket) -> str:
+    port = listening.getsockname()[1]
+    host = f"[{api.host}]" if ":" in api.host else api.host
+    return f"{'https' if api.cert_file else 'http'}://{host}:{port}"
+
+
+def _tokens(api: Api) -> Mapping[str, str]:
+    tokens, problems = {"own": own_token()}, []
+    for name, file in api.tokens.items():
+        if name in tokens:
+            problems.append(f"{name}: expected another name: it is that of {token_file()}")
+            continue
+        try:
+            tokens[name] = Path(file).read_text(encoding="ascii").strip()
+        except (OSError, ValueError) as error:
+            why = getattr(error, "strerror", None) or "expected ASCII"
+            problems.append(f"{name}: {file}: {why}")
+    if problems:
+        raise SettingsError("[api.tokens]", problems)
+    Tokens(tokens)  # check before anything is opened
+    return tokens
+
+
+def _check_tls(api: Api) -> None:
+    """Check the TLS files before anything is opened: uvicorn would read them last."""
+    if not api.cert_file:
+        if api.key_file:
+            raise SettingsError("[api]", ["cert_file: missing, key_file is set"])
+        return
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    try:
+        context.load_cert_chain(api.cert_file, api.key_file or None, password=lambda: "")
+    except (OSError, ValueError) as error:  # SSLError is a subclass of OSError
+        files = " and ".join(file for file in (api.cert_file, api.key_file) if file)
+        why = "expected a certificate and its key, without a password, as PEM"
+        if not isinstance(error, ssl.SSLError):
+            why = getattr(error, "strerror", None) or why
+        raise SettingsError("[api]", [f"{files}: {why}"]) from None
+
+
+def tell_to_ring(order: DialRequest, console: Console) -> None:
+    """Ask a person at the terminal to call. Without a terminal, as in a journal, the number is masked."""
+    number = Text(order.number if console.is_terminal else masked(order.number), "bold")
+    if console.is_terminal:
+        number.stylize(f"link tel:{order.number}")
+        console.bell()
+    id = order.key.partition(".")[0]
+    name = f" {order.name}" if order.name and console.is_terminal else ""
+    head = Text.assemble(
+        "ПЕРЕЗВОНИТЕ ", number, f"{name}, попытка {order.attempt} из {order.attempts}"
+    )
+    console.print(head, soft_wrap=True)
+    if console.is_terminal and order.opening:
+        console.print(f"  «{order.opening}»", soft_wrap=True, highlight=False)
+    then = f"  потом: vad-agent callbacks done {id} reached | no_answer | busy | machine"
+    console.print(then, soft_wrap=True)

@@ -1,0 +1,205 @@
+"""The API's request bodies, validated: no unknown fields, limited lengths, plain text only.
+
+Texts contain no control characters and no surrogates: PostgreSQL refuses some of them, terminals
+interpret others. Numbers are finite. An agreed time is ISO 8601 and of this century; without a zone
+it is in the centre's. A headset's request must not be lost for such an error: with
+`keep_wrong_number` it is corrected, not refused.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from vad_agent.callbacks.model import Outcome, State
+from vad_agent.callbacks.trace_codec import MOST_PACKED
+from vad_agent.core.actions import Reason
+from vad_agent.errors import extra
+
+with extra("callbacks", "the API"):
+    from pydantic import (
+        AfterValidator,
+        AwareDatetime,
+        BaseModel,
+        BeforeValidator,
+        ConfigDict,
+        Field,
+        Strict,
+        model_validator,
+    )
+
+TEXT = r"^[^\x00-\x1f\x7f-\x9f]*$"
+KEY = r"^[\x20-\x7e]+$"
+ID = r"^[0-9a-z]{1,32}$"
+ATTEMPT = r"^[0-9a-z]{1,32}\.[0-9]{1,9}\.[0-9]{1,9}$"
+BASE64 = r"^[A-Za-z0-9+/]*={0,2}$"
+NO_TEXT = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+LONGEST_KEY = 200
+LONGEST = {
+    "phone": 250,
+    "name": 200,
+    "topic": 500,
+    "opening": 1000,
+    "operator": 100,
+    "session": 200,
+}
+YEARS = range(2000, 2100)
+YEAR_S = 366 * 86400.0
+MOST_LISTED = 500
+
+
+def _text(name: str) -> Any:
+    return Field(max_length=LONGEST[name], pattern=TEXT)
+
+
+def _iso(text: object) -> datetime:
+    if not isinstance(text, str):
+        raise ValueError("expected an ISO 8601 time, as a text")
+    try:
+        when = datetime.fromisoformat(text)
+    except ValueError:
+        raise ValueError("expected an ISO 8601 time") from None
+    if when.year not in YEARS:
+        raise ValueError(f"expected a year from {YEARS[0]} to {YEARS[-1]}")
+    return when
+
+
+def _is_time(text: str) -> bool:
+    try:
+        return bool(_iso(text))
+    except ValueError:
+        return False
+
+
+def _agreed(text: str) -> str:
+    _iso(text)
+    return text
+
+
+def _or_none(text: str | None) -> str | None:
+    return text if text and not text.isspace() else None
+
+
+Id = Annotated[str, Field(pattern=ID)]
+Call = Annotated[str, Field(min_length=1, max_length=200, pattern=TEXT)]
+Phone = Annotated[str, _text("phone"), Field(examples=["8 912 345-67-89"])]
+Name = Annotated[str, _text("name")]
+Topic = Annotated[str, _text("topic")]
+Opening = Annotated[str, _text("opening")]
+Login = Annotated[str, _text("operator")]
+Session = Annotated[str, _text("session")]
+Why = Annotated[
+    str, Field(max_length=500, pattern=TEXT, description="For history; no names, no numbers.")
+]
+Time = Annotated[str, Field(max_length=40, examples=["2027-03-01T15:30"]), AfterValidator(_agreed)]
+Seconds = Annotated[float, Strict(), Field(ge=0, le=YEAR_S, allow_inf_nan=False)]
+Moment = Annotated[AwareDatetime, BeforeValidator(_iso)]
+Key = Annotated[str, Field(min_length=1, max_length=LONGEST_KEY, pattern=KEY)]
+Blank = AfterValidator(_or_none)
+"""An empty text becomes None."""
+
+
+class Body(BaseModel):
+    """Of a request: nothing that is not known."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class RequestIn(Body):
+    """A callback that is asked for.
+
+    Due: `at`, else `due_in_s` after `asked`, else at once; but `agreed` without either needs a time.
+    """
+
+    reason: Reason
+    due_in_s: Seconds | None = None
+    at: Time | None = None
+    phone: Annotated[Phone | None, Blank] = None
+    name: Annotated[Name | None, Blank] = None
+    topic: Annotated[Topic | None, Blank] = None
+    opening: Opening = ""
+    """What the operator says first."""
+    operator: Annotated[Login | None, Blank] = None
+    call: Annotated[Call | None, Blank] = None
+    call_on: Annotated[bool, Strict()] = False
+    session: Annotated[Session | None, Blank] = None
+    asked: Moment | None = None
+    """Now, if it is not given or, by a clock that is ahead, later than that."""
+    key: Key | None = None
+    """The same key again is the same request. The header `Idempotency-Key` goes before it."""
+    keep_wrong_number: Annotated[bool, Strict()] = False
+    """Not refused for a number that cannot be rung or a time that is none: the callback needs one then.
+
+    Texts that are too long are cut, what is no text in them is blank.
+    """
+
+    @model_validator(mode="before")
+    @classmethod
+    def _kept(cls, given: Any) -> Any:
+        if not isinstance(given, dict) or given.get("keep_wrong_number") is not True:
+            return given
+        mended = dict(given)
+        for name, most in LONGEST.items():
+            if isinstance(text := given.get(name), str):
+                mended[name] = NO_TEXT.sub(" ", text)[:most]
+        if isinstance(at := given.get("at"), str) and not _is_time(at):
+            mended |= {"at": None, "due_in_s": None}
+        return mended
+
+
+class OutcomeIn(Body):
+    """How an attempt ended: of `key`, where that is given, else of the one under way or made by hand.
+
+    With its key an outcome that is told twice counts once.
+    """
+
+    outcome: Outcome
+    why: Why = ""
+    key: Annotated[str, Field(max_length=64, pattern=ATTEMPT)] | None = None
+
+
+class WhyIn(Body):
+    """Why somebody changes it."""
+
+    why: Why = ""
+
+
+class NumberIn(Body):
+    """A telephone number, however it is written."""
+
+    phone: Phone
+
+
+class TimeIn(Body):
+    """An agreed time."""
+
+    at: Time
+
+
+class CallIn(Body):
+    """A call, by its id."""
+
+    call: Call
+
+
+class CallDoneIn(Body):
+    """A call that is over."""
+
+    call: Call
+    began: Moment
+    mode: Literal["auto", "cue"]
+    operator: Annotated[Login | None, Blank] = None
+    lines: Annotated[str, Field(min_length=1, max_length=MOST_PACKED, pattern=BASE64)]
+    """Its trace: JSON lines, each an object with `t` (s) and `kind`, compressed by zlib, in base64."""
+
+
+class ListQuery(Body):
+    """Which callbacks; `after`: the `next` of the page before."""
+
+    state: Literal["open", "ended"] | State | None = None
+    phone: Phone | None = None
+    operator: Login | None = None
+    """Those that are his, or anybody's."""
+    limit: Annotated[int, Field(ge=1, le=MOST_LISTED)] = 100
+    after: Id | None = None

@@ -1,0 +1,111 @@
+"""Renders a phrase in a short-lived process; see `text_to_speech_worker`."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from vad_agent.errors import VoiceError
+
+TRIES = 3
+CHILD = "vad_agent.speech.text_to_speech_worker"
+LIMIT_S = 10.0
+"""Seconds. A phrase takes one, mostly for the process's start; an engine may hang for ever."""
+
+
+@dataclass(frozen=True, slots=True)
+class SynthesisRequest:
+    """A request to render a phrase."""
+
+    text: str
+    voice: str
+    rate_wpm: int
+    lufs: float
+    recording: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """The engine that rendered it. `files`: path → [mtime in ns, size], by which a change is detected."""
+
+    name: str
+    files: dict[str, list[int]] = field(default_factory=dict)
+
+
+def render(
+    request: SynthesisRequest,
+    out: Path,
+    *,
+    limit_s: float = LIMIT_S,
+    command: Sequence[str] | None = None,
+    started: Callable[[subprocess.Popen[bytes]], None] = lambda child: None,
+) -> Engine:
+    """Render to the WAV file `out`. `started` is called with each worker process, so that `end` can
+    kill it.
+
+    Raises:
+        VoiceError: no engine, no voice, silence, or not within `limit_s`.
+    """
+    told = {
+        "text": request.text,
+        "voice": request.voice,
+        "rate_wpm": request.rate_wpm,
+        "lufs": request.lufs,
+        "recording": request.recording,
+        "out": str(out),
+    }
+    for _ in range(TRIES):
+        answer = _once(json.dumps(told).encode(), limit_s, command, started)
+        if not answer.get("again"):
+            break
+    if answer["problem"] is not None:
+        raise VoiceError(str(answer["problem"]))
+    return Engine(answer["engine"], answer["files"])
+
+
+def _once(
+    told: bytes,
+    limit_s: float,
+    command: Sequence[str] | None,
+    started: Callable[[subprocess.Popen[bytes]], None],
+) -> dict[str, Any]:
+    try:
+        child = subprocess.Popen(
+            command or [sys.executable, "-m", CHILD],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,  # so that an engine's own processes end with it
+        )
+    except OSError as error:
+        raise VoiceError(f"the speech engine cannot be started: {error.strerror}") from error
+    with child:
+        started(child)
+        try:
+            told_us, complaint = child.communicate(told, timeout=limit_s)
+        except subprocess.TimeoutExpired:
+            end(child)
+            raise VoiceError(f"the speech engine did not answer within {limit_s:g} s") from None
+    try:
+        answer: dict[str, Any] = json.loads(told_us)
+    except ValueError:
+        last = complaint.decode(errors="replace").strip().splitlines()[-1:]
+        why = last[0] if last else f"status {child.returncode}"
+        return {"problem": f"the speech engine broke off: {why}", "again": True}
+    return answer
+
+
+def end(child: subprocess.Popen[bytes]) -> None:
+    """Kill the worker and all processes that it has started."""
+    if sys.platform != "win32":
+        with suppress(OSError):
+            os.killpg(child.pid, signal.SIGKILL)
+    child.kill()

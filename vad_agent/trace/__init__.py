@@ -1,0 +1,1 @@
+"""The trace of a call: its format, event files, replay, compliance, the report."""

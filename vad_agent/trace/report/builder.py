@@ -1,0 +1,112 @@
+"""Builds the report of one call: a page for the supervisor, from the frames and the trace of a replay.
+
+frames ──> envelopes ─┐
+                      ├─> timeline ──> rows ──> pictures ──> page ──> one HTML file
+trace ──> records ────┘
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from vad_agent.core.frames import seconds
+from vad_agent.errors import MissingExtra, OutputError
+from vad_agent.trace.labels_ru import CHANNELS, NameMask
+from vad_agent.trace.report.call_timeline import Record, timeline
+from vad_agent.trace.report.drawing import pictures
+from vad_agent.trace.report.envelope import Envelope
+from vad_agent.trace.report.legend import legend
+from vad_agent.trace.report.page import page
+from vad_agent.trace.report.rows import rows
+
+Frame = bytes | bytearray | memoryview | None
+
+
+class ReportBuilder:
+    """Collects a call while it is replayed, and writes its page at the end.
+
+    It stores four bytes per frame of a channel (ten hours of both: 14 MB), and the records.
+
+    Raises:
+        MissingExtra: matplotlib is not installed; raised before the replay, not after it.
+    """
+
+    def __init__(self) -> None:
+        if find_spec("matplotlib") is None:
+            raise MissingExtra("matplotlib", "report", "--report")
+        self._envelopes = {channel: Envelope() for channel in CHANNELS}
+        self._operator = self._envelopes["operator"]
+        self._client = self._envelopes["client"]
+        self._records: list[Record] = []
+
+    def add_frames(self, operator: Frame, client: Frame) -> None:
+        """Add one 20 ms frame of each side (int16 little-endian mono). None: it did not arrive."""
+        self._operator.add(operator)
+        self._client.add(client)
+
+    def add(self, record: Mapping[str, Any]) -> None:
+        """Add one object of the trace, or an input event as {"t", "kind": "event", "event", …}."""
+        self._records.append(record)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes stored for the frames."""
+        return sum(envelope.nbytes for envelope in self._envelopes.values())
+
+    def html(
+        self, *, title: str, details: Mapping[str, str], mask_names: Sequence[str] = ()
+    ) -> str:
+        """The page. `mask_names`, and names in events, become *** in every text of it."""
+        learned = [record["name"] for record in self._records if record.get("name")]
+        mask = NameMask([*mask_names, *learned])
+        call = timeline(self._records, seconds(len(self._operator)))
+        drawn = rows(call)
+        return page(
+            call,
+            drawn,
+            pictures(call, drawn, self._envelopes),
+            legend(call),
+            title=title,
+            details=details,
+            mask=mask,
+        )
+
+    def write(
+        self,
+        path: str | Path,
+        *,
+        title: str,
+        details: Mapping[str, str],
+        mask_names: Sequence[str] = (),
+    ) -> None:
+        """Write the page atomically: an older report stays until the new one is complete.
+
+        Raises:
+            OutputError: the file cannot be written (no such folder, no permission, no space).
+            MissingExtra: matplotlib cannot be loaded.
+        """
+        text = self.html(title=title, details=details, mask_names=mask_names)
+        _replace(Path(path), text.encode())
+
+
+def _replace(path: Path, content: bytes) -> None:
+    """Write a new file in the same folder, then rename it: rename is atomic only within a file system."""
+    part = path.with_name(f".vad-report-{secrets.token_hex(4)}.part")
+    try:
+        with part.open("xb") as out:
+            out.write(content)
+            out.flush()
+            os.fsync(out.fileno())
+        os.replace(part, path)
+    except OSError as error:
+        why = error.strerror or str(error)
+        raise OutputError(f"{path}: cannot write the report: {why}") from error
+    finally:
+        with suppress(OSError):  # after the rename it no longer exists
+            part.unlink()

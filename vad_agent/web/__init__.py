@@ -1,0 +1,1 @@
+"""The web pages, in Russian: the operator's panel and the supervisor's page."""

@@ -1,0 +1,193 @@
+"""An operator's callbacks for their panel: their own, and those that anybody may take.
+
+Refusals of the desk are translated into Russian. A colleague's callback is treated as missing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Any, Protocol
+
+from vad_agent.callbacks.model import Callback, Outcome, State
+from vad_agent.client.backend import CallbackDetails
+from vad_agent.common.identity import folded
+from vad_agent.errors import (
+    NumberError,
+    OutputError,
+    RuleError,
+    SettingsError,
+    StoreError,
+    VadAgentError,
+)
+from vad_agent.trace.labels_ru import REASONS
+
+MOST = 500
+WHY = "panel"
+DUE = (State.WAITING, State.NEEDS_PERSON)
+GONE = "Такого перезвона нет"
+CHANGED = "Перезвон уже изменился: посмотрите ещё раз"
+STATES = {
+    State.WAITING: "ждёт времени",
+    State.RINGING: "звонок идёт",
+    State.NEEDS_NUMBER: "нужен номер",
+    State.NEEDS_TIME: "нужно время",
+    State.NEEDS_PERSON: "наберите сами",
+}
+
+
+class CallbackSource(Protocol):
+    """The part of `vad_agent.client.backend.Backend` that the panel uses; it may raise the same errors."""
+
+    @property
+    def attempts(self) -> int | None:
+        """Attempts of a callback; None: unknown."""
+
+    @property
+    def overdue_s(self) -> float:
+        """Seconds after its time at which a callback is overdue."""
+
+    @property
+    def rings(self) -> bool:
+        """A desk has the callbacks: it dials what is due."""
+
+    def page(
+        self, which: str | None, *, phone: str | None, operator: str | None, limit: int
+    ) -> list[Callback]:
+        """Callbacks, the next due first."""
+
+    def beginning(self, text: str) -> list[Callback]:
+        """Callbacks whose id begins with `text`; a whole id gives one or none."""
+
+    def get(self, id: str) -> CallbackDetails:
+        """A callback with its history."""
+
+    def done(self, id: str, outcome: Outcome, why: str) -> Callback:
+        """Report an attempt's outcome."""
+
+    def set_number(self, id: str, phone: str) -> Callback:
+        """Set the number."""
+
+    def client_called(self, phone: str) -> Callback | None:
+        """The client has called."""
+
+
+Reach = Callable[[], AbstractContextManager[CallbackSource]]
+"""Opens the callbacks for one query: an open store without a desk locks other processes out."""
+
+
+class Refused(Exception):
+    """The text for the operator, with the status of the answer."""
+
+    def __init__(self, status: int, text: str) -> None:
+        super().__init__(text)
+        self.status = status
+        self.text = text
+
+
+class OperatorCallbacks:
+    """One operator's callbacks. Every method may take a while, and raises `Refused`."""
+
+    def __init__(self, reach: Reach, operator: str, now: Callable[[], datetime]) -> None:
+        self._reach = reach
+        self._operator = operator
+        self._now = now
+
+    def all(self) -> dict[str, Any]:
+        """The open ones, overdue ones first, then the next due; the time here; whether a desk dials."""
+        with self._opened() as callbacks:
+            found = callbacks.page("open", phone=None, operator=self._operator, limit=MOST)
+            attempts, overdue_s = callbacks.attempts, callbacks.overdue_s
+            rings = callbacks.rings
+        now = self._now()
+        told = [self._told(one, attempts, overdue_s, now) for one in found if self._is_mine(one)]
+        told.sort(key=lambda one: not one["overdue"])
+        return {
+            "now": now.astimezone(UTC).isoformat(timespec="milliseconds"),
+            "rings": rings,
+            "callbacks": told,
+        }
+
+    def outcome(self, id: str, outcome: str, key: str | None) -> None:
+        """Report the outcome of the operator's attempt. `key`: the attempt that the page showed."""
+        try:
+            ended = Outcome(outcome)
+        except ValueError:
+            raise Refused(400, "Неизвестный исход звонка") from None
+        with self._opened() as callbacks:
+            callback = self._mine(callbacks, id)
+            if key is not None and key != callback.key:
+                raise Refused(409, CHANGED)
+            callbacks.done(id, ended, WHY)
+
+    def number(self, id: str, phone: str) -> None:
+        """Set the client's number."""
+        with self._opened() as callbacks:
+            self._mine(callbacks, id)
+            callbacks.set_number(id, phone)
+
+    def client_called(self, phone: str) -> bool:
+        """The client has called. False: they had no open callback."""
+        with self._opened() as callbacks:
+            return callbacks.client_called(phone) is not None
+
+    def _is_mine(self, callback: Callback) -> bool:
+        return not callback.operator or self._is_me(callback.operator)
+
+    def _is_me(self, operator: str | None) -> bool:
+        return operator is not None and folded(operator) == folded(self._operator)
+
+    def _mine(self, callbacks: CallbackSource, id: str) -> Callback:
+        found = callbacks.beginning(id)
+        if len(found) != 1 or found[0].id != id or not self._is_mine(found[0]):
+            raise Refused(404, GONE)
+        return found[0]
+
+    def _told(
+        self, one: Callback, attempts: int | None, overdue_s: float, now: datetime
+    ) -> dict[str, Any]:
+        late_from = None
+        if one.due is not None and one.state in DUE:
+            late_from = one.due + timedelta(seconds=overdue_s)
+        return {
+            "id": one.id,
+            "key": one.key,
+            "state": one.state.value,
+            "state_text": STATES.get(one.state, one.state.value),
+            "due": _iso(one.due),
+            "next": _iso(one.next),
+            "fixed": one.fixed,
+            "overdue": late_from is not None and now > late_from,
+            "overdue_from": _iso(late_from),
+            "attempt": one.attempt,
+            "attempts": attempts,
+            "phone": one.phone,
+            "phone_given": one.phone_given,
+            "name": one.name,
+            "reasons": list(one.reasons),
+            "reasons_text": ", ".join(REASONS.get(reason, reason) for reason in one.reasons),
+            "opening": one.opening,
+            "topic": one.topic,
+            "mine": self._is_me(one.operator),
+        }
+
+    @contextmanager
+    def _opened(self) -> Iterator[CallbackSource]:
+        try:
+            with self._reach() as callbacks:
+                yield callbacks
+        except NumberError:
+            raise Refused(400, "Это не телефонный номер, на который можно позвонить") from None
+        except RuleError:
+            raise Refused(409, CHANGED) from None
+        except (StoreError, OutputError):
+            raise Refused(503, "Перезвоны сейчас недоступны: попробуйте ещё раз") from None
+        except SettingsError:
+            raise Refused(503, "Перезвоны недоступны: проверьте адрес и токен") from None
+        except VadAgentError:
+            raise Refused(503, "Перезвоны недоступны") from None
+
+
+def _iso(when: datetime | None) -> str | None:
+    return None if when is None else when.astimezone(UTC).isoformat(timespec="milliseconds")

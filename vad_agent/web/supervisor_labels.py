@@ -1,0 +1,272 @@
+"""Russian labels of the supervisor's pages: states, changes, alerts; times in the centre's zone,
+durations.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date, datetime, tzinfo
+from typing import Any
+from urllib.parse import quote
+
+from vad_agent.callbacks.alerts import Kind
+from vad_agent.callbacks.model import Callback, Outcome, State
+from vad_agent.callbacks.queries import Which
+from vad_agent.trace import labels_ru
+from vad_agent.trace.compliance import Verdict
+
+STATES = {
+    State.WAITING: "ждёт времени",
+    State.RINGING: "звонок идёт",
+    State.NEEDS_NUMBER: "нужен номер",
+    State.NEEDS_TIME: "нужно время",
+    State.NEEDS_PERSON: "нужен человек",
+    State.REACHED: "дозвонились",
+    State.NOT_REACHED: "не дозвонились",
+    State.CLIENT_CALLED: "клиент позвонил сам",
+    State.CANCELLED: "отменён",
+}
+WHICH = {
+    Which.OPEN: "открытые",
+    Which.DUE: "пора звонить",
+    Which.OVERDUE: "просроченные",
+    Which.REACHED: "дозвонились",
+    Which.NOT_REACHED: "не дозвонились",
+    Which.CLIENT_CALLED: "клиент позвонил сам",
+    Which.CANCELLED: "отменённые",
+}
+OVERDUE = {
+    State.WAITING: "Перезвон просрочен",
+    State.NEEDS_NUMBER: "Перезвон не сделать: нет номера",
+    State.NEEDS_TIME: "Перезвон не сделать: нет времени",
+    State.NEEDS_PERSON: "Перезвон не сделать: наберите вручную",
+}
+OUTCOMES = {
+    Outcome.REACHED: "дозвонились",
+    Outcome.NO_ANSWER: "не ответил",
+    Outcome.BUSY: "занято",
+    Outcome.MACHINE: "автоответчик",
+    Outcome.LOST: "исход неизвестен",
+    Outcome.FAILED: "звонок не начался",
+    Outcome.OPERATOR_UNAVAILABLE: "оператор недоступен",
+}
+WHATS = {
+    "taken": "запрошен",
+    "merged": "соединён с другой просьбой",
+    "joined": "соединён с перезвоном того же клиента",
+    "revised": "просьба изменена",
+    "withdrawn": "просьба снята: клиент вернулся",
+    "call_ended": "звонок закончился",
+    "clock": "часы перевели",
+    "begun": "попытка началась",
+    "quiet_hours": "отложен: тихие часы",
+    "client_called": "клиент позвонил сам",
+    "cancelled": "отменён",
+    "retried": "попытки начаты заново",
+    "number_set": "номер указан",
+    "time_set": "время указано",
+    "late_outcome": "исход узнали поздно",
+    "erased": "личные данные стёрты",
+} | {outcome.value: told for outcome, told in OUTCOMES.items()}
+ALARMS = {
+    Kind.OVERDUE: "Перезвон просрочен",
+    Kind.NEEDS_NUMBER: "Перезвону нужен номер",
+    Kind.NEEDS_TIME: "Перезвону нужно время",
+    Kind.NEEDS_PERSON: "Перезвону нужен человек",
+    Kind.UNREPORTED: "Исход звонка так и не сказан",
+    Kind.FORGOTTEN: "Перезвон никто не набрал бы: поставлен заново",
+    Kind.CLOCK: "Часы сервера перевели",
+    Kind.PROMISE: "Не все просьбы о перезвоне на счету",
+    Kind.REFUSED: "Сообщение гарнитуры не разобрать: его файл сохранён",
+    Kind.DATABASE: "База данных недоступна",
+    Kind.NODE: "Один из серверов не отвечает",
+}
+VERDICTS = {Verdict.OK: "в окне", Verdict.BAD: "вне окна", Verdict.NOTE: "не понадобилась"}
+MODES = {"auto": "говорит программа", "cue": "говорит оператор"}
+FIELDS = {"state": "состояние:", "due": "срок", "attempt": "попытка", "operator": "оператор"}
+"""Fields whose changes are shown."""
+ANYBODY = "любой оператор"
+NOBODY = "без имени"
+
+
+def reasons(values: tuple[str, ...]) -> str:
+    """Why the client is to be called back."""
+    return ", ".join(labels_ru.REASONS.get(one, one) for one in values)
+
+
+def span(seconds: float) -> str:
+    """A duration, as precise as it matters.
+
+    >>> span(42.4), span(150), span(7_300), span(200_000)
+    ('42 с', '2 мин', '2 ч 1 мин', '2 дня 7 ч')
+    """
+    whole = max(0, int(seconds))
+    if whole < 60:
+        return f"{whole} с"
+    minutes = whole // 60
+    if minutes < 60:
+        return f"{minutes} мин"
+    hours, minute = divmod(minutes, 60)
+    if hours < 48:
+        return f"{hours} ч {minute} мин" if minute else f"{hours} ч"
+    days, hour = divmod(hours, 24)
+    told = labels_ru.many(days, "день", "дня", "дней")
+    return f"{told} {hour} ч" if hour else told
+
+
+def why(outcome: str, verdict: Verdict, silence: float, lo: float, hi: float) -> str:
+    """A step's verdict.
+
+    >>> why("said", Verdict.BAD, 3.5, 2, 3), why("missed", Verdict.BAD, 3.5, 2, 3)
+    ('позже окна на 0,5 с', 'не сказана')
+    """
+    if verdict is not Verdict.BAD:
+        return VERDICTS[verdict]
+    if outcome in ("failed", "missed"):
+        return labels_ru.OUTCOMES[outcome]
+    if silence < lo:
+        return f"раньше окна на {labels_ru.lasting(round(lo - silence, 2))}"
+    return f"позже окна на {labels_ru.lasting(round(silence - hi, 2))}"
+
+
+class SupervisorLabels:
+    """Labels for a template, at `now` and on a day of the centre."""
+
+    def __init__(self, now: datetime, zone: tzinfo, day: date) -> None:
+        self.now = now
+        self._zone = zone
+        self._day = day
+
+    number = staticmethod(labels_ru.number)
+    window = staticmethod(labels_ru.window)
+    clock = staticmethod(labels_ru.clock)
+    many = staticmethod(labels_ru.many)
+    reasons = staticmethod(reasons)
+    span = staticmethod(span)
+    why = staticmethod(why)
+
+    def local(self, when: datetime) -> datetime:
+        """In the centre's zone."""
+        return when.astimezone(self._zone)
+
+    def when(self, when: datetime) -> str:
+        """The time, with the date if it differs from the page's day."""
+        local = self.local(when)
+        return f"{local:%H:%M:%S}" if local.date() == self._day else f"{local:%d.%m %H:%M}"
+
+    def minute(self, when: datetime) -> str:
+        """As `when`, without seconds."""
+        local = self.local(when)
+        return f"{local:%H:%M}" if local.date() == self._day else f"{local:%d.%m %H:%M}"
+
+    def full(self, when: datetime) -> str:
+        """Date and time."""
+        return f"{self.local(when):%d.%m.%Y %H:%M:%S}"
+
+    def hour(self, when: datetime) -> str:
+        """The start of an hour."""
+        return f"{self.local(when):%H:%M}"
+
+    def iso(self, when: datetime) -> str:
+        """ISO 8601, for machines."""
+        return self.local(when).isoformat(timespec="seconds")
+
+    def since(self, when: datetime) -> str:
+        """The time passed since."""
+        return span((self.now - when).total_seconds())
+
+    @staticmethod
+    def day(one: date) -> str:
+        """A date."""
+        return f"{one:%d.%m.%Y}"
+
+    @staticmethod
+    def client(callback: Callback) -> str:
+        """The client's name."""
+        return callback.name or NOBODY
+
+    @staticmethod
+    def phone(callback: Callback) -> str:
+        """The client's number, or what was given instead."""
+        if callback.phone:
+            return callback.phone
+        return f"{callback.phone_given} (не номер)" if callback.phone_given else "номера нет"
+
+    @staticmethod
+    def operator(callback: Callback) -> str:
+        """The operator who is to call."""
+        return callback.operator or ANYBODY
+
+    @staticmethod
+    def state(state: State) -> str:
+        """The state of a callback."""
+        return STATES[state]
+
+    @staticmethod
+    def which(which: Which) -> str:
+        """A filter of callbacks."""
+        return WHICH[which]
+
+    def change(self, change: Mapping[str, Any]) -> str:
+        """The details of a change in history that a person needs."""
+        told = []
+        for name, value in change.items():
+            if name not in FIELDS or not isinstance(value, list) or len(value) != 2:
+                continue
+            before, after = (self._value(name, one) for one in value)
+            told.append(
+                f"{FIELDS[name]} {before} → {after}" if before else f"{FIELDS[name]} {after}"
+            )
+        return ", ".join(told)
+
+    def _value(self, name: str, value: object) -> str:
+        if value is None:
+            return ""
+        try:
+            if name == "state":
+                return STATES[State(str(value))]
+            if name == "due":
+                return self.when(datetime.fromisoformat(str(value)))
+        except ValueError:  # from another version
+            pass
+        return str(value)
+
+    @staticmethod
+    def prompt(id: str) -> str:
+        """A prompt of the script."""
+        return labels_ru.PROMPTS.get(id, id)
+
+    @staticmethod
+    def outcome(outcome: Outcome | None) -> str:
+        """The outcome of an attempt."""
+        return "идёт" if outcome is None else OUTCOMES[outcome]
+
+    @staticmethod
+    def said(outcome: str) -> str:
+        """The outcome of a prompt."""
+        return labels_ru.OUTCOMES.get(outcome, outcome)
+
+    @staticmethod
+    def what(what: str) -> str:
+        """The kind of a change in history."""
+        return WHATS.get(what, what)
+
+    @staticmethod
+    def mode(mode: str) -> str:
+        """Who says the prompts."""
+        return MODES.get(mode, mode)
+
+    @staticmethod
+    def short(text: str, most: int = 24) -> str:
+        """The text, cut to `most` characters."""
+        return text if len(text) <= most else f"{text[: most - 1]}…"
+
+    @staticmethod
+    def call_page(call: str) -> str:
+        """The path of a call's page; the id may contain any character."""
+        return f"/supervisor/calls/{quote(call, safe='')}"
+
+    @staticmethod
+    def picture(call: str, row: int) -> str:
+        """The path of a row of its picture."""
+        return f"/supervisor/picture.svg?row={row}&call={quote(call, safe='')}"
