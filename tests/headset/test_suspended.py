@@ -27,7 +27,7 @@ from vad_agent.headset.outbox_writer import HANGS
 LATE_S = 1.0
 """So much later than the wall clock may what the call was fed be: on a busy machine, too."""
 STARTED_S = 20.0
-CAPTURE, PLAYBACK, RENDER = "capture_child", "playback_child", "render_child"
+CAPTURE, PLAYBACK, RENDER = "capture_worker", "playback_worker", "text_to_speech_worker"
 
 
 @pytest.fixture

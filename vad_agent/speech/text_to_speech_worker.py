@@ -17,6 +17,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import time
 import wave
 from pathlib import Path
 from typing import Any
@@ -104,6 +105,10 @@ def _speak(request: dict[str, Any], path: str) -> dict[str, Any]:
     engine.setProperty("rate", request["rate_wpm"])
     engine.save_to_file(request["text"], path)
     engine.runAndWait()
+    # On a busy machine pyttsx3's loop ends before espeak does: the file is missing, or cut short.
+    # The parent sets the time limit.
+    while getattr(engine.proxy._driver, "_speaking", False):
+        time.sleep(0.01)
     if not os.path.exists(path):
         raise BrokeOff(f"the engine wrote no sound: {_install()}")
     return _identity(engine, voice)

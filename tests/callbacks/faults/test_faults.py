@@ -90,7 +90,7 @@ def test_an_upgrade_between_two_attempts(trial: MakeTrial, tmp_path: Path) -> No
     newer = tmp_path / "newer"
     shutil.copytree(ROOT / "vad_agent", newer / "vad_agent", ignore=_no_caches)
     (newer / "tests").symlink_to(ROOT / "tests")
-    for name in ("engine.py", "desk.py", "ringing.py"):
+    for name in ("scheduler.py", "service.py", "dispatcher.py"):
         file = newer / "vad_agent" / "callbacks" / name
         file.write_text(
             file.read_text(encoding="utf-8") + "\n# a newer version\n", encoding="utf-8"
