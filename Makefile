@@ -73,7 +73,7 @@ bench-panel: $(READY) ## how late a page is, how heavy, and what a hall of 200 c
 bench-peers: .venv/.peers ## the same frames through other detectors
 	@$(PY) -m benchmarks.peers $(if $(REAL),--real "$(REAL)") $(ARGS)
 
-train: .train/.ready ## train the ear's network anew; CALLS=folder of labelled calls adds real turns (an hour; 2 GB of Debian's packages, 7 unpacked)
+train: .train/.ready ## train the ear's network anew; CALLS=folder of labelled calls adds real turns (an hour; 3 GB of Debian's packages, 9 unpacked)
 	@scripts/system-packages espeak-ng flite fluidsynth
 	@OPENBLAS_NUM_THREADS=1 .train/bin/python -m training.calls .train/cache .train/rows $(if $(CALLS),--given "$(CALLS)")
 	@.train/bin/python -m training.train .train/rows $(or $(WEIGHTS),vad_agent/detection/classifier.npz)
