@@ -90,10 +90,8 @@ def texture(random: Random, count: int) -> Floats:
     """Coloured noise that swells, flutters, comes in bursts or crackles, at random: what moves or rubs."""
     out = shaped(random, count, -float(random.uniform(-4, 12)), float(random.choice([0, 4, 8])))
     gain_db = np.zeros(count)
-    for hz, most_db in (
-        (random.uniform(0.1, 1.5), 14),
-        (random.uniform(3, 30), 10),
-    ):  # gusts, flutter
+    gusts, flutter = (random.uniform(0.1, 1.5), 14), (random.uniform(3, 30), 10)
+    for hz, most_db in (gusts, flutter):
         if random.random() < 0.6:
             knots = max(int(count / RATE * hz), 2)
             depth = random.uniform(2, most_db)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import sys
+import threading
 import time
 import wave
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,6 +16,7 @@ import soundfile
 
 from tests.headset.conftest import require
 from vad_agent.errors import VoiceError
+from vad_agent.speech import text_to_speech_worker
 from vad_agent.speech.phrase_cache import read_phrase
 from vad_agent.speech.player import PHRASE_HZ
 from vad_agent.speech.text_to_speech import SynthesisRequest, render
@@ -116,3 +119,55 @@ def test_a_recording_of_any_rate_and_channels_becomes_a_phrase(tmp_path: Path) -
     with wave.open(str(tmp_path / "out.wav")) as file:
         assert (file.getnchannels(), file.getframerate()) == (1, PHRASE_HZ)
     assert len(samples(tmp_path / "out.wav")) / PHRASE_HZ == pytest.approx(1.02, abs=0.01)
+
+
+class EarlyEngine:
+    """pyttsx3 on a busy machine: its loop returns while the engine speaks; the file ends later, or never."""
+
+    class _Voice:
+        id = name = "ru"
+        languages = ("ru",)
+
+    def __init__(self, *, after_s: float | None) -> None:
+        self.proxy = self._driver = self
+        self._speaking = True
+        self._after_s = after_s
+        self._path = ""
+
+    def getProperty(self, _name: str) -> list[_Voice]:
+        return [self._Voice()]
+
+    def setProperty(self, _name: str, _value: object) -> None:
+        pass
+
+    def save_to_file(self, _text: str, path: str) -> None:
+        self._path = path
+
+    def runAndWait(self) -> None:
+        if self._after_s is not None:
+            Path(self._path).write_bytes(b"half")
+            threading.Timer(self._after_s, self._end).start()
+
+    def _end(self) -> None:
+        Path(self._path).write_bytes(b"the whole prompt")
+        self._speaking = False
+
+
+def speak_with(engine: EarlyEngine, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pyttsx3", SimpleNamespace(init=lambda: engine))
+    text_to_speech_worker._speak({"text": TEXT, "voice": "ru", "rate_wpm": 150}, str(path))
+
+
+def test_a_prompt_is_whole_though_the_engines_loop_ends_early(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    speak_with(EarlyEngine(after_s=0.2), tmp_path / "out.wav", monkeypatch)
+    assert (tmp_path / "out.wav").read_bytes() == b"the whole prompt"
+
+
+def test_an_engine_that_never_ends_has_broken_off(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(text_to_speech_worker, "SETTLE_S", 0.1)
+    with pytest.raises(text_to_speech_worker.BrokeOff, match="still speaking"):
+        speak_with(EarlyEngine(after_s=None), tmp_path / "out.wav", monkeypatch)

@@ -30,6 +30,8 @@ SPOKEN = ".spoken.wav"
 SHORTEST_CHAR_S, LONGEST_CHAR_S = 0.02, 0.3
 """Plausible seconds per character; otherwise a part is missing, or it is not the phrase."""
 LONGER_S = 2.0
+SETTLE_S = 5.0
+"""Seconds that the engine may go on after its loop; less than the parent's time limit."""
 
 
 class BrokeOff(VoiceError):
@@ -106,8 +108,10 @@ def _speak(request: dict[str, Any], path: str) -> dict[str, Any]:
     engine.save_to_file(request["text"], path)
     engine.runAndWait()
     # On a busy machine pyttsx3's loop ends before espeak does: the file is missing, or cut short.
-    # The parent sets the time limit.
+    deadline = time.monotonic() + SETTLE_S
     while getattr(engine.proxy._driver, "_speaking", False):
+        if time.monotonic() > deadline:
+            raise BrokeOff(f"the engine was still speaking {SETTLE_S:g} s after its loop had ended")
         time.sleep(0.01)
     if not os.path.exists(path):
         raise BrokeOff(f"the engine wrote no sound: {_install()}")
