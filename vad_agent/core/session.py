@@ -161,9 +161,10 @@ class CallSession:
             call.rearm()
         if client.line is LineState.MUSIC:
             if not call.holds and not call.ringing:
-                call.hold(Channel.CLIENT, call.holds.hear_music(client.since))
+                since = call.holds.hear_music(client.since, client.end)
+                call.hold(Channel.CLIENT, since)
         elif call.holds.by_music_alone and call.lines.watches(Channel.CLIENT):
-            call.unhold(anew=call.holds.end_music())
+            call.unhold(anew=call.holds.end_music(call.now))
         if call.tones_end() or call.now >= call.dropped_at():
             call.client_gone()
 
