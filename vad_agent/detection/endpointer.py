@@ -55,10 +55,10 @@ ECHO_TAIL = 20
 """Frames."""
 NO_MUSIC, ALL_MUSIC = -4.0, 2.0
 """Logits of no music and of nothing else."""
-MUSIC_LEAD = 45
+MUSIC_LEAD = 20
 """Frames that music plays before the network is sure of it."""
-FIRST_NOTES = 110
-"""Frames that may be taken for speech before a sound is known to be music."""
+FIRST_NOTES = 200
+"""Frames of music that may be taken for speech, or for nothing."""
 LOUD = from_dbfs(-50)
 """RMS; where neither a detector nor a network is left, this and more is speech."""
 
@@ -305,21 +305,18 @@ class Endpointer:
         if not self._music.playing:
             line.leave(LineState.MUSIC, self._music.ended)
         elif line.state in (LineState.LIVE, LineState.QUIET):
-            began, since = self._music.began - MUSIC_LEAD, self._watch.sounding_since
-            if self.start >= began:
-                # What was taken for speech was some of its first notes.
-                began = since if self.start - FIRST_NOTES <= since < self.start else self.start
-            elif not self.speaking:
-                first = min(began, since)
-                # A short run at the beginning of the same sound was its first notes. A run that goes on
-                # into the music was a word, and its first notes.
-                if first <= self.start <= self.end <= first + FIRST_NOTES:
-                    began = first
-                elif self.end <= began:
-                    began = max(first, self.end)
+            since = self._music_since()
             if self._segments.open:
                 self._withdraw()
-            line.set(LineState.MUSIC, began)
+            line.set(LineState.MUSIC, since)
+
+    def _music_since(self) -> int:
+        """The frame at which the music began that is known now: with its sound, or after the last word."""
+        likely, sound = self._music.began, self._watch.sounding_since
+        first = sound if likely - FIRST_NOTES <= sound <= likely else likely - MUSIC_LEAD
+        if self.start >= first and self.end > first + FIRST_NOTES:  # that was a word
+            return min(self.end, likely)
+        return first
 
     # -- what the core may ask ---------------------------------------------------------------------
 
