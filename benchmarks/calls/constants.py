@@ -63,7 +63,7 @@ def _db(decibels: float) -> float:
 
 CONSTANTS = (
     Constant(endpointer, "THRESHOLD", 0.1, 0.4, "probability"),
-    Constant(endpointer, "LOGIT", -0.7, 1.3, "logit"),
+    Constant(endpointer, "LOGIT", -0.1, 2.3, "logit"),
     Constant(endpointer, "OPENING", 0, 100, "frames"),
     Constant(endpointer, "NEAR", _db(-35), _db(-18), "dB", _decibels),
     Constant(streaming_classifier, "LEAK", _db(-22), _db(-10), "dB", _decibels),

@@ -34,17 +34,16 @@ THRESHOLD = 0.2
 """Of the detector's probability: whatever the network says, less is no speech."""
 NEAR = 10 ** (-25 / 20)
 """Who has so much less than this side's own level is somebody behind, or an echo."""
-EVEN, WEIGHT, LOGIT = 0.4, 4.0, -0.5
-"""Speech is where the network's logit, and WEIGHT times what the detector says over EVEN, add up to LOGIT."""
-OPENING = 50
-"""Frames with a sound in which the line's noise is not known yet, and with it nothing that is above it: there
-the detector alone is believed, too."""
+WEIGHT, LOGIT = 4.0, 1.1
+"""Speech is where the network's logit and WEIGHT times the detector's probability exceed LOGIT together."""
 BLOCK = 50
 """Frames that may wait for the network while the detector hears nothing …"""
 OPEN = 20
 """… and while somebody is known to speak."""
 STAGGER = 10
 """The two sides of a call do not ask in the same frame."""
+OPENING = 50
+"""Frames with a sound in which the line's noise is not known yet: there the detector alone is believed, too."""
 PATIENCE = 3
 """Of a sound that it has refused it is asked each so many groups: 0.3 s."""
 ECHO_FROM = from_dbfs(-40)
@@ -224,7 +223,7 @@ class Endpointer:
         else:
             logits = self._stream.logits(self._classifier.take(count))
             said = np.array(near)
-            found = (said > 0) & (logits[:, SPEECH] + WEIGHT * (said - EVEN) > LOGIT)
+            found = (said > 0) & (logits[:, SPEECH] + WEIGHT * said > LOGIT)
             if self._sounded < OPENING and not self._classifier.deaf:
                 sounded = self._sounded + np.cumsum(np.array(levels) > FLAT_MAX)
                 found |= (said >= LIKELY) & (sounded < OPENING)
