@@ -2,12 +2,12 @@
 
     S speech   . a live quiet line   0 digital zero   m hold music   - no frame came
     t a tone of call progress        d a key pressed
-    s a quiet word, found only when a decision is due      n noise that sounds like speech, and is refused
+    s a quiet word, told late      n noise that sounds like speech, and is refused
     = the other side's sound, on this one too
 
 `"S*50 .*125"` is 50 frames of speech, then 125 of a quiet line. Frames, not seconds: 50 are a second.
 Hearing is scripted, with the real ear's delays and its faults: a run opens at its 5th frame, closes 16
-after its last; noise holds it open, unknown, as long as it lasts; a quiet word may be told seconds late.
+after its last; noise holds it open, unknown, as long as it lasts; a quiet word may be over when it is told.
 """
 
 from __future__ import annotations
@@ -21,13 +21,14 @@ from vad_agent import CallSession, Event, Settings
 from vad_agent.core import actions as act
 from vad_agent.core.actions import LineState
 from vad_agent.core.endpointer_port import Progress
-from vad_agent.core.frames import ENDLESS, Channel
+from vad_agent.core.frames import Channel
 from vad_agent.core.script import Script
 from vad_agent.detection.call_progress_tones import Tone, ToneWatch
 from vad_agent.trace.event_files import TimedEvent
 from vad_agent.trace.replay import Replay
 
 ONSET, HANGOVER, ACCEPTED = 5, 15, 50
+LATE = 20  # frames from the beginning of a quiet word until it is told
 STATE_AFTER = 50  # frames of zero, or of nothing, until the line is called so
 MUSIC_AFTER = 5
 TONE_AFTER = 5
@@ -60,7 +61,6 @@ class ScriptedEar:
         self._count = 0
         self._last_start = 0
         self._noise = False  # the open run is noise, and will be refused
-        self._decision = ENDLESS
         self._quiet_word: tuple[int, int] | None = None  # not told yet
         self._tones = ToneWatch()
 
@@ -91,12 +91,12 @@ class ScriptedEar:
             self._accept()
 
     def _hear_quiet_word(self, active: bool) -> None:
-        """Found at a decision, not before: then it is told, late as it is."""
+        """Told LATE frames after its beginning, though it may be over by then."""
         if active and not self.speaking:
             first = self._quiet_word[0] if self._quiet_word and self._count > 1 else self._now - 1
             self._quiet_word = first, self._now
         found = self._quiet_word
-        if found is None or self._now < self._decision or self.speaking:
+        if found is None or self._now < found[0] + LATE or self.speaking:
             return
         self._quiet_word = None
         if active:
@@ -167,12 +167,6 @@ class ScriptedEar:
 
     def lacks_frame(self) -> bool:
         return self._letters == "-" and self.line not in (None, LineState.NO_MEDIA)
-
-    def expect_decision(self, at: int) -> None:
-        self._decision = at
-
-    def settled(self) -> bool:
-        return self._quiet_word is None
 
     def expect_leak_of(self, other: ScriptedEar) -> None:
         pass

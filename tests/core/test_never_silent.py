@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from audio_fixtures.recipe import Recipe, load_all
-from tests.tape import TapePlan, play, tape, transcript
+from tests.tape import LATE, TapePlan, play, tape, transcript
 from vad_agent import CallSession, Settings
 from vad_agent.audio.recording_reader import open_call
 from vad_agent.core import actions as act
@@ -212,12 +212,12 @@ def test_the_operators_noise_stops_a_phrase_once_too():
 
 
 @pytest.mark.parametrize("word", [20, 60, 100])
-def test_a_word_found_at_the_deadline_goes_on_with_the_row_of_a_dialogue(word):
-    """«да», heard only when the second greeting is due: 3.5 s after its end the client is not heard."""
+def test_a_word_told_late_goes_on_with_the_row_of_a_dialogue(word):
+    """«да», over when it is told: 3.5 s after its end the client is not heard."""
     actions = play("S*50 .*1200", f".*{50 + word} s*10 .*{1190 - word}")
     ended = 50 + word + 10
     assert transcript(actions)[1:4] == [
-        "175 phase dialogue",
+        f"{50 + word + LATE} phase dialogue",
         f"{ended + 175} play not_heard_in_dialogue",
         f"{ended + 275} not_heard_in_dialogue said after 175",
     ]

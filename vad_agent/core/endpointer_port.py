@@ -90,15 +90,6 @@ class EndpointerPort(Protocol):
     def lacks_frame(self) -> bool:
         """The last frame did not arrive, but not for long enough to count as no media."""
 
-    def expect_decision(self, at: int) -> None:
-        """A decision falls due at frame `at`: from then on, `hear` resolves unknown sounds if it can."""
-
-    def settled(self) -> bool:
-        """The current state is good enough for a decision.
-
-        False: call `expect_decision` and feed another frame.
-        """
-
     def own_prompt(self, playing: bool) -> None:
         """The product starts or stops playing a prompt: expect its echo."""
 

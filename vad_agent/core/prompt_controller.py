@@ -101,9 +101,7 @@ class PromptController:
             return
         sounds = any(ear.speaking for ear in self._ears())
         if silence < self._patience(window):
-            # Endpointers that are not settled resolve in the next frame, because a decision is due.
-            settled = all(ear.settled() for ear in self._ears())
-            if sounds or not settled or self._in_doubt(silence, window):
+            if sounds or self._in_doubt(silence, window):
                 return
         elif sounds:
             for ear in self._ears():
@@ -119,7 +117,7 @@ class PromptController:
         else:
             self._actions.append(act.Play(now, step.prompt, step.text))
 
-    def decision_due(self, now: int) -> int:
+    def _step_due(self, now: int) -> int:
         """The frame from which the next step may begin; ENDLESS: no step waits for silence."""
         rung = self._escalation.rung
         if self._step is not None or rung is None or not self._silent:
@@ -129,7 +127,7 @@ class PromptController:
 
     def deadline(self, now: int) -> int:
         """The frame at which to check again even if nothing has changed."""
-        return self.decision_due(now) if self._step is None else self._step_deadline(self._step)
+        return self._step_due(now) if self._step is None else self._step_deadline(self._step)
 
     def _step_deadline(self, step: StepRun) -> int:
         """The frame at which the current step is given up, or counts as said by the operator."""

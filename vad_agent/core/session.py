@@ -5,8 +5,7 @@ processed:
 
 No I/O, no clock, no thread: time is the number of frames fed. Between transitions and deadlines a
 frame costs its detection and one comparison. Only detection changes what is known, and it does so
-before any decision: the endpointers are told when the next decision falls due, and resolve what
-they can by then.
+before any decision; it knows of a sound whether it is speech a bounded time after its beginning.
 
 **No call falls silent.** After each frame and event one of these holds: the call has ended; a
 deadline is armed; `suspended` names what the escalation waits for; or a callback is requested and
@@ -150,7 +149,7 @@ class CallSession:
                 return
             call.enter(call.phase or Phase.GREETING)
             step()
-        self._expect_decision()
+        self._set_deadline()
 
     # Line: what does each channel carry?
 
@@ -228,10 +227,7 @@ class CallSession:
 
     # Deadline: when is something due without any change?
 
-    def _expect_decision(self) -> None:
+    def _set_deadline(self) -> None:
         call = self._call
-        decision = max(call.prompt_controller.decision_due(call.now), call.now + 1)
-        for _, ear in call.ears:
-            ear.expect_decision(decision)
         due = min(call.dropped_at(), call.greeting_due(), call.prompt_controller.deadline(call.now))
         call.deadline = max(due, call.now + 1)

@@ -62,7 +62,7 @@ def dead_air(
             continue
         started = ear.end
         silence = now - started
-        known = silence >= max(patience, threshold) or not (ear.speaking or not ear.settled())
+        known = silence >= max(patience, threshold) or not ear.speaking
         if (ear.speaking and ear.sure) or started == reported:
             due = ENDLESS  # until the ear hears something
         elif silence < threshold:
@@ -72,7 +72,6 @@ def dead_air(
         else:
             reported, due = started, ENDLESS
             yield DeadAir(now, started, ear.line or LineState.NO_MEDIA, channel)
-        ear.expect_decision(due)
 
 
 def beside(

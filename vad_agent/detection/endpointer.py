@@ -43,7 +43,7 @@ OPEN = 20
 STAGGER = 10
 """The two sides of a call do not ask in the same frame."""
 OPENING = 50
-"""Frames with a sound in which the line's noise is not known yet: there the detector alone is believed, too."""
+"""Frames with a sound in which the noise of the line is not known: the detector alone is believed, too."""
 PATIENCE = 3
 """Of a sound that it has refused it is asked each so many groups: 0.3 s."""
 ECHO_FROM = from_dbfs(-40)
@@ -357,13 +357,6 @@ class Endpointer:
     def lacks_frame(self) -> bool:
         """The last frame did not come; not for so long yet that the line has no media."""
         return self._watch.line.missing > 0 and self.line not in (None, LineState.NO_MEDIA)
-
-    def expect_decision(self, at: int) -> None:
-        """A decision falls due at frame `at`: what is known is always known by then."""
-
-    def settled(self) -> bool:
-        """What is known is good for a decision now."""
-        return True
 
     def own_prompt(self, playing: bool) -> None:
         """The product itself begins or ends to speak: an echo of it may come back for a while."""
