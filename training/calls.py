@@ -516,7 +516,8 @@ def make(
     cache: Path, calls: int, eventful: int, folder: Path | None, stretches: int, jobs: int
 ) -> Iterator[list[Row]]:
     """The rows of each call and stretch, then those of each eventful call."""
-    pools(cache)  # before the processes part: they share it
+    pools(cache)  # before the processes part: they share both
+    recordings(folder)
     tasks: list[Task] = [("call", number, cache, folder) for number in range(calls)]
     tasks += [("real", number, cache, folder) for number in range(stretches if folder else 0)]
     order = signals.random("order").permutation(len(tasks))
