@@ -16,7 +16,7 @@ from benchmarks.accuracy.ears import relative_gate
 from benchmarks.accuracy.labels import FRAME, RATE
 from benchmarks.accuracy.signals import FULL_SCALE, frame_power
 from benchmarks.calls.plan import phrase_frames, rungs
-from benchmarks.calls.render import Call
+from benchmarks.calls.render import Call, frames_of
 from benchmarks.calls.truth import Flags
 from vad_agent.core.actions import Reason
 from vad_agent.core.frames import frames, seconds
@@ -38,19 +38,19 @@ Record = dict[str, object]
 def webrtc_flags(call: Call) -> tuple[Flags, Flags]:
     """Operator's and client's frames that bare webrtcvad in mode 3 calls speech."""
 
-    def flags(audio: bytes) -> Flags:
+    def flags(side: np.ndarray) -> Flags:
         detector = webrtcvad.Vad(3)
-        size = 2 * FRAME
-        cut = range(0, len(audio), size)
-        return np.array([detector.is_speech(audio[at : at + size], RATE) for at in cut], bool)
+        return np.array([detector.is_speech(frame, RATE) for frame in frames_of(side)], bool)
 
-    return flags(call.operator.tobytes()), flags(call.client.tobytes())
+    return flags(call.operator), flags(call.client)
 
 
 def earshot_flags(call: Call) -> tuple[Flags, Flags]:
     """The same of earshot at 0.5, within 20 dB of the speaker's level; no leak on the client's side."""
-    operator = _near(call.operator, earshot(call.operator) >= THRESHOLD)
-    client = _near(call.client, earshot(call.client) >= THRESHOLD)
+    operator, client = (
+        relative_gate(frames_of(side), earshot(side) >= THRESHOLD)
+        for side in (call.operator, call.client)
+    )
     return operator, client & ~leak(call.operator, call.client)
 
 
@@ -69,13 +69,6 @@ def earshot(samples: np.ndarray) -> np.ndarray:
     out = np.zeros(len(samples) // FRAME)
     np.maximum.at(out, ends, said)
     return out
-
-
-def _near(samples: np.ndarray, likely: Flags) -> Flags:
-    audio = samples.astype("<i2").tobytes()
-    return relative_gate(
-        [audio[at : at + 2 * FRAME] for at in range(0, len(audio), 2 * FRAME)], likely
-    )
 
 
 def leak(operator: np.ndarray, client: np.ndarray) -> Flags:
