@@ -129,7 +129,7 @@ def measure(rounds: int = 20) -> Table:
         "prompt with the client": both,
         "no prompt, the client": [Scene(gain=0.0, client=1.0)],
     }
-    ear = _per_frame(Settings().ear(Channel.CLIENT, 16_000).hear, both[0].frames)
+    ear = _per_frame(Settings().endpointer(Channel.CLIENT, 16_000).hear, both[0].frames)
     own = EchoCanceller()
     outside = _per_frame(lambda frame: own.clean(frame, 0), both[0].frames)
     figures = [Figure("outside of prompts", outside, "µs a frame", outside / ear, "the ear")]

@@ -81,7 +81,7 @@ def bare(frames: Sequence[bytes], rate: int) -> Contender:
 
 def our_ear(frames: Sequence[bytes], rate: int) -> Contender:
     """Detection on one channel: earshot, the network, segments, line states, music, tones."""
-    return lambda: _over(frames, Settings().ear(Channel.CLIENT, rate).hear)
+    return lambda: _over(frames, Settings().endpointer(Channel.CLIENT, rate).hear)
 
 
 def silero_lite(frames: Sequence[bytes], rate: int) -> Contender:

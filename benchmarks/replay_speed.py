@@ -64,8 +64,8 @@ def decode_file(path: Path) -> float:
 
 def hear_call(call: Call, settings: Settings) -> float:
     """Seconds of both endpointers alone, over frames in memory."""
-    operator = settings.ear(Channel.OPERATOR, call.rate).hear
-    client = settings.ear(Channel.CLIENT, call.rate).hear
+    operator = settings.endpointer(Channel.OPERATOR, call.rate).hear
+    client = settings.endpointer(Channel.CLIENT, call.rate).hear
     pairs = call.pairs
 
     def work() -> None:

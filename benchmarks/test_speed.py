@@ -42,7 +42,7 @@ def batch(frames: Sequence[bytes | None]) -> list[bytes | None]:
 
 
 def hear(frames: Sequence[bytes | None]) -> Callable[[], None]:
-    ear = Settings().ear(Channel.CLIENT, RATE)
+    ear = Settings().endpointer(Channel.CLIENT, RATE)
 
     def work() -> None:
         take = ear.hear

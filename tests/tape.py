@@ -198,7 +198,7 @@ class TapePlan:
     def script(self) -> Script:
         return self.settings.script
 
-    def ear(self, channel: Channel, sample_rate: int) -> ScriptedEar:
+    def endpointer(self, channel: Channel, sample_rate: int) -> ScriptedEar:
         return self.ears.setdefault(channel, ScriptedEar())
 
     def phrase_frames(self, prompt_id: str, text: str) -> int:

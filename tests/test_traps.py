@@ -75,7 +75,7 @@ def test_trap_3_frames_that_do_not_come_are_not_silence(gap):
 
 def test_trap_3_the_detector_does_not_stay_in_speaking_when_frames_stop():
     recipe = FIXTURES["long_dialogue"]
-    ear = Settings().ear(Channel.CLIENT, 8000)
+    ear = Settings().endpointer(Channel.CLIENT, 8000)
     with open_call(next(iter(recipe.recordings))) as recording:
         for _, client in recording:
             ear.hear(client)
@@ -136,7 +136,7 @@ def test_trap_7_no_warm_up_swallows_the_first_word():
     """«Да» in the very first frames of the call, before any noise floor is known."""
     answers = [s for s in FIXTURES["short_yes"].sounds if s.channel == "client"]
     clip = min(answers, key=lambda sound: sound.end - sound.at)
-    heard = Settings().ear(Channel.CLIENT, 8000)
+    heard = Settings().endpointer(Channel.CLIENT, 8000)
     with open_call(next(iter(FIXTURES["short_yes"].recordings))) as recording:
         for index, (_, client) in enumerate(recording):
             if index >= clip.at:
@@ -157,7 +157,7 @@ def test_trap_8_a_detector_that_dies_does_not_hang_up_on_a_speaking_client():
     class Plan:
         script = Settings().script
 
-        def ear(self, channel: Channel, sample_rate: int) -> EndpointerPort:
+        def endpointer(self, channel: Channel, sample_rate: int) -> EndpointerPort:
             detector = Dies() if channel is Channel.CLIENT else Earshot()
             return Endpointer(sample_rate, detector=detector, network=load())
 

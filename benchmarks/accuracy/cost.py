@@ -73,7 +73,7 @@ def ears(found: Sequence[Leg], settings: Settings) -> float:
     """Seconds of one of our ears, with the timer that asks it."""
     total = 0.0
     for side, frames in found:
-        ear = settings.ear(side, RATE)
+        ear = settings.endpointer(side, RATE)
         total += timed(lambda: sum(1 for _ in dead_air(frames, ear, side, scoring.T)))  # noqa: B023
     return total
 
@@ -99,7 +99,7 @@ def each_frame_ms(found: Sequence[Leg], settings: Settings) -> list[float]:
     """Milliseconds of every frame."""
     took: list[int] = []
     for side, frames in found:
-        ear = _Timed(settings.ear(side, RATE))
+        ear = _Timed(settings.endpointer(side, RATE))
         for _ in dead_air(frames, ear, side, scoring.T):  # type: ignore[arg-type]
             pass
         took += ear.took

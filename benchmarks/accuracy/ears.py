@@ -1,7 +1,7 @@
 """The ears that are compared: each gets one channel (and the other) and says when it would have fired.
 
     name              what it is
-    ours              what the product uses: Settings().ear() through vad_agent.detection.dead_air
+    ours              what the product uses: Settings().endpointer() through vad_agent.detection.dead_air
     ours-network      the same where earshot is not installed: [hearing] detector = "network"
     webrtcvad-1, -3   the bare detector in that mode
     silero-0.5, -0.3  Silero 6.2 with that threshold, streamed at 16 kHz with each sample repeated
@@ -73,8 +73,8 @@ def network(frames: Frames, other: Frames, side: Channel) -> Heard:
 def ours(frames: Frames, other: Frames, side: Channel, settings: Settings | None = None) -> Heard:
     """The product's ear. The client's tells the operator's leak by `other`, as in a call."""
     settings = settings or Settings()
-    ear = settings.ear(side, RATE)
-    far = settings.ear(Channel.OPERATOR, RATE)
+    ear = settings.endpointer(side, RATE)
+    far = settings.endpointer(Channel.OPERATOR, RATE)
     if side is Channel.CLIENT:
         ear.expect_leak_of(far)
     speech, music = [], []

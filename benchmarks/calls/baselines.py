@@ -15,7 +15,7 @@ import webrtcvad
 from benchmarks.accuracy.ears import relative_gate
 from benchmarks.accuracy.labels import FRAME, RATE
 from benchmarks.accuracy.signals import FULL_SCALE, frame_power
-from benchmarks.calls.plan import phrase_frames, rungs
+from benchmarks.calls.plan import phrase_frames, steps_of
 from benchmarks.calls.render import Call, frames_of
 from benchmarks.calls.truth import Flags
 from vad_agent.core.actions import Reason
@@ -94,7 +94,7 @@ def timer(call: Call, flags: tuple[Flags, Flags]) -> Iterator[Record]:
     events = sorted(call.recipe.events, reverse=True)
     reason: Reason | None = None  # which ladder is climbed
     said, since, playing, ends, lost, dead = 0, 0, False, 0, 0, 0
-    goodbye, asked, ladder = False, False, rungs(Reason.SILENCE_AFTER_GREETING)
+    goodbye, asked, ladder = False, False, steps_of(Reason.SILENCE_AFTER_GREETING)
     for now in range(call.recipe.frames):
         while events and events[-1][0] <= now:
             told = dict(events.pop()[1])
@@ -127,7 +127,7 @@ def timer(call: Call, flags: tuple[Flags, Flags]) -> Iterator[Record]:
             said, since, playing = (0 if client or playing else said), now + 1, False
         if reason is None or goodbye:
             continue
-        ladder = rungs(reason)
+        ladder = steps_of(reason)
         if playing and now >= ends:
             yield _prompt(ladder[said].prompt, since, now, "said")
             said, since, playing = said + 1, now, False

@@ -33,8 +33,7 @@ from benchmarks.calls.recipe import (
 from benchmarks.calls.voices import Library
 from vad_agent.core.actions import Reason
 from vad_agent.core.frames import Channel, frames
-from vad_agent.core.script import Step as Rung
-from vad_agent.core.script import fill
+from vad_agent.core.script import Step, fill
 from vad_agent.script.settings import Settings
 
 CLIENT_DBFS = (-44.0, -18.0)
@@ -67,15 +66,15 @@ def settings() -> Settings:
     return Settings()
 
 
-def rungs(reason: Reason) -> tuple[Rung, ...]:
+def steps_of(reason: Reason) -> tuple[Step, ...]:
     """The ladder of a row of the script."""
-    return settings().script.scenarios[reason].rungs
+    return settings().script.scenarios[reason].steps
 
 
-def phrase_frames(rung: Rung) -> int:
-    """How long the rung's phrase lasts in a replay."""
+def phrase_frames(step: Step) -> int:
+    """How long the step's phrase lasts in a replay."""
     script = settings().script
-    return settings().phrase_frames(rung.prompt, fill(rung.text, script.fields(None)))
+    return settings().phrase_frames(step.prompt, fill(step.text, script.fields(None)))
 
 
 @dataclass(slots=True)
@@ -176,7 +175,7 @@ class _Draft:
     def fall_silent(self, reason: Reason) -> None:
         """To the end of the ladder."""
         length = sum(
-            rung.window.hi + frames(TOLERANCE_S) + phrase_frames(rung) for rung in rungs(reason)
+            step.window.hi + frames(TOLERANCE_S) + phrase_frames(step) for step in steps_of(reason)
         )
         end = self.now + length + frames(MARGIN_S)
         self._change_line(end)
@@ -203,8 +202,8 @@ class _Draft:
 
     def fall_silent_and_answer(self, reason: Reason) -> None:
         """The client answers the first phrase."""
-        rung = rungs(reason)[0]
-        phrase = self.now + rung.window.aim + phrase_frames(rung)
+        step = steps_of(reason)[0]
+        phrase = self.now + step.window.aim + phrase_frames(step)
         at = phrase + frames(self.between(*ANSWER_S))
         self.silences.append(Silence(reason, at))
         self.say(Channel.CLIENT, at, 2.5)

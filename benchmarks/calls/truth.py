@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from benchmarks.accuracy.labels import Run, Samples
 from benchmarks.accuracy.signals import FULL_SCALE, frame_power
-from benchmarks.calls.plan import TOLERANCE_S, phrase_frames, rungs
+from benchmarks.calls.plan import TOLERANCE_S, phrase_frames, steps_of
 from benchmarks.calls.recipe import Carries, Recipe, Silence
 from training.data import runs
 from vad_agent.core.actions import Reason
@@ -101,14 +101,14 @@ def _due(recipe: Recipe, silence: Silence, either: list[Run]) -> Due:
     if silence.hold is not None:
         start = silence.hold
     steps = []
-    for rung in rungs(silence.reason):
-        lo, hi = rung.window.lo, rung.window.hi
-        if (dead := rung.dead_line_window) is not None:
+    for step in steps_of(silence.reason):
+        lo, hi = step.window.lo, step.window.hi
+        if (dead := step.dead_line_window) is not None:
             if recipe.gate is not None:
                 lo, hi = min(lo, dead.lo), max(hi, dead.hi)
             elif _goes_dead(recipe, silence):
                 lo, hi = dead.lo, dead.hi
-        steps.append(Step(rung.prompt, lo - TOLERANCE, hi + TOLERANCE, phrase_frames(rung)))
+        steps.append(Step(step.prompt, lo - TOLERANCE, hi + TOLERANCE, phrase_frames(step)))
     return Due(start, silence.until, tuple(steps))
 
 

@@ -133,7 +133,7 @@ def without(frames: list[bytes], client: list[bytes]) -> list[bytes]:
 
 def heard(frames: list[bytes], number: int = 0) -> list[int]:
     """Frames in which the session's own ear opens a run of speech."""
-    ear = Settings().ear(Channel.CLIENT, 16_000)
+    ear = Settings().endpointer(Channel.CLIENT, 16_000)
     quiet = captured(line(100))
     for frame in quiet:
         ear.hear(frame)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from benchmarks.calls.judge import Fault, Verdict, judge
-from benchmarks.calls.plan import phrase_frames, rungs
+from benchmarks.calls.plan import phrase_frames, steps_of
 from benchmarks.calls.truth import TOLERANCE, Due, Step, Truth
 from vad_agent.core.actions import Reason
 from vad_agent.core.frames import Channel, frames, seconds
@@ -20,8 +20,8 @@ DIALOGUE = Reason.SILENCE_IN_DIALOGUE
 def due(reason: Reason, start: int, until: int = END) -> Due:
     """The ladder of a reason."""
     steps = [
-        Step(rung.prompt, rung.window.lo - TOLERANCE, rung.window.hi + TOLERANCE, phrase_frames(rung))
-        for rung in rungs(reason)
+        Step(step.prompt, step.window.lo - TOLERANCE, step.window.hi + TOLERANCE, phrase_frames(step))
+        for step in steps_of(reason)
     ]  # fmt: skip
     return Due(start, until, tuple(steps))
 

@@ -191,7 +191,7 @@ def test_a_revised_callback_has_them_too():
 class NewEars(TapePlan):
     """Scripted ears, new ones for each call."""
 
-    def ear(self, channel: Channel, sample_rate: int) -> ScriptedEar:
+    def endpointer(self, channel: Channel, sample_rate: int) -> ScriptedEar:
         return ScriptedEar()
 
 

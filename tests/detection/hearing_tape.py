@@ -246,7 +246,7 @@ class Heard:
 
 def new_ear(rate: int = RATE, detector: str = "earshot") -> Any:
     """An ear as the settings make it."""
-    return Settings(hearing={"detector": detector}).ear(Channel.CLIENT, rate)
+    return Settings(hearing={"detector": detector}).endpointer(Channel.CLIENT, rate)
 
 
 def state(ear: EndpointerPort) -> tuple[object, ...]:

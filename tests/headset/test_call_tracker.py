@@ -37,7 +37,7 @@ DIALOGUE = ".*75 S*75 .*25", "S*75 .*100"
 class NewEars(TapePlan):
     """Scripted ears, new ones for each call."""
 
-    def ear(self, channel: Channel, sample_rate: int) -> ScriptedEar:
+    def endpointer(self, channel: Channel, sample_rate: int) -> ScriptedEar:
         return ScriptedEar()
 
 
@@ -550,7 +550,7 @@ class Doubting(ScriptedEar):
 class DoubtingEars(TapePlan):
     """Ears that know noise, new ones for each call."""
 
-    def ear(self, channel: Channel, sample_rate: int) -> ScriptedEar:
+    def endpointer(self, channel: Channel, sample_rate: int) -> ScriptedEar:
         return Doubting()
 
 

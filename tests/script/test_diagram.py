@@ -62,9 +62,9 @@ def test_callback(reason: Reason, delay: str) -> None:
 @pytest.mark.parametrize("reason", Reason)
 def test_client_speech_leads_back_where_it_resets(reason: Reason) -> None:
     settings = Settings()
-    rungs = range(1, len(settings.script.scenarios[reason].rungs) + 1)
-    back = [(f"{reason}_{number}", "dialogue") in edges(settings) for number in rungs]
-    assert back == [ROWS[reason].client_resets] * len(rungs)
+    steps = range(1, len(settings.script.scenarios[reason].steps) + 1)
+    back = [(f"{reason}_{number}", "dialogue") in edges(settings) for number in steps]
+    assert back == [ROWS[reason].client_resets] * len(steps)
 
 
 CUSTOM = Settings(

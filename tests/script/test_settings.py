@@ -128,8 +128,8 @@ def test_rows_and_tables_are_joined() -> None:
 
 def test_seconds_become_frames() -> None:
     script = Settings().script
-    ladder = script.scenarios[Reason.SILENCE_IN_DIALOGUE].rungs
-    assert [rung.prompt for rung in ladder] == ["not_heard_in_dialogue", "farewell_in_dialogue"]
+    ladder = script.scenarios[Reason.SILENCE_IN_DIALOGUE].steps
+    assert [step.prompt for step in ladder] == ["not_heard_in_dialogue", "farewell_in_dialogue"]
     assert ladder[0].window == Window(lo=150, aim=175, hi=200)
     assert ladder[0].dead_line_window == Window(lo=100, aim=125, hi=150)
     assert ladder[1].dead_line_window is None
@@ -159,8 +159,8 @@ def test_seconds_become_frames() -> None:
 )
 def test_aim(prompt: dict[str, Any], window: Window, dead: Window) -> None:
     script = Settings(prompts={"not_heard_in_dialogue": prompt}).script
-    rung = script.scenarios[Reason.SILENCE_IN_DIALOGUE].rungs[0]
-    assert (rung.window, rung.dead_line_window) == (window, dead)
+    step = script.scenarios[Reason.SILENCE_IN_DIALOGUE].steps[0]
+    assert (step.window, step.dead_line_window) == (window, dead)
 
 
 @pytest.mark.parametrize(
@@ -176,7 +176,7 @@ def test_an_ear_has_the_detector_that_is_set_and_the_network_but_beside_webrtcva
     name: str, kind: type, network: bool
 ) -> None:
     settings = Settings(hearing={"detector": name})
-    ear = settings.ear(Channel.CLIENT, 8000)
+    ear = settings.endpointer(Channel.CLIENT, 8000)
     assert isinstance(ear, Endpointer)
     assert isinstance(ear._classifier._detector, kind)
     assert (ear._stream is not None) is network
@@ -233,7 +233,7 @@ def test_to_toml_loads_again(
 @given(window=WINDOWS)
 def test_a_compiled_window_is_one(window: list[float]) -> None:
     settings = Settings(prompts={"hold_farewell": {"window_s": window}})
-    compiled = settings.script.scenarios[Reason.CLIENT_HOLD].rungs[0].window
+    compiled = settings.script.scenarios[Reason.CLIENT_HOLD].steps[0].window
     assert 0 <= compiled.lo <= compiled.aim <= compiled.hi
     assert compiled.lo < compiled.hi
 
@@ -263,7 +263,7 @@ def test_fill(template: str, values: dict[str, str | None], text: str) -> None:
 def test_built_in_phrases_have_no_gaps(client_name: str | None, operator_name: str) -> None:
     script = Settings(operator_name=operator_name).script
     for scenario in script.scenarios.values():
-        for template in (scenario.opening, *(rung.text for rung in scenario.rungs)):
+        for template in (scenario.opening, *(step.text for step in scenario.steps)):
             text = fill(template, script.fields(client_name))
             assert not any(fault in text for fault in (",,", ", ,", " ,", "  ", ". ,", "[", "{"))
             assert text[0].isupper()

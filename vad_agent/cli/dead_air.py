@@ -76,17 +76,19 @@ def dead_air(
     tell_missing_detector(settings)
     with ExitStack() as stack:
         leg = stack.enter_context(open_leg(file, "left" if side is Channel.OPERATOR else "right"))
-        ear = settings.ear(side, leg.sample_rate)
+        endpointer = settings.endpointer(side, leg.sample_rate)
         heard: Iterable[bytes | None] = leg
         if side is Channel.CLIENT and leg.channels > 1:
             call = stack.enter_context(open_call(file))
-            heard = detector.beside(settings.ear(Channel.OPERATOR, call.sample_rate), ear, call)
+            heard = detector.beside(
+                settings.endpointer(Channel.OPERATOR, call.sample_rate), endpointer, call
+            )
         warn(leg.warnings)
         timing = settings.script.timing
         stream = stack.enter_context(progress(heard, leg.frames_total, file.name, printing=True))
         for silence in detector.dead_air(
             stream,
-            ear,
+            endpointer,
             side,
             frames(threshold),
             defer=timing.defer,

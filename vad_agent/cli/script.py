@@ -93,13 +93,13 @@ def _print_script(settings: Settings) -> None:
         table = Table(title=title, title_justify="left")
         for name in ("prompt", "window, s", "aim", "phrase"):
             table.add_column(name, overflow="fold")
-        for rung in scenario.rungs:
-            window = rung.window
+        for step in scenario.steps:
+            window = step.window
             span = f"{seconds(window.lo):g}–{seconds(window.hi):g}"
-            if rung.dead_line_window:
-                dead = rung.dead_line_window
+            if step.dead_line_window:
+                dead = step.dead_line_window
                 span += f" ({seconds(dead.lo):g}–{seconds(dead.hi):g} on a dead line)"
-            table.add_row(rung.prompt, span, f"{seconds(window.aim):g}", f"«{rung.text}»")
-        console.print(table if scenario.rungs else title)
+            table.add_row(step.prompt, span, f"{seconds(window.aim):g}", f"«{step.text}»")
+        console.print(table if scenario.steps else title)
         console.print(caption, soft_wrap=True)
         console.print()

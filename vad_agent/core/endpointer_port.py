@@ -113,5 +113,5 @@ class Plan(Protocol):
     def script(self) -> Script:
         """The compiled script."""
 
-    def ear(self, channel: Channel, sample_rate: int) -> EndpointerPort:
+    def endpointer(self, channel: Channel, sample_rate: int) -> EndpointerPort:
         """Return a new endpointer for one channel of one call at `sample_rate` Hz."""

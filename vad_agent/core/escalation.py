@@ -47,33 +47,33 @@ class Escalation:
 
     def __init__(self) -> None:
         self.scenario: Scenario | None = None
-        self.climbed = 0
+        self.done = 0
         """Number of steps that were said."""
 
     def arm(self, scenario: Scenario | None) -> None:
         """Arm a scenario at its first step. A scenario that is already armed continues."""
         if scenario is not self.scenario:
             self.scenario = scenario
-            self.climbed = 0
+            self.done = 0
 
     def disarm(self) -> None:
         """Disarm, and forget the steps done."""
         self.scenario = None
-        self.climbed = 0
+        self.done = 0
 
     def advance(self) -> bool:
         """Count the step as said. False: it was the last one."""
-        self.climbed += 1
-        return self.rung is not None
+        self.done += 1
+        return self.next_step is not None
 
     @property
-    def rung(self) -> Step | None:
+    def next_step(self) -> Step | None:
         """The next step to be said."""
-        if self.scenario is None or self.climbed >= len(self.scenario.rungs):
+        if self.scenario is None or self.done >= len(self.scenario.steps):
             return None
-        return self.scenario.rungs[self.climbed]
+        return self.scenario.steps[self.done]
 
     @property
     def last(self) -> bool:
         """The next step is the farewell."""
-        return self.scenario is not None and self.climbed == len(self.scenario.rungs) - 1
+        return self.scenario is not None and self.done == len(self.scenario.steps) - 1

@@ -26,14 +26,14 @@ class LineMonitor:
 
     def __init__(
         self,
-        ears: Sequence[tuple[Channel, EndpointerPort]],
+        endpointers: Sequence[tuple[Channel, EndpointerPort]],
         *,
         clock: SilenceClock,
         actions: list[act.Action],
         drop_after: int,
     ) -> None:
-        self._ears = ears
-        self._client = dict(ears)[Channel.CLIENT]
+        self._endpointers = endpointers
+        self._client = dict(endpointers)[Channel.CLIENT]
         self._clock = clock
         self._actions = actions
         self._drop_after = drop_after
@@ -45,19 +45,21 @@ class LineMonitor:
 
     def read(self, now: int) -> None:
         """Report what has changed since the last call."""
-        for channel, ear in self._ears:
-            if ear.failed and channel not in self._failed:
+        for channel, endpointer in self._endpointers:
+            if endpointer.failed and channel not in self._failed:
                 self._failed.add(channel)
                 self._actions.append(act.Alert(now, f"{channel.value}_detector_failed"))
-            seen = ear.line, ear.since
-            if ear.line is not None and seen != self._seen.get(channel):
+            seen = endpointer.line, endpointer.since
+            if endpointer.line is not None and seen != self._seen.get(channel):
                 self._seen[channel] = seen
-                self._actions.append(act.LineChanged(now, channel, ear.line, ear.since))
-                self._watch_media(channel, ear, now)
+                self._actions.append(
+                    act.LineChanged(now, channel, endpointer.line, endpointer.since)
+                )
+                self._watch_media(channel, endpointer, now)
 
-    def _watch_media(self, channel: Channel, ear: EndpointerPort, now: int) -> None:
+    def _watch_media(self, channel: Channel, endpointer: EndpointerPort, now: int) -> None:
         cause = _NO_MEDIA[channel]
-        if ear.line is not LineState.NO_MEDIA:
+        if endpointer.line is not LineState.NO_MEDIA:
             self._had_media.add(channel)
             self._clock.resume(cause, now)
         elif channel is Channel.CLIENT or channel in self._had_media:

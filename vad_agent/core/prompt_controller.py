@@ -92,26 +92,27 @@ class PromptController:
                 self._step = None  # it was never confirmed as the operator's voice
 
     def _begin_if_due(self, now: int) -> None:
-        rung = self._escalation.rung
-        if rung is None or not self._silent:
+        next_step = self._escalation.next_step
+        if next_step is None or not self._silent:
             return
         silence = now - self._clock.start
-        window = self._window(rung, silence)
+        window = self._window(next_step, silence)
         if silence < self._due(window) or self._hears_tone(silence, window):
             return
-        sounds = any(ear.speaking for ear in self._ears())
+        sounds = any(endpointer.speaking for endpointer in self._endpointers())
         if silence < self._patience(window):
             if sounds or self._in_doubt(silence, window):
                 return
         elif sounds:
-            for ear in self._ears():
-                self._doubt(ear)  # the sound that delayed the prompt must not stop it as well
+            for endpointer in self._endpointers():
+                # The sound that delayed the prompt must not stop it as well.
+                self._doubt(endpointer)
             self._actions.append(act.Alert(now, "unknown_sound"))
-        self._begin_step(rung, window, now)
+        self._begin_step(next_step, window, now)
 
-    def _begin_step(self, rung: Step, window: Window, now: int) -> None:
+    def _begin_step(self, next_step: Step, window: Window, now: int) -> None:
         state = StepState.CUED if self._by_operator else StepState.ASKED
-        step = self._begin(rung, window, now, state)
+        step = self._begin(next_step, window, now, state)
         if state is StepState.CUED:
             self._cue(step, now)
         else:
@@ -119,11 +120,11 @@ class PromptController:
 
     def _step_due(self, now: int) -> int:
         """The frame from which the next step may begin; ENDLESS: no step waits for silence."""
-        rung = self._escalation.rung
-        if self._step is not None or rung is None or not self._silent:
+        next_step = self._escalation.next_step
+        if self._step is not None or next_step is None or not self._silent:
             return ENDLESS
         base = self._clock.start
-        return base + self._due(self._window(rung, now - base))
+        return base + self._due(self._window(next_step, now - base))
 
     def deadline(self, now: int) -> int:
         """The frame at which to check again even if nothing has changed."""
@@ -151,36 +152,38 @@ class PromptController:
     @property
     def _silent(self) -> bool:
         """The clock runs and nobody is known to speak."""
-        return self._clock.runs and not any(ear.speaking and ear.sure for ear in self._ears())
+        return self._clock.runs and not any(
+            endpointer.speaking and endpointer.sure for endpointer in self._endpointers()
+        )
 
     def _patience(self, window: Window) -> int:
         """Frames of silence after which an unknown sound no longer delays a step."""
         return max(self._timing.unknown_sound, window.hi - self._lead)
 
-    def _believes(self, ear: EndpointerPort) -> bool:
+    def _believes(self, endpointer: EndpointerPort) -> bool:
         """The endpointer reports speech, or a sound that may be speech and has not delayed a step
         before.
         """
-        proven = ear.sure or self._unproven.get(id(ear)) != ear.utterances
-        return ear.speaking and proven
+        proven = endpointer.sure or self._unproven.get(id(endpointer)) != endpointer.utterances
+        return endpointer.speaking and proven
 
-    def _doubt(self, ear: EndpointerPort) -> None:
+    def _doubt(self, endpointer: EndpointerPort) -> None:
         """A sound on this channel delays a step.
 
         Unless it is speech, the next sound must be known speech to delay one.
         """
-        if ear.speaking and not ear.sure:
-            self._unproven[id(ear)] = ear.utterances
+        if endpointer.speaking and not endpointer.sure:
+            self._unproven[id(endpointer)] = endpointer.utterances
 
     def client_speaks(self) -> bool:
         """The client speaks. On hold, sound is not attributed to the client until the hold ends."""
         return self._believes(self._client) and not self._clock.held
 
-    def _window(self, rung: Step, silence: int) -> Window:
+    def _window(self, next_step: Step, silence: int) -> Window:
         client = self._client
-        window = rung.window_for(client.line is LineState.DIGITAL_ZERO and not client.gated)
+        window = next_step.window_for(client.line is LineState.DIGITAL_ZERO and not client.gated)
         # A line that goes dead after the shorter window has passed keeps the longer window.
-        return window if silence <= window.hi else rung.window
+        return window if silence <= window.hi else next_step.window
 
     @property
     def _by_operator(self) -> bool:
@@ -204,19 +207,19 @@ class PromptController:
 
     def _in_doubt(self, silence: int, window: Window) -> bool:
         """Wait: a frame is missing. Or wait a little: a sound has just begun."""
-        if any(ear.lacks_frame() for ear in self._ears()):
+        if any(endpointer.lacks_frame() for endpointer in self._endpointers()):
             return True  # until the frame comes, or the line is known to have no media
         if silence >= min(self._due(window) + self._timing.defer, window.hi - self._lead):
             return False
-        return any(ear.doubtful() for ear in self._ears())
+        return any(endpointer.doubtful() for endpointer in self._endpointers())
 
-    def _ears(self) -> tuple[EndpointerPort, ...]:
+    def _endpointers(self) -> tuple[EndpointerPort, ...]:
         """The endpointers whose speech counts now: on hold, only the operator's."""
         return (self._operator,) if self._clock.held else (self._operator, self._client)
 
-    def _begin(self, rung: Step, window: Window, now: int, state: StepState) -> StepRun:
-        text = fill(rung.text, self._script.fields(self.client_name))
-        step = StepRun(rung.prompt, text, window, state, base=self._clock.start, asked=now)
+    def _begin(self, next_step: Step, window: Window, now: int, state: StepState) -> StepRun:
+        text = fill(next_step.text, self._script.fields(self.client_name))
+        step = StepRun(next_step.prompt, text, window, state, base=self._clock.start, asked=now)
         self._step = step
         if self._escalation.last:
             # The request must be stored before the client hears the promise of a callback.
@@ -261,13 +264,13 @@ class PromptController:
     def _hear_operator(self, now: int) -> None:
         began, step = self._operator.start, self._step
         if step is None:
-            rung = self._escalation.rung
-            if rung is None or not self._clock.runs or self.client_speaks():
+            next_step = self._escalation.next_step
+            if next_step is None or not self._clock.runs or self.client_speaks():
                 return
-            window = self._window(rung, now - self._clock.start)
+            window = self._window(next_step, now - self._clock.start)
             if self._in_time(began - self._clock.start, window):
                 self._doubt(self._operator)
-                self._begin(rung, window, now, StepState.BY_OPERATOR).started = began
+                self._begin(next_step, window, now, StepState.BY_OPERATOR).started = began
         elif step.state is StepState.CUED and began >= step.asked:
             self._doubt(self._operator)
             self._actions.append(act.Dismiss(now, step.prompt))
@@ -286,13 +289,13 @@ class PromptController:
 
     def _follow_operator(self, step: StepRun, now: int) -> None:
         """Wait for the end of what the operator is saying, including pauses inside it."""
-        ear = self._operator
-        if ear.speaking:
+        endpointer = self._operator
+        if endpointer.speaking:
             return
-        if ear.end <= (step.started or 0):
+        if endpointer.end <= (step.started or 0):
             self._step = None  # it was noise
-        elif now - ear.end >= self._timing.utterance_gap:
-            self._said(step, now, ear.end, PromptOutcome.SAID_BY_OPERATOR)
+        elif now - endpointer.end >= self._timing.utterance_gap:
+            self._said(step, now, endpointer.end, PromptOutcome.SAID_BY_OPERATOR)
 
     # -- the player --------------------------------------------------------------------------------
 
@@ -354,12 +357,12 @@ class PromptController:
 
     def watch(self, now: int) -> SessionSnapshot:
         """A snapshot for display."""
-        clock, step, rung = self._clock, self._step, self._escalation.rung
-        waits = step is None and rung is not None and self._silent
+        clock, step, next_step = self._clock, self._step, self._escalation.next_step
+        waits = step is None and next_step is not None and self._silent
         silence = now - clock.start if waits or (step and step.state is StepState.CUED) else None
         window = None
-        if rung is not None and silence is not None:
-            window = step.window if step else self._window(rung, silence)
+        if next_step is not None and silence is not None:
+            window = step.window if step else self._window(next_step, silence)
         return SessionSnapshot(
             silence=silence,
             lo=window.lo if window else None,
@@ -376,10 +379,10 @@ class PromptController:
         )
 
     def _next_text(self, after_step: bool) -> str | None:
-        scenario, number = self._escalation.scenario, self._escalation.climbed + after_step
-        if scenario is None or number >= len(scenario.rungs):
+        scenario, number = self._escalation.scenario, self._escalation.done + after_step
+        if scenario is None or number >= len(scenario.steps):
             return None
-        return fill(scenario.rungs[number].text, self._script.fields(self.client_name))
+        return fill(scenario.steps[number].text, self._script.fields(self.client_name))
 
     @property
     def playing(self) -> bool:
@@ -392,7 +395,7 @@ class PromptController:
         There is one if a step was said, in progress or overdue: the client was not heard.
         """
         scenario, step = self._escalation.scenario, self._step
-        unresolved = step is not None or self._escalation.climbed > 0 or self._is_overdue(now)
+        unresolved = step is not None or self._escalation.done > 0 or self._is_overdue(now)
         if step is not None and step.state is StepState.BY_OPERATOR:
             self._step = None
             end = now if self._operator.speaking else self._operator.end
@@ -404,8 +407,10 @@ class PromptController:
 
     def _is_overdue(self, now: int) -> bool:
         """A step's window passed without the step: an unproven sound delayed it."""
-        rung, silence = self._escalation.rung, now - self._clock.start
-        return rung is not None and self._silent and silence > self._window(rung, silence).hi
+        next_step, silence = self._escalation.next_step, now - self._clock.start
+        return (
+            next_step is not None and self._silent and silence > self._window(next_step, silence).hi
+        )
 
     def _give_way(self, now: int, until: int | None = None) -> None:
         """Somebody speaks, since frame `until`, or the step is no longer needed."""

@@ -71,7 +71,7 @@ class Scenario:
     clock: ClockSource | None
     client_resets: bool
     """Client speech disarms it. Not where the client cannot hear us: their «алло» is then no reply."""
-    rungs: tuple[Step, ...]
+    steps: tuple[Step, ...]
     callback_in_s: float | None
     """Seconds until the callback; None: at the agreed time."""
     opening: str

@@ -126,12 +126,12 @@ class CallSession:
 
     def speaking(self, channel: Channel) -> bool:
         """This channel is known to carry speech."""
-        ear = dict(self._call.ears)[channel]
-        return ear.speaking and ear.sure
+        endpointer = dict(self._call.endpointers)[channel]
+        return endpointer.speaking and endpointer.sure
 
     def line(self, channel: Channel) -> LineState | None:
         """What this channel's line carries."""
-        return dict(self._call.ears)[channel].line
+        return dict(self._call.endpointers)[channel].line
 
     def _take_actions(self) -> Sequence[act.Action]:
         actions = self._call.actions.copy()
@@ -171,10 +171,10 @@ class CallSession:
 
     def _read_speech(self) -> None:
         call = self._call
-        for channel, ear in call.ears:
-            if ear.runs != self._runs[channel]:
-                self._runs[channel] = ear.runs
-                self._hear_run(channel, ear.start, ear.end)
+        for channel, endpointer in call.endpointers:
+            if endpointer.runs != self._runs[channel]:
+                self._runs[channel] = endpointer.runs
+                self._hear_run(channel, endpointer.start, endpointer.end)
         if call.client.utterances != self._utterances:
             self._utterances = call.client.utterances
             if not call.ringing and not call.holds:
@@ -211,8 +211,8 @@ class CallSession:
 
     def _finish_hearing(self) -> None:
         """No more frames: close the open segments."""
-        for _, ear in self._call.ears:
-            while ear.finish():
+        for _, endpointer in self._call.endpointers:
+            while endpointer.finish():
                 self._read_speech()
 
     # Step: is one due?

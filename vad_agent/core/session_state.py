@@ -22,9 +22,9 @@ class CallState:
     """The state of one call. Times are frames of the call."""
 
     def __init__(self, settings: Plan, sample_rate: int, *, cue_only: bool) -> None:
-        self.operator = settings.ear(Channel.OPERATOR, sample_rate)
-        self.client = settings.ear(Channel.CLIENT, sample_rate)
-        self.ears = (Channel.OPERATOR, self.operator), (Channel.CLIENT, self.client)
+        self.operator = settings.endpointer(Channel.OPERATOR, sample_rate)
+        self.client = settings.endpointer(Channel.CLIENT, sample_rate)
+        self.endpointers = (Channel.OPERATOR, self.operator), (Channel.CLIENT, self.client)
         self.client.expect_leak_of(self.operator)
 
         self.now = 0
@@ -42,7 +42,7 @@ class CallState:
         self.request = CallbackRequest(script)
         self.holds = Holds()
         self.lines = LineMonitor(
-            self.ears,
+            self.endpointers,
             clock=self.clock,
             actions=self.actions,
             drop_after=script.timing.no_media_drop,
@@ -85,7 +85,9 @@ class CallState:
             "goodbye": self.goodbye,
             "held_by_operator": self.holds.by_operator,
             "no_greeting": self.phase is Phase.GREETING and not self.greeted,
-            "speech": any(ear.speaking and ear.sure for _, ear in self.ears),
+            "speech": any(
+                endpointer.speaking and endpointer.sure for _, endpointer in self.endpointers
+            ),
         }
         told = {name for name, present in causes.items() if present}
         clock = () if self.clock.runs else self.clock.suspended
@@ -181,7 +183,7 @@ class CallState:
     def hold_on(self) -> None:
         """The operator's hold ended, the client's has not: discard what fell due meanwhile."""
         self.rearm()
-        limit = self._rows[Phase.ON_HOLD].rungs[0].window.hi
+        limit = self._rows[Phase.ON_HOLD].steps[0].window.hi
         if self.now - self.clock.start > limit:
             self.clock.hold(self.now)
 
@@ -257,10 +259,10 @@ class CallState:
         Applies after a prompt of the product, or after a long time. Either the sound was not the
         client, or the call was cut off while they spoke; they are called back in both cases.
         """
-        row, ear = self.armed(), self.operator
-        heard = ear.runs > 0 and not (ear.speaking and ear.sure)
+        row, endpointer = self.armed(), self.operator
+        heard = endpointer.runs > 0 and not (endpointer.speaking and endpointer.sure)
         if row is None or not heard or not self.clock.runs:
             return None
-        prompted = self.prompt_controller.last_played > ear.end
-        long = self.now - max(ear.end, self.clock.restarted) >= self.timing.unknown_sound
+        prompted = self.prompt_controller.last_played > endpointer.end
+        long = self.now - max(endpointer.end, self.clock.restarted) >= self.timing.unknown_sound
         return (self.request.reason or row.reason) if prompted or long else None

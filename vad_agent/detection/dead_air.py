@@ -37,7 +37,7 @@ class DeadAir:
 
 def dead_air(
     stream: Iterable[bytes | None],
-    ear: EndpointerPort,
+    endpointer: EndpointerPort,
     channel: Channel,
     threshold: int,
     *,
@@ -49,29 +49,29 @@ def dead_air(
     voice     ████████▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁
                       |<- threshold ->|fired; a little later where a sound has just begun
 
-    `stream`: 20 ms frames of the channel, at the ear's rate; None: it did not come.
+    `stream`: 20 ms frames of the channel, at the endpointer's rate; None: it did not come.
     """
     now = 0
     reported = -1  # the start of the silence that was reported last
     due = threshold
-    hear = ear.hear
+    hear = endpointer.hear
     for frame in stream:
         changed = hear(frame)
         now += 1
         if not changed and now < due:
             continue
-        started = ear.end
+        started = endpointer.end
         silence = now - started
-        known = silence >= max(patience, threshold) or not ear.speaking
-        if (ear.speaking and ear.sure) or started == reported:
-            due = ENDLESS  # until the ear hears something
+        known = silence >= max(patience, threshold) or not endpointer.speaking
+        if (endpointer.speaking and endpointer.sure) or started == reported:
+            due = ENDLESS  # until the endpointer hears something
         elif silence < threshold:
             due = started + threshold
-        elif not known or (silence < threshold + defer and ear.doubtful()):
+        elif not known or (silence < threshold + defer and endpointer.doubtful()):
             due = now + 1
         else:
             reported, due = started, ENDLESS
-            yield DeadAir(now, started, ear.line or LineState.NO_MEDIA, channel)
+            yield DeadAir(now, started, endpointer.line or LineState.NO_MEDIA, channel)
 
 
 def beside(

@@ -30,7 +30,7 @@ SETTLED = 10
 
 
 class Detector(Protocol):
-    """What the ear asks of every frame."""
+    """What the endpointer asks of every frame."""
 
     @property
     def threshold(self) -> float:

@@ -1,4 +1,4 @@
-"""The ear of one channel: who speaks, from when to when.
+"""The endpointer of one channel: who speaks, from when to when.
 
     frame ─> LineWatch ─> 8 kHz ─> StreamingClassifier ─> near: detector, level, no leak ─┐
                                      └─> Network ─> logits of speech and music ───────────┴─> Segments,
@@ -63,12 +63,12 @@ LOUD = from_dbfs(-50)
 
 
 def classifier(detector: Detector | None, threshold: float = THRESHOLD) -> StreamingClassifier:
-    """A channel's classifier, as the ear uses it."""
+    """A channel's classifier, as the endpointer uses it."""
     return StreamingClassifier(detector, threshold=threshold, near=NEAR)
 
 
 class Endpointer:
-    """Implements `core.ear.Ear`.
+    """Implements `core.endpointer_port.EndpointerPort`.
 
     `detector`, `network`: None: the other one decides alone; `detector_missing`: the name of the detector
     that would be there if it were installed.

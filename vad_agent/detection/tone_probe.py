@@ -47,7 +47,7 @@ class ToneProbe:
         self.watch = ToneWatch()
 
     def begin(self, since: int) -> None:
-        """A loud stretch begins; its frames are appended to `frames` by the ear, which saves a call."""
+        """A loud stretch begins. The endpointer appends to `frames` itself, which saves a call."""
         self._since = since
         self.frames.clear()
 

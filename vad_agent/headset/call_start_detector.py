@@ -36,8 +36,8 @@ class CallStartDetector:
     """The endpointers that wait for a call, and the buffered frames."""
 
     def __init__(self, settings: Plan, sample_rate: int, *, deaf_for: int = 0) -> None:
-        self._operator = settings.ear(Channel.OPERATOR, sample_rate)
-        self._client = settings.ear(Channel.CLIENT, sample_rate)
+        self._operator = settings.endpointer(Channel.OPERATOR, sample_rate)
+        self._client = settings.endpointer(Channel.CLIENT, sample_rate)
         self._client.expect_leak_of(self._operator)
         self._deaf_for = deaf_for
         self._kept: deque[tuple[Frame, Frame]] = deque(maxlen=KEPT)

@@ -134,9 +134,9 @@ class PromptPlayer:
 
     def _without_name(self, action: Play) -> str:
         for scenario in self._script.scenarios.values():
-            for rung in scenario.rungs:
-                if rung.prompt == action.prompt:
-                    return fill(rung.text, self._script.fields(None))
+            for step in scenario.steps:
+                if step.prompt == action.prompt:
+                    return fill(step.text, self._script.fields(None))
         return action.text
 
     def stop(self, slot: int) -> None:

@@ -39,11 +39,11 @@ def _scenario(scenario: Scenario) -> Iterator[str]:
     yield f"    %% {name}"
     at: str = scenario.phase or ANY_PHASE
     cause = scenario.trigger.value
-    for number, rung in enumerate(scenario.rungs, start=1):
+    for number, step in enumerate(scenario.steps, start=1):
         # Numbered, because a prompt may occur in two scenarios, or twice in one.
         state = f"{name}_{number}"
-        yield f'    state "{rung.prompt}" as {state}'
-        after = _after(rung, scenario.clock)
+        yield f'    state "{step.prompt}" as {state}'
+        after = _after(step, scenario.clock)
         yield f"    {at} --> {state} : {f'{cause}, {after}' if cause else after}"
         if scenario.client_resets:
             yield f"    {state} --> {Phase.DIALOGUE} : {CLIENT_SPEAKS}"
@@ -54,10 +54,10 @@ def _scenario(scenario: Scenario) -> Iterator[str]:
     yield f"    {callback} --> {Phase.ENDED}"
 
 
-def _after(rung: Step, clock: ClockSource | None) -> str:
-    text = f"{_span(rung.window)} of {clock or ClockSource.SILENCE}"
+def _after(step: Step, clock: ClockSource | None) -> str:
+    text = f"{_span(step.window)} of {clock or ClockSource.SILENCE}"
     return (
-        f"{text} ({_span(rung.dead_line_window)} on a dead line)" if rung.dead_line_window else text
+        f"{text} ({_span(step.dead_line_window)} on a dead line)" if step.dead_line_window else text
     )
 
 

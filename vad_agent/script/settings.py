@@ -96,12 +96,12 @@ class Settings(Tables):
             phase=row.phase,
             clock=row.clock,
             client_resets=row.client_resets,
-            rungs=tuple(_rung(name, self.prompts[name]) for name in table.ladder),
+            steps=tuple(_step(name, self.prompts[name]) for name in table.ladder),
             callback_in_s=table.callback_in_s,
             opening=table.opening,
         )
 
-    def ear(self, channel: Channel, sample_rate: int) -> EndpointerPort:
+    def endpointer(self, channel: Channel, sample_rate: int) -> EndpointerPort:
         """Return a new endpointer for one channel of one call; `sample_rate` in Hz.
 
         Raises:
@@ -147,7 +147,7 @@ class Settings(Tables):
         return write(self.model_dump())
 
 
-def _rung(name: str, prompt: PromptTable) -> Step:
+def _step(name: str, prompt: PromptTable) -> Step:
     dead = prompt.dead_line_window_s
     return Step(
         prompt=name,

@@ -146,10 +146,10 @@ class PromptLibrary:
     def _templates(self) -> Iterator[tuple[str, str]]:
         seen = set()
         for scenario in self._settings.script.scenarios.values():
-            for rung in scenario.rungs:
-                if rung.prompt not in seen:
-                    seen.add(rung.prompt)
-                    yield rung.prompt, rung.text
+            for step in scenario.steps:
+                if step.prompt not in seen:
+                    seen.add(step.prompt)
+                    yield step.prompt, step.text
 
     def prepare(self, prompt_id: str, text: str, *, keep: bool = True) -> Phrase:
         """The phrase, rendered if necessary. `keep`: also on the disk.
