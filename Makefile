@@ -21,7 +21,7 @@ COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --gene
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test soak faults check bench bench-live bench-callbacks bench-panel bench-peers accuracy accuracy-cost calls calls-record train constants goldens fixtures lock clean
+.PHONY: help demo test soak faults check bench bench-live bench-callbacks bench-panel bench-peers accuracy accuracy-cost calls calls-record train train-check constants goldens fixtures lock clean
 
 help: ## print this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -78,6 +78,13 @@ train: .train/.ready ## train the ear's network anew; CALLS=folder of labelled c
 	@OPENBLAS_NUM_THREADS=1 .train/bin/python -m training.calls .train/cache .train/rows $(if $(CALLS),--given "$(CALLS)")
 	@.train/bin/python -m training.train .train/rows $(or $(WEIGHTS),vad_agent/detection/classifier.npz)
 	@sha256sum $(or $(WEIGHTS),vad_agent/detection/classifier.npz)
+
+train-check: .train/.ready ## train on a few calls twice, from the same clips, and compare the weights bit for bit
+	@scripts/system-packages espeak-ng flite fluidsynth
+	@for run in a b; do \
+	  OPENBLAS_NUM_THREADS=1 .train/bin/python -m training.calls .train/cache .train/check-$$run --calls 60 --eventful 20 \
+	    && .train/bin/python -m training.train .train/check-$$run .train/check-$$run.npz --epochs 2 || exit 1; done
+	@cmp .train/check-a.npz .train/check-b.npz && sha256sum .train/check-a.npz
 
 accuracy: $(READY) ## wrong decisions by condition; CALLS=folder of labelled calls and noise
 	@scripts/system-packages $(AUDIO) bucklespring-data
