@@ -59,8 +59,8 @@ def draw(recording: Path, out: Path, first_s: float, last_s: float | None) -> No
         if client.runs > before:
             runs.append((client.start, client.end))
         one = client._classifier
-        gate = max(one.speaker * endpointer.NEAR, operator._classifier.loudest * LEAK)
-        rows.append((one.smooth, gate, one.probability))
+        gate = max(one.own_level * endpointer.NEAR, operator._classifier.peak * LEAK)
+        rows.append((one.smoothed, gate, one.probability))
     client.finish()
     levels = np.array(rows)
     logits = np.concatenate(tap.said)

@@ -74,10 +74,10 @@ def heard(
         if other is not None:
             other.hear(far, rms(far, 2), None)
             if they_said == 1:
-                other.learn_level(other.smooth)
+                other.learn_level(other.smoothed)
         one.hear(frame, rms(frame, 2), other)
         if said == 1:
-            one.learn_level(one.smooth)
+            one.learn_level(one.smoothed)
     count = len(frames) // GROUP * GROUP
     columns = one.take(count)
     return [Row(columns.astype(np.float16), speech[:count], music[:count])]

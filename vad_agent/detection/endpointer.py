@@ -4,12 +4,14 @@
                                      └─> Network ─> logits of speech and music ───────────┴─> Segments,
                                                                                               HoldMusic
 
-Speech is what the detector and the network call speech together: earshot was trained on the world and takes
-a buzz and music for speech, the network knows those, and errs where earshot does not. The network is
-evaluated in blocks: at once where the detector hears something, late where nothing can follow from its
-answer; which of both makes no difference to what it says. A sound is known to be speech or not GROUP frames
-after the detector has heard HEARD frames of it: then it stops a phrase, and a group later it counts as an
-utterance. Without a network the detector decides, without a detector the network; without both the level.
+A frame is speech if the detector and the network together say so. earshot knows many voices but takes
+music and a buzz for speech; the network knows those, and errs elsewhere. The network is evaluated in
+blocks: at once while the detector hears something, late while nothing can follow from its answer. The
+block sizes do not change its answers.
+
+Whether a sound is speech is known within GROUP frames after the detector has heard HEARD frames of it.
+It then stops a prompt, and one GROUP later it counts as an utterance. Without a network the detector
+decides, without a detector the network, without both the level.
 """
 
 from __future__ import annotations
@@ -31,9 +33,9 @@ from vad_agent.detection.spectral import GROUP, RATE
 from vad_agent.detection.streaming_classifier import LIKELY, StreamingClassifier
 
 THRESHOLD = 0.2
-"""Of the detector's probability: whatever the network says, less is no speech."""
+"""A frame with a lower detector probability is never speech."""
 NEAR = 10 ** (-25 / 20)
-"""Who has so much less than this side's own level is somebody behind, or an echo."""
+"""Relative to this side's own level: a weaker voice is a person in the background, or an echo."""
 WEIGHT, LOGIT = 4.0, 1.1
 """Speech is where the network's logit and WEIGHT times the detector's probability exceed LOGIT together."""
 BLOCK = 50
@@ -41,25 +43,25 @@ BLOCK = 50
 OPEN = 20
 """… and while somebody is known to speak."""
 STAGGER = 10
-"""The two sides of a call do not ask in the same frame."""
+"""Frames between the blocks of the two sides, so that they are not evaluated in the same frame."""
 OPENING = 50
-"""Frames with a sound in which the noise of the line is not known: the detector alone is believed, too."""
+"""In the first frames with sound the line's noise floor is unknown: the detector alone is enough."""
 PATIENCE = 3
-"""Of a sound that it has refused it is asked each so many groups: 0.3 s."""
+"""Groups between two evaluations of a sound that was refused: 0.3 s."""
 ECHO_FROM = from_dbfs(-40)
 ECHO = 10 ** (-6 / 20)
-"""While the product speaks, this side is believed above ECHO_FROM, or above that much of its own level if
-that is lower: what comes back of a prompt is weaker."""
+"""While a prompt plays, only what is above ECHO_FROM counts, or above ECHO of this side's own level if that
+is lower: the prompt's echo is weaker."""
 ECHO_TAIL = 20
-"""Frames."""
+"""Frames after the prompt in which its echo may still arrive."""
 NO_MUSIC, ALL_MUSIC = -4.0, 2.0
-"""Logits of no music and of nothing else."""
+"""The network's logits that count as a music share of 0 and of 1."""
 MUSIC_LEAD = 20
-"""Frames that music plays before the network is sure of it."""
+"""Frames from the beginning of music to its first trace in the network's answers."""
 FIRST_NOTES = 200
 """Frames of music that may be taken for speech, or for nothing."""
 LOUD = from_dbfs(-50)
-"""RMS; where neither a detector nor a network is left, this and more is speech."""
+"""RMS from which a frame is speech if there is neither a detector nor a network."""
 
 
 def classifier(detector: Detector | None, threshold: float = THRESHOLD) -> StreamingClassifier:
@@ -110,30 +112,30 @@ class Endpointer:
         self.failed = False
         self.detector_missing = detector_missing
 
-        self._now = 0  # frames heard or missed so far
-        self._done = 0  # those of them of which it is known whether they are speech
-        self._near: list[float] = []  # of the others: the probability, 0 where it is nobody near
-        self._ask_at = BLOCK  # when the network is to be asked of them
-        self._sounded = 0  # frames with a sound so far, counted up to OPENING
-        self._refused = 0  # answers in a row that there was no speech where the detector heard some
-        # Frames that are known and not looked at: is it speech, share of music, level.
+        self._now = 0  # frames received or missed so far
+        self._done = 0  # frames that are decided and have been processed
+        self._near: list[float] = []  # undecided frames: the probability, 0 if gated
+        self._ask_at = BLOCK  # the frame at which the network is evaluated for them
+        self._sounded = 0  # frames with sound so far, counted up to OPENING
+        self._refused = 0  # evaluations in a row that refused what the detector heard
+        # Decided frames that are not processed yet: speech, music share, level.
         self._judged: list[tuple[bool, float, float]] = []
-        self._candidates = 0  # `near` of the last OF frames, newest in bit 0
+        self._candidates = 0  # whether the last OF frames passed the gates, newest in bit 0
         self._segments = Segments()
-        self._sure_at = 0  # what is open counts as an utterance from here on
+        self._sure_at = 0  # the frame from which the open segment counts as an utterance
         self._music = HoldMusic()
         self._echo_until = 0
-        self._before = 0, 0  # `start` and `end` before the open run
+        self._before = 0, 0  # `start` and `end` before the open segment
         self._other: Endpointer | None = None
         self._leaks_to: Endpointer | None = None
         self._dual_mono: DualMono | None = None
         self._told = self._state()
-        self._untold = False  # something may have changed between two frames
+        self._untold = False  # an attribute may have changed between two frames
 
-    # -- the way of a frame ------------------------------------------------------------------------
+    # -- processing of a frame---------------------------------------------------------------------
 
     def hear(self, frame: bytes | bytearray | memoryview | None) -> bool:
-        """Take one frame; True: an attribute has changed."""
+        """Process one frame. True: an attribute has changed."""
         if type(frame) is not bytes or len(frame) != self._size:
             if frame is None:
                 return self._hear_nothing()
@@ -142,7 +144,7 @@ class Endpointer:
         watch = self._watch
         due = watch.hear(frame, now, spoken=self.sure)
         due = watch.end_block(now, None if self._segments.open else self.end) or due
-        if watch.tone_began and self.speaking:  # it has just been taken for speech
+        if watch.tone_began and self.speaking:  # it was taken for speech
             self._withdraw()
         self._classify(watch.frame, watch.level)
         if due or self._untold or self._judged or now >= self._ask_at:
@@ -175,8 +177,8 @@ class Endpointer:
             near = False
             self._withdraw()
         if near and now <= self._echo_until:
-            near = min(level, one.smooth) >= min(ECHO_FROM, one.speaker * ECHO or ECHO_FROM)
-        if near and self._stream is None and one.deaf:
+            near = min(level, one.smoothed) >= min(ECHO_FROM, one.own_level * ECHO or ECHO_FROM)
+        if near and self._stream is None and one.without_detector:
             near = level >= LOUD
         self._near.append(one.probability if near else 0.0)
         candidates = self._candidates = (self._candidates << 1 | near) & (1 << OF) - 1
@@ -187,7 +189,7 @@ class Endpointer:
                 self._ask_at = due
 
     def _follow(self) -> bool:
-        """Something may have changed."""
+        """Evaluate and process what is due."""
         self._untold = False
         if self._now >= self._ask_at:
             self._ask()
@@ -209,7 +211,7 @@ class Endpointer:
     # -- what is speech ------------------------------------------------------------------------------
 
     def _ask(self) -> None:
-        """Of whole groups of the frames that wait."""
+        """Decide the waiting frames, in whole groups."""
         count = len(self._near) // GROUP * GROUP
         if not count:
             return
@@ -224,7 +226,7 @@ class Endpointer:
             logits = self._stream.logits(self._classifier.take(count))
             said = np.array(near)
             found = (said > 0) & (logits[:, SPEECH] + WEIGHT * said > LOGIT)
-            if self._sounded < OPENING and not self._classifier.deaf:
+            if self._sounded < OPENING and not self._classifier.without_detector:
                 sounded = self._sounded + np.cumsum(np.array(levels) > FLAT_MAX)
                 found |= (said >= LIKELY) & (sounded < OPENING)
                 self._sounded = int(sounded[-1])
@@ -237,7 +239,7 @@ class Endpointer:
         self._judged += zip(speech, music, levels, strict=True)
 
     def _hear_judged(self) -> None:
-        """What is known by now, up to the next transition: the core looks at one after the other."""
+        """Process decided frames up to the next transition: the core handles transitions one by one."""
         for number, (speech, music, smooth) in enumerate(self._judged, 1):
             self._done += 1
             if self._done % GROUP == 0 and self._music.hear(music, smooth, self._done - GROUP):
@@ -270,7 +272,7 @@ class Endpointer:
         self._watch.line.wake(self.start)
 
     def _is_tone(self, start: int) -> bool:
-        """What sounds since that frame is a tone, or the rest of one."""
+        """The sound since that frame is a tone, or the rest of one."""
         tone = self._watch.tones.watch
         if not tone.playing or tone.ended <= start:
             self._watch.probe_tone(self._now)
@@ -289,7 +291,7 @@ class Endpointer:
         self.runs += 1
 
     def _withdraw(self) -> None:
-        """What sounds is nobody's: what is open ends, or never was where it is not known to be speech."""
+        """The sound is not a voice: end an utterance, or discard a segment that is not one yet."""
         self._segments.forget()
         self._near = [0.0] * len(self._near)
         self._candidates = 0
@@ -310,23 +312,23 @@ class Endpointer:
             line.set(LineState.MUSIC, since)
 
     def _music_since(self) -> int:
-        """The frame at which the music began that is known now: with its sound, or after the last word."""
+        """The frame at which the detected music began: with its sound, or after the last word."""
         likely, sound = self._music.began, self._watch.sounding_since
         first = sound if likely - FIRST_NOTES <= sound <= likely else likely - MUSIC_LEAD
         if self.start >= first and self.end > first + FIRST_NOTES:  # that was a word
             return min(self.end, likely)
         return first
 
-    # -- what the core may ask ---------------------------------------------------------------------
+    # -- state for the core -----------------------------------------------------------------------
 
     @property
     def line(self) -> LineState | None:
-        """What the line carries; None: no frame came yet, nor was one missed for long."""
+        """What the line carries. None: no frame has come yet, and none has been missing for long."""
         return self._watch.line.state
 
     @property
     def since(self) -> int:
-        """The frame since which the line is in this state."""
+        """The frame at which the line entered this state."""
         return self._watch.line.since
 
     @property
@@ -336,16 +338,16 @@ class Endpointer:
 
     @property
     def progress(self) -> Progress | None:
-        """The call-progress tone that was heard, until speech; None: none, or it is not known yet."""
+        """The call-progress tone heard since the last speech. None: none, or not known yet."""
         return self._watch.tones.watch.progress
 
     @property
     def dual_mono(self) -> bool:
-        """This side carries the same sound as the other one."""
+        """This channel carries the same sound as the other one."""
         return self._dual_mono is not None and self._dual_mono.same
 
     def doubtful(self) -> bool:
-        """A sound has just begun that may turn out as speech: it is not known yet."""
+        """A sound has just begun that may turn out to be speech."""
         newest = self._near[-OF:]
         return (
             not self.speaking
@@ -355,29 +357,29 @@ class Endpointer:
         )
 
     def lacks_frame(self) -> bool:
-        """The last frame did not come; not for so long yet that the line has no media."""
+        """The last frame did not arrive, but not for long enough to count as no media."""
         return self._watch.line.missing > 0 and self.line not in (None, LineState.NO_MEDIA)
 
     def own_prompt(self, playing: bool) -> None:
-        """The product itself begins or ends to speak: an echo of it may come back for a while."""
+        """A prompt starts or stops playing: expect its echo."""
         self._echo_until = ENDLESS if playing else self._now + ECHO_TAIL
 
     def expect_leak_of(self, other: Endpointer) -> None:
-        """The other side's voice may leak into this channel. `other` is to be fed first."""
+        """Expect cross-talk of the other side, which is fed first."""
         self._other = other
         other._leaks_to = self
         self._dual_mono = DualMono()
         self._ask_at += STAGGER
 
     def hold_over(self) -> None:
-        """The hold has ended, or the ringing: music and tones heard so far are over."""
+        """Hold or ringing has ended: forget the music and tones heard so far."""
         self._music.drop()
         self._watch.line.leave(LineState.MUSIC, self._now)
         self._watch.forget_tones(self._now, self._now)
         self._untold = True
 
     def finish(self) -> bool:
-        """No more frames: close what is open. True: an attribute has changed; ask again until it is False."""
+        """No more frames: close the open segment. True: an attribute has changed; call again until False."""
         self._ask()
         while self._judged:
             self._hear_judged()

@@ -1,11 +1,11 @@
-"""One channel, streamed: its detector on every frame, what the network is to see of blocks of frames.
+"""Streams one channel: the detector on every frame, and the network's input for blocks of frames.
 
     frame ──> level, own level, leak ───┐
           └─> detector ─────────────────┼──> columns ──> network ──> logits of speech and music
     other side's level and detector ────┘
 
-Neither is ever reset. What is asked for late is the same as what is asked for at once: `take` may have
-few frames or many, always whole groups. Levels are RMS of int16 samples.
+No state is ever reset. `take` returns the same columns whether it is called early or late, and for
+few frames or many; the number is always a multiple of GROUP. Levels are RMS of int16 samples.
 """
 
 from __future__ import annotations
@@ -19,44 +19,44 @@ from vad_agent.detection.line_watch import FLAT_MAX
 from vad_agent.detection.spectral import GROUP, HOP, Floats, Spectrum
 
 COLUMNS = spectral.COLUMNS + 7
-"""What the network sees of a frame."""
+"""Inputs of the network per frame."""
 UNKNOWN = 0.5
-"""Stands for the probability where there is no detector."""
+"""The probability if there is no detector."""
 LIKELY = 0.5
-"""Of this and more the level of what sounds is learnt."""
+"""From this probability on, a frame's level counts as the level of this side's sound."""
 SMOOTHING = 0.3
 ATTACK = 10 ** (1 / 20)
-"""A frame, 1 dB: a click is no voice."""
+"""Per frame, 1 dB: a click must not set the level."""
 DECAY = 10 ** (-0.01 / 20)
-"""A frame, 0.5 dB a second."""
+"""Per frame; 0.5 dB per second."""
 LEAK = 10 ** (-16 / 20)
-"""Of the other side's level: what is weaker may be its voice …"""
+"""Relative to the other side's level: a weaker sound may be that side's voice …"""
 LEAK_FROM = from_dbfs(-45)
-"""… if that is as loud as this."""
+"""… if that side is at least this loud."""
 LEAK_DECAY = 0.97
-"""A frame: an echo comes up to 0.4 s late."""
+"""Per frame: an echo arrives up to 0.4 s late."""
 SILENT = 16.0
-"""-66 dBFS: what is weaker is silence on any line, and the detector is not asked of it …"""
+"""-66 dBFS: anything weaker is silence on any line, so the detector is not asked …"""
 SPARE = 10 ** (-6 / 20)
-"""… nor of what is so far beyond the gates of the own level and of the leak that it cannot be near."""
+"""… nor about frames so far below the gates that they cannot pass."""
 QUIET = from_dbfs(-34)
-"""A side that is weaker is amplified up to this for its detector: each hears less of quiet speech …"""
+"""A weaker side is amplified up to this level for its detector, which misses quiet speech …"""
 MOST_GAIN, FIRST_GAIN = 4.0, 2.0
-"""… by so much at most, and by so much while nobody knows how loud it is."""
+"""… by at most this factor, and by the second one while its level is unknown."""
 DROP = 10 ** (-15 / 20)
-"""Of the smoothed level: a frame that has less is after the sound, though that has not fallen yet."""
+"""Relative to the smoothed level, which falls late: a weaker frame comes after the sound."""
 
 
 class StreamingClassifier:
     """One per channel and call.
 
-    `threshold`: of the detector's probability. `near`: a frame that has less of the own level is somebody
-    behind.
+    `threshold`: of the detector's probability. `near`: a frame below this fraction of the own level
+    is a person in the background.
     """
 
     __slots__ = (
-        "_audio", "_detector", "_near", "_own", "_rows", "_spectrum", "_threshold",
-        "failed", "loudest", "probability", "smooth", "speaker",
+        "_audio", "_detector", "_likely_level", "_near", "_rows", "_spectrum", "_threshold",
+        "failed", "own_level", "peak", "probability", "smoothed",
     )  # fmt: skip
 
     def __init__(self, detector: Detector | None, *, threshold: float, near: float) -> None:
@@ -64,45 +64,47 @@ class StreamingClassifier:
         self._threshold = threshold
         self._near = near
         self.probability = UNKNOWN if detector is None else 0.0
-        """The detector's of the newest frame."""
-        self.smooth = 0.0
-        """The level of the newest frames."""
-        self.loudest = 0.0
-        """The highest level lately."""
-        self.speaker = 0.0
-        """The level of what is known to be this side's speech; 0: there was none yet."""
+        """The detector's, for the newest frame."""
+        self.smoothed = 0.0
+        """The smoothed level."""
+        self.peak = 0.0
+        """The decaying peak of the level."""
+        self.own_level = 0.0
+        """The own level: that of this side's known speech; 0: it has not spoken yet."""
         self.failed = False
-        """The detector died; who asked it goes on without."""
-        self._own = 0.0  # the level of what the detector takes for speech, music too
+        """The detector has failed; the channel goes on without it."""
+        self._likely_level = 0.0  # the level of what the detector takes for speech, including music
         self._spectrum = Spectrum()
-        self._audio = bytearray()  # of the frames that wait to be taken, and so is this:
+        self._audio = bytearray()  # of the frames that wait to be taken, as are the rows:
         self._rows: list[tuple[float, float, float, float, float, bool]] = []
 
     @property
-    def deaf(self) -> bool:
-        """There is no detector, or none any more."""
+    def without_detector(self) -> bool:
+        """There is no detector, or it has failed."""
         return self._detector is None
 
     def __len__(self) -> int:
-        """Frames that wait to be taken."""
+        """Number of frames that wait to be taken."""
         return len(self._rows)
 
     def hear(self, frame: bytes, level: int, other: StreamingClassifier | None) -> bool:
-        """The next frame: int16 little-endian mono at RATE, and its RMS. `other` has heard it already.
+        """Process the next frame (int16 little-endian mono at RATE) with its RMS.
 
-        True: the detector calls it speech, and it is as loud as this side is, and no leak of the other one.
+        `other`: the other side, which has processed its frame of the same time already.
+
+        True: the detector calls it speech, and it passes the gates of the own level and of the leak.
         """
-        smooth = self.smooth = self.smooth + SMOOTHING * (level - self.smooth)
-        loudest = self.loudest * LEAK_DECAY
-        self.loudest = level if level > loudest else loudest
-        speaker = self.speaker = self.speaker * DECAY
-        near_from = speaker * self._near
-        leak = others = theirs = 0.0
+        smoothed = self.smoothed = self.smoothed + SMOOTHING * (level - self.smoothed)
+        peak = self.peak * LEAK_DECAY
+        self.peak = level if level > peak else peak
+        own_level = self.own_level = self.own_level * DECAY
+        near_from = own_level * self._near
+        leak = other_peak = other_probability = 0.0
         if other is not None:
-            others, theirs = other.loudest, other.probability
-            if others > LEAK_FROM:
-                leak = others * LEAK
-        loud = level if level > smooth else smooth
+            other_peak, other_probability = other.peak, other.probability
+            if other_peak > LEAK_FROM:
+                leak = other_peak * LEAK
+        loud = level if level > smoothed else smoothed
         if loud < SILENT or loud < near_from * SPARE or loud < leak * SPARE:
             probability = 0.0
         elif self._detector is None:
@@ -110,66 +112,66 @@ class StreamingClassifier:
         else:
             probability = self._ask(self._detector, frame)
         self.probability = probability
-        own = self._own = self._own * DECAY
-        if probability >= LIKELY and smooth >= leak:
-            own = self._own = _risen(own, smooth)
+        own = self._likely_level = self._likely_level * DECAY
+        if probability >= LIKELY and smoothed >= leak:
+            own = self._likely_level = _risen(own, smoothed)
         sounds = level > FLAT_MAX or frame != frame[:2] * HOP
-        self._rows.append((smooth, own, others, probability, theirs, sounds))
+        self._rows.append((smoothed, own, other_peak, probability, other_probability, sounds))
         self._audio += frame
-        if probability < self._threshold or level < leak or level < smooth * DROP:
+        if probability < self._threshold or level < leak or level < smoothed * DROP:
             return False
-        return smooth >= near_from
+        return smoothed >= near_from
 
     def _ask(self, detector: Detector, frame: bytes) -> float:
-        own = self._own
+        own = self._likely_level
         factor = min(QUIET / own, MOST_GAIN) if own else FIRST_GAIN
         try:
             return detector.probability(gain(frame, 2, factor) if factor > 1 else frame)
-        except Exception:  # whatever a detector dies of, the client must not be hung up on
+        except Exception:  # a failing detector must not end the call
             self._detector, self.failed = None, True
             return UNKNOWN
 
-    def learn_level(self, smooth: float) -> None:
-        """A frame of this side's speech was of this level, smoothed."""
-        self.speaker = _risen(self.speaker, smooth)
+    def learn_level(self, smoothed: float) -> None:
+        """Learn the own level from a frame of this side's speech, given its smoothed level."""
+        self.own_level = _risen(self.own_level, smoothed)
 
     def levels(self, count: int) -> list[float]:
-        """The smoothed level of each of the oldest `count` frames that wait."""
+        """The smoothed levels of the oldest `count` waiting frames."""
         return [row[0] for row in self._rows[:count]]
 
     def take(self, count: int) -> Floats:
-        """What the network is to see of the oldest `count` frames that wait, a multiple of GROUP.
+        """Remove the oldest `count` waiting frames (a multiple of GROUP) and return the network's input.
 
         Out: float32, (count, COLUMNS).
         """
         assert count % GROUP == 0
-        smooths, owns, others, said, theirs, sounding = zip(*self._rows[:count], strict=True)
+        smootheds, likely, peaks, said, other_said, sounding = zip(*self._rows[:count], strict=True)
         sounds = np.array(sounding)
         columns = np.empty((count, COLUMNS), np.float32)
         used = spectral.COLUMNS
         columns[:, :used] = self._spectrum.features(bytes(self._audio[: count * 2 * HOP]), sounds)
-        levels = np.array((smooths, owns, others), np.float32)
+        levels = np.array((smootheds, likely, peaks), np.float32)
         np.maximum(levels, 1, out=levels)
-        smooth, own, peak = np.log10(levels, out=levels) * 2  # in units of 10 dB
+        smoothed, own, peak = np.log10(levels, out=levels) * 2  # in units of 10 dB
         known = own > 0
-        columns[:, used] = ((smooth - own) * known).clip(-4, 2)
+        columns[:, used] = ((smoothed - own) * known).clip(-4, 2)
         columns[:, used + 1] = known
-        columns[:, used + 2] = (smooth - peak).clip(-4, 4)
+        columns[:, used + 2] = (smoothed - peak).clip(-4, 4)
         columns[:, used + 3] = (peak - 4.5).clip(-2, 4)
         columns[:, used + 4] = sounds
         columns[:, used + 5] = said
-        columns[:, used + 6] = theirs
+        columns[:, used + 6] = other_said
         self.drop(count)
         return columns
 
     def drop(self, count: int) -> None:
-        """Nobody is to see the oldest `count` frames that wait."""
+        """Remove the oldest `count` waiting frames."""
         del self._rows[:count]
         del self._audio[: count * 2 * HOP]
 
 
-def _risen(level: float, smooth: float) -> float:
-    """The level after a frame of so much: it rises by ATTACK at most, and does not fall."""
+def _risen(level: float, smoothed: float) -> float:
+    """The level after a frame with this smoothed level: it rises by at most ATTACK and does not fall."""
     if level == 0:
-        return smooth
-    return min(max(level, smooth), level * ATTACK)
+        return smoothed
+    return min(max(level, smoothed), level * ATTACK)
