@@ -12,7 +12,6 @@
     ├── RuleError       a change of a callback that its state does not allow
     ├── NumberError     a telephone number that cannot be dialled
     ├── StoreError      the callbacks' database cannot be used (now)
-    ├── EngineError     the scheduler of attempts cannot be used
     ├── DialError       the centre's telephony refused, or cannot be understood
     └── MissingExtra    an optional package is needed: the text names the extra to install
 
@@ -84,10 +83,6 @@ class NumberError(VadAgentError, ValueError):
 
 class StoreError(VadAgentError):
     """The callback database is damaged, locked, full, unavailable, or of another version."""
-
-
-class EngineError(VadAgentError):
-    """The scheduler of attempts cannot start, or accepts no work now; the store has all data."""
 
 
 class DialError(VadAgentError):

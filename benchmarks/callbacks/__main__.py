@@ -12,7 +12,7 @@ from benchmarks.callbacks import ringing, storing
 from benchmarks.measure import Figure, Table, as_json, as_markdown, environment, refresh_readme
 from tests.callbacks.postgres import NotInstalled, Postgres
 
-PACKAGES = ("sqlalchemy", "dbos", "psycopg", "alembic", "vad-agent")
+PACKAGES = ("sqlalchemy", "psycopg", "alembic", "vad-agent")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

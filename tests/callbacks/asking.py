@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
@@ -79,3 +79,9 @@ def whats(store: Store, id: str) -> list[str]:
 
 def seconds(after: datetime | None, since: datetime) -> float | None:
     return None if after is None else (after - since) / timedelta(seconds=1)
+
+
+def waiting(store: Store) -> dict[str, datetime]:
+    """Key and time of each attempt that will be woken, however late."""
+    _, found = store.due(datetime.max.replace(tzinfo=UTC), 10_000)
+    return dict(found)

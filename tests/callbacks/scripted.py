@@ -1,14 +1,15 @@
-"""A desk in a test's hands: its clock, an engine and a dialer that do as they are told and keep what they
+"""A desk in a test's hands: its clock, a scheduler and a dialer that do as they are told and keep what they
 were asked."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Any, ClassVar
 
-from tests.callbacks.asking import asks
+from tests.callbacks.asking import asks, waiting
 from tests.callbacks.conftest import HandClock
 from vad_agent.callbacks.alerts import AlertBoard
 from vad_agent.callbacks.clock import Clock
@@ -19,47 +20,23 @@ from vad_agent.callbacks.model import Callback
 from vad_agent.callbacks.reconciler import Reconciler
 from vad_agent.callbacks.service import CallbackService
 from vad_agent.callbacks.store import Store
-from vad_agent.errors import EngineError
 
 
-class ScriptedEngine:
-    """`rows`: key → s until it is woken; `away`: nothing can be asked of it."""
+class ScriptedScheduler:
+    """Wakes nothing. `woken`: how often it was told of a change; `held`: whether it must find nothing due."""
 
     def __init__(self) -> None:
-        self.rows: dict[str, float] = {}
-        self.asked: list[tuple[str, Any]] = []
-        self.held: dict[str, int] = {}
-        self.away = False
+        self.woken = 0
+        self.held = True
 
-    def _ask(self, what: str, about: Any) -> None:
-        if self.away:
-            raise EngineError("engine: away")
-        self.asked.append((what, about))
+    def wake(self) -> None:
+        self.woken += 1
 
-    def start(self, run: Callable[[str], None]) -> None:
-        self._ask("start", run)
-
-    def arm(self, key: str, in_s: float) -> None:
-        self._ask("arm", (key, in_s))
-        self.rows[key] = in_s
-
-    def cancel(self, keys: Iterable[str]) -> None:
-        keys = list(keys)
-        if not self.away:
-            self._ask("cancel", keys)
-            for key in keys:
-                self.rows.pop(key, None)
-
-    def pending(self) -> set[str]:
-        self._ask("pending", None)
-        return set(self.rows)
-
-    def take_over(self, node: str) -> int:
-        self._ask("take_over", node)
-        return self.held.pop(node, 0)
-
-    def stop(self) -> None:
-        self._ask("stop", None)
+    @contextmanager
+    def holding(self) -> Iterator[None]:
+        self.held = True
+        yield
+        self.held = False
 
 
 class ScriptedDialer:
@@ -121,21 +98,27 @@ class Hands:
         self.ahead = timedelta()
         """By which the authority is ahead of the counter."""
         self.clock = Clock(lambda: clock.now + self.ahead, lambda: clock.now.timestamp())
-        self.engine = ScriptedEngine()
+        self.scheduler = ScriptedScheduler()
         self.dialer = ScriptedDialer()
-        self.desk = CallbackService(store, self.clock, self.engine)
+        self.desk = CallbackService(store, self.clock, self.scheduler.wake)
         self.late: list[float] = []
         self.dispatcher = Dispatcher(self.desk, self.dialer, node, self.late.append)
         self.alarms = AlertBoard(node)
         self.nodes = ClusterMembership(store.database, node)
         self.watch = Reconciler(
-            self.desk, self.engine, self.dispatcher, self.nodes, self.alarms, node
+            self.desk, self.scheduler, self.dispatcher, self.nodes, self.alarms, node
         )
         self.node = node
 
     @property
     def now(self) -> datetime:
         return self.clock.now()
+
+    @property
+    def armed(self) -> dict[str, float]:
+        """Key → s until its time, at least 0, of each attempt that will be woken."""
+        left = {key: (at - self.now).total_seconds() for key, at in waiting(self.store).items()}
+        return {key: max(0.0, in_s) for key, in_s in left.items()}
 
     def take(self, **about: Any) -> Callback:
         return self.desk.take(asks(self.now, **about), "a test").callback

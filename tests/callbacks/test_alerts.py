@@ -230,23 +230,17 @@ def test_no_name_and_no_number_in_any_log_line_or_alarm(
     at.dialer.statuses = [DialUncertain("no answer")]
     for number in range(6):
         at.dispatcher.make(at.take(phone=client(number), **about).key)
-    at.engine.away = True
     at.take(phone=PHONE, due=600.0, **about)
-    at.engine.away = False
     at.take(phone=f"{PHONE} доб. что-то", **about)
     at.take(phone=client(77), at=f"завтра, {NAME}", **about)
     at.dispatcher.report(OutcomeReport("else.1.1", Outcome.REACHED))
     at.hand.move(3600)
     at.ahead = timedelta(hours=1)
-    at.engine.rows.clear()
     duties = (
         at.watch.look_at_clock,
-        at.watch._arm_again,
         at.watch._beat,
         at.watch._look_after,
         at.watch.look_for_overdue,
-        at.watch.audit,
-        at.watch.audit,
         at.watch.check_promise,
     )
     for duty in duties:

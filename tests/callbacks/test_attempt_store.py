@@ -18,6 +18,7 @@ from tests.callbacks.asking import (
     rows,
     seconds,
     take,
+    waiting,
     whats,
 )
 from vad_agent.callbacks import transitions
@@ -51,7 +52,7 @@ def test_an_attempt_that_begins_is_stored_before_it_is_dialled(store, clock):
     assert (attempt.due, attempt.intent) == (callback.next, clock.now)
     assert (attempt.node, attempt.number, attempt.operator) == ("north", 1, "ivanova")
     assert (attempt.dialled, attempt.ended, attempt.outcome) == (None, None, None)
-    assert store.waiting() == {}
+    assert waiting(store) == {}
 
 
 @pytest.mark.parametrize(("after", "begins"), [(-0.000001, False), (0, True), (0.000001, True)])
@@ -248,11 +249,11 @@ def test_what_was_asked_for_while_it_rang_is_rung_after_it(store, clock):
     callback = take(store, clock.now)
     key = begin(store, callback, clock.now)
     merged = store.take(asks(clock.move(5), due=600.0, reason="hold"), by(clock.now))
-    assert (merged.what, merged.superseded) == ("merged", ())
-    assert store.waiting() == {}
+    assert merged.what == "merged"
+    assert waiting(store) == {}
     after = store.end(key, Outcome.REACHED, "", by(clock.move(60)))
     assert after.state is State.WAITING
-    assert store.waiting() == {after.key: after.next}
+    assert waiting(store) == {after.key: after.next}
     assert seconds(after.next, clock.now) == 540
 
 
@@ -302,3 +303,14 @@ def test_every_attempt_of_a_callback_has_a_key_of_its_own(store, clock):
     assert store.get(callback.id).phone == PHONE
     assert store.attempts_of("nobody") == []
     assert clock.now - callback.created == timedelta(seconds=720)
+
+
+def test_a_node_holds_its_attempts_until_they_end_or_are_claimed(store, clock):
+    mine, ended, others = (take(store, clock.now, phone=client(n)) for n in range(3))
+    begin(store, others, clock.now, "south")
+    begin(store, mine, clock.now)
+    store.end(begin(store, ended, clock.now), Outcome.BUSY, "", by(clock.now))
+    assert (store.held_by("north"), store.held_by("south")) == ([mine.key], [others.key])
+    assert store.claim(others.key, "south", "north")
+    assert sorted(store.held_by("north")) == sorted([mine.key, others.key])
+    assert store.held_by("south") == []

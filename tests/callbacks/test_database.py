@@ -61,10 +61,6 @@ def test_a_place_is_a_servers_url_or_a_file(text, shown):
 def test_a_file_is_named_from_the_working_folder():
     assert DatabaseLocation.parse("desk.db").file == Path.cwd() / "desk.db"
     assert DatabaseLocation.parse("sqlite:///desk.db").file == Path.cwd() / "desk.db"
-    assert (
-        DatabaseLocation.parse("a/desk.db").beside("-engine.db").file
-        == Path.cwd() / "a/desk-engine.db"
-    )
 
 
 @pytest.mark.parametrize(

@@ -171,7 +171,7 @@ def test_what_was_begun_before_is_asked_after_first(at, status, state, dials):
 
 
 def test_what_another_node_has_begun_is_left_to_it(at, store, clock):
-    """Woken twice, as where the engine took the other one for dead: it may be dialling just now."""
+    """Woken twice, as by two nodes at once: it may be dialling just now."""
     south = Hands(store, clock, "south")
     callback = at.take()
     south.dialer.while_dialling = lambda _: at.dispatcher.make(callback.key)
@@ -304,37 +304,34 @@ def test_a_dialer_that_cannot_hang_up_changes_nothing(at, monkeypatch):
 # -- too early -------------------------------------------------------------------------------------
 
 
-def test_woken_too_early_it_is_armed_again(at):
+def test_woken_too_early_it_waits_for_its_time(at):
     callback = at.take(due=90.0)
     at.hand.move(89.999)
-    at.engine.rows.clear()
     at.dispatcher.make(callback.key)
     assert at.dialer.asked == []
-    assert at.engine.rows == {callback.key: pytest.approx(0.001, abs=1e-5)}
+    assert at.armed == {callback.key: pytest.approx(0.001, abs=1e-5)}
     at.hand.move(0.001)
     at.dispatcher.make(callback.key)
     assert at.dialer.count("dial") == 1
 
 
-def test_an_old_key_arms_the_one_that_is_next(at):
+def test_an_old_key_dials_nothing_and_the_next_one_waits(at):
     old = at.take(due=0.0)
     new = at.desk.done(old.id, Outcome.BUSY, "ivanova")
-    at.engine.rows.clear()
     at.dispatcher.make(old.key)
     assert at.dialer.asked == []
-    assert at.engine.rows == {new.key: 60.0}
+    assert at.armed == {new.key: 60.0}
 
 
-def test_in_quiet_hours_it_is_armed_for_their_end(at, policy):
+def test_in_quiet_hours_it_waits_for_their_end(at, policy):
     callback = at.take(due=60.0)
     at.store.policy = replace(policy, quiet=(time(12, 1), time(13)))  # it is noon
     at.hand.move(60)
-    at.engine.rows.clear()
     at.dispatcher.make(callback.key)
     after = at.store.get(callback.id)
     assert at.dialer.asked == []
     assert after.state is State.WAITING
-    assert at.engine.rows == {after.key: 59 * 60.0}
+    assert at.armed == {after.key: 59 * 60.0}
     assert whats(at.store, callback.id)[-1] == "quiet_hours"
     at.hand.move(59 * 60)
     at.dispatcher.make(after.key)

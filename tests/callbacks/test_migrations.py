@@ -14,7 +14,7 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
-from tests.callbacks.asking import at_once, rows, take
+from tests.callbacks.asking import at_once, rows, take, waiting
 from vad_agent.callbacks import migrations
 from vad_agent.callbacks.database import Database, DatabaseLocation
 from vad_agent.callbacks.migrations import migrate
@@ -92,6 +92,22 @@ def test_migrating_again_changes_nothing_and_keeps_what_is_there(empty, policy, 
     store = Store(empty, policy)
     assert store.get(callback.id) == callback
     assert len(rows(store, "SELECT * FROM requests")) == 2
+    store.close()
+
+
+def test_a_database_of_the_version_before_is_upgraded_and_what_waited_there_is_found(
+    empty, policy, clock
+):
+    before = Store(empty, policy)
+    callback = take(before, clock.now, due=60.0)
+    with before.database.writing() as c:  # as the version before leaves it
+        c.execute(sa.text("DROP INDEX callbacks_by_time"))
+        c.execute(sa.text("UPDATE alembic_version SET version_num = '0002'"))
+    assert [kind for kind, *_ in differences(before.database)] == ["add_index"]
+    before.close()
+    store = Store(empty, policy)
+    assert differences(store.database) == []
+    assert waiting(store) == {callback.key: callback.next}
     store.close()
 
 

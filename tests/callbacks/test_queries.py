@@ -22,6 +22,7 @@ from tests.callbacks.asking import (
     client,
     reached,
     take,
+    waiting,
     whats,
 )
 from vad_agent.callbacks import transitions
@@ -169,8 +170,7 @@ def test_whatever_happens_every_request_is_accounted_for(store, clock, steps):
     assert promise.missing == 0
     clients = [one.phone for one in queries.all() if one.open and one.phone]
     assert len(clients) == len(set(clients))
-    waiting = {one.key for one in queries.all() if one.state is State.WAITING}
-    assert set(store.waiting()) == waiting
+    assert set(waiting(store)) == {one.key for one in queries.all() if one.state is State.WAITING}
 
 
 # -- pages -----------------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ from vad_agent.callbacks import reconciler as watching
 from vad_agent.callbacks.cluster_membership import DEAD_S, ClusterMembership
 from vad_agent.callbacks.dialers.base import Ringing
 from vad_agent.callbacks.model import Outcome, State
-from vad_agent.errors import EngineError, StoreError
+from vad_agent.errors import StoreError
 
 
 @pytest.fixture
@@ -110,19 +110,15 @@ def test_a_jump_of_the_clock_moves_what_was_promised_from_now(at, jump):
     at.watch.look_at_clock()
     moved = at.store.get(waits.id)
     assert seconds(moved.due, at.now) == 120.0
-    assert (moved.key in at.engine.rows, waits.key in at.engine.rows) == (True, False)
-    assert at.engine.rows[moved.key] == 120.0
+    assert at.armed == {
+        moved.key: 120.0,
+        agreed.key: 4 * 3600.0 if jump > timedelta() else 6 * 3600.0,
+    }
+    assert moved.key != waits.key
+    assert (at.scheduler.held, at.scheduler.woken) == (False, 3)
     assert at.store.get(agreed.id).due == agreed_at
     assert at.alarms.sounded["clock"] == 1
     assert at.on() == []
-
-
-def test_a_jump_arms_an_agreed_time_that_the_engine_has_lost(at):
-    agreed = at.take(at=(at.now + timedelta(hours=5)).isoformat())
-    at.engine.rows.clear()
-    at.ahead = HOUR
-    at.watch.look_at_clock()
-    assert at.engine.rows == {agreed.key: 4 * 3600.0}
 
 
 def test_a_small_step_moves_nothing(at):
@@ -141,100 +137,12 @@ def test_a_jump_while_the_database_is_away_is_made_up_for(at, monkeypatch):
         for _ in range(3):
             with pytest.raises(StoreError):
                 at.watch.look_at_clock()
+            assert at.scheduler.held  # by the clock that has jumped, what waits looks due
     assert at.store.get(waits.id) == waits
     at.watch.look_at_clock()
     assert seconds(at.store.get(waits.id).due, at.now) == 120.0
     at.watch.look_at_clock()
     assert seconds(at.store.get(waits.id).due, at.now) == 120.0
-
-
-def test_a_jump_while_the_engine_is_away_is_no_alarm_for_ever(at):
-    waits = at.take(due=120.0)
-    at.engine.away = True
-    at.ahead = HOUR
-    with pytest.raises(EngineError):
-        at.watch.look_at_clock()
-    assert at.on() == []
-    at.engine.away = False
-    at.watch._arm_again()
-    assert at.engine.rows[at.store.get(waits.id).key] == 120.0
-
-
-# -- the audit -------------------------------------------------------------------------------------
-
-
-def test_a_key_that_the_engine_lost_is_armed_at_the_second_look_and_alarms(at):
-    callback = at.take(due=600.0)
-    at.engine.rows.clear()
-    at.watch.audit()
-    assert (at.engine.rows, at.on()) == ({}, [])  # it may just be being armed
-    at.hand.move(10)
-    at.watch.audit()
-    assert (at.engine.rows, at.on()) == ({callback.key: 590.0}, [("forgotten", callback.id)])
-    at.watch.audit()
-    assert at.on() == []
-
-
-def test_at_the_start_what_is_missing_is_armed_at_once_and_no_alarm(at):
-    callback = at.take(due=600.0)
-    at.engine.rows.clear()
-    at.watch.audit(at_start=True)
-    assert (at.engine.rows, at.on()) == ({callback.key: 600.0}, [])
-
-
-def test_what_was_armed_between_two_looks_was_not_forgotten(at):
-    callback = at.take(due=600.0)
-    rows = dict(at.engine.rows)
-    at.engine.rows.clear()
-    at.watch.audit()
-    at.engine.rows.update(rows)
-    at.watch.audit()
-    at.engine.rows.clear()
-    at.watch.audit()
-    assert at.alarms.sounded["forgotten"] == 0
-    at.watch.audit()
-    assert at.on() == [("forgotten", callback.id)]
-
-
-def test_what_ended_between_two_looks_is_not_armed(at):
-    callback = at.take(due=600.0)
-    at.engine.rows.clear()
-    at.watch.audit()
-    at.desk.cancel(callback.id, "a test")
-    at.watch.audit()
-    assert (at.engine.rows, at.on()) == ({}, [])
-
-
-def test_a_key_that_has_become_old_during_the_audit_is_not_armed(at, monkeypatch):
-    old = at.take(due=600.0)
-    at.engine.rows.clear()
-    waiting = at.store.waiting
-
-    def changed_behind():
-        found = waiting()
-        at.take(due=30.0)
-        return found
-
-    monkeypatch.setattr(at.store, "waiting", changed_behind)
-    at.watch.audit(at_start=True)
-    assert old.key not in at.engine.rows
-    assert list(at.engine.rows.values()) == [30.0]
-
-
-@pytest.mark.parametrize(("late_s", "again"), [(5.0, False), (5.001, True)])
-def test_what_is_armed_and_was_not_woken_is_armed_again(at, late_s, again):
-    callback = at.take(due=10.0)
-    at.hand.move(10 + late_s)
-    at.watch.audit()
-    assert at.engine.rows == {callback.key: 0.0 if again else 10.0}
-    assert at.on() == []
-
-
-@pytest.mark.parametrize("where", ["sqlite"], indirect=True)  # no matter of the database
-def test_a_row_of_nobody_is_left(at):
-    at.engine.rows["gone.1.1"] = 5.0
-    at.watch.audit(at_start=True)
-    assert at.engine.rows == {"gone.1.1": 5.0}
 
 
 # -- the promise -----------------------------------------------------------------------------------
@@ -280,14 +188,14 @@ def test_a_promise_that_is_kept_again_is_no_alarm(at):
 def test_a_dead_nodes_work_is_taken_over_and_it_is_an_alarm_until_it_is_back(at):
     south = ClusterMembership(at.store.database, "south")
     south.beat(at.now, started=True)
+    for number in range(4):
+        assert at.store.begin(at.take(phone=client(number)).key, "south", by(at.now))
     at.watch._beat()
     assert at.on() == []
     at.hand.move(DEAD_S + 0.001)
-    at.engine.held = {"south": 4}
     at.watch._beat()
     (alarm,) = at.alarms.all()
     assert (alarm.kind, alarm.about, alarm.detail) == ("node", "south", "4 attempts taken over")
-    assert ("take_over", "south") in at.engine.asked
     south.beat(at.now)
     at.watch._beat()
     assert at.on() == []
@@ -315,31 +223,16 @@ def test_who_leaves_is_not_dead(at, store, clock):
 # -- duties that fail ------------------------------------------------------------------------------
 
 
-def test_the_database_away_is_an_alarm_and_then_settled_with_an_audit_at_once(at):
-    callback = at.take(due=600.0)
-    at.engine.rows.clear()
+def test_the_database_away_is_an_alarm_until_every_duty_is_done_again(at):
     at.watch._do("promise", _away)
     at.watch._do("overdue", _away)
     assert at.watch.trouble == dict.fromkeys(("promise", "overdue"), "the database is away")
     assert at.on() == [("database", "")]
     at.watch._do("promise", lambda: None)
     assert (list(at.watch.trouble), at.on()) == (["overdue"], [("database", "")])
-    assert at.engine.rows == {}
     at.watch._do("overdue", lambda: None)
     assert (at.watch.trouble, at.on()) == ({}, [])
-    assert at.engine.rows == {callback.key: 600.0}  # not only at the second look
     assert at.alarms.sounded["database"] == 1
-
-
-def test_the_audit_after_the_trouble_may_fail_too(at):
-    at.watch._do("promise", _away)
-    at.engine.away = True
-    at.watch._do("promise", lambda: None)
-    assert at.watch.trouble == {"audit": "engine: away"}
-    assert at.on() == [("database", "")]
-    at.engine.away = False
-    at.watch._do("audit", at.watch.audit)
-    assert (at.watch.trouble, at.on()) == ({}, [])
 
 
 @pytest.mark.parametrize("where", ["sqlite"], indirect=True)  # no matter of the database
@@ -354,18 +247,18 @@ def test_a_duty_that_has_a_bug_is_trouble_and_told_in_the_log(at, caplog):
 
 
 @pytest.mark.parametrize("where", ["sqlite"], indirect=True)  # no matter of the database
-@pytest.mark.parametrize("error", [RuntimeError("a bug"), StoreError("away"), EngineError("away")])
-@pytest.mark.parametrize("fails", ["look_at_clock", "_look_after", "look_for_overdue", "audit"])
+@pytest.mark.parametrize("error", [RuntimeError("a bug"), StoreError("away")])
+@pytest.mark.parametrize(
+    "fails", ["look_at_clock", "_look_after", "look_for_overdue", "check_promise"]
+)
 def test_the_other_duties_go_on_when_one_raises(at, monkeypatch, fails, error):
     """In the watch's own thread, with every interval gone by at each tick."""
     done: queue.Queue[str] = queue.Queue()
     names = {
         "look_at_clock",
-        "_arm_again",
         "_beat",
         "_look_after",
         "look_for_overdue",
-        "audit",
         "check_promise",
     }
 
@@ -394,20 +287,18 @@ def test_the_other_duties_go_on_when_one_raises(at, monkeypatch, fails, error):
 
 
 def test_the_first_round_that_fails_is_told_to_who_starts_it(at, monkeypatch):
-    at.engine.away = True
-    with pytest.raises(EngineError):
+    monkeypatch.setattr(at.store, "under_way", _away)
+    with pytest.raises(StoreError):
         at.watch.start()
     assert at.watch._thread is None
 
 
-def test_a_start_arms_adopts_and_beats_before_it_returns(at):
-    waits = at.take(phone=client(1), due=600.0)
+def test_a_start_adopts_and_beats_and_looks_at_the_clock_before_it_returns(at):
     left = at.take(phone=client(2))
     assert at.store.begin(left.key, "north", by(at.now))
     at.hand.move(3)
-    at.engine.rows.clear()
     at.watch.start()
     at.watch.leave()
-    assert at.engine.rows[waits.key] == 597.0
+    assert not at.scheduler.held
     assert at.dialer.asked == [("status", left.key), ("dial", left.key)]
     assert at.store.get(left.id).state is State.RINGING

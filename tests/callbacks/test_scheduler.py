@@ -1,4 +1,4 @@
-"""The real engine on both databases: one at a time in a process, so each test stops its own."""
+"""The scheduler over a real store, on both databases; its attempts are begun, and ring nobody."""
 
 from __future__ import annotations
 
@@ -7,273 +7,396 @@ import queue
 import threading
 import time
 from collections import Counter
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import psutil
 import pytest
 import sqlalchemy as sa
 
+from tests.callbacks.asking import asks, begin, by, client, take
 from vad_agent.callbacks import scheduler as waking
-from vad_agent.callbacks.database import DatabaseLocation
-from vad_agent.callbacks.scheduler import WORKERS, DbosScheduler
-from vad_agent.errors import EngineError, StoreError
+from vad_agent.callbacks import transitions
+from vad_agent.callbacks.clock import Clock
+from vad_agent.callbacks.model import Outcome
+from vad_agent.callbacks.scheduler import QUEUED, WORKERS, Scheduler
+from vad_agent.errors import StoreError
 
 LIMIT_S = 15.0
 
 
 class Bench:
-    """Starts engines of one database; `woken`: the keys, as they are run."""
+    """Schedulers of one store; `woken`: the keys, as they are run. A run begins its attempt, as a desk's."""
 
-    def __init__(self, where: DatabaseLocation) -> None:
-        self.where = where
+    def __init__(self, store) -> None:
+        self.store = store
+        self.ahead = timedelta()
+        """By which the clock's authority is ahead of the machine's."""
+        self.clock = Clock(lambda: datetime.now(UTC) + self.ahead)
         self.woken: queue.Queue[str] = queue.Queue()
-        self.engine: DbosScheduler | None = None
+        self.scheduler: Scheduler | None = None
+
+    @property
+    def now(self):
+        return self.clock.now()
 
     def start(self, run=None, node="north"):
-        self.engine = DbosScheduler(self.where, node)
-        self.engine.start(run or self.woken.put)
-        return self.engine
+        self.scheduler = Scheduler(self.store, self.clock, node)
+        with self.scheduler.holding():
+            pass
+        self.scheduler.start(run or self.begun)
+        return self.scheduler
+
+    def begun(self, key, node="north"):
+        begun = self.store.begin(key, node, by(self.now))
+        if begun is not None and begun.attempt.node == node:
+            self.woken.put(key)
+
+    def take(self, number=0, *, due=0.0, wake=True):
+        callback = take(self.store, self.now, phone=client(number), due=due)
+        if wake and self.scheduler is not None:
+            self.scheduler.wake()
+        return callback
 
     def next(self, limit_s=LIMIT_S):
         return self.woken.get(timeout=limit_s)
 
+    def nothing(self, for_s=0.2):
+        """Nothing is woken in so long."""
+        with pytest.raises(queue.Empty):
+            self.woken.get(timeout=for_s)
+
     def stop(self):
-        if self.engine is not None:
-            self.engine.stop()
-            self.engine = None
-
-    def rows(self):
-        """Id → status."""
-        schema = "dbos." if self.where.file is None else ""
-        made = waking.engine(self.where)
-        with made.connect() as c:
-            query = sa.text(f"SELECT workflow_uuid, status FROM {schema}workflow_status")
-            found = dict(c.execute(query).all())
-        made.dispose()
-        return found
-
-    def clear(self):
-        """On PostgreSQL a database is used by test after test, and the engine's tables stay."""
-        if self.where.file is None:
-            made = waking.engine(self.where)
-            with made.begin() as c:
-                if c.execute(sa.text("SELECT to_regclass('dbos.workflow_status')")).scalar():
-                    c.execute(sa.text("TRUNCATE dbos.workflow_status CASCADE"))
-            made.dispose()
-
-    def until(self, true):
-        """Rows are written by the engine's threads."""
-        deadline = time.monotonic() + LIMIT_S
-        while not true():
-            assert time.monotonic() < deadline, self.rows()
-            threading.Event().wait(0.02)
+        if self.scheduler is not None:
+            self.scheduler.stop()
+            self.scheduler = None
 
 
 @pytest.fixture
-def bench(where, monkeypatch):
-    monkeypatch.setattr(waking, "LISTEN_S", 0.01)
-    monkeypatch.setattr(waking, "ENDING_S", 0)
-    bench = Bench(DatabaseLocation.parse(where).beside(".engine.sqlite"))
-    if bench.where.file is not None:
-        bench.where.file.parent.mkdir(parents=True)
-    bench.clear()
+def bench(store, monkeypatch):
+    monkeypatch.setattr(waking, "ENDING_S", LIMIT_S)  # a store is closed when nothing uses it
+    bench = Bench(store)
     yield bench
     bench.stop()
-    bench.clear()
 
 
-# -- armed, woken ----------------------------------------------------------------------------------
+@pytest.fixture
+def never_polls(monkeypatch):
+    """What is woken is woken by a change, or because its time has come."""
+    monkeypatch.setattr(waking, "POLL_S", 3600.0)
 
 
-def test_what_is_armed_is_woken_at_its_time_and_moved_and_cancelled(bench):
-    engine = bench.start()
+only_sqlite = pytest.mark.parametrize("where", ["sqlite"], indirect=True)
+"""No matter of the database."""
+only_postgresql = pytest.mark.parametrize("where", ["postgresql"], indirect=True)
+"""Of several nodes."""
+
+
+# -- at its time -----------------------------------------------------------------------------------
+
+
+def test_what_waits_is_woken_at_its_time_and_moved_and_cancelled(bench, never_polls):
+    scheduler = bench.start()
     began = time.monotonic()
-    for key, in_s in (("now.1.1", 0.0), ("soon.1.1", 0.5), ("late.1.1", 600.0), ("never.1.1", 0.5)):
-        engine.arm(key, in_s)
-    engine.arm("moved.1.1", 600.0)
-    engine.arm("moved.1.1", 0.5)
-    engine.cancel(["never.1.1", "nobody.1.1"])
-    assert engine.pending() >= {"soon.1.1", "late.1.1", "moved.1.1"}
-    assert "never.1.1" not in engine.pending()
-    assert bench.next() == "now.1.1"
-    assert {bench.next(), bench.next()} == {"soon.1.1", "moved.1.1"}
+    now, soon = bench.take(1), bench.take(2, due=0.5)
+    bench.take(3, due=600.0)
+    never, moved = bench.take(4, due=0.5), bench.take(5, due=600.0)
+    bench.store.change(
+        never.id, "cancelled", by(bench.now), lambda c: transitions.cancel(c, bench.now)
+    )
+    earlier = bench.store.take(asks(bench.now, phone=client(5), due=0.5), by(bench.now)).callback
+    scheduler.wake()
+    assert (earlier.id, earlier.key != moved.key) == (moved.id, True)
+    assert bench.next() == now.key
+    assert {bench.next(), bench.next()} == {soon.key, earlier.key}
     assert time.monotonic() - began >= 0.5
-    bench.until(lambda: engine.pending() == {"late.1.1"})
-    assert bench.rows()["moved.1.1"] == "SUCCESS"
-    assert bench.woken.empty()
-    engine.cancel([])
-    engine.cancel(["late.1.1"])
-    assert engine.pending() == set()
+    bench.nothing()
 
 
-def test_a_key_that_was_woken_or_cancelled_is_armed_again_under_another_id(bench):
-    engine = bench.start()
-    engine.arm("a.1.1", 0.0)
-    assert bench.next() == "a.1.1"
-    bench.until(lambda: engine.pending() == set())
-    engine.arm("a.1.1", 0.0)
-    assert bench.next() == "a.1.1"
-    bench.until(lambda: engine.pending() == set())
-    engine.arm("a.1.1", 600.0)
-    engine.arm("a.1.1", 500.0)
-    engine.arm("b.1.1", 600.0)
-    engine.cancel(["b.1.1"])
-    engine.arm("b.1.1", 600.0)
-    assert engine.pending() == {"a.1.1", "b.1.1"}
-    assert bench.rows() == {
-        "a.1.1": "SUCCESS",
-        "a.1.1~2": "SUCCESS",
-        "a.1.1~3": "DELAYED",
-        "b.1.1": "CANCELLED",
-        "b.1.1~2": "DELAYED",
-    }
+@only_sqlite
+def test_one_that_waits_again_is_woken_again(bench, never_polls):
+    def run(key):
+        bench.begun(key)
+        bench.store.end(key, Outcome.BUSY, "", by(bench.now))
+        bench.scheduler.wake()
+
+    bench.store.policy = replace(bench.store.policy, gaps_s=(0.0, 0.0))
+    bench.start(run)
+    bench.take()
+    assert [bench.next().rpartition(".")[2] for _ in range(3)] == ["1", "2", "3"]
 
 
-def test_one_that_is_awake_is_armed_again_beside_and_may_be_cancelled(bench):
+def test_what_another_process_stored_is_found_without_being_told(bench, monkeypatch):
+    monkeypatch.setattr(waking, "POLL_S", 0.05)
+    bench.start()
+    callback = bench.take(wake=False)
+    assert bench.next() == callback.key
+
+
+def test_of_many_that_are_due_at_once_each_is_run_once_by_few_threads(bench, never_polls):
+    ran: Counter[str] = Counter()
+    threads = set()
+
+    def run(key):
+        threads.add(threading.get_ident())
+        ran[key] += 1
+        bench.begun(key)
+
+    count = 2 * QUEUED + 5
+    keys = {bench.take(number).key for number in range(count)}
+    bench.start(run)
+    assert {bench.next() for _ in range(count)} == keys
+    assert set(ran.values()) == {1}
+    assert len(threads) <= WORKERS
+
+
+# -- what a run does -------------------------------------------------------------------------------
+
+
+@only_sqlite
+def test_one_that_is_running_is_not_run_a_second_time(bench):
     go = threading.Event()
 
     def run(key):
         bench.woken.put(key)
         assert go.wait(LIMIT_S)
+        bench.store.begin(key, "north", by(bench.now))
 
-    engine = bench.start(run)
-    engine.arm("a.1.1", 0.0)
-    assert bench.next() == "a.1.1"
-    assert engine.pending() == {"a.1.1"}
-    engine.arm("a.1.1", 0.0)
-    assert bench.next() == "a.1.1"
-    engine.cancel(["a.1.1"])  # while it is awake: nothing is disturbed
+    scheduler = bench.start(run)
+    callback = bench.take()
+    assert bench.next() == callback.key
+    for _ in range(5):
+        scheduler.wake()
+        bench.nothing(0.02)
     go.set()
-    bench.until(lambda: engine.pending() == set())
-    engine.arm("b.1.1", 0.0)
-    assert bench.next() == "b.1.1"
-    assert set(bench.rows()) == {"a.1.1", "a.1.1~2", "b.1.1"}
 
 
-@pytest.mark.parametrize("where", ["sqlite"], indirect=True)  # no matter of the database
-def test_one_that_arms_itself_again_is_woken_again(bench):
-    """As one that was woken too early does."""
-    times = iter(range(3))
+@only_sqlite
+def test_a_run_that_raises_ends_and_the_others_go_on(bench, caplog, monkeypatch):
+    errors = [RuntimeError("a bug"), KeyError("x"), AssertionError()]
+    failing = {bench.take(number).key: error for number, error in enumerate(errors)}
 
     def run(key):
-        if next(times) < 2:
-            bench.engine.arm(key, 0.0)
-        bench.woken.put(key)
+        if key in failing:
+            bench.woken.put(key)
+            raise failing[key]
+        bench.begun(key)
 
-    engine = bench.start(run)
-    engine.arm("a.1.1", 0.0)
-    assert [bench.next() for _ in range(3)] == ["a.1.1"] * 3
-    bench.until(lambda: engine.pending() == set())
-
-
-# -- what a run raises -----------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("where", ["sqlite"], indirect=True)  # no matter of the database
-def test_a_run_that_raises_ends_and_the_engine_goes_on(bench, caplog):
-    errors = {"a.1.1": RuntimeError("a bug"), "b.1.1": KeyError("x"), "c.1.1": AssertionError()}
-
-    def run(key):
-        bench.woken.put(key)
-        if key in errors:
-            raise errors[key]
-
-    engine = bench.start(run)
-    for key in (*errors, "good.1.1"):
-        engine.arm(key, 0.0)
-        assert bench.next() == key
-    bench.until(lambda: engine.pending() == set())
-    assert Counter(bench.rows().values()) == {"SUCCESS": 4}
+    bench.start(run)
+    assert {bench.next() for _ in failing} == set(failing)
+    good = bench.take(9)
+    assert bench.next() == good.key
+    bench.nothing()
     told = [(one.levelno, one.key) for one in caplog.records if one.name == waking.__name__]
-    assert told == [(logging.ERROR, key) for key in errors]
+    assert Counter(told) == Counter((logging.ERROR, key) for key in failing)
 
 
-def test_a_run_waits_for_a_store_that_is_away(bench, monkeypatch):
-    monkeypatch.setattr(waking, "AGAIN_S", 0.01)
+@pytest.mark.parametrize("error", [StoreError("away"), RuntimeError("a bug"), None])
+def test_what_is_still_due_after_its_run_is_run_again(bench, monkeypatch, error):
+    for pause in ("POLL_S", "AGAIN_S", "FAILED_S"):
+        monkeypatch.setattr(waking, pause, 0.01)
     times = iter(range(4))
 
     def run(key):
-        bench.woken.put(key)
         if next(times) < 3:
-            raise StoreError("away")
+            bench.woken.put(key)
+            if error is not None:
+                raise error
+            return
+        bench.begun(key)
 
-    engine = bench.start(run)
-    engine.arm("a.1.1", 0.0)
-    assert [bench.next() for _ in range(4)] == ["a.1.1"] * 4
-    bench.until(lambda: engine.pending() == set())
-    assert bench.rows() == {"a.1.1": "SUCCESS"}
+    bench.start(run)
+    callback = bench.take()
+    assert [bench.next() for _ in range(4)] == [callback.key] * 4
+    bench.nothing(0.1)
 
 
-@pytest.mark.parametrize("where", ["sqlite"], indirect=True)  # no matter of the database
-def test_a_stop_does_not_wait_for_the_store(bench, monkeypatch):
-    monkeypatch.setattr(waking, "AGAIN_S", 3600.0)
-    monkeypatch.setattr(waking, "ENDING_S", 2)
+def test_a_look_waits_for_a_store_that_is_away(bench, monkeypatch):
+    monkeypatch.setattr(waking, "AGAIN_S", 0.01)
+    due, looked = bench.store.due, queue.Queue()
 
-    def run(key):
-        bench.woken.put(key)
+    def away(*_):
+        looked.put(None)
         raise StoreError("away")
 
-    bench.start(run).arm("a.1.1", 0.0)
-    bench.next()
-    began = time.monotonic()
-    bench.stop()
-    assert time.monotonic() - began < 5
+    with monkeypatch.context() as patch:
+        patch.setattr(bench.store, "due", away)
+        bench.start()
+        callback = bench.take()
+        for _ in range(3):
+            looked.get(timeout=LIMIT_S)
+        assert bench.woken.empty()
+    assert bench.store.due == due
+    assert bench.next() == callback.key
+
+
+@only_sqlite
+def test_a_look_that_raises_an_unexpected_error_is_repeated(bench, monkeypatch, caplog):
+    monkeypatch.setattr(waking, "AGAIN_S", 0.01)
+    looked = threading.Event()
+
+    def bug(*_):
+        looked.set()
+        raise KeyError("x")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(bench.store, "due", bug)
+        bench.start()
+        assert looked.wait(LIMIT_S)
+    callback = bench.take()
+    assert bench.next() == callback.key
+    assert any(one.levelno == logging.ERROR for one in caplog.records)
+
+
+# -- the clock -------------------------------------------------------------------------------------
+
+
+@only_sqlite
+def test_while_the_clock_may_jump_nothing_is_woken_nor_after_an_error(bench, monkeypatch):
+    monkeypatch.setattr(waking, "POLL_S", 0.01)
+    scheduler = bench.start()
+    with scheduler.holding():
+        callback = bench.take()
+        bench.nothing(0.1)
+        bench.store.change(
+            callback.id, "cancelled", by(bench.now), lambda c: transitions.cancel(c, bench.now)
+        )
+    bench.nothing(0.1)
+    with pytest.raises(StoreError), scheduler.holding():
+        raise StoreError("the shift could not be stored")
+    callback = bench.take()
+    bench.nothing(0.1)
+    with scheduler.holding():
+        pass
+    assert bench.next() == callback.key
+
+
+@only_sqlite
+def test_before_the_first_look_at_the_clock_nothing_is_woken(bench, monkeypatch):
+    monkeypatch.setattr(waking, "POLL_S", 0.01)
+    bench.scheduler = Scheduler(bench.store, bench.clock, "north")
+    bench.scheduler.start(bench.begun)
+    callback = bench.take()
+    bench.nothing(0.1)
+    with bench.scheduler.holding():
+        pass
+    assert bench.next() == callback.key
+
+
+@only_postgresql
+def test_what_another_node_shifted_waits_until_this_nodes_clock_has_followed(bench, monkeypatch):
+    """The server's clock goes back an hour. By the old one, what is due in a minute is long overdue."""
+    monkeypatch.setattr(waking, "POLL_S", 0.01)
+    scheduler = bench.start()
+    bench.take(1, due=60.0)
+    agreed = bench.take(2, due=0.0)
+    assert bench.next() == agreed.key
+    bench.ahead = step = timedelta(hours=-1)
+    assert bench.store.shift(step, by(bench.now + step, "by another node"))
+    scheduler.wake()
+    bench.nothing(0.1)
+    with scheduler.holding():
+        bench.clock.look()
+    bench.nothing(0.1)
+    now = bench.take(3)
+    assert bench.next() == now.key
 
 
 # -- ended and started -----------------------------------------------------------------------------
 
 
-def test_what_was_armed_is_woken_by_the_next_engine(bench):
-    engine = bench.start()
-    engine.arm("soon.1.1", 0.3)
-    engine.arm("late.1.1", 600.0)
+def test_what_waited_is_woken_by_the_next_scheduler(bench, never_polls):
+    bench.start()
+    soon = bench.take(1, due=0.3)
+    bench.take(2, due=600.0)
     bench.stop()
-    engine = bench.start()
-    assert bench.next() == "soon.1.1"
-    bench.until(lambda: engine.pending() == {"late.1.1"})
-    assert bench.woken.empty()
+    bench.start()
+    assert bench.next() == soon.key
+    bench.nothing()
 
 
-def test_a_dead_nodes_work_is_done_by_another(bench):
-    """What a node was at is its own until it is taken over; the rows are those of a kill."""
-    engine = bench.start()
-    for key in ("a.1.1", "b.1.1", "c.1.1"):
-        engine.arm(key, 600.0)
-    schema = "dbos." if bench.where.file is None else ""
-    made = waking.engine(bench.where)
-    with made.begin() as c:
-        c.execute(
-            sa.text(
-                f"UPDATE {schema}workflow_status SET status = 'PENDING', executor_id = 'south' "
-                "WHERE workflow_uuid <> 'c.1.1'"
-            )
-        )
-    made.dispose()
-    assert engine.take_over("east") == 0
-    assert bench.woken.empty()
-    assert engine.take_over("south") == 2
-    assert {bench.next(), bench.next()} == {"a.1.1", "b.1.1"}
-    assert engine.take_over("south") == 0
-    bench.until(lambda: engine.pending() == {"c.1.1"})
+def test_what_this_node_had_begun_is_run_at_its_start_and_another_nodes_is_not(bench, never_polls):
+    mine, others, ended = (bench.take(number) for number in range(3))
+    begin(bench.store, mine, bench.now, "north")
+    begin(bench.store, others, bench.now, "south")
+    key = begin(bench.store, ended, bench.now, "north")
+    bench.store.end(key, Outcome.REACHED, "", by(bench.now))
+    bench.start(bench.woken.put)
+    assert bench.next() == mine.key
+    bench.nothing()
 
 
-def test_a_database_that_cannot_be_used_is_an_engine_error(tmp_path):
-    (tmp_path / "folder").mkdir()
-    engine = DbosScheduler(DatabaseLocation.parse(str(tmp_path / "folder")), "north")
+@only_sqlite
+def test_a_stop_waits_for_no_store_and_hardly_for_a_dial(bench, monkeypatch):
+    monkeypatch.setattr(waking, "ENDING_S", 0.1)
+    monkeypatch.setattr(waking, "AGAIN_S", 3600.0)
+    go = threading.Event()
+
+    def run(key):
+        bench.woken.put(key)
+        if key == hangs.key:
+            go.wait(LIMIT_S)
+        raise StoreError("away")
+
+    hangs = bench.take(1)
+    bench.take(2)
+    bench.start(run)
+    bench.next()
+    bench.next()
+    began = time.monotonic()
+    bench.stop()
+    assert time.monotonic() - began < 5
+    go.set()
+
+
+@only_sqlite
+def test_after_a_stop_nothing_is_woken(bench, monkeypatch):
+    monkeypatch.setattr(waking, "POLL_S", 0.01)
+    scheduler = bench.start()
+    scheduler.stop()
+    bench.take()
+    bench.nothing(0.1)
+
+
+@only_sqlite
+def test_one_that_was_never_started_stops(bench):
+    Scheduler(bench.store, bench.clock, "north").stop()
+
+
+# -- several nodes ---------------------------------------------------------------------------------
+
+
+@only_postgresql
+def test_of_two_nodes_one_makes_each_attempt(bench, opened):
+    south = Bench(opened())
+    count = 3 * WORKERS
+    keys = {bench.take(number).key for number in range(count)}
     try:
-        with pytest.raises(EngineError) as told:
-            engine.start(print)
-        assert "\n" not in str(told.value)
+        bench.start()
+        south.start(lambda key: south.begun(key, "south"), "south")
+        for one in (bench, south):
+            one.scheduler.wake()
+        deadline = time.monotonic() + LIMIT_S
+        while bench.woken.qsize() + south.woken.qsize() < count:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        held = {node: bench.store.held_by(node) for node in ("north", "south")}
     finally:
-        engine.stop()
+        south.stop()
+    assert sorted(held["north"] + held["south"]) == sorted(keys)
+    assert all(held.values())
 
 
-@pytest.mark.parametrize("where", ["sqlite"], indirect=True)  # no matter of the database
-def test_an_engine_that_was_stopped_takes_nothing(bench):
-    engine = bench.start()
-    bench.stop()
-    with pytest.raises(EngineError):
-        engine.arm("a.1.1", 0.0)
-    engine.cancel(["a.1.1"])
+@only_postgresql
+def test_what_a_node_that_stands_still_has_locked_delays_nothing_else(bench, never_polls):
+    locked, free = bench.take(1), bench.take(2)
+    with bench.store.database.writing() as c:
+        c.execute(sa.text("SELECT * FROM callbacks WHERE id = :id FOR UPDATE"), {"id": locked.id})
+        scheduler = bench.start()
+        assert bench.next() == free.key
+        bench.nothing()
+    scheduler.wake()
+    assert bench.next() == locked.key
 
 
 # -- many ------------------------------------------------------------------------------------------
@@ -281,35 +404,27 @@ def test_an_engine_that_was_stopped_takes_nothing(bench):
 
 @pytest.mark.serial
 def test_five_thousand_that_wait_cost_few_threads_and_are_looked_through_quickly(bench):
-    engine = bench.start()
-    for number in range(5):
-        engine.arm(f"{number}.1.1", 600.0)
-    _multiplied(bench, 1000)
+    _multiplied(bench, bench.take(due=600.0), 5000)
+    before = psutil.Process().num_threads()
+    bench.start()
     began = time.monotonic()
-    pending = engine.pending()
+    _, found = bench.store.due(bench.now, QUEUED)
     assert time.monotonic() - began < 1.0
-    assert len(pending) == 5000
-    assert psutil.Process().num_threads() < WORKERS
-    engine.arm("now.1.1", 0.0)
-    assert bench.next() == "now.1.1"
-    engine.cancel(pending)
-    assert engine.pending() <= {"now.1.1"}
+    assert found == []
+    assert psutil.Process().num_threads() - before < 3
+    now = bench.take(1)
+    assert bench.next() == now.key
 
 
-def _multiplied(bench, times):
-    """Copies of the rows: to arm so many takes half a minute."""
-    table = "dbos.workflow_status" if bench.where.file is None else "workflow_status"
-    made = waking.engine(bench.where)
-    with made.begin() as c:
-        row = c.execute(sa.text(f"SELECT * FROM {table} LIMIT 1")).mappings().one()
-        others = [name for name in row if name != "workflow_uuid"]
-        names = ", ".join(f'"{name}"' for name in others)
-        for copy in range(1, times):
-            c.execute(
-                sa.text(
-                    f'INSERT INTO {table} ("workflow_uuid", {names}) '
-                    f"SELECT '{copy}-' || workflow_uuid, {names} FROM {table} "
-                    "WHERE workflow_uuid IN ('0.1.1', '1.1.1', '2.1.1', '3.1.1', '4.1.1')"
-                )
-            )
-    made.dispose()
+def _multiplied(bench, callback, count):
+    """Copies of a callback without its number: to take so many takes half a minute."""
+    with bench.store.database.writing() as c:
+        row = c.execute(sa.text("SELECT * FROM callbacks")).mappings().one()
+        others = ", ".join(f'"{name}"' for name in row if name not in ("id", "phone", "client"))
+        c.execute(
+            sa.text(
+                f"INSERT INTO callbacks (id, {others}) SELECT :id || id, {others} FROM callbacks "
+                "WHERE id = :callback"
+            ),
+            [{"id": f"{n}-", "callback": callback.id} for n in range(1, count)],
+        )

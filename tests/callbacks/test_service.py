@@ -1,4 +1,4 @@
-"""The desk: stored first, armed then, and what nobody needs any more is neither armed nor rung."""
+"""The desk: stored first, then the scheduler is woken; what nobody needs any more is not rung."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from datetime import timedelta
 import pytest
 import sqlalchemy as sa
 
-from tests.callbacks.asking import PHONE, asks, client, seconds, whats
+from tests.callbacks.asking import PHONE, asks, client, seconds, waiting, whats
 from tests.callbacks.scripted import Hands
 from vad_agent.callbacks.clock import Clock
 from vad_agent.callbacks.model import Outcome, State
@@ -27,14 +27,14 @@ def at(store, clock):
 
 def test_what_waits_is_armed_for_its_time(at):
     callback = at.take(due=90.0)
-    assert at.engine.asked == [("arm", (callback.key, 90.0))]
+    assert (at.armed, at.scheduler.woken) == ({callback.key: 90.0}, 1)
 
 
 def test_what_is_due_already_is_armed_for_now(at):
     request = asks(at.now, due=1.0)
     at.hand.move(60)
     callback = at.desk.take(request, "a test").callback
-    assert at.engine.rows == {callback.key: 0.0}
+    assert at.armed == {callback.key: 0.0}
 
 
 @pytest.mark.parametrize("where", ["sqlite"], indirect=True)  # no matter of the database
@@ -51,7 +51,7 @@ def test_what_is_due_already_is_armed_for_now(at):
 def test_what_lacks_something_is_stored_and_not_armed(at, about, state):
     callback = at.take(**about)
     assert at.store.get(callback.id).state is state
-    assert at.engine.asked == []
+    assert at.armed == {}
 
 
 @pytest.mark.parametrize(
@@ -60,15 +60,15 @@ def test_what_lacks_something_is_stored_and_not_armed(at, about, state):
 def test_who_asks_strictly_is_refused_and_nothing_is_stored(at, about, error):
     with pytest.raises(error):
         at.desk.take(asks(at.now, **about), "a test", strict=True)
-    assert at.store.waiting() == {}
+    assert waiting(at.store) == {}
 
 
-def test_an_earlier_time_cancels_the_key_that_was_armed(at):
+def test_an_earlier_time_replaces_the_key_that_was_armed(at):
     first = at.take(due=600.0)
     second = at.take(due=30.0)
     assert second.id == first.id
-    assert at.engine.asked[1:] == [("cancel", [first.key]), ("arm", (second.key, 30.0))]
-    assert at.engine.rows == {second.key: 30.0}
+    assert second.key != first.key
+    assert (at.armed, at.scheduler.woken) == ({second.key: 30.0}, 2)
 
 
 def test_the_same_request_again_is_armed_again_for_what_is_left(at):
@@ -77,88 +77,33 @@ def test_the_same_request_again_is_armed_again_for_what_is_left(at):
     at.hand.move(30)
     second = at.desk.take(request, "a test")
     assert second.what == "duplicate"
-    assert at.engine.rows == {first.callback.key: 60.0}
+    assert at.armed == {first.callback.key: 60.0}
 
 
 def test_a_call_that_has_ended_has_its_callback_armed_at_once(at):
     waits = at.take(due=0.0, call="c", call_on=True)
-    assert at.engine.rows == {waits.key: 15.0}
+    assert at.armed == {waits.key: 15.0}
     at.hand.move(2)
     at.desk.call_ended("c", "headset")
     now = at.store.get(waits.id)
-    assert at.engine.rows == {now.key: 0.0}
+    assert (at.armed, at.scheduler.woken) == ({now.key: 0.0}, 2)
     at.desk.call_ended("c", "headset")
     at.desk.call_ended("no such call", "headset")
-    assert at.engine.rows == {now.key: 0.0}
+    assert at.armed == {now.key: 0.0}
 
 
-def test_a_desk_without_an_engine_stores_all_the_same(store, clock):
+def test_a_desk_without_a_scheduler_stores_all_the_same(store, clock):
     desk = CallbackService(store, Clock(lambda: clock.now, lambda: 0.0))
     callback = desk.take(asks(clock.now), "a test").callback
     desk.cancel(callback.id, "a test")
     assert store.get(callback.id).state is State.CANCELLED
-    assert desk.unarmed == set()
-
-
-# -- the engine is away ----------------------------------------------------------------------------
-
-
-def test_what_the_engine_cannot_take_is_stored_and_armed_by_the_watch(at):
-    at.engine.away = True
-    callback = at.take(due=90.0)
-    assert at.store.get(callback.id) == callback
-    assert at.desk.unarmed == {callback.id}
-    at.watch._arm_again()
-    assert at.desk.unarmed == {callback.id}
-    at.engine.away = False
-    at.hand.move(30)
-    at.watch._arm_again()
-    assert (at.desk.unarmed, at.engine.rows) == (set(), {callback.key: 60.0})
-
-
-def test_what_has_ended_meanwhile_is_not_armed_by_the_watch(at):
-    at.engine.away = True
-    callback = at.take()
-    at.desk.cancel(callback.id, "a test")
-    at.engine.away = False
-    at.watch._arm_again()
-    assert (at.desk.unarmed, at.engine.rows) == (set(), {})
-
-
-def test_while_the_store_is_away_too_nothing_is_forgotten(at, monkeypatch):
-    at.engine.away = True
-    callback = at.take()
-    at.engine.away = False
-    with monkeypatch.context() as patch:
-        patch.setattr(at.store, "find", _away)
-        with pytest.raises(StoreError):
-            at.watch._arm_again()
-    assert at.desk.unarmed == {callback.id}
-    at.watch._arm_again()
-    assert at.engine.rows == {callback.key: 0.0}
-
-
-def test_what_fails_to_be_armed_just_while_the_watch_arms_it_is_not_forgotten(at, monkeypatch):
-    at.engine.away = True
-    callback = at.take(due=600.0)
-    find = at.store.find
-
-    def found_and_then_changed(id):
-        found = find(id)
-        at.take(due=30.0)  # another thread: the engine cannot take it
-        return found
-
-    with monkeypatch.context() as patch:
-        patch.setattr(at.store, "find", found_and_then_changed)
-        at.watch._arm_again()
-    assert at.desk.unarmed == {callback.id}
 
 
 def test_what_a_store_refuses_is_not_armed(at, monkeypatch):
     monkeypatch.setattr(at.store, "take", _away)
     with pytest.raises(StoreError):
         at.take()
-    assert at.engine.asked == []
+    assert (at.armed, at.scheduler.woken) == ({}, 0)
 
 
 def _away(*_):
@@ -183,14 +128,13 @@ def _away(*_):
 )
 def test_done_while_it_rings_ends_the_attempt_under_way(at, outcome, state, attempt, in_s):
     ringing = at.ringing()
-    at.engine.rows.clear()  # what is awake is no row any more
     at.hand.move(20)
     after = at.desk.done(ringing.id, outcome, "ivanova", "said so")
     assert after == at.store.get(ringing.id)
     assert (after.state, after.attempt) == (state, attempt)
     (told,) = at.store.attempts_of(ringing.id)
     assert (told.outcome, told.detail, told.ended) == (outcome, "said so", at.now)
-    assert at.engine.rows == ({} if in_s is None else {after.key: in_s})
+    assert at.armed == ({} if in_s is None else {after.key: in_s})
 
 
 @pytest.mark.parametrize(
@@ -205,7 +149,7 @@ def test_done_while_it_waits_is_an_attempt_by_hand(at, outcome, attempt, left):
     waits = at.take(due=600.0)
     after = at.desk.done(waits.id, outcome, "ivanova")
     assert (after.state, after.attempt) == (State.WAITING, attempt)
-    assert at.engine.rows == {after.key: left}
+    assert at.armed == {after.key: left}
     assert at.store.attempts_of(waits.id) == []
 
 
@@ -214,7 +158,7 @@ def test_done_twice_while_it_waits_is_two_attempts_and_a_third_is_the_last(at):
     attempts = [at.desk.done(waits.id, Outcome.BUSY, "ivanova") for _ in range(3)]
     assert [one.attempt for one in attempts] == [2, 3, 3]
     assert attempts[-1].state is State.NOT_REACHED
-    assert at.engine.rows == {}
+    assert at.armed == {}
     with pytest.raises(RuleError, match="has ended"):
         at.desk.done(waits.id, Outcome.BUSY, "ivanova")
 
@@ -255,10 +199,10 @@ def test_two_who_tell_of_one_attempt_at_once_use_up_one(at, monkeypatch, said, s
 def test_an_outcome_that_is_told_twice_counts_once(at):
     ringing = at.ringing()
     assert at.desk.report(ringing.key, Outcome.NO_ANSWER, "dialer") is not None
-    armed = len(at.engine.asked)
+    armed, woken = at.armed, at.scheduler.woken
     assert at.desk.report(ringing.key, Outcome.REACHED, "dialer") is None
     assert at.store.get(ringing.id).attempt == 2
-    assert len(at.engine.asked) == armed
+    assert (at.armed, at.scheduler.woken) == (armed, woken)
 
 
 def test_an_outcome_of_no_attempt_is_refused(at):
@@ -294,8 +238,7 @@ CLOSING = [
 def test_what_is_closed_while_it_waits_is_woken_no_more(at, close, state):
     waits = at.take(call="c", due=600.0)
     assert close(at, waits).state is state
-    assert at.engine.asked[-1] == ("cancel", [waits.key])
-    assert (at.engine.rows, at.dialer.asked) == ({}, [])
+    assert (at.armed, at.dialer.asked) == ({}, [])
 
 
 @pytest.mark.parametrize(("close", "state"), CLOSING)
@@ -304,11 +247,10 @@ def test_what_is_closed_while_it_rings_is_hung_up_and_no_outcome_opens_it(at, cl
     assert close(at, ringing).state is state
     assert at.dialer.asked[-1] == ("hang_up", ringing.key)
     assert at.dialer.references[-1] == "r-1"
-    at.engine.rows.clear()
     for outcome in (Outcome.NO_ANSWER, Outcome.REACHED):
         assert at.desk.report(ringing.key, outcome, "dialer") is None
         assert at.store.get(ringing.id).state is state
-    assert at.engine.rows == {}
+    assert at.armed == {}
     assert whats(at.store, ringing.id)[-1] == "late_outcome"
     with pytest.raises(RuleError):
         at.desk.done(ringing.id, Outcome.NO_ANSWER, "ivanova")
@@ -328,7 +270,7 @@ def test_another_ones_callback_stays_when_a_client_rings(at):
     at.take()
     at.desk.client_called(PHONE, "headset")
     assert at.store.get(other.id).state is State.WAITING
-    assert at.engine.rows == {other.key: 0.0}
+    assert at.armed == {other.key: 0.0}
 
 
 def test_a_cancel_that_is_stored_does_not_fail_where_nothing_can_be_hung_up(at, monkeypatch):
@@ -345,7 +287,7 @@ def test_a_number_that_is_given_has_it_armed(at):
     lacks = at.take(phone=None, due=90.0)
     after = at.desk.set_number(lacks.id, "8 912 345-67-89", "supervisor")
     assert (after.phone, after.state) == (PHONE, State.WAITING)
-    assert at.engine.rows == {after.key: 90.0}
+    assert at.armed == {after.key: 90.0}
     with pytest.raises(NumberError):
         at.desk.set_number(lacks.id, "12", "supervisor")
 
@@ -356,7 +298,7 @@ def test_a_number_of_a_client_who_has_a_callback_makes_the_two_one(at):
     after = at.desk.set_number(lacks.id, PHONE, "supervisor")
     assert after.id == other.id
     assert seconds(after.due, at.now) == 30.0
-    assert at.engine.rows == {after.key: 30.0}
+    assert at.armed == {after.key: 30.0}
     assert at.store.get(lacks.id).state is State.CANCELLED
 
 
@@ -364,14 +306,14 @@ def test_another_number_of_what_is_armed_leaves_one_row(at):
     waits = at.take(due=90.0)
     after = at.desk.set_number(waits.id, client(2), "supervisor")
     assert after.phone == client(2)
-    assert at.engine.rows == {after.key: 90.0}
+    assert at.armed == {after.key: 90.0}
 
 
 def test_another_time_is_armed_and_the_old_one_is_not(at):
     waits = at.take(due=90.0)
     after = at.desk.set_time(waits.id, (at.now + timedelta(hours=2)).isoformat(), "supervisor")
-    assert at.engine.rows == {after.key: 7200.0}
-    assert waits.key not in at.engine.rows
+    assert at.armed == {after.key: 7200.0}
+    assert waits.key not in at.armed
     with pytest.raises(RuleError):
         at.desk.set_time(waits.id, "tomorrow", "supervisor")
 
@@ -381,10 +323,9 @@ def test_retry_begins_anew_at_once(at):
     with pytest.raises(RuleError, match="ringing"):
         at.desk.retry(ringing.id, "supervisor")
     at.desk.done(ringing.id, Outcome.REACHED, "ivanova")
-    at.engine.rows.clear()
     after = at.desk.retry(ringing.id, "supervisor")
     assert (after.state, after.attempt) == (State.WAITING, 1)
-    assert at.engine.rows == {after.key: 0.0}
+    assert at.armed == {after.key: 0.0}
     assert after.key != ringing.key
 
 

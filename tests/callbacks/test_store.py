@@ -25,6 +25,7 @@ from tests.callbacks.asking import (
     rows,
     seconds,
     take,
+    waiting,
     whats,
 )
 from vad_agent.callbacks import database, model, transitions
@@ -57,14 +58,15 @@ def test_a_request_is_a_callback_that_waits_and_reads_back_as_it_was(store, cloc
     told = (callback.phone, callback.name, callback.topic, callback.opening, callback.operator)
     assert told == (PHONE, NAME, TOPIC, OPENING, "ivanova")
     assert callback.session == "s-1"
-    assert store.waiting() == {callback.key: callback.next}
+    assert waiting(store) == {callback.key: callback.next}
 
 
 def test_the_same_request_again_is_a_duplicate_and_changes_nothing(store, clock):
     request = asks(clock.now)
     first = store.take(request, by(clock.now))
     second = store.take(request, by(clock.move(5)))
-    assert (second.what, second.callback, second.superseded) == ("duplicate", first.callback, ())
+    assert (second.what, second.callback) == ("duplicate", first.callback)
+    assert set(waiting(store)) == {first.callback.key}
     assert whats(store, first.callback.id) == ["taken"]
     assert CallbackQueries(store).promise().taken == 1
 
@@ -84,7 +86,8 @@ def test_one_client_by_either_form_of_his_number_has_one_callback(store, clock, 
     assert (two.what, two.callback.id) == ("merged", one.callback.id)
     assert two.callback.reasons == ("dropped", "hold")
     assert seconds(two.callback.due, clock.now) == 60
-    assert two.superseded == (one.callback.key,)
+    assert two.callback.key != one.callback.key
+    assert set(waiting(store)) == {two.callback.key}
 
 
 def test_clients_that_differ_in_a_digit_have_a_callback_each(store, clock):
@@ -108,7 +111,8 @@ def test_the_same_call_revises_its_callback(store, clock):
     assert (second.what, second.callback.id) == ("revised", first.id)
     assert seconds(second.callback.due, clock.now) == 300
     assert second.callback.name == NAME
-    assert second.superseded == (first.key,)
+    assert second.callback.key != first.key
+    assert set(waiting(store)) == {second.callback.key}
     assert CallbackQueries(store).promise().open == 2
 
 
@@ -118,7 +122,8 @@ def test_a_call_that_learns_its_number_late_joins_the_clients_other_callback(sto
     taken = store.take(asks(clock.now, call="c1", due=30.0), by(clock.now))
     assert taken.callback.id == other.id
     assert seconds(taken.callback.due, clock.now) == 30
-    assert taken.superseded == (other.key,)
+    assert taken.callback.key != other.key
+    assert set(waiting(store)) == {taken.callback.key}
     assert store.get(unknown.id).state is State.CANCELLED
     promise = CallbackQueries(store).promise()
     assert (promise.taken, promise.open, promise.cancelled, promise.missing) == (3, 3, 0, 0)
@@ -251,9 +256,9 @@ def test_a_callback_at_once_is_due_when_its_call_has_ended(store, clock, ends_af
     assert seconds(now.due, asked) == due_after
     assert now.early is None
     if due_after < 15:
-        assert ended is not None
-        assert ended.superseded == (callback.key,)
-        assert store.waiting() == {now.key: now.next}
+        assert ended == now
+        assert now.key != callback.key
+        assert waiting(store) == {now.key: now.next}
 
 
 def test_a_call_ends_once_and_only_its_own_callback_is_due(store, clock):
@@ -270,11 +275,11 @@ def test_a_call_ends_once_and_only_its_own_callback_is_due(store, clock):
 def test_a_number_found_that_has_an_open_callback_joins_it(store, clock):
     known = take(store, clock.now, due=600.0, reason="hold")
     unknown = take(store, clock.now, phone=None, due=30.0, name=NAME)
-    before, after, gone = store.change(
+    before, after = store.change(
         unknown.id, "number_set", by(clock.now), lambda c: transitions.set_number(c, PHONE)
     )
     assert (before.id, after.id) == (unknown.id, known.id)
-    assert gone == [known.key]
+    assert set(waiting(store)) == {after.key} != {known.key}
     assert after.reasons == ("hold", "dropped")
     assert seconds(after.due, clock.now) == 30
     assert after.name == NAME
@@ -290,7 +295,7 @@ def test_a_number_found_that_has_an_open_callback_joins_it(store, clock):
 def test_retry_of_an_ended_one_joins_the_clients_open_one(store, clock):
     ended = reached(store, take(store, clock.now), clock.now)
     open_one = take(store, clock.move(60), due=600.0)
-    _, after, _ = store.change(
+    _, after = store.change(
         ended.id, "retried", by(clock.now), lambda c: transitions.retry(c, clock.now)
     )
     assert after.id == open_one.id
@@ -304,11 +309,11 @@ def test_one_that_rings_is_joined_without_a_second_ring(store, clock):
     ringing = take(store, clock.now)
     key = begin(store, ringing, clock.now)
     unknown = take(store, clock.now, phone=None)
-    _, after, _ = store.change(
+    _, after = store.change(
         unknown.id, "number_set", by(clock.move(5)), lambda c: transitions.set_number(c, PHONE)
     )
     assert (after.id, after.state, after.key) == (ringing.id, State.RINGING, key)
-    assert store.waiting() == {}
+    assert waiting(store) == {}
     assert after.again is not None
 
 
@@ -337,7 +342,7 @@ def test_the_client_who_calls_closes_his_open_callback_alone(store, clock):
     )
     assert changed is not None
     assert changed[1].id == mine.id
-    assert changed[2] == [mine.key]
+    assert set(waiting(store)) == {other.key}
     assert store.get(other.id) == other
     again = store.change_client(
         PHONE, "client_called", by(clock.now), lambda c: transitions.client_called(c, clock.now)
@@ -369,16 +374,15 @@ def test_a_jump_of_the_clock_moves_what_was_promised_from_now_and_nothing_else(s
     assert moved is not None
     after = callbacks()
     shifted = {"waits", "rings", "no number"}
-    assert {callback.id for callback, _ in moved} == {ids[name] for name in shifted}
+    assert {callback.id for callback in moved} == {ids[name] for name in shifted}
     for name, callback in after.items():
         if name in shifted:
             assert callback.due - before[name].due == step, name
         else:
             assert callback == before[name], name
     assert after["rings"].key == before["rings"].key
-    assert [gone for callback, gone in moved if callback.id == ids["waits"]] == [
-        [before["waits"].key]
-    ]
+    assert set(waiting(store)) == {after["waits"].key, before["agreed"].key}
+    assert after["waits"].key != before["waits"].key
     assert whats(store, ids["waits"]) == ["taken", "clock"]
 
 
@@ -402,6 +406,35 @@ def test_nodes_that_see_a_jump_together_move_things_once(url, policy, clock, jum
     store.close()
     other.close()
     assert told == news
+
+
+# -- what is due -----------------------------------------------------------------------------------
+
+
+def test_what_is_due_comes_earliest_first_and_no_more_than_asked_for(store, clock):
+    late = take(store, clock.now, phone=client(1), due=20.0)
+    soon = take(store, clock.now, phone=client(2), due=10.0)
+    take(store, clock.now, phone=client(3), due=20.1)
+    begin(store, take(store, clock.now, phone=client(4)), clock.now)
+    take(store, clock.now, phone=None)
+    reached(store, take(store, clock.now, phone=client(5)), clock.now)
+    until = clock.now + timedelta(seconds=20)
+    assert store.due(until, 9) == (None, [(soon.key, soon.next), (late.key, late.next)])
+    assert store.due(until, 1) == (None, [(soon.key, soon.next)])
+    assert store.due(clock.now, 9) == (None, [])
+
+
+def test_a_shift_by_one_of_several_nodes_is_told_with_what_is_due(url, policy, clock):
+    store = Store(url, policy)
+    take(store, clock.now, due=60.0)
+    assert store.last_shift() is None
+    store.shift(HOUR, by(clock.now + HOUR))
+    first = store.last_shift()
+    assert first is not None
+    assert store.due(clock.now, 9) == (first, [])
+    store.shift(-HOUR, by(clock.now))
+    assert store.last_shift() not in (None, first)
+    store.close()
 
 
 # -- time, and who waits for whom ------------------------------------------------------------------

@@ -563,7 +563,7 @@ from vad_agent.cli.main import main
 try:
     main()
 finally:
-    heavy = sorted({{"sqlalchemy", "httpx", "fastapi", "dbos"}} & set(sys.modules))
+    heavy = sorted({{"sqlalchemy", "httpx", "fastapi"}} & set(sys.modules))
     print("loaded:", heavy, file=sys.stderr)
 """
 

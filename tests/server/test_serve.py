@@ -257,9 +257,9 @@ def test_a_port_that_is_none_is_refused(serve):
 
 def test_everybody_may_ask_whether_it_is_ready_and_learns_no_more_than_what_fails():
     desk = object.__new__(DeskContainer)
-    trouble = {"promise": "/var/lib/c.sqlite: locked", "audit": "db.example: no route"}
+    trouble = {"promise": "/var/lib/c.sqlite: locked", "overdue": "db.example: no route"}
     desk.reconciler = SimpleNamespace(trouble=trouble)
-    assert desk.not_ready() == ["audit", "promise"]
+    assert desk.not_ready() == ["overdue", "promise"]
     trouble.clear()
     assert desk.not_ready() == []
 

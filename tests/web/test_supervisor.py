@@ -130,12 +130,12 @@ def test_alarms_are_critical_once(full: Served) -> None:
     shift.alarms.sound(Kind.NEEDS_TIME, "tomorrow", NOW)  # its time has not passed
     shift.alarms.sound(Kind.NODE, "desk-2", NOW - timedelta(minutes=1), "3 attempts taken over")
     shift.alarms.sound(Kind.UNREPORTED, "k3v", NOW)
-    shift.failing = ["promise", "audit"]
+    shift.failing = ["promise", "overdue"]
     said = page(full, "critical")
     assert "Критичное: 5" in said
     assert "Один из серверов не отвечает 1 мин с 14:29:00 desk-2 3 attempts taken over" in said
     assert "Исход звонка так и не сказан" in said
-    assert "Сервер не справляется audit, promise" in said
+    assert "Сервер не справляется overdue, promise" in said
     assert 'href="/supervisor/callbacks/k3v"' in full.supervisor().get("/supervisor").text
 
 

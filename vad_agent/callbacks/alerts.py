@@ -37,8 +37,6 @@ class Kind(StrEnum):
     """The dialer has failed too often."""
     UNREPORTED = "unreported"
     """An attempt has been under way so long that its outcome was probably never reported."""
-    FORGOTTEN = "forgotten"
-    """Nothing would have started this attempt; the audit has armed it again."""
     CLOCK = "clock"
     """The clock was set forward or back."""
     PROMISE = "promise"

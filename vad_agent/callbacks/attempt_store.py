@@ -129,7 +129,7 @@ class AttemptStore(UnitOfWork):
                 self.tell(c, callback.id, "late_outcome", by, told)
                 return None
             after = transitions.end(callback, outcome, by.at, self.policy)
-            return self.save(c, callback, after, outcome.value, by)[0]
+            return self.save(c, callback, after, outcome.value, by)
 
         return self.transaction(work)
 
@@ -159,6 +159,12 @@ class AttemptStore(UnitOfWork):
         with self.database.writing() as c:
             done = c.execute(attempts.update().where(*mine).values(node=node))
         return bool(done.rowcount)
+
+    def held_by(self, node: str) -> list[str]:
+        """Keys of the node's attempts without an end."""
+        query = sa.select(attempts.c.key).where(attempts.c.node == node, attempts.c.ended.is_(None))
+        with self.database.reading() as c:
+            return list(c.execute(query.order_by(attempts.c.intent)).scalars())
 
     def under_way(self) -> list[tuple[Attempt, State]]:
         """Attempts without an end. The state is RINGING where the callback rings for this attempt."""

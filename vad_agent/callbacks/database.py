@@ -1,8 +1,7 @@
 """Opens the callback database: an SQLite file on this machine, or PostgreSQL by its URL.
 
 SQLite: WAL, synchronous=FULL (a commit is on the disk), one process at a time by a lock file. A
-damaged file is refused and copied, never written to. The scheduler of attempts has its own file
-next to it, which can be rebuilt from this one.
+damaged file is refused and copied, never written to.
 """
 
 from __future__ import annotations
@@ -77,13 +76,6 @@ class DatabaseLocation:
         if self.file is not None:
             return str(self.file)
         return self.url.set(query={}).render_as_string(hide_password=True)
-
-    def beside(self, suffix: str) -> DatabaseLocation:
-        """The SQLite file next to this one; on PostgreSQL the same database."""
-        if self.file is None:
-            return self
-        file = self.file.with_name(f"{self.file.stem}{suffix}")
-        return DatabaseLocation(sa.URL.create("sqlite", database=str(file)), file)
 
 
 class Database:
@@ -271,25 +263,6 @@ def refuse_damaged(file: Path) -> None:
         f"{file}: the database is damaged ({found}); nothing was changed, a copy is {copy}: "
         "put a backup in its place, or move it away to begin anew"
     )
-
-
-def put_damaged_aside(file: Path) -> Path | None:
-    """Rename a damaged file that can be rebuilt, with its journal. Return the new name, None if intact.
-
-    Raises:
-        StoreError: the file cannot be read or renamed.
-    """
-    if _found_in(file) is None:
-        return None
-    aside = file.with_name(f"{file.name}.damaged-{datetime.now():%Y%m%dT%H%M%S}")
-    try:
-        for suffix in ("", "-wal", "-shm"):
-            part = Path(f"{file}{suffix}")
-            if part.exists():
-                part.replace(f"{aside}{suffix}")
-    except OSError as error:
-        raise StoreError(f"{file}: cannot be renamed: {why(error)}") from error
-    return aside
 
 
 def _found_in(file: Path) -> str | None:

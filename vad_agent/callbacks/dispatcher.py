@@ -76,20 +76,13 @@ class Dispatcher:
             now = self._service.clock.now()
             begun = self._store.begin(key, self._node, Actor(self._node, now))
             if begun is None:
-                self._too_early(key)
-                return
+                return  # or not now: the store has its time
             if begun.attempt.node != self._node:
                 return  # its node may be working on it; if that is dead, `look_after` adopts it
             if not begun.again:
                 self._late((now - begun.attempt.due).total_seconds())
             failpoints.passed(failpoints.INTENT)
             self._ring(begun, time.monotonic())
-
-    def _too_early(self, key: str) -> None:
-        """The attempt was woken early, after a clock jump or in quiet hours: arm it again."""
-        callback = self._store.find(key.partition(".")[0])
-        if callback is not None and callback.state is State.WAITING:
-            self._service.arm(callback, ())
 
     def _ring(self, begun: Begun, since: float) -> None:
         key, reference = begun.attempt.key, begun.attempt.reference

@@ -11,7 +11,7 @@ class State(StrEnum):
     """Where a callback stands."""
 
     WAITING = "waiting"
-    """Waits for its time; the scheduler has it armed."""
+    """Waits for its time, `next`."""
     RINGING = "ringing"
     """An attempt is under way, from its intent to its outcome."""
     NEEDS_NUMBER = "needs_number"

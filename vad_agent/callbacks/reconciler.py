@@ -1,13 +1,11 @@
 """Periodic checks that nothing stored is forgotten. One thread; each duty has its interval.
 
     clock     1 s   a clock jump shifts relative due times
-    arm       1 s   what the scheduler could not take is passed to it again
     beat      3 s   this node's heartbeat; the work of dead nodes is taken over
     ringing   2 s   attempts without an owner are adopted; unreported ones raise an alert
     overdue   2 s   overdue callbacks raise an alert
-    audit    10 s   store and scheduler are compared; what nothing would wake is armed again, with an alert
     promise  10 s   all requests are accounted for
-    forget    1 h   the scheduler deletes what ended days ago
+    forget    1 h   desks that have been dead for a day are removed
 
 A duty that fails, for example while the database is unavailable, runs again at its next interval.
 """
@@ -29,14 +27,11 @@ from vad_agent.callbacks.queries import CallbackQueries
 from vad_agent.callbacks.scheduler import Scheduler
 from vad_agent.callbacks.service import CallbackService
 from vad_agent.callbacks.unit_of_work import Actor
-from vad_agent.errors import EngineError, StoreError
+from vad_agent.errors import StoreError
 
 log = logging.getLogger(__name__)
 
 TICK_S = 0.5
-FORGET_S = 3 * 86_400.0
-STUCK_S = 5.0
-"""An armed attempt that has not been woken this many seconds after its time is armed again."""
 _NEEDS = {
     State.NEEDS_NUMBER: Kind.NEEDS_NUMBER,
     State.NEEDS_TIME: Kind.NEEDS_TIME,
@@ -66,7 +61,6 @@ class Reconciler:
         self._queries = CallbackQueries(service.store)
         self._node = node
         self._alive = {node}
-        self._suspects: set[str] = set()
         self._jumped = timedelta()  # part of a jump that has not been applied yet
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
@@ -77,12 +71,12 @@ class Reconciler:
         """Run every duty once, then continue in a thread of its own.
 
         Raises:
-            StoreError, EngineError: the first round failed.
+            StoreError: the first round failed.
         """
         self._nodes.beat(self._clock.now(), started=True)
         self._beat()  # first: work of nodes that are alive must not be adopted
+        self.look_at_clock()
         self._look_after()
-        self.audit(at_start=True)
         self._thread = threading.Thread(target=self._run, name="watch", daemon=True)
         self._thread.start()
 
@@ -101,11 +95,9 @@ class Reconciler:
     def _run(self) -> None:
         duties: list[tuple[str, float, Callable[[], object]]] = [
             ("clock", 1.0, self.look_at_clock),
-            ("arm", 1.0, self._arm_again),
             ("beat", self._nodes.beat_s, self._beat),
             ("ringing", 2.0, self._look_after),
             ("overdue", 2.0, self.look_for_overdue),
-            ("audit", 10.0, self.audit),
             ("promise", 10.0, self.check_promise),
             ("forget", 3600.0, self._forget),
         ]
@@ -119,7 +111,7 @@ class Reconciler:
     def _do(self, name: str, do: Callable[[], object]) -> None:
         try:
             do()
-        except (StoreError, EngineError) as error:
+        except StoreError as error:
             self.trouble[name] = str(error)
             self._alerts.sound(Kind.DATABASE, "", self._clock.now(), str(error))
         except Exception as error:
@@ -130,49 +122,34 @@ class Reconciler:
             self.trouble.pop(name, None)
             if troubled and not self.trouble:
                 self._alerts.settle(Kind.DATABASE, "")
-                self._do("audit", lambda: self.audit(at_start=True))  # first check after the outage
 
     # -- duties ---------------------------------------------------------------------------------------
 
     def look_at_clock(self) -> None:
         """Shift relative due times where the clock has jumped."""
-        self._jumped += self._clock.look() or timedelta()
-        if not self._jumped:
-            return
-        now = self._clock.now()
-        by = Actor(self._node, now, f"the clock jumped by {self._jumped.total_seconds():.0f} s")
-        moved = self._store.shift(self._jumped, by)
-        self._jumped = timedelta()
-        if moved is None:
-            return  # another node has seen the same jump
-        self._alerts.sound(Kind.CLOCK, "", now, by.why)
-        for callback, gone in moved:
-            self._service.arm(callback, gone)
-        self._alerts.settle(Kind.CLOCK, "")
-        self.audit(at_start=True)
-
-    def _arm_again(self) -> None:
-        for id in list(self._service.unarmed):
-            self._service.unarmed.discard(id)  # first: a failure to arm it meanwhile adds it again
-            try:
-                callback = self._store.find(id)
-            except StoreError:
-                self._service.unarmed.add(id)
-                raise
-            if callback is not None:
-                self._service.arm(callback, ())
+        with self._scheduler.holding():  # between the jump and the shift everything looks due
+            self._jumped += self._clock.look() or timedelta()
+            if not self._jumped:
+                return
+            now = self._clock.now()
+            by = Actor(self._node, now, f"the clock jumped by {self._jumped.total_seconds():.0f} s")
+            moved = self._store.shift(self._jumped, by)
+            self._jumped = timedelta()
+        if moved is not None:  # None: another node has seen the same jump
+            self._alerts.sound(Kind.CLOCK, "", now, by.why)
+            self._alerts.settle(Kind.CLOCK, "")
+        self._scheduler.wake()
 
     def _beat(self) -> None:
         now = self._clock.now()
         self._nodes.beat(now)
         self._alive, dead = self._nodes.seen(now)
         for name in dead:
-            taken = self._scheduler.take_over(name)
-            self._alerts.sound(Kind.NODE, name, now, f"{taken} attempts taken over")
+            held = len(self._store.held_by(name))
+            self._alerts.sound(Kind.NODE, name, now, f"{held} attempts taken over")
         self._alerts.only(Kind.NODE, dead)
 
     def _forget(self) -> None:
-        self._scheduler.forget(FORGET_S)
         self._nodes.forget_dead(self._clock.now())
 
     def _look_after(self) -> None:
@@ -195,34 +172,6 @@ class Reconciler:
             for id in those:
                 self._alerts.sound(kind, id, now)
             self._alerts.only(kind, those)
-
-    def audit(self, *, at_start: bool = False) -> None:
-        """Arm what waits and would not be woken. Raise an alert for what two consecutive checks found.
-
-        `at_start`: do not wait for a second check.
-        """
-        pending = self._scheduler.pending()
-        waiting = self._store.waiting()
-        now = self._clock.now()
-        stuck = {
-            key
-            for key, when in waiting.items()
-            if key in pending and now - when > timedelta(seconds=STUCK_S)
-        }
-        missing = waiting.keys() - pending
-        certain = missing if at_start else missing & self._suspects
-        self._suspects = missing - certain
-        for key in certain | stuck:
-            id = key.partition(".")[0]
-            callback = self._store.find(id)
-            if callback is not None and callback.key == key:
-                self._service.arm(callback, ())
-                if key in certain and not at_start:
-                    self._alerts.sound(Kind.FORGOTTEN, id, now, "armed again")
-        if certain:
-            log.warning("armed again", extra={"count": len(certain), "at_start": at_start})
-        if not at_start:
-            self._alerts.only(Kind.FORGOTTEN, {key.partition(".")[0] for key in certain})
 
     def check_promise(self) -> None:
         """Raise an alert if a request is not accounted for."""

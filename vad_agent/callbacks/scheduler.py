@@ -1,265 +1,166 @@
-"""Wakes each attempt at its time. Only this module knows DBOS.
+"""Wakes each waiting attempt at its time: one thread, which sleeps until the store's earliest.
 
-An armed attempt is one delayed row; its workflow is one short call of `run(key)`. DBOS guarantees
-"at least once": a key may be run twice, early or late, and the store decides whether it must be
-made. The scheduler's data is therefore never authoritative; what is lost is armed again from the
-store.
+    Store.due ─> [its time] ─> a worker's thread ─> run(key) ─> Store.begin: the claim of this node
+        ^── wake(): a change was stored in this process; after POLL_S: another desk may have stored one
 
-    arm(key, at) ─> row, delayed ─> [its time] ─> a worker of any node ─> run(key)
-
-A row's id is the key, with `~2`, `~3`… if an earlier row of the key has ended: an id is never
-reused.
+The store is the only record of what is due. A key may be run twice, by this node and by another:
+`Store.begin` decides in one transaction which of them makes the attempt. What this node had begun
+when it was killed is run first at its next start; what another node had begun, the dispatcher
+adopts once that node is dead.
 """
 
 from __future__ import annotations
 
-import contextlib
 import logging
-import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
-from typing import Any, Protocol
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
+from datetime import timedelta
 
-from vad_agent.callbacks.database import DatabaseLocation, engine
-from vad_agent.errors import EngineError, StoreError, extra
-
-with extra("callbacks", "the engine of callbacks"):
-    import sqlalchemy as sa
-    from dbos import DBOS, DBOSConfig, EnqueueOptions
-    from dbos._error import DBOSWorkflowIDInUseError
+from vad_agent.callbacks.clock import Clock
+from vad_agent.callbacks.store import Store
+from vad_agent.errors import StoreError
 
 log = logging.getLogger(__name__)
 
-NAME = "vad-agent-callbacks"
-QUEUE = "attempts"
-WORKFLOW = "attempt"
-VERSION = "1"
-"""Pinned: by default it is a hash of the source, and after any edit nothing armed before would run."""
 WORKERS = 32
-POLL_S = 0.1
-MOST_FORGOTTEN = 2000
+QUEUED = 2 * WORKERS
+"""Keys that run or wait for a thread; more stay in the store."""
+POLL_S = 0.5
 AGAIN_S = 1.0
-"""Seconds between retries while the store is unavailable."""
-LISTEN_S = 1.0
-"""Seconds between polls for messages, which nobody sends; a stop waits for one poll."""
-ENDING_S = 2
+"""Seconds before a key is run again that is still due after its run, or whose store was unavailable."""
+FAILED_S = 10.0
+"""The same, after a run that raised an unexpected error."""
+ENDING_S = 2.0
 """Seconds that running attempts have to finish at a stop."""
-ASLEEP = ("DELAYED", "ENQUEUED")
-ALIVE = (*ASLEEP, "PENDING")
 
 
-class Scheduler(Protocol):
-    """Wakes attempts."""
+class Scheduler:
+    """Runs the attempts of `store` that are due by `clock`. `node`: this node's name.
+
+    Nothing is woken before the first `holding` block has ended.
+    """
+
+    def __init__(self, store: Store, clock: Clock, node: str) -> None:
+        self._store = store
+        self._clock = clock
+        self._node = node
+        self._run: Callable[[str], None] = lambda _: None
+        self._polling = threading.Lock()
+        self._held = True
+        self._shift: str | None = None
+        """The last shift of due times, by any node, that this node's clock has followed."""
+        self._lock = threading.Lock()
+        self._running: dict[str, Future[None]] = {}
+        self._resting: dict[str, float] = {}  # until when, by time.monotonic
+        self._backlog = False
+        self._woken = threading.Event()
+        self._stopping = threading.Event()
+        self._workers = ThreadPoolExecutor(WORKERS, thread_name_prefix="attempt")
+        self._thread = threading.Thread(target=self._loop, name="scheduler", daemon=True)
 
     def start(self, run: Callable[[str], None]) -> None:
         """Start waking: `run(key)` in threads of the scheduler.
 
-        If it raises `StoreError`, it is retried.
+        Raises:
+            StoreError: the store cannot be read.
         """
+        self._run = run
+        for key in self._store.held_by(self._node):
+            self._submit(key)
+        self._thread.start()
 
-    def arm(self, key: str, in_s: float) -> None:
-        """Wake the attempt in `in_s` seconds, at least 0.
+    def wake(self) -> None:
+        """A change was stored: something may be due sooner."""
+        self._woken.set()
+
+    @contextmanager
+    def holding(self) -> Iterator[None]:
+        """For the block in which this node's clock, and the due times with it, may jump.
+
+        Meanwhile nothing is found due, and after an error nothing is until another block has ended.
 
         Raises:
-            EngineError: not possible now.
+            StoreError: the store cannot be read.
         """
-
-    def cancel(self, keys: Iterable[str]) -> None:
-        """Do not wake these keys. One that cannot be cancelled is woken without effect."""
-
-    def pending(self) -> set[str]:
-        """The keys that will be woken or are running."""
-
-    def take_over(self, node: str) -> int:
-        """Pass a dead node's work to other nodes. Return the number of attempts."""
-
-    def forget(self, older_s: float) -> int:
-        """Delete what ended `older_s` seconds ago. Return the number, at most some thousands per call.
-
-        Raises:
-            EngineError: not possible now.
-        """
+        with self._polling:
+            self._held = True
+            shift = self._store.last_shift()
+            yield
+            self._shift, self._held = shift, False
 
     def stop(self) -> None:
         """Wake nothing more; running attempts may finish."""
-
-
-class DbosScheduler:
-    """DBOS on the store's database, or on a file next to it. One per process.
-
-    `node`: stable over restarts, unique for each process.
-
-    Raises:
-        EngineError: its database cannot be used.
-    """
-
-    def __init__(self, where: DatabaseLocation, node: str) -> None:
-        self._node = node
-        self._stopping = threading.Event()
-        self._run: Callable[[str], None] = lambda _: None
-        self._engine = _sqlite(where) if where.file is not None else engine(where)
-        config = DBOSConfig(
-            name=NAME,
-            system_database_url=where.url.render_as_string(hide_password=False),
-            system_database_engine=self._engine,
-            application_version=VERSION,
-            executor_id=node,
-            log_level="ERROR",
-            console_log_level="ERROR",
-            enable_otlp=False,
-            use_listen_notify=False,
-            max_executor_threads=WORKERS + 8,
-            notification_listener_polling_interval_sec=LISTEN_S,
-            scheduler_polling_interval_sec=600.0,
-        )
-        DBOS(config=config)
-
-        @DBOS.workflow(name=WORKFLOW, max_recovery_attempts=None)
-        def attempt(key: str) -> None:
-            self._wake(key)
-
-        self._attempt = attempt
-
-    def start(self, run: Callable[[str], None]) -> None:
-        """See `Scheduler`."""
-        self._run = run
-        with _translate_errors():
-            DBOS.launch()
-            DBOS.register_queue(
-                QUEUE,
-                worker_concurrency=WORKERS,
-                polling_interval_sec=POLL_S,
-                on_conflict="always_update",
-            )
-
-    def _wake(self, key: str) -> None:
-        """Run an attempt. An exception would end the row, so every failure is retried or logged."""
-        while True:
-            try:
-                self._run(key)
-                return
-            except StoreError as error:
-                log.warning("an attempt waits for the store", extra={"key": key, "why": str(error)})
-            except Exception:
-                log.exception("an attempt raised an unexpected error", extra={"key": key})
-                return  # the audit finds it
-            if self._stopping.wait(AGAIN_S):
-                return  # the next start finds it
-
-    def arm(self, key: str, in_s: float) -> None:
-        """See `Scheduler`."""
-        options: EnqueueOptions = {
-            "workflow_name": WORKFLOW,
-            "queue_name": QUEUE,
-            "workflow_id": key,
-            "workflow_id_reuse_policy": "reject",
-            "app_version": VERSION,
-        }
-        if in_s > 0:
-            options["delay_seconds"] = in_s
-        with _translate_errors():
-            for number in range(2, 1000):
-                try:
-                    DBOS.enqueue_workflow_with_options(options, key)
-                    return
-                except DBOSWorkflowIDInUseError:
-                    if self._moved(options["workflow_id"], in_s):
-                        return
-                    options["workflow_id"] = f"{key}~{number}"
-        raise EngineError(f"{key}: armed too often")
-
-    def _moved(self, id: str, in_s: float) -> bool:
-        """Move a sleeping row to the new time. Reads it back, because a row that has ended is not
-        changed.
-
-        A running row does not count: it may have been woken too early.
-        """
-        status = DBOS.get_workflow_status(id)
-        if status is not None and status.status == "DELAYED":
-            DBOS.set_workflow_delay(id, delay_seconds=max(in_s, 0.0))
-            status = DBOS.get_workflow_status(id)
-        return status is not None and status.status in ASLEEP
-
-    def cancel(self, keys: Iterable[str]) -> None:
-        """See `Scheduler`."""
-        with contextlib.suppress(EngineError), _translate_errors():
-            DBOS.cancel_workflows(list(keys))
-
-    def pending(self) -> set[str]:
-        """See `Scheduler`."""
-        table = _rows(self._engine)
-        query = sa.select(table.c.workflow_uuid).where(
-            table.c.status.in_(ALIVE), table.c.name == WORKFLOW
-        )
-        with _translate_errors(), self._engine.connect() as connection:
-            return {id.partition("~")[0] for (id,) in connection.execute(query)}
-
-    def take_over(self, node: str) -> int:
-        """See `Scheduler`."""
-        with _translate_errors():
-            held = DBOS.list_workflows(
-                status="PENDING", executor_id=node, load_input=False, load_output=False
-            )
-            ids = [one.workflow_id for one in held]
-            if ids:
-                DBOS.resume_workflows(ids)
-        return len(ids)
-
-    def forget(self, older_s: float) -> int:
-        """See `Scheduler`."""
-        table = _rows(self._engine)
-        limit_ms = int((time.time() - older_s) * 1000)
-        ended = (
-            sa.select(table.c.workflow_uuid)
-            .where(table.c.name == WORKFLOW, table.c.status.not_in(ALIVE))
-            .where(table.c.updated_at < limit_ms)
-            .limit(MOST_FORGOTTEN)
-        )
-        with _translate_errors():
-            with self._engine.connect() as connection:
-                ids = list(connection.execute(ended).scalars())
-            if ids:
-                DBOS.delete_workflows(ids)
-        return len(ids)
-
-    def stop(self) -> None:
-        """See `Scheduler`."""
         self._stopping.set()
-        DBOS.destroy(workflow_completion_timeout_sec=ENDING_S)
-        self._engine.dispose()
+        self._woken.set()
+        if self._thread.is_alive():
+            self._thread.join()
+        self._workers.shutdown(wait=False, cancel_futures=True)
+        with self._lock:
+            running = list(self._running.values())
+        wait(running, ENDING_S)
 
+    def _loop(self) -> None:
+        wait_s = 0.0
+        while True:
+            self._woken.wait(wait_s)
+            self._woken.clear()
+            if self._stopping.is_set():
+                return
+            try:
+                wait_s = self._poll()
+            except StoreError as error:
+                log.warning("due attempts wait for the store", extra={"why": str(error)})
+                wait_s = AGAIN_S
+            except Exception:
+                log.exception("the scheduler raised an unexpected error")
+                wait_s = AGAIN_S
 
-def _rows(made: sa.Engine) -> sa.TableClause:
-    schema = None if made.dialect.name == "sqlite" else "dbos"
-    columns = ("workflow_uuid", "status", "name", "updated_at")
-    return sa.table("workflow_status", *map(sa.column, columns), schema=schema)
+    def _poll(self) -> float:
+        """Run what is due. Return the seconds until the next look."""
+        with self._polling:
+            if self._held:
+                return POLL_S
+            now = self._clock.now()
+            with self._lock:
+                ready = time.monotonic()
+                self._resting = {key: at for key, at in self._resting.items() if at > ready}
+                known = self._running.keys() | self._resting.keys()
+                self._backlog = False
+            limit = len(known) + QUEUED
+            shift, found = self._store.due(now + timedelta(seconds=POLL_S), limit)
+            if shift != self._shift:  # another node's: this one's clock has not followed yet
+                return POLL_S
+            for key, at in found:
+                if key in known:
+                    continue
+                if at > now:
+                    return (at - now).total_seconds()
+                if not self._submit(key):
+                    return POLL_S  # a worker that has ended wakes this thread
+        return POLL_S if len(found) < limit else 0.0
 
+    def _submit(self, key: str) -> bool:
+        """False: enough wait for a thread."""
+        with self._lock:
+            self._backlog = len(self._running) >= QUEUED
+            if not self._backlog:
+                self._running[key] = self._workers.submit(self._work, key)
+            return not self._backlog
 
-def _sqlite(where: DatabaseLocation) -> sa.Engine:
-    """SQLite as DBOS opens it, but with WAL and synchronous=FULL."""
-    made = sa.create_engine(where.url, hide_parameters=True)
-
-    @sa.event.listens_for(made, "connect")
-    def connected(connection: sqlite3.Connection, _: Any) -> None:
-        connection.isolation_level = "IMMEDIATE"
-        connection.execute("PRAGMA busy_timeout=30000")
-        connection.execute("PRAGMA journal_mode=WAL")
-        connection.execute("PRAGMA synchronous=FULL")
-        connection.execute("PRAGMA foreign_keys=ON")
-
-    return made
-
-
-@contextlib.contextmanager
-def _translate_errors() -> Iterator[None]:
-    try:
-        yield
-    except EngineError:
-        raise
-    except Exception as error:
-        cause = str(getattr(error, "orig", None) or error) or type(error).__name__
-        raise EngineError(f"engine: {' '.join(cause.split())[:300]}") from error
-
-
-__all__ = ["DbosScheduler", "Scheduler"]
+    def _work(self, key: str) -> None:
+        again_s = AGAIN_S
+        try:
+            self._run(key)
+        except StoreError as error:
+            log.warning("an attempt waits for the store", extra={"key": key, "why": str(error)})
+        except Exception:
+            log.exception("an attempt raised an unexpected error", extra={"key": key})
+            again_s = FAILED_S
+        with self._lock:
+            self._resting[key] = time.monotonic() + again_s
+            self._running.pop(key, None)
+            if self._backlog and len(self._running) <= WORKERS:
+                self._woken.set()

@@ -1,18 +1,14 @@
-"""The callback service: what calls, people and clients do to callbacks. It stores first and arms
-afterwards.
+"""The callback service: what calls, people and clients do to callbacks. It stores first; the
+scheduler finds in the store what is due.
 
-headset, API, command line ─> service ─> store (authoritative) ─> scheduler (wakes) ─> dispatcher ─>
-dialer
+headset, API, command line ─> service ─> store ─> scheduler (wakes) ─> dispatcher ─> dialer
                                                  └── reconciler: nothing is forgotten
 """
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import replace
-from datetime import datetime
-from typing import TYPE_CHECKING
 
 from vad_agent.callbacks import attempt_schedule, failpoints, transitions
 from vad_agent.callbacks.call_record import CallRecord
@@ -22,17 +18,11 @@ from vad_agent.callbacks.model import Callback, Outcome, Request, State
 from vad_agent.callbacks.phone_numbers import normalised
 from vad_agent.callbacks.store import Store, Taken
 from vad_agent.callbacks.unit_of_work import Actor
-from vad_agent.errors import EngineError, NumberError, RuleError
-
-if TYPE_CHECKING:
-    from vad_agent.callbacks.scheduler import Scheduler
-
-log = logging.getLogger(__name__)
+from vad_agent.errors import NumberError, RuleError
 
 
 class CallbackService:
-    """`scheduler`: None if nothing is to ring from this process, for example a command without a
-    server.
+    """`wake`: called after each change: something may be due sooner.
 
     `stop_ringing(key)`: called when an attempt under way is no longer needed.
     """
@@ -41,16 +31,14 @@ class CallbackService:
         self,
         store: Store,
         clock: Clock,
-        scheduler: Scheduler | None = None,
+        wake: Callable[[], None] = lambda: None,
         stop_ringing: Callable[[str], None] | None = None,
     ) -> None:
         self.store = store
         self.calls = CallStore(store)
         self.clock = clock
-        self._scheduler = scheduler
+        self._wake = wake
         self.stop_ringing = stop_ringing or (lambda _: None)
-        self.unarmed: set[str] = set()
-        """Callbacks that the scheduler could not take; the reconciler arms them."""
 
     # -- calls ----------------------------------------------------------------------------------------
 
@@ -80,7 +68,7 @@ class CallbackService:
             request = self._with_time(request)
         taken = self.store.take(request, self._by(who))
         failpoints.passed(failpoints.STORED)
-        self.arm(taken.callback, taken.superseded)
+        self._wake()
         failpoints.passed(failpoints.ARMED)
         return taken
 
@@ -98,9 +86,8 @@ class CallbackService:
         Raises:
             StoreError: it could not be stored.
         """
-        taken = self.store.call_ended(call, self._by(who))
-        if taken is not None:
-            self.arm(taken.callback, taken.superseded)
+        if self.store.call_ended(call, self._by(who)) is not None:
+            self._wake()
 
     def take_call(self, record: CallRecord) -> bool:
         """Store a finished call. False: it was stored before.
@@ -119,7 +106,7 @@ class CallbackService:
         """
         callback = self.store.withdraw(call, self._by(who, "the client came back into the call"))
         if callback is not None:
-            self._ended(callback, callback.key)
+            self.stop_ringing(callback.key)
         return callback
 
     def client_called(self, phone: str, who: str) -> Callback | None:
@@ -139,8 +126,8 @@ class CallbackService:
             return None
         if changed is None:
             return None
-        before, after, _ = changed
-        self._ended(after, before.key)
+        before, after = changed
+        self.stop_ringing(before.key)
         return after
 
     # -- people ---------------------------------------------------------------------------------------
@@ -210,46 +197,18 @@ class CallbackService:
         after = self.store.end(key, outcome, detail, self._by(who, detail))
         failpoints.passed(failpoints.OUTCOME_STORED)
         if after is not None:
-            self.arm(after, ())
+            self._wake()
             failpoints.passed(failpoints.NEXT_ARMED)
         return after
-
-    def arm(self, callback: Callback, superseded: Iterable[str]) -> None:
-        """Have the scheduler wake this attempt and not the superseded ones; the reconciler repairs
-        failures.
-        """
-        if self._scheduler is None:
-            return
-        waits = callback.state is State.WAITING
-        gone = [key for key in superseded if not (waits and key == callback.key)]
-        try:
-            if gone:
-                self._scheduler.cancel(gone)
-            if waits and callback.next is not None:
-                self._scheduler.arm(callback.key, self.seconds_until(callback.next))
-        except EngineError as error:
-            self.unarmed.add(callback.id)
-            log.warning(
-                "an attempt could not be armed yet",
-                extra={"callback": callback.id, "why": str(error)},
-            )
-
-    def seconds_until(self, when: datetime) -> float:
-        """Seconds until `when`, at least 0."""
-        return max(0.0, (when - self.clock.now()).total_seconds())
 
     def _change(
         self, id: str, what: str, by: Actor, how: Callable[[Callback], Callback]
     ) -> Callback:
-        before, after, gone = self.store.change(id, what, by, how)
-        self.arm(after, gone)
+        before, after = self.store.change(id, what, by, how)
+        self._wake()
         if before.state is State.RINGING and after.state is not State.RINGING:
             self.stop_ringing(before.key)
         return after
-
-    def _ended(self, callback: Callback, key: str) -> None:
-        self.arm(callback, [key])
-        self.stop_ringing(key)
 
     def _by(self, who: str, why: str = "") -> Actor:
         return Actor(who, self.clock.now(), why)

@@ -40,8 +40,6 @@ class Taken:
     callback: Callback
     what: str
     """taken, merged, revised, or duplicate: the request was stored already."""
-    superseded: tuple[str, ...] = ()
-    """Keys of attempts that are no longer armed."""
 
 
 class Store(AttemptStore):
@@ -66,15 +64,13 @@ class Store(AttemptStore):
                     raise RuleError("key: it was used for another request: keys are unique")
                 return Taken(self.load(c, known.callback), "duplicate")
             callback, what = self._answer(c, request, by)
-            superseded: tuple[str, ...] = ()
             if what == "taken":
                 c.execute(callbacks.insert().values(**to_row(callback, self.encryption)))
                 self.tell(c, callback.id, "taken", by, changed(None, callback))
             else:
                 before = self.load(c, callback.id)
                 self.tell(c, callback.id, "taken", by, {"key": request.key})
-                callback, gone = self.save(c, before, callback, what, by)
-                superseded = tuple(gone)
+                callback = self.save(c, before, callback, what, by)
             c.execute(
                 requests.insert().values(
                     key=request.key,
@@ -85,7 +81,7 @@ class Store(AttemptStore):
                     body=self.encryption.close(request_body(request)),
                 )
             )
-            return Taken(callback, what, superseded)
+            return Taken(callback, what)
 
         return self.transaction(work)
 
@@ -130,14 +126,14 @@ class Store(AttemptStore):
             ).scalar()
             if others:
                 return None
-            return self.save(c, callback, transitions.cancel(callback, by.at), "withdrawn", by)[0]
+            return self.save(c, callback, transitions.cancel(callback, by.at), "withdrawn", by)
 
         return self.transaction(work)
 
-    def call_ended(self, call: str, by: Actor) -> Taken | None:
-        """The call is over: what waited for its end is due."""
+    def call_ended(self, call: str, by: Actor) -> Callback | None:
+        """The call is over: what waited for its end is due. None: nothing did."""
 
-        def work(c: sa.Connection) -> Taken | None:
+        def work(c: sa.Connection) -> Callback | None:
             callback = self.one(
                 c,
                 callbacks.c.id.in_(sa.select(requests.c.callback).where(requests.c.call == call)),
@@ -145,8 +141,7 @@ class Store(AttemptStore):
             after = callback and transitions.call_ended(callback, by.at)
             if callback is None or after is None or after == callback:
                 return None
-            saved, gone = self.save(c, callback, after, "call_ended", by)
-            return Taken(saved, "call_ended", tuple(gone))
+            return self.save(c, callback, after, "call_ended", by)
 
         return self.transaction(work)
 
@@ -154,24 +149,23 @@ class Store(AttemptStore):
 
     def change(
         self, id: str, what: str, by: Actor, how: Callable[[Callback], Callback]
-    ) -> tuple[Callback, Callback, list[str]]:
-        """Apply a transition. Return (before, after, keys no longer armed). `what`: for history.
+    ) -> tuple[Callback, Callback]:
+        """Apply a transition. Return (before, after). `what`: for history.
 
         Raises:
             RuleError: the transition is not allowed, or there is no such callback.
             StoreError: it could not be stored.
         """
 
-        def work(c: sa.Connection) -> tuple[Callback, Callback, list[str]]:
+        def work(c: sa.Connection) -> tuple[Callback, Callback]:
             before = self.load(c, id)
-            after, gone = self.save(c, before, how(before), what, by)
-            return before, after, gone
+            return before, self.save(c, before, how(before), what, by)
 
         return self.transaction(work)
 
     def change_client(
         self, phone: str, what: str, by: Actor, how: Callable[[Callback], Callback]
-    ) -> tuple[Callback, Callback, list[str]] | None:
+    ) -> tuple[Callback, Callback] | None:
         """As `change`, for the client's open callback. None: the client has none."""
         with self.database.reading() as c:
             found = c.execute(
@@ -202,21 +196,33 @@ class Store(AttemptStore):
             raise RuleError(f"{id}: there is no such callback")
         return callback
 
-    def waiting(self) -> dict[str, datetime]:
-        """Key and time of each attempt that the scheduler must have armed."""
+    def due(self, until: datetime, limit: int) -> tuple[str | None, list[tuple[str, datetime]]]:
+        """The last shift (see `last_shift`); keys and times of what waits and is due by `until`, the
+        earliest first, without what another transaction is changing.
+        """
         columns = (callbacks.c.id, callbacks.c.generation, callbacks.c.attempt, callbacks.c.next)
-        query = sa.select(*columns).where(callbacks.c.state == State.WAITING.value)
+        query = sa.select(*columns).where(
+            callbacks.c.state == State.WAITING.value, callbacks.c.next <= until
+        )
+        query = query.order_by(callbacks.c.next).limit(limit).with_for_update(skip_locked=True)
         with self.database.reading() as c:
-            return {f"{id}.{generation}.{n}": next for id, generation, n, next in c.execute(query)}
+            found = [
+                (f"{id}.{generation}.{n}", next) for id, generation, n, next in c.execute(query)
+            ]
+            return c.execute(_SHIFT).scalar(), found  # read last: it is not older than the times
 
-    def shift(self, step: timedelta, by: Actor) -> list[tuple[Callback, list[str]]] | None:
+    def last_shift(self) -> str | None:
+        """The last shift of due times by a node of several: what the others' clocks must follow."""
+        with self.database.reading() as c:
+            return c.execute(_SHIFT).scalar()
+
+    def shift(self, step: timedelta, by: Actor) -> list[Callback] | None:
         """The clock was set forward by `step`: shift all relative due times, all or none.
 
-        Returns each callback that moved, with the keys no longer armed. None: another node that
-        shares the clock has done it.
+        Returns each callback that moved. None: another node that shares the clock has done it.
         """
 
-        def work(c: sa.Connection) -> list[tuple[Callback, list[str]]] | None:
+        def work(c: sa.Connection) -> list[Callback] | None:
             if self.database.on_server and not _is_news(c, step, by):
                 return None
             query = sa.select(callbacks).where(callbacks.c.state.in_(OPEN_STATES))
@@ -231,10 +237,13 @@ class Store(AttemptStore):
         return self.transaction(work)
 
 
+_SHIFT = sa.select(facts.c.value).where(facts.c.name == "clock")
+
+
 def _is_news(c: sa.Connection, step: timedelta, by: Actor) -> bool:
     """The jump was not applied yet. Nodes that see a jump of the server's clock apply it once."""
     name, spread = "clock", timedelta(seconds=60)
-    before = c.execute(locked(sa.select(facts.c.value).where(facts.c.name == name))).scalar()
+    before = c.execute(locked(_SHIFT)).scalar()
     value = json.dumps([by.at.isoformat(), step.total_seconds()])
     if before is None:
         c.execute(facts.insert().values(name=name, value=value))

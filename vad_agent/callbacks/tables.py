@@ -81,6 +81,8 @@ sa.Index(
     postgresql_where=sa.text(IS_OPEN),
 )
 
+sa.Index("callbacks_by_time", callbacks.c.state, callbacks.c.next)
+
 requests = sa.Table(
     "requests",
     metadata,

@@ -11,7 +11,7 @@ from vad_agent.callbacks import model, transitions
 from vad_agent.callbacks.database import Database, DatabaseLocation, WriteConflict
 from vad_agent.callbacks.field_encryption import FieldEncryption
 from vad_agent.callbacks.migrations import migrate
-from vad_agent.callbacks.model import Callback, Policy, Request, State
+from vad_agent.callbacks.model import Callback, Policy, Request
 from vad_agent.callbacks.row_mapping import changed, from_row, to_row
 from vad_agent.callbacks.tables import callbacks, calls, facts, history, requests
 from vad_agent.errors import RuleError, StoreError, extra
@@ -104,21 +104,18 @@ class UnitOfWork:
 
     def save(
         self, c: sa.Connection, before: Callback, after: Callback, what: str, by: Actor
-    ) -> tuple[Callback, list[str]]:
+    ) -> Callback:
         """Write a change.
 
         If it gives one client two open callbacks, they are merged; the result is returned.
         """
-        gone = [before.key] if before.state is State.WAITING and before.key != after.key else []
-        if before.state is State.WAITING and after.state is not State.WAITING:
-            gone = [before.key]
         if after.open and after.phone and (after.phone != before.phone or not before.open):
             client = callbacks.c.client == self.encryption.look_up(after.phone)
             other = self.one(c, sa.and_(client, callbacks.c.id != after.id))
             if other is not None:
-                return self._join(c, before, after, other, by, gone)
+                return self._join(c, before, after, other, by)
         self._write(c, before, after, what, by)
-        return after, gone
+        return after
 
     def _join(
         self,
@@ -127,8 +124,7 @@ class UnitOfWork:
         after: Callback,
         other: Callback,
         by: Actor,
-        gone: list[str],
-    ) -> tuple[Callback, list[str]]:
+    ) -> Callback:
         c.execute(
             requests.update().where(requests.c.callback == after.id).values(callback=other.id)
         )
@@ -138,8 +134,7 @@ class UnitOfWork:
         joined = other
         for reason in after.reasons:
             joined = transitions.merge(joined, _as_request(after, reason), self.policy)
-        kept, more = self.save(c, other, joined, "merged", replace(by, why=f"with {after.id}"))
-        return kept, gone + more
+        return self.save(c, other, joined, "merged", replace(by, why=f"with {after.id}"))
 
     def _write(
         self, c: sa.Connection, before: Callback, after: Callback, what: str, by: Actor

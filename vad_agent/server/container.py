@@ -6,14 +6,12 @@ dialer ─ dispatcher ─ service ──┴─ reconciler ─ outbox consumer �
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from contextlib import ExitStack
 
 from vad_agent.callbacks.alerts import AlertBoard
 from vad_agent.callbacks.clock import Clock, machine_time
 from vad_agent.callbacks.cluster_membership import BEAT_S, DEAD_S, ClusterMembership
-from vad_agent.callbacks.database import DatabaseLocation, put_damaged_aside
 from vad_agent.callbacks.dialers.base import Dialer, Hooked
 from vad_agent.callbacks.dispatcher import Dispatcher
 from vad_agent.callbacks.field_encryption import FieldEncryption
@@ -21,16 +19,12 @@ from vad_agent.callbacks.outbox_consumer import OutboxConsumer
 from vad_agent.callbacks.policy import policy_of
 from vad_agent.callbacks.queries import CallbackQueries
 from vad_agent.callbacks.reconciler import Reconciler
-from vad_agent.callbacks.scheduler import DbosScheduler
+from vad_agent.callbacks.scheduler import Scheduler
 from vad_agent.callbacks.service import CallbackService
 from vad_agent.callbacks.store import Store
 from vad_agent.script.settings import Settings
 from vad_agent.server.app_state import AppState
 from vad_agent.server.desk_config import DeskConfig
-
-log = logging.getLogger(__name__)
-
-ENGINE_FILE = ".engine.sqlite"
 
 
 def open_store(config: DeskConfig, *, alone: bool = True) -> Store:
@@ -52,8 +46,7 @@ class DeskContainer:
     `ClusterMembership`.
 
     Raises:
-        StoreError, EngineError, OutputError, SettingsError: it cannot start; everything is closed
-            again.
+        StoreError, OutputError, SettingsError: it cannot start; everything is closed again.
     """
 
     def __init__(
@@ -84,10 +77,10 @@ class DeskContainer:
         self.clock = Clock(database.time if database.on_server else machine_time)
         self.alerts = AlertBoard(config.node, config.alarm_url)
         stack.callback(self.alerts.close)
-        scheduler = DbosScheduler(self._engine_place(), config.node)
+        scheduler = Scheduler(store, self.clock, config.node)
         leaving = stack.enter_context(ExitStack())  # after the last dial has ended
         stack.callback(scheduler.stop)
-        self.service = CallbackService(store, self.clock, scheduler)
+        self.service = CallbackService(store, self.clock, scheduler.wake)
         self.dispatcher = Dispatcher(self.service, dialer, config.node, late)
         nodes = ClusterMembership(database, config.node, beat_s=self._beat_s, dead_s=self._dead_s)
         self.reconciler = Reconciler(
@@ -95,7 +88,6 @@ class DeskContainer:
         )
         dialer.open(self.dispatcher.report)
         stack.callback(dialer.close)
-        scheduler.start(self.dispatcher.make)
         self.reconciler.start()
         leaving.callback(self.reconciler.leave)
         stack.callback(self.reconciler.stop)
@@ -112,18 +104,7 @@ class DeskContainer:
             not_ready=self.not_ready,
             hooks=hooks,
         )
-
-    def _engine_place(self) -> DatabaseLocation:
-        """The scheduler's database.
-
-        On SQLite a file of its own: if damaged, it is rebuilt from the store.
-        """
-        where = self.store.database.where.beside(ENGINE_FILE)
-        if where.file is not None and (aside := put_damaged_aside(where.file)) is not None:
-            log.warning(
-                "the scheduler's file was damaged and is rebuilt", extra={"aside": str(aside)}
-            )
-        return where
+        scheduler.start(self.dispatcher.make)  # last: nothing rings before all of it is there
 
     def not_ready(self) -> list[str]:
         """Duties of the reconciler that failed the last time; [] if none did.

@@ -45,7 +45,7 @@ def serve(config: DeskConfig, console: Console, make_front: MakePages | None = N
 
     Raises:
         SettingsError: a token, the dialer's table or the script is not valid.
-        StoreError, EngineError: the callbacks cannot be opened.
+        StoreError: the callbacks cannot be opened.
         OutputError: the port cannot be taken.
     """
     tokens = _tokens(config.api)

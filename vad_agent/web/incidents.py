@@ -17,7 +17,6 @@ OF_CALLBACKS = frozenset(
         Kind.NEEDS_TIME,
         Kind.NEEDS_PERSON,
         Kind.UNREPORTED,
-        Kind.FORGOTTEN,
     }
 )
 """Alerts about a callback."""

@@ -60,7 +60,7 @@ def main(path: str) -> int:
 
 
 def bend_clock(file: Path) -> None:
-    """The machine's clock, as we and the engine read it, is wrong by what the file says at the time."""
+    """The machine's clock, as we read it, is wrong by what the file says at the time."""
     real = time.time
 
     def bent() -> float:

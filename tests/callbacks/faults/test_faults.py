@@ -319,8 +319,8 @@ def test_a_second_process_on_the_file_is_refused(tmp_path: Path) -> None:
     assert first.end() == 0
 
 
-def test_a_torn_engine_file_is_made_anew_from_the_store(tmp_path: Path) -> None:
-    """The engine's rows are not the truth: without them everything rings all the same."""
+def test_a_file_of_an_older_versions_engine_harms_nothing_and_is_left(tmp_path: Path) -> None:
+    """Earlier versions had a second database, which held nothing of its own: everything rings without it."""
     run = Trial(tmp_path / "trial", str(tmp_path / "c.sqlite"), 34, slow_s=0.0)
     run.ask(6, due_in_s=3.0)
     node = run.node()
@@ -328,14 +328,14 @@ def test_a_torn_engine_file_is_made_anew_from_the_store(tmp_path: Path) -> None:
     _until(lambda: not run.outbox.waiting())
     node.kill()
     engine = tmp_path / "c.engine.sqlite"
-    for file in tmp_path.glob("c.engine.sqlite-*"):
-        file.unlink()
-    engine.write_bytes(os.urandom(8192))
+    torn = os.urandom(8192)
+    engine.write_bytes(torn)
     node = run.node()
     assert node.ready(), node.said
     assert run.until_idle()
     assert node.end() == 0
-    assert list(tmp_path.glob("c.engine.sqlite.damaged-*"))
+    assert list(tmp_path.glob("c.engine.sqlite*")) == [engine]
+    assert engine.read_bytes() == torn
     run.report().check(LATE_S)
 
 
