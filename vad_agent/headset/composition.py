@@ -35,6 +35,7 @@ from vad_agent.headset.loop import CONTROL, MONITOR, PROMPT, Loop
 from vad_agent.headset.options import Options
 from vad_agent.headset.outbox_monitor import OutboxMonitor
 from vad_agent.headset.outbox_writer import OutboxWriter
+from vad_agent.headset.prompt_device_lock import PromptDeviceLock
 from vad_agent.headset.prompt_player import PromptPlayer
 from vad_agent.headset.recorder import Recordings
 from vad_agent.headset.status import Status
@@ -82,6 +83,7 @@ class Composition:
     everything.
 
     Raises:
+        DeviceError: another `listen` speaks into the prompt device.
         OutputError: the trace or the recording folder cannot be written, or the socket cannot be
             created.
         SettingsError: a hook is invalid.
@@ -101,6 +103,8 @@ class Composition:
 
     def _build(self, stack: ExitStack) -> None:
         options, settings = self._options, self._settings
+        if self._chosen.prompt is not None:
+            stack.callback(PromptDeviceLock(self._chosen.prompt).close)
         shown = self._shown = StatusPresenter(self.status)
         log = TraceLog(options.trace, self.report)
         self.trace_path = log.path
