@@ -24,7 +24,7 @@ from vad_agent.core import actions as act
 from vad_agent.core.actions import LineState, Phase, Reason
 from vad_agent.core.frames import Channel
 from vad_agent.headset.call_start_detector import BEFORE, KEPT, SOON
-from vad_agent.headset.call_tracker import REGRET, CallTracker
+from vad_agent.headset.call_tracker import REGRET, SETTLES, UNUSED, CallTracker
 
 FIXTURES = Path(__file__).parents[2] / "audio_fixtures"
 RATE = 8_000
@@ -362,8 +362,11 @@ def test_a_line_that_dies_in_the_dialogue_is_the_scripts_to_treat():
 
 def test_a_softphone_that_plays_no_more_in_the_dialogue_is_a_drop():
     headset = in_dialogue()
-    assert what(headset.tracker.line_in_use(True)) == []
-    assert what(headset.tracker.line_in_use(False)) == DROPPED
+    headset.tracker.line_in_use(False)
+    headset.hear(f".*{UNUSED - 1}", f".*{UNUSED - 1}")
+    assert headset.on
+    headset.hear(".", ".")
+    assert what(headset.said)[-3:] == DROPPED
     assert not headset.on
     assert headset.tracker.guessed
 
@@ -371,18 +374,69 @@ def test_a_softphone_that_plays_no_more_in_the_dialogue_is_a_drop():
 def test_a_softphone_that_plays_no_more_after_goodbye_is_the_end():
     headset = in_dialogue()
     headset.tell("goodbye")
-    assert what(headset.tracker.line_in_use(False)) == ["phase ended"]
+    headset.tracker.line_in_use(False)
+    headset.hear(f".*{UNUSED}", f".*{UNUSED}")
+    assert what(headset.said)[-1:] == ["phase ended"]
+    assert not headset.on
+
+
+def test_a_softphone_that_soon_plays_again_is_in_the_call():
+    headset = in_dialogue()
+    headset.tracker.line_in_use(False)
+    headset.hear(f".*{UNUSED - 1}", f".*{UNUSED - 1}")
+    headset.tracker.line_in_use(True)
+    headset.hear(f".*{UNUSED}", f".*{UNUSED}")
+    assert headset.on
+
+
+@pytest.mark.parametrize("order", ["changed first", "unused first"])
+def test_after_a_change_of_outputs_the_streams_have_time_to_come_back(order: str):
+    headset = in_dialogue()
+    headset.tell("goodbye")  # else the ladder ends the call
+    if order == "unused first":
+        headset.tracker.line_in_use(False)
+    headset.tracker.outputs_changed()
+    if order == "changed first":
+        headset.tracker.line_in_use(False)
+    headset.hear(f".*{SETTLES - 1}", f".*{SETTLES - 1}")
+    assert headset.on
+    headset.hear(".*2", ".*2")
+    assert not headset.on
+
+
+def test_after_a_change_of_outputs_a_dead_line_is_counted_anew():
+    headset = in_dialogue()
+    headset.tell("goodbye")
+    headset.hear(f".*{SETTLES}", f"0*{SETTLES}")
+    headset.tracker.outputs_changed()
+    headset.hear(f".*{SETTLES - 50}", f"0*{SETTLES - 50}")
+    assert headset.on
+    headset.hear(".*150", "0*150")
+    assert not headset.on
+
+
+def test_a_softphone_cannot_play_into_a_device_that_is_gone():
+    headset = in_dialogue()
+    headset.tell("device_lost", party="client")
+    headset.tracker.line_in_use(False)
+    headset.hear(f".*{3 * SETTLES}", f"-*{3 * SETTLES}")
+    assert headset.on
 
 
 def test_on_hold_or_where_events_tell_or_without_a_call_it_means_nothing():
-    assert Headset().tracker.line_in_use(False) == ()
+    none = Headset()
+    none.tracker.line_in_use(False)
+    none.hear(f".*{UNUSED}", f".*{UNUSED}")
+    assert none.said == []
     held = in_dialogue()
     held.tell("hold", party="client")
-    assert held.tracker.line_in_use(False) == ()
+    held.tracker.line_in_use(False)
+    held.hear(f".*{UNUSED}", f".*{UNUSED}")
     assert held.on
     told = Headset()
     told.tell("answered")
-    assert told.tracker.line_in_use(False) == ()
+    told.tracker.line_in_use(False)
+    told.hear(f".*{UNUSED}", f".*{UNUSED}")
     assert told.on
 
 
@@ -464,6 +518,7 @@ def test_a_client_who_cannot_hear_is_still_called_back_after_the_undoing():
     headset = in_dialogue()
     headset.tell("client_cannot_hear")
     headset.tracker.line_in_use(False)
+    headset.hear(f".*{UNUSED}", f".*{UNUSED}")
     told = headset.press(Command.UNDO)
     callbacks = [a.reason for a in told if isinstance(a, act.Callback)]
     assert callbacks == [Reason.CLIENT_CANNOT_HEAR]

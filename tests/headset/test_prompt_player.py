@@ -184,7 +184,7 @@ def test_the_operator_hears_it_too_and_it_is_taken_out_of_the_clients_channel():
 
 def test_played_into_the_headset_itself_it_is_taken_out_too():
     ear = Ear()
-    made, _ = speaker(heard=ear, heard_from=DeviceRole.PROMPT)
+    made, _ = speaker(heard=ear, heard_from=lambda: DeviceRole.PROMPT)
     made.play(Play(100, "not_heard", TEXT), 100)
     made.take(Report(1, Mark.STARTED, 2.06))  # type: ignore[arg-type]
     assert ear.told == [("play", 103)]

@@ -6,6 +6,7 @@ import json
 import os
 import sys
 import time
+import wave
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -117,6 +118,26 @@ def test_a_damaged_file_of_the_cache_is_rendered_anew(tmp_path: Path, damage: by
     # in two steps: to draw the difference of so many bytes takes the assertion for ever
     same = again.pcm == first.pcm, file.read_bytes() == whole
     assert same == (True, True), (len(again.pcm), len(first.pcm))
+
+
+@pytest.mark.parametrize("unchecked", [False, True])
+def test_a_cached_phrase_of_another_length_than_checked_is_rendered_anew(
+    tmp_path: Path, unchecked: bool
+) -> None:
+    """One that was rendered at another rate, or by a version that did not check."""
+    first = PromptLibrary(Settings(), tmp_path).prepare(ID, "Алло, меня слышно?")
+    (file,) = tmp_path.glob("*.wav")
+    with wave.open(str(file), "rb") as whole:
+        how, frames = whole.getparams(), whole.readframes(whole.getnframes() * 3 // 4)
+    with wave.open(str(file), "wb") as fast:
+        fast.setparams(how)
+        fast.writeframes(frames)
+    if unchecked:
+        for beside in tmp_path.glob("*.samples"):
+            beside.unlink()
+    again = PromptLibrary(Settings(), tmp_path)
+    assert again.stored(ID, "Алло, меня слышно?") is None
+    assert len(again.prepare(ID, "Алло, меня слышно?").pcm) == len(first.pcm)
 
 
 def test_another_engine_renders_anew(warm: Path, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 import threading
 import time
@@ -133,9 +134,10 @@ class EarlyEngine:
         self._speaking = True
         self._after_s = after_s
         self._path = ""
+        self.rate = 150
 
-    def getProperty(self, _name: str) -> list[_Voice]:
-        return [self._Voice()]
+    def getProperty(self, name: str) -> object:
+        return self.rate if name == "rate" else [self._Voice()]
 
     def setProperty(self, _name: str, _value: object) -> None:
         pass
@@ -171,3 +173,86 @@ def test_an_engine_that_never_ends_has_broken_off(
     monkeypatch.setattr(text_to_speech_worker, "SETTLE_S", 0.1)
     with pytest.raises(text_to_speech_worker.BrokeOff, match="still speaking"):
         speak_with(EarlyEngine(after_s=None), tmp_path / "out.wav", monkeypatch)
+
+
+LENGTHS = """
+import json, sys, soundfile, numpy
+import vad_agent.speech.text_to_speech_worker as child
+left = sys.argv[1]
+def speak(request, path):
+    seconds, *more = json.loads(open(left).read())
+    open(left, "w").write(json.dumps(more))
+    sound = 0.1 * numpy.sin(numpy.arange(round(seconds * 22050)) / 10)
+    soundfile.write(path, sound, 22050)
+    return {"engine": "one that loses its rate", "files": {}}
+child._speak = speak
+child.main()
+"""
+
+
+def render_in(
+    lengths: list[float], folder: Path, *, check: bool = True
+) -> tuple[float, list[float]]:
+    """(length of what is rendered, lengths that were not asked for) by an engine that gives these."""
+    left = folder / "left.json"
+    left.write_text(json.dumps(lengths))
+    command = [sys.executable, "-c", LENGTHS, str(left)]
+    render(request(), folder / "out.wav", command=command, check=check)
+    return len(samples(folder / "out.wav")) / PHRASE_HZ, json.loads(left.read_text())
+
+
+@pytest.mark.parametrize(
+    ("lengths", "right"),
+    [
+        ([2.0, 2.0], 2.0),
+        ([1.5, 2.0, 2.0], 2.0),
+        ([2.0, 1.5, 2.0], 2.0),
+        ([1.5, 1.0, 2.0, 2.0], 2.0),
+    ],
+)
+def test_a_phrase_that_came_out_at_another_rate_is_rendered_again(
+    tmp_path: Path, lengths: list[float], right: float
+) -> None:
+    seconds, left = render_in([*lengths, 9.0], tmp_path)
+    assert seconds == pytest.approx(right, abs=0.1)
+    assert left == [9.0]
+
+
+def test_an_engine_whose_lengths_never_agree_is_told(tmp_path: Path) -> None:
+    with pytest.raises(VoiceError, match=r"another length each time: .*1\.0.* s"):
+        render_in([1.0, 1.2, 1.4, 1.6, 1.8, 2.0], tmp_path)
+
+
+def test_a_name_in_a_call_does_not_wait_for_a_second_rendering(tmp_path: Path) -> None:
+    assert render_in([2.0, 9.0], tmp_path, check=False)[1] == [9.0]
+
+
+def test_an_engine_that_lost_its_rate_has_broken_off(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = EarlyEngine(after_s=0.0)
+    engine.rate = 200
+    with pytest.raises(text_to_speech_worker.BrokeOff, match=r"200\.0 words a minute, not 150"):
+        speak_with(engine, tmp_path / "out.wav", monkeypatch)
+
+
+SLOW_QUEUE = """
+import time
+from pyttsx3.drivers import _espeak
+real, since = _espeak.IsPlaying, []
+def playing():  # as on a busy machine: the queue takes its time
+    since.append(time.monotonic())
+    return real() or time.monotonic() - since[0] < 0.3
+_espeak.IsPlaying = playing
+from vad_agent.speech.text_to_speech_worker import main
+main()
+"""
+
+
+@pytest.mark.usefixtures("engine")
+def test_espeak_carries_out_its_rate_before_pyttsx3_cancels_what_it_has_not(tmp_path: Path) -> None:
+    render(request(), tmp_path / "plain.wav", check=False)
+    slow = [sys.executable, "-c", SLOW_QUEUE]
+    render(request(), tmp_path / "slow.wav", check=False, command=slow)
+    plain, late = (len(samples(tmp_path / f"{name}.wav")) for name in ("plain", "slow"))
+    assert late == pytest.approx(plain, rel=0.01)

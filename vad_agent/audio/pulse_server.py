@@ -27,6 +27,8 @@ RETRY_S: Sequence[float] = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0)
 BURST_S = 0.02
 """Seconds between two readings: one device causes a dozen events when it comes or goes."""
 END_S = 1.0
+OURS = "vad-agent "
+"""How the names begin that the workers give their streams."""
 EVENTS = ("sink", "source", "sink_input", "source_output", "server")
 
 
@@ -129,6 +131,17 @@ def _errors() -> tuple[type[Exception], ...]:
 
 
 @dataclass(frozen=True, slots=True)
+class PlayingStream:
+    """A stream of another program that plays."""
+
+    index: int
+    """The server's number of the stream; it stays the same when the stream is moved."""
+    pid: int
+    sink: str
+    """Name of its sink; empty: it is being moved."""
+
+
+@dataclass(frozen=True, slots=True)
 class Picture:
     """The state of the server at one moment."""
 
@@ -136,8 +149,14 @@ class Picture:
     """Names of sources and sinks."""
     streams: Mapping[int, str] = field(default_factory=dict)
     """Process id → the source or sink of its stream; of several, the capturing one."""
-    playing: frozenset[tuple[str, int]] = frozenset()
-    """(sink, process id) of every playing stream."""
+    playing: frozenset[PlayingStream] = frozenset()
+    """Every playing stream, except those of our own workers."""
+    recording: frozenset[int] = frozenset()
+    """Ids of the processes that record something."""
+    monitors: Mapping[str, str] = field(default_factory=dict)
+    """Sink → its monitor."""
+    descriptions: Mapping[str, str] = field(default_factory=dict)
+    """Source or sink → its name for people."""
     default_source: str = ""
     default_sink: str = ""
     default_monitor: str = ""
@@ -171,16 +190,15 @@ class PulseWatch:
         """The server answers."""
         return self._picture is not None
 
+    @property
+    def picture(self) -> Picture | None:
+        """The last state; None: no server answers."""
+        return self._picture
+
     def where(self, pid: int) -> str | None:
         """The source or sink that the process's stream uses now; None: it has no stream."""
         picture = self._picture
         return picture.streams.get(pid) if picture else None
-
-    def players(self, sink: str) -> frozenset[int]:
-        """Ids of the processes that play into this sink."""
-        picture = self._picture
-        playing = picture.playing if picture else ()
-        return frozenset(pid for name, pid in playing if name == sink)
 
     def exists(self, name: str) -> bool:
         """A source or sink of this name exists."""
@@ -257,26 +275,39 @@ def read(connection: Any) -> Picture:
     sources = {source.index: source for source in connection.source_list()}
     sinks = {sink.index: sink for sink in connection.sink_list()}
     streams: dict[int, str] = {}
+    recording = set()
     for captured in connection.source_output_list():
         _place(streams, captured, sources.get(captured.source))
+        recording.add(_pid(captured))
     playing = set()
     for played in connection.sink_input_list():
-        _place(streams, played, sinks.get(played.sink))
-        pid = str(played.proplist.get("application.process.id", ""))
-        if played.sink in sinks and pid.isdecimal():
-            playing.add((sinks[played.sink].name, int(pid)))
+        sink = sinks.get(played.sink)
+        _place(streams, played, sink)
+        name = str(played.proplist.get("application.name", ""))
+        if (pid := _pid(played)) is not None and not name.startswith(OURS):
+            playing.add(PlayingStream(played.index, pid, "" if sink is None else sink.name))
     monitors = {sink.name: sink.monitor_source_name for sink in sinks.values()}
+    devices = (*sources.values(), *sinks.values())
     return Picture(
-        names=frozenset(one.name for one in (*sources.values(), *sinks.values())),
+        names=frozenset(one.name for one in devices),
         streams=streams,
         playing=frozenset(playing),
+        recording=frozenset(pid for pid in recording if pid is not None),
+        monitors=monitors,
+        descriptions={one.name: one.description or one.name for one in devices},
         default_source=info.default_source_name or "",
         default_sink=info.default_sink_name or "",
         default_monitor=monitors.get(info.default_sink_name) or "",
     )
 
 
-def _place(streams: dict[int, str], stream: Any, device: Any) -> None:
+def _pid(stream: Any) -> int | None:
+    """Id of the process that has the stream; a stream of the server itself has none."""
     pid = str(stream.proplist.get("application.process.id", ""))
-    if device is not None and pid.isdecimal():  # a stream has none while it is being moved
-        streams.setdefault(int(pid), device.name)
+    return int(pid) if pid.isdecimal() else None
+
+
+def _place(streams: dict[int, str], stream: Any, device: Any) -> None:
+    pid = _pid(stream)
+    if device is not None and pid is not None:  # a stream has no device while it is being moved
+        streams.setdefault(pid, device.name)

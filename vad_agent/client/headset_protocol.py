@@ -64,6 +64,10 @@ class Command(StrEnum):
     """The last inference (a call's begin or end) was wrong."""
     LINE_UNUSED = "line_unused"
     """The softphone no longer plays anything (sent by the sound server's monitor, not by a key)."""
+    LINE_USED = "line_used"
+    """It plays again (sent by the same)."""
+    OUTPUTS_CHANGED = "outputs_changed"
+    """Sinks, the default or the sound server have changed (sent by the same)."""
     QUIT = "quit"
 
 

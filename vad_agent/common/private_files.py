@@ -45,7 +45,7 @@ def private_folder(folder: Path) -> None:
 
 
 def open_private(path: Path, mode: str) -> io.FileIO:
-    """Open the file unbuffered; a new file is private to its owner. `mode`: ab or xb.
+    """Open the file unbuffered; a new file is private to its owner. `mode`: ab, wb or xb.
 
     Raises:
         OSError: as `open` does.

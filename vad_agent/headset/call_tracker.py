@@ -2,7 +2,7 @@
 
     policy   a call begins by                         ends by (beside what ends every session)
     auto     events; until the first of them comes,   10 s of a dead line where no step is due, or the
-             also by a greeting on an idle line       softphone stops playing; a key
+             also by a greeting on an idle line       softphone plays no more; a key
     events   events                                   a key
     manual   a key                                    a key
 
@@ -40,6 +40,12 @@ DEAD = 10 * FRAMES_PER_SECOND
 AFTER = 30 * FRAMES_PER_SECOND
 """After a call the operator's words begin no new call for this long, unless the line has played
 something.
+"""
+UNUSED = FRAMES_PER_SECOND
+"""A softphone that has not played for this long has ended the call: some reopen their stream in it."""
+SETTLES = 10 * FRAMES_PER_SECOND
+"""After a change of sinks, default or server, or while the client's device is lost, a softphone that
+does not play, or a dead line, says nothing for this long: the streams are being moved.
 """
 NEVER = 1 << 62
 REGRET = 60 * FRAMES_PER_SECOND
@@ -100,6 +106,8 @@ class CallTracker:
         self._lasting: dict[Kind, Event] = {}
         self._callback: Reason | None = None
         self._zero = 0  # frames for which the client's line has been dead
+        self._settling = 0  # frames for which the outputs count as changing
+        self._ends_in: int | None = None  # frames until a softphone that does not play has hung up
 
     @property
     def guessed(self) -> bool:
@@ -116,6 +124,7 @@ class CallTracker:
             FrameError: an invalid frame.
         """
         self._guess_for = max(self._guess_for - 1, 0)
+        self._settling = max(self._settling - 1, 0)
         session = self.session
         if session is None:
             began = self._standby.feed(operator, client)
@@ -125,6 +134,8 @@ class CallTracker:
             self._guess_for = REGRET
             return guessed
         actions = session.feed(operator, client)
+        if not actions and self._ends_in is not None and self._hung_up(session):
+            actions = session.signal(Event(Kind.HANGUP, cause="line unused"))
         if not actions and session.now % FRAMES_PER_SECOND == 0 and self._dead(session):
             actions = session.signal(Event(Kind.HANGUP, cause="dead line"))
         return self._after(actions, guess=True) if actions else ()
@@ -165,15 +176,22 @@ class CallTracker:
         """The event belongs to another call than the current one, such as one that has just ended."""
         return event.call_id is not None and self._id is not None and event.call_id != self._id
 
-    def line_in_use(self, used: bool) -> Sequence[Action]:
-        """Whether anything plays into the client's device, if the sound server can tell.
+    def line_in_use(self, used: bool) -> None:
+        """Whether the softphone plays, if the sound server can tell. It counts after `UNUSED`.
 
         A softphone that stops playing has ended the call, except on hold: then it may play nothing.
         """
+        self._ends_in = None
         session = self.session
-        if used or session is None or not self._guesses or session.watch.held:
-            return ()
-        return self._after(session.signal(Event(Kind.HANGUP, cause="line unused")), guess=True)
+        if not used and session is not None and self._guesses and not session.watch.held:
+            self._ends_in = max(UNUSED, self._settling)
+
+    def outputs_changed(self) -> None:
+        """Sinks, the default or the server have changed: for `SETTLES` no end is inferred."""
+        self._settling = SETTLES
+        self._zero = 0
+        if self._ends_in is not None:
+            self._ends_in = SETTLES
 
     @property
     def _guesses(self) -> bool:
@@ -226,6 +244,7 @@ class CallTracker:
         backlog = self._standby.last(frames)
         session = self.session = self._make()
         self._guess_for = self._zero = 0
+        self._ends_in = None
         self._id = self._phone = self._callback = None
         self._lasting = {}
         self._ringing = False
@@ -237,6 +256,18 @@ class CallTracker:
         return list(self._after(actions))
 
     # -- a call ends ----------------------------------------------------------------------------------
+
+    def _hung_up(self, session: CallSession) -> bool:
+        """In each frame while the softphone does not play: it has not for long enough."""
+        assert self._ends_in is not None
+        if Channel.CLIENT.value in self.standing:  # it cannot play into a device that is gone
+            self._ends_in = SETTLES
+            return False
+        self._ends_in -= 1
+        if self._ends_in > 0:
+            return False
+        self._ends_in = None
+        return self._guesses and not session.watch.held
 
     def _dead(self, session: CallSession) -> bool:
         """Once a second: the line has been dead for long, and the script has no step for it."""

@@ -6,13 +6,14 @@ keys, control socket, watchdog ──────┴─> loop ─> tracker ─> 
 
 from __future__ import annotations
 
+import dataclasses
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from datetime import datetime
 from typing import Protocol, TypeVar
 
-from vad_agent.audio.devices import DeviceRole
+from vad_agent.audio.devices import Device, DeviceRole
 from vad_agent.audio.duplex_capture import SAMPLE_RATE, DuplexCapture
 from vad_agent.audio.echo_canceller import EchoCanceller
 from vad_agent.callbacks.outbox import Outbox, outbox_folder
@@ -22,6 +23,7 @@ from vad_agent.core.actions import Action
 from vad_agent.core.events import Event, Kind
 from vad_agent.core.frames import Channel
 from vad_agent.core.session import CallSession
+from vad_agent.headset import messages_ru
 from vad_agent.headset.action_hooks import ActionHooks
 from vad_agent.headset.action_sinks import ActionSink, ActionSinks
 from vad_agent.headset.call_reporter import CallReporter
@@ -33,6 +35,7 @@ from vad_agent.headset.loop import CONTROL, MONITOR, PROMPT, Loop
 from vad_agent.headset.options import Options
 from vad_agent.headset.outbox_monitor import OutboxMonitor
 from vad_agent.headset.outbox_writer import OutboxWriter
+from vad_agent.headset.prompt_device_lock import PromptDeviceLock
 from vad_agent.headset.prompt_player import PromptPlayer
 from vad_agent.headset.recorder import Recordings
 from vad_agent.headset.status import Status
@@ -80,6 +83,7 @@ class Composition:
     everything.
 
     Raises:
+        DeviceError: another `listen` speaks into the prompt device.
         OutputError: the trace or the recording folder cannot be written, or the socket cannot be
             created.
         SettingsError: a hook is invalid.
@@ -99,6 +103,8 @@ class Composition:
 
     def _build(self, stack: ExitStack) -> None:
         options, settings = self._options, self._settings
+        if self._chosen.prompt is not None:
+            stack.callback(PromptDeviceLock(self._chosen.prompt).close)
         shown = self._shown = StatusPresenter(self.status)
         log = TraceLog(options.trace, self.report)
         self.trace_path = log.path
@@ -124,7 +130,8 @@ class Composition:
             mode=options.mode,
             make_session=self._session,
         )
-        self._cleaner = EchoCanceller(SAMPLE_RATE) if self._chosen.heard_from else None
+        # The client's device may change to one that plays the prompts too.
+        self._cleaner = EchoCanceller(SAMPLE_RATE) if self._chosen.prompt is not None else None
         self.loop = Loop(
             desk,
             self._sinks.take,
@@ -216,13 +223,16 @@ class Composition:
                 headset.slot_at,
                 monitor=monitor,
                 heard=self._cleaner,
-                heard_from=chosen.heard_from or DeviceRole.MONITOR,
+                heard_from=self._heard_from,
             )
             threading.Thread(target=self._render, name="phrases", daemon=True).start()
         whereabouts = StreamWatchdog(
             self._held,
             self._followed(),
-            unused=lambda: loop.put(CONTROL, Command.LINE_UNUSED),
+            chosen.client,
+            chosen.prompt.name if chosen.prompt is not None else None,
+            tell=lambda what: loop.put(CONTROL, what),
+            moved=self._on_move,
         )
         self._stack.callback(whereabouts.close)
         self._stack.callback(self._end_children)
@@ -253,6 +263,22 @@ class Composition:
             DeviceRole.OPERATOR: self._options.operator,
         }
         return frozenset(role for role, name in named.items() if name is None)
+
+    def _heard_from(self) -> DeviceRole | None:
+        """The device by which our prompts enter the client's channel now."""
+        headset = self.loop.headset
+        client = self._chosen.client
+        if headset is not None:
+            (client,) = (side.device for side in headset.sides if side.channel is Channel.CLIENT)
+        return dataclasses.replace(self._chosen, client=client).heard_from
+
+    def _on_move(self, device: Device, captured: bool) -> None:
+        """The softphone's sound goes to another device. Runs in the watchdog's thread."""
+        if captured:
+            self.status.sides[Channel.CLIENT].device = device.name
+            self.report(messages_ru.client_moved(device.description or device.name))
+        else:
+            self.report(messages_ru.CLIENT_IN_PROMPTS)
 
     def _held(self) -> Iterator[HeldStream]:
         if self.loop.headset is not None:

@@ -101,8 +101,10 @@ class Loop:
         if isinstance(what, Command):
             if what is Command.QUIT:
                 self._quit = True
-            elif what is Command.LINE_UNUSED:
-                self._carry_out(self.tracker.line_in_use(False))
+            elif what in (Command.LINE_USED, Command.LINE_UNUSED):
+                self.tracker.line_in_use(what is Command.LINE_USED)
+            elif what is Command.OUTPUTS_CHANGED:
+                self.tracker.outputs_changed()
             else:
                 self._carry_out(self.tracker.command(what))
         elif isinstance(what, Event):

@@ -64,6 +64,15 @@ PHRASES = {
 GUESSED = "определено на слух, О: отменить"
 HANG_UP = "ЗАВЕРШИТЕ ЗВОНОК"
 VOICE_PROBLEM = "Фразы не озвучить, говорите сами"
+CLIENT_IN_PROMPTS = (
+    "звук клиента ушёл в виртуальный микрофон, клиент слышит себя: "
+    "выберите в софтфоне свои наушники"
+)
+
+
+def client_moved(device: str) -> str:
+    """The client's sound goes to another device, and is captured there."""
+    return f"звук клиента теперь идёт в «{device}», слушаю там"
 
 
 def tenths(value: float) -> str:

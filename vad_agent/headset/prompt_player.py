@@ -68,7 +68,7 @@ class PromptPlayer:
         *,
         monitor: Player | None = None,
         heard: Heard | None = None,
-        heard_from: DeviceRole = DeviceRole.MONITOR,
+        heard_from: Callable[[], DeviceRole | None] = lambda: DeviceRole.MONITOR,
         capture_s: float = FRAME_S,
     ) -> None:
         self._script = script
@@ -77,7 +77,7 @@ class PromptPlayer:
         self._slot_at = slot_at
         self._monitor = monitor
         self._heard = heard
-        self._heard_from = heard_from  # the role whose sound enters the client's channel
+        self._heard_from = heard_from  # the role whose sound enters the client's channel now
         self._pcm = b""
         self._capture_s = capture_s
         self._prompt: tuple[int, Play, str, int] | None = (
@@ -175,7 +175,11 @@ class PromptPlayer:
         """Take a report of the operator's own player."""
         assert self._monitor is not None
         report = self._monitor.take(what)
-        if report is None or self._monitored is None or self._heard_from is not DeviceRole.MONITOR:
+        if (
+            report is None
+            or self._monitored is None
+            or self._heard_from() is not DeviceRole.MONITOR
+        ):
             return
         number, pcm = self._monitored
         if report.phrase == number and report.mark is Mark.STARTED:
@@ -191,7 +195,7 @@ class PromptPlayer:
         _, action, text, asked = self._prompt
         slot = self._slot_at(report.at)
         if report.mark is Mark.STARTED:
-            if self._heard_from is DeviceRole.PROMPT:
+            if self._heard_from() is DeviceRole.PROMPT:
                 self._tell_heard(self._pcm, report.at)
             voiced = text if text != action.text else None
             self._at(

@@ -1,21 +1,24 @@
 """Keeps each stream on its device, because a sound server may silently move it to another one.
 
-It also detects whether anybody plays into the client's device: a softphone that stops has ended its
-call.
+A stream of ours that was moved is closed: its device counts as lost until the worker finds it again
+by name. Devices that were not named follow the server's defaults, like other programs on the desktop.
 
-A stream that was moved is closed: its device counts as lost until the worker finds it again by
-name. Devices that were not named follow the server's defaults, like other programs on the desktop.
+The client's device follows the softphone: if its stream is moved to another sink, that sink's monitor
+is captured (`softphone_follower.py`). A softphone that does not play anywhere has ended its call.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import time
 from collections.abc import Callable, Iterable
 from typing import Protocol
 
 from vad_agent.audio.device_recovery import AudioWorker
 from vad_agent.audio.devices import Device, DeviceRole
-from vad_agent.audio.pulse_server import PulseWatch
+from vad_agent.audio.pulse_server import Picture, PulseWatch
+from vad_agent.client.headset_protocol import Command
+from vad_agent.headset.softphone_follower import SoftphoneFollower
 
 
 class HeldStream(Protocol):
@@ -32,21 +35,34 @@ class HeldStream(Protocol):
 
 class StreamWatchdog:
     """Monitors the held streams. `held`: called anew each time; `followed`: roles whose device was
-    not named.
+    not named; `client`: the client's device; `prompt`: name of the device that plays into the call.
 
-    `unused` is called when nobody plays into the client's device any more.
+    `tell` is called with LINE_USED, LINE_UNUSED and OUTPUTS_CHANGED. `moved` is called with the
+    client's new device, and with whether it can be captured: it cannot if it is `prompt`.
     """
 
     def __init__(
         self,
         held: Callable[[], Iterable[HeldStream]],
         followed: frozenset[DeviceRole],
-        unused: Callable[[], None] = lambda: None,
+        client: Device,
+        prompt: str | None,
+        *,
+        tell: Callable[[Command], None],
+        moved: Callable[[Device, bool], None],
     ) -> None:
         self._held = held
         self._followed = followed
-        self._unused = unused
+        self._client = client
+        self._tell = tell
+        self._moved = moved
         self._used = False
+        self._barred = ""
+        self._softphone: SoftphoneFollower | None = None
+        """None: the client's device is not what a sink plays, so there is no sink to follow."""
+        if DeviceRole.CLIENT in followed or client.name == f"{client.plays}.monitor":
+            named = None if DeviceRole.CLIENT in followed else client.plays
+            self._softphone = SoftphoneFollower(named, frozenset({prompt} if prompt else ()))
         self._watch = PulseWatch(self._look)
 
     def start(self) -> None:
@@ -59,30 +75,47 @@ class StreamWatchdog:
 
     def _look(self) -> None:
         """Check the streams: the server has reported a change. Runs in the monitor's thread."""
-        if not self._watch.connected:
+        picture = self._watch.picture
+        if picture is None:
+            if self._softphone is not None:
+                self._softphone.gone()
+            self._tell(Command.OUTPUTS_CHANGED)
             return
-        ours = {held.pid for held in self._held()}
         for held in self._held():
             device = held.device
             if device.backend != "pulse":
                 continue
-            if held.role is DeviceRole.CLIENT and device.plays:
-                self._note_use(bool(self._watch.players(device.plays) - ours))
-            wanted = self._watch.default(held.role) if held.role in self._followed else None
-            if wanted is not None and wanted != device.name:
-                held.move(
-                    dataclasses.replace(
-                        device, name=wanted, plays=self._sink(held.role), description=""
-                    )
-                )
+            wanted = self._wanted(held, picture)
+            if wanted.name != device.name:
+                held.move(wanted)
+                if held.role is DeviceRole.CLIENT:
+                    self._moved(wanted, True)
             elif held.pid is not None and self._watch.where(held.pid) not in (None, device.name):
                 held.child.restart()
 
-    def _sink(self, role: DeviceRole) -> str:
-        """The sink whose sound this role's default device captures."""
-        return (self._watch.default(DeviceRole.MONITOR) or "") if role is DeviceRole.CLIENT else ""
+    def _wanted(self, held: HeldStream, picture: Picture) -> Device:
+        """The device that it should hold now."""
+        device, name, sink = held.device, None, ""
+        if held.role is DeviceRole.CLIENT:
+            if self._softphone is not None:
+                sink = self._follow(self._softphone, device, picture)
+                name = picture.monitors.get(sink)
+        elif held.role in self._followed:
+            name = self._watch.default(held.role)
+        if name is None or name == device.name:
+            return device
+        description = picture.descriptions.get(sink or name, "")
+        return dataclasses.replace(device, name=name, plays=sink, description=description)
 
-    def _note_use(self, used: bool) -> None:
-        before, self._used = self._used, used
-        if before and not used:
-            self._unused()
+    def _follow(self, softphone: SoftphoneFollower, device: Device, picture: Picture) -> str:
+        """The sink to capture."""
+        place = softphone.look(picture, time.monotonic())
+        if place.changed:
+            self._tell(Command.OUTPUTS_CHANGED)
+        if place.used != self._used:
+            self._used = place.used
+            self._tell(Command.LINE_USED if place.used else Command.LINE_UNUSED)
+        if place.barred and place.barred != self._barred:
+            self._moved(device, False)
+        self._barred = place.barred
+        return place.sink

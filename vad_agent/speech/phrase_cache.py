@@ -2,6 +2,9 @@
 
     key = text, voice, rate, loudness, engine and its version          a recording: its content, loudness
 
+Beside each phrase a file has its length, as it was when the phrase was checked: a phrase of another
+length, or one that was never checked, is rendered anew.
+
 A cached phrase is found without starting the engine: the cache stores the last engine, and the
 files by which a change of it is detected. File names do not reveal texts.
 """
@@ -24,6 +27,8 @@ from vad_agent.speech.text_to_speech_worker import SPOKEN, file_stamp
 
 ENGINE = "engine.json"
 NEW = "new-"
+CHECKED = ".samples"
+"""Suffix of the file with the number of a phrase's samples."""
 LEFT_S = 300.0
 """Seconds; no rendering takes that long."""
 SAMPLE_BYTES = 2
@@ -70,12 +75,14 @@ class PhraseCache:
             os.replace(temporary, self.folder / ENGINE)
 
     def get(self, key: str) -> bytes | None:
-        """The phrase's samples. None: not cached, or damaged (and then removed)."""
+        """The phrase's samples. None: not cached, or damaged or never checked (and then removed)."""
         path = self._path(key)
         try:
-            return read_phrase(path)
-        except FileNotFoundError:
-            return None
+            pcm = read_phrase(path)
+            checked = int(path.with_suffix(CHECKED).read_text("ascii"))
+            if len(pcm) != checked * SAMPLE_BYTES:
+                raise ValueError(f"expected {checked} samples, as checked")
+            return pcm
         except (OSError, EOFError, ValueError, wave.Error):
             with suppress(OSError):
                 path.unlink()
@@ -97,9 +104,12 @@ class PhraseCache:
                     os.unlink(left)
 
     def keep(self, key: str, rendered: Path) -> None:
-        """Add this file atomically."""
+        """Add this file, which was checked, atomically."""
+        path = self._path(key)
         with suppress(OSError):
-            os.replace(rendered, self._path(key))
+            with wave.open(str(rendered), "rb") as file:
+                path.with_suffix(CHECKED).write_text(str(file.getnframes()), "ascii")
+            os.replace(rendered, path)
 
     def _path(self, key: str) -> Path:
         return self.folder / f"{key}.wav"

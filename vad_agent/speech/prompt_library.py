@@ -232,7 +232,9 @@ class PromptLibrary:
         request = SynthesisRequest(text, voice.engine_voice, voice.rate_wpm, voice.loudness_lufs)
         try:
             with self._cache.place() as out:
-                rendered_by = render(request, out, limit_s=self._limit_s, started=self._started)
+                rendered_by = render(
+                    request, out, limit_s=self._limit_s, check=keep, started=self._started
+                )
                 pcm = read_phrase(out)
                 if keep:
                     self._cache.remember(rendered_by)

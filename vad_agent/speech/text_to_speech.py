@@ -1,4 +1,8 @@
-"""Renders a phrase in a short-lived process; see `text_to_speech_worker`."""
+"""Renders a phrase in short-lived processes; see `text_to_speech_worker`.
+
+Engines lose a rate or a piece of the text now and then, and do not tell. So the phrase is rendered
+again, only to measure it, until two lengths agree.
+"""
 
 from __future__ import annotations
 
@@ -16,9 +20,14 @@ from typing import Any
 from vad_agent.errors import VoiceError
 
 TRIES = 3
+"""Failures of the engine, and lengths that agree with no other, before it is given up."""
+ALIKE = 0.03
+"""Share by which two lengths of one phrase may differ; another rate differs by a quarter."""
 CHILD = "vad_agent.speech.text_to_speech_worker"
-LIMIT_S = 10.0
-"""Seconds. A phrase takes one, mostly for the process's start; an engine may hang for ever."""
+LIMIT_S = 30.0
+"""Seconds. A phrase takes one, mostly for the process's start, and ten on a machine that is busy
+with ten other programs; an engine may hang for ever.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,14 +54,15 @@ def render(
     out: Path,
     *,
     limit_s: float = LIMIT_S,
+    check: bool = True,
     command: Sequence[str] | None = None,
     started: Callable[[subprocess.Popen[bytes]], None] = lambda child: None,
 ) -> Engine:
     """Render to the WAV file `out`. `started` is called with each worker process, so that `end` can
-    kill it.
+    kill it. `check`: not before another rendering has the same length.
 
     Raises:
-        VoiceError: no engine, no voice, silence, or not within `limit_s`.
+        VoiceError: no engine, no voice, silence, not within `limit_s`, or each time another length.
     """
     told = {
         "text": request.text,
@@ -62,13 +72,33 @@ def render(
         "recording": request.recording,
         "out": str(out),
     }
+
+    def once(**more: object) -> dict[str, Any]:
+        """The answer of a worker; TRIES times, if the engine fails."""
+        for _ in range(TRIES):
+            answer = _once(json.dumps({**told, **more}).encode(), limit_s, command, started)
+            if not answer.get("again"):
+                break
+        if answer["problem"] is not None:
+            raise VoiceError(str(answer["problem"]))
+        return answer
+
+    lengths: list[float] = []
     for _ in range(TRIES):
-        answer = _once(json.dumps(told).encode(), limit_s, command, started)
-        if not answer.get("again"):
-            break
-    if answer["problem"] is not None:
-        raise VoiceError(str(answer["problem"]))
-    return Engine(answer["engine"], answer["files"])
+        answer = once()
+        engine = Engine(answer["engine"], answer["files"])
+        if request.recording is not None or not check:
+            return engine
+        rendered: float = answer["seconds"]
+        if not any(abs(rendered / other - 1) <= ALIKE for other in lengths):
+            lengths += rendered, once(measure=True)["seconds"]
+            if abs(rendered / lengths[-1] - 1) > ALIKE:
+                continue
+        return engine
+    told_s = ", ".join(f"{length:.1f}" for length in lengths)
+    raise VoiceError(
+        f"the speech engine renders the phrase in another length each time: {told_s} s"
+    )
 
 
 def _once(
@@ -93,7 +123,8 @@ def _once(
             told_us, complaint = child.communicate(told, timeout=limit_s)
         except subprocess.TimeoutExpired:
             end(child)
-            raise VoiceError(f"the speech engine did not answer within {limit_s:g} s") from None
+            late = f"the speech engine did not answer within {limit_s:g} s"
+            return {"problem": late, "again": True}
     try:
         answer: dict[str, Any] = json.loads(told_us)
     except ValueError:

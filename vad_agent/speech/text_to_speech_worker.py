@@ -7,9 +7,10 @@ by the parent.
 Now and then an engine renders nothing, or stops in the middle: another process may succeed
 ("again").
 
-Request on stdin: {"text", "voice", "rate_wpm", "lufs", "recording": path or null, "out": path}.
-Answer on stdout: {"engine": …, "files": {path: [mtime_ns, size]}, "problem": null} or {"problem":
-"…", "again": …}.
+Request on stdin: {"text", "voice", "rate_wpm", "lufs", "recording": path or null, "out": path,
+"measure": true if only the length is wanted}.
+Answer on stdout: {"engine": …, "files": {path: [mtime_ns, size]}, "seconds": of the engine's sound,
+"problem": null} or {"problem": "…", "again": …}.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import os
 import sys
 import time
 import wave
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +34,8 @@ SHORTEST_CHAR_S, LONGEST_CHAR_S = 0.02, 0.3
 LONGER_S = 2.0
 SETTLE_S = 5.0
 """Seconds that the engine may go on after its loop; less than the parent's time limit."""
+RATE_OFF = 0.05
+"""Share by which the engine's rate may differ from the requested one."""
 
 
 class BrokeOff(VoiceError):
@@ -56,17 +60,22 @@ def main() -> None:
 
 
 def _render(request: dict[str, Any]) -> dict[str, Any]:
-    import numpy as np
     import soundfile  # type: ignore[import-untyped]
-    import soxr  # type: ignore[import-untyped]
-
-    from vad_agent.speech.normalization import normalize
 
     about: dict[str, Any] = {"engine": "recording", "files": {}}
     path = request["recording"]
     if path is None:
         path = request["out"] + SPOKEN  # the parent removes it even if this process fails
         about = _speak(request, path)
+        about["seconds"] = soundfile.info(path).duration
+        if request.get("measure"):
+            return about
+
+    import numpy as np
+    import soxr  # type: ignore[import-untyped]
+
+    from vad_agent.speech.normalization import normalize
+
     samples, rate = soundfile.read(path, dtype="float64", always_2d=True)
     mono = np.ascontiguousarray(samples.mean(axis=1))
     if rate != PHRASE_HZ:  # first: it raises peaks slightly
@@ -105,17 +114,50 @@ def _speak(request: dict[str, Any], path: str) -> dict[str, Any]:
     voice = _choose(voices, request["voice"])
     engine.setProperty("voice", voice)
     engine.setProperty("rate", request["rate_wpm"])
+    if _driver(engine) == "espeak":
+        # runAndWait gives espeak its voice and rate, and then cancels what espeak has not carried
+        # out: the rate, or the end of the text. So espeak carries them out before.
+        engine.proxy.setBusy(False)
+        _wait(lambda: not _is_busy(), "the engine did not take its rate")
     engine.save_to_file(request["text"], path)
     engine.runAndWait()
-    # On a busy machine pyttsx3's loop ends before espeak does: the file is missing, or cut short.
-    deadline = time.monotonic() + SETTLE_S
-    while getattr(engine.proxy._driver, "_speaking", False):
-        if time.monotonic() > deadline:
-            raise BrokeOff(f"the engine was still speaking {SETTLE_S:g} s after its loop had ended")
-        time.sleep(0.01)
+    # Some loops end before the engine does: the file is missing, or cut short.
+    driver = engine.proxy._driver
+    _wait(lambda: not getattr(driver, "_speaking", False), "the engine was still speaking")
+    rate = _rate(engine)
+    if abs(rate / request["rate_wpm"] - 1) > RATE_OFF:
+        raise BrokeOff(f"the engine spoke {rate} words a minute, not {request['rate_wpm']}")
     if not os.path.exists(path):
         raise BrokeOff(f"the engine wrote no sound: {_install()}")
     return _identity(engine, voice)
+
+
+def _wait(true: Callable[[], bool], otherwise: str) -> None:
+    deadline = time.monotonic() + SETTLE_S
+    while not true():
+        if time.monotonic() > deadline:
+            raise BrokeOff(f"{otherwise} after {SETTLE_S:g} s")
+        time.sleep(0.001)
+
+
+def _is_busy() -> bool:
+    """espeak has not carried out all commands."""
+    from pyttsx3.drivers import _espeak  # type: ignore[import-untyped]
+
+    return bool(_espeak.IsPlaying())
+
+
+def _rate(engine: Any) -> float:
+    """Words a minute that the engine speaks now."""
+    if _driver(engine) != "espeak":
+        return float(engine.getProperty("rate"))
+    from pyttsx3.drivers import _espeak
+
+    return float(_espeak.dll.espeak_GetParameter(_espeak.RATE, 1))  # pyttsx3 asks for the default
+
+
+def _driver(engine: Any) -> str:
+    return type(engine.proxy._driver).__module__.rpartition(".")[2]
 
 
 def _choose(voices: list[Any], wanted: str) -> str:
@@ -154,10 +196,9 @@ def _install() -> str:
 def _identity(engine: Any, voice: str) -> dict[str, Any]:
     """The engine, and the files by which a change of it is detected."""
     files: dict[str, list[int]] = {}
-    driver = type(engine.proxy._driver).__module__.rpartition(".")[2]
-    version = ""
+    driver, version = _driver(engine), ""
     if driver == "espeak":
-        from pyttsx3.drivers import _espeak  # type: ignore[import-untyped]
+        from pyttsx3.drivers import _espeak
 
         info = _espeak.dll.espeak_Info
         import ctypes
