@@ -133,7 +133,7 @@ class Picture:
     """The state of the server at one moment."""
 
     names: frozenset[str] = frozenset()
-    """Names of sources and sinks."""
+    """Names of sources and sinks: one more or less is a change."""
     streams: Mapping[int, str] = field(default_factory=dict)
     """Process id → the source or sink of its stream; of several, the capturing one."""
     playing: frozenset[tuple[str, int]] = frozenset()
@@ -181,11 +181,6 @@ class PulseWatch:
         picture = self._picture
         playing = picture.playing if picture else ()
         return frozenset(pid for name, pid in playing if name == sink)
-
-    def exists(self, name: str) -> bool:
-        """A source or sink of this name exists."""
-        picture = self._picture
-        return picture is not None and name in picture.names
 
     def default(self, role: DeviceRole) -> str | None:
         """The server's default for the role: the source, the sink, or for the client the sink's monitor."""

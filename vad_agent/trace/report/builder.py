@@ -54,11 +54,6 @@ class ReportBuilder:
         """Add one object of the trace, or an input event as {"t", "kind": "event", "event", …}."""
         self._records.append(record)
 
-    @property
-    def nbytes(self) -> int:
-        """Bytes stored for the frames."""
-        return sum(envelope.nbytes for envelope in self._envelopes.values())
-
     def html(
         self, *, title: str, details: Mapping[str, str], mask_names: Sequence[str] = ()
     ) -> str:
