@@ -29,8 +29,6 @@ from vad_agent.script.settings import Settings
 Floats = NDArray[np.float64]
 AT = 60
 """Frame in which a prompt is expected."""
-LATENCY = 8
-"""It is told so many frames before."""
 KNOWN_BY = 12
 """Frames after its beginning: nothing of it is heard any more."""
 PHRASES = (

@@ -22,14 +22,13 @@ from vad_agent.trace.replay import Replay
 GREETED = "S*50 .*30"
 UNKNOWN = 600
 """`unknown_sound_s` in frames."""
-LONGEST_WINDOW = 200
-PHRASE_AND_WINDOW = 100 + LONGEST_WINDOW
 
 
 def overlooked(session: CallSession) -> bool:
     """The session waits for nothing that it could name, and nothing will be due."""
     ended = session.phase is Phase.ENDED
-    return not (ended or session.deadline or session.suspended or session.callback_open)
+    requested = session._call.request.open  # only a callback waits for nothing
+    return not (ended or session.deadline or session.suspended or requested)
 
 
 class Watched(CallSession):

@@ -26,7 +26,6 @@ from vad_agent.script.settings import Settings
 from vad_agent.speech.prompt_library import PromptLibrary
 
 READY_S = 20.0
-QUIET_S = 0.01
 
 Line = dict[str, Any]
 

@@ -10,7 +10,7 @@ from rich.text import Text
 from vad_agent.audio.device_recovery import DeviceState
 from vad_agent.core.actions import LineState, Phase
 from vad_agent.core.frames import Channel
-from vad_agent.headset.screen import ASCII, plain, render
+from vad_agent.headset.screen import ASCII, render
 from vad_agent.headset.status import PhraseStatus, SideStatus, Status
 from vad_agent.headset.terminal_display import ChangeLines
 
@@ -34,7 +34,7 @@ def client(status: Status) -> SideStatus:
 
 
 def read(status: Status, width: int = 100, height: int = 30, prompt: str | None = "") -> str:
-    return plain(render(status, width, height, prompt))
+    return "\n".join(line.plain.rstrip() for line in render(status, width, height, prompt))
 
 
 def row(status: Status, begins: str, width: int = 100, height: int = 30) -> str:
@@ -320,7 +320,8 @@ def test_where_blocks_cannot_be_drawn_they_are_ascii() -> None:
     status = dialogue()
     client(status).level_db = -30.0
     status.silence_s, status.window_s = 2.5, (2.0, 3.0)
-    plain(render(status, 100, 30, "", ASCII)).replace("–", "-").encode("cp866")
+    for line in render(status, 100, 30, "", ASCII):
+        line.plain.replace("–", "-").encode("cp866")
 
 
 SECONDS = st.floats(-100, 4000, allow_nan=False)

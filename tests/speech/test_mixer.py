@@ -25,7 +25,6 @@ def test_nothing_to_say_is_silence() -> None:
     mixer = Mixer(RATE)
     assert mixer.mix(BLOCK) == bytes(BLOCK)
     assert mixer.marks == []
-    assert not mixer.busy
 
 
 def test_a_phrase_is_in_the_stream_whole_and_marked_at_its_first_and_last_sample() -> None:
@@ -34,7 +33,6 @@ def test_a_phrase_is_in_the_stream_whole_and_marked_at_its_first_and_last_sample
     stream = b"".join(mixer.mix(BLOCK) for _ in range(4))
     assert values(stream)[:401] == [1000] * 400 + [0]
     assert mixer.marks == [(7, Mark.STARTED, 0), (7, Mark.ENDED, 80)]
-    assert not mixer.busy
 
 
 def test_a_stopped_phrase_is_faded_out_in_time() -> None:

@@ -12,7 +12,7 @@ from fastapi import APIRouter
 
 from tests.web.desk_asking import GOOD, Node, csrf, nodes
 from vad_agent.errors import StoreError
-from vad_agent.web.dependencies import Context, Supervisor, SupervisorPage
+from vad_agent.web.dependencies import Context, OwnPage, Supervisor
 from vad_agent.web.password_auth import NETWORK_TRIES
 from vad_agent.web.sessions import Role
 from vad_agent.web.token_auth import PAUSE_S, TRIES
@@ -30,7 +30,7 @@ def shown(supervisor: Supervisor, here: Context) -> dict[str, str]:
 
 
 @floor.post("/supervisor/done")
-def done(supervisor: SupervisorPage) -> dict[str, str]:
+def done(supervisor: Supervisor, own: OwnPage) -> dict[str, str]:
     return {"who": supervisor.operator}
 
 

@@ -88,9 +88,6 @@ def test_without_its_token_it_is_not_let_in(desk: OneDesk, token: str) -> None:
     assert desk.broker.operators() == []
 
 
-DEEP = "[" * 100_000 + "]" * 100_000
-
-
 @pytest.mark.parametrize(
     ("hello", "code", "reason"),
     [

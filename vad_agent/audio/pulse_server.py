@@ -146,7 +146,7 @@ class Picture:
     """The state of the server at one moment."""
 
     names: frozenset[str] = frozenset()
-    """Names of sources and sinks."""
+    """Names of sources and sinks: one more or less is a change."""
     streams: Mapping[int, str] = field(default_factory=dict)
     """Process id → the source or sink of its stream; of several, the capturing one."""
     playing: frozenset[PlayingStream] = frozenset()
@@ -199,11 +199,6 @@ class PulseWatch:
         """The source or sink that the process's stream uses now; None: it has no stream."""
         picture = self._picture
         return picture.streams.get(pid) if picture else None
-
-    def exists(self, name: str) -> bool:
-        """A source or sink of this name exists."""
-        picture = self._picture
-        return picture is not None and name in picture.names
 
     def default(self, role: DeviceRole) -> str | None:
         """The server's default for the role: the source, the sink, or for the client the sink's monitor."""

@@ -119,11 +119,6 @@ class CallSession:
         """
         return self._call.suspended()
 
-    @property
-    def callback_open(self) -> bool:
-        """A callback is requested, and the client has not been heard since."""
-        return self._call.request.open
-
     def speaking(self, channel: Channel) -> bool:
         """This channel is known to carry speech."""
         endpointer = dict(self._call.endpointers)[channel]

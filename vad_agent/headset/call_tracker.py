@@ -30,7 +30,7 @@ from vad_agent.core import actions as act
 from vad_agent.core.actions import Action, LineState, Phase, Reason
 from vad_agent.core.endpointer_port import Plan
 from vad_agent.core.events import Event, Kind
-from vad_agent.core.frames import FRAMES_PER_SECOND, Channel
+from vad_agent.core.frames import ENDLESS, FRAMES_PER_SECOND, Channel
 from vad_agent.core.session import CallSession
 from vad_agent.headset.call_start_detector import CallStartDetector, Frame
 
@@ -47,7 +47,6 @@ SETTLES = 10 * FRAMES_PER_SECOND
 """After a change of sinks, default or server, or while the client's device is lost, a softphone that
 does not play, or a dead line, says nothing for this long: the streams are being moved.
 """
-NEVER = 1 << 62
 REGRET = 60 * FRAMES_PER_SECOND
 """An inference can be undone for this long."""
 
@@ -321,7 +320,7 @@ class CallTracker:
             actions.append(act.CallbackWithdrawn(now, self._callback))
         self.session = None
         self._guess_for = 0
-        self._standby = CallStartDetector(self._settings, self._sample_rate, deaf_for=NEVER)
+        self._standby = CallStartDetector(self._settings, self._sample_rate, deaf_for=ENDLESS)
         return [*actions, act.PhaseChanged(now, Phase.ENDED)]
 
     def _undo_end(self) -> Sequence[Action]:

@@ -7,7 +7,6 @@ typed text. Colour only repeats what the text says.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rich.cells import cell_len
@@ -256,8 +255,3 @@ def safe(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(letter if letter.isprintable() else " " for letter in text)
-
-
-def plain(lines: Sequence[Text]) -> str:
-    """The lines as plain text, for tests and screen readers."""
-    return "\n".join(line.plain.rstrip() for line in lines)

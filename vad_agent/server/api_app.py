@@ -21,7 +21,7 @@ from vad_agent.server.bearer_auth import BEARER, BearerAuthMiddleware, Tokens
 from vad_agent.server.dependencies import set_app_state
 from vad_agent.server.error_handlers import ErrorMiddleware, install_error_handlers
 from vad_agent.server.metrics import Metrics
-from vad_agent.web.body_limit import LIMIT_S, MOST_BYTES, BodyLimit
+from vad_agent.web.body_limit import LIMIT_S, BodyLimit
 from vad_agent.web.error_responses import responses
 
 with extra("callbacks", "the API"):
@@ -51,14 +51,13 @@ def create_app(
     more: Sequence[APIRouter] = (),
     metrics: Metrics | None = None,
     open_metrics: bool = False,
-    most_bytes: int = MOST_BYTES,
     limit_s: float = LIMIT_S,
 ) -> FastAPI:
     """The API of one desk.
 
     `tokens`: by the name of the program that has each. `more`: further routes, below `V1`.
     `metrics`: what the dispatcher feeds, its own if None; with `open_metrics` they need no token.
-    `most_bytes`, `limit_s`: limits on a request's body.
+    `limit_s`: within which a request's body must arrive.
 
     Raises:
         SettingsError: the tokens are not valid.
@@ -77,7 +76,7 @@ def create_app(
         middleware=[
             Middleware(ErrorMiddleware),
             Middleware(BearerAuthMiddleware, Tokens(tokens), everywhere, HOOKS),
-            Middleware(BodyLimit, most_bytes=most_bytes, limit_s=limit_s),
+            Middleware(BodyLimit, limit_s=limit_s),
         ],
     )
     set_app_state(app, app_state, metrics or Metrics())

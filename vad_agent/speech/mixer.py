@@ -50,11 +50,6 @@ class Mixer:
     marks: list[tuple[int, Mark, int]] = field(default_factory=list)
     _voices: list[_Voice] = field(default_factory=list)
 
-    @property
-    def busy(self) -> bool:
-        """A phrase is playing."""
-        return bool(self._voices)
-
     def play(self, phrase: int, pcm: bytes) -> None:
         """Begin this phrase with the next block. `pcm`: int16 mono, at least one sample."""
         self._voices.append(_Voice(phrase, pcm))

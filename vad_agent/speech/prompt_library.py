@@ -13,7 +13,7 @@ from __future__ import annotations
 import subprocess
 import threading
 import wave
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -121,16 +121,10 @@ class PromptLibrary:
     # -- before a call
     # -------------------------------------------------------------------------------
 
-    def prepare_script(
-        self, progress: Callable[[str], None] = lambda prompt_id: None
-    ) -> list[tuple[str, VoiceError]]:
-        """Prepare all phrases without a client's name. Return failures: (prompt, error).
-
-        `progress` is called with each prompt before it is prepared.
-        """
+    def prepare_script(self) -> list[tuple[str, VoiceError]]:
+        """Prepare all phrases without a client's name. Return failures: (prompt, error)."""
         problems = []
         for prompt_id, text in self.texts():
-            progress(prompt_id)
             try:
                 self.prepare(prompt_id, text)
             except VoiceError as error:

@@ -29,7 +29,6 @@ with extra("callbacks", "the panel"):
     from starlette.concurrency import run_in_threadpool
 
 MOST_PROMPTS = 200
-MOST_MOMENTS = 300
 MOST_DRAWN = 5_000
 """Limit on marks and prompts in a picture; a real call has fewer."""
 KEPT = 64
@@ -126,8 +125,7 @@ def course(lines: Sequence[Mapping[str, Any]] | None) -> Course | None:
 class Pictures:
     """Draws one picture at a time and caches it, for one event loop."""
 
-    def __init__(self, most: int = KEPT) -> None:
-        self._most = most
+    def __init__(self) -> None:
         self._kept: OrderedDict[tuple[str, int], str | None] = OrderedDict()
         self._course: tuple[str, Course | None] | None = None
         self._drawing = asyncio.Lock()
@@ -144,7 +142,7 @@ class Pictures:
             if key not in self._kept:
                 self._kept[key] = await run_in_threadpool(self._draw, call, row, lines)
             self._kept.move_to_end(key)
-            while len(self._kept) > self._most:
+            while len(self._kept) > KEPT:
                 self._kept.popitem(last=False)
             return self._kept[key]
 

@@ -143,15 +143,13 @@ class DeskParts(Protocol):
 
 
 class Dashboard:
-    """The dashboard of one centre. `zone`: of its days; None: the policy's."""
+    """The dashboard of one centre, its days in the policy's zone."""
 
-    def __init__(
-        self, desk: DeskParts, calls: CallStore, broker: StateBroker, zone: tzinfo | None = None
-    ) -> None:
+    def __init__(self, desk: DeskParts, calls: CallStore, broker: StateBroker) -> None:
         store = desk.service.store
         self.calls = calls
         self.broker = broker
-        self.zone = zone or store.policy.zone
+        self.zone = store.policy.zone
         self.floor = Wallboard(broker)
         self.pictures = Pictures()
         self.policy = store.policy

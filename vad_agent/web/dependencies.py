@@ -98,11 +98,3 @@ async def _supervisor(session: CurrentSession) -> Session:
 
 Supervisor = Annotated[Session, Depends(_supervisor)]
 """A supervisor's session, or 401, or 403."""
-
-
-async def _supervisor_page(supervisor: Supervisor, session: OwnPage) -> Session:
-    return session
-
-
-SupervisorPage = Annotated[Session, Depends(_supervisor_page)]
-"""A supervisor's session whose request has the CSRF token, or 401, or 403."""

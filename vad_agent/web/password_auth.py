@@ -29,8 +29,8 @@ NETWORK_TRIES = 30
 class PasswordAuth:
     """Authentication for all users of a centre. Any thread may call its methods.
 
-    `started_by`: the login that the link belongs to; None: this process's user. `clock`: Unix time;
-    `timer`: monotonic.
+    `started_by`: the login that the link belongs to; None: this process's user. `timer`:
+    monotonic seconds.
     """
 
     has_logins = True
@@ -42,11 +42,10 @@ class PasswordAuth:
         people: Users,
         *,
         started_by: str | None = None,
-        clock: Callable[[], float] = time.time,
         timer: Callable[[], float] = time.monotonic,
     ) -> None:
         self.address = address
-        self.sessions = Sessions(kept, clock=clock)
+        self.sessions = Sessions(kept)
         self.token = new_token()
         self._people = people
         self._started_by = started_by or user()

@@ -42,11 +42,6 @@ class Envelope:
         """Number of frames added."""
         return len(self._lows) + self._waiting
 
-    @property
-    def nbytes(self) -> int:
-        """Bytes stored for the frames, without the current block."""
-        return (len(self._lows) + len(self._highs)) * SAMPLE_BYTES
-
     def _reduce(self) -> None:
         if not self._waiting:
             return
