@@ -205,6 +205,32 @@ def test_a_frame_that_was_left_out_does_not_bring_the_prompt_back() -> None:
     assert heard(cleaned(channel, 1), 1) == []
 
 
+@pytest.mark.parametrize("seed", [*range(20), 77, 104, 110])
+def test_a_prompt_that_underruns_of_the_device_move_is_still_nobody(seed: int) -> None:
+    """The rest of it comes 15 to 65 ms later, once or twice, on a line with more or less noise."""
+    random = np.random.default_rng(seed)
+    number, gain = int(random.integers(2)), float(random.choice([0.1, 0.3, 1.0]))
+    moved = phrase(number) * gain
+    places = random.integers(20 * 960, len(moved) - 20 * 960, int(random.integers(1, 3)))
+    for place in sorted(places, reverse=True):
+        gap = np.zeros(round(random.uniform(0.015, 0.065) * 48_000))
+        moved = np.concatenate([moved[:place], gap, moved[place:]])
+    frames = AT + length(number) + 60
+    noise = random.normal(0.0, from_dbfs(float(random.choice([-62, -50, -42]))), frames * 960)
+    channel = captured(put(noise, moved, AT + float(random.uniform(-5, 7))))
+    assert heard(cleaned(channel, number), number) == []
+
+
+def test_a_prompt_that_many_underruns_have_moved_by_far_is_nobody_to_its_end() -> None:
+    moved = phrase(1)
+    for place in range(len(moved) - 40 * 960, 40 * 960, -30 * 960):
+        moved = np.concatenate([moved[:place], np.zeros(50 * 48), moved[place:]])
+    moved_by = (len(moved) - len(phrase(1))) // 960
+    assert moved_by > 2 * 8  # frames: more than is uncertain of its beginning
+    channel = captured(put(line(AT + length(1) + moved_by + 60), moved, AT + 3))
+    assert heard(cleaned(channel, 1), 1) == []
+
+
 def test_two_prompts_in_a_row_are_both_nobody() -> None:
     second = AT + length(0) + 10
     frames = second + length(1) + 60

@@ -97,6 +97,7 @@ class AdaptiveFilter:
             return False
         self._place(lag, at)
         self._fit(at, 0)
+        self._measure_in = WINDOW // FRAME  # until then the window has the old place, too
         return True
 
     def sees(self, at: int) -> Floats:
@@ -117,14 +118,12 @@ class AdaptiveFilter:
         made: Floats = rows @ self._taps
         return made
 
-    def watch_drift(self, at: int) -> bool:
-        """Measure the drift if it is due. True: measured, for the following frames."""
+    def watch_drift(self, at: int) -> None:
+        """Measure the drift if it is due, for the following frames."""
         self._measure_in -= 1
-        if self._measure_in > 0:
-            return False
-        self._measure_in = DRIFT_EVERY
-        self._measure_drift(at)
-        return True
+        if self._measure_in <= 0:
+            self._measure_in = DRIFT_EVERY
+            self._measure_drift(at)
 
     def _place(self, lag: float, at: int) -> None:
         self._lag, self._origin = lag, at

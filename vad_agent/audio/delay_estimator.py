@@ -20,10 +20,12 @@ WINDOW: Final = 3_200
 """Samples of the channel that are compared with the prompt: 200 ms."""
 SHORT: Final = 320
 """Window for a known prompt, when only a jump is searched for."""
+MIDDLE: Final = 960
+"""Window for the same below other sound: 60 ms."""
 FFT: Final = 8_192
 """At least WINDOW + 2 * UNCERTAIN …"""
-SHORT_FFT: Final = 5_120
-"""… and SHORT + 2 * UNCERTAIN."""
+SHORT_FFT: Final = 5_832
+"""… and MIDDLE + 2 * UNCERTAIN."""
 PAD: Final = 12_000
 """Samples of silence before and after a prompt: no comparison and no filter reaches beyond."""
 LIKE: Final = 0.4
@@ -84,6 +86,11 @@ class DelayEstimator:
         place = self._compare(heard[-SHORT - 1 :], end, lag)
         return None if place is None or place.likeness < JUMPED else place.lag
 
+    def find_moved(self, heard: Floats, end: int, lag: int) -> int | None:
+        """The same from MIDDLE samples, though others are heard too."""
+        place = self._compare(heard[-MIDDLE - 1 :], end, lag)
+        return place.lag if place is not None and place.clear else None
+
     def _compare(self, heard: Floats, end: int, around: int) -> Place | None:
         """The best place, its correlation, and the best one elsewhere. None: there is nothing yet."""
         sharp = _sharp(heard)[1:].astype(np.float32)
@@ -91,7 +98,7 @@ class DelayEstimator:
         begin = PAD + end - window - UNCERTAIN - around
         if begin < 0 or begin + window + 2 * UNCERTAIN > len(self._sharp):
             return None
-        size = FFT if window > SHORT else SHORT_FFT
+        size = FFT if window > MIDDLE else SHORT_FFT
         part = self._sharp[begin : begin + window + 2 * UNCERTAIN]
         cross = np.fft.irfft(np.fft.rfft(part, size) * np.conj(np.fft.rfft(sharp, size)), size)
         ends = self._energy[begin + window : begin + window + 2 * UNCERTAIN + 1]

@@ -39,6 +39,9 @@ GONE: Final = 8
 LEFT: Final = 0.1
 """Larger share of a frame's power than should remain of a prompt alone."""
 
+MOVED: Final = 3
+"""Frames of which too much remained until the prompt is searched for below other sound."""
+
 BLOCK: Final = 160
 """10 ms: resolution for measuring a stopped prompt while it fades."""
 
@@ -135,14 +138,16 @@ class _Played:
         heights = np.abs(samples)
         self._sounds_at = int(np.argmax(heights > heights.max(initial=0.0) * BEGINS))
         self.first = begin - UNCERTAIN // FRAME - 1
-        self.last = begin + (len(samples) + UNCERTAIN) // FRAME + 2
-        """One past the last frame that may contain it."""
         self._stopped = ENDLESS
+        self.last = 0
+        """One past the last frame that may contain it."""
+        self._lasts_until(0)
         self._next = self.first
 
         self.found = False
         self.absent = not muting
         """It is assumed to be absent; the search continues."""
+        self._moving = 0  # consecutive frames of which too much remained
         self._gone = 0  # loud frames of which almost nothing remained
         self._vain = 0  # consecutive frames from which little could be removed
         self._unknown = 0  # loud frames while it was not found
@@ -199,12 +204,34 @@ class _Played:
         rest = self._limited(heard, self._filter.fitted(at))
         left, came = float(rest @ rest), float(heard @ heard)
         self._judge(left, came, self._filter.sees(at))
-        if self._filter.watch_drift(at) or left <= LEFT * came:
-            return rest
-        lag = self._search.find_again(self._heard, at + FRAME, round(self._filter.lag_at(at)))
-        if lag is not None and self._filter.jump(lag, at):
-            rest = self._limited(heard, self._filter.fitted(at))
+        if left <= LEFT * came:
+            self._moving = 0
+        elif came > FRAME * LOUD * LOUD:
+            self._moving += 1
+            lag = self._moved(at)
+            if lag is not None and self._filter.jump(lag, at):
+                self._lasts_until(lag)
+                # It lies across the old place and the new one: nothing can be known from it.
+                return _muted(self._limited(heard, self._filter.fitted(at)))
+        self._filter.watch_drift(at)
         return rest
+
+    def _moved(self, at: int) -> int | None:
+        """Where the prompt is now, if an underrun of the device has moved it: by a frame of it
+        alone, or by a few frames since it has moved, in which the client may speak too.
+        """
+        around = round(self._filter.lag_at(at))
+        if (lag := self._search.find_again(self._heard, at + FRAME, around)) is not None:
+            return lag
+        if self._moving < MOVED:
+            return None
+        return self._search.find_moved(self._heard, at + FRAME, around)
+
+    def _lasts_until(self, lag: int) -> None:
+        """It began at `lag`, or what is left of it comes as if it had."""
+        if self._stopped == NEVER:
+            last = self._begin + (lag + self._size + UNCERTAIN) // FRAME + 2
+            self.last = max(self.last, last)
 
     def _judge(self, left: float, came: float, prompt: Floats) -> None:
         """Decide from the remainder whether the removed signal was the prompt."""
