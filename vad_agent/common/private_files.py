@@ -7,6 +7,7 @@ memory and no line is ever incomplete.
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import os
@@ -51,6 +52,24 @@ def open_private(path: Path, mode: str) -> io.FileIO:
         OSError: as `open` does.
     """
     return io.FileIO(path, mode, opener=lambda name, flags: os.open(name, flags, 0o600))
+
+
+def replace_text(path: Path, text: str) -> None:
+    """Write the whole file or nothing of it; missing folders are created. A link stays a link.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    target = path.resolve()
+    draft = target.with_name(f"{target.name}.{os.getpid()}")
+    try:
+        target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        draft.write_text(text, encoding="utf-8", errors="surrogateescape")
+        os.replace(draft, target)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            draft.unlink()
+        raise OutputError(f"{path}: cannot be written: {why(error)}") from error
 
 
 def why(error: OSError) -> str:

@@ -33,7 +33,9 @@ class Holds:
         self._parties: set[Channel] = set()
         self._music = False
         self._music_since: int | None = None  # the music plays or has paused
-        self._before: int | None = None  # the hold of the music that ended before the client was heard
+        self._before: int | None = (
+            None  # the hold of the music that ended before the client was heard
+        )
         self._music_ended = 0
         self._paused = False
 
