@@ -2,6 +2,7 @@
 
 PYTHON ?=#           the Python to make .venv with; default: the first that fits
 DEMO   ?= greeting_silence
+PREFIX ?= $(HOME)/.local#   make install: vad-agent goes to its bin/
 REAL   ?=#           make bench: a recording of a real call
 WORKERS ?= 4#        make test: more than processors, since much of the suite waits for real time
 ARGS   ?=#           make bench, bench-live, bench-peers, lock: more arguments, such as --quick or --upgrade
@@ -9,7 +10,9 @@ ARGS   ?=#           make bench, bench-live, bench-peers, lock: more arguments, 
 AUDIO := espeak-ng asterisk-core-sounds-ru-wav asterisk-moh-opsound-wav
 DATABASE := postgresql
 BROWSER := chromium fonts-dejavu-core
-LIVE  := libportaudio2 pulseaudio pulseaudio-utils libasound2-plugins baresip-core
+HEADSET := libportaudio2 libasound2-plugins espeak-ng
+LIVE  := libportaudio2 pulseaudio pulseaudio-utils libasound2-plugins baresip-core \
+	pipewire pipewire-pulse wireplumber dbus-daemon
 BIN := .venv/bin
 PY  := $(BIN)/python
 PIP := $(PY) -m pip --disable-pip-version-check -qq
@@ -21,10 +24,14 @@ COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --gene
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test soak faults check bench bench-live bench-callbacks bench-panel bench-peers accuracy accuracy-cost calls calls-record train train-check constants goldens fixtures lock clean
+.PHONY: help install demo test soak faults check bench bench-live bench-callbacks bench-panel bench-peers accuracy accuracy-cost calls calls-record train train-check constants goldens fixtures lock clean
 
 help: ## print this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
+
+install: ## vad-agent on the PATH, apart from the checkout (Linux, macOS); PREFIX=~/.local
+	@scripts/system-packages $(HEADSET) || echo "without them there is no sound"
+	@scripts/install "$(PREFIX)" $(PYTHON)
 
 demo: $(READY) ## replay a shipped call: timeline here, report in out/demo.html
 	@mkdir -p out

@@ -19,6 +19,7 @@ FAULTS: Final = "tests/callbacks/faults/test_faults.py"
 TIMED: Final = (
     "tests/headset/test_faults.py",
     "tests/headset/test_end_to_end.py",
+    "tests/cli/test_setup.py",
     "tests/web/test_browser.py",
     "tests/web/test_whole_centre.py",
     "tests/headset/test_listen.py",
@@ -60,6 +61,7 @@ REAL: Final = (
     "tests/headset/test_action_hooks.py",
     "tests/headset/test_keyboard.py",
     "tests/headset/test_listen.py",
+    "tests/cli/test_setup.py",
     "tests/cli/test_listen_desk.py",
     "tests/headset/test_suspended.py",
     "tests/web/test_browser.py",

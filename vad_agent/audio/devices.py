@@ -115,6 +115,11 @@ class Device:
         return self.default and role in self.roles and not cable
 
     @property
+    def title(self) -> str:
+        """How the desktop calls it («Jabra EVOLVE 20»); its name where it has no description."""
+        return self.description or self.name
+
+    @property
     def label(self) -> str:
         """A unique name; `find_device` accepts it."""
         return f"{self.name}, {self.host}"

@@ -229,7 +229,7 @@ class _Played:
 
     def _lasts_until(self, lag: int) -> None:
         """It began at `lag`, or what is left of it comes as if it had."""
-        if self._stopped == NEVER:
+        if self._stopped == ENDLESS:
             last = self._begin + (lag + self._size + UNCERTAIN) // FRAME + 2
             self.last = max(self.last, last)
 

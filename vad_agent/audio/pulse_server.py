@@ -12,15 +12,21 @@ reader notices nothing and would take another sound for the client's. `PulseWatc
 from __future__ import annotations
 
 import contextlib
+import shlex
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from vad_agent.audio.devices import Device, DeviceRole
+from vad_agent.errors import DeviceError
 
+NO_SERVER = (
+    "no sound server answers: log in to the desktop, or start it: systemctl --user start "
+    "pipewire-pulse wireplumber (PulseAudio: pulseaudio --start)"
+)
 HOST = "PulseAudio"
 RETRY_S: Sequence[float] = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0)
 """Seconds before each retry to connect; the last value repeats."""
@@ -39,11 +45,15 @@ def pulse_devices() -> list[Device]:
         return []
     try:
         info = connection.server_info()
+        sources = connection.source_list()
+        loaded = {one.index: module_arguments(one.argument) for one in connection.module_list()}
+        masters = {one.name: loaded.get(one.owner_module, {}).get("master", "") for one in sources}
         return as_devices(
-            connection.source_list(),
+            sources,
             connection.sink_list(),
             info.default_source_name,
             info.default_sink_name,
+            masters,
         )
     except _errors():
         return []
@@ -51,22 +61,48 @@ def pulse_devices() -> list[Device]:
         connection.close()
 
 
+def module_arguments(text: str | None) -> dict[str, str]:
+    """A module's arguments, `key=value …`; text that cannot be split has none.
+
+    >>> module_arguments("master=virtmic.monitor source_properties='a=\\"b c\\"'")
+    {'master': 'virtmic.monitor', 'source_properties': 'a="b c"'}
+    """
+    try:
+        words = shlex.split(text or "")
+    except ValueError:
+        return {}
+    return {key: value for key, equal, value in (word.partition("=") for word in words) if equal}
+
+
 def as_devices(
-    sources: Iterable[Any], sinks: Iterable[Any], default_source: str, default_sink: str
+    sources: Iterable[Any],
+    sinks: Iterable[Any],
+    default_source: str,
+    default_sink: str,
+    masters: Mapping[str, str] | None = None,
 ) -> list[Device]:
-    """Convert pulsectl's sources and sinks to devices, in the server's order."""
+    """Convert pulsectl's sources and sinks to devices, in the server's order.
+
+    `masters`: source → the source from which its module made it, where its properties do not say so
+    (PipeWire).
+    """
     sources, sinks = list(sources), list(sinks)
     sink_of = {source.name: source.monitor_of_sink_name for source in sources}
+    titles = {sink.name: sink.description for sink in sinks}
     found = []
     for source in sources:
+        title = source.description
         if sink := sink_of[source.name]:
             plays, default = sink, sink == default_sink
+            title = titles.get(sink, title)  # not "Monitor of …" in the server's language
         else:  # a source made from a monitor is a loopback too
-            plays = _master(source) if sink_of.get(_master(source)) else ""
+            master = _master(source) or (masters or {}).get(source.name, "")
+            plays = master if sink_of.get(master) else ""
             default = source.name == default_source
-        found.append(_device(source, inputs=True, default=default, plays=plays))
+        found.append(_device(source, title, inputs=True, default=default, plays=plays))
     return found + [
-        _device(sink, inputs=False, default=sink.name == default_sink) for sink in sinks
+        _device(sink, sink.description, inputs=False, default=sink.name == default_sink)
+        for sink in sinks
     ]
 
 
@@ -75,7 +111,9 @@ def _master(source: Any) -> str:
     return str(source.proplist.get("device.master_device", ""))
 
 
-def _device(one: Any, *, inputs: bool, default: bool, plays: str = "") -> Device:
+def _device(
+    one: Any, description: str | None, *, inputs: bool, default: bool, plays: str = ""
+) -> Device:
     channels = int(one.sample_spec.channels)
     return Device(
         name=one.name,
@@ -87,7 +125,7 @@ def _device(one: Any, *, inputs: bool, default: bool, plays: str = "") -> Device
         rate=int(one.sample_spec.rate),
         loopback=bool(plays),
         default=default,
-        description=one.description or "",
+        description=description or "",
         plays=plays,
     )
 
@@ -121,6 +159,34 @@ def _connect(name: str) -> Any:
         connection.close()
         return None
     return connection
+
+
+@contextlib.contextmanager
+def server_connection(name: str) -> Iterator[Any]:
+    """A connection to the sound server, as pulsectl's `Pulse`. `name`: what the server calls us.
+
+    Raises:
+        DeviceError: no sound server answers, or it went away or refused a request in the block.
+    """
+    if (connection := _connect(name)) is None:
+        raise DeviceError(NO_SERVER)
+    try:
+        yield connection
+    except _errors() as error:
+        why = " ".join(str(error).split())
+        raise DeviceError(f"the sound server refused a request, or went away: {why}") from error
+    finally:
+        connection.close()
+
+
+def server_answers() -> bool:
+    """A sound server answers, or this system has none that could (no Linux, no libpulse)."""
+    if _libpulse() is None:
+        return True
+    if (connection := _connect("vad-agent")) is None:
+        return False
+    connection.close()
+    return True
 
 
 def _errors() -> tuple[type[Exception], ...]:
@@ -157,6 +223,8 @@ class Picture:
     """Sink → its monitor."""
     descriptions: Mapping[str, str] = field(default_factory=dict)
     """Source or sink → its name for people."""
+    looped: frozenset[tuple[str, int]] = frozenset()
+    """(source, module) of every stream by which a module, such as a loopback, captures."""
     default_source: str = ""
     default_sink: str = ""
     default_monitor: str = ""
@@ -199,6 +267,11 @@ class PulseWatch:
         """The source or sink that the process's stream uses now; None: it has no stream."""
         picture = self._picture
         return picture.streams.get(pid) if picture else None
+
+    def exists(self, name: str) -> bool:
+        """A source or sink of this name exists."""
+        picture = self._picture
+        return picture is not None and name in picture.names
 
     def default(self, role: DeviceRole) -> str | None:
         """The server's default for the role: the source, the sink, or for the client the sink's monitor."""
@@ -270,10 +343,12 @@ def read(connection: Any) -> Picture:
     sources = {source.index: source for source in connection.source_list()}
     sinks = {sink.index: sink for sink in connection.sink_list()}
     streams: dict[int, str] = {}
-    recording = set()
+    recording, looped = set(), set()
     for captured in connection.source_output_list():
         _place(streams, captured, sources.get(captured.source))
         recording.add(_pid(captured))
+        if captured.source in sources and "application.process.id" not in captured.proplist:
+            looped.add((sources[captured.source].name, captured.owner_module))
     playing = set()
     for played in connection.sink_input_list():
         sink = sinks.get(played.sink)
@@ -290,6 +365,7 @@ def read(connection: Any) -> Picture:
         recording=frozenset(pid for pid in recording if pid is not None),
         monitors=monitors,
         descriptions={one.name: one.description or one.name for one in devices},
+        looped=frozenset(looped),
         default_source=info.default_source_name or "",
         default_sink=info.default_sink_name or "",
         default_monitor=monitors.get(info.default_sink_name) or "",

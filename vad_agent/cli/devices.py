@@ -21,8 +21,9 @@ The client's side is the monitor of the sink that the softphone plays to: NAME.m
 name. Nothing need be installed; the default is the default sink's monitor.
 
 The phrases reach the client through a virtual microphone: a sink that we play to, and a source made of it
-that the softphone takes for its microphone. Until the next login, or as lines of ~/.config/pulse/default.pa
-without "pactl":
+that the softphone takes for its microphone. It is made, with the settings for listen, by:
+  vad-agent setup
+By hand, until the sound server ends:
   pactl load-module module-null-sink sink_name=virtmic
   pactl load-module module-remap-source source_name=vmic master=virtmic.monitor
 The operator's own voice belongs in there too; MIC is the name of his microphone in the table:
@@ -74,6 +75,11 @@ def devices(
         print("[" + ",\n ".join(lines) + "]")
         return
     _print_table(found)
+    if sys.platform == "linux" and not any(device.backend == "pulse" for device in found):
+        from vad_agent.audio.pulse_server import NO_SERVER, server_answers
+
+        if not server_answers():
+            print(f"\n{NO_SERVER}")
     print()
     print(how_to(sys.platform))
 
@@ -101,7 +107,7 @@ def marks(device: Device) -> list[str]:
 def _print_table(found: Sequence[Device]) -> None:
     console = plain_console()
     if not found:
-        console.print("no audio devices: is a sound server running, is a sound card there?")
+        console.print("no audio devices: is a sound card there?")
         return
     print_table(console, HEAD, [_row(device) for device in found])
 

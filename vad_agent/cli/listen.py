@@ -11,6 +11,11 @@ import typer
 from vad_agent.cli.arguments import Mode, ScriptFile
 from vad_agent.cli.terminal import plain_console
 
+NO_OUTPUT = (
+    "no output for phrases, so you say them (cue mode); vad-agent setup makes one (Linux), or name "
+    "it: --prompt-device"
+)
+
 
 class Calls(StrEnum):
     """How calls are detected."""
@@ -28,10 +33,12 @@ def _device(help: str) -> typer.models.OptionInfo:
 def listen(
     client_device: Annotated[
         str | None,
-        _device("What the headset plays: the client. Default: the default output's monitor."),
+        _device(
+            "What the headset plays: the client. Default: as saved, else the default output's monitor."
+        ),
     ] = None,
     operator_device: Annotated[
-        str | None, _device("The microphone. Default: the system's.")
+        str | None, _device("The microphone. Default: as saved, else the system's.")
     ] = None,
     prompt_device: Annotated[
         str | None, _device("Where phrases are played into the call: a virtual microphone's sink.")
@@ -40,8 +47,12 @@ def listen(
         str | None, _device("The operator hears the phrases there, too.")
     ] = None,
     mode: Annotated[
-        Mode, typer.Option(help="auto: the product speaks; cue: it shows the operator what to say.")
-    ] = Mode.AUTO,
+        Mode | None,
+        typer.Option(
+            help="auto: the product speaks; cue: it shows the operator what to say. "
+            "Default: auto with an output for phrases, else cue."
+        ),
+    ] = None,
     calls: Annotated[
         Calls,
         typer.Option(
@@ -109,33 +120,49 @@ def listen(
 ) -> None:
     """Attach to the operator's headset: monitor both sides, say or show the script's phrases.
 
+    Devices, script and login that are not given are those of vad-agent setup.
+
     \b
-    Which devices are there, and how to capture the client's side?
-      vad-agent devices
-    Does each sound path work, with the default headset?
-      vad-agent listen --check --prompt-device virtmic
+    Once, on Linux: find the headset, make the virtual microphone, write the settings:
+      vad-agent setup
     Start working; Й Й or Ctrl-C ends it:
+      vad-agent listen
+    Does each sound path work?
+      vad-agent listen --check
+    With other devices (vad-agent devices lists them):
       vad-agent listen --prompt-device virtmic --client-device jabra
     The operator says the phrases:
       vad-agent listen --mode cue
     With a page beside the softphone; open the printed link:
-      vad-agent listen --prompt-device virtmic --panel
+      vad-agent listen --panel
     A softphone's script reports calls, and hangs up on request:
-      vad-agent listen --prompt-device virtmic \\
-        --events vad.sock --on-action hangup=hangup.sh
+      vad-agent listen --events vad.sock --on-action hangup=hangup.sh
     Callbacks are made by the centre's desk, not by one on this machine (vad-agent serve):
-      VAD_AGENT_TOKEN=… vad-agent listen --prompt-device virtmic --desk https://desk:8600
+      VAD_AGENT_TOKEN=… vad-agent listen --desk https://desk:8600
     """
+    from vad_agent.audio import virtual_microphone
     from vad_agent.headset.options import Options
+    from vad_agent.headset.saved_options import SavedOptions, load_options
 
+    given = SavedOptions(
+        client_device=client_device,
+        operator_device=operator_device,
+        prompt_device=prompt_device,
+        monitor_device=monitor_device,
+        script=None if script is None else str(script),
+        operator=operator,
+    )
+    saved = load_options()
+    merged = given.over(saved)
+    shown = mode is None and merged.prompt_device is None
     options = Options(
-        client=client_device,
-        operator=operator_device,
-        prompt=prompt_device,
-        monitor=monitor_device,
-        mode=mode.value,
+        client=merged.client_device,
+        operator=merged.operator_device,
+        prompt=merged.prompt_device,
+        monitor=merged.monitor_device,
+        mode=(mode or (Mode.CUE if shown else Mode.AUTO)).value,
         calls=calls.value,
-        script=script,
+        script=None if merged.script is None else Path(merged.script),
         events=events,
         on_action=tuple(on_action or ()),
         trace=trace,
@@ -143,15 +170,21 @@ def listen(
         plain=plain,
         outbox=outbox,
         desk=desk,
-        operator_login=operator,
+        operator_login=merged.operator,
         panel=panel,
         panel_port=panel_port,
+        saved=frozenset(saved.devices()) - frozenset(given.devices()),
+        keep_microphone=mode is not Mode.CUE
+        and virtual_microphone.SINK == saved.prompt_device == merged.prompt_device,
     )
     if check:
         from vad_agent.headset.diagnostics import check_all
 
-        good = check_all(options, plain_console())
+        good = check_all(options, plain_console(), shown=mode is Mode.CUE)
         raise typer.Exit(0 if good else 1)
     from vad_agent.cli.listen_process import listen as run
 
-    run(options, plain_console())
+    console = plain_console()
+    if shown:
+        console.print(NO_OUTPUT, soft_wrap=True)
+    run(options, console)

@@ -8,6 +8,7 @@ listen ─┬─ list the devices (a process) ┐
 
 from __future__ import annotations
 
+import dataclasses
 import signal
 import sys
 import threading
@@ -21,10 +22,12 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from vad_agent.audio.devices import list_devices
+from vad_agent.audio.devices import Device, DeviceRole, find_device, list_devices
+from vad_agent.audio.virtual_microphone import ensure
 from vad_agent.cli.terminal import tell_missing_detector
 from vad_agent.common.identity import login
 from vad_agent.common.writer_thread import WriterThread
+from vad_agent.errors import DeviceError
 from vad_agent.headset.device_selection import select_devices
 from vad_agent.headset.options import Options
 from vad_agent.script.settings import Settings
@@ -79,7 +82,8 @@ def _listen(options: Options, console: Console, stack: ExitStack) -> None:
         if options.panel:
             panel = _panel(options)
             stack.callback(panel.close)
-        chosen = select_devices(options, listed.result())
+        options, devices = _with_microphone(options, listed.result(), console)
+        chosen = select_devices(options, devices)
     for role, device in chosen.rows():
         console.print(f"{role:<9} {device}", soft_wrap=True)
     composition = Composition(options, settings, chosen)
@@ -105,6 +109,27 @@ def _listen(options: Options, console: Console, stack: ExitStack) -> None:
         _say(console, composition.close())
     if failures:
         raise failures[0]
+
+
+def _with_microphone(
+    options: Options, devices: list[Device], console: Console
+) -> tuple[Options, list[Device]]:
+    """Make our virtual microphone again if it is missing; without it the phrases are only shown."""
+    if not options.keep_microphone:
+        return options, devices
+    try:
+        operator = find_device(options.operator, DeviceRole.OPERATOR, devices)
+        made = ensure(operator.name)
+    except DeviceError as error:
+        if any(device.name == options.prompt for device in devices):
+            return options, devices
+        console.print(f"no virtual microphone, so you say the phrases (cue mode): {error}")
+        return dataclasses.replace(options, mode="cue", keep_microphone=False), devices
+    if made:
+        what = ", ".join(part.title for part in made)
+        console.print(f"made again {what}", soft_wrap=True)
+        devices = list_devices()
+    return options, devices
 
 
 def _say(console: Console, texts: Sequence[str]) -> None:

@@ -29,6 +29,7 @@ from vad_agent.cli.prompts import prompts_app
 from vad_agent.cli.replay import replay
 from vad_agent.cli.script import script_app
 from vad_agent.cli.serve import serve
+from vad_agent.cli.setup import setup
 from vad_agent.cli.terminal import complain
 
 app = typer.Typer(
@@ -66,6 +67,9 @@ def top(
     """Detects client silence in call-centre calls, and steps through the script.
 
     \b
+    On the operator's headset (Linux):
+      vad-agent setup
+      vad-agent listen
     What would it have said in this call, and when?
       vad-agent replay call.wav
     The same as a page for the supervisor:
@@ -82,6 +86,7 @@ app.command(
     "dead-air", short_help="Every silence of one side, its cause, and when it was detected."
 )(dead_air)
 app.command(short_help="The audio devices, and how to capture the client's side.")(devices)
+app.command(short_help="Set the headset up: virtual microphone, phrases, settings (Linux).")(setup)
 app.command(short_help="Attach to the headset: monitor both sides, say or show the phrases.")(
     listen
 )

@@ -95,6 +95,21 @@ def _linked(draft: Path, path: Path) -> bool:
     return True
 
 
+def replace_text(path: Path, text: str) -> None:
+    """Write the whole file or nothing of it; missing folders are created. A link stays a link.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    target = path.resolve()
+    try:
+        target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with replacing(target) as file:
+            file.write(text.encode(errors="surrogateescape"))
+    except OSError as error:
+        raise OutputError(f"{path}: cannot be written: {why(error)}") from error
+
+
 def why(error: OSError) -> str:
     """The error in a few words."""
     return error.strerror or str(error)

@@ -32,6 +32,7 @@ from vad_agent.headset.callback_publisher import CallbackPublisher
 from vad_agent.headset.control_socket import ControlSocket
 from vad_agent.headset.device_selection import SelectedDevices
 from vad_agent.headset.loop import CONTROL, MONITOR, PROMPT, Loop
+from vad_agent.headset.microphone_keeper import MicrophoneKeeper
 from vad_agent.headset.options import Options
 from vad_agent.headset.outbox_monitor import OutboxMonitor
 from vad_agent.headset.outbox_writer import OutboxWriter
@@ -237,6 +238,10 @@ class Composition:
         self._stack.callback(whereabouts.close)
         self._stack.callback(self._end_children)
         whereabouts.start()
+        if self._options.keep_microphone:
+            keeper = MicrophoneKeeper(chosen.operator.name, chosen.client.plays, self.report)
+            self._stack.callback(keeper.close)
+            keeper.start()
 
     def _end_children(self) -> None:
         """End all workers at once, then wait for each."""
@@ -348,7 +353,7 @@ def _desk_is_near() -> bool:
 
 def _status(options: Options, chosen: SelectedDevices) -> Status:
     status = Status(mode=options.mode, calls=options.calls)
-    status.sides[Channel.OPERATOR].device = chosen.operator.name
-    status.sides[Channel.CLIENT].device = chosen.client.name
-    status.prompt_device = chosen.prompt.name if chosen.prompt is not None else ""
+    status.sides[Channel.OPERATOR].device = chosen.operator.title
+    status.sides[Channel.CLIENT].device = chosen.client.title
+    status.prompt_device = chosen.prompt.title if chosen.prompt is not None else ""
     return status

@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from vad_agent.audio.devices import Device, DeviceRole, find_device
+from vad_agent.audio.pulse_server import NO_SERVER, server_answers
 from vad_agent.errors import DeviceError
 from vad_agent.headset.options import Options
+from vad_agent.headset.saved_options import options_path
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,29 +31,42 @@ class SelectedDevices:
         return None
 
     def rows(self) -> list[tuple[str, str]]:
-        """(role, device) for each, for display."""
+        """(role, device as the desktop calls it) for each, for display."""
         named = {
             DeviceRole.CLIENT: self.client,
             DeviceRole.OPERATOR: self.operator,
             DeviceRole.PROMPT: self.prompt,
             DeviceRole.MONITOR: self.monitor,
         }
-        return [(role.value, device.label) for role, device in named.items() if device is not None]
+        return [(role.value, device.title) for role, device in named.items() if device is not None]
 
 
 def select_devices(options: Options, devices: Sequence[Device]) -> SelectedDevices:
     """Find each device.
 
     Raises:
-        DeviceError: a device is missing or ambiguous, or prompts must be played and no device is
-            given.
+        DeviceError: a device is missing or ambiguous, no sound server answers, or prompts must be
+            played and no device is given.
     """
+    try:
+        return _selected(options, devices)
+    except DeviceError as error:
+        of_server = any(device.backend == "pulse" for device in devices)
+        if not of_server and not server_answers():
+            raise DeviceError(NO_SERVER) from error
+        if any(str(error).startswith(f"--{role}-device ") for role in options.saved):
+            remedy = "plug it in, or choose anew: vad-agent setup"
+            raise DeviceError(f"{error}; it is saved in {options_path()}: {remedy}") from error
+        raise
+
+
+def _selected(options: Options, devices: Sequence[Device]) -> SelectedDevices:
     prompt = monitor = None
     if options.mode == "auto":
         if options.prompt is None:
             raise DeviceError(
                 "--prompt-device: expected the output that plays into the call, such as a virtual "
-                "microphone's sink (vad-agent devices tells how to make one); without one: --mode cue"
+                "microphone's sink (vad-agent setup makes one); without one: --mode cue"
             )
         prompt = find_device(options.prompt, DeviceRole.PROMPT, devices)
         if options.monitor is not None:

@@ -1,124 +1,150 @@
 """`listen --check`: tests and measures each sound path, and says what to fix.
 
 client    ─capture─> does sound come? latency, level, exact zeros
-operator  ─capture─>
-prompt    ─chirp──> player ─> device ─> its monitor ─capture─> the round trip, if there is a monitor
+operator  ─capture─┬> does sound come?
+                   └> is it in the virtual microphone, too?
+prompt    ─chirp──> player ─> device ─> virtual microphone ─capture─> is it heard there?
+                                     └> client's side ──────capture─> and not in the own ears?
+graph     ────────> `routing_check`: roles, virtual microphone, softphone
+phrases   ────────> is each one rendered?
 """
 
 from __future__ import annotations
 
 import math
 import queue
+import sys
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 
 from rich.console import Console
 from rich.text import Text
 
-from vad_agent.audio.device_recovery import AudioWorker, Lost, Opened
+from vad_agent.audio.device_recovery import Lost
 from vad_agent.audio.devices import Device, DeviceRole, list_devices
-from vad_agent.audio.duplex_capture import CAPTURE, SAMPLE_RATE, Converter
-from vad_agent.audio.ipc_framing import Record
-from vad_agent.audio.pcm import peak, rms, to_dbfs
-from vad_agent.core.frames import SAMPLE_BYTES, Channel
+from vad_agent.audio.sound_graph import SoundGraph, read_graph
+from vad_agent.core.frames import Channel
+from vad_agent.errors import VoiceError
 from vad_agent.headset.device_selection import SelectedDevices, select_devices
 from vad_agent.headset.options import Options
+from vad_agent.headset.routing_check import (
+    SETUP,
+    Finding,
+    check_roles,
+    check_softphone,
+    check_virtual_microphone,
+)
+from vad_agent.headset.sound_probe import OPEN_S, CaptureProbe, What, chirp, delays, follows
+from vad_agent.script.settings import Settings
 from vad_agent.speech.mixer import Mark
 from vad_agent.speech.player import PHRASE_HZ, Player
+from vad_agent.speech.prompt_library import PromptLibrary
 
-OPEN_S = 6.0
-"""Seconds that a device may take until its first sound."""
 LISTEN_S = 2.0
 CHIRPS = 5
-CHIRP_S = 0.1
-CHIRP_HZ = (600, 2400)
 CHIRP_EVERY_S = 0.4
-HEARD = 0.3
-"""Correlation from which a chirp counts as heard."""
-
-What = Opened | Lost | Record
+FOLLOWS = 0.2
+"""Share of the operator's sound from which it counts as heard: of other noise 0.01 is found by chance."""
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """The result of one test."""
+def check_all(options: Options, console: Console, *, shown: bool = False) -> bool:
+    """Print the findings. True: no problems. `shown`: cue mode was asked for, no phrase is played.
 
-    path: str
-    good: bool
-    text: str
-    fix: str | None = None
-    """What to do about it."""
-
-
-class CaptureProbe:
-    """A device's frames with their time stamps (s), or why there are none."""
-
-    def __init__(self, device: Device, role: str) -> None:
-        self._heard: queue.SimpleQueue[What] = queue.SimpleQueue()
-        self._child = AudioWorker(CAPTURE, {**device.spec(), "role": role}, self._heard.put)
-        self._converter: Converter | None = None
-        self.opened: Opened | None = None
-        self.why = "no sound came"
-        self.frames: list[tuple[float, bytes]] = []
-        self.lag_s = 0.0
-
-    def listen(self, seconds: float, *, first: bool = False) -> bool:
-        """Capture for `seconds`; `first`: at most until the first sound.
-
-        False: none came, or the device ended.
-        """
-        until = time.perf_counter() + seconds
-        while (rest := until - time.perf_counter()) > 0:
-            try:
-                what = self._heard.get(timeout=rest)
-            except queue.Empty:
-                break
-            if isinstance(what, Lost):
-                self.why = what.why
-                return False
-            if isinstance(what, Opened):
-                self.opened = what
-                self._converter = Converter(what.rate, what.channels)
-            elif self._converter is not None:
-                self.lag_s = time.perf_counter() - what.stamp
-                self.frames += self._converter.convert(what.stamp, what.payload)
-                if first:
-                    return True
-        return bool(self.frames)
-
-    def level_db(self) -> float:
-        """dBFS of everything captured; -inf: exactly zero."""
-        pcm = b"".join(frame for _, frame in self.frames)
-        return to_dbfs(rms(pcm, SAMPLE_BYTES)) if peak(pcm, SAMPLE_BYTES) else -math.inf
-
-    def close(self) -> None:
-        """Close the device."""
-        self._child.close()
+    Raises:
+        DeviceError: a device is missing or ambiguous; no sound server answers.
+        SettingsError: the script is not valid.
+    """
+    settings = Settings() if options.script is None else Settings.load(options.script)
+    graph = read_graph() if sys.platform == "linux" else None
+    devices = list_devices()
+    chosen = select_devices(options, devices)
+    good = True
+    for finding in findings(chosen, devices, graph, settings, shown=shown):
+        good = good and finding.good is not False
+        style = {True: "green", False: "bold red", None: "yellow"}[finding.good]
+        fix = f": {finding.fix}" if finding.fix else ""
+        line = f"{finding.mark} {finding.path}: {finding.text}{fix}"
+        console.print(Text(line, style), soft_wrap=True)
+    return good
 
 
-def check_side(channel: Channel, device: Device) -> Iterator[Finding]:
+def findings(
+    chosen: SelectedDevices,
+    devices: Sequence[Device],
+    graph: SoundGraph | None,
+    settings: Settings,
+    *,
+    shown: bool = False,
+) -> Iterator[Finding]:
+    """All tests, in order. `graph`: None where the system has no sound server to ask."""
+    if graph is not None:
+        yield Finding("sound server", True, graph.server)
+        yield from check_roles(chosen, graph)
+        if not shown:
+            yield from check_virtual_microphone(chosen, graph)
+    yield from _measured(chosen, devices, graph)
+    if chosen.prompt is not None:
+        if graph is not None:
+            yield from check_softphone(chosen, graph)
+        yield from check_phrases(settings)
+
+
+def _measured(
+    chosen: SelectedDevices, devices: Sequence[Device], graph: SoundGraph | None
+) -> Iterator[Finding]:
+    """What the devices give and take, captured all at once."""
+    end = _client_end(chosen.prompt, devices, graph) if chosen.prompt is not None else None
+    with ExitStack() as stack:
+
+        def probe(device: Device, role: str) -> CaptureProbe:
+            opened = CaptureProbe(device, role)
+            stack.callback(opened.close)
+            return opened
+
+        client = probe(chosen.client, "client")
+        operator = probe(chosen.operator, "operator")
+        far = probe(end, "check") if end is not None else None
+        probes = [one for one in (client, operator, far) if one is not None]
+        with ThreadPoolExecutor(len(probes)) as pool:
+            list(pool.map(lambda one: one.listen(LISTEN_S), probes))
+        yield from check_side(Channel.CLIENT, chosen.client, client)
+        yield from check_side(Channel.OPERATOR, chosen.operator, operator)
+        if chosen.prompt is not None:
+            yield from check_prompt(chosen.prompt, end, far, client)
+        if graph is not None and end is not None and far is not None:
+            operator.listen(CHIRP_EVERY_S)  # what it captured meanwhile, too
+            yield check_voice(end, operator, far)
+
+
+def _client_end(
+    prompt: Device, devices: Sequence[Device], graph: SoundGraph | None
+) -> Device | None:
+    """The device that gives what the client hears: the virtual microphone, else the output's monitor.
+
+    None: there is none.
+    """
+    inputs = {device.name: device for device in devices if device.inputs}
+    if graph is not None:
+        for source in graph.microphones_of(prompt.name):
+            if source.name in inputs:
+                return inputs[source.name]
+    return next((one for one in inputs.values() if one.plays == prompt.name), None)
+
+
+def check_side(channel: Channel, device: Device, probe: CaptureProbe) -> Iterator[Finding]:
     """Test that this side's sound arrives."""
-    path = f"{channel.value}: {device.name}"
-    ear = CaptureProbe(device, channel.value)
-    try:
-        began = time.perf_counter()
-        if not ear.listen(OPEN_S, first=True):
-            yield Finding(path, False, ear.why, _no_sound(channel))
-            return
-        first_s = time.perf_counter() - began
-        if not ear.listen(LISTEN_S):
-            yield Finding(path, False, ear.why, _no_sound(channel))
-            return
-        assert ear.opened is not None
-        text = (
-            f"{ear.opened.rate} Hz, first sound after {first_s:.1f} s, "
-            f"a frame comes {ear.lag_s * 1000:.0f} ms after its beginning"
-        )
-        yield Finding(path, True, text)
-        yield _loudness(path, channel, ear.level_db())
-    finally:
-        ear.close()
+    path = f"{channel.value}: {device.title}"
+    if probe.opened is None or not probe.frames or probe.first_s is None:
+        yield Finding(path, False, probe.why, _no_sound(channel))
+        return
+    text = (
+        f"{probe.opened.rate} Hz, first sound after {probe.first_s:.1f} s, "
+        f"a frame comes {probe.lag_s * 1000:.0f} ms after its beginning"
+    )
+    yield Finding(path, True, text)
+    yield _loudness(path, channel, probe.level_db())
 
 
 def _no_sound(channel: Channel) -> str:
@@ -136,50 +162,63 @@ def _loudness(path: str, channel: Channel, level: float) -> Finding:
     return Finding(path, True, f"level {level:.0f} dBFS")
 
 
-def check_prompt(device: Device, monitor: Device | None) -> Iterator[Finding]:
-    """Test that prompts can be played, and measure the latency.
+def check_voice(end: Device, operator: CaptureProbe, far: CaptureProbe) -> Finding:
+    """Test that the operator's sound is in what the client hears."""
+    path = f"your voice: {end.title}"
+    if operator.level_db() == -math.inf:
+        return Finding(path, None, "not measured: the microphone gives nothing")
+    share, delay = follows(operator, far)
+    if share >= FOLLOWS:
+        return Finding(
+            path, True, f"the client hears you, {delay * 1000:+.0f} ms after the capture"
+        )
+    text = "the client hears phrases, but not you"
+    return Finding(path, False, text, f"put your voice in: {SETUP}")
 
-    `monitor`: captures what the device plays.
+
+def check_prompt(
+    device: Device, end: Device | None, far: CaptureProbe | None, client: CaptureProbe
+) -> Iterator[Finding]:
+    """Test that prompts can be played, are heard at the client's end (`far` captures `end`), and not
+    in the operator's own ears; measure the latency.
     """
-    path = f"prompt: {device.name}"
+    path = f"prompt: {device.title}"
     told: queue.SimpleQueue[What] = queue.SimpleQueue()
     player = Player(device, DeviceRole.PROMPT, told.put)
-    ear = CaptureProbe(monitor, "check") if monitor is not None else None
     try:
         try:
             what = told.get(timeout=OPEN_S)
         except queue.Empty:
             what = Lost("it does not open", first=True)
         if isinstance(what, Lost):
-            yield Finding(
-                path, False, what.why, "name another device: vad-agent devices lists them"
-            )
+            fix = "name another device: vad-agent devices lists them"
+            yield Finding(path, False, what.why, fix)
             return
         player.take(what)
-        if ear is not None:
-            ear.listen(OPEN_S, first=True)
         asked, left = [], []
-        chirp = _chirp(PHRASE_HZ)
         for _ in range(CHIRPS):
             asked.append(time.perf_counter())
-            number = player.play(chirp)
+            number = player.play(chirp(PHRASE_HZ))
             if number is None:
                 yield Finding(path, False, "it was open and is gone", "plug it in, try again")
                 return
             left.append(_started(player, told, number))
-            (ear.listen if ear is not None else time.sleep)(CHIRP_EVERY_S)
+            (far or client).listen(CHIRP_EVERY_S)
+        client.listen(CHIRP_EVERY_S)  # what it captured meanwhile, too
         ways = sorted((at or math.inf) - when for at, when in zip(left, asked, strict=True))
         if math.isinf(ways[-1]):
             yield Finding(path, False, "a phrase did not begin", "name another device")
             return
         text = f"{ways[len(ways) // 2] * 1000:.0f} ms until a phrase's first sample leaves"
         yield Finding(path, True, text + f", at most {ways[-1] * 1000:.0f}")
-        if ear is not None:
-            yield _round_trip(path, ear, [at for at in left if at is not None])
+        moments = [at for at in left if at is not None]
+        if len(delays(client, moments)) > len(moments) // 2:
+            text = "the phrases are heard in your own ears, on the client's side"
+            yield Finding(path, False, text, f"play them into the virtual microphone: {SETUP}")
+        if end is not None and far is not None:
+            yield _round_trip(path, end, far, moments)
     finally:
         player.close()
-        if ear is not None:
-            ear.close()
 
 
 def _started(player: Player, told: queue.SimpleQueue[What], number: int) -> float | None:
@@ -194,72 +233,36 @@ def _started(player: Player, told: queue.SimpleQueue[What], number: int) -> floa
     return None
 
 
-def _round_trip(path: str, ear: CaptureProbe, left: list[float]) -> Finding:
-    """Test that the chirp was heard, and at the time that the driver reported."""
-    import numpy
-
-    if not ear.frames:
-        return Finding(path, False, f"its monitor gives no sound: {ear.why}", None)
-    zero = ear.frames[0][0]
-    heard = numpy.frombuffer(b"".join(frame for _, frame in ear.frames), "<i2").astype(float)
-    wanted = numpy.frombuffer(_chirp(SAMPLE_RATE), "<i2").astype(float)
-    wanted /= math.sqrt(float(wanted @ wanted))
-    offs = []
-    for at in left:
-        begin = max(0, round((at - zero - 0.15) * SAMPLE_RATE))
-        part = heard[begin : begin + round(0.3 * SAMPLE_RATE) + len(wanted)]
-        if len(part) < len(wanted):
-            continue
-        match = numpy.correlate(part, wanted)
-        best = int(match.argmax())
-        energy = math.sqrt(float((part[best : best + len(wanted)] ** 2).sum())) or 1.0
-        if match[best] / energy > HEARD:
-            offs.append((begin + best) / SAMPLE_RATE + zero - at)
+def _round_trip(path: str, end: Device, far: CaptureProbe, left: list[float]) -> Finding:
+    """Test that the chirps were heard, and at the time that the driver reported."""
+    where = f"«{end.title}»"
+    if not far.frames:
+        return Finding(path, False, f"{where} gives no sound: {far.why}", SETUP)
+    offs = sorted(delays(far, left))
     if len(offs) < len(left) - 1:
-        text = f"{len(offs)} of {len(left)} test sounds were heard in its monitor"
+        text = f"{len(offs)} of {len(left)} test sounds were heard at {where}"
         return Finding(path, False, text, "is it muted, or its volume at 0? is it really this one?")
-    off = sorted(offs)[len(offs) // 2]
-    return Finding(path, True, f"heard in its monitor, {off * 1000:+.0f} ms of the time told")
+    off = offs[len(offs) // 2]
+    return Finding(path, True, f"heard at {where}, {off * 1000:+.0f} ms of the time told")
 
 
-def _chirp(rate: int) -> bytes:
-    import numpy
-
-    t = numpy.arange(round(CHIRP_S * rate)) / rate
-    low, high = CHIRP_HZ
-    phase = 2 * math.pi * (low * t + (high - low) / (2 * CHIRP_S) * t * t)
-    shape = numpy.sin(math.pi * t / CHIRP_S) ** 2
-    return bytes((0.25 * 32767 * shape * numpy.sin(phase)).astype("<i2").tobytes())
-
-
-def check_all(options: Options, console: Console) -> bool:
-    """Print the findings. True: no problems.
-
-    Raises:
-        DeviceError: a device is missing or ambiguous.
-    """
-    devices = list_devices()
-    chosen = select_devices(options, devices)
-    good = True
-    for finding in findings(chosen, devices):
-        good = good and finding.good
-        mark, style = ("✓", "green") if finding.good else ("✗", "bold red")
-        fix = f": {finding.fix}" if finding.fix else ""
-        console.print(Text(f"{mark} {finding.path}: {finding.text}{fix}", style), soft_wrap=True)
-    return good
-
-
-def findings(chosen: SelectedDevices, devices: list[Device]) -> Iterator[Finding]:
-    """All tests, in order."""
-    yield from check_side(Channel.CLIENT, chosen.client)
-    yield from check_side(Channel.OPERATOR, chosen.operator)
-    if chosen.prompt is not None:
-        yield from check_prompt(chosen.prompt, _monitor(chosen.prompt, devices))
-
-
-def _monitor(output: Device, devices: list[Device]) -> Device | None:
-    """The device that captures what this output plays. None: there is none."""
-    for device in devices:
-        if device.inputs and device.plays == output.name:
-            return device
-    return None
+def check_phrases(settings: Settings) -> Iterator[Finding]:
+    """Test that each phrase is rendered; nothing is rendered here."""
+    phrases = PromptLibrary(settings)
+    try:
+        wanted, absent, problem = 0, [], ""
+        for prompt, text in phrases.texts():
+            wanted += 1
+            try:
+                if phrases.stored(prompt, text) is None:
+                    absent.append(prompt)
+            except VoiceError as error:
+                absent.append(prompt)
+                problem = problem or f": {error}"
+    finally:
+        phrases.close()
+    if not absent:
+        yield Finding("phrases", True, f"{wanted} of {wanted} rendered")
+        return
+    text = f"{len(absent)} of {wanted} are not rendered{problem}"
+    yield Finding("phrases", False, text, "vad-agent prompts render, or vad-agent setup")

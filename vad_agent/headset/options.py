@@ -32,3 +32,7 @@ class Options:
     """Serve the operator's panel as a page on loopback."""
     panel_port: int = 8601
     """0: any free port."""
+    saved: frozenset[str] = frozenset()
+    """Roles whose device is that of the saved options."""
+    keep_microphone: bool = False
+    """The virtual microphone is ours: made again whenever it is missing."""

@@ -1,0 +1,64 @@
+"""Keeps the virtual microphone of `setup` whole while `listen` runs.
+
+The sound server forgets it when it restarts, and takes the operator's voice out of it when the
+headset is unplugged: the client would hear phrases alone. A program that records the headset's
+microphone past it is told to the operator once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from vad_agent.audio.pulse_server import PulseWatch
+from vad_agent.audio.sound_graph import read_graph
+from vad_agent.audio.virtual_microphone import SINK, SOURCE_TITLE, ensure, missing
+from vad_agent.errors import DeviceError
+from vad_agent.headset.routing_check import wrong_recorders
+
+MADE = "виртуальный микрофон восстановлен"
+REFUSED = "виртуальный микрофон не восстановить, клиент не услышит фраз: vad-agent setup"
+PAST = (
+    f"{{}} пишет с настоящего микрофона, клиент не услышит фраз: выберите «{SOURCE_TITLE}», "
+    "или vad-agent setup"
+)
+
+
+class MicrophoneKeeper:
+    """Looks at each change of the sound server, in a thread. `microphone`: the operator's source;
+    `sink`: what the headset plays; `report`: tells the operator, from that thread.
+    """
+
+    def __init__(self, microphone: str, sink: str, report: Callable[[str], None]) -> None:
+        self._microphone = microphone
+        self._sink = sink
+        self._report = report
+        self._refused = False
+        self._told: set[str] = set()
+        self._watch = PulseWatch(self._look)
+
+    def start(self) -> None:
+        """Start."""
+        self._watch.start()
+
+    def close(self) -> None:
+        """Stop; the virtual microphone stays."""
+        self._watch.close()
+
+    def _look(self) -> None:
+        if not (self._watch.connected and self._watch.exists(self._microphone)):
+            return
+        try:
+            graph = read_graph()
+            if missing(graph, self._microphone):
+                ensure(self._microphone)
+                self._refused = False
+                self._report(MADE)
+        except DeviceError:
+            if self._watch.connected and not self._refused:
+                self._refused = True
+                self._report(REFUSED)
+            return
+        for stream in wrong_recorders(graph, self._sink, graph.microphones_of(SINK)):
+            if graph.also_plays(stream) and stream.application not in self._told:
+                self._told.add(stream.application)
+                self._report(PAST.format(stream.application))
