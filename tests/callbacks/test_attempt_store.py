@@ -314,3 +314,14 @@ def test_a_node_holds_its_attempts_until_they_end_or_are_claimed(store, clock):
     assert store.claim(others.key, "south", "north")
     assert sorted(store.held_by("north")) == sorted([mine.key, others.key])
     assert store.held_by("south") == []
+
+
+def test_a_cancel_that_waited_for_the_attempts_intent_ends_no_earlier_than_it(store, clock):
+    """Its time is taken before it has the callback to itself."""
+    asked, callback = clock.now, take(store, clock.now)
+    begin(store, callback, clock.move(0.02))
+    _, after = store.change(
+        callback.id, "cancelled", by(asked), lambda c: transitions.cancel(c, asked)
+    )
+    assert (after.state, after.ended) == (State.CANCELLED, clock.now)
+    assert store.get(callback.id) == after
