@@ -13,7 +13,7 @@ after its last; noise holds it open, unknown, as long as it lasts; a quiet word 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -33,6 +33,8 @@ MUSIC_AFTER = 5
 TONE_AFTER = 5
 TONES = {"t": Tone.PROGRESS, "d": Tone.DTMF}
 PHRASE = 100  # frames that every phrase lasts on a tape
+
+Events = Mapping[int, str | Mapping[str, object] | Sequence[Any]]
 
 
 def tape(drawing: str) -> list[bytes | None]:
@@ -211,16 +213,25 @@ class TapePlan:
         return PHRASE
 
 
-def play(
+def play(operator: str, client: str, events: Events | None = None, **more: Any) -> list[act.Action]:
+    """All actions of a tape: as `run`."""
+    return list(run(operator, client, events, **more))
+
+
+def run(
     operator: str,
     client: str,
-    events: Mapping[int, str | Mapping[str, object] | Sequence[Any]] | None = None,
+    events: Events | None = None,
     *,
     mode: str = "auto",
     settings: Settings | None = None,
     session_type: type[CallSession] = CallSession,
-) -> list[act.Action]:
-    """All actions of a tape; `events`: frame → event, or events. The shorter channel ends in nothing."""
+    beside: Iterator[act.Action] | None = None,
+) -> Iterator[act.Action]:
+    """The actions of a tape; `events`: frame → event, or events. The shorter channel ends in nothing.
+
+    `beside`: another call, which is taken to its next action before each frame of this one.
+    """
     plan = TapePlan(settings or Settings())
     session = session_type(plan, 8000, mode=mode)
     timed = [
@@ -232,7 +243,14 @@ def play(
     length = max(len(left), len(right))
     left += [None] * (length - len(left))
     right += [None] * (length - len(right))
-    return list(Replay(session, plan, timed).run(zip(left, right, strict=True)))
+
+    def frames() -> Iterator[tuple[bytes | None, bytes | None]]:
+        for pair in zip(left, right, strict=True):
+            if beside is not None:
+                next(beside, None)
+            yield pair
+
+    return Replay(session, plan, timed).run(frames())
 
 
 def transcript(actions: Iterable[act.Action], *, lines: bool = False) -> list[str]:

@@ -25,10 +25,10 @@ from tests.headset.audio_server import AudioServer
 from tests.headset.recording import Int16s, write_wav
 from tests.headset.speech import Part, script_audio
 from vad_agent.audio.duplex_capture import SAMPLE_RATE, DuplexCapture
-from vad_agent.audio.jitter_buffer import FRAME_S, Pair
+from vad_agent.audio.jitter_buffer import Pair
 from vad_agent.cli.listen_process import SWITCH_S
 from vad_agent.client.headset_protocol import Command
-from vad_agent.core.frames import Channel
+from vad_agent.core.frames import FRAME_S, Channel
 from vad_agent.headset.call_tracker import CallTracker
 from vad_agent.headset.loop import CONTROL, Loop
 from vad_agent.script.settings import Settings

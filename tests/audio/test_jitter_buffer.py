@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vad_agent.audio.jitter_buffer import FRAME_S, LOST_S, PATIENCE_S, JitterBuffer, Pair
-from vad_agent.core.frames import Channel
+from vad_agent.audio.jitter_buffer import LOST_S, PATIENCE_S, JitterBuffer, Pair
+from vad_agent.core.frames import FRAME_S, Channel
 
 OPERATOR, CLIENT = Channel.OPERATOR, Channel.CLIENT
 

@@ -8,12 +8,13 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from tests.tape import HANGOVER, ONSET, TapePlan, play
-from vad_agent import CallSession, Event
+from tests.tape import HANGOVER, ONSET, TapePlan, play, run
+from vad_agent import CallSession, Event, Settings
 from vad_agent.core import actions as act
 from vad_agent.core.actions import Phase, PromptOutcome
 from vad_agent.core.events import DEVICES, LONGEST_LATENCY_S, Kind
 
+SETTINGS = Settings()
 FRAMES = {letter: letter.encode() * 320 for letter in "S.0mtd"} | {"-": None}
 DEVICE_KINDS = [Kind.DEVICE_LOST, Kind.DEVICE_BACK]
 OF_THEIR_OWN = [Kind.SOURCE_ENDED, Kind.CALLBACK_AGREED, Kind.PLAYER_READY, *DEVICE_KINDS]
@@ -206,9 +207,13 @@ def test_a_step_is_said_at_most_once_until_the_client_is_heard(scenes):
             said.add(action.prompt)
 
 
-@given(SCENES, st.sampled_from(["auto", "cue"]))
+@given(SCENES, SCENES, st.sampled_from(["auto", "cue"]))
 @settings(max_examples=60, deadline=None)
-def test_the_same_call_gives_the_same_actions(scenes, mode):
-    operator = "S" * 50 + "." * 30 + "".join(pair[0] * count for pair, count in scenes)
-    client = "." * 80 + "".join(pair[1] * count for pair, count in scenes)
-    assert play(operator, client, mode=mode) == play(operator, client, mode=mode)
+def test_a_call_beside_another_gives_the_actions_that_it_gives_alone(scenes, other, mode):
+    def begin(scenes, beside=None):
+        operator = "S" * 50 + "." * 30 + "".join(pair[0] * count for pair, count in scenes)
+        client = "." * 80 + "".join(pair[1] * count for pair, count in scenes)
+        return run(operator, client, mode=mode, settings=SETTINGS, beside=beside)
+
+    alone = list(begin(scenes))
+    assert list(begin(scenes, beside=begin(other))) == alone

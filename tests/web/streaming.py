@@ -19,7 +19,7 @@ from vad_agent.audio.recording_reader import open_call
 from vad_agent.client.headset_protocol import Command, StateReceiver
 from vad_agent.core.actions import Action, Cue, PromptDone
 from vad_agent.core.events import Event, Kind
-from vad_agent.core.frames import FRAME_MS, Channel
+from vad_agent.core.frames import FRAME_S, Channel
 from vad_agent.headset.action_sinks import ActionSink, ActionSinks
 from vad_agent.headset.call_tracker import CallTracker
 from vad_agent.headset.loop import CONTROL, Loop
@@ -29,7 +29,6 @@ from vad_agent.headset.status_publisher import StatusPublisher
 from vad_agent.script.settings import Settings
 
 FIXTURES = Path(__file__).parents[2] / "audio_fixtures"
-FRAME_S = FRAME_MS / 1000
 
 
 class Paced:

@@ -10,9 +10,10 @@ from playwright.sync_api import Browser, Page, expect
 
 from tests.web.browser import browser  # noqa: F401 - a fixture
 from tests.web.desk_process import Browsers, DeskProcess, seen, watch
-from tests.web.streaming import FRAME_S, Streaming
+from tests.web.streaming import Streaming
 from vad_agent.core.actions import Callback, Cue, PromptOutcome
 from vad_agent.core.events import Event, Kind
+from vad_agent.core.frames import FRAME_S
 
 NOT_HEARD = "Вас не слышно"
 FAREWELL = "К сожалению, вас не слышно, я вам сейчас перезвоню"

@@ -17,7 +17,6 @@ from typing import Any
 from vad_agent.audio.ipc_framing import HEADER, Flag, write_record
 from vad_agent.audio.worker_runtime import (
     FIRST_S,
-    FRAME_S,
     LONGEST_LATENCY_S,
     LOST_S,
     OUT,
@@ -30,6 +29,7 @@ from vad_agent.audio.worker_runtime import (
     settings_for,
     tell_open,
 )
+from vad_agent.core.frames import FRAME_S
 
 if sys.platform == "linux":
     import fcntl

@@ -14,10 +14,10 @@ from typing import Any
 from vad_agent.audio.device_recovery import AudioWorker, DeviceState, Heard, Lost, Opened
 from vad_agent.audio.devices import Device, DeviceRole
 from vad_agent.audio.ipc_framing import Flag, Record
-from vad_agent.audio.jitter_buffer import FRAME_S, JitterBuffer, Lane, Pair
+from vad_agent.audio.jitter_buffer import JitterBuffer, Lane, Pair
 from vad_agent.audio.pcm import to_mono
 from vad_agent.core.events import Event, Kind
-from vad_agent.core.frames import SAMPLE_BYTES, Channel, Framer, samples_per_frame
+from vad_agent.core.frames import FRAME_S, SAMPLE_BYTES, Channel, Framer, samples_per_frame
 
 SAMPLE_RATE = 16_000
 """Rate of the frames, Hz; the server, the device or this module converts to it."""

@@ -24,14 +24,13 @@ from numpy.typing import NDArray
 from vad_agent.audio.adaptive_filter import FRAME, AdaptiveFilter
 from vad_agent.audio.delay_estimator import PAD, UNCERTAIN, WINDOW, DelayEstimator
 from vad_agent.audio.pcm import from_dbfs
-from vad_agent.core.frames import SAMPLE_BYTES, check_frame, samples_per_frame
+from vad_agent.core.frames import ENDLESS, SAMPLE_BYTES, check_frame, samples_per_frame
 from vad_agent.errors import FrameError
 
 Floats = NDArray[np.float64]
 
 RATE: Final = 16_000
 FRAME_BYTES: Final = FRAME * SAMPLE_BYTES
-NEVER: Final = 1 << 62
 
 VAIN: Final = 25
 """Loud frames of the prompt of which the channel kept more than half: it was not the prompt."""
@@ -73,7 +72,7 @@ class EchoCanceller:
         if samples_per_frame(sample_rate) != FRAME:
             raise FrameError(f"own prompt: expected {RATE} Hz, got {sample_rate}")
         self._played: list[_Played] = []
-        self._from = NEVER
+        self._from = ENDLESS
         self._muting = True
 
     def play(self, pcm: bytes, index: int) -> None:
@@ -90,7 +89,7 @@ class EchoCanceller:
             prompt.stop(index)
         # A prompt that had not begun by then never will.
         self._played = [prompt for prompt in self._played if prompt.first < prompt.last]
-        self._from = min((prompt.first for prompt in self._played), default=NEVER)
+        self._from = min((prompt.first for prompt in self._played), default=ENDLESS)
 
     def clean(self, frame: bytes | None, index: int) -> bytes | None:
         """The channel's frame `index` without our own prompts. None: the frame did not arrive.
@@ -119,7 +118,7 @@ class EchoCanceller:
             elif prompt.known or prompt.absent:
                 self._muting = prompt.known
         self._played = kept
-        self._from = min((prompt.first for prompt in kept), default=NEVER)
+        self._from = min((prompt.first for prompt in kept), default=ENDLESS)
 
 
 class _Played:
@@ -138,7 +137,7 @@ class _Played:
         self.first = begin - UNCERTAIN // FRAME - 1
         self.last = begin + (len(samples) + UNCERTAIN) // FRAME + 2
         """One past the last frame that may contain it."""
-        self._stopped = NEVER
+        self._stopped = ENDLESS
         self._next = self.first
 
         self.found = False

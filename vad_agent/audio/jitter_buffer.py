@@ -16,9 +16,8 @@ from collections import deque
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
-from vad_agent.core.frames import FRAME_MS, Channel
+from vad_agent.core.frames import FRAME_S, Channel
 
-FRAME_S = FRAME_MS / 1000
 PATIENCE_S = 0.3
 """Seconds that a slot waits for a frame of an active side."""
 LOST_S = 0.6

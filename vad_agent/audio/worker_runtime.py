@@ -20,7 +20,6 @@ from typing import Any
 
 from vad_agent.audio.ipc_framing import Flag, write_json, write_record
 
-FRAME_S = 0.02
 LOST_S = 0.6
 """Seconds without a callback after which the device is lost."""
 FIRST_S = 5.0

@@ -127,11 +127,15 @@ class Outbox:
         path.unlink(missing_ok=True)
 
     def refuse(self, path: Path) -> Path:
-        """The message cannot be understood: move it to a folder of its own."""
-        folder = self.folder / REFUSED
-        private_folder(folder)
-        kept = folder / path.name
-        os.replace(path, kept)
+        """The message cannot be understood: move it to a folder of its own. Return where it is now:
+        where it was, if it cannot be moved.
+        """
+        kept = self.folder / REFUSED / path.name
+        try:
+            private_folder(kept.parent)
+            os.replace(path, kept)
+        except (OSError, OutputError):
+            return path
         return kept
 
 

@@ -15,7 +15,7 @@ from vad_agent.callbacks.outbox_message import CALL, ENDED, WITHDRAWN, OutboxMes
 from vad_agent.callbacks.service import CallbackService
 from vad_agent.callbacks.trace_codec import unpack
 from vad_agent.common.private_files import why
-from vad_agent.errors import OutputError, RuleError, StoreError
+from vad_agent.errors import RuleError, StoreError
 
 log = logging.getLogger(__name__)
 
@@ -96,11 +96,7 @@ class OutboxConsumer:
         return 1
 
     def _refuse(self, path: Path, reason: str) -> None:
-        try:
-            kept = self._outbox.refuse(path)
-        except (OSError, OutputError):
-            kept = path
-        self._alert(kept, reason)
+        self._alert(self._outbox.refuse(path), reason)
 
     def _alert(self, path: Path, reason: str) -> None:
         if is_call(path):

@@ -26,7 +26,7 @@ from vad_agent.callbacks.outbox_message import (
     request_fields,
 )
 from vad_agent.common.private_files import why
-from vad_agent.errors import OutputError, StoreError, extra
+from vad_agent.errors import StoreError, extra
 
 with extra("callbacks", "--desk"):
     import httpx
@@ -175,10 +175,7 @@ class OutboxRelay:
             raise StoreError(f"{self._where}: {type(error).__name__}") from error
 
     def _refuse(self, path: Path, reason: str) -> None:
-        try:
-            kept = self._outbox.refuse(path)
-        except (OSError, OutputError):
-            kept = path
+        kept = self._outbox.refuse(path)
         self._stays(
             kept,
             f"{_what(path)} не принят: {reason}; сохранён: {kept}",

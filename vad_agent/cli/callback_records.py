@@ -9,7 +9,6 @@ import contextlib
 import io
 import json
 import os
-import secrets
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
@@ -20,7 +19,7 @@ from typing import Any, TextIO
 from vad_agent.callbacks.model import Callback
 from vad_agent.cli.callback_tables import text
 from vad_agent.common.csv_export import lines
-from vad_agent.common.private_files import why
+from vad_agent.common.private_files import replacing, why
 from vad_agent.errors import OutputError
 
 TIMES = ("created", "due", "next", "early", "again", "ended")
@@ -130,17 +129,13 @@ def write_file(path: Path, write: Callable[[TextIO], int]) -> int:
     """
     check_file(path)
     path = Path(os.path.realpath(path))
-    draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
-        number = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with open(number, "w", encoding="utf-8", newline="", errors="replace") as out:
+        with replacing(path) as file:
+            out = io.TextIOWrapper(file, encoding="utf-8", newline="", errors="replace")
             count = write(out)
-        os.replace(draft, path)
+            out.detach()
     except OSError as error:
         raise OutputError(f"{path}: cannot be written: {why(error)}") from error
-    finally:
-        with contextlib.suppress(OSError):
-            draft.unlink()
     return count
 
 

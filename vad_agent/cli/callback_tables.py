@@ -9,11 +9,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from vad_agent.callbacks import attempt_schedule
 from vad_agent.callbacks.model import Callback, Policy, State
-from vad_agent.cli.terminal import plain_console
+from vad_agent.cli.terminal import plain_console, print_table
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -34,13 +34,10 @@ SIGNS = {
     State.CANCELLED: "–",
 }
 OVERDUE = "!"
-WIDE = 60
-"""Columns of a terminal from which ids are not wrapped."""
 UNTOLD = ("created", "generation", "early", "fixed")
 """Changes that are not shown to people."""
 NO_TEXT = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 """Characters that a terminal would interpret."""
-STYLES = {OVERDUE: "bold red", "✗": "red", "?": "yellow", "☎": "bold cyan", "✓": "green"}
 
 
 class Look:
@@ -253,25 +250,3 @@ def text(value: object) -> str:
 def print_line(console: Console, line: str) -> None:
     """Print a line without wrapping."""
     console.print(line, soft_wrap=True)
-
-
-def print_table(console: Console, head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print a table on a terminal; otherwise one line per row, for grep and cut."""
-    if not console.is_terminal:
-        widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
-        for row in (head, *rows):
-            cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-            print("  ".join(cells).rstrip())
-        return
-    from rich import box
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
-    for name in head:
-        justify: Literal["left", "right"] = "right" if name == "count" else "left"
-        whole = name == "id" and console.width >= WIDE
-        table.add_column(name, overflow="fold", justify=justify, no_wrap=whole)
-    for row in rows:
-        table.add_row(*(Text(cell, style=STYLES.get(cell[:2].strip(), "")) for cell in row))
-    console.print(table)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from vad_agent.cli.terminal import plain_console
+from vad_agent.cli.terminal import plain_console, print_table
 
 if TYPE_CHECKING:
     from vad_agent.audio.devices import Device
@@ -103,21 +103,7 @@ def _print_table(found: Sequence[Device]) -> None:
     if not found:
         console.print("no audio devices: is a sound server running, is a sound card there?")
         return
-    rows = [_row(device) for device in found]
-    if not console.is_terminal:  # for grep and cut: one line each, full names
-        widths = [max(map(len, column)) for column in zip(HEAD, *rows, strict=True)]
-        for row in (HEAD, *rows):
-            cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-            print("  ".join(cells).rstrip())
-        return
-    from rich.table import Table
-
-    table = Table(title="Audio devices", title_justify="left")
-    for name in HEAD:
-        table.add_column(name, overflow="fold", justify="center" if name in COLUMNS else "left")
-    for row in rows:
-        table.add_row(*row)
-    console.print(table)
+    print_table(console, HEAD, [_row(device) for device in found])
 
 
 HEAD = ("name", *COLUMNS, "no.", "host", "description")

@@ -98,8 +98,8 @@ def list_(config: Config = None, database: Database = None) -> None:
     """
     from datetime import UTC, datetime
 
-    from vad_agent.cli.callback_tables import local, print_line, print_table, text
-    from vad_agent.cli.terminal import plain_console
+    from vad_agent.cli.callback_tables import local, print_line, text
+    from vad_agent.cli.terminal import plain_console, print_table
 
     with _people(config, database) as people:
         everybody = people.all()

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from vad_agent.cli.arguments import ScriptFile, load_settings
-from vad_agent.cli.terminal import complain, plain_console
+from vad_agent.cli.terminal import complain, plain_console, print_table
 from vad_agent.errors import VoiceError
 
 if TYPE_CHECKING:
@@ -180,23 +180,7 @@ def _row(prompt: str, text: str, phrase: Phrase | None, source: str) -> list[str
 
 def _end(rows: Sequence[Sequence[str]], failed: Sequence[str]) -> None:
     """Print the table, then the problems."""
-    console = plain_console()
-    if console.is_terminal:
-        from rich.table import Table
-
-        table = Table()
-        for name in HEAD:
-            table.add_column(
-                name, overflow="fold", justify="right" if name == "seconds" else "left"
-            )
-        for row in rows:
-            table.add_row(*row)
-        console.print(table)
-    else:  # for grep and cut: one line each
-        widths = [max(map(len, column)) for column in zip(HEAD, *rows, strict=True)]
-        for row in (HEAD, *rows):
-            cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-            print("  ".join(cells).rstrip())
+    print_table(plain_console(), HEAD, rows)
     for problem in failed:
         complain(problem)
     if failed:

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Literal, NoReturn, TypeVar
 
 import typer
 
@@ -23,6 +23,12 @@ if TYPE_CHECKING:
     from vad_agent.trace.event_files import TimedEvent
 
 T = TypeVar("T")
+FIGURES = ("count", "seconds")
+"""Columns of a table that are aligned to the right."""
+STYLES = {"!": "bold red", "✗": "red", "?": "yellow", "☎": "bold cyan", "✓": "green"}
+"""The sign that a cell begins with → its style."""
+WIDE = 60
+"""Columns of a terminal from which ids are not wrapped."""
 LONG_RECORDING_FRAMES = 5 * 60 * 50
 PROGRESS_EVERY = 5_000  # frames
 
@@ -105,6 +111,28 @@ def plain_console() -> Console:
     from rich.console import Console
 
     return Console(markup=False, highlight=False, emoji=False)
+
+
+def print_table(console: Console, head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Print a table on a terminal; otherwise one line per row, for grep and cut."""
+    if not console.is_terminal:
+        widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
+        for row in (head, *rows):
+            cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+            print("  ".join(cells).rstrip())
+        return
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    for name in head:
+        justify: Literal["left", "right"] = "right" if name in FIGURES else "left"
+        whole = name == "id" and console.width >= WIDE
+        table.add_column(name, overflow="fold", justify=justify, no_wrap=whole)
+    for row in rows:
+        table.add_row(*(Text(cell, style=STYLES.get(cell[:2].strip(), "")) for cell in row))
+    console.print(table)
 
 
 @contextmanager

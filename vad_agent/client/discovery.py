@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from vad_agent.common.private_files import private_folder, state_folder, why
+from vad_agent.common.private_files import private_folder, replacing, state_folder, why
 from vad_agent.errors import OutputError, SettingsError
 
 PLACE, TOKEN = "desk.json", "token"
@@ -202,30 +202,12 @@ def _read_token() -> str | None:
 
 
 def _write(path: Path, text: str, *, only_new: bool = False) -> None:
-    """Write atomically, private to the owner. `only_new`: keep a file that another process wrote first."""
     private_folder(path.parent)
-    draft = path.with_name(f"{path.name}.{secrets.token_hex(4)}.draft")
     try:
-        with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-            file.write(text)
-        if not only_new or not _linked(draft, path):
-            os.replace(draft, path)
+        with replacing(path, only_new=only_new) as file:
+            file.write(text.encode())
     except OSError as error:
         raise OutputError(f"{path}: cannot be written: {why(error)}") from error
-    finally:
-        with contextlib.suppress(OSError):
-            draft.unlink()
-
-
-def _linked(draft: Path, path: Path) -> bool:
-    """The draft has the name now, or another one had it. False: the file system has no hard links."""
-    try:
-        os.link(draft, path)
-    except FileExistsError:
-        return True
-    except OSError:
-        return path.exists()
-    return True
 
 
 class DeskEndpoint(NamedTuple):

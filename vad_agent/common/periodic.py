@@ -24,11 +24,11 @@ class Periodic:
         """Start; the first call comes after `every_s`."""
         self._thread.start()
 
-    def close(self) -> None:
-        """Stop. After it returns, `do` is not called any more."""
+    def close(self, limit_s: float | None = None) -> None:
+        """Stop; wait for a call in progress, at most `limit_s` seconds. None: to its end."""
         self._closing.set()
         if self._thread.is_alive():
-            self._thread.join()
+            self._thread.join(limit_s)
 
     def _run(self) -> None:
         while not self._closing.wait(self._every_s):

@@ -1,4 +1,6 @@
-"""Files with call data: private to their owner, written line by line, robust against a full disk.
+"""Files with call data: private to their owner, robust against a full disk.
+
+`replacing` writes a whole file, or nothing of it. `LineFile` writes line by line:
 
 A line has been passed to the operating system when `write` returns. A line that cannot be written
 is reported once, removed as a whole and counted. The next line is tried again, so nothing waits in
@@ -7,13 +9,16 @@ memory and no line is ever incomplete.
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import os
+import secrets
 import stat
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import BinaryIO
 
 from vad_agent.errors import OutputError
 
@@ -51,6 +56,43 @@ def open_private(path: Path, mode: str) -> io.FileIO:
         OSError: as `open` does.
     """
     return io.FileIO(path, mode, opener=lambda name, flags: os.open(name, flags, 0o600))
+
+
+@contextlib.contextmanager
+def replacing(
+    path: Path, *, mode: int = 0o600, durable: bool = False, only_new: bool = False
+) -> Iterator[BinaryIO]:
+    """Write a file whole or not at all: what is written is a draft beside it, renamed at the end.
+
+    `mode`: permissions, less the user's umask. `durable`: it is on the disk when this returns.
+    `only_new`: a file that another process wrote first is kept.
+
+    Raises:
+        OSError: it cannot be written; the file is as before.
+    """
+    draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}.draft")
+    try:
+        with open(draft, "xb", opener=lambda name, flags: os.open(name, flags, mode)) as file:
+            yield file
+            if durable:
+                file.flush()
+                os.fsync(file.fileno())
+        if not only_new or not _linked(draft, path):
+            os.replace(draft, path)
+    finally:
+        with contextlib.suppress(OSError):  # after the rename it no longer exists
+            draft.unlink()
+
+
+def _linked(draft: Path, path: Path) -> bool:
+    """The draft has the name now, or another one had it. False: the file system has no hard links."""
+    try:
+        os.link(draft, path)
+    except FileExistsError:
+        return True
+    except OSError:
+        return path.exists()
+    return True
 
 
 def why(error: OSError) -> str:

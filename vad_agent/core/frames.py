@@ -13,6 +13,7 @@ from enum import StrEnum
 from vad_agent.errors import FrameError
 
 FRAME_MS = 20
+FRAME_S = FRAME_MS / 1000
 FRAMES_PER_SECOND = 1000 // FRAME_MS
 SAMPLE_BYTES = 2
 ENDLESS = 1 << 62

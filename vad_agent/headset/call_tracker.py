@@ -30,7 +30,7 @@ from vad_agent.core import actions as act
 from vad_agent.core.actions import Action, LineState, Phase, Reason
 from vad_agent.core.endpointer_port import Plan
 from vad_agent.core.events import Event, Kind
-from vad_agent.core.frames import FRAMES_PER_SECOND, Channel
+from vad_agent.core.frames import ENDLESS, FRAMES_PER_SECOND, Channel
 from vad_agent.core.session import CallSession
 from vad_agent.headset.call_start_detector import CallStartDetector, Frame
 
@@ -41,7 +41,6 @@ AFTER = 30 * FRAMES_PER_SECOND
 """After a call the operator's words begin no new call for this long, unless the line has played
 something.
 """
-NEVER = 1 << 62
 REGRET = 60 * FRAMES_PER_SECOND
 """An inference can be undone for this long."""
 
@@ -290,7 +289,7 @@ class CallTracker:
             actions.append(act.CallbackWithdrawn(now, self._callback))
         self.session = None
         self._guess_for = 0
-        self._standby = CallStartDetector(self._settings, self._sample_rate, deaf_for=NEVER)
+        self._standby = CallStartDetector(self._settings, self._sample_rate, deaf_for=ENDLESS)
         return [*actions, act.PhaseChanged(now, Phase.ENDED)]
 
     def _undo_end(self) -> Sequence[Action]:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable
 
 from vad_agent.callbacks.outbox import Outbox, is_call
+from vad_agent.common.periodic import Periodic
 
 LOOK_S = 5.0
 OLD_S = 15.0
@@ -19,22 +19,15 @@ class OutboxMonitor:
         self._outbox = outbox
         self._report = report
         self._told: set[str] = set()
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="unread", daemon=True)
+        self._looking = Periodic("unread", LOOK_S, self.look)
 
     def start(self) -> None:
         """Start checking."""
-        self._thread.start()
+        self._looking.start()
 
     def stop(self) -> None:
         """Stop checking."""
-        self._stop.set()
-        if self._thread.is_alive():
-            self._thread.join(1)
-
-    def _run(self) -> None:
-        while not self._stop.wait(LOOK_S):
-            self.look()
+        self._looking.close(1.0)
 
     def look(self) -> None:
         """Report messages that have waited for long, if there are new ones; whole calls may wait."""

@@ -22,13 +22,12 @@ from vad_agent.audio.duplex_capture import SAMPLE_RATE
 from vad_agent.audio.ipc_framing import Record
 from vad_agent.core.actions import Play
 from vad_agent.core.events import Event, Kind
-from vad_agent.core.frames import FRAME_MS
+from vad_agent.core.frames import FRAME_S
 from vad_agent.core.script import Script, fill
 from vad_agent.speech.mixer import Mark
 from vad_agent.speech.player import Player, Report, resample
 from vad_agent.speech.prompt_library import Phrase
 
-FRAME_S = FRAME_MS / 1000
 FED_AFTER_S = 0.015
 """Seconds, approximately, that a prompt waits for a block and a frame for the other side's."""
 LEADS = 5

@@ -15,11 +15,10 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pydantic import BaseModel, ConfigDict, PlainValidator
 from pydantic_core import PydanticCustomError
 
-from vad_agent.core.frames import FRAME_MS, FRAMES_PER_SECOND, frames
+from vad_agent.core.frames import FRAME_MS, FRAME_S, frames
 
 HOUR_S = 3600.0
 DAY_S = 86_400.0
-FRAME_S = 1 / FRAMES_PER_SECOND
 MOST_ATTEMPTS = 10
 _TIME = re.compile(r"([01]\d|2[0-3]):[0-5]\d")
 # They cannot be spoken, and each of them splits a log or trace line, or cannot be stored.

@@ -9,22 +9,20 @@ Logs contain no text of an unexpected error, because it may quote a name or a nu
 from __future__ import annotations
 
 import logging
-import traceback
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from vad_agent.callbacks.dialers.base import HookRefused
 from vad_agent.client.api_models import Code, FieldError
 from vad_agent.errors import NumberError, RuleError, StoreError, extra
-from vad_agent.web.error_responses import failed
+from vad_agent.web.error_responses import failed, respond
 
 with extra("callbacks", "the API"):
     from fastapi import FastAPI, Request
     from fastapi.exceptions import RequestValidationError
-    from starlette.datastructures import MutableHeaders
     from starlette.exceptions import HTTPException
     from starlette.responses import Response
-    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+    from starlette.types import ASGIApp, Receive, Scope, Send
 
 
 log = logging.getLogger(__name__)
@@ -39,7 +37,7 @@ TEXTS = {
     404: "there is nothing here",
     405: "this is not done with this method",
 }
-ALWAYS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+ALWAYS = {"X-Content-Type-Options": "nosniff"}
 
 
 class ErrorMiddleware:
@@ -53,26 +51,12 @@ class ErrorMiddleware:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        begun = False
-
-        async def answer(message: Message) -> None:
-            nonlocal begun
-            if message["type"] == "http.response.start":
-                begun = True
-                MutableHeaders(scope=message).update(ALWAYS)
-            await send(message)
-
-        try:
-            await self._app(scope, receive, answer)
-        except Exception as error:
-            log.error("a request failed", extra={"why": type(error).__name__, "at": _place(error)})
-            if not begun:
-                await failed(500, "the desk has failed: its log says where")(scope, receive, answer)
+        await respond(self._app, scope, receive, send, headers=ALWAYS, broken=_broken)
 
 
-def _place(error: BaseException) -> str:
-    frames = traceback.extract_tb(error.__traceback__)[-6:]
-    return " < ".join(f"{frame.filename}:{frame.lineno}" for frame in reversed(frames))
+def _broken(error: Exception, where: str) -> Response:
+    log.error("a request failed", extra={"why": type(error).__name__, "at": where})
+    return failed(500, "the desk has failed: its log says where")
 
 
 def install_error_handlers(app: FastAPI) -> None:

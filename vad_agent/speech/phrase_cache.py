@@ -18,6 +18,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from vad_agent.common.private_files import replacing
 from vad_agent.speech.player import PHRASE_HZ
 from vad_agent.speech.text_to_speech import Engine
 from vad_agent.speech.text_to_speech_worker import SPOKEN, file_stamp
@@ -64,10 +65,8 @@ class PhraseCache:
     def remember(self, engine: Engine) -> None:
         """Store the current engine."""
         told = json.dumps({"engine": engine.name, "files": engine.files})
-        with suppress(OSError):
-            temporary = self.folder / f"{ENGINE}.{os.getpid()}"
-            temporary.write_text(told, encoding="utf-8")
-            os.replace(temporary, self.folder / ENGINE)
+        with suppress(OSError), replacing(self.folder / ENGINE) as file:
+            file.write(told.encode())
 
     def get(self, key: str) -> bytes | None:
         """The phrase's samples. None: not cached, or damaged (and then removed)."""

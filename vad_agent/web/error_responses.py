@@ -1,15 +1,18 @@
-"""The common form of the API's errors (`ErrorOut`), as a response."""
+"""What every response has: its headers, and an error's form: `ErrorOut` of the API, or the caller's own."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import traceback
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from vad_agent.client.api_models import Code, Error, ErrorOut, FieldError
 from vad_agent.errors import extra
 
 with extra("callbacks", "the API"):
-    from starlette.responses import JSONResponse
+    from starlette.datastructures import MutableHeaders
+    from starlette.responses import JSONResponse, Response
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 
 CODES = {
@@ -38,6 +41,41 @@ def failed(
     error = ErrorOut(error=Error(code=code, text=text, fields=list(fields) if fields else None))
     content = error.model_dump(mode="json", exclude_none=True)
     return JSONResponse(content, status, dict(headers or {}))
+
+
+async def respond(
+    app: ASGIApp,
+    scope: Scope,
+    receive: Receive,
+    send: Send,
+    *,
+    headers: Mapping[str, str],
+    broken: Callable[[Exception, str], Response],
+) -> None:
+    """Run the app: `headers` are set on its response, which is not cached unless it says so itself.
+
+    An exception is answered with `broken(error, where)`, unless the response has begun. `where`: the
+    frames of its traceback, the last one first; without its text, which may quote a name or a number.
+    """
+    begun = False
+
+    async def answer(message: Message) -> None:
+        nonlocal begun
+        if message["type"] == "http.response.start":
+            begun = True
+            own = MutableHeaders(scope=message)
+            own.update(headers)
+            own.setdefault("Cache-Control", "no-store")
+        await send(message)
+
+    try:
+        await app(scope, receive, answer)
+    except Exception as error:
+        frames = traceback.extract_tb(error.__traceback__)[-6:]
+        where = " < ".join(f"{frame.filename}:{frame.lineno}" for frame in reversed(frames))
+        response = broken(error, where)
+        if not begun:
+            await response(scope, receive, answer)
 
 
 def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:

@@ -10,15 +10,15 @@ A page without a referrer may send no origin with a form: then the browser's Sec
 from __future__ import annotations
 
 import logging
-import traceback
 
 from vad_agent.errors import extra
+from vad_agent.web.error_responses import respond
 from vad_agent.web.origins import Origins
 
 with extra("callbacks", "the panel"):
-    from starlette.datastructures import Headers, MutableHeaders
+    from starlette.datastructures import Headers
     from starlette.responses import JSONResponse
-    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+    from starlette.types import ASGIApp, Receive, Scope, Send
 
 log = logging.getLogger(__name__)
 
@@ -65,29 +65,8 @@ class SecurityMiddleware:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        begun = False
-
-        async def answer(message: Message) -> None:
-            nonlocal begun
-            if message["type"] == "http.response.start":
-                begun = True
-                headers = MutableHeaders(scope=message)
-                headers.update(ALWAYS)
-                headers.setdefault("Cache-Control", "no-store")
-            await send(message)
-
-        why = self._why_not(scope)
-        if why is not None:
-            await why(scope, receive, answer)
-            return
-        try:
-            await self._app(scope, receive, answer)
-        except Exception as error:
-            last = traceback.extract_tb(error.__traceback__)[-1]
-            where = f"{last.filename}:{last.lineno}"
-            log.error("the panel has failed", extra={"why": type(error).__name__, "at": where})
-            if not begun:
-                await refused(500, "Ошибка в программе: это не получилось")(scope, receive, answer)
+        app = self._why_not(scope) or self._app
+        await respond(app, scope, receive, send, headers=ALWAYS, broken=_broken)
 
     def _why_not(self, scope: Scope) -> JSONResponse | None:
         headers = Headers(scope=scope)
@@ -108,3 +87,8 @@ class SecurityMiddleware:
         if origin in (None, "null"):
             return site == "same-origin"
         return origin in self._address.origins
+
+
+def _broken(error: Exception, where: str) -> JSONResponse:
+    log.error("the panel has failed", extra={"why": type(error).__name__, "at": where})
+    return refused(500, "Ошибка в программе: это не получилось")

@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import secrets
 import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
 
-from vad_agent.common.private_files import open_private, private_folder, state_folder, why
+from vad_agent.common.private_files import private_folder, replacing, state_folder, why
 from vad_agent.errors import OutputError
 from vad_agent.web.sessions import Session
 
@@ -67,16 +66,10 @@ class SessionFile:
         return "", {}
 
     def _write(self) -> None:
-        """Write the file atomically."""
         private_folder(self._path.parent)
-        draft = self._path.with_name(f"{FILE}.{secrets.token_hex(4)}.draft")
         text = json.dumps({"secret": self.secret, "left": self._left}) + "\n"
         try:
-            with open_private(draft, "xb") as file:
+            with replacing(self._path) as file:
                 file.write(text.encode())
-            os.replace(draft, self._path)
         except OSError as error:
             raise OutputError(f"{self._path}: cannot be written: {why(error)}") from error
-        finally:
-            with contextlib.suppress(OSError):
-                draft.unlink()

@@ -7,14 +7,12 @@ trace ──> records ────┘
 
 from __future__ import annotations
 
-import os
-import secrets
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from vad_agent.common.private_files import replacing, why
 from vad_agent.core.frames import seconds
 from vad_agent.errors import MissingExtra, OutputError
 from vad_agent.trace.labels_ru import CHANNELS, NameMask
@@ -87,21 +85,8 @@ class ReportBuilder:
             MissingExtra: matplotlib cannot be loaded.
         """
         text = self.html(title=title, details=details, mask_names=mask_names)
-        _replace(Path(path), text.encode())
-
-
-def _replace(path: Path, content: bytes) -> None:
-    """Write a new file in the same folder, then rename it: rename is atomic only within a file system."""
-    part = path.with_name(f".vad-report-{secrets.token_hex(4)}.part")
-    try:
-        with part.open("xb") as out:
-            out.write(content)
-            out.flush()
-            os.fsync(out.fileno())
-        os.replace(part, path)
-    except OSError as error:
-        why = error.strerror or str(error)
-        raise OutputError(f"{path}: cannot write the report: {why}") from error
-    finally:
-        with suppress(OSError):  # after the rename it no longer exists
-            part.unlink()
+        try:  # not private: whoever may read the folder may read the report
+            with replacing(Path(path), mode=0o666, durable=True) as file:
+                file.write(text.encode())
+        except OSError as error:
+            raise OutputError(f"{path}: cannot write the report: {why(error)}") from error
