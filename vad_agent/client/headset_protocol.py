@@ -105,6 +105,11 @@ QUOTED = re.compile(r"[,;] got .*", re.DOTALL)
 """The part of an event's error that quotes the input, which may be a name or a number."""
 
 
+def control_fields(what: ControlMessage) -> dict[str, Any]:
+    """The object of an event or a command, as `parse_control` takes it."""
+    return {"command": what.value} if isinstance(what, Command) else what.told()
+
+
 def parse_control(line: bytes) -> Event | Command:
     """Parse a line as an event or a command.
 

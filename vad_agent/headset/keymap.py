@@ -1,16 +1,17 @@
-"""The table of the operator's keys: each key's letter, condition and label.
+"""The table of the operator's keys: each key's letter, condition, label, question and message.
 
 Keys are letters of the Russian layout; the same keys in the Latin layout, and capitals, are
-equivalent.
+equivalent. The operator's page has no table of its own: `PAGE_MAP` and `page_keys` are part of the
+status that is published to it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import Enum, auto
 
-from vad_agent.client.headset_protocol import Command, ControlMessage
+from vad_agent.client.headset_protocol import Command, ControlMessage, control_fields
 from vad_agent.core.actions import Phase
 from vad_agent.core.events import Event, Kind
 from vad_agent.headset.status import Status
@@ -33,12 +34,12 @@ class Needs(Enum):
 
 
 class Field(Enum):
-    """A line to be typed."""
+    """A line to be typed. The value of the first ones is the page's form, #form-…."""
 
-    NAME = auto()
-    CLIENT_PHONE = auto()
-    TIME = auto()
-    PHONE = auto()
+    NAME = "name"
+    CLIENT_PHONE = "phone"
+    TIME = "agreed"
+    PHONE = "agreed_phone"
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,16 +130,44 @@ KEYS = (
     ),
 )
 BY_LETTER = {key.letter: key for key in KEYS}
+QUIT = "й"
+"""The page does not have this key: the program ends where it was started."""
+LATIN = {russian: latin for latin, russian in RUSSIAN.items()}
+PAGE_MAP: dict[str, dict[str, str | None]] = {
+    key.letter.upper(): {
+        "code": f"Key{LATIN[key.letter].upper()}",  # `KeyboardEvent.code`: the place, in any layout
+        "sure": key.sure,
+        "form": key.does.value if isinstance(key.does, Field) else None,
+    }
+    for key in KEYS
+    if key.letter != QUIT
+}
+"""What the page knows of each key, active or not."""
+
+
+def _active(status: Status) -> Iterator[tuple[Key, str]]:
+    call = in_call(status)
+    for key in KEYS:
+        asked = key.needs is Needs.NOTHING or (key.needs is Needs.CALL) == call
+        if asked and (name := key.name(status)):
+            yield key, name
 
 
 def key_list(status: Status) -> list[tuple[str, str]]:
     """The active keys: letter and label."""
-    call = in_call(status)
+    return [(key.letter.upper(), name) for key, name in _active(status)]
+
+
+def page_keys(status: Status) -> list[tuple[str, str, dict[str, object] | None]]:
+    """The page's active keys: letter, label, and the message that each sends; None: it opens a form."""
     return [
-        (key.letter.upper(), name)
-        for key in KEYS
-        if key.needs is Needs.NOTHING or (key.needs is Needs.CALL) == call
-        if (name := key.name(status))
+        (
+            key.letter.upper(),
+            name,
+            None if isinstance(key.does, Field) else control_fields(key.does(status)),
+        )
+        for key, name in _active(status)
+        if key.letter != QUIT
     ]
 
 

@@ -10,7 +10,7 @@ from vad_agent.audio.device_recovery import DeviceState
 from vad_agent.client.headset_protocol import ControlSink, StateReceiver
 from vad_agent.core.frames import Channel
 from vad_agent.headset import messages_ru
-from vad_agent.headset.keymap import key_list
+from vad_agent.headset.keymap import PAGE_MAP, page_keys
 from vad_agent.headset.status import PhraseStatus, SideStatus, Status
 
 IDLE_S = 0.5
@@ -82,7 +82,8 @@ def snapshot(status: Status, operator: str) -> Snapshot:
         "callback": status.callback,
         "hang_up": status.hang_up,
         "voice_problem": status.voice_problem,
-        "keys": key_list(status),
+        "keys": page_keys(status),
+        "key_map": PAGE_MAP,
         "messages": [[round(at, 1), text] for at, text in list(status.messages)],
     }
 

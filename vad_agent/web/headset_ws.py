@@ -22,6 +22,7 @@ from vad_agent.client.headset_protocol import (
     Command,
     ControlMessage,
     DeskHello,
+    control_fields,
 )
 from vad_agent.common.identity import folded
 from vad_agent.errors import extra
@@ -199,8 +200,7 @@ class _Link:
         """Send a command; any thread may call this."""
         if isinstance(what, Command) and what not in SENT:
             return
-        told = {"command": what.value} if isinstance(what, Command) else what.told()
-        self._soon(self._queue, json.dumps({"send": told}))
+        self._soon(self._queue, json.dumps({"send": control_fields(what)}))
 
     def _end(self, over: LinkEnd) -> None:
         """The link no longer receives commands; any thread may call this."""

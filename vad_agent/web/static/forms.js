@@ -9,9 +9,7 @@ import { beginSteps } from "./steps.js";
 import { agreedTime, clientName, phoneNumber, somePhoneNumber } from "./typed.js";
 import { day, iso } from "./words.js";
 
-/** By the letter of their key; the form of `name` is #form-name. */
-export const FORMS = { И: "name", Т: "phone", Д: "agreed" };
-const names = Object.values(FORMS);
+const names = [...document.querySelectorAll("form[id^=form-]")].map((one) => one.id.slice("form-".length));
 
 const form = (name) => $(`form-${name}`);
 const fields = (name) => [...form(name).querySelectorAll("input")];
@@ -41,7 +39,7 @@ export function leave(name) {
   mistake(one, "");
   keep("sessionStorage", `draft:${name}`, null);
   if (within) {
-    const letter = Object.keys(FORMS).find((known) => FORMS[known] === name);
+    const letter = Object.keys(state.key_map).find((one) => state.key_map[one].form === name);
     $("keys").querySelector(`[data-letter="${letter}"]`)?.focus();
   }
 }

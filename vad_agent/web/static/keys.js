@@ -1,4 +1,5 @@
-// Keys: the terminal's letters, by place, so that the layout does not matter, and a button for each.
+// Keys: the terminal's letters, by place, so that the layout does not matter, and a button for each. What
+// each is called, asks and sends is told by the headset: `keys` (those that mean something now), `key_map`.
 //
 //   key, button ──> press ──> at once ──────────────────────────> sendKey
 //                     ├─────> grave: asked, "Да" or again ──────> sendKey
@@ -6,64 +7,47 @@
 
 import { outcomeKey, regret } from "./callbacks.js";
 import { connection } from "./connection.js";
-import { FORMS, formAround, leave, leaveAny, show } from "./forms.js";
+import { formAround, leave, leaveAny, show } from "./forms.js";
 import { $, APART_MS, FORGET_MS, made, remark, text } from "./page.js";
 import { sendKey } from "./server.js";
 import { toggle } from "./settings.js";
-import { inCall, paused, state } from "./state.js";
+import { inCall, state } from "./state.js";
 
-const PLACES = {
-  KeyF: "А", KeyG: "П", KeyB: "И", KeyN: "Т", KeyE: "У", KeyR: "К", KeyY: "Н", KeyL: "Д", KeyD: "В",
-  KeyP: "З", KeyC: "С", KeyJ: "О",
-}; // Й, the way out, is where the program was started
-const SURE = {
-  Н: "Клиент вас не слышит? Прощаемся и перезваниваем",
-  В: "Вы попрощались? Контроль до конца звонка выключится",
-  З: "Звонок завершён?",
-  С: "Звонок сорвался? Клиенту перезвонят",
-};
-const DOES = {
-  А: () => ({ command: "start_call" }),
-  П: () => ({ kind: paused() ? "resume" : "pause" }),
-  У: () => ({ kind: state.clock?.held ? "unhold" : "hold", party: "operator" }),
-  К: () => ({ kind: "hold", party: "client" }),
-  Н: () => ({ kind: "client_cannot_hear" }),
-  В: () => ({ kind: "goodbye" }),
-  З: () => ({ command: "end_call" }),
-  С: () => ({ kind: "hangup", party: "client" }),
-  О: () => ({ command: "undo" }),
-};
+const known = (letter) => state.key_map?.[letter];
+const sure = (letter) => known(letter)?.sure;
+const active = (letter) => (state.keys ?? []).find(([one]) => one === letter);
+const letterAt = (code) => Object.keys(state.key_map ?? {}).find((letter) => known(letter).code === code);
+const sendLetter = (letter) => sendKey(active(letter)[2]);
 
 const letters = toggle("letters");
 
 export function showKeys() {
   const box = $("keys");
-  const known = new Map([...box.children].map((one) => [one.dataset.letter, one]));
+  const shown = new Map([...box.children].map((one) => [one.dataset.letter, one]));
   let before = null;
   for (const [letter, name] of state.keys) {
-    if (!DOES[letter] && !FORMS[letter]) continue;
-    const button = known.get(letter) ?? newButton(letter);
-    known.delete(letter);
+    if (!known(letter)) continue;
+    const button = shown.get(letter) ?? newButton(letter);
+    shown.delete(letter);
     text(button.firstElementChild, name);
     const place = before ? before.nextElementSibling : box.firstElementChild;
     if (place !== button) box.insertBefore(button, place);
     before = button;
   }
-  for (const button of known.values()) button.remove();
+  for (const button of shown.values()) button.remove();
 }
 
 function newButton(letter) {
-  const button = made("button", SURE[letter] ? "grave" : "");
+  const button = made("button", sure(letter) ? "grave" : "");
   button.type = "button";
   button.dataset.letter = letter;
-  button.append(made("span"), " ", made("kbd", "", SURE[letter] ? `${letter} ${letter}` : letter));
+  button.append(made("span"), " ", made("kbd", "", sure(letter) ? `${letter} ${letter}` : letter));
   button.addEventListener("click", () => press(letter));
   return button;
 }
 
 /** The state has this key now. */
-const meaningful = (letter) =>
-  (DOES[letter] || FORMS[letter]) && (state.keys ?? []).some(([known]) => known === letter);
+const meaningful = (letter) => known(letter) && active(letter);
 
 function press(letter) {
   remark("");
@@ -78,12 +62,12 @@ function press(letter) {
     else if (letter !== "О" && letter !== "Т" && !inCall()) remark("Звонка нет. А: начать звонок");
     return;
   }
-  if (FORMS[letter]) show(FORMS[letter]);
-  else if (SURE[letter]) askSure(letter);
-  else sendKey(DOES[letter]());
+  if (known(letter).form) show(known(letter).form);
+  else if (sure(letter)) askSure(letter);
+  else sendLetter(letter);
 }
 
-$("take-over").addEventListener("click", () => { if (!connection.cut) sendKey(DOES.П()); });
+$("take-over").addEventListener("click", () => { if (!connection.cut && active("П")) sendLetter("П"); });
 
 // -- what cannot be taken back is asked for first -------------------------------------------------------
 
@@ -94,10 +78,10 @@ const considered = () => asked !== null && performance.now() - asked.at >= APART
 
 function askSure(letter) {
   asked = { letter, at: performance.now() };
-  text($("sure-text"), SURE[letter]);
+  text($("sure-text"), sure(letter));
   text($("sure-yes").querySelector("kbd"), letter);
   $("sure").hidden = false;
-  text($("announce"), `${SURE[letter]} Ещё раз ${letter}: да, Esc: нет`);
+  text($("announce"), `${sure(letter)} Ещё раз ${letter}: да, Esc: нет`);
   askedTimer = setTimeout(() => answer(false), FORGET_MS);
 }
 
@@ -112,7 +96,7 @@ function answer(yes) {
   if (!yes || !question) return;
   if (connection.cut) remark("нет связи: не отправлено");
   else if (!meaningful(question.letter)) remark("Звонка нет. А: начать звонок");
-  else sendKey(DOES[question.letter]());
+  else sendLetter(question.letter);
 }
 
 $("sure-yes").addEventListener("click", () => { if (considered()) answer(true); });
@@ -140,7 +124,7 @@ document.addEventListener("keydown", (event) => {
   }
   const digit = /^(?:Digit|Numpad)([1-4])$/.exec(event.code);
   if (digit && !event.shiftKey) { outcomeKey(Number(digit[1])); return; }
-  const letter = PLACES[event.code];
+  const letter = letterAt(event.code);
   if (!letter) return;
   event.preventDefault(); // the letter is not the first one of the line that opens
   press(letter);

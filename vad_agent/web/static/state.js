@@ -6,4 +6,4 @@ export const state = {};
 export const inCall = () => state.phase != null && state.phase !== "ended";
 
 /** The watch stands: its key says so. */
-export const paused = () => (state.keys ?? []).some(([letter, name]) => letter === "П" && name === "продолжить");
+export const paused = () => (state.keys ?? []).some(([, , sends]) => sends?.kind === "resume");
