@@ -111,7 +111,7 @@ constants: $(READY) ## what each constant of the ear's decision costs when it is
 calls-record: $(READY) ## write anew what the tests expect of 200 whole calls: review it as a diff
 	@$(PY) -m tests.calls.record --write
 
-goldens: $(READY) ## write the expected traces anew: review them as a diff
+goldens: $(READY) ## write the expected traces, help and API description anew: review them as a diff
 	@$(PY) -m tests.goldens --write
 
 fixtures: $(READY) ## make the recordings anew, bit for bit (wants Debian's packages)

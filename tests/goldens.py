@@ -1,4 +1,5 @@
-"""Golden traces: what each fixture's replay prints, beside the fixture.
+"""Goldens: what each fixture's replay prints, beside the fixture; the help of every command and the
+API's description, in `tests/interfaces`. No change of the code may change them unnoticed.
 
 python -m tests.goldens            tell which differ, status 1 if any does
 python -m tests.goldens --write    write them anew; review the diff before you commit it
@@ -10,11 +11,20 @@ import json
 import os
 import sys
 import tempfile
-from functools import cache
+from collections.abc import Callable, Iterator
+from functools import cache, partial
 from pathlib import Path
+from typing import Any, cast
+
+import typer
+from typer.testing import CliRunner
 
 from audio_fixtures.recipe import FOLDER, Recipe, load_all
 from vad_agent.cli import main as cli
+from vad_agent.server.api_app import create_app
+from vad_agent.server.app_state import AppState
+
+HERE = Path(__file__).parent
 
 
 def golden(recipe: Recipe) -> Path:
@@ -44,12 +54,45 @@ def lines(recipe: Recipe) -> list[dict[str, object]]:
     return [json.loads(line) for line in trace(recipe.name).splitlines()]
 
 
+def help_texts() -> str:
+    """The help of every command, 100 columns wide."""
+    width = {"COLUMNS": "100", "TERM": "dumb", "NO_COLOR": "1"}
+
+    def texts(command: Any, path: tuple[str, ...]) -> Iterator[str]:
+        shown = CliRunner().invoke(cli.app, [*path, "--help"], env=width)
+        assert shown.exit_code == 0, shown.output
+        yield "\n".join(line.rstrip() for line in shown.output.splitlines())
+        for name, one in sorted(getattr(command, "commands", {}).items()):
+            yield from texts(one, (*path, name))
+
+    return "\n".join(texts(typer.main.get_command(cli.app), ())) + "\n"
+
+
+def api_description() -> str:
+    """The OpenAPI description of the desk's API."""
+    app = create_app(cast(AppState, None), {"tests": "0123456789abcdef"})
+    return json.dumps(app.openapi(), ensure_ascii=False, indent=1, sort_keys=True) + "\n"
+
+
+INTERFACES: dict[Path, Callable[[], str]] = {
+    HERE / "interfaces" / "help.txt": help_texts,
+    HERE / "interfaces" / "openapi.json": api_description,
+}
+
+
+def expected() -> Iterator[tuple[Path, Callable[[], str]]]:
+    """Every file, and what makes its content."""
+    for recipe in load_all():
+        yield golden(recipe), partial(trace, recipe.name)
+    yield from INTERFACES.items()
+
+
 def main() -> int:
     """Compare, or write."""
     write = "--write" in sys.argv[1:]
     differ = 0
-    for recipe in load_all():
-        path, now = golden(recipe), trace(recipe.name)
+    for path, make in expected():
+        now = make()
         if not path.exists() or path.read_text(encoding="utf-8") != now:
             differ += 1
             print(f"{path.name}: {'written' if write else 'differs'}")

@@ -275,7 +275,7 @@ def told(action: act.Action) -> str | None:
             return f"{prompt} {outcome} after {silence}"
         case act.CallbackRevised(reason=reason):
             return f"callback revised {reason}"
-        case act.Callback(reason=reason):
+        case act.CallbackRequested(reason=reason):
             return f"callback {reason}"
         case act.CallbackWithdrawn(reason=reason):
             return f"callback withdrawn {reason}"

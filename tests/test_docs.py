@@ -156,13 +156,13 @@ def test_no_file_names_private_documents_or_a_registry() -> None:
 
 def test_trace_and_events_pages_name_everything() -> None:
     from vad_agent.core.actions import LineState, Phase, PromptOutcome, Reason
-    from vad_agent.core.events import Kind
+    from vad_agent.core.events import EventKind
 
     trace = (ROOT / "docs" / "trace.md").read_text(encoding="utf-8")
     for name in (*LineState, *PromptOutcome, *Phase, *Reason, *Settings().prompts):
         assert re.search(rf"\b{name}\b", trace), name
     events = (ROOT / "docs" / "events.md").read_text(encoding="utf-8")
-    for kind in Kind:
+    for kind in EventKind:
         assert f"`{kind}`" in events, kind
 
 

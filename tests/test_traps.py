@@ -12,7 +12,7 @@ from tests.goldens import lines
 from tests.tape import PHRASE, TapePlan, play, tape, told, transcript
 from vad_agent import CallSession, Settings
 from vad_agent.audio.recording_reader import open_call
-from vad_agent.core.actions import Alert, Callback, Hangup, Play, PromptDone
+from vad_agent.core.actions import Alert, CallbackRequested, Hangup, Play, PromptDone
 from vad_agent.core.endpointer_port import EndpointerPort
 from vad_agent.core.frames import Channel
 from vad_agent.detection.classifier import load
@@ -218,7 +218,7 @@ def test_trap_13_however_often_the_end_is_told_there_is_one_callback():
     for _ in range(3):
         actions += session.signal(hangup)
         actions += session.feed(None, None)
-    assert len([a for a in actions if isinstance(a, Callback)]) == 1
+    assert len([a for a in actions if isinstance(a, CallbackRequested)]) == 1
     assert len([a for a in actions if isinstance(a, Hangup)]) == 1
 
 

@@ -17,7 +17,7 @@ from benchmarks.measure import Figure, Table
 from tests.web.browser import CHROMIUM, FLAGS
 from tests.web.desk_process import Browsers, DeskProcess, seen, watch
 from tests.web.streaming import Streaming
-from vad_agent.core.events import Event, Kind
+from vad_agent.core.events import Event, EventKind
 
 PAINTED_S = 0.5
 WEIGHT_KB = 150
@@ -84,7 +84,7 @@ def _press(headset: Streaming, count: int) -> list[tuple[float, bool]]:
     for number in range(count):
         paused = number % 2 == 0
         pressed.append((time.time(), paused))
-        headset.send(Event(Kind.PAUSE if paused else Kind.RESUME))
+        headset.send(Event(EventKind.PAUSE if paused else EventKind.RESUME))
         time.sleep(dice.uniform(0.15, 0.25))
     return pressed
 

@@ -20,7 +20,7 @@ from vad_agent.audio import duplex_capture as headset_module
 from vad_agent.audio.device_recovery import AudioWorker, DeviceState, Lost, Opened
 from vad_agent.audio.duplex_capture import DuplexCapture
 from vad_agent.audio.ipc_framing import Flag, Record
-from vad_agent.core.events import Event, Kind
+from vad_agent.core.events import Event, EventKind
 from vad_agent.core.frames import Channel
 
 CHILD = "tests.audio.obedient_child"
@@ -242,8 +242,8 @@ def test_a_device_that_is_not_opened_at_the_start_is_lost_and_no_silence(
         events: list[Event] = []
         until(lambda: events.extend(headset.overdue()) or len(events) == 2, LIMIT_S, "both")  # type: ignore[func-returns-value]
         assert {(one.kind, one.party) for one in events} == {
-            (Kind.DEVICE_LOST, "operator"),
-            (Kind.DEVICE_LOST, "client"),
+            (EventKind.DEVICE_LOST, "operator"),
+            (EventKind.DEVICE_LOST, "client"),
         }
         assert headset.overdue() == []
         assert headset.state(Channel.CLIENT) is DeviceState.LOST

@@ -80,7 +80,7 @@ def test_a_calls_actions_come_through_as_the_trace_has_them():
         act.Speech(90, Channel.OPERATOR, 1, 76),
         act.PromptDone(300, "not_heard", f"Вас не слышно, {SECRET}", 125, 150, 126, 202, 270,
                        act.PromptOutcome.SAID),
-        act.Callback(400, act.Reason.DROPPED, 0.0, SECRET),
+        act.CallbackRequested(400, act.Reason.DROPPED, 0.0, SECRET),
         act.Hangup(500, act.Reason.DROPPED),
     ]  # fmt: skip
     lines = [line for action in told if (line := record(action)) is not None]

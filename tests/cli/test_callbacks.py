@@ -28,7 +28,7 @@ from vad_agent.callbacks.unit_of_work import Actor
 from vad_agent.cli.callback_changes import Said
 from vad_agent.cli.callback_tables import distance, text
 from vad_agent.cli.callbacks import WhichOption, callbacks_app
-from vad_agent.server.dependencies import set_app_state
+from vad_agent.server.app_state import set_app_state
 
 ANNA = {"name": "Анна", "phone": "8 912 345-67-89", "operator": "olga"}
 NUMBER = "+79123456789"

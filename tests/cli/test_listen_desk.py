@@ -15,7 +15,7 @@ from tests.headset.listening import Listening
 from tests.headset.recording import until
 from tests.web.linking import TOKEN, OneDesk, one_desk
 from vad_agent.client.headset_protocol import Command
-from vad_agent.core.events import Event, Kind
+from vad_agent.core.events import Event, EventKind
 
 
 @pytest.fixture
@@ -37,7 +37,7 @@ def a_call_is_seen_and_its_keys_work(desk: OneDesk, listening: Listening) -> Non
     desk.until("anna", phase=None, operator="anna", gone=False)
     listening.send(kind="answered")
     desk.until("anna", phase="greeting")
-    for key, paused in ((Kind.PAUSE, True), (Kind.RESUME, False)):
+    for key, paused in ((EventKind.PAUSE, True), (EventKind.RESUME, False)):
         assert desk.broker.send("anna", Event(key))
         until(
             lambda paused=paused: (

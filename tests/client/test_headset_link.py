@@ -24,7 +24,7 @@ from vad_agent.client import discovery, headset_link, headset_websocket
 from vad_agent.client.discovery import DeskEndpoint, find_desk
 from vad_agent.client.headset_link import ELSEWHERE, LEAST_S, LET_OUT, SEEN, UNSEEN, HeadsetLink
 from vad_agent.client.headset_protocol import Command
-from vad_agent.core.events import Event, Kind
+from vad_agent.core.events import Event, EventKind
 from vad_agent.headset.status import Status
 from vad_agent.headset.status_publisher import StatusPublisher, snapshot
 
@@ -70,10 +70,10 @@ def test_the_whole_state_is_there_then_what_changed_and_keys_come_back() -> None
             desk.until(phase=None, name="Ольга", level=0.1, gone=False)
             one.publish(phase="dialogue", level=0.1)
             desk.until(phase="dialogue", name="Ольга", level=0.1)
-            for what in (Event(Kind.CLIENT_NAME, name="Анна"), Command.QUIT, Command.END_CALL):
+            for what in (Event(EventKind.CLIENT_NAME, name="Анна"), Command.QUIT, Command.END_CALL):
                 assert desk.broker.send("anna", what)
             until(lambda: len(one.keys) == 2)
-            assert one.keys == [Event(Kind.CLIENT_NAME, name="Анна"), Command.END_CALL]
+            assert one.keys == [Event(EventKind.CLIENT_NAME, name="Анна"), Command.END_CALL]
         desk.until(gone=True)
         assert one.reports == []
 
@@ -187,7 +187,7 @@ def test_of_two_headsets_the_earlier_one_waits_for_the_end_of_the_later() -> Non
             until(lambda: earlier.reports)
             time.sleep(0.3)  # the earlier one tries six times
             assert desk.state() == {"a": 2, "gone": False}
-            assert desk.broker.send("anna", Event(Kind.PAUSE))
+            assert desk.broker.send("anna", Event(EventKind.PAUSE))
             until(lambda: later.keys)
             assert earlier.keys == []
             assert (earlier.reports, later.reports) == ([ELSEWHERE], [])
@@ -373,7 +373,7 @@ def test_what_cannot_be_understood_is_ignored(nonsense: str | bytes) -> None:
     says = (nonsense, '{"hello": 1, "more": 1}', nonsense, '{"send": {"kind": "pause"}}')
     with ByHand(says) as desk, linked(desk.url) as one:
         until(lambda: one.keys)
-        assert one.keys == [Event(Kind.PAUSE)]
+        assert one.keys == [Event(EventKind.PAUSE)]
         assert one.reports == []
 
 

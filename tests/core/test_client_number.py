@@ -30,8 +30,8 @@ DIALOGUE = "S*50 .*50 S*30 .*900", ".*60 S*30 .*940"
 HANGUP = {"kind": "hangup", "party": "client"}
 
 
-def callbacks(actions: Sequence[act.Action]) -> list[act.Callback]:
-    return [action for action in actions if isinstance(action, act.Callback)]
+def callbacks(actions: Sequence[act.Action]) -> list[act.CallbackRequested]:
+    return [action for action in actions if isinstance(action, act.CallbackRequested)]
 
 
 def numbers(actions: Sequence[act.Action]) -> list[str | None]:
@@ -200,7 +200,7 @@ class Headset:
 
     def __init__(self) -> None:
         self.tracker = CallTracker(NewEars(), 8_000)
-        self.asked: list[act.Callback] = []
+        self.asked: list[act.CallbackRequested] = []
 
     def hear(self, operator: str, client: str) -> None:
         for pair in zip(tape(operator), tape(client), strict=True):

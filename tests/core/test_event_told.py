@@ -8,14 +8,14 @@ from dataclasses import fields
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vad_agent.core.events import DEVICES, LONGEST_LATENCY_S, Event, Kind
+from vad_agent.core.events import DEVICES, LONGEST_LATENCY_S, Event, EventKind
 
 TEXT = st.none() | st.text(st.characters(exclude_categories=["Cs"]))
 WHOLE = st.none() | st.integers(-(10**19), 10**19)
 
 
-@given(st.data(), st.sampled_from(Kind))
-def test_told_and_taken_again_it_is_the_same(data: st.DataObject, kind: Kind) -> None:
+@given(st.data(), st.sampled_from(EventKind))
+def test_told_and_taken_again_it_is_the_same(data: st.DataObject, kind: EventKind) -> None:
     texts = {
         field.name: data.draw(TEXT)
         for field in fields(Event)
@@ -32,5 +32,5 @@ def test_told_and_taken_again_it_is_the_same(data: st.DataObject, kind: Kind) ->
 
 
 def test_what_is_not_told_is_not_there() -> None:
-    assert Event(Kind.PAUSE).told() == {"kind": "pause"}
-    assert list(Event(Kind.HANGUP, party="client", seq=0).told()) == ["kind", "party", "seq"]
+    assert Event(EventKind.PAUSE).told() == {"kind": "pause"}
+    assert list(Event(EventKind.HANGUP, party="client", seq=0).told()) == ["kind", "party", "seq"]

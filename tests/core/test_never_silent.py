@@ -228,14 +228,14 @@ def test_words_found_late_lose_no_callback(words):
     client = ".*60 S*30 .*60" + "".join(f" s*{length} .*{pause}" for length, pause in words)
     total = len(tape(client))
     actions = play(f"S*50 .*50 S*50 .*{total + 1200 - 150}", f"{client} .*1200")
-    assert any(isinstance(action, act.Callback) for action in actions)
+    assert any(isinstance(action, act.CallbackRequested) for action in actions)
 
 
 # -- the end of a call ---------------------------------------------------------------------------------
 
 
 def callbacks(actions: Iterable[act.Action]) -> list[str]:
-    return [action.reason.value for action in actions if isinstance(action, act.Callback)]
+    return [action.reason.value for action in actions if isinstance(action, act.CallbackRequested)]
 
 
 BEFORE = "S*50 .*50 S*50", ".*60 S*30 .*60"

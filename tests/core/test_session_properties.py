@@ -12,13 +12,18 @@ from tests.tape import HANGOVER, ONSET, TapePlan, play, run
 from vad_agent import CallSession, Event, Settings
 from vad_agent.core import actions as act
 from vad_agent.core.actions import Phase, PromptOutcome
-from vad_agent.core.events import DEVICES, LONGEST_LATENCY_S, Kind
+from vad_agent.core.events import DEVICES, LONGEST_LATENCY_S, EventKind
 
 SETTINGS = Settings()
 FRAMES = {letter: letter.encode() * 320 for letter in "S.0mtd"} | {"-": None}
-DEVICE_KINDS = [Kind.DEVICE_LOST, Kind.DEVICE_BACK]
-OF_THEIR_OWN = [Kind.SOURCE_ENDED, Kind.CALLBACK_AGREED, Kind.PLAYER_READY, *DEVICE_KINDS]
-KINDS = [kind for kind in Kind if kind not in OF_THEIR_OWN]
+DEVICE_KINDS = [EventKind.DEVICE_LOST, EventKind.DEVICE_BACK]
+OF_THEIR_OWN = [
+    EventKind.SOURCE_ENDED,
+    EventKind.CALLBACK_AGREED,
+    EventKind.PLAYER_READY,
+    *DEVICE_KINDS,
+]
+KINDS = [kind for kind in EventKind if kind not in OF_THEIR_OWN]
 PARTIES = st.sampled_from(["client", "operator", "network", None])
 PROMPTS = st.sampled_from(["greeting_again", "not_heard", "farewell_in_dialogue", "nonsense", None])
 FAREWELLS = ("farewell_after_greeting", "farewell_in_dialogue", "hold_farewell")
@@ -64,7 +69,7 @@ class AnyCall(RuleBasedStateMachine):
 
     @rule(latency_s=st.floats(0, LONGEST_LATENCY_S))
     def player_ready(self, latency_s):
-        self.take(self.session.signal(Event(Kind.PLAYER_READY, latency_s=latency_s)))
+        self.take(self.session.signal(Event(EventKind.PLAYER_READY, latency_s=latency_s)))
 
     @rule(at=st.sampled_from([None, "2026-11-24T15:00:00"]))
     def agree(self, at):
@@ -93,14 +98,14 @@ class AnyCall(RuleBasedStateMachine):
 
     @invariant()
     def at_most_one_callback_a_call(self):
-        asked = [a for a in getattr(self, "actions", []) if type(a) is act.Callback]
+        asked = [a for a in getattr(self, "actions", []) if type(a) is act.CallbackRequested]
         assert len(asked) <= 1
 
     @invariant()
     def every_farewell_is_preceded_by_its_callback(self):
         asked = False
         for action in getattr(self, "actions", []):
-            asked = asked or isinstance(action, act.Callback)
+            asked = asked or isinstance(action, act.CallbackRequested)
             farewell = isinstance(action, act.Play | act.Cue | act.PromptDone)
             if farewell and action.prompt in FAREWELLS:
                 assert asked, action

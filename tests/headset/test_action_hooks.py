@@ -41,7 +41,9 @@ PHASE = act.PhaseChanged(50, Phase.DIALOGUE)
 SPEECH = act.Speech(50, Channel.CLIENT, 10, 40)
 CUE = act.Cue(60, "not_heard", SAID, 60, 80)
 PROMPT = act.PromptDone(70, "not_heard", SAID, 60, 80, 65, 65, 70, PromptOutcome.SAID)
-CALLBACK = act.Callback(80, Reason.DROPPED, 0.0, SAID, at=None, name=NAME, phone=PHONE, topic=TOPIC)
+CALLBACK = act.CallbackRequested(
+    80, Reason.DROPPED, 0.0, SAID, at=None, name=NAME, phone=PHONE, topic=TOPIC
+)
 HANGUP = act.Hangup(90, Reason.DROPPED)
 ALERT = act.Alert(95, "no_greeting")
 
@@ -362,7 +364,7 @@ def test_the_desktops_proxy_is_not_asked(
 
 
 def test_half_a_letter_does_not_stop_it(server: Server, reports: Reports) -> None:
-    torn = act.Callback(80, Reason.DROPPED, 0.0, "x", name="\ud83d", phone=PHONE)
+    torn = act.CallbackRequested(80, Reason.DROPPED, 0.0, "x", name="\ud83d", phone=PHONE)
     tell(server.url, [torn, HANGUP], reports)
     assert server.kinds() == ["callback", "hangup"]
     assert server.got[0][2]["name"] == "\ud83d"
@@ -445,7 +447,7 @@ def test_what_a_command_prints_goes_nowhere(
 
 
 def test_a_command_need_not_read(tmp_path: Path, reports: Reports) -> None:
-    long = act.Callback(80, Reason.DROPPED, 0.0, "x" * 500_000, phone=PHONE)
+    long = act.CallbackRequested(80, Reason.DROPPED, 0.0, "x" * 500_000, phone=PHONE)
     tell(script(tmp_path, "os.close(0)\n"), [long, HANGUP], reports)
     assert reports.all == []
 

@@ -22,7 +22,7 @@ from vad_agent.callbacks.outbox_message import CALL, ENDED, REQUESTED, OutboxMes
 from vad_agent.callbacks.trace_codec import unpack
 from vad_agent.core.actions import (
     Action,
-    Callback,
+    CallbackRequested,
     CallbackWithdrawn,
     Phase,
     PhaseChanged,
@@ -48,7 +48,7 @@ BEGAN = datetime(2026, 11, 24, 12, 0, 7, tzinfo=ZONE)
 ASKED = datetime(2026, 11, 24, 12, 3, tzinfo=ZONE)
 GREETING, ENDED_AT_60 = PhaseChanged(0, Phase.GREETING), PhaseChanged(3000, Phase.ENDED)
 PROMPT = PromptDone(300, "not_heard", "Пелагея, …", 125, 150, 126, 202, 270, PromptOutcome.SAID)
-DROPPED = Callback(500, Reason.DROPPED, 0.0, "Здравствуйте")
+DROPPED = CallbackRequested(500, Reason.DROPPED, 0.0, "Здравствуйте")
 
 
 class Carrier:

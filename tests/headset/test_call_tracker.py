@@ -520,7 +520,7 @@ def test_a_client_who_cannot_hear_is_still_called_back_after_the_undoing():
     headset.tracker.line_in_use(False)
     headset.hear(f".*{UNUSED}", f".*{UNUSED}")
     told = headset.press(Command.UNDO)
-    callbacks = [a.reason for a in told if isinstance(a, act.Callback)]
+    callbacks = [a.reason for a in told if isinstance(a, act.CallbackRequested)]
     assert callbacks == [Reason.CLIENT_CANNOT_HEAR]
 
 

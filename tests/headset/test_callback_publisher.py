@@ -14,7 +14,7 @@ from vad_agent.callbacks.outbox import Outbox
 from vad_agent.callbacks.outbox_message import ENDED, REQUESTED, WITHDRAWN, OutboxMessage
 from vad_agent.core.actions import (
     Action,
-    Callback,
+    CallbackRequested,
     CallbackRevised,
     CallbackWithdrawn,
     Hangup,
@@ -28,7 +28,7 @@ from vad_agent.headset.callback_publisher import CallbackPublisher
 
 BEGAN = datetime(2026, 11, 24, 12, 0, 7)
 ASKED = datetime(2026, 11, 24, 12, 3, tzinfo=timezone(timedelta(hours=3)))
-DROPPED = Callback(5, Reason.DROPPED, 0.0, "Здравствуйте")
+DROPPED = CallbackRequested(5, Reason.DROPPED, 0.0, "Здравствуйте")
 WITHDRAWN_AGAIN = CallbackWithdrawn(9, Reason.DROPPED)
 AGREED = CallbackRevised(
     7,

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from vad_agent.client.headset_protocol import COMMANDS, NOT_FROM_OUTSIDE, Command, parse_control
-from vad_agent.core.events import Event, Kind
+from vad_agent.core.events import Event, EventKind
 from vad_agent.errors import EventError, OutputError
 from vad_agent.headset import control_socket as module
 from vad_agent.headset.control_socket import LONGEST, MOST_CLIENTS, ControlSocket
@@ -147,13 +147,13 @@ def served(heard: Heard, where: Path | int) -> Iterator[Path | int]:
 @pytest.mark.parametrize(
     ("line", "what"),
     [
-        (b'{"kind": "answered", "call_id": "17"}', Event(Kind.ANSWERED, call_id="17")),
-        (b'{"kind": "hangup", "cause": 16}\r\n', Event(Kind.HANGUP, cause="16")),
-        (b'{"kind": "hold", "party": "client", "x": [1]}', Event(Kind.HOLD, party="client")),
-        (b'\xef\xbb\xbf{"kind": "unhold"}', Event(Kind.UNHOLD)),
-        (event(kind="client_name", name=NAME), Event(Kind.CLIENT_NAME, name=NAME)),
-        (event(kind="callback_agreed", phone=7), Event(Kind.CALLBACK_AGREED, phone="7")),
-        (event(kind="client_name", name=None), Event(Kind.CLIENT_NAME)),
+        (b'{"kind": "answered", "call_id": "17"}', Event(EventKind.ANSWERED, call_id="17")),
+        (b'{"kind": "hangup", "cause": 16}\r\n', Event(EventKind.HANGUP, cause="16")),
+        (b'{"kind": "hold", "party": "client", "x": [1]}', Event(EventKind.HOLD, party="client")),
+        (b'\xef\xbb\xbf{"kind": "unhold"}', Event(EventKind.UNHOLD)),
+        (event(kind="client_name", name=NAME), Event(EventKind.CLIENT_NAME, name=NAME)),
+        (event(kind="callback_agreed", phone=7), Event(EventKind.CALLBACK_AGREED, phone="7")),
+        (event(kind="client_name", name=None), Event(EventKind.CLIENT_NAME)),
         *((event(command=command.value), command) for command in map(Command, COMMANDS)),
     ],
 )
@@ -189,7 +189,7 @@ def test_a_wrong_line_is_refused(line: bytes, problem: str) -> None:
 
 
 @pytest.mark.parametrize("kind", sorted(NOT_FROM_OUTSIDE))
-def test_the_players_and_the_devices_events_are_refused(kind: Kind) -> None:
+def test_the_players_and_the_devices_events_are_refused(kind: EventKind) -> None:
     with pytest.raises(EventError, match=f"{kind.value} is told by our own parts alone"):
         parse_control(event(kind=kind.value, party="client", latency_s=0.1))
 
@@ -237,8 +237,13 @@ def test_each_line_is_put_in_order_and_answered(served: Path | int, heard: Heard
         client.send(b'{"kind": "answered"}\n\n  \n{"kind": "hold"}\n{"command": "undo"}\n')
         assert [client.answer() for _ in range(3)] == [OK] * 3
     told = [heard.next() for _ in range(6)]
-    assert told[:2] == [Event(Kind.RINGING), Event(Kind.CLIENT_NAME, name=NAME)]
-    assert told[2:] == [Command.END_CALL, Event(Kind.ANSWERED), Event(Kind.HOLD), Command.UNDO]
+    assert told[:2] == [Event(EventKind.RINGING), Event(EventKind.CLIENT_NAME, name=NAME)]
+    assert told[2:] == [
+        Command.END_CALL,
+        Event(EventKind.ANSWERED),
+        Event(EventKind.HOLD),
+        Command.UNDO,
+    ]
     assert heard.put.empty()
 
 
@@ -251,7 +256,7 @@ def test_a_wrong_line_is_answered_and_the_next_is_read(served: Path | int, heard
         assert PHONE not in str(told)
         assert client.ask(b'{"kind": "player_ready", "latency_s": 0.1}').keys() == {"error"}
         assert client.ask(b'{"kind": "hangup"}') == OK
-    assert heard.next() == Event(Kind.HANGUP)
+    assert heard.next() == Event(EventKind.HANGUP)
     assert heard.put.empty()
 
 
@@ -265,7 +270,7 @@ def test_a_line_that_is_too_long_is_refused_once(
     with Client(served) as client:
         assert client.ask(line) == {"error": f"expected a line of {LONGEST} bytes at most"}
         assert client.ask(b'{"kind": "hold"}') == OK
-    assert heard.next() == Event(Kind.HOLD)
+    assert heard.next() == Event(EventKind.HOLD)
 
 
 def test_the_longest_line_is_taken(served: Path | int, heard: Heard) -> None:
@@ -273,7 +278,7 @@ def test_the_longest_line_is_taken(served: Path | int, heard: Heard) -> None:
     line = line[:-2] + b"x" * (LONGEST - len(line) - 1) + b'"}'
     with Client(served) as client:
         assert client.ask(line) == OK
-    assert heard.next() == Event(Kind.HOLD)
+    assert heard.next() == Event(EventKind.HOLD)
 
 
 def test_a_line_in_pieces_is_one(served: Path | int, heard: Heard) -> None:
@@ -281,7 +286,7 @@ def test_a_line_in_pieces_is_one(served: Path | int, heard: Heard) -> None:
         for letter in event(kind="client_name", name=NAME) + b"\n":
             client.send(bytes([letter]))
         assert client.answer() == OK
-    assert heard.next() == Event(Kind.CLIENT_NAME, name=NAME)
+    assert heard.next() == Event(EventKind.CLIENT_NAME, name=NAME)
 
 
 @pytest.mark.parametrize("end", [b'{"kind": "hangup"}', b'{"kind": "hang'])
@@ -292,7 +297,7 @@ def test_the_last_line_may_lack_its_end(served: Path | int, heard: Heard, end: b
         assert client.answer() == OK
         assert client.answer().keys() == ({"ok"} if end.endswith(b"}") else {"error"})
         assert client.ended()
-    assert heard.next() == Event(Kind.HOLD)
+    assert heard.next() == Event(EventKind.HOLD)
     assert heard.put.qsize() == end.endswith(b"}")
 
 
@@ -345,7 +350,7 @@ def test_a_client_who_reads_no_answers_holds_nobody_up(served: Path | int, heard
             while True:
                 deaf.socket.send(b"?\n" * 1000)
         assert other.ask(b'{"kind": "hangup"}') == OK
-    assert heard.next() == Event(Kind.HANGUP)
+    assert heard.next() == Event(EventKind.HANGUP)
 
 
 @pytest.mark.serial
@@ -518,7 +523,7 @@ def test_a_page_in_the_browser_is_not_listened_to(served: Path | int, heard: Hea
         assert page.ended()
     with Client(served) as client:
         assert client.ask(b'{"kind": "hold"}') == OK
-    assert heard.next() == Event(Kind.HOLD)
+    assert heard.next() == Event(EventKind.HOLD)
     assert heard.put.empty()
 
 
@@ -551,7 +556,7 @@ def test_lines_of_stdin_are_put_and_what_is_wrong_is_reported(pipe: int, heard: 
     inlet = heard.inlet("-")
     inlet.start()
     os.write(pipe, b'{"kind": "ringing"}\n')
-    assert heard.next() == Event(Kind.RINGING)  # before the end of stdin
+    assert heard.next() == Event(EventKind.RINGING)  # before the end of stdin
     os.write(pipe, b'{"kind": "client_name", "name": "\xcf"}\n{"command": "start_call"}\n')
     assert heard.report() == "stdin: expected a JSON object on one line, in UTF-8"
     assert heard.next() == Command.START_CALL
@@ -561,7 +566,7 @@ def test_lines_of_stdin_are_put_and_what_is_wrong_is_reported(pipe: int, heard: 
     assert PHONE not in told
     os.write(pipe, b'{"kind": "hangup"}')
     os.close(pipe)
-    assert heard.next() == Event(Kind.HANGUP)
+    assert heard.next() == Event(EventKind.HANGUP)
     until("its thread ends", lambda: not threads())
     assert heard.put.empty()
     assert heard.reports.empty()
@@ -574,7 +579,7 @@ def test_a_line_of_stdin_that_is_too_long_is_reported_once(pipe: int, heard: Hea
     with open(pipe, "wb", closefd=False) as out:
         out.write(b"x" * (3 * LONGEST) + b'\n{"kind": "hold"}\n')
     assert heard.report() == f"stdin: expected a line of {LONGEST} bytes at most"
-    assert heard.next() == Event(Kind.HOLD)
+    assert heard.next() == Event(EventKind.HOLD)
     assert heard.reports.empty()
     inlet.close()
 

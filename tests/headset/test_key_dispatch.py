@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from vad_agent.client.headset_protocol import Command, ControlMessage
 from vad_agent.core.actions import Phase
-from vad_agent.core.events import Event, Kind
+from vad_agent.core.events import Event, EventKind
 from vad_agent.headset.input_parsing import callback_time
 from vad_agent.headset.key_dispatch import KeyDispatch
 from vad_agent.headset.keymap import KEYS, RUSSIAN, Key, all_keys, key_list
@@ -40,23 +40,23 @@ def in_call(tape: str) -> list[ControlMessage]:
 @pytest.mark.parametrize(
     ("tape", "sent"),
     [
-        ("п", Event(Kind.PAUSE)),
-        ("у", Event(Kind.HOLD, party="operator")),
-        ("к", Event(Kind.HOLD, party="client")),
-        ("нн", Event(Kind.CLIENT_CANNOT_HEAR)),
-        ("вв", Event(Kind.GOODBYE)),
+        ("п", Event(EventKind.PAUSE)),
+        ("у", Event(EventKind.HOLD, party="operator")),
+        ("к", Event(EventKind.HOLD, party="client")),
+        ("нн", Event(EventKind.CLIENT_CANNOT_HEAR)),
+        ("вв", Event(EventKind.GOODBYE)),
         ("зз", Command.END_CALL),
-        ("сс", Event(Kind.HANGUP, party="client")),
+        ("сс", Event(EventKind.HANGUP, party="client")),
         ("о", Command.UNDO),
         ("\x1a", Command.UNDO),
         ("йй", Command.QUIT),
         ("\x03", Command.QUIT),
-        ("н" + ENTER, Event(Kind.CLIENT_CANNOT_HEAR)),
-        ("иАнна" + ENTER, Event(Kind.CLIENT_NAME, name="Анна")),
-        ("т8 (912) 345-67-89" + ENTER, Event(Kind.CLIENT_PHONE, phone="89123456789")),
+        ("н" + ENTER, Event(EventKind.CLIENT_CANNOT_HEAR)),
+        ("иАнна" + ENTER, Event(EventKind.CLIENT_NAME, name="Анна")),
+        ("т8 (912) 345-67-89" + ENTER, Event(EventKind.CLIENT_PHONE, phone="89123456789")),
         (
             "тномер" + ENTER + "\x15+79123456789" + ENTER,
-            Event(Kind.CLIENT_PHONE, phone="+79123456789"),
+            Event(EventKind.CLIENT_PHONE, phone="+79123456789"),
         ),
     ],
 )
@@ -98,7 +98,7 @@ def test_other_keys_do_nothing(key: str) -> None:
 def test_pause_resumes_what_is_paused() -> None:
     desk = Desk()
     desk.status.suspended = ("paused", "muted")
-    assert desk.press("п") == [Event(Kind.RESUME)]
+    assert desk.press("п") == [Event(EventKind.RESUME)]
     assert ("П", "продолжить") in key_list(desk.status)
 
 
@@ -106,8 +106,8 @@ def test_hold_ends_a_hold_whoever_began_it() -> None:
     desk = Desk(Phase.ON_HOLD)
     desk.status.held = True
     assert desk.press("ук") == [
-        Event(Kind.UNHOLD, party="operator"),
-        Event(Kind.UNHOLD, party="client"),
+        Event(EventKind.UNHOLD, party="operator"),
+        Event(EventKind.UNHOLD, party="client"),
     ]
     assert ("У", "снять с удержания") in key_list(desk.status)
 
@@ -127,7 +127,7 @@ def test_what_cannot_be_taken_back_is_asked_about_first(letter: str) -> None:
 
 def test_another_key_is_obeyed_and_the_question_gone() -> None:
     desk = Desk()
-    assert desk.press("зп") == [Event(Kind.PAUSE)]
+    assert desk.press("зп") == [Event(EventKind.PAUSE)]
     assert desk.keys.prompt == ""
     assert desk.press("з") == []
 
@@ -140,7 +140,7 @@ def test_a_question_is_forgotten_after_five_seconds() -> None:
     desk.time += timedelta(seconds=0.1)
     assert desk.keys.prompt == ""
     assert desk.press("н") == []
-    assert desk.press("н") == [Event(Kind.CLIENT_CANNOT_HEAR)]
+    assert desk.press("н") == [Event(EventKind.CLIENT_CANNOT_HEAR)]
 
 
 def test_a_wall_clock_set_back_leaves_no_question_for_hours() -> None:
@@ -192,7 +192,7 @@ def test_letters_of_a_name_are_no_commands() -> None:
     assert desk.press("иПафнутий") == []
     assert desk.keys.prompt == "Имя клиента: Пафнутий_"
     assert desk.keys.question == "Имя клиента"
-    assert desk.press(ENTER) == [Event(Kind.CLIENT_NAME, name="Пафнутий")]
+    assert desk.press(ENTER) == [Event(EventKind.CLIENT_NAME, name="Пафнутий")]
     assert desk.keys.prompt == ""
 
 
@@ -210,13 +210,13 @@ def test_letters_of_a_name_are_no_commands() -> None:
     ],
 )
 def test_a_name_as_it_is_typed(typed: str, name: str) -> None:
-    assert in_call("и" + typed + ENTER) == [Event(Kind.CLIENT_NAME, name=name)]
+    assert in_call("и" + typed + ENTER) == [Event(EventKind.CLIENT_NAME, name=name)]
 
 
 def test_escape_forgets_what_was_typed() -> None:
     desk = Desk()
     assert desk.press("иАнна" + ESC) == []
-    assert desk.press("иЯн" + ENTER) == [Event(Kind.CLIENT_NAME, name="Ян")]
+    assert desk.press("иЯн" + ENTER) == [Event(EventKind.CLIENT_NAME, name="Ян")]
 
 
 @pytest.mark.parametrize(
@@ -230,7 +230,7 @@ def test_a_mistake_is_told_and_nothing_is_lost(typed: str, mistake: str) -> None
     assert mistake in desk.keys.question
     desk.press(BACKSPACE)
     assert "✗" not in desk.keys.prompt
-    assert desk.press("\x15Ян" + ENTER) == [Event(Kind.CLIENT_NAME, name="Ян")]
+    assert desk.press("\x15Ян" + ENTER) == [Event(EventKind.CLIENT_NAME, name="Ян")]
 
 
 def test_a_name_for_a_call_that_is_gone_is_not_lost_at_once() -> None:
@@ -248,7 +248,7 @@ def test_a_known_name_is_shown_and_can_be_forgotten() -> None:
     desk.status.client_name = "Анна"
     desk.press("и")
     assert desk.keys.prompt == "Имя клиента (сейчас Анна, пусто: забыть): _"
-    assert desk.press(ENTER) == [Event(Kind.CLIENT_NAME, name="")]
+    assert desk.press(ENTER) == [Event(EventKind.CLIENT_NAME, name="")]
 
 
 def test_a_paste_is_text_where_something_is_typed_and_nothing_elsewhere() -> None:
@@ -257,12 +257,12 @@ def test_a_paste_is_text_where_something_is_typed_and_nothing_elsewhere() -> Non
     assert desk.keys.prompt == ""
     desk.press("и")
     assert desk.keys.press("Анна\r\n") == []
-    assert desk.press(ENTER) == [Event(Kind.CLIENT_NAME, name="Анна")]
+    assert desk.press(ENTER) == [Event(EventKind.CLIENT_NAME, name="Анна")]
 
 
 def test_a_line_is_not_longer_than_a_name_can_be() -> None:
     desk = Desk()
-    assert desk.press("и" + "а" * 1000 + ENTER) == [Event(Kind.CLIENT_NAME, name="а" * 60)]
+    assert desk.press("и" + "а" * 1000 + ENTER) == [Event(EventKind.CLIENT_NAME, name="а" * 60)]
 
 
 # -- the agreed callback ---------------------------------------------------------------------------
@@ -275,7 +275,7 @@ def test_a_callback_is_agreed_with_its_time_and_the_number() -> None:
     assert desk.keys.prompt == "Перезвон сегодня в 15:30. Телефон (пусто: тот же): _"
     assert desk.press("8 (912) 345-67-89" + ENTER) == [
         Event(
-            Kind.CALLBACK_AGREED,
+            EventKind.CALLBACK_AGREED,
             name="Анна",
             phone="89123456789",
             at="2026-01-31T15:30:00+03:00",

@@ -13,8 +13,8 @@ import pytest
 from tests.tape import TapePlan, tape, told
 from vad_agent.audio.jitter_buffer import Pair
 from vad_agent.client.headset_protocol import Command
-from vad_agent.core.actions import Action, Callback, Cue, Phase, PhaseChanged, Play, Stop
-from vad_agent.core.events import Event, Kind
+from vad_agent.core.actions import Action, CallbackRequested, Cue, Phase, PhaseChanged, Play, Stop
+from vad_agent.core.events import Event, EventKind
 from vad_agent.core.frames import Channel
 from vad_agent.headset.action_sinks import ActionSinks
 from vad_agent.headset.call_tracker import CallTracker
@@ -80,7 +80,7 @@ def test_a_call_that_is_on_at_the_end_is_ended():
 
 
 def test_an_event_that_cannot_be_taken_does_not_end_the_loop():
-    bad = Event(Kind.CALLBACK_AGREED, at="tomorrow")
+    bad = Event(EventKind.CALLBACK_AGREED, at="tomorrow")
     said, loop = run("S*50 .*150", ".*200", Command.START_CALL, bad)
     assert loop.refused == 1
     assert "play greeting_again" in said
@@ -264,7 +264,7 @@ def test_what_is_withdrawn_is_withdrawn_under_the_call_that_asked_for_it():
 
     made, noted = outlets()
     made.begin()
-    made.take([GREETING, Callback(5, Reason.DROPPED, 0.0, "…"), ENDED])
+    made.take([GREETING, CallbackRequested(5, Reason.DROPPED, 0.0, "…"), ENDED])
     made.begin()
     made.take([CallbackWithdrawn(0, Reason.DROPPED), GREETING])
     assert noted.told[-3:] == ["callback withdrawn dropped", "begin 07-2", "phase greeting"]

@@ -19,7 +19,7 @@ from vad_agent.callbacks.outbox import Outbox
 from vad_agent.callbacks.outbox_message import ENDED, REQUESTED, WITHDRAWN, OutboxMessage
 from vad_agent.client.headset_protocol import Command
 from vad_agent.core.actions import Action, Play
-from vad_agent.core.events import Event, Kind
+from vad_agent.core.events import Event, EventKind
 from vad_agent.headset import outbox_writer as module
 from vad_agent.headset.action_sinks import ActionSinks
 from vad_agent.headset.call_tracker import CallTracker
@@ -325,8 +325,8 @@ class Speaker:
 
     def play(self, action: Play, slot: int) -> Sequence[Event]:
         self.found.append((action.prompt, self._headset.reasons, len(self._headset.told)))
-        return (Event(Kind.PROMPT_STARTED, prompt=action.prompt),
-                Event(Kind.PROMPT_ENDED, prompt=action.prompt))  # fmt: skip
+        return (Event(EventKind.PROMPT_STARTED, prompt=action.prompt),
+                Event(EventKind.PROMPT_ENDED, prompt=action.prompt))  # fmt: skip
 
     def stop(self, slot: int) -> None:
         pass

@@ -9,7 +9,7 @@ import pytest
 from vad_agent.audio.device_recovery import DeviceState, Lost, Opened
 from vad_agent.audio.devices import DeviceRole
 from vad_agent.core.actions import Play
-from vad_agent.core.events import Event, Kind
+from vad_agent.core.events import Event, EventKind
 from vad_agent.headset.prompt_player import PromptPlayer
 from vad_agent.script.settings import Settings
 from vad_agent.speech.mixer import Mark
@@ -88,14 +88,14 @@ def speaker(voice: Voice | None = None, **more: object) -> tuple[PromptPlayer, F
     return made, player
 
 
-def kinds(events: Sequence[Event]) -> list[Kind]:
+def kinds(events: Sequence[Event]) -> list[EventKind]:
     return [event.kind for event in events]
 
 
 def test_an_open_player_tells_how_long_its_way_is():
     made, _ = speaker()
     (ready,) = made.take(OPENED)
-    assert ready.kind is Kind.PLAYER_READY
+    assert ready.kind is EventKind.PLAYER_READY
     assert ready.latency_s == pytest.approx(0.03 + 0.02 + 0.015)
 
 
@@ -106,17 +106,21 @@ def test_a_phrase_is_told_at_the_frames_of_its_sound_and_not_before():
     made.take(Report(1, Mark.ENDED, 3.001))  # type: ignore[arg-type]
     assert [*made.due(102)] == []
     (started,) = made.due(103)  # the frame in which it begins
-    assert (started.kind, started.prompt, started.text) == (Kind.PROMPT_STARTED, "not_heard", None)
+    assert (started.kind, started.prompt, started.text) == (
+        EventKind.PROMPT_STARTED,
+        "not_heard",
+        None,
+    )
     assert [*made.due(150)] == []
     (ended,) = made.due(151)  # after the frame in which it ends
-    assert ended.kind is Kind.PROMPT_ENDED
+    assert ended.kind is EventKind.PROMPT_ENDED
 
 
 def test_the_way_that_was_measured_is_the_next_phrases():
     made, _ = speaker()
     made.play(Play(100, "not_heard", TEXT), 100)
     (ready,) = made.take(Report(1, Mark.STARTED, 2.12))  # type: ignore[arg-type]
-    assert ready.kind is Kind.PLAYER_READY
+    assert ready.kind is EventKind.PLAYER_READY
     assert ready.latency_s == pytest.approx(0.12)
 
 
@@ -130,15 +134,15 @@ def test_a_phrase_without_the_name_stands_in_and_is_told_so():
 
 def test_a_phrase_that_is_not_ready_has_failed():
     made, player = speaker(Voice())
-    assert kinds(made.play(Play(100, "not_heard", TEXT), 100)) == [Kind.PROMPT_FAILED]
+    assert kinds(made.play(Play(100, "not_heard", TEXT), 100)) == [EventKind.PROMPT_FAILED]
     assert player.asked == []
 
 
 def test_a_phrase_without_a_device_has_failed():
     made, _ = speaker()
-    assert kinds(made.take(LOST)) == [Kind.DEVICE_LOST]
-    assert kinds(made.play(Play(100, "not_heard", TEXT), 100)) == [Kind.PROMPT_FAILED]
-    assert kinds(made.take(OPENED)) == [Kind.DEVICE_BACK, Kind.PLAYER_READY]
+    assert kinds(made.take(LOST)) == [EventKind.DEVICE_LOST]
+    assert kinds(made.play(Play(100, "not_heard", TEXT), 100)) == [EventKind.PROMPT_FAILED]
+    assert kinds(made.take(OPENED)) == [EventKind.DEVICE_BACK, EventKind.PLAYER_READY]
 
 
 def test_what_is_stopped_is_told_no_more():
@@ -192,6 +196,6 @@ def test_played_into_the_headset_itself_it_is_taken_out_too():
 
 def test_a_mute_speaker_stays_lost_when_its_device_is_back():
     made, _ = speaker()
-    assert made.mute().kind is Kind.DEVICE_LOST
+    assert made.mute().kind is EventKind.DEVICE_LOST
     made.take(LOST)
     assert made.take(OPENED) == ()

@@ -26,7 +26,7 @@ from vad_agent.audio.recording_reader import open_call
 from vad_agent.cli import main
 from vad_agent.core import actions as act
 from vad_agent.core.actions import Phase
-from vad_agent.core.events import Kind
+from vad_agent.core.events import EventKind
 from vad_agent.errors import EventError, FrameError
 from vad_agent.headset import recorder as recording
 from vad_agent.headset.recorder import MOST_WAITING, CallRecorder, CallSound, Tap
@@ -90,11 +90,11 @@ class Live:
 
     def _play(self, prompt: str) -> None:
         if self._delay is None:
-            self.signal(Event(Kind.PROMPT_FAILED, prompt=prompt))
+            self.signal(Event(EventKind.PROMPT_FAILED, prompt=prompt))
             return
         started = self.session.now + self._delay
-        self._due.append((started, Event(Kind.PROMPT_STARTED, prompt=prompt)))
-        self._due.append((started + self._length, Event(Kind.PROMPT_ENDED, prompt=prompt)))
+        self._due.append((started, Event(EventKind.PROMPT_STARTED, prompt=prompt)))
+        self._due.append((started + self._length, Event(EventKind.PROMPT_ENDED, prompt=prompt)))
 
 
 def lines(path: Path) -> list[dict[str, Any]]:
@@ -119,7 +119,11 @@ EVENT = st.one_of(
     st.builds(
         Event,
         st.sampled_from(
-            [kind for kind in Kind if not kind.value.startswith(("device", "player", "source"))]
+            [
+                kind
+                for kind in EventKind
+                if not kind.value.startswith(("device", "player", "source"))
+            ]
         ),
         party=st.none() | PARTY,
         name=st.none() | st.text(max_size=8),
@@ -127,8 +131,8 @@ EVENT = st.one_of(
         seq=st.none() | st.integers(0, 9),
         ts=st.none() | st.just("2030-05-13T12:00:00+03:00"),
     ),
-    st.builds(Event, st.sampled_from([Kind.DEVICE_LOST, Kind.DEVICE_BACK]), party=DEVICE),
-    st.builds(Event, st.just(Kind.PLAYER_READY), latency_s=st.floats(0, 1)),
+    st.builds(Event, st.sampled_from([EventKind.DEVICE_LOST, EventKind.DEVICE_BACK]), party=DEVICE),
+    st.builds(Event, st.just(EventKind.PLAYER_READY), latency_s=st.floats(0, 1)),
 )
 CALLS = st.lists(st.one_of(STRETCH, STRETCH, STRETCH, EVENT), max_size=14)
 
@@ -159,7 +163,7 @@ def test_any_call_is_replayed_as_it_went(
             left, right, count = one
             live.frames(f"{left}*{count}", f"{right}*{count}")
     if ended:
-        live.signal(Kind.SOURCE_ENDED.value)
+        live.signal(EventKind.SOURCE_ENDED.value)
     live.recorder.close()
     assert not live.recorder.lost
     went = lines(folder / "call.trace.jsonl")
@@ -372,7 +376,7 @@ def test_a_slow_disk_stalls_nobody_and_what_it_misses_is_a_gap(
     disk.stands.wait()
     for _ in range(299):
         recorder.frame(SPEECH, QUIET)
-    recorder.signal(300, Event(Kind.PAUSE))
+    recorder.signal(300, Event(EventKind.PAUSE))
     disk.go.set()
     recorder.close()
     assert recorder.lost == 199
@@ -382,7 +386,7 @@ def test_a_slow_disk_stalls_nobody_and_what_it_misses_is_a_gap(
         "operator": [(101, 300)],
         "client": [(101, 300)],
     }
-    assert [timed.event.kind for timed in log.events] == [Kind.PAUSE]
+    assert [timed.event.kind for timed in log.events] == [EventKind.PAUSE]
     assert len(told) == 1
     assert "3.98 с" in told[0]
 
@@ -395,7 +399,7 @@ def test_memory_does_not_grow_with_a_disk_that_stands_still(
     recorder = CallRecorder(tmp_path, "call", Settings(), "auto", print, sample_rate=RATE)
     for number in range(2_000):
         recorder.frame(SPEECH, QUIET)
-        recorder.signal(number, Event(Kind.PAUSE))
+        recorder.signal(number, Event(EventKind.PAUSE))
     disk.stands.wait()
     assert recorder._writer.waiting <= 200
     disk.go.set()

@@ -11,7 +11,7 @@ import pytest
 
 from tests.web.test_state_broker import run
 from vad_agent.core.actions import Phase
-from vad_agent.core.events import Event, Kind
+from vad_agent.core.events import Event, EventKind
 from vad_agent.headset.status import Status
 from vad_agent.headset.status_presenter import EVERY, StatusPresenter
 from vad_agent.headset.status_publisher import StatusPublisher, snapshot
@@ -28,13 +28,13 @@ def test_the_whole_status_is_there_and_keys_come_back() -> None:
             time.sleep(0.001)
         told = json.loads(json.dumps(snapshot(status, "ivan")))
         assert broker.state("ivan") == {**told, "gone": False}
-        assert broker.send("ivan", Event(Kind.PAUSE))
-        assert sent == [Event(Kind.PAUSE)]
+        assert broker.send("ivan", Event(EventKind.PAUSE))
+        assert sent == [Event(EventKind.PAUSE)]
     finally:
         feed.stop()
     feed.stop()
     assert broker.state("ivan")["gone"] is True
-    assert not broker.send("ivan", Event(Kind.PAUSE))
+    assert not broker.send("ivan", Event(EventKind.PAUSE))
 
 
 @pytest.mark.serial

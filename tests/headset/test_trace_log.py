@@ -25,7 +25,7 @@ from vad_agent.trace.trace_format import record
 
 BEGAN = datetime(2030, 5, 13, 12, tzinfo=UTC)
 GREETING = act.PhaseChanged(1, Phase.GREETING)
-CALLBACK = act.Callback(90, Reason.DROPPED, 0.0, "Здравствуйте")
+CALLBACK = act.CallbackRequested(90, Reason.DROPPED, 0.0, "Здравствуйте")
 CALL = {"t": 0.0, "kind": "call", "id": "7", "began": "2030-05-13T12:00:00+00:00", "mode": "auto"}
 
 posix = pytest.mark.skipif(os.name == "nt", reason="POSIX only")

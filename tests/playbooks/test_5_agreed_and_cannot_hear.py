@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.tape import play, transcript
-from vad_agent.core.actions import Callback, CallbackRevised
+from vad_agent.core.actions import CallbackRequested, CallbackRevised
 from vad_agent.errors import EventError
 
 BEFORE = ("S*50 .*50", "S*30 .*70")
@@ -23,7 +23,7 @@ def test_an_agreed_callback_is_asked_for_at_once_and_the_call_ends_as_calls_end(
     events = {150: AGREED, 200: {"kind": "hangup", "party": "operator"}}
     actions = play(f"{BEFORE[0]} .*150", f"{BEFORE[1]} .*150", events)
     assert transcript(actions)[2:] == ["150 callback agreed", "200 phase ended"]
-    callback = next(a for a in actions if isinstance(a, Callback))
+    callback = next(a for a in actions if isinstance(a, CallbackRequested))
     assert (callback.name, callback.phone, callback.topic) == ("Анна", "+79161234567", "доставка")
     assert (callback.at, callback.due_in_s) == ("2026-11-24T15:00:00+03:00", 1800)
     assert callback.opening.startswith("Здравствуйте, Анна, Интернет-магазин Haieronline.")

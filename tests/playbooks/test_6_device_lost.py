@@ -10,7 +10,7 @@ import pytest
 from tests.tape import TapePlan, play, tape, told, transcript
 from vad_agent import CallSession
 from vad_agent.core.actions import Alert, PromptDone
-from vad_agent.core.events import Event, Kind
+from vad_agent.core.events import Event, EventKind
 from vad_agent.errors import EventError
 
 BEFORE = ("S*50 .*50", "S*30 .*70")  # 100 frames; both have spoken; silence since 50
@@ -204,11 +204,11 @@ def test_a_wrong_one_is_refused(event):
 @pytest.mark.parametrize(
     "event",
     [
-        Event(Kind.DEVICE_LOST),
-        Event(Kind.DEVICE_BACK, party="network"),
-        Event(Kind.PLAYER_READY),
-        Event(Kind.PLAYER_READY, latency_s=5.0),
-        Event(Kind.PLAYER_READY, latency_s=float("nan")),
+        Event(EventKind.DEVICE_LOST),
+        Event(EventKind.DEVICE_BACK, party="network"),
+        Event(EventKind.PLAYER_READY),
+        Event(EventKind.PLAYER_READY, latency_s=5.0),
+        Event(EventKind.PLAYER_READY, latency_s=float("nan")),
     ],
 )
 def test_one_made_by_hand_is_refused_too_and_changes_nothing(event):

@@ -268,12 +268,12 @@ def test_a_signal_before_it_serves_ends_it_in_order(tmp_path):
     """Between its place and its first answer: whoever reads the place may end it."""
     import uvicorn
 
-    from vad_agent.server.process import _ending, _Server
+    from vad_agent.server.process import DeskServer, _ending
 
     async def app(scope, receive, send):
         raise AssertionError(scope)
 
-    server = _Server(uvicorn.Config(app, log_config=None, lifespan="off", ws="none"))
+    server = DeskServer(uvicorn.Config(app, log_config=None, lifespan="off", ws="none"))
     before = signal.getsignal(signal.SIGTERM)
     with socket.create_server(("127.0.0.1", 0)) as listening, _ending(server):
         os.kill(os.getpid(), signal.SIGTERM)

@@ -21,7 +21,7 @@ from tests.tape import PHRASE, TapePlan, play, tape, transcript
 from vad_agent import CallSession, Event, Settings
 from vad_agent.audio.recording_reader import open_call
 from vad_agent.core import actions as act
-from vad_agent.core.events import Kind
+from vad_agent.core.events import EventKind
 from vad_agent.core.frames import Channel, Framer
 from vad_agent.errors import EventError, SettingsError
 from vad_agent.trace.event_files import MOST_PROBLEMS, EventLog, TimedEvent, load_events
@@ -119,7 +119,7 @@ def test_nothing_is_read_after_the_end_of_the_call() -> None:
     assert isinstance(actions[-1], act.PhaseChanged)
     assert actions[-1].frame == 40
     assert len(list(frames)) == 60
-    assert [event.event.kind for event in replay.unused] == [Kind.HOLD]
+    assert [event.event.kind for event in replay.unused] == [EventKind.HOLD]
 
 
 def test_a_climbed_ladder_ends_it_too() -> None:
@@ -249,7 +249,7 @@ def test_the_chunks_of_the_source_do_not_matter(sizes: list[int]) -> None:
         "hangup",
         {"kind": "hangup"},
         {"kind": "hangup", "seq": 7, "call_id": "c", "vendor": {}},
-        Event(Kind.HANGUP),
+        Event(EventKind.HANGUP),
     ],
 )
 def test_an_event_in_any_form(event: Any) -> None:
@@ -300,10 +300,10 @@ def test_events_of_a_file_in_order(write: Any) -> None:
         '{"t": 0, "kind": "client_name", "name": "Анна\u2028Мария"}'
     )
     assert load_events(path).events == [
-        TimedEvent(0, Event(Kind.CLIENT_NAME, name="Анна\u2028Мария")),
-        TimedEvent(50, Event(Kind.HOLD, ts="1.5")),
-        TimedEvent(50, Event(Kind.UNHOLD)),
-        TimedEvent(151, Event(Kind.HANGUP, party="client", seq=4)),
+        TimedEvent(0, Event(EventKind.CLIENT_NAME, name="Анна\u2028Мария")),
+        TimedEvent(50, Event(EventKind.HOLD, ts="1.5")),
+        TimedEvent(50, Event(EventKind.UNHOLD)),
+        TimedEvent(151, Event(EventKind.HANGUP, party="client", seq=4)),
     ]
 
 
@@ -392,9 +392,9 @@ def test_a_live_calls_file_has_the_players_reports_and_the_gaps(write: Any) -> N
     log = load_events(path)
     assert (log.live, log.mode) == (True, "cue")
     assert log.events == [
-        TimedEvent(150, Event(Kind.PROMPT_STARTED, prompt="not_heard", text="Алло")),
-        TimedEvent(150, Event(Kind.PLAYER_READY, latency_s=0.2)),
-        TimedEvent(200, Event(Kind.SOURCE_ENDED)),
+        TimedEvent(150, Event(EventKind.PROMPT_STARTED, prompt="not_heard", text="Алло")),
+        TimedEvent(150, Event(EventKind.PLAYER_READY, latency_s=0.2)),
+        TimedEvent(200, Event(EventKind.SOURCE_ENDED)),
     ]
     assert log.gaps == {Channel.CLIENT: [(50, 105)], Channel.OPERATOR: [(50, 51)]}
 
@@ -450,7 +450,7 @@ def test_in_another_mode_the_replay_plays_the_phrases(write: Any) -> None:
     assert log.in_mode("cue") is log
     other = log.in_mode("auto")
     assert not other.live
-    assert [timed.event.kind for timed in other.events] == [Kind.DEVICE_LOST]
+    assert [timed.event.kind for timed in other.events] == [EventKind.DEVICE_LOST]
     assert other.gaps == log.gaps
 
 
@@ -498,7 +498,7 @@ def test_gaps_are_no_part_of_an_ordinary_file(write: Any) -> None:
 events = st.lists(
     st.tuples(
         st.integers(0, 40_000),
-        st.sampled_from([kind.value for kind in Kind][:12]),
+        st.sampled_from([kind.value for kind in EventKind][:12]),
         st.none() | st.text(max_size=5),
     )
 )
@@ -515,5 +515,7 @@ def test_what_is_written_is_what_is_read(
         for frame, kind, name in events
     ]
     path.write_text("\n".join(lines), encoding="utf-8", newline="\n")
-    expected = [TimedEvent(frame, Event(Kind(kind), name=name)) for frame, kind, name in events]
+    expected = [
+        TimedEvent(frame, Event(EventKind(kind), name=name)) for frame, kind, name in events
+    ]
     assert load_events(path).events == sorted(expected, key=lambda timed: timed.frame)

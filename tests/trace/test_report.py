@@ -506,7 +506,7 @@ def test_a_failed_write_leaves_the_older_report(
 ) -> None:
     report = tmp_path / "report.html"
     report.write_text("older")
-    monkeypatch.setattr(f"vad_agent.trace.report.builder.os.{call}", fault)
+    monkeypatch.setattr(f"vad_agent.common.private_files.os.{call}", fault)
     with pytest.raises(raised) as caught:
         write(report)
     if raised is OutputError:

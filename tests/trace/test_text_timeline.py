@@ -15,7 +15,8 @@ EXPECTED = {
     act.LineChanged: "  0:00.06    line      client     digital_zero",
     act.Cue: "  0:01.80  → cue       not_heard  to be said between 0:02.00 and 0:03.00  «Вас не слышно»",
     act.PromptDone: "  0:03.70  ✓ prompt    not_heard  after 2.54 s (2–3 s)  said  «Вас не слышно»",
-    act.Callback: "  0:06.00  ☎ callback  agreed  at 2030-05-14T15:00:00+03:00  «Здравствуйте, Анна»",
+    act.CallbackRequested: "  0:06.00  ☎ callback  agreed  at 2030-05-14T15:00:00+03:00  "
+    "«Здравствуйте, Анна»",
     act.CallbackRevised: "  0:06.02  ☎ revised   agreed  at 2030-05-14T15:00:00+03:00  «Здравствуйте, Анна»",
     act.CallbackWithdrawn: "  0:06.20  ☎ callback  silence_in_dialogue  "
     "withdrawn: the client came back and the call ended well",
@@ -75,7 +76,7 @@ def test_the_mark_tells_whether_the_phrase_was_in_its_window(
     ],
 )
 def test_when_the_callback_is_due(due: float | None, at: str | None, told: str) -> None:
-    text = line(act.Callback(1, Reason.AGREED, due, "Здравствуйте", at=at))
+    text = line(act.CallbackRequested(1, Reason.AGREED, due, "Здравствуйте", at=at))
     assert text is not None
     assert f"agreed  {told}  «" in text.plain
 

@@ -37,7 +37,7 @@ EXAMPLES: list[act.Action] = [
     act.Cue(90, "not_heard", "Вас не слышно", 100, 150),
     act.Dismiss(120, "not_heard"),
     act.PromptDone(285, "not_heard", "Вас не слышно", 100, 150, 127, 185, 285, PromptOutcome.SAID),
-    act.Callback(300, **CALLBACK),
+    act.CallbackRequested(300, **CALLBACK),
     act.CallbackRevised(301, **CALLBACK),
     act.CallbackWithdrawn(310, Reason.SILENCE_IN_DIALOGUE),
     act.Hangup(311, Reason.DROPPED),
@@ -109,8 +109,10 @@ def test_a_prompt_without_a_sound_has_no_times_of_one() -> None:
     assert (line["started_s"], line["ended_s"], line["outcome"]) == (None, None, "missed")
 
 
-@pytest.mark.parametrize("kind", [act.Callback, act.CallbackRevised])
-def test_a_callback_tells_nobodys_name_but_in_its_opening(kind: type[act.Callback]) -> None:
+@pytest.mark.parametrize("kind", [act.CallbackRequested, act.CallbackRevised])
+def test_a_callback_tells_nobodys_name_but_in_its_opening(
+    kind: type[act.CallbackRequested],
+) -> None:
     line = record(kind(300, **CALLBACK))
     assert line is not None
     assert line.pop("opening") == "Здравствуйте, Анна"
@@ -120,7 +122,7 @@ def test_a_callback_tells_nobodys_name_but_in_its_opening(kind: type[act.Callbac
 
 
 def test_a_callback_without_an_agreed_time_has_no_such_field() -> None:
-    line = record(act.Callback(300, Reason.DROPPED, 0.0, "Здравствуйте"))
+    line = record(act.CallbackRequested(300, Reason.DROPPED, 0.0, "Здравствуйте"))
     assert line is not None
     assert "at" not in line
     assert line["due_in_s"] == 0.0

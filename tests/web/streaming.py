@@ -18,7 +18,7 @@ from vad_agent.audio.jitter_buffer import Lane, Pair
 from vad_agent.audio.recording_reader import open_call
 from vad_agent.client.headset_protocol import Command, StateReceiver
 from vad_agent.core.actions import Action, Cue, PromptDone
-from vad_agent.core.events import Event, Kind
+from vad_agent.core.events import Event, EventKind
 from vad_agent.core.frames import FRAME_S, Channel
 from vad_agent.headset.action_sinks import ActionSink, ActionSinks
 from vad_agent.headset.call_tracker import CallTracker
@@ -124,7 +124,7 @@ class Streaming:
 
     def _on_event(self, event: Event) -> None:
         self._shown.stir()
-        if event.kind is Kind.CLIENT_NAME:
+        if event.kind is EventKind.CLIENT_NAME:
             self.status.client_name = event.name
 
     def send(self, what: Event | Command) -> None:

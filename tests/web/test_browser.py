@@ -33,7 +33,7 @@ from vad_agent.audio.device_recovery import DeviceState
 from vad_agent.callbacks.model import Outcome, State
 from vad_agent.client.headset_protocol import Command
 from vad_agent.core.actions import LineState, Phase
-from vad_agent.core.events import Event, Kind
+from vad_agent.core.events import Event, EventKind
 from vad_agent.core.frames import Channel
 from vad_agent.headset.keymap import KEYS
 from vad_agent.headset.status import PhraseStatus, SideStatus, Status
@@ -199,15 +199,15 @@ def test_the_clock_keeps_to_what_is_told(opened: Opened, served: Served) -> None
 # -- keys --------------------------------------------------------------------------------------------
 
 AT_ONCE = [
-    ("KeyG", "п", Event(Kind.PAUSE)),
-    ("KeyE", "у", Event(Kind.HOLD, party="operator")),
-    ("KeyR", "к", Event(Kind.HOLD, party="client")),
+    ("KeyG", "п", Event(EventKind.PAUSE)),
+    ("KeyE", "у", Event(EventKind.HOLD, party="operator")),
+    ("KeyR", "к", Event(EventKind.HOLD, party="client")),
 ]
 TWICE = [
-    ("KeyY", "н", Event(Kind.CLIENT_CANNOT_HEAR)),
-    ("KeyD", "в", Event(Kind.GOODBYE)),
+    ("KeyY", "н", Event(EventKind.CLIENT_CANNOT_HEAR)),
+    ("KeyD", "в", Event(EventKind.GOODBYE)),
     ("KeyP", "з", Command.END_CALL),
-    ("KeyC", "с", Event(Kind.HANGUP, party="client")),
+    ("KeyC", "с", Event(EventKind.HANGUP, party="client")),
 ]
 
 
@@ -233,9 +233,12 @@ def test_keys_of_both_layouts(opened: Opened, served: Served, latin: bool) -> No
     served.show(shown(status(suspended=("paused",), held=True)))
     expect(page.locator("#keys")).to_contain_text("продолжить")
     page.keyboard.press("KeyG")
-    soon(lambda: served.sent[-1] == Event(Kind.RESUME), "the watch is not resumed")
+    soon(lambda: served.sent[-1] == Event(EventKind.RESUME), "the watch is not resumed")
     page.keyboard.press("KeyE")
-    soon(lambda: served.sent[-1] == Event(Kind.UNHOLD, party="operator"), "the hold is not ended")
+    soon(
+        lambda: served.sent[-1] == Event(EventKind.UNHOLD, party="operator"),
+        "the hold is not ended",
+    )
     served.show(shown(status(None, guessed=True)))
     expect(page.locator("#keys")).to_contain_text("начать звонок")
     page.keyboard.press("KeyF")
@@ -264,7 +267,7 @@ def test_what_cannot_be_taken_back_wants_a_second_press(opened: Opened, served: 
     page.keyboard.press("KeyP")
     page.wait_for_timeout(450)
     page.keyboard.press("KeyG")  # another key: that key
-    soon(lambda: served.sent == [Event(Kind.PAUSE)], "the other key is not sent")
+    soon(lambda: served.sent == [Event(EventKind.PAUSE)], "the other key is not sent")
     expect(question).to_be_hidden()
     page.keyboard.press("KeyP")
     page.wait_for_timeout(450)
@@ -318,7 +321,7 @@ def test_a_phrase_on_air_is_stopped_by_its_button(opened: Opened, served: Served
     served.show(shown(on_air("playing")))
     page = opened.page(served)
     page.get_by_role("button", name="Остановить, скажу сам").click()
-    soon(lambda: served.sent == [Event(Kind.PAUSE)], "it is not stopped")
+    soon(lambda: served.sent == [Event(EventKind.PAUSE)], "it is not stopped")
 
 
 # -- what is typed -----------------------------------------------------------------------------------
@@ -339,7 +342,9 @@ def test_a_name_is_typed_kept_over_a_reload_and_sent(opened: Opened, served: Ser
     expect(page.locator("#form-name .wrong")).to_have_text("в имени только буквы")
     field.fill("Ольга")
     page.keyboard.press("Enter")
-    soon(lambda: served.sent == [Event(Kind.CLIENT_NAME, name="Ольга")], "the name is not sent")
+    soon(
+        lambda: served.sent == [Event(EventKind.CLIENT_NAME, name="Ольга")], "the name is not sent"
+    )
     expect(field).to_be_hidden()
     expect(page.get_by_role("button", name="имя")).to_be_focused()
     page.keyboard.press("KeyB")
@@ -359,7 +364,7 @@ def test_the_clients_number_is_typed_and_sent(opened: Opened, served: Served) ->
     expect(page.locator("#form-phone .wrong")).to_have_text("пример: +79123456789")
     page.keyboard.type("8 (912) 345-67-89")
     page.keyboard.press("Enter")
-    sent = [Event(Kind.CLIENT_PHONE, phone="89123456789")]
+    sent = [Event(EventKind.CLIENT_PHONE, phone="89123456789")]
     soon(lambda: served.sent == sent, "the number is not sent")
     expect(field).to_be_hidden()
 
@@ -379,10 +384,10 @@ def test_a_callback_is_agreed_and_its_steps_ticked_off(opened: Opened, served: S
     page.keyboard.press("Enter")
     soon(lambda: len(served.sent) == 2, "it is not sent")
     named, agreed = served.sent
-    assert named == Event(Kind.CLIENT_NAME, name="Анна Львовна")
+    assert named == Event(EventKind.CLIENT_NAME, name="Анна Львовна")
     assert isinstance(agreed, Event)
     assert (agreed.kind, agreed.phone, agreed.topic) == (
-        Kind.CALLBACK_AGREED,
+        EventKind.CALLBACK_AGREED,
         "89123456789",
         "доставка",
     )
@@ -420,7 +425,9 @@ def test_a_server_that_goes_and_comes_back(opened: Opened, served: Served) -> No
     served.show(shown(status(client_name=None)))
     expect(page.locator("#offline")).to_be_hidden(timeout=10_000)
     page.get_by_label("Имя клиента").press("Enter")
-    soon(lambda: served.sent[-1:] == [Event(Kind.CLIENT_NAME, name="Ольга")], "nothing is sent")
+    soon(
+        lambda: served.sent[-1:] == [Event(EventKind.CLIENT_NAME, name="Ольга")], "nothing is sent"
+    )
     opened.complaints.clear()  # of requests to nobody
 
 

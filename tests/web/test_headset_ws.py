@@ -13,7 +13,7 @@ from websockets.exceptions import InvalidStatus
 
 from tests.web.linking import OneDesk, headset, one_desk, until
 from vad_agent.client.headset_protocol import MOST_BYTES, Command, parse_control
-from vad_agent.core.events import Event, Kind
+from vad_agent.core.events import Event, EventKind
 from vad_agent.web.headset_ws import MOST_KEYS
 
 
@@ -57,9 +57,9 @@ def test_what_one_before_it_told_is_forgotten_then(desk: OneDesk) -> None:
 @pytest.mark.parametrize(
     "what",
     [
-        Event(Kind.PAUSE),
-        Event(Kind.CLIENT_NAME, name="Ольга «О»", call_id="17", seq=3),
-        Event(Kind.CALLBACK_AGREED, at="2026-11-30T10:00:00+03:00", phone="+79123456789"),
+        Event(EventKind.PAUSE),
+        Event(EventKind.CLIENT_NAME, name="Ольга «О»", call_id="17", seq=3),
+        Event(EventKind.CALLBACK_AGREED, at="2026-11-30T10:00:00+03:00", phone="+79123456789"),
         Command.START_CALL,
         Command.END_CALL,
         Command.UNDO,
@@ -200,7 +200,7 @@ def test_of_two_headsets_the_later_one_is_shown(desk: OneDesk) -> None:
         assert earlier.end() == (4001, "another headset of this operator")
         later.send({"state": {"a": 2}})
         desk.until(a=2, gone=False)
-        assert desk.broker.send("anna", Event(Kind.PAUSE))
+        assert desk.broker.send("anna", Event(EventKind.PAUSE))
         assert later.hear() == {"send": {"kind": "pause"}}
     desk.until(gone=True)
 
@@ -227,7 +227,7 @@ def test_a_clock_that_is_ahead_keeps_nobody_out(desk: OneDesk) -> None:
 def test_who_does_not_take_the_keys_is_let_go(desk: OneDesk) -> None:
     with headset(desk):
         name = "x" * 50_000
-        event = Event(Kind.CLIENT_NAME, name=name)
+        event = Event(EventKind.CLIENT_NAME, name=name)
         sent = 0
         while desk.broker.send("anna", event):
             sent += 1

@@ -15,7 +15,7 @@ import pytest
 from tests.web.asking import Following, OnePanel, Page, one_panel
 from vad_agent.client.headset_protocol import Command
 from vad_agent.core.actions import Phase
-from vad_agent.core.events import Event, Kind
+from vad_agent.core.events import Event, EventKind
 from vad_agent.errors import OutputError
 from vad_agent.web.panel_server import PanelServer
 from vad_agent.web.sessions import SESSION_S
@@ -352,9 +352,9 @@ def test_keys_reach_the_headset(one: OnePanel) -> None:
     ):
         assert page.send(**what).status_code == 204
     assert one.sent == [
-        Event(Kind.PAUSE),
-        Event(Kind.CLIENT_NAME, name="Ольга"),
-        Event(Kind.HOLD, party="client"),
+        Event(EventKind.PAUSE),
+        Event(EventKind.CLIENT_NAME, name="Ольга"),
+        Event(EventKind.HOLD, party="client"),
         Command.END_CALL,
     ]
 

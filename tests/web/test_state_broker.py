@@ -14,11 +14,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vad_agent.client.headset_protocol import Command, ControlMessage
-from vad_agent.core.events import Event, Kind
+from vad_agent.core.events import Event, EventKind
 from vad_agent.web.state_broker import LinkEnd, StateBroker
 
 State = dict[str, Any]
-PAUSE = Event(Kind.PAUSE)
+PAUSE = Event(EventKind.PAUSE)
 
 
 def run(work: Any) -> Any:

@@ -11,8 +11,8 @@ from playwright.sync_api import Browser, Page, expect
 from tests.web.browser import browser  # noqa: F401 - a fixture
 from tests.web.desk_process import Browsers, DeskProcess, seen, watch
 from tests.web.streaming import Streaming
-from vad_agent.core.actions import Callback, Cue, PromptOutcome
-from vad_agent.core.events import Event, Kind
+from vad_agent.core.actions import CallbackRequested, Cue, PromptOutcome
+from vad_agent.core.events import Event, EventKind
 from vad_agent.core.frames import FRAME_S
 
 NOT_HEARD = "Вас не слышно"
@@ -88,7 +88,7 @@ def test_two_operators_and_a_supervisor_at_once(desk: DeskProcess, browsers: Bro
         _, second = headset.cue("farewell_in_dialogue", 10)
         expect(anna.locator("#say-text")).to_contain_text(FAREWELL)
         expect(live).to_contain_text(FAREWELL)
-        headset.when(lambda action: isinstance(action, Callback), 1)
+        headset.when(lambda action: isinstance(action, CallbackRequested), 1)
         expect(anna.locator("#callback")).to_contain_text("Перезвонить")
         assert headset.done("farewell_in_dialogue", 10).outcome is PromptOutcome.SAID_BY_OPERATOR
         assert_in_time(anna, headset, second)
@@ -131,7 +131,7 @@ def test_keys_of_one_operator_reach_his_headset_alone(
 
         # whatever a switchboard tells is text
         hostile = '<img src=x onerror="document.title=1"><script>document.title=1</script>'
-        headset.send(Event(Kind.CLIENT_NAME, name=hostile))
+        headset.send(Event(EventKind.CLIENT_NAME, name=hostile))
         expect(anna.locator("#client")).to_contain_text(hostile)
         olga = browsers.enter(desk, "olga")
         expect(olga.locator("[data-part=floor]")).to_contain_text("anna")

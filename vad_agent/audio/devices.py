@@ -44,7 +44,7 @@ HOSTS: Sequence[str] = (
 CABLES = ("blackhole", "cable output", "vb-audio", "stereo mix", "loopback", "soundflower")
 """Inputs of Windows and macOS that capture what is played, although they look like microphones."""
 
-Backend = Literal["portaudio", "pulse", "soundcard"]
+AudioBackend = Literal["portaudio", "pulse", "soundcard"]
 
 
 class DeviceRole(StrEnum):
@@ -70,7 +70,7 @@ class Device:
     """An input, an output, or both in one."""
 
     name: str
-    backend: Backend
+    backend: AudioBackend
     host: str
     """Host API in PortAudio's terms; PulseAudio for a sound server's own devices."""
     index: int | None

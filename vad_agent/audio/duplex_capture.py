@@ -16,7 +16,7 @@ from vad_agent.audio.devices import Device, DeviceRole
 from vad_agent.audio.ipc_framing import Flag, Record
 from vad_agent.audio.jitter_buffer import JitterBuffer, Lane, Pair
 from vad_agent.audio.pcm import to_mono
-from vad_agent.core.events import Event, Kind
+from vad_agent.core.events import Event, EventKind
 from vad_agent.core.frames import FRAME_S, SAMPLE_BYTES, Channel, Framer, samples_per_frame
 
 SAMPLE_RATE = 16_000
@@ -127,7 +127,7 @@ class DuplexCapture:
         if side.state is DeviceState.OPEN:
             return ()
         before, side.state = side.state, DeviceState.OPEN
-        return (_event(Kind.DEVICE_BACK, channel),) if before is DeviceState.LOST else ()
+        return (_event(EventKind.DEVICE_BACK, channel),) if before is DeviceState.LOST else ()
 
     def overdue(self) -> Sequence[Event]:
         """Events for devices that have become silent or cannot be opened without a report."""
@@ -145,7 +145,7 @@ class DuplexCapture:
         if side.state is DeviceState.LOST:
             return ()
         side.state = DeviceState.LOST
-        return (_event(Kind.DEVICE_LOST, side.channel),)
+        return (_event(EventKind.DEVICE_LOST, side.channel),)
 
     def pairs(self, now: float) -> Iterator[Pair]:
         """The complete pairs of frames at time `now` (s of `time.perf_counter`)."""
@@ -179,5 +179,5 @@ class DuplexCapture:
             side.child.close()
 
 
-def _event(kind: Kind, channel: Channel) -> Event:
+def _event(kind: EventKind, channel: Channel) -> Event:
     return Event(kind, party=channel.value)

@@ -99,7 +99,7 @@ def replay(
       vad-agent replay NAME.flac --events NAME.events.jsonl --script NAME.script.toml
     """
     from vad_agent.audio.recording_reader import open_call
-    from vad_agent.core.events import Event, Kind
+    from vad_agent.core.events import Event, EventKind
     from vad_agent.core.frames import seconds
     from vad_agent.core.session import CallSession
     from vad_agent.trace.event_files import EventLog, TimedEvent, load_events
@@ -138,7 +138,7 @@ def replay(
             pairs = watched(pairs, builder.add_frames)
         if recording.early_end is not None:
             side, ended = recording.early_end
-            timed = [*timed, TimedEvent(ended, Event(Kind.SOURCE_ENDED, party=side.value))]
+            timed = [*timed, TimedEvent(ended, Event(EventKind.SOURCE_ENDED, party=side.value))]
         run = Replay(session, settings, timed, plays=not log.live)
         actions = run.run(pairs)
         if outbox is not None:

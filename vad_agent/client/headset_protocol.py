@@ -26,7 +26,7 @@ from enum import StrEnum
 from typing import Any, Protocol, TypedDict
 
 from vad_agent.core.callback_request import seconds_until
-from vad_agent.core.events import Event, Kind
+from vad_agent.core.events import Event, EventKind
 from vad_agent.errors import EventError
 
 PATH = "/headsets"
@@ -93,13 +93,13 @@ class StateReceiver(Protocol):
 
 NOT_FROM_OUTSIDE = frozenset(
     {
-        Kind.PROMPT_STARTED,
-        Kind.PROMPT_ENDED,
-        Kind.PROMPT_FAILED,
-        Kind.PLAYER_READY,
-        Kind.DEVICE_LOST,
-        Kind.DEVICE_BACK,
-        Kind.SOURCE_ENDED,
+        EventKind.PROMPT_STARTED,
+        EventKind.PROMPT_ENDED,
+        EventKind.PROMPT_FAILED,
+        EventKind.PLAYER_READY,
+        EventKind.DEVICE_LOST,
+        EventKind.DEVICE_BACK,
+        EventKind.SOURCE_ENDED,
     }
 )
 COMMANDS = tuple(

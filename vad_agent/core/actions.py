@@ -103,7 +103,7 @@ class Dismiss(Action):
 
 
 @dataclass(frozen=True, slots=True)
-class Callback(Action):
+class CallbackRequested(Action):
     """Store the callback request durably before carrying out the actions that follow this one."""
 
     reason: Reason
@@ -119,7 +119,7 @@ class Callback(Action):
 
 
 @dataclass(frozen=True, slots=True)
-class CallbackRevised(Callback):
+class CallbackRevised(CallbackRequested):
     """The call's one callback request still stands, with another reason, time, number or name."""
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 
 from vad_agent.core import actions as act
 from vad_agent.core.actions import LineState, Phase, Reason
-from vad_agent.core.events import Event, Kind
+from vad_agent.core.events import Event, EventKind
 from vad_agent.core.frames import Channel, frames
 from vad_agent.core.session_state import CallState
 from vad_agent.core.silence_clock import Suspension
@@ -192,26 +192,26 @@ _DEVICE = {
     Channel.OPERATOR.value: Suspension.OPERATOR_DEVICE_LOST,
     Channel.CLIENT.value: Suspension.CLIENT_DEVICE_LOST,
 }
-_HANDLERS: Mapping[Kind, Callable[[CallState, Event], None]] = {
-    Kind.RINGING: _ringing,
-    Kind.ANSWERED: _answered,
-    Kind.HOLD: _hold,
-    Kind.UNHOLD: _unhold,
-    Kind.HANGUP: _hangup,
-    Kind.OPERATOR_MUTE: _mute,
-    Kind.OPERATOR_UNMUTE: _unmute,
-    Kind.PAUSE: _pause,
-    Kind.RESUME: _resume,
-    Kind.CLIENT_NAME: _name,
-    Kind.CLIENT_PHONE: _phone,
-    Kind.CLIENT_CANNOT_HEAR: _cannot_hear,
-    Kind.CALLBACK_AGREED: _callback_agreed,
-    Kind.GOODBYE: _goodbye,
-    Kind.PROMPT_STARTED: _prompt_started,
-    Kind.PROMPT_ENDED: _prompt_ended,
-    Kind.PROMPT_FAILED: _prompt_failed,
-    Kind.PLAYER_READY: _player_ready,
-    Kind.DEVICE_LOST: _device_lost,
-    Kind.DEVICE_BACK: _device_back,
-    Kind.SOURCE_ENDED: _source_ended,
+_HANDLERS: Mapping[EventKind, Callable[[CallState, Event], None]] = {
+    EventKind.RINGING: _ringing,
+    EventKind.ANSWERED: _answered,
+    EventKind.HOLD: _hold,
+    EventKind.UNHOLD: _unhold,
+    EventKind.HANGUP: _hangup,
+    EventKind.OPERATOR_MUTE: _mute,
+    EventKind.OPERATOR_UNMUTE: _unmute,
+    EventKind.PAUSE: _pause,
+    EventKind.RESUME: _resume,
+    EventKind.CLIENT_NAME: _name,
+    EventKind.CLIENT_PHONE: _phone,
+    EventKind.CLIENT_CANNOT_HEAR: _cannot_hear,
+    EventKind.CALLBACK_AGREED: _callback_agreed,
+    EventKind.GOODBYE: _goodbye,
+    EventKind.PROMPT_STARTED: _prompt_started,
+    EventKind.PROMPT_ENDED: _prompt_ended,
+    EventKind.PROMPT_FAILED: _prompt_failed,
+    EventKind.PLAYER_READY: _player_ready,
+    EventKind.DEVICE_LOST: _device_lost,
+    EventKind.DEVICE_BACK: _device_back,
+    EventKind.SOURCE_ENDED: _source_ended,
 }

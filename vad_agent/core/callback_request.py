@@ -23,7 +23,7 @@ class CallbackRequest:
 
     def __init__(self, script: Script) -> None:
         self._script = script
-        self._asked: act.Callback | None = None  # the request as last issued
+        self._asked: act.CallbackRequested | None = None  # the request as last issued
         self._client_came_back = False
         self._phone: str | None = None
         self._agreed_phone: str | None = None
@@ -74,10 +74,10 @@ class CallbackRequest:
             due_in_s = max(0.0, round(due_in_s - (now - before.frame) / FRAMES_PER_SECOND, 3))
         return [self._tell(replace(same_time, frame=now, due_in_s=due_in_s))]
 
-    def _tell(self, callback: act.Callback) -> act.Callback:
-        kind = act.Callback if self._asked is None else act.CallbackRevised
+    def _tell(self, callback: act.CallbackRequested) -> act.CallbackRequested:
+        kind = act.CallbackRequested if self._asked is None else act.CallbackRevised
         self._asked = callback
-        fields = {name: getattr(callback, name) for name in act.Callback.__slots__}
+        fields = {name: getattr(callback, name) for name in act.CallbackRequested.__slots__}
         return kind(frame=callback.frame, **fields)
 
     def _opening(self, reason: act.Reason, client_name: str | None) -> str:
@@ -107,7 +107,7 @@ class CallbackRequest:
                 due_in_s = seconds_until(agreed)
             self._agreed_phone = agreed.phone or self._agreed_phone
         self._client_came_back = False
-        callback = act.Callback(
+        callback = act.CallbackRequested(
             frame=now,
             reason=reason,
             due_in_s=due_in_s,

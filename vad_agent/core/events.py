@@ -14,7 +14,7 @@ from enum import StrEnum
 from vad_agent.errors import EventError
 
 
-class Kind(StrEnum):
+class EventKind(StrEnum):
     """The kind of event."""
 
     # call control
@@ -49,7 +49,7 @@ class Kind(StrEnum):
 class Event:
     """One event. `None` means "unknown", never "no"."""
 
-    kind: Kind
+    kind: EventKind
     party: str | None = None
     """Who caused it: operator, client, network."""
     cause: str | None = None
@@ -94,9 +94,9 @@ class Event:
         if not isinstance(source, Mapping):
             raise EventError(f"event: expected an object with a kind, got {type(source).__name__}")
         try:
-            kind = Kind(source.get("kind"))  # type: ignore[arg-type]
+            kind = EventKind(source.get("kind"))  # type: ignore[arg-type]
         except ValueError:
-            known = ", ".join(kind.value for kind in Kind)
+            known = ", ".join(kind.value for kind in EventKind)
             raise EventError(
                 f"event kind: expected one of {known}; got {source.get('kind')!r}"
             ) from None
@@ -131,14 +131,14 @@ def _is_whole(text: str) -> bool:
     return True
 
 
-def _check_party(kind: Kind, party: object) -> None:
+def _check_party(kind: EventKind, party: object) -> None:
     if kind in _OF_DEVICES and party not in DEVICES:
         expected = ", ".join(DEVICES)
         raise EventError(f"event {kind.value}: party: expected one of {expected}, got {party!r}")
 
 
-def _latency(value: object, kind: Kind) -> float | None:
-    if value is None and kind is not Kind.PLAYER_READY:
+def _latency(value: object, kind: EventKind) -> float | None:
+    if value is None and kind is not EventKind.PLAYER_READY:
         return None
     number = isinstance(value, int | float) and not isinstance(value, bool)
     if not number or not 0 <= value <= LONGEST_LATENCY_S:  # type: ignore[operator]
@@ -150,7 +150,7 @@ def _latency(value: object, kind: Kind) -> float | None:
 DEVICES = ("operator", "client", "prompt")
 """Values of `device` in device events."""
 LONGEST_LATENCY_S = 1.0
-_OF_DEVICES = (Kind.DEVICE_LOST, Kind.DEVICE_BACK)
+_OF_DEVICES = (EventKind.DEVICE_LOST, EventKind.DEVICE_BACK)
 _FIELDS = tuple(field.name for field in fields(Event))
 _OTHER_FIELDS = ("kind", "seq", "latency_s")
 _TEXT_FIELDS = tuple(name for name in _FIELDS if name not in _OTHER_FIELDS)

@@ -21,7 +21,7 @@ from vad_agent.core import actions as act
 from vad_agent.core import call_control
 from vad_agent.core.actions import LineState, Phase
 from vad_agent.core.endpointer_port import Plan
-from vad_agent.core.events import Event, Kind
+from vad_agent.core.events import Event, EventKind
 from vad_agent.core.frames import ENDLESS, SAMPLE_BYTES, Channel, check_frame, samples_per_frame
 from vad_agent.core.session_snapshot import SessionSnapshot
 from vad_agent.core.session_state import CallState
@@ -83,7 +83,7 @@ class CallSession:
         call = self._call
         if call.phase is not Phase.ENDED:
             call.enter(call.phase or Phase.GREETING)
-            if event.kind is Kind.SOURCE_ENDED and event.party not in tuple(Channel):
+            if event.kind is EventKind.SOURCE_ENDED and event.party not in tuple(Channel):
                 self._finish_hearing()
             call_control.apply(call, event)
             self._move()

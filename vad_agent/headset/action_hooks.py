@@ -116,7 +116,7 @@ def message(action: Action, call: str) -> dict[str, object] | None:
     if (line := record(action)) is None:
         return None
     line = {"call": call, **line}
-    if isinstance(action, act.Callback):
+    if isinstance(action, act.CallbackRequested):
         line |= {"name": action.name, "phone": action.phone, "topic": action.topic}
     return line
 

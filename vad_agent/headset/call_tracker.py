@@ -29,7 +29,7 @@ from vad_agent.client.headset_protocol import Command
 from vad_agent.core import actions as act
 from vad_agent.core.actions import Action, LineState, Phase, Reason
 from vad_agent.core.endpointer_port import Plan
-from vad_agent.core.events import Event, Kind
+from vad_agent.core.events import Event, EventKind
 from vad_agent.core.frames import ENDLESS, FRAMES_PER_SECOND, Channel
 from vad_agent.core.session import CallSession
 from vad_agent.headset.call_start_detector import CallStartDetector, Frame
@@ -50,23 +50,23 @@ does not play, or a dead line, says nothing for this long: the streams are being
 REGRET = 60 * FRAMES_PER_SECOND
 """An inference can be undone for this long."""
 
-BEGINS = (Kind.RINGING, Kind.ANSWERED)
+BEGINS = (EventKind.RINGING, EventKind.ANSWERED)
 """Events that only a switchboard sends: after one of them, it reports every call."""
-CONTROL = (Kind.HOLD, Kind.UNHOLD, Kind.HANGUP)
+CONTROL = (EventKind.HOLD, EventKind.UNHOLD, EventKind.HANGUP)
 """Events that both a switchboard and the operator's keys send."""
 LASTS = {
-    Kind.CLIENT_NAME: Kind.CLIENT_NAME,
-    Kind.CLIENT_CANNOT_HEAR: Kind.CLIENT_CANNOT_HEAR,
-    Kind.GOODBYE: Kind.GOODBYE,
-    Kind.OPERATOR_MUTE: Kind.OPERATOR_MUTE,
-    Kind.OPERATOR_UNMUTE: Kind.OPERATOR_MUTE,
-    Kind.PAUSE: Kind.PAUSE,
-    Kind.RESUME: Kind.PAUSE,
+    EventKind.CLIENT_NAME: EventKind.CLIENT_NAME,
+    EventKind.CLIENT_CANNOT_HEAR: EventKind.CLIENT_CANNOT_HEAR,
+    EventKind.GOODBYE: EventKind.GOODBYE,
+    EventKind.OPERATOR_MUTE: EventKind.OPERATOR_MUTE,
+    EventKind.OPERATOR_UNMUTE: EventKind.OPERATOR_MUTE,
+    EventKind.PAUSE: EventKind.PAUSE,
+    EventKind.RESUME: EventKind.PAUSE,
 }
 """Events that hold until the call ends, and the event that ends each: repeated if an ended call
 continues.
 """
-_OF_DEVICES = (Kind.DEVICE_LOST, Kind.DEVICE_BACK, Kind.PLAYER_READY)
+_OF_DEVICES = (EventKind.DEVICE_LOST, EventKind.DEVICE_BACK, EventKind.PLAYER_READY)
 
 
 class CallTracker:
@@ -102,7 +102,7 @@ class CallTracker:
         self._id: str | None = None
         self._phone: str | None = None
         self._ringing = False
-        self._lasting: dict[Kind, Event] = {}
+        self._lasting: dict[EventKind, Event] = {}
         self._callback: Reason | None = None
         self._zero = 0  # frames for which the client's line has been dead
         self._settling = 0  # frames for which the outputs count as changing
@@ -134,9 +134,9 @@ class CallTracker:
             return guessed
         actions = session.feed(operator, client)
         if not actions and self._ends_in is not None and self._hung_up(session):
-            actions = session.signal(Event(Kind.HANGUP, cause="line unused"))
+            actions = session.signal(Event(EventKind.HANGUP, cause="line unused"))
         if not actions and session.now % FRAMES_PER_SECOND == 0 and self._dead(session):
-            actions = session.signal(Event(Kind.HANGUP, cause="dead line"))
+            actions = session.signal(Event(EventKind.HANGUP, cause="dead line"))
         return self._after(actions, guess=True) if actions else ()
 
     def signal(self, event: Event) -> Sequence[Action]:
@@ -153,7 +153,7 @@ class CallTracker:
             self._phone = event.phone or self._phone
         if self.session is None or (kind in (*BEGINS, *CONTROL) and self._of_another(event)):
             return actions
-        if kind is Kind.CLIENT_PHONE:
+        if kind is EventKind.CLIENT_PHONE:
             self._phone = event.phone or self._phone
         if kind in LASTS:
             self._lasting.pop(LASTS[kind], None)
@@ -166,7 +166,7 @@ class CallTracker:
         if command is Command.START_CALL and self.session is None:
             return self._begin(self._standby.since_key())
         if command is Command.END_CALL and self.session is not None:
-            return self._after(self.session.signal(Event(Kind.HANGUP, party="operator")))
+            return self._after(self.session.signal(Event(EventKind.HANGUP, party="operator")))
         if command is Command.UNDO and self.guessed:
             return self._undo_end() if self.session is None else self._undo_beginning(self.session)
         return ()
@@ -199,7 +199,7 @@ class CallTracker:
 
     def _remember(self, event: Event) -> None:
         key = event.party or "player"
-        if event.kind is Kind.DEVICE_BACK:
+        if event.kind is EventKind.DEVICE_BACK:
             self.standing.pop(key, None)
         else:
             self.standing[key] = event
@@ -223,19 +223,19 @@ class CallTracker:
         session = self.session
         if session is not None:
             if self._of_another(event):
-                waiting = event.kind is Kind.RINGING and not self._ringing
+                waiting = event.kind is EventKind.RINGING and not self._ringing
                 if waiting or session.watch.held:
                     return []  # a second call is waiting
-            elif event.kind is Kind.ANSWERED:
+            elif event.kind is EventKind.ANSWERED:
                 self._id = self._id or event.call_id  # an inferred or ringing call had no id yet
                 self._ringing = False
                 return []
             elif self._ringing or (event.call_id is not None and event.call_id == self._id):
                 return []  # a duplicate
-            ended = self._after(session.signal(Event(Kind.SOURCE_ENDED)))
+            ended = self._after(session.signal(Event(EventKind.SOURCE_ENDED)))
             return [*ended, *self._call(event)]
         actions = self._begin(0)
-        self._id, self._ringing = event.call_id, event.kind is Kind.RINGING
+        self._id, self._ringing = event.call_id, event.kind is EventKind.RINGING
         return actions
 
     def _begin(self, frames: int) -> list[Action]:
@@ -279,7 +279,7 @@ class CallTracker:
 
     def _unwatched(self, session: CallSession) -> bool:
         """No row of the script is armed, or only the one that waits for the greeting."""
-        if session.phase is Phase.GREETING and Kind.GOODBYE not in self._lasting:
+        if session.phase is Phase.GREETING and EventKind.GOODBYE not in self._lasting:
             return False
         watch = session.watch
         stale = watch.prompt_state == "cued" and session.now > (watch.prompt_hi or 0)
@@ -293,7 +293,7 @@ class CallTracker:
         """
         session = self.session
         for action in actions:
-            if isinstance(action, act.Callback):
+            if isinstance(action, act.CallbackRequested):
                 self._callback = action.reason
             elif isinstance(action, act.CallbackWithdrawn):
                 self._callback = None
@@ -329,7 +329,7 @@ class CallTracker:
         An agreed callback stands, because it was promised to the client.
         """
         lasting, reason = self._lasting, self._callback
-        answered = Event(Kind.ANSWERED, phone=self._phone, call_id=self._id)
+        answered = Event(EventKind.ANSWERED, phone=self._phone, call_id=self._id)
         actions: list[Action] = []
         if reason is not None and reason is not Reason.AGREED:
             actions.append(act.CallbackWithdrawn(0, reason))  # requested by the call that had ended
@@ -338,8 +338,8 @@ class CallTracker:
         assert session is not None
         for event in (
             answered,
-            Event(Kind.HOLD, party="operator"),
-            Event(Kind.UNHOLD, party="operator"),
+            Event(EventKind.HOLD, party="operator"),
+            Event(EventKind.UNHOLD, party="operator"),
             *lasting.values(),
         ):
             actions += self._after(session.signal(event))

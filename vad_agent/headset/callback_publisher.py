@@ -56,7 +56,7 @@ class CallbackPublisher:
     def take(self, actions: Sequence[Action]) -> None:
         """Post messages for callback actions."""
         for action in actions:
-            if isinstance(action, act.Callback):
+            if isinstance(action, act.CallbackRequested):
                 self._asked = True
                 self._post(self._request(action))
             elif isinstance(action, act.CallbackWithdrawn):
@@ -71,7 +71,7 @@ class CallbackPublisher:
     def _message(self, kind: str) -> OutboxMessage:
         return OutboxMessage(kind, new_key(), self._call, self._now().isoformat())
 
-    def _request(self, action: act.Callback) -> OutboxMessage:
+    def _request(self, action: act.CallbackRequested) -> OutboxMessage:
         texts = {
             "at": action.at,
             "phone": action.phone,

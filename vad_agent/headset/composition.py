@@ -20,7 +20,7 @@ from vad_agent.callbacks.outbox import Outbox, outbox_folder
 from vad_agent.client.headset_protocol import Command
 from vad_agent.common.identity import login
 from vad_agent.core.actions import Action
-from vad_agent.core.events import Event, Kind
+from vad_agent.core.events import Event, EventKind
 from vad_agent.core.frames import Channel
 from vad_agent.core.session import CallSession
 from vad_agent.headset import messages_ru
@@ -306,9 +306,9 @@ class Composition:
     def _on_event(self, event: Event) -> None:
         """Handle an event before the session gets it."""
         self._shown.stir()
-        if event.kind in (Kind.CLIENT_NAME, Kind.CALLBACK_AGREED):
+        if event.kind in (EventKind.CLIENT_NAME, EventKind.CALLBACK_AGREED):
             name = (event.name or "").strip() or None
-            if event.kind is Kind.CLIENT_NAME or name is not None:
+            if event.kind is EventKind.CLIENT_NAME or name is not None:
                 self.status.client_name = name
             if name is not None and self._phrases is not None:
                 self._phrases.expect_name(name)

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from datetime import datetime
 
 from vad_agent.client.headset_protocol import Command, ControlMessage
-from vad_agent.core.events import Event, Kind
+from vad_agent.core.events import Event, EventKind
 from vad_agent.headset.input_parsing import callback_time, client_name, phone
 from vad_agent.headset.keymap import BY_LETTER, RUSSIAN, Field, Key, Needs, in_call
 from vad_agent.headset.status import Status
@@ -150,12 +150,12 @@ class KeyDispatch:
             raise ValueError("звонка уже нет, Esc: отмена")
         match field:
             case Field.NAME:
-                sent = Event(Kind.CLIENT_NAME, name=client_name(text))
+                sent = Event(EventKind.CLIENT_NAME, name=client_name(text))
             case Field.CLIENT_PHONE:
                 if (number := phone(text)) is None:
                     self._leave()
                     return []
-                sent = Event(Kind.CLIENT_PHONE, phone=number)
+                sent = Event(EventKind.CLIENT_PHONE, phone=number)
             case Field.TIME:
                 self._at, self._typed, self._mistake = callback_time(text, self._now()), "", ""
                 self._field = Field.PHONE
@@ -163,7 +163,7 @@ class KeyDispatch:
             case Field.PHONE:
                 assert self._at is not None
                 sent = Event(
-                    Kind.CALLBACK_AGREED,
+                    EventKind.CALLBACK_AGREED,
                     name=self._status.client_name,
                     phone=phone(text),
                     at=self._at.isoformat(timespec="seconds"),

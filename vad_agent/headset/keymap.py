@@ -13,7 +13,7 @@ from enum import Enum, auto
 
 from vad_agent.client.headset_protocol import Command, ControlMessage, control_fields
 from vad_agent.core.actions import Phase
-from vad_agent.core.events import Event, Kind
+from vad_agent.core.events import Event, EventKind
 from vad_agent.headset.status import Status
 
 RUSSIAN = dict(
@@ -65,7 +65,7 @@ def in_call(status: Status) -> bool:
 
 
 def _hold(party: str) -> Callable[[Status], ControlMessage]:
-    return lambda status: Event(Kind.UNHOLD if status.held else Kind.HOLD, party=party)
+    return lambda status: Event(EventKind.UNHOLD if status.held else EventKind.HOLD, party=party)
 
 
 def _always(sent: ControlMessage) -> Callable[[Status], ControlMessage]:
@@ -81,7 +81,7 @@ KEYS = (
     Key(
         "п",
         lambda status: "продолжить" if _paused(status) else "пауза",
-        lambda status: Event(Kind.RESUME if _paused(status) else Kind.PAUSE),
+        lambda status: Event(EventKind.RESUME if _paused(status) else EventKind.PAUSE),
     ),
     Key("и", _named("имя"), Field.NAME),
     Key("т", _named("номер"), Field.CLIENT_PHONE),
@@ -98,21 +98,21 @@ KEYS = (
     Key(
         "н",
         _named("не слышит"),
-        _always(Event(Kind.CLIENT_CANNOT_HEAR)),
+        _always(Event(EventKind.CLIENT_CANNOT_HEAR)),
         sure="Клиент вас не слышит? Прощаемся и перезваниваем",
     ),
     Key("д", _named("договорились"), Field.TIME),
     Key(
         "в",
         _named("попрощались"),
-        _always(Event(Kind.GOODBYE)),
+        _always(Event(EventKind.GOODBYE)),
         sure="Вы попрощались? Контроль до конца звонка выключится",
     ),
     Key("з", _named("завершён"), _always(Command.END_CALL), sure="Звонок завершён?"),
     Key(
         "с",
         _named("сорвался"),
-        _always(Event(Kind.HANGUP, party="client")),
+        _always(Event(EventKind.HANGUP, party="client")),
         sure="Звонок сорвался? Клиенту перезвонят",
     ),
     Key(

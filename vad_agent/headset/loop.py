@@ -23,7 +23,7 @@ from vad_agent.audio.ipc_framing import Record
 from vad_agent.audio.jitter_buffer import Pair
 from vad_agent.client.headset_protocol import Command
 from vad_agent.core.actions import Action, Cue, Play, Stop
-from vad_agent.core.events import Event, Kind
+from vad_agent.core.events import Event, EventKind
 from vad_agent.core.frames import FRAME_MS, Channel
 from vad_agent.errors import EventError
 from vad_agent.headset.call_tracker import CallTracker
@@ -95,7 +95,9 @@ class Loop:
                 pass
             self._release()
             self._feed()
-        self._signal((Event(Kind.SOURCE_ENDED),))  # a current call ends here, with all its requests
+        self._signal(
+            (Event(EventKind.SOURCE_ENDED),)
+        )  # a current call ends here, with all its requests
 
     def _take(self, source: Source, what: What) -> None:
         if isinstance(what, Command):
@@ -172,7 +174,7 @@ class Loop:
 
     def _play(self, action: Play) -> None:
         if self.prompt_player is None:
-            self._signal((Event(Kind.PROMPT_FAILED, prompt=action.prompt),))
+            self._signal((Event(EventKind.PROMPT_FAILED, prompt=action.prompt),))
         else:
             self._signal(self.prompt_player.play(action, self._slot))
 

@@ -30,7 +30,7 @@ _GONE = (OSError, ValueError, termios.error)
 """Exceptions of a terminal that no longer exists."""
 
 
-class Keyboard:
+class PosixKeyboard:
     """Calls `press` for each key, from a thread of its own, until `close`.
 
     If `stdin` is not a terminal, there are no keys: `available` is False, nothing is started. Start
@@ -98,7 +98,7 @@ class Keyboard:
                 os.close(end)
         self._wake = None
 
-    def __enter__(self) -> Keyboard:
+    def __enter__(self) -> PosixKeyboard:
         self.start()
         return self
 

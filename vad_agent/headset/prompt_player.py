@@ -21,7 +21,7 @@ from vad_agent.audio.devices import DeviceRole
 from vad_agent.audio.duplex_capture import SAMPLE_RATE
 from vad_agent.audio.ipc_framing import Record
 from vad_agent.core.actions import Play
-from vad_agent.core.events import Event, Kind
+from vad_agent.core.events import Event, EventKind
 from vad_agent.core.frames import FRAME_S
 from vad_agent.core.script import Script, fill
 from vad_agent.speech.mixer import Mark
@@ -110,7 +110,7 @@ class PromptPlayer:
     def mute(self) -> Event:
         """There is no voice: the operator says everything. Return the event for the session."""
         self._mute = True
-        return Event(Kind.DEVICE_LOST, party="prompt")
+        return Event(EventKind.DEVICE_LOST, party="prompt")
 
     # -- session requests
     # ------------------------------------------------------------------------------
@@ -124,7 +124,7 @@ class PromptPlayer:
             phrase = self._voice.get(action.prompt, text)
         number = None if phrase is None else self._player.play(phrase.pcm)
         if phrase is None or number is None:
-            return (Event(Kind.PROMPT_FAILED, prompt=action.prompt),)
+            return (Event(EventKind.PROMPT_FAILED, prompt=action.prompt),)
         self._prompt, self._pcm = (number, action, text, slot), phrase.pcm
         self.text = text
         if self._monitor is not None and (second := self._monitor.play(phrase.pcm)) is not None:
@@ -163,9 +163,13 @@ class PromptPlayer:
         after = self._player.state
         if after is DeviceState.LOST and before is not DeviceState.LOST:
             self._forget()
-            return (Event(Kind.DEVICE_LOST, party="prompt"),)
+            return (Event(EventKind.DEVICE_LOST, party="prompt"),)
         if after is DeviceState.OPEN and not self._mute:
-            back = (Event(Kind.DEVICE_BACK, party="prompt"),) if before is DeviceState.LOST else ()
+            back = (
+                (Event(EventKind.DEVICE_BACK, party="prompt"),)
+                if before is DeviceState.LOST
+                else ()
+            )
             self._lead_s = self._player.latency_s + self._capture_s + FED_AFTER_S
             return (*back, self.ready())
         return ()
@@ -198,11 +202,11 @@ class PromptPlayer:
                 self._tell_heard(self._pcm, report.at)
             voiced = text if text != action.text else None
             self._at(
-                math.floor(slot), Event(Kind.PROMPT_STARTED, prompt=action.prompt, text=voiced)
+                math.floor(slot), Event(EventKind.PROMPT_STARTED, prompt=action.prompt, text=voiced)
             )
             return self._measure((slot - asked) * FRAME_S)
         if report.mark is Mark.ENDED:
-            self._at(math.ceil(slot), Event(Kind.PROMPT_ENDED, prompt=action.prompt))
+            self._at(math.ceil(slot), Event(EventKind.PROMPT_ENDED, prompt=action.prompt))
         return ()
 
     def _at(self, slot: int, event: Event) -> None:
@@ -220,13 +224,13 @@ class PromptPlayer:
 
     def ready(self) -> Event:
         """The event with the player's latency: a prompt must be requested that much before its sound."""
-        return Event(Kind.PLAYER_READY, latency_s=round(self._lead_s, 3))
+        return Event(EventKind.PLAYER_READY, latency_s=round(self._lead_s, 3))
 
     def due(self, slot: int) -> Iterator[Event]:
         """Reports whose sound was heard before this frame began, in order."""
         while self._due and self._due[0][0] <= slot:
             event = heapq.heappop(self._due)[2]
-            if event.kind is Kind.PROMPT_ENDED:
+            if event.kind is EventKind.PROMPT_ENDED:
                 self._forget()
             yield event
 

@@ -83,7 +83,7 @@ class StatusPresenter:
                 return (
                     f"{said} после {labels_ru.number(seconds(action.silence))} с: «{action.text}»"
                 )
-            case act.Callback(reason=reason, due_in_s=due_in_s, opening=opening, at=at):
+            case act.CallbackRequested(reason=reason, due_in_s=due_in_s, opening=opening, at=at):
                 why = labels_ru.REASONS[reason.value]
                 when = labels_ru.due(due_in_s, at)
                 status.callback = f"Перезвонить {when} ({why}): «{opening}»"

@@ -23,7 +23,7 @@ from vad_agent.common.private_files import (
     why,
 )
 from vad_agent.common.writer_thread import WriterThread
-from vad_agent.core.actions import Action, Callback, CallbackWithdrawn
+from vad_agent.core.actions import Action, CallbackRequested, CallbackWithdrawn
 from vad_agent.errors import OutputError
 from vad_agent.headset.outbox_writer import HANGS
 from vad_agent.trace.trace_format import record
@@ -91,7 +91,7 @@ class TraceLog:
         """Append the actions in order. A callback's line is on the disk itself when this returns."""
         for action in actions:
             if (line := record(action)) is not None:
-                durable = isinstance(action, Callback | CallbackWithdrawn)
+                durable = isinstance(action, CallbackRequested | CallbackWithdrawn)
                 self._lines.write(line, durable=durable)
 
     def close(self) -> None:

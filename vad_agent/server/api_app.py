@@ -16,9 +16,8 @@ from typing import Any
 import vad_agent
 from vad_agent.errors import extra
 from vad_agent.server import routes_callbacks, routes_calls, routes_health, routes_hooks
-from vad_agent.server.app_state import AppState
+from vad_agent.server.app_state import AppState, set_app_state
 from vad_agent.server.bearer_auth import BEARER, BearerAuthMiddleware, Tokens
-from vad_agent.server.dependencies import set_app_state
 from vad_agent.server.error_handlers import ErrorMiddleware, install_error_handlers
 from vad_agent.server.metrics import Metrics
 from vad_agent.web.body_limit import LIMIT_S, BodyLimit

@@ -1,14 +1,20 @@
-"""The parts of a running desk that the API uses."""
+"""The parts of a running desk that the API uses, and how its routes get them."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Annotated
 
 from vad_agent.callbacks.alerts import AlertBoard
 from vad_agent.callbacks.dialers.base import Hooked, Report
 from vad_agent.callbacks.queries import CallbackQueries
 from vad_agent.callbacks.service import CallbackService
+from vad_agent.errors import extra
+from vad_agent.server.metrics import Metrics
+
+with extra("callbacks", "the API"):
+    from fastapi import Depends, FastAPI, Request
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,3 +31,22 @@ class AppState:
     """Only the names of failing parts, because everybody may ask; [] if everything works."""
     hooks: Mapping[str, Hooked] = field(default_factory=dict)
     """Dialers that receive outcomes by HTTP, by name."""
+
+
+def set_app_state(app: FastAPI, app_state: AppState, metrics: Metrics) -> None:
+    """Set the state that the app's routes use."""
+    app.state.app_state, app.state.metrics = app_state, metrics
+
+
+async def _app_state(request: Request) -> AppState:
+    app_state: AppState = request.app.state.app_state
+    return app_state
+
+
+async def _metrics(request: Request) -> Metrics:
+    metrics: Metrics = request.app.state.metrics
+    return metrics
+
+
+CurrentState = Annotated[AppState, Depends(_app_state)]
+Measured = Annotated[Metrics, Depends(_metrics)]

@@ -28,6 +28,7 @@ from vad_agent.server.desk_config import Api, DeskConfig
 from vad_agent.server.dialer_factory import make_dialer
 from vad_agent.server.metrics import Metrics
 from vad_agent.server.mounted_pages import MakePages, PathDispatcher
+from vad_agent.web.panel_server import EmbeddedServer
 
 with extra("callbacks", "vad-agent serve"):
     import uvicorn
@@ -68,7 +69,7 @@ def serve(config: DeskConfig, console: Console, make_front: MakePages | None = N
         )
         if front is not None:
             app = PathDispatcher(app, front.app)
-        server = _Server(
+        server = DeskServer(
             uvicorn.Config(
                 app,
                 access_log=False,  # a query may contain a number
@@ -108,9 +109,8 @@ def serve(config: DeskConfig, console: Console, make_front: MakePages | None = N
         server.run(sockets=[listening])
 
 
-class _Server(uvicorn.Server):
-    """A uvicorn server without signal handlers: uvicorn's own would end the process before the desk
-    is closed.
+class DeskServer(EmbeddedServer):
+    """Uvicorn's signal handlers would end the process before the desk is closed.
 
     `hush`: called before the server waits for requests under way.
     """
@@ -124,10 +124,6 @@ class _Server(uvicorn.Server):
         if self._hush is not None:
             self._hush()
         await super().shutdown(sockets)
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
 
 
 @contextlib.contextmanager

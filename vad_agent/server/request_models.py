@@ -82,20 +82,20 @@ def _or_none(text: str | None) -> str | None:
 
 
 Id = Annotated[str, Field(pattern=ID)]
-Call = Annotated[str, Field(min_length=1, max_length=200, pattern=TEXT)]
-Phone = Annotated[str, _text("phone"), Field(examples=["8 912 345-67-89"])]
-Name = Annotated[str, _text("name")]
-Topic = Annotated[str, _text("topic")]
-Opening = Annotated[str, _text("opening")]
-Login = Annotated[str, _text("operator")]
-Session = Annotated[str, _text("session")]
-Why = Annotated[
+CallField = Annotated[str, Field(min_length=1, max_length=200, pattern=TEXT)]
+PhoneField = Annotated[str, _text("phone"), Field(examples=["8 912 345-67-89"])]
+NameField = Annotated[str, _text("name")]
+TopicField = Annotated[str, _text("topic")]
+OpeningField = Annotated[str, _text("opening")]
+LoginField = Annotated[str, _text("operator")]
+SessionField = Annotated[str, _text("session")]
+WhyField = Annotated[
     str, Field(max_length=500, pattern=TEXT, description="For history; no names, no numbers.")
 ]
 Time = Annotated[str, Field(max_length=40, examples=["2027-03-01T15:30"]), AfterValidator(_agreed)]
 Seconds = Annotated[float, Strict(), Field(ge=0, le=YEAR_S, allow_inf_nan=False)]
-Moment = Annotated[AwareDatetime, BeforeValidator(_iso)]
-Key = Annotated[str, Field(min_length=1, max_length=LONGEST_KEY, pattern=KEY)]
+MomentField = Annotated[AwareDatetime, BeforeValidator(_iso)]
+KeyField = Annotated[str, Field(min_length=1, max_length=LONGEST_KEY, pattern=KEY)]
 Blank = AfterValidator(_or_none)
 """An empty text becomes None."""
 
@@ -115,18 +115,18 @@ class RequestIn(Body):
     reason: Reason
     due_in_s: Seconds | None = None
     at: Time | None = None
-    phone: Annotated[Phone | None, Blank] = None
-    name: Annotated[Name | None, Blank] = None
-    topic: Annotated[Topic | None, Blank] = None
-    opening: Opening = ""
+    phone: Annotated[PhoneField | None, Blank] = None
+    name: Annotated[NameField | None, Blank] = None
+    topic: Annotated[TopicField | None, Blank] = None
+    opening: OpeningField = ""
     """What the operator says first."""
-    operator: Annotated[Login | None, Blank] = None
-    call: Annotated[Call | None, Blank] = None
+    operator: Annotated[LoginField | None, Blank] = None
+    call: Annotated[CallField | None, Blank] = None
     call_on: Annotated[bool, Strict()] = False
-    session: Annotated[Session | None, Blank] = None
-    asked: Moment | None = None
+    session: Annotated[SessionField | None, Blank] = None
+    asked: MomentField | None = None
     """Now, if it is not given or, by a clock that is ahead, later than that."""
-    key: Key | None = None
+    key: KeyField | None = None
     """The same key again is the same request. The header `Idempotency-Key` goes before it."""
     keep_wrong_number: Annotated[bool, Strict()] = False
     """Not refused for a number that cannot be rung or a time that is none: the callback needs one then.
@@ -155,20 +155,20 @@ class OutcomeIn(Body):
     """
 
     outcome: Outcome
-    why: Why = ""
+    why: WhyField = ""
     key: Annotated[str, Field(max_length=64, pattern=ATTEMPT)] | None = None
 
 
 class WhyIn(Body):
     """Why somebody changes it."""
 
-    why: Why = ""
+    why: WhyField = ""
 
 
 class NumberIn(Body):
     """A telephone number, however it is written."""
 
-    phone: Phone
+    phone: PhoneField
 
 
 class TimeIn(Body):
@@ -180,16 +180,16 @@ class TimeIn(Body):
 class CallIn(Body):
     """A call, by its id."""
 
-    call: Call
+    call: CallField
 
 
 class CallDoneIn(Body):
     """A call that is over."""
 
-    call: Call
-    began: Moment
+    call: CallField
+    began: MomentField
     mode: Literal["auto", "cue"]
-    operator: Annotated[Login | None, Blank] = None
+    operator: Annotated[LoginField | None, Blank] = None
     lines: Annotated[str, Field(min_length=1, max_length=MOST_PACKED, pattern=BASE64)]
     """Its trace: JSON lines, each an object with `t` (s) and `kind`, compressed by zlib, in base64."""
 
@@ -198,8 +198,8 @@ class ListQuery(Body):
     """Which callbacks; `after`: the `next` of the page before."""
 
     state: Literal["open", "ended"] | State | None = None
-    phone: Phone | None = None
-    operator: Login | None = None
+    phone: PhoneField | None = None
+    operator: LoginField | None = None
     """Those that are his, or anybody's."""
     limit: Annotated[int, Field(ge=1, le=MOST_LISTED)] = 100
     after: Id | None = None

@@ -20,9 +20,8 @@ from vad_agent.callbacks.phone_numbers import normalised
 from vad_agent.client.api_models import CallbackOut, PageOut, StoryOut, TakenOut
 from vad_agent.core.actions import Reason
 from vad_agent.errors import RuleError, extra
-from vad_agent.server.app_state import AppState
+from vad_agent.server.app_state import AppState, CurrentState, Measured
 from vad_agent.server.bearer_auth import BEARER, Who
-from vad_agent.server.dependencies import CurrentState, Measured
 from vad_agent.server.error_handlers import Missing
 from vad_agent.server.request_models import (
     KEY,

@@ -22,8 +22,8 @@ from vad_agent.client.api_models import (
     PromiseOut,
 )
 from vad_agent.errors import extra
+from vad_agent.server.app_state import CurrentState
 from vad_agent.server.bearer_auth import BEARER, Who
-from vad_agent.server.dependencies import CurrentState
 from vad_agent.server.request_models import CallDoneIn, CallIn, NumberIn
 from vad_agent.web.error_responses import responses
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from vad_agent.client.api_models import HealthOut, ReadyOut
 from vad_agent.errors import extra
-from vad_agent.server.dependencies import CurrentState, Measured
+from vad_agent.server.app_state import CurrentState, Measured
 from vad_agent.web.error_responses import responses
 
 with extra("callbacks", "the API"):

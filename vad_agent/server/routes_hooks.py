@@ -14,7 +14,7 @@ from typing import Annotated
 
 from vad_agent.client.api_models import HookOut
 from vad_agent.errors import RuleError, extra
-from vad_agent.server.dependencies import CurrentState
+from vad_agent.server.app_state import CurrentState
 from vad_agent.server.error_handlers import Missing
 from vad_agent.web.error_responses import responses
 

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from vad_agent.core.callback_request import seconds_until
-from vad_agent.core.events import Event, Kind
+from vad_agent.core.events import Event, EventKind
 from vad_agent.core.frames import Channel, frames
 from vad_agent.errors import EventError, SettingsError
 
@@ -201,11 +201,11 @@ def _timed_event(source: Mapping[str, object], *, live: bool) -> TimedEvent:
     frame = _frame(source)
     event = Event.parse(source)
     kind = event.kind
-    if not live and (kind.value in _PLAYER or kind is Kind.SOURCE_ENDED):
+    if not live and (kind.value in _PLAYER or kind is EventKind.SOURCE_ENDED):
         raise ValueError(
             f"event kind: expected call control, got {kind.value}: "
             "a replay plays the phrases itself and ends with the recording"
         )
-    if kind is Kind.CALLBACK_AGREED and event.at is not None:
+    if kind is EventKind.CALLBACK_AGREED and event.at is not None:
         seconds_until(event)  # report it here, with its line, not in the middle of the call
     return TimedEvent(frame, event)

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 from vad_agent.core.actions import Action, Phase, PhaseChanged, Play, Stop
-from vad_agent.core.events import Event, Kind
+from vad_agent.core.events import Event, EventKind
 from vad_agent.core.frames import ENDLESS, FRAMES_PER_SECOND
 from vad_agent.core.session import CallSession
 from vad_agent.script.settings import Settings
@@ -69,7 +69,7 @@ class Replay:
                     return
                 due = self._next_due()
         yield from self._catch_up(late=LATE)
-        yield from session.signal(Event(Kind.SOURCE_ENDED))
+        yield from session.signal(Event(EventKind.SOURCE_ENDED))
 
     @property
     def unused(self) -> Sequence[TimedEvent]:
@@ -92,7 +92,7 @@ class Replay:
         while not self._ended():
             if session.now >= self._prompt_end:
                 ended, self._playing, self._prompt_end = self._playing, None, ENDLESS
-                event = Event(Kind.PROMPT_ENDED, prompt=ended)
+                event = Event(EventKind.PROMPT_ENDED, prompt=ended)
             elif self._events and session.now + late >= self._events[-1].frame:
                 event = self._events.pop().event
             else:
@@ -109,7 +109,7 @@ class Replay:
                 self._playing = action.prompt
                 length = self._settings.phrase_frames(action.prompt, action.text)
                 self._prompt_end = self._session.now + length
-                started = Event(Kind.PROMPT_STARTED, prompt=action.prompt)
+                started = Event(EventKind.PROMPT_STARTED, prompt=action.prompt)
                 yield from self._carry_out(self._session.signal(started))
             elif isinstance(action, Stop) or (
                 isinstance(action, PhaseChanged) and action.phase is Phase.ENDED

@@ -40,7 +40,7 @@ def line(action: act.Action, *, speech: bool = True) -> Text | None:
         case act.Cue(prompt=prompt, text=text, lo=lo, hi=hi):
             when = f"to be said between {clock(lo).strip()} and {clock(hi).strip()}"
             return _row(action.frame, "→", "cue", f"{prompt}  {when}  «{text}»", style="yellow")
-        case act.Callback(reason=reason, due_in_s=due, opening=opening):
+        case act.CallbackRequested(reason=reason, due_in_s=due, opening=opening):
             kind = "revised" if isinstance(action, act.CallbackRevised) else "callback"
             what = f"{reason.value}  {_due(due, action.at)}  «{opening}»"
             return _row(action.frame, "☎", kind, what, style="bold magenta")

@@ -50,7 +50,7 @@ def record(action: act.Action) -> dict[str, object] | None:
             }
         case act.CallbackRevised():
             line |= {"kind": "callback_revised"} | _callback(action)
-        case act.Callback():
+        case act.CallbackRequested():
             line |= {"kind": "callback"} | _callback(action)
         case act.CallbackWithdrawn(reason=reason):
             line |= {"kind": "callback_withdrawn", "reason": reason.value}
@@ -77,7 +77,7 @@ def _optional(frame: int | None) -> float | None:
     return None if frame is None else seconds(frame)
 
 
-def _callback(action: act.Callback) -> dict[str, object]:
+def _callback(action: act.CallbackRequested) -> dict[str, object]:
     line: dict[str, object] = {
         "reason": action.reason.value,
         "due_in_s": action.due_in_s,

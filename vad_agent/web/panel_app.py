@@ -27,7 +27,7 @@ from typing import Any
 from urllib.parse import quote
 
 from vad_agent.client.headset_protocol import Command, parse_control
-from vad_agent.core.events import Event, Kind
+from vad_agent.core.events import Event, EventKind
 from vad_agent.errors import EventError, extra
 from vad_agent.web import routes_login, routes_operator_callbacks
 from vad_agent.web.authenticator import Authenticator
@@ -230,7 +230,7 @@ async def send(request: Request, context: Context, session: OwnPage) -> Response
         raise Refused(400, _wrong(str(error))) from None
     if what is Command.QUIT:
         raise Refused(400, NOT_BY_PANEL)
-    if isinstance(what, Event) and what.kind is Kind.CALLBACK_AGREED and what.ts is None:
+    if isinstance(what, Event) and what.kind is EventKind.CALLBACK_AGREED and what.ts is None:
         what = replace(what, ts=context.now().isoformat(timespec="seconds"))  # base of the delay
     if not await run_in_threadpool(context.broker.send, session.operator, what):
         raise Refused(409, NO_HEADSET)

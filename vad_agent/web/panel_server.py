@@ -65,7 +65,7 @@ class PanelServer:
             self.authenticator,
             callbacks_of=None if callbacks is None else lambda _: callbacks,
         )
-        self._server = _Server(
+        self._server = EmbeddedServer(
             uvicorn.Config(
                 app,
                 access_log=False,  # the login link contains the token
@@ -114,11 +114,12 @@ class PanelServer:
                 self.report("панель закрылась; звонки идут дальше")
 
 
-class _Server(uvicorn.Server):
-    """A uvicorn server without signal handlers: the live loop handles signals."""
+class EmbeddedServer(uvicorn.Server):
+    """A uvicorn server without signal handlers: the program around it handles signals."""
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
+        """None are."""
         yield
 
 

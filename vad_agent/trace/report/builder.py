@@ -16,7 +16,7 @@ from vad_agent.common.private_files import replacing, why
 from vad_agent.core.frames import seconds
 from vad_agent.errors import MissingExtra, OutputError
 from vad_agent.trace.labels_ru import CHANNELS, NameMask
-from vad_agent.trace.report.call_timeline import Record, timeline
+from vad_agent.trace.report.call_timeline import TraceRecord, timeline
 from vad_agent.trace.report.drawing import pictures
 from vad_agent.trace.report.envelope import Envelope
 from vad_agent.trace.report.legend import legend
@@ -41,7 +41,7 @@ class ReportBuilder:
         self._envelopes = {channel: Envelope() for channel in CHANNELS}
         self._operator = self._envelopes["operator"]
         self._client = self._envelopes["client"]
-        self._records: list[Record] = []
+        self._records: list[TraceRecord] = []
 
     def add_frames(self, operator: Frame, client: Frame) -> None:
         """Add one 20 ms frame of each side (int16 little-endian mono). None: it did not arrive."""

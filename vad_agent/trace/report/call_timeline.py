@@ -16,7 +16,7 @@ from typing import Any
 from vad_agent.trace import labels_ru
 from vad_agent.trace.compliance import Verdict, verdict
 
-Record = Mapping[str, Any]
+TraceRecord = Mapping[str, Any]
 """One object of the trace (see `trace_format.py`), or an event: {"t", "kind": "event", "event", …}."""
 
 
@@ -117,20 +117,20 @@ class Timeline:
     silences: Sequence[Sweep]
     holds: Sequence[Sweep]
     marks: Sequence[TimelineMark]
-    hangup: Record | None
-    callback: Record | None
+    hangup: TraceRecord | None
+    callback: TraceRecord | None
     """The callback as it stood at the end."""
     withdrawn: bool
-    left_by: Record | None
+    left_by: TraceRecord | None
     """The last hangup event, if somebody else ended the call."""
-    alerts: Sequence[Record]
+    alerts: Sequence[TraceRecord]
 
 
-def timeline(records: Iterable[Record], heard_s: float = 0.0) -> Timeline:
+def timeline(records: Iterable[TraceRecord], heard_s: float = 0.0) -> Timeline:
     """The call described by `records`, at least `heard_s` seconds long."""
     ordered = sorted(records, key=lambda record: float(record["t"]))
 
-    def of(*kinds: str) -> list[Record]:
+    def of(*kinds: str) -> list[TraceRecord]:
         return [record for record in ordered if record["kind"] in kinds]
 
     times = [float(record["t"]) for record in ordered]
@@ -184,7 +184,7 @@ def _until_next(starts: Sequence[tuple[float, str]], duration: float) -> list[Sp
     return [span for span in spans if span.end > span.start or span.name == "ended"]
 
 
-def _prompt(count: int, record: Record, holds: Sequence[Span]) -> PromptSpan:
+def _prompt(count: int, record: TraceRecord, holds: Sequence[Span]) -> PromptSpan:
     started = record["started_s"]
     lo, hi = record["window_s"]
     at = record["t"] if started is None else started
@@ -204,7 +204,7 @@ def _prompt(count: int, record: Record, holds: Sequence[Span]) -> PromptSpan:
     )
 
 
-def _pauses(events: Iterable[Record], duration: float) -> list[Span]:
+def _pauses(events: Iterable[TraceRecord], duration: float) -> list[Span]:
     """Spans in which the operator paused the script and the clock is stopped."""
     spans, since = [], None
     for event in events:
@@ -234,7 +234,7 @@ def _hold(span: Span, prompts: Iterable[PromptSpan]) -> Sweep:
     return Sweep(span.start, span.end, min([span.start, *origins]))
 
 
-def _marks(records: Iterable[Record]) -> list[TimelineMark]:
+def _marks(records: Iterable[TraceRecord]) -> list[TimelineMark]:
     marks = []
     for record in records:
         t, kind = record["t"], record["kind"]

@@ -11,7 +11,7 @@ from html import escape
 
 from vad_agent.trace import labels_ru
 from vad_agent.trace.compliance import Verdict
-from vad_agent.trace.report.call_timeline import PromptSpan, Record, Timeline
+from vad_agent.trace.report.call_timeline import PromptSpan, Timeline, TraceRecord
 from vad_agent.trace.report.canvas import VERDICT_SIGNS as SIGNS
 from vad_agent.trace.report.rows import Rows
 
@@ -223,7 +223,7 @@ def _ended(call: Timeline) -> str:
     return "запись кончилась раньше звонка"
 
 
-def _reason(record: Record) -> str:
+def _reason(record: TraceRecord) -> str:
     return labels_ru.REASONS.get(record["reason"], str(record["reason"]))
 
 
