@@ -277,7 +277,7 @@ def test_without_call_control_a_softphone_that_plays_no_more_has_hung_up(
     """Nobody is told «вас не слышно» after the end; a client who did not say goodbye is called back."""
     parts = [("silence", 2.5), ("speech", "Алло, здравствуйте"), ("silence", 60.0)]
     wav = script_audio(parts, tmp_path / "client.wav")
-    with Listening(server, tmp_path) as listening, Call(server, wav) as call:
+    with Call(server, wav) as call, Listening(server, tmp_path) as listening:
         settle(2.5)
         call.dial("client")
         say(server)

@@ -45,6 +45,15 @@ def test_a_softphone_at_home_is_in_use_until_its_stream_ends() -> None:
     assert desk.at(seen()) == ("headset", False)
 
 
+def test_what_is_seen_first_is_no_change() -> None:
+    desk = Desk()
+    assert not desk.look(seen()).changed
+    assert not desk.look(seen()).changed
+    assert desk.look(seen(default="speakers")).changed
+    desk.follower.gone()
+    assert desk.look(seen(default="speakers")).changed
+
+
 def test_a_stream_that_was_moved_is_followed_there_and_back() -> None:
     desk = Desk()
     desk.look(seen((1, PHONE, "headset")))

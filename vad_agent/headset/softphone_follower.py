@@ -54,7 +54,7 @@ class SoftphoneFollower:
 
     def gone(self) -> None:
         """The server does not answer."""
-        self._devices = None
+        self._devices = frozenset(), ""
 
     def look(self, picture: Picture, now: float) -> SoftphonePlace:
         """Where it plays in this state of the server, at time `now` (s)."""
@@ -93,9 +93,10 @@ class SoftphoneFollower:
     def _note_devices(self, picture: Picture, now: float) -> bool:
         devices = frozenset(picture.monitors), picture.default_sink
         before, self._devices = self._devices, devices
-        if before != devices:
-            self._settled_at = now + SETTLES_S
-        return before != devices
+        if before in (None, devices):
+            return False
+        self._settled_at = now + SETTLES_S
+        return True
 
     def _is_softphone(self, stream: PlayingStream, now: float) -> bool:
         if stream.index in self._streams and stream.pid in self._pids:
