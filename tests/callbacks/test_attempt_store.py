@@ -316,10 +316,13 @@ def test_a_node_holds_its_attempts_until_they_end_or_are_claimed(store, clock):
     assert store.held_by("south") == []
 
 
-def test_a_cancel_that_waited_for_the_attempts_intent_ends_no_earlier_than_it(store, clock):
+@pytest.mark.parametrize("over", [False, True])
+def test_a_cancel_that_waited_for_the_attempts_intent_ends_no_earlier_than_it(store, clock, over):
     """Its time is taken before it has the callback to itself."""
     asked, callback = clock.now, take(store, clock.now)
-    begin(store, callback, clock.move(0.02))
+    key = begin(store, callback, clock.move(0.02))
+    if over:
+        store.end(key, Outcome.NO_ANSWER, "", by(clock.now))
     _, after = store.change(
         callback.id, "cancelled", by(asked), lambda c: transitions.cancel(c, asked)
     )

@@ -11,7 +11,7 @@ from vad_agent.callbacks import model, transitions
 from vad_agent.callbacks.database import Database, DatabaseLocation, WriteConflict
 from vad_agent.callbacks.field_encryption import FieldEncryption
 from vad_agent.callbacks.migrations import migrate
-from vad_agent.callbacks.model import Callback, Policy, Request, State
+from vad_agent.callbacks.model import Callback, Policy, Request
 from vad_agent.callbacks.row_mapping import changed, from_row, to_row
 from vad_agent.callbacks.tables import attempts, callbacks, calls, facts, history, requests
 from vad_agent.errors import RuleError, StoreError, extra
@@ -109,10 +109,10 @@ class UnitOfWork:
 
         If it gives one client two open callbacks, they are merged; the result is returned.
         """
-        if before.state is State.RINGING and after.ended is not None:
-            # Its time was taken before the lock: meanwhile the attempt may have begun.
-            intent = c.execute(sa.select(attempts.c.intent).where(attempts.c.key == before.key))
-            after = replace(after, ended=max(after.ended, intent.scalar() or after.ended))
+        if before.open and after.ended is not None:
+            # Its time was taken before the lock: meanwhile an attempt may have begun, and ended.
+            begun = sa.select(sa.func.max(attempts.c.intent)).where(attempts.c.callback == after.id)
+            after = replace(after, ended=max(after.ended, c.execute(begun).scalar() or after.ended))
         if after.open and after.phone and (after.phone != before.phone or not before.open):
             client = callbacks.c.client == self.encryption.look_up(after.phone)
             other = self.one(c, sa.and_(client, callbacks.c.id != after.id))
