@@ -16,7 +16,7 @@ from benchmarks.calls.render import frames_of
 from vad_agent.audio.pcm import from_dbfs
 from vad_agent.core.frames import FRAMES_PER_SECOND
 from vad_agent.detection import classifier, endpointer
-from vad_agent.detection.classifier import MUSIC, SPEECH, Floats, Stream
+from vad_agent.detection.classifier import MUSIC, SPEECH, Floats, NetworkStream
 from vad_agent.detection.detector import earshot
 from vad_agent.detection.endpointer import Endpointer
 from vad_agent.detection.spectral import RATE
@@ -26,7 +26,7 @@ matplotlib.use("Agg")
 from matplotlib import pyplot as plt
 
 
-class _Tap(Stream):
+class _Tap(NetworkStream):
     """Stores the network's output."""
 
     __slots__ = ("said",)

@@ -23,7 +23,7 @@ CALL = ".*40 S*70 .*30 0*20 m*60 S*40 ,*20 t*40 .*80"
 
 def heard(block: int) -> np.ndarray:
     """Logits of the call, asked for in blocks."""
-    one, stream = endpointer.classifier(earshot()), classifier.Stream(classifier.load())
+    one, stream = endpointer.classifier(earshot()), classifier.NetworkStream(classifier.load())
     logits = []
     for at, frame in enumerate(draw(CALL), 1):
         assert frame is not None

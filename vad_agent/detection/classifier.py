@@ -64,7 +64,7 @@ class Network:
             self.biases.append(bias.astype(np.float32))
 
 
-class Stream:
+class NetworkStream:
     """One channel's way through the network."""
 
     __slots__ = ("_network", "_seen")

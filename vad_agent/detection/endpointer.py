@@ -22,7 +22,7 @@ from vad_agent.audio.pcm import from_dbfs, rms
 from vad_agent.core.actions import LineState
 from vad_agent.core.endpointer_port import Progress
 from vad_agent.core.frames import ENDLESS, SAMPLE_BYTES, check_frame, samples_per_frame
-from vad_agent.detection.classifier import MUSIC, SPEECH, Network, Stream
+from vad_agent.detection.classifier import MUSIC, SPEECH, Network, NetworkStream
 from vad_agent.detection.decimator import Decimator
 from vad_agent.detection.detector import Detector
 from vad_agent.detection.dual_mono import FROM, DualMono
@@ -100,7 +100,7 @@ class Endpointer:
         if detector is not None and network is None:
             threshold = detector.threshold
         self._classifier = classifier(detector, threshold)
-        self._stream = None if network is None else Stream(network)
+        self._stream = None if network is None else NetworkStream(network)
         self._watch = LineWatch(sample_rate)
 
         self.speaking = False
