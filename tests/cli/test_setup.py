@@ -200,7 +200,6 @@ def test_a_softphone_in_a_call_is_moved_and_a_mere_recorder_is_named(
         operator.command("dial", client.uri)
         operator.wait("CALL_ESTABLISHED")
         until(lambda: records() == MIC, 5, "the softphone's recording")
-        recorder = desktop.record(MIC)
         done = run(desktop, "setup")
         assert f"records «{SOURCE_TITLE}» now" in done.stdout
         assert records() == SOURCE
@@ -216,8 +215,9 @@ def test_a_softphone_in_a_call_is_moved_and_a_mere_recorder_is_named(
         assert match(ear.stop(), RATE, said, 8_000).similarity > 0.6
         operator.command("hangup")
         until(lambda: records() == "", 5, "the end of the call")
+        recorder = desktop.record(MIC)
         check = run(desktop, "listen", "--check")
-        assert check.returncode == 1
+        assert check.returncode == 1, check.stdout
         (bad,) = wrong(check)
         assert bad.startswith("✗ softphone: parec")
         assert f"it records «{MIC_TITLE}»: no phrase reaches the client" in bad
