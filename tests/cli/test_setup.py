@@ -24,7 +24,7 @@ from tests.headset.desktop import (
 from tests.headset.listening import Listening, inside, kind, phrases_folder
 from tests.headset.recording import Int16s, until
 from tests.headset.softphone import PROGRAM, Softphone
-from tests.headset.speech import level_db, match, script_audio, speech
+from tests.headset.speech import match, script_audio, speech
 from vad_agent.audio.virtual_microphone import SINK, SOURCE, SOURCE_TITLE
 
 KINDS = (PulseDesktop, PipeWireDesktop)
@@ -91,7 +91,8 @@ def test_setup_then_listen_speaks_into_the_call_without_an_argument(
     desktop: Desktop, tmp_path: Path
 ) -> None:
     breathe(desktop)
-    done = run(desktop, "setup")
+    # Else a busy machine may take the phrase in the headset for the client: that is the loop's matter.
+    done = run(desktop, "setup", "--no-monitor")
     assert done.returncode == 0, done.stdout + done.stderr
     assert wrong(done) == []
     assert HEADSET_TITLE in done.stdout
@@ -323,7 +324,6 @@ def test_without_an_output_for_phrases_listen_shows_them_and_says_so(
         listening.send(kind="answered")
         desktop.play_samples(speech("man_how_can_i_help"), 8_000, MOUTH).wait()
         listening.wait(kind("cue", id="greeting_again"), 15)
-        assert level_db(np.zeros(1, np.int16)) == float("-inf")
 
 
 def test_saved_settings_that_are_wrong_are_one_line(desktop: Desktop) -> None:
