@@ -24,7 +24,7 @@ from tests.headset.desktop import (
 from tests.headset.listening import Listening, inside, kind, phrases_folder
 from tests.headset.recording import Int16s, until
 from tests.headset.softphone import PROGRAM, Softphone
-from tests.headset.speech import level_db, match, script_audio, speech
+from tests.headset.speech import match, script_audio, speech
 from vad_agent.audio.virtual_microphone import SINK, SOURCE, SOURCE_TITLE
 
 KINDS = (PulseDesktop, PipeWireDesktop)
@@ -91,7 +91,8 @@ def test_setup_then_listen_speaks_into_the_call_without_an_argument(
     desktop: Desktop, tmp_path: Path
 ) -> None:
     breathe(desktop)
-    done = run(desktop, "setup")
+    # Else a busy machine may take the phrase in the headset for the client: that is the loop's matter.
+    done = run(desktop, "setup", "--no-monitor")
     assert done.returncode == 0, done.stdout + done.stderr
     assert wrong(done) == []
     assert HEADSET_TITLE in done.stdout
@@ -200,7 +201,6 @@ def test_a_softphone_in_a_call_is_moved_and_a_mere_recorder_is_named(
         operator.command("dial", client.uri)
         operator.wait("CALL_ESTABLISHED")
         until(lambda: records() == MIC, 5, "the softphone's recording")
-        recorder = desktop.record(MIC)
         done = run(desktop, "setup")
         assert f"records «{SOURCE_TITLE}» now" in done.stdout
         assert records() == SOURCE
@@ -216,8 +216,9 @@ def test_a_softphone_in_a_call_is_moved_and_a_mere_recorder_is_named(
         assert match(ear.stop(), RATE, said, 8_000).similarity > 0.6
         operator.command("hangup")
         until(lambda: records() == "", 5, "the end of the call")
+        recorder = desktop.record(MIC)
         check = run(desktop, "listen", "--check")
-        assert check.returncode == 1
+        assert check.returncode == 1, check.stdout
         (bad,) = wrong(check)
         assert bad.startswith("✗ softphone: parec")
         assert f"it records «{MIC_TITLE}»: no phrase reaches the client" in bad
@@ -323,7 +324,6 @@ def test_without_an_output_for_phrases_listen_shows_them_and_says_so(
         listening.send(kind="answered")
         desktop.play_samples(speech("man_how_can_i_help"), 8_000, MOUTH).wait()
         listening.wait(kind("cue", id="greeting_again"), 15)
-        assert level_db(np.zeros(1, np.int16)) == float("-inf")
 
 
 def test_saved_settings_that_are_wrong_are_one_line(desktop: Desktop) -> None:

@@ -291,4 +291,5 @@ class AudioServer:
 
 
 def _null(sink: str) -> str:
-    return f"sink_name={sink} rate={RATE} channels=1 format=s16le"
+    how = f"rate={RATE} channels=1 format=s16le"
+    return f"sink_name={sink} {how} sink_properties=device.description={sink}"

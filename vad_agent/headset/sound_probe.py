@@ -32,6 +32,8 @@ HEARD = 0.3
 """Correlation from which a chirp counts as heard."""
 PIECE_S = 0.06
 STEADY_S = 0.005
+LEAST = 0.1
+"""Correlation of a piece that was found: digital zero is "found" at a steady place, too."""
 LONGEST_DELAY_S = 1.0
 """Of a voice between its microphone and the virtual one, and the error of the time stamps."""
 
@@ -157,8 +159,10 @@ def follows(one: CaptureProbe, other: CaptureProbe) -> tuple[float, float]:
         match = numpy.fft.irfft(spectrum, length)[: len(part) - size + 1]
         sums = numpy.concatenate([[0.0], numpy.cumsum(part**2)])
         energies = sums[size:] - sums[:-size]
-        best = int((match / numpy.sqrt(energies + 1.0)).argmax())
-        found.append((begin + best - place) / SAMPLE_RATE)
+        alike = match / numpy.sqrt(energies * float(piece @ piece) + 1.0)
+        best = int(alike.argmax())
+        known = alike[best] > LEAST
+        found.append((begin + best - place) / SAMPLE_RATE if known else math.nan)
     if len(found) < 2:
         return 0.0, 0.0
     steady = [b for a, b in pairwise(found) if abs(a - b) <= STEADY_S]
