@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from vad_agent.callbacks import outbox
 from vad_agent.callbacks import outbox_consumer as module
 from vad_agent.callbacks.alerts import AlertBoard, Kind
 from vad_agent.callbacks.clock import Clock
@@ -333,7 +334,7 @@ def test_a_broken_letter_that_cannot_be_moved_stays_and_alarms_once(
     (centre.folder / "0-0.json").write_bytes(b"{")
     centre.post()
     wrap = failing(OSError(errno.EROFS, "Read-only file system"), times=2)
-    monkeypatch.setattr(Outbox, "refuse", wrap(Outbox.refuse))
+    monkeypatch.setattr(outbox, "private_folder", wrap(outbox.private_folder))
     assert [centre.inbox.read_all(), centre.inbox.read_all()] == [1, 0]
     assert centre.waiting == ["0-0.json"]
     assert centre.alarms.sounded[Kind.REFUSED] == 1

@@ -218,17 +218,17 @@ def test_a_desk_takes_the_callback_with_what_the_operator_says_first(
 KILLED = """
     import os, signal, sys
     from vad_agent.cli.main import main
-    from vad_agent.core.actions import Callback
+    from vad_agent.core.actions import CallbackRequested
     from vad_agent.trace.trace_format import Trace
 
     write = Trace.write
 
     def write_and_die(self, actions):
         for action in actions:
-            if {before} and isinstance(action, Callback):
+            if {before} and isinstance(action, CallbackRequested):
                 os.kill(os.getpid(), signal.SIGKILL)
             write(self, [action])
-            if isinstance(action, Callback):
+            if isinstance(action, CallbackRequested):
                 self._out.flush()
                 os.kill(os.getpid(), signal.SIGKILL)
 
