@@ -268,8 +268,8 @@ def test_the_check_finds_each_thing_that_cannot_work(desktop: Desktop, tmp_path:
     assert none.endswith("vad-agent setup")
     assert check(desktop, *plain, "--mode=cue") == []
     ears = check(desktop, *plain, f"--prompt-device={HEADSET}")
-    assert any("your own ears, the client hears none" in line for line in ears)
-    assert any("are heard in your own ears" in line for line in ears)  # measured
+    assert "your own ears, the client hears none" in "\n".join(ears)
+    assert "are heard in your own ears" in "\n".join(ears)  # measured
     desktop.pactl("load-module", "module-null-sink", "sink_name=nowhere")
     (nobody, *_) = check(desktop, *plain, "--prompt-device=nowhere")
     assert "there is no virtual microphone" in nobody
@@ -279,16 +279,16 @@ def test_the_check_finds_each_thing_that_cannot_work(desktop: Desktop, tmp_path:
     assert wrong(run(desktop, "setup")) == []
     assert check(desktop) == []
     swapped = check(desktop, f"--client-device={MIC}", f"--operator-device={HEADSET}.monitor")
-    assert any(line.startswith(f"✗ client: {MIC_TITLE}: a microphone") for line in swapped)
-    assert any("are swapped" in line for line in swapped)
-    assert any(f"what {HEADSET_TITLE} plays, no microphone" in line for line in swapped)
+    assert f"✗ client: {MIC_TITLE}: a microphone" in "\n".join(swapped)
+    assert "are swapped" in "\n".join(swapped)
+    assert f"what {HEADSET_TITLE} plays, no microphone" in "\n".join(swapped)
     own = check(desktop, f"--operator-device={SOURCE}")
-    assert any("the virtual microphone itself" in line for line in own)
+    assert "the virtual microphone itself" in "\n".join(own)
     (unrendered,) = check(desktop, cache=tmp_path / "empty")
     assert unrendered.startswith("✗ phrases: 6 of 6 are not rendered")
     desktop.pactl("set-source-mute", SOURCE, "1")
     muted = check(desktop)
-    assert any("0 of 5 test sounds were heard" in line for line in muted)
+    assert "0 of 5 test sounds were heard" in "\n".join(muted)
 
 
 # -- what it cannot do -------------------------------------------------------------------------------
