@@ -132,7 +132,7 @@ class Endpointer:
         self._told = self._state()
         self._untold = False  # an attribute may have changed between two frames
 
-    # -- processing of a frame---------------------------------------------------------------------
+    # -- processing of a frame ---------------------------------------------------------------------
 
     def hear(self, frame: bytes | bytearray | memoryview | None) -> bool:
         """Process one frame. True: an attribute has changed."""

@@ -30,7 +30,7 @@ from vad_agent.core import actions as act
 from vad_agent.core.actions import Action, LineState, Phase, Reason
 from vad_agent.core.endpointer_port import Plan
 from vad_agent.core.events import Event, EventKind
-from vad_agent.core.frames import ENDLESS, FRAMES_PER_SECOND, Channel
+from vad_agent.core.frames import ENDLESS, FRAMES_PER_SECOND, Channel, frames
 from vad_agent.core.session import CallSession
 from vad_agent.headset.call_start_detector import CallStartDetector, Frame
 
@@ -43,7 +43,9 @@ something.
 """
 UNUSED = FRAMES_PER_SECOND
 """A softphone that has not played for this long has ended the call: some reopen their stream in it."""
-SETTLES = 10 * FRAMES_PER_SECOND
+SETTLES_S = 10.0
+"""Seconds after a change of sinks, default or server in which programs open their streams anew."""
+SETTLES = frames(SETTLES_S)
 """After a change of sinks, default or server, or while the client's device is lost, a softphone that
 does not play, or a dead line, says nothing for this long: the streams are being moved.
 """

@@ -16,9 +16,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from vad_agent.audio.pulse_server import Picture, PlayingStream
-
-SETTLES_S = 10.0
-"""Seconds after a change of sinks, default or server in which programs open their streams anew."""
+from vad_agent.headset.call_tracker import SETTLES_S
 
 
 @dataclass(frozen=True, slots=True)
