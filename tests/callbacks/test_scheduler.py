@@ -368,20 +368,34 @@ def test_one_that_was_never_started_stops(bench):
 
 @only_postgresql
 def test_of_two_nodes_one_makes_each_attempt(bench, opened):
+    """A node's threads wait for the other's first attempt, so that the faster one cannot make them all."""
     south = Bench(opened())
     count = 3 * WORKERS
     keys = {bench.take(number).key for number in range(count)}
+    first = {"north": threading.Event(), "south": threading.Event()}
+
+    def run(node, other, one):
+        def run(key):
+            one.begun(key, node)
+            if key in one.store.held_by(node):
+                first[node].set()
+            assert first[other].wait(LIMIT_S)
+
+        return run
+
     try:
-        bench.start()
-        south.start(lambda key: south.begun(key, "south"), "south")
+        bench.start(run("north", "south", bench))
+        south.start(run("south", "north", south), "south")
         for one in (bench, south):
             one.scheduler.wake()
         deadline = time.monotonic() + LIMIT_S
         while bench.woken.qsize() + south.woken.qsize() < count:
             assert time.monotonic() < deadline
             time.sleep(0.01)
-        held = {node: bench.store.held_by(node) for node in ("north", "south")}
+        held = {node: bench.store.held_by(node) for node in first}
     finally:
+        for event in first.values():
+            event.set()
         south.stop()
     assert sorted(held["north"] + held["south"]) == sorted(keys)
     assert all(held.values())
