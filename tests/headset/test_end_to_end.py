@@ -274,7 +274,7 @@ def test_without_call_control_the_greeting_begins_the_call(
 def test_without_call_control_a_softphone_that_plays_no_more_has_hung_up(
     server: AudioServer, tmp_path: Path
 ) -> None:
-    """Nobody is told «вас не слышно» after the end; a client who did not say goodbye is called back."""
+    """Nobody is told «вас не слышно» after the end; both have talked, so the operator is asked."""
     parts = [("silence", 2.5), ("speech", "Алло, здравствуйте"), ("silence", 60.0)]
     wav = script_audio(parts, tmp_path / "client.wav")
     with Call(server, wav) as call, Listening(server, tmp_path) as listening:
@@ -284,7 +284,7 @@ def test_without_call_control_a_softphone_that_plays_no_more_has_hung_up(
         listening.wait(kind("phase", phase="dialogue"), 10)
         call.hangup("client")
         lines = listening.ended(4)
-        assert [line["reason"] for line in lines if line["kind"] == "callback"] == ["dropped"]
+        assert [line["reason"] for line in lines if line["kind"] == "callback"] == ["unconfirmed"]
         assert listening.prompts() == []
         assert_replays(listening)
 
