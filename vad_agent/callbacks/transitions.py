@@ -80,6 +80,8 @@ def merge(callback: Callback, request: Request, policy: Policy) -> Callback:
     _must_be_open(callback, "merged with another request")
     due, fixed = first_due(request, policy)
     merged = replace(_joined(callback, request), asked=request.asked.astimezone(UTC))
+    if request.reason == UNCONFIRMED:  # the other call's reason is certain, or the same
+        merged = replace(merged, reasons=callback.reasons)
     if callback.state is State.RINGING:
         asked = request.asked.astimezone(UTC)
         again = min((t for t in (callback.again, due) if t is not None), default=asked)
