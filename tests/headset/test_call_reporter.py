@@ -19,7 +19,7 @@ from vad_agent.callbacks import outbox_message
 from vad_agent.callbacks.outbox import Outbox
 from vad_agent.callbacks.outbox_consumer import as_record
 from vad_agent.callbacks.outbox_message import CALL, ENDED, REQUESTED, OutboxMessage
-from vad_agent.callbacks.trace_codec import unpack
+from vad_agent.callbacks.trace_compression import unpack
 from vad_agent.core.actions import (
     Action,
     CallbackRequested,
@@ -39,8 +39,8 @@ from vad_agent.headset.action_sinks import ActionSinks
 from vad_agent.headset.call_reporter import MOST_LINES, MOST_WAITING, CallReporter
 from vad_agent.headset.callback_publisher import CallbackPublisher
 from vad_agent.headset.outbox_writer import OutboxWriter
-from vad_agent.trace.compliance import Verdict
 from vad_agent.trace.trace_format import record
+from vad_agent.trace.window_compliance import Verdict
 
 LIMIT_S = 10.0
 ZONE = timezone(timedelta(hours=3))

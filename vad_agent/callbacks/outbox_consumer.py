@@ -13,7 +13,7 @@ from vad_agent.callbacks.model import Request
 from vad_agent.callbacks.outbox import Outbox, is_call
 from vad_agent.callbacks.outbox_message import CALL, ENDED, WITHDRAWN, OutboxMessage
 from vad_agent.callbacks.service import CallbackService
-from vad_agent.callbacks.trace_codec import unpack
+from vad_agent.callbacks.trace_compression import unpack
 from vad_agent.common.private_files import why
 from vad_agent.errors import RuleError, StoreError
 

@@ -20,14 +20,14 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-from vad_agent.callbacks.attempt_schedule import (
+from vad_agent.callbacks.model import ENDED, USED_UP, Callback, Outcome, Policy, Request, State
+from vad_agent.callbacks.next_attempt_time import (
     agreed_time,
     due_on_hangup,
     first_due,
     next_allowed,
     seconds_after,
 )
-from vad_agent.callbacks.model import ENDED, USED_UP, Callback, Outcome, Policy, Request, State
 from vad_agent.errors import RuleError
 
 # -- requests

@@ -12,7 +12,7 @@ A call's id is in the body, because it may contain any characters.
 from __future__ import annotations
 
 from vad_agent.callbacks.call_record import CallRecord
-from vad_agent.callbacks.trace_codec import unpack
+from vad_agent.callbacks.trace_compression import unpack
 from vad_agent.client.api_models import (
     AlarmOut,
     AlarmsOut,

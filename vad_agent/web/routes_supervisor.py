@@ -18,7 +18,7 @@ from functools import partial
 from re import compile
 from typing import Annotated
 
-from vad_agent.callbacks.attempt_schedule import overdue
+from vad_agent.callbacks.next_attempt_time import overdue
 from vad_agent.callbacks.queries import Which
 from vad_agent.errors import StoreError, extra
 from vad_agent.web import supervisor_csv

@@ -15,9 +15,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vad_agent.callbacks import trace_codec
+from vad_agent.callbacks import trace_compression
 from vad_agent.callbacks.outbox_message import CALL, MOST_BYTES, OutboxMessage
-from vad_agent.callbacks.trace_codec import (
+from vad_agent.callbacks.trace_compression import (
     LONGEST_S,
     MOST_PACKED,
     MOST_UNPACKED,
@@ -243,7 +243,7 @@ def test_a_bomb_takes_no_more_memory_than_a_call(size: int):
 
 def test_the_longest_lines_are_taken(monkeypatch: pytest.MonkeyPatch):
     line = json.dumps(GOOD)
-    monkeypatch.setattr(trace_codec, "MOST_UNPACKED", len(line))
+    monkeypatch.setattr(trace_compression, "MOST_UNPACKED", len(line))
     assert unpack(packed(line)) == [GOOD]
     with pytest.raises(ValueError, match="too long"):
         unpack(packed(line + " "))

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from vad_agent.callbacks.model import Policy
-from vad_agent.callbacks.policy import policy_of
+from vad_agent.callbacks.policy_from_script import policy_of
 from vad_agent.script.settings import Settings
 
 

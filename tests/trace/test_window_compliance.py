@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vad_agent.core.actions import PromptOutcome
-from vad_agent.trace.compliance import Verdict, verdict
 from vad_agent.trace.report.call_timeline import timeline
+from vad_agent.trace.window_compliance import Verdict, verdict
 
 OK, BAD, NOTE = Verdict.OK, Verdict.BAD, Verdict.NOTE
 SECONDS = st.integers(0, 2000).map(lambda frames: round(frames / 50, 2))
