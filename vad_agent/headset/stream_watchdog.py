@@ -4,7 +4,7 @@ A stream of ours that was moved is closed: its device counts as lost until the w
 by name. Devices that were not named follow the server's defaults, like other programs on the desktop.
 
 The client's device follows the softphone: if its stream is moved to another sink, that sink's monitor
-is captured (`softphone_follower.py`). A softphone that does not play anywhere has ended its call.
+is captured (`client_device_follower.py`). A softphone that does not play anywhere has ended its call.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from vad_agent.audio.device_recovery import AudioWorker
 from vad_agent.audio.devices import Device, DeviceRole
 from vad_agent.audio.pulse_server import Picture, PulseWatch
 from vad_agent.client.headset_protocol import Command
-from vad_agent.headset.softphone_follower import SoftphoneFollower
+from vad_agent.headset.client_device_follower import ClientDeviceFollower
 
 
 class HeldStream(Protocol):
@@ -58,11 +58,11 @@ class StreamWatchdog:
         self._moved = moved
         self._used = False
         self._barred = ""
-        self._softphone: SoftphoneFollower | None = None
+        self._softphone: ClientDeviceFollower | None = None
         """None: the client's device is not what a sink plays, so there is no sink to follow."""
         if DeviceRole.CLIENT in followed or client.name == f"{client.plays}.monitor":
             named = None if DeviceRole.CLIENT in followed else client.plays
-            self._softphone = SoftphoneFollower(named, frozenset({prompt} if prompt else ()))
+            self._softphone = ClientDeviceFollower(named, frozenset({prompt} if prompt else ()))
         self._watch = PulseWatch(self._look)
 
     def start(self) -> None:
@@ -107,7 +107,7 @@ class StreamWatchdog:
         description = picture.descriptions.get(sink or name, "")
         return dataclasses.replace(device, name=name, plays=sink, description=description)
 
-    def _follow(self, softphone: SoftphoneFollower, device: Device, picture: Picture) -> str:
+    def _follow(self, softphone: ClientDeviceFollower, device: Device, picture: Picture) -> str:
         """The sink to capture."""
         place = softphone.look(picture, time.monotonic())
         if place.changed:

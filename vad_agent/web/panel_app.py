@@ -8,7 +8,7 @@
     GET  /panel               the own panel: panel.html with operator, csrf, version, has_callbacks
     GET  /enter, POST /enter, POST /leave       see `routes_login`
     GET  /panel/stream        server-sent events: see `sse`
-    POST /panel/send          an event or a command, as for the live loop's control socket
+    POST /panel/send          an event or a command, as for `listen`'s event socket
     GET  /panel/callbacks     and POST …/{id}/outcome, …/{id}/number, /panel/client-called
 
 Paths under /panel answer an invalid request with {"error": "one line of Russian"}; without a

@@ -20,12 +20,12 @@ from vad_agent.callbacks.outbox_message import ENDED, REQUESTED, WITHDRAWN, Outb
 from vad_agent.client.headset_protocol import Command
 from vad_agent.core.actions import Action, Play
 from vad_agent.core.events import Event, EventKind
-from vad_agent.headset import outbox_writer as module
+from vad_agent.headset import callback_write_ahead as module
 from vad_agent.headset.action_sinks import ActionSinks
 from vad_agent.headset.call_tracker import CallTracker
 from vad_agent.headset.callback_publisher import CallbackPublisher
+from vad_agent.headset.callback_write_ahead import HANGS, OutboxWriter
 from vad_agent.headset.loop import CONTROL, Loop
-from vad_agent.headset.outbox_writer import HANGS, OutboxWriter
 
 UNWRITTEN = "ПЕРЕЗВОН НЕ ЗАПИСАН: "
 LOST = "ПЕРЕЗВОНЫ НЕ ЗАПИСАНЫ "

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from vad_agent.audio.pulse_server import Picture, PlayingStream
-from vad_agent.headset.softphone_follower import SETTLES_S, SoftphoneFollower, SoftphonePlace
+from vad_agent.headset.client_device_follower import SETTLES_S, ClientDeviceFollower, ClientSink
 
 PHONE, MUSIC = 10, 20
 """Process ids; the telephone also records."""
@@ -26,10 +26,10 @@ class Desk:
     """A follower that is shown one picture a second."""
 
     def __init__(self, home: str | None = "headset") -> None:
-        self.follower = SoftphoneFollower(home, frozenset({"virtmic"}))
+        self.follower = ClientDeviceFollower(home, frozenset({"virtmic"}))
         self.now = 0.0
 
-    def look(self, picture: Picture, after_s: float = 1.0) -> SoftphonePlace:
+    def look(self, picture: Picture, after_s: float = 1.0) -> ClientSink:
         self.now += after_s
         return self.follower.look(picture, self.now)
 

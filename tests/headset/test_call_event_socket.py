@@ -19,8 +19,8 @@ import pytest
 from vad_agent.client.headset_protocol import COMMANDS, NOT_FROM_OUTSIDE, Command, parse_control
 from vad_agent.core.events import Event, EventKind
 from vad_agent.errors import EventError, OutputError
-from vad_agent.headset import control_socket as module
-from vad_agent.headset.control_socket import LONGEST, MOST_CLIENTS, ControlSocket
+from vad_agent.headset import call_event_socket as module
+from vad_agent.headset.call_event_socket import LONGEST, MOST_CLIENTS, CallEventSocket
 
 LIMIT_S = 10.0
 NAME, PHONE = "Аристарх", "+79991234567"
@@ -41,8 +41,8 @@ class Heard:
     def report(self) -> str:
         return self.reports.get(timeout=LIMIT_S)
 
-    def inlet(self, where: str) -> ControlSocket:
-        return ControlSocket(where, self.put.put, self.reports.put)
+    def inlet(self, where: str) -> CallEventSocket:
+        return CallEventSocket(where, self.put.put, self.reports.put)
 
 
 class Client:

@@ -20,7 +20,7 @@ from vad_agent.headset.call_tracker import SETTLES_S
 
 
 @dataclass(frozen=True, slots=True)
-class SoftphonePlace:
+class ClientSink:
     """Where the softphone plays."""
 
     sink: str
@@ -33,7 +33,7 @@ class SoftphonePlace:
     """Sinks, the default or the server have changed since the last look."""
 
 
-class SoftphoneFollower:
+class ClientDeviceFollower:
     """`home`: the sink that was named; None: the server's default one. `barred`: sinks that carry
     our own prompts into the call: captured, the operator and the prompts would be the client.
     """
@@ -54,7 +54,7 @@ class SoftphoneFollower:
         """The server does not answer."""
         self._devices = frozenset(), ""
 
-    def look(self, picture: Picture, now: float) -> SoftphonePlace:
+    def look(self, picture: Picture, now: float) -> ClientSink:
         """Where it plays in this state of the server, at time `now` (s)."""
         changed = self._note_devices(picture, now)
         home = self._named or picture.default_sink
@@ -81,7 +81,7 @@ class SoftphoneFollower:
         elif self._sink not in picture.monitors:
             self._sink, self._astray = home, False
         barred = [one.sink for one in lives if one.sink in self._barred]
-        return SoftphonePlace(
+        return ClientSink(
             sink=self._sink,
             used=used,
             barred=barred[0] if barred and not open_to_us else "",
