@@ -29,10 +29,10 @@ from vad_agent.core.actions import Phase
 from vad_agent.core.frames import Channel
 from vad_agent.headset.status import PhraseStatus, Status
 from vad_agent.headset.status_publisher import Snapshot, snapshot
+from vad_agent.web.authentication.operator_token_auth import TokenAuth
 from vad_agent.web.origins import Origins
 from vad_agent.web.panel_app import create_panel
 from vad_agent.web.state_broker import StateBroker
-from vad_agent.web.token_auth import TokenAuth
 
 CHROMIUM = "/usr/bin/chromium"
 FLAGS = [

@@ -28,11 +28,11 @@ from vad_agent.core.frames import Channel
 from vad_agent.headset.status import PhraseStatus, Status
 from vad_agent.headset.status_publisher import snapshot
 from vad_agent.server.app_state import AppState
+from vad_agent.web.authentication.login_sessions import Role
+from vad_agent.web.authentication.users import Users
 from vad_agent.web.dashboard import Dashboard
 from vad_agent.web.routes_supervisor import router
-from vad_agent.web.sessions import Role
 from vad_agent.web.state_broker import StateBroker
-from vad_agent.web.users import Users
 
 NOW = datetime(2026, 3, 11, 11, 30, tzinfo=UTC)
 """14:30 in Moscow."""

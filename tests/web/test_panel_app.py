@@ -17,9 +17,9 @@ from vad_agent.client.headset_protocol import Command
 from vad_agent.core.actions import Phase
 from vad_agent.core.events import Event, EventKind
 from vad_agent.errors import OutputError
+from vad_agent.web.authentication.login_sessions import SESSION_S
+from vad_agent.web.authentication.operator_token_auth import PAUSE_S, TRIES
 from vad_agent.web.panel_server import PanelServer
-from vad_agent.web.sessions import SESSION_S
-from vad_agent.web.token_auth import PAUSE_S, TRIES
 
 
 @pytest.fixture

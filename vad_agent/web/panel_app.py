@@ -30,11 +30,11 @@ from vad_agent.client.headset_protocol import Command, parse_control
 from vad_agent.core.events import Event, EventKind
 from vad_agent.errors import EventError, extra
 from vad_agent.web import routes_login, routes_operator_callbacks
-from vad_agent.web.authenticator import Authenticator
+from vad_agent.web.authentication.authenticator import Authenticator
+from vad_agent.web.authentication.login_sessions import Role, Session
 from vad_agent.web.dependencies import Context, CurrentSession, OwnPage, PanelContext
 from vad_agent.web.operator_callbacks import CallbackSource, OperatorCallbacks, Reach, Refused
 from vad_agent.web.security_middleware import MOST_BYTES, SecurityMiddleware, refused
-from vad_agent.web.sessions import Role, Session
 from vad_agent.web.sse import HEADERS, MEDIA_TYPE, events
 from vad_agent.web.state_broker import HEARTBEAT_S, StateBroker
 

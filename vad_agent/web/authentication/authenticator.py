@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from vad_agent.web.authentication.login_sessions import Session, Sessions
 from vad_agent.web.origins import Origins
-from vad_agent.web.sessions import Session, Sessions
 
 
 class Authenticator(Protocol):

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from vad_agent.web.login_throttle import TooManyAttempts
+from vad_agent.web.authentication.login_session_file import FILE
+from vad_agent.web.authentication.login_sessions import SESSION_S, Role
+from vad_agent.web.authentication.login_throttle import TooManyAttempts
+from vad_agent.web.authentication.operator_token_auth import PAUSE_S, TRIES, TokenAuth
 from vad_agent.web.origins import Origins
-from vad_agent.web.session_file import FILE
-from vad_agent.web.sessions import SESSION_S, Role
-from vad_agent.web.token_auth import PAUSE_S, TRIES, TokenAuth
 
 HERE = Origins(8601)
 

@@ -22,7 +22,7 @@ from vad_agent.callbacks.tables import facts, left_sessions, people
 from vad_agent.callbacks.unit_of_work import UnitOfWork, locked
 from vad_agent.common.periodic import Periodic
 from vad_agent.errors import StoreError, extra
-from vad_agent.web.sessions import Session
+from vad_agent.web.authentication.login_sessions import Session
 
 with extra("callbacks", "the panel's logins"):
     import sqlalchemy as sa

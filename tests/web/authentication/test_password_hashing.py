@@ -8,7 +8,13 @@ import pytest
 from argon2 import PasswordHasher
 
 from tests.web.desk_asking import CHEAP
-from vad_agent.web.passwords import LEAST, MOST, Passwords, new_password, problem
+from vad_agent.web.authentication.password_hashing import (
+    LEAST,
+    MOST,
+    Passwords,
+    new_password,
+    problem,
+)
 
 
 def test_a_password_is_right_however_its_letters_were_put_together() -> None:

@@ -11,9 +11,9 @@ from argon2 import PasswordHasher
 
 from tests.web.desk_asking import GOOD, PASSWORDS
 from vad_agent.callbacks.store import Store
-from vad_agent.web.passwords import Passwords
-from vad_agent.web.sessions import Role
-from vad_agent.web.users import LONGEST_LOGIN, UserError, Users
+from vad_agent.web.authentication.login_sessions import Role
+from vad_agent.web.authentication.password_hashing import Passwords
+from vad_agent.web.authentication.users import LONGEST_LOGIN, UserError, Users
 
 
 @pytest.fixture

@@ -13,10 +13,10 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from vad_agent.web.login_throttle import LoginThrottle
+from vad_agent.web.authentication.login_session_file import SessionFile
+from vad_agent.web.authentication.login_sessions import Session, Sessions
+from vad_agent.web.authentication.login_throttle import LoginThrottle
 from vad_agent.web.origins import Origins
-from vad_agent.web.session_file import SessionFile
-from vad_agent.web.sessions import Session, Sessions
 
 TRIES = 5
 """Wrong tokens before logins are paused."""

@@ -16,9 +16,9 @@ from vad_agent.callbacks.field_encryption import PLAIN, SEALED, FieldEncryption,
 from vad_agent.callbacks.store import Store
 from vad_agent.callbacks.tables import facts, left_sessions
 from vad_agent.errors import StoreError
-from vad_agent.web.session_store import LONGER_S, SECRET, SessionStore
-from vad_agent.web.sessions import SESSION_S, Role, Session
-from vad_agent.web.users import Users
+from vad_agent.web.authentication.login_session_store import LONGER_S, SECRET, SessionStore
+from vad_agent.web.authentication.login_sessions import SESSION_S, Role, Session
+from vad_agent.web.authentication.users import Users
 
 Opened = Callable[..., Store]
 
@@ -158,7 +158,7 @@ def test_a_server_that_is_stopped_throws_nobody_out(postgres: Postgres, url: str
 def test_it_looks_by_itself_until_it_is_closed(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("vad_agent.web.session_store.REFRESH_S", 0.001)
+    monkeypatch.setattr("vad_agent.web.authentication.login_session_store.REFRESH_S", 0.001)
     kept, people = SessionStore(store), Users(store, PASSWORDS)
     anna = people.add("anna", Role.OPERATOR, GOOD)
     session = Session("1", "anna", kept._clock() + 60, Role.OPERATOR, anna.since.timestamp())

@@ -20,8 +20,8 @@ from vad_agent.callbacks.tables import people
 from vad_agent.callbacks.unit_of_work import UnitOfWork, locked
 from vad_agent.common.identity import folded
 from vad_agent.errors import StoreError, VadAgentError, extra
-from vad_agent.web.passwords import Passwords, problem
-from vad_agent.web.sessions import Role
+from vad_agent.web.authentication.login_sessions import Role
+from vad_agent.web.authentication.password_hashing import Passwords, problem
 
 with extra("callbacks", "the panel's logins"):
     import sqlalchemy as sa

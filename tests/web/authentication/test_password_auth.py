@@ -10,15 +10,15 @@ import pytest
 from tests.web.desk_asking import CHEAP, GOOD, Hand
 from vad_agent.callbacks.store import Store
 from vad_agent.common.identity import login
-from vad_agent.web.login_throttle import TooManyAttempts
+from vad_agent.web.authentication.login_session_file import SessionFile
+from vad_agent.web.authentication.login_session_store import SessionStore
+from vad_agent.web.authentication.login_sessions import Role, Session
+from vad_agent.web.authentication.login_throttle import TooManyAttempts
+from vad_agent.web.authentication.operator_token_auth import PAUSE_S, TRIES
+from vad_agent.web.authentication.password_auth import NETWORK_TRIES, WITHIN_S, PasswordAuth
+from vad_agent.web.authentication.password_hashing import Passwords
+from vad_agent.web.authentication.users import Users
 from vad_agent.web.origins import Origins
-from vad_agent.web.password_auth import NETWORK_TRIES, WITHIN_S, PasswordAuth
-from vad_agent.web.passwords import Passwords
-from vad_agent.web.session_file import SessionFile
-from vad_agent.web.session_store import SessionStore
-from vad_agent.web.sessions import Role, Session
-from vad_agent.web.token_auth import PAUSE_S, TRIES
-from vad_agent.web.users import Users
 
 HOME = "10.0.0.1"
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from itsdangerous import URLSafeSerializer
 
-from vad_agent.web.sessions import SALT, SESSION_S, Role, Session, Sessions
+from vad_agent.web.authentication.login_sessions import SALT, SESSION_S, Role, Session, Sessions
 
 
 class InMemory:

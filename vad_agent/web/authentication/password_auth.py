@@ -15,11 +15,17 @@ from ipaddress import IPv6Address, ip_address
 
 from vad_agent.common.identity import folded
 from vad_agent.common.identity import login as user
-from vad_agent.web.login_throttle import LoginThrottle
+from vad_agent.web.authentication.login_sessions import Role, Session, SessionBackend, Sessions
+from vad_agent.web.authentication.login_throttle import LoginThrottle
+from vad_agent.web.authentication.operator_token_auth import (
+    PAUSE_S,
+    TRIES,
+    is_token,
+    link,
+    new_token,
+)
+from vad_agent.web.authentication.users import LONGEST_LOGIN, Users
 from vad_agent.web.origins import Origins
-from vad_agent.web.sessions import Role, Session, SessionBackend, Sessions
-from vad_agent.web.token_auth import PAUSE_S, TRIES, is_token, link, new_token
-from vad_agent.web.users import LONGEST_LOGIN, Users
 
 WITHIN_S = 600.0
 NETWORK_TRIES = 30

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from vad_agent.common.private_files import private_folder, replacing, state_folder, why
 from vad_agent.errors import OutputError
-from vad_agent.web.sessions import Session
+from vad_agent.web.authentication.login_sessions import Session
 
 FILE = "panel.json"
 

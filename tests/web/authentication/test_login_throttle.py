@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from vad_agent.web.login_throttle import LoginThrottle, TooManyAttempts
+from vad_agent.web.authentication.login_throttle import LoginThrottle, TooManyAttempts
 
 
 class Hand:
