@@ -14,7 +14,7 @@ from vad_agent.web import routes_supervisor
 from vad_agent.web.authentication.login_session_store import SessionStore
 from vad_agent.web.authentication.password_auth import PasswordAuth
 from vad_agent.web.authentication.users import Users
-from vad_agent.web.change_feed import ChangeFeed
+from vad_agent.web.callback_change_poller import CallbackChangePoller
 from vad_agent.web.dashboard import Dashboard
 from vad_agent.web.headset_ws import headsets
 from vad_agent.web.origins import Origins
@@ -44,7 +44,7 @@ class DeskPages:
         self.link = authenticator.link
         self.url = address.url
 
-        self._news = ChangeFeed(store)
+        self._news = CallbackChangePoller(store)
         self._news.start()
 
         def callbacks_of(operator: str) -> ServiceBackend:

@@ -26,7 +26,7 @@ from vad_agent.web.call_view import course
 from vad_agent.web.dashboard import Dashboard
 from vad_agent.web.dependencies import Context, Supervisor
 from vad_agent.web.operator_callbacks import Refused
-from vad_agent.web.sse import HEADERS, MEDIA_TYPE, RETRY_MS
+from vad_agent.web.server_sent_events import HEADERS, MEDIA_TYPE, RETRY_MS
 
 with extra("callbacks", "the panel"):
     from fastapi import APIRouter, Depends, Request

@@ -12,8 +12,8 @@ from vad_agent.callbacks.model import Request
 from vad_agent.callbacks.store import Store
 from vad_agent.callbacks.unit_of_work import Actor
 from vad_agent.errors import StoreError
-from vad_agent.web import change_feed
-from vad_agent.web.change_feed import ChangeFeed
+from vad_agent.web import callback_change_poller
+from vad_agent.web.callback_change_poller import CallbackChangePoller
 
 PEOPLE = ("anna", "boris")
 
@@ -24,9 +24,9 @@ def clock() -> HandClock:
 
 
 @pytest.fixture
-def news(store: Store, clock: HandClock) -> ChangeFeed:
+def news(store: Store, clock: HandClock) -> CallbackChangePoller:
     ask(store, clock.now, "before", "anna")
-    return ChangeFeed(store)
+    return CallbackChangePoller(store)
 
 
 def ask(store: Store, now: datetime, key: str, operator: str | None) -> str:
@@ -41,7 +41,7 @@ def ask(store: Store, now: datetime, key: str, operator: str | None) -> str:
     return store.take(request, Actor("test", now)).callback.id
 
 
-def numbers(news: ChangeFeed) -> list[int]:
+def numbers(news: CallbackChangePoller) -> list[int]:
     news.look()
     return [news.number(one) for one in PEOPLE]
 
@@ -51,11 +51,13 @@ def grown(before: list[int], after: list[int]) -> list[str]:
     return [one for one, b, a in zip(PEOPLE, before, after, strict=True) if a > b]
 
 
-def test_nothing_new_is_no_news(news: ChangeFeed) -> None:
+def test_nothing_new_is_no_news(news: CallbackChangePoller) -> None:
     assert numbers(news) == numbers(news)
 
 
-def test_a_new_one_is_its_operators_news(news: ChangeFeed, store: Store, clock: HandClock) -> None:
+def test_a_new_one_is_its_operators_news(
+    news: CallbackChangePoller, store: Store, clock: HandClock
+) -> None:
     before = numbers(news)
     ask(store, clock.now, "x", "boris")
     assert grown(before, numbers(news)) == ["boris"]
@@ -63,14 +65,14 @@ def test_a_new_one_is_its_operators_news(news: ChangeFeed, store: Store, clock: 
 
 @pytest.mark.parametrize("nobody", [None, ""])
 def test_one_of_nobody_is_everybodys_news(
-    news: ChangeFeed, store: Store, clock: HandClock, nobody: str | None
+    news: CallbackChangePoller, store: Store, clock: HandClock, nobody: str | None
 ) -> None:
     before = numbers(news)
     ask(store, clock.now, "x", nobody)
     assert grown(before, numbers(news)) == ["anna", "boris"]
 
 
-def test_a_change_is_news_too(news: ChangeFeed, store: Store, clock: HandClock) -> None:
+def test_a_change_is_news_too(news: CallbackChangePoller, store: Store, clock: HandClock) -> None:
     id = ask(store, clock.now, "x", "boris")
     before = numbers(news)
     by = Actor("test", clock.now)
@@ -79,9 +81,9 @@ def test_a_change_is_news_too(news: ChangeFeed, store: Store, clock: HandClock) 
 
 
 def test_too_many_at_once_are_everybodys_news(
-    news: ChangeFeed, store: Store, clock: HandClock, monkeypatch: pytest.MonkeyPatch
+    news: CallbackChangePoller, store: Store, clock: HandClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(change_feed, "MOST", 2)
+    monkeypatch.setattr(callback_change_poller, "MOST", 2)
     before = numbers(news)
     for key in ("x", "y", "z"):
         ask(store, clock.now, key, "boris")
@@ -91,7 +93,7 @@ def test_too_many_at_once_are_everybodys_news(
 
 
 def test_while_the_database_is_away_the_last_number_holds(
-    news: ChangeFeed, store: Store, monkeypatch: pytest.MonkeyPatch
+    news: CallbackChangePoller, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = numbers(news)
 

@@ -26,8 +26,8 @@ MOST = 1000
 """Changes in one poll; if there are more, all pages query."""
 
 
-class ChangeFeed:
-    """The feed of one store, up to date from `start` until `close`.
+class CallbackChangePoller:
+    """The poller of one store, up to date from `start` until `close`.
 
     Raises:
         StoreError: the database cannot be used.
