@@ -83,8 +83,8 @@ bench-peers: .venv/.peers ## the same frames through other detectors
 train: .train/.ready ## train the ear's network anew; CALLS=folder of labelled calls adds real turns (an hour; 3 GB of Debian's packages, 9 unpacked)
 	@scripts/system-packages espeak-ng flite fluidsynth
 	@OPENBLAS_NUM_THREADS=1 .train/bin/python -m training.calls .train/cache .train/rows $(if $(CALLS),--given "$(CALLS)")
-	@.train/bin/python -m training.train .train/rows $(or $(WEIGHTS),vad_agent/detection/classifier.npz)
-	@sha256sum $(or $(WEIGHTS),vad_agent/detection/classifier.npz)
+	@.train/bin/python -m training.train .train/rows $(or $(WEIGHTS),vad_agent/detection/neural_network.npz)
+	@sha256sum $(or $(WEIGHTS),vad_agent/detection/neural_network.npz)
 
 train-check: .train/.ready ## train on a few calls twice, from the same clips, and compare the weights bit for bit
 	@scripts/system-packages espeak-ng flite fluidsynth

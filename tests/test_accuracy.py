@@ -24,7 +24,7 @@ from benchmarks.accuracy import (
 )
 from benchmarks.accuracy.conditions import CONDITIONS, Condition
 from benchmarks.accuracy.labels import FRAME, RATE, LabelledCall, Labels, LabelsError
-from tests.detection.hearing_tape import pressed
+from tests.detection.endpointer_tape import pressed
 from vad_agent.core.frames import Channel
 
 # -- drawn channels: S speech, ? ambiguous, m music, . nothing; a character and how often --------------

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from vad_agent.detection.spectral import RATE, Floats
+from vad_agent.detection.spectral_features import RATE, Floats
 
 CUTOFF_HZ = 3_600.0
 TAPS = 16

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from math import log
 
-from vad_agent.detection.spectral import GROUP
+from vad_agent.detection.spectral_features import GROUP
 
 STEP = 0.1
 """Of the mean, in a group of frames: half of it is the last 0.7 s."""

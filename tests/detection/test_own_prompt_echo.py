@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.detection.hearing_tape import clip, draw, listen, near, new_ear, noise, over, voice
+from tests.detection.endpointer_tape import clip, draw, listen, near, new_ear, noise, over, voice
 from vad_agent.core.endpointer_port import EndpointerPort
 from vad_agent.detection.endpointer import ECHO_TAIL
 

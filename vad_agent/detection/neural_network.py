@@ -21,7 +21,7 @@ from vad_agent.errors import WeightsError
 
 Floats = NDArray[np.float32]
 
-FILE = "classifier.npz"
+FILE = "neural_network.npz"
 WIDTH = 40
 DILATIONS = (1, 2, 4, 8, 16, 32)
 KERNEL = 3
@@ -43,7 +43,7 @@ class Network:
     def __init__(self, arrays: dict[str, NDArray[Any]]) -> None:
         first = arrays.get("weights_0")
         if first is None or first.ndim != 3:
-            raise WeightsError("classifier's weights: layer 0 is missing")
+            raise WeightsError("network's weights: layer 0 is missing")
         self.columns = first.shape[1]
         shapes = [(1, self.columns, WIDTH), *[(KERNEL, WIDTH, WIDTH)] * len(DILATIONS)]
         self.weights: list[Floats] = []
@@ -51,14 +51,14 @@ class Network:
         for number, shape in enumerate([*shapes, (1, WIDTH, HEADS)]):
             weights, bias = arrays.get(f"weights_{number}"), arrays.get(f"bias_{number}")
             if weights is None or bias is None:
-                raise WeightsError(f"classifier's weights: layer {number} is missing")
+                raise WeightsError(f"network's weights: layer {number} is missing")
             if weights.shape != shape or bias.shape != shape[-1:]:
                 raise WeightsError(
-                    f"classifier's weights: layer {number}: expected {shape}, "
+                    f"network's weights: layer {number}: expected {shape}, "
                     f"got {weights.shape}, {bias.shape}"
                 )
             if not (np.isfinite(weights).all() and np.isfinite(bias).all()):
-                raise WeightsError(f"classifier's weights: layer {number}: not finite")
+                raise WeightsError(f"network's weights: layer {number}: not finite")
             flat = weights.astype(np.float32).reshape(-1, shape[-1])
             self.weights.append(flat)
             self.biases.append(bias.astype(np.float32))
@@ -109,7 +109,7 @@ def read(data: bytes) -> Network:
         with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
             return Network({name: arrays[name] for name in arrays.files})
     except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
-        raise WeightsError(f"classifier's weights: {FILE}: damaged: {error}") from error
+        raise WeightsError(f"network's weights: {FILE}: damaged: {error}") from error
 
 
 @cache
@@ -122,5 +122,5 @@ def load() -> Network:
     try:
         data = resources.files("vad_agent.detection").joinpath(FILE).read_bytes()
     except OSError as error:
-        raise WeightsError(f"classifier's weights: {FILE}: cannot be read: {error}") from error
+        raise WeightsError(f"network's weights: {FILE}: cannot be read: {error}") from error
     return read(data)

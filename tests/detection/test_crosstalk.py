@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.detection.hearing_tape import RATE, clip, new_ear, noise, over, voice
+from tests.detection.endpointer_tape import RATE, clip, new_ear, noise, over, voice
 from vad_agent import CallSession, Settings
 from vad_agent.core.actions import PhaseChanged
 from vad_agent.core.endpointer_port import EndpointerPort

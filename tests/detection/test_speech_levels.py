@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.detection.hearing_tape import (
+from tests.detection.endpointer_tape import (
     LATE,
     Frame,
     Heard,

@@ -8,7 +8,7 @@ from itertools import pairwise
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.detection.hearing_tape import KINDS, Frame, draw, new_ear, scripted, state
+from tests.detection.endpointer_tape import KINDS, Frame, draw, new_ear, scripted, state
 from vad_agent.core.actions import LineState
 from vad_agent.core.endpointer_port import EndpointerPort
 

@@ -10,7 +10,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from tests.detection.hearing_tape import RATE, join, speech
+from tests.detection.endpointer_tape import RATE, join, speech
 from vad_agent import Settings
 from vad_agent.core.frames import SAMPLE_BYTES, Channel, Framer, samples_per_frame
 from vad_agent.detection.dead_air import dead_air

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.detection.hearing_tape import RATE, draw, listen, new_ear, state
+from tests.detection.endpointer_tape import RATE, draw, listen, new_ear, state
 from vad_agent.core.frames import SAMPLE_RATES
-from vad_agent.detection.classifier import load
 from vad_agent.detection.endpointer import Endpointer
+from vad_agent.detection.neural_network import load
 from vad_agent.errors import FrameError
 
 CALL = ".*40 S*60 .*20 n*40 -*8 0*60 .*30 S*30 .*25"

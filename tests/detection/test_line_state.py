@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tests.detection.hearing_tape import (
+from tests.detection.endpointer_tape import (
     LATE,
     cut,
     draw,
@@ -21,7 +21,7 @@ from tests.detection.hearing_tape import (
 from vad_agent.core.actions import LineState
 from vad_agent.detection.endpointer import OPEN
 from vad_agent.detection.line_state import FLAT, NO_MEDIA
-from vad_agent.detection.segment import HANGOVER
+from vad_agent.detection.speech_decision import HANGOVER
 
 LIVE, QUIET = LineState.LIVE, LineState.QUIET
 ZERO, GONE = LineState.DIGITAL_ZERO, LineState.NO_MEDIA

@@ -13,12 +13,12 @@ from __future__ import annotations
 import numpy as np
 
 from vad_agent.audio.pcm import from_dbfs, gain
-from vad_agent.detection import spectral
-from vad_agent.detection.detector import Detector
+from vad_agent.detection import spectral_features
 from vad_agent.detection.line_watch import FLAT_MAX
-from vad_agent.detection.spectral import GROUP, HOP, Floats, Spectrum
+from vad_agent.detection.spectral_features import GROUP, HOP, Floats, Spectrum
+from vad_agent.detection.third_party_detectors import Detector
 
-COLUMNS = spectral.COLUMNS + 7
+COLUMNS = spectral_features.COLUMNS + 7
 """Inputs of the network per frame."""
 UNKNOWN = 0.5
 """The probability if there is no detector."""
@@ -47,7 +47,7 @@ DROP = 10 ** (-15 / 20)
 """Relative to the smoothed level, which falls late: a weaker frame comes after the sound."""
 
 
-class StreamingClassifier:
+class FeatureExtractor:
     """One per channel and call.
 
     `threshold`: of the detector's probability. `near`: a frame below this fraction of the own level
@@ -87,7 +87,7 @@ class StreamingClassifier:
         """Number of frames that wait to be taken."""
         return len(self._rows)
 
-    def hear(self, frame: bytes, level: int, other: StreamingClassifier | None) -> bool:
+    def hear(self, frame: bytes, level: int, other: FeatureExtractor | None) -> bool:
         """Process the next frame (int16 little-endian mono at RATE) with its RMS.
 
         `other`: the other side, which has processed its frame of the same time already.
@@ -148,7 +148,7 @@ class StreamingClassifier:
         smootheds, likely, peaks, said, other_said, sounding = zip(*self._rows[:count], strict=True)
         sounds = np.array(sounding)
         columns = np.empty((count, COLUMNS), np.float32)
-        used = spectral.COLUMNS
+        used = spectral_features.COLUMNS
         columns[:, :used] = self._spectrum.features(bytes(self._audio[: count * 2 * HOP]), sounds)
         levels = np.array((smootheds, likely, peaks), np.float32)
         np.maximum(levels, 1, out=levels)

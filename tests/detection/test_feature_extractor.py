@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.detection.hearing_tape import draw
+from tests.detection.endpointer_tape import draw
 from vad_agent.audio.pcm import rms
-from vad_agent.detection import classifier, endpointer
+from vad_agent.detection import endpointer, neural_network
 from vad_agent.detection.decimator import Decimator
-from vad_agent.detection.detector import earshot
-from vad_agent.detection.spectral import GROUP
-from vad_agent.detection.streaming_classifier import COLUMNS
+from vad_agent.detection.feature_extractor import COLUMNS
+from vad_agent.detection.spectral_features import GROUP
+from vad_agent.detection.third_party_detectors import earshot
 from vad_agent.errors import WeightsError
 
 CALL = ".*40 S*70 .*30 0*20 m*60 S*40 ,*20 t*40 .*80"
@@ -23,7 +23,10 @@ CALL = ".*40 S*70 .*30 0*20 m*60 S*40 ,*20 t*40 .*80"
 
 def heard(block: int) -> np.ndarray:
     """Logits of the call, asked for in blocks."""
-    one, stream = endpointer.classifier(earshot()), classifier.NetworkStream(classifier.load())
+    one, stream = (
+        endpointer.feature_extractor(earshot()),
+        neural_network.NetworkStream(neural_network.load()),
+    )
     logits = []
     for at, frame in enumerate(draw(CALL), 1):
         assert frame is not None
@@ -41,7 +44,7 @@ def test_the_size_of_the_blocks_changes_nothing(block: int):
 def test_a_gain_changes_next_to_nothing():
     columns = []
     for gain in (1, 4):
-        one = endpointer.classifier(None)
+        one = endpointer.feature_extractor(None)
         frames = [
             (np.frombuffer(frame or b"", "<i2") * gain // 4).astype("<i2").tobytes()
             for frame in draw(".*50 S*100")
@@ -53,28 +56,28 @@ def test_a_gain_changes_next_to_nothing():
 
 
 def test_the_shipped_network_fits_its_input():
-    assert classifier.load().columns == COLUMNS
+    assert neural_network.load().columns == COLUMNS
 
 
 @pytest.mark.parametrize("fault", ["lacks", "shape", "nan"])
 def test_damaged_weights_are_refused(fault: str):
-    content = resources.files("vad_agent.detection").joinpath(classifier.FILE).read_bytes()
+    content = resources.files("vad_agent.detection").joinpath(neural_network.FILE).read_bytes()
     with np.load(io.BytesIO(content)) as stored:
         arrays: dict[str, Any] = {name: stored[name] for name in stored.files}
-    classifier.Network(arrays)
+    neural_network.Network(arrays)
     if fault == "lacks":
         del arrays["bias_3"]
     elif fault == "shape":
         arrays["weights_2"] = arrays["weights_2"][:, 1:]
     else:
         arrays["weights_7"][0, 0, 0] = np.nan
-    with pytest.raises(WeightsError, match="classifier's weights: layer"):
-        classifier.Network(arrays)
+    with pytest.raises(WeightsError, match="network's weights: layer"):
+        neural_network.Network(arrays)
 
 
 def test_a_file_that_is_no_archive_is_refused():
     with pytest.raises(WeightsError, match="damaged"):
-        classifier.read(b"PK\x03\x04")
+        neural_network.read(b"PK\x03\x04")
 
 
 @pytest.mark.parametrize("rate", [16_000, 32_000, 48_000])

@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from audio_fixtures import clips, dsp, g711
-from tests.detection import hearing_tape as sound
+from tests.detection import endpointer_tape as sound
 from vad_agent.core.endpointer_port import Progress
 from vad_agent.detection.call_progress_tones import MOST, Tone, ToneWatch, classify
 from vad_agent.errors import FrameError

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from audio_fixtures import clips
-from tests.detection.hearing_tape import (
+from tests.detection.endpointer_tape import (
     MUSIC,
     RATE,
     SIZE,

@@ -7,7 +7,7 @@ import pytest
 import soxr
 
 from audio_fixtures import clips, dsp, g711
-from tests.detection.hearing_tape import (
+from tests.detection.endpointer_tape import (
     LATE,
     RATE,
     VOICES,
@@ -28,7 +28,7 @@ from tests.detection.hearing_tape import (
 )
 from vad_agent.core.frames import SAMPLE_RATES
 from vad_agent.detection.endpointer import Endpointer
-from vad_agent.detection.spectral import GROUP
+from vad_agent.detection.spectral_features import GROUP
 
 WORDS = ("caller_yes", "woman_short_word", "woman_no", "woman_two", "woman_tomorrow", "woman_hello")
 SPEECH = [name for name, entry in clips.catalogue().items() if entry.kind == "speech"]

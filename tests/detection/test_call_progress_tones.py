@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from audio_fixtures import g711
-from tests.detection import hearing_tape as sound
+from tests.detection import endpointer_tape as sound
 from vad_agent import CallSession, Settings
 from vad_agent.core.actions import Hangup, Reason
 from vad_agent.core.endpointer_port import EndpointerPort, Progress

@@ -14,7 +14,7 @@ import pytest
 import webrtcvad
 
 from audio_fixtures.recipe import FOLDER
-from tests.detection.hearing_tape import (
+from tests.detection.endpointer_tape import (
     RATE,
     clip,
     draw,
@@ -30,7 +30,7 @@ from vad_agent import Settings
 from vad_agent.audio.pcm import resample
 from vad_agent.cli import listen_process, main
 from vad_agent.core.frames import Channel
-from vad_agent.detection.detector import SETTLED, Detector, Earshot, Silero, WebRtc
+from vad_agent.detection.third_party_detectors import SETTLED, Detector, Earshot, Silero, WebRtc
 from vad_agent.errors import MissingExtra
 
 DETECTORS: list[Callable[[], Detector]] = [Earshot, Silero, WebRtc]

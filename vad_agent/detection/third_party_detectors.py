@@ -16,7 +16,7 @@ import _webrtcvad  # the C module under `webrtcvad`: its Python wrapper costs 0.
 import numpy as np
 
 from vad_agent.audio.pcm import resample
-from vad_agent.detection.spectral import HOP, RATE
+from vad_agent.detection.spectral_features import HOP, RATE
 from vad_agent.errors import MissingExtra
 
 WIDE_RATE = 16_000

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.detection.hearing_tape import KINDS, carets, draw, near, runs_of, voice
+from tests.detection.endpointer_tape import KINDS, carets, draw, near, runs_of, voice
 
 
 def test_a_drawing_is_letters_and_run_lengths() -> None:
