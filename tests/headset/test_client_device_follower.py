@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from vad_agent.audio.pulse_server import Picture, PlayingStream
+from vad_agent.audio.sound_graph import Endpoint, SoundGraph, Stream
 from vad_agent.headset.client_device_follower import SETTLES_S, ClientDeviceFollower, ClientSink
 
 PHONE, MUSIC = 10, 20
@@ -12,29 +12,32 @@ SINKS = ("headset", "speakers", "virtmic")
 
 def seen(
     *playing: tuple[int, int, str], default: str = "headset", sinks: tuple[str, ...] = SINKS
-) -> Picture:
+) -> SoundGraph:
     """`playing`: (number of the stream, process id, sink)."""
-    return Picture(
-        playing=frozenset(PlayingStream(*one) for one in playing),
-        recording=frozenset({PHONE}),
-        monitors={sink: f"{sink}.monitor" for sink in sinks},
+    return SoundGraph(
         default_sink=default,
+        sinks=tuple(Endpoint(number, sink, sink) for number, sink in enumerate(sinks)),
+        sources=tuple(
+            Endpoint(number, f"{sink}.monitor", sink, sink) for number, sink in enumerate(sinks)
+        ),
+        playing=tuple(Stream(index, sink, "a program", pid) for index, pid, sink in playing),
+        recording=(Stream(99, "mic", "a telephone", PHONE),),
     )
 
 
 class Desk:
-    """A follower that is shown one picture a second."""
+    """A follower that is shown one graph a second."""
 
     def __init__(self, home: str | None = "headset") -> None:
         self.follower = ClientDeviceFollower(home, frozenset({"virtmic"}))
         self.now = 0.0
 
-    def look(self, picture: Picture, after_s: float = 1.0) -> ClientSink:
+    def look(self, graph: SoundGraph, after_s: float = 1.0) -> ClientSink:
         self.now += after_s
-        return self.follower.look(picture, self.now)
+        return self.follower.look(graph, self.now)
 
-    def at(self, picture: Picture, after_s: float = 1.0) -> tuple[str, bool]:
-        place = self.look(picture, after_s)
+    def at(self, graph: SoundGraph, after_s: float = 1.0) -> tuple[str, bool]:
+        place = self.look(graph, after_s)
         return place.sink, place.used
 
 

@@ -3,7 +3,8 @@
     microphone ──loopback──> sink of phrases ─monitor──remap──> virtual microphone ──> softphone
     softphone ──> headset's sink ─monitor──> the client's side
 
-A snapshot: `read_graph` reads it once, everything else is a pure query of it.
+A snapshot: `read_graph` reads it once, `pulse_watch` after each change; everything else is a pure query
+of it.
 """
 
 from __future__ import annotations
@@ -99,6 +100,28 @@ class SoundGraph:
     def monitor(self, sink: str) -> Endpoint | None:
         """The sink's own monitor."""
         return next((source for source in self.sources if source.monitor_of == sink), None)
+
+    @property
+    def monitors(self) -> dict[str, str]:
+        """Sink → its monitor."""
+        return {source.monitor_of: source.name for source in self.sources if source.monitor_of}
+
+    def device_of(self, pid: int) -> str | None:
+        """The source or sink of the process's stream; of several, the capturing one. None: no stream."""
+        streams = (*self.recording, *self.playing)
+        return next((one.device for one in streams if one.pid == pid and one.device), None)
+
+    def playing_programs(self) -> list[Stream]:
+        """Playing streams of programs, except our own."""
+        return [
+            stream
+            for stream in self.playing
+            if stream.pid is not None and not stream.application.startswith(OURS)
+        ]
+
+    def also_records(self, stream: Stream) -> bool:
+        """The stream's program records something, as a telephone does."""
+        return stream.pid is not None and any(one.pid == stream.pid for one in self.recording)
 
     def module(self, index: int | None) -> Module | None:
         """The module of this index."""
@@ -218,7 +241,7 @@ def read_graph() -> SoundGraph:
 
 def graph_of(server: Any) -> SoundGraph:
     """The graph of a connected server. Raises pulsectl's errors."""
-    info = server.server_info()
+    info = server.server_info()  # first: raises if a server hangs; lists would be empty
     sinks = {sink.index: sink for sink in server.sink_list()}
     sources = {source.index: source for source in server.source_list()}
     return SoundGraph(

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from vad_agent.audio.pulse_server import Picture, PlayingStream
+from vad_agent.audio.sound_graph import SoundGraph, Stream
 from vad_agent.headset.call_tracker import SETTLES_S
 
 
@@ -44,7 +44,7 @@ class ClientDeviceFollower:
         self._home = home
         self._sink = home
         self._streams: frozenset[int] = frozenset()  # numbers of the softphone's streams
-        self._pids: frozenset[int] = frozenset()
+        self._pids: frozenset[int | None] = frozenset()
         self._records = False  # the softphone is a program that also records
         self._astray = False  # it has been moved away from its own sink
         self._devices: tuple[frozenset[str], str] | None = None
@@ -54,33 +54,33 @@ class ClientDeviceFollower:
         """The server does not answer."""
         self._devices = frozenset(), ""
 
-    def look(self, picture: Picture, now: float) -> ClientSink:
+    def look(self, graph: SoundGraph, now: float) -> ClientSink:
         """Where it plays in this state of the server, at time `now` (s)."""
-        changed = self._note_devices(picture, now)
-        home = self._named or picture.default_sink
-        lives = [one for one in picture.playing if self._is_softphone(one, now)]
+        changed = self._note_devices(graph, now)
+        home = self._named or graph.default_sink
+        lives = [one for one in graph.playing_programs() if self._is_softphone(one, now)]
         if self._sink is None or (home != self._home and not lives):
             self._sink, self._astray = home, False
         self._home = home
         open_to_us = [
             one
-            for one in picture.playing
-            if (one in lives or one.sink == home)
-            and one.sink in picture.monitors.keys() - self._barred
+            for one in graph.playing_programs()
+            if (one in lives or one.device == home)
+            and one.device in graph.monitors.keys() - self._barred
         ]
         used = bool(lives)
         if open_to_us:
-            best = max(open_to_us, key=lambda one: self._rank(one, one in lives, picture))
-            self._sink, self._astray = best.sink, best.sink != home
-            records = best.pid in picture.recording
+            best = max(open_to_us, key=lambda one: self._rank(one, one in lives, graph))
+            self._sink, self._astray = best.device, best.device != home
+            records = graph.also_records(best)
             if best in lives or records or not self._records:
                 used = True
                 self._remember(
-                    best, records, picture, [one for one in lives if one not in open_to_us]
+                    best, records, graph, [one for one in lives if one not in open_to_us]
                 )
-        elif self._sink not in picture.monitors:
+        elif self._sink not in graph.monitors:
             self._sink, self._astray = home, False
-        barred = [one.sink for one in lives if one.sink in self._barred]
+        barred = [one.device for one in lives if one.device in self._barred]
         return ClientSink(
             sink=self._sink,
             used=used,
@@ -88,35 +88,33 @@ class ClientDeviceFollower:
             changed=changed,
         )
 
-    def _note_devices(self, picture: Picture, now: float) -> bool:
-        devices = frozenset(picture.monitors), picture.default_sink
+    def _note_devices(self, graph: SoundGraph, now: float) -> bool:
+        devices = frozenset(graph.monitors), graph.default_sink
         before, self._devices = self._devices, devices
         if before in (None, devices):
             return False
         self._settled_at = now + SETTLES_S
         return True
 
-    def _is_softphone(self, stream: PlayingStream, now: float) -> bool:
+    def _is_softphone(self, stream: Stream, now: float) -> bool:
         if stream.index in self._streams and stream.pid in self._pids:
             return True
         return stream.pid in self._pids and (self._astray or now < self._settled_at)
 
-    def _rank(
-        self, stream: PlayingStream, lives: bool, picture: Picture
-    ) -> tuple[int, bool, bool, int]:
-        at_home = stream.sink == self._home
-        kind = 2 if lives and stream.pid in picture.recording else int(at_home)
-        return kind, stream.sink == self._sink, at_home, stream.index
+    def _rank(self, stream: Stream, lives: bool, graph: SoundGraph) -> tuple[int, bool, bool, int]:
+        at_home = stream.device == self._home
+        kind = 2 if lives and graph.also_records(stream) else int(at_home)
+        return kind, stream.device == self._sink, at_home, stream.index
 
     def _remember(
-        self, best: PlayingStream, records: bool, picture: Picture, others: list[PlayingStream]
+        self, best: Stream, records: bool, graph: SoundGraph, others: list[Stream]
     ) -> None:
         """The softphone is what plays beside `best`; `others` of it are being moved, or barred."""
         self._records = self._records or records
         same = [
             one
-            for one in picture.playing
-            if one.sink == best.sink and (not records or one.pid in picture.recording)
+            for one in graph.playing_programs()
+            if one.device == best.device and (not records or graph.also_records(one))
         ]
         self._streams = frozenset(one.index for one in (*same, *others))
         self._pids = frozenset(one.pid for one in (*same, *others))

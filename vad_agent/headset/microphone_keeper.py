@@ -9,8 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from vad_agent.audio.pulse_server import PulseWatch
-from vad_agent.audio.sound_graph import read_graph
+from vad_agent.audio.pulse_watch import PulseWatch
 from vad_agent.audio.virtual_microphone import SINK, SOURCE_TITLE, ensure, missing
 from vad_agent.errors import DeviceError
 from vad_agent.headset.routing_check import wrong_recorders
@@ -45,10 +44,10 @@ class MicrophoneKeeper:
         self._watch.close()
 
     def _look(self) -> None:
-        if not (self._watch.connected and self._watch.exists(self._microphone)):
+        graph = self._watch.graph
+        if graph is None or graph.source(self._microphone) is None:
             return
         try:
-            graph = read_graph()
             if missing(graph, self._microphone):
                 ensure(self._microphone)
                 self._refused = False
