@@ -24,7 +24,7 @@ COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --gene
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install demo test soak faults check bench bench-live bench-callbacks bench-panel bench-peers accuracy accuracy-cost calls calls-record train train-check constants goldens fixtures lock clean
+.PHONY: help install demo test soak faults check bench bench-live bench-callbacks bench-panel bench-peers accuracy accuracy-cost calls calls-record train train-check constants goldens fixtures pictures lock clean
 
 help: ## print this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -118,6 +118,12 @@ fixtures: $(READY) ## make the recordings anew, bit for bit (wants Debian's pack
 	@scripts/system-packages $(AUDIO)
 	@$(PY) -m audio_fixtures.build clips
 	@$(PY) -m audio_fixtures.build recordings
+
+pictures: $(READY) ## make the pictures of the pages in docs/ anew, in Chromium
+	@scripts/system-packages $(BROWSER)
+	@$(PY) -m pytest -q tests/web/test_browser.py::test_pictures tests/web/test_supervisor_browser.py::test_axe_finds_nothing_and_nothing_is_too_wide -k "1280 and False"
+	@cp out/panel/cue-1280-light.png docs/panel.png
+	@cp out/panel/supervisor-page-top-1280-light.png docs/supervisor.png
 
 lock: $(READY) ## write the lock files from pyproject.toml; ARGS=--upgrade: the newest
 	@$(PIP) install "uv>=0.9"

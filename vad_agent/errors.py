@@ -1,7 +1,7 @@
-"""Every error of the product. The class says what is at fault; the text says what to do.
+"""All errors of the product. The class names the cause; the text names the remedy.
 
     VadAgentError
-    ├── FrameError      the caller fed something that is not one 20 ms frame
+    ├── FrameError      the input is not one 20 ms frame
     ├── EventError      a call-control event that cannot be understood
     ├── SettingsError   a script or settings file is wrong (all its errors at once)
     ├── RecordingError  an audio file cannot be read or is not what it must be

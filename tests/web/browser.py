@@ -65,12 +65,13 @@ class Desk:
 
     def add(self, id: str, due_in_s: float, **more: Any) -> None:
         due = datetime.now(UTC) + timedelta(seconds=due_in_s)
+        name = more.get("name", "Анна")
         told = {
             "state": State.WAITING,
             "reasons": ("silence_in_dialogue",),
             "phone": "+79123456789",
-            "name": "Анна",
-            "opening": "Здравствуйте, Анна, Интернет-магазин Haieronline. Меня зовут Мария",
+            "name": name,
+            "opening": f"Здравствуйте, {name}, Интернет-магазин Haieronline. Меня зовут Мария",
             "operator": OPERATOR,
         }
         one = Callback(id=id, created=due, due=due, next=due, **(told | more))  # type: ignore[arg-type]

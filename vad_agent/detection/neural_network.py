@@ -1,9 +1,9 @@
-"""A small causal network in plain numpy: of each frame, is it speech of this side, is it hold music?
+"""A small causal network in numpy: for each frame, logits of speech of this side and of hold music.
 
     features (n, 33) ── 1 × 1, ReLU ──> (n, 40) ── 6 × [ + relu(conv 3, dilation 1 … 32) ] ── 1 × 1 ──> (n, 2)
 
-Each convolution looks back only (2.5 s in all) and keeps what it has seen, so a frame is computed once,
-and the answers are the same however many frames come at once. Trained by `training/train.py`.
+Each convolution looks back only (2.5 s in all) and keeps its inputs, so each frame is computed once,
+and the block size does not change the result. Trained by `training/train.py`.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ class Network:
 
 
 class NetworkStream:
-    """One channel's way through the network."""
+    """The network's state for one channel."""
 
     __slots__ = ("_network", "_seen")
 
@@ -76,7 +76,7 @@ class NetworkStream:
         ]
 
     def logits(self, features: Floats) -> Floats:
-        """The next frames. `features`: float32, (frames, columns). Out: float32, (frames, HEADS)."""
+        """Evaluate the next frames. `features`: float32, (frames, columns). Out: float32, (frames, HEADS)."""
         weights, biases = self._network.weights, self._network.biases
         count = len(features)
         out: Floats = features @ weights[0]
@@ -85,7 +85,7 @@ class NetworkStream:
         for number, dilation in enumerate(DILATIONS):
             seen = np.concatenate([self._seen[number], out])
             self._seen[number] = seen[count:].copy()
-            # Rows of the KERNEL frames that each frame sees, side by side: one product in place of three.
+            # The KERNEL input frames of each frame side by side: one product instead of three.
             step = seen.strides[0]
             shape, strides = (count, KERNEL, WIDTH), (step, dilation * step, 4)
             taps: Floats = np.ndarray(shape, np.float32, seen, 0, strides)

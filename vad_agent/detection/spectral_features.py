@@ -1,12 +1,12 @@
-"""What the network sees of a channel: the spectrum of each frame against the line's own floor. Kept state.
+"""Spectral inputs of the network: each frame's spectrum relative to the line's noise floor. Kept state.
 
     samples  |--96--|-----160-----|      a frame's window reaches back into the frame before
     bands    12, 100 to 3,900 Hz, natural logarithm of power
-    floor    of each band: rises slowly, falls fast, a lost packet is no floor
+    floor    of each band: rises slowly, falls fast; lost packets are ignored
     out      bands over the floor | bands over the frame's mean | flatness | likeness to earlier frames
 
-Nothing is absolute: a gain changes none of it. The floor moves once in GROUP frames, so stretches are
-whole groups, and it does not matter how many of them come at once.
+All values are relative, so a gain does not change them. The floor is updated once per GROUP frames;
+blocks are therefore whole groups, and their size does not change the result.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ SCALE = 1 / 3
 EPSILON = 1e-2
 """Added to the power of a bin, in squared int16 steps: what rounding leaves."""
 LIKE_AGO = (2, 5, 15)
-"""The spectrum is compared with that of so many frames ago: notes and tones stand still."""
+"""Lags in frames at which the spectrum is compared with itself: notes and tones are constant."""
 COLUMNS = 2 * BANDS + 1 + len(LIKE_AGO)
 
 _LOW_BIN, _HIGH_BIN = (round(hz * WINDOW / RATE) for hz in (LOW_HZ, HIGH_HZ))
@@ -59,7 +59,7 @@ _BANDS_MEAN: Floats = np.full((BANDS, 1), 1 / BANDS, np.float32)
 
 
 class Spectrum:
-    """One channel's."""
+    """The features of one channel."""
 
     __slots__ = ("_earlier", "_floor", "_tail")
 
@@ -69,7 +69,7 @@ class Spectrum:
         self._earlier: Floats = np.zeros((max(LIKE_AGO), _BINS), np.float32)
 
     def features(self, audio: bytes, sounds: NDArray[np.bool_]) -> Floats:
-        """The next whole groups of frames.
+        """Compute the next whole groups of frames.
 
         `audio`: int16 little-endian mono at RATE; `sounds`: (frames,), False where all samples are the same.
         Out: float32, (frames, COLUMNS).
@@ -104,7 +104,7 @@ class Spectrum:
     def _floors(self, bands: Floats, sounds: NDArray[np.bool_]) -> Floats:
         """The floor of each frame, which is that of its group."""
         groups = np.where(sounds[:, None], bands, np.inf).reshape(-1, GROUP, BANDS)
-        # The second lowest: a packet that is half lost is no floor.
+        # The second lowest: a partly lost packet must not set the floor.
         lowest = np.partition(groups, 1, axis=1)[:, 1]
         known = sounds.reshape(-1, GROUP).sum(axis=1) >= SOUNDING
         floors = np.empty_like(lowest)

@@ -1,10 +1,10 @@
-"""Detectors: each hears one channel, frame by frame, and says how likely it is that the frame is speech.
+"""Third-party detectors behind one protocol: the probability that a frame of one channel is speech.
 
     earshot     windows of 16 ms at 16 kHz, linear between the samples    the highest that ends in the frame
     silero      windows of 32 ms at 16 kHz, each sample repeated          that of the newest one
     webrtcvad   the frame itself, in mode 3                               0 or 1
 
-Each is one stream with a state of its own: one per channel and call, never reset.
+Detectors are stateful: one per channel and call, never reset.
 """
 
 from __future__ import annotations
@@ -20,24 +20,24 @@ from vad_agent.detection.spectral_features import HOP, RATE
 from vad_agent.errors import MissingExtra
 
 WIDE_RATE = 16_000
-"""Hz, of earshot and Silero. At 8 kHz Silero hears worse."""
+"""Hz, of earshot and Silero. Silero is less accurate at 8 kHz."""
 EARSHOT_WINDOW, SILERO_WINDOW = 256, 512
 """Samples."""
 MODE = 3
-"""webrtcvad's only usable one for a silence timer: 0 to 2 count any noise as speech."""
+"""webrtcvad's mode. The only one usable for silence: 0 to 2 count any noise as speech."""
 SETTLED = 10
-"""Frames: new to a line, webrtcvad calls whatever it hears first speech."""
+"""Frames: at the start of a line, webrtcvad reports any sound as speech."""
 
 
 class Detector(Protocol):
-    """What the endpointer asks of every frame."""
+    """A detector of one channel. Called for every frame that may be speech."""
 
     @property
     def threshold(self) -> float:
-        """The probability from which on it says speech, where nobody else is asked."""
+        """The probability that counts as speech if the detector decides alone."""
 
     def probability(self, frame: bytes, /) -> float:
-        """That the next frame is speech, 0 to 1. `frame`: int16 little-endian mono, 20 ms at RATE."""
+        """The probability of speech, 0 to 1. `frame`: the next 20 ms, int16 little-endian mono at RATE."""
 
 
 class Earshot:
@@ -59,7 +59,7 @@ class Earshot:
         self._state: tuple[int, tuple[tuple[int, int], ...]] | None = None  # of the upsampler
 
     def probability(self, frame: bytes, /) -> float:
-        """See `Detector`. Between the samples linear: heard best."""
+        """See `Detector`. Upsampled by linear interpolation, which detects best."""
         wide, self._state = resample(frame, 2, 1, RATE, WIDE_RATE, self._state)
         wide = self._rest + wide
         best, at, size = 0.0, 0, 2 * EARSHOT_WINDOW
@@ -111,8 +111,8 @@ class Silero:
 
 
 class WebRtc:
-    """webrtcvad in mode 3, the WebRTC project's Gaussian-mixture detector. Only of whole frames at RATE:
-    this C function takes a wrong size without a word and judges half of it.
+    """webrtcvad in mode 3, the WebRTC project's Gaussian-mixture detector. Takes only whole
+    frames at RATE: the C function accepts a wrong size silently and evaluates half of the frame.
     """
 
     __slots__ = ("_process", "_settling")
