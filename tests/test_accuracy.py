@@ -244,7 +244,7 @@ def test_a_made_call_is_labelled_where_it_is_loud(part: str) -> None:
 
 
 @pytest.mark.parametrize("name", [name for name in ears.EARS if not name.startswith("silero")])
-def test_an_ear_finds_the_silences_of_a_clean_call(
+def test_an_endpointer_finds_the_silences_of_a_clean_call(
     name: str, call: LabelledCall, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(cache, "FOLDER", tmp_path)

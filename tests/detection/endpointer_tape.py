@@ -1,4 +1,4 @@
-"""Audio drawn as text: one letter a frame, or run lengths, and what an ear made of it.
+"""Audio drawn as text: one letter per frame, or run lengths, and what an endpointer reported.
 
     ".*50 S*40 .*30"     a second of comfort noise, 0.8 s of a voice, 0.6 s of comfort noise
     "..kk...k"           key clicks

@@ -1,4 +1,4 @@
-"""Call-progress tones through the ear: sound in, which tone it is out, and how soon after it began."""
+"""Call-progress tones through the endpointer: which tone, and how soon after its beginning."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The operator's voice leaks into the client's leg: it is not the client, and who talks over it is.
+"""Cross-talk of the operator in the client's channel is not the client; speech over it is.
 
 operator ▁▁▁▁████████████▁▁▁▁▁▁▁▁
 client   ▁▁▁▁▁▁▂▂▂▂▂▂▂▂▂▂▂▂▁▁▁▁▁▁      25 dB weaker and more, 20 to 300 ms late

@@ -1,4 +1,4 @@
-"""The streamed ear by what it does: who speaks from when to when, and what is on the line."""
+"""The endpointer's results: who speaks from when to when, and what is on the line."""
 
 from __future__ import annotations
 

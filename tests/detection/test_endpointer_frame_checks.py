@@ -1,4 +1,4 @@
-"""The door of the ear: what is no frame is refused in words, and leaves no trace in the ear."""
+"""Invalid frames are refused with an error and leave the endpointer unchanged."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_what_is_no_frame_is_refused_in_words(frame: Any, text: str) -> None:
     assert text in str(caught.value)
 
 
-def test_a_refused_frame_leaves_the_ear_as_it_was() -> None:
+def test_a_refused_frame_leaves_the_endpointer_as_it_was() -> None:
     frames = draw(CALL)
     disturbed, other = new_ear(), new_ear()
     for at, frame in enumerate(frames):

@@ -1,4 +1,4 @@
-"""What must not change a decision: gain, an offset, the polarity, how the bytes come; what must not raise."""
+"""Gain, offset, polarity and the type of the bytes change no decision; nothing raises."""
 
 from __future__ import annotations
 

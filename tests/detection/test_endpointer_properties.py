@@ -1,4 +1,4 @@
-"""Whatever comes, in whatever order: no exception, and what the ear says fits together."""
+"""For any input in any order: no exception, and the attributes are consistent."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The drawings themselves: a letter is a frame."""
+"""The tapes themselves: a letter is a frame."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The detectors of one channel: the same answers, however many frames are asked about at once."""
+"""Features do not depend on the block size; the weights fit them, and damaged weights are refused."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Hold music: known as such, its beginning and end, and speech never taken for it."""
+"""Hold music: detected, with its beginning and end; speech is never taken for it."""
 
 from __future__ import annotations
 

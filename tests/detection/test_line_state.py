@@ -1,4 +1,4 @@
-"""What is on the line: live, quiet, digitally dead, no media, and back."""
+"""The state of the line: live, quiet, digital zero, no media, and back."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The product's own voice comes back as an echo: it is nobody, and who speaks over it is somebody."""
+"""The echo of our own prompt is not speech; speech over it is."""
 
 from __future__ import annotations
 
@@ -92,6 +92,6 @@ def test_a_second_prompt_within_the_tail_of_the_first_is_still_a_prompt() -> Non
     assert listen(ear, over(echo, noise(len(echo))), finish=False).opened == []
 
 
-def test_an_ear_that_never_heard_a_prompt_hears_what_could_be_an_echo() -> None:
+def test_an_endpointer_that_never_heard_a_prompt_hears_what_could_be_an_echo() -> None:
     ear = new_ear()
     assert listen(ear, [*noise(100), *voice(100, -44), *noise(60)]).runs != []

@@ -1,4 +1,4 @@
-"""Runs of speech: when they open and close, and what of it is the speech itself."""
+"""Segments of speech: when they open and close, and their exact limits."""
 
 from __future__ import annotations
 

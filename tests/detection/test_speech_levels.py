@@ -1,4 +1,4 @@
-"""How loud is loud enough: quiet and loud voices, the noise of the line, one speaker after another."""
+"""Levels: quiet and loud voices, the noise of the line, speakers of different loudness."""
 
 from __future__ import annotations
 

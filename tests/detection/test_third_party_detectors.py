@@ -1,4 +1,4 @@
-"""The detectors: what each hears, that each is one stream of its own, what is told where one is missing."""
+"""The third-party detectors: results, independent streams, and the message if one is missing."""
 
 from __future__ import annotations
 
@@ -125,7 +125,9 @@ def test_the_first_frames_of_a_line_are_no_speech_to_webrtcvad() -> None:
 
 
 @pytest.mark.parametrize("detector", ["earshot", "network", "webrtcvad", "silero"])
-def test_an_ear_of_each_setting_hears_a_voice_from_its_beginning_to_its_end(detector: str) -> None:
+def test_an_endpointer_of_each_setting_hears_a_voice_from_its_beginning_to_its_end(
+    detector: str,
+) -> None:
     found = listen(new_ear(detector=detector), [*noise(100), *voice(100), *noise(100)])
     assert near(found.runs[-1:], [(100, 200)], by=12)
 

@@ -1,4 +1,4 @@
-"""Tones of the telephone network against voices, music, hum and noise; what tones say of the line."""
+"""Tones of the telephone network against voices, music, hum and noise; the line state under tones."""
 
 from __future__ import annotations
 

@@ -172,7 +172,7 @@ def test_aim(prompt: dict[str, Any], window: Window, dead: Window) -> None:
         ("silero", Silero, True),
     ],
 )
-def test_an_ear_has_the_detector_that_is_set_and_the_network_but_beside_webrtcvad(
+def test_an_endpointer_has_the_detector_that_is_set_and_the_network_but_beside_webrtcvad(
     name: str, kind: type, network: bool
 ) -> None:
     settings = Settings(hearing={"detector": name})

@@ -32,7 +32,7 @@ from vad_agent.detection.third_party_detectors import Detector
 NEAR = 10 ** (-25 / 20)
 """Relative to this side's own level: a weaker voice is a person in the background, or an echo."""
 BLOCK = 50
-"""Frames that may wait for the network while the detector hears nothing …"""
+"""Frames that may wait for the network while the detector detects nothing …"""
 OPEN = 20
 """… and while somebody is known to speak."""
 STAGGER = 10

@@ -327,7 +327,7 @@ class Composition:
             self._last_words.append(text)
 
     def run(self) -> None:
-        """Run the loop until it is told to quit."""
+        """Run the loop until `Command.QUIT`."""
         self.loop.run()
 
     def quit(self) -> None:

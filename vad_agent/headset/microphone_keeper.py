@@ -1,8 +1,8 @@
-"""Keeps the virtual microphone of `setup` whole while `listen` runs.
+"""Restores the virtual microphone of `setup` while `listen` runs.
 
-The sound server forgets it when it restarts, and takes the operator's voice out of it when the
-headset is unplugged: the client would hear phrases alone. A program that records the headset's
-microphone past it is told to the operator once.
+A restart of the sound server removes it, and unplugging the headset removes the operator's voice from
+it, so that the client would hear phrases only. The operator is notified once of each program that
+records the headset's microphone instead.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ PAST = (
 
 
 class MicrophoneKeeper:
-    """Looks at each change of the sound server, in a thread. `microphone`: the operator's source;
+    """Checks each change of the sound server, in a thread. `microphone`: the operator's source;
     `sink`: what the headset plays; `report`: tells the operator, from that thread.
     """
 
