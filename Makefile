@@ -13,6 +13,7 @@ BROWSER := chromium fonts-dejavu-core
 HEADSET := libportaudio2 libasound2-plugins espeak-ng
 LIVE  := libportaudio2 pulseaudio pulseaudio-utils libasound2-plugins baresip-core \
 	pipewire pipewire-pulse wireplumber dbus-daemon
+FAST := $(addprefix tests/,core script trace common client detection test_architecture.py)
 BIN := .venv/bin
 PY  := $(BIN)/python
 PIP := $(PY) -m pip --disable-pip-version-check -qq
@@ -24,7 +25,7 @@ COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --gene
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install demo test soak faults check bench bench-live bench-callbacks bench-panel bench-peers accuracy accuracy-cost calls calls-record train train-check constants goldens fixtures pictures lock clean
+.PHONY: help install demo test test-fast soak faults check bench bench-live bench-callbacks bench-panel bench-peers accuracy accuracy-cost calls calls-record train train-check constants goldens fixtures pictures lock clean
 
 help: ## print this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -46,6 +47,9 @@ test: check ## make check, then the whole test suite: what takes time alone, the
 	@scripts/system-packages $(BROWSER) || echo "the tests in a browser are skipped"
 	@$(PY) -m pytest -m serial
 	@$(PY) -m pytest -m "not serial" --numprocesses $(WORKERS) --dist loadgroup
+
+test-fast: $(READY) ## in under a minute, for daily work: core, script, detection, trace; no servers, no devices
+	@$(PY) -m pytest -q -m "not serial and not real" --numprocesses 2 $(FAST)
 
 faults: $(READY) ## the storm of kills on SQLite and PostgreSQL: the table of docs/faults.md
 	@scripts/system-packages $(DATABASE)

@@ -210,14 +210,18 @@ def keys_clip(path: Path) -> Floats | None:
 
 
 def _download(wanted: str, folder: Path) -> None:
+    """Whole or not at all: who interrupts it finds no part of a package at the next start."""
     command = ["apt-get", "download", "--quiet=2", wanted]
+    with tempfile.TemporaryDirectory(dir=folder) as part:
 
-    def once(*, check: bool) -> int:
-        return subprocess.run(command, cwd=folder, check=check, capture_output=True).returncode
+        def once(*, check: bool) -> int:
+            return subprocess.run(command, cwd=part, check=check, capture_output=True).returncode
 
-    if once(check=False):  # a new machine knows no package yet
-        subprocess.run(["apt-get", "update", "--quiet=2"], check=True, capture_output=True)
-        once(check=True)
+        if once(check=False):  # a new machine knows no package yet
+            subprocess.run(["apt-get", "update", "--quiet=2"], check=True, capture_output=True)
+            once(check=True)
+        (deb,) = Path(part).glob("*.deb")
+        deb.replace(folder / deb.name)
 
 
 def fetch(cache: Path, packages: Sequence[sources.Package] = sources.PACKAGES) -> Path:
@@ -232,9 +236,11 @@ def fetch(cache: Path, packages: Sequence[sources.Package] = sources.PACKAGES) -
     for package in packages:
         if not list(debs.glob(f"{package.name}_*.deb")):
             _download(f"{package.name}={package.version}", debs)
-        if not (root / "usr/share/doc" / package.name).exists():
-            (deb,) = debs.glob(f"{package.name}_*.deb")
+        deb = next(debs.glob(f"{package.name}_*.deb"))
+        unpacked = deb.with_suffix(".unpacked")
+        if not unpacked.exists():
             subprocess.run(["dpkg", "-x", str(deb), str(root)], check=True)
+            unpacked.touch()
     archives.extract(root / "usr/share")
     return root / "usr/share"
 
