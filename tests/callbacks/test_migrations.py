@@ -101,9 +101,9 @@ def test_a_database_of_the_version_before_is_upgraded_and_what_waited_there_is_f
     before = Store(empty, policy)
     callback = take(before, clock.now, due=60.0)
     with before.database.writing() as c:  # as the version before leaves it
-        c.execute(sa.text("DROP INDEX callbacks_by_time"))
-        c.execute(sa.text("UPDATE alembic_version SET version_num = '0002'"))
-    assert [kind for kind, *_ in differences(before.database)] == ["add_index"]
+        c.execute(sa.text("ALTER TABLE callbacks DROP COLUMN asked"))
+        c.execute(sa.text("UPDATE alembic_version SET version_num = '0003'"))
+    assert [kind for kind, *_ in differences(before.database)] == ["add_column"]
     before.close()
     store = Store(empty, policy)
     assert differences(store.database) == []

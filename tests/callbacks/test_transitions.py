@@ -545,6 +545,25 @@ def test_a_reason_stands_once():
     assert transitions.merge(taken(), asked(), POLICY).reasons == ("dropped",)
 
 
+def test_a_certain_reason_replaces_an_unconfirmed_one():
+    first = taken(reason="unconfirmed", **{"in": 120})
+    later = NOON + 10 * SECOND
+    for how in (transitions.merge, transitions.revise):
+        after = how(first, asked(later, reason="dropped"), POLICY)
+        assert (after.reasons, after.due) == (("dropped",), later)
+    certain = transitions.merge(taken(), asked(later, reason="unconfirmed"), POLICY)
+    assert certain.reasons == ("dropped",)
+    back = transitions.revise(taken(), asked(later, reason="unconfirmed", **{"in": 120}), POLICY)
+    assert (back.reasons[-1], back.due) == ("unconfirmed", later + 120 * SECOND)
+
+
+def test_when_the_call_was_is_kept_and_is_the_last_calls():
+    first, later = taken(NOON - 3600 * SECOND), NOON + 60 * SECOND
+    assert first.asked == NOON - 3600 * SECOND  # not when the desk heard of it
+    assert transitions.revise(first, asked(later), POLICY).asked == first.asked
+    assert transitions.merge(first, asked(later), POLICY).asked == later
+
+
 def test_a_merge_fills_in_what_was_not_known_and_replaces_nothing():
     first = taken(name="Анна", opening="one", phone=None, phone_given="912")
     second = asked(name="Вера", topic="счёт", opening="two", operator="boris", session="s2")

@@ -48,6 +48,7 @@ CALLS: dict[Reason, tuple[tuple[str, str], Mapping[int, Any]]] = {
     ),
     Reason.AGREED: (DIALOGUE, {200: AGREED}),
     Reason.CLIENT_CANNOT_HEAR: (DIALOGUE, {200: "client_cannot_hear"}),
+    Reason.UNCONFIRMED: (DIALOGUE, {300: "line_gone"}),
 }
 
 

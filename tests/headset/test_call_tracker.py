@@ -29,6 +29,7 @@ from vad_agent.headset.call_tracker import REGRET, SETTLES, UNUSED, CallTracker
 FIXTURES = Path(__file__).parents[2] / "audio_fixtures"
 RATE = 8_000
 DROPPED = ["callback dropped", "hangup dropped", "phase ended"]
+UNCONFIRMED = ["callback unconfirmed", "phase ended"]
 GREETING = ".*100 S*75 .*25", "0*100 .*100"
 """The operator greets on a line that was dead."""
 DIALOGUE = ".*75 S*75 .*25", "S*75 .*100"
@@ -360,15 +361,36 @@ def test_a_line_that_dies_in_the_dialogue_is_the_scripts_to_treat():
     assert "play not_heard_in_dialogue" in what(headset.said)
 
 
-def test_a_softphone_that_plays_no_more_in_the_dialogue_is_a_drop():
+def test_a_softphone_that_plays_no_more_in_the_dialogue_leaves_the_callback_unconfirmed():
     headset = in_dialogue()
     headset.tracker.line_in_use(False)
     headset.hear(f".*{UNUSED - 1}", f".*{UNUSED - 1}")
     assert headset.on
     headset.hear(".", ".")
-    assert what(headset.said)[-3:] == DROPPED
+    assert what(headset.said)[-2:] == UNCONFIRMED
     assert not headset.on
     assert headset.tracker.guessed
+    assert "callback withdrawn unconfirmed" in what(headset.press(Command.UNDO))
+
+
+def test_where_the_client_was_never_heard_it_is_a_drop():
+    headset = Headset()
+    headset.hear(*GREETING)
+    headset.tracker.line_in_use(False)
+    headset.hear(f".*{UNUSED}", f".*{UNUSED}")
+    assert what(headset.said)[-3:] == DROPPED
+
+
+def test_a_goodbye_is_undone_before_anything_else():
+    headset = in_dialogue()
+    headset.tell("goodbye")
+    assert headset.tracker.goodbye
+    assert headset.press(Command.UNDO) == []
+    assert headset.on  # the call's beginning was not undone
+    assert not headset.tracker.goodbye
+    headset.tracker.line_in_use(False)
+    headset.hear(f".*{UNUSED}", f".*{UNUSED}")
+    assert what(headset.said)[-2:] == UNCONFIRMED
 
 
 def test_a_softphone_that_plays_no_more_after_goodbye_is_the_end():
@@ -678,6 +700,7 @@ def test_a_guessed_call_is_the_one_that_is_told_to_be_answered():
 KINDS = [
     *("ringing", "answered", "hold", "unhold", "hangup", "operator_mute", "operator_unmute"),
     *("pause", "resume", "client_name", "client_cannot_hear", "callback_agreed", "goodbye"),
+    *("goodbye_undone", "line_gone"),
     *("prompt_started", "prompt_ended", "prompt_failed", "source_ended"),
 ]
 FIELDS = st.sampled_from(

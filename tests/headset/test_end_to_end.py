@@ -14,8 +14,11 @@ import pytest
 from tests.headset.audio_server import AudioServer
 from tests.headset.conftest import require
 from tests.headset.listening import Line, Listening, assert_replays, inside, kind, outcomes, settle
+from tests.headset.recording import until
 from tests.headset.softphone import PROGRAM, Call
 from tests.headset.speech import find_speech, match, script_audio, speech
+from vad_agent.callbacks.outbox import Outbox
+from vad_agent.callbacks.outbox_message import REQUESTED, WITHDRAWN
 
 TOLERANCE_S = 0.1
 """Blocks of null sinks, packets, and where a word ends in noise."""
@@ -268,7 +271,7 @@ def test_without_call_control_the_greeting_begins_the_call(
 def test_without_call_control_a_softphone_that_plays_no_more_has_hung_up(
     server: AudioServer, tmp_path: Path
 ) -> None:
-    """Nobody is told «вас не слышно» after the end; a client who did not say goodbye is called back."""
+    """Nobody is told «вас не слышно» after the end; both have talked, so the operator is asked."""
     parts = [("silence", 2.5), ("speech", "Алло, здравствуйте"), ("silence", 60.0)]
     wav = script_audio(parts, tmp_path / "client.wav")
     with Call(server, wav) as call, Listening(server, tmp_path) as listening:
@@ -278,9 +281,43 @@ def test_without_call_control_a_softphone_that_plays_no_more_has_hung_up(
         listening.wait(kind("phase", phase="dialogue"), 10)
         call.hangup("client")
         lines = listening.ended(4)
-        assert [line["reason"] for line in lines if line["kind"] == "callback"] == ["dropped"]
+        assert [line["reason"] for line in lines if line["kind"] == "callback"] == ["unconfirmed"]
         assert listening.prompts() == []
         assert_replays(listening)
+
+
+@pytest.mark.parametrize("answer", ["yes", "none: killed"])
+def test_whether_they_said_goodbye_is_asked_and_only_a_yes_spares_the_callback(
+    answer: str, server: AudioServer, tmp_path: Path
+) -> None:
+    parts = [("silence", 2.5), ("speech", "Алло, здравствуйте"), ("silence", 60.0)]
+    wav = script_audio(parts, tmp_path / "client.wav")
+    with Call(server, wav) as call, Listening(server, tmp_path) as listening:
+        settle(2.5)
+        call.dial("client")
+        say(server)
+        listening.wait(kind("phase", phase="dialogue"), 15)
+        call.hangup("operator")
+        lines = listening.ended(6)
+        (asked,) = [line for line in lines if line["kind"] == "callback"]
+        assert (asked["reason"], asked["due_in_s"]) == ("unconfirmed", 120.0)
+        until(lambda: "Попрощались? Звонок " in listening.log, 5, "the question")
+        assert "ЗАВЕРШИТЕ ЗВОНОК" not in listening.log
+        if answer == "yes":
+            listening.send(kind="goodbye")
+            line = listening.wait(kind("callback_withdrawn"), 5)
+            (begun,) = listening.find(kind("call"))
+            assert (line["reason"], line["of"]) == ("unconfirmed", begun["id"])
+            assert listening.stop() == 0
+        else:
+            listening.process.kill()
+            listening.process.wait(5)
+    outbox = Outbox(tmp_path / "outbox")
+    letters = [outbox.read(path) for path in outbox.waiting()]
+    about = [(one.kind, one.reason) for one in letters if one.kind in (REQUESTED, WITHDRAWN)]
+    withdrawn = [(WITHDRAWN, None)] if answer == "yes" else []
+    assert about == [(REQUESTED, "unconfirmed"), *withdrawn]
+    assert len({one.call for one in letters}) == 1
 
 
 def test_in_the_cue_mode_nothing_is_played(server: AudioServer, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from vad_agent.core.events import Event, EventKind
 from vad_agent.headset.input_parsing import callback_time
 from vad_agent.headset.key_dispatch import KeyDispatch
 from vad_agent.headset.keymap import KEYS, RUSSIAN, Key, all_keys, key_list
-from vad_agent.headset.status import Status
+from vad_agent.headset.status import FarewellQuestion, Status
 
 MOSCOW = timezone(timedelta(hours=3))
 NOON = datetime(2026, 1, 31, 12, 0, 20, tzinfo=MOSCOW)
@@ -44,7 +44,7 @@ def in_call(tape: str) -> list[ControlMessage]:
         ("у", Event(EventKind.HOLD, party="operator")),
         ("к", Event(EventKind.HOLD, party="client")),
         ("нн", Event(EventKind.CLIENT_CANNOT_HEAR)),
-        ("вв", Event(EventKind.GOODBYE)),
+        ("в", Event(EventKind.GOODBYE)),
         ("зз", Command.END_CALL),
         ("сс", Event(EventKind.HANGUP, party="client")),
         ("о", Command.UNDO),
@@ -53,7 +53,7 @@ def in_call(tape: str) -> list[ControlMessage]:
         ("\x03", Command.QUIT),
         ("н" + ENTER, Event(EventKind.CLIENT_CANNOT_HEAR)),
         ("иАнна" + ENTER, Event(EventKind.CLIENT_NAME, name="Анна")),
-        ("т8 (912) 345-67-89" + ENTER, Event(EventKind.CLIENT_PHONE, phone="89123456789")),
+        ("т8 (912) 345-67-89" + ENTER, Event(EventKind.CLIENT_PHONE, phone="+79123456789")),
         (
             "тномер" + ENTER + "\x15+79123456789" + ENTER,
             Event(EventKind.CLIENT_PHONE, phone="+79123456789"),
@@ -78,6 +78,35 @@ def test_the_same_key_of_the_other_layout_and_a_capital_do_the_same(key: Key) ->
 
 def test_no_number_changes_none() -> None:
     assert in_call("т" + ENTER) == []
+
+
+@pytest.mark.parametrize("typed", ["8 912 345", "12345", "+7 111 111-11-11", "+999 123456789"])
+def test_a_number_that_nobody_can_be_rung_by_is_refused_where_it_is_typed(typed: str) -> None:
+    for tape in ("т", f"д+20{ENTER}"):
+        desk = Desk()
+        assert desk.press(tape + typed + ENTER) == []
+        assert "✗ на такой номер не позвонить" in desk.keys.prompt
+        assert typed in desk.keys.prompt  # it is not lost
+
+
+def test_a_number_is_echoed_as_it_is_understood_but_not_into_a_log() -> None:
+    desk = Desk()
+    desk.press(f"т8 9123456789{ENTER}")
+    assert desk.keys.prompt == "Номер клиента: +7 912 345-67-89"
+    assert desk.keys.question == ""
+    desk.time += timedelta(seconds=5)
+    assert desk.keys.prompt == ""
+    desk.status.client_phone = "+79123456789"
+    desk.press("т")
+    assert "(сейчас +7 912 345-67-89)" in desk.keys.prompt
+    assert "912" not in desk.keys.question
+
+
+def test_the_country_of_a_number_is_in_the_settings() -> None:
+    desk = Desk()
+    desk.status.region = "BY"
+    [sent] = desk.press(f"т8 029 491-19-11{ENTER}")
+    assert sent == Event(EventKind.CLIENT_PHONE, phone="+375294911911")
 
 
 def test_no_two_keys_are_the_same() -> None:
@@ -115,7 +144,7 @@ def test_hold_ends_a_hold_whoever_began_it() -> None:
 # -- what cannot be taken back ---------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("letter", "нвзсй")
+@pytest.mark.parametrize("letter", "нзсй")
 def test_what_cannot_be_taken_back_is_asked_about_first(letter: str) -> None:
     desk = Desk()
     assert desk.press(letter) == []
@@ -182,6 +211,33 @@ def test_a_guess_that_can_be_undone_has_its_key() -> None:
     assert "О" not in dict(key_list(Status()))
     assert len(all_keys()) == len(KEYS)
     assert all(name for _, name in all_keys())
+
+
+# -- a call is over, and nobody knows how ------------------------------------------------------------
+
+ASKED = FarewellQuestion("call-7", NOON, NOON + timedelta(minutes=3), NOON + timedelta(minutes=5))
+
+
+@pytest.mark.parametrize("phase", [None, Phase.ENDED])
+def test_one_key_answers_whether_they_said_goodbye(phase: Phase | None) -> None:
+    desk = Desk(phase)
+    desk.status.questions = (ASKED,)
+    assert desk.press("в") == [Event(EventKind.GOODBYE, question="call-7")]
+    assert desk.press("с") == [Event(EventKind.HANGUP, party="client", question="call-7")]
+    shown = dict(key_list(desk.status))
+    assert (shown["В"], shown["С"]) == ("да, попрощались", "нет, сорвался")
+
+
+def test_in_the_next_call_the_keys_are_the_calls() -> None:
+    desk = Desk()
+    desk.status.questions = (ASKED,)
+    assert desk.press("в") == [Event(EventKind.GOODBYE)]
+    assert desk.press("сс") == [Event(EventKind.HANGUP, party="client")]
+    assert dict(key_list(desk.status))["В"] == "попрощались"
+
+
+def test_a_goodbye_can_be_undone() -> None:
+    assert ("О", "отменить") in key_list(Status(phase=Phase.DIALOGUE, goodbye=True))
 
 
 # -- the client's name -----------------------------------------------------------------------------
@@ -277,7 +333,7 @@ def test_a_callback_is_agreed_with_its_time_and_the_number() -> None:
         Event(
             EventKind.CALLBACK_AGREED,
             name="Анна",
-            phone="89123456789",
+            phone="+79123456789",
             at="2026-01-31T15:30:00+03:00",
             ts="2026-01-31T12:00:20+03:00",
         )

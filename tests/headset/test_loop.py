@@ -99,7 +99,7 @@ def test_the_desk_s_errors_end_it_and_are_told():
 def test_an_event_that_was_refused_is_shown_to_the_operator_once():
     status = Status()
     shown = StatusPresenter(status)
-    tracker = SimpleNamespace(session=None, guessed=False)
+    tracker = SimpleNamespace(session=None, guessed=False, goodbye=False)
     loop: Any = SimpleNamespace(refused=1, headset=None, prompt_player=None, tracker=tracker)
     for slot in range(20):
         shown.look(loop, Pair(slot, None, None))

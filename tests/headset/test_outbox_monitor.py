@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from vad_agent.callbacks.outbox import Outbox
-from vad_agent.callbacks.outbox_message import CALL, REQUESTED, OutboxMessage
+from vad_agent.callbacks.outbox_message import CALL, ENDED, REQUESTED, WITHDRAWN, OutboxMessage
 from vad_agent.headset import outbox_monitor as module
 from vad_agent.headset.outbox_monitor import OLD_S, OutboxMonitor
 
@@ -23,11 +23,13 @@ class Folder:
     def __init__(self, folder: Path) -> None:
         self.outbox = Outbox(folder)
         self.told: list[str] = []
+        self.calls = 0
         self.unread = OutboxMonitor(self.outbox, self.told.append)
 
-    def post(self, age_s: float) -> Path:
+    def post(self, age_s: float, kind: str = REQUESTED, call: str = "") -> Path:
+        self.calls += 1
         path = self.outbox.post(
-            OutboxMessage(REQUESTED, "k", "call", "2026-11-24T12:00:00Z", "dropped")
+            OutboxMessage(kind, "k", call or f"c{self.calls}", "2026-11-24T12:00:00Z", "dropped")
         )
         then = time.time() - age_s
         os.utime(path, (then, then))
@@ -72,6 +74,24 @@ def test_what_was_taken_is_told_of_no_more_and_tells_nothing(folder: Folder):
     assert folder.look() == []
     folder.post(60)
     assert folder.look() == [TELLS.format(2)]
+
+
+def test_callbacks_are_counted_not_files(folder: Folder):
+    for kind in (REQUESTED, REQUESTED, ENDED):  # requested, revised, its call is over
+        folder.post(60, kind, "first")
+    folder.post(60, REQUESTED, "second")
+    folder.post(60, REQUESTED, "withdrawn")
+    folder.post(60, WITHDRAWN, "withdrawn")
+    assert folder.look() == [TELLS.format(2)]
+    folder.post(60, ENDED, "second")
+    assert folder.look() == []
+
+
+def test_a_file_that_cannot_be_understood_may_be_a_callback(folder: Folder):
+    folder.post(60).write_text("{")
+    for path in folder.outbox.waiting():
+        os.utime(path, (time.time() - 60,) * 2)
+    assert folder.look() == [TELLS.format(1)]
 
 
 def test_a_call_may_wait_and_is_not_told_of(folder: Folder):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,7 +13,7 @@ from vad_agent.audio.device_recovery import DeviceState
 from vad_agent.core.actions import LineState, Phase
 from vad_agent.core.frames import Channel
 from vad_agent.headset.screen import ASCII, render
-from vad_agent.headset.status import PhraseStatus, SideStatus, Status
+from vad_agent.headset.status import FarewellQuestion, PhraseStatus, SideStatus, Status
 from vad_agent.headset.terminal_display import ChangeLines
 
 FAREWELL = "К сожалению, вас не слышно, я вам сейчас перезвоню"
@@ -420,3 +422,52 @@ def test_lines_are_texts_with_styles_that_repeat_the_words() -> None:
     (line,) = [one for one in render(status, 80, 24) if one.plain.startswith("Клиент")]
     assert isinstance(line, Text)
     assert any("red" in str(span.style) for span in line.spans)
+
+
+# -- a call is over, and nobody knows how ------------------------------------------------------------
+
+
+def over(*clients: str | None) -> Status:
+    """No call is on; one question for each client."""
+    status, at = dialogue(), datetime(2026, 11, 30, 15, 30)
+    status.phase, status.client_name = None, None
+    status.questions = tuple(
+        FarewellQuestion(f"{n}", at, at + timedelta(minutes=3), at + timedelta(minutes=5), client)
+        for n, client in enumerate(clients)
+    )
+    return status
+
+
+@pytest.mark.parametrize("width", [60, 100])
+def test_whether_they_said_goodbye_is_asked_with_the_times_of_the_call(width: int) -> None:
+    told = " ".join(read(over("Анна"), width, 15).split())
+    assert "Попрощались? Звонок 15:30–15:33, Анна" in told
+    assert "В: да, попрощались. С: нет, сорвался. Не ответите: клиенту перезвонят в 15:35" in told
+    assert "В да, попрощались С нет, сорвался" in told  # the keys
+
+
+def test_of_several_questions_the_newest_is_asked_and_the_others_are_counted() -> None:
+    told = read(over("Анна", None, None))
+    assert "Анна (и ещё 2)" in told
+    assert told.count("Попрощались?") == 1
+
+
+def test_in_the_next_call_nothing_is_asked() -> None:
+    status = over("Анна")
+    status.phase = Phase.DIALOGUE
+    assert "Попрощались?" not in read(status)
+
+
+def test_a_goodbye_is_confirmed_until_the_call_ends() -> None:
+    status = dialogue()
+    status.goodbye = True
+    assert row(status, "Тишина") == (
+        "Тишина  попрощались: контроль выключен до конца звонка, О: вернуть"
+    )
+
+
+def test_without_redraws_the_question_is_one_line() -> None:
+    lines = ChangeLines()
+    asked = "Попрощались? Звонок 15:30–15:33. В: да, попрощались. С: нет, сорвался"
+    assert [line for line in lines.lines(over(None)) if "Попрощались" in line] == [f"3:42  {asked}"]
+    assert lines.lines(over(None)) == []

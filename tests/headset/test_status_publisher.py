@@ -87,7 +87,7 @@ class Ears:
 
 class Desk(Ears):
     session: None = None
-    guessed = False
+    guessed = goodbye = False
 
 
 class FakeLoop:

@@ -7,8 +7,11 @@ import re
 import pytest
 
 from tests.tape import play, transcript
+from vad_agent.core import actions as act
 
 DIALOGUE = {"operator": "S*50 .*50 S*50 .*100", "client": ".*60 S*30 .*160"}
+DROPPED = ["200 callback dropped", "200 hangup dropped", "200 phase ended"]
+UNCONFIRMED = ["200 callback unconfirmed", "200 phase ended"]
 
 
 @pytest.mark.parametrize("party", ["client", "network", None])
@@ -286,3 +289,62 @@ def test_a_prompt_does_not_speak_over_the_keys_while_its_window_is_open():
     keys = "d*10 .*10 " * 7
     actions = play("S*50 .*50 S*50 .*300", f".*60 S*30 .*95 {keys} S*60 .*75")
     assert transcript(actions)[2:] == ["460 phase ended"]
+
+
+# -- nothing says who ended the call ------------------------------------------------------------------
+
+
+def test_after_talk_on_both_sides_the_callback_is_unconfirmed_and_has_time_for_an_answer():
+    actions = play(**DIALOGUE, events={200: "line_gone"})
+    assert transcript(actions)[2:] == ["200 callback unconfirmed", "200 phase ended"]
+    [request] = [action for action in actions if isinstance(action, act.CallbackRequested)]
+    assert request.due_in_s == 120.0
+
+
+@pytest.mark.parametrize(
+    ("call", "events", "told"),
+    [
+        (DIALOGUE, {180: "goodbye"}, ["200 phase ended"]),
+        ({"operator": "S*50 .*150", "client": ".*200"}, {}, DROPPED),
+        ({"operator": "S*50 .*150", "client": ".*200"}, {20: "ringing"}, DROPPED),
+        (DIALOGUE, {180: {"kind": "hold", "party": "client"}}, DROPPED),
+        (DIALOGUE, {180: {"kind": "hold", "party": "operator"}}, DROPPED),
+        (DIALOGUE, {180: "goodbye", 190: "goodbye_undone"}, UNCONFIRMED),
+    ],
+    ids=["goodbye", "no client", "rang after all", "client holds", "operator holds", "undone"],
+)
+def test_what_is_known_of_the_end_decides(call, events, told):
+    actions = play(**call, events={**events, 200: "line_gone"})
+    assert transcript(actions)[-len(told) :] == told
+
+
+def test_where_it_rings_still_nobody_is_called_back():
+    actions = play(".*200", ".*200", events={20: "ringing", 200: "line_gone"})
+    assert transcript(actions)[-1] == "200 phase ended"
+    assert not [action for action in actions if isinstance(action, act.CallbackRequested)]
+
+
+def test_a_client_who_was_told_that_he_is_not_heard_has_dropped():
+    actions = play("S*50 .*50 S*50 .*400", ".*60 S*30 .*460", events={450: "line_gone"})
+    assert transcript(actions)[-3:] == [
+        "450 callback dropped",
+        "450 hangup dropped",
+        "450 phase ended",
+    ]
+
+
+def test_an_agreed_callback_stands_and_nothing_is_asked():
+    agreed = {"kind": "callback_agreed", "at": "2026-01-31T12:00:00+03:00"}
+    actions = play(**DIALOGUE, events={180: agreed, 200: "line_gone"})
+    assert transcript(actions)[2:] == ["180 callback agreed", "200 phase ended"]
+
+
+def test_a_goodbye_that_was_none_brings_the_ladder_back():
+    operator, client = "S*50 .*50 S*50 .*450", ".*60 S*30 .*510"
+    events = {180: "goodbye", 400: "goodbye_undone"}
+    assert not [
+        line
+        for line in transcript(play(operator, client, events={180: "goodbye"}))
+        if "play" in line
+    ]
+    assert "575 play not_heard_in_dialogue" in transcript(play(operator, client, events=events))

@@ -122,6 +122,7 @@ def test_rows_and_tables_are_joined() -> None:
         "silence_in_dialogue": 0.0,
         "agreed": None,
         "client_cannot_hear": 0.0,
+        "unconfirmed": 120.0,
     }
     assert (script.shop, script.operator_name) == ("Haieronline", None)
 

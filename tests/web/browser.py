@@ -62,6 +62,7 @@ class Desk:
     def __init__(self) -> None:
         self.open: list[Callback] = []
         self.done_so: list[tuple[str, Outcome]] = []
+        self.cancelled: list[tuple[str, str]] = []
 
     def add(self, id: str, due_in_s: float, **more: Any) -> None:
         due = datetime.now(UTC) + timedelta(seconds=due_in_s)
@@ -91,6 +92,12 @@ class Desk:
     def done(self, id: str, outcome: Outcome, why: str) -> Callback:
         [one] = self.beginning(id)
         self.done_so.append((id, outcome))
+        self.open.remove(one)
+        return one
+
+    def cancel(self, id: str, why: str) -> Callback:
+        [one] = self.beginning(id)
+        self.cancelled.append((id, why))
         self.open.remove(one)
         return one
 

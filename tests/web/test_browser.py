@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -36,7 +37,7 @@ from vad_agent.core.actions import LineState, Phase
 from vad_agent.core.events import Event, EventKind
 from vad_agent.core.frames import Channel
 from vad_agent.headset.keymap import KEYS
-from vad_agent.headset.status import PhraseStatus, SideStatus, Status
+from vad_agent.headset.status import FarewellQuestion, PhraseStatus, SideStatus, Status
 
 __all__ = ["browser", "opened", "served", "with_desk"]  # fixtures
 
@@ -198,14 +199,16 @@ def test_the_clock_keeps_to_what_is_told(opened: Opened, served: Served) -> None
 
 # -- keys --------------------------------------------------------------------------------------------
 
+APART_MS = 250
+"""Between two presses of a hand that has done so a hundred times today."""
 AT_ONCE = [
     ("KeyG", "п", Event(EventKind.PAUSE)),
     ("KeyE", "у", Event(EventKind.HOLD, party="operator")),
     ("KeyR", "к", Event(EventKind.HOLD, party="client")),
+    ("KeyD", "в", Event(EventKind.GOODBYE)),
 ]
 TWICE = [
     ("KeyY", "н", Event(EventKind.CLIENT_CANNOT_HEAR)),
-    ("KeyD", "в", Event(EventKind.GOODBYE)),
     ("KeyP", "з", Command.END_CALL),
     ("KeyC", "с", Event(EventKind.HANGUP, party="client")),
 ]
@@ -259,18 +262,18 @@ def test_what_cannot_be_taken_back_wants_a_second_press(opened: Opened, served: 
     for code, letter, what in TWICE:
         page.keyboard.press(code)
         expect(question).to_contain_text(next(key.sure for key in KEYS if key.letter == letter))
-        page.wait_for_timeout(450)
+        page.wait_for_timeout(APART_MS)
         page.keyboard.press(code)
         soon(lambda what=what: served.sent == [what], f"{letter} is not sent")  # type: ignore[misc]
         expect(question).to_be_hidden()
         served.sent.clear()
     page.keyboard.press("KeyP")
-    page.wait_for_timeout(450)
+    page.wait_for_timeout(APART_MS)
     page.keyboard.press("KeyG")  # another key: that key
     soon(lambda: served.sent == [Event(EventKind.PAUSE)], "the other key is not sent")
     expect(question).to_be_hidden()
     page.keyboard.press("KeyP")
-    page.wait_for_timeout(450)
+    page.wait_for_timeout(APART_MS)
     page.keyboard.press("Enter")
     soon(lambda: served.sent[-1] is Command.END_CALL, "Enter does not confirm")
 
@@ -292,7 +295,7 @@ def test_a_double_click_or_a_held_key_ends_no_call(opened: Opened, served: Serve
     page.keyboard.press("Escape")
     assert served.sent == []
     button.click()
-    page.wait_for_timeout(450)
+    page.wait_for_timeout(APART_MS)
     page.get_by_role("button", name="Да").click()
     soon(lambda: served.sent == [Command.END_CALL], "the call is not ended")
 
@@ -362,11 +365,30 @@ def test_the_clients_number_is_typed_and_sent(opened: Opened, served: Served) ->
     expect(field).to_be_focused()
     page.keyboard.press("Enter")
     expect(page.locator("#form-phone .wrong")).to_have_text("пример: +79123456789")
-    page.keyboard.type("8 (912) 345-67-89")
+    page.keyboard.type("8 912 345")
     page.keyboard.press("Enter")
-    sent = [Event(EventKind.CLIENT_PHONE, phone="89123456789")]
+    expect(page.locator("#form-phone .wrong")).to_contain_text("На такой номер не позвонить")
+    assert served.sent == []
+    opened.complaints.clear()  # Chromium's, of the refusal
+    field.fill("8 (912) 345-67-89")
+    page.keyboard.press("Enter")
+    sent = [Event(EventKind.CLIENT_PHONE, phone="+79123456789")]
     soon(lambda: served.sent == sent, "the number is not sent")
     expect(field).to_be_hidden()
+    served.show(shown(status(client_phone="+79123456789")))
+    expect(page.locator("#remark")).to_have_text("Номер клиента: +7 912 345-67-89")
+    page.keyboard.press("KeyN")
+    expect(field).to_have_value("+7 912 345-67-89")
+
+
+def test_the_country_of_a_number_is_the_headsets(opened: Opened, served: Served) -> None:
+    served.show(shown(status(region="BY")))
+    page = opened.page(served)
+    page.keyboard.press("KeyN")
+    page.keyboard.type("8 029 491-19-11")
+    page.keyboard.press("Enter")
+    sent = [Event(EventKind.CLIENT_PHONE, phone="+375294911911")]
+    soon(lambda: served.sent == sent, "the number is not sent")
 
 
 def test_a_callback_is_agreed_and_its_steps_ticked_off(opened: Opened, served: Served) -> None:
@@ -388,7 +410,7 @@ def test_a_callback_is_agreed_and_its_steps_ticked_off(opened: Opened, served: S
     assert isinstance(agreed, Event)
     assert (agreed.kind, agreed.phone, agreed.topic) == (
         EventKind.CALLBACK_AGREED,
-        "89123456789",
+        "+79123456789",
         "доставка",
     )
     assert agreed.at is not None
@@ -499,8 +521,10 @@ def test_callbacks_overdue_first_with_an_honest_countdown(
     expect(rows.nth(0).get_by_role("link")).to_have_attribute("href", "tel:+79123456789")
     expect(rows.nth(0)).to_contain_text("«Здравствуйте, Анна, Интернет-магазин Haieronline.")
     later = rows.filter(has_text="Пётр")
+    page.get_by_role("button", name="Показать ещё 1").click()
     expect(later).to_contain_text("через 4:0")
     expect(later).to_contain_text("попытка 2 из 3 · клиента не слышно в диалоге · вопрос: возврат")
+    expect(later).to_contain_text(re.compile(r"звонок был в \d\d:\d\d"))
     expect(later.get_by_role("button", name="Дозвонились")).to_be_hidden()
     page.evaluate("Date.now = () => 0")  # this computer's clock is wrong: the server's counts
     before = _left_s(later)
@@ -544,9 +568,118 @@ def test_a_number_is_found_and_a_client_calls(opened: Opened, with_desk: Served)
     button = page.get_by_role("button", name="Клиент позвонил сам")
     button.click()
     expect(button).to_contain_text("Ещё раз: да")
-    page.wait_for_timeout(450)
+    page.wait_for_timeout(APART_MS)
     button.click()
     expect(page.get_by_text("Перезванивать некому")).to_be_visible()
+
+
+def test_two_callbacks_are_shown_and_the_rest_is_folded(opened: Opened, with_desk: Served) -> None:
+    for n in range(13):
+        desk(with_desk).add(f"c{n}", 60 * (n + 1), name=f"Клиент{n:02}")
+    with_desk.show(shown(status(None)))
+    page = opened.page(with_desk)
+    expect(page.locator(".one:visible")).to_have_count(2)
+    expect(page.get_by_role("heading", name="Мои перезвоны 13")).to_be_visible()
+    page.get_by_role("button", name="Показать ещё 11").click()
+    expect(page.locator(".one:visible")).to_have_count(13)
+    page.get_by_role("button", name="Свернуть").click()
+    expect(page.locator(".one:visible")).to_have_count(2)
+    expect(page.locator(".one:visible").first).to_contain_text("Клиент00")
+    desk(with_desk).add("now", -1, name="Ольга", state=State.RINGING)
+    expect(page.locator(".one:visible").first).to_contain_text("Ольга")  # it comes to the top
+    expect(page.locator(".one:visible")).to_have_count(2)
+
+
+@pytest.mark.parametrize("phone", ["+79123456789", None])
+def test_a_callback_that_is_not_needed_is_closed_with_a_reason(
+    phone: str | None, opened: Opened, with_desk: Served
+) -> None:
+    state = State.WAITING if phone else State.NEEDS_NUMBER
+    for id in ("first", "second"):
+        desk(with_desk).add(id, 60, name=id, phone=phone, state=state, reasons=("unconfirmed",))
+    with_desk.show(shown(status(None)))
+    page = opened.page(with_desk)
+    row = page.locator(".one").filter(has_text="first")
+    expect(row).to_contain_text("не подтверждено, что попрощались")
+    row.get_by_text("Не нужен…").click()
+    row.get_by_role("button", name="попрощались, вопрос решён").click()
+    expect(row).to_contain_text("Не нужен: попрощались, вопрос решён: записываю…")
+    page.keyboard.press("Escape")  # it can be taken back
+    expect(row.get_by_text("Не нужен…")).to_be_visible()
+    row.get_by_text("Не нужен…").click()
+    row.get_by_role("button", name="попрощались, вопрос решён").click()
+    expect(row).to_have_count(0)
+    other = page.locator(".one").filter(has_text="second")
+    other.get_by_text("Не нужен…").click()
+    other.get_by_label("Другая причина").fill("ошиблись номером")
+    page.keyboard.press("Enter")
+    expect(page.get_by_text("Перезванивать некому")).to_be_visible()
+    assert desk(with_desk).cancelled == [
+        ("first", f"{OPERATOR}: попрощались, вопрос решён"),
+        ("second", f"{OPERATOR}: ошиблись номером"),
+    ]
+
+
+# -- a call is over, and nobody knows how --------------------------------------------------------------
+
+HALF_PAST = datetime(2026, 11, 30, 15, 30)
+ASKED = FarewellQuestion(
+    "call-7", HALF_PAST, HALF_PAST + timedelta(minutes=3), HALF_PAST + timedelta(minutes=5), "Анна"
+)
+BEFORE = FarewellQuestion(
+    "call-6", HALF_PAST, HALF_PAST + timedelta(minutes=2), HALF_PAST + timedelta(minutes=4)
+)
+YES = Event(EventKind.GOODBYE, question="call-7")
+NO = Event(EventKind.HANGUP, party="client", question="call-7")
+
+
+def test_whether_they_said_goodbye_is_asked_and_answered_by_one_key(
+    opened: Opened, served: Served
+) -> None:
+    served.show(shown(status(None, questions=(ASKED,))))
+    page = opened.page(served)
+    question = page.locator(".question")
+    expect(question).to_contain_text("Попрощались? Звонок 15:30–15:33, Анна")
+    expect(question).to_contain_text("Не ответите: клиенту перезвонят в 15:35")
+    page.keyboard.press("KeyD")
+    soon(lambda: served.sent == [YES], "yes is not sent")
+    page.keyboard.press("KeyC")
+    soon(lambda: served.sent == [YES, NO], "no is not sent")  # without a second question
+    question.get_by_role("button", name="да, попрощались").click()
+    soon(lambda: served.sent == [YES, NO, YES], "the button sends nothing")
+    question.get_by_role("button", name="нет, сорвался").click()
+    soon(lambda: served.sent == [YES, NO, YES, NO], "the button sends nothing")
+    served.show(shown(status(None)))
+    expect(question).to_have_count(0)
+
+
+def test_in_the_next_call_the_keys_are_the_calls_and_buttons_answer(
+    opened: Opened, served: Served
+) -> None:
+    served.show(shown(status(questions=(ASKED, BEFORE))))
+    page = opened.page(served)
+    cards = page.locator(".question")
+    expect(cards).to_have_count(2)
+    expect(cards.locator("kbd:visible")).to_have_count(0)
+    page.keyboard.press("KeyD")
+    soon(lambda: served.sent == [Event(EventKind.GOODBYE)], "it is not the call's")
+    cards.nth(1).get_by_role("button", name="да, попрощались").click()
+    old = Event(EventKind.GOODBYE, question="call-6")
+    soon(lambda: served.sent[-1:] == [old], "the older one is not answered")
+
+
+def test_a_goodbye_in_the_call_is_one_press_confirmed_on_the_page(
+    opened: Opened, served: Served
+) -> None:
+    served.show(shown(status()))
+    page = opened.page(served)
+    page.keyboard.press("KeyD")
+    soon(lambda: served.sent == [Event(EventKind.GOODBYE)], "it is not sent")
+    expect(page.get_by_role("alertdialog")).to_be_hidden()
+    served.show(shown(status(goodbye=True)))
+    expect(page.locator("#clock-words")).to_contain_text("попрощались: контроль выключен")
+    page.keyboard.press("KeyJ")
+    soon(lambda: served.sent[-1] is Command.UNDO, "it is not undone")
 
 
 # -- what is hostile, what is not seen, what is slow --------------------------------------------------
@@ -597,6 +730,10 @@ def test_axe_finds_nothing(opened: Opened, with_desk: Served, width: int, dark: 
         with_desk.show(shown(told))
         page.wait_for_timeout(60)
         check(page)
+    with_desk.show(shown(status(None, questions=(ASKED, BEFORE))))
+    page.locator(".one summary").first.click()
+    page.wait_for_timeout(60)
+    check(page)
     with_desk.show(shown(status(callback=CALLBACK, guessed=True)))
     page.keyboard.press("KeyL")
     page.keyboard.press("Escape")

@@ -141,6 +141,32 @@ def test_a_number_makes_it_ring(mine: Page, ringing: Ringing) -> None:
     assert (one["state"], one["phone"]) == ("waiting", PHONE)
 
 
+@pytest.mark.parametrize("phone", [PHONE, None])
+def test_one_that_is_not_needed_is_closed_and_history_says_who_and_why(
+    phone: str | None, mine: Page, ringing: Ringing
+) -> None:
+    id = ringing.ask("a", phone=phone)
+    told = mine.post(f"/panel/callbacks/{id}/not-needed", {"why": "  попрощались,\nрешено "})
+    assert told.status_code == 204, told.text
+    assert listed(mine) == []
+    details = ringing.callbacks.get(id)
+    assert details.callback.state is State.CANCELLED
+    assert details.history[-1].why == "ivan: попрощались, решено"
+    again = mine.post(f"/panel/callbacks/{id}/not-needed", {"why": "попрощались"})
+    assert again.status_code == 409
+
+
+def test_a_card_says_when_the_call_was_not_when_the_desk_heard_of_it(
+    mine: Page, ringing: Ringing
+) -> None:
+    then = datetime.now(UTC) - timedelta(hours=3)  # no desk ran since
+    request = Request(key="a", reason="unconfirmed", asked=then, due_in_s=120.0, phone=PHONE)
+    ringing.desk.take(request, "test")
+    (one,) = listed(mine)
+    assert abs(datetime.fromisoformat(one["asked"]) - then) < timedelta(seconds=1)
+    assert one["unconfirmed"] is True
+
+
 def test_the_client_has_rung_himself(mine: Page, ringing: Ringing) -> None:
     ringing.ask("a", phone=PHONE)
     for closed in (True, False):
@@ -162,6 +188,9 @@ def test_the_client_has_rung_himself(mine: Page, ringing: Ringing) -> None:
         ("{own}/outcome", {"outcome": "reached", "key": 3}, 400),
         ("{own}/outcome", {"outcome": "reached", "key": "x.1.1"}, 409),
         ("{own}/number", {"phone": " "}, 400),
+        ("{olgas}/not-needed", {"why": "x"}, 404),
+        ("{own}/not-needed", {"why": " "}, 400),
+        ("{own}/not-needed", {}, 400),
     ],
 )
 def test_what_is_not_mine_or_wrong_changes_nothing(
@@ -199,6 +228,7 @@ def _asked_by(stranger: httpx.Client, mine: Page, id: str) -> None:
     for path, body in (
         (f"/panel/callbacks/{id}/outcome", {"outcome": "reached"}),
         (f"/panel/callbacks/{id}/number", {"phone": PHONE}),
+        (f"/panel/callbacks/{id}/not-needed", {"why": "попрощались"}),
         ("/panel/client-called", {"phone": PHONE}),
     ):
         assert stranger.post(path, json=body).status_code == 401

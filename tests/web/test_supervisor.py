@@ -121,6 +121,16 @@ def test_what_is_critical(full: Served) -> None:
     assert "доб. 12 (не номер)" in said
 
 
+def test_what_may_have_ended_well_is_marked_and_not_critical_before_its_time(empty: Served) -> None:
+    empty.shift.ask(NOW - timedelta(seconds=150), 120.0, reason="unconfirmed", phone=None)
+    assert "Критичного нет" in page(empty, "critical")
+    assert "не подтверждено, что попрощались" in page(empty, "callbacks")
+    empty.shift.ask(NOW - timedelta(seconds=300), 120.0, reason="unconfirmed", phone=None)
+    said = page(empty, "critical")
+    assert "Критичное: 1" in said
+    assert "нет номера. Не подтверждено: может быть, попрощались" in said
+
+
 def test_alarms_are_critical_once(full: Served) -> None:
     shift = full.shift
     late = shift.app_state.queries.overdue(NOW)

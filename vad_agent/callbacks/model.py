@@ -50,6 +50,8 @@ class Outcome(StrEnum):
     """The client was not rung, because no operator was available: no attempt is used up."""
 
 
+UNCONFIRMED = "unconfirmed"
+"""The reason of a callback whose call may have ended well. Any other reason replaces it."""
 USED_UP = frozenset({Outcome.NO_ANSWER, Outcome.BUSY, Outcome.MACHINE, Outcome.LOST})
 
 
@@ -147,6 +149,8 @@ class Callback:
     """The operator who is to call; None: anybody."""
     session: str | None = None
     ended: datetime | None = None
+    asked: datetime | None = None
+    """When its call requested it, the last one of several calls; None: unknown."""
 
     @property
     def open(self) -> bool:

@@ -20,10 +20,10 @@ import secrets
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
-from vad_agent.callbacks.outbox_message import CALL, MOST_BYTES, OutboxMessage
+from vad_agent.callbacks.outbox_message import CALL, MOST_BYTES, REQUESTED, WITHDRAWN, OutboxMessage
 from vad_agent.common.private_files import FileLock, private_folder, state_folder, why
 from vad_agent.errors import OutputError
 
@@ -97,6 +97,23 @@ class Outbox:
         if len(data) > MOST_BYTES:
             raise ValueError("too long")
         return OutboxMessage.parse(data)
+
+    def requested(self, paths: Iterable[Path]) -> frozenset[str]:
+        """The calls whose callbacks these messages request, and have not withdrawn: one each, however
+        many messages it has. A message that cannot be read counts as one, by its file's name.
+        """
+        calls: dict[str, bool] = {}
+        for path in paths:
+            try:
+                message = self.read(path)
+            except FileNotFoundError:  # taken just now
+                continue
+            except (OSError, ValueError):
+                calls[path.name] = True
+                continue
+            if message.kind in (REQUESTED, WITHDRAWN):
+                calls[message.call] = message.kind == REQUESTED
+        return frozenset(call for call, stands in calls.items() if stands)
 
     def each(self, take: Callable[[Path], int]) -> int:
         """Pass every message to `take`, in order. Return the sum of its results, 0 if another

@@ -122,10 +122,11 @@ class OutboxRelay:
             return
         waiting = self._outbox.waiting()
         callbacks = [path for path in waiting if not is_call(path)]
-        what = "перезвоны не доставлены" if callbacks or not waiting else "звонки не доставлены"
+        of_calls = bool(waiting) and not callbacks
+        what = "звонки не доставлены" if of_calls else "перезвоны не доставлены"
         if what not in self._told_absent:
             self._told_absent.add(what)
-            count = len(callbacks or waiting)
+            count = len(waiting) if of_calls else len(self._outbox.requested(callbacks))
             self._report(f"{what} ({count}): {reason}; повторяю, ничего не потеряно")
 
     def deliver(self) -> int:

@@ -40,6 +40,19 @@ def normalised(text: str, region: str = "RU") -> str:
     return text
 
 
+def grouped(phone: str) -> str:
+    """E.164 in groups of digits, for a person to check; anything else is unchanged.
+
+    >>> grouped("+79123456789")
+    '+7 912 345-67-89'
+    """
+    try:
+        number = phonenumbers.parse(phone)
+    except phonenumbers.NumberParseException:
+        return phone
+    return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.INTERNATIONAL)
+
+
 def masked(phone: str | None) -> str:
     """Masked form for logs and traces: enough to tell two numbers apart, not to dial one.
 

@@ -71,6 +71,7 @@ callbacks = sa.Table(
     sa.Column("operator", sa.Text),
     sa.Column("session", sa.Text),
     sa.Column("ended", UtcDateTime, index=True),
+    sa.Column("asked", UtcDateTime),  # of the last call that requested it
     sa.Column("client", sa.String(64)),  # the number's look-up value
 )
 sa.Index(

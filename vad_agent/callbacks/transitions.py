@@ -20,7 +20,16 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-from vad_agent.callbacks.model import ENDED, USED_UP, Callback, Outcome, Policy, Request, State
+from vad_agent.callbacks.model import (
+    ENDED,
+    UNCONFIRMED,
+    USED_UP,
+    Callback,
+    Outcome,
+    Policy,
+    Request,
+    State,
+)
 from vad_agent.callbacks.next_attempt_time import (
     agreed_time,
     due_on_hangup,
@@ -57,6 +66,7 @@ def take(request: Request, id: str, policy: Policy, now: datetime) -> Callback:
         opening=request.opening,
         operator=request.operator,
         session=request.session,
+        asked=request.asked.astimezone(UTC),
     )
     return _settled(callback)
 
@@ -69,7 +79,9 @@ def merge(callback: Callback, request: Request, policy: Policy) -> Callback:
     """
     _must_be_open(callback, "merged with another request")
     due, fixed = first_due(request, policy)
-    merged = _joined(callback, request)
+    merged = replace(_joined(callback, request), asked=request.asked.astimezone(UTC))
+    if request.reason == UNCONFIRMED:  # the other call's reason is certain, or the same
+        merged = replace(merged, reasons=callback.reasons)
     if callback.state is State.RINGING:
         asked = request.asked.astimezone(UTC)
         again = min((t for t in (callback.again, due) if t is not None), default=asked)
@@ -118,7 +130,7 @@ def _joined(callback: Callback, request: Request) -> Callback:
     """Add the request's data without losing known data."""
     reasons = callback.reasons
     if request.reason not in reasons:
-        reasons = (*reasons, request.reason)
+        reasons = (*(reason for reason in reasons if reason != UNCONFIRMED), request.reason)
     phone = callback.phone or request.phone
     return replace(
         callback,

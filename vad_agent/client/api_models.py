@@ -53,6 +53,8 @@ class CallbackOut(Answer):
     operator: str | None
     session: str | None
     ended: datetime | None
+    asked: datetime | None = None
+    """By the last call that requested it."""
 
 
 class CallOut(Answer):

@@ -46,6 +46,11 @@ class Reason(StrEnum):
     CLIENT_HOLD = "client_hold"
     AGREED = "agreed"
     CLIENT_CANNOT_HEAR = "client_cannot_hear"
+    UNCONFIRMED = "unconfirmed"
+    """Both sides have talked, the line is gone, and nothing says whether they said goodbye.
+
+    The callback stands until somebody says that they did.
+    """
 
 
 class PromptOutcome(StrEnum):

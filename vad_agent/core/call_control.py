@@ -69,6 +69,16 @@ def _hangup(call: CallState, event: Event) -> None:
         call.end_well()
 
 
+def _line_gone(call: CallState, _: Event) -> None:
+    """Whatever is known of the end decides. After talk on both sides, nothing may be known."""
+    if call.ringing:
+        call.end(None)
+    elif call.goodbye or not call.both_talked or call.unresolved() is not None:
+        call.client_gone()
+    else:
+        call.end_unconfirmed()
+
+
 def _mute(call: CallState, _: Event) -> None:
     call.actions.append(act.LineChanged(call.now, Channel.OPERATOR, LineState.MUTED, call.now))
     call.suspend(Suspension.MUTED)
@@ -118,6 +128,13 @@ def _callback_agreed(call: CallState, event: Event) -> None:
 def _goodbye(call: CallState, _: Event) -> None:
     call.rearm()
     call.goodbye = True
+
+
+def _goodbye_undone(call: CallState, _: Event) -> None:
+    if call.goodbye:
+        call.goodbye = False
+        call.rearm()
+        call.clock.restart(call.now)
 
 
 # -- the player, the devices, the source ------------------------------------------------------------
@@ -198,6 +215,7 @@ _HANDLERS: Mapping[EventKind, Callable[[CallState, Event], None]] = {
     EventKind.HOLD: _hold,
     EventKind.UNHOLD: _unhold,
     EventKind.HANGUP: _hangup,
+    EventKind.LINE_GONE: _line_gone,
     EventKind.OPERATOR_MUTE: _mute,
     EventKind.OPERATOR_UNMUTE: _unmute,
     EventKind.PAUSE: _pause,
@@ -207,6 +225,7 @@ _HANDLERS: Mapping[EventKind, Callable[[CallState, Event], None]] = {
     EventKind.CLIENT_CANNOT_HEAR: _cannot_hear,
     EventKind.CALLBACK_AGREED: _callback_agreed,
     EventKind.GOODBYE: _goodbye,
+    EventKind.GOODBYE_UNDONE: _goodbye_undone,
     EventKind.PROMPT_STARTED: _prompt_started,
     EventKind.PROMPT_ENDED: _prompt_ended,
     EventKind.PROMPT_FAILED: _prompt_failed,

@@ -133,6 +133,20 @@ class CallbackRequest:
         return [act.CallbackWithdrawn(frame=now, reason=self._asked.reason)]
 
 
+def revised(
+    script: Script, asked: act.CallbackRequested, reason: act.Reason
+) -> act.CallbackRevised:
+    """The request of a call that is over, for another reason, due as that reason says."""
+    fields = {name: getattr(asked, name) for name in act.CallbackRequested.__slots__}
+    scenario = script.scenarios[reason]
+    fields |= {
+        "reason": reason,
+        "due_in_s": scenario.callback_in_s,
+        "opening": fill(scenario.opening, script.fields(asked.name)),
+    }
+    return act.CallbackRevised(frame=asked.frame, **fields)
+
+
 def seconds_until(event: Event) -> float | None:
     """Seconds from the event's own wall time to the agreed time. None if that cannot be computed.
 

@@ -23,6 +23,8 @@ class EventKind(StrEnum):
     HOLD = "hold"
     UNHOLD = "unhold"
     HANGUP = "hangup"
+    LINE_GONE = "line_gone"
+    """The call's line is gone. Nothing says who ended the call, or how."""
     OPERATOR_MUTE = "operator_mute"
     OPERATOR_UNMUTE = "operator_unmute"
     # the operator's keys
@@ -33,6 +35,7 @@ class EventKind(StrEnum):
     CLIENT_CANNOT_HEAR = "client_cannot_hear"
     CALLBACK_AGREED = "callback_agreed"
     GOODBYE = "goodbye"
+    GOODBYE_UNDONE = "goodbye_undone"
     # the player
     PROMPT_STARTED = "prompt_started"
     PROMPT_ENDED = "prompt_ended"
@@ -67,6 +70,10 @@ class Event:
     latency_s: float | None = None
     """Seconds between the request for a prompt and its first sound."""
     call_id: str | None = None
+    question: str | None = None
+    """The id of the question about an ended call that this answers; None: it concerns the call that is
+    on, or the newest question.
+    """
     seq: int | None = None
     ts: str | None = None
     """Wall time of the event, ISO 8601, as the provider wrote it."""

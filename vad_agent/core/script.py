@@ -24,6 +24,7 @@ class Trigger(StrEnum):
     CLIENT_SILENT = "nobody is heard in the dialogue"
     HELD = "the client put the call on hold"
     LEG_GONE = "the client's leg is gone, nobody said goodbye"
+    END_UNKNOWN = "both have talked, the line is gone, nothing says whether they said goodbye"
     AGREED = "the operator agreed a callback with the client"
     CANNOT_HEAR = "the operator says that the client cannot hear"
 
@@ -97,6 +98,7 @@ ROWS: Mapping[Reason, Row] = {
     Reason.CLIENT_CANNOT_HEAR: Row(
         Trigger.CANNOT_HEAR, None, ClockSource.SILENCE, client_resets=False
     ),
+    Reason.UNCONFIRMED: Row(Trigger.END_UNKNOWN, None, None),
 }
 
 

@@ -97,6 +97,11 @@ class CallState:
         """The call is connected. Before anybody has spoken, tones may be unsignalled ringing."""
         return not self.ringing and (self.greeted or self.phase is not Phase.GREETING)
 
+    @property
+    def both_talked(self) -> bool:
+        """The call is in a dialogue: both sides were heard, and nobody holds it."""
+        return self.greeted and self.phase is Phase.DIALOGUE
+
     def tones_end(self) -> bool:
         """A tone means that the client is gone.
 
@@ -228,6 +233,12 @@ class CallState:
         self.rearm()
         self.prompt_controller.ask_callback(self.now, reason)
         self.end(reason)
+
+    def end_unconfirmed(self) -> None:
+        """Nothing says whether they said goodbye: request the callback that a confirmation withdraws."""
+        self.rearm()
+        self.prompt_controller.ask_callback(self.now, Reason.UNCONFIRMED)
+        self.end(None)
 
     def client_gone(self) -> None:
         """The client's leg is gone: dropped, unless they had said goodbye."""

@@ -256,7 +256,7 @@ class ActionHooks:
             raise SettingsError("--on-action", problems)
         self._hooks = [Hook(target, report, limit_s=limit_s) for target in targets]
         self._call = ""
-        self._count = 0
+        self._count = self._late = 0
 
     def begin(self, call: str) -> None:
         """The following actions belong to this call."""
@@ -265,10 +265,20 @@ class ActionHooks:
     def take(self, actions: Sequence[Action]) -> None:
         """Queue the actions in order; never blocks."""
         for action in actions:
-            if (told := message(action, self._call)) is not None:
-                self._count += 1
-                for hook in self._hooks:
-                    hook.put(f"{self._call}-{self._count}", told)
+            self._count += self._queue(action, self._call, f"{self._call}-{self._count + 1}")
+
+    def late(self, call: str, actions: Sequence[Action]) -> None:
+        """Queue actions of a call that is over."""
+        for action in actions:
+            self._late += self._queue(action, call, f"{call}-late-{self._late + 1}")
+
+    def _queue(self, action: Action, call: str, key: str) -> bool:
+        """Whether the action has a message."""
+        if (told := message(action, call)) is None:
+            return False
+        for hook in self._hooks:
+            hook.put(key, told)
+        return True
 
     def finish(self) -> None:
         """No more actions will come."""

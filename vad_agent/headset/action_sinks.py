@@ -21,6 +21,9 @@ class ActionSink(Protocol):
     def end(self) -> None:
         """The call is over."""
 
+    def late(self, call: str, actions: Sequence[Action]) -> None:
+        """Take actions of a call that is over; another one may be on."""
+
 
 class ActionSinks:
     """All sinks. `begin` may come before the previous call's last actions are taken."""
@@ -66,6 +69,11 @@ class ActionSinks:
                 sink.take(part)
             if end:
                 self.end()
+
+    def late(self, call: str, actions: Sequence[Action]) -> None:
+        """Pass actions of a call that is over to all sinks."""
+        for sink in self._sinks:
+            sink.late(call, actions)
 
     def end(self) -> None:
         """The call or the program has ended."""

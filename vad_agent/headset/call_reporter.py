@@ -93,6 +93,9 @@ class CallReporter:
         if not self._writer.put((self._callbacks.call, began, lines)):
             self._report(f"звонок не передан на стол: {HANGS}")
 
+    def late(self, call: str, actions: Sequence[Action]) -> None:
+        """Do nothing: the desk learns of a changed callback by its own message."""
+
     def finish(self) -> None:
         """No more calls will come."""
         self._writer.end()

@@ -10,13 +10,13 @@ Frames from before a call was recognized (`call_start_detector.py`) are fed to i
 long before any prompt may be due.
 
 Without events, a normal end of a call and a lost client look the same: a dead line, a softphone
-that plays no more. The script then requests a callback even if the client's question seems solved:
-an unneeded callback is harmless, a missing one is not. The operator therefore reports a goodbye, or
-the call's end, by a key, after which it does not count as a loss. A dead line alone ends only calls
-that the script does not end: those after a goodbye. Before a goodbye the escalation proceeds. No
-call is ended while the operator speaks, pauses or is muted, because the line of a client who
-listens may be zero. UNDO reverts the last inference: a call that was none is dropped, one that
-ended too early continues.
+that plays no more. After talk on both sides the session requests an unconfirmed callback, and the
+operator is asked (`farewell_questions.py`); any other end is a drop, unless the operator has
+reported a goodbye, or the call's end, by a key. A dead line alone ends only calls that the script
+does not end: those after a goodbye. Before a goodbye the escalation proceeds. No call is ended while
+the operator speaks, pauses or is muted, because the line of a client who listens may be zero. UNDO
+reverts the last inference, or the goodbye: a call that was none is dropped, one that ended too early
+continues.
 
 Pure: no I/O, no clock; time is a count of frames.
 """
@@ -54,12 +54,13 @@ REGRET = 60 * FRAMES_PER_SECOND
 
 BEGINS = (EventKind.RINGING, EventKind.ANSWERED)
 """Events that only a switchboard sends: after one of them, it reports every call."""
-CONTROL = (EventKind.HOLD, EventKind.UNHOLD, EventKind.HANGUP)
+CONTROL = (EventKind.HOLD, EventKind.UNHOLD, EventKind.HANGUP, EventKind.LINE_GONE)
 """Events that both a switchboard and the operator's keys send."""
 LASTS = {
     EventKind.CLIENT_NAME: EventKind.CLIENT_NAME,
     EventKind.CLIENT_CANNOT_HEAR: EventKind.CLIENT_CANNOT_HEAR,
     EventKind.GOODBYE: EventKind.GOODBYE,
+    EventKind.GOODBYE_UNDONE: EventKind.GOODBYE,
     EventKind.OPERATOR_MUTE: EventKind.OPERATOR_MUTE,
     EventKind.OPERATOR_UNMUTE: EventKind.OPERATOR_MUTE,
     EventKind.PAUSE: EventKind.PAUSE,
@@ -112,8 +113,13 @@ class CallTracker:
 
     @property
     def guessed(self) -> bool:
-        """UNDO would revert something."""
+        """A call's begin or end was inferred, and can still be undone."""
         return self._guess_for > 0
+
+    @property
+    def goodbye(self) -> bool:
+        """The operator has reported a goodbye in the current call."""
+        return self.session is not None and EventKind.GOODBYE in self._lasting
 
     # -- input
     # ------------------------------------------------------------------------------------------
@@ -136,9 +142,9 @@ class CallTracker:
             return guessed
         actions = session.feed(operator, client)
         if not actions and self._ends_in is not None and self._hung_up(session):
-            actions = session.signal(Event(EventKind.HANGUP, cause="line unused"))
+            actions = session.signal(Event(EventKind.LINE_GONE, cause="line unused"))
         if not actions and session.now % FRAMES_PER_SECOND == 0 and self._dead(session):
-            actions = session.signal(Event(EventKind.HANGUP, cause="dead line"))
+            actions = session.signal(Event(EventKind.LINE_GONE, cause="dead line"))
         return self._after(actions, guess=True) if actions else ()
 
     def signal(self, event: Event) -> Sequence[Action]:
@@ -169,6 +175,8 @@ class CallTracker:
             return self._begin(self._standby.since_key())
         if command is Command.END_CALL and self.session is not None:
             return self._after(self.session.signal(Event(EventKind.HANGUP, party="operator")))
+        if command is Command.UNDO and self.goodbye:
+            return self.signal(Event(EventKind.GOODBYE_UNDONE))
         if command is Command.UNDO and self.guessed:
             return self._undo_end() if self.session is None else self._undo_beginning(self.session)
         return ()
@@ -281,7 +289,7 @@ class CallTracker:
 
     def _unwatched(self, session: CallSession) -> bool:
         """No row of the script is armed, or only the one that waits for the greeting."""
-        if session.phase is Phase.GREETING and EventKind.GOODBYE not in self._lasting:
+        if session.phase is Phase.GREETING and not self.goodbye:
             return False
         watch = session.watch
         stale = watch.prompt_state == "cued" and session.now > (watch.prompt_hi or 0)

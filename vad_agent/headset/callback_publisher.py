@@ -23,6 +23,9 @@ LONGEST = {
 }
 """Length limits of the API: no long name may cause a callback to be refused."""
 
+MOST_CALLS = 100
+"""Calls that are over and may still change their callbacks."""
+
 
 class CallbackPublisher:
     """An action sink of the loop. `post` is called with each message, in order; `operator`: the login."""
@@ -40,6 +43,7 @@ class CallbackPublisher:
         self._here = f"{socket.gethostname()[:64]}-{os.getpid()}"
         self._call = ""
         self._asked = False
+        self._ids: dict[str, str] = {}  # of the last calls, by name
 
     @property
     def call(self) -> str:
@@ -52,26 +56,42 @@ class CallbackPublisher:
         """
         name = "".join(sign if sign.isprintable() else "_" for sign in call)[:80]
         self._call, self._asked = f"{self._here}-{name}-{secrets.token_hex(4)}", False
+        self._ids.pop(call, None)
+        self._ids[call] = self._call
+        if len(self._ids) > MOST_CALLS:
+            del self._ids[next(iter(self._ids))]
 
     def take(self, actions: Sequence[Action]) -> None:
         """Post messages for callback actions."""
         for action in actions:
+            self._asked |= isinstance(action, act.CallbackRequested)
+            self._take(action, self._call)
+
+    def late(self, call: str, actions: Sequence[Action]) -> None:
+        """Post messages of a call that is over."""
+        if (id := self._ids.get(call)) is None:
+            return
+        for action in actions:
+            self._take(action, id)
             if isinstance(action, act.CallbackRequested):
-                self._asked = True
-                self._post(self._request(action))
-            elif isinstance(action, act.CallbackWithdrawn):
-                self._post(self._message(WITHDRAWN))
+                self._post(self._message(ENDED, id))
+
+    def _take(self, action: Action, call: str) -> None:
+        if isinstance(action, act.CallbackRequested):
+            self._post(self._request(action, call))
+        elif isinstance(action, act.CallbackWithdrawn):
+            self._post(self._message(WITHDRAWN, call))
 
     def end(self) -> None:
         """The call is over: a callback "at once" need not wait any more."""
         if self._asked:
             self._asked = False
-            self._post(self._message(ENDED))
+            self._post(self._message(ENDED, self._call))
 
-    def _message(self, kind: str) -> OutboxMessage:
-        return OutboxMessage(kind, new_key(), self._call, self._now().isoformat())
+    def _message(self, kind: str, call: str) -> OutboxMessage:
+        return OutboxMessage(kind, new_key(), call, self._now().isoformat())
 
-    def _request(self, action: act.CallbackRequested) -> OutboxMessage:
+    def _request(self, action: act.CallbackRequested, call: str) -> OutboxMessage:
         texts = {
             "at": action.at,
             "phone": action.phone,
@@ -84,7 +104,7 @@ class CallbackPublisher:
         return OutboxMessage(
             kind=REQUESTED,
             key=new_key(),
-            call=self._call,
+            call=call,
             asked=self._now().isoformat(),
             reason=action.reason.value,
             due_in_s=action.due_in_s,

@@ -32,6 +32,7 @@ from vad_agent.headset.call_tracker import CallTracker
 from vad_agent.headset.callback_publisher import CallbackPublisher
 from vad_agent.headset.callback_write_ahead import OutboxWriter
 from vad_agent.headset.device_selection import SelectedDevices
+from vad_agent.headset.farewell_questions import FarewellQuestions
 from vad_agent.headset.loop import CONTROL, MONITOR, PROMPT, Loop
 from vad_agent.headset.microphone_keeper import MicrophoneKeeper
 from vad_agent.headset.options import Options
@@ -78,6 +79,10 @@ class HookSink:
     def end(self) -> None:
         """Do nothing: the phase action reports the end."""
 
+    def late(self, call: str, actions: Sequence[Action]) -> None:
+        """Pass the actions of a call that is over to the hooks."""
+        self._hooks.late(call, actions)
+
 
 class Composition:
     """All parts of one `listen`. `start` opens the devices, `run` runs the loop, `close` ends
@@ -97,7 +102,7 @@ class Composition:
         self._stack = ExitStack()
         self._finishing: list[Callable[[], None]] = []
         self._last_words: list[str] | None = None
-        self.status = _status(options, chosen)
+        self.status = _status(options, settings, chosen)
         with ExitStack() as building:  # opened parts are closed if a later one fails
             self._build(building)
             self._stack = building.pop_all()
@@ -106,7 +111,10 @@ class Composition:
         options, settings = self._options, self._settings
         if self._chosen.prompt is not None:
             stack.callback(PromptDeviceLock(self._chosen.prompt).close)
-        shown = self._shown = StatusPresenter(self.status)
+        questions = FarewellQuestions(
+            settings.script, lambda call, actions: self._sinks.late(call, actions), self.report
+        )
+        shown = self._shown = StatusPresenter(self.status, questions.waiting)
         log = TraceLog(options.trace, self.report)
         self.trace_path = log.path
         trace = self._writing(stack, TraceSink(log, options.mode, self.report))
@@ -120,8 +128,9 @@ class Composition:
         if options.on_action:
             hooks = self._writing(stack, ActionHooks(options.on_action, self.report))
             sinks.append(HookSink(hooks))
-        sinks.append(shown)
+        sinks += [questions, shown]
         self._sinks = ActionSinks(sinks, datetime.now)
+        stack.callback(questions.close)
         stack.callback(self._finish)
         stack.callback(self._sinks.end)
         desk = CallTracker(
@@ -140,6 +149,7 @@ class Composition:
             on_event=self._on_event,
             after_pair=shown.look,
             may_promise=lambda: letters.may_promise,
+            answers=lambda event, in_call: questions.answer(event, in_call=in_call),
         )
         self._phrases = PromptLibrary(settings) if self._chosen.prompt is not None else None
         if self._phrases is not None:
@@ -306,6 +316,9 @@ class Composition:
     def _on_event(self, event: Event) -> None:
         """Handle an event before the session gets it."""
         self._shown.stir()
+        if event.kind in (EventKind.CLIENT_PHONE, EventKind.CALLBACK_AGREED) and event.phone:
+            self.status.client_phone = event.phone
+            self.report("номер клиента записан")  # the messages may be in a log
         if event.kind in (EventKind.CLIENT_NAME, EventKind.CALLBACK_AGREED):
             name = (event.name or "").strip() or None
             if event.kind is EventKind.CLIENT_NAME or name is not None:
@@ -351,8 +364,9 @@ def _desk_is_near() -> bool:
     return is_desk_local()
 
 
-def _status(options: Options, chosen: SelectedDevices) -> Status:
-    status = Status(mode=options.mode, calls=options.calls)
+def _status(options: Options, settings: Settings, chosen: SelectedDevices) -> Status:
+    region = settings.callbacks.region
+    status = Status(mode=options.mode, calls=options.calls, region=region)
     status.sides[Channel.OPERATOR].device = chosen.operator.title
     status.sides[Channel.CLIENT].device = chosen.client.title
     status.prompt_device = chosen.prompt.title if chosen.prompt is not None else ""

@@ -5,6 +5,9 @@ from __future__ import annotations
 import re
 from datetime import datetime, timedelta
 
+from vad_agent.errors import MissingExtra, NumberError
+from vad_agent.trace.labels_ru import WRONG_NUMBER
+
 
 def client_name(text: str) -> str:
     """A name; empty: unknown.
@@ -19,13 +22,16 @@ def client_name(text: str) -> str:
     return text
 
 
-def phone(text: str) -> str | None:
-    """Digits, with a plus if there was one. None: no number given.
+def phone(text: str, region: str) -> str | None:
+    """The number as it is dialled (E.164). None: no number given.
+
+    `region`: two letters, for a number without a country code. Without the packages of callbacks only
+    the count of digits is checked.
 
     Raises:
-        ValueError: not a telephone number; the text is Russian.
+        ValueError: nobody can be rung by it; the text is Russian.
 
-    >>> phone("+7 (912) 345-67-89"), phone("")
+    >>> phone("8 (912) 345-67-89", "RU"), phone("", "RU")
     ('+79123456789', None)
     """
     if not text:
@@ -33,7 +39,27 @@ def phone(text: str) -> str | None:
     digits = re.sub(r"[ ()\-.]", "", text)
     if not re.fullmatch(r"\+?[0-9]{5,15}", digits):
         raise ValueError("номер: от 5 до 15 цифр, пример +79123456789")
-    return digits
+    try:
+        from vad_agent.callbacks.phone_numbers import normalised  # loaded with the first number
+    except MissingExtra:
+        return digits
+    try:
+        return normalised(digits, region)
+    except NumberError:
+        raise ValueError(WRONG_NUMBER) from None
+
+
+def readable(number: str) -> str:
+    """The number in groups of digits; unchanged without the packages of callbacks.
+
+    >>> readable("+79123456789")
+    '+7 912 345-67-89'
+    """
+    try:
+        from vad_agent.callbacks.phone_numbers import grouped
+    except MissingExtra:
+        return number
+    return grouped(number)
 
 
 def callback_time(text: str, now: datetime) -> datetime:

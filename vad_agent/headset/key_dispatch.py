@@ -14,8 +14,17 @@ from datetime import datetime
 
 from vad_agent.client.headset_protocol import Command, ControlMessage
 from vad_agent.core.events import Event, EventKind
-from vad_agent.headset.input_parsing import callback_time, client_name, phone
-from vad_agent.headset.keymap import BY_LETTER, RUSSIAN, Field, Key, Needs, in_call
+from vad_agent.headset.input_parsing import callback_time, client_name, phone, readable
+from vad_agent.headset.keymap import (
+    BY_LETTER,
+    RUSSIAN,
+    Field,
+    Key,
+    Needs,
+    in_call,
+    is_active,
+    is_answer,
+)
 from vad_agent.headset.status import Status
 
 ENTER, ESCAPE, CTRL_C, CTRL_U, CTRL_Z = ("\r", "\n"), "\x1b", "\x03", "\x15", "\x1a"
@@ -41,6 +50,7 @@ class KeyDispatch:
         self._at: datetime | None = None
         self._asked: tuple[Key, datetime] | None = None
         self._remark: tuple[str, datetime] | None = None
+        self._echo: tuple[str, datetime] | None = None
 
     @property
     def question(self) -> str:
@@ -56,11 +66,14 @@ class KeyDispatch:
 
     @property
     def prompt(self) -> str:
-        """The question with the typed text."""
+        """The question with the typed text, or the number as it was understood."""
         if (field := self._field) is None:
-            return self.question
+            echo = self._echo
+            return self.question or (echo[0] if echo and self._fresh(echo[1]) else "")
         mistake = f"  ✗ {self._mistake}" if self._mistake else ""
-        return f"{self._title(field)}: {self._typed}_{mistake}"
+        known = self._status.client_phone if field is Field.CLIENT_PHONE else None
+        now = f" (сейчас {readable(known)})" if known else ""
+        return f"{self._title(field)}{now}: {self._typed}_{mistake}"
 
     def press(self, key: str) -> list[ControlMessage]:
         """Take one key: a character, or the text of a paste, which is never a command.
@@ -71,7 +84,8 @@ class KeyDispatch:
             return [Command.QUIT]
         if self._field is not None:
             return self._type(self._field, key)
-        asked, self._asked, self._remark = self._asked, None, None
+        asked, self._asked = self._asked, None
+        self._remark = self._echo = None
         if key == ESCAPE:
             return []
         if key == CTRL_Z:
@@ -86,7 +100,7 @@ class KeyDispatch:
         if (why := self._meaningless(found)) is not None:
             self._remark = (why, self._now())
             return []
-        if found.sure:
+        if found.sure and not self._answers(found):
             self._asked = (found, self._now())
             return []
         return self._do(found)
@@ -95,12 +109,12 @@ class KeyDispatch:
         return abs((self._now() - since).total_seconds()) < FORGET_S
 
     def _meaningless(self, key: Key) -> str | None:
-        call = in_call(self._status)
-        if key.needs is Needs.CALL and not call:
-            return "Звонка нет. А: начать звонок"
-        if key.needs is Needs.NO_CALL and call:
-            return "Звонок уже идёт"
-        return None
+        if is_active(key, self._status):
+            return None
+        return "Звонок уже идёт" if key.needs is Needs.NO_CALL else "Звонка нет. А: начать звонок"
+
+    def _answers(self, key: Key) -> bool:
+        return not isinstance(key.does, Field) and is_answer(key.does(self._status))
 
     def _do(self, key: Key) -> list[ControlMessage]:
         if (why := self._meaningless(key)) is not None:  # the call has ended in the meantime
@@ -152,9 +166,10 @@ class KeyDispatch:
             case Field.NAME:
                 sent = Event(EventKind.CLIENT_NAME, name=client_name(text))
             case Field.CLIENT_PHONE:
-                if (number := phone(text)) is None:
+                if (number := phone(text, self._status.region)) is None:
                     self._leave()
                     return []
+                self._echo = (f"Номер клиента: {readable(number)}", self._now())
                 sent = Event(EventKind.CLIENT_PHONE, phone=number)
             case Field.TIME:
                 self._at, self._typed, self._mistake = callback_time(text, self._now()), "", ""
@@ -162,10 +177,13 @@ class KeyDispatch:
                 return []
             case Field.PHONE:
                 assert self._at is not None
+                number = phone(text, self._status.region)
+                if number is not None:
+                    self._echo = (f"Телефон: {readable(number)}", self._now())
                 sent = Event(
                     EventKind.CALLBACK_AGREED,
                     name=self._status.client_name,
-                    phone=phone(text),
+                    phone=number,
                     at=self._at.isoformat(timespec="seconds"),
                     ts=self._now().isoformat(timespec="seconds"),
                 )

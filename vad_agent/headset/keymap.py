@@ -14,6 +14,7 @@ from enum import Enum, auto
 from vad_agent.client.headset_protocol import Command, ControlMessage, control_fields
 from vad_agent.core.actions import Phase
 from vad_agent.core.events import Event, EventKind
+from vad_agent.headset import messages_ru
 from vad_agent.headset.status import Status
 
 RUSSIAN = dict(
@@ -30,6 +31,8 @@ class Needs(Enum):
 
     CALL = auto()
     NO_CALL = auto()
+    CALL_OR_QUESTION = auto()
+    """A call is on, or a question about an ended one is open."""
     NOTHING = auto()
 
 
@@ -52,7 +55,7 @@ class Key:
     does: Callable[[Status], ControlMessage] | Field
     needs: Needs = Needs.CALL
     sure: str = ""
-    """The confirmation question, if it cannot be undone."""
+    """The confirmation question, if it cannot be undone; not for an answer to a question."""
 
 
 def _paused(status: Status) -> bool:
@@ -62,6 +65,26 @@ def _paused(status: Status) -> bool:
 def in_call(status: Status) -> bool:
     """A call is on."""
     return status.phase not in (None, Phase.ENDED)
+
+
+def _asked(status: Status) -> str | None:
+    """The id of the question that keys answer: the newest, while no call is on."""
+    return status.questions[0].id if status.questions and not in_call(status) else None
+
+
+def is_answer(message: ControlMessage) -> bool:
+    """The message answers a question about an ended call."""
+    return isinstance(message, Event) and message.question is not None
+
+
+def yes(question: str | None) -> Event:
+    """They said goodbye. `question`: None: in the current call."""
+    return Event(EventKind.GOODBYE, question=question)
+
+
+def no(question: str | None) -> Event:
+    """The client is gone without a goodbye. `question`: as in `yes`."""
+    return Event(EventKind.HANGUP, party="client", question=question)
 
 
 def _hold(party: str) -> Callable[[Status], ControlMessage]:
@@ -104,20 +127,21 @@ KEYS = (
     Key("д", _named("договорились"), Field.TIME),
     Key(
         "в",
-        _named("попрощались"),
-        _always(Event(EventKind.GOODBYE)),
-        sure="Вы попрощались? Контроль до конца звонка выключится",
+        lambda status: messages_ru.YES if _asked(status) else "попрощались",
+        lambda status: yes(_asked(status)),
+        Needs.CALL_OR_QUESTION,
     ),
     Key("з", _named("завершён"), _always(Command.END_CALL), sure="Звонок завершён?"),
     Key(
         "с",
-        _named("сорвался"),
-        _always(Event(EventKind.HANGUP, party="client")),
+        lambda status: messages_ru.NO if _asked(status) else "сорвался",
+        lambda status: no(_asked(status)),
+        Needs.CALL_OR_QUESTION,
         sure="Звонок сорвался? Клиенту перезвонят",
     ),
     Key(
         "о",
-        lambda status: "отменить" if status.guessed else "",
+        lambda status: "отменить" if status.guessed or status.goodbye else "",
         _always(Command.UNDO),
         Needs.NOTHING,
     ),
@@ -145,11 +169,21 @@ PAGE_MAP: dict[str, dict[str, str | None]] = {
 """What the page knows of each key, active or not."""
 
 
+def is_active(key: Key, status: Status) -> bool:
+    """The key's condition holds."""
+    match key.needs:
+        case Needs.CALL:
+            return in_call(status)
+        case Needs.NO_CALL:
+            return not in_call(status)
+        case Needs.CALL_OR_QUESTION:
+            return in_call(status) or bool(status.questions)
+    return True
+
+
 def _active(status: Status) -> Iterator[tuple[Key, str]]:
-    call = in_call(status)
     for key in KEYS:
-        asked = key.needs is Needs.NOTHING or (key.needs is Needs.CALL) == call
-        if asked and (name := key.name(status)):
+        if is_active(key, status) and (name := key.name(status)):
             yield key, name
 
 

@@ -49,7 +49,8 @@ class Loop:
     """Feeds the tracker until `Command.QUIT`. Set `headset` and `prompt_player` before `run`.
 
     `told` is called with all actions, before they are carried out. `may_promise` is called in each
-    turn; no prompt begins before it is true. Neither may block or raise.
+    turn; no prompt begins before it is true. `answers(event, in_call)`: takes an event that concerns a
+    call that is over, and returns whether it was one. None of them may block or raise.
     """
 
     def __init__(
@@ -61,6 +62,7 @@ class Loop:
         on_event: Callable[[Event], None] = lambda event: None,
         after_pair: Callable[[Loop, Pair], None] = lambda loop, pair: None,
         may_promise: Callable[[], bool] = lambda: True,
+        answers: Callable[[Event, bool], bool] = lambda event, in_call: False,
     ) -> None:
         self.tracker = tracker
         self.headset: DuplexCapture | None = None
@@ -72,6 +74,7 @@ class Loop:
         self._cleaner = cleaner
         self._after_pair = after_pair
         self._may_promise = may_promise
+        self._answers = answers
         self._held: Play | None = None
         # Implemented in C, at a tenth of a bounded queue's cost; `put` enforces the bound.
         self._inbox: queue.SimpleQueue[tuple[Source, What]] = queue.SimpleQueue()
@@ -145,6 +148,8 @@ class Loop:
     def _signal(self, events: Sequence[Event]) -> None:
         for event in events:
             self._on_event(event)
+            if self._answers(event, self.tracker.session is not None):
+                continue
             try:
                 actions = self.tracker.signal(event)
             except EventError:

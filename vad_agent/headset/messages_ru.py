@@ -5,7 +5,7 @@ from __future__ import annotations
 from vad_agent.audio.device_recovery import DeviceState
 from vad_agent.core.actions import LineState, Phase
 from vad_agent.core.frames import Channel
-from vad_agent.headset.status import SideStatus, Status
+from vad_agent.headset.status import FarewellQuestion, SideStatus, Status
 from vad_agent.trace.labels_ru import clock, number, window
 
 __all__ = ["clock", "number", "window"]
@@ -61,6 +61,12 @@ PHRASES = {
     "by_operator": "Вы говорите",
 }
 """Titles of a prompt. A cue has its own layout; any other prompt has the time at which it is due."""
+GOODBYE = "попрощались: контроль выключен до конца звонка"
+GOODBYE_UNDONE = "прощания не было: контроль идёт"
+UNDO_GOODBYE = "О: вернуть"
+SAID_GOODBYE = "попрощались: перезванивать не нужно"
+ANSWERED_LATE = "на этот вопрос уже ответили, или время вышло: смотрите перезвоны"
+YES, NO = "да, попрощались", "нет, сорвался"
 GUESSED = "определено на слух, О: отменить"
 HANG_UP = "ЗАВЕРШИТЕ ЗВОНОК"
 VOICE_PROBLEM = "Фразы не озвучить, говорите сами"
@@ -68,6 +74,31 @@ CLIENT_IN_PROMPTS = (
     "звук клиента ушёл в виртуальный микрофон, клиент слышит себя: "
     "выберите в софтфоне свои наушники"
 )
+
+
+def question(asked: FarewellQuestion) -> str:
+    """The question about a call that is over, with its times."""
+    name = f", {asked.client_name}" if asked.client_name else ""
+    return f"Попрощались? Звонок {_times(asked)}{name}"
+
+
+def answers() -> str:
+    """The keys that answer it."""
+    return f"В: {YES}. С: {NO}"
+
+
+def unless_answered(asked: FarewellQuestion) -> str:
+    """What follows without an answer."""
+    return f"Не ответите: клиенту перезвонят в {asked.due:%H:%M}"
+
+
+def unanswered(asked: FarewellQuestion) -> str:
+    """The question is no longer asked."""
+    return f"звонок {_times(asked)}: не сказано, попрощались ли; клиенту перезвонят"
+
+
+def _times(asked: FarewellQuestion) -> str:
+    return f"{asked.began:%H:%M}–{asked.ended:%H:%M}"
 
 
 def client_moved(device: str) -> str:
@@ -101,6 +132,8 @@ def stands_still(status: Status) -> tuple[str, bool] | None:
     """Why the clock is stopped, and whether that is abnormal. None: it runs."""
     if status.phase is None or status.phase is Phase.ENDED:
         return "звонка нет", False
+    if status.goodbye:
+        return f"{GOODBYE}, {UNDO_GOODBYE}", False
     reasons = status.suspended
     if status.held:  # only a pause stops the hold's minute
         reasons = tuple(reason for reason in reasons if reason == "paused")

@@ -13,12 +13,12 @@ OLD_S = 15.0
 
 
 class OutboxMonitor:
-    """Checks periodically; each message is reported once."""
+    """Checks periodically; each callback is reported once."""
 
     def __init__(self, outbox: Outbox, report: Callable[[str], None]) -> None:
         self._outbox = outbox
         self._report = report
-        self._told: set[str] = set()
+        self._told: frozenset[str] = frozenset()
         self._looking = Periodic("unread", LOOK_S, self.look)
 
     def start(self) -> None:
@@ -30,18 +30,19 @@ class OutboxMonitor:
         self._looking.close(1.0)
 
     def look(self) -> None:
-        """Report messages that have waited for long, if there are new ones; whole calls may wait."""
-        old = set()
+        """Report callbacks that have waited for long, if there are new ones; whole calls may wait."""
+        old = []
         for path in self._outbox.waiting():
             if is_call(path):
                 continue
             try:
                 if time.time() - path.stat().st_mtime > OLD_S:
-                    old.add(path.name)
+                    old.append(path)
             except OSError:
                 continue  # taken just now
-        if old - self._told:
+        calls = self._outbox.requested(old)
+        if calls - self._told:
             self._report(
-                f"перезвонов никто не взял: {len(old)}; они сохранены: запустите vad-agent serve"
+                f"перезвонов никто не взял: {len(calls)}; они сохранены: запустите vad-agent serve"
             )
-        self._told = old
+        self._told = calls

@@ -295,6 +295,9 @@ class Recordings:
             recorder.finish()
             self._ended = [one for one in self._ended if not one.close(0.0)] + [recorder]
 
+    def late(self, call: str, actions: Sequence[Action]) -> None:
+        """Do nothing: a record ends with its call, and its replay knows no answers."""
+
     def finish(self) -> None:
         """No more calls will come."""
         self.end()

@@ -16,7 +16,7 @@ from vad_agent.audio.device_recovery import DeviceState
 from vad_agent.core.actions import Phase
 from vad_agent.core.frames import Channel
 from vad_agent.headset import messages_ru
-from vad_agent.headset.keymap import key_list
+from vad_agent.headset.keymap import in_call, key_list
 from vad_agent.headset.status import PhraseStatus, SideStatus, Status
 
 FLOOR_DB = -60.0
@@ -192,6 +192,12 @@ def _phrase(phrase: PhraseStatus, width: int) -> list[Text]:
 
 def _alarms(status: Status, width: int) -> list[Text]:
     lines: list[Text] = []
+    if status.questions and not in_call(status):
+        asked, *others = status.questions
+        more = f" (и ещё {len(others)})" if others else ""
+        told = f"{messages_ru.answers()}. {messages_ru.unless_answered(asked)}"
+        lines += _wrapped(f"{messages_ru.question(asked)}{more}", width, "bold yellow reverse")
+        lines += _wrapped(told, width, "bold yellow")
     if status.hang_up:
         bar = Text(f" {messages_ru.HANG_UP}", "bold red reverse")
         bar.append(" " * max(0, width - bar.cell_len), "bold red reverse")

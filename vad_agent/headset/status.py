@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from vad_agent.audio.device_recovery import DeviceState
 from vad_agent.core.actions import LineState, Phase
@@ -45,6 +46,19 @@ class PhraseStatus:
     """Seconds from now until its window closes."""
 
 
+@dataclass(frozen=True, slots=True)
+class FarewellQuestion:
+    """A call is over, and nothing says whether they said goodbye. Times are local."""
+
+    id: str
+    """The call's id."""
+    began: datetime
+    ended: datetime
+    due: datetime
+    """The client is called back then, unless somebody answers."""
+    client_name: str | None = None
+
+
 @dataclass(slots=True)
 class Status:
     """All that the display shows."""
@@ -64,7 +78,15 @@ class Status:
     """Seconds since the call's first frame."""
     guessed: bool = False
     """The call's begin or end was inferred and can be undone."""
+    goodbye: bool = False
+    """The operator has said goodbye: nothing is watched until the call ends. It can be undone."""
+    questions: tuple[FarewellQuestion, ...] = ()
+    """Questions about ended calls, the newest first."""
     client_name: str | None = None
+    client_phone: str | None = None
+    """As it is dialled."""
+    region: str = "RU"
+    """Two letters, for numbers without a country code."""
     silence_s: float | None = None
     """The silence clock or the hold clock; None: it does not run."""
     window_s: tuple[float, float] | None = None

@@ -8,11 +8,12 @@ from datetime import datetime
 from vad_agent.audio.jitter_buffer import Pair
 from vad_agent.audio.pcm import peak, rms, to_dbfs
 from vad_agent.core import actions as act
-from vad_agent.core.actions import Action, LineState, Phase
+from vad_agent.core.actions import Action, LineState, Phase, Reason
 from vad_agent.core.frames import SAMPLE_BYTES, Channel, seconds
 from vad_agent.core.session_snapshot import SessionSnapshot
+from vad_agent.headset import messages_ru
 from vad_agent.headset.loop import Loop
-from vad_agent.headset.status import PhraseStatus, Status
+from vad_agent.headset.status import FarewellQuestion, PhraseStatus, Status
 from vad_agent.trace import labels_ru
 
 EVERY = 5
@@ -33,10 +34,15 @@ ALERTS = {
 
 
 class StatusPresenter:
-    """Keeps one status up to date."""
+    """Keeps one status up to date. `questions`: returns the open questions about ended calls."""
 
-    def __init__(self, status: Status) -> None:
+    def __init__(
+        self,
+        status: Status,
+        questions: Callable[[], tuple[FarewellQuestion, ...]] = lambda: (),
+    ) -> None:
         self._status = status
+        self._questions = questions
         self._look_in = 1
         self._refused = 0
         self._changed: tuple[Callable[[], None], ...] = ()
@@ -59,10 +65,21 @@ class StatusPresenter:
 
     def begin(self, call: str, began: datetime) -> None:
         """A call begins: clear the state of the previous one."""
-        self._status.hang_up, self._status.callback, self._status.client_name = False, None, None
+        self._status.hang_up, self._status.callback = False, None
+        self._status.client_name = self._status.client_phone = None
 
     def end(self) -> None:
         """The call is over; what is left to do stays on the screen."""
+
+    def late(self, call: str, actions: Sequence[Action]) -> None:
+        """Show what the answer to a question about an ended call has changed."""
+        self._stirred = True
+        for action in actions:
+            told = messages_ru.SAID_GOODBYE
+            if isinstance(action, act.CallbackRequested):
+                why = labels_ru.REASONS[action.reason.value]
+                told = f"перезвон {labels_ru.due(action.due_in_s, action.at)}: {why}"
+            self._status.messages.append((self._status.call_s, told))
 
     def take(self, actions: Sequence[Action]) -> None:
         """Show the operator the actions that concern them."""
@@ -83,6 +100,9 @@ class StatusPresenter:
                 return (
                     f"{said} после {labels_ru.number(seconds(action.silence))} с: «{action.text}»"
                 )
+            case act.CallbackRequested(reason=Reason.UNCONFIRMED):
+                status.callback = None  # the question is shown instead
+                return "линии больше нет: попрощались ли, не сказано"
             case act.CallbackRequested(reason=reason, due_in_s=due_in_s, opening=opening, at=at):
                 why = labels_ru.REASONS[reason.value]
                 when = labels_ru.due(due_in_s, at)
@@ -112,6 +132,7 @@ class StatusPresenter:
             self._status.messages.append((self._status.call_s, "событие не принято: оно неверно"))
         self._sides(loop, pair)
         self._call(loop)
+        self._status.questions = self._questions()
         for changed in self._changed:
             changed()
 
@@ -147,6 +168,11 @@ class StatusPresenter:
     def _call(self, loop: Loop) -> None:
         status, session = self._status, loop.tracker.session
         status.guessed = loop.tracker.guessed
+        if (goodbye := loop.tracker.goodbye) != status.goodbye:
+            status.goodbye = goodbye
+            if session is not None:
+                told = messages_ru.GOODBYE if goodbye else messages_ru.GOODBYE_UNDONE
+                status.messages.append((seconds(session.now), told))
         if session is None:
             if status.sides[Channel.CLIENT].line in IDLE:
                 status.hang_up = False  # the operator has hung up

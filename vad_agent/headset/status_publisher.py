@@ -7,11 +7,12 @@ import threading
 from typing import Any
 
 from vad_agent.audio.device_recovery import DeviceState
-from vad_agent.client.headset_protocol import ControlSink, StateReceiver
+from vad_agent.client.headset_protocol import ControlSink, StateReceiver, control_fields
 from vad_agent.core.frames import Channel
 from vad_agent.headset import messages_ru
-from vad_agent.headset.keymap import PAGE_MAP, page_keys
-from vad_agent.headset.status import PhraseStatus, SideStatus, Status
+from vad_agent.headset.input_parsing import readable
+from vad_agent.headset.keymap import PAGE_MAP, no, page_keys, yes
+from vad_agent.headset.status import FarewellQuestion, PhraseStatus, SideStatus, Status
 
 IDLE_S = 0.5
 """Seconds until a change between two updates is published, such as a hook's problem."""
@@ -75,6 +76,8 @@ def snapshot(status: Status, operator: str) -> Snapshot:
         "call_s": round(status.call_s, 1),
         "guessed": status.guessed,
         "client_name": status.client_name,
+        "client_phone": status.client_phone and readable(status.client_phone),
+        "region": status.region,
         "sides": {channel.value: _side(channel, status.sides[channel]) for channel in Channel},
         "clock": _clock(status),
         "phrase": _phrase(status.phrase or status.upcoming),
@@ -84,7 +87,18 @@ def snapshot(status: Status, operator: str) -> Snapshot:
         "voice_problem": status.voice_problem,
         "keys": page_keys(status),
         "key_map": PAGE_MAP,
+        "questions": [_question(one) for one in status.questions],
         "messages": [[round(at, 1), text] for at, text in list(status.messages)],
+    }
+
+
+def _question(asked: FarewellQuestion) -> Snapshot:
+    return {
+        "id": asked.id,
+        "text": messages_ru.question(asked),
+        "hint": messages_ru.unless_answered(asked),
+        "yes": {"letter": "В", "name": messages_ru.YES, "sends": control_fields(yes(asked.id))},
+        "no": {"letter": "С", "name": messages_ru.NO, "sends": control_fields(no(asked.id))},
     }
 
 

@@ -17,7 +17,7 @@ from rich.text import Text
 from vad_agent.audio.device_recovery import DeviceState
 from vad_agent.headset import messages_ru
 from vad_agent.headset.key_dispatch import KeyDispatch
-from vad_agent.headset.keymap import all_keys
+from vad_agent.headset.keymap import all_keys, in_call
 from vad_agent.headset.screen import ASCII, ORDER, Marks, render, safe
 from vad_agent.headset.status import Status
 
@@ -149,6 +149,9 @@ def _topics(status: Status) -> dict[str, str]:
         topics[channel.value] = f"{messages_ru.SIDES[channel]}: {told}" if shown else ""
     if status.mode == "auto" and status.prompt_state is DeviceState.LOST:
         topics["prompt_device"] = messages_ru.LOST["prompt"].capitalize()
+    if status.questions and not in_call(status):
+        asked = messages_ru.question(status.questions[0])
+        topics["farewell"] = f"{asked}. {messages_ru.answers()}"
     if (phrase := status.phrase) is not None:
         title = messages_ru.PHRASES.get(phrase.state, "Фраза")
         if phrase.state == "cue":

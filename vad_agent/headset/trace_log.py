@@ -94,6 +94,12 @@ class TraceLog:
                 durable = isinstance(action, CallbackRequested | CallbackWithdrawn)
                 self._lines.write(line, durable=durable)
 
+    def late(self, call_id: str, actions: Sequence[Action]) -> None:
+        """Append actions of a call that is over; `of` in each line names it."""
+        for action in actions:
+            if (line := record(action)) is not None:
+                self._lines.write(line | {"of": call_id}, durable=True)
+
     def close(self) -> None:
         """Close the file and release its name."""
         self._lines.close()
@@ -163,6 +169,10 @@ class TraceSink:
 
     def end(self) -> None:
         """Do nothing: the next call's lines follow."""
+
+    def late(self, call: str, actions: Sequence[Action]) -> None:
+        """Write lines of a call that is over."""
+        self._put(lambda: self._log.late(call, actions), len(actions))
 
     def finish(self) -> None:
         """No more calls will come."""

@@ -218,6 +218,7 @@ class Scenarios(Table):
     silence_in_dialogue: ScenarioTable
     agreed: ScenarioTable
     client_cannot_hear: ScenarioTable
+    unconfirmed: ScenarioTable
 
 
 class CallbacksTable(Table):

@@ -24,6 +24,7 @@ REASONS = {
     "client_hold": "клиент поставил на удержание и не вернулся",
     "agreed": "о перезвоне договорились с клиентом",
     "client_cannot_hear": "клиент не слышит оператора",
+    "unconfirmed": "не подтверждено, что попрощались",
 }
 OUTCOMES = {
     "said": "сказана",
@@ -54,6 +55,7 @@ EVENTS = {
     "hold": "удержание",
     "unhold": "снят с удержания",
     "hangup": "трубка положена",
+    "line_gone": "линии больше нет",
     "operator_mute": "микрофон выключен",
     "operator_unmute": "микрофон включён",
     "pause": "пауза контроля",
@@ -62,6 +64,7 @@ EVENTS = {
     "client_cannot_hear": "клиент не слышит",
     "callback_agreed": "договорились о перезвоне",
     "goodbye": "попрощались",
+    "goodbye_undone": "прощания не было",
 }
 """Events of the player and the end of the recording are left out: bars show them."""
 ALERTS = {
@@ -74,6 +77,8 @@ ALERTS = {
     "client_recording_ended": "запись клиента закончилась раньше: дальше по ней не судим",
     "operator_recording_ended": "запись оператора закончилась раньше: дальше по ней не судим",
 }
+
+WRONG_NUMBER = "на такой номер не позвонить: проверьте цифры, пример 8 912 345-67-89"
 
 
 def number(value: float, digits: int = 2) -> str:

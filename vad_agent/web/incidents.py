@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from vad_agent.callbacks.alerts import DeskAlert, Kind
-from vad_agent.callbacks.model import Callback
-from vad_agent.web.supervisor_labels import ALARMS, OVERDUE
+from vad_agent.callbacks.model import UNCONFIRMED, Callback
+from vad_agent.web.supervisor_labels import ALARMS, OVERDUE, UNKNOWN_END
 
 OF_CALLBACKS = frozenset(
     {
@@ -50,7 +50,10 @@ def find_incidents(
         found.append(Incident("promise", text, None))
     for one in overdue:
         since = one.due or one.created
-        found.append(Incident(f"callback {one.id}", OVERDUE[one.state], since, one))
+        text = OVERDUE[one.state]
+        if UNCONFIRMED in one.reasons:
+            text = f"{text}. {UNKNOWN_END}"
+        found.append(Incident(f"callback {one.id}", text, since, one))
     told = {one.id for one in overdue}
     for alarm in alarms:
         if alarm.kind in OF_CALLBACKS and (alarm.about in told or alarm.kind in SILENT):

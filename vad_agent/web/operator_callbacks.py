@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 
-from vad_agent.callbacks.model import Callback, Outcome, State
+from vad_agent.callbacks.model import UNCONFIRMED, Callback, Outcome, State
 from vad_agent.client.backend import CallbackDetails
 from vad_agent.common.identity import folded
 from vad_agent.errors import (
@@ -25,6 +25,8 @@ from vad_agent.trace.labels_ru import REASONS
 
 MOST = 500
 WHY = "panel"
+LONGEST_WHY = 300
+"""Characters of a reason in history."""
 DUE = (State.WAITING, State.NEEDS_PERSON)
 GONE = "Такого перезвона нет"
 CHANGED = "Перезвон уже изменился: посмотрите ещё раз"
@@ -65,6 +67,9 @@ class CallbackSource(Protocol):
 
     def done(self, id: str, outcome: Outcome, why: str) -> Callback:
         """Report an attempt's outcome."""
+
+    def cancel(self, id: str, why: str) -> Callback:
+        """Cancel the callback."""
 
     def set_number(self, id: str, phone: str) -> Callback:
         """Set the number."""
@@ -121,6 +126,13 @@ class OperatorCallbacks:
                 raise Refused(409, CHANGED)
             callbacks.done(id, ended, WHY)
 
+    def not_needed(self, id: str, reason: str) -> None:
+        """Cancel the callback: the operator knows that it is not needed, and why."""
+        why = " ".join("".join(sign if sign.isprintable() else " " for sign in reason).split())
+        with self._opened() as callbacks:
+            self._mine(callbacks, id)
+            callbacks.cancel(id, f"{self._operator}: {why}"[:LONGEST_WHY])
+
     def number(self, id: str, phone: str) -> None:
         """Set the client's number."""
         with self._opened() as callbacks:
@@ -155,6 +167,8 @@ class OperatorCallbacks:
             "key": one.key,
             "state": one.state.value,
             "state_text": STATES.get(one.state, one.state.value),
+            "asked": _iso(one.asked or one.created),
+            "unconfirmed": UNCONFIRMED in one.reasons,
             "due": _iso(one.due),
             "next": _iso(one.next),
             "fixed": one.fixed,

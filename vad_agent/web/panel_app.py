@@ -9,7 +9,7 @@
     GET  /enter, POST /enter, POST /leave       see `routes_login`
     GET  /panel/stream        server-sent events: see `server_sent_events`
     POST /panel/send          an event or a command, as for `listen`'s event socket
-    GET  /panel/callbacks     and POST …/{id}/outcome, …/{id}/number, /panel/client-called
+    GET  /panel/callbacks     and POST …/{id}/outcome, …/not-needed, …/number, /panel/client-called
 
 Paths under /panel answer an invalid request with {"error": "one line of Russian"}; without a
 session, with 401. A browser that opens a page without a session is redirected to the login form.
@@ -17,7 +17,7 @@ session, with 401. A browser that opens a page without a session is redirected t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from datetime import datetime
@@ -26,9 +26,11 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from vad_agent.callbacks.phone_numbers import normalised
 from vad_agent.client.headset_protocol import Command, parse_control
 from vad_agent.core.events import Event, EventKind
-from vad_agent.errors import EventError, extra
+from vad_agent.errors import EventError, NumberError, extra
+from vad_agent.trace.labels_ru import WRONG_NUMBER
 from vad_agent.web import routes_login, routes_operator_callbacks
 from vad_agent.web.authentication.authenticator import Authenticator
 from vad_agent.web.authentication.login_sessions import Role, Session
@@ -232,9 +234,20 @@ async def send(request: Request, context: Context, session: OwnPage) -> Response
         raise Refused(400, NOT_BY_PANEL)
     if isinstance(what, Event) and what.kind is EventKind.CALLBACK_AGREED and what.ts is None:
         what = replace(what, ts=context.now().isoformat(timespec="seconds"))  # base of the delay
+    if isinstance(what, Event) and what.phone:
+        what = replace(what, phone=_dialled(what.phone, context.broker.state(session.operator)))
     if not await run_in_threadpool(context.broker.send, session.operator, what):
         raise Refused(409, NO_HEADSET)
     return Response(status_code=204)
+
+
+def _dialled(phone: str, state: Mapping[str, Any]) -> str:
+    """The number as it is dialled. `state`: of the headset, which knows the region."""
+    region = state.get("region")
+    try:
+        return normalised(phone, region) if isinstance(region, str) else normalised(phone)
+    except NumberError:
+        raise Refused(400, f"Н{WRONG_NUMBER[1:]}") from None
 
 
 def _wrong(error: str) -> str:

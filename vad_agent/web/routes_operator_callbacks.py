@@ -64,6 +64,13 @@ def say_outcome(id: str, mine: Mine, session: OwnPage, body: Body) -> Response:
     return Response(status_code=204)
 
 
+@router.post("/callbacks/{id}/not-needed")
+def say_not_needed(id: str, mine: Mine, session: OwnPage, body: Body) -> Response:
+    """Cancel a callback that is not needed."""
+    mine.not_needed(id, _text(body, "why"))
+    return Response(status_code=204)
+
+
 @router.post("/callbacks/{id}/number")
 def set_number(id: str, mine: Mine, session: OwnPage, body: Body) -> Response:
     """Set the client's number."""

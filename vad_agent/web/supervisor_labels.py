@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import quote
 
 from vad_agent.callbacks.alerts import Kind
-from vad_agent.callbacks.model import Callback, Outcome, State
+from vad_agent.callbacks.model import UNCONFIRMED, Callback, Outcome, State
 from vad_agent.callbacks.queries import Which
 from vad_agent.trace import labels_ru
 from vad_agent.trace.window_compliance import Verdict
@@ -41,6 +41,7 @@ OVERDUE = {
     State.NEEDS_TIME: "Перезвон не сделать: нет времени",
     State.NEEDS_PERSON: "Перезвон не сделать: наберите вручную",
 }
+UNKNOWN_END = "Не подтверждено: может быть, попрощались"
 OUTCOMES = {
     Outcome.REACHED: "дозвонились",
     Outcome.NO_ANSWER: "не ответил",
@@ -190,6 +191,11 @@ class SupervisorLabels:
         if callback.phone:
             return callback.phone
         return f"{callback.phone_given} (не номер)" if callback.phone_given else "номера нет"
+
+    @staticmethod
+    def unconfirmed(callback: Callback) -> bool:
+        """Nobody has said whether the call ended well."""
+        return UNCONFIRMED in callback.reasons
 
     @staticmethod
     def operator(callback: Callback) -> str:

@@ -9,8 +9,13 @@ export const OUTCOMES = [
   ["reached", "Дозвонились"], ["no_answer", "Не ответил"], ["busy", "Занято"], ["machine", "Автоответчик"],
 ];
 const CALLED = "Клиент позвонил сам";
+const NOT_NEEDED = "Не нужен";
+const REASONS = ["попрощались, вопрос решён", "клиент уже перезвонил", "это был не клиент"];
 
-/** `does`: {chosen(id, outcome, words), regret(), saveNumber(row, field), clientCalled(row, button, words)}. */
+/**
+ * `does`: {chosen(id, outcome, words), notNeeded(id, why, words), regret(), saveNumber(row, field),
+ * clientCalled(row, button, words)}.
+ */
 export function newRow(one, does) {
   const row = made("li", "one");
   row.dataset.id = one.id;
@@ -35,7 +40,7 @@ export function newRow(one, does) {
   wrong.setAttribute("role", "alert");
   row.append(
     heading, phone, made("p", "opening"), made("p", "about"), outcomes, sending, undo,
-    numberForm(row, does), called, wrong,
+    numberForm(row, does), called, notNeeded(row, does), wrong,
   );
   return row;
 }
@@ -45,6 +50,36 @@ function button(kind, ...words) {
   element.type = "button";
   element.append(...words);
   return element;
+}
+
+function notNeeded(row, does) { // with a reason: of those that are usual, or another one
+  const box = made("details", "unneeded");
+  const options = made("div", "row");
+  const choose = (why) => { box.open = false; does.notNeeded(row.dataset.id, why, `${NOT_NEEDED}: ${why}`); };
+  for (const why of REASONS) {
+    const one = button("", why);
+    one.addEventListener("click", () => choose(why));
+    options.append(one);
+  }
+  const field = made("input");
+  field.name = "why";
+  field.maxLength = 200;
+  field.autocomplete = "off";
+  const label = made("label", "", "Другая причина ");
+  label.append(field);
+  const save = made("button", "", NOT_NEEDED);
+  save.type = "submit";
+  const form = made("form", "row");
+  form.noValidate = true;
+  form.append(label, save);
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    const why = field.value.trim();
+    if (why) choose(why);
+    else field.focus();
+  });
+  box.append(made("summary", "", `${NOT_NEEDED}…`), options, form);
+  return box;
 }
 
 function numberForm(row, does) { // what is typed there is kept until it is sent
@@ -85,13 +120,14 @@ export function fillRow(row, one, { now, old, active, sending }) {
     if (link.getAttribute("href") !== href) link.setAttribute("href", href);
   }
   text(part("opening"), one.opening ? `«${one.opening}»` : "");
-  text(part("about"), about(one));
+  text(part("about"), about(one, now));
   part("outcomes").hidden = Boolean(sending) || !one.phone || !(open || late);
   for (const kbd of part("outcomes").querySelectorAll("kbd")) kbd.hidden = !active;
   part("sending").hidden = part("undo").hidden = !sending;
   if (sending) text(part("sending"), `${sending}: записываю…`);
   part("number").hidden = Boolean(one.phone);
   part("called").hidden = !one.phone || Boolean(sending);
+  part("unneeded").hidden = Boolean(sending) || one.state === "ringing";
   row.dataset.key = one.key ?? "";
   row.dataset.phone = one.phone ?? "";
 }
@@ -107,8 +143,9 @@ function when(one, now, old) {
   return `через ${clock(Math.ceil((at - now) / 1000))}, ${words}`;
 }
 
-function about(one) {
+function about(one, now) {
   const words = [
+    one.asked ? `звонок был ${day(unix(one.asked), now)}` : "",
     one.attempts ? `попытка ${Math.max(1, one.attempt ?? 1)} из ${one.attempts}` : "",
     one.reasons_text,
     one.topic ? `вопрос: ${one.topic}` : "",

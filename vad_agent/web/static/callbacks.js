@@ -1,7 +1,7 @@
 // My callbacks: the list, and what is done with one of them.
 //
 //   the desk ──> askDesk ──> showCallbacks ──> rows, the bell
-//   an outcome ──> pending, 3 s in which it can be taken back ──> the desk is told, and asked again
+//   an outcome, «не нужен» ──> pending, 3 s in which it can be taken back ──> the desk is told, and asked again
 
 import { ring } from "./bell.js";
 import { OUTCOMES, fillRow, newRow } from "./callback_row.js";
@@ -13,7 +13,10 @@ import { hours } from "./words.js";
 
 const REGRET_MS = 3000; // an outcome can be taken back for so long
 
-let pending = null; // {id, body, words, timer}
+const SHOWN = 2; // callbacks that are not folded
+
+let pending = null; // {id, path, body, words, timer}
+let unfolded = false;
 
 export async function poll() {
   if (await askDesk()) showCallbacks();
@@ -41,11 +44,24 @@ export function showCallbacks() {
     known.delete(one.id);
     const sending = pending?.id === one.id ? pending.words : "";
     fillRow(row, one, { now, old, active: one === active, sending });
+    row.hidden = !unfolded && index >= SHOWN && !sending && !row.contains(document.activeElement);
     if (list.children[index] !== row) list.insertBefore(row, list.children[index] ?? null);
   });
   for (const row of known.values()) row.remove();
+  showFold();
   ring(old ? [] : sorted.filter((one) => isOverdue(one) || isOpen(one)));
 }
+
+function showFold() { // how many there are, and what the rest is called
+  const [count, folded] = [list.children.length, [...list.children].filter((row) => row.hidden).length];
+  text($("callbacks-count"), count ? String(count) : "");
+  const more = $("callbacks-more");
+  more.hidden = count <= SHOWN;
+  more.setAttribute("aria-expanded", String(unfolded));
+  text(more, unfolded ? "Свернуть" : `Показать ещё ${folded}`);
+}
+
+$("callbacks-more")?.addEventListener("click", () => { unfolded = !unfolded; showCallbacks(); });
 
 function showStatus(old) {
   const status = $("callbacks-state");
@@ -71,10 +87,16 @@ export function outcomeKey(number) {
 }
 
 function chosen(id, outcome, words) {
+  choose(id, "outcome", { outcome, key: rowOf(id).dataset.key || null }, words);
+}
+
+const notNeeded = (id, why, words) => choose(id, "not-needed", { why }, words);
+
+function choose(id, path, body, words) {
   flush();
   const row = rowOf(id);
   mistake(row, "");
-  pending = { id, body: { outcome, key: row.dataset.key || null }, words };
+  pending = { id, path, body, words };
   pending.timer = setTimeout(flush, REGRET_MS);
   const within = row.contains(document.activeElement);
   showCallbacks();
@@ -89,7 +111,7 @@ export function regret() {
   pending = null;
   const within = row?.contains(document.activeElement);
   showCallbacks();
-  if (within) row.querySelector(".outcomes button").focus();
+  if (within) row.querySelector(".outcomes:not([hidden]) button, summary").focus();
   return true;
 }
 
@@ -99,7 +121,7 @@ export async function flush(options) {
   if (!one) return;
   clearTimeout(one.timer);
   pending = null;
-  const wrong = await told("POST", `/panel/callbacks/${encodeURIComponent(one.id)}/outcome`, one.body, options);
+  const wrong = await told("POST", `/panel/callbacks/${encodeURIComponent(one.id)}/${one.path}`, one.body, options);
   const row = rowOf(one.id);
   if (row) mistake(row, wrong ? `${one.words}: ${wrong}` : "");
   showCallbacks();
@@ -140,4 +162,4 @@ async function clientCalled(row, button, words) { // the second press within a w
   await poll();
 }
 
-const does = { chosen, regret, saveNumber, clientCalled };
+const does = { chosen, notNeeded, regret, saveNumber, clientCalled };

@@ -17,7 +17,7 @@ const fields = (name) => [...form(name).querySelectorAll("input")];
 export function show(name) {
   for (const other of names) if (other !== name) form(other).hidden = true;
   const draft = kept("sessionStorage", `draft:${name}`, null);
-  const known = { name: state.client_name ?? "" };
+  const known = { name: state.client_name ?? "", phone: name === "phone" ? state.client_phone ?? "" : "" };
   for (const field of fields(name)) field.value = draft?.values[field.name] ?? known[field.name] ?? "";
   form(name).hidden = false;
   keepDraft(name);

@@ -14,7 +14,7 @@ import { toggle } from "./settings.js";
 import { inCall, state } from "./state.js";
 
 const known = (letter) => state.key_map?.[letter];
-const sure = (letter) => known(letter)?.sure;
+const sure = (letter) => !active(letter)?.[2]?.question && known(letter)?.sure; // an answer is not asked again
 const active = (letter) => (state.keys ?? []).find(([one]) => one === letter);
 const letterAt = (code) => Object.keys(state.key_map ?? {}).find((letter) => known(letter).code === code);
 const sendLetter = (letter) => sendKey(active(letter)[2]);
@@ -30,6 +30,8 @@ export function showKeys() {
     const button = shown.get(letter) ?? newButton(letter);
     shown.delete(letter);
     text(button.firstElementChild, name);
+    button.className = sure(letter) ? "grave" : "";
+    text(button.lastElementChild, sure(letter) ? `${letter} ${letter}` : letter);
     const place = before ? before.nextElementSibling : box.firstElementChild;
     if (place !== button) box.insertBefore(button, place);
     before = button;
@@ -38,10 +40,10 @@ export function showKeys() {
 }
 
 function newButton(letter) {
-  const button = made("button", sure(letter) ? "grave" : "");
+  const button = made("button");
   button.type = "button";
   button.dataset.letter = letter;
-  button.append(made("span"), " ", made("kbd", "", sure(letter) ? `${letter} ${letter}` : letter));
+  button.append(made("span"), " ", made("kbd"));
   button.addEventListener("click", () => press(letter));
   return button;
 }

@@ -1,7 +1,7 @@
 // Small things of a page: its elements, what is kept in this browser, how a person presses.
 
 export const FORGET_MS = 5000; // a question not answered, or a remark, is gone
-export const APART_MS = 400; // a double click is not two presses
+export const APART_MS = 200; // a double click, or a key that bounces, is not two presses
 
 export const still = matchMedia("(prefers-reduced-motion: reduce)");
 

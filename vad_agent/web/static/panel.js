@@ -7,7 +7,7 @@
 //   connection, server                    the stream; questions and answers
 //   state, clocks                         what the headset has told; time between its messages
 //   view, with say, line, announce        what that looks like, and what a screen reader is told of it
-//   keys, forms, steps                    what the operator does
+//   keys, forms, steps, questions         what the operator does
 //   callbacks, with callback_row, desk    his callbacks; bell: one is due
 //   page, words, typed, settings          know nothing of calls
 //

@@ -7,7 +7,8 @@ import { phrase, silence } from "./clocks.js";
 import { connection } from "./connection.js";
 import { showKeys } from "./keys.js";
 import { showClock, showSide } from "./line.js";
-import { $, made, text } from "./page.js";
+import { $, made, remark, text } from "./page.js";
+import { showQuestions } from "./questions.js";
 import { showSay } from "./say.js";
 import { state } from "./state.js";
 import { clock } from "./words.js";
@@ -20,11 +21,13 @@ export function view(news) {
     text($("call-time"), state.phase == null ? "" : clock(Math.floor(state.call_s)));
   }
   if ("client_name" in news) text($("client"), state.client_name ?? "");
+  if ("client_phone" in news && state.client_phone) remark(`Номер клиента: ${state.client_phone}`);
   if ("guessed" in news) $("guessed").hidden = !state.guessed;
   if ("mode_text" in news) text($("mode"), `· ${state.mode_text}`);
   if ("operator" in news) text($("operator"), state.operator);
   if ("sides" in news) for (const [name, side] of Object.entries(state.sides)) showSide(name, side);
   if ("keys" in news) showKeys();
+  if ("questions" in news || "phase" in news) showQuestions();
   if ("messages" in news) showMessages();
   if ("callback" in news) {
     text($("callback").firstElementChild, state.callback ?? "");

@@ -1,0 +1,36 @@
+// Calls that are over, and nothing says whether they said goodbye: a card each, with its two answers. The
+// newest one is answered by keys too, while no call is on; keys.js sends those.
+
+import { $, made } from "./page.js";
+import { sendKey } from "./server.js";
+import { inCall, state } from "./state.js";
+
+export function showQuestions() {
+  const box = $("questions");
+  const questions = state.questions ?? [];
+  const known = new Map([...box.children].map((card) => [card.dataset.id, card]));
+  questions.forEach((one, index) => {
+    const card = known.get(one.id) ?? newCard(one);
+    known.delete(one.id);
+    for (const kbd of card.querySelectorAll("kbd")) kbd.hidden = index > 0 || inCall();
+    if (box.children[index] !== card) box.insertBefore(card, box.children[index] ?? null);
+  });
+  for (const card of known.values()) card.remove();
+}
+
+function newCard(one) {
+  const card = made("div", "question");
+  card.dataset.id = one.id;
+  const words = made("p");
+  words.append(made("b", "", one.text), made("span", "", one.hint));
+  card.append(words, ...[one.yes, one.no].map(button));
+  return card;
+}
+
+function button({ letter, name, sends }) {
+  const element = made("button");
+  element.type = "button";
+  element.append(`${name} `, made("kbd", "", letter));
+  element.addEventListener("click", () => sendKey(sends));
+  return element;
+}
