@@ -25,7 +25,7 @@ COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --gene
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install demo test test-fast soak faults check bench bench-live bench-callbacks bench-panel bench-peers accuracy accuracy-cost calls calls-record train train-check constants goldens fixtures lock clean
+.PHONY: help install demo test test-fast soak faults check bench bench-live bench-callbacks bench-panel bench-peers accuracy accuracy-cost calls calls-record train train-check constants goldens fixtures pictures lock clean
 
 help: ## print this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -87,8 +87,8 @@ bench-peers: .venv/.peers ## the same frames through other detectors
 train: .train/.ready ## train the ear's network anew; CALLS=folder of labelled calls adds real turns (an hour; 3 GB of Debian's packages, 9 unpacked)
 	@scripts/system-packages espeak-ng flite fluidsynth
 	@OPENBLAS_NUM_THREADS=1 .train/bin/python -m training.calls .train/cache .train/rows $(if $(CALLS),--given "$(CALLS)")
-	@.train/bin/python -m training.train .train/rows $(or $(WEIGHTS),vad_agent/detection/classifier.npz)
-	@sha256sum $(or $(WEIGHTS),vad_agent/detection/classifier.npz)
+	@.train/bin/python -m training.train .train/rows $(or $(WEIGHTS),vad_agent/detection/neural_network.npz)
+	@sha256sum $(or $(WEIGHTS),vad_agent/detection/neural_network.npz)
 
 train-check: .train/.ready ## train on a few calls twice, from the same clips, and compare the weights bit for bit
 	@scripts/system-packages espeak-ng flite fluidsynth
@@ -122,6 +122,12 @@ fixtures: $(READY) ## make the recordings anew, bit for bit (wants Debian's pack
 	@scripts/system-packages $(AUDIO)
 	@$(PY) -m audio_fixtures.build clips
 	@$(PY) -m audio_fixtures.build recordings
+
+pictures: $(READY) ## make the pictures of the pages in docs/ anew, in Chromium
+	@scripts/system-packages $(BROWSER)
+	@$(PY) -m pytest -q tests/web/test_browser.py::test_pictures tests/web/test_supervisor_browser.py::test_axe_finds_nothing_and_nothing_is_too_wide -k "1280 and False"
+	@cp out/panel/cue-1280-light.png docs/panel.png
+	@cp out/panel/supervisor-page-top-1280-light.png docs/supervisor.png
 
 lock: $(READY) ## write the lock files from pyproject.toml; ARGS=--upgrade: the newest
 	@$(PIP) install "uv>=0.9"

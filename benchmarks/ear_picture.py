@@ -15,12 +15,12 @@ import soundfile  # type: ignore[import-untyped]
 from benchmarks.calls.render import frames_of
 from vad_agent.audio.pcm import from_dbfs
 from vad_agent.core.frames import FRAMES_PER_SECOND
-from vad_agent.detection import classifier, endpointer
-from vad_agent.detection.classifier import MUSIC, SPEECH, Floats, NetworkStream
-from vad_agent.detection.detector import earshot
+from vad_agent.detection import endpointer, neural_network, speech_decision
 from vad_agent.detection.endpointer import Endpointer
-from vad_agent.detection.spectral import RATE
-from vad_agent.detection.streaming_classifier import LEAK
+from vad_agent.detection.feature_extractor import LEAK
+from vad_agent.detection.neural_network import MUSIC, SPEECH, Floats, NetworkStream
+from vad_agent.detection.spectral_features import RATE
+from vad_agent.detection.third_party_detectors import earshot
 
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt
@@ -32,7 +32,7 @@ class _Tap(NetworkStream):
     __slots__ = ("said",)
 
     def __init__(self) -> None:
-        super().__init__(classifier.load())
+        super().__init__(neural_network.load())
         self.said: list[Floats] = []
 
     def logits(self, features: Floats) -> Floats:
@@ -46,8 +46,8 @@ def draw(recording: Path, out: Path, first_s: float, last_s: float | None) -> No
     samples, rate = soundfile.read(recording, dtype="int16", always_2d=True)
     if rate != RATE or samples.shape[1] != 2:
         raise SystemExit(f"ear_picture: {recording}: expected two channels at {RATE} Hz")
-    operator = Endpointer(RATE, detector=earshot(), network=classifier.load())
-    client = Endpointer(RATE, detector=earshot(), network=classifier.load())
+    operator = Endpointer(RATE, detector=earshot(), network=neural_network.load())
+    client = Endpointer(RATE, detector=earshot(), network=neural_network.load())
     client.expect_leak_of(operator)
     tap = client._stream = _Tap()
     rows = []
@@ -58,8 +58,8 @@ def draw(recording: Path, out: Path, first_s: float, last_s: float | None) -> No
         client.hear(theirs)
         if client.runs > before:
             runs.append((client.start, client.end))
-        one = client._classifier
-        gate = max(one.own_level * endpointer.NEAR, operator._classifier.peak * LEAK)
+        one = client._features
+        gate = max(one.own_level * endpointer.NEAR, operator._features.peak * LEAK)
         rows.append((one.smoothed, gate, one.probability))
     client.finish()
     levels = np.array(rows)
@@ -76,7 +76,7 @@ def draw(recording: Path, out: Path, first_s: float, last_s: float | None) -> No
     axes[1].set_ylabel("dBFS")
     axes[1].legend(loc="upper right", fontsize=7)
     axes[2].plot(seconds, levels[:, 2], lw=1, color="#228833", label="earshot (0: not asked)")
-    axes[2].axhline(endpointer.THRESHOLD, lw=0.6, color="#888888")
+    axes[2].axhline(speech_decision.THRESHOLD, lw=0.6, color="#888888")
     axes[2].set_ylabel("probability")
     axes[2].legend(loc="upper right", fontsize=7)
     axes[3].plot(

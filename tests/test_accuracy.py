@@ -24,7 +24,7 @@ from benchmarks.accuracy import (
 )
 from benchmarks.accuracy.conditions import CONDITIONS, Condition
 from benchmarks.accuracy.labels import FRAME, RATE, LabelledCall, Labels, LabelsError
-from tests.detection.hearing_tape import pressed
+from tests.detection.endpointer_tape import pressed
 from vad_agent.core.frames import Channel
 
 # -- drawn channels: S speech, ? ambiguous, m music, . nothing; a character and how often --------------
@@ -244,7 +244,7 @@ def test_a_made_call_is_labelled_where_it_is_loud(part: str) -> None:
 
 
 @pytest.mark.parametrize("name", [name for name in ears.EARS if not name.startswith("silero")])
-def test_an_ear_finds_the_silences_of_a_clean_call(
+def test_an_endpointer_finds_the_silences_of_a_clean_call(
     name: str, call: LabelledCall, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(cache, "FOLDER", tmp_path)

@@ -15,9 +15,9 @@ from vad_agent.audio.recording_reader import open_call
 from vad_agent.core.actions import Alert, CallbackRequested, Hangup, Play, PromptDone
 from vad_agent.core.endpointer_port import EndpointerPort
 from vad_agent.core.frames import Channel
-from vad_agent.detection.classifier import load
-from vad_agent.detection.detector import Earshot
 from vad_agent.detection.endpointer import Endpointer
+from vad_agent.detection.neural_network import load
+from vad_agent.detection.third_party_detectors import Earshot
 from vad_agent.errors import FrameError
 
 BEFORE = ("S*50 .*50", "S*30 .*70")  # 100 frames of a dialogue; the operator spoke last, until 50

@@ -6,7 +6,7 @@ CACHE holds the clips (`training.data`). A generated call is drawn and rendered 
 (`benchmarks.calls`), of other voices, music and noises, and changed further: rooms, telephones and codecs,
 clients from very loud to very quiet, noises on top, lost packets, a dead other side. A real stretch is cut
 from a labelled call of the folder. Each row of the result is one channel as the product hears it
-(`StreamingClassifier`):
+(`FeatureExtractor`):
 
     columns  float16 (frames, COLUMNS)
     speech   int8 (frames,): 1, 0, or -1 where nobody could say

@@ -17,8 +17,8 @@ from benchmarks.accuracy import signals
 from benchmarks.calls.render import frames_of
 from vad_agent.audio.pcm import rms
 from vad_agent.detection import endpointer
-from vad_agent.detection.detector import earshot
-from vad_agent.detection.spectral import GROUP
+from vad_agent.detection.spectral_features import GROUP
+from vad_agent.detection.third_party_detectors import earshot
 
 Random = np.random.Generator
 Samples = NDArray[np.float64]
@@ -65,8 +65,8 @@ def heard(
     Both learn how loud they are from the truth.
     """
     deaf = rng.random() < 0.08
-    one = endpointer.classifier(None if deaf else earshot())
-    other = None if theirs is None else endpointer.classifier(None if deaf else earshot())
+    one = endpointer.feature_extractor(None if deaf else earshot())
+    other = None if theirs is None else endpointer.feature_extractor(None if deaf else earshot())
     frames = frames_of(mine)
     others = frames_of(theirs) if theirs is not None else frames
     both = np.stack([speech, their_speech], axis=1).tolist()

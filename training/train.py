@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from vad_agent.detection.classifier import DILATIONS, HEADS, KERNEL, MUSIC, SPEECH, WIDTH
+from vad_agent.detection.neural_network import DILATIONS, HEADS, KERNEL, MUSIC, SPEECH, WIDTH
 
 LENGTH = 1_000
 """Frames of a cut, 20 s."""
@@ -31,7 +31,7 @@ AVERAGE = 0.999
 
 
 class Net(nn.Module):
-    """`vad_agent.detection.classifier.Network` in torch; (batch, frames, columns) in."""
+    """`vad_agent.detection.neural_network.Network` in torch; (batch, frames, columns) in."""
 
     def __init__(self, columns: int) -> None:
         super().__init__()
@@ -60,7 +60,7 @@ class Net(nn.Module):
                 layer.bias.copy_(torch.from_numpy(arrays[f"bias_{number}"]))
 
     def arrays(self) -> dict[str, NDArray[np.float32]]:
-        """As `classifier.Network` reads them."""
+        """As `neural_network.Network` reads them."""
         out = {
             "weights_0": self.first.weight.T[None],
             "bias_0": self.first.bias,

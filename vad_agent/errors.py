@@ -1,7 +1,7 @@
-"""Every error of the product. The class says what is at fault; the text says what to do.
+"""All errors of the product. The class names the cause; the text names the remedy.
 
     VadAgentError
-    ├── FrameError      the caller fed something that is not one 20 ms frame
+    ├── FrameError      the input is not one 20 ms frame
     ├── EventError      a call-control event that cannot be understood
     ├── SettingsError   a script or settings file is wrong (all its errors at once)
     ├── RecordingError  an audio file cannot be read or is not what it must be
@@ -20,6 +20,7 @@ Texts are one line each: what, where, what was expected. `SettingsError` has one
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
@@ -89,11 +90,17 @@ class DialError(VadAgentError):
     """The centre's telephony refused, did not answer, or gave an answer that cannot be understood."""
 
 
+def install_extra(name: str) -> str:
+    """How to install an extra: vad-agent is on no package index, so from its checkout."""
+    python = f'"{sys.executable}"' if " " in sys.executable else sys.executable
+    return f'{python} -m pip install ".[{name}]" in the checkout'
+
+
 class MissingExtra(VadAgentError, ImportError):
     """An optional dependency is not installed."""
 
     def __init__(self, package: str, extra: str, what: str) -> None:
-        super().__init__(f"{what} needs {package}: pip install 'vad-agent[{extra}]'")
+        super().__init__(f"{what} needs {package}: {install_extra(extra)}")
 
 
 @contextmanager

@@ -27,9 +27,9 @@ from benchmarks.calls.render import render
 from benchmarks.calls.run import Job, library, made
 from benchmarks.calls.voices import PARTS, VoicesError
 from benchmarks.measure import environment, refresh_readme
-from vad_agent.detection import endpointer, hold_music, segment, streaming_classifier
+from vad_agent.detection import endpointer, feature_extractor, hold_music, speech_decision
 
-MODULES = (endpointer, hold_music, segment, streaming_classifier)
+MODULES = (endpointer, feature_extractor, hold_music, speech_decision)
 SECTION = "constants"
 PACKAGES = ("earshot", "numpy", "vad-agent")
 
@@ -62,16 +62,16 @@ def _db(decibels: float) -> float:
 
 
 CONSTANTS = (
-    Constant(endpointer, "THRESHOLD", 0.1, 0.4, "probability"),
-    Constant(endpointer, "LOGIT", -0.1, 2.3, "logit"),
-    Constant(endpointer, "OPENING", 0, 100, "frames"),
+    Constant(speech_decision, "THRESHOLD", 0.1, 0.4, "probability"),
+    Constant(speech_decision, "LOGIT", -0.1, 2.3, "logit"),
+    Constant(speech_decision, "OPENING", 0, 100, "frames"),
     Constant(endpointer, "NEAR", _db(-35), _db(-18), "dB", _decibels),
-    Constant(streaming_classifier, "LEAK", _db(-22), _db(-10), "dB", _decibels),
-    Constant(streaming_classifier, "LEAK_DECAY", 0.9, 0.99, "a frame"),
-    Constant(streaming_classifier, "DROP", _db(-60), _db(-10), "dB", _decibels),
-    Constant(segment, "HEARD", 3, 5, "frames"),
-    Constant(segment, "OF", 5, 8, "frames"),
-    Constant(segment, "HANGOVER", 8, 25, "frames"),
+    Constant(feature_extractor, "LEAK", _db(-22), _db(-10), "dB", _decibels),
+    Constant(feature_extractor, "LEAK_DECAY", 0.9, 0.99, "a frame"),
+    Constant(feature_extractor, "DROP", _db(-60), _db(-10), "dB", _decibels),
+    Constant(speech_decision, "HEARD", 3, 5, "frames"),
+    Constant(speech_decision, "OF", 5, 8, "frames"),
+    Constant(speech_decision, "HANGOVER", 8, 25, "frames"),
     Constant(endpointer, "ECHO", _db(-12), _db(-1), "dB", _decibels),
     Constant(endpointer, "ECHO_TAIL", 5, 40, "frames"),
     Constant(hold_music, "BEGINS", 0.3, 0.7, "share"),

@@ -22,10 +22,10 @@ from vad_agent.callbacks.model import Request
 from vad_agent.callbacks.unit_of_work import Actor
 from vad_agent.server.container import open_store
 from vad_agent.server.desk_config import DeskConfig
-from vad_agent.web.passwords import Passwords
-from vad_agent.web.session_store import SessionStore
-from vad_agent.web.sessions import Role, Sessions
-from vad_agent.web.users import Users
+from vad_agent.web.authentication.login_session_store import SessionStore
+from vad_agent.web.authentication.login_sessions import Role, Sessions
+from vad_agent.web.authentication.password_hashing import Passwords
+from vad_agent.web.authentication.users import Users
 
 LEVELS_S = 0.1
 POLL_S = 15.0

@@ -23,7 +23,7 @@ from vad_agent.audio.devices import (
     no_client,
 )
 from vad_agent.audio.wasapi_loopback import as_devices
-from vad_agent.errors import DeviceError
+from vad_agent.errors import DeviceError, install_extra
 
 CLIENT, OPERATOR, PROMPT, MONITOR = (
     DeviceRole.CLIENT,
@@ -246,13 +246,17 @@ def test_a_monitor_that_is_the_default_source_is_no_microphone() -> None:
 
 def test_a_cable_that_is_the_default_microphone_is_not_taken_for_the_client() -> None:
     cable = replace(WINDOWS[4], default=True)
-    assert "'vad-agent[loopback]'" in no_client("win32")
+    assert install_extra("loopback") in no_client("win32")
     refusal(None, CLIENT, [cable])
 
 
 @pytest.mark.parametrize(
     ("platform", "what"),
-    [("linux", "pipewire-pulse"), ("win32", "vad-agent[loopback]"), ("darwin", "BlackHole")],
+    [
+        ("linux", "pipewire-pulse"),
+        ("win32", 'pip install ".[loopback]" in the checkout'),
+        ("darwin", "BlackHole"),
+    ],
 )
 def test_where_the_client_cannot_be_heard_it_is_said_what_to_do(platform: str, what: str) -> None:
     assert what in no_client(platform)

@@ -170,13 +170,15 @@ def test_a_prompt_is_25_db_weaker_once_it_is_found(
 @pytest.mark.parametrize("number", range(len(PHRASES)))
 @pytest.mark.parametrize("late_frames", [-7, 0, 7])
 @pytest.mark.parametrize("gain", [0.1, 1.0])
-def test_the_ear_hears_nobody_in_a_prompt(gain: float, late_frames: int, number: int) -> None:
+def test_the_endpointer_hears_nobody_in_a_prompt(
+    gain: float, late_frames: int, number: int
+) -> None:
     frames = AT + length(number) + 60
     channel = captured(put(line(frames), phrase(number) * gain, AT + late_frames))
     assert heard(cleaned(channel, number), number) == []
 
 
-def test_without_it_the_ear_takes_the_prompt_for_the_client() -> None:
+def test_without_it_the_endpointer_takes_the_prompt_for_the_client() -> None:
     assert heard(captured(put(line(AT + length(0)), phrase(0), AT))) != []
 
 

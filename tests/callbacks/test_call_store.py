@@ -19,7 +19,7 @@ from vad_agent.callbacks.field_encryption import FieldEncryption, new_key
 from vad_agent.callbacks.retention import erase
 from vad_agent.callbacks.store import Store
 from vad_agent.errors import StoreError
-from vad_agent.trace.compliance import Verdict
+from vad_agent.trace.window_compliance import Verdict
 
 MOSCOW = ZoneInfo("Europe/Moscow")
 NOON = datetime(2026, 11, 24, 12, tzinfo=MOSCOW)

@@ -25,7 +25,7 @@ from vad_agent.callbacks.outbox_message import CALL, ENDED, REQUESTED, WITHDRAWN
 from vad_agent.callbacks.queries import CallbackQueries
 from vad_agent.callbacks.service import CallbackService
 from vad_agent.callbacks.store import Store
-from vad_agent.callbacks.trace_codec import pack
+from vad_agent.callbacks.trace_compression import pack
 from vad_agent.errors import StoreError
 
 NOON = datetime(2026, 11, 24, 9, tzinfo=UTC)

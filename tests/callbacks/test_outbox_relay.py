@@ -24,7 +24,7 @@ from vad_agent.callbacks.outbox import Outbox, one_reader
 from vad_agent.callbacks.outbox_message import CALL, ENDED, REQUESTED, WITHDRAWN, OutboxMessage
 from vad_agent.callbacks.outbox_relay import OutboxRelay
 from vad_agent.callbacks.queries import CallbackQueries
-from vad_agent.callbacks.trace_codec import pack
+from vad_agent.callbacks.trace_compression import pack
 from vad_agent.errors import StoreError
 
 NUMBER = "+79123456789"

@@ -16,7 +16,7 @@ from hypothesis.stateful import (
     rule,
 )
 
-from vad_agent.callbacks import attempt_schedule, model, transitions
+from vad_agent.callbacks import model, next_attempt_time, transitions
 from vad_agent.callbacks.model import ENDED, OPEN, Outcome, Policy, Request, State
 from vad_agent.errors import RuleError
 
@@ -150,7 +150,7 @@ class AnyCallback(RuleBasedStateMachine):
             assert (new.state, new.key, new.due) == (State.RINGING, old.key, old.due)
             assert new.again is not None
             return
-        due, _ = attempt_schedule.first_due(request, self.policy)
+        due, _ = next_attempt_time.first_due(request, self.policy)
         if how is transitions.merge:
             assert new.due == min((t for t in (old.due, due) if t is not None), default=None)
             assert old.next is None or new.next is None or new.next <= old.next
@@ -174,7 +174,7 @@ class AnyCallback(RuleBasedStateMachine):
             return
         self.change(transitions.set_time(old, at, self.policy))
         assert self.callback.fixed
-        assert self.callback.due == attempt_schedule.next_allowed(
+        assert self.callback.due == next_attempt_time.next_allowed(
             datetime.fromisoformat(at), self.policy
         )
 
@@ -296,7 +296,7 @@ class AnyCallback(RuleBasedStateMachine):
     @invariant()
     def what_does_not_ring_in_time_is_an_alarm(self):
         it, limit = self.callback, timedelta(seconds=self.policy.overdue_s)
-        alarm = attempt_schedule.overdue(it, self.now, self.policy)
+        alarm = next_attempt_time.overdue(it, self.now, self.policy)
         silent = it.open and it.state is not State.RINGING
         assert alarm is (silent and self.now > (it.due or it.created) + limit)
 
@@ -349,7 +349,7 @@ def test_the_next_loud_moment_is_loud_and_none_before_it_is(quiet, minutes, spri
     start = datetime(2026, 3, 27, tzinfo=UTC) if spring else datetime(2026, 10, 23, tzinfo=UTC)
     when = start + timedelta(minutes=minutes)
     policy = replace(Policy(BERLIN), quiet=quiet)
-    loud = attempt_schedule.next_allowed(when.astimezone(BERLIN), policy)
+    loud = next_attempt_time.next_allowed(when.astimezone(BERLIN), policy)
     assert loud >= when
     assert not is_quiet(loud, policy)
     waited = (loud - when) // timedelta(minutes=1)

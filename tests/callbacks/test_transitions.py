@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from vad_agent.callbacks import attempt_schedule, transitions
+from vad_agent.callbacks import next_attempt_time, transitions
 from vad_agent.callbacks.model import ENDED, OPEN, Callback, Outcome, Policy, Request, State
 from vad_agent.errors import RuleError
 
@@ -237,7 +237,7 @@ def test_what_dials_fails_until_a_person_is_needed_and_no_attempt_is_used_up():
     assert callback.open
     assert callback.next is None
     assert callback.key == "c1.7.1", "no attempt is under way, so none can end"
-    assert attempt_schedule.overdue(callback, NOON + 61 * SECOND, POLICY)
+    assert next_attempt_time.overdue(callback, NOON + 61 * SECOND, POLICY)
 
 
 @pytest.mark.parametrize(
@@ -719,7 +719,7 @@ def test_a_person_who_sets_the_time_or_rings_has_the_word():
     ],
 )
 def test_an_agreed_time_without_a_zone_is_the_centres(at, zone, utc):
-    agreed = attempt_schedule.agreed_time(at, Policy(zone))
+    agreed = next_attempt_time.agreed_time(at, Policy(zone))
     assert agreed.isoformat() == f"{utc}+00:00"
 
 
@@ -730,7 +730,7 @@ def test_an_agreed_time_without_a_zone_is_the_centres(at, zone, utc):
 )  # fmt: skip
 def test_an_agreed_time_that_is_none_is_refused(at):
     with pytest.raises(RuleError, match="at: expected an ISO 8601 time"):
-        attempt_schedule.agreed_time(at, POLICY)
+        next_attempt_time.agreed_time(at, POLICY)
     with pytest.raises(RuleError):
         taken(at=at)
 
@@ -749,10 +749,10 @@ def test_an_agreed_time_that_has_passed_is_due_at_once():
 
 
 def test_the_agreed_time_counts_before_a_span():
-    due, fixed = attempt_schedule.first_due(replace(asked(), at="2026-11-24T15:00:00"), POLICY)
+    due, fixed = next_attempt_time.first_due(replace(asked(), at="2026-11-24T15:00:00"), POLICY)
     assert (shown(due), fixed) == ("15:00:00", True)
-    assert attempt_schedule.first_due(asked(**{"in": "?"}), POLICY) == (None, False)
-    assert attempt_schedule.first_due(asked(**{"in": 90}), POLICY) == (NOON + 90 * SECOND, False)
+    assert next_attempt_time.first_due(asked(**{"in": "?"}), POLICY) == (None, False)
+    assert next_attempt_time.first_due(asked(**{"in": 90}), POLICY) == (NOON + 90 * SECOND, False)
 
 
 @pytest.mark.parametrize("outcome", [Outcome.BUSY, Outcome.FAILED, Outcome.OPERATOR_UNAVAILABLE])
@@ -764,10 +764,10 @@ def test_pauses_are_as_long_as_ever_in_the_night_when_the_clocks_go_back(outcome
     assert callback.next - now.astimezone(UTC) == 60 * SECOND
     first = taken(now, policy, **{"in": 60})
     assert first.due - now.astimezone(UTC) == 60 * SECOND
-    assert not attempt_schedule.overdue(first, first.due.astimezone(BERLIN) + 30 * SECOND, policy)
+    assert not next_attempt_time.overdue(first, first.due.astimezone(BERLIN) + 30 * SECOND, policy)
     no_time = taken(now, policy, **{"in": "?"})
-    assert attempt_schedule.overdue(no_time, now.replace(minute=0, second=31, fold=1), policy)
-    assert not attempt_schedule.overdue(no_time, now.replace(minute=0, second=30, fold=1), policy)
+    assert next_attempt_time.overdue(no_time, now.replace(minute=0, second=31, fold=1), policy)
+    assert not next_attempt_time.overdue(no_time, now.replace(minute=0, second=30, fold=1), policy)
     an_hour_on = transitions.shift_clock(first, timedelta(hours=1))
     assert an_hour_on.due - now.astimezone(UTC) == 3660 * SECOND
 
@@ -789,7 +789,7 @@ def test_pauses_are_as_long_as_ever_in_the_night_when_the_clocks_go_back(outcome
 )
 def test_what_falls_into_quiet_hours_over_midnight_waits_for_their_end(when, then):
     now = moment(f"{when} .")[0]
-    assert shown(attempt_schedule.next_allowed(now, NIGHT)) == then
+    assert shown(next_attempt_time.next_allowed(now, NIGHT)) == then
     assert shown(taken(now, NIGHT).due) == then
 
 
@@ -804,15 +804,15 @@ def test_what_falls_into_quiet_hours_over_midnight_waits_for_their_end(when, the
 )
 def test_quiet_hours_within_a_day(when, then):
     lunch = replace(POLICY, quiet=(time(13), time(14)))
-    assert shown(attempt_schedule.next_allowed(moment(f"{when} .")[0], lunch)) == then
+    assert shown(next_attempt_time.next_allowed(moment(f"{when} .")[0], lunch)) == then
 
 
 @pytest.mark.parametrize("hour", [0, 8, 9, 10, 23])
 def test_quiet_hours_that_end_as_they_begin_are_none(hour):
     when = DAY.replace(hour=hour)
-    assert attempt_schedule.next_allowed(when, replace(POLICY, quiet=(time(9), time(9)))) == when
-    assert attempt_schedule.next_allowed(when, POLICY) == when
-    assert attempt_schedule.next_allowed(when, POLICY).tzinfo is UTC
+    assert next_attempt_time.next_allowed(when, replace(POLICY, quiet=(time(9), time(9)))) == when
+    assert next_attempt_time.next_allowed(when, POLICY) == when
+    assert next_attempt_time.next_allowed(when, POLICY).tzinfo is UTC
 
 
 @pytest.mark.parametrize(
@@ -831,7 +831,7 @@ def test_quiet_hours_that_end_as_they_begin_are_none(hour):
 )
 def test_quiet_hours_go_by_the_clock_on_the_wall(when, quiet, then):
     begin, end = (time(int(hour), round(hour % 1 * 60)) for hour in quiet)
-    loud = attempt_schedule.next_allowed(
+    loud = next_attempt_time.next_allowed(
         datetime.fromisoformat(f"{when}+00:00"), Policy(BERLIN, quiet=(begin, end))
     )
     assert loud.isoformat() == f"{then}+00:00"
@@ -839,7 +839,7 @@ def test_quiet_hours_go_by_the_clock_on_the_wall(when, quiet, then):
 
 def test_quiet_hours_are_the_centres_not_the_requests():
     when = datetime(2026, 11, 24, 19, 0, tzinfo=BERLIN)  # 21:00 in Moscow
-    assert shown(attempt_schedule.next_allowed(when, NIGHT)) == "+1 09:00:00"
+    assert shown(next_attempt_time.next_allowed(when, NIGHT)) == "+1 09:00:00"
 
 
 def test_nobody_is_rung_in_quiet_hours():
@@ -959,7 +959,7 @@ def test_a_second_request_and_a_revision_in_a_call_that_is_on():
 @pytest.mark.parametrize("given", [{}, {"phone": None}, {"in": "?"}])
 def test_what_has_not_begun_a_minute_after_its_time_is_an_alarm(given, late_s, alarm):
     """Without a time: a minute after it was taken."""
-    assert attempt_schedule.overdue(taken(**given), NOON + late_s * SECOND, POLICY) is alarm
+    assert next_attempt_time.overdue(taken(**given), NOON + late_s * SECOND, POLICY) is alarm
 
 
 @pytest.mark.parametrize(("late_s", "alarm"), [(59, False), (60, False), (61, True)])
@@ -967,13 +967,13 @@ def test_failures_move_the_next_try_but_not_the_alarm(late_s, alarm):
     callback = transitions.end(
         transitions.begin(taken()), Outcome.FAILED, NOON + 50 * SECOND, POLICY
     )
-    assert attempt_schedule.overdue(callback, NOON + late_s * SECOND, POLICY) is alarm
+    assert next_attempt_time.overdue(callback, NOON + late_s * SECOND, POLICY) is alarm
 
 
 def test_an_alarm_is_about_what_is_open_and_does_not_ring():
     late = NOON + timedelta(days=1)
     for state in State:
-        alarm = attempt_schedule.overdue(replace(taken(), state=state), late, POLICY)
+        alarm = next_attempt_time.overdue(replace(taken(), state=state), late, POLICY)
         assert alarm is (state in OPEN and state is not State.RINGING), state
 
 
@@ -1034,7 +1034,7 @@ def test_an_attempt_under_way_keeps_its_key_when_the_clock_is_set():
     assert later.key == ringing.key
     assert shown(later.due) == "11:00:00"
     failed = transitions.end(later, Outcome.FAILED, NOON - timedelta(hours=1), POLICY)
-    assert attempt_schedule.overdue(failed, NOON - timedelta(hours=1) + 61 * SECOND, POLICY)
+    assert next_attempt_time.overdue(failed, NOON - timedelta(hours=1) + 61 * SECOND, POLICY)
 
 
 # -- what a request becomes --------------------------------------------------------------------------

@@ -584,7 +584,8 @@ def test_without_the_extra_one_line_says_what_to_install(state):
     told, _ = done.stderr.splitlines()
     assert done.returncode == 2
     assert told == (
-        "vad-agent: the store of callbacks needs sqlalchemy: pip install 'vad-agent[callbacks]'"
+        "vad-agent: the store of callbacks needs sqlalchemy: "
+        f'{sys.executable} -m pip install ".[callbacks]" in the checkout'
     )
 
 

@@ -72,7 +72,7 @@ def test_without_a_server_it_still_ends_well(env: Mapping[str, str]) -> None:
     ("platform", "words"),
     [
         ("linux", ("pactl",)),
-        ("win32", ("vad-agent[loopback]", "Not tried on Windows")),
+        ("win32", ('pip install ".[loopback]"', "Not tried on Windows")),
         ("darwin", ("BlackHole", "Not tried on macOS")),
     ],
 )

@@ -20,6 +20,7 @@ from tests.headset.listening import Listening, kind
 from tests.headset.recording import until
 from tests.headset.test_faults import begin
 from tests.web.asking import Following, Page
+from vad_agent.errors import install_extra
 from vad_agent.headset.screen import render
 from vad_agent.headset.status import Status
 
@@ -132,7 +133,7 @@ def test_without_its_packages_it_says_which_extra_brings_them(
     done = run(server, [sys.executable, "-c", code])
     assert done.returncode != 0
     (line,) = done.stderr.splitlines()
-    assert "needs fastapi: pip install 'vad-agent[callbacks]'" in line
+    assert f"needs fastapi: {install_extra('callbacks')}" in line
 
 
 def test_without_the_panel_nothing_of_it_is_loaded() -> None:

@@ -24,6 +24,7 @@ from audio_fixtures.recipe import FOLDER
 from vad_agent import __version__
 from vad_agent.audio import audio_file
 from vad_agent.cli import main
+from vad_agent.errors import install_extra
 
 CALL = FOLDER / "greeting_silence.flac"
 COMMAND = [sys.executable, "-m", "vad_agent.cli.main"]
@@ -433,7 +434,7 @@ def test_a_report_without_its_extra(
 ) -> None:
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     line = refused(run("replay", CALL, "--report", tmp_path / "call.html"))
-    assert line == "--report needs matplotlib: pip install 'vad-agent[report]'"
+    assert line == f"--report needs matplotlib: {install_extra('report')}"
 
 
 # -- the script ------------------------------------------------------------------------------------

@@ -26,9 +26,9 @@ from vad_agent.callbacks.store import Store
 from vad_agent.callbacks.tables import facts
 from vad_agent.cli import main
 from vad_agent.cli.people import RoleName, people_app
-from vad_agent.web import passwords
-from vad_agent.web.sessions import Role
-from vad_agent.web.users import User, Users
+from vad_agent.web.authentication import password_hashing
+from vad_agent.web.authentication.login_sessions import Role
+from vad_agent.web.authentication.users import User, Users
 
 __all__ = ["postgres", "url"]
 
@@ -44,7 +44,7 @@ def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in [name for name in os.environ if name.startswith("VAD_AGENT_")]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
-    monkeypatch.setattr(passwords, "PasswordHasher", lambda: CHEAP)
+    monkeypatch.setattr(password_hashing, "PasswordHasher", lambda: CHEAP)
     return tmp_path / "vad-agent"
 
 

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from audio_fixtures.recipe import FOLDER
-from tests.detection.hearing_tape import RATE, cut, join, music, noise, voice
+from tests.detection.endpointer_tape import RATE, cut, join, music, noise, voice
 from tests.tape import HANGOVER, ScriptedEar, tape
 from vad_agent import Settings
 from vad_agent.audio.recording_reader import open_leg

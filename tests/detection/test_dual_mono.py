@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tests.detection.hearing_tape import RATE, clip, draw, noise
+from tests.detection.endpointer_tape import RATE, clip, draw, noise
 from vad_agent import Settings
 from vad_agent.core.endpointer_port import EndpointerPort
 from vad_agent.core.frames import Channel

@@ -1,4 +1,4 @@
-"""The streamed ear by what it does: who speaks from when to when, and what is on the line."""
+"""The endpointer's results: who speaks from when to when, and what is on the line."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from itertools import pairwise
 
 import pytest
 
-from tests.detection.hearing_tape import draw, new_ear
-from tests.detection.test_ear_door import WRONG
+from tests.detection.endpointer_tape import draw, new_ear
+from tests.detection.test_endpointer_frame_checks import WRONG
 from vad_agent.audio.pcm import gain
 from vad_agent.core.actions import LineState
 from vad_agent.detection.endpointer import Endpointer
-from vad_agent.detection.segment import HANGOVER, HEARD, OF, Segments
+from vad_agent.detection.speech_decision import HANGOVER, HEARD, OF, Segments
 from vad_agent.errors import FrameError
 
 

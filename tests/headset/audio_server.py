@@ -39,8 +39,9 @@ def missing(programs: Sequence[str] = PROGRAMS) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class Stream:
-    """A program's stream: the sink or source it is on, what it calls itself, its process."""
+    """A program's stream: its number, its sink or source, its application's name, its process."""
 
+    index: int
     device: str
     application: str
     pid: int
@@ -197,8 +198,19 @@ class AudioServer:
             of = stream["properties"]
             device = name.get(stream[devices[:-1]], "")
             application = of.get("application.name", of.get("media.name", ""))
-            found.append(Stream(device, application, int(of.get("application.process.id", 0))))
+            pid = int(of.get("application.process.id", 0))
+            found.append(Stream(stream["index"], device, application, pid))
         return found
+
+    def captured(self) -> list[Stream]:
+        """The streams by which `listen` captures the client's side."""
+        streams = self.streams("source-outputs")
+        return [one for one in streams if one.application == "vad-agent client"]
+
+    def played(self, pid: int) -> Stream:
+        """The one stream that the process plays."""
+        (stream,) = [one for one in self.streams("sink-inputs") if one.pid == pid]
+        return stream
 
     def add_sink(self, name: str) -> None:
         """Plug in a headset: a null sink and its monitor."""

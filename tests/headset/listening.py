@@ -235,3 +235,10 @@ def inside(line: Line) -> bool:
 def settle(seconds: float) -> None:
     """Real time passes: these tests hear real sound."""
     time.sleep(seconds)
+
+
+def assert_replays(listening: Listening) -> None:
+    """`listen` ends well, and the recording of its calls replays to the same trace."""
+    assert listening.stop() == 0
+    live, replayed = listening.replayed()
+    assert live == replayed

@@ -19,7 +19,7 @@ from vad_agent.callbacks import outbox_message
 from vad_agent.callbacks.outbox import Outbox
 from vad_agent.callbacks.outbox_consumer import as_record
 from vad_agent.callbacks.outbox_message import CALL, ENDED, REQUESTED, OutboxMessage
-from vad_agent.callbacks.trace_codec import unpack
+from vad_agent.callbacks.trace_compression import unpack
 from vad_agent.core.actions import (
     Action,
     CallbackRequested,
@@ -34,13 +34,13 @@ from vad_agent.core.actions import (
 )
 from vad_agent.core.frames import Channel
 from vad_agent.headset import call_reporter as module
-from vad_agent.headset import outbox_writer
+from vad_agent.headset import callback_write_ahead
 from vad_agent.headset.action_sinks import ActionSinks
 from vad_agent.headset.call_reporter import MOST_LINES, MOST_WAITING, CallReporter
 from vad_agent.headset.callback_publisher import CallbackPublisher
-from vad_agent.headset.outbox_writer import OutboxWriter
-from vad_agent.trace.compliance import Verdict
+from vad_agent.headset.callback_write_ahead import OutboxWriter
 from vad_agent.trace.trace_format import record
+from vad_agent.trace.window_compliance import Verdict
 
 LIMIT_S = 10.0
 ZONE = timezone(timedelta(hours=3))
@@ -278,7 +278,7 @@ def test_what_cannot_be_written_is_dropped_and_told_once(
 def test_while_callbacks_wait_for_room_a_call_takes_none(
     headset: Headset, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(outbox_writer, "AGAIN_S", 60.0)
+    monkeypatch.setattr(callback_write_ahead, "AGAIN_S", 60.0)
     with monkeypatch.context() as full:
         full.setattr(letters.os, "write", fails)
         headset.callbacks.begin("call", BEGAN)

@@ -1,6 +1,6 @@
 """When a call is on, though nobody tells it.
 
-Drawings: see `tests.tape` and, for real ears, `hearing_tape`.
+Drawings: see `tests.tape` and, for real endpointers, `endpointer_tape`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.detection.hearing_tape import clip, draw, noise
+from tests.detection.endpointer_tape import clip, draw, noise
 from tests.tape import ScriptedEar, TapePlan, tape, transcript
 from vad_agent import CallSession, Event, Settings
 from vad_agent.audio.recording_reader import open_call

@@ -13,7 +13,7 @@ import pytest
 
 from tests.headset.audio_server import AudioServer
 from tests.headset.conftest import require
-from tests.headset.listening import Line, Listening, inside, kind, outcomes, settle
+from tests.headset.listening import Line, Listening, assert_replays, inside, kind, outcomes, settle
 from tests.headset.recording import until
 from tests.headset.softphone import PROGRAM, Call
 from tests.headset.speech import find_speech, match, script_audio, speech
@@ -79,12 +79,6 @@ def check_phrases(
         last = end_s
         assert inside(line)
         assert_in_window(call, line, start_s, client_end_s)
-
-
-def assert_replays(listening: Listening) -> None:
-    assert listening.stop() == 0
-    live, replayed = listening.replayed()
-    assert live == replayed
 
 
 def test_1_silence_after_the_greeting(server: AudioServer, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from tests.headset.recording import Recording, until
 from tests.headset.test_faults import begin
 from vad_agent.callbacks.clock import Clock
 from vad_agent.callbacks.outbox_consumer import OutboxConsumer
-from vad_agent.callbacks.policy import policy_of
+from vad_agent.callbacks.policy_from_script import policy_of
 from vad_agent.callbacks.queries import CallbackQueries
 from vad_agent.callbacks.service import CallbackService
 from vad_agent.callbacks.store import Store

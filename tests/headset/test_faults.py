@@ -6,7 +6,6 @@ the whole replays to the same trace.
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 from collections.abc import Callable, Iterator
@@ -17,7 +16,7 @@ import psutil
 import pytest
 
 from tests.headset.audio_server import AudioServer
-from tests.headset.listening import Line, Listening, inside, kind, outcomes, settle
+from tests.headset.listening import Line, Listening, assert_replays, inside, kind, outcomes, settle
 from tests.headset.recording import until
 from tests.headset.speech import speech
 
@@ -60,9 +59,7 @@ def finish(listening: Listening) -> list[Line]:
     """End the call; its recording must replay to the same trace."""
     listening.send(command="end_call")
     lines = listening.ended(5)
-    assert listening.stop() == 0
-    live, replayed = listening.replayed()
-    assert live == replayed
+    assert_replays(listening)
     return lines
 
 
@@ -169,17 +166,11 @@ def test_a_stream_that_the_server_moved_is_brought_back(
     """By a desktop's volume panel, or by the server itself: it would hear another sound."""
     with Listening(server, tmp_path) as listening:
         begin(server, listening)
-        streams = json.loads(server.pactl("--format=json", "list", "source-outputs"))
-        (index,) = [
-            stream["index"]
-            for stream in streams
-            if stream["properties"].get("application.name") == "vad-agent client"
-        ]
-        server.pactl("move-source-output", str(index), "headset.monitor")
+        (stream,) = server.captured()
+        server.pactl("move-source-output", str(stream.index), "headset.monitor")
         listening.wait(alert("client_device_lost"), 3)
         listening.wait(alert("client_device_back"), 8)
-        now = [one for one in server.streams("source-outputs") if "client" in one.application]
-        assert [one.device for one in now] == ["client.monitor"]
+        assert [one.device for one in server.captured()] == ["client.monitor"]
         finish(listening)
 
 
@@ -191,10 +182,7 @@ def test_the_default_devices_are_followed_where_none_was_named(
         server.pactl("set-default-sink", "headset")
 
         def followed() -> bool:
-            streams = server.streams("source-outputs")
-            return any(
-                "client" in one.application and one.device == "headset.monitor" for one in streams
-            )
+            return "headset.monitor" in [one.device for one in server.captured()]
 
         until(followed, 5, "the new default's monitor")
         listening.wait(alert("client_device_back"), 8)

@@ -5,7 +5,6 @@ Without call control, where a softphone that plays no more has hung up.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,11 +12,11 @@ import pytest
 
 from tests.headset.audio_server import AudioServer
 from tests.headset.conftest import require
-from tests.headset.listening import Listening, kind, phrases_folder, settle
+from tests.headset.listening import Listening, assert_replays, kind, phrases_folder, settle
 from tests.headset.recording import until
 from tests.headset.softphone import PROGRAM, Call
 from tests.headset.speech import script_audio
-from tests.headset.test_end_to_end import assert_replays, say
+from tests.headset.test_end_to_end import say
 
 SETTLED_S = 10.0
 """For so long after a change of devices no end is inferred."""
@@ -42,30 +41,12 @@ def begin(server: AudioServer, listening: Listening, call: Call) -> None:
 
 def captured(server: AudioServer) -> list[str]:
     """The source that the client's side is captured from."""
-    streams = server.streams("source-outputs")
-    return [one.device for one in streams if one.application == "vad-agent client"]
-
-
-def number(server: AudioServer, call: Call) -> int:
-    """The server's number of the softphone's stream."""
-    streams = json.loads(server.pactl("--format=json", "list", "sink-inputs"))
-    (index,) = [
-        stream["index"]
-        for stream in streams
-        if stream["properties"].get("application.process.id") == str(call.operator.pid)
-    ]
-    return int(index)
-
-
-def plays_into(server: AudioServer, call: Call) -> str:
-    """The sink into which the softphone plays."""
-    (sink,) = [one.device for one in server.streams("sink-inputs") if one.pid == call.operator.pid]
-    return sink
+    return [one.device for one in server.captured()]
 
 
 def move(server: AudioServer, call: Call, sink: str) -> None:
     """As in a desktop's volume panel."""
-    server.pactl("move-sink-input", str(number(server, call)), sink)
+    server.pactl("move-sink-input", str(server.played(call.operator.pid).index), sink)
 
 
 def heard_on(server: AudioServer, listening: Listening, source: str) -> None:
@@ -129,7 +110,9 @@ def test_another_default_output_leaves_the_call_where_the_softphone_plays(
     with Call(server, wav) as call:
         call.dial("client")
         server.pactl("set-default-sink", "headset")
-        until(lambda: plays_into(server, call) == "headset", 5, "the softphone moved")
+        until(
+            lambda: server.played(call.operator.pid).device == "headset", 5, "the softphone moved"
+        )
         move(server, call, "client")  # by hand: it no longer goes where the default goes
         server.pactl("set-default-sink", "client")
         with Listening(server, tmp_path, client=None) as listening:

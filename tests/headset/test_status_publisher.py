@@ -1,4 +1,4 @@
-"""The feed: each change of a headset's status reaches the hub at once; the loop only sets a flag."""
+"""Each change of a headset's status is published at once; the loop only sets a flag."""
 
 from __future__ import annotations
 

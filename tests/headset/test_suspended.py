@@ -22,7 +22,7 @@ from tests.headset.recording import until
 from tests.headset.test_faults import after, alert, begin, finish, say
 from vad_agent.callbacks.outbox import Outbox
 from vad_agent.core.frames import FRAMES_PER_SECOND
-from vad_agent.headset.outbox_writer import HANGS
+from vad_agent.headset.callback_write_ahead import HANGS
 
 LATE_S = 1.0
 """So much later than the wall clock may what the call was fed be: on a busy machine, too."""

@@ -14,7 +14,7 @@ from tests.headset.disk import LIMIT_S, Disk
 from tests.headset.test_trace_log import CALL, CALLBACK, GREETING, lines
 from vad_agent.core.actions import Action
 from vad_agent.headset import trace_log as module
-from vad_agent.headset.outbox_writer import HANGS
+from vad_agent.headset.callback_write_ahead import HANGS
 from vad_agent.headset.trace_log import TraceLog, TraceSink
 from vad_agent.trace.trace_format import record
 

@@ -21,8 +21,8 @@ from vad_agent.core.actions import Reason
 from vad_agent.core.endpointer_port import Plan
 from vad_agent.core.frames import Channel
 from vad_agent.core.script import ROWS, Timing, Window, fill
-from vad_agent.detection.detector import Earshot, Silero, WebRtc
 from vad_agent.detection.endpointer import Endpointer
+from vad_agent.detection.third_party_detectors import Earshot, Silero, WebRtc
 from vad_agent.script.schema import Scenarios
 from vad_agent.script.settings import BUILT_IN_FILE, Settings
 
@@ -173,13 +173,13 @@ def test_aim(prompt: dict[str, Any], window: Window, dead: Window) -> None:
         ("silero", Silero, True),
     ],
 )
-def test_an_ear_has_the_detector_that_is_set_and_the_network_but_beside_webrtcvad(
+def test_an_endpointer_has_the_detector_that_is_set_and_the_network_but_beside_webrtcvad(
     name: str, kind: type, network: bool
 ) -> None:
     settings = Settings(hearing={"detector": name})
     ear = settings.endpointer(Channel.CLIENT, 8000)
     assert isinstance(ear, Endpointer)
-    assert isinstance(ear._classifier._detector, kind)
+    assert isinstance(ear._features._detector, kind)
     assert (ear._stream is not None) is network
     assert ear.detector_missing is settings.detector_missing is None
 

@@ -13,7 +13,7 @@ import pytest
 from tests.server.asked import BEARER, NUMBER, OTHER, PHONE, V1, OneDesk, client, served
 from vad_agent.callbacks.alerts import Kind
 from vad_agent.callbacks.model import Request
-from vad_agent.callbacks.trace_codec import pack
+from vad_agent.callbacks.trace_compression import pack
 from vad_agent.callbacks.unit_of_work import Actor
 
 OTHER_PHONE = "+7 913 000-00-01"

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 from matplotlib import rcParams
 
-from vad_agent.errors import MissingExtra, OutputError
+from vad_agent.errors import MissingExtra, OutputError, install_extra
 from vad_agent.trace.report.builder import ReportBuilder
 from vad_agent.trace.report.call_timeline import timeline
 from vad_agent.trace.report.drawing import stacked
@@ -524,6 +524,6 @@ def test_a_report_is_readable_as_any_new_file(tmp_path: Path) -> None:
 
 def test_without_matplotlib_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "matplotlib", None)
-    with pytest.raises(MissingExtra, match=re.escape("pip install 'vad-agent[report]'")) as caught:
+    with pytest.raises(MissingExtra, match=re.escape(install_extra("report"))) as caught:
         ReportBuilder()
     assert str(caught.value).startswith("--report needs matplotlib")

@@ -17,8 +17,8 @@ import httpx
 from vad_agent.client.headset_protocol import ControlMessage
 from vad_agent.headset.status import Status
 from vad_agent.headset.status_publisher import StatusPublisher
+from vad_agent.web.authentication.operator_token_auth import TokenAuth
 from vad_agent.web.panel_server import PanelServer
-from vad_agent.web.token_auth import TokenAuth
 
 LIMIT_S = 5.0
 State = dict[str, Any]

@@ -29,10 +29,10 @@ from vad_agent.core.actions import Phase
 from vad_agent.core.frames import Channel
 from vad_agent.headset.status import PhraseStatus, Status
 from vad_agent.headset.status_publisher import Snapshot, snapshot
+from vad_agent.web.authentication.operator_token_auth import TokenAuth
 from vad_agent.web.origins import Origins
 from vad_agent.web.panel_app import create_panel
 from vad_agent.web.state_broker import StateBroker
-from vad_agent.web.token_auth import TokenAuth
 
 CHROMIUM = "/usr/bin/chromium"
 FLAGS = [
@@ -66,12 +66,13 @@ class Desk:
 
     def add(self, id: str, due_in_s: float, **more: Any) -> None:
         due = datetime.now(UTC) + timedelta(seconds=due_in_s)
+        name = more.get("name", "Анна")
         told = {
             "state": State.WAITING,
             "reasons": ("silence_in_dialogue",),
             "phone": "+79123456789",
-            "name": "Анна",
-            "opening": "Здравствуйте, Анна, Интернет-магазин Haieronline. Меня зовут Мария",
+            "name": name,
+            "opening": f"Здравствуйте, {name}, Интернет-магазин Haieronline. Меня зовут Мария",
             "operator": OPERATOR,
         }
         one = Callback(id=id, created=due, due=due, next=due, **(told | more))  # type: ignore[arg-type]

@@ -18,14 +18,14 @@ from argon2 import PasswordHasher
 from tests.web.asking import quick
 from vad_agent.callbacks.model import Policy
 from vad_agent.callbacks.store import Store
+from vad_agent.web.authentication.login_session_store import SessionStore
+from vad_agent.web.authentication.login_sessions import Role
+from vad_agent.web.authentication.password_auth import PasswordAuth
+from vad_agent.web.authentication.password_hashing import Passwords
+from vad_agent.web.authentication.users import Users
 from vad_agent.web.origins import Origins
 from vad_agent.web.panel_app import create_panel
-from vad_agent.web.password_auth import PasswordAuth
-from vad_agent.web.passwords import Passwords
-from vad_agent.web.session_store import SessionStore
-from vad_agent.web.sessions import Role
 from vad_agent.web.state_broker import StateBroker
-from vad_agent.web.users import Users
 
 CHEAP = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
 PASSWORDS = Passwords(CHEAP)

@@ -19,7 +19,7 @@ from vad_agent.client.discovery import DeskEndpoint
 from vad_agent.client.headset_link import HeadsetLink
 from vad_agent.headset.call_reporter import CallReporter
 from vad_agent.headset.callback_publisher import CallbackPublisher
-from vad_agent.headset.outbox_writer import OutboxWriter
+from vad_agent.headset.callback_write_ahead import OutboxWriter
 
 PASSWORD = "a long enough one"
 

@@ -28,11 +28,11 @@ from vad_agent.core.frames import Channel
 from vad_agent.headset.status import PhraseStatus, Status
 from vad_agent.headset.status_publisher import snapshot
 from vad_agent.server.app_state import AppState
+from vad_agent.web.authentication.login_sessions import Role
+from vad_agent.web.authentication.users import Users
 from vad_agent.web.dashboard import Dashboard
 from vad_agent.web.routes_supervisor import router
-from vad_agent.web.sessions import Role
 from vad_agent.web.state_broker import StateBroker
-from vad_agent.web.users import Users
 
 NOW = datetime(2026, 3, 11, 11, 30, tzinfo=UTC)
 """14:30 in Moscow."""
@@ -176,10 +176,10 @@ def fill(shift: Shift) -> None:
     reasons = ("silence_in_dialogue", "dropped", "silence_after_greeting", "client_hold")
     for number, outcomes in enumerate(ends):
         at = begin + timedelta(minutes=17 * number)
-        operator = OPERATORS[number % 10]
+        operator, name = OPERATORS[number % 10], CLIENTS[(number + 1) % len(CLIENTS)]
         one = shift.ask(
-            at, operator=operator, reason=reasons[number % 4],
-            call=f"гарнитура-{number % 10}:{number:04}", opening=OPENING.format("Анна", operator),
+            at, operator=operator, name=name, reason=reasons[number % 4],
+            call=f"гарнитура-{number % 10}:{number:04}", opening=OPENING.format(name, operator),
         )  # fmt: skip
         shift.ring(one, at + timedelta(seconds=5), *outcomes)
     for number in range(3):
@@ -206,8 +206,11 @@ def fill(shift: Shift) -> None:
 # -- headsets on the line ------------------------------------------------------------------------------
 
 
+CLIENT = "Анна Львовна"
+
+
 def status(phase: Phase | None = Phase.DIALOGUE, **more: Any) -> Status:
-    told = Status(phase=phase, call_s=222.4, client_name="Анна Львовна" if phase else None)
+    told = Status(phase=phase, call_s=222.4, client_name=CLIENT if phase else None)
     for side in told.sides.values():
         side.state, side.level_db = DeviceState.OPEN, -100.0
     for name, value in more.items():
@@ -216,10 +219,10 @@ def status(phase: Phase | None = Phase.DIALOGUE, **more: Any) -> Status:
     return told
 
 
-def silent(seconds: float, state: str = "next") -> Status:
+def silent(seconds: float, state: str = "next", client: str = CLIENT) -> Status:
     """The client is not heard; the phrase's window is 2–3 s."""
-    phrase = PhraseStatus(f"Анна Львовна, {NOT_HEARD.lower()}", state, 2 - seconds, 3 - seconds)
-    told = status(silence_s=seconds, window_s=(2.0, 3.0), mode="cue")
+    phrase = PhraseStatus(f"{client}, {NOT_HEARD.lower()}", state, 2 - seconds, 3 - seconds)
+    told = status(silence_s=seconds, window_s=(2.0, 3.0), mode="cue", client_name=client)
     told.upcoming, told.phrase = (phrase, None) if state == "next" else (None, phrase)
     told.messages.append((0.0, "звонок начался"))
     return told
@@ -232,26 +235,28 @@ def speaking(channel: Channel, **more: Any) -> Status:
     return told
 
 
-def dead() -> Status:
-    told = silent(1.1)
+def dead(client: str = CLIENT) -> Status:
+    told = silent(1.1, client=client)
     told.sides[Channel.CLIENT].line = LineState.NO_MEDIA
     return told
 
 
-def unplugged() -> Status:
-    told = status(suspended=("client_device_lost",))
+def unplugged(client: str = CLIENT) -> Status:
+    told = status(suspended=("client_device_lost",), client_name=client)
     told.sides[Channel.CLIENT].state = DeviceState.LOST
     return told
 
 
 LINE: dict[str, Status] = {
-    "Мария Орлова": speaking(Channel.CLIENT),
+    "Мария Орлова": speaking(Channel.CLIENT, client_name="Пётр Ильич"),
     "Анна Белова": silent(2.3, "cue"),
-    "Сергей Климов": silent(3.6, "cue"),
+    "Сергей Климов": silent(3.6, "cue", "Гульнара"),
     "Ольга Дёмина": speaking(Channel.OPERATOR, call_s=1042.0, client_name="Тимур"),
-    "Иван Панин": dead(),
-    "Дарья Ким": unplugged(),
-    "Павел Громов": status(Phase.ON_HOLD, held=True, silence_s=42.0, window_s=(60.0, 70.0)),
+    "Иван Панин": dead("Олег"),
+    "Дарья Ким": unplugged("Марина Юрьевна"),
+    "Павел Громов": status(
+        Phase.ON_HOLD, held=True, silence_s=42.0, window_s=(60.0, 70.0), client_name="Сергей"
+    ),
     "Елена Сухова": status(None),
     "Никита Рощин": status(None),
     "Юлия Ткач": status(suspended=("paused",), client_name="Вера"),

@@ -12,11 +12,11 @@ from fastapi import APIRouter
 
 from tests.web.desk_asking import GOOD, Node, csrf, nodes
 from vad_agent.errors import StoreError
+from vad_agent.web.authentication.login_sessions import Role
+from vad_agent.web.authentication.operator_token_auth import PAUSE_S, TRIES
+from vad_agent.web.authentication.password_auth import NETWORK_TRIES
+from vad_agent.web.authentication.users import Users
 from vad_agent.web.dependencies import Context, OwnPage, Supervisor
-from vad_agent.web.password_auth import NETWORK_TRIES
-from vad_agent.web.sessions import Role
-from vad_agent.web.token_auth import PAUSE_S, TRIES
-from vad_agent.web.users import Users
 
 PROXY = "https://desk.example.ru"
 WRONG = "Логин или пароль не подходит"

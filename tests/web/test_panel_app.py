@@ -17,9 +17,9 @@ from vad_agent.client.headset_protocol import Command
 from vad_agent.core.actions import Phase
 from vad_agent.core.events import Event, EventKind
 from vad_agent.errors import OutputError
+from vad_agent.web.authentication.login_sessions import SESSION_S
+from vad_agent.web.authentication.operator_token_auth import PAUSE_S, TRIES
 from vad_agent.web.panel_server import PanelServer
-from vad_agent.web.sessions import SESSION_S
-from vad_agent.web.token_auth import PAUSE_S, TRIES
 
 
 @pytest.fixture
@@ -287,7 +287,7 @@ def test_half_a_letter_ends_no_stream(one: OnePanel) -> None:
 
 
 def test_it_tells_that_it_lives_and_ends_with_the_session(tmp_path: Path) -> None:
-    from vad_agent.web.sse import events
+    from vad_agent.web.server_sent_events import events
     from vad_agent.web.state_broker import StateBroker
 
     on = [True, True, True, False]
@@ -303,7 +303,7 @@ def test_it_tells_that_it_lives_and_ends_with_the_session(tmp_path: Path) -> Non
 
 
 def test_it_tells_when_there_are_callbacks_to_ask_for() -> None:
-    from vad_agent.web.sse import events
+    from vad_agent.web.server_sent_events import events
     from vad_agent.web.state_broker import StateBroker
 
     on, news = [True, True, True, False], [7, 7, 8]

@@ -14,7 +14,7 @@ import stat
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from vad_agent.audio.container_headers import (
+from vad_agent.audio.audio_file_headers import (
     NO_SAMPLES,
     WavHeader,
     file_size,

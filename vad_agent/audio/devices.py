@@ -20,7 +20,7 @@ from difflib import get_close_matches
 from enum import StrEnum
 from typing import Any, Literal
 
-from vad_agent.errors import DeviceError
+from vad_agent.errors import DeviceError, install_extra
 
 COMMAND: Sequence[str] = (sys.executable, "-m", "vad_agent.audio.device_list_worker")
 LISTING_S = 10.0
@@ -301,7 +301,7 @@ def no_client(platform: str) -> str:
     if platform == "win32":
         return (
             "the client's side cannot be captured: PortAudio has no loopback on Windows: "
-            f"pip install 'vad-agent[loopback]', or name a virtual cable with --client-device: {SEE}"
+            f"{install_extra('loopback')}, or name a virtual cable with --client-device: {SEE}"
         )
     if platform == "darwin":
         return (

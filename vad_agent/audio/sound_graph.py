@@ -3,7 +3,8 @@
     microphone ──loopback──> sink of phrases ─monitor──remap──> virtual microphone ──> softphone
     softphone ──> headset's sink ─monitor──> the client's side
 
-A snapshot: `read_graph` reads it once, everything else is a pure query of it.
+A snapshot: `read_graph` reads it once, `pulse_watch` after each change; everything else is a pure query
+of it.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ class Endpoint:
     module: int | None = None
     """The module that made it."""
     hardware: str = ""
-    """What it is a part of: a card, or a device's serial number; "" if unknown."""
+    """Its hardware: a card, or a device's serial number; "" if unknown."""
     form_factor: str = ""
     bus: str = ""
 
@@ -46,17 +47,17 @@ class Stream:
 
     index: int
     device: str
-    """The sink or source it is on; "" while it is being moved."""
+    """Its sink or source; "" while it is being moved."""
     application: str
     pid: int | None
     module: int | None = None
-    """Whose it is; for a program's stream PulseAudio names the module of the protocol."""
+    """The owner module; of a program's stream on PulseAudio, the module of the protocol."""
     meter: bool = False
-    """It measures a level (pavucontrol) and records nothing."""
+    """It only measures a level (pavucontrol)."""
 
     @property
     def inside(self) -> bool:
-        """A module's, not a program's."""
+        """The stream belongs to a module, not to a program."""
         return self.module is not None and self.pid is None
 
 
@@ -74,7 +75,7 @@ class SoundGraph:
     """The state of a sound server at one moment."""
 
     server: str = ""
-    """What it calls itself, with its version."""
+    """The server's name and version."""
     default_sink: str = ""
     default_source: str = ""
     sinks: tuple[Endpoint, ...] = ()
@@ -85,7 +86,7 @@ class SoundGraph:
 
     @property
     def pipewire(self) -> bool:
-        """It is PipeWire's pulse server."""
+        """The server is PipeWire's pulse server."""
         return "PipeWire" in self.server
 
     def sink(self, name: str) -> Endpoint | None:
@@ -100,6 +101,28 @@ class SoundGraph:
         """The sink's own monitor."""
         return next((source for source in self.sources if source.monitor_of == sink), None)
 
+    @property
+    def monitors(self) -> dict[str, str]:
+        """Sink → its monitor."""
+        return {source.monitor_of: source.name for source in self.sources if source.monitor_of}
+
+    def device_of(self, pid: int) -> str | None:
+        """The source or sink of the process's stream; of several, the capturing one. None: no stream."""
+        streams = (*self.recording, *self.playing)
+        return next((one.device for one in streams if one.pid == pid and one.device), None)
+
+    def playing_programs(self) -> list[Stream]:
+        """Playing streams of programs, except our own."""
+        return [
+            stream
+            for stream in self.playing
+            if stream.pid is not None and not stream.application.startswith(OURS)
+        ]
+
+    def also_records(self, stream: Stream) -> bool:
+        """The stream's program records something, as a telephone does."""
+        return stream.pid is not None and any(one.pid == stream.pid for one in self.recording)
+
     def module(self, index: int | None) -> Module | None:
         """The module of this index."""
         return next((one for one in self.modules if one.index == index), None)
@@ -110,7 +133,7 @@ class SoundGraph:
         return module.arguments.get("master", "") if module is not None else ""
 
     def played_by(self, source: str) -> str:
-        """The sink whose sound the source gives, directly or through others; "": a microphone."""
+        """The sink whose sound the source carries, directly or through others; "": a microphone."""
         name = source
         for _ in self.sources:
             found = self.source(name)
@@ -120,9 +143,9 @@ class SoundGraph:
         return ""
 
     def microphones_of(self, sink: str) -> list[Endpoint]:
-        """Virtual microphones: sources that give the sink's sound and are not its monitor.
+        """Virtual microphones: sources that carry the sink's sound and are not its monitor.
 
-        The monitor counts where a program that is not ours records it as its microphone.
+        The monitor counts if a program that is not ours records it as its microphone.
         """
         virtual = [
             source
@@ -144,31 +167,31 @@ class SoundGraph:
         ]
 
     def recorders(self, source: str) -> Iterator[Stream]:
-        """Programs of others that record the source."""
+        """Streams of programs, except our own, that record the source."""
         for stream in self.recording:
             ours = stream.inside or stream.application.startswith(OURS)
             if stream.device == source and not ours and not stream.meter:
                 yield stream
 
     def also_plays(self, stream: Stream) -> bool:
-        """The stream's program plays, too, as a telephone does."""
+        """The stream's program also plays something, as a telephone does."""
         return stream.pid is not None and any(one.pid == stream.pid for one in self.playing)
 
 
 @dataclass(frozen=True, slots=True)
 class Headset:
-    """What the operator wears: where the client is heard, and the microphone."""
+    """The operator's headset: the sink with the client's sound, and the microphone."""
 
     sink: Endpoint
     source: Endpoint
     known: bool
     """Recognized as one device; False: the server's defaults."""
     others: tuple[str, ...] = ()
-    """Descriptions of other headsets that are there."""
+    """Descriptions of the other headsets."""
 
 
 def find_headset(graph: SoundGraph) -> Headset | None:
-    """The headset that is plugged in, else the default sink and source. None: no output or microphone.
+    """The plugged-in headset, else the default sink and source. None: no output or no microphone.
 
     Of several headsets the default one is taken.
     """
@@ -218,7 +241,7 @@ def read_graph() -> SoundGraph:
 
 def graph_of(server: Any) -> SoundGraph:
     """The graph of a connected server. Raises pulsectl's errors."""
-    info = server.server_info()
+    info = server.server_info()  # first: raises if a server hangs; lists would be empty
     sinks = {sink.index: sink for sink in server.sink_list()}
     sources = {source.index: source for source in server.source_list()}
     return SoundGraph(

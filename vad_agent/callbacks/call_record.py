@@ -9,8 +9,8 @@ from typing import Any
 
 from vad_agent.callbacks.outbox_message import MODES, YEARS
 from vad_agent.callbacks.row_mapping import storable_text
-from vad_agent.callbacks.trace_codec import LONGEST_S, number
-from vad_agent.trace.compliance import Verdict, verdict
+from vad_agent.callbacks.trace_compression import LONGEST_S, number
+from vad_agent.trace.window_compliance import Verdict, verdict
 
 MOST_STEPS = 1000
 """Upper limit on steps; no real call has so many."""
@@ -41,7 +41,7 @@ class StepRecord:
 @dataclass(frozen=True, slots=True)
 class CallRecord:
     """A finished call. `began`: aware; `mode`: auto or cue; `lines`: its trace, from
-    `trace_codec.unpack`.
+    `trace_compression.unpack`.
 
     Raises:
         ValueError: the record is not valid; the message does not quote its content.

@@ -17,10 +17,10 @@ from typing import Any
 from vad_agent.callbacks.call_record import CallRecord, StepRecord
 from vad_agent.callbacks.row_mapping import storable_text
 from vad_agent.callbacks.tables import calls, requests, steps
-from vad_agent.callbacks.trace_codec import pack, unpack
+from vad_agent.callbacks.trace_compression import pack, unpack
 from vad_agent.callbacks.unit_of_work import UnitOfWork
 from vad_agent.errors import StoreError, extra
-from vad_agent.trace.compliance import Verdict
+from vad_agent.trace.window_compliance import Verdict
 
 with extra("callbacks", "the store of callbacks"):
     import sqlalchemy as sa

@@ -14,7 +14,7 @@ from vad_agent.callbacks.call_record import StepRecord
 from vad_agent.callbacks.tables import callbacks, calls, requests, steps
 from vad_agent.callbacks.unit_of_work import UnitOfWork
 from vad_agent.errors import extra
-from vad_agent.trace.compliance import Verdict
+from vad_agent.trace.window_compliance import Verdict
 
 with extra("callbacks", "the store of callbacks"):
     import sqlalchemy as sa

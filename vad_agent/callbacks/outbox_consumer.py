@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import threading
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -13,13 +12,15 @@ from vad_agent.callbacks.model import Request
 from vad_agent.callbacks.outbox import Outbox, is_call
 from vad_agent.callbacks.outbox_message import CALL, ENDED, WITHDRAWN, OutboxMessage
 from vad_agent.callbacks.service import CallbackService
-from vad_agent.callbacks.trace_codec import unpack
+from vad_agent.callbacks.trace_compression import unpack
+from vad_agent.common.periodic import Periodic
 from vad_agent.common.private_files import why
 from vad_agent.errors import RuleError, StoreError
 
 log = logging.getLogger(__name__)
 
 LOOK_S = 0.5
+STOP_S = 5.0
 WHO = "headset"
 
 
@@ -37,8 +38,7 @@ class OutboxConsumer:
         self._service = service
         self._alerts = alerts
         self._told: set[str] = set()
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="inbox", daemon=True)
+        self._thread = Periodic("outbox consumer", LOOK_S, self._read)
 
     def start(self) -> None:
         """Start reading."""
@@ -46,18 +46,13 @@ class OutboxConsumer:
 
     def stop(self) -> None:
         """Stop reading."""
-        self._stop.set()
-        if self._thread.is_alive():
-            self._thread.join(5)
+        self._thread.close(STOP_S)
 
-    def _run(self) -> None:
-        while not self._stop.wait(LOOK_S):
-            try:
-                self.read_all()
-            except StoreError as error:
-                log.warning("messages wait for the store", extra={"why": str(error)})
-            except Exception as error:  # its text may quote a message
-                log.error("messages could not be read", extra={"why": type(error).__name__})
+    def _read(self) -> None:
+        try:
+            self.read_all()
+        except StoreError as error:
+            log.warning("messages wait for the store", extra={"why": str(error)})
 
     def read_all(self) -> int:
         """Take all messages, in order. Return their number. An invalid message is moved aside and

@@ -26,7 +26,7 @@ class OutboxMessage:
     """One message. `call`: unique over all headsets; `asked`: ISO 8601 with a zone.
 
     `key`: ASCII, as it is sent in a header. For a call: `began`: ISO 8601 with a zone; `mode`: auto
-    or cue; `lines`: its trace, packed (`trace_codec.py`).
+    or cue; `lines`: its trace, packed (`trace_compression.py`).
     """
 
     kind: str

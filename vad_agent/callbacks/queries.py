@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from vad_agent.callbacks import attempt_schedule
+from vad_agent.callbacks import next_attempt_time
 from vad_agent.callbacks.model import Callback, State
 from vad_agent.callbacks.row_mapping import from_row
 from vad_agent.callbacks.store import Store
@@ -73,7 +73,7 @@ class Which(StrEnum):
     DUE = "due"
     """Open, and its time has come."""
     OVERDUE = "overdue"
-    """As `attempt_schedule.overdue` defines it."""
+    """As `next_attempt_time.overdue` defines it."""
     REACHED = "reached"
     NOT_REACHED = "not_reached"
     CLIENT_CALLED = "client_called"
@@ -217,7 +217,7 @@ class CallbackQueries:
         """Callbacks whose time has passed without an attempt under way, oldest first."""
         query = sa.select(callbacks).where(self._is(Which.OVERDUE, now)).order_by(_promised)
         policy = self._store.policy
-        return [one for one in self._rows(query) if attempt_schedule.overdue(one, now, policy)]
+        return [one for one in self._rows(query) if next_attempt_time.overdue(one, now, policy)]
 
     def numbers(self, now: datetime) -> CallbackNumbers:
         """The current counts."""

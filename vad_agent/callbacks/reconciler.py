@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import threading
 import time
 from collections.abc import Callable
 from datetime import timedelta
@@ -27,11 +26,13 @@ from vad_agent.callbacks.queries import CallbackQueries
 from vad_agent.callbacks.scheduler import Scheduler
 from vad_agent.callbacks.service import CallbackService
 from vad_agent.callbacks.unit_of_work import Actor
+from vad_agent.common.periodic import Periodic
 from vad_agent.errors import StoreError
 
 log = logging.getLogger(__name__)
 
 TICK_S = 0.5
+STOP_S = 5.0
 _NEEDS = {
     State.NEEDS_NUMBER: Kind.NEEDS_NUMBER,
     State.NEEDS_TIME: Kind.NEEDS_TIME,
@@ -62,8 +63,8 @@ class Reconciler:
         self._node = node
         self._alive = {node}
         self._jumped = timedelta()  # part of a jump that has not been applied yet
-        self._stop = threading.Event()
-        self._thread: threading.Thread | None = None
+        self._thread = Periodic("reconciler", TICK_S, self._run_due)
+        self._turn: dict[str, float] = {}  # duty → when it runs next
         self.trouble: dict[str, str] = {}
         """Duty → why it failed the last time."""
 
@@ -77,14 +78,12 @@ class Reconciler:
         self._beat()  # first: work of nodes that are alive must not be adopted
         self.look_at_clock()
         self._look_after()
-        self._thread = threading.Thread(target=self._run, name="watch", daemon=True)
+        self._turn = {name: time.monotonic() + every for name, every, _ in self._duties()}
         self._thread.start()
 
     def stop(self) -> None:
         """Stop the thread."""
-        self._stop.set()
-        if self._thread is not None:
-            self._thread.join(5)
+        self._thread.close(STOP_S)
 
     def leave(self) -> None:
         """Leave the cluster when nothing is under way here, so that this node does not count as dead."""
@@ -92,8 +91,9 @@ class Reconciler:
         with contextlib.suppress(StoreError):
             self._nodes.leave()
 
-    def _run(self) -> None:
-        duties: list[tuple[str, float, Callable[[], object]]] = [
+    def _duties(self) -> list[tuple[str, float, Callable[[], object]]]:
+        """Name, interval in seconds, function."""
+        return [
             ("clock", 1.0, self.look_at_clock),
             ("beat", self._nodes.beat_s, self._beat),
             ("ringing", 2.0, self._look_after),
@@ -101,12 +101,12 @@ class Reconciler:
             ("promise", 10.0, self.check_promise),
             ("forget", 3600.0, self._forget),
         ]
-        turn = {name: time.monotonic() + every for name, every, _ in duties}
-        while not self._stop.wait(TICK_S):
-            for name, every, do in duties:
-                if time.monotonic() >= turn[name]:
-                    self._do(name, do)
-                    turn[name] = time.monotonic() + every
+
+    def _run_due(self) -> None:
+        for name, every, do in self._duties():
+            if time.monotonic() >= self._turn[name]:
+                self._do(name, do)
+                self._turn[name] = time.monotonic() + every
 
     def _do(self, name: str, do: Callable[[], object]) -> None:
         try:

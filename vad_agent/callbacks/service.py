@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from vad_agent.callbacks import attempt_schedule, failpoints, transitions
+from vad_agent.callbacks import failpoints, next_attempt_time, transitions
 from vad_agent.callbacks.call_record import CallRecord
 from vad_agent.callbacks.call_store import CallStore
 from vad_agent.callbacks.clock import Clock
@@ -75,7 +75,7 @@ class CallbackService:
     def _with_time(self, request: Request) -> Request:
         """An unreadable time must not lose the request: it is stored and needs a time."""
         try:
-            attempt_schedule.agreed_time(request.at or "", self.store.policy)
+            next_attempt_time.agreed_time(request.at or "", self.store.policy)
         except RuleError:
             return replace(request, at=None, due_in_s=None)
         return request

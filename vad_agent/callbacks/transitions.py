@@ -20,13 +20,6 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-from vad_agent.callbacks.attempt_schedule import (
-    agreed_time,
-    due_on_hangup,
-    first_due,
-    next_allowed,
-    seconds_after,
-)
 from vad_agent.callbacks.model import (
     ENDED,
     UNCONFIRMED,
@@ -36,6 +29,13 @@ from vad_agent.callbacks.model import (
     Policy,
     Request,
     State,
+)
+from vad_agent.callbacks.next_attempt_time import (
+    agreed_time,
+    due_on_hangup,
+    first_due,
+    next_allowed,
+    seconds_after,
 )
 from vad_agent.errors import RuleError
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from vad_agent.callbacks import attempt_schedule
+from vad_agent.callbacks import next_attempt_time
 from vad_agent.callbacks.model import Callback, Policy, State
 from vad_agent.cli.terminal import plain_console, print_table
 
@@ -72,7 +72,7 @@ class Look:
 
     def is_overdue(self, callback: Callback) -> bool:
         """Its time has passed and no attempt is under way."""
-        return attempt_schedule.overdue(callback, self._now, self._policy)
+        return next_attempt_time.overdue(callback, self._now, self._policy)
 
     def due(self, callback: Callback) -> str:
         """When it will be tried, or when it ended."""

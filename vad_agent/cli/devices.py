@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from vad_agent.cli.terminal import plain_console, print_table
+from vad_agent.errors import install_extra
 
 if TYPE_CHECKING:
     from vad_agent.audio.devices import Device
@@ -31,10 +32,11 @@ The operator's own voice belongs in there too; MIC is the name of his microphone
       source_dont_move=true sink_dont_move=true
 Then choose vmic in the softphone, and: vad-agent listen --operator-device MIC --prompt-device virtmic"""
 
-WINDOWS = """\
+WINDOWS = f"""\
 (Not tried on Windows.)
-The client's side is what the headset plays: pip install 'vad-agent[loopback]' lists it (WASAPI loopback by
-SoundCard). Or let the softphone play into a virtual cable (VB-CABLE) and name its output here.
+The client's side is what the headset plays. This lists it (WASAPI loopback by SoundCard):
+  {install_extra("loopback")}
+Or let the softphone play into a virtual cable (VB-CABLE) and name its output here.
 
 The phrases reach the client through a virtual cable: --prompt-device "CABLE Input", and "CABLE Output" as the
 softphone's microphone. The operator's own voice goes in there by the microphone's properties: Listen to this

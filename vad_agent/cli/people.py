@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from vad_agent.web.users import User, Users
+    from vad_agent.web.authentication.users import User, Users
 
 people_app = typer.Typer(
     name="people",
@@ -79,7 +79,7 @@ def add(
     By a script:
       pass show desk/olga | vad-agent people add olga --password-stdin
     """
-    from vad_agent.web.sessions import Role
+    from vad_agent.web.authentication.login_sessions import Role
 
     role = Role.SUPERVISOR if supervisor else Role.OPERATOR
     password = _password(login, generate, password_stdin)
@@ -152,7 +152,7 @@ def role(
     She leads the shift from now on:
       vad-agent people role olga supervisor
     """
-    from vad_agent.web.sessions import Role
+    from vad_agent.web.authentication.login_sessions import Role
 
     with _people(config, database) as people:
         _tell(people.set_role(login, Role(role.value)))
@@ -189,7 +189,7 @@ def _people(config: Path | None, database: str | None) -> Iterator[Users]:
 
     from vad_agent.server.container import open_store
     from vad_agent.server.desk_config import DeskConfig
-    from vad_agent.web.users import Users
+    from vad_agent.web.authentication.users import Users
 
     with closing(open_store(DeskConfig.load(config, database=database), alone=False)) as store:
         yield Users(store)
@@ -202,7 +202,7 @@ def _password(login: str, generate: bool, from_stdin: bool) -> str:
     Raises:
         BadParameter: it is not valid, nobody could be asked, or the two entries differ.
     """
-    from vad_agent.web.passwords import new_password, problem
+    from vad_agent.web.authentication.password_hashing import new_password, problem
 
     if generate and from_stdin:
         raise typer.BadParameter("expected one of --generate and --password-stdin")

@@ -11,15 +11,15 @@ from vad_agent.server.container import DeskContainer
 from vad_agent.server.desk_config import DeskConfig
 from vad_agent.server.local_backend import ServiceBackend
 from vad_agent.web import routes_supervisor
-from vad_agent.web.change_feed import ChangeFeed
+from vad_agent.web.authentication.login_session_store import SessionStore
+from vad_agent.web.authentication.password_auth import PasswordAuth
+from vad_agent.web.authentication.users import Users
+from vad_agent.web.callback_change_poller import CallbackChangePoller
 from vad_agent.web.dashboard import Dashboard
 from vad_agent.web.headset_ws import headsets
 from vad_agent.web.origins import Origins
 from vad_agent.web.panel_app import create_panel
-from vad_agent.web.password_auth import PasswordAuth
-from vad_agent.web.session_store import SessionStore
 from vad_agent.web.state_broker import StateBroker
-from vad_agent.web.users import Users
 
 HEARTBEAT_S = 2.0
 """Seconds within which a page without a call learns of a new callback."""
@@ -44,7 +44,7 @@ class DeskPages:
         self.link = authenticator.link
         self.url = address.url
 
-        self._news = ChangeFeed(store)
+        self._news = CallbackChangePoller(store)
         self._news.start()
 
         def callbacks_of(operator: str) -> ServiceBackend:

@@ -186,7 +186,7 @@ def _first(default_source: str, before: SavedOptions) -> str | None:
 
 
 def _move_softphone(sink: str, softphone: str | None, say: Callable[[str], None]) -> None:
-    """Give the softphone that records another microphone the virtual one. The check tells the rest."""
+    """Move a softphone that records another microphone to the virtual one. The check reports the rest."""
     from vad_agent.audio.sound_graph import read_graph
     from vad_agent.audio.virtual_microphone import SINK, SOURCE, SOURCE_TITLE, move_recording
     from vad_agent.headset.routing_check import wrong_recorders
@@ -207,7 +207,7 @@ def _move_softphone(sink: str, softphone: str | None, say: Callable[[str], None]
 
 
 def _render(settings: object, say: Callable[[str], None]) -> None:
-    """Render what is not in the cache; the check tells what is missing."""
+    """Render what is not in the cache; the check reports what is missing."""
     from vad_agent.script.settings import Settings
     from vad_agent.speech.prompt_library import PromptLibrary
 

@@ -1,1 +1,1 @@
-"""Speech detection as a stream: every frame is heard once, and the decision on top is small."""
+"""Streaming speech detection: each frame is processed once; a small decision stage follows."""

@@ -1,4 +1,4 @@
-"""Which call-progress tone it is, by its cadence: how long on, how long off (ITU-T E.180, Supplement 2).
+"""Recognizes a call-progress tone by its cadence: durations on and off (ITU-T E.180, Supplement 2).
 
     busy      ▁██▁██▁██▁██▁██▁██▁     0.2 to 0.75 s on, as long off, at a steady beat
     dial      ▁████████████████…      on, longer than any ring
@@ -8,7 +8,7 @@
     pulses    [██] [██]      [██]     a pause of no more than SPLIT is a lost packet, not a pause
     groups    [       ]      [  ]     a pause of no more than JOIN is one of busy, or between two rings
 
-Times are frames. The level and the frequency are not asked about: see `tone.py`.
+Times are frames. Level and frequency are not used here: see `call_progress_tones.py`.
 """
 
 from __future__ import annotations
@@ -21,54 +21,54 @@ from vad_agent.core.endpointer_port import Progress
 
 # Frames.
 SPLIT = 5
-"""Detection finds no tone in a window that a lost or a disturbed packet lies in."""
+"""A lost or disturbed packet hides the tone for one analysis window."""
 JOIN = 75
 """0.7 s off is a congestion tone of China, 1.5 s a pulse of busy that was missed; 2 s are between rings."""
 RING_PAUSE = 225
-"""What begins after a longer pause is no second ring."""
+"""A sound after a longer pause is not the second ring."""
 BEEP_PAUSE = 550
-"""Beeps of a call that waits are as much as 10 s apart."""
+"""Call-waiting beeps are up to 10 s apart."""
 SHORTEST_RING = 30
 """0.67 s is allowed, and a ring may be found late; two beeps of 0.2 s are less."""
 LONGEST_RING = 130
 """2.5 s is allowed."""
 GONE = 100
-"""So much sound, of rings or of one tone."""
+"""Least duration of sound, of rings or of one tone."""
 BUSY_SOUND = 60
-"""So much sound of busy, at one beat: some 2.3 s after it began."""
+"""Least duration of busy pulses at one beat: reached about 2.3 s after the beginning."""
 BUSY_PULSES = 3
 LONGEST_PULSE = 45
 BEAT = range(15, 76)
 """From one pulse to the next: 0.3 to 1.1 s is recommended; 1.4 s in China."""
 UNSTEADY = 4
-"""A beat is found so exactly."""
+"""Accuracy of a measured beat."""
 MOST_PULSES = 10
-"""So many of the newest ones are looked at."""
+"""Number of the newest pulses that are compared."""
 
 STEADY = 0.6
-"""So many of the beats are alike: one may be missed, and Spain leaves out each fourth."""
+"""Least share of equal beats: one may be missed, and Spain omits every fourth."""
 SAME_LENGTH = 0.5
-"""More of the pulses than this are as long: in Britain they are long and short in turn."""
+"""Least share of pulses of equal length: in Britain long and short ones alternate."""
 LEAST_DUTY = 1 / 3
-"""Busy is on for so much of the time: 0.38 in Spain. Beeps that come each second are not busy."""
+"""Least share of time that busy is on: 0.38 in Spain. One beep per second is not busy."""
 UNBROKEN = 0.85
-"""A tone is continuous if it is on for so much of the time, lost packets left out."""
+"""Least share of time that a continuous tone is on, apart from lost packets."""
 
 
 class Cadence:
-    """Told of the sound of call-progress tones, in order; says which tone it is, when it is known."""
+    """Takes the stretches of call-progress sound, in order; determines the tone."""
 
     __slots__ = ("_beeped", "_pulses", "_rung", "progress")
 
     def __init__(self) -> None:
         self.progress: Progress | None = None
-        """The newest that is known; it stays when the tone has ended. None: not known yet, or no tone."""
+        """The latest recognized tone; kept after its end. None: not known yet, or no tone."""
         self._pulses: list[tuple[int, int]] = []  # of the newest group, [on, off)
         self._rung = 0  # sound of the groups before it that were rings, one after another
         self._beeped = False  # the group before it was beeps
 
     def hear(self, since: int, until: int) -> None:
-        """Call progress sounds in frames [since, until), which begin no earlier than the last ones ended."""
+        """Add frames [since, until) of call-progress sound; not before the end of the previous ones."""
         if until <= since:
             return
         pause = since - self._pulses[-1][1] if self._pulses else 0
@@ -82,12 +82,12 @@ class Cadence:
         self.progress = self._known() or self.progress
 
     def interrupt(self) -> None:
-        """Another sound came between: what comes is no part of what was. What is known stays known."""
+        """Another sound interrupted the tone: start a new cadence, keep what is recognized."""
         self._pulses.clear()
         self._rung, self._beeped = 0, False
 
     def forget(self) -> None:
-        """Somebody is there: whatever the tones said is over."""
+        """Somebody is present: discard the recognized tone."""
         self.interrupt()
         self.progress = None
 
@@ -129,6 +129,6 @@ class Cadence:
 
 
 def _alike(lengths: Sequence[int]) -> float:
-    """How many of the lengths are as the middle one, 0…1."""
+    """The share of lengths that equal the median, 0…1."""
     middle = median_low(lengths)
     return sum(abs(one - middle) <= UNSTEADY for one in lengths) / len(lengths)

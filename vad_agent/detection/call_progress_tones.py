@@ -1,13 +1,14 @@
-"""Is it a tone of the telephone network, and which? One or two pure partials that stand still.
+"""Recognizes tones of the telephone network: one or two pure partials of constant frequency and level.
 
     power   ▁▁▁▁▁█▁▁▁▁▁▁▁▁▁▁▁     425 Hz: busy, ringback, dial tone        PROGRESS
             ▁▁▁▁▁▁▁█▁▁▁▁▁█▁▁▁     770 + 1336 Hz: the key 5                 DTMF
             ▁▁▁▁▁▁▁▁▁▁▁▁▁▁█▁▁     1400 Hz: a beep                          OTHER
             ▂▃█▃▆▂▅▂▃▂▄▂▂▁▃▂▁     a voice, a chord, a hum, noise           None
 
-A voice has harmonics; where a telephone leaves only one of them, it glides and swells. So one or two
-partials must hold nearly all the energy, and a lone one keep its frequency and its level from frame to
-frame. Asked where a sound begins and now and then while a tone plays: 16 µs, for a tone 30.
+A voice has harmonics. If the telephone band leaves only one of them, its frequency and level vary.
+One or two partials must therefore hold nearly all the energy, and a single partial must keep its
+frequency and level from frame to frame. `classify` is called where a sound begins and at intervals
+while a tone plays; it costs 16 µs, 30 µs for a tone.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ Floats = NDArray[np.float32]
 Power = NDArray[np.floating[Any]]
 
 FEWEST, MOST = 3, 4
-"""Frames that are looked at: of three, 440 + 480 Hz are not told apart yet."""
+"""Frames analysed: in three, 440 and 480 Hz cannot be separated."""
 BAND_HZ = (200, 3_600)
 LOBE = 3
 """Bins on either side of a peak that belong to it (Hann window)."""
@@ -49,13 +50,13 @@ SWELL = 1.19
 """1.5 dB, from the weakest frame to the strongest."""
 
 SINGLES_HZ = (400.0, 425.0, 440.0, 450.0)
-"""Call progress by one partial (ITU-T E.180, Supplement 2; 425 Hz in Russia and most of Europe). Women
-are heard at 330 to 400 Hz, so that more frequencies would only make more mistakes."""
+"""Call progress by one partial (ITU-T E.180, Supplement 2; 425 Hz in Russia and most of Europe).
+Women's voices lie at 330 to 400 Hz, so more frequencies would cause false detections."""
 PAIRS_HZ = (350.0, *SINGLES_HZ, 480.0, 620.0)
 """Any two of them: dial tone 350 + 440, ringback 440 + 480 or 400 + 450, busy 480 + 620."""
 TOLERANCE_HZ = 12.5
 PAIR_TOLERANCE_HZ = 15.0
-"""Partials 40 Hz apart pull at each other."""
+"""Partials 40 Hz apart shift each other's estimate."""
 PAIR_TWIST = 0.25
 """6 dB, of the peaks: a gliding voice smears into a second peak 8 dB and more below the first."""
 
@@ -63,12 +64,12 @@ ROWS_HZ = (697.0, 770.0, 852.0, 941.0)
 COLUMNS_HZ = (1_209.0, 1_336.0, 1_477.0, 1_633.0)
 """ITU-T Q.23. No two of them are in the ratio of a voice's harmonics."""
 DTMF_TOLERANCE = 0.02
-"""Q.24 wants 1.8 % taken; the estimate is off by as much as 0.2 %."""
+"""Q.24 requires 1.8 % to be accepted; the estimate errs by up to 0.2 %."""
 DTMF_TWIST = 0.08
 """11 dB, of the energies."""
 
 BEEP_HZ = 940.0
-"""A lone partial below this and at no frequency of an exchange may be a voice that sings."""
+"""A single partial below this, at no frequency of an exchange, may be a singing voice."""
 
 
 class Tone(Enum):
@@ -83,10 +84,10 @@ class Tone(Enum):
 
 
 def classify(frames: Sequence[bytes], sample_rate: int) -> Tone | None:
-    """The tone that these frames are; None: they are something else, or fewer than FEWEST.
+    """The tone in these frames. None: no tone, or fewer frames than FEWEST.
 
-    `frames`: consecutive, int16 little-endian mono, 20 ms each at `sample_rate` Hz, the newest last; of
-    more than MOST only the newest are looked at.
+    `frames`: consecutive, int16 little-endian mono, 20 ms each at `sample_rate` Hz, the newest last; only
+    the newest MOST are analysed.
 
     Raises:
         FrameError: a frame or the rate is wrong.
@@ -113,7 +114,7 @@ def classify(frames: Sequence[bytes], sample_rate: int) -> Tone | None:
     lobe = slice(max(first - LOBE, 0), first + LOBE + 1)
     energy = float(power[lobe].sum())
     if energy < (SHARE - 0.5) * total:
-        return None  # two partials would have to be too unlike: most sounds end here
+        return None  # two partials would differ too much in level: most sounds end here
     hz = (_summit(power, first) + low) * FRAMES_PER_SECOND / count
     power[lobe] = 0
     second = int(power.argmax())
@@ -153,7 +154,7 @@ def _near(hz: float, places: Sequence[float], tolerance_hz: float) -> bool:
 
 
 def _summit(power: Power, at: int) -> float:
-    """Where between the bins the partial lies: a Hann window's peak follows from its two highest bins."""
+    """The partial's position between the bins, from the two highest bins (Hann window)."""
     if not 0 < at < len(power) - 1:
         return float(at)
     left, middle, right = (math.sqrt(value) for value in power[at - 1 : at + 2].tolist())
@@ -187,15 +188,14 @@ def _least(length: int) -> float:
 
 
 class ToneWatch:
-    """Which tone plays, its pauses included. Told of every judgement; knows no sound itself.
+    """Which tone plays, its pauses included. Works on the results of `classify`, not on samples.
 
     busy         ▁▁███▁▁▁███▁▁▁███▁▁▁▁▁▁▁▁▁▁▁▁▁     0.35 s on, 0.35 s off
     playing      ▁▁████████████████████████▁▁▁▁     gaps of up to GAPS belong to it
                    |began         |ended  |        known when the gap has become too long
     progress     ▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁████████████…     known by its cadence (`cadence.py`), until speech
 
-    All times are frames of the call. Digits are pressed and beeps are heard in calls that go on: they
-    are no call progress.
+    All times are frames of the call. Digits and beeps occur within calls: they are no call progress.
     """
 
     __slots__ = ("_cadence", "began", "ended", "tone")
@@ -205,7 +205,7 @@ class ToneWatch:
         Tone.DTMF: FRAMES_PER_SECOND,
         Tone.OTHER: FRAMES_PER_SECOND,
     }
-    """So long a pause belongs to the tone: ringback is off for 4 s."""
+    """Frames; a pause up to this long belongs to the tone: ringback is off for 4 s."""
 
     def __init__(self) -> None:
         self.tone: Tone | None = None
@@ -227,10 +227,10 @@ class ToneWatch:
         return self._cadence.progress
 
     def hear(self, tone: Tone | None, since: int, now: int) -> bool:
-        """What frames [since, now) were, None: no tone. True: `tone` or `progress` has changed.
+        """Process frames [since, now); `tone` None: no tone. True: `tone` or `progress` has changed.
 
-        Frames that were told of before may be told of again; quiet ones need not be, but for a call now
-        and then, from which the end of a tone is known.
+        The same frames may be passed again. Quiet frames may be left out, except for a call at
+        intervals, from which the end of a tone is recognized.
         """
         before = self.tone, self.progress
         upto = now if tone is None else since
@@ -248,11 +248,11 @@ class ToneWatch:
         return (self.tone, self.progress) != before
 
     def interrupt(self) -> None:
-        """Another sound than a tone came between: its cadence begins anew."""
+        """Another sound interrupted the tone: its cadence starts again."""
         self._cadence.interrupt()
 
     def speech(self) -> bool:
-        """Somebody speaks, or is known to be there: the tones so far are over. True: as in `hear`."""
+        """Somebody speaks, or has been found present: end the tones so far. True: as in `hear`."""
         changed = self.playing or self.progress is not None
         self.tone = None
         self._cadence.forget()

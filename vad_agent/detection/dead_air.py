@@ -1,4 +1,4 @@
-"""Every silence of one channel that reaches a threshold, decided as a live call would: from the past only."""
+"""Finds every silence of one channel that reaches a threshold; causal, as in a live call."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from vad_agent.core.endpointer_port import EndpointerPort
 from vad_agent.core.frames import ENDLESS, Channel, seconds
 
 DEFER = 10
-"""Frames that a silence waits at most for a beginning sound to show whether it is speech."""
+"""Most frames that a silence waits until a sound that begins is known to be speech or not."""
 PATIENCE = 600
-"""Frames of silence after which a sound that is not known to be speech no longer puts it off."""
+"""Frames of silence after which a sound that is not known to be speech no longer delays it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +21,7 @@ class DeadAir:
 
     fired: int
     started: int
-    """The true end of the last speech before it; 0 where nobody had spoken."""
+    """The end of the last speech before it; 0: nobody had spoken."""
     cause: LineState
     channel: Channel
 
@@ -49,7 +49,7 @@ def dead_air(
     voice     ████████▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁
                       |<- threshold ->|fired; a little later where a sound has just begun
 
-    `stream`: 20 ms frames of the channel, at the endpointer's rate; None: it did not come.
+    `stream`: 20 ms frames of the channel, at the endpointer's rate; None: a missing frame.
     """
     now = 0
     reported = -1  # the start of the silence that was reported last
@@ -79,7 +79,7 @@ def beside(
     client: EndpointerPort,
     pairs: Iterable[tuple[bytes | None, bytes | None]],
 ) -> Iterator[bytes | None]:
-    """The client's frames of a call, for `dead_air`, heard beside the operator's, whose voice may leak."""
+    """The client's frames of a call, for `dead_air`, beside the operator's, whose voice may leak."""
     client.expect_leak_of(operator)
     for operator_frame, client_frame in pairs:
         operator.hear(operator_frame)

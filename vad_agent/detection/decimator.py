@@ -1,18 +1,18 @@
-"""Brings a line of 16, 32 or 48 kHz to the 8 kHz of the telephone, frame by frame. Kept state."""
+"""Decimates a channel of 16, 32 or 48 kHz to 8 kHz, frame by frame, with kept state."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from vad_agent.detection.spectral import RATE, Floats
+from vad_agent.detection.spectral_features import RATE, Floats
 
 CUTOFF_HZ = 3_600.0
 TAPS = 16
-"""Of the low-pass filter, per sample that it gives."""
+"""Taps of the low-pass filter per output sample."""
 
 
 class Decimator:
-    """One channel's. `sample_rate`: a multiple of RATE, in Hz."""
+    """The decimator of one channel. `sample_rate`: a multiple of RATE, in Hz."""
 
     __slots__ = ("_factor", "_tail", "_taps")
 
@@ -26,7 +26,7 @@ class Decimator:
         self._tail: Floats = np.zeros(length - 1, np.float32)
 
     def decimate(self, frame: bytes) -> bytes:
-        """One frame, int16 little-endian mono, at RATE."""
+        """Convert one frame, int16 little-endian mono, to RATE."""
         samples = np.concatenate([self._tail, np.frombuffer(frame, "<i2")])
         self._tail = samples[-len(self._tail) :]
         rows = np.lib.stride_tricks.sliding_window_view(samples, len(self._taps))[:: self._factor]

@@ -1,8 +1,8 @@
-"""Is the same sound on both sides of the call? Then nobody can tell whose voice it is.
+"""Detects dual mono: the same sound on both sides of the call, so a voice cannot be attributed.
 
 operator  ▂▅▇▆▃▁▁▁▂▇▅▁
 client    ▂▅▇▆▃▁▁▁▂▇▅▁     dual mono: one recording on both sides, or both devices are the same one
-client    ▁▁▂▃▂▁▁▁▁▃▂▁     an echo: weaker and later, no dual mono
+client    ▁▁▂▃▂▁▁▁▁▃▂▁     an echo: weaker and later, not dual mono
 """
 
 from __future__ import annotations
@@ -10,19 +10,19 @@ from __future__ import annotations
 from vad_agent.audio.pcm import fit_factor, from_dbfs
 
 FROM = from_dbfs(-45)
-"""RMS; of a quieter frame nothing is heard on the other side."""
+"""RMS; a quieter frame is inaudible on the other side."""
 ALIKE = 0.9
-"""Squared correlation of two frames. Two voices have less in nearly every frame."""
+"""Squared correlation of two frames; of two voices it is lower in nearly every frame."""
 MOST_GAIN = 3.0
 """10 dB between the sides; an echo is weaker."""
 KNOWN = 10
-"""Loud frames that are alike, 0.2 s: before a run of speech is accepted."""
+"""Equal loud frames, 0.2 s: before a segment of speech is accepted."""
 MOST = 25
-"""So many that are not alike end it."""
+"""Different loud frames that end it."""
 
 
 class DualMono:
-    """Compares the loud frames of this side with those of the other one, which is heard first."""
+    """Compares the loud frames of this side with those of the other one, which is fed first."""
 
     __slots__ = ("_at", "_frame", "_matched", "_score", "same")
 

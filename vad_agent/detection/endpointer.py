@@ -1,8 +1,7 @@
 """The endpointer of one channel: who speaks, from when to when.
 
-    frame ─> LineWatch ─> 8 kHz ─> StreamingClassifier ─> near: detector, level, no leak ─┐
-                                     └─> Network ─> logits of speech and music ───────────┴─> Segments,
-                                                                                              HoldMusic
+    frame ─> LineWatch ─> 8 kHz ─> FeatureExtractor ─> near: detector, level, no leak ─┬─> FrameDecision,
+                                     └─> Network ─> logits of speech and music ────────┘   Segments, HoldMusic
 
 A frame is speech if the detector and the network together say so. earshot knows many voices but takes
 music and a buzz for speech; the network knows those, and errs elsewhere. The network is evaluated in
@@ -16,36 +15,28 @@ decides, without a detector the network, without both the level.
 
 from __future__ import annotations
 
-import numpy as np
-
 from vad_agent.audio.pcm import from_dbfs, rms
 from vad_agent.core.actions import LineState
 from vad_agent.core.endpointer_port import Progress
 from vad_agent.core.frames import ENDLESS, SAMPLE_BYTES, check_frame, samples_per_frame
-from vad_agent.detection.classifier import MUSIC, SPEECH, Network, NetworkStream
 from vad_agent.detection.decimator import Decimator
-from vad_agent.detection.detector import Detector
 from vad_agent.detection.dual_mono import FROM, DualMono
+from vad_agent.detection.feature_extractor import FeatureExtractor
 from vad_agent.detection.hold_music import HoldMusic
-from vad_agent.detection.line_watch import FLAT_MAX, TONE_FROM, LineWatch
-from vad_agent.detection.segment import HEARD, OF, Segments
-from vad_agent.detection.spectral import GROUP, RATE
-from vad_agent.detection.streaming_classifier import LIKELY, StreamingClassifier
+from vad_agent.detection.line_watch import TONE_FROM, LineWatch
+from vad_agent.detection.neural_network import MUSIC, Network, NetworkStream
+from vad_agent.detection.spectral_features import GROUP, RATE
+from vad_agent.detection.speech_decision import HEARD, OF, THRESHOLD, FrameDecision, Segments
+from vad_agent.detection.third_party_detectors import Detector
 
-THRESHOLD = 0.2
-"""A frame with a lower detector probability is never speech."""
 NEAR = 10 ** (-25 / 20)
 """Relative to this side's own level: a weaker voice is a person in the background, or an echo."""
-WEIGHT, LOGIT = 4.0, 1.1
-"""Speech is where the network's logit and WEIGHT times the detector's probability exceed LOGIT together."""
 BLOCK = 50
-"""Frames that may wait for the network while the detector hears nothing …"""
+"""Frames that may wait for the network while the detector detects nothing …"""
 OPEN = 20
 """… and while somebody is known to speak."""
 STAGGER = 10
 """Frames between the blocks of the two sides, so that they are not evaluated in the same frame."""
-OPENING = 50
-"""In the first frames with sound the line's noise floor is unknown: the detector alone is enough."""
 PATIENCE = 3
 """Groups between two evaluations of a sound that was refused: 0.3 s."""
 ECHO_FROM = from_dbfs(-40)
@@ -64,9 +55,9 @@ LOUD = from_dbfs(-50)
 """RMS from which a frame is speech if there is neither a detector nor a network."""
 
 
-def classifier(detector: Detector | None, threshold: float = THRESHOLD) -> StreamingClassifier:
-    """A channel's classifier, as the endpointer uses it."""
-    return StreamingClassifier(detector, threshold=threshold, near=NEAR)
+def feature_extractor(detector: Detector | None, threshold: float = THRESHOLD) -> FeatureExtractor:
+    """A channel's feature extractor, as the endpointer uses it."""
+    return FeatureExtractor(detector, threshold=threshold, near=NEAR)
 
 
 class Endpointer:
@@ -80,9 +71,9 @@ class Endpointer:
     """
 
     __slots__ = (
-        "_ask_at", "_before", "_candidates", "_classifier", "_decimator", "_done", "_dual_mono",
-        "_echo_until", "_judged", "_leaks_to", "_music", "_near", "_now", "_other", "_refused",
-        "_segments", "_size", "_sounded", "_stream", "_sure_at", "_told", "_untold", "_watch",
+        "_ask_at", "_before", "_candidates", "_decimator", "_decision", "_done", "_dual_mono",
+        "_echo_until", "_features", "_judged", "_leaks_to", "_music", "_near", "_now", "_other", "_refused",
+        "_segments", "_size", "_stream", "_sure_at", "_told", "_untold", "_watch",
         "detector_missing", "end", "failed", "runs", "speaking", "start", "sure", "utterances",
     )  # fmt: skip
 
@@ -99,7 +90,7 @@ class Endpointer:
         threshold = THRESHOLD
         if detector is not None and network is None:
             threshold = detector.threshold
-        self._classifier = classifier(detector, threshold)
+        self._features = feature_extractor(detector, threshold)
         self._stream = None if network is None else NetworkStream(network)
         self._watch = LineWatch(sample_rate)
 
@@ -116,7 +107,7 @@ class Endpointer:
         self._done = 0  # frames that are decided and have been processed
         self._near: list[float] = []  # undecided frames: the probability, 0 if gated
         self._ask_at = BLOCK  # the frame at which the network is evaluated for them
-        self._sounded = 0  # frames with sound so far, counted up to OPENING
+        self._decision = FrameDecision()
         self._refused = 0  # evaluations in a row that refused what the detector heard
         # Decided frames that are not processed yet: speech, music share, level.
         self._judged: list[tuple[bool, float, float]] = []
@@ -160,11 +151,11 @@ class Endpointer:
         return self._follow()
 
     def _classify(self, frame: bytes, level: int) -> None:
-        now, other, one = self._now, self._other, self._classifier
+        now, other, one = self._now, self._other, self._features
         if self._decimator is not None:
             frame = self._decimator.decimate(frame)
             level = rms(frame, 2)
-        theirs = other._classifier if other is not None and other._now == now else None
+        theirs = other._features if other is not None and other._now == now else None
         near = one.hear(frame, level, theirs)
         if self._leaks_to is not None:
             if level > FROM and self._leaks_to._dual_mono is not None:
@@ -216,23 +207,19 @@ class Endpointer:
         if not count:
             return
         near, self._near = self._near[:count], self._near[count:]
-        self.failed = self._classifier.failed
+        self.failed = self._features.failed
         heard = any(near)
-        levels = self._classifier.levels(count)
+        levels = self._features.levels(count)
+        detector = not self._features.without_detector
+        logits = None
+        music = [0.0] * count
         if self._stream is None:
-            self._classifier.drop(count)
-            speech, music = [said > 0 for said in near], [0.0] * count
+            self._features.drop(count)
         else:
-            logits = self._stream.logits(self._classifier.take(count))
-            said = np.array(near)
-            found = (said > 0) & (logits[:, SPEECH] + WEIGHT * said > LOGIT)
-            if self._sounded < OPENING and not self._classifier.without_detector:
-                sounded = self._sounded + np.cumsum(np.array(levels) > FLAT_MAX)
-                found |= (said >= LIKELY) & (sounded < OPENING)
-                self._sounded = int(sounded[-1])
-            speech = found.tolist()
+            logits = self._stream.logits(self._features.take(count))
             shares = ((logits[:, MUSIC] - NO_MUSIC) / (ALL_MUSIC - NO_MUSIC)).clip(0, 1)
             music = shares.reshape(-1, GROUP).mean(axis=1).repeat(GROUP).tolist()
+        speech = self._decision.decide(near, logits, levels, detector=detector)
         self._refused = self._refused + 1 if heard and not any(speech) else 0
         wait = OPEN if self._segments.open or any(speech) else BLOCK
         self._ask_at = self._now - self._now % GROUP + wait
@@ -246,7 +233,7 @@ class Endpointer:
                 self._music_has_changed()
             playing = self.line is LineState.MUSIC
             if speech and not playing:
-                self._classifier.learn_level(smooth)
+                self._features.learn_level(smooth)
             if self._segments.hear(self._done, speech and not playing):
                 self._open() if self._segments.open else self._close()
                 del self._judged[:number]

@@ -1,28 +1,28 @@
-"""Does music play on the line? A running mean of what the network says of the frames.
+"""Detects hold music: a running mean of the network's music share of the frames.
 
 network  ..x.xxxxxxxxxxxxx.xxxxxx..x.............
 plays    ▁▁▁▁▁▁▁▁▁▁▁▁▁▁██████████████▁▁▁▁▁▁▁▁▁▁▁▁
              |began        |known   |over
 
-What stands still in level is a hum or a buzz, whatever the network says.
+A sound of constant level is a hum or a buzz, whatever the network's output.
 """
 
 from __future__ import annotations
 
 from math import log
 
-from vad_agent.detection.spectral import GROUP
+from vad_agent.detection.spectral_features import GROUP
 
 STEP = 0.1
 """Of the mean, in a group of frames: half of it is the last 0.7 s."""
 BEGINS, OVER, TRACE = 0.5, 0.1, 0.25
-"""The mean at which music is known, over, and said to have begun."""
+"""The mean at which music is recognized, at which it is over, and from which its beginning counts."""
 MOVES = 0.06
 """Half a decibel: the level of music changes by more from group to group, on average."""
 
 
 class HoldMusic:
-    """One channel's."""
+    """The state of one channel."""
 
     __slots__ = ("_level", "_mean", "_moves", "began", "ended", "playing")
 
@@ -37,7 +37,7 @@ class HoldMusic:
         self._moves = 1.0
 
     def hear(self, share: float, level: float, since: int) -> bool:
-        """The next group, from `since` on; `share`: how much of it is music, `level`: its RMS.
+        """Process the next group, from frame `since`; `share`: of music, 0 to 1; `level`: its RMS (int16).
 
         True: `playing` changed.
         """
@@ -56,6 +56,6 @@ class HoldMusic:
         return changed
 
     def drop(self) -> None:
-        """It is over."""
+        """End the music."""
         self.playing = False
         self._mean = 0.0

@@ -1,10 +1,10 @@
-"""What a line carries besides voices: is there media, is it alive, quiet, or a constant?
+"""The state of a line apart from voices: no media, live, quiet, or digital zero (a constant).
 
 frames   ,,,,,,,,,,--------------------0000000000000000000000....
 state    live              no_media    live      digital_zero live
-                   |<- NO_MEDIA ->|    |<- FLAT ->|               known so late, true since its beginning
+                   |<- NO_MEDIA ->|    |<- FLAT ->|               recognized late, valid from its beginning
 
-Music and tones are told by others, and set here.
+Music and tones are detected elsewhere and set here.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ from vad_agent.core.frames import SAMPLE_BYTES
 FLAT = 50
 NO_MEDIA = 50
 PAUSE = 10
-"""A constant of so many frames is more than a lost packet."""
+"""A constant of this many frames is more than a lost packet."""
 NEAR = 12
-"""Speech that begins so soon after a constant has ended it: a soft beginning is heard late."""
+"""Speech that begins this soon after a constant has ended the constant: soft onsets are detected late."""
 QUIET_BLOCKS = 3
 """Blocks without a sound before a line is called quiet."""
 
 
 class Line:
-    """The state of one channel's line. `samples`: of a frame."""
+    """The state of one channel's line. `samples`: per frame."""
 
     __slots__ = (
         "_dull",
@@ -43,33 +43,33 @@ class Line:
 
     def __init__(self, samples: int) -> None:
         self.state: LineState | None = None
-        """None: no frame came yet, nor was one missed for long."""
+        """None: no frame has come yet, and none has been missing for long."""
         self.since = 0
         """The frame since which it is in this state."""
         self.missing = 0
-        """Frames in a row that did not come."""
+        """Consecutive missing frames."""
         self.flat_since: int | None = None
-        """The frame since which every sample is the same; None: they are not."""
+        """The frame since which all samples are equal; None: they differ."""
         self.flat_frame = b""
         """The last constant one."""
         self.gated = False
-        """Speech has ended a constant: there it is a pause between words, and says nothing of the line."""
+        """Speech has ended a constant before: here a constant is a pause between words (a noise gate)."""
         self._flat_until: int | None = None
         self._dull = 0
         self._samples = samples
 
     def set(self, state: LineState, since: int) -> None:
-        """It is in this state since that frame."""
+        """Enter the state as of that frame."""
         self.state = state
         self.since = max(since, 0)
 
     def leave(self, state: LineState, since: int) -> None:
-        """That state is over since that frame, if it was in it."""
+        """Leave the state as of that frame, if the line was in it."""
         if self.state is state:
             self.set(LineState.LIVE, since)
 
     def watch_constant(self, frame: bytes, now: int) -> bool:
-        """A frame near zero: does a constant begin, go on, end? True: it has begun or ended."""
+        """Process a frame near zero. True: a constant has begun or ended."""
         if frame == frame[:SAMPLE_BYTES] * self._samples:
             self.flat_frame = frame
             if self.flat_since is not None:
@@ -86,18 +86,18 @@ class Line:
         return since is not None
 
     def hear_speech(self, since: int) -> None:
-        """Somebody speaks, or spoke, since that frame."""
+        """Somebody speaks, or spoke, as of that frame."""
         if self._flat_until is not None and self._flat_until >= since - NEAR:
             self.gated = True
 
     def due(self) -> int | None:
-        """The frame at which `settle` has something to say although nothing changes."""
+        """The frame at which `settle` is due even if nothing changes."""
         if self.flat_since is None or self.state in (LineState.DIGITAL_ZERO, LineState.TONE):
             return None
         return self.flat_since + FLAT
 
     def settle(self, now: int) -> None:
-        """Call it dead or alive. A tone's pauses are a tone."""
+        """Update the state. Pauses of a tone count as the tone."""
         if self.missing:
             if self.missing >= NO_MEDIA and self.state is not LineState.NO_MEDIA:
                 self.set(LineState.NO_MEDIA, now - self.missing)
@@ -110,7 +110,7 @@ class Line:
             self.set(LineState.LIVE, now - 1)
 
     def end_block(self, start: int, now: int, *, dull: bool) -> None:
-        """A block without speech is over; `dull`: it had next to nothing in it."""
+        """A block without speech is complete; `dull`: it had almost no sound."""
         self._dull = self._dull + 1 if dull else 0
         if self.state is LineState.LIVE and self._dull == QUIET_BLOCKS:
             self.set(LineState.QUIET, now - QUIET_BLOCKS * (now - start))
@@ -124,22 +124,22 @@ class Line:
 
 
 class Offset:
-    """The mean of a line whose samples have one: such a line is never quiet, until it is taken out."""
+    """The constant offset of a line's samples. Unless it is removed, such a line is never quiet."""
 
     __slots__ = ("_samples", "_value", "against")
 
     SHARE = 0.8
-    """A frame that is mostly offset is no sound: a voice's mean is a twentieth of its level."""
+    """A frame that is mostly offset has no sound: a voice's mean is a twentieth of its level."""
     LEAST = 8
 
     def __init__(self, samples: int) -> None:
         self._samples = samples
         self._value = 0
         self.against = b""
-        """What takes it out of a frame, to be added; empty: there is none."""
+        """The samples to add to a frame to remove the offset; empty: no offset."""
 
     def watch(self, frame: bytes, level: int) -> bool:
-        """A frame now and then, already without the offset known so far. True: it is another one."""
+        """Process an occasional frame, with the known offset removed. True: the offset has changed."""
         found = mean(frame, 2)
         if abs(found) <= max(self.LEAST, level * self.SHARE):
             return False

@@ -1,10 +1,10 @@
-"""What one channel carries besides speech: constants, an offset, tones, blocks of next to nothing.
+"""Monitors one channel apart from speech: constants, an offset, tones, blocks with almost no sound.
 
     frame ─> less the offset ─┬─> constant? ──────> digital zero ┐
                               ├─> ToneProbe ──────> tone         ├─> LineState
                               └─> every BLOCK ────> quiet, tones ┘
 
-Who decides what is speech tells it here; it says what it found in the frame that was taken last.
+The endpointer reports speech to it; its results refer to the last frame.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ from vad_agent.detection.line_state import Line, Offset
 from vad_agent.detection.tone_probe import ToneProbe
 
 FLAT_MAX = 8
-"""RMS of int16: the frames of a constant have no more, nor have those with next to nothing in them."""
+"""RMS of int16: frames of a constant, or with almost no sound, have at most this."""
 TONE_FROM = from_dbfs(-55)
 BLOCK = 50
 """Frames."""
 AGAIN = 7
-"""Frames between two looks for a tone in what goes on sounding: no cadence has a period of so many."""
+"""Frames between two checks for a tone in a continuing sound; no cadence has this period."""
 
 
 class LineWatch:
-    """One channel's. `sample_rate`: Hz."""
+    """The monitor of one channel. `sample_rate`: Hz."""
 
     __slots__ = (
         "_against", "_block_end", "_constant", "_look_at", "_loud", "_loud_since", "_offset", "_sounded",
@@ -42,7 +42,7 @@ class LineWatch:
         self.level = 0
         """Its RMS."""
         self.tone_began = False
-        """A sound has just begun, and in the newest frame it is known to be a tone."""
+        """A sound that began recently was recognized as a tone in the newest frame."""
         self._constant = False
         self._offset = Offset(samples)
         self._against = b""
@@ -50,11 +50,11 @@ class LineWatch:
         self._sounded = 0  # one past the last frame that was more than next to nothing
         self._loud = 0  # one past the last frame in which a tone could be heard …
         self._loud_since = 0  # … without a gap since here
-        self._look_at = 0  # while it goes on: when to look whether it is a tone
-        self._tone_due = ENDLESS  # while a tone plays: when to ask of it again
+        self._look_at = 0  # while it continues: when to check for a tone
+        self._tone_due = ENDLESS  # while a tone plays: when to check it again
 
     def hear(self, frame: bytes, now: int, *, spoken: bool) -> bool:
-        """Frame number `now`, counted from 1; `spoken`: what sounds is known to be speech.
+        """Process frame number `now`, counted from 1; `spoken`: the current sound is known to be speech.
 
         True: what the line carries may have changed.
         """
@@ -84,18 +84,18 @@ class LineWatch:
 
     @property
     def sounding_since(self) -> int:
-        """The frame since which there has been sound without a gap; the last one, where there is none."""
+        """The frame since which there has been sound without a gap; without sound, the last frame."""
         return self._loud_since - 1
 
     def hear_nothing(self, now: int) -> None:
-        """The frame did not come."""
+        """Process a missing frame."""
         self.line.missing += 1
         self.line.end_constant(now)
         self._constant = False
         self.frame, self.level, self.tone_began = b"", 0, False
 
     def end_block(self, now: int, spoken_until: int | None) -> bool:
-        """A block of frames may be over. `spoken_until`: the end of speech so far; None: it goes on."""
+        """End a block, if due. `spoken_until`: the end of speech so far; None: it continues."""
         if now < self._block_end:
             return False
         start, self._block_end = now - BLOCK, now + BLOCK
@@ -111,12 +111,12 @@ class LineWatch:
         return True
 
     def hear_speech(self, since: int, now: int) -> None:
-        """Somebody speaks since that frame: tones so far are over."""
+        """Somebody speaks as of that frame: end the tones so far."""
         self.forget_tones(since, now)
         self.line.hear_speech(since)
 
     def forget_tones(self, over_since: int, now: int) -> None:
-        """Somebody is there."""
+        """Somebody is present."""
         if self.tones.watch.speech():
             self._follow_tones(over_since, now)
 
@@ -135,7 +135,7 @@ class LineWatch:
         return True
 
     def probe_tone(self, now: int) -> None:
-        """What sounds, though it is no speech, may be a tone; one that played may be over."""
+        """Check whether a sound that is not speech is a tone, and whether a tone has ended."""
         self.tones.probe(now, self._loud)
         self._look_at = now + AGAIN
         self._follow_tones(self.tones.watch.ended, now)

@@ -1,10 +1,10 @@
-"""Looks for tones in what is loud on a channel, and tells `ToneWatch` of them.
+"""Searches the loud frames of a channel for tones, and reports them to `ToneWatch`.
 
 loud frames  ▁▁████████████████▁▁▁▁▁▁▁▁████████████████▁▁▁
-asked            ?  ?  ?  ?  ?                             where a run would open, and while a tone plays
+checked          ?  ?  ?  ?  ?                             where a segment would open, and while a tone plays
              |since
 
-While a tone plays no run of speech opens.
+While a tone plays, no segment of speech opens.
 """
 
 from __future__ import annotations
@@ -16,34 +16,34 @@ from vad_agent.detection.call_progress_tones import FEWEST, MOST, ToneWatch, cla
 
 # Frames.
 AGAIN = 6
-"""A tone is asked about again after so many."""
+"""Interval between two checks of a tone."""
 SAME = 8
 """Changes of sign."""
 BETWEEN = 2
-"""In the pause after a tone it is asked about so often."""
+"""Interval between two checks in the pause after a tone."""
 LATEST = 50
-"""What has been over for longer is not asked about."""
+"""Sound that ended longer ago is not checked."""
 STRETCH = 20
-"""What has sounded no longer than this, and is a tone now, was one from its beginning."""
+"""A sound no longer than this that is now a tone was one from its beginning."""
 
 AS_LOUD = 0.5
 """6 dB; a ratio of levels."""
 
 
 class ToneProbe:
-    """One channel's. `sample_rate` in Hz."""
+    """The probe of one channel. `sample_rate`: Hz."""
 
     __slots__ = ("_asked", "_level", "_rate", "_since", "due", "frames", "watch")
 
     def __init__(self, sample_rate: int) -> None:
         self._rate = sample_rate
         self.frames: deque[bytes] = deque(maxlen=MOST)
-        """The newest loud ones, without a gap."""
-        self._asked = 0  # the last question was of what sounded up to this frame
+        """The newest loud frames, without a gap."""
+        self._asked = 0  # the last check covered the sound up to this frame
         self._level = 0  # of the tone
         self._since = 0  # they are loud without a gap since this frame
         self.due = 0
-        """While a tone plays: when to ask again; until then no run opens."""
+        """While a tone plays: when to check again; until then no segment opens."""
         self.watch = ToneWatch()
 
     def begin(self, since: int) -> None:
@@ -54,7 +54,7 @@ class ToneProbe:
     def is_tone(self, until: int, *, in_part: bool = False) -> bool:
         """Whether the newest loud frames, which go up to frame `until`, are a tone.
 
-        `in_part`: the first or the last of them may hold less of it; so they may while a tone plays.
+        `in_part`: the tone may fill the first or the last frame only in part, as while a tone plays.
         """
         self._asked = until
         if len(self.frames) < FEWEST:
@@ -64,7 +64,7 @@ class ToneProbe:
         if not self.watch.playing:
             turns = [crossings(frame, 2) for frame in (heard[1:-1] if in_part else heard[-FEWEST:])]
             if max(turns) - min(turns) > SAME:
-                return False  # without a spectrum: a tone turns as often in each frame
+                return False  # without a spectrum: a tone has as many changes of sign in each frame
         tone = classify(heard, self._rate)
         if tone is None and in_part:
             tone = classify(heard[1:], self._rate) or classify(heard[:-1], self._rate)
@@ -84,7 +84,7 @@ class ToneProbe:
         return True
 
     def probe(self, now: int, loud_until: int) -> bool:
-        """Ask of what sounded last, whatever it is: a tone may have begun, or ended. True: it is one.
+        """Check the latest sound: a tone may have begun or ended. True: it is a tone.
 
         `loud_until`: one past the last loud frame, which may be long ago.
         """

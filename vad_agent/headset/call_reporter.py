@@ -14,12 +14,12 @@ from typing import Any
 
 from vad_agent.callbacks.outbox import Outbox, is_call
 from vad_agent.callbacks.outbox_message import CALL, OutboxMessage, new_key
-from vad_agent.callbacks.trace_codec import pack
+from vad_agent.callbacks.trace_compression import pack
 from vad_agent.common.writer_thread import WriterThread
 from vad_agent.core.actions import Action
 from vad_agent.errors import OutputError
 from vad_agent.headset.callback_publisher import LONGEST, CallbackPublisher
-from vad_agent.headset.outbox_writer import HANGS, Carrier, OutboxWriter
+from vad_agent.headset.callback_write_ahead import HANGS, Carrier, OutboxWriter
 from vad_agent.trace.trace_format import record
 
 MOST_LINES = 20_000

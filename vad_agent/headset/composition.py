@@ -1,7 +1,7 @@
 """Builds the live parts of one headset, and shuts them down in order.
 
 devices ─> capture, players ─────────┐                              ┌─> trace, recordings, hooks, display
-keys, control socket, watchdog ──────┴─> loop ─> tracker ─> session ┴─> prompt player ─> players
+keys, event socket, watchdog ────────┴─> loop ─> tracker ─> session ┴─> prompt player ─> players
 """
 
 from __future__ import annotations
@@ -26,17 +26,17 @@ from vad_agent.core.session import CallSession
 from vad_agent.headset import messages_ru
 from vad_agent.headset.action_hooks import ActionHooks
 from vad_agent.headset.action_sinks import ActionSink, ActionSinks
+from vad_agent.headset.call_event_socket import CallEventSocket
 from vad_agent.headset.call_reporter import CallReporter
 from vad_agent.headset.call_tracker import CallTracker
 from vad_agent.headset.callback_publisher import CallbackPublisher
-from vad_agent.headset.control_socket import ControlSocket
+from vad_agent.headset.callback_write_ahead import OutboxWriter
 from vad_agent.headset.device_selection import SelectedDevices
 from vad_agent.headset.farewell_questions import FarewellQuestions
 from vad_agent.headset.loop import CONTROL, MONITOR, PROMPT, Loop
 from vad_agent.headset.microphone_keeper import MicrophoneKeeper
 from vad_agent.headset.options import Options
 from vad_agent.headset.outbox_monitor import OutboxMonitor
-from vad_agent.headset.outbox_writer import OutboxWriter
 from vad_agent.headset.prompt_device_lock import PromptDeviceLock
 from vad_agent.headset.prompt_player import PromptPlayer
 from vad_agent.headset.recorder import Recordings
@@ -155,11 +155,11 @@ class Composition:
         if self._phrases is not None:
             stack.callback(self._phrases.close)
         if options.events is not None:
-            control_socket = ControlSocket(
+            event_socket = CallEventSocket(
                 options.events, lambda what: self.loop.put(CONTROL, what), self.report
             )
-            stack.callback(control_socket.close)
-            control_socket.start()
+            stack.callback(event_socket.close)
+            event_socket.start()
 
     def _writing(self, stack: ExitStack, part: Part) -> Part:
         """Register a part with a writer thread: at the end all finish in parallel, and then are
@@ -340,7 +340,7 @@ class Composition:
             self._last_words.append(text)
 
     def run(self) -> None:
-        """Run the loop until it is told to quit."""
+        """Run the loop until `Command.QUIT`."""
         self.loop.run()
 
     def quit(self) -> None:

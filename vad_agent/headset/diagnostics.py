@@ -121,7 +121,7 @@ def _measured(
 def _client_end(
     prompt: Device, devices: Sequence[Device], graph: SoundGraph | None
 ) -> Device | None:
-    """The device that gives what the client hears: the virtual microphone, else the output's monitor.
+    """The device that carries what the client hears: the virtual microphone, else the output's monitor.
 
     None: there is none.
     """

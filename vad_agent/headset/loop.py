@@ -46,7 +46,7 @@ class Cleaner(Protocol):
 
 
 class Loop:
-    """Feeds the tracker until it is told to quit. Set `headset` and `prompt_player` before `run`.
+    """Feeds the tracker until `Command.QUIT`. Set `headset` and `prompt_player` before `run`.
 
     `told` is called with all actions, before they are carried out. `may_promise` is called in each
     turn; no prompt begins before it is true. `answers(event, in_call)`: takes an event that concerns a

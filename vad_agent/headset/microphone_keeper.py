@@ -1,16 +1,15 @@
-"""Keeps the virtual microphone of `setup` whole while `listen` runs.
+"""Restores the virtual microphone of `setup` while `listen` runs.
 
-The sound server forgets it when it restarts, and takes the operator's voice out of it when the
-headset is unplugged: the client would hear phrases alone. A program that records the headset's
-microphone past it is told to the operator once.
+A restart of the sound server removes it, and unplugging the headset removes the operator's voice from
+it, so that the client would hear phrases only. The operator is notified once of each program that
+records the headset's microphone instead.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
-from vad_agent.audio.pulse_server import PulseWatch
-from vad_agent.audio.sound_graph import read_graph
+from vad_agent.audio.pulse_watch import PulseWatch
 from vad_agent.audio.virtual_microphone import SINK, SOURCE_TITLE, ensure, missing
 from vad_agent.errors import DeviceError
 from vad_agent.headset.routing_check import wrong_recorders
@@ -24,7 +23,7 @@ PAST = (
 
 
 class MicrophoneKeeper:
-    """Looks at each change of the sound server, in a thread. `microphone`: the operator's source;
+    """Checks each change of the sound server, in a thread. `microphone`: the operator's source;
     `sink`: what the headset plays; `report`: tells the operator, from that thread.
     """
 
@@ -45,10 +44,10 @@ class MicrophoneKeeper:
         self._watch.close()
 
     def _look(self) -> None:
-        if not (self._watch.connected and self._watch.exists(self._microphone)):
+        graph = self._watch.graph
+        if graph is None or graph.source(self._microphone) is None:
             return
         try:
-            graph = read_graph()
             if missing(graph, self._microphone):
                 ensure(self._microphone)
                 self._refused = False

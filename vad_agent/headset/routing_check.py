@@ -21,7 +21,7 @@ class Finding:
 
     path: str
     good: bool | None
-    """None: it cannot be told now."""
+    """None: it cannot be determined now."""
     text: str
     fix: str | None = None
     """What to do about it."""

@@ -4,7 +4,7 @@ A stream of ours that was moved is closed: its device counts as lost until the w
 by name. Devices that were not named follow the server's defaults, like other programs on the desktop.
 
 The client's device follows the softphone: if its stream is moved to another sink, that sink's monitor
-is captured (`softphone_follower.py`). A softphone that does not play anywhere has ended its call.
+is captured (`client_device_follower.py`). A softphone that does not play anywhere has ended its call.
 """
 
 from __future__ import annotations
@@ -16,9 +16,10 @@ from typing import Protocol
 
 from vad_agent.audio.device_recovery import AudioWorker
 from vad_agent.audio.devices import Device, DeviceRole
-from vad_agent.audio.pulse_server import Picture, PulseWatch
+from vad_agent.audio.pulse_watch import PulseWatch
+from vad_agent.audio.sound_graph import SoundGraph
 from vad_agent.client.headset_protocol import Command
-from vad_agent.headset.softphone_follower import SoftphoneFollower
+from vad_agent.headset.client_device_follower import ClientDeviceFollower
 
 
 class HeldStream(Protocol):
@@ -58,11 +59,11 @@ class StreamWatchdog:
         self._moved = moved
         self._used = False
         self._barred = ""
-        self._softphone: SoftphoneFollower | None = None
+        self._softphone: ClientDeviceFollower | None = None
         """None: the client's device is not what a sink plays, so there is no sink to follow."""
         if DeviceRole.CLIENT in followed or client.name == f"{client.plays}.monitor":
             named = None if DeviceRole.CLIENT in followed else client.plays
-            self._softphone = SoftphoneFollower(named, frozenset({prompt} if prompt else ()))
+            self._softphone = ClientDeviceFollower(named, frozenset({prompt} if prompt else ()))
         self._watch = PulseWatch(self._look)
 
     def start(self) -> None:
@@ -75,8 +76,8 @@ class StreamWatchdog:
 
     def _look(self) -> None:
         """Check the streams: the server has reported a change. Runs in the monitor's thread."""
-        picture = self._watch.picture
-        if picture is None:
+        graph = self._watch.graph
+        if graph is None:
             if self._softphone is not None:
                 self._softphone.gone()
             self._tell(Command.OUTPUTS_CHANGED)
@@ -85,7 +86,7 @@ class StreamWatchdog:
             device = held.device
             if device.backend != "pulse":
                 continue
-            wanted = self._wanted(held, picture)
+            wanted = self._wanted(held, graph)
             if wanted.name != device.name:
                 held.move(wanted)
                 if held.role is DeviceRole.CLIENT:
@@ -93,23 +94,24 @@ class StreamWatchdog:
             elif held.pid is not None and self._watch.where(held.pid) not in (None, device.name):
                 held.child.restart()
 
-    def _wanted(self, held: HeldStream, picture: Picture) -> Device:
+    def _wanted(self, held: HeldStream, graph: SoundGraph) -> Device:
         """The device that it should hold now."""
         device, name, sink = held.device, None, ""
         if held.role is DeviceRole.CLIENT:
             if self._softphone is not None:
-                sink = self._follow(self._softphone, device, picture)
-                name = picture.monitors.get(sink)
+                sink = self._follow(self._softphone, device, graph)
+                name = graph.monitors.get(sink)
         elif held.role in self._followed:
             name = self._watch.default(held.role)
         if name is None or name == device.name:
             return device
-        description = picture.descriptions.get(sink or name, "")
+        found = graph.sink(sink) or graph.source(name) or graph.sink(name)
+        description = found.description if found is not None else ""
         return dataclasses.replace(device, name=name, plays=sink, description=description)
 
-    def _follow(self, softphone: SoftphoneFollower, device: Device, picture: Picture) -> str:
+    def _follow(self, softphone: ClientDeviceFollower, device: Device, graph: SoundGraph) -> str:
         """The sink to capture."""
-        place = softphone.look(picture, time.monotonic())
+        place = softphone.look(graph, time.monotonic())
         if place.changed:
             self._tell(Command.OUTPUTS_CHANGED)
         if place.used != self._used:

@@ -25,7 +25,7 @@ from vad_agent.common.private_files import (
 from vad_agent.common.writer_thread import WriterThread
 from vad_agent.core.actions import Action, CallbackRequested, CallbackWithdrawn
 from vad_agent.errors import OutputError
-from vad_agent.headset.outbox_writer import HANGS
+from vad_agent.headset.callback_write_ahead import HANGS
 from vad_agent.trace.trace_format import record
 
 MOST_BYTES = 10_000_000

@@ -110,9 +110,9 @@ class Settings(Tables):
             WeightsError: the network's weights are damaged or missing.
         """
         # Imported here, because it loads numeric libraries that `--help` does not need.
-        from vad_agent.detection.classifier import load
-        from vad_agent.detection.detector import Earshot, Silero, WebRtc
         from vad_agent.detection.endpointer import Endpointer
+        from vad_agent.detection.neural_network import load
+        from vad_agent.detection.third_party_detectors import Earshot, Silero, WebRtc
 
         match self.hearing.detector:
             case "webrtcvad":
@@ -130,7 +130,7 @@ class Settings(Tables):
         """The configured detector if it cannot be imported here (only the network then runs); None:
         none.
         """
-        from vad_agent.detection.detector import earshot
+        from vad_agent.detection.third_party_detectors import earshot
 
         lacks = self.hearing.detector == "earshot" and earshot() is None
         return "earshot" if lacks else None

@@ -16,7 +16,7 @@ from vad_agent.callbacks.dialers.base import Dialer, Hooked
 from vad_agent.callbacks.dispatcher import Dispatcher
 from vad_agent.callbacks.field_encryption import FieldEncryption
 from vad_agent.callbacks.outbox_consumer import OutboxConsumer
-from vad_agent.callbacks.policy import policy_of
+from vad_agent.callbacks.policy_from_script import policy_of
 from vad_agent.callbacks.queries import CallbackQueries
 from vad_agent.callbacks.reconciler import Reconciler
 from vad_agent.callbacks.scheduler import Scheduler

@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from vad_agent.callbacks.model import Outcome, State
-from vad_agent.callbacks.trace_codec import MOST_PACKED
+from vad_agent.callbacks.trace_compression import MOST_PACKED
 from vad_agent.core.actions import Reason
 from vad_agent.errors import extra
 

@@ -12,7 +12,7 @@ A call's id is in the body, because it may contain any characters.
 from __future__ import annotations
 
 from vad_agent.callbacks.call_record import CallRecord
-from vad_agent.callbacks.trace_codec import unpack
+from vad_agent.callbacks.trace_compression import unpack
 from vad_agent.client.api_models import (
     AlarmOut,
     AlarmsOut,
@@ -55,7 +55,7 @@ def client_called(body: NumberIn, app_state: CurrentState, who: Who) -> MaybeOut
     },
 )
 def call_done(body: CallDoneIn, app_state: CurrentState, response: Response) -> CallOut:
-    """A call that is over, with its trace; told again it changes nothing."""
+    """A finished call with its trace; a repeated report changes nothing."""
     new = app_state.service.take_call(_record(body))
     if not new:
         response.status_code = 200
@@ -73,13 +73,13 @@ def _record(body: CallDoneIn) -> CallRecord:
 
 @router.post("/calls/ended", status_code=204, response_model=None, responses=WRITE)
 def call_ended(body: CallIn, app_state: CurrentState, who: Who) -> None:
-    """The call is over; told again it changes nothing."""
+    """The call is over; a repeated report changes nothing."""
     app_state.service.call_ended(body.call, who)
 
 
 @router.post("/calls/withdrawn", response_model=MaybeOut, responses=WRITE)
 def call_withdrawn(body: CallIn, app_state: CurrentState, who: Who) -> MaybeOut:
-    """The call's client came back: cancelled, where no other call asks for the callback."""
+    """The call's client came back: cancel the callback unless another call requests it."""
     return MaybeOut.model_validate({"callback": app_state.service.withdraw(body.call, who)})
 
 

@@ -9,9 +9,9 @@ from typing import Annotated, Any
 
 import vad_agent
 from vad_agent.errors import extra
-from vad_agent.web.authenticator import Authenticator
+from vad_agent.web.authentication.authenticator import Authenticator
+from vad_agent.web.authentication.login_sessions import Role, Session
 from vad_agent.web.operator_callbacks import OperatorCallbacks, Refused
-from vad_agent.web.sessions import Role, Session
 from vad_agent.web.state_broker import StateBroker
 
 with extra("callbacks", "the panel"):

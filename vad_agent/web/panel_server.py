@@ -16,11 +16,11 @@ from pathlib import Path
 
 from vad_agent.common.private_files import why
 from vad_agent.errors import OutputError, extra
+from vad_agent.web.authentication.operator_token_auth import TokenAuth
 from vad_agent.web.operator_callbacks import CallbackSource, Reach
 from vad_agent.web.origins import Origins
 from vad_agent.web.panel_app import create_panel
 from vad_agent.web.state_broker import StateBroker
-from vad_agent.web.token_auth import TokenAuth
 
 with extra("callbacks", "the panel"):
     import uvicorn

@@ -16,9 +16,9 @@ from functools import partial
 from urllib.parse import parse_qs
 
 from vad_agent.errors import StoreError, extra
+from vad_agent.web.authentication.login_sessions import SESSION_S
+from vad_agent.web.authentication.login_throttle import TooManyAttempts
 from vad_agent.web.dependencies import CSRF, Context, PanelContext
-from vad_agent.web.login_throttle import TooManyAttempts
-from vad_agent.web.sessions import SESSION_S
 
 with extra("callbacks", "the panel"):
     from anyio import to_thread

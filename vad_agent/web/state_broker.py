@@ -23,7 +23,7 @@ from vad_agent.client.headset_protocol import ControlMessage, ControlSink
 from vad_agent.common.identity import folded
 
 HEARTBEAT_S = 5.0
-"""A page that receives nothing for longer than this knows that it is disconnected."""
+"""A page that receives nothing for longer than this is disconnected."""
 LEAST_S = 0.02
 """Seconds between two messages to a page: one frame. Faster changes are combined."""
 GONE = "gone"

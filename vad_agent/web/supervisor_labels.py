@@ -13,7 +13,7 @@ from vad_agent.callbacks.alerts import Kind
 from vad_agent.callbacks.model import UNCONFIRMED, Callback, Outcome, State
 from vad_agent.callbacks.queries import Which
 from vad_agent.trace import labels_ru
-from vad_agent.trace.compliance import Verdict
+from vad_agent.trace.window_compliance import Verdict
 
 STATES = {
     State.WAITING: "ждёт времени",

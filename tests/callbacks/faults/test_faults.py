@@ -128,7 +128,7 @@ def test_an_outcome_that_comes_while_the_node_is_down(trial: MakeTrial) -> None:
 def test_cancelled_when_due(trial: MakeTrial) -> None:
     """A cancel in the same moment as the attempt: what was cancelled before its intent never rings."""
     from vad_agent.callbacks.model import State
-    from vad_agent.callbacks.policy import policy_of
+    from vad_agent.callbacks.policy_from_script import policy_of
     from vad_agent.callbacks.queries import CallbackQueries
     from vad_agent.callbacks.store import Store
     from vad_agent.script.settings import Settings

@@ -24,7 +24,7 @@ from tests.callbacks.faults.exchange import course, read_ledger
 from vad_agent.callbacks.model import USED_UP, Outcome, State
 from vad_agent.callbacks.outbox import Outbox
 from vad_agent.callbacks.outbox_message import REQUESTED, OutboxMessage, new_key
-from vad_agent.callbacks.policy import policy_of
+from vad_agent.callbacks.policy_from_script import policy_of
 from vad_agent.callbacks.queries import CallbackQueries
 from vad_agent.callbacks.store import Store
 from vad_agent.script.settings import Settings

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from vad_agent.trace import labels_ru
-from vad_agent.trace.compliance import Verdict, verdict
+from vad_agent.trace.window_compliance import Verdict, verdict
 
 TraceRecord = Mapping[str, Any]
 """One object of the trace (see `trace_format.py`), or an event: {"t", "kind": "event", "event", …}."""

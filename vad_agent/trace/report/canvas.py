@@ -15,7 +15,7 @@ from types import ModuleType
 from typing import Any
 
 from vad_agent.errors import MissingExtra
-from vad_agent.trace.compliance import Verdict
+from vad_agent.trace.window_compliance import Verdict
 
 WIDTH = 1152
 INK = "#1c2733"

@@ -17,7 +17,6 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from vad_agent.trace import labels_ru
-from vad_agent.trace.compliance import Verdict
 from vad_agent.trace.report.call_timeline import PromptSpan, Span, Sweep, Timeline, TimelineMark
 from vad_agent.trace.report.canvas import (
     BAND_FILLS,
@@ -36,6 +35,7 @@ from vad_agent.trace.report.canvas import (
 )
 from vad_agent.trace.report.envelope import Envelope
 from vad_agent.trace.report.rows import Rows
+from vad_agent.trace.window_compliance import Verdict
 
 LEFT, RIGHT = 84, 40
 PLOT = WIDTH - LEFT - RIGHT

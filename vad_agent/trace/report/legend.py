@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from vad_agent.trace import labels_ru
-from vad_agent.trace.compliance import Verdict
 from vad_agent.trace.report.call_timeline import Timeline
 from vad_agent.trace.report.canvas import (
     BAND_FILLS,
@@ -20,6 +19,7 @@ from vad_agent.trace.report.canvas import (
     Canvas,
     width_of,
 )
+from vad_agent.trace.window_compliance import Verdict
 
 Swatch = Callable[[Canvas, Box], None]
 LINE, WIDE, TALL = 26, 34, 15

@@ -10,10 +10,10 @@ from collections.abc import Mapping, Sequence
 from html import escape
 
 from vad_agent.trace import labels_ru
-from vad_agent.trace.compliance import Verdict
 from vad_agent.trace.report.call_timeline import PromptSpan, Timeline, TraceRecord
 from vad_agent.trace.report.canvas import VERDICT_SIGNS as SIGNS
 from vad_agent.trace.report.rows import Rows
+from vad_agent.trace.window_compliance import Verdict
 
 STYLE = """
 :root { --ink: #1c2733; --soft: #5d6b78; --rule: #d5dbe1; --ok: #17703f; --bad: #b3261e; }

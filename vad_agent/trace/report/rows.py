@@ -10,8 +10,8 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from vad_agent.trace.compliance import Verdict
 from vad_agent.trace.report.call_timeline import Span, Timeline
+from vad_agent.trace.window_compliance import Verdict
 
 MAX_ROWS = 30
 ROW_SECONDS = (60, 120, 300)

@@ -1,0 +1,1 @@
+"""Authentication of the pages' users: tokens, passwords, login sessions, user accounts, throttling."""
