@@ -87,7 +87,7 @@ def test_a_softphone_that_is_moved_to_another_output_is_heard_there(
         goes_on(listening)
         call.hangup("client")
         lines = listening.ended(4)
-        assert [line["reason"] for line in lines if line["kind"] == "callback"] == ["unconfirmed"]
+        assert [line["reason"] for line in lines if line["kind"] == "callback"] == ["dropped"]
         assert_replays(listening)
 
 
