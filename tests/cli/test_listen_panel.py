@@ -19,7 +19,7 @@ from tests.headset.conftest import require
 from tests.headset.listening import Listening, kind
 from tests.headset.recording import until
 from tests.headset.test_faults import begin
-from tests.web.asking import Following, Page
+from tests.web.asking import Following, Page, State
 from vad_agent.headset.screen import render
 from vad_agent.headset.status import Status
 
@@ -93,6 +93,52 @@ def test_a_call_is_on_the_page_and_its_keys_work(server: AudioServer, tmp_path: 
         assert "Traceback" not in listening.log
         assert listening.log.count("token=") == 1
         assert "token=" not in listening.trace_path.read_text(encoding="utf-8")
+
+
+def level(told: State) -> float:
+    return float(told["sides"]["client"]["level"])
+
+
+@pytest.mark.serial
+def test_the_clients_meter_is_without_our_own_phrase(server: AudioServer, tmp_path: Path) -> None:
+    """The operator hears the phrases in the headset that plays the client."""
+    more = ("--panel", "--panel-port=0", "--monitor-device=client")
+    with Listening(server, tmp_path, *more) as listening:
+        page = Page(link(listening))
+        with closing(page.client), Following(page) as following:
+            following.until(lambda state: state.get("sides"))
+            begin(server, listening)
+            listening.wait(lambda line: line["kind"] == "prompt" and line["id"] == "not_heard", 30)
+            states: list[State] = []
+            for _, told in following.told:
+                states.append((states[-1] if states else {}) | told)
+            plays = [one for one in states if (one.get("phrase") or {}).get("state") == "playing"]
+            second = [level(one) for one in plays if "не слышно" in one["phrase"]["text"]]
+            assert len(second) > 8
+            print(f"client's level while our phrase plays: {statistics.median(second):.2f}")
+            assert statistics.median(second) < 0.25
+            assert page.send(command="end_call").status_code == 204
+
+
+@pytest.mark.serial
+def test_a_virtual_microphone_that_is_gone_is_told_on_the_page(
+    server: AudioServer, tmp_path: Path
+) -> None:
+    with Listening(server, tmp_path, "--panel", "--panel-port=0") as listening:
+        page = Page(link(listening))
+        with closing(page.client), Following(page) as following:
+            following.until(lambda state: state.get("speaks"))
+            assert following.state["alarms"] == []
+            server.remove_sink("virtmic")
+            following.until(lambda state: state["alarms"], 5)
+            (told,) = following.state["alarms"]
+            assert "Вывод фраз отключён — жду его, фразы говорите сами (" in told
+            following.until(lambda state: not state["speaks"])
+            assert following.state["mode_text"] == "фразы говорите вы"
+            server.add_sink("virtmic")
+            server.keep_awake("virtmic")
+            following.until(lambda state: state["speaks"] and not state["alarms"], 15)
+            assert following.state["mode_text"] == "фразы говорит программа"
 
 
 def listen(server: AudioServer, folder: Path, *more: str) -> subprocess.CompletedProcess[str]:

@@ -28,6 +28,7 @@ from vad_agent.cli.terminal import tell_missing_detector
 from vad_agent.common.identity import login
 from vad_agent.common.writer_thread import WriterThread
 from vad_agent.errors import DeviceError
+from vad_agent.headset import messages_ru
 from vad_agent.headset.device_selection import select_devices
 from vad_agent.headset.options import Options
 from vad_agent.script.settings import Settings
@@ -124,7 +125,10 @@ def _with_microphone(
         if any(device.name == options.prompt for device in devices):
             return options, devices
         console.print(f"no virtual microphone, so you say the phrases (cue mode): {error}")
-        return dataclasses.replace(options, mode="cue", keep_microphone=False), devices
+        shown = dataclasses.replace(
+            options, mode="cue", keep_microphone=False, no_voice=messages_ru.NO_MICROPHONE
+        )
+        return shown, devices
     if made:
         what = ", ".join(part.title for part in made)
         console.print(f"made again {what}", soft_wrap=True)

@@ -352,7 +352,7 @@ def _desk_is_near() -> bool:
 
 
 def _status(options: Options, chosen: SelectedDevices) -> Status:
-    status = Status(mode=options.mode, calls=options.calls)
+    status = Status(mode=options.mode, calls=options.calls, no_voice=options.no_voice)
     status.sides[Channel.OPERATOR].device = chosen.operator.title
     status.sides[Channel.CLIENT].device = chosen.client.title
     status.prompt_device = chosen.prompt.title if chosen.prompt is not None else ""

@@ -20,7 +20,6 @@ PHASES = {
     Phase.ENDED: "Звонок завершён",
 }
 NO_CALL = "Жду звонка"
-MODES = {"auto": "фразы говорит программа", "cue": "фразы говорите вы"}
 LINES = {
     Channel.OPERATOR: {
         LineState.QUIET: "микрофон почти ничего не даёт",
@@ -63,6 +62,8 @@ PHRASES = {
 """Titles of a prompt. A cue has its own layout; any other prompt has the time at which it is due."""
 GUESSED = "определено на слух, О: отменить"
 HANG_UP = "ЗАВЕРШИТЕ ЗВОНОК"
+SCRIPT_DONE = "сценарий пройден"
+NO_MICROPHONE = "нет виртуального микрофона, помогает vad-agent setup"
 VOICE_PROBLEM = "Фразы не озвучить, говорите сами"
 CLIENT_IN_PROMPTS = (
     "звук клиента ушёл в виртуальный микрофон, клиент слышит себя: "
@@ -73,6 +74,33 @@ CLIENT_IN_PROMPTS = (
 def client_moved(device: str) -> str:
     """The client's sound goes to another device, and is captured there."""
     return f"звук клиента теперь идёт в «{device}», слушаю там"
+
+
+def headline(status: Status) -> str:
+    """The state of the call in one line: the only place of the screen or the page that says it."""
+    if status.hang_up:
+        return HANG_UP
+    return NO_CALL if status.phase is None else PHASES[status.phase]
+
+
+def mode(status: Status) -> str:
+    """Who says the prompts now."""
+    return "фразы говорит программа" if status.speaks else "фразы говорите вы"
+
+
+def voice_alarms(status: Status) -> list[str]:
+    """Why the product does not say the prompts, though it should."""
+    if status.no_voice:
+        return [f"{VOICE_PROBLEM}: {status.no_voice}"]
+    if status.mode != "auto":
+        return []
+    told = []
+    if status.prompt_state is DeviceState.LOST:
+        device = f" ({status.prompt_device})" if status.prompt_device else ""
+        told.append(f"{LOST['prompt'].capitalize()}{device}")
+    if status.voice_problem is not None:
+        told.append(f"{VOICE_PROBLEM}: {status.voice_problem}")
+    return told
 
 
 def tenths(value: float) -> str:
@@ -100,7 +128,7 @@ def state(channel: Channel, side: SideStatus) -> tuple[str, str]:
 def stands_still(status: Status) -> tuple[str, bool] | None:
     """Why the clock is stopped, and whether that is abnormal. None: it runs."""
     if status.phase is None or status.phase is Phase.ENDED:
-        return "звонка нет", False
+        return SCRIPT_DONE if status.hang_up else "звонка нет", False
     reasons = status.suspended
     if status.held:  # only a pause stops the hold's minute
         reasons = tuple(reason for reason in reasons if reason == "paused")

@@ -1,8 +1,8 @@
 """Renders the status as lines of text for a window of any size. Independent of the terminal.
 
-From the top: the phase, what must be done at once, both sides, the silence against its window, the
-prompt, the callback; then the last messages in the remaining space; at the bottom the keys or the
-typed text. Colour only repeats what the text says.
+From the top: the state of the call, why the product does not speak, both sides, the silence against
+its window, the prompt, the callback; then the last messages in the remaining space; at the bottom the
+keys or the typed text. Colour only repeats what the text says.
 """
 
 from __future__ import annotations
@@ -59,7 +59,8 @@ def render(
     top = [_header(status, width)]
     if roomy:
         top.append(Text(marks.rule * width, "dim"))
-    top += _alarms(status, width)
+    for told in messages_ru.voice_alarms(status):
+        top += _wrapped(told, width, STYLES["bad"])
     top += [_side(channel, status.sides[channel], width, marks) for channel in ORDER]
     top += [*gap, _clock(status, width, marks)]
     if status.phrase is not None:
@@ -96,17 +97,17 @@ ORDER = (Channel.OPERATOR, Channel.CLIENT)
 
 
 def _header(status: Status, width: int) -> Text:
-    if status.phase is None:
-        line = Text().append(messages_ru.NO_CALL, "bold")
-    else:
-        style = "bold" if status.phase is not Phase.ON_HOLD else "bold yellow"
-        line = Text().append(messages_ru.PHASES[status.phase], style)
+    style = "bold" if status.phase is not Phase.ON_HOLD else "bold yellow"
+    line = Text(" " if status.hang_up else "").append(messages_ru.headline(status), style)
+    if status.phase is not None:
         line.append(f"  {messages_ru.clock(status.call_s)}")
         if status.client_name:
             line.append(f"  {safe(status.client_name)}", "bold cyan")
     if status.guessed:
         line.append(f"  {messages_ru.GUESSED}", "yellow")
-    mode = messages_ru.MODES.get(status.mode, status.mode)
+    if status.hang_up:  # a bar over the whole width
+        return Text(f"{line.plain:<{width}}", "bold red reverse")
+    mode = messages_ru.mode(status)
     if (room := width - line.cell_len - len(mode)) >= 2:
         line.append(" " * room + mode, "dim")
     return line
@@ -188,22 +189,6 @@ def _phrase(phrase: PhraseStatus, width: int) -> list[Text]:
     bar = Text(f" {title} ", style)
     bar.append(" " * max(0, width - bar.cell_len), style)
     return [bar, *_wrapped(text, width, "bold")]
-
-
-def _alarms(status: Status, width: int) -> list[Text]:
-    lines: list[Text] = []
-    if status.hang_up:
-        bar = Text(f" {messages_ru.HANG_UP}", "bold red reverse")
-        bar.append(" " * max(0, width - bar.cell_len), "bold red reverse")
-        lines.append(bar)
-    if status.mode == "auto":
-        if status.prompt_state is DeviceState.LOST:
-            lines += _wrapped(messages_ru.LOST["prompt"].capitalize(), width, STYLES["bad"])
-        if status.voice_problem is not None:
-            lines += _wrapped(
-                f"{messages_ru.VOICE_PROBLEM}: {status.voice_problem}", width, "bold red"
-            )
-    return lines
 
 
 def _messages(status: Status, width: int, room: int) -> list[Text]:

@@ -67,7 +67,9 @@ def snapshot(status: Status, operator: str) -> Snapshot:
     return {
         "operator": operator,
         "mode": status.mode,
-        "mode_text": messages_ru.MODES.get(status.mode, status.mode),
+        "mode_text": messages_ru.mode(status),
+        "speaks": status.speaks,
+        "headline": messages_ru.headline(status),
         "phase": status.phase and status.phase.value,
         "phase_text": messages_ru.NO_CALL
         if status.phase is None
@@ -82,10 +84,17 @@ def snapshot(status: Status, operator: str) -> Snapshot:
         "callback": status.callback,
         "hang_up": status.hang_up,
         "voice_problem": status.voice_problem,
+        "alarms": _alarms(status),
         "keys": page_keys(status),
         "key_map": PAGE_MAP,
         "messages": [[round(at, 1), text] for at, text in list(status.messages)],
     }
+
+
+def _alarms(status: Status) -> list[str]:
+    """Why the product does not hear or speak."""
+    states = (messages_ru.state(channel, side) for channel, side in status.sides.items())
+    return [*(told for told, kind in states if kind == "bad"), *messages_ru.voice_alarms(status)]
 
 
 def _side(channel: Channel, side: SideStatus) -> Snapshot:

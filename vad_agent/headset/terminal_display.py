@@ -14,7 +14,6 @@ from rich.console import Console, Group
 from rich.live import Live
 from rich.text import Text
 
-from vad_agent.audio.device_recovery import DeviceState
 from vad_agent.headset import messages_ru
 from vad_agent.headset.key_dispatch import KeyDispatch
 from vad_agent.headset.keymap import all_keys
@@ -133,22 +132,17 @@ class ChangeLines:
 def _topics(status: Status) -> dict[str, str]:
     """What is worth a line when it changes; not levels or who speaks."""
     topics = {
-        "phase": messages_ru.NO_CALL if status.phase is None else messages_ru.PHASES[status.phase],
         "suspended": next(
             (told for why, told in messages_ru.SUSPENDED.items() if why in status.suspended), ""
         ),
         "callback": status.callback or "",
-        "hang_up": messages_ru.HANG_UP if status.hang_up else "",
-        "voice": f"{messages_ru.VOICE_PROBLEM}: {status.voice_problem}"
-        if status.voice_problem
-        else "",
+        "headline": messages_ru.headline(status),
+        "voice": "; ".join(messages_ru.voice_alarms(status)),
     }
     for channel in ORDER:
         told, kind = messages_ru.state(channel, status.sides[channel])
         shown = kind in ("bad", "odd")
         topics[channel.value] = f"{messages_ru.SIDES[channel]}: {told}" if shown else ""
-    if status.mode == "auto" and status.prompt_state is DeviceState.LOST:
-        topics["prompt_device"] = messages_ru.LOST["prompt"].capitalize()
     if (phrase := status.phrase) is not None:
         title = messages_ru.PHRASES.get(phrase.state, "Фраза")
         if phrase.state == "cue":
