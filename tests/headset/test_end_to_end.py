@@ -13,7 +13,7 @@ import pytest
 
 from tests.headset.audio_server import AudioServer
 from tests.headset.conftest import require
-from tests.headset.listening import Line, Listening, inside, kind, outcomes, settle
+from tests.headset.listening import INTERRUPTED, Line, Listening, inside, kind, outcomes, settle
 from tests.headset.softphone import PROGRAM, Call
 from tests.headset.speech import find_speech, match, script_audio, speech
 
@@ -79,7 +79,7 @@ def check_phrases(
 
 
 def assert_replays(listening: Listening) -> None:
-    assert listening.stop() == 0
+    assert listening.stop() == INTERRUPTED
     live, replayed = listening.replayed()
     assert live == replayed
 

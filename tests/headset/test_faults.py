@@ -17,7 +17,7 @@ import psutil
 import pytest
 
 from tests.headset.audio_server import AudioServer
-from tests.headset.listening import Line, Listening, inside, kind, outcomes, settle
+from tests.headset.listening import INTERRUPTED, Line, Listening, inside, kind, outcomes, settle
 from tests.headset.recording import until
 from tests.headset.speech import speech
 
@@ -60,7 +60,7 @@ def finish(listening: Listening) -> list[Line]:
     """End the call; its recording must replay to the same trace."""
     listening.send(command="end_call")
     lines = listening.ended(5)
-    assert listening.stop() == 0
+    assert listening.stop() == INTERRUPTED
     live, replayed = listening.replayed()
     assert live == replayed
     return lines

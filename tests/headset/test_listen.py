@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from tests.headset.audio_server import AudioServer
-from tests.headset.listening import Listening, inside, kind, phrases_folder, settle
+from tests.headset.listening import INTERRUPTED, Listening, inside, kind, phrases_folder, settle
 from tests.headset.recording import until
 from tests.headset.speech import find_speech, match, speech
 from tests.headset.test_faults import begin, finish, play_noise
@@ -43,7 +43,7 @@ def test_a_phrase_that_the_operator_hears_too_is_not_taken_for_the_client(
         assert match(
             heard, recording.rate, listening.phrase("not_heard", prompts[1]["text"]), 48_000
         ).whole
-        assert listening.stop() == 0
+        assert listening.stop() == INTERRUPTED
         live, replayed = listening.replayed()
         assert live == replayed
 

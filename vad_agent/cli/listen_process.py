@@ -56,8 +56,10 @@ IMPATIENT = 3
 """Number of signals after which the process ends at once, whatever the loop is doing."""
 
 
-def listen(options: Options, console: Console) -> None:
-    """Run until the operator quits.
+def listen(options: Options, console: Console, remark: str = "") -> bool:
+    """Run until the operator quits. `remark`: printed once the devices are found.
+
+    Returns whether it was by Ctrl-C.
 
     Raises:
         DeviceError: a device is missing or ambiguous.
@@ -67,10 +69,10 @@ def listen(options: Options, console: Console) -> None:
     """
     sys.setswitchinterval(SWITCH_S)
     with ExitStack() as stack:
-        _listen(options, console, stack)
+        return _listen(options, console, remark, stack)
 
 
-def _listen(options: Options, console: Console, stack: ExitStack) -> None:
+def _listen(options: Options, console: Console, remark: str, stack: ExitStack) -> bool:
     panel = None
     with ThreadPoolExecutor(1) as pool:
         listed = pool.submit(list_devices)
@@ -85,11 +87,14 @@ def _listen(options: Options, console: Console, stack: ExitStack) -> None:
             stack.callback(panel.close)
         options, devices = _with_microphone(options, listed.result(), console)
         chosen = select_devices(options, devices)
+    if remark:
+        console.print(remark, soft_wrap=True)
     for role, device in chosen.rows():
         console.print(f"{role:<9} {device}", soft_wrap=True)
     composition = Composition(options, settings, chosen)
     console.print(f"trace     {composition.trace_path}", soft_wrap=True)
     failures: list[BaseException] = []
+    interrupted = threading.Event()
     try:
         if panel is not None:
             panel.start(composition.report)
@@ -104,12 +109,16 @@ def _listen(options: Options, console: Console, stack: ExitStack) -> None:
         composition.start()
         stack.callback(publisher.stop)
         publisher.start()
-        with _quitting(composition), _shown(composition, options, console):
+        with (
+            _quitting(composition, interrupted),
+            _shown(composition, options, console, interrupted),
+        ):
             _run(composition, failures)
     finally:
         _say(console, composition.close())
     if failures:
         raise failures[0]
+    return interrupted.is_set()
 
 
 def _with_microphone(
@@ -211,7 +220,7 @@ def _run(composition: Composition, failures: list[BaseException]) -> None:
 
 
 @contextmanager
-def _quitting(composition: Composition) -> Iterator[None]:
+def _quitting(composition: Composition, interrupted: threading.Event) -> Iterator[None]:
     """Ctrl-C and similar signals end the loop after its current frame."""
 
     asked = 0
@@ -219,6 +228,8 @@ def _quitting(composition: Composition) -> Iterator[None]:
     def quit(number: int, frame: FrameType | None) -> None:
         nonlocal asked
         asked += 1
+        if number == signal.SIGINT:
+            interrupted.set()
         if asked >= IMPATIENT:
             raise KeyboardInterrupt
         threading.Thread(target=composition.quit, daemon=True).start()  # the inbox has a lock
@@ -235,15 +246,19 @@ def _quitting(composition: Composition) -> Iterator[None]:
 
 
 @contextmanager
-def _shown(composition: Composition, options: Options, console: Console) -> Iterator[None]:
+def _shown(
+    composition: Composition, options: Options, console: Console, interrupted: threading.Event
+) -> Iterator[None]:
     """Show the screen and read the keys."""
-    from vad_agent.headset.key_dispatch import KeyDispatch
+    from vad_agent.headset.key_dispatch import CTRL_C, KeyDispatch
     from vad_agent.headset.keyboard import Keyboard
     from vad_agent.headset.terminal_display import TerminalDisplay
 
     keys = KeyDispatch(composition.status, lambda: datetime.now().astimezone())
 
     def press(key: str) -> None:
+        if key == CTRL_C:  # of a console that sends no signal
+            interrupted.set()
         for sent in keys.press(key):
             composition.press(sent)
 

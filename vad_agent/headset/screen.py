@@ -10,9 +10,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from rich.cells import cell_len
+from rich.style import Style
 from rich.text import Text
 
 from vad_agent.audio.device_recovery import DeviceState
+from vad_agent.common.live_screen import folded
 from vad_agent.core.actions import Phase
 from vad_agent.core.frames import Channel
 from vad_agent.headset import messages_ru
@@ -61,6 +63,9 @@ def render(
         top.append(Text(marks.rule * width, "dim"))
     for told in messages_ru.voice_alarms(status):
         top += _wrapped(told, width, STYLES["bad"])
+    panel = _panel(status.panel, width)
+    if status.phase is None:  # between calls it is read; in a call only where there is room
+        top += panel
     top += [_side(channel, status.sides[channel], width, marks) for channel in ORDER]
     top += [*gap, _clock(status, width, marks)]
     if status.phrase is not None:
@@ -75,8 +80,8 @@ def render(
         bottom = _keys(status, width)
     if (counted := _counters(status)) and len(top) + len(bottom) < height:
         bottom.insert(0, Text(counted, "dim"))
-    if status.phase is None and 0 < len(status.panel) <= width - LABEL:  # shown whole or not at all
-        bottom.insert(0, Text(f"{'Панель':<{LABEL}}{status.panel}", "dim"))
+    if status.phase is not None and len(top) + len(bottom) + len(panel) < height:
+        bottom[:0] = panel
     if roomy:
         bottom.insert(0, Text(marks.rule * width, "dim"))
     if prompt:  # the typed text has priority
@@ -111,6 +116,19 @@ def _header(status: Status, width: int) -> Text:
     if (room := width - line.cell_len - len(mode)) >= 2:
         line.append(" " * room + mode, "dim")
     return line
+
+
+def _panel(link: str, width: int) -> list[Text]:
+    """The whole link, in as many rows as needed; each row opens all of it."""
+    if not link:
+        return []
+    style = Style(link=link)
+    label = "Панель" if width >= 3 * LABEL else ""
+    indent = LABEL if label else 0
+    return [
+        Text(f"{label if row == 0 else '':<{indent}}").append(part, style)
+        for row, part in enumerate(folded(link, width - indent))
+    ]
 
 
 def _side(channel: Channel, side: SideStatus, width: int, marks: Marks) -> Text:
