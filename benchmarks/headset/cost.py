@@ -14,13 +14,14 @@ import contextlib
 import json
 import os
 import pty
+import re
 import socket
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from statistics import median
 from tempfile import mkdtemp
@@ -32,6 +33,7 @@ from tests.headset.audio_server import AudioServer
 from tests.headset.listening import phrases_folder
 from tests.headset.recording import end, until
 from tests.headset.speech import Part, script_audio
+from tests.web.asking import Following, Page
 
 START_S, CPU_SHARE, PSS_MB = 1, 5, 120
 READY_S = 20.0
@@ -39,6 +41,11 @@ SETTLE_S = 2.0
 BARE_IMPORTS = "import numpy, sounddevice"
 BARE = "python with numpy and sounddevice"
 PAREC = "parec twice"
+KEPT = 20_000
+"""Bytes of a terminal's output."""
+LINK = re.compile(rb"panel +(http://127[^\s\x1b]+token=[\w-]+)")
+POLL_S = 3.0
+"""Seconds between two questions of a page for the callbacks."""
 PROBE = """
 import os, runpy, sys, threading, time
 marks = os.open(os.environ.pop("PROBE"), os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
@@ -91,9 +98,11 @@ STEPS = {
 
 
 class Listen:
-    """One `vad-agent listen`, as an operator starts it. `drawn`: on a terminal, else with --plain."""
+    """One `vad-agent listen`, as an operator starts it. `drawn`: on a terminal, else with --plain;
+    `panel`: with the operator's page, which is drawn too.
+    """
 
-    def __init__(self, server: AudioServer, *, drawn: bool = False) -> None:
+    def __init__(self, server: AudioServer, *, drawn: bool = False, panel: bool = False) -> None:
         self.folder = Path(mkdtemp(prefix="listen-", dir=server.directory))
         self.trace = self.folder / "trace.jsonl"
         self._socket = self.folder / "events.sock"
@@ -105,10 +114,13 @@ class Listen:
             role, name = device.split("=")
             arguments.append(f"--{role}-device={name}")
         arguments += ["--calls=manual", f"--trace={self.trace}", f"--events={self._socket}"]
+        if panel:
+            arguments += ["--panel", "--panel-port=0"]
         env = {"XDG_CACHE_HOME": str(phrases_folder()), "PROBE": str(self._marks)}
         env |= {"PYTHONUTF8": "1", "TERM": "xterm-256color", "COLUMNS": "100", "LINES": "30"}
         command = [sys.executable, "-c", PROBE, *arguments]
-        if drawn:
+        self._said = b""
+        if drawn or panel:
             self._terminal, theirs = pty.openpty()
             self.began = time.perf_counter()
             self.process = server.popen(command, env, stdin=theirs, stdout=theirs, stderr=theirs)
@@ -121,8 +133,16 @@ class Listen:
 
     def _drain(self) -> None:
         with contextlib.suppress(OSError):
-            while os.read(self._terminal, 65_536):
-                pass
+            while said := os.read(self._terminal, 65_536):
+                if len(self._said) < KEPT:
+                    self._said += said
+
+    def link(self) -> str:
+        """The panel's, once it is printed."""
+        until(lambda: LINK.search(self._said), READY_S, "the panel's link")
+        found = LINK.search(self._said)
+        assert found is not None
+        return found[1].decode()
 
     def steps(self) -> dict[str, float]:
         """Seconds from the start to each step, when all are done."""
@@ -267,15 +287,40 @@ def _parecs(server: AudioServer) -> Iterator[list[psutil.Process]]:
             end(process)
 
 
+@contextmanager
+def _page(link: str) -> Iterator[None]:
+    """A page that is open: it follows the stream, and asks for the callbacks as a browser does."""
+    closed = threading.Event()
+    page = Page(link)
+
+    def poll() -> None:
+        while not closed.wait(POLL_S):
+            page.get("/panel/callbacks")
+
+    polling = threading.Thread(target=poll, daemon=True)
+    try:
+        with Following(page):
+            polling.start()
+            yield
+    finally:
+        closed.set()
+        polling.join(READY_S)
+        page.client.close()
+
+
 def _call(
-    server: AudioServer, seconds: float, *, drawn: bool
+    server: AudioServer, seconds: float, *, drawn: bool = False, panel: bool = False
 ) -> tuple[dict[str, float], float, float, dict[str, dict[str, float]], str]:
     """Shares of a core by process, of two parec, of the server; memory by process; a summary of events."""
-    listen = Listen(server, drawn=drawn)
+    listen = Listen(server, drawn=drawn, panel=panel)
     try:
         listen.steps()
         time.sleep(SETTLE_S)
-        with _parecs(server) as parecs, _sound(server, seconds + 10):
+        with ExitStack() as stack:
+            if panel:
+                stack.enter_context(_page(listen.link()))
+            parecs = stack.enter_context(_parecs(server))
+            stack.enter_context(_sound(server, seconds + 10))
             listen.start_call()
             time.sleep(SETTLE_S)
             others = {f"parec {number}": process for number, process in enumerate(parecs)}

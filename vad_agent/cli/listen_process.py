@@ -14,9 +14,10 @@ import sys
 import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from datetime import datetime
 from functools import partial
+from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
 
@@ -160,14 +161,25 @@ def _say(console: Console, texts: Sequence[str]) -> None:
 def _panel(options: Options) -> PanelServer:
     """Take the panel's port. Callbacks are opened for each query, because a desk may come and go."""
     from vad_agent.server.backend_factory import open_backend
+    from vad_agent.server.desk_config import DeskConfig
+    from vad_agent.server.unchanged_store import UnchangedStore
     from vad_agent.web.panel_server import PanelServer
 
     told = False
+    store = None
+    if options.desk is None and "://" not in (config := DeskConfig.load(None)).database:
+        store = UnchangedStore(
+            lambda: open_backend(None, None, panel.report), Path(config.database), config.inbox
+        )
 
     @contextmanager
     def callbacks() -> Iterator[CallbackSource]:
         nonlocal told
-        with open_backend(options.desk, None, panel.report) as found:
+        with (
+            nullcontext(store)
+            if store is not None and store.is_near()
+            else open_backend(options.desk, None, panel.report)
+        ) as found:
             # This process reads the messages now, so `OutboxMonitor` never sees one that waits for
             # a desk.
             if not (told or found.rings) and found.page("open", phone=None, operator=None, limit=1):

@@ -49,9 +49,13 @@ class StatusPublisher:
         self._states.detach(self._operator, self._sink)
 
     def _run(self) -> None:
+        known: Snapshot = {}
         while not self._stopped.is_set():
             # A copy: it must not change while it is read.
-            self._states.publish(self._operator, snapshot(copy.copy(self._status), self._operator))
+            told = snapshot(copy.copy(self._status), self._operator)
+            if changes := {key: told[key] for key in told if _differs(known, told, key)}:
+                self._states.publish(self._operator, changes)
+            known = told
             self._changed.wait(IDLE_S)
             self._changed.clear()
 
@@ -89,6 +93,10 @@ def snapshot(status: Status, operator: str) -> Snapshot:
         "key_map": PAGE_MAP,
         "messages": [[round(at, 1), text] for at, text in list(status.messages)],
     }
+
+
+def _differs(known: Snapshot, told: Snapshot, key: str) -> bool:
+    return key not in known or (known[key] is not told[key] and known[key] != told[key])
 
 
 def _alarms(status: Status) -> list[str]:
