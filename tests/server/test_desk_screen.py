@@ -34,6 +34,15 @@ AT = datetime(2026, 1, 31, tzinfo=UTC)
 STYLE = re.compile(r"\x1b(?:\[[0-9;?]*[a-zA-Z]|\]8;[^\x1b]*\x1b\\)")
 
 
+ROW = re.compile(r"\x1b\[(\d+);1H\x1b\[2K(.*?)(?=\x1b\[\d+;1H|\Z)", re.S)
+
+
+def drawn(written: str) -> dict[str, int]:
+    """What stands on the screen after all that was written there: the lines and their rows."""
+    rows = {int(row): STYLE.sub("", text).rstrip() for row, text in ROW.findall(written)}
+    return {text: row for row, text in rows.items()}
+
+
 def due(number: int) -> list[Callback]:
     return [
         Callback(
@@ -132,23 +141,24 @@ def test_a_desk_on_a_terminal_shows_whom_to_call_under_its_link_and_ends_with_13
     )  # fmt: skip
     seen = b""
 
-    def until(text: str, limit_s: float = 60) -> str:
+    def until(text: str, limit_s: float = 60) -> dict[str, int]:
+        """The screen's lines and their rows, once this is on it."""
         nonlocal seen
         deadline = time.monotonic() + limit_s
-        while text not in (told := STYLE.sub("", seen.decode(errors="ignore"))):
+        while text not in "".join(shown := drawn(seen.decode(errors="ignore"))):
             left = max(0.0, deadline - time.monotonic())
-            assert select.select([master], [], [], left)[0], told
+            assert select.select([master], [], [], left)[0], shown
             seen += os.read(master, 65536)
-        return told
+        return shown
 
     try:
         until("enter?token=")
         until("───")
         Outbox(outbox).post(letter("k1", PHONE))
-        seen = b""
         screen = until("потом: vad-agent callbacks done")
-        assert screen.index("enter?token=") < screen.index(f"ПЕРЕЗВОНИТЕ {PHONE}")
-        assert screen.index(f"ПЕРЕЗВОНИТЕ {PHONE}") < screen.index("───")
+        wanted = ("enter?token=", f"ПЕРЕЗВОНИТЕ {PHONE}", "потом:", "───")
+        rows = [next(row for line, row in screen.items() if one in line) for one in wanted]
+        assert rows == sorted(rows)
         desk.send_signal(signal.SIGINT)
         assert desk.wait(30) == 130
     finally:

@@ -31,16 +31,17 @@ def redraw(
     Raises:
         OSError, ValueError: the terminal is gone, or closed.
     """
-    shown: Sequence[Text] = ()
+    shown: list[tuple[Text, object]] = []
     size = None
     turn = 0
     with console.screen():
         while True:
             if console.size != size:
-                size, shown = console.size, ()
+                size, shown = console.size, []
                 console.control(Control.clear())
             lines = render(size.width, size.height)
-            changed = [row for row, line in enumerate(lines) if shown[row : row + 1] != [line]]
+            now = [(line, line.style) for line in lines]  # texts are equal in any style of theirs
+            changed = [row for row, line in enumerate(now) if shown[row : row + 1] != [line]]
             if changed and turn >= WHOLE:
                 changed, turn = list(range(len(lines))), 0
             with console:  # one write
@@ -49,7 +50,7 @@ def redraw(
                     console.print(lines[row], end="", no_wrap=True, overflow="crop")
                 for row in range(len(lines), len(shown)):
                     console.control(Control.move_to(0, row), ERASE_ROW)
-            shown = list(lines)
+            shown = now
             turn += 1
             if ended.wait(every_s):
                 return
