@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from rich.console import Console
 from rich.control import Control
 from rich.segment import ControlType
+from rich.style import Style
 from rich.text import Text
 
 WHOLE = 20
@@ -31,7 +32,7 @@ def redraw(
     Raises:
         OSError, ValueError: the terminal is gone, or closed.
     """
-    shown: list[tuple[Text, object]] = []
+    shown: list[tuple[Text, str | Style]] = []
     size = None
     turn = 0
     with console.screen():
