@@ -14,13 +14,14 @@ import contextlib
 import json
 import os
 import pty
+import re
 import socket
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from statistics import median
 from tempfile import mkdtemp
@@ -32,13 +33,20 @@ from tests.headset.audio_server import AudioServer
 from tests.headset.listening import phrases_folder
 from tests.headset.recording import end, until
 from tests.headset.speech import Part, script_audio
+from tests.web.asking import Following, Page
 
 START_S, CPU_SHARE, PSS_MB = 1, 5, 120
+PANEL_SHARE, PANEL_MB = 6, 150
 READY_S = 20.0
 SETTLE_S = 2.0
 BARE_IMPORTS = "import numpy, sounddevice"
 BARE = "python with numpy and sounddevice"
 PAREC = "parec twice"
+KEPT = 20_000
+"""Bytes of a terminal's output."""
+LINK = re.compile(rb"panel +(http://127[^\s\x1b]+token=[\w-]+)")
+POLL_S = 3.0
+"""Seconds between two questions of a page for the callbacks."""
 PROBE = """
 import os, runpy, sys, threading, time
 marks = os.open(os.environ.pop("PROBE"), os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
@@ -91,9 +99,11 @@ STEPS = {
 
 
 class Listen:
-    """One `vad-agent listen`, as an operator starts it. `drawn`: on a terminal, else with --plain."""
+    """One `vad-agent listen`, as an operator starts it. `drawn`: on a terminal, else with --plain;
+    `panel`: with the operator's page, which is drawn too.
+    """
 
-    def __init__(self, server: AudioServer, *, drawn: bool = False) -> None:
+    def __init__(self, server: AudioServer, *, drawn: bool = False, panel: bool = False) -> None:
         self.folder = Path(mkdtemp(prefix="listen-", dir=server.directory))
         self.trace = self.folder / "trace.jsonl"
         self._socket = self.folder / "events.sock"
@@ -105,10 +115,13 @@ class Listen:
             role, name = device.split("=")
             arguments.append(f"--{role}-device={name}")
         arguments += ["--calls=manual", f"--trace={self.trace}", f"--events={self._socket}"]
+        if panel:
+            arguments += ["--panel", "--panel-port=0"]
         env = {"XDG_CACHE_HOME": str(phrases_folder()), "PROBE": str(self._marks)}
         env |= {"PYTHONUTF8": "1", "TERM": "xterm-256color", "COLUMNS": "100", "LINES": "30"}
         command = [sys.executable, "-c", PROBE, *arguments]
-        if drawn:
+        self._said = b""
+        if drawn or panel:
             self._terminal, theirs = pty.openpty()
             self.began = time.perf_counter()
             self.process = server.popen(command, env, stdin=theirs, stdout=theirs, stderr=theirs)
@@ -121,8 +134,16 @@ class Listen:
 
     def _drain(self) -> None:
         with contextlib.suppress(OSError):
-            while os.read(self._terminal, 65_536):
-                pass
+            while said := os.read(self._terminal, 65_536):
+                if len(self._said) < KEPT:
+                    self._said += said
+
+    def link(self) -> str:
+        """The panel's, once it is printed."""
+        until(lambda: LINK.search(self._said), READY_S, "the panel's link")
+        found = LINK.search(self._said)
+        assert found is not None
+        return found[1].decode()
 
     def steps(self) -> dict[str, float]:
         """Seconds from the start to each step, when all are done."""
@@ -183,8 +204,12 @@ def tree(root: int) -> dict[str, psutil.Process]:
 
 
 def seconds_used(processes: Mapping[str, psutil.Process]) -> dict[str, float]:
-    """Processor time so far, including that of ended children."""
-    return {role: sum(process.cpu_times()[:4]) for role, process in processes.items()}
+    """Processor time so far, including that of ended children; not of a process that has ended."""
+    found = {}
+    for role, process in processes.items():
+        with contextlib.suppress(psutil.NoSuchProcess):  # what rendered or listed is done
+            found[role] = sum(process.cpu_times()[:4])
+    return found
 
 
 def megabytes(pid: int) -> dict[str, float]:
@@ -267,15 +292,40 @@ def _parecs(server: AudioServer) -> Iterator[list[psutil.Process]]:
             end(process)
 
 
+@contextmanager
+def _page(link: str) -> Iterator[None]:
+    """A page that is open: it follows the stream, and asks for the callbacks as a browser does."""
+    closed = threading.Event()
+    page = Page(link)
+
+    def poll() -> None:
+        while not closed.wait(POLL_S):
+            page.get("/panel/callbacks")
+
+    polling = threading.Thread(target=poll, daemon=True)
+    try:
+        with Following(page):
+            polling.start()
+            yield
+    finally:
+        closed.set()
+        polling.join(READY_S)
+        page.client.close()
+
+
 def _call(
-    server: AudioServer, seconds: float, *, drawn: bool
+    server: AudioServer, seconds: float, *, drawn: bool = False, panel: bool = False
 ) -> tuple[dict[str, float], float, float, dict[str, dict[str, float]], str]:
     """Shares of a core by process, of two parec, of the server; memory by process; a summary of events."""
-    listen = Listen(server, drawn=drawn)
+    listen = Listen(server, drawn=drawn, panel=panel)
     try:
         listen.steps()
         time.sleep(SETTLE_S)
-        with _parecs(server) as parecs, _sound(server, seconds + 10):
+        with ExitStack() as stack:
+            if panel:
+                stack.enter_context(_page(listen.link()))
+            parecs = stack.enter_context(_parecs(server))
+            stack.enter_context(_sound(server, seconds + 10))
             listen.start_call()
             time.sleep(SETTLE_S)
             others = {f"parec {number}": process for number, process in enumerate(parecs)}
@@ -285,7 +335,7 @@ def _call(
             time.sleep(seconds)
             used, took = seconds_used(ours | others), time.perf_counter() - began
             share = {role: (used[role] - before[role]) / took * 100 for role in used}
-            memory = {role: megabytes(process.pid) for role, process in ours.items()}
+            memory = {role: megabytes(ours[role].pid) for role in used if role in ours}
         if listen.count("phase", phase="ended"):
             raise RuntimeError("the call ended within the measurement")
         happened = f"{listen.count('prompt')} prompts in the call"
@@ -311,6 +361,8 @@ def _bare_memory(server: AudioServer) -> dict[str, float]:
 def _in_a_call(server: AudioServer, call_s: float) -> Sequence[Table]:
     share, parec, daemon, memory, happened = _call(server, call_s, drawn=False)
     drawn, _, _, drawn_memory, _ = _call(server, call_s, drawn=True)
+    paged, _, _, paged_memory, _ = _call(server, call_s, panel=True)
+    with_page = sum(paged.values())
     all_of_it = sum(share.values())
     unit = "% of a core"
     goal = f"≤ {CPU_SHARE} {unit}"
@@ -322,6 +374,8 @@ def _in_a_call(server: AudioServer, call_s: float) -> Sequence[Table]:
         Figure("all processes, the screen drawn", sum(drawn.values()), unit,
                sum(drawn.values()) / all_of_it, "with --plain"),
         Figure("listen itself, the screen drawn", drawn["listen itself"], unit),
+        Figure("all processes, the panel open in a browser, too", with_page, unit, None, "",
+               f"≤ {PANEL_SHARE} {unit}", with_page <= PANEL_SHARE),
         Figure("the audio server, with all that plays and listens", daemon, unit),
     ]  # fmt: skip
     spoken = f"{call_s:g} s of a call, both parties speak part of the time; {happened}"
@@ -340,6 +394,8 @@ def _in_a_call(server: AudioServer, call_s: float) -> Sequence[Table]:
         Figure("all processes, PSS, were this benchmark not there, at most", pss + shared, "MB"),
         Figure("all processes, RSS", all_memory("Rss"), "MB"),
         Figure("all processes, PSS, the screen drawn", all_memory("Pss", drawn_memory), "MB"),
+        Figure("all processes, PSS, the panel open, too", all_memory("Pss", paged_memory), "MB",
+               None, "", f"≤ {PANEL_MB} MB", all_memory("Pss", paged_memory) <= PANEL_MB),
         Figure(f"{BARE}, PSS", bare["Pss"], "MB"),
         Figure(f"{BARE}, RSS", bare["Rss"], "MB"),
     ]  # fmt: skip

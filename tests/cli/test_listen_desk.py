@@ -11,7 +11,7 @@ import pytest
 
 from tests.headset.audio_server import PROGRAMS, AudioServer
 from tests.headset.conftest import require
-from tests.headset.listening import Listening
+from tests.headset.listening import INTERRUPTED, Listening
 from tests.headset.recording import until
 from tests.web.linking import TOKEN, OneDesk, one_desk
 from vad_agent.client.headset_protocol import Command
@@ -65,7 +65,7 @@ def test_the_desk_of_this_machine_is_found_whenever_it_comes(
             told = {"url": desk.url, "pid": os.getpid()}
             (folder / "desk.json").write_text(json.dumps(told), encoding="ascii")
             desk.until("anna", phase=None, gone=False)
-            assert listening.stop() == 0
+            assert listening.stop() == INTERRUPTED
             desk.until("anna", gone=True)
         assert "стол" not in listening.log
         assert "Traceback" not in listening.log
@@ -82,7 +82,7 @@ def test_a_desk_elsewhere_sees_it_too(server: AudioServer, tmp_path: Path) -> No
             with one_desk(port) as again:
                 again.until("anna", phase=None, gone=False)
                 until(lambda: "стол снова видит эту гарнитуру" in listening.log, 10, "its end")
-                assert listening.stop() == 0
+                assert listening.stop() == INTERRUPTED
         assert listening.log.count("стол") == 2
         assert TOKEN not in listening.log
         assert "Traceback" not in listening.log

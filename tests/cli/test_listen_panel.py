@@ -16,10 +16,11 @@ import pytest
 
 from tests.headset.audio_server import PROGRAMS, AudioServer
 from tests.headset.conftest import require
-from tests.headset.listening import Listening, kind
+from tests.headset.listening import INTERRUPTED, Listening, kind
 from tests.headset.recording import until
 from tests.headset.test_faults import begin
-from tests.web.asking import Following, Page
+from tests.web.asking import Following, Page, State
+from vad_agent.core.actions import Phase
 from vad_agent.errors import install_extra
 from vad_agent.headset.screen import render
 from vad_agent.headset.status import Status
@@ -88,12 +89,58 @@ def test_a_call_is_on_the_page_and_its_keys_work(server: AudioServer, tmp_path: 
             assert any("завершён" in text for _, text in following.state["messages"])
 
             assert page.get("/panel/callbacks").json()["rings"] is False
-            assert listening.stop() == 0
+            assert listening.stop() == INTERRUPTED
             following.until(lambda state: state["gone"])
             assert following.ended.wait(5)
         assert "Traceback" not in listening.log
         assert listening.log.count("token=") == 1
         assert "token=" not in listening.trace_path.read_text(encoding="utf-8")
+
+
+def level(told: State) -> float:
+    return float(told["sides"]["client"]["level"])
+
+
+@pytest.mark.serial
+def test_the_clients_meter_is_without_our_own_phrase(server: AudioServer, tmp_path: Path) -> None:
+    """The operator hears the phrases in the headset that plays the client."""
+    more = ("--panel", "--panel-port=0", "--monitor-device=client")
+    with Listening(server, tmp_path, *more) as listening:
+        page = Page(link(listening))
+        with closing(page.client), Following(page) as following:
+            following.until(lambda state: state.get("sides"))
+            begin(server, listening)
+            listening.wait(lambda line: line["kind"] == "prompt" and line["id"] == "not_heard", 30)
+            states: list[State] = []
+            for _, told in following.told:
+                states.append((states[-1] if states else {}) | told)
+            plays = [one for one in states if (one.get("phrase") or {}).get("state") == "playing"]
+            second = [level(one) for one in plays if "не слышно" in one["phrase"]["text"]]
+            assert len(second) > 8
+            print(f"client's level while our phrase plays: {statistics.median(second):.2f}")
+            assert statistics.median(second) < 0.25
+            assert page.send(command="end_call").status_code == 204
+
+
+@pytest.mark.serial
+def test_a_virtual_microphone_that_is_gone_is_told_on_the_page(
+    server: AudioServer, tmp_path: Path
+) -> None:
+    with Listening(server, tmp_path, "--panel", "--panel-port=0") as listening:
+        page = Page(link(listening))
+        with closing(page.client), Following(page) as following:
+            following.until(lambda state: state.get("speaks"))
+            assert following.state["alarms"] == []
+            server.remove_sink("virtmic")
+            following.until(lambda state: state["alarms"], 5)
+            (told,) = following.state["alarms"]
+            assert "Вывод фраз отключён — жду его, фразы говорите сами (" in told
+            following.until(lambda state: not state["speaks"])
+            assert following.state["mode_text"] == "фразы говорите вы"
+            server.add_sink("virtmic")
+            server.keep_awake("virtmic")
+            following.until(lambda state: state["speaks"] and not state["alarms"], 15)
+            assert following.state["mode_text"] == "фразы говорит программа"
 
 
 def listen(server: AudioServer, folder: Path, *more: str) -> subprocess.CompletedProcess[str]:
@@ -145,9 +192,28 @@ def test_without_the_panel_nothing_of_it_is_loaded() -> None:
     assert done.stdout.strip() == "[]", done.stdout + done.stderr
 
 
-@pytest.mark.parametrize(("width", "shown"), [(80, True), (70, True), (60, False)])
-def test_the_live_screen_shows_the_link_whole_or_not(width: int, shown: bool) -> None:
-    link = f"http://127.0.0.1:8601/enter?token={'x' * 24}"
-    lines = [str(line) for line in render(Status(panel=link), width, 24)]
-    assert any(line.endswith(link) for line in lines) is shown
-    assert shown or not any("token" in line for line in lines)
+PANEL = f"http://127.0.0.1:8601/enter?token={'x' * 24}"
+
+
+def shown(status: Status, width: int, height: int) -> str:
+    """The screen's text without its indents and line ends: a link in two rows is one."""
+    return "".join(line.plain.strip() for line in render(status, width, height))
+
+
+@pytest.mark.parametrize("width", [20, 24, 40, 60, 66, 80, 200])
+def test_the_live_screen_shows_the_whole_link_in_any_window(width: int) -> None:
+    rows = -(-len(PANEL) // (width - 8))
+    for height in range(1 + rows, 40):
+        status = Status(panel=PANEL, voice_problem=None)
+        assert PANEL in shown(status, width, height), height
+        status.hang_up, status.callback = True, "Перезвонить сразу"
+        assert PANEL in shown(status, width, height), height
+
+
+def test_each_row_of_the_link_opens_all_of_it_and_a_call_with_room_has_it_too() -> None:
+    lines = render(Status(panel=PANEL), 40, 15)
+    links = {str(span.style) for line in lines for span in line.spans if "link" in str(span.style)}
+    assert links == {f"link {PANEL}"}
+    call = Status(panel=PANEL, phase=Phase.DIALOGUE)
+    assert PANEL in shown(call, 60, 15)
+    assert "token" not in shown(call, 60, 8)

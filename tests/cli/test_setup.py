@@ -21,7 +21,7 @@ from tests.headset.desktop import (
     PipeWireDesktop,
     PulseDesktop,
 )
-from tests.headset.listening import Listening, inside, kind, phrases_folder
+from tests.headset.listening import INTERRUPTED, Listening, inside, kind, phrases_folder
 from tests.headset.recording import Int16s, until
 from tests.headset.softphone import PROGRAM, Softphone
 from tests.headset.speech import match, script_audio, speech
@@ -118,7 +118,7 @@ def test_setup_then_listen_speaks_into_the_call_without_an_argument(
         assert match(heard, RATE, phrase, RATE).similarity > 0.7
         assert match(heard, RATE, said, 8_000).similarity > 0.7
         listening.send(command="end_call")
-        assert listening.stop() == 0
+        assert listening.stop() == INTERRUPTED
 
 
 def test_what_a_restart_of_the_server_took_is_made_again_and_undone(desktop: Desktop) -> None:
@@ -302,6 +302,7 @@ def test_without_a_sound_server_it_is_said_as_such(desktop: Desktop) -> None:
         (line,) = done.stderr.splitlines()
         assert "no sound server answers" in line
         assert "systemctl --user start" in line
+        assert "cue mode" not in done.stdout
     assert "no sound server answers" in run(desktop, "devices").stdout
     undone = run(desktop, "setup", "--undo")
     assert (undone.returncode, undone.stderr) == (0, "")

@@ -26,6 +26,8 @@ from vad_agent.script.settings import Settings
 from vad_agent.speech.prompt_library import PromptLibrary
 
 READY_S = 20.0
+INTERRUPTED = 130
+"""The exit status after Ctrl-C."""
 
 Line = dict[str, Any]
 

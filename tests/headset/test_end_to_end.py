@@ -13,7 +13,15 @@ import pytest
 
 from tests.headset.audio_server import AudioServer
 from tests.headset.conftest import require
-from tests.headset.listening import Line, Listening, assert_replays, inside, kind, outcomes, settle
+from tests.headset.listening import (
+    Line,
+    Listening,
+    assert_replays,
+    inside,
+    kind,
+    outcomes,
+    settle,
+)
 from tests.headset.recording import until
 from tests.headset.softphone import PROGRAM, Call
 from tests.headset.speech import find_speech, match, script_audio, speech

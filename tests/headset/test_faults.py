@@ -16,7 +16,15 @@ import psutil
 import pytest
 
 from tests.headset.audio_server import AudioServer
-from tests.headset.listening import Line, Listening, assert_replays, inside, kind, outcomes, settle
+from tests.headset.listening import (
+    Line,
+    Listening,
+    assert_replays,
+    inside,
+    kind,
+    outcomes,
+    settle,
+)
 from tests.headset.recording import until
 from tests.headset.speech import speech
 

@@ -15,7 +15,14 @@ import numpy as np
 import pytest
 
 from tests.headset.audio_server import AudioServer
-from tests.headset.listening import Listening, assert_replays, inside, kind, phrases_folder, settle
+from tests.headset.listening import (
+    Listening,
+    assert_replays,
+    inside,
+    kind,
+    phrases_folder,
+    settle,
+)
 from tests.headset.recording import until
 from tests.headset.speech import find_speech, match, speech
 from tests.headset.test_faults import begin, finish, play_noise

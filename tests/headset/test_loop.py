@@ -96,10 +96,30 @@ def test_the_desk_s_errors_end_it_and_are_told():
         loop.run()
 
 
+def test_the_meters_get_the_client_without_our_own_phrase():
+    class Cleaner:
+        def clean(self, frame: bytes | None, index: int) -> bytes | None:
+            return None if frame is None else bytes(len(frame))
+
+    seen: list[Pair] = []
+    loop = Loop(
+        CallTracker(TapePlan(), 8_000),
+        lambda actions: None,
+        cleaner=Cleaner(),
+        after_pair=lambda _, pair: seen.append(pair),
+    )
+    headset = loop.headset = Tape("S*9", "S*9")  # type: ignore[assignment]
+    headset.loop = loop  # type: ignore[attr-defined]
+    loop.run()
+    assert len(seen) == 9
+    assert all(pair.client is not None and not any(pair.client) for pair in seen)
+    assert all(pair.operator is not None and any(pair.operator) for pair in seen)
+
+
 def test_an_event_that_was_refused_is_shown_to_the_operator_once():
     status = Status()
     shown = StatusPresenter(status)
-    tracker = SimpleNamespace(session=None, guessed=False, goodbye=False)
+    tracker = SimpleNamespace(session=None, guessed=False, goodbye=False, standing={})
     loop: Any = SimpleNamespace(refused=1, headset=None, prompt_player=None, tracker=tracker)
     for slot in range(20):
         shown.look(loop, Pair(slot, None, None))

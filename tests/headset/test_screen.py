@@ -12,6 +12,7 @@ from rich.text import Text
 from vad_agent.audio.device_recovery import DeviceState
 from vad_agent.core.actions import LineState, Phase
 from vad_agent.core.frames import Channel
+from vad_agent.headset import messages_ru
 from vad_agent.headset.screen import ASCII, render
 from vad_agent.headset.status import FarewellQuestion, PhraseStatus, SideStatus, Status
 from vad_agent.headset.terminal_display import ChangeLines
@@ -265,6 +266,47 @@ def test_between_calls() -> None:
         *[""] * 10,
         "А начать звонок  Й выход",
     ]
+
+
+STATES = (
+    "Жду звонка",
+    "Приветствие",
+    "Диалог",
+    "Удержание",
+    "ЗАВЕРШИТЕ ЗВОНОК",
+    "Звонок",
+    "звонка нет",
+)
+
+
+@pytest.mark.parametrize("phase", [None, *Phase])
+def test_one_line_says_the_state_of_the_call(phase: Phase | None) -> None:
+    status = dialogue()
+    status.phase, status.hang_up = phase, True
+    assert [state for state in STATES if state in read(status)] == ["ЗАВЕРШИТЕ ЗВОНОК"]
+    assert ChangeLines().lines(status) == ["3:42  ЗАВЕРШИТЕ ЗВОНОК"]
+    status.hang_up = False
+    told = ChangeLines().lines(status)
+    assert len(told) == 1
+    assert read(status).startswith(told[0].removeprefix("3:42  "))
+
+
+def test_a_virtual_microphone_that_is_gone_makes_the_operator_the_speaker() -> None:
+    status = dialogue()
+    status.prompt_device = "vad-agent microphone"
+    assert "фразы говорит программа" in read(status)
+    status.prompt_state, status.voice_lost = DeviceState.LOST, True
+    told = "Вывод фраз отключён — жду его, фразы говорите сами (vad-agent microphone)"
+    assert told in read(status)
+    assert f"3:42  {told}" in ChangeLines().lines(status)
+    assert "фразы говорите вы" in read(status)
+    assert "фразы говорит программа" not in read(status)
+
+
+def test_why_the_mode_is_cue_though_an_output_was_set_up() -> None:
+    status = dialogue()
+    status.mode, status.no_voice = "cue", messages_ru.NO_MICROPHONE
+    assert "Фразы не озвучить, говорите сами: нет виртуального микрофона" in read(status)
 
 
 def test_a_guess_can_be_undone() -> None:

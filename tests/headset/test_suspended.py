@@ -17,7 +17,7 @@ import psutil
 import pytest
 
 from tests.headset.audio_server import AudioServer
-from tests.headset.listening import Listening, inside, kind, settle
+from tests.headset.listening import INTERRUPTED, Listening, inside, kind, settle
 from tests.headset.recording import until
 from tests.headset.test_faults import after, alert, begin, finish, say
 from vad_agent.callbacks.outbox import Outbox
@@ -74,7 +74,7 @@ def alive(process: psutil.Process) -> bool:
 
 def ends(listening: Listening, processes: Sequence[psutil.Process]) -> None:
     """By Ctrl-C, in time (10 s), cleanly; and none of these is left."""
-    assert listening.stop() == 0
+    assert listening.stop() == INTERRUPTED
     assert "Traceback" not in listening.log
     assert [one for one in processes if alive(one)] == []
 

@@ -75,7 +75,9 @@ def drawn(
 def test_it_draws_on_another_screen_and_gives_the_terminal_back() -> None:
     out = drawn(a_call(), Ticks(1))
     text = STYLE.sub("", out)
-    assert text.index(ENTER_SCREEN) < text.index("Диалог  3:42") < text.index(LEAVE_SCREEN)
+    assert (
+        text.index(ENTER_SCREEN) < text.index("ЗАВЕРШИТЕ ЗВОНОК  3:42") < text.index(LEAVE_SCREEN)
+    )
     assert HIDE_CURSOR in out
     assert out.rindex(SHOW_CURSOR) > out.rindex(HIDE_CURSOR)
     # What happened stays to be read.
@@ -118,7 +120,6 @@ def test_where_lines_cannot_be_drawn_over_there_is_one_for_each_change(
     out = drawn(status, Ticks(4, happens), terminal=terminal, environ=environ)
     assert out.splitlines() == [
         "1:00  удержание",
-        "3:42  Диалог",
         "3:42  ЗАВЕРШИТЕ ЗВОНОК",
         "3:43  клиент вернулся",
     ]

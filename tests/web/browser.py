@@ -123,14 +123,15 @@ class Served:
     port: int = 0
     beats: bool = True
     """A call's time goes on, as a headset that is alive tells."""
+    operator: str = OPERATOR
 
     def start(self) -> None:
         if not self.port:
             with contextlib.closing(socket.socket()) as free:
                 free.bind(("127.0.0.1", 0))
                 self.port = free.getsockname()[1]
-        self.authenticator = TokenAuth(Origins(self.port), OPERATOR, folder=self.folder)
-        self.broker.attach(OPERATOR, self.sent.append)
+        self.authenticator = TokenAuth(Origins(self.port), self.operator, folder=self.folder)
+        self.broker.attach(self.operator, self.sent.append)
         callbacks_of = None if self.desk is None else lambda _: self.desk
         app = create_panel(
             self.broker, self.authenticator, callbacks_of=callbacks_of, heartbeat_s=1.0
@@ -151,8 +152,8 @@ class Served:
 
     def _beat(self, broker: StateBroker, stopped: threading.Event) -> None:
         while not stopped.wait(0.5):
-            if self.beats and broker.state(OPERATOR).get("phase"):
-                broker.publish(OPERATOR, {"call_s": 222.4 + time.monotonic() % 0.5})
+            if self.beats and broker.state(self.operator).get("phase"):
+                broker.publish(self.operator, {"call_s": 222.4 + time.monotonic() % 0.5})
 
     def stop(self) -> None:
         self._stopped.set()
@@ -166,7 +167,7 @@ class Served:
         self.start()
 
     def show(self, state: Snapshot) -> None:
-        self.broker.publish(OPERATOR, state)
+        self.broker.publish(self.operator, state)
 
     @property
     def url(self) -> str:
@@ -200,8 +201,8 @@ def _messages() -> Any:
     return messages
 
 
-def shown(told: Status) -> Snapshot:
-    return snapshot(told, OPERATOR)
+def shown(told: Status, operator: str = OPERATOR) -> Snapshot:
+    return snapshot(told, operator)
 
 
 def silent(

@@ -36,7 +36,8 @@ from vad_agent.client.headset_protocol import Command
 from vad_agent.core.actions import LineState, Phase
 from vad_agent.core.events import Event, EventKind
 from vad_agent.core.frames import Channel
-from vad_agent.headset.keymap import KEYS
+from vad_agent.headset import messages_ru
+from vad_agent.headset.keymap import KEYS, QUIT
 from vad_agent.headset.status import FarewellQuestion, PhraseStatus, SideStatus, Status
 
 __all__ = ["browser", "opened", "served", "with_desk"]  # fixtures
@@ -105,6 +106,11 @@ LOOKS = [
     (heard_as(LineState.DIGITAL_ZERO), "next", ["линия мертва: ровно нули"]),
     (unplugged(), "none", ["наушники отключены — жду их", "отсчёт стоит"]),
     (status(hang_up=True, callback=CALLBACK), "none", ["ЗАВЕРШИТЕ ЗВОНОК", "Перезвонить сразу"]),
+    (
+        status(None, hang_up=True),
+        "none",
+        ["ЗАВЕРШИТЕ ЗВОНОК", "Положите трубку", "сценарий пройден"],
+    ),
     (status(voice_problem="нет голоса"), "none", ["Фразы не озвучить, говорите сами: нет голоса"]),
     (status(None, guessed=True), "none", ["определено на слух", "отменить"]),
 ]
@@ -118,6 +124,53 @@ def test_each_state_is_told_in_words(opened: Opened, served: Served) -> None:
         expect(page.locator("#say")).to_have_attribute("data-look", look)
         for word in words:
             expect(page.locator("body")).to_contain_text(word, use_inner_text=True)
+
+
+STATES = (
+    "Жду звонка",
+    "Приветствие",
+    "Диалог",
+    "Удержание",
+    "ЗАВЕРШИТЕ ЗВОНОК",
+    "Звонок",
+    "звонка нет",
+)
+
+
+@pytest.mark.parametrize("phase", [None, *Phase])
+def test_one_line_of_the_page_says_the_state_of_the_call(
+    opened: Opened, served: Served, phase: Phase | None
+) -> None:
+    ended = status(phase, hang_up=True)
+    ended.messages.clear()
+    served.show(shown(ended))
+    page = opened.page(served)
+    said = page.inner_text("body")
+    assert [state for state in STATES if state in said] == ["ЗАВЕРШИТЕ ЗВОНОК"]
+    assert page.title().startswith("ЗАВЕРШИТЕ ЗВОНОК")
+    idle = status(None)
+    served.show(shown(idle))
+    expect(page.locator("#phase")).to_have_text("Жду звонка")
+    said = page.inner_text("main")
+    assert [state for state in STATES if state in said] == ["звонка нет"]
+
+
+def test_why_the_product_does_not_speak_is_on_the_page(opened: Opened, served: Served) -> None:
+    served.show(shown(silent(0.9, mode="auto")))
+    page = opened.page(served)
+    expect(page.locator("#mode")).to_have_text("· фразы говорит программа")
+    gone = silent(0.9, mode="auto", prompt_state=DeviceState.LOST, voice_lost=True)
+    gone.prompt_device = "vad-agent microphone"
+    served.show(shown(gone))
+    alert = page.get_by_role("alert").filter(has_text="Вывод фраз отключён")
+    expect(alert).to_contain_text("фразы говорите сами (vad-agent microphone)")
+    expect(page.locator("#mode")).to_have_text("· фразы говорите вы")
+    expect(page.locator("#say-title")).to_have_text("Приготовьтесь")
+    served.show(shown(silent(0.9, mode="auto")))
+    expect(alert).to_be_hidden()
+    without = status(mode="cue", no_voice=messages_ru.NO_MICROPHONE)
+    served.show(shown(without))
+    expect(page.locator("#alarms")).to_contain_text("нет виртуального микрофона")
 
 
 def test_an_alarm_is_an_alert_and_levels_are_for_the_eye(opened: Opened, served: Served) -> None:
@@ -309,15 +362,36 @@ def test_the_keys_and_questions_are_those_of_the_terminal(opened: Opened, served
     assert twice == {key.letter.upper() for key in KEYS if key.sure and key.letter != "й"}
 
 
+def test_the_keys_are_explained_and_stay_on(opened: Opened, served: Served) -> None:
+    served.show(shown(status()))
+    page = opened.page(served)
+    page.evaluate("localStorage.setItem('panel:letters', 'false')")  # of an older page's switch
+    page.reload()
+    expect(page.locator("#keys button").first).to_be_visible()
+    button = page.get_by_role("button", name="Клавиши")
+    button.click()
+    told = page.locator("#help")
+    for key in KEYS:
+        if key.letter != QUIT:
+            expect(told).to_contain_text(key.help)
+    expect(button).to_have_attribute("aria-expanded", "true")
+    page.keyboard.press("KeyG")
+    soon(lambda: served.sent == [Event(EventKind.PAUSE)], "the key is off")
+    page.keyboard.press("Escape")
+    expect(told).to_be_hidden()
+    expect(button).to_be_focused()
+    button.click()
+    button.click()
+    expect(told).to_be_hidden()
+    page.keyboard.press("KeyG")
+    soon(lambda: len(served.sent) == 2, "the key is off")
+
+
 def test_a_key_that_means_nothing_says_so(opened: Opened, served: Served) -> None:
     served.show(shown(status(None)))
     page = opened.page(served)
     page.keyboard.press("KeyG")
     expect(page.locator("#remark")).to_have_text("Звонка нет. А: начать звонок")
-    page.get_by_role("button", name="Клавиши").click()
-    page.keyboard.press("KeyF")
-    page.wait_for_timeout(100)
-    assert served.sent == []
 
 
 def test_a_phrase_on_air_is_stopped_by_its_button(opened: Opened, served: Served) -> None:
@@ -328,6 +402,58 @@ def test_a_phrase_on_air_is_stopped_by_its_button(opened: Opened, served: Served
 
 
 # -- what is typed -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("end", ["Enter", "Escape"])
+def test_after_a_name_the_phrase_is_in_view_on_a_small_screen(
+    opened: Opened, served: Served, end: str
+) -> None:
+    served.show(shown(silent(2.1, "cue", client_name=None)))
+    page = opened.page(served, 360, 640)
+    page.keyboard.press("KeyB")
+    page.keyboard.type("Ольга")
+    page.evaluate("document.getElementById('form-name').scrollIntoView({block: 'start'})")
+    page.evaluate("scrollTo(0, document.documentElement.scrollHeight)")
+    assert page.evaluate("document.getElementById('say').getBoundingClientRect().top") < 0
+    page.keyboard.press(end)
+    expect(page.locator("#form-name")).to_be_hidden()
+    expect(page.locator("#say-title")).to_be_in_viewport(ratio=1)
+    expect(page.locator("#say-text")).to_be_in_viewport(ratio=1)
+    expect(page.get_by_role("button", name="имя")).to_be_focused()
+
+
+def test_what_another_operator_left_in_this_tab_is_not_shown(
+    opened: Opened, served: Served
+) -> None:
+    served.show(shown(status()))
+    page = opened.page(served)
+    page.keyboard.press("KeyL")
+    form = page.locator("#form-agreed")
+    form.get_by_label("Когда").fill("+20")
+    page.keyboard.press("Enter")
+    expect(page.locator("#steps")).to_be_visible()
+    page.keyboard.press("KeyB")
+    page.keyboard.type("Ольга")
+    served.stop()
+    served.operator = "Пётр"
+    served.again()
+    served.show(shown(status(), "Пётр"))
+    page.goto(served.authenticator.link)
+    expect(page.locator("#operator")).to_have_text("Пётр")
+    expect(page.locator("#keys button").first).to_be_visible()
+    expect(page.locator("#steps")).to_be_hidden()
+    expect(page.locator("#form-name")).to_be_hidden()
+    assert "Ольга" not in page.evaluate("JSON.stringify(sessionStorage)")
+
+
+def test_a_page_whose_session_is_now_another_operators_is_over(
+    opened: Opened, served: Served
+) -> None:
+    served.show(shown(status()))
+    page = opened.page(served)
+    served.show({**shown(status()), "operator": "Пётр"})
+    expect(page.locator("#offline")).to_contain_text("Вход устарел")
+    expect(page.get_by_role("link", name="Войти")).to_be_visible()
 
 
 def test_a_name_is_typed_kept_over_a_reload_and_sent(opened: Opened, served: Served) -> None:

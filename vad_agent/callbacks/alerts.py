@@ -15,12 +15,13 @@ from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
 from tenacity import retry, stop_after_attempt, wait_exponential
 
 from vad_agent.errors import extra
 
-with extra("callbacks", "alarms"):
+if TYPE_CHECKING:
     import httpx
 
 log = logging.getLogger(__name__)
@@ -121,6 +122,8 @@ class AlertBoard:
 
     def _post_all(self) -> None:
         assert self._url is not None
+        with extra("callbacks", "alarms"):
+            import httpx
         with httpx.Client(timeout=self._limit_s, trust_env=False) as client:
             post = self._poster(client, self._url)
             while (alarm := self._queue.get()) is not None:

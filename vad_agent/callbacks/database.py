@@ -14,14 +14,17 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from vad_agent.common.private_files import FileLock, private_folder, why
 from vad_agent.errors import OutputError, StoreError, extra
 
 with extra("callbacks", "the store of callbacks"):
-    import psycopg
     import sqlalchemy as sa
     from sqlalchemy import event, exc
+
+if TYPE_CHECKING:
+    import psycopg
 
 POSTGRESQL = ("postgresql://", "postgres://", "postgresql+psycopg://")
 _HEADER = b"SQLite format 3\0"

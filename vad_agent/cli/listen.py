@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from vad_agent.cli.arguments import Mode, ScriptFile
-from vad_agent.cli.terminal import plain_console
+from vad_agent.cli.terminal import EndedByCtrlC, plain_console
 
 NO_OUTPUT = (
     "no output for phrases, so you say them (cue mode); vad-agent setup makes one (Linux), or name "
@@ -184,7 +184,5 @@ def listen(
         raise typer.Exit(0 if good else 1)
     from vad_agent.cli.listen_process import listen as run
 
-    console = plain_console()
-    if shown:
-        console.print(NO_OUTPUT, soft_wrap=True)
-    run(options, console)
+    if run(options, plain_console(), NO_OUTPUT if shown else ""):
+        raise EndedByCtrlC

@@ -14,9 +14,10 @@ import sys
 import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from datetime import datetime
 from functools import partial
+from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
 
@@ -28,6 +29,7 @@ from vad_agent.cli.terminal import tell_missing_detector
 from vad_agent.common.identity import login
 from vad_agent.common.writer_thread import WriterThread
 from vad_agent.errors import DeviceError
+from vad_agent.headset import messages_ru
 from vad_agent.headset.device_selection import select_devices
 from vad_agent.headset.options import Options
 from vad_agent.script.settings import Settings
@@ -55,8 +57,10 @@ IMPATIENT = 3
 """Number of signals after which the process ends at once, whatever the loop is doing."""
 
 
-def listen(options: Options, console: Console) -> None:
-    """Run until the operator quits.
+def listen(options: Options, console: Console, remark: str = "") -> bool:
+    """Run until the operator quits. `remark`: printed once the devices are found.
+
+    Returns whether it was by Ctrl-C.
 
     Raises:
         DeviceError: a device is missing or ambiguous.
@@ -66,10 +70,10 @@ def listen(options: Options, console: Console) -> None:
     """
     sys.setswitchinterval(SWITCH_S)
     with ExitStack() as stack:
-        _listen(options, console, stack)
+        return _listen(options, console, remark, stack)
 
 
-def _listen(options: Options, console: Console, stack: ExitStack) -> None:
+def _listen(options: Options, console: Console, remark: str, stack: ExitStack) -> bool:
     panel = None
     with ThreadPoolExecutor(1) as pool:
         listed = pool.submit(list_devices)
@@ -84,11 +88,14 @@ def _listen(options: Options, console: Console, stack: ExitStack) -> None:
             stack.callback(panel.close)
         options, devices = _with_microphone(options, listed.result(), console)
         chosen = select_devices(options, devices)
+    if remark:
+        console.print(remark, soft_wrap=True)
     for role, device in chosen.rows():
         console.print(f"{role:<9} {device}", soft_wrap=True)
     composition = Composition(options, settings, chosen)
     console.print(f"trace     {composition.trace_path}", soft_wrap=True)
     failures: list[BaseException] = []
+    interrupted = threading.Event()
     try:
         if panel is not None:
             panel.start(composition.report)
@@ -103,12 +110,16 @@ def _listen(options: Options, console: Console, stack: ExitStack) -> None:
         composition.start()
         stack.callback(publisher.stop)
         publisher.start()
-        with _quitting(composition), _shown(composition, options, console):
+        with (
+            _quitting(composition, interrupted),
+            _shown(composition, options, console, interrupted),
+        ):
             _run(composition, failures)
     finally:
         _say(console, composition.close())
     if failures:
         raise failures[0]
+    return interrupted.is_set()
 
 
 def _with_microphone(
@@ -124,7 +135,10 @@ def _with_microphone(
         if any(device.name == options.prompt for device in devices):
             return options, devices
         console.print(f"no virtual microphone, so you say the phrases (cue mode): {error}")
-        return dataclasses.replace(options, mode="cue", keep_microphone=False), devices
+        shown = dataclasses.replace(
+            options, mode="cue", keep_microphone=False, no_voice=messages_ru.NO_MICROPHONE
+        )
+        return shown, devices
     if made:
         what = ", ".join(part.title for part in made)
         console.print(f"made again {what}", soft_wrap=True)
@@ -147,14 +161,25 @@ def _say(console: Console, texts: Sequence[str]) -> None:
 def _panel(options: Options) -> PanelServer:
     """Take the panel's port. Callbacks are opened for each query, because a desk may come and go."""
     from vad_agent.server.backend_factory import open_backend
+    from vad_agent.server.desk_config import DeskConfig
+    from vad_agent.server.unchanged_store import UnchangedStore
     from vad_agent.web.panel_server import PanelServer
 
     told = False
+    store = None
+    if options.desk is None and "://" not in (config := DeskConfig.load(None)).database:
+        store = UnchangedStore(
+            lambda: open_backend(None, None, panel.report), Path(config.database), config.inbox
+        )
 
     @contextmanager
     def callbacks() -> Iterator[CallbackSource]:
         nonlocal told
-        with open_backend(options.desk, None, panel.report) as found:
+        with (
+            nullcontext(store)
+            if store is not None and store.is_near()
+            else open_backend(options.desk, None, panel.report)
+        ) as found:
             # This process reads the messages now, so `OutboxMonitor` never sees one that waits for
             # a desk.
             if not (told or found.rings) and found.page("open", phone=None, operator=None, limit=1):
@@ -207,7 +232,7 @@ def _run(composition: Composition, failures: list[BaseException]) -> None:
 
 
 @contextmanager
-def _quitting(composition: Composition) -> Iterator[None]:
+def _quitting(composition: Composition, interrupted: threading.Event) -> Iterator[None]:
     """Ctrl-C and similar signals end the loop after its current frame."""
 
     asked = 0
@@ -215,6 +240,8 @@ def _quitting(composition: Composition) -> Iterator[None]:
     def quit(number: int, frame: FrameType | None) -> None:
         nonlocal asked
         asked += 1
+        if number == signal.SIGINT:
+            interrupted.set()
         if asked >= IMPATIENT:
             raise KeyboardInterrupt
         threading.Thread(target=composition.quit, daemon=True).start()  # the inbox has a lock
@@ -231,15 +258,19 @@ def _quitting(composition: Composition) -> Iterator[None]:
 
 
 @contextmanager
-def _shown(composition: Composition, options: Options, console: Console) -> Iterator[None]:
+def _shown(
+    composition: Composition, options: Options, console: Console, interrupted: threading.Event
+) -> Iterator[None]:
     """Show the screen and read the keys."""
-    from vad_agent.headset.key_dispatch import KeyDispatch
+    from vad_agent.headset.key_dispatch import CTRL_C, KeyDispatch
     from vad_agent.headset.keyboard import Keyboard
     from vad_agent.headset.terminal_display import TerminalDisplay
 
     keys = KeyDispatch(composition.status, lambda: datetime.now().astimezone())
 
     def press(key: str) -> None:
+        if key == CTRL_C:  # of a console that sends no signal
+            interrupted.set()
         for sent in keys.press(key):
             composition.press(sent)
 

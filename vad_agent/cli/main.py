@@ -30,7 +30,7 @@ from vad_agent.cli.replay import replay
 from vad_agent.cli.script import script_app
 from vad_agent.cli.serve import serve
 from vad_agent.cli.setup import setup
-from vad_agent.cli.terminal import complain
+from vad_agent.cli.terminal import EndedByCtrlC, complain
 
 app = typer.Typer(
     name="vad-agent",
@@ -171,6 +171,8 @@ def _run() -> int:
         if status == 130:
             complain("interrupted")
         return status if isinstance(status, int) else 0
+    except EndedByCtrlC:
+        return 130
     except (typer.Abort, KeyboardInterrupt):
         complain("interrupted")
         return 130

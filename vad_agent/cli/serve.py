@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from vad_agent.cli.terminal import plain_console
+from vad_agent.cli.terminal import EndedByCtrlC, plain_console
 
 ConfigFile = Annotated[
     Path | None,
@@ -90,4 +90,5 @@ def serve(
         node=node,
         inbox=str(inbox) if inbox else None,
     )
-    run(desk, plain_console(), DeskPages)
+    if run(desk, plain_console(), DeskPages):
+        raise EndedByCtrlC

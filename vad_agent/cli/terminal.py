@@ -33,6 +33,10 @@ LONG_RECORDING_FRAMES = 5 * 60 * 50
 PROGRESS_EVERY = 5_000  # frames
 
 
+class EndedByCtrlC(Exception):
+    """The command has ended in order after Ctrl-C: status 130, and nothing more to say."""
+
+
 def check_outputs(inputs: Sequence[Path | None], trace: Path | None, report: Path | None) -> None:
     """Check before any work: an output must not overwrite an input or another output."""
     used = [(path, "is read by this command") for path in inputs if path is not None]

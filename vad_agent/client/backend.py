@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from vad_agent.callbacks.attempt_store import Attempt
-from vad_agent.callbacks.model import Callback, Outcome
-from vad_agent.callbacks.queries import Change, Promise
+if TYPE_CHECKING:  # the store is not loaded where a desk answers
+    from vad_agent.callbacks.attempt_store import Attempt
+    from vad_agent.callbacks.model import Callback, Outcome
+    from vad_agent.callbacks.queries import Change, Promise
 
 ID_LENGTH = 12
 """Length of a whole id."""

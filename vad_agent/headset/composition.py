@@ -366,7 +366,9 @@ def _desk_is_near() -> bool:
 
 def _status(options: Options, settings: Settings, chosen: SelectedDevices) -> Status:
     region = settings.callbacks.region
-    status = Status(mode=options.mode, calls=options.calls, region=region)
+    status = Status(
+        mode=options.mode, calls=options.calls, region=region, no_voice=options.no_voice
+    )
     status.sides[Channel.OPERATOR].device = chosen.operator.title
     status.sides[Channel.CLIENT].device = chosen.client.title
     status.prompt_device = chosen.prompt.title if chosen.prompt is not None else ""

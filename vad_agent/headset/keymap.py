@@ -50,6 +50,8 @@ class Key:
     """One key: its letter, its label, and the message it sends or the lines it asks for."""
 
     letter: str
+    help: str
+    """When to press it."""
     name: Callable[[Status], str]
     """Empty: not shown now."""
     does: Callable[[Status], ControlMessage] | Field
@@ -100,40 +102,73 @@ def _named(name: str) -> Callable[[Status], str]:
 
 
 KEYS = (
-    Key("а", _named("начать звонок"), _always(Command.START_CALL), Needs.NO_CALL),
+    Key(
+        "а",
+        "звонок начался, а программа ждёт",
+        _named("начать звонок"),
+        _always(Command.START_CALL),
+        Needs.NO_CALL,
+    ),
     Key(
         "п",
+        "пауза: «оставайтесь на линии, я уточню». Ещё раз: продолжить",
         lambda status: "продолжить" if _paused(status) else "пауза",
         lambda status: Event(EventKind.RESUME if _paused(status) else EventKind.PAUSE),
     ),
-    Key("и", _named("имя"), Field.NAME),
-    Key("т", _named("номер"), Field.CLIENT_PHONE),
+    Key(
+        "и",
+        "узнали имя: оно войдёт в фразы",
+        _named("имя"),
+        Field.NAME,
+    ),
+    Key(
+        "т",
+        "узнали номер клиента: по нему перезвонят, если звонок сорвётся",
+        _named("номер"),
+        Field.CLIENT_PHONE,
+    ),
     Key(
         "у",
+        "вы поставили звонок на удержание; ещё раз: сняли",
         lambda status: "снять с удержания" if status.held else "удержать",
         _hold("operator"),
     ),
     Key(
         "к",
+        "клиент поставил на удержание, а программа этого не услышала",
         lambda status: "" if status.held else "клиент держит",
         _hold("client"),
     ),
     Key(
         "н",
+        "клиент вас не слышит: просьба о перезвоне, затем прощание",
         _named("не слышит"),
         _always(Event(EventKind.CLIENT_CANNOT_HEAR)),
         sure="Клиент вас не слышит? Прощаемся и перезваниваем",
     ),
-    Key("д", _named("договорились"), Field.TIME),
+    Key(
+        "д",
+        "договорились о перезвоне: когда, по какому номеру",
+        _named("договорились"),
+        Field.TIME,
+    ),
     Key(
         "в",
+        "вы попрощались: дальше программа молчит; после звонка — ответ «да»",
         lambda status: messages_ru.YES if _asked(status) else "попрощались",
         lambda status: yes(_asked(status)),
         Needs.CALL_OR_QUESTION,
     ),
-    Key("з", _named("завершён"), _always(Command.END_CALL), sure="Звонок завершён?"),
+    Key(
+        "з",
+        "звонок завершён",
+        _named("завершён"),
+        _always(Command.END_CALL),
+        sure="Звонок завершён?",
+    ),
     Key(
         "с",
+        "звонок сорвался, клиент пропал: ему перезвонят; после звонка — ответ «нет»",
         lambda status: messages_ru.NO if _asked(status) else "сорвался",
         lambda status: no(_asked(status)),
         Needs.CALL_OR_QUESTION,
@@ -141,12 +176,14 @@ KEYS = (
     ),
     Key(
         "о",
+        "программа ошиблась, решив, что звонок начался или закончился; или «попрощались» нажато зря",
         lambda status: "отменить" if status.guessed or status.goodbye else "",
         _always(Command.UNDO),
         Needs.NOTHING,
     ),
     Key(
         "й",
+        "выход; всё записанное сохраняется",
         _named("выход"),
         _always(Command.QUIT),
         Needs.NOTHING,
@@ -161,6 +198,7 @@ PAGE_MAP: dict[str, dict[str, str | None]] = {
     key.letter.upper(): {
         "code": f"Key{LATIN[key.letter].upper()}",  # `KeyboardEvent.code`: the place, in any layout
         "sure": key.sure,
+        "help": key.help,
         "form": key.does.value if isinstance(key.does, Field) else None,
     }
     for key in KEYS

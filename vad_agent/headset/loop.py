@@ -48,7 +48,8 @@ class Cleaner(Protocol):
 class Loop:
     """Feeds the tracker until `Command.QUIT`. Set `headset` and `prompt_player` before `run`.
 
-    `told` is called with all actions, before they are carried out. `may_promise` is called in each
+    `told` is called with all actions, before they are carried out. `after_pair` is called with each
+    pair of frames as the session got it, without our own prompts. `may_promise` is called in each
     turn; no prompt begins before it is true. `answers(event, in_call)`: takes an event that concerns a
     call that is over, and returns whether it was one. None of them may block or raise.
     """
@@ -143,7 +144,7 @@ class Loop:
             client = self._cleaner.clean(client, pair.slot)
         if actions := self.tracker.feed(pair.operator, client):
             self._carry_out(actions)
-        self._after_pair(self, pair)
+        self._after_pair(self, pair if client is pair.client else pair._replace(client=client))
 
     def _signal(self, events: Sequence[Event]) -> None:
         for event in events:

@@ -20,7 +20,6 @@ PHASES = {
     Phase.ENDED: "Звонок завершён",
 }
 NO_CALL = "Жду звонка"
-MODES = {"auto": "фразы говорит программа", "cue": "фразы говорите вы"}
 LINES = {
     Channel.OPERATOR: {
         LineState.QUIET: "микрофон почти ничего не даёт",
@@ -69,6 +68,8 @@ ANSWERED_LATE = "на этот вопрос уже ответили, или вр
 YES, NO = "да, попрощались", "нет, сорвался"
 GUESSED = "определено на слух, О: отменить"
 HANG_UP = "ЗАВЕРШИТЕ ЗВОНОК"
+SCRIPT_DONE = "сценарий пройден"
+NO_MICROPHONE = "нет виртуального микрофона, помогает vad-agent setup"
 VOICE_PROBLEM = "Фразы не озвучить, говорите сами"
 CLIENT_IN_PROMPTS = (
     "звук клиента ушёл в виртуальный микрофон, клиент слышит себя: "
@@ -106,6 +107,33 @@ def client_moved(device: str) -> str:
     return f"звук клиента теперь идёт в «{device}», слушаю там"
 
 
+def headline(status: Status) -> str:
+    """The state of the call in one line: the only place of the screen or the page that says it."""
+    if status.hang_up:
+        return HANG_UP
+    return NO_CALL if status.phase is None else PHASES[status.phase]
+
+
+def mode(status: Status) -> str:
+    """Who says the prompts now."""
+    return "фразы говорит программа" if status.speaks else "фразы говорите вы"
+
+
+def voice_alarms(status: Status) -> list[str]:
+    """Why the product does not say the prompts, though it should."""
+    if status.no_voice:
+        return [f"{VOICE_PROBLEM}: {status.no_voice}"]
+    if status.mode != "auto":
+        return []
+    told = []
+    if status.prompt_state is DeviceState.LOST:
+        device = f" ({status.prompt_device})" if status.prompt_device else ""
+        told.append(f"{LOST['prompt'].capitalize()}{device}")
+    if status.voice_problem is not None:
+        told.append(f"{VOICE_PROBLEM}: {status.voice_problem}")
+    return told
+
+
 def tenths(value: float) -> str:
     """Seconds with one decimal.
 
@@ -131,7 +159,7 @@ def state(channel: Channel, side: SideStatus) -> tuple[str, str]:
 def stands_still(status: Status) -> tuple[str, bool] | None:
     """Why the clock is stopped, and whether that is abnormal. None: it runs."""
     if status.phase is None or status.phase is Phase.ENDED:
-        return "звонка нет", False
+        return SCRIPT_DONE if status.hang_up else "звонка нет", False
     if status.goodbye:
         return f"{GOODBYE}, {UNDO_GOODBYE}", False
     reasons = status.suspended

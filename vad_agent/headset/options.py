@@ -28,6 +28,8 @@ class Options:
     desk: str | None = None
     """URL of a desk elsewhere, to which they are delivered."""
     operator_login: str | None = None
+    no_voice: str = ""
+    """Why the mode is cue although an output for prompts was set up."""
     panel: bool = False
     """Serve the operator's panel as a page on loopback."""
     panel_port: int = 8601

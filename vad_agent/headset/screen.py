@@ -1,8 +1,8 @@
 """Renders the status as lines of text for a window of any size. Independent of the terminal.
 
-From the top: the phase, what must be done at once, both sides, the silence against its window, the
-prompt, the callback; then the last messages in the remaining space; at the bottom the keys or the
-typed text. Colour only repeats what the text says.
+From the top: the state of the call, why the product does not speak, the question after a call, both
+sides, the silence against its window, the prompt, the callback; then the last messages in the remaining
+space; at the bottom the keys or the typed text. Colour only repeats what the text says.
 """
 
 from __future__ import annotations
@@ -10,9 +10,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from rich.cells import cell_len
+from rich.style import Style
 from rich.text import Text
 
 from vad_agent.audio.device_recovery import DeviceState
+from vad_agent.common.live_screen import folded
 from vad_agent.core.actions import Phase
 from vad_agent.core.frames import Channel
 from vad_agent.headset import messages_ru
@@ -59,7 +61,12 @@ def render(
     top = [_header(status, width)]
     if roomy:
         top.append(Text(marks.rule * width, "dim"))
-    top += _alarms(status, width)
+    for told in messages_ru.voice_alarms(status):
+        top += _wrapped(told, width, STYLES["bad"])
+    top += _farewell_question(status, width)
+    panel = _panel(status.panel, width)
+    if status.phase is None:  # between calls it is read; in a call only where there is room
+        top += panel
     top += [_side(channel, status.sides[channel], width, marks) for channel in ORDER]
     top += [*gap, _clock(status, width, marks)]
     if status.phrase is not None:
@@ -74,8 +81,8 @@ def render(
         bottom = _keys(status, width)
     if (counted := _counters(status)) and len(top) + len(bottom) < height:
         bottom.insert(0, Text(counted, "dim"))
-    if status.phase is None and 0 < len(status.panel) <= width - LABEL:  # shown whole or not at all
-        bottom.insert(0, Text(f"{'Панель':<{LABEL}}{status.panel}", "dim"))
+    if status.phase is not None and len(top) + len(bottom) + len(panel) < height:
+        bottom[:0] = panel
     if roomy:
         bottom.insert(0, Text(marks.rule * width, "dim"))
     if prompt:  # the typed text has priority
@@ -96,20 +103,45 @@ ORDER = (Channel.OPERATOR, Channel.CLIENT)
 
 
 def _header(status: Status, width: int) -> Text:
-    if status.phase is None:
-        line = Text().append(messages_ru.NO_CALL, "bold")
-    else:
-        style = "bold" if status.phase is not Phase.ON_HOLD else "bold yellow"
-        line = Text().append(messages_ru.PHASES[status.phase], style)
+    style = "bold" if status.phase is not Phase.ON_HOLD else "bold yellow"
+    line = Text(" " if status.hang_up else "").append(messages_ru.headline(status), style)
+    if status.phase is not None:
         line.append(f"  {messages_ru.clock(status.call_s)}")
         if status.client_name:
             line.append(f"  {safe(status.client_name)}", "bold cyan")
     if status.guessed:
         line.append(f"  {messages_ru.GUESSED}", "yellow")
-    mode = messages_ru.MODES.get(status.mode, status.mode)
+    if status.hang_up:  # a bar over the whole width
+        return Text(f"{line.plain:<{width}}", "bold red reverse")
+    mode = messages_ru.mode(status)
     if (room := width - line.cell_len - len(mode)) >= 2:
         line.append(" " * room + mode, "dim")
     return line
+
+
+def _farewell_question(status: Status, width: int) -> list[Text]:
+    if not status.questions or in_call(status):
+        return []
+    asked, *others = status.questions
+    more = f" (и ещё {len(others)})" if others else ""
+    told = f"{messages_ru.answers()}. {messages_ru.unless_answered(asked)}"
+    return [
+        *_wrapped(f"{messages_ru.question(asked)}{more}", width, "bold yellow reverse"),
+        *_wrapped(told, width, "bold yellow"),
+    ]
+
+
+def _panel(link: str, width: int) -> list[Text]:
+    """The whole link, in as many rows as needed; each row opens all of it."""
+    if not link:
+        return []
+    style = Style(link=link)
+    label = "Панель" if width >= 3 * LABEL else ""
+    indent = LABEL if label else 0
+    return [
+        Text(f"{label if row == 0 else '':<{indent}}").append(part, style)
+        for row, part in enumerate(folded(link, width - indent))
+    ]
 
 
 def _side(channel: Channel, side: SideStatus, width: int, marks: Marks) -> Text:
@@ -188,28 +220,6 @@ def _phrase(phrase: PhraseStatus, width: int) -> list[Text]:
     bar = Text(f" {title} ", style)
     bar.append(" " * max(0, width - bar.cell_len), style)
     return [bar, *_wrapped(text, width, "bold")]
-
-
-def _alarms(status: Status, width: int) -> list[Text]:
-    lines: list[Text] = []
-    if status.questions and not in_call(status):
-        asked, *others = status.questions
-        more = f" (и ещё {len(others)})" if others else ""
-        told = f"{messages_ru.answers()}. {messages_ru.unless_answered(asked)}"
-        lines += _wrapped(f"{messages_ru.question(asked)}{more}", width, "bold yellow reverse")
-        lines += _wrapped(told, width, "bold yellow")
-    if status.hang_up:
-        bar = Text(f" {messages_ru.HANG_UP}", "bold red reverse")
-        bar.append(" " * max(0, width - bar.cell_len), "bold red reverse")
-        lines.append(bar)
-    if status.mode == "auto":
-        if status.prompt_state is DeviceState.LOST:
-            lines += _wrapped(messages_ru.LOST["prompt"].capitalize(), width, STYLES["bad"])
-        if status.voice_problem is not None:
-            lines += _wrapped(
-                f"{messages_ru.VOICE_PROBLEM}: {status.voice_problem}", width, "bold red"
-            )
-    return lines
 
 
 def _messages(status: Status, width: int, room: int) -> list[Text]:

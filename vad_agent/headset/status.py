@@ -72,6 +72,10 @@ class Status:
     prompt_state: DeviceState = DeviceState.OPENING
     voice_problem: str | None = None
     """Why prompts cannot be voiced: the cue is shown instead."""
+    voice_lost: bool = False
+    """The product cannot speak now: its output is lost, or no prompt is rendered."""
+    no_voice: str = ""
+    """Why the mode is cue although an output for prompts was set up."""
     phase: Phase | None = None
     """None: no call."""
     call_s: float = 0.0
@@ -107,3 +111,8 @@ class Status:
     """The login link of the operator's page; empty: there is no page."""
     messages: deque[tuple[float, str]] = field(default_factory=lambda: deque(maxlen=6))
     """(seconds of the call, what happened), the newest last."""
+
+    @property
+    def speaks(self) -> bool:
+        """The product says the prompts; False: the operator does."""
+        return self.mode == "auto" and not self.voice_lost

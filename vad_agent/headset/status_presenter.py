@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from datetime import datetime
 
+from vad_agent.audio.device_recovery import DeviceState
+from vad_agent.audio.devices import DeviceRole
 from vad_agent.audio.jitter_buffer import Pair
 from vad_agent.audio.pcm import peak, rms, to_dbfs
 from vad_agent.core import actions as act
@@ -13,6 +15,7 @@ from vad_agent.core.frames import SAMPLE_BYTES, Channel, seconds
 from vad_agent.core.session_snapshot import SessionSnapshot
 from vad_agent.headset import messages_ru
 from vad_agent.headset.loop import Loop
+from vad_agent.headset.noise_gate import NoiseGate
 from vad_agent.headset.status import FarewellQuestion, PhraseStatus, Status
 from vad_agent.trace import labels_ru
 
@@ -48,6 +51,7 @@ class StatusPresenter:
         self._changed: tuple[Callable[[], None], ...] = ()
         self._stirred = False
         self._spoke = (False, False)
+        self._gate = NoiseGate()
 
     def tell(self, changed: Callable[[], None]) -> None:
         """Register a function to be called after each update, and update at once on a change.
@@ -122,7 +126,7 @@ class StatusPresenter:
     # -------------------------------------------------------------------------------------------
 
     def look(self, loop: Loop, pair: Pair) -> None:
-        """Update after a frame."""
+        """Update after a frame. `pair`: as the session got it, without our own prompts."""
         self._look_in -= 1
         if self._look_in > 0 and not (self._changed and self._is_news(loop)):
             return
@@ -161,9 +165,14 @@ class StatusPresenter:
             side.level_db = max(level, side.level_db - FALL_DB, QUIETEST_DB)
             ears = session if session is not None else loop.tracker
             side.speaking, side.line = ears.speaking(channel), ears.line(channel)
+            if channel is Channel.OPERATOR:
+                if side.state is DeviceState.LOST:
+                    self._gate.lost()
+                side.line = self._gate.look(side.line, side.speaking, pair.slot)
             side.late, side.missing, side.overruns = lane.late, lane.missing, lane.overruns
         if loop.prompt_player is not None:
             self._status.prompt_state = loop.prompt_player.player.state
+        self._status.voice_lost = DeviceRole.PROMPT.value in loop.tracker.standing
 
     def _call(self, loop: Loop) -> None:
         status, session = self._status, loop.tracker.session

@@ -50,9 +50,13 @@ class StatusPublisher:
         self._states.detach(self._operator, self._sink)
 
     def _run(self) -> None:
+        known: Snapshot = {}
         while not self._stopped.is_set():
             # A copy: it must not change while it is read.
-            self._states.publish(self._operator, snapshot(copy.copy(self._status), self._operator))
+            told = snapshot(copy.copy(self._status), self._operator)
+            if changes := {key: told[key] for key in told if _differs(known, told, key)}:
+                self._states.publish(self._operator, changes)
+            known = told
             self._changed.wait(IDLE_S)
             self._changed.clear()
 
@@ -68,7 +72,9 @@ def snapshot(status: Status, operator: str) -> Snapshot:
     return {
         "operator": operator,
         "mode": status.mode,
-        "mode_text": messages_ru.MODES.get(status.mode, status.mode),
+        "mode_text": messages_ru.mode(status),
+        "speaks": status.speaks,
+        "headline": messages_ru.headline(status),
         "phase": status.phase and status.phase.value,
         "phase_text": messages_ru.NO_CALL
         if status.phase is None
@@ -85,6 +91,7 @@ def snapshot(status: Status, operator: str) -> Snapshot:
         "callback": status.callback,
         "hang_up": status.hang_up,
         "voice_problem": status.voice_problem,
+        "alarms": _alarms(status),
         "keys": page_keys(status),
         "key_map": PAGE_MAP,
         "questions": [_question(one) for one in status.questions],
@@ -100,6 +107,16 @@ def _question(asked: FarewellQuestion) -> Snapshot:
         "yes": {"letter": "В", "name": messages_ru.YES, "sends": control_fields(yes(asked.id))},
         "no": {"letter": "С", "name": messages_ru.NO, "sends": control_fields(no(asked.id))},
     }
+
+
+def _differs(known: Snapshot, told: Snapshot, key: str) -> bool:
+    return key not in known or (known[key] is not told[key] and known[key] != told[key])
+
+
+def _alarms(status: Status) -> list[str]:
+    """Why the product does not hear or speak."""
+    states = (messages_ru.state(channel, side) for channel, side in status.sides.items())
+    return [*(told for told, kind in states if kind == "bad"), *messages_ru.voice_alarms(status)]
 
 
 def _side(channel: Channel, side: SideStatus) -> Snapshot:

@@ -10,11 +10,10 @@ from __future__ import annotations
 import io
 import threading
 
-from rich.console import Console, Group
-from rich.live import Live
+from rich.console import Console
 from rich.text import Text
 
-from vad_agent.audio.device_recovery import DeviceState
+from vad_agent.common.live_screen import can_redraw, redraw
 from vad_agent.headset import messages_ru
 from vad_agent.headset.key_dispatch import KeyDispatch
 from vad_agent.headset.keymap import all_keys, in_call
@@ -37,7 +36,7 @@ class TerminalDisplay:
         self._keys = keys
         self._ended = threading.Event()
         self._thread: threading.Thread | None = None
-        self.redraws = console.is_terminal and not console.is_dumb_terminal
+        self.redraws = can_redraw(console)
         """Lines are redrawn; False: one plain line per change."""
         encoding = console.encoding.lower().replace("-", "")
         self._marks = Marks() if encoding.startswith("utf") else ASCII
@@ -76,17 +75,11 @@ class TerminalDisplay:
             self._ended.set()  # gone, or closed: the call continues without display
 
     def _redraw(self) -> None:
-        shown: tuple[object, ...] = ()
-        with Live(console=self._console, screen=True, auto_refresh=False) as live:
-            while True:
-                size = self._console.size
-                prompt = None if self._keys is None else self._keys.prompt
-                lines = render(self._status, size.width, size.height, prompt, self._marks)
-                if (now := (size, *lines)) != shown:
-                    live.update(Group(*lines), refresh=True)
-                    shown = now
-                if self._ended.wait(REDRAW_S):
-                    break
+        def lines(width: int, height: int) -> list[Text]:
+            prompt = None if self._keys is None else self._keys.prompt
+            return render(self._status, width, height, prompt, self._marks)
+
+        redraw(self._console, lines, self._ended, REDRAW_S)
         # The alternate screen's content is lost with it.
         for at, what in tuple(self._status.messages):
             self._say(f"{messages_ru.clock(at)}  {what}")
@@ -133,22 +126,17 @@ class ChangeLines:
 def _topics(status: Status) -> dict[str, str]:
     """What is worth a line when it changes; not levels or who speaks."""
     topics = {
-        "phase": messages_ru.NO_CALL if status.phase is None else messages_ru.PHASES[status.phase],
         "suspended": next(
             (told for why, told in messages_ru.SUSPENDED.items() if why in status.suspended), ""
         ),
         "callback": status.callback or "",
-        "hang_up": messages_ru.HANG_UP if status.hang_up else "",
-        "voice": f"{messages_ru.VOICE_PROBLEM}: {status.voice_problem}"
-        if status.voice_problem
-        else "",
+        "headline": messages_ru.headline(status),
+        "voice": "; ".join(messages_ru.voice_alarms(status)),
     }
     for channel in ORDER:
         told, kind = messages_ru.state(channel, status.sides[channel])
         shown = kind in ("bad", "odd")
         topics[channel.value] = f"{messages_ru.SIDES[channel]}: {told}" if shown else ""
-    if status.mode == "auto" and status.prompt_state is DeviceState.LOST:
-        topics["prompt_device"] = messages_ru.LOST["prompt"].capitalize()
     if status.questions and not in_call(status):
         asked = messages_ru.question(status.questions[0])
         topics["farewell"] = f"{asked}. {messages_ru.answers()}"

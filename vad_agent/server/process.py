@@ -10,6 +10,7 @@ import contextlib
 import signal
 import socket
 import ssl
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import FrameType
@@ -18,13 +19,17 @@ from rich.console import Console
 from rich.text import Text
 
 from vad_agent.callbacks.dialers.base import DialRequest
+from vad_agent.callbacks.dialers.manual import ManualDialer
+from vad_agent.callbacks.model import State
 from vad_agent.callbacks.phone_numbers import masked
 from vad_agent.client.discovery import own_token, remove_desk_record, token_file, write_desk_record
+from vad_agent.common.live_screen import can_redraw
 from vad_agent.errors import OutputError, SettingsError, extra
 from vad_agent.server.api_app import create_app
 from vad_agent.server.bearer_auth import Tokens
 from vad_agent.server.container import DeskContainer
 from vad_agent.server.desk_config import Api, DeskConfig
+from vad_agent.server.desk_screen import OUTCOMES, DeskScreen
 from vad_agent.server.dialer_factory import make_dialer
 from vad_agent.server.metrics import Metrics
 from vad_agent.server.mounted_pages import MakePages, PathDispatcher
@@ -41,8 +46,10 @@ LARGEST_MESSAGE = 64 * 1024
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
-def serve(config: DeskConfig, console: Console, make_front: MakePages | None = None) -> None:
+def serve(config: DeskConfig, console: Console, make_front: MakePages | None = None) -> bool:
     """Serve until SIGINT or SIGTERM. `make_front`: makes the pages; None: no pages.
+
+    Returns whether it was SIGINT.
 
     Raises:
         SettingsError: a token, the dialer's table or the script is not valid.
@@ -52,7 +59,15 @@ def serve(config: DeskConfig, console: Console, make_front: MakePages | None = N
     tokens = _tokens(config.api)
     _check_tls(config.api)
     metrics = Metrics()
-    dialer = make_dialer(config, lambda order: tell_to_ring(order, console))
+    screen: DeskScreen | None = None
+
+    def tell(order: DialRequest) -> None:
+        if screen is None:
+            tell_to_ring(order, console)
+        else:
+            console.bell()  # the screen shows whom
+
+    dialer = make_dialer(config, tell)
     listening = _listen(config.api)
     with contextlib.ExitStack() as stack:
         stack.callback(listening.close)
@@ -87,26 +102,35 @@ def serve(config: DeskConfig, console: Console, make_front: MakePages | None = N
             None if front is None else front.hush,
         )
         # Install the signal handlers first: a reader of the record may send a signal.
-        stack.enter_context(_ending(server))
+        ending = stack.enter_context(_ending(server))
         url = _url(config.api, listening)
         shown = desk.store.database.where.shown
         write_desk_record(url, database=shown, certificate=config.api.cert_file)
         stack.callback(remove_desk_record)
-        for name, value in (
+        head = [
             ("desk", url),
             ("callbacks", shown),
             ("dialer", config.dialer),
-            ("letters", config.inbox),
-            ("token", token_file()),
-        ):
-            console.print(f"{name:<10}{value}", soft_wrap=True, highlight=False)
+            ("letters", str(config.inbox)),
+            ("token", str(token_file())),
+        ]
         if front is not None:
             # The login link is for a person at a terminal, not for a journal.
-            page = front.link if console.is_terminal else front.url
-            console.print(f"{'panel':<10}{page}", soft_wrap=True, highlight=False)
+            head.append(("panel", front.link if console.is_terminal else front.url))
+        for name, value in head:
+            console.print(f"{name:<10}{value}", soft_wrap=True, highlight=False)
         if config.api.host not in LOOPBACK and not config.api.cert_file:
             console.print("no TLS: put a proxy in front of it, or set cert_file and key_file")
+        if can_redraw(console):
+            by_hand = {State.NEEDS_PERSON}  # the dialer has failed too often
+            if config.dialer == ManualDialer.name:
+                by_hand.add(State.RINGING)
+            queries, attempts = desk.app_state.queries, desk.store.policy.attempts
+            screen = DeskScreen(console, head, lambda: queries.page(by_hand), attempts)
+            stack.callback(screen.close)
+            screen.start()
         server.run(sockets=[listening])
+        return ending.is_set()
 
 
 class DeskServer(EmbeddedServer):
@@ -127,14 +151,19 @@ class DeskServer(EmbeddedServer):
 
 
 @contextlib.contextmanager
-def _ending(server: uvicorn.Server) -> Iterator[None]:
+def _ending(server: uvicorn.Server) -> Iterator[threading.Event]:
+    """Signals end the server. The event: it was SIGINT."""
+    interrupted = threading.Event()
+
     def end(number: int, frame: FrameType | None) -> None:
+        if number == signal.SIGINT:
+            interrupted.set()
         server.force_exit = server.should_exit  # a second signal does not wait for requests
         server.should_exit = True
 
     before = {number: signal.signal(number, end) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        yield
+        yield interrupted
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
@@ -203,5 +232,5 @@ def tell_to_ring(order: DialRequest, console: Console) -> None:
     console.print(head, soft_wrap=True)
     if console.is_terminal and order.opening:
         console.print(f"  «{order.opening}»", soft_wrap=True, highlight=False)
-    then = f"  потом: vad-agent callbacks done {id} reached | no_answer | busy | machine"
+    then = f"  потом: vad-agent callbacks done {id} {OUTCOMES}"
     console.print(then, soft_wrap=True)

@@ -1,7 +1,7 @@
 // What a screen reader is told: changes, never levels and clocks.
 
 import { $ } from "./page.js";
-import { state } from "./state.js";
+import { headline, state } from "./state.js";
 
 /** By what it is of, as it was told last. Cleared where the connection was lost: then things are as at first. */
 export const announced = new Map();
@@ -15,7 +15,7 @@ function news(what, words) {
 }
 
 export function announce() {
-  news("phase", state.phase_text ?? "");
+  news("phase", state.hang_up ? "" : headline()); // an alert otherwise
   news("name", state.client_name ? `Клиент: ${state.client_name}` : "");
   for (const [name, side] of Object.entries(state.sides ?? {})) {
     const wrong = side.kind === "odd" || side.kind === "bad";

@@ -3,7 +3,7 @@
 import { connection } from "./connection.js";
 import { $, keep, kept, still, text } from "./page.js";
 import { toggle } from "./settings.js";
-import { inCall, state } from "./state.js";
+import { headline, inCall } from "./state.js";
 
 const sound = toggle("sound", (on) => { if (on) chime(); });
 const sounded = new Set(kept("sessionStorage", "sounded", []));
@@ -47,7 +47,7 @@ async function chime() {
 document.addEventListener("pointerdown", () => { if ($("sound-blocked")) $("sound-blocked").hidden = true; });
 
 export function title() {
-  const plain = `${connection.cut ? "Нет связи" : state.phase_text ?? "Панель"} · панель оператора`;
+  const plain = `${connection.cut ? "Нет связи" : headline() || "Панель"} · панель оператора`;
   const loud = due.length ? `● ПЕРЕЗВОНИТЕ${due[0].name ? ` · ${due[0].name}` : ""}` : plain;
   const words = due.length && (flash || still.matches) ? loud : plain;
   if (document.title !== words) document.title = words;

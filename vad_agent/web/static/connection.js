@@ -65,6 +65,8 @@ export function lost(why, again = true) {
   connection.cut = why;
   document.body.classList.add("offline");
   text($("phase"), "Нет связи");
+  $("phase").removeAttribute("role");
+  $("phase").closest("header").removeAttribute("data-look");
   const box = $("offline");
   const words = again && connection.session ? `${why}. Переподключаюсь…` : why;
   if (box.firstChild?.textContent !== words) {

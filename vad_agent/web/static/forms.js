@@ -40,7 +40,8 @@ export function leave(name) {
   keep("sessionStorage", `draft:${name}`, null);
   if (within) {
     const letter = Object.keys(state.key_map).find((one) => state.key_map[one].form === name);
-    $("keys").querySelector(`[data-letter="${letter}"]`)?.focus();
+    $("keys").querySelector(`[data-letter="${letter}"]`)?.focus({ preventScroll: true });
+    $("say").scrollIntoView({ block: "nearest" }); // on a small screen the form was far below it
   }
 }
 

@@ -4,22 +4,21 @@
 //   key, button ──> press ──> at once ──────────────────────────> sendKey
 //                     ├─────> grave: asked, "Да" or again ──────> sendKey
 //                     └─────> a form opens, see forms.js
+//   "Клавиши" ──> what each key is for
 
 import { outcomeKey, regret } from "./callbacks.js";
 import { connection } from "./connection.js";
 import { formAround, leave, leaveAny, show } from "./forms.js";
 import { $, APART_MS, FORGET_MS, made, remark, text } from "./page.js";
 import { sendKey } from "./server.js";
-import { toggle } from "./settings.js";
 import { inCall, state } from "./state.js";
 
 const known = (letter) => state.key_map?.[letter];
 const sure = (letter) => !active(letter)?.[2]?.question && known(letter)?.sure; // an answer is not asked again
 const active = (letter) => (state.keys ?? []).find(([one]) => one === letter);
 const letterAt = (code) => Object.keys(state.key_map ?? {}).find((letter) => known(letter).code === code);
+const caption = (letter) => (sure(letter) ? `${letter} ${letter}` : letter);
 const sendLetter = (letter) => sendKey(active(letter)[2]);
-
-const letters = toggle("letters");
 
 export function showKeys() {
   const box = $("keys");
@@ -31,7 +30,7 @@ export function showKeys() {
     shown.delete(letter);
     text(button.firstElementChild, name);
     button.className = sure(letter) ? "grave" : "";
-    text(button.lastElementChild, sure(letter) ? `${letter} ${letter}` : letter);
+    text(button.lastElementChild, caption(letter));
     const place = before ? before.nextElementSibling : box.firstElementChild;
     if (place !== button) box.insertBefore(button, place);
     before = button;
@@ -104,6 +103,27 @@ function answer(yes) {
 $("sure-yes").addEventListener("click", () => { if (considered()) answer(true); });
 $("sure-no").addEventListener("click", () => { if (considered()) answer(false); });
 
+// -- help: what each key is for -------------------------------------------------------------------------
+
+function showHelp(on) {
+  const within = $("help").contains(document.activeElement);
+  $("help").hidden = !on;
+  $("help-show").setAttribute("aria-expanded", String(on));
+  if (!on) {
+    if (within) $("help-show").focus();
+    return;
+  }
+  $("help-keys").replaceChildren(...Object.keys(state.key_map ?? {}).map((letter) => {
+    const row = made("li");
+    row.append(made("kbd", "", caption(letter)), " ", made("span", "", known(letter).help));
+    return row;
+  }));
+  $("help-title").focus();
+}
+
+$("help-show").addEventListener("click", () => showHelp($("help").hidden));
+$("help-hide").addEventListener("click", () => showHelp(false));
+
 // -- the keyboard ---------------------------------------------------------------------------------------
 
 document.addEventListener("keydown", (event) => {
@@ -119,7 +139,7 @@ document.addEventListener("keydown", (event) => {
     if (considered()) answer(true);
     return;
   }
-  if (!letters.on || event.metaKey || event.altKey) return;
+  if (event.metaKey || event.altKey) return;
   if (event.ctrlKey) {
     if (event.code === "KeyZ" && meaningful("О")) { event.preventDefault(); press("О"); }
     return;
@@ -137,6 +157,7 @@ function escape(target) { // of the question, the form one is in, the outcome ju
   const within = formAround(target);
   if (within) { leave(within); return; }
   if (regret()) return;
+  if (!$("help").hidden) { showHelp(false); return; }
   leaveAny();
   remark("");
 }

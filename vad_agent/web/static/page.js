@@ -22,11 +22,20 @@ export function made(tag, kind, words) {
   return element;
 }
 
-// -- kept: in "sessionStorage", this tab's, or "localStorage", this browser's ---------------------------
+// -- kept: in "sessionStorage", this tab's and this operator's, or "localStorage", this browser's --------
+
+const me = document.body.dataset.operator;
+const place = (storage, name) => (storage === "sessionStorage" && me ? `panel:${me}:${name}` : `panel:${name}`);
+
+try { // another operator worked in this tab: what they typed is not for this one's clients
+  for (const name of Object.keys(sessionStorage)) {
+    if (me && name.startsWith("panel:") && !name.startsWith(`panel:${me}:`)) sessionStorage.removeItem(name);
+  }
+} catch { /* nothing may be stored here */ }
 
 export function kept(storage, name, otherwise) {
   try {
-    return JSON.parse(window[storage].getItem(`panel:${name}`)) ?? otherwise;
+    return JSON.parse(window[storage].getItem(place(storage, name))) ?? otherwise;
   } catch {
     return otherwise; // nothing may be stored here, or it is not ours
   }
@@ -35,8 +44,8 @@ export function kept(storage, name, otherwise) {
 /** null: no longer. */
 export function keep(storage, name, value) {
   try {
-    if (value === null) window[storage].removeItem(`panel:${name}`);
-    else window[storage].setItem(`panel:${name}`, JSON.stringify(value));
+    if (value === null) window[storage].removeItem(place(storage, name));
+    else window[storage].setItem(place(storage, name), JSON.stringify(value));
   } catch { /* nothing may be stored here: the page works all the same */ }
 }
 

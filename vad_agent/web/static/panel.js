@@ -17,7 +17,7 @@ import { announced } from "./announce.js";
 import { blink } from "./bell.js";
 import { flush, poll, pollInTime, showCallbacks } from "./callbacks.js";
 import { anchorPhrase, anchorSilence } from "./clocks.js";
-import { close, connection, follow, found, lost, open, watch } from "./connection.js";
+import { close, connection, ended, follow, found, lost, open, watch } from "./connection.js";
 import { changedThere } from "./desk.js";
 import { state } from "./state.js";
 import { view } from "./view.js";
@@ -27,8 +27,12 @@ const LOGIN = me.logins === "yes" ? ` или работает не под лог
 const GONE = `Программа на вашей гарнитуре не запущена${LOGIN}`;
 const EARLY_MS = 500; // a timer of each second may be a little early
 
+const folded = (login) => login.normalize().trim().toLowerCase();
+const isMine = (operator) => folded(operator) === folded(me.operator);
+
 /** A message, empty where it is a sign of life alone. */
 function take(news, now) {
+  if (news.operator && !isMine(news.operator)) { ended(); return; } // another one has logged in in this browser
   const isNews = Object.keys(news).length > 0;
   Object.assign(state, news);
   if ("clock" in news) anchorSilence(state.clock, now);

@@ -26,9 +26,8 @@ function saying(now) {
     return { look: "pause", title: "Пауза", text: "Контроль стоит, тишина не считается.", take: "Продолжить" };
   }
   if (one) return ofPhrase(one, now);
-  if (state.hang_up && inCall()) return { look: "none", title: "Положите трубку в своём телефоне" };
-  if (state.phase == null) return { look: "none", title: state.hang_up ? "Звонок окончен" : "Жду звонка" };
-  if (state.phase === "ended") return { look: "none", title: "Звонок завершён" };
+  if (state.hang_up) return { look: "none", title: "Положите трубку в своём телефоне" };
+  if (!inCall()) return { look: "none", title: "Фразы появятся здесь" };
   if (state.sides?.client?.speaking) return { look: "none", title: "Клиент говорит" };
   if (state.sides?.operator?.speaking) return { look: "none", title: "Вы говорите" };
   return { look: "none", title: "Фраза не нужна" };
@@ -46,7 +45,7 @@ function ofPhrase(one, now) {
       if (passed > width) return { ...said, look: "late", title: "СКАЖИТЕ", left: `опоздание ${tenths(passed - width)}` };
       return { ...said, look: "now", title: "СКАЖИТЕ СЕЙЧАС", left: `ещё ${tenths(width - passed)}` };
     case "next": {
-      const title = state.mode === "cue" ? "Приготовьтесь" : "Скоро прозвучит";
+      const title = state.speaks === false ? "Приготовьтесь" : "Скоро прозвучит";
       return { ...said, look: "next", title, left: until || "сейчас" };
     }
     case "asked":

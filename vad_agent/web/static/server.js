@@ -23,9 +23,14 @@ export async function ask(method, path, body, options) {
 async function renewed() { // the server was started anew: the page's own token is another one
   const page = await fetch("/panel", { redirect: "manual", cache: "no-store" });
   if (!page.ok) return false;
-  const found = new DOMParser().parseFromString(await page.text(), "text/html").querySelector("meta[name=csrf]");
-  if (!found || found.content === csrf) return false;
-  csrf = found.content;
+  const found = new DOMParser().parseFromString(await page.text(), "text/html");
+  const token = found.querySelector("meta[name=csrf]");
+  if (!token || token.content === csrf) return false;
+  if (found.body.dataset.operator !== document.body.dataset.operator) { // another one has logged in here
+    ended();
+    return false;
+  }
+  csrf = token.content;
   return true;
 }
 

@@ -5,5 +5,8 @@ export const state = {};
 
 export const inCall = () => state.phase != null && state.phase !== "ended";
 
+/** The state of the call in one line. */
+export const headline = () => state.headline ?? state.phase_text ?? "";
+
 /** The watch stands: its key says so. */
 export const paused = () => (state.keys ?? []).some(([, , sends]) => sends?.kind === "resume");

@@ -7,16 +7,16 @@ import { phrase, silence } from "./clocks.js";
 import { connection } from "./connection.js";
 import { showKeys } from "./keys.js";
 import { showClock, showSide } from "./line.js";
-import { $, made, remark, text } from "./page.js";
+import { $, made, mark, remark, text } from "./page.js";
 import { showQuestions } from "./questions.js";
 import { showSay } from "./say.js";
-import { state } from "./state.js";
+import { headline, state } from "./state.js";
 import { clock } from "./words.js";
 
 /** `news`: an object with the keys of the state that are to be shown anew. */
 export function view(news) {
   const now = performance.now();
-  if ("phase_text" in news) text($("phase"), state.phase_text);
+  if ("headline" in news) showHeadline();
   if ("call_s" in news || "phase" in news) {
     text($("call-time"), state.phase == null ? "" : clock(Math.floor(state.call_s)));
   }
@@ -33,25 +33,30 @@ export function view(news) {
     text($("callback").firstElementChild, state.callback ?? "");
     $("callback").hidden = !state.callback;
   }
-  if (["hang_up", "voice_problem", "sides"].some((key) => key in news)) showAlarms();
+  if ("alarms" in news) showAlarms();
   showClock(now);
   showSay(now);
   announce();
-  if ("phase_text" in news) title();
+  if ("headline" in news) title();
   wake();
 }
 
+function showHeadline() {
+  const phase = $("phase");
+  if (state.hang_up) phase.setAttribute("role", "alert"); // before its text changes
+  else phase.removeAttribute("role");
+  mark(phase.closest("header"), "look", state.hang_up ? "alarm" : "");
+  text(phase, headline());
+}
+
 function showAlarms() {
-  const words = [];
-  if (state.hang_up) words.push("ЗАВЕРШИТЕ ЗВОНОК");
-  for (const side of Object.values(state.sides ?? {})) if (side.lost) words.push(side.text);
-  if (state.voice_problem) words.push(`Фразы не озвучить, говорите сами: ${state.voice_problem}`);
+  const words = state.alarms ?? [];
   const box = $("alarms");
   const shown = [...box.children];
   for (const one of shown) if (!words.includes(one.textContent)) one.remove();
   for (const one of words) {
     if (shown.some((known) => known.textContent === one && known.isConnected)) continue;
-    box.append(made("p", one === words[0] && state.hang_up ? "alarm loud" : "alarm", one));
+    box.append(made("p", "alarm", one));
   }
 }
 
