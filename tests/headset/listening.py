@@ -241,6 +241,6 @@ def settle(seconds: float) -> None:
 
 def assert_replays(listening: Listening) -> None:
     """`listen` ends well, and the recording of its calls replays to the same trace."""
-    assert listening.stop() == 0
+    assert listening.stop() == INTERRUPTED
     live, replayed = listening.replayed()
     assert live == replayed

@@ -14,6 +14,7 @@ import pytest
 from tests.headset.audio_server import AudioServer
 from tests.headset.conftest import require
 from tests.headset.listening import (
+    INTERRUPTED,
     Line,
     Listening,
     assert_replays,
@@ -316,7 +317,7 @@ def test_whether_they_said_goodbye_is_asked_and_only_a_yes_spares_the_callback(
             line = listening.wait(kind("callback_withdrawn"), 5)
             (begun,) = listening.find(kind("call"))
             assert (line["reason"], line["of"]) == ("unconfirmed", begun["id"])
-            assert listening.stop() == 0
+            assert listening.stop() == INTERRUPTED
         else:
             listening.process.kill()
             listening.process.wait(5)

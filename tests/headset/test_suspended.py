@@ -197,7 +197,7 @@ def test_ctrl_c_ends_it_though_its_children_are_stopped_while_they_end(
         for one in ending:
             with suppress(psutil.NoSuchProcess):
                 one.suspend()
-        assert listening.process.wait(10) == 0
+        assert listening.process.wait(10) == INTERRUPTED
         ends(listening, ending)
 
 
