@@ -242,7 +242,7 @@ def test_while_listen_runs_it_makes_again_what_is_gone(desktop: Desktop, tmp_pat
         until(lambda: all_here(desktop), 5, "the operator's voice")
         desktop.restart()
         until(lambda: all_here(desktop), 10, "the virtual microphone")
-        assert "виртуальный микрофон восстановлен" in listening.log
+        until(lambda: "виртуальный микрофон восстановлен" in listening.log, 5, "the message")
         assert hears_the_operator(desktop)
     desktop.restart()
     with Listening(desktop, tmp_path, client=None, operator=None, prompt=None) as listening:

@@ -287,7 +287,7 @@ def test_half_a_letter_ends_no_stream(one: OnePanel) -> None:
 
 
 def test_it_tells_that_it_lives_and_ends_with_the_session(tmp_path: Path) -> None:
-    from vad_agent.web.server_sent_events import events
+    from vad_agent.web.browser_event_stream import events
     from vad_agent.web.state_broker import StateBroker
 
     on = [True, True, True, False]
@@ -303,7 +303,7 @@ def test_it_tells_that_it_lives_and_ends_with_the_session(tmp_path: Path) -> Non
 
 
 def test_it_tells_when_there_are_callbacks_to_ask_for() -> None:
-    from vad_agent.web.server_sent_events import events
+    from vad_agent.web.browser_event_stream import events
     from vad_agent.web.state_broker import StateBroker
 
     on, news = [True, True, True, False], [7, 7, 8]

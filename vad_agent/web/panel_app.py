@@ -7,7 +7,7 @@
     GET  /                    the own panel; for a supervisor the centre's page, if there is one
     GET  /panel               the own panel: panel.html with operator, csrf, version, has_callbacks
     GET  /enter, POST /enter, POST /leave       see `routes_login`
-    GET  /panel/stream        server-sent events: see `server_sent_events`
+    GET  /panel/stream        server-sent events: see `browser_event_stream`
     POST /panel/send          an event or a command, as for `listen`'s event socket
     GET  /panel/callbacks     and POST …/{id}/outcome, …/not-needed, …/number, /panel/client-called
 
@@ -34,10 +34,10 @@ from vad_agent.trace.labels_ru import WRONG_NUMBER
 from vad_agent.web import routes_login, routes_operator_callbacks
 from vad_agent.web.authentication.authenticator import Authenticator
 from vad_agent.web.authentication.login_sessions import Role, Session
+from vad_agent.web.browser_event_stream import HEADERS, MEDIA_TYPE, events
 from vad_agent.web.dependencies import Context, CurrentSession, OwnPage, PanelContext
 from vad_agent.web.operator_callbacks import CallbackSource, OperatorCallbacks, Reach, Refused
 from vad_agent.web.security_middleware import MOST_BYTES, SecurityMiddleware, refused
-from vad_agent.web.server_sent_events import HEADERS, MEDIA_TYPE, events
 from vad_agent.web.state_broker import HEARTBEAT_S, StateBroker
 
 with extra("callbacks", "the panel"):

@@ -22,11 +22,11 @@ from vad_agent.callbacks.next_attempt_time import overdue
 from vad_agent.callbacks.queries import Which
 from vad_agent.errors import StoreError, extra
 from vad_agent.web import supervisor_csv
+from vad_agent.web.browser_event_stream import HEADERS, MEDIA_TYPE, RETRY_MS
 from vad_agent.web.call_view import course
 from vad_agent.web.dashboard import Dashboard
 from vad_agent.web.dependencies import Context, Supervisor
 from vad_agent.web.operator_callbacks import Refused
-from vad_agent.web.server_sent_events import HEADERS, MEDIA_TYPE, RETRY_MS
 
 with extra("callbacks", "the panel"):
     from fastapi import APIRouter, Depends, Request
