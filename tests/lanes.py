@@ -3,8 +3,8 @@
     make test    pytest -m serial, alone on the machine, then
                  pytest -m "not serial" --numprocesses WORKERS --dist loadgroup
 
-    gw0, gw1     lanes in real time, the longest first: sound, browsers; then whatever is left
-    gw2, …       the others, as processes that give way (nice): they use all the processors they get
+    gw0 … gw2    lanes in real time, the longest first: sound, browsers; then whatever is left
+    gw3, …       the others, as processes that give way (nice): they use all the processors they get
 
 A file is a lane; the faults of callbacks are two, one for each database. An audio server, PostgreSQL, a
 browser, a cache of phrases belong to a worker: fixtures make them, on free ports, in folders of their own.
@@ -17,10 +17,11 @@ from typing import Final
 FAULTS: Final = "tests/callbacks/faults/test_faults.py"
 
 TIMED: Final = (
-    "tests/headset/test_faults.py",
-    "tests/headset/test_end_to_end.py",
     "tests/cli/test_setup.py",
+    "tests/headset/test_end_to_end.py",
+    "tests/headset/test_faults.py",
     "tests/web/test_browser.py",
+    "tests/headset/test_moved_streams.py",
     "tests/web/test_whole_centre.py",
     "tests/headset/test_listen.py",
     "tests/headset/test_farewell.py",
@@ -37,6 +38,8 @@ TIMED: Final = (
     "tests/audio/test_device_workers.py",
     "tests/cli/test_devices.py",
     "tests/cli/test_prompts.py",
+    "tests/headset/test_underruns.py",
+    "tests/headset/test_prompt_device_lock.py",
 )
 """Lanes in real time, in the order of their beginning."""
 
@@ -61,6 +64,9 @@ REAL: Final = (
     "tests/headset/test_action_hooks.py",
     "tests/headset/test_keyboard.py",
     "tests/headset/test_listen.py",
+    "tests/headset/test_moved_streams.py",
+    "tests/headset/test_prompt_device_lock.py",
+    "tests/headset/test_underruns.py",
     "tests/cli/test_setup.py",
     "tests/cli/test_listen_desk.py",
     "tests/headset/test_suspended.py",
@@ -76,7 +82,7 @@ REAL: Final = (
 )
 """Files with real processes in real time: a test of theirs may fail once."""
 
-TIMED_WORKERS: Final = 2
+TIMED_WORKERS: Final = 3
 NICE: Final = 5
 _PLACES: Final = {name: place for place, name in enumerate((*TIMED, *LONG))}
 

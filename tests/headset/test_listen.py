@@ -27,6 +27,8 @@ from tests.headset.listening import (
 from tests.headset.recording import until
 from tests.headset.speech import find_speech, match, speech
 from tests.headset.test_faults import begin, finish, play_noise
+from vad_agent.script.settings import Settings
+from vad_agent.speech.prompt_library import PromptLibrary
 
 
 @pytest.fixture
@@ -214,6 +216,15 @@ def test_without_a_voice_the_phrases_are_the_operators(server: AudioServer, tmp_
         finish(listening)
 
 
+def rendered(script: str, folder: Path) -> None:
+    """As by `vad-agent prompts render`, the first phrase alone."""
+    (folder / "script.toml").write_text(script, encoding="utf-8")
+    settings = Settings.load(folder / "script.toml")
+    phrases = PromptLibrary(settings, phrases_folder() / "vad-agent" / "phrases")
+    phrases.prepare("greeting_again", "")
+    phrases.close()
+
+
 def test_a_recorded_phrase_is_heard_instead_of_the_synthesized_one(
     server: AudioServer, tmp_path: Path
 ) -> None:
@@ -222,6 +233,7 @@ def test_a_recorded_phrase_is_heard_instead_of_the_synthesized_one(
     own = speech("woman_hello")
     soundfile.write(str(tmp_path / "own.wav"), own, 8_000)
     script = '[voice.recordings]\ngreeting_again = "own.wav"\n'
+    rendered(script, tmp_path)  # else the phrase may be due before it is ready
     with Listening(server, tmp_path, script=script) as listening:
         recording = server.record("virtmic.monitor")
         begin(server, listening)
