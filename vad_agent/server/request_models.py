@@ -159,6 +159,12 @@ class OutcomeIn(Body):
     key: Annotated[str, Field(max_length=64, pattern=ATTEMPT)] | None = None
 
 
+class AcceptIn(Body):
+    """Who calls by hand."""
+
+    operator: Annotated[str, Field(min_length=1, max_length=LONGEST["operator"], pattern=TEXT)]
+
+
 class WhyIn(Body):
     """Why somebody changes it."""
 
@@ -200,6 +206,6 @@ class ListQuery(Body):
     state: Literal["open", "ended"] | State | None = None
     phone: PhoneField | None = None
     operator: LoginField | None = None
-    """Those that are his, or anybody's."""
+    """Those that are his, or anybody's, or offered to him now."""
     limit: Annotated[int, Field(ge=1, le=MOST_LISTED)] = 100
     after: Id | None = None
