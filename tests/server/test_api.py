@@ -276,7 +276,7 @@ def test_an_offer_is_listed_for_who_may_call_and_the_first_who_accepts_has_it(on
     assert (listed("petrova"), listed("ivanov")) == ([id], [])
     one.desk.has_panel = lambda _: False
     assert listed("ivanov") == [id]
-    for wrong in ({}, {"operator": ""}, {"operator": "a\x00b"}):
+    for wrong in ({}, {"operator": ""}, {"operator": " "}, {"operator": "a\x00b"}):
         assert one.post(f"/callbacks/{id}/accept", wrong).status_code == 422
     accepted = one.post(f"/callbacks/{id}/accept", {"operator": "ivanov"}).json()
     assert (accepted["state"], accepted["operator"]) == ("ringing", "ivanov")

@@ -173,8 +173,8 @@ def test_a_desk_on_a_terminal_shows_whom_to_call_under_its_link_and_ends_with_13
         until("enter?token=")
         until("───")
         Outbox(outbox).post(letter("k1", PHONE))
-        screen = until("потом: vad-agent callbacks done")
-        wanted = ("enter?token=", f"ПЕРЕЗВОНИТЕ {PHONE}", "потом:", "───")
+        screen = until("звоню: vad-agent callbacks accept")
+        wanted = ("enter?token=", f"ПЕРЕЗВОНИТЕ {PHONE}", "звоню:", "───")
         rows = [next(row for line, row in screen.items() if one in line) for one in wanted]
         assert rows == sorted(rows)
         desk.send_signal(signal.SIGINT)

@@ -1,19 +1,15 @@
 """State transitions of a callback by requests, outcomes and people. Pure: time is an argument.
 
-    open                                      offer ┌─────────┐
-                                              ┌────>│ offered │ accept
-                                              │     └────┬────┘        ended
-    ┌─────────────┐ number  ┌─────────┐ begin ├─────────┐<┘ reached
-    │needs_number ├────────>│ waiting ├──────>│ ringing ├───────────> reached
-    │needs_time   │ time    └───▲─────┘       └──┬─┬────┘ the last, not reached
+    open                                                       ended
+    ┌─────────────┐ number  ┌─────────┐ begin  ┌─────────┐ reached
+    │needs_number ├────────>│ waiting ├───────>│ ringing ├──────────> reached
+    │needs_time   │ time    └───▲─────┘        └─┬─┬─────┘ the last, not reached
     └─────────────┘             │ not reached,   │ └──────────────> not_reached
     ┌─────────────┐ retry       │ failed, no     │ failed too often
     │needs_person │<────────────┼────────────────┘
     │             ├─────────────┘  any open ──> client_called, cancelled
     └─────────────┘                any ended or open ──retry──> waiting
-
-An offered attempt is under way, but not ringing: its outcome may be reported too, and no other
-attempt begins. It is overdue at its time as a waiting one is.
+    ringing ──offer──> offered ──accept──> ringing     offered ends as ringing, is overdue as waiting
 
 Arming again (another attempt, another time, a failure) increments the generation, so that an
 attempt's key (callback, generation, number) is used once. Functions return the changed callback.

@@ -26,6 +26,7 @@ with extra("callbacks", "the API"):
         ConfigDict,
         Field,
         Strict,
+        StringConstraints,
         model_validator,
     )
 
@@ -162,7 +163,12 @@ class OutcomeIn(Body):
 class AcceptIn(Body):
     """Who calls by hand."""
 
-    operator: Annotated[str, Field(min_length=1, max_length=LONGEST["operator"], pattern=TEXT)]
+    operator: Annotated[
+        str,
+        StringConstraints(
+            strip_whitespace=True, min_length=1, max_length=LONGEST["operator"], pattern=TEXT
+        ),
+    ]
 
 
 class WhyIn(Body):

@@ -121,7 +121,9 @@ class OperatorCallbacks:
         }
 
     def accept(self, id: str) -> None:
-        """The operator calls: the first one who says so has it."""
+        """The operator calls: the first one who says so has it, also one whose turn to see it is not now:
+        it may have been theirs a moment ago.
+        """
         with self._opened() as callbacks:
             try:
                 callbacks.accept(id, self._operator)
