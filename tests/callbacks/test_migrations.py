@@ -14,15 +14,19 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
-from tests.callbacks.asking import at_once, rows, take, waiting
+from tests.callbacks.asking import at_once, by, rows, take, waiting
 from vad_agent.callbacks import migrations
 from vad_agent.callbacks.database import Database, DatabaseLocation
 from vad_agent.callbacks.migrations import migrate
+from vad_agent.callbacks.model import Outcome, State
 from vad_agent.callbacks.store import Store
 from vad_agent.callbacks.tables import metadata
 from vad_agent.errors import StoreError
 
 ROOT = Path(__file__).resolve().parents[2]
+
+ADDED_BY_0005 = ("callbacks DROP COLUMN since", "attempts DROP COLUMN accepted")
+ONE_OPEN = "one_open_callback_for_a_client"
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -79,7 +83,7 @@ def test_a_client_has_one_open_callback_by_the_databases_own_rule(database):
 
     for n, state in enumerate(("reached", "reached", "cancelled", "waiting")):
         put(f"c{n}", state)
-    for state in ("waiting", "ringing", "needs_number", "needs_time", "needs_person"):
+    for state in ("waiting", "offered", "ringing", "needs_number", "needs_time", "needs_person"):
         with pytest.raises(StoreError):
             put("second", state)
 
@@ -100,15 +104,54 @@ def test_a_database_of_the_version_before_is_upgraded_and_what_waited_there_is_f
 ):
     before = Store(empty, policy)
     callback = take(before, clock.now, due=60.0)
-    with before.database.writing() as c:  # as the version before leaves it
-        c.execute(sa.text("ALTER TABLE callbacks DROP COLUMN asked"))
+    with before.database.writing() as c:  # as version 0003 leaves it
+        for column in ("callbacks DROP COLUMN asked", *ADDED_BY_0005):
+            c.execute(sa.text(f"ALTER TABLE {column}"))
         c.execute(sa.text("UPDATE alembic_version SET version_num = '0003'"))
-    assert [kind for kind, *_ in differences(before.database)] == ["add_column"]
+    assert [kind for kind, *_ in differences(before.database)] == ["add_column"] * 3
     before.close()
     store = Store(empty, policy)
     assert differences(store.database) == []
     assert waiting(store) == {callback.key: callback.next}
     store.close()
+
+
+def test_what_the_manual_dialer_had_begun_in_the_version_before_is_offered(empty, policy, clock):
+    before = Store(empty, policy)
+    told, rung, ended = (
+        take(before, clock.now, phone=f"+7912000000{n}", operator="anna") for n in range(3)
+    )
+    for one, reference in ((told, "manual"), (rung, "r-1"), (ended, "manual")):
+        before.begin(one.key, "north", by(clock.now))
+        before.dialled(one.key, reference, clock.now)
+    before.end(ended.key, Outcome.NO_ANSWER, "", by(clock.now))
+    begun = clock.now
+    clock.move(60)
+    again = before.get(ended.id)  # its next attempt rings by another dialer
+    before.begin(again.key, "north", by(clock.now))
+    before.dialled(again.key, "r-2", clock.now)
+    old = "state IN ('needs_number', 'needs_person', 'needs_time', 'ringing', 'waiting')"
+    with before.database.writing() as c:  # as version 0004 leaves it
+        for column in ADDED_BY_0005:
+            c.execute(sa.text(f"ALTER TABLE {column}"))
+        c.execute(sa.text(f"DROP INDEX {ONE_OPEN}"))
+        c.execute(sa.text(f"CREATE UNIQUE INDEX {ONE_OPEN} ON callbacks (client) WHERE {old}"))
+        c.execute(sa.text("UPDATE alembic_version SET version_num = '0004'"))
+    before.close()
+    store = Store(empty, policy)
+    assert differences(store.database) == []
+    found = {id: store.get(id) for id in (told.id, rung.id, ended.id)}
+    assert [one.state for one in found.values()] == [State.OFFERED, State.RINGING, State.RINGING]
+    assert [one.since for one in found.values()] == [begun, None, None]
+    assert store.accept(told.id, "boris", by(clock.now)).operator == "boris"
+    (index,) = (one for one in indexes(store) if one["name"] == ONE_OPEN)
+    assert any("offered" in str(option) for option in index["dialect_options"].values())
+    store.close()
+
+
+def indexes(store):
+    with store.database.reading() as c:
+        return sa.inspect(c).get_indexes("callbacks")
 
 
 @pytest.mark.parametrize("version", ["9999", "a_version_to_come"])
@@ -144,6 +187,7 @@ OPEN = """
 import sys
 from zoneinfo import ZoneInfo
 from vad_agent.callbacks.model import Policy
+from vad_agent.callbacks.model import Outcome, State
 from vad_agent.callbacks.store import Store
 print("ready", flush=True)
 sys.stdin.readline()

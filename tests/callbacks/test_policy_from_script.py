@@ -26,6 +26,7 @@ def settings(tmp_path, text=""):
         ("attempts = 2\ngaps_s = [7.0]", "gaps_s", (7.0,)),
         ("failed_pauses_s = [1.0, 2.0]", "failed_pauses_s", (1.0, 2.0)),
         ("operator_pause_s = 3.5", "operator_pause_s", 3.5),
+        ("offer_s = 12.5", "offer_s", 12.5),
         ('stand_ins = ["ivanova", "petrov"]', "stand_ins", ("ivanova", "petrov")),
         ('quiet_hours = ["22:00", "08:30"]', "quiet", (time(22), time(8, 30))),
         ("quiet_hours = []", "quiet", None),

@@ -17,7 +17,7 @@ from hypothesis.stateful import (
 )
 
 from vad_agent.callbacks import model, next_attempt_time, transitions
-from vad_agent.callbacks.model import ENDED, OPEN, Outcome, Policy, Request, State
+from vad_agent.callbacks.model import ENDED, OPEN, UNDER_WAY, Outcome, Policy, Request, State
 from vad_agent.errors import RuleError
 
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -129,7 +129,8 @@ class AnyCallback(RuleBasedStateMachine):
         moves = old.open and not old.fixed and old.due is not None
         assert new.due == (old.due + step if moves else old.due)
         assert new.state is old.state
-        assert new.state is not State.RINGING or new.key == old.key
+        assert new.state not in UNDER_WAY or new.key == old.key
+        assert old.since is None or new.since == old.since + step
 
     # -- requests ------------------------------------------------------------------------------------
 
@@ -145,9 +146,9 @@ class AnyCallback(RuleBasedStateMachine):
         self.reasons.append(request.reason)
         assert new.phone or not (old.phone or request.phone), "a number is lost"
         assert new.phone or new.phone_given or not (old.phone_given or request.phone_given)
-        if old.state is State.RINGING:
+        if old.state in UNDER_WAY:
             self.anew = True
-            assert (new.state, new.key, new.due) == (State.RINGING, old.key, old.due)
+            assert (new.state, new.key, new.due) == (old.state, old.key, old.due)
             assert new.again is not None
             return
         due, _ = next_attempt_time.first_due(request, self.policy)
@@ -160,7 +161,7 @@ class AnyCallback(RuleBasedStateMachine):
     @rule(phone=PHONES.filter(bool))
     def somebody_finds_the_number(self, phone):
         old = self.callback
-        if not old.open or old.state is State.RINGING:
+        if not old.open or old.state in UNDER_WAY:
             assert self.refused(transitions.set_number, phone)
             return
         self.change(transitions.set_number(old, phone))
@@ -169,7 +170,7 @@ class AnyCallback(RuleBasedStateMachine):
     @rule(seconds=SPANS_S)
     def somebody_sets_the_time(self, seconds):
         old, at = self.callback, (self.now + timedelta(seconds=seconds)).isoformat()
-        if not old.open or old.state is State.RINGING:
+        if not old.open or old.state in UNDER_WAY:
             assert self.refused(transitions.set_time, at, self.policy)
             return
         self.change(transitions.set_time(old, at, self.policy))
@@ -184,7 +185,7 @@ class AnyCallback(RuleBasedStateMachine):
         self.change(transitions.call_ended(old, self.now))
         new = self.callback
         assert new.due is old.due or (self.now <= new.due < old.due and new.state is old.state)
-        assert new.early is None or new.state is State.RINGING
+        assert new.early is None or new.state in UNDER_WAY
 
     # -- attempts ------------------------------------------------------------------------------------
 
@@ -202,10 +203,31 @@ class AnyCallback(RuleBasedStateMachine):
         self.begun.add(old.key)
         self.change(transitions.begin(old))
 
+    @rule()
+    def a_person_is_told(self):
+        old = self.callback
+        if old.state is not State.RINGING:
+            assert self.refused(transitions.offer, self.now)
+            return
+        self.change(transitions.offer(old, self.now))
+        assert (self.callback.since, self.callback.key) == (self.now, old.key)
+
+    @rule(operator=st.sampled_from(["anna", "boris"]))
+    def a_person_accepts(self, operator):
+        old = self.callback
+        if old.state is not State.OFFERED:
+            assert self.refused(transitions.accept, operator, self.now)
+            return
+        self.change(transitions.accept(old, operator, self.now))
+        new = self.callback
+        assert (new.operator, new.since, new.key) == (operator, self.now, old.key)
+        assert new.again in (None, old.again)
+        assert new.again is None or new.again > self.now
+
     @rule(outcome=st.sampled_from(Outcome), zone=st.sampled_from([UTC, BERLIN]))
     def it_ends(self, outcome, zone):
         old, now = self.callback, self.now.astimezone(zone)
-        if old.state is not State.RINGING:
+        if old.state not in UNDER_WAY:
             assert self.refused(transitions.end, outcome, now, self.policy)
             return
         self.change(transitions.end(old, outcome, now, self.policy))
@@ -223,7 +245,7 @@ class AnyCallback(RuleBasedStateMachine):
             early = old.fixed and self.now < old.due
             assert outcome in NOTHING_RANG or early
         else:
-            self.after_an_attempt(old, outcome, by_hand=old.state is not State.RINGING)
+            self.after_an_attempt(old, outcome, by_hand=old.state not in UNDER_WAY)
 
     def after_an_attempt(self, old, outcome, by_hand=False):
         new = self.callback
@@ -256,7 +278,7 @@ class AnyCallback(RuleBasedStateMachine):
     @rule()
     def it_is_retried(self):
         old = self.callback
-        if old.state is State.RINGING or old.phone is None:
+        if old.state in UNDER_WAY or old.phone is None:
             assert self.refused(transitions.retry, self.now)
             return
         self.change(transitions.retry(old, self.now))
@@ -272,7 +294,9 @@ class AnyCallback(RuleBasedStateMachine):
         assert isinstance(it.state, State)
         assert it.open is (it.state in OPEN) is (it.state not in ENDED)
         assert it.open is (it.ended is None)
-        if it.state in (State.WAITING, State.RINGING):
+        assert it.since is None or it.state in UNDER_WAY
+        assert it.since is not None or it.state is not State.OFFERED
+        if it.state is State.WAITING or it.state in UNDER_WAY:
             assert it.phone is not None
             assert it.due is not None
             assert it.next is not None

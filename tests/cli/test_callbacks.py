@@ -232,7 +232,7 @@ def test_show_as_json(centre):
 
 @pytest.mark.parametrize(
     "command",
-    [["show"], ["done", "reached"], ["cancel"], ["retry"], ["number", NUMBER]],
+    [["show"], ["accept"], ["done", "reached"], ["cancel"], ["retry"], ["number", NUMBER]],
     ids=lambda command: command[0],
 )
 def test_an_unknown_id(centre, command):
@@ -269,6 +269,25 @@ def test_done_by_hand(centre):
         last = one.app_state.queries.history(anna.id)[-1]
     assert last.who.startswith(centre.who())
     assert (last.what, last.why) == ("reached", "со своего")
+
+
+def test_who_calls_says_so_and_who_is_second_is_told_who_was_first(centre):
+    anna = centre.take(**ANNA, due_in_s=0.0)
+    early = centre.run("accept", anna.id)
+    assert (early.status, early.out) == (1, "")
+    assert "it is not offered: waiting" in early.line
+    with centre.opened() as one:
+        by = Actor("desk", one.app_state.service.clock.now())
+        begun = one.store.begin(anna.key, "desk", by)
+        one.store.offer(begun.attempt.key, "manual", by)
+    assert f"{anna.id}  → offered" in centre.run("list", "--operator", "boris").out
+    done = centre.run("accept", anna.id[:6], "--operator", "boris")
+    assert (done.status, done.out, done.err) == (0, f"{anna.id}: ringing\n", "")
+    assert centre.get(anna).operator == "boris"
+    late = centre.run("accept", anna.id, "--operator", "vera")
+    assert (late.status, late.out) == (1, "")
+    assert "boris has it" in late.line
+    assert centre.run("done", anna.id, "reached").out == f"{anna.id}: reached\n"
 
 
 def test_where_nothing_rang_nothing_changes(centre):

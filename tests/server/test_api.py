@@ -259,6 +259,35 @@ def test_a_key_of_another_callback_is_a_conflict(one):
     assert never.status_code == 409
 
 
+def test_an_offer_is_listed_for_who_may_call_and_the_first_who_accepts_has_it(one):
+    id = one.ask(operator="petrova")["id"]
+    assert one.post(f"/callbacks/{id}/accept", {"operator": "ivanov"}).status_code == 409
+    by = Actor("desk-1", one.desk.clock.now())
+    begun = one.store.begin(one.store.get(id).key, "desk-1", by)
+    one.store.offer(begun.attempt.key, "manual", by)
+    one.desk.has_panel = {"petrova"}.__contains__
+
+    def listed(operator):
+        found = one.get("/callbacks", operator=operator, state="open").json()["callbacks"]
+        return [callback["id"] for callback in found]
+
+    (offered,) = one.get("/callbacks", state="offered").json()["callbacks"]
+    assert (offered["id"], offered["since"] is not None) == (id, True)
+    assert (listed("petrova"), listed("ivanov")) == ([id], [])
+    one.desk.has_panel = lambda _: False
+    assert listed("ivanov") == [id]
+    for wrong in ({}, {"operator": ""}, {"operator": " "}, {"operator": "a\x00b"}):
+        assert one.post(f"/callbacks/{id}/accept", wrong).status_code == 422
+    accepted = one.post(f"/callbacks/{id}/accept", {"operator": "ivanov"}).json()
+    assert (accepted["state"], accepted["operator"]) == ("ringing", "ivanov")
+    (attempt,) = one.get(f"/callbacks/{id}").json()["attempts"]
+    assert (attempt["operator"], attempt["accepted"]) == ("ivanov", accepted["since"])
+    late = one.post(f"/callbacks/{id}/accept", {"operator": "petrova"})
+    assert late.status_code == 409
+    assert late.json()["error"]["text"] == f"{id}: it is not offered: ringing, ivanov has it"
+    assert (listed("petrova"), listed("ivanov")) == ([], [id])
+
+
 def test_number_time_cancel_retry(one):
     id = one.ask(phone=None, reason="agreed")["id"]
     assert one.post(f"/callbacks/{id}/retry").status_code == 409
@@ -292,6 +321,7 @@ def test_a_wrong_number_given_later_says_why(one):
         ("GET", "", None),
         ("POST", "/outcome", {"outcome": "reached"}),
         ("POST", "/outcome", {"outcome": "reached", "key": "nobody.1.1"}),
+        ("POST", "/accept", {"operator": "petrova"}),
         ("POST", "/cancel", {}),
         ("POST", "/retry", {}),
         ("POST", "/number", {"phone": PHONE}),

@@ -15,6 +15,7 @@ import subprocess
 import sys
 import termios
 import time
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -70,6 +71,23 @@ def test_a_whole_screen() -> None:
         "─" * 100,
         *LOG[-6:],
     ]
+
+
+@pytest.mark.parametrize(
+    ("state", "since", "head", "then"),
+    [
+        (State.OFFERED, AT, "ПЕРЕЗВОНИТЕ +7", "звоню: vad-agent callbacks accept k0"),
+        (State.RINGING, AT, "ЗВОНИТ anna: +7", "потом: vad-agent callbacks done k0 reached"),
+        (State.RINGING, None, "ПЕРЕЗВОНИТЕ +7", "потом: vad-agent callbacks done k0 reached"),
+    ],
+)
+def test_an_offer_is_accepted_first_and_then_it_says_who_calls(
+    state: State, since: datetime | None, head: str, then: str
+) -> None:
+    one = replace(due(1)[0], state=state, since=since, operator="anna")
+    lines = [line.plain.strip() for line in render(HEAD, [one], 3, LOG, 100, 12)]
+    (first,) = (n for n, line in enumerate(lines) if line.startswith(head))
+    assert lines[first + 2].startswith(then)
 
 
 @pytest.mark.parametrize("width", [30, 40, 80, 120])
@@ -155,8 +173,8 @@ def test_a_desk_on_a_terminal_shows_whom_to_call_under_its_link_and_ends_with_13
         until("enter?token=")
         until("───")
         Outbox(outbox).post(letter("k1", PHONE))
-        screen = until("потом: vad-agent callbacks done")
-        wanted = ("enter?token=", f"ПЕРЕЗВОНИТЕ {PHONE}", "потом:", "───")
+        screen = until("звоню: vad-agent callbacks accept")
+        wanted = ("enter?token=", f"ПЕРЕЗВОНИТЕ {PHONE}", "звоню:", "───")
         rows = [next(row for line, row in screen.items() if one in line) for one in wanted]
         assert rows == sorted(rows)
         desk.send_signal(signal.SIGINT)

@@ -108,11 +108,11 @@ def test_it_says_where_it_is_rings_answers_and_ends_by_a_signal(serve, tmp_path,
         for headers in ({}, {"Authorization": "Bearer wrong-token-wrong-token"}):
             assert client.get("/api/v1/callbacks", headers=headers).status_code == 401
         (callback,) = client.get("/api/v1/callbacks", headers=desk.bearer()).json()["callbacks"]
-    assert (callback["id"], callback["phone"], callback["state"]) == (id, PHONE, "ringing")
+    assert (callback["id"], callback["phone"], callback["state"]) == (id, PHONE, "offered")
 
     assert desk.end(number) == (130 if number == signal.SIGINT else 0)
     assert not desk.place.exists()
-    assert whole(desk.database) == ["ringing"]
+    assert whole(desk.database) == ["offered"]
     assert not list((desk.folder / "outbox").glob("*.json"))
     assert desk.errors == []
     everything = "\n".join(desk.said)
@@ -145,11 +145,11 @@ def test_a_start_after_a_kill_finds_all(serve, tmp_path):
         found = client.get(f"{url}/api/v1/callbacks").json()["callbacks"]
     assert sorted((one["phone"], one["state"]) for one in found) == [
         (OTHER, "waiting"),
-        ("+79123456781", "ringing"),
-        (PHONE, "ringing"),
+        ("+79123456781", "offered"),
+        (PHONE, "offered"),
     ]
     assert second.end(signal.SIGKILL) == -signal.SIGKILL
-    assert sorted(whole(second.database)) == ["ringing", "ringing", "waiting"]
+    assert sorted(whole(second.database)) == ["offered", "offered", "waiting"]
 
 
 TLS = '[api]\ncert_file = "desk.pem"\nkey_file = "desk.key"\n'

@@ -27,6 +27,7 @@ from vad_agent.client.backend import CallbackDetails
 from vad_agent.client.headset_protocol import ControlMessage
 from vad_agent.core.actions import Phase
 from vad_agent.core.frames import Channel
+from vad_agent.errors import RuleError
 from vad_agent.headset.status import PhraseStatus, Status
 from vad_agent.headset.status_publisher import Snapshot, snapshot
 from vad_agent.web.authentication.operator_token_auth import TokenAuth
@@ -88,6 +89,15 @@ class Desk:
 
     def get(self, id: str) -> CallbackDetails:
         raise AssertionError("the panel does not ask for it")
+
+    def accept(self, id: str, operator: str) -> Callback:
+        [one] = self.beginning(id)
+        if one.state is not State.OFFERED:
+            raise RuleError(f"{id}: it is not offered")
+        self.open[self.open.index(one)] = new = replace(
+            one, state=State.RINGING, operator=operator, since=datetime.now(UTC)
+        )
+        return new
 
     def done(self, id: str, outcome: Outcome, why: str) -> Callback:
         [one] = self.beginning(id)

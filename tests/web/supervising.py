@@ -125,6 +125,12 @@ class Shift:
             at += timedelta(seconds=25)
             self.store.end(callback.key, outcome, detail, Actor("dialer", at))
 
+    def offer(self, callback: Callback, at: datetime) -> None:
+        """The manual dialer has told a person."""
+        begun = self.store.begin(callback.key, "desk-1", Actor("desk-1", at))
+        assert begun, callback
+        self.store.offer(begun.attempt.key, "manual", Actor("desk-1", at))
+
     def end(self, callback: Callback, what: str, at: datetime) -> None:
         how = {"client_called": transitions.client_called, "cancelled": transitions.cancel}[what]
         self.store.change(callback.id, what, Actor("cli:irina", at), lambda one: how(one, at))

@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -676,6 +676,40 @@ def test_a_due_callback_flashes_and_is_ended_by_one_key(opened: Opened, with_des
     page.reload()  # what was chosen is not lost
     soon(lambda: desk(with_desk).done_so == [("k3v", Outcome.REACHED)], "it is not told")
     expect(page.get_by_text("Перезванивать некому")).to_be_visible()
+
+
+def test_an_offer_is_called_by_one_key_and_only_then_has_an_outcome(
+    opened: Opened, with_desk: Served
+) -> None:
+    desk(with_desk).add("k3v", -1, state=State.OFFERED, operator="boris", since=datetime.now(UTC))
+    with_desk.show(shown(status(None)))
+    page = opened.page(with_desk)
+    row = page.locator(".one")
+    expect(page).to_have_title(re.compile("● ПЕРЕЗВОНИТЕ · Анна"))
+    expect(row).to_contain_text("вместо: boris")
+    expect(row.get_by_role("button", name="Дозвонились")).to_be_hidden()
+    expect(row.get_by_text("Не нужен…")).to_be_hidden()
+    page.keyboard.press("Digit1")  # there is no outcome yet
+    expect(row).not_to_contain_text("записываю")
+    page.keyboard.press("Digit0")
+    expect(row.get_by_role("button", name="Звоню")).to_be_hidden()
+    assert desk(with_desk).open[0].operator == OPERATOR
+    page.keyboard.press("Digit1")
+    expect(row).to_contain_text("Дозвонились: записываю…")
+    soon(lambda: desk(with_desk).done_so == [("k3v", Outcome.REACHED)], "it is not told")
+
+
+def test_who_is_second_is_told_in_a_line_who_calls(opened: Opened, with_desk: Served) -> None:
+    desk(with_desk).add("k3v", -1, state=State.OFFERED, operator="anna", since=datetime.now(UTC))
+    with_desk.show(shown(status(None)))
+    page = opened.page(with_desk)
+    button = page.locator(".one").get_by_role("button", name="Звоню")
+    expect(button).to_be_visible()
+    desk(with_desk).accept("k3v", "boris")
+    button.click()
+    expect(page.locator("#remark")).to_have_text("Анна: Уже звонит boris")
+    opened.complaints.clear()  # Chromium's, of the refusal
+    expect(page.locator(".one")).to_have_count(0)
 
 
 def test_a_number_is_found_and_a_client_calls(opened: Opened, with_desk: Served) -> None:

@@ -8,7 +8,9 @@ import pytest
 
 from tests.callbacks.conftest import HandClock
 from vad_agent.callbacks import transitions
+from vad_agent.callbacks.clock import Clock
 from vad_agent.callbacks.model import Request
+from vad_agent.callbacks.service import CallbackService
 from vad_agent.callbacks.store import Store
 from vad_agent.callbacks.unit_of_work import Actor
 from vad_agent.errors import StoreError
@@ -78,6 +80,43 @@ def test_a_change_is_news_too(news: CallbackChangePoller, store: Store, clock: H
     by = Actor("test", clock.now)
     store.change(id, "cancelled", by, lambda c: transitions.cancel(c, by.at))
     assert grown(before, numbers(news)) == ["boris"]
+
+
+def test_an_offer_is_everybodys_news_and_so_is_each_audience_that_it_gets(
+    store: Store, clock: HandClock
+) -> None:
+    desk = CallbackService(store, Clock(lambda: clock.now, lambda: clock.now.timestamp()))
+    desk.has_panel = {"anna"}.__contains__
+    news = CallbackChangePoller(store, desk.audiences)
+    key = store.get(ask(store, clock.now, "x", "anna")).key
+    store.begin(key, "desk", Actor("desk", clock.now))
+    before = numbers(news)
+    store.offer(key, "manual", Actor("desk", clock.now))
+    offered = numbers(news)
+    assert grown(before, offered) == ["anna", "boris"]
+    clock.move(29)
+    assert numbers(news) == offered
+    clock.move(1)  # nothing is written: its turn comes by the time alone
+    widened = numbers(news)
+    assert grown(offered, widened) == ["anna", "boris"]
+    assert numbers(news) == widened
+    desk.accept(key.partition(".")[0], "boris", "panel:boris")
+    assert grown(widened, numbers(news)) == ["anna", "boris"]
+
+
+def test_a_panel_that_is_closed_gives_its_offer_to_the_others(
+    store: Store, clock: HandClock
+) -> None:
+    desk = CallbackService(store, Clock(lambda: clock.now, lambda: clock.now.timestamp()))
+    here = {"anna"}
+    desk.has_panel = here.__contains__
+    news = CallbackChangePoller(store, desk.audiences)
+    key = store.get(ask(store, clock.now, "x", "anna")).key
+    store.begin(key, "desk", Actor("desk", clock.now))
+    store.offer(key, "manual", Actor("desk", clock.now))
+    before = numbers(news)
+    here.clear()
+    assert grown(before, numbers(news)) == ["anna", "boris"]
 
 
 def test_too_many_at_once_are_everybodys_news(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -14,9 +16,11 @@ from tests.web.asking import Page, one_panel
 from vad_agent.callbacks.model import Request, State
 from vad_agent.callbacks.service import CallbackService
 from vad_agent.callbacks.store import Store
+from vad_agent.callbacks.unit_of_work import Actor
 from vad_agent.errors import StoreError
 from vad_agent.server.desk_config import DeskConfig
 from vad_agent.server.local_backend import LocalBackend
+from vad_agent.web.operator_callbacks import OperatorCallbacks, Refused
 
 PHONE = "+79123456789"
 START = datetime(2026, 3, 1, 9, tzinfo=UTC)
@@ -36,6 +40,21 @@ class Ringing:
     @property
     def desk(self) -> CallbackService:
         return self.callbacks._service
+
+    def offer(self, key: str, **fields: Any) -> str:
+        """As the manual dialer of a desk does it."""
+        id = self.ask(key, **fields)
+        by = Actor("desk", datetime.now(UTC))
+        begun = self.store.begin(self.store.get(id).key, "desk", by)
+        assert begun is not None
+        self.store.offer(begun.attempt.key, "manual", by)
+        return id
+
+    def of(self, operator: str) -> OperatorCallbacks:
+        """Another operator's."""
+        return OperatorCallbacks(
+            lambda: nullcontext(self.callbacks), operator, lambda: datetime.now(UTC)
+        )
 
     def ask(self, key: str, **fields: Any) -> str:
         now = datetime.now(UTC)
@@ -95,10 +114,6 @@ def test_mine_and_anybodys_are_listed(mine: Page, ringing: Ringing) -> None:
 
 
 def test_an_overdue_one_comes_first(ringing: Ringing) -> None:
-    from contextlib import nullcontext
-
-    from vad_agent.web.operator_callbacks import OperatorCallbacks
-
     ringing.ask("a", phone=PHONE)
     late = datetime.now(UTC) + timedelta(seconds=61)
     later = (late + timedelta(hours=1)).isoformat()
@@ -125,6 +140,70 @@ def test_an_outcome_in_one_key(mine: Page, ringing: Ringing) -> None:
     assert mine.post(f"/panel/callbacks/{id}/outcome", {"outcome": "reached"}).status_code == 204
     assert listed(mine) == []
     assert ringing.store.get(id).state is State.REACHED
+
+
+def test_what_is_offered_to_me_is_called_in_one_key_and_its_outcome_said(
+    mine: Page, ringing: Ringing
+) -> None:
+    id = ringing.offer("a", phone=PHONE, operator="Ivan")
+    (one,) = listed(mine)
+    assert (one["state"], one["state_text"], one["mine"]) == ("offered", "позвоните", True)
+    late = datetime.fromisoformat(one["overdue_from"]) - datetime.fromisoformat(one["due"])
+    assert late.total_seconds() == ringing.callbacks.overdue_s
+    for _ in range(2):  # a second press, or an answer that was lost
+        assert mine.post(f"/panel/callbacks/{id}/accept", {}).status_code == 204
+    (one,) = listed(mine)
+    assert (one["state"], one["overdue_from"], one["operator"]) == ("ringing", None, "ivan")
+    said = mine.post(f"/panel/callbacks/{id}/outcome", {"outcome": "reached", "key": one["key"]})
+    assert said.status_code == 204
+    assert ringing.store.get(id).state is State.REACHED
+
+
+def test_a_colleagues_offer_comes_to_me_and_the_first_who_calls_has_it(
+    mine: Page, ringing: Ringing
+) -> None:
+    id = ringing.offer("a", phone=PHONE, operator="olga")  # whose panel is closed
+    (one,) = listed(mine)
+    assert (one["id"], one["mine"], one["operator"]) == (id, False, "olga")
+    for path, body in (
+        ("outcome", {"outcome": "reached"}),
+        ("not-needed", {"why": "x"}),
+        ("number", {"phone": PHONE}),
+    ):  # what is a colleague's is theirs until I call
+        assert mine.post(f"/panel/callbacks/{id}/{path}", body).status_code == 404
+    ringing.of("boris").accept(id)
+    assert listed(mine) == []
+    late = mine.post(f"/panel/callbacks/{id}/accept", {})
+    assert (late.status_code, late.json()) == (409, {"error": "Уже звонит boris"})
+    with pytest.raises(Refused, match="Уже звонит boris"):
+        ringing.of("olga").accept(id)
+    (theirs,) = ringing.of("boris").all()["callbacks"]
+    assert (theirs["id"], theirs["mine"], theirs["state"]) == (id, True, "ringing")
+
+
+def test_a_colleagues_offer_is_not_shown_while_it_is_theirs_alone(
+    mine: Page, ringing: Ringing
+) -> None:
+    ringing.offer("a", phone=PHONE, operator="olga")
+    ringing.desk.has_panel = {"olga"}.__contains__
+    assert listed(mine) == []
+    assert len(ringing.of("olga").all()["callbacks"]) == 1
+
+
+def test_of_two_who_press_at_once_one_calls_and_the_other_is_told_who(ringing: Ringing) -> None:
+    id = ringing.offer("a", phone=PHONE, operator="anna")
+
+    def press(operator: str) -> str:
+        try:
+            ringing.of(operator).accept(id)
+        except Refused as refused:
+            return refused.text
+        return operator
+
+    with ThreadPoolExecutor(2) as pool:
+        told = set(pool.map(press, ("anna", "boris")))
+    winner = ringing.store.get(id).operator
+    assert told == {winner, f"Уже звонит {winner}"}
 
 
 def test_a_number_makes_it_ring(mine: Page, ringing: Ringing) -> None:
@@ -181,6 +260,9 @@ def test_the_client_has_rung_himself(mine: Page, ringing: Ringing) -> None:
         ("{olgas}/outcome", {"outcome": "reached"}, 404),
         ("{olgas}/number", {"phone": PHONE}, 404),
         ("000000000000/outcome", {"outcome": "reached"}, 404),
+        ("000000000000/accept", {}, 404),
+        ("{olgas}/accept", {}, 404),
+        ("{own}/accept", {}, 409),
         ("x/outcome", {"outcome": "reached"}, 404),
         ("{own}/outcome", {"outcome": "happy"}, 400),
         ("{own}/outcome", {}, 400),
@@ -228,6 +310,7 @@ def _asked_by(stranger: httpx.Client, mine: Page, id: str) -> None:
     for path, body in (
         (f"/panel/callbacks/{id}/outcome", {"outcome": "reached"}),
         (f"/panel/callbacks/{id}/number", {"phone": PHONE}),
+        (f"/panel/callbacks/{id}/accept", {}),
         (f"/panel/callbacks/{id}/not-needed", {"why": "попрощались"}),
         ("/panel/client-called", {"phone": PHONE}),
     ):

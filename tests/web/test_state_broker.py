@@ -61,6 +61,25 @@ def test_capital_letters_of_a_login_do_not_matter() -> None:
     assert broker.operators() == []
 
 
+def test_an_operator_is_followed_while_a_page_of_theirs_is_open() -> None:
+    broker, seen = StateBroker(), []
+    broker.publish("Ivan", {"phase": None})  # a headset alone is no page
+
+    async def follow() -> None:
+        seen.append(broker.is_followed("ivan"))
+        async with aclosing(broker.follow("ivan")) as told, aclosing(broker.follow("ivan")) as two:
+            await anext(told)
+            await anext(two)
+            seen.append(broker.is_followed("IVAN"))
+            await two.aclose()
+            seen.append(broker.is_followed("ivan"))
+        seen.append(broker.is_followed("ivan"))
+
+    run(follow())
+    assert seen == [False, True, True, False]
+    assert not broker.is_followed("nobody")
+
+
 def test_then_it_is_told_what_has_changed_alone() -> None:
     async def follow() -> list[State]:
         broker, told = StateBroker(), []

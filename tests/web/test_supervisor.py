@@ -30,6 +30,7 @@ from tests.web.supervising import (
 )
 from vad_agent.callbacks.alerts import Kind
 from vad_agent.callbacks.model import Outcome
+from vad_agent.callbacks.unit_of_work import Actor
 from vad_agent.errors import StoreError
 from vad_agent.web import call_view
 from vad_agent.web.dashboard import CalendarDay
@@ -129,6 +130,28 @@ def test_what_may_have_ended_well_is_marked_and_not_critical_before_its_time(emp
     said = page(empty, "critical")
     assert "Критичное: 1" in said
     assert "нет номера. Не подтверждено: может быть, попрощались" in said
+
+
+def test_what_is_offered_and_nobody_calls_is_critical_after_a_minute_with_since_when(
+    empty: Served,
+) -> None:
+    shift, begun = empty.shift, NOW - timedelta(seconds=61)
+    one = shift.ask(begun, 0.0, name="Вера", operator="anna")
+    shift.offer(one, begun + timedelta(seconds=1))
+    fresh = shift.ask(NOW - timedelta(seconds=60), 0.0, name="Олег", operator="anna")
+    shift.offer(fresh, NOW - timedelta(seconds=60))
+    said = page(empty, "critical")
+    assert "Критичное: 1" in said
+    assert "Перезвон предложен, но никто не звонит 1 мин Предложен 14:29:00 : anna → Вера" in said
+    assert "✗ просрочен: предложен, никто не взял с 14:29:00" in page(empty, "callbacks")
+    shift.store.accept(one.id, "boris", Actor("panel:boris", NOW - timedelta(seconds=5)))
+    assert "Критичного нет" in page(empty, "critical")
+    said = page(empty, "callbacks")
+    assert "boris звонок идёт с 14:29:55" in said
+    story = text(empty.supervisor().get(f"/supervisor/callbacks/{one.id}"))
+    assert "Звонит boris" in story
+    assert "предложен оператору" in story
+    assert "оператор взял: звонит panel:boris" in story
 
 
 def test_alarms_are_critical_once(full: Served) -> None:

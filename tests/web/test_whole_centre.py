@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+import httpx
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
@@ -54,6 +55,36 @@ def assert_in_time(page: Page, headset: Streaming, cue: Cue) -> None:
     opens, closes = headset.wall(cue.lo), headset.wall(cue.hi)
     assert first(page, cue.text, "soon") < opens
     assert opens - FRAME_S < first(page, cue.text, "now") < closes - 0.5
+
+
+def test_the_callback_of_who_is_away_is_offered_to_the_others_and_the_first_one_calls(
+    desk: DeskProcess, browsers: Browsers
+) -> None:
+    boris, olga = browsers.enter(desk, "boris"), browsers.enter(desk, "olga")
+    asked = {"reason": "dropped", "phone": "+79123456781", "name": "Вера", "operator": "anna"}
+    api = httpx.Client(base_url=f"{desk.url}/api/v1", headers=desk.process.bearer())
+    with api:
+        id = api.post("/callbacks", json=asked).json()["callback"]["id"]
+        row = boris.locator("#callbacks-list li")
+        expect(row).to_contain_text("вместо: anna")  # her panel is closed: nobody waits for her
+        anna = browsers.enter(desk, "anna")
+        hers = anna.locator("#callbacks-list li")
+        expect(hers.get_by_role("button", name="Звоню")).to_be_visible()
+        expect(row).to_have_count(0)  # she is here
+        anna.goto("about:blank")
+        expect(row).to_contain_text("вместо: anna")  # and gone
+        boris.keyboard.press("Digit0")
+        expect(row.get_by_role("button", name="Дозвонились")).to_be_visible()
+        expect(row).not_to_contain_text("вместо")
+        late = api.post(f"/callbacks/{id}/accept", json={"operator": "anna"})
+        assert (late.status_code, "boris has it" in late.text) == (409, True)
+        told = olga.locator("[data-part=callbacks] tr").filter(has_text="Вера")
+        expect(told).to_contain_text(re.compile(r"boris.*звонок идёт с \d\d:\d\d:\d\d", re.DOTALL))
+        anna.goto(desk.url)
+        expect(anna.get_by_text("Перезванивать некому")).to_be_visible()
+        boris.keyboard.press("Digit1")
+        expect(boris.get_by_text("Перезванивать некому")).to_be_visible()
+        assert api.get(f"/callbacks/{id}").json()["callback"]["state"] == "reached"
 
 
 def test_two_operators_and_a_supervisor_at_once(desk: DeskProcess, browsers: Browsers) -> None:

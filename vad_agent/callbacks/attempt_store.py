@@ -7,9 +7,10 @@ from datetime import datetime
 from typing import Any
 
 from vad_agent.callbacks import transitions
-from vad_agent.callbacks.model import Callback, Outcome, State
+from vad_agent.callbacks.model import UNDER_WAY, Callback, Outcome, State
 from vad_agent.callbacks.tables import attempts, callbacks
 from vad_agent.callbacks.unit_of_work import Actor, UnitOfWork, locked
+from vad_agent.common.identity import folded
 from vad_agent.errors import RuleError, extra
 
 with extra("callbacks", "the store of callbacks"):
@@ -29,6 +30,8 @@ class Attempt:
     operator: str | None = None
     dialled: datetime | None = None
     reference: str = ""
+    accepted: datetime | None = None
+    """When `operator` accepted the offer; None: not yet, or it was not offered."""
     ended: datetime | None = None
     outcome: Outcome | None = None
     detail: str | None = None
@@ -58,7 +61,7 @@ class AttemptStore(UnitOfWork):
             row = c.execute(sa.select(attempts).where(attempts.c.key == key)).mappings().first()
             callback = self.load(c, id)
             if row is not None:
-                alive = row["ended"] is None and _rings(callback, key)
+                alive = row["ended"] is None and _is_under_way(callback, key)
                 return Begun(callback, _attempt(row), again=True) if alive else None
             if not transitions.may_begin(callback, key, by.at):
                 return None
@@ -102,6 +105,41 @@ class AttemptStore(UnitOfWork):
                 .values(dialled=at, reference=reference)
             )
 
+    def offer(self, key: str, reference: str, by: Actor) -> None:
+        """The dialer has told a person to call. An offer that was accepted, or is over, stays so."""
+
+        def work(c: sa.Connection) -> None:
+            callback = self.load(c, key.partition(".")[0])
+            attempt = attempts.c.key == key
+            accepted = c.execute(sa.select(attempts.c.accepted).where(attempt)).scalar()
+            c.execute(attempts.update().where(attempt).values(dialled=by.at, reference=reference))
+            ringing = callback.state is State.RINGING and callback.key == key
+            if ringing and accepted is None:
+                self.save(c, callback, transitions.offer(callback, by.at), "offered", by)
+
+        self.transaction(work)
+
+    def accept(self, id: str, operator: str, by: Actor) -> Callback:
+        """The operator calls: the first one has it. To accept one's own again changes nothing.
+
+        Raises:
+            RuleError: it is not offered, another operator has it, or there is no such callback.
+            StoreError: it could not be stored.
+        """
+
+        def work(c: sa.Connection) -> Callback:
+            callback = self.load(c, id)
+            attempt = attempts.c.key == callback.key
+            accepted = c.execute(sa.select(attempts.c.accepted).where(attempt)).scalar()
+            own = callback.operator is not None and folded(callback.operator) == folded(operator)
+            if callback.state is State.RINGING and accepted is not None and own:
+                return callback
+            after = transitions.accept(callback, operator, by.at)
+            c.execute(attempts.update().where(attempt).values(accepted=by.at, operator=operator))
+            return self.save(c, callback, after, "accepted", by)
+
+        return self.transaction(work)
+
     def end(self, key: str, outcome: Outcome, detail: str, by: Actor) -> Callback | None:
         """Store the outcome of an attempt. None: it had ended already, or its callback was closed
         meanwhile.
@@ -124,7 +162,7 @@ class AttemptStore(UnitOfWork):
                 .values(ended=by.at, outcome=outcome.value, detail=detail)
             )
             callback = self.load(c, attempt["callback"])
-            if not _rings(callback, key):
+            if not _is_under_way(callback, key):
                 told = {"outcome": outcome.value, "state": callback.state.value}
                 self.tell(c, callback.id, "late_outcome", by, told)
                 return None
@@ -167,7 +205,7 @@ class AttemptStore(UnitOfWork):
             return list(c.execute(query.order_by(attempts.c.intent)).scalars())
 
     def under_way(self) -> list[tuple[Attempt, State]]:
-        """Attempts without an end. The state is RINGING where the callback rings for this attempt."""
+        """Attempts without an end. The state is in `UNDER_WAY` where it is that of this attempt."""
         query = (
             sa.select(attempts, callbacks.c.state, callbacks.c.generation, callbacks.c.attempt)
             .join(callbacks, attempts.c.callback == callbacks.c.id)
@@ -178,15 +216,15 @@ class AttemptStore(UnitOfWork):
             return [(_attempt(row), _state(row)) for row in c.execute(query).mappings()]
 
 
-def _rings(callback: Callback, key: str) -> bool:
-    """The callback rings for this attempt, not for one that was armed after it was closed."""
-    return callback.state is State.RINGING and callback.key == key
+def _is_under_way(callback: Callback, key: str) -> bool:
+    """This attempt is under way, not one that was armed after the callback was closed."""
+    return callback.state in UNDER_WAY and callback.key == key
 
 
 def _state(row: Any) -> State:
     state = State(row["state"])
     key = f"{row['callback']}.{row['generation']}.{row['attempt']}"
-    return State.WAITING if state is State.RINGING and key != row["key"] else state
+    return State.WAITING if state in UNDER_WAY and key != row["key"] else state
 
 
 def _attempt(row: Any) -> Attempt:

@@ -1,6 +1,7 @@
 """Makes attempts: stores the intent, dials, stores the outcome. Once per key.
 
-    scheduler ─> make(key) ─> begin ─> dial ─> Ringing ─ … ─ the dialer's report ─> service
+    scheduler ─> make(key) ─> begin ─> dial ─┬─> Ringing ─ … ─ the dialer's report ─> service
+                                │            └─> Offered ─ … ─ a person accepts, and reports ─> service
                                 └─ an earlier process began it ─> status first, and only `Unknown` is dialled
 
 An attempt under way belongs to one node. `look_after` adopts the attempts that a dead node, or this
@@ -24,11 +25,12 @@ from vad_agent.callbacks.dialers.base import (
     DialRequest,
     DialUncertain,
     Ended,
+    Offered,
     OutcomeReport,
     Ringing,
     Unknown,
 )
-from vad_agent.callbacks.model import Outcome, State
+from vad_agent.callbacks.model import UNDER_WAY, Outcome, State
 from vad_agent.callbacks.service import CallbackService
 from vad_agent.callbacks.unit_of_work import Actor
 from vad_agent.errors import RuleError, StoreError
@@ -41,6 +43,9 @@ STALE_S = 1.0
 """After a delay of this many seconds between intent and dialling, another node may have adopted the
 attempt.
 """
+
+
+Answer = Ringing | Offered | Ended | Unknown
 
 
 class Dispatcher:
@@ -85,8 +90,10 @@ class Dispatcher:
             self._ring(begun, time.monotonic())
 
     def _ring(self, begun: Begun, since: float) -> None:
+        if begun.callback.state is State.OFFERED:
+            return  # a person was told: the store knows it, whatever dials now
         key, reference = begun.attempt.key, begun.attempt.reference
-        answer: Ringing | Ended | Unknown | None = Unknown()
+        answer: Answer | None = Unknown()
         if begun.again:
             answer = self._status(key, reference)
         if isinstance(answer, Unknown):
@@ -96,7 +103,7 @@ class Dispatcher:
             failpoints.passed(failpoints.RANG)
         self._settle(key, answer)
 
-    def _settle(self, key: str, answer: Ringing | Ended | Unknown | None) -> None:
+    def _settle(self, key: str, answer: Answer | None) -> None:
         match answer:
             case Ended(outcome, detail):
                 self._end(OutcomeReport(key, outcome, detail))
@@ -107,6 +114,11 @@ class Dispatcher:
                 failpoints.passed(failpoints.DIAL_STORED)
                 if not self._is_wanted(key):
                     self.stop(key)  # closed while it was dialled: nothing to stop then
+            case Offered(reference):
+                with self._lock:
+                    self._known.add(key)
+                self._store.offer(key, reference, Actor(self._node, self._service.clock.now()))
+                failpoints.passed(failpoints.DIAL_STORED)
             case Unknown():  # only after a dial that the other side never received
                 self._end(OutcomeReport(key, Outcome.FAILED, "what dials never heard of it"))
             case None:
@@ -114,9 +126,9 @@ class Dispatcher:
 
     def _is_wanted(self, key: str) -> bool:
         callback = self._store.find(key.partition(".")[0])
-        return callback is not None and callback.state is State.RINGING and callback.key == key
+        return callback is not None and callback.state in UNDER_WAY and callback.key == key
 
-    def _dial(self, dial_request: DialRequest) -> Ringing | Ended | Unknown | None:
+    def _dial(self, dial_request: DialRequest) -> Answer | None:
         try:
             return self._dialer.dial(dial_request)
         except DialRefused as error:
@@ -127,7 +139,7 @@ class Dispatcher:
             log.exception("the dialer failed", extra={"key": dial_request.key})
         return self._status(dial_request.key, "")
 
-    def _status(self, key: str, reference: str) -> Ringing | Ended | Unknown | None:
+    def _status(self, key: str, reference: str) -> Answer | None:
         try:
             return self._dialer.status(key, reference)
         except (DialRefused, DialUncertain) as error:
@@ -183,10 +195,14 @@ class Dispatcher:
             ours = attempt.node == self._node
             if not ours and attempt.node in alive:
                 continue
-            over = now - attempt.intent > limit
-            if state is not State.RINGING:
+            over = now - (attempt.accepted or attempt.intent) > limit
+            if state not in UNDER_WAY:
                 if over or not ours:  # its callback was closed; nobody will report the outcome
                     self._end(OutcomeReport(attempt.key, Outcome.LOST, "its callback was closed"))
+                continue
+            if state is State.OFFERED:  # nobody has called yet: there is nothing to query
+                if not ours:
+                    self._store.claim(attempt.key, attempt.node, self._node)
                 continue
             fresh = now - attempt.intent < timedelta(seconds=ADOPT_S)
             if fresh or (ours and attempt.key in self._known and not over):
@@ -209,12 +225,12 @@ class Dispatcher:
                     key, self._node, Actor(self._node, self._service.clock.now())
                 )
                 answer = None if begun is None else self._dial(self._dial_request(begun))
-            if isinstance(answer, Ringing) and attempt.dialled is not None:
+            if isinstance(answer, Ringing | Offered) and attempt.dialled is not None:
                 with self._lock:
                     self._known.add(key)
                 return True
             self._settle(key, answer)
-            return isinstance(answer, Ringing)
+            return isinstance(answer, Ringing | Offered)
 
     @contextmanager
     def _alone(self, key: str) -> Iterator[bool]:

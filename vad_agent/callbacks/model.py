@@ -12,8 +12,10 @@ class State(StrEnum):
 
     WAITING = "waiting"
     """Waits for its time, `next`."""
+    OFFERED = "offered"
+    """A person has been told to call; nobody has accepted it yet."""
     RINGING = "ringing"
-    """An attempt is under way, from its intent to its outcome."""
+    """An attempt is under way, from its intent, or from the acceptance of its offer, to its outcome."""
     NEEDS_NUMBER = "needs_number"
     NEEDS_TIME = "needs_time"
     NEEDS_PERSON = "needs_person"
@@ -24,9 +26,9 @@ class State(StrEnum):
     CANCELLED = "cancelled"
 
 
-OPEN = frozenset(
-    {State.WAITING, State.RINGING, State.NEEDS_NUMBER, State.NEEDS_TIME, State.NEEDS_PERSON}
-)
+UNDER_WAY = frozenset({State.OFFERED, State.RINGING})
+"""The states of a callback whose attempt has begun and has not ended."""
+OPEN = UNDER_WAY | {State.WAITING, State.NEEDS_NUMBER, State.NEEDS_TIME, State.NEEDS_PERSON}
 ENDED = frozenset(State) - OPEN
 
 
@@ -72,10 +74,14 @@ class Policy:
     """Seconds before the next operator is tried."""
     stand_ins: tuple[str, ...] = ()
     """Operators tried, in order, if the call's own is not available; then anybody."""
+    offer_s: float = 30.0
+    """Seconds that an offer is only its operator's, then only theirs and the stand-ins'."""
     quiet: tuple[time, time] | None = None
     """[from, to) in `zone`, over midnight if from > to: nobody is rung. Equal times: never quiet."""
     overdue_s: float = 60.0
-    """An attempt that has not begun this many seconds after its time raises an alert."""
+    """An attempt that has not begun, or is only offered, this many seconds after its time raises an
+    alert.
+    """
     farewell_s: float = 15.0
     """Seconds after a request during which nobody is rung, unless the call has ended: it is still on."""
     answer_limit_s: float = 900.0
@@ -151,6 +157,8 @@ class Callback:
     ended: datetime | None = None
     asked: datetime | None = None
     """When its call requested it, the last one of several calls; None: unknown."""
+    since: datetime | None = None
+    """When the attempt under way was offered, or its offer accepted; None: it was not offered."""
 
     @property
     def open(self) -> bool:

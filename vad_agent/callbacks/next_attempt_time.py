@@ -75,7 +75,9 @@ def seconds_after(when: datetime, seconds: float) -> datetime:
 
 
 def overdue(callback: Callback, now: datetime, policy: Policy) -> bool:
-    """The due time has passed and no attempt is under way: a critical error if it stays so."""
+    """The due time has passed, and nobody is rung: no attempt is under way, or it is only offered. A
+    critical error if it stays so.
+    """
     if callback.state is State.RINGING or not callback.open:
         return False
     promised = callback.due or callback.created

@@ -20,6 +20,7 @@ def policy_of(settings: Settings) -> Policy:
         failed_pauses_s=table.failed_pauses_s,
         operator_pause_s=table.operator_pause_s,
         stand_ins=table.stand_ins,
+        offer_s=table.offer_s,
         quiet=(quiet[0], quiet[1]) if quiet else None,
         overdue_s=table.overdue_s,
         farewell_s=table.farewell_s,

@@ -7,7 +7,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -19,6 +19,7 @@ from vad_agent.callbacks.row_mapping import from_row
 from vad_agent.callbacks.store import Store
 from vad_agent.callbacks.tables import attempts, callbacks, history, requests
 from vad_agent.callbacks.unit_of_work import OPEN_STATES
+from vad_agent.common.identity import folded
 from vad_agent.errors import extra
 
 with extra("callbacks", "the store of callbacks"):
@@ -61,7 +62,7 @@ class CallbackNumbers:
     by_state: dict[str, int]
     overdue: int
     oldest_due_s: float
-    """Age in seconds of the oldest due callback without an attempt under way; 0 if there is none."""
+    """Age in seconds of the oldest due callback for which nobody is rung; 0 if there is none."""
     attempts_by_outcome: dict[str, int]
     under_way: int
 
@@ -93,13 +94,15 @@ class CallbackQueries:
         *,
         phone: str | None = None,
         operator: str | None = None,
+        offered: Callable[[Callback], bool] = lambda _: False,
         after: str | None = None,
         limit: int = 100,
     ) -> list[Callback]:
         """Callbacks: the next due first, then those without a time, ended ones last, newest first.
 
-        `phone`: E.164; `operator`: that operator's and those without an operator; `after`: the id
-        of the last one on the previous page; `limit`: at least 1.
+        `phone`: E.164; `operator`: that operator's, those without an operator, and of those that are
+        offered to others the ones for which `offered` is true; `after`: the id of the last one on the
+        previous page; `limit`: at least 1.
         """
         query = sa.select(callbacks)
         if states is not None:
@@ -109,8 +112,16 @@ class CallbackQueries:
         if operator is not None:
             whose = callbacks.c.operator
             alike = sa.func.lower(whose) == operator.lower()  # SQLite's `lower` handles ASCII only
-            query = query.where(sa.or_(whose.in_((operator, "")), alike, whose.is_(None)))
+            is_offered = callbacks.c.state == State.OFFERED.value
+            own = (whose.in_((operator, "")), alike, whose.is_(None))
+            query = query.where(sa.or_(*own, is_offered))
         found = self._rows(query.order_by(*_ORDER))
+        if operator is not None:
+            found = (
+                one
+                for one in found
+                if one.state is not State.OFFERED or _is_of(one, operator) or offered(one)
+            )
         if after is not None:
             for callback in found:
                 if callback.id == after:
@@ -214,7 +225,7 @@ class CallbackQueries:
     # -- now -------------------------------------------------------------------------------------------
 
     def overdue(self, now: datetime) -> list[Callback]:
-        """Callbacks whose time has passed without an attempt under way, oldest first."""
+        """Callbacks whose time has passed while nobody is rung, oldest first."""
         query = sa.select(callbacks).where(self._is(Which.OVERDUE, now)).order_by(_promised)
         policy = self._store.policy
         return [one for one in self._rows(query) if next_attempt_time.overdue(one, now, policy)]
@@ -242,6 +253,10 @@ class CallbackQueries:
             attempts_by_outcome=by_outcome,
             under_way=under_way,
         )
+
+
+def _is_of(callback: Callback, operator: str) -> bool:
+    return not callback.operator or folded(callback.operator) == folded(operator)
 
 
 _promised = sa.func.coalesce(callbacks.c.due, callbacks.c.created)

@@ -7,14 +7,15 @@ headset, API, command line ─> service ─> store ─> scheduler (wakes) ─> d
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 from vad_agent.callbacks import failpoints, next_attempt_time, transitions
 from vad_agent.callbacks.call_record import CallRecord
 from vad_agent.callbacks.call_store import CallStore
 from vad_agent.callbacks.clock import Clock
-from vad_agent.callbacks.model import Callback, Outcome, Request, State
+from vad_agent.callbacks.model import UNDER_WAY, Callback, Outcome, Request
+from vad_agent.callbacks.offers import Audience, HasPanel, audience, is_offered_to
 from vad_agent.callbacks.phone_numbers import normalised
 from vad_agent.callbacks.store import Store, Taken
 from vad_agent.callbacks.unit_of_work import Actor
@@ -24,7 +25,8 @@ from vad_agent.errors import NumberError, RuleError
 class CallbackService:
     """`wake`: called after each change: something may be due sooner.
 
-    `stop_ringing(key)`: called when an attempt under way is no longer needed.
+    `stop_ringing(key)`: called when an attempt under way is no longer needed. `has_panel`: whether
+    an operator has a panel open at this desk; without pages nobody has.
     """
 
     def __init__(
@@ -39,6 +41,7 @@ class CallbackService:
         self.clock = clock
         self._wake = wake
         self.stop_ringing = stop_ringing or (lambda _: None)
+        self.has_panel: HasPanel = lambda _: False
 
     # -- calls ----------------------------------------------------------------------------------------
 
@@ -130,6 +133,27 @@ class CallbackService:
         self.stop_ringing(before.key)
         return after
 
+    # -- offers ---------------------------------------------------------------------------------------
+
+    def accept(self, id: str, operator: str, who: str) -> Callback:
+        """The operator calls the client of an offered callback by hand; the first one has it.
+
+        Raises:
+            RuleError: it is not offered, another operator has it, or there is none.
+            StoreError: it could not be stored.
+        """
+        return self.store.accept(id, operator, self._by(who))
+
+    def is_offered_to(self, operator: str, callback: Callback) -> bool:
+        """The callback is offered, and the operator may see it now."""
+        now, policy = self.clock.now(), self.store.policy
+        return is_offered_to(operator, callback, now, policy, self.has_panel)
+
+    def audiences(self, offered: Iterable[Callback]) -> dict[str, Audience]:
+        """To whom each of these callbacks is offered now, by id."""
+        now, policy = self.clock.now(), self.store.policy
+        return {one.id: audience(one, now, policy, self.has_panel) for one in offered}
+
     # -- people ---------------------------------------------------------------------------------------
 
     def done(self, id: str, outcome: Outcome, who: str, why: str = "") -> Callback:
@@ -141,7 +165,7 @@ class CallbackService:
             StoreError: it could not be stored: report again.
         """
         callback = self.store.get(id)
-        rang = callback.state is State.RINGING
+        rang = callback.state in UNDER_WAY
         if rang:
             after = self.report(callback.key, outcome, who, why)
             if after is not None:
@@ -206,7 +230,7 @@ class CallbackService:
     ) -> Callback:
         before, after = self.store.change(id, what, by, how)
         self._wake()
-        if before.state is State.RINGING and after.state is not State.RINGING:
+        if before.state in UNDER_WAY and after.state not in UNDER_WAY:
             self.stop_ringing(before.key)
         return after
 

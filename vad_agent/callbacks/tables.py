@@ -72,6 +72,7 @@ callbacks = sa.Table(
     sa.Column("session", sa.Text),
     sa.Column("ended", UtcDateTime, index=True),
     sa.Column("asked", UtcDateTime),  # of the last call that requested it
+    sa.Column("since", UtcDateTime),  # of an offer, or of its acceptance
     sa.Column("client", sa.String(64)),  # the number's look-up value
 )
 sa.Index(
@@ -108,6 +109,7 @@ attempts = sa.Table(
     sa.Column("intent", UtcDateTime, nullable=False, index=True),  # before dialling
     sa.Column("dialled", UtcDateTime),
     sa.Column("reference", sa.Text, nullable=False, server_default=""),
+    sa.Column("accepted", UtcDateTime),  # by `operator`
     sa.Column("ended", UtcDateTime, index=True),
     sa.Column("outcome", sa.String(24)),
     sa.Column("detail", sa.Text),

@@ -9,6 +9,7 @@
     │needs_person │<────────────┼────────────────┘
     │             ├─────────────┘  any open ──> client_called, cancelled
     └─────────────┘                any ended or open ──retry──> waiting
+    ringing ──offer──> offered ──accept──> ringing     offered ends as ringing, is overdue as waiting
 
 Arming again (another attempt, another time, a failure) increments the generation, so that an
 attempt's key (callback, generation, number) is used once. Functions return the changed callback.
@@ -23,6 +24,7 @@ from datetime import UTC, datetime, timedelta
 from vad_agent.callbacks.model import (
     ENDED,
     UNCONFIRMED,
+    UNDER_WAY,
     USED_UP,
     Callback,
     Outcome,
@@ -82,7 +84,7 @@ def merge(callback: Callback, request: Request, policy: Policy) -> Callback:
     merged = replace(_joined(callback, request), asked=request.asked.astimezone(UTC))
     if request.reason == UNCONFIRMED:  # the other call's reason is certain, or the same
         merged = replace(merged, reasons=callback.reasons)
-    if callback.state is State.RINGING:
+    if callback.state in UNDER_WAY:
         asked = request.asked.astimezone(UTC)
         again = min((t for t in (callback.again, due) if t is not None), default=asked)
         return replace(merged, again=again)
@@ -109,7 +111,7 @@ def revise(callback: Callback, request: Request, policy: Policy) -> Callback:
         revised = replace(revised, phone=request.phone, phone_given=None)
     elif revised.phone is None and request.phone_given:
         revised = replace(revised, phone_given=request.phone_given)
-    if callback.state is State.RINGING:
+    if callback.state in UNDER_WAY:
         return replace(revised, again=due or request.asked.astimezone(UTC))
     if (due, fixed) != (callback.due, callback.fixed):
         revised = _at(revised, due, due, fixed=fixed, early=due_on_hangup(request, policy))
@@ -118,7 +120,7 @@ def revise(callback: Callback, request: Request, policy: Policy) -> Callback:
 
 def call_ended(callback: Callback, now: datetime) -> Callback:
     """The call that requested it is over: what waited for its end is due, now at the earliest."""
-    if callback.early is None or not callback.open or callback.state is State.RINGING:
+    if callback.early is None or not callback.open or callback.state in UNDER_WAY:
         return callback
     due = max(callback.early, now.astimezone(UTC))
     if callback.due is not None and due >= callback.due:
@@ -149,11 +151,13 @@ def set_number(callback: Callback, phone: str) -> Callback:
     """Set the number (E.164).
 
     Raises:
-        RuleError: the callback has ended or is ringing.
+        RuleError: the callback has ended, or an attempt is under way.
     """
     _must_be_open(callback, "given a number")
-    if callback.state is State.RINGING:
-        raise RuleError(f"{callback.id}: it is ringing: give the number after this attempt")
+    if callback.state in UNDER_WAY:
+        raise RuleError(
+            f"{callback.id}: it is {callback.state}: give the number after this attempt"
+        )
     known = replace(callback, phone=phone, phone_given=None)
     return _settled(_at(known, callback.due, early=callback.early))
 
@@ -162,11 +166,11 @@ def set_time(callback: Callback, at: str, policy: Policy) -> Callback:
     """Set another agreed time.
 
     Raises:
-        RuleError: the callback has ended or is ringing, or the time is not valid.
+        RuleError: the callback has ended, an attempt is under way, or the time is not valid.
     """
     _must_be_open(callback, "given a time")
-    if callback.state is State.RINGING:
-        raise RuleError(f"{callback.id}: it is ringing: set the time after this attempt")
+    if callback.state in UNDER_WAY:
+        raise RuleError(f"{callback.id}: it is {callback.state}: set the time after this attempt")
     due = next_allowed(agreed_time(at, policy), policy)
     return _settled(_at(replace(callback, again=None), due, due, fixed=True))
 
@@ -204,14 +208,39 @@ def begin(callback: Callback) -> Callback:
     return replace(callback, state=State.RINGING, again=again)
 
 
+def offer(callback: Callback, now: datetime) -> Callback:
+    """The attempt has begun, but nobody is rung: a person has been told to call.
+
+    Raises:
+        RuleError: the callback is not ringing.
+    """
+    if callback.state is not State.RINGING:
+        raise RuleError(f"{callback.id}: expected a begun attempt, it is {callback.state}")
+    return replace(callback, state=State.OFFERED, since=now)
+
+
+def accept(callback: Callback, operator: str, now: datetime) -> Callback:
+    """The operator calls: the callback is theirs. The call answers requests made up to now.
+
+    Raises:
+        RuleError: the callback is not offered.
+    """
+    if callback.state is not State.OFFERED:
+        has = f", {callback.operator} has it" if callback.state is State.RINGING else ""
+        raise RuleError(f"{callback.id}: it is not offered: {callback.state}{has}")
+    again = callback.again if callback.again is not None and callback.again > now else None
+    return replace(callback, state=State.RINGING, operator=operator, since=now, again=again)
+
+
 def end(callback: Callback, outcome: Outcome, now: datetime, policy: Policy) -> Callback:
     """The attempt under way has ended.
 
     Raises:
         RuleError: none is under way.
     """
-    if callback.state is not State.RINGING:
+    if callback.state not in UNDER_WAY:
         raise RuleError(f"{callback.id}: no attempt is under way, it is {callback.state}")
+    callback = replace(callback, since=None)
     if outcome is Outcome.FAILED:
         return _failed(callback, now, policy)
     if outcome is Outcome.OPERATOR_UNAVAILABLE:
@@ -284,7 +313,7 @@ def done(callback: Callback, outcome: Outcome, now: datetime, policy: Policy) ->
         RuleError: the callback has ended.
     """
     _must_be_open(callback, "done")
-    if callback.state is not State.RINGING:
+    if callback.state not in UNDER_WAY:
         if outcome not in USED_UP and outcome is not Outcome.REACHED:
             return callback
         early = callback.fixed and callback.due is not None and now < callback.due
@@ -299,10 +328,10 @@ def retry(callback: Callback, now: datetime) -> Callback:
     """Start all attempts anew, now, even of a callback that has ended.
 
     Raises:
-        RuleError: it is ringing, or has no number.
+        RuleError: an attempt is under way, or it has no number.
     """
-    if callback.state is State.RINGING:
-        raise RuleError(f"{callback.id}: it is ringing: wait for the attempt's end")
+    if callback.state in UNDER_WAY:
+        raise RuleError(f"{callback.id}: it is {callback.state}: wait for the attempt's end")
     if callback.phone is None:
         raise RuleError(f"{callback.id}: it has no number: give it one first")
     fresh = replace(callback, attempt=1, failures=0, asked_operators=(), again=None, ended=None)
@@ -313,12 +342,14 @@ def shift_clock(callback: Callback, step: timedelta) -> Callback:
     """The wall clock was set forward by `step` (back if negative).
 
     A relative due time keeps its distance from now. An agreed time keeps its wall-clock time. A
-    ringing attempt keeps its key.
+    attempt under way keeps its key, and its age.
     """
+    if callback.since is not None:
+        callback = replace(callback, since=callback.since.astimezone(UTC) + step)
     if not callback.open or callback.fixed or callback.due is None:
         return callback
     due = callback.due.astimezone(UTC) + step
-    if callback.state is State.RINGING:
+    if callback.state in UNDER_WAY:
         return replace(callback, due=due)
     next = callback.next and callback.next.astimezone(UTC) + step
     early = callback.early and callback.early.astimezone(UTC) + step
@@ -348,12 +379,12 @@ def _waiting(callback: Callback, due: datetime) -> Callback:
 
 
 def _ended(callback: Callback, state: State, now: datetime) -> Callback:
-    return replace(callback, state=state, next=None, early=None, again=None, ended=now)
+    return replace(callback, state=state, next=None, early=None, again=None, since=None, ended=now)
 
 
 def _settled(callback: Callback) -> Callback:
-    """Put an open callback that does not ring into the state for its missing data."""
-    if callback.state in ENDED or callback.state is State.RINGING:
+    """Put an open callback without an attempt under way into the state for its missing data."""
+    if callback.state in ENDED or callback.state in UNDER_WAY:
         return callback
     if callback.state is State.NEEDS_PERSON:
         return replace(callback, next=None)

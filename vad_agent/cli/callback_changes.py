@@ -1,4 +1,4 @@
-"""`vad-agent callbacks done`, cancel, retry, number, time and called: changes of callbacks by people."""
+"""`vad-agent callbacks accept`, done, cancel, retry, number, time and called: changes by people."""
 
 from __future__ import annotations
 
@@ -28,6 +28,29 @@ class Said(StrEnum):
     MACHINE = "machine"
     FAILED = "failed"
     OPERATOR_UNAVAILABLE = "operator_unavailable"
+
+
+def accept(
+    id: TheId,
+    operator: Annotated[
+        str, typer.Option(metavar="LOGIN", help="Who calls. Default: your user name.")
+    ] = "",
+    desk: DeskUrl = None,
+    config: Config = None,
+) -> None:
+    """You call the client of an offered callback by hand; the first who says so has it.
+
+    A callback that is only offered is overdue a minute after its time.
+
+    \b
+    You are about to call:
+      vad-agent callbacks accept k3v
+    """
+    from vad_agent.common.identity import login
+
+    with reached(desk, config) as callbacks:
+        before = found_one(callbacks, id)
+        tell(callbacks, before, callbacks.accept(before.id, operator.strip() or login()))
 
 
 def done(

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 HEAD = ("id", "state", "due", "attempt", "client", "reasons", "operator")
 SIGNS = {
     State.WAITING: "→",
+    State.OFFERED: "→",
     State.RINGING: "☎",
     State.NEEDS_NUMBER: "?",
     State.NEEDS_TIME: "?",
@@ -34,7 +35,7 @@ SIGNS = {
     State.CANCELLED: "–",
 }
 OVERDUE = "!"
-UNTOLD = ("created", "generation", "early", "fixed")
+UNTOLD = ("created", "generation", "early", "fixed", "since")
 """Changes that are not shown to people."""
 NO_TEXT = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 """Characters that a terminal would interpret."""
@@ -71,7 +72,7 @@ class Look:
         return f"{SIGNS[callback.state]} {callback.state}"
 
     def is_overdue(self, callback: Callback) -> bool:
-        """Its time has passed and no attempt is under way."""
+        """Its time has passed and nobody is rung."""
         return next_attempt_time.overdue(callback, self._now, self._policy)
 
     def due(self, callback: Callback) -> str:
@@ -115,6 +116,7 @@ class Look:
         console = plain_console()
         facts = {
             "state": self.state(callback),
+            "since": "" if callback.since is None else self.when(callback.since),
             "due": "" if callback.due is None else self.when(callback.due),
             "next": "" if callback.next == callback.due else self.due(callback),
             "ended": "" if callback.ended is None else self.when(callback.ended),

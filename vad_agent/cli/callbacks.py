@@ -28,7 +28,8 @@ callbacks_app = typer.Typer(
     "database itself. An ID may be shortened to at least its first 3 letters.\n\n\b\n"
     "Who will be called?\n"
     "  vad-agent callbacks list\n"
-    "You have called by hand:\n"
+    "You call by hand, and have called:\n"
+    "  vad-agent callbacks accept k3v\n"
     "  vad-agent callbacks done k3v reached\n"
     "Is every request accounted for?\n"
     "  vad-agent callbacks promise",
@@ -44,6 +45,7 @@ class WhichOption(StrEnum):
     ENDED = "ended"
     ALL = "all"
     WAITING = "waiting"
+    OFFERED = "offered"
     RINGING = "ringing"
     NEEDS_NUMBER = "needs_number"
     NEEDS_TIME = "needs_time"
@@ -66,7 +68,7 @@ def list_(
         WhichOption,
         typer.Option(
             metavar="open|ended|all|STATE",
-            help="STATE: waiting, ringing, needs_number, needs_time, needs_person, reached, "
+            help="STATE: waiting, offered, ringing, needs_number, needs_time, needs_person, reached, "
             "not_reached, client_called, cancelled.",
         ),
     ] = WhichOption.OPEN,
@@ -75,7 +77,9 @@ def list_(
     ] = None,
     operator: Annotated[
         str | None,
-        typer.Option(metavar="LOGIN", help="This operator's, and those without an operator."),
+        typer.Option(
+            metavar="LOGIN", help="This operator's, anybody's, and those offered to them now."
+        ),
     ] = None,
     limit: Annotated[int, typer.Option(metavar="N", min=1, help="Maximum number.")] = 100,
     as_json: AsJson = False,
@@ -86,7 +90,7 @@ def list_(
 ) -> None:
     """List callbacks: the next due first, ended ones last, the newest first.
 
-    ! marks an overdue one: its time has passed, and no attempt is under way.
+    ! marks an overdue one: its time has passed, and nobody is rung.
 
     \b
     Who will be called?
@@ -177,6 +181,7 @@ def promise(
 
 
 for command, about in (
+    (changes.accept, "You call by hand what is offered."),
     (changes.done, "Report an attempt's outcome, also of one made by hand."),
     (changes.cancel, "Cancel one."),
     (changes.retry, "Start all attempts anew, now; also of one that has ended."),

@@ -38,13 +38,14 @@ class DeskPages:
         app_state, store = desk.app_state, desk.store
         address = Origins(port, host=api.host, https=bool(api.cert_file), also=config.panel.origins)
         self.broker = StateBroker()
+        app_state.service.has_panel = self.broker.is_followed
         self._kept = SessionStore(store)
         self._kept.start()
         authenticator = PasswordAuth(address, self._kept, Users(store))
         self.link = authenticator.link
         self.url = address.url
 
-        self._news = CallbackChangePoller(store)
+        self._news = CallbackChangePoller(store, app_state.service.audiences)
         self._news.start()
 
         def callbacks_of(operator: str) -> ServiceBackend:

@@ -55,6 +55,8 @@ class CallbackOut(Answer):
     ended: datetime | None
     asked: datetime | None = None
     """By the last call that requested it."""
+    since: datetime | None = None
+    """When it was offered to people, or one of them accepted it."""
 
 
 class CallOut(Answer):
@@ -96,6 +98,8 @@ class AttemptOut(Answer):
     intent: datetime
     dialled: datetime | None
     reference: str
+    accepted: datetime | None = None
+    """When `operator` accepted the offer."""
     ended: datetime | None
     outcome: Outcome | None
     detail: str | None

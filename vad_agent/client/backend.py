@@ -52,7 +52,8 @@ class Backend(Protocol):
     ) -> list[Callback]:
         """Callbacks, the next due first, ended ones last.
 
-        `which`: open, ended, a state's value; None: all.
+        `which`: open, ended, a state's value; None: all. `operator`: that operator's, anybody's, and
+        what is offered to them now.
         """
 
     def beginning(self, text: str) -> list[Callback]:
@@ -60,6 +61,9 @@ class Backend(Protocol):
 
     def get(self, id: str) -> CallbackDetails:
         """A callback with its history."""
+
+    def accept(self, id: str, operator: str) -> Callback:
+        """The operator calls by hand; `RuleError` if another operator has it."""
 
     def done(self, id: str, outcome: Outcome, why: str) -> Callback:
         """Report an attempt's outcome."""

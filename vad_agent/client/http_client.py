@@ -133,6 +133,10 @@ class HttpBackend:
     # -- changes
     # --------------------------------------------------------------------------------------
 
+    def accept(self, id: str, operator: str) -> Callback:
+        """As `Backend.accept`."""
+        return self._change(id, "accept", operator=operator)
+
     def done(self, id: str, outcome: Outcome, why: str) -> Callback:
         """As `Backend.done`."""
         return self._change(id, "outcome", outcome=outcome.value, why=why)

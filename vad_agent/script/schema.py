@@ -236,6 +236,8 @@ class CallbacksTable(Table):
     """
     stand_ins: Logins
     """Operators tried, in order, if the call's own is not available; then anybody."""
+    offer_s: Span
+    """Seconds that an offer of the manual dialer is only its operator's, then theirs and the stand-ins'."""
     operator_pause_s: Span
     """Seconds before the next operator is tried."""
     overdue_s: FrameOrMore

@@ -2,7 +2,10 @@
 
     desk      http://127.0.0.1:8600
     panel     http://127.0.0.1:8600/enter?token=…
-    ПЕРЕЗВОНИТЕ +79123456789, Анна, попытка 1 из 3
+    ПЕРЕЗВОНИТЕ +79123456788, Ольга, попытка 1 из 3
+      «Здравствуйте, Ольга…»
+      звоню: vad-agent callbacks accept k3w
+    ЗВОНИТ anna: +79123456789, Анна, попытка 1 из 3
       «Здравствуйте, Анна…»
       потом: vad-agent callbacks done k3v reached | no_answer | busy | machine
     ─────────────────────────────────────────────
@@ -23,7 +26,7 @@ from rich.console import Console
 from rich.style import Style
 from rich.text import Text
 
-from vad_agent.callbacks.model import Callback
+from vad_agent.callbacks.model import Callback, State
 from vad_agent.common.live_screen import folded, redraw
 from vad_agent.errors import StoreError
 
@@ -149,12 +152,16 @@ def _callback(one: Callback, attempts: int, width: int) -> list[Text]:
     if one.phone:
         number.stylize(f"link tel:{one.phone}")
     name = f", {one.name}" if one.name else ""
-    head = Text("ПЕРЕЗВОНИТЕ ", "bold yellow").append_text(number)
+    accepted = one.state is State.RINGING and one.since is not None
+    asked = f"ЗВОНИТ {one.operator}: " if accepted else "ПЕРЕЗВОНИТЕ "
+    head = Text(asked, "bold yellow").append_text(number)
     head.append(f"{name}, попытка {one.attempt} из {attempts}")
     rows = [head]
     if one.opening:
         rows += [Text(part) for part in folded(f"  «{one.opening}»", width)]
     then = f"  потом: vad-agent callbacks done {one.id} {OUTCOMES}"
+    if one.state is State.OFFERED:
+        then = f"  звоню: vad-agent callbacks accept {one.id}"
     return rows + [Text(part) for part in folded(then, width)]
 
 

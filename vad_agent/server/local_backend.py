@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 
 from vad_agent.callbacks import retention
 from vad_agent.callbacks.clock import Clock, machine_time
@@ -49,7 +50,13 @@ class ServiceBackend:
     ) -> list[Callback]:
         """As `Backend.page`."""
         number = phone and normalised(phone, self._store.policy.region)
-        return self._queries.page(_states(which), phone=number, operator=operator, limit=limit)
+        return self._queries.page(
+            _states(which),
+            phone=number,
+            operator=operator,
+            offered=partial(self._service.is_offered_to, operator or ""),
+            limit=limit,
+        )
 
     def beginning(self, text: str) -> list[Callback]:
         """As `Backend.beginning`."""
@@ -80,6 +87,10 @@ class ServiceBackend:
 
     # -- changes
     # --------------------------------------------------------------------------------------
+
+    def accept(self, id: str, operator: str) -> Callback:
+        """As `Backend.accept`."""
+        return self._service.accept(id, operator, self._who)
 
     def done(self, id: str, outcome: Outcome, why: str) -> Callback:
         """As `Backend.done`."""

@@ -20,7 +20,7 @@ from rich.text import Text
 
 from vad_agent.callbacks.dialers.base import DialRequest
 from vad_agent.callbacks.dialers.manual import ManualDialer
-from vad_agent.callbacks.model import State
+from vad_agent.callbacks.model import UNDER_WAY, State
 from vad_agent.callbacks.phone_numbers import masked
 from vad_agent.client.discovery import own_token, remove_desk_record, token_file, write_desk_record
 from vad_agent.common.live_screen import can_redraw
@@ -124,7 +124,7 @@ def serve(config: DeskConfig, console: Console, make_front: MakePages | None = N
         if can_redraw(console):
             by_hand = {State.NEEDS_PERSON}  # the dialer has failed too often
             if config.dialer == ManualDialer.name:
-                by_hand.add(State.RINGING)
+                by_hand |= UNDER_WAY
             queries, attempts = desk.app_state.queries, desk.store.policy.attempts
             screen = DeskScreen(console, head, lambda: queries.page(by_hand), attempts)
             stack.callback(screen.close)
@@ -232,5 +232,6 @@ def tell_to_ring(order: DialRequest, console: Console) -> None:
     console.print(head, soft_wrap=True)
     if console.is_terminal and order.opening:
         console.print(f"  «{order.opening}»", soft_wrap=True, highlight=False)
+    console.print(f"  звоню: vad-agent callbacks accept {id}", soft_wrap=True)
     then = f"  потом: vad-agent callbacks done {id} {OUTCOMES}"
     console.print(then, soft_wrap=True)

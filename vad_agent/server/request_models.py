@@ -26,6 +26,7 @@ with extra("callbacks", "the API"):
         ConfigDict,
         Field,
         Strict,
+        StringConstraints,
         model_validator,
     )
 
@@ -159,6 +160,17 @@ class OutcomeIn(Body):
     key: Annotated[str, Field(max_length=64, pattern=ATTEMPT)] | None = None
 
 
+class AcceptIn(Body):
+    """Who calls by hand."""
+
+    operator: Annotated[
+        str,
+        StringConstraints(
+            strip_whitespace=True, min_length=1, max_length=LONGEST["operator"], pattern=TEXT
+        ),
+    ]
+
+
 class WhyIn(Body):
     """Why somebody changes it."""
 
@@ -200,6 +212,6 @@ class ListQuery(Body):
     state: Literal["open", "ended"] | State | None = None
     phone: PhoneField | None = None
     operator: LoginField | None = None
-    """Those that are his, or anybody's."""
+    """Those that are his, or anybody's, or offered to him now."""
     limit: Annotated[int, Field(ge=1, le=MOST_LISTED)] = 100
     after: Id | None = None

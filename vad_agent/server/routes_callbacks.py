@@ -3,6 +3,7 @@
     POST /callbacks                 201 a new one; 200 merged, revised, or the same request again
     GET  /callbacks                 a page of callbacks
     GET  /callbacks/{id}            one, with its attempts, history and calls
+    POST /callbacks/{id}/accept     an offered one: the operator calls by hand
     POST /callbacks/{id}/outcome | cancel | retry | number | time
 
 The store blocks: these are not coroutines, so that each runs in a thread.
@@ -13,6 +14,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Annotated
 
 from vad_agent.callbacks.model import ENDED, OPEN, Callback, Request, State
@@ -26,6 +28,7 @@ from vad_agent.server.error_handlers import Missing
 from vad_agent.server.request_models import (
     KEY,
     LONGEST_KEY,
+    AcceptIn,
     Id,
     ListQuery,
     NumberIn,
@@ -109,6 +112,7 @@ def list_callbacks(query: Annotated[ListQuery, Query()], app_state: CurrentState
         _states(query.state),
         phone=phone,
         operator=query.operator,
+        offered=partial(app_state.service.is_offered_to, query.operator or ""),
         after=query.after,
         limit=query.limit + 1,
     )
@@ -144,6 +148,13 @@ def show_callback(id: TheId, app_state: CurrentState) -> StoryOut:
             "calls": app_state.queries.calls_of(id),
         }
     )
+
+
+@router.post("/{id}/accept", response_model=CallbackOut, responses=WRITE)
+def accept_callback(id: TheId, body: AcceptIn, app_state: CurrentState, who: Who) -> Callback:
+    """Call by hand what is offered: the first operator has it, for another one it is a conflict."""
+    with _existing(id, app_state):
+        return app_state.service.accept(id, body.operator, who)
 
 
 @router.post("/{id}/outcome", response_model=CallbackOut, responses=WRITE)

@@ -94,6 +94,11 @@ class UnchangedStore:
         with self._open() as store:
             return store.get(id)
 
+    def accept(self, id: str, operator: str) -> Callback:
+        """As `Backend.accept`."""
+        with self._open() as store:
+            return store.accept(id, operator)
+
     def done(self, id: str, outcome: Outcome, why: str) -> Callback:
         """As `Backend.done`."""
         with self._open() as store:

@@ -1,6 +1,7 @@
 """Notifies pages of changed callbacks, so that 200 open pages query only when something has changed.
 
-    history ── once a second, new rows ──> a growing number per operator ──> the streams of their pages
+    history ── once a second, new rows ──┐
+    offers ── who may see each of them ──┴─> a growing number per operator ──> the streams of their pages
 
 Changes that this misses, for example while the database is unavailable, a page finds by its own
 slow polling.
@@ -9,7 +10,11 @@ slow polling.
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable, Iterable, Mapping
 
+from vad_agent.callbacks.model import Callback, State
+from vad_agent.callbacks.offers import Audience
+from vad_agent.callbacks.row_mapping import from_row
 from vad_agent.callbacks.store import Store
 from vad_agent.callbacks.tables import callbacks, history
 from vad_agent.common.identity import folded
@@ -29,12 +34,24 @@ MOST = 1000
 class CallbackChangePoller:
     """The poller of one store, up to date from `start` until `close`.
 
+    `audiences`: to whom each of some offered callbacks is offered now, by id; see
+    `CallbackService.audiences`.
+
     Raises:
         StoreError: the database cannot be used.
     """
 
-    def __init__(self, store: Store) -> None:
+    def __init__(
+        self,
+        store: Store,
+        audiences: Callable[[Iterable[Callback]], Mapping[str, Audience]] = lambda _: {},
+    ) -> None:
         self._database = store.database
+        self._encryption = store.encryption
+        self._audiences = audiences
+        self._offered: Mapping[str, Audience] = {}
+        self._widened = 0
+        """How often an offer got another audience."""
         with self._database.reading() as c:
             self._last = int(c.execute(sa.select(sa.func.max(history.c.id))).scalar() or 0)
         self._of: dict[str, int] = {}
@@ -52,7 +69,7 @@ class CallbackChangePoller:
 
     def number(self, operator: str) -> int:
         """A number that grows when a callback of this operator, or of nobody, has changed. Never blocks."""
-        return max(self._everybodys, self._of.get(folded(operator), 0))
+        return max(self._everybodys, self._of.get(folded(operator), 0)) + self._widened
 
     def look(self) -> None:
         """Poll for new changes.
@@ -67,11 +84,18 @@ class CallbackChangePoller:
             .order_by(history.c.id)
             .limit(MOST)
         )
+        offers = sa.select(callbacks).where(callbacks.c.state == State.OFFERED.value)
         with self._database.reading() as c:
             found = c.execute(query).all()
+            rows = c.execute(offers).mappings().all()
+        before = self._offered
+        self._offered = self._audiences([from_row(row, self._encryption) for row in rows])
+        if any(before.get(id, step) != step for id, step in self._offered.items()):
+            self._widened += 1
         for id, what, change, operator in found:
             self._last = id
             moved = what != "taken" and "operator" in change  # the old owner's page shows it
+            moved |= "offered" in change.get("state", ())  # others may see an offer
             if moved or not operator or len(found) == MOST:
                 self._everybodys = id
             else:

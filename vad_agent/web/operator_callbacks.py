@@ -1,4 +1,5 @@
-"""An operator's callbacks for their panel: their own, and those that anybody may take.
+"""An operator's callbacks for their panel: their own, those that anybody may take, and those that are
+offered to them in place of a colleague.
 
 Refusals of the desk are translated into Russian. A colleague's callback is treated as missing.
 """
@@ -27,11 +28,12 @@ MOST = 500
 WHY = "panel"
 LONGEST_WHY = 300
 """Characters of a reason in history."""
-DUE = (State.WAITING, State.NEEDS_PERSON)
+DUE = (State.WAITING, State.OFFERED, State.NEEDS_PERSON)
 GONE = "Такого перезвона нет"
 CHANGED = "Перезвон уже изменился: посмотрите ещё раз"
 STATES = {
     State.WAITING: "ждёт времени",
+    State.OFFERED: "позвоните",
     State.RINGING: "звонок идёт",
     State.NEEDS_NUMBER: "нужен номер",
     State.NEEDS_TIME: "нужно время",
@@ -57,13 +59,16 @@ class CallbackSource(Protocol):
     def page(
         self, which: str | None, *, phone: str | None, operator: str | None, limit: int
     ) -> list[Callback]:
-        """Callbacks, the next due first."""
+        """Callbacks, the next due first: this operator's, anybody's, and what is offered to them now."""
 
     def beginning(self, text: str) -> list[Callback]:
         """Callbacks whose id begins with `text`; a whole id gives one or none."""
 
     def get(self, id: str) -> CallbackDetails:
         """A callback with its history."""
+
+    def accept(self, id: str, operator: str) -> Callback:
+        """The operator calls by hand."""
 
     def done(self, id: str, outcome: Outcome, why: str) -> Callback:
         """Report an attempt's outcome."""
@@ -106,13 +111,29 @@ class OperatorCallbacks:
             attempts, overdue_s = callbacks.attempts, callbacks.overdue_s
             rings = callbacks.rings
         now = self._now()
-        told = [self._told(one, attempts, overdue_s, now) for one in found if self._is_mine(one)]
+        shown = [one for one in found if one.state is State.OFFERED or self._is_mine(one)]
+        told = [self._told(one, attempts, overdue_s, now) for one in shown]
         told.sort(key=lambda one: not one["overdue"])
         return {
             "now": now.astimezone(UTC).isoformat(timespec="milliseconds"),
             "rings": rings,
             "callbacks": told,
         }
+
+    def accept(self, id: str) -> None:
+        """The operator calls: the first one who says so has it, also one whose turn to see it is not now:
+        it may have been theirs a moment ago.
+        """
+        with self._opened() as callbacks:
+            try:
+                callbacks.accept(id, self._operator)
+            except RuleError:
+                found = self._found(callbacks, id)
+                if self._is_mine(found):
+                    raise
+                if found.state is State.RINGING and found.since is not None:
+                    raise Refused(409, f"Уже звонит {found.operator}") from None
+                raise Refused(404, GONE) from None
 
     def outcome(self, id: str, outcome: str, key: str | None) -> None:
         """Report the outcome of the operator's attempt. `key`: the attempt that the page showed."""
@@ -151,8 +172,14 @@ class OperatorCallbacks:
         return operator is not None and folded(operator) == folded(self._operator)
 
     def _mine(self, callbacks: CallbackSource, id: str) -> Callback:
+        found = self._found(callbacks, id)
+        if not self._is_mine(found):
+            raise Refused(404, GONE)
+        return found
+
+    def _found(self, callbacks: CallbackSource, id: str) -> Callback:
         found = callbacks.beginning(id)
-        if len(found) != 1 or found[0].id != id or not self._is_mine(found[0]):
+        if len(found) != 1 or found[0].id != id:
             raise Refused(404, GONE)
         return found[0]
 
@@ -184,6 +211,8 @@ class OperatorCallbacks:
             "opening": one.opening,
             "topic": one.topic,
             "mine": self._is_me(one.operator),
+            "operator": one.operator,
+            "since": _iso(one.since),
         }
 
     @contextmanager

@@ -9,7 +9,7 @@
     GET  /enter, POST /enter, POST /leave       see `routes_login`
     GET  /panel/stream        server-sent events: see `browser_event_stream`
     POST /panel/send          an event or a command, as for `listen`'s event socket
-    GET  /panel/callbacks     and POST …/{id}/outcome, …/not-needed, …/number, /panel/client-called
+    GET  /panel/callbacks     and POST …/{id}/accept, …/outcome, …/not-needed, …/number, /panel/client-called
 
 Paths under /panel answer an invalid request with {"error": "one line of Russian"}; without a
 session, with 401. A browser that opens a page without a session is redirected to the login form.

@@ -56,6 +56,13 @@ def my_callbacks(mine: Mine, session: CurrentSession) -> dict[str, Any]:
     return mine.all()
 
 
+@router.post("/callbacks/{id}/accept")
+def accept(id: str, mine: Mine, session: OwnPage) -> Response:
+    """The operator calls by hand what is offered."""
+    mine.accept(id)
+    return Response(status_code=204)
+
+
 @router.post("/callbacks/{id}/outcome")
 def say_outcome(id: str, mine: Mine, session: OwnPage, body: Body) -> Response:
     """Report the outcome of the operator's attempt."""

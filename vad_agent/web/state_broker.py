@@ -211,6 +211,12 @@ class StateBroker:
         state: dict[str, Any] = {GONE: True} if told is None else json.loads(told)
         return state
 
+    def is_followed(self, operator: str) -> bool:
+        """A page of this operator is open."""
+        with self._lock:
+            one = self._operators.get(folded(operator))
+            return one is not None and bool(one.followers)
+
     def send(self, operator: str, what: ControlMessage) -> bool:
         """Send a command. False: no headset receives it."""
         with self._lock:

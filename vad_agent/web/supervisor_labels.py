@@ -17,6 +17,7 @@ from vad_agent.trace.window_compliance import Verdict
 
 STATES = {
     State.WAITING: "ждёт времени",
+    State.OFFERED: "предложен, никто не взял",
     State.RINGING: "звонок идёт",
     State.NEEDS_NUMBER: "нужен номер",
     State.NEEDS_TIME: "нужно время",
@@ -37,6 +38,7 @@ WHICH = {
 }
 OVERDUE = {
     State.WAITING: "Перезвон просрочен",
+    State.OFFERED: "Перезвон предложен, но никто не звонит",
     State.NEEDS_NUMBER: "Перезвон не сделать: нет номера",
     State.NEEDS_TIME: "Перезвон не сделать: нет времени",
     State.NEEDS_PERSON: "Перезвон не сделать: наберите вручную",
@@ -60,6 +62,8 @@ WHATS = {
     "call_ended": "звонок закончился",
     "clock": "часы перевели",
     "begun": "попытка началась",
+    "offered": "предложен оператору",
+    "accepted": "оператор взял: звонит",
     "quiet_hours": "отложен: тихие часы",
     "client_called": "клиент позвонил сам",
     "cancelled": "отменён",

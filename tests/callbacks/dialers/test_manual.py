@@ -4,21 +4,21 @@ from datetime import UTC, datetime
 
 import pytest
 
-from vad_agent.callbacks.dialers.base import DialRequest, DialUncertain, Hooked, Ringing, Unknown
+from vad_agent.callbacks.dialers.base import DialRequest, DialUncertain, Hooked, Offered, Unknown
 from vad_agent.callbacks.dialers.manual import ManualDialer
 
 ORDER = DialRequest("5f0c.1.1", "+79123456789", datetime(2026, 1, 1, tzinfo=UTC))
 
 
-def test_a_person_who_was_told_is_ringing_until_the_desk_hears_otherwise() -> None:
+def test_a_person_who_was_told_has_an_offer_until_the_desk_hears_otherwise() -> None:
     dialer = ManualDialer()
     dialer.open(lambda _: pytest.fail("nothing is reported"))
-    ringing = dialer.dial(ORDER)
-    assert ringing == Ringing("manual")
+    offered = dialer.dial(ORDER)
+    assert offered == Offered("manual")
     dialer.hang_up(ORDER.key, "manual")
-    assert dialer.status(ORDER.key, "manual") == ringing
+    assert dialer.status(ORDER.key, "manual") == offered
     dialer.close()
-    assert ManualDialer().status(ORDER.key, "manual") == ringing  # also after a restart
+    assert ManualDialer().status(ORDER.key, "manual") == offered  # also after a restart
 
 
 def test_where_nobody_was_told_it_is_dialled() -> None:

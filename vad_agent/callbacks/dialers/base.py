@@ -1,7 +1,7 @@
 """The port of all dialers: takes a dial request and returns its outcome, at once or later.
 
     desk ── dial(request) ──> dialer ──> the centre's telephony
-         <── Ringing | Ended ────┘
+         <── Ringing | Offered | Ended ──┘
          <── report(key, outcome) ── later, from its events, by polling, or from `receive`
 
 Each request has a key. A dialer passes it to the other side wherever that side can store it, so
@@ -46,6 +46,13 @@ class DialRequest:
 @dataclass(frozen=True, slots=True)
 class Ringing:
     """The request was accepted; the outcome will be reported. `reference`: the other side's id for it."""
+
+    reference: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Offered:
+    """A person was told to call. Nobody rings until one of them accepts it at the desk."""
 
     reference: str = ""
 
@@ -99,7 +106,7 @@ class Dialer(Protocol):
 
     name: ClassVar[str]
 
-    def dial(self, dial_request: DialRequest) -> Ringing | Ended:
+    def dial(self, dial_request: DialRequest) -> Ringing | Offered | Ended:
         """Ring the client for the operator. Returns within the dialer's time limit, mostly `Ringing`.
 
         Raises:
@@ -107,8 +114,8 @@ class Dialer(Protocol):
             DialUncertain: something may ring.
         """
 
-    def status(self, key: str, reference: str) -> Ringing | Ended | Unknown:
-        """The state of a key. `reference`: from its `Ringing`, "" if that was not stored.
+    def status(self, key: str, reference: str) -> Ringing | Offered | Ended | Unknown:
+        """The state of a key. `reference`: from its `Ringing` or `Offered`, "" if that was not stored.
 
         Raises:
             DialUncertain: the state cannot be determined now.

@@ -1,4 +1,5 @@
-"""Dialer without telephony: a person is notified, calls by hand, and reports the outcome to the desk.
+"""Dialer without telephony: a person is notified, accepts the offer, calls by hand, and reports the
+outcome to the desk.
 
 Nothing is sent, so nothing can fail. Notifying a person twice rings nobody twice.
 """
@@ -12,14 +13,15 @@ from vad_agent.callbacks.dialers.base import (
     DialRequest,
     DialUncertain,
     Ended,
+    Offered,
     Report,
-    Ringing,
     Unknown,
 )
 
 
 class ManualDialer:
-    """Every attempt is under way until its outcome is reported to the desk, not to this dialer.
+    """Every attempt is offered until a person accepts it, and under way until its outcome is reported.
+    Both are told to the desk, not to this dialer.
 
     `tell`: notifies the person.
     """
@@ -29,19 +31,19 @@ class ManualDialer:
     def __init__(self, tell: Callable[[DialRequest], None] = lambda dial_request: None) -> None:
         self._tell = tell
 
-    def dial(self, dial_request: DialRequest) -> Ringing | Ended:
+    def dial(self, dial_request: DialRequest) -> Offered | Ended:
         """Notify the person."""
         self._tell(dial_request)
-        return Ringing(self.name)
+        return Offered(self.name)
 
-    def status(self, key: str, reference: str) -> Ringing | Ended | Unknown:
-        """Ringing if the attempt was shown; otherwise nobody was notified yet.
+    def status(self, key: str, reference: str) -> Offered | Ended | Unknown:
+        """Offered if the attempt was shown; otherwise nobody was notified yet.
 
         Raises:
             DialUncertain: the attempt belongs to another dialer.
         """
         if reference == self.name:
-            return Ringing(reference)
+            return Offered(reference)
         if reference:
             raise DialUncertain("manual: the attempt was begun by another dialer: ask there")
         return Unknown()

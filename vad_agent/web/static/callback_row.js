@@ -12,8 +12,11 @@ const CALLED = "Клиент позвонил сам";
 const NOT_NEEDED = "Не нужен";
 const REASONS = ["попрощались, вопрос решён", "клиент уже перезвонил", "это был не клиент"];
 
+const CALLING = "Звоню";
+const CALLING_KEY = "0";
+
 /**
- * `does`: {chosen(id, outcome, words), notNeeded(id, why, words), regret(), saveNumber(row, field),
+ * `does`: {calling(row), chosen(id, outcome, words), notNeeded(id, why, words), regret(), saveNumber(row, field),
  * clientCalled(row, button, words)}.
  */
 export function newRow(one, does) {
@@ -29,6 +32,9 @@ export function newRow(one, does) {
     choose.addEventListener("click", () => does.chosen(one.id, outcome, name));
     outcomes.append(choose);
   });
+  const calling = button("calling", `${CALLING} `, made("kbd", "", CALLING_KEY));
+  calling.hidden = true;
+  calling.addEventListener("click", () => does.calling(row));
   const sending = made("p", "sending");
   sending.hidden = true;
   const undo = button("undo", "Отменить ", made("kbd", "", "Esc"));
@@ -39,7 +45,7 @@ export function newRow(one, does) {
   const wrong = made("p", "wrong");
   wrong.setAttribute("role", "alert");
   row.append(
-    heading, phone, made("p", "opening"), made("p", "about"), outcomes, sending, undo,
+    heading, phone, made("p", "opening"), made("p", "about"), calling, outcomes, sending, undo,
     numberForm(row, does), called, notNeeded(row, does), wrong,
   );
   return row;
@@ -121,13 +127,15 @@ export function fillRow(row, one, { now, old, active, sending }) {
   }
   text(part("opening"), one.opening ? `«${one.opening}»` : "");
   text(part("about"), about(one, now));
-  part("outcomes").hidden = Boolean(sending) || !one.phone || !(open || late);
+  part("calling").hidden = Boolean(sending) || one.state !== "offered";
+  part("calling").querySelector("kbd").hidden = !active;
+  part("outcomes").hidden = Boolean(sending) || one.state === "offered" || !one.phone || !(open || late);
   for (const kbd of part("outcomes").querySelectorAll("kbd")) kbd.hidden = !active;
   part("sending").hidden = part("undo").hidden = !sending;
   if (sending) text(part("sending"), `${sending}: записываю…`);
   part("number").hidden = Boolean(one.phone);
-  part("called").hidden = !one.phone || Boolean(sending);
-  part("unneeded").hidden = Boolean(sending) || one.state === "ringing";
+  part("called").hidden = !one.phone || isColleagues(one) || Boolean(sending);
+  part("unneeded").hidden = Boolean(sending) || isColleagues(one) || one.state === "ringing";
   row.dataset.key = one.key ?? "";
   row.dataset.phone = one.phone ?? "";
 }
@@ -143,8 +151,12 @@ function when(one, now, old) {
   return `через ${clock(Math.ceil((at - now) / 1000))}, ${words}`;
 }
 
+/** It is offered to me in place of a colleague: what else is done with it is theirs until I call. */
+const isColleagues = (one) => Boolean(one.operator) && !one.mine;
+
 function about(one, now) {
   const words = [
+    isColleagues(one) ? `вместо: ${one.operator}` : "",
     one.asked ? `звонок был ${day(unix(one.asked), now)}` : "",
     one.attempts ? `попытка ${Math.max(1, one.attempt ?? 1)} из ${one.attempts}` : "",
     one.reasons_text,

@@ -6,7 +6,7 @@
 import { ring } from "./bell.js";
 import { OUTCOMES, fillRow, newRow } from "./callback_row.js";
 import { askDesk, desk, isOld, isOpen, isOverdue, isTime, order, serverNow, toldAt } from "./desk.js";
-import { $, APART_MS, FORGET_MS, keep, text } from "./page.js";
+import { $, APART_MS, FORGET_MS, keep, remark, text } from "./page.js";
 import { told } from "./server.js";
 import { somePhoneNumber } from "./typed.js";
 import { hours } from "./words.js";
@@ -79,8 +79,14 @@ const mistake = (row, words) => text(row.querySelector(".wrong"), words);
 
 // -- an outcome -----------------------------------------------------------------------------------------
 
-/** A digit's, of the row that shows the digits. */
+/** A digit's, of the row that shows the digits; 0: «Звоню» of the row that shows it. */
 export function outcomeKey(number) {
+  if (number === 0) {
+    for (const button of list?.querySelectorAll(".calling:not([hidden])") ?? []) {
+      if (!button.querySelector("kbd").hidden) button.click();
+    }
+    return;
+  }
   const row = [...list?.children ?? []].find(
     (one) => !one.querySelector(".outcomes").hidden && !one.querySelector("kbd").hidden);
   if (row) chosen(row.dataset.id, ...OUTCOMES[number - 1]);
@@ -128,6 +134,21 @@ export async function flush(options) {
   await poll();
 }
 
+// -- «звоню» -------------------------------------------------------------------------------------------
+
+async function calling(row) { // the first who says so has it; to another one the desk tells who
+  const button = row.querySelector(".calling");
+  if (button.disabled) return;
+  button.disabled = true;
+  mistake(row, "");
+  const wrong = await told("POST", `/panel/callbacks/${encodeURIComponent(row.dataset.id)}/accept`, {});
+  button.disabled = false;
+  await poll();
+  if (!wrong) return;
+  if (row.isConnected) mistake(row, wrong);
+  else remark(`${row.querySelector(".whom").textContent}: ${wrong}`); // another one has it
+}
+
 // -- a number is found, a client calls ------------------------------------------------------------------
 
 async function saveNumber(row, field) {
@@ -162,4 +183,4 @@ async function clientCalled(row, button, words) { // the second press within a w
   await poll();
 }
 
-const does = { chosen, notNeeded, regret, saveNumber, clientCalled };
+const does = { calling, chosen, notNeeded, regret, saveNumber, clientCalled };

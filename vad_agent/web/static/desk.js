@@ -66,7 +66,7 @@ export const moment = (one) => unix(one.next) ?? unix(one.due);
 const passed = (ms) => ms !== null && ms <= serverNow();
 
 export const isOpen = (one) =>
-  one.state === "ringing" || (["waiting", "needs_person"].includes(one.state) && passed(moment(one)));
+  ["offered", "ringing"].includes(one.state) || (["waiting", "needs_person"].includes(one.state) && passed(moment(one)));
 
 export const isOverdue = (one) =>
   one.overdue || (one.overdue_from != null && serverNow() > unix(one.overdue_from));

@@ -144,7 +144,7 @@ document.addEventListener("keydown", (event) => {
     if (event.code === "KeyZ" && meaningful("О")) { event.preventDefault(); press("О"); }
     return;
   }
-  const digit = /^(?:Digit|Numpad)([1-4])$/.exec(event.code);
+  const digit = /^(?:Digit|Numpad)([0-4])$/.exec(event.code);
   if (digit && !event.shiftKey) { outcomeKey(Number(digit[1])); return; }
   const letter = letterAt(event.code);
   if (!letter) return;
