@@ -191,9 +191,9 @@ class Listen:
 
 def _role(process: psutil.Process) -> str:
     words = process.cmdline()
-    for module in ("capture_child", "playback_child"):
+    for module in ("capture_worker", "playback_worker"):
         if any(module in word for word in words):
-            return f"{module.removesuffix('_child')}, {json.loads(words[-1])['role']}"
+            return f"{module.removesuffix('_worker')}, {json.loads(words[-1])['role']}"
     return "listen itself" if PROBE in words else " ".join(words[:4])
 
 
