@@ -4,7 +4,7 @@ PYTHON ?=#           the Python to make .venv with; default: the first that fits
 DEMO   ?= greeting_silence
 PREFIX ?= $(HOME)/.local#   make install: vad-agent goes to its bin/
 REAL   ?=#           make bench: a recording of a real call
-WORKERS ?= 5#        make test: more than processors, since much of the suite waits for real time
+WORKERS ?= 4#        make test: more than processors, since much of the suite waits for real time
 ARGS   ?=#           make bench, bench-live, bench-peers, lock: more arguments, such as --quick or --upgrade
 
 AUDIO := espeak-ng asterisk-core-sounds-ru-wav asterisk-moh-opsound-wav

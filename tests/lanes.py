@@ -3,8 +3,8 @@
     make test    pytest -m serial, alone on the machine, then
                  pytest -m "not serial" --numprocesses WORKERS --dist loadgroup
 
-    gw0 … gw2    lanes in real time, the longest first: sound, browsers; then whatever is left
-    gw3, …       the others, as processes that give way (nice): they use all the processors they get
+    gw0, gw1     lanes in real time, the longest first: sound, browsers; then whatever is left
+    gw2, …       the others, as processes that give way (nice): they use all the processors they get
 
 A file is a lane; the faults of callbacks are two, one for each database. An audio server, PostgreSQL, a
 browser, a cache of phrases belong to a worker: fixtures make them, on free ports, in folders of their own.
@@ -67,6 +67,7 @@ REAL: Final = (
     "tests/headset/test_moved_streams.py",
     "tests/headset/test_prompt_device_lock.py",
     "tests/headset/test_underruns.py",
+    "tests/cli/test_prompts.py",
     "tests/cli/test_setup.py",
     "tests/cli/test_listen_desk.py",
     "tests/headset/test_suspended.py",
@@ -82,7 +83,7 @@ REAL: Final = (
 )
 """Files with real processes in real time: a test of theirs may fail once."""
 
-TIMED_WORKERS: Final = 3
+TIMED_WORKERS: Final = 2
 NICE: Final = 5
 _PLACES: Final = {name: place for place, name in enumerate((*TIMED, *LONG))}
 
