@@ -7,6 +7,7 @@ recorded. What the client heard is what counts: the right phrases, whole, each i
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -277,17 +278,24 @@ def test_without_call_control_the_greeting_begins_the_call(
         assert_replays(listening)
 
 
+@contextmanager
+def talking(server: AudioServer, folder: Path) -> Iterator[tuple[Call, Listening]]:
+    """A call that nobody reports, in which both sides have talked."""
+    parts = [("silence", 2.5), ("speech", "Алло, здравствуйте"), ("silence", 60.0)]
+    wav = script_audio(parts, folder / "client.wav")
+    with Call(server, wav) as call, Listening(server, folder) as listening:
+        settle(2.5)
+        call.dial("client")
+        say(server)
+        listening.wait(kind("phase", phase="dialogue"), 15)
+        yield call, listening
+
+
 def test_without_call_control_a_softphone_that_plays_no_more_has_hung_up(
     server: AudioServer, tmp_path: Path
 ) -> None:
     """Nobody is told «вас не слышно» after the end; both have talked, so the operator is asked."""
-    parts = [("silence", 2.5), ("speech", "Алло, здравствуйте"), ("silence", 60.0)]
-    wav = script_audio(parts, tmp_path / "client.wav")
-    with Call(server, wav) as call, Listening(server, tmp_path) as listening:
-        settle(2.5)
-        call.dial("client")
-        say(server)
-        listening.wait(kind("phase", phase="dialogue"), 10)
+    with talking(server, tmp_path) as (call, listening):
         call.hangup("client")
         lines = listening.ended(4)
         assert [line["reason"] for line in lines if line["kind"] == "callback"] == ["unconfirmed"]
@@ -299,13 +307,7 @@ def test_without_call_control_a_softphone_that_plays_no_more_has_hung_up(
 def test_whether_they_said_goodbye_is_asked_and_only_a_yes_spares_the_callback(
     answer: str, server: AudioServer, tmp_path: Path
 ) -> None:
-    parts = [("silence", 2.5), ("speech", "Алло, здравствуйте"), ("silence", 60.0)]
-    wav = script_audio(parts, tmp_path / "client.wav")
-    with Call(server, wav) as call, Listening(server, tmp_path) as listening:
-        settle(2.5)
-        call.dial("client")
-        say(server)
-        listening.wait(kind("phase", phase="dialogue"), 15)
+    with talking(server, tmp_path) as (call, listening):
         call.hangup("operator")
         lines = listening.ended(6)
         (asked,) = [line for line in lines if line["kind"] == "callback"]

@@ -107,6 +107,18 @@ def test_more_than_fit_are_counted() -> None:
     assert "ещё 7: vad-agent callbacks list" in read(100, 9, 9)
 
 
+def test_what_others_wrote_cannot_control_the_terminal() -> None:
+    """A name of a request, or text in a log line, with an escape sequence in it."""
+    evil = "Ан\x1b]0;x\x07на\u202e"
+    (one,) = due(1)
+    called = replace(one, name=evil, opening=f"Здравствуйте, {evil}", operator=evil, since=AT)
+    kept = LogLines()
+    kept.emit(logging.LogRecord("x", logging.INFO, "x", 1, evil, None, None))
+    lines = render(HEAD, [called], 3, [*kept.lines], 100, 12)
+    assert all(line.plain.isprintable() for line in lines)
+    assert "ЗВОНИТ Ан ]0;x на" in lines[2].plain
+
+
 def test_a_store_that_does_not_answer_leaves_what_is_known() -> None:
     answers: list[object] = [due(1), StoreError("locked")]
 

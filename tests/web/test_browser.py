@@ -15,6 +15,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Locator, Page, expect
 
+from tests.headset.test_screen import STATES
 from tests.web.browser import (
     FAREWELL,
     NOT_HEARD,
@@ -124,17 +125,6 @@ def test_each_state_is_told_in_words(opened: Opened, served: Served) -> None:
         expect(page.locator("#say")).to_have_attribute("data-look", look)
         for word in words:
             expect(page.locator("body")).to_contain_text(word, use_inner_text=True)
-
-
-STATES = (
-    "Жду звонка",
-    "Приветствие",
-    "Диалог",
-    "Удержание",
-    "ЗАВЕРШИТЕ ЗВОНОК",
-    "Звонок",
-    "звонка нет",
-)
 
 
 @pytest.mark.parametrize("phase", [None, *Phase])

@@ -69,7 +69,8 @@ def dead_air(
 
     from vad_agent.audio.recording_reader import open_call, open_leg
     from vad_agent.core.frames import Channel, frames
-    from vad_agent.detection import dead_air as third_party_detectors
+    from vad_agent.detection.dead_air import beside
+    from vad_agent.detection.dead_air import dead_air as silences_in
     from vad_agent.script.settings import Settings
 
     side, settings = Channel(channel.value), Settings()
@@ -80,13 +81,13 @@ def dead_air(
         heard: Iterable[bytes | None] = leg
         if side is Channel.CLIENT and leg.channels > 1:
             call = stack.enter_context(open_call(file))
-            heard = third_party_detectors.beside(
+            heard = beside(
                 settings.endpointer(Channel.OPERATOR, call.sample_rate), endpointer, call
             )
         warn(leg.warnings)
         timing = settings.script.timing
         stream = stack.enter_context(progress(heard, leg.frames_total, file.name, printing=True))
-        for silence in third_party_detectors.dead_air(
+        for silence in silences_in(
             stream,
             endpointer,
             side,

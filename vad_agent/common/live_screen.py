@@ -65,3 +65,23 @@ def can_redraw(console: Console) -> bool:
 def folded(text: str, width: int) -> list[str]:
     """The text in rows of at most `width` columns, cut anywhere, as a link is. One column a character."""
     return [text[at : at + width] for at in range(0, len(text), width)] or [""]
+
+
+def safe(text: str) -> str:
+    """External text (names, reasons, logs) without a terminal's control characters."""
+    if text.isprintable():
+        return text
+    return "".join(letter if letter.isprintable() else " " for letter in text)
+
+
+def labelled(label: str, value: str, indent: int, width: int) -> list[Text]:
+    """A label and a value, whole, in as many rows as needed; each row of a link opens all of it.
+
+    `indent`: columns of the label; without a label there are none.
+    """
+    indent = indent if label else 0
+    look = Style(link=value) if value.startswith("http") else Style()
+    return [
+        Text(f"{label if row == 0 else '':<{indent}}").append(part, look)
+        for row, part in enumerate(folded(value, width - indent))
+    ]

@@ -48,8 +48,7 @@ class MicrophoneKeeper:
         if graph is None or graph.source(self._microphone) is None:
             return
         try:
-            if missing(graph, self._microphone):
-                ensure(self._microphone)
+            if missing(graph, self._microphone) and ensure(self._microphone):
                 self._refused = False
                 self._report(MADE)
         except DeviceError:

@@ -10,11 +10,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from rich.cells import cell_len
-from rich.style import Style
 from rich.text import Text
 
 from vad_agent.audio.device_recovery import DeviceState
-from vad_agent.common.live_screen import folded
+from vad_agent.common.live_screen import labelled, safe
 from vad_agent.core.actions import Phase
 from vad_agent.core.frames import Channel
 from vad_agent.headset import messages_ru
@@ -132,16 +131,9 @@ def _farewell_question(status: Status, width: int) -> list[Text]:
 
 
 def _panel(link: str, width: int) -> list[Text]:
-    """The whole link, in as many rows as needed; each row opens all of it."""
     if not link:
         return []
-    style = Style(link=link)
-    label = "Панель" if width >= 3 * LABEL else ""
-    indent = LABEL if label else 0
-    return [
-        Text(f"{label if row == 0 else '':<{indent}}").append(part, style)
-        for row, part in enumerate(folded(link, width - indent))
-    ]
+    return labelled("Панель" if width >= 3 * LABEL else "", link, LABEL, width)
 
 
 def _side(channel: Channel, side: SideStatus, width: int, marks: Marks) -> Text:
@@ -264,10 +256,3 @@ def _wrapped(text: str, width: int, style: str) -> list[Text]:
             rows.append("")
         rows[-1] = f"{rows[-1]} {word}" if rows[-1] else word
     return [Text(row, style) for row in rows]
-
-
-def safe(text: str) -> str:
-    """External text (names, reasons) without a terminal's control characters."""
-    if text.isprintable():
-        return text
-    return "".join(letter if letter.isprintable() else " " for letter in text)

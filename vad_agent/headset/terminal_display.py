@@ -13,11 +13,11 @@ import threading
 from rich.console import Console
 from rich.text import Text
 
-from vad_agent.common.live_screen import can_redraw, redraw
+from vad_agent.common.live_screen import can_redraw, redraw, safe
 from vad_agent.headset import messages_ru
 from vad_agent.headset.key_dispatch import KeyDispatch
 from vad_agent.headset.keymap import all_keys, in_call
-from vad_agent.headset.screen import ASCII, ORDER, Marks, render, safe
+from vad_agent.headset.screen import ASCII, ORDER, Marks, render
 from vad_agent.headset.status import Status
 
 REDRAW_S = 0.3

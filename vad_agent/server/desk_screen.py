@@ -23,11 +23,10 @@ from collections import deque
 from collections.abc import Callable, Sequence
 
 from rich.console import Console
-from rich.style import Style
 from rich.text import Text
 
 from vad_agent.callbacks.model import Callback, State
-from vad_agent.common.live_screen import folded, redraw
+from vad_agent.common.live_screen import folded, labelled, redraw, safe
 from vad_agent.errors import StoreError
 
 EVERY_S = 1.0
@@ -119,16 +118,9 @@ def render(
 
 
 def _row(name: str, value: str, width: int) -> list[Text]:
-    link = Style(link=value) if value.startswith("http") else Style()
-    indent = NAME if width > 2 * NAME else 0
-    rows = folded(value, width - indent)
-    first = [Text(name)] if not indent else []
-    return first + [
-        Text(f"{name if number == 0 else '':<{indent}}").append(part, link)
-        if indent
-        else Text(part, link)
-        for number, part in enumerate(rows)
-    ]
+    if width > 2 * NAME:
+        return labelled(name, value, NAME, width)
+    return [Text(name), *labelled("", value, 0, width)]
 
 
 def _called(
@@ -151,14 +143,14 @@ def _callback(one: Callback, attempts: int, width: int) -> list[Text]:
     number = Text(one.phone or "номер неизвестен", "bold")
     if one.phone:
         number.stylize(f"link tel:{one.phone}")
-    name = f", {one.name}" if one.name else ""
+    name = f", {safe(one.name)}" if one.name else ""
     accepted = one.state is State.RINGING and one.since is not None
-    asked = f"ЗВОНИТ {one.operator}: " if accepted else "ПЕРЕЗВОНИТЕ "
+    asked = f"ЗВОНИТ {safe(one.operator or '')}: " if accepted else "ПЕРЕЗВОНИТЕ "
     head = Text(asked, "bold yellow").append_text(number)
     head.append(f"{name}, попытка {one.attempt} из {attempts}")
     rows = [head]
     if one.opening:
-        rows += [Text(part) for part in folded(f"  «{one.opening}»", width)]
+        rows += [Text(part) for part in folded(f"  «{safe(one.opening)}»", width)]
     then = f"  потом: vad-agent callbacks done {one.id} {OUTCOMES}"
     if one.state is State.OFFERED:
         then = f"  звоню: vad-agent callbacks accept {one.id}"
@@ -193,7 +185,7 @@ class LogLines(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Keep the lines of a record."""
-        self.lines.extend(self.format(record).splitlines())
+        self.lines.extend(map(safe, self.format(record).splitlines()))
 
 
 def _on_terminal(handler: logging.Handler) -> bool:

@@ -247,7 +247,7 @@ def _dialled(phone: str, state: Mapping[str, Any]) -> str:
     try:
         return normalised(phone, region) if isinstance(region, str) else normalised(phone)
     except NumberError:
-        raise Refused(400, f"Н{WRONG_NUMBER[1:]}") from None
+        raise Refused(400, WRONG_NUMBER.capitalize()) from None
 
 
 def _wrong(error: str) -> str:
