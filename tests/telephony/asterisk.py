@@ -23,7 +23,72 @@ from tests.headset.softphone import free_port
 ROOT = Path(__file__).parents[2] / ".asterisk"
 READY_S = 20.0
 APP = "vad-agent"
-MODULES = ["pbx_config", "app_dial", "app_originate", "app_chanspy", "app_audiosocket", "res_audiosocket", "app_verbose", "app_playback", "app_queue", "app_exec", "app_stack", "chan_bridge_media", "bridge_simple", "bridge_softmix", "bridge_holding", "bridge_native_rtp", "bridge_builtin_features", "codec_alaw", "codec_ulaw", "codec_resample", "format_wav", "format_pcm", "func_uuid", "func_channel", "func_callerid", "func_logic", "func_strings", "func_timeout", "res_timing_timerfd", "res_sorcery_config", "res_sorcery_memory", "res_sorcery_astdb", "res_geolocation", "res_rtp_asterisk", "res_rtp_multicast", "chan_rtp", "res_pjproject", "res_pjsip", "res_pjsip_session", "res_pjsip_sdp_rtp", "res_pjsip_endpoint_identifier_user", "res_pjsip_endpoint_identifier_ip", "res_pjsip_caller_id", "res_pjsip_pubsub", "chan_pjsip", "res_musiconhold", "res_http_websocket", "res_websocket_client", "res_stasis", "res_stasis_answer", "res_stasis_device_state", "res_stasis_playback", "res_stasis_recording", "res_stasis_snoop", "res_ari", "res_ari_model", "res_ari_applications", "res_ari_asterisk", "res_ari_bridges", "res_ari_channels", "res_ari_events", "app_stasis", "app_amd", "app_waitforsilence"]
+MODULES = [
+    "pbx_config",
+    "app_dial",
+    "app_originate",
+    "app_chanspy",
+    "app_audiosocket",
+    "res_audiosocket",
+    "app_verbose",
+    "app_playback",
+    "app_queue",
+    "app_exec",
+    "app_stack",
+    "chan_bridge_media",
+    "bridge_simple",
+    "bridge_softmix",
+    "bridge_holding",
+    "bridge_native_rtp",
+    "bridge_builtin_features",
+    "codec_alaw",
+    "codec_ulaw",
+    "codec_resample",
+    "format_wav",
+    "format_pcm",
+    "func_uuid",
+    "func_channel",
+    "func_callerid",
+    "func_logic",
+    "func_strings",
+    "func_timeout",
+    "res_timing_timerfd",
+    "res_sorcery_config",
+    "res_sorcery_memory",
+    "res_sorcery_astdb",
+    "res_geolocation",
+    "res_rtp_asterisk",
+    "res_rtp_multicast",
+    "chan_rtp",
+    "res_pjproject",
+    "res_pjsip",
+    "res_pjsip_session",
+    "res_pjsip_sdp_rtp",
+    "res_pjsip_endpoint_identifier_user",
+    "res_pjsip_endpoint_identifier_ip",
+    "res_pjsip_caller_id",
+    "res_pjsip_pubsub",
+    "chan_pjsip",
+    "res_musiconhold",
+    "res_http_websocket",
+    "res_websocket_client",
+    "res_stasis",
+    "res_stasis_answer",
+    "res_stasis_device_state",
+    "res_stasis_playback",
+    "res_stasis_recording",
+    "res_stasis_snoop",
+    "res_ari",
+    "res_ari_model",
+    "res_ari_applications",
+    "res_ari_asterisk",
+    "res_ari_bridges",
+    "res_ari_channels",
+    "res_ari_events",
+    "app_stasis",
+    "app_amd",
+    "app_waitforsilence",
+]
 
 
 def missing() -> str:
@@ -100,7 +165,7 @@ nocolor = yes
     def _dialplan(self, media_port: int) -> str:
         return f"""[from-client]
 exten => 100,1,Set(__VAD=${{UUID()}})
- same => n,Originate(Local/spy${{UNIQUEID}}@vad/n,app,AudioSocket,"${{VAD}},127.0.0.1:{media_port}",,a)
+ same => n,Originate(Local/spy${{UNIQUEID}}@vad/n,app,AudioSocket,"${{VAD}},127.0.0.1:{media_port}",,,a)
  same => n,Dial(PJSIP/operator)
  same => n,Hangup()
 [vad]
