@@ -97,16 +97,18 @@ def missing() -> str:
 
 
 class Asterisk:
-    """One Asterisk. `phones`: endpoint's name → its SIP port; `media_port`: where AudioSocket goes."""
+    """One Asterisk. `phones`: endpoint's name → its SIP port; `media_port`: where AudioSocket goes.
+    `on_answer`: the tap begins with the answer, as a centre without call control has it.
+    """
 
-    def __init__(self, phones: dict[str, int], media_port: int, dialplan: str = "") -> None:
+    def __init__(self, phones: dict[str, int], media_port: int, *, on_answer: bool = False) -> None:
         self.name = f"test-{secrets.token_hex(4)}"
         self.sip_port = free_port(socket.SOCK_DGRAM)
         self.http_port = free_port(socket.SOCK_STREAM)
         self.password = secrets.token_hex(8)
         self.folder = ROOT / "etc" / self.name
         self._phones = phones
-        self._write(media_port, dialplan)
+        self._write(media_port, on_answer)
         self._process: subprocess.Popen[bytes] | None = None
         try:
             self.start()
@@ -116,7 +118,7 @@ class Asterisk:
 
     # -- configuration -----------------------------------------------------------------------------
 
-    def _write(self, media_port: int, dialplan: str) -> None:
+    def _write(self, media_port: int, on_answer: bool) -> None:
         inside = f"/etc/{self.name}"
         for folder in ("run", "spool", "log", "db", "keys"):
             (self.folder / folder).mkdir(parents=True)
@@ -147,7 +149,7 @@ nocolor = yes
             "amd.conf": "[general]\n",
             "stasis.conf": "[threadpool]\n",
             "pjsip.conf": self._pjsip(),
-            "extensions.conf": dialplan or self._dialplan(media_port),
+            "extensions.conf": self._dialplan(media_port, on_answer),
         }
         for name, text in files.items():
             (self.folder / name).write_text(text, encoding="utf-8")
@@ -162,12 +164,19 @@ nocolor = yes
             )
         return "\n".join(told)
 
-    def _dialplan(self, media_port: int) -> str:
+    def _dialplan(self, media_port: int, on_answer: bool) -> str:
+        tap = f"""Originate(Local/spy%s@vad/n,app,AudioSocket,"${{VAD}},127.0.0.1:{media_port}",,,a)"""
+        if on_answer:
+            steps = "Dial(PJSIP/operator,,U(tap^${UNIQUEID}))"
+        else:
+            steps = f"{tap % '${UNIQUEID}'}\n same => n,Dial(PJSIP/operator)"
         return f"""[from-client]
 exten => 100,1,Set(__VAD=${{UUID()}})
- same => n,Originate(Local/spy${{UNIQUEID}}@vad/n,app,AudioSocket,"${{VAD}},127.0.0.1:{media_port}",,,a)
- same => n,Dial(PJSIP/operator)
+ same => n,{steps}
  same => n,Hangup()
+[tap]
+exten => s,1,{tap % "${ARG1}"}
+ same => n,Return()
 [vad]
 exten => _spy.,1,Answer()
  same => n,ChanSpy(${{EXTEN:3}},uqDEw)

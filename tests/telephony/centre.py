@@ -112,7 +112,6 @@ class Centre:
         *more: str,
         script: str = "",
         ari: bool = True,
-        dialplan: str = "",
     ) -> None:
         self.port = free_port(socket.SOCK_STREAM)
         self.phones = Call(server, client_says)
@@ -120,7 +119,7 @@ class Centre:
             "client": self.phones.client.sip_port,
             "operator": self.phones.operator.sip_port,
         }
-        self.asterisk = Asterisk(phones, self.port, dialplan)
+        self.asterisk = Asterisk(phones, self.port, on_answer=not ari)
         control = [f"--ari={self.asterisk.url}", "--ari-user=desk"] if ari else []
         self.pbx = Pbx(folder, self.port, *control, *more, script=script)
 

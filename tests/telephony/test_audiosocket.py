@@ -1,6 +1,7 @@
 """AudioSocket's bytes: each message, each truncation, mutated streams."""
 
 import random
+from itertools import pairwise
 from uuid import UUID
 
 import pytest
@@ -49,7 +50,7 @@ def test_a_call_is_parsed_from_its_bytes() -> None:
 @given(st.lists(st.integers(0, len(ONE_CALL)), max_size=20))
 def test_the_chunks_of_the_network_do_not_matter(cuts: list[int]) -> None:
     edges = [0, *sorted(cuts), len(ONE_CALL)]
-    assert parse(*(ONE_CALL[a:b] for a, b in zip(edges, edges[1:], strict=False))) == MESSAGES
+    assert parse(*(ONE_CALL[a:b] for a, b in pairwise(edges))) == MESSAGES
 
 
 @pytest.mark.parametrize("length", range(len(ONE_CALL)))

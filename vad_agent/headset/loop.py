@@ -152,7 +152,8 @@ class Loop:
         elif isinstance(what, Event):
             self._signal((what,))
         elif isinstance(source, Channel):
-            assert self.headset is not None and not isinstance(what, Report)
+            assert self.headset is not None
+            assert not isinstance(what, Report)
             self._signal(self.headset.take(source, what))
         elif self.prompt_player is not None:
             if source == PROMPT:

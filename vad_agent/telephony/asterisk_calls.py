@@ -1,7 +1,7 @@
 """Which call a tap belongs to, and what happens to it, from Asterisk's events (ARI). Pure.
 
     ChannelVarset VAD=<uuid>           the client's channel of the tap with this UUID
-    Dial caller=client, peer=…         with dialstatus ANSWER: ANSWERED, and the peer's endpoint is the operator
+    Dial caller=client, peer=…         dialstatus ANSWER: ANSWERED; the peer's endpoint is the operator
     ChannelHold, ChannelUnhold         HOLD, UNHOLD by the side whose channel it is
     ChannelHangupRequest               the first of both channels: this side hangs up
     ChannelDestroyed                   of either channel: HANGUP

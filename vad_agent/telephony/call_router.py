@@ -5,8 +5,9 @@
     call control, by tap ───────────┘
 
 With call control a line begins when an operator answers; until then nothing of the stream is used,
-since the client hears ringing or music. Without it, or while it is lost, each stream is a line of its
-own whose call is recognized by ear, and nobody says how it ended.
+since the client hears ringing, announcements or music. While it is lost each stream is a line of its
+own, and the operator's voice is the answer. Where there is none, the dialplan begins the stream with the
+answer. In both cases nobody says how the call ended.
 
 Runs in the event loop's thread; no I/O of its own.
 """
@@ -65,7 +66,7 @@ class RouterCounters:
 class CallRouter:
     """`make_line(operator, hang_up)`: a line; `operator`: the login, None if unknown. `most_calls`: a
     stream too many is refused. `hang_up(tap)`: ends the call at the PBX. `controlled()`: call control
-    is connected, and tells who answers and how calls end.
+    is connected, and tells who answers and how calls end; None: there is none.
     """
 
     def __init__(
@@ -73,7 +74,7 @@ class CallRouter:
         make_line: Callable[[str | None, Callable[[], None]], OperatorLine],
         hang_up: Callable[[UUID], None],
         *,
-        controlled: Callable[[], bool],
+        controlled: Callable[[], bool] | None,
         most_calls: int,
         drop_line: Callable[[OperatorLine], None] = lambda line: None,
     ) -> None:
@@ -121,6 +122,9 @@ class CallRouter:
         tap.by_ear = True
         tap.line = self._make_line(None, lambda: self._hang_up(id))
         tap.line.connect()
+        answered = self._controlled is None
+        kind = EventKind.ANSWERED if answered else EventKind.RINGING
+        tap.line.signal(Event(kind, call_id=str(id)))
 
     def audio(self, id: UUID, client: bytes, operator: bytes, now: float) -> None:
         """Samples of both sides, int16 mono at 8 kHz."""
@@ -128,7 +132,7 @@ class CallRouter:
         if tap is None:
             return
         if tap.line is None:
-            if self._controlled():
+            if self._controlled is not None and self._controlled():
                 return
             self._listen(id, tap)
         assert tap.line is not None

@@ -109,7 +109,7 @@ class PbxProcess:
         router = CallRouter(
             lambda operator, hang_up: self._line(shared, operator, hang_up),
             self._hang_up,
-            controlled=lambda: self._control is not None and self._control.connected,
+            controlled=None if options.ari is None else self._is_controlled,
             most_calls=options.most_calls,
             drop_line=self._drop_line,
         )
@@ -195,6 +195,9 @@ class PbxProcess:
 
     def _report(self, text: str) -> None:
         log.warning("a problem", extra={"why": text})
+
+    def _is_controlled(self) -> bool:
+        return self._control is not None and self._control.connected
 
     def _hang_up(self, tap: UUID) -> None:
         if self._control is not None:
