@@ -126,17 +126,19 @@ class Loop:
                     self.take(*inbox.get_nowait())
             except queue.Empty:
                 pass
-            self.turn()
+            self.turn(time.perf_counter())
         self.end()
 
     def end(self) -> None:
         """A current call ends here, with all its requests."""
         self._signal((Event(EventKind.SOURCE_ENDED),))
 
-    def turn(self) -> None:
-        """Feed the frames that have come, and begin the prompt that may begin now."""
+    def turn(self, now: float) -> None:
+        """Feed the frames that are complete at `now` (s of `time.perf_counter`), and begin the prompt
+        that may begin.
+        """
         self._release()
-        self._feed()
+        self._feed(now)
 
     def take(self, source: Source, what: What) -> None:
         """Carry out what this input means now."""
@@ -161,14 +163,14 @@ class Loop:
             else:
                 self.prompt_player.take_monitor(what)
 
-    def _feed(self) -> None:
+    def _feed(self, now: float) -> None:
         headset = self.headset
         if headset is None:
             return
         self._signal(headset.overdue())
         if self.prompt_player is not None:
             self.prompt_player.watch()
-        for pair in headset.pairs(time.perf_counter()):
+        for pair in headset.pairs(now):
             self._step(pair)
 
     def _step(self, pair: Pair) -> None:

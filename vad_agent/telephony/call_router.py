@@ -124,7 +124,7 @@ class CallRouter:
         tap.line.connect()
         answered = self._controlled is None
         kind = EventKind.ANSWERED if answered else EventKind.RINGING
-        tap.line.signal(Event(kind, call_id=str(id)))
+        tap.line.signal(Event(kind))  # without an id: call control may give it one later
 
     def audio(self, id: UUID, client: bytes, operator: bytes, now: float) -> None:
         """Samples of both sides, int16 mono at 8 kHz."""
@@ -140,7 +140,7 @@ class CallRouter:
         capture = tap.line.capture
         capture.push(Channel.CLIENT, now, client)
         capture.push(Channel.OPERATOR, now, operator)
-        tap.line.turn()
+        tap.line.turn(now)
 
     def disconnected(self, id: UUID, now: float) -> None:
         """The stream has ended: with its call, or because something between us broke."""
@@ -164,7 +164,7 @@ class CallRouter:
         if tap.stream is not None:
             tap.stream.send(line.next_frame(now) if line is not None else None)
         if line is not None and now - tap.fed_at > FED_S and line.in_call:
-            line.turn()
+            line.turn(now)
         if tap.lost_at is not None and now - tap.lost_at > TOLD_S:
             self._forget(id, tap)
 

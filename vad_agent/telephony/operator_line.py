@@ -136,9 +136,9 @@ class OperatorLine:
             self._loop.take(PROMPT, report)
         return frame
 
-    def turn(self) -> None:
-        """Feed what has come. Call it at each frame, and each 20 ms while a call is on."""
-        self._loop.turn()
+    def turn(self, now: float) -> None:
+        """Feed what has come by `now`. Call it at each frame, and each 20 ms while a call is on."""
+        self._loop.turn(now)
 
     # -- call control ------------------------------------------------------------------------------
 
