@@ -96,9 +96,7 @@ class Pbx:
                 for sound in (client, operator)
             )
             self.router.audio(tap, *parts, self.now)
-            self.router.tick(self.now)
-            if not self.messages.may_promise:
-                self.messages.flush(5.0)
+            self.tick()
 
     def both(self, taps: dict[str, UUID], sounds: dict[str, tuple[bytes, bytes]]) -> None:
         """A frame of two calls."""
@@ -109,7 +107,12 @@ class Pbx:
                 sound[at % (len(sound) // 320 * 320) :][:320] for sound in sounds[name]
             )
             self.router.audio(tap, client, operator, self.now)
+        self.tick()
+
+    def tick(self) -> None:
         self.router.tick(self.now)
+        if not self.messages.may_promise:
+            self.messages.flush(5.0)
 
     def greet(self, tap: UUID) -> None:
         self.play(tap, len(GREETING) / 8_000, operator=GREETING.tobytes())
