@@ -4,7 +4,7 @@ of a recording; what comes back is read. A process of its own, so that its cost 
     python -m benchmarks.telephony.load PORT CALLS SECONDS RECORDING
 
 Prints one JSON object: the frames sent and received, the refused calls, how late this process itself was,
-and for each call with a phrase its delay: from the end of the operator's greeting to the phrase's first frame.
+and for each call with a phrase its delay: from its beginning to the phrase's first frame.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from pathlib import Path
 from uuid import uuid4
 
 from benchmarks.audio import load
-from vad_agent.core.frames import FRAME_S
 from vad_agent.audio.pcm import add, to_stereo
+from vad_agent.core.frames import FRAME_S
 from vad_agent.telephony.audiosocket import audio_message, identity_message
 
 _HEADER = struct.Struct(">BH")

@@ -19,6 +19,7 @@ import httpx
 
 from tests.headset.recording import end, until
 from tests.headset.softphone import free_port
+from vad_agent.telephony.asterisk_setup import dialplan
 
 ROOT = Path(__file__).parents[2] / ".asterisk"
 READY_S = 20.0
@@ -30,6 +31,7 @@ MODULES = [
     "app_chanspy",
     "app_audiosocket",
     "res_audiosocket",
+    "chan_audiosocket",
     "app_verbose",
     "app_playback",
     "app_queue",
@@ -165,22 +167,20 @@ nocolor = yes
         return "\n".join(told)
 
     def _dialplan(self, media_port: int, on_answer: bool) -> str:
-        tap = f"""Originate(Local/spy%s@vad/n,app,AudioSocket,"${{VAD}},127.0.0.1:{media_port}",,,a)"""
+        """As an engineer has it: the printed one, and the context in which clients arrive."""
         if on_answer:
-            steps = "Dial(PJSIP/operator,,U(tap^${UNIQUEID}))"
+            steps = "Set(__VAD_CLIENT=${UNIQUEID})\n same => n,Dial(PJSIP/operator,,U(answered))"
         else:
-            steps = f"{tap % '${UNIQUEID}'}\n same => n,Dial(PJSIP/operator)"
-        return f"""[from-client]
-exten => 100,1,Set(__VAD=${{UUID()}})
+            steps = "Gosub(vad-tap,s,1)\n same => n,Dial(PJSIP/operator)"
+        tap = f'"${{UUID()}},127.0.0.1:{media_port}"'
+        return f"""{dialplan(f"127.0.0.1:{media_port}")}
+[from-client]
+exten => 100,1,NoOp()
  same => n,{steps}
  same => n,Hangup()
-[tap]
-exten => s,1,{tap % "${ARG1}"}
+[answered]
+exten => s,1,Originate(Local/spy${{VAD_CLIENT}}@vad/n,app,AudioSocket,{tap},,,a)
  same => n,Return()
-[vad]
-exten => _spy.,1,Answer()
- same => n,ChanSpy(${{EXTEN:3}},uqDEw)
- same => n,Hangup()
 """
 
     # -- process -----------------------------------------------------------------------------------

@@ -24,7 +24,7 @@ from vad_agent.cli.callbacks import callbacks_app
 from vad_agent.cli.dead_air import dead_air
 from vad_agent.cli.devices import devices
 from vad_agent.cli.listen import listen
-from vad_agent.cli.pbx import pbx
+from vad_agent.cli.pbx import pbx_app
 from vad_agent.cli.people import people_app
 from vad_agent.cli.prompts import prompts_app
 from vad_agent.cli.replay import replay
@@ -44,6 +44,7 @@ app = typer.Typer(
 app.add_typer(script_app)
 app.add_typer(prompts_app)
 app.add_typer(callbacks_app)
+app.add_typer(pbx_app)
 app.add_typer(people_app)
 
 # typer uses click, or in later versions a private copy of it: take the class from there.
@@ -91,7 +92,6 @@ app.command(short_help="Set the headset up: virtual microphone, phrases, setting
 app.command(short_help="Attach to the headset: monitor both sides, say or show the phrases.")(
     listen
 )
-app.command(short_help="Attach to the calls of a PBX (Asterisk): many calls, one process.")(pbx)
 app.command(short_help="Run the desk of callbacks: three attempts, none lost; with an API.")(serve)
 
 

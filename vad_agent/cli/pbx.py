@@ -1,8 +1,10 @@
-"""`vad-agent pbx`: reads its arguments and starts `vad_agent.telephony.pbx_process`."""
+"""`vad-agent pbx …`: reads the arguments of the process, of its set-up and of its check."""
 
 from __future__ import annotations
 
+import asyncio
 import os
+import secrets
 from pathlib import Path
 from typing import Annotated
 
@@ -12,8 +14,30 @@ from vad_agent.cli.terminal import EndedByCtrlC, plain_console
 
 PASSWORD = "VAD_AGENT_ASTERISK_PASSWORD"
 
+pbx_app = typer.Typer(
+    name="pbx",
+    invoke_without_command=True,
+    help="Attach to the calls of a PBX (Asterisk): many calls, one process.",
+)
+setup_app = typer.Typer(
+    name="setup", no_args_is_help=True, help="What the PBX needs: printed, nothing is changed."
+)
+pbx_app.add_typer(setup_app)
 
+AriUser = Annotated[str, typer.Option("--ari-user", metavar="NAME", help="The user of ari.conf.")]
+AriPasswordFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--ari-password-file",
+        metavar="FILE",
+        help=f"Its password; or the environment: {PASSWORD}.",
+    ),
+]
+
+
+@pbx_app.callback()
 def pbx(
+    context: typer.Context,
     listen: Annotated[
         str, typer.Option(metavar="HOST:PORT", help="Address for Asterisk's AudioSocket.")
     ] = "127.0.0.1:9092",
@@ -25,11 +49,8 @@ def pbx(
             "Without it calls are recognized by ear.",
         ),
     ] = None,
-    ari_user: Annotated[str, typer.Option(metavar="NAME", help="The user of ari.conf.")] = "",
-    ari_password_file: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help=f"Its password; or the environment: {PASSWORD}."),
-    ] = None,
+    ari_user: AriUser = "",
+    ari_password_file: AriPasswordFile = None,
     operator: Annotated[
         list[str] | None,
         typer.Option(
@@ -66,19 +87,17 @@ def pbx(
     """Attach to the calls of a PBX: hear both sides, speak into the call, hang up (Asterisk).
 
     \b
+    What Asterisk needs, on paper:
+      vad-agent pbx setup asterisk
+    Does it work? A test call through Asterisk:
+      vad-agent pbx check --ari http://127.0.0.1:8088 --ari-user vad-agent
     On the machine of Asterisk, beside the desk (vad-agent serve):
-      VAD_AGENT_ASTERISK_PASSWORD=… vad-agent pbx --ari http://127.0.0.1:8088 --ari-user desk
-    Its dialplan, before Dial or Queue, on the client's channel:
-      same => n,Set(__VAD=${UUID()})
-      same => n,Originate(Local/spy${UNIQUEID}@vad/n,app,AudioSocket,"${VAD},127.0.0.1:9092",,,a)
-    and the context of the tap, which is gone with the call:
-      \\[vad]
-      exten => _spy.,1,Answer()
-       same => n,ChanSpy(${EXTEN:3},uqDEw)
-       same => n,Hangup()
+      vad-agent pbx --ari http://127.0.0.1:8088 --ari-user vad-agent
 
     Ctrl-C ends when no call is on; a second one at once.
     """
+    if context.invoked_subcommand is not None:
+        return
     from vad_agent.cli.terminal import tell_missing_detector
     from vad_agent.errors import extra
 
@@ -137,3 +156,66 @@ def _password(file: Path | None) -> str:
     if not found:
         raise typer.BadParameter(f"--ari: no password: name --ari-password-file, or set {PASSWORD}")
     return found
+
+
+@setup_app.command()
+def asterisk(
+    address: Annotated[
+        str, typer.Option("--listen", metavar="HOST:PORT", help="Where `vad-agent pbx` listens.")
+    ] = "127.0.0.1:9092",
+    ari: Annotated[
+        str | None,
+        typer.Option(metavar="URL", help="An Asterisk that runs: its version is asked."),
+    ] = None,
+    ari_user: AriUser = "vad-agent",
+    ari_password_file: AriPasswordFile = None,
+    version: Annotated[
+        str, typer.Option(metavar="VERSION", help="Of Asterisk, if it cannot be asked: 20.9.")
+    ] = "",
+) -> None:
+    """Print the dialplan, the ARI user and a check-list; name the known faults of the version."""
+    from vad_agent.telephony import asterisk_setup as text
+
+    _address(address)
+    password = secrets.token_urlsafe(18)
+    if ari is not None:
+        from vad_agent.telephony.asterisk_check import AsteriskCheck
+
+        password = _password(ari_password_file)
+        version = asyncio.run(AsteriskCheck(ari, (ari_user, password)).version())
+    found = text.parse_version(version) if version else None
+    if version and found is None:
+        raise typer.BadParameter(f"--version: expected such as 20.9, got {version!r}")
+    shown = password if ari is None else "…"
+    print(text.dialplan(address))
+    print(text.ari_user(ari_user, shown))
+    print(f"; the same password for us: {PASSWORD}={shown}\n")
+    for number, line in enumerate(text.checklist(found), 1):
+        print(f"{number}. {line}")
+    for fault in text.faults(found) if found is not None else ():
+        print(f"! Asterisk {version}: {fault.what}: {fault.remedy}")
+
+
+@pbx_app.command()
+def check(
+    ari: Annotated[str, typer.Option(metavar="URL", help="Asterisk's HTTP address.")],
+    ari_user: AriUser = "vad-agent",
+    ari_password_file: AriPasswordFile = None,
+    host: Annotated[
+        str, typer.Option(metavar="HOST", help="This machine, as Asterisk reaches it.")
+    ] = "127.0.0.1",
+) -> None:
+    """Make a test call through Asterisk and prove each path: one line each, with its remedy.
+
+    Nobody's telephone rings. Exit status 1: something does not work.
+    """
+    from vad_agent.errors import extra
+
+    with extra("callbacks", "vad-agent pbx check"):
+        from vad_agent.headset.diagnostics import show
+        from vad_agent.telephony.asterisk_check import AsteriskCheck, run
+
+    console = plain_console()
+    checked = AsteriskCheck(ari, (ari_user, _password(ari_password_file)), host=host)
+    if not asyncio.run(run(checked, lambda finding: show(finding, console))):
+        raise typer.Exit(1)
