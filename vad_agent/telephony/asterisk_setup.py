@@ -94,6 +94,10 @@ exten => _spy.,1,Answer()
  same => n,ChanSpy(${{EXTEN:3}},uqDEw)
  same => n,Hangup()
 
+[vad-machine]                            ; callbacks: machine_context = "vad-machine" in desk.toml
+exten => _[0-9a-z].,1,AMD()
+ same => n,Stasis(vad-agent,${{EXTEN}})
+
 [vad-check]                              ; the test call of `vad-agent pbx check`, and nothing else
 exten => s,1,Originate(Local/spy${{UNIQUEID}}@vad/n,app,AudioSocket,"${{VAD}},${{VAD_CHECK}}",,,a)
  same => n,Dial(AudioSocket/${{VAD_CHECK}}/${{VAD_PEER}}/c(slin),20)
