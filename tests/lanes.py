@@ -18,6 +18,7 @@ FAULTS: Final = "tests/callbacks/faults/test_faults.py"
 
 TIMED: Final = (
     "tests/cli/test_setup.py",
+    "tests/telephony/test_asterisk.py",
     "tests/headset/test_end_to_end.py",
     "tests/headset/test_faults.py",
     "tests/web/test_browser.py",
@@ -39,6 +40,8 @@ TIMED: Final = (
     "tests/cli/test_devices.py",
     "tests/cli/test_prompts.py",
     "tests/headset/test_underruns.py",
+    "tests/telephony/test_asterisk_dialer.py",
+    "tests/telephony/test_asterisk_setup.py",
     "tests/headset/test_prompt_device_lock.py",
 )
 """Lanes in real time, in the order of their beginning."""
@@ -80,6 +83,9 @@ REAL: Final = (
     "tests/web/test_supervisor_browser.py",
     "tests/web/test_widths.py",
     "tests/server/test_serve.py",
+    "tests/telephony/test_asterisk.py",
+    "tests/telephony/test_asterisk_dialer.py",
+    "tests/telephony/test_asterisk_setup.py",
 )
 """Files with real processes in real time: a test of theirs may fail once."""
 
