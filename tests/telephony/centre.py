@@ -12,7 +12,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from tests.headset.audio_server import AudioServer
@@ -112,8 +112,10 @@ class Centre:
         *more: str,
         script: str = "",
         ari: bool = True,
+        env: Mapping[str, str] | None = None,
     ) -> None:
         self.port = free_port(socket.SOCK_STREAM)
+        self._env = dict(env or {})
         self.phones = Call(server, client_says)
         phones = {
             "client": self.phones.client.sip_port,
@@ -133,7 +135,7 @@ class Centre:
 
     def start_pbx(self) -> None:
         """Start `vad-agent pbx`, once more after it was killed."""
-        self.pbx.start(VAD_AGENT_ASTERISK_PASSWORD=self.asterisk.password)
+        self.pbx.start(VAD_AGENT_ASTERISK_PASSWORD=self.asterisk.password, **self._env)
 
     def __exit__(self, *_: object) -> None:
         self.close()

@@ -36,6 +36,15 @@ class Phrases:
     def get(self, prompt_id: str, text: str) -> Phrase | None:
         return Phrase(text, self.SOUND, recorded=False)
 
+    def __init__(self) -> None:
+        self.names: list[str] = []
+
+    def expect_name(self, name: str) -> None:
+        self.names.append(name)
+
+    def forget_name(self, name: str) -> None:
+        self.names.remove(name)
+
 
 class Stream:
     def __init__(self) -> None:
@@ -59,7 +68,8 @@ class Pbx:
         self.calls = CallWriter(
             self.messages, self.outbox, self.reports.append, takes_calls=lambda: True
         )
-        self.shared = SharedParts(Settings(), self.messages, self.calls, Phrases())
+        self.phrases = Phrases()
+        self.shared = SharedParts(Settings(), self.messages, self.calls, self.phrases)
         self.hung_up: list[UUID] = []
         self.lines: list[OperatorLine] = []
         self.dropped: list[OperatorLine] = []
@@ -348,3 +358,18 @@ def test_events_of_a_tap_that_is_unknown_are_counted_and_change_nothing(pbx: Pbx
     pbx.tell(uuid4(), EventKind.HOLD, party="client")
     assert pbx.router.counters.unknown_events == 1
     assert pbx.lines == []
+
+
+def test_a_clients_name_is_kept_for_his_call_alone(pbx: Pbx) -> None:
+    taps = [uuid4(), uuid4()]
+    for tap, operator in zip(taps, ("anna", "boris"), strict=True):
+        pbx.connect(tap)
+        pbx.tell(tap, EventKind.ANSWERED, operator)
+    for line, name in zip(pbx.lines, ("Ольга", "Пётр"), strict=True):
+        line.signal(Event(EventKind.CLIENT_NAME, name=name))
+    assert pbx.phrases.names == ["Ольга", "Пётр"]
+    pbx.lines[0].signal(Event(EventKind.CLIENT_NAME, name="Ольга Ивановна"))
+    assert pbx.phrases.names == ["Пётр", "Ольга Ивановна"]
+    pbx.tell(taps[1], EventKind.HANGUP, "boris", party="operator")
+    pbx.tell(uuid4(), EventKind.ANSWERED, "boris")
+    assert pbx.phrases.names == ["Ольга Ивановна"]

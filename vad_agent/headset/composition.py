@@ -327,6 +327,7 @@ class Composition:
             if event.kind is EventKind.CLIENT_NAME or name is not None:
                 self.status.client_name = name
             if name is not None and self._phrases is not None:
+                self._phrases.forget_names()
                 self._phrases.expect_name(name)
 
     def on_look(self, changed: Callable[[], None]) -> None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Protocol
 
 from vad_agent.audio.device_recovery import Lost, Opened
 from vad_agent.client.headset_protocol import Command
@@ -34,6 +35,16 @@ from vad_agent.telephony.prompt_stream import PromptStream
 from vad_agent.telephony.trace_file import CallTraceSink, TraceFile
 
 
+class Phrases(PlaysPhrases, Protocol):
+    """The script's phrases, with the names of the clients who are in calls."""
+
+    def expect_name(self, name: str) -> None:
+        """Make the phrases with this name ready, in the background."""
+
+    def forget_name(self, name: str) -> None:
+        """One call fewer needs them."""
+
+
 @dataclass(frozen=True, slots=True)
 class SharedParts:
     """What the lines of one process share."""
@@ -41,7 +52,7 @@ class SharedParts:
     settings: Settings
     messages: OutboxWriter
     calls: CallWriter
-    phrases: PlaysPhrases | None = None
+    phrases: Phrases | None = None
     """None: nothing is spoken, the operator says the prompts (cue mode)."""
     trace: TraceFile | None = None
     policy: str = "auto"
@@ -81,9 +92,12 @@ class OperatorLine:
             sinks.append(CallTraceSink(shared.trace, lambda: callbacks.call, mode, operator))
         self._sinks = ActionSinks(sinks, datetime.now)
         self._questions = questions
+        self._phrases = shared.phrases
+        self._name: str | None = None
 
         def session() -> CallSession:
             self._sinks.begin()
+            self._call_by(None)
             return CallSession(shared.settings, SAMPLE_RATE, mode=self.status.mode)
 
         tracker = CallTracker(
@@ -160,6 +174,7 @@ class OperatorLine:
         """The process ends: a current call ends with all its requests."""
         self._loop.end()
         self._questions.close()
+        self._call_by(None)
 
     def on_look(self, changed: Callable[[], None]) -> None:
         """Register a function that is called whenever the status was written; it must not block."""
@@ -171,10 +186,24 @@ class OperatorLine:
 
     def _on_event(self, event: Event) -> None:
         self._presenter.stir()
-        if event.kind in (EventKind.CLIENT_PHONE, EventKind.ANSWERED) and event.phone:
+        numbers = (EventKind.CLIENT_PHONE, EventKind.ANSWERED, EventKind.CALLBACK_AGREED)
+        if event.kind in numbers and event.phone:
             self.status.client_phone = event.phone
-        if event.kind is EventKind.CLIENT_NAME:
-            self.status.client_name = (event.name or "").strip() or None
+        if event.kind in (EventKind.CLIENT_NAME, EventKind.CALLBACK_AGREED):
+            name = (event.name or "").strip() or None
+            if event.kind is EventKind.CLIENT_NAME or name is not None:
+                self.status.client_name = name
+                self._call_by(name)
+
+    def _call_by(self, name: str | None) -> None:
+        """The phrases call the client by this name; None: by none."""
+        if self._phrases is None or name == self._name:
+            return
+        if self._name is not None:
+            self._phrases.forget_name(self._name)
+        if name is not None:
+            self._phrases.expect_name(name)
+        self._name = name
 
 
 class HangupSink:
