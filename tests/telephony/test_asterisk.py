@@ -142,7 +142,7 @@ def test_without_call_control_the_tap_begins_with_the_answer(
         centre.pbx.wait(kind("callback"), 10)
 
 
-def test_the_product_is_killed_and_the_call_goes_on(
+def test_the_product_is_killed_the_call_goes_on_and_is_watched_again(
     centre_server: AudioServer, tmp_path: Path
 ) -> None:
     parts = [("silence", 2.5), ("speech", "caller_alo"), ("silence", 60.0)]
@@ -153,9 +153,19 @@ def test_the_product_is_killed_and_the_call_goes_on(
         centre.pbx.wait(kind("phase", phase="dialogue"), 15)
         centre.pbx.process.kill()
         centre.pbx.process.wait(5)
-        settle(3.0)
+        settle(1.0)
         assert centre.phones.client.in_call()
         assert centre.phones.operator.in_call()
+        before = len(centre.pbx.trace())
+        centre.start_pbx()
+        centre.phones.client.wait("CALL_CLOSED", limit_s=40)  # the script ends it
+        lines = centre.pbx.trace()[before:]
+        assert [line["id"] for line in lines if line["kind"] == "prompt"] == [
+            "not_heard_in_dialogue",
+            "farewell_in_dialogue",
+        ]
+        (callback,) = [line for line in lines if line["kind"] == "callback"]
+        assert callback["reason"] == "silence_in_dialogue"
 
 
 def test_the_pbx_is_killed_and_the_callback_is_there(

@@ -111,7 +111,7 @@ def test_after_a_reconnect_the_calls_are_those_that_the_pbx_has() -> None:
     bridge = {"id": "b", "channels": [OPERATOR, CLIENT]}
     (found,) = calls.restore(channels, [bridge])
     assert found == TapEvent(
-        TAP, Event(EventKind.ANSWERED, phone="79161234567", call_id=CLIENT), "101"
+        TAP, Event(EventKind.ANSWERED, phone="79161234567", call_id=CLIENT), "101", resumed=True
     )
     assert calls.restore(channels, [bridge]) == []  # nothing is told twice
     (gone,) = calls.restore([], [])

@@ -12,6 +12,7 @@ import pytest
 from tests.headset.speech import speech
 from vad_agent.callbacks.outbox import Outbox
 from vad_agent.callbacks.outbox_message import REQUESTED, OutboxMessage
+from vad_agent.core.actions import Phase
 from vad_agent.core.events import Event, EventKind
 from vad_agent.core.frames import FRAME_S
 from vad_agent.headset.call_reporter import CallWriter
@@ -73,6 +74,7 @@ class Pbx:
         self.hung_up: list[UUID] = []
         self.lines: list[OperatorLine] = []
         self.dropped: list[OperatorLine] = []
+        self.tapped: list[UUID] = []
         self.control_is_up = control
         self.router = CallRouter(
             self._line,
@@ -80,6 +82,7 @@ class Pbx:
             controlled=None if control is None else lambda: bool(self.control_is_up),
             most_calls=most,
             drop_line=self.dropped.append,
+            tap=self.tapped.append,
         )
         self.now = 100.0
 
@@ -236,6 +239,7 @@ def test_a_stream_that_breaks_in_a_call_is_no_silence_and_its_return_is_the_same
     (line,) = pbx.lines
     assert line.in_call
     assert line.status.suspended
+    assert pbx.tapped == [tap] * 4  # a new stream was asked for, at 3, 8, 13 and 18 s
     stream = pbx.connect(tap)
     assert stream is not None
     pbx.play(tap, 12.0)
@@ -373,3 +377,17 @@ def test_a_clients_name_is_kept_for_his_call_alone(pbx: Pbx) -> None:
     pbx.tell(taps[1], EventKind.HANGUP, "boris", party="operator")
     pbx.tell(uuid4(), EventKind.ANSWERED, "boris")
     assert pbx.phrases.names == ["Ольга Ивановна"]
+
+
+def test_a_call_from_before_this_process_is_in_the_dialogue(pbx: Pbx) -> None:
+    tap = uuid4()
+    told = TapEvent(tap, Event(EventKind.ANSWERED, call_id="old"), "anna", resumed=True)
+    pbx.router.control(told, "anna")
+    pbx.wait(3.1)
+    assert pbx.tapped == [tap]
+    pbx.connect(tap)
+    pbx.play(tap, 3.5)
+    (line,) = pbx.lines
+    assert line.status.phase is Phase.DIALOGUE
+    assert line.status.phrase is not None
+    assert line.status.phrase.text == "Вас не слышно"

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
 
@@ -41,6 +41,8 @@ class TapEvent:
     event: Event
     operator: str | None = None
     """The endpoint of the operator's telephone, without its technology: `101` of PJSIP/101."""
+    resumed: bool = False
+    """The call was answered before this connection to Asterisk; nobody saw its beginning."""
 
 
 @dataclass(slots=True)
@@ -103,7 +105,8 @@ class AsteriskCalls:
             clients = [id for id in members if id in self._channels and self._is_client(id)]
             others = [id for id in members if id in here and id not in clients]
             if len(clients) == 1 and len(others) == 1:
-                found += self._answered(self._channels[clients[0]], here[others[0]])
+                told = self._answered(self._channels[clients[0]], here[others[0]])
+                found += [replace(one, resumed=True) for one in told]
         return found
 
     def _is_client(self, channel: str) -> bool:

@@ -2,6 +2,7 @@
 
     events (a thread) ──> AsteriskCalls ──> tell(TapEvent …), in that thread
     hang_up(tap) ──> a writer thread ──> DELETE /channels/ID
+    tap(tap) ──────> the same ─────────> POST /channels: the context [vad-again] begins a new tap
 
 ARI carries events and commands alone. While it is away calls go on, and are recognized by ear; when
 it is back, its channels and bridges say which call is whose.
@@ -28,11 +29,13 @@ APP = "vad-agent-media"
 LIMIT_S = 5.0
 GONE = 404
 CLOSE_S = 2.0
-MOST_HANGUPS = 1000
+MOST_COMMANDS = 1000
 
 
 class AsteriskControl:
-    """`url`: without /ari. `tell`: called with what happens, by the events' thread."""
+    """`url`: without /ari. `tell`: called with what happens, by the events' thread. `media`: HOST:PORT
+    at which Asterisk reaches our listener.
+    """
 
     def __init__(
         self,
@@ -40,9 +43,11 @@ class AsteriskControl:
         auth: tuple[str, str],
         tell: Callable[[Sequence[TapEvent]], None],
         *,
+        media: str = "",
         pauses_s: tuple[float, ...] = PAUSES_S,
     ) -> None:
         self._tell = tell
+        self._media = media
         self._calls = AsteriskCalls()
         self._lock = threading.Lock()
         base = f"{url.rstrip('/')}/ari"
@@ -57,8 +62,8 @@ class AsteriskControl:
             pauses_s=pauses_s,
             all_channels=True,
         )
-        self._hangups: WriterThread[UUID] = WriterThread(
-            "hangups", self._send_hangup, most=MOST_HANGUPS
+        self._commands: WriterThread[tuple[Callable[[str, UUID], None], UUID]] = WriterThread(
+            "ari commands", self._send, most=MOST_COMMANDS
         )
 
     def start(self) -> None:
@@ -76,13 +81,20 @@ class AsteriskControl:
 
     def hang_up(self, tap: UUID) -> None:
         """End the client's channel of this tap. Does not block; what fails is logged."""
-        if not self._hangups.put(tap):
-            log.error("a call is not hung up: too many wait")
+        self._put(self._hang_up_channel, tap)
+
+    def tap(self, tap: UUID) -> None:
+        """Begin a new stream of a call that has none. Does not block; what fails is logged."""
+        self._put(self._tap_channel, tap)
+
+    def _put(self, command: Callable[[str, UUID], None], tap: UUID) -> None:
+        if not self._commands.put((command, tap)):
+            log.error("a command to Asterisk is lost: too many wait")
 
     def close(self) -> None:
         """Receive no more; hang up what is due."""
         self._events.close()
-        self._hangups.close(CLOSE_S)
+        self._commands.close(CLOSE_S)
         self._http.close()
 
     # -- the events' thread ------------------------------------------------------------------------
@@ -125,14 +137,32 @@ class AsteriskControl:
         value = told.get("value") if isinstance(told, dict) else None
         return value if isinstance(value, str) else ""
 
-    # -- the hangups' thread -----------------------------------------------------------------------
+    # -- the commands' thread ----------------------------------------------------------------------
 
-    def _send_hangup(self, tap: UUID) -> None:
+    def _send(self, item: tuple[Callable[[str, UUID], None], UUID]) -> None:
+        command, tap = item
         with self._lock:
             channel = self._calls.client_channel(tap)
         if channel is None:
             return  # it is over
         try:
-            self._http.send("DELETE", f"/channels/{channel}", repeatable=True, accept=(GONE,))
+            command(channel, tap)
         except DialError as error:
-            log.error("a call could not be hung up", extra={"why": str(error)})
+            log.error("Asterisk did not carry out a command", extra={"why": str(error)})
+
+    def _hang_up_channel(self, channel: str, tap: UUID) -> None:
+        self._http.send("DELETE", f"/channels/{channel}", repeatable=True, accept=(GONE,))
+
+    def _tap_channel(self, channel: str, tap: UUID) -> None:
+        self._http.send(
+            "POST",
+            "/channels",
+            repeatable=False,
+            json={
+                "endpoint": f"Local/spy{channel}@vad/n",
+                "context": "vad-again",
+                "extension": "s",
+                "priority": 1,
+                "variables": {"VAD_TAP": f"{tap},{self._media}"},
+            },
+        )

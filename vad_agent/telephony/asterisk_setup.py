@@ -94,6 +94,10 @@ exten => _spy.,1,Answer()
  same => n,ChanSpy(${{EXTEN:3}},uqDEw)
  same => n,Hangup()
 
+[vad-again]                              ; a call in progress is tapped again after a restart of vad-agent
+exten => s,1,AudioSocket(${{VAD_TAP}})
+ same => n,Hangup()
+
 [vad-machine]                            ; callbacks: machine_context = "vad-machine" in desk.toml
 exten => _[0-9a-z].,1,AMD()
  same => n,Stasis(vad-agent,${{EXTEN}})

@@ -29,6 +29,8 @@ log = logging.getLogger(__name__)
 
 FED_S = 2 * FRAME_S
 """A stream that has brought nothing for this long is turned by the clock."""
+TAPPED_S, TAPPED_AGAIN_S = 3.0, 5.0
+"""Seconds without a stream in a call until a new tap is asked for, and until it is asked for again."""
 TOLD_S = 1.0
 """Seconds for call control to say how a call ended, after its stream has."""
 
@@ -49,6 +51,8 @@ class _Tap:
     line: OperatorLine | None = None
     fed_at: float = 0.0
     lost_at: float | None = None
+    tap_at: float | None = None
+    """When a new stream is asked for."""
     by_ear: bool = False
     """Its line was made without call control."""
 
@@ -77,12 +81,14 @@ class CallRouter:
         controlled: Callable[[], bool] | None,
         most_calls: int,
         drop_line: Callable[[OperatorLine], None] = lambda line: None,
+        tap: Callable[[UUID], None] = lambda tap: None,
     ) -> None:
         self._make_line = make_line
         self._hang_up = hang_up
         self._controlled = controlled
         self._most = most_calls
         self._drop_line = drop_line
+        self._ask_for_tap = tap
         self._taps: dict[UUID, _Tap] = {}
         self._lines: dict[str, OperatorLine] = {}
         self.counters = RouterCounters()
@@ -112,7 +118,8 @@ class CallRouter:
         if tap is None:
             tap = self._taps[id] = _Tap()
         self.counters.calls += tap.lost_at is None
-        tap.stream, tap.lost_at, tap.fed_at = stream, None, now
+        tap.stream, tap.fed_at = stream, now
+        tap.lost_at = tap.tap_at = None
         if tap.line is not None:
             tap.line.connect()
         return True
@@ -167,6 +174,16 @@ class CallRouter:
             line.turn(now)
         if tap.lost_at is not None and now - tap.lost_at > TOLD_S:
             self._forget(id, tap)
+        if tap.stream is None and line is not None and not tap.by_ear:
+            self._tap_again(id, tap, now)
+
+    def _tap_again(self, id: UUID, tap: _Tap, now: float) -> None:
+        """The call has no stream: it broke, or this process has just begun."""
+        if tap.tap_at is None:
+            tap.tap_at = now + TAPPED_S
+        elif now >= tap.tap_at and not self.draining:
+            tap.tap_at = now + TAPPED_AGAIN_S
+            self._ask_for_tap(id)
 
     def _forget(self, id: UUID, tap: _Tap) -> None:
         """A tap without a stream. With call control its call goes on until that says otherwise."""
@@ -206,7 +223,10 @@ class CallRouter:
             tap.line = line
             if tap.stream is not None:
                 line.connect()
-        tap.line.signal(told.event)
+        if told.resumed and not tap.line.in_call:
+            tap.line.resume(told.event)
+        else:
+            tap.line.signal(told.event)
 
     def _left(self, id: UUID, tap: _Tap) -> None:
         line = tap.line

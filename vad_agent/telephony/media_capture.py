@@ -2,7 +2,7 @@
 
     stream ── client's and operator's samples, with their time ──> 20 ms frames ──> JitterBuffer ──> pairs()
 
-While no stream is connected both sides are lost, which is a fault of ours and never silence.
+If the stream ends while the call goes on both sides are lost, which is a fault and never silence.
 """
 
 from __future__ import annotations
@@ -27,18 +27,14 @@ class MediaCapture:
     def __init__(self) -> None:
         self._buffer = JitterBuffer()
         self._framers = {channel: Framer(SAMPLE_RATE) for channel in Channel}
-        self.connected = False
-        """A stream is connected."""
+        self.lost = False
+        """The stream has ended, and the call goes on."""
 
     def connect(self) -> None:
         """A stream begins: what was left of the one before is gone."""
         self._buffer = JitterBuffer()
         self._framers = {channel: Framer(SAMPLE_RATE) for channel in Channel}
-        self.connected = True
-
-    def disconnect(self) -> None:
-        """The stream has ended."""
-        self.connected = False
+        self.lost = False
 
     def push(self, channel: Channel, at: float, pcm: bytes) -> None:
         """Take samples of a side: int16 mono at SAMPLE_RATE, any number.
@@ -77,5 +73,5 @@ class MediaCapture:
         return self._buffer.lanes[channel]
 
     def state(self, channel: Channel) -> DeviceState:
-        """Open while a stream is connected."""
-        return DeviceState.OPEN if self.connected else DeviceState.LOST
+        """Lost or open; between two calls nothing is lost."""
+        return DeviceState.LOST if self.lost else DeviceState.OPEN

@@ -70,6 +70,8 @@ class OperatorLine:
     ) -> None:
         self.operator = operator
         self.status = Status(mode="auto" if shared.phrases is not None else "cue")
+        for side in self.status.sides.values():
+            side.at_pbx = True
         self.capture = MediaCapture()
         self.output = PromptStream(SAMPLE_RATE) if shared.phrases is not None else None
         questions = FarewellQuestions(
@@ -134,8 +136,8 @@ class OperatorLine:
 
     def disconnect(self) -> None:
         """The stream has ended. While the call is on, nothing that it does not carry is silence."""
-        self.capture.disconnect()
         if self.in_call:
+            self.capture.lost = True
             for channel in Channel:
                 self.signal(Event(EventKind.DEVICE_LOST, party=channel.value))
         if self.output is not None:
@@ -169,6 +171,12 @@ class OperatorLine:
     def signal(self, event: Event | Command) -> None:
         """Take an event of the PBX, or of the operator's page."""
         self._loop.take(CONTROL, event)
+
+    def resume(self, answered: Event) -> None:
+        """A call that began before this process: it is in the dialogue, and nothing was missed in it."""
+        self.signal(answered)
+        for kind in (EventKind.HOLD, EventKind.UNHOLD):
+            self.signal(Event(kind, party=Channel.OPERATOR.value))
 
     def end(self) -> None:
         """The process ends: a current call ends with all its requests."""

@@ -112,6 +112,7 @@ class PbxProcess:
             controlled=None if options.ari is None else self._is_controlled,
             most_calls=options.most_calls,
             drop_line=self._drop_line,
+            tap=self._tap,
         )
         if options.ari is not None:
 
@@ -121,7 +122,8 @@ class PbxProcess:
                     loop.call_soon_threadsafe(router.control, one, login)
 
             auth = options.ari_user, options.ari_password
-            self._control = AsteriskControl(options.ari, auth, tell)
+            media = f"{options.host}:{options.port}"
+            self._control = AsteriskControl(options.ari, auth, tell, media=media)
             self._stack.callback(self._control.close)
             self._control.start()
         server = AudioSocketServer(router)
@@ -149,6 +151,10 @@ class PbxProcess:
         while router.in_call and self._asked_to_stop < 2 and waited < DRAIN_S:
             await asyncio.sleep(LOOK_S)
             waited += LOOK_S
+
+    def _tap(self, tap: UUID) -> None:
+        if self._control is not None:
+            self._control.tap(tap)
 
     # -- shared parts ------------------------------------------------------------------------------
 
