@@ -7,7 +7,8 @@
     gw2, …       the others, as processes that give way (nice): they use all the processors they get
 
 A file is a lane; the faults of callbacks are two, one for each database. An audio server, PostgreSQL, a
-browser, a cache of phrases belong to a worker: fixtures make them, on free ports, in folders of their own.
+browser belong to a worker: fixtures make them, on free ports, in folders of their own. The rendered phrases
+of the script are the run's: the first worker that needs them makes them.
 """
 
 from __future__ import annotations
@@ -89,6 +90,8 @@ REAL: Final = (
 )
 """Files with real processes in real time: a test of theirs may fail once."""
 
+PHRASES: Final = "VAD_AGENT_TESTS_PHRASES"
+"""Environment variable: the folder of the phrases that all workers have in common."""
 TIMED_WORKERS: Final = 2
 NICE: Final = 5
 _PLACES: Final = {name: place for place, name in enumerate((*TIMED, *LONG))}
