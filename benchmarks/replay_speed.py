@@ -64,8 +64,8 @@ def decode_file(path: Path) -> float:
 
 def hear_call(call: Call, settings: Settings) -> float:
     """Seconds of both endpointers alone, over frames in memory."""
-    operator = settings.endpointer(Channel.OPERATOR, call.rate).hear
-    client = settings.endpointer(Channel.CLIENT, call.rate).hear
+    operator = settings.endpointer(Channel.OPERATOR, call.rate).feed
+    client = settings.endpointer(Channel.CLIENT, call.rate).feed
     pairs = call.pairs
 
     def work() -> None:
@@ -99,7 +99,7 @@ def measure(call: Call, *, length_s: float = 3600, rounds: int = 5) -> Table:
         parts = interleaved(
             {
                 BARE: lambda: bare_calls(call),
-                "ears": lambda: hear_call(call, Settings()),
+                "endpointers": lambda: hear_call(call, Settings()),
                 "replay": lambda: replay_call(call, Settings()),
             },
             rounds,
@@ -136,8 +136,11 @@ def measure(call: Call, *, length_s: float = 3600, rounds: int = 5) -> Table:
             Figure(f"a frame pair: {name}", per_pair[name], "µs", share, f"of replay {kind}")
         )
     whole = f"replay {next(iter(paths))}"
-    rest = per_pair["replay"] - per_pair["ears"]
-    for name, value in (("both ears", per_pair["ears"]), ("session and replay loop", rest)):
+    rest = per_pair["replay"] - per_pair["endpointers"]
+    for name, value in (
+        ("both endpointers", per_pair["endpointers"]),
+        ("session and replay loop", rest),
+    ):
         figures.append(
             Figure(f"a frame pair: {name}", value, "µs", value / per_pair[whole], f"of {whole}")
         )

@@ -42,10 +42,10 @@ def batch(frames: Sequence[bytes | None]) -> list[bytes | None]:
 
 
 def hear(frames: Sequence[bytes | None]) -> Callable[[], None]:
-    ear = Settings().endpointer(Channel.CLIENT, RATE)
+    endpointer = Settings().endpointer(Channel.CLIENT, RATE)
 
     def work() -> None:
-        take = ear.hear
+        take = endpointer.feed
         for frame in frames:
             take(frame)
 

@@ -1,4 +1,4 @@
-"""Every call in every condition through every ear: which decisions were right."""
+"""Every call in every condition through every contender: which decisions were right."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 from benchmarks.accuracy import conditions, made, scoring, split
 from benchmarks.accuracy.conditions import Condition
-from benchmarks.accuracy.ears import EARS, Heard
+from benchmarks.accuracy.contenders import CONTENDERS, Heard
 from benchmarks.accuracy.labels import LabelledCall, Labels, load_calls
 from benchmarks.accuracy.scoring import Fault, Score
 from vad_agent.core.frames import Channel, frames
@@ -26,19 +26,19 @@ class Task:
 
     call: LabelledCall
     condition: Condition
-    ears: tuple[str, ...]
+    contenders: tuple[str, ...]
     folder: Path
 
 
 @dataclass(slots=True)
 class Outcome:
-    """What one ear decided on one call in one condition, all judged channels together."""
+    """What one contender decided on one call in one condition, all judged channels together."""
 
     call: str
     given: bool
     """Not made here."""
     condition: Condition
-    ear: str
+    contender: str
     score: Score = field(default_factory=Score)
     faults: list[tuple[Channel, Fault]] = field(default_factory=list)
     taken_for_music: int = 0
@@ -58,32 +58,32 @@ def calls(folder: Path, parts: Sequence[str], *, quick: bool) -> list[LabelledCa
 
 
 def tasks(
-    folder: Path, part: str, ears: Sequence[str], *, quick: bool, only: Sequence[str] = ()
+    folder: Path, part: str, contenders: Sequence[str], *, quick: bool, only: Sequence[str] = ()
 ) -> list[Task]:
     """All work, the longest calls first. `only`: conditions with one of these words in their names."""
     parts = split.PARTS if part == "all" else (part,)
     rows = conditions.QUICK if quick else conditions.CONDITIONS
     rows = tuple(row for row in rows if not only or any(word in row.name for word in only))
     return [
-        Task(call, condition, tuple(ears), folder)
+        Task(call, condition, tuple(contenders), folder)
         for call in calls(folder, parts, quick=quick)
         for condition in rows
     ]
 
 
 def judge(task: Task) -> list[Outcome]:
-    """One outcome for each ear."""
+    """One outcome for each contender."""
     call, condition = task.call, task.condition
     audio = conditions.apply(condition, call, task.folder)
     found = []
-    for name in task.ears:
+    for name in task.contenders:
         outcome = Outcome(call.name, call.note == "given", condition, name)
         for side in condition.sides:
             labels = call.labels[side]
             if condition.kind != "plain":
                 labels = labels.in_noise()
             other = Channel.CLIENT if side is Channel.OPERATOR else Channel.OPERATOR
-            heard = EARS[name](audio[side], audio[other], side)
+            heard = CONTENDERS[name](audio[side], audio[other], side)
             score, faults = scoring.score(labels, heard.fires)
             outcome.score += score
             outcome.faults += [(side, fault) for fault in faults]

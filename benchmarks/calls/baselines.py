@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 import numpy as np
 import webrtcvad
 
-from benchmarks.accuracy.ears import relative_gate
+from benchmarks.accuracy.contenders import relative_gate
 from benchmarks.accuracy.labels import FRAME, RATE
 from benchmarks.accuracy.signals import FULL_SCALE, frame_power
 from benchmarks.calls.plan import phrase_frames, steps_of

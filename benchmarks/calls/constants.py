@@ -1,4 +1,4 @@
-"""What each constant of the ear's decision costs when it is changed: whole calls, with one of them at a time.
+"""The effect of changing each constant of the endpointer, one at a time, on whole calls.
 
     python -m benchmarks.calls.constants --part tuning --calls 130
 

@@ -174,7 +174,7 @@ def measure(server: AudioServer, *, seconds: float = 60) -> Table:
         f"{seconds:g} s {BUSY} and {seconds:g} s {QUIET}, in turns of {seconds / turns:g} s; "
         "the first second does not count",
         f"client: a tone of {TONE_HZ:g} Hz, whose phase proves each frame's place; operator: speech",
-        "a step: both ears, the session and its actions; the trace is not written",
+        "a step: both endpointers, the session and its actions; the trace is not written",
     ]
     return Table("No sample lost, beside a busy thread", figures, notes)
 

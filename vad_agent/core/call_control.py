@@ -104,7 +104,7 @@ def _resume(call: CallState, _: Event) -> None:
 
 def _name(call: CallState, event: Event) -> None:
     name = call.prompt_controller.client_name = (event.name or "").strip() or None
-    call.actions += call.request.name_told(call.now, name)
+    call.actions += call.request.set_client_name(call.now, name)
 
 
 def _phone(call: CallState, event: Event) -> None:

@@ -48,7 +48,7 @@ class CallbackRequest:
         self._call_id = event.call_id or self._call_id
         return self._revise(now)
 
-    def name_told(self, now: int, client_name: str | None) -> list[act.Action]:
+    def set_client_name(self, now: int, client_name: str | None) -> list[act.Action]:
         """Take the client's name, which opens the callback.
 
         Return actions that revise a pending request.

@@ -54,7 +54,7 @@ def dead_air(
     now = 0
     reported = -1  # the start of the silence that was reported last
     due = threshold
-    hear = endpointer.hear
+    hear = endpointer.feed
     for frame in stream:
         changed = hear(frame)
         now += 1
@@ -80,7 +80,7 @@ def beside(
     pairs: Iterable[tuple[bytes | None, bytes | None]],
 ) -> Iterator[bytes | None]:
     """The client's frames of a call, for `dead_air`, beside the operator's, whose voice may leak."""
-    client.expect_leak_of(operator)
+    client.expect_crosstalk_of(operator)
     for operator_frame, client_frame in pairs:
-        operator.hear(operator_frame)
+        operator.feed(operator_frame)
         yield client_frame

@@ -74,7 +74,7 @@ class Endpointer:
         "_ask_at", "_before", "_candidates", "_decimator", "_decision", "_done", "_dual_mono",
         "_echo_until", "_features", "_judged", "_leaks_to", "_music", "_near", "_now", "_other", "_refused",
         "_segments", "_size", "_stream", "_sure_at", "_told", "_untold", "_watch",
-        "detector_missing", "end", "failed", "runs", "speaking", "start", "sure", "utterances",
+        "detector_missing", "end", "failed", "segments_ended", "speaking", "start", "sure", "utterances",
     )  # fmt: skip
 
     def __init__(
@@ -99,7 +99,7 @@ class Endpointer:
         self.start = 0
         self.end = 0
         self.utterances = 0
-        self.runs = 0
+        self.segments_ended = 0
         self.failed = False
         self.detector_missing = detector_missing
 
@@ -125,15 +125,15 @@ class Endpointer:
 
     # -- processing of a frame ---------------------------------------------------------------------
 
-    def hear(self, frame: bytes | bytearray | memoryview | None) -> bool:
+    def feed(self, frame: bytes | bytearray | memoryview | None) -> bool:
         """Process one frame. True: an attribute has changed."""
         if type(frame) is not bytes or len(frame) != self._size:
             if frame is None:
-                return self._hear_nothing()
+                return self._feed_missing()
             frame = check_frame(frame, self._size)
         now = self._now = self._now + 1
         watch = self._watch
-        due = watch.hear(frame, now, spoken=self.sure)
+        due = watch.feed(frame, now, spoken=self.sure)
         due = watch.end_block(now, None if self._segments.open else self.end) or due
         if watch.tone_began and self.speaking:  # it was taken for speech
             self._withdraw()
@@ -142,9 +142,9 @@ class Endpointer:
             return self._follow()
         return self.dual_mono and self._has_changed()
 
-    def _hear_nothing(self) -> bool:
+    def _feed_missing(self) -> bool:
         self._now += 1
-        self._watch.hear_nothing(self._now)
+        self._watch.feed_missing(self._now)
         self._classify(bytes(self._size), 0)
         if self._segments.open:
             self._ask_at = min(self._ask_at, self._now + -self._now % GROUP)
@@ -156,14 +156,14 @@ class Endpointer:
             frame = self._decimator.decimate(frame)
             level = rms(frame, 2)
         theirs = other._features if other is not None and other._now == now else None
-        near = one.hear(frame, level, theirs)
+        near = one.feed(frame, level, theirs)
         if self._leaks_to is not None:
             if level > FROM and self._leaks_to._dual_mono is not None:
-                self._leaks_to._dual_mono.hear_other(frame, now)
+                self._leaks_to._dual_mono.feed_other(frame, now)
         elif (
             self._dual_mono is not None
             and level >= TONE_FROM
-            and self._dual_mono.hear_own(frame, now)
+            and self._dual_mono.feed_own(frame, now)
         ):
             near = False
             self._withdraw()
@@ -185,7 +185,7 @@ class Endpointer:
         if self._now >= self._ask_at:
             self._ask()
         if self._judged:
-            self._hear_judged()
+            self._process_decided()
         self._watch.line.settle(self._now)
         return self._has_changed()
 
@@ -195,7 +195,7 @@ class Endpointer:
 
     def _state(self) -> tuple[object, ...]:
         return (
-            self.speaking, self.sure, self.utterances, self.runs, self.line, self.progress,
+            self.speaking, self.sure, self.utterances, self.segments_ended, self.line, self.progress,
             self.failed, self.dual_mono,
         )  # fmt: skip
 
@@ -225,16 +225,16 @@ class Endpointer:
         self._ask_at = self._now - self._now % GROUP + wait
         self._judged += zip(speech, music, levels, strict=True)
 
-    def _hear_judged(self) -> None:
+    def _process_decided(self) -> None:
         """Process decided frames up to the next transition: the core handles transitions one by one."""
         for number, (speech, music, smooth) in enumerate(self._judged, 1):
             self._done += 1
-            if self._done % GROUP == 0 and self._music.hear(music, smooth, self._done - GROUP):
+            if self._done % GROUP == 0 and self._music.feed(music, smooth, self._done - GROUP):
                 self._music_has_changed()
             playing = self.line is LineState.MUSIC
             if speech and not playing:
                 self._features.learn_level(smooth)
-            if self._segments.hear(self._done, speech and not playing):
+            if self._segments.feed(self._done, speech and not playing):
                 self._open() if self._segments.open else self._close()
                 del self._judged[:number]
                 break
@@ -268,14 +268,14 @@ class Endpointer:
     def _accept(self) -> None:
         self.sure = True
         self.utterances += 1
-        self._watch.hear_speech(self.start, self._now)
+        self._watch.note_speech(self.start, self._now)
 
     def _close(self) -> None:
         if not self.sure:
             self._accept()
         self.end = max(self._segments.end, self.start + 1)
         self.speaking = self.sure = False
-        self.runs += 1
+        self.segments_ended += 1
 
     def _withdraw(self) -> None:
         """The sound is not a voice: end an utterance, or discard a segment that is not one yet."""
@@ -351,7 +351,7 @@ class Endpointer:
         """A prompt starts or stops playing: expect its echo."""
         self._echo_until = ENDLESS if playing else self._now + ECHO_TAIL
 
-    def expect_leak_of(self, other: Endpointer) -> None:
+    def expect_crosstalk_of(self, other: Endpointer) -> None:
         """Expect cross-talk of the other side, which is fed first."""
         self._other = other
         other._leaks_to = self
@@ -369,7 +369,7 @@ class Endpointer:
         """No more frames: close the open segment. True: an attribute has changed; call again until False."""
         self._ask()
         while self._judged:
-            self._hear_judged()
+            self._process_decided()
             if self._has_changed():
                 return True
         self._segments.forget()

@@ -87,7 +87,7 @@ class FeatureExtractor:
         """Number of frames that wait to be taken."""
         return len(self._rows)
 
-    def hear(self, frame: bytes, level: int, other: FeatureExtractor | None) -> bool:
+    def feed(self, frame: bytes, level: int, other: FeatureExtractor | None) -> bool:
         """Process the next frame (int16 little-endian mono at RATE) with its RMS.
 
         `other`: the other side, which has processed its frame of the same time already.

@@ -78,7 +78,7 @@ class Segments:
         self._history = 0
         self._mask = (1 << OF) - 1
 
-    def hear(self, frame: int, flag: bool) -> bool:
+    def feed(self, frame: int, flag: bool) -> bool:
         """Frame number `frame`, counted from 1, is speech or not. True: a segment has opened or closed."""
         history = self._history = (self._history << 1 | flag) & self._mask
         if flag and history.bit_count() >= HEARD:

@@ -219,12 +219,12 @@ class CallTracker:
 
     def speaking(self, channel: Channel) -> bool:
         """This side is known to speak, while no call is on."""
-        ear = self._standby.ear(channel)
-        return ear.speaking and ear.sure
+        endpointer = self._standby.endpointer(channel)
+        return endpointer.speaking and endpointer.sure
 
     def line(self, channel: Channel) -> LineState | None:
         """What this side's line carries, while no call is on."""
-        return self._standby.ear(channel).line
+        return self._standby.endpointer(channel).line
 
     # -- a call begins --------------------------------------------------------------------------------
 
@@ -312,7 +312,9 @@ class CallTracker:
         if session is not None and session.phase is Phase.ENDED:
             self.session = None
             self._guess_for = REGRET if guess else 0
-            self._standby = CallStartDetector(self._settings, self._sample_rate, deaf_for=AFTER)
+            self._standby = CallStartDetector(
+                self._settings, self._sample_rate, ignore_greeting_for=AFTER
+            )
         return actions
 
     # -- undo
@@ -330,7 +332,9 @@ class CallTracker:
             actions.append(act.CallbackWithdrawn(now, self._callback))
         self.session = None
         self._guess_for = 0
-        self._standby = CallStartDetector(self._settings, self._sample_rate, deaf_for=ENDLESS)
+        self._standby = CallStartDetector(
+            self._settings, self._sample_rate, ignore_greeting_for=ENDLESS
+        )
         return [*actions, act.PhaseChanged(now, Phase.ENDED)]
 
     def _undo_end(self) -> Sequence[Action]:

@@ -145,8 +145,8 @@ class StatusPresenter:
 
         Runs in each frame, so it is cheap.
         """
-        ears = loop.tracker.session or loop.tracker
-        spoke = ears.speaking(Channel.OPERATOR), ears.speaking(Channel.CLIENT)
+        endpointers = loop.tracker.session or loop.tracker
+        spoke = endpointers.speaking(Channel.OPERATOR), endpointers.speaking(Channel.CLIENT)
         if spoke == self._spoke:
             return self._stirred
         self._spoke = spoke
@@ -163,8 +163,8 @@ class StatusPresenter:
             if frame and peak(frame, SAMPLE_BYTES):
                 level = to_dbfs(rms(frame, SAMPLE_BYTES))
             side.level_db = max(level, side.level_db - FALL_DB, QUIETEST_DB)
-            ears = session if session is not None else loop.tracker
-            side.speaking, side.line = ears.speaking(channel), ears.line(channel)
+            endpointers = session if session is not None else loop.tracker
+            side.speaking, side.line = endpointers.speaking(channel), endpointers.line(channel)
             if channel is Channel.OPERATOR:
                 if side.state is DeviceState.LOST:
                     self._gate.lost()

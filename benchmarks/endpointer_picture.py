@@ -1,4 +1,6 @@
-"""Draws what the ear makes of a recording: `python -m benchmarks.ear_picture CALL.flac OUT.png`.
+"""Draws the endpointer's decisions on a recording:
+
+    python -m benchmarks.endpointer_picture CALL.flac OUT.png
 
 The picture of `docs/hearing.md` is `audio_fixtures/noisy_line.flac` from second 4 to 24.
 """
@@ -45,18 +47,18 @@ def draw(recording: Path, out: Path, first_s: float, last_s: float | None) -> No
     """Draw level, detector, network and decision of the client's channel, one above the other."""
     samples, rate = soundfile.read(recording, dtype="int16", always_2d=True)
     if rate != RATE or samples.shape[1] != 2:
-        raise SystemExit(f"ear_picture: {recording}: expected two channels at {RATE} Hz")
+        raise SystemExit(f"endpointer_picture: {recording}: expected two channels at {RATE} Hz")
     operator = Endpointer(RATE, detector=earshot(), network=neural_network.load())
     client = Endpointer(RATE, detector=earshot(), network=neural_network.load())
-    client.expect_leak_of(operator)
+    client.expect_crosstalk_of(operator)
     tap = client._stream = _Tap()
     rows = []
     runs: list[tuple[int, int]] = []
     for mine, theirs in zip(frames_of(samples[:, 0]), frames_of(samples[:, 1]), strict=True):
-        operator.hear(mine)
-        before = client.runs
-        client.hear(theirs)
-        if client.runs > before:
+        operator.feed(mine)
+        before = client.segments_ended
+        client.feed(theirs)
+        if client.segments_ended > before:
             runs.append((client.start, client.end))
         one = client._features
         gate = max(one.own_level * endpointer.NEAR, operator._features.peak * LEAK)
@@ -104,7 +106,9 @@ def draw(recording: Path, out: Path, first_s: float, last_s: float | None) -> No
 
 def main() -> None:
     """Parse arguments and write the picture."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.ear_picture", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.endpointer_picture", description=__doc__
+    )
     parser.add_argument("recording", type=Path)
     parser.add_argument("out", type=Path)
     parser.add_argument("--from", dest="first_s", type=float, default=0.0, metavar="S")

@@ -1,4 +1,4 @@
-"""The ears that are compared: each gets one channel (and the other) and says when it would have fired.
+"""The contenders that are compared: each gets one channel (and the other) and says when it would have fired.
 
     name              what it is
     ours              what the product uses: Settings().endpointer() through vad_agent.detection.dead_air
@@ -48,7 +48,7 @@ NETWORK_SETTINGS = Settings(hearing={"detector": "network"})
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """What one ear made of one channel."""
+    """What one contender made of one channel."""
 
     fires: list[int]
     """Frames heard when each silence of 2.5 s was known."""
@@ -58,7 +58,7 @@ class Heard:
     """By frame: it says at this frame that music plays; None: it knows no music."""
 
 
-Ear = Callable[[Frames, Frames, Channel], Heard]
+Contender = Callable[[Frames, Frames, Channel], Heard]
 """The channel, the other channel, and which one the first is."""
 
 
@@ -66,31 +66,33 @@ Ear = Callable[[Frames, Frames, Channel], Heard]
 
 
 def network(frames: Frames, other: Frames, side: Channel) -> Heard:
-    """The product's ear without earshot: `[hearing] detector = "network"`."""
+    """The product's endpointer without earshot: `[hearing] detector = "network"`."""
     return ours(frames, other, side, NETWORK_SETTINGS)
 
 
 def ours(frames: Frames, other: Frames, side: Channel, settings: Settings | None = None) -> Heard:
-    """The product's ear. The client's tells the operator's leak by `other`, as in a call."""
+    """The product's endpointer. The client's tells the operator's leak by `other`, as in a call."""
     settings = settings or Settings()
-    ear = settings.endpointer(side, RATE)
+    endpointer = settings.endpointer(side, RATE)
     far = settings.endpointer(Channel.OPERATOR, RATE)
     if side is Channel.CLIENT:
-        ear.expect_leak_of(far)
+        endpointer.expect_crosstalk_of(far)
     speech, music = [], []
     utterances = 0
 
     def fed() -> Iterator[bytes | None]:
         nonlocal utterances
         for frame, theirs in zip(frames, other or [None] * len(frames), strict=True):
-            far.hear(theirs)
+            far.feed(theirs)
             yield frame
             # Here the frame has been heard: `dead_air` asks for the next one.
-            speech.append((ear.speaking and ear.sure) or ear.utterances != utterances)
-            utterances = ear.utterances
-            music.append(ear.line is LineState.MUSIC)
+            speech.append(
+                (endpointer.speaking and endpointer.sure) or endpointer.utterances != utterances
+            )
+            utterances = endpointer.utterances
+            music.append(endpointer.line is LineState.MUSIC)
 
-    fires = [found.fired for found in dead_air(fed(), ear, side, scoring.T)]
+    fires = [found.fired for found in dead_air(fed(), endpointer, side, scoring.T)]
     return Heard(fires, np.array(speech, bool), np.array(music, bool))
 
 
@@ -107,7 +109,7 @@ def timer(speech: Flags) -> list[int]:
     return fires
 
 
-def webrtc(mode: int) -> Ear:
+def webrtc(mode: int) -> Contender:
     """webrtcvad in a mode, nothing around it."""
 
     def hear(frames: Frames, other: Frames, side: Channel) -> Heard:
@@ -122,7 +124,7 @@ def webrtc(mode: int) -> Ear:
     return hear
 
 
-def silero(threshold: float, *, gate: bool = False) -> Ear:
+def silero(threshold: float, *, gate: bool = False) -> Contender:
     """Silero, with or without the relative gate."""
 
     def hear(frames: Frames, other: Frames, side: Channel) -> Heard:
@@ -175,7 +177,7 @@ def _audio(frames: Frames) -> bytes:
 
 
 OURS, NETWORK = "ours", "ours-network"
-EARS: dict[str, Ear] = {
+CONTENDERS: dict[str, Contender] = {
     OURS: ours,
     NETWORK: network,
     "webrtcvad-1": webrtc(1),
