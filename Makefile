@@ -86,14 +86,14 @@ bench-peers: .venv/.peers ## the same frames through other detectors
 
 train: .train/.ready ## train the network anew; CALLS=folder of labelled calls adds real turns (an hour; 3 GB of Debian's packages, 9 unpacked)
 	@scripts/system-packages espeak-ng flite fluidsynth
-	@OPENBLAS_NUM_THREADS=1 .train/bin/python -m training.calls .train/cache .train/rows $(if $(CALLS),--given "$(CALLS)")
+	@OPENBLAS_NUM_THREADS=1 .train/bin/python -m training.dataset .train/cache .train/rows $(if $(CALLS),--given "$(CALLS)")
 	@.train/bin/python -m training.train .train/rows $(or $(WEIGHTS),vad_agent/detection/neural_network.npz)
 	@sha256sum $(or $(WEIGHTS),vad_agent/detection/neural_network.npz)
 
 train-check: .train/.ready ## train on a few calls twice, from the same clips, and compare the weights bit for bit
 	@scripts/system-packages espeak-ng flite fluidsynth
 	@for run in a b; do \
-	  OPENBLAS_NUM_THREADS=1 .train/bin/python -m training.calls .train/cache .train/check-$$run --calls 60 --eventful 20 \
+	  OPENBLAS_NUM_THREADS=1 .train/bin/python -m training.dataset .train/cache .train/check-$$run --calls 60 --eventful 20 \
 	    && .train/bin/python -m training.train .train/check-$$run .train/check-$$run.npz --epochs 2 || exit 1; done
 	@cmp .train/check-a.npz .train/check-b.npz && sha256sum .train/check-a.npz
 

@@ -8,14 +8,14 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from benchmarks import frame_cost, replay_speed, scaling, startup
-from benchmarks.audio import Call, load
+from benchmarks.audio import RecordedCall, load
 from benchmarks.measure import Table, as_json, as_markdown, environment, refresh_readme
 from vad_agent.errors import VadAgentError
 
 NAMES = ("frame_cost", "replay_speed", "scaling", "startup")
 
 
-def runs(call: Call, quick: bool) -> dict[str, Callable[[], Table]]:
+def runs(call: RecordedCall, quick: bool) -> dict[str, Callable[[], Table]]:
     """The benchmarks by name, at full length or short."""
     return {
         "frame_cost": lambda: frame_cost.measure(call, rounds=3 if quick else 9),

@@ -23,7 +23,7 @@ from typing import Any
 
 import webrtcvad
 
-from benchmarks.audio import Call, load
+from benchmarks.audio import RecordedCall, load
 from benchmarks.measure import (
     Contender,
     Figure,
@@ -178,7 +178,7 @@ PEERS: dict[str, Callable[[Sequence[bytes], int], Contender]] = {
 }
 
 
-def measure(call: Call, *, rounds: int = 5) -> Table:
+def measure(call: RecordedCall, *, rounds: int = 5) -> Table:
     """Cost per 20 ms frame of the client's channel; a note lists missing peers."""
     contenders = {BARE: bare(call.client, call.rate)}
     notes = [f"client's channel of {call.describe()}"]

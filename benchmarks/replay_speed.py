@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from statistics import median
 
-from benchmarks.audio import Call, long_recordings
+from benchmarks.audio import RecordedCall, long_recordings
 from benchmarks.frame_cost import BARE, PLAIN_SETTINGS, bare_calls
 from benchmarks.measure import Contender, Figure, Table, interleaved, ratio, timed
 from vad_agent.audio.recording_reader import open_call
@@ -62,7 +62,7 @@ def decode_file(path: Path) -> float:
     return timed(work)
 
 
-def hear_call(call: Call, settings: Settings) -> float:
+def hear_call(call: RecordedCall, settings: Settings) -> float:
     """Seconds of both endpointers alone, over frames in memory."""
     operator = settings.endpointer(Channel.OPERATOR, call.rate).feed
     client = settings.endpointer(Channel.CLIENT, call.rate).feed
@@ -76,14 +76,14 @@ def hear_call(call: Call, settings: Settings) -> float:
     return timed(work)
 
 
-def replay_call(call: Call, settings: Settings) -> float:
+def replay_call(call: RecordedCall, settings: Settings) -> float:
     """Seconds of replaying frames in memory."""
     replay = Replay(CallSession(settings, call.rate, mode="cue"), settings)
     pairs = call.pairs
     return timed(lambda: deque(replay.run(pairs), maxlen=0))
 
 
-def measure(call: Call, *, length_s: float = 3600, rounds: int = 5) -> Table:
+def measure(call: RecordedCall, *, length_s: float = 3600, rounds: int = 5) -> Table:
     """Both formats, the parts, and the speed of two bare detectors without decoding."""
     frames = round(length_s * FRAMES_PER_SECOND)
     memory_s = len(call.client) / FRAMES_PER_SECOND

@@ -11,12 +11,12 @@ import pytest
 
 from benchmarks.accuracy import __main__ as command
 from benchmarks.accuracy import (
+    assembled_dialogues,
     cache,
     conditions,
     contenders,
     decisions,
     labels,
-    made,
     scoring,
     signals,
     sounds,
@@ -228,7 +228,7 @@ def test_tuning_and_test_share_nothing(folder: Path) -> None:
 @pytest.mark.parametrize("part", split.PARTS)
 def test_a_made_call_is_labelled_where_it_is_loud(part: str) -> None:
     needs_debian(*split.prompts(part), *split.music(part))
-    one, again = made.make(part, 1), made.make(part, 1)
+    one, again = assembled_dialogues.assemble(part, 1), assembled_dialogues.assemble(part, 1)
     assert one.labels == again.labels
     for side in Channel:
         assert np.array_equal(one.samples[side], again.samples[side])
@@ -318,9 +318,9 @@ def test_a_short_word_is_heard_or_not() -> None:
 
     def deaf(
         frames: contenders.Frames, other: contenders.Frames, side: Channel
-    ) -> contenders.Heard:
+    ) -> contenders.Detections:
         nothing = np.zeros(len(frames), bool)
-        return contenders.Heard(contenders.timer(nothing), nothing)
+        return contenders.Detections(contenders.timer(nothing), nothing)
 
     assert not sounds.is_heard(deaf, loud)
 

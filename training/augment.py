@@ -18,7 +18,7 @@ from scipy.signal import (  # type: ignore[import-untyped]
     stft,
 )
 
-from training.data import HOP, RATE, Floats, frame_rms
+from training.source_clips import HOP, RATE, Floats, frame_rms
 
 Random = np.random.Generator
 

@@ -12,7 +12,7 @@ from time import perf_counter
 
 from benchmarks.accuracy import decisions, sounds, split, tables
 from benchmarks.accuracy.contenders import CONTENDERS, OURS, Contender, missing
-from benchmarks.accuracy.decisions import Outcome
+from benchmarks.accuracy.decisions import CallDecisions
 from benchmarks.accuracy.labels import LabelsError
 from benchmarks.accuracy.sounds import Share, Sound
 from benchmarks.accuracy.tables import Grid
@@ -82,12 +82,12 @@ def _parser() -> argparse.ArgumentParser:
 
 def _measured(
     options: argparse.Namespace,
-) -> tuple[list[Outcome], list[Grid | Table]]:
+) -> tuple[list[CallDecisions], list[Grid | Table]]:
     contenders: list[str] = options.contenders
     work = decisions.tasks(
         options.folder, options.part, contenders, quick=options.quick, only=options.conditions
     )
-    outcomes = [one for done in decisions.judged(work, options.jobs) for one in done]
+    outcomes = [one for done in decisions.evaluate_all(work, options.jobs) for one in done]
     grids: list[Grid | Table] = [tables.decisions(outcomes, contenders, options.part)]
     if options.no_sounds:
         return outcomes, grids
@@ -96,7 +96,7 @@ def _measured(
     music = [sound for part in parts for sound in sounds.music(part, quick=quick)]
     others = [sound for part in parts for sound in sounds.others(part)]
     words = [sound for part in parts for sound in sounds.answers(part, quick=quick)]
-    speech, known = _shares(music + others, contenders, sounds.judged_speech)
+    speech, known = _shares(music + others, contenders, sounds.detected_speech)
     known = {row: known[row] for row in dict.fromkeys(sound.row for sound in music)}
     _, heard = _shares(
         words,
@@ -133,7 +133,7 @@ def _shares(
 
 
 def _as_json(
-    outcomes: Sequence[Outcome], grids: Sequence[Grid | Table], found: dict[str, str]
+    outcomes: Sequence[CallDecisions], grids: Sequence[Grid | Table], found: dict[str, str]
 ) -> str:
     content = {
         "environment": found,

@@ -47,7 +47,7 @@ NETWORK_SETTINGS = Settings(hearing={"detector": "network"})
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
+class Detections:
     """What one contender made of one channel."""
 
     fires: list[int]
@@ -58,19 +58,21 @@ class Heard:
     """By frame: it says at this frame that music plays; None: it knows no music."""
 
 
-Contender = Callable[[Frames, Frames, Channel], Heard]
+Contender = Callable[[Frames, Frames, Channel], Detections]
 """The channel, the other channel, and which one the first is."""
 
 
 # -- the product -----------------------------------------------------------------------------------
 
 
-def network(frames: Frames, other: Frames, side: Channel) -> Heard:
+def network(frames: Frames, other: Frames, side: Channel) -> Detections:
     """The product's endpointer without earshot: `[hearing] detector = "network"`."""
     return ours(frames, other, side, NETWORK_SETTINGS)
 
 
-def ours(frames: Frames, other: Frames, side: Channel, settings: Settings | None = None) -> Heard:
+def ours(
+    frames: Frames, other: Frames, side: Channel, settings: Settings | None = None
+) -> Detections:
     """The product's endpointer. The client's tells the operator's leak by `other`, as in a call."""
     settings = settings or Settings()
     endpointer = settings.endpointer(side, RATE)
@@ -93,7 +95,7 @@ def ours(frames: Frames, other: Frames, side: Channel, settings: Settings | None
             music.append(endpointer.line is LineState.MUSIC)
 
     fires = [found.fired for found in dead_air(fed(), endpointer, side, scoring.T)]
-    return Heard(fires, np.array(speech, bool), np.array(music, bool))
+    return Detections(fires, np.array(speech, bool), np.array(music, bool))
 
 
 # -- bare detectors --------------------------------------------------------------------------------
@@ -112,14 +114,14 @@ def timer(speech: Flags) -> list[int]:
 def webrtc(mode: int) -> Contender:
     """webrtcvad in a mode, nothing around it."""
 
-    def hear(frames: Frames, other: Frames, side: Channel) -> Heard:
+    def hear(frames: Frames, other: Frames, side: Channel) -> Detections:
         def ask() -> NDArray[np.float32]:
             detector = webrtcvad.Vad(mode)
             return np.array([detector.is_speech(frame or ZEROS, RATE) for frame in frames], "f4")
 
         name = f"webrtcvad-{version('webrtcvad-wheels')}-{mode}"
         speech = cache.kept(name, _audio(frames), ask) > 0.5
-        return Heard(timer(speech), speech)
+        return Detections(timer(speech), speech)
 
     return hear
 
@@ -127,10 +129,10 @@ def webrtc(mode: int) -> Contender:
 def silero(threshold: float, *, gate: bool = False) -> Contender:
     """Silero, with or without the relative gate."""
 
-    def hear(frames: Frames, other: Frames, side: Channel) -> Heard:
+    def hear(frames: Frames, other: Frames, side: Channel) -> Detections:
         likely = silero_probability(frames)
         speech = relative_gate(frames, likely >= threshold) if gate else likely >= threshold
-        return Heard(timer(speech), speech)
+        return Detections(timer(speech), speech)
 
     return hear
 

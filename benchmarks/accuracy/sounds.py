@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.accuracy import made, scoring, signals, split
+from benchmarks.accuracy import assembled_dialogues, scoring, signals, split
 from benchmarks.accuracy.conditions import on_line
 from benchmarks.accuracy.contenders import Contender
 from benchmarks.accuracy.labels import FRAME, RATE, Samples, read_mono
@@ -120,7 +120,7 @@ def answers(part: str, *, quick: bool) -> Iterator[Sound]:
     """Short words, cut to a length, after 1 to 2 s of hiss, with 4 s of it behind them."""
     for path in split.answers(part):
         clip = read_mono(path)
-        first, _ = made.speech_runs(clip)[0]
+        first, _ = assembled_dialogues.speech_runs(clip)[0]
         word = clip[first * FRAME :]
         for ms in (ANSWER_MS[0],) if quick else ANSWER_MS:
             for dbfs in ANSWER_DBFS:
@@ -139,7 +139,7 @@ def _answer(path: Path, word: Samples, ms: int, dbfs: float, repeat: int) -> Sou
     return Sound(f"{dbfs} dBFS", on_line(line), lead // FRAME, -(-(lead + len(word)) // FRAME))
 
 
-def judged_speech(contender: Contender, sound: Sound) -> tuple[Share, Share]:
+def detected_speech(contender: Contender, sound: Sound) -> tuple[Share, Share]:
     """Frames judged speech after the first second; starts known as music within 4 s."""
     heard = contender(sound.frames, sound.frames[:0], Channel.CLIENT)
     settled = heard.speech[sound.begins + SETTLED :]

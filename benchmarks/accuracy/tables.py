@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from benchmarks.accuracy import scoring
 from benchmarks.accuracy.contenders import NETWORK, OURS
-from benchmarks.accuracy.decisions import Outcome
+from benchmarks.accuracy.decisions import CallDecisions
 from benchmarks.accuracy.scoring import Score
 from benchmarks.accuracy.sounds import Share
 from benchmarks.measure import Figure, Table, percentile
@@ -42,7 +42,9 @@ class Grid:
         return "\n".join(lines)
 
 
-def _sums(outcomes: Iterable[Outcome], contender: str, keep: Callable[[Outcome], bool]) -> Score:
+def _sums(
+    outcomes: Iterable[CallDecisions], contender: str, keep: Callable[[CallDecisions], bool]
+) -> Score:
     return scoring.total(one.score for one in outcomes if one.contender == contender and keep(one))
 
 
@@ -65,18 +67,18 @@ def _lateness(score: Score) -> str:
     return f"{late(score, 0.5):.2f} / {late(score, 0.95):.2f}"
 
 
-def decisions(outcomes: Sequence[Outcome], contenders: Sequence[str], part: str) -> Grid:
+def decisions(outcomes: Sequence[CallDecisions], contenders: Sequence[str], part: str) -> Grid:
     """False and missed, row by row, and their sums."""
     rows: list[list[str]] = []
 
     def row(
-        name: str, keep: Callable[[Outcome], bool], show: Callable[[Score], str] = _cell
+        name: str, keep: Callable[[CallDecisions], bool], show: Callable[[Score], str] = _cell
     ) -> None:
         sums = [_sums(outcomes, contender, keep) for contender in contenders]
         if any(score.silences for score in sums):
             rows.append([name, str(sums[0].silences), *(show(score) for score in sums)])
 
-    def plain(one: Outcome) -> bool:
+    def plain(one: CallDecisions) -> bool:
         return one.condition.group == "one channel"
 
     for name in dict.fromkeys(one.condition.name for one in outcomes):
@@ -106,14 +108,14 @@ def sounds(
 
 
 def targets(
-    outcomes: Sequence[Outcome],
+    outcomes: Sequence[CallDecisions],
     speech: dict[str, dict[str, Share]],
     known: dict[str, dict[str, Share]],
     heard: dict[str, dict[str, Share]],
 ) -> Table:
     """What the project wants of its own endpointer."""
 
-    def scores(keep: Callable[[Outcome], bool], contender: str = OURS) -> Score:
+    def scores(keep: Callable[[CallDecisions], bool], contender: str = OURS) -> Score:
         return _sums(outcomes, contender, keep)
 
     figures: list[Figure] = []

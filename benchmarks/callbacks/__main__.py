@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks.callbacks import ringing, storing
+from benchmarks.callbacks import attempts, request_storage
 from benchmarks.measure import Figure, Table, as_json, as_markdown, environment, refresh_readme
 from tests.callbacks.postgres import NotInstalled, Postgres
 
@@ -52,16 +52,16 @@ def _tables(postgres: Postgres, size: float) -> list[Table]:
                 "PostgreSQL": postgres.fresh(),
             }
 
-        stored = storing.measure(places("stored"), folder, count=int(1000 * size))
+        stored = request_storage.measure(places("stored"), folder, count=int(1000 * size))
         print(f"\n{stored.text()}", flush=True)
         figures: list[Figure] = []
         for name, place in places("open").items():
-            figures += ringing.many_open(name, place, folder / "a", int(5000 * size))
+            figures += attempts.many_open(name, place, folder / "a", int(5000 * size))
         for name, place in places("rate").items():
-            figures += ringing.rate(name, place, folder / "b", int(2000 * size))
+            figures += attempts.rate(name, place, folder / "b", int(2000 * size))
         for name, place in places("late").items():
-            figures += ringing.lateness(name, place, folder / "c", int(600 * size), 60 * size)
-        ringed = ringing.table(figures)
+            figures += attempts.lateness(name, place, folder / "c", int(600 * size), 60 * size)
+        ringed = attempts.table(figures)
         print(f"\n{ringed.text()}", flush=True)
         return [stored, ringed]
 

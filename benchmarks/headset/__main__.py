@@ -8,23 +8,23 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from benchmarks.headset import cost, frames, way
+from benchmarks.headset import frame_timing, prompt_latency, resource_usage
 from benchmarks.measure import Table, as_json, as_markdown, environment, refresh_readme
 from tests.headset.audio_server import AudioServer, missing
 
-NAMES = ("way", "frames", "cost")
+NAMES = ("latency", "frames", "cost")
 PACKAGES = ("numpy", "sounddevice", "pulsectl", "soxr", "soundfile", "psutil", "vad-agent")
 
 
 def runs(quick: bool) -> dict[str, Callable[[AudioServer], Sequence[Table]]]:
     """The benchmarks by name, at full length or short."""
     return {
-        "way": lambda server: [way.measure(server, prompts=20 if quick else 200)],
-        "frames": lambda server: [frames.measure(server, seconds=10 if quick else 60)],
+        "latency": lambda server: [prompt_latency.measure(server, prompts=20 if quick else 200)],
+        "frames": lambda server: [frame_timing.measure(server, seconds=10 if quick else 60)],
         "cost": lambda server: (
-            cost.measure(server, rounds=3, call_s=8)
+            resource_usage.measure(server, rounds=3, call_s=8)
             if quick
-            else cost.measure(server, rounds=10, call_s=30)
+            else resource_usage.measure(server, rounds=10, call_s=30)
         ),
     }
 

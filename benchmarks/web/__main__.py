@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from benchmarks.measure import Table, as_json, as_markdown, environment, refresh_readme
-from benchmarks.web import crowd, link, pixel
+from benchmarks.web import display_latency, full_load, link_latency
 from tests.web.browser import CHROMIUM
 
 PACKAGES = ("fastapi", "uvicorn", "websockets", "playwright", "vad-agent")
@@ -43,12 +43,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _tables(folder: Path, *, quick: bool) -> Iterator[Table]:
-    yield link.latency(50 if quick else 500)
-    yield link.many(2 if quick else 6)
-    for part in ("pixel", "crowd"):
+    yield link_latency.latency(50 if quick else 500)
+    yield link_latency.many(2 if quick else 6)
+    for part in ("latency", "load"):
         (folder / part).mkdir()
-    yield pixel.measure(folder / "pixel", 40 if quick else 300, 3 if quick else 20)
-    yield crowd.measure(folder / "crowd", 20 if quick else 200, 3 if quick else 10)
+    yield display_latency.measure(folder / "latency", 40 if quick else 300, 3 if quick else 20)
+    yield full_load.measure(folder / "load", 20 if quick else 200, 3 if quick else 10)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from typing import Any
 import psutil
 import pytest
 
-from benchmarks.headset.way import pulse
+from benchmarks.headset.prompt_latency import sound_server
 from tests.headset.recording import until
 from vad_agent.audio import device_recovery as module
 from vad_agent.audio import duplex_capture as headset_module
@@ -236,7 +236,7 @@ def test_a_device_that_is_not_opened_at_the_start_is_lost_and_no_silence(
     monkeypatch.setattr(headset_module, "OPENED_S", 0.1)
     monkeypatch.setattr(module, "END_S", 0.1)
     headset = DuplexCapture(
-        pulse("mic.monitor"), pulse("client.monitor"), lambda channel, what: None
+        sound_server("mic.monitor"), sound_server("client.monitor"), lambda channel, what: None
     )
     try:
         events: list[Event] = []

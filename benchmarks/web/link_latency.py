@@ -1,4 +1,4 @@
-"""`python -m benchmarks.web.link`: latency from a headset to the desk's pages, and the desk's cost.
+"""`python -m benchmarks.web.link_latency`: latency from a headset to the desk's pages, and the desk's cost.
 
     publish() ─> HeadsetLink ─> WebSocket ─> uvicorn, broker ─> a page's stream    the desk: a process
     send() ───────────────────> WebSocket ─> bare echo ─> recv()                   compared with it, in turns
@@ -24,7 +24,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.sync.client import connect as connect_here
 
 from benchmarks.measure import Figure, Table, percentile
-from benchmarks.web.desk import SENT, TOKEN
+from benchmarks.web.desk_process import SENT, TOKEN
 from vad_agent.audio.device_recovery import DeviceState
 from vad_agent.client.discovery import DeskEndpoint
 from vad_agent.client.headset_link import HeadsetLink
@@ -43,11 +43,11 @@ BEARER = {"Authorization": f"Bearer {TOKEN}"}
 
 
 class Process:
-    """`desk.py` in one of its roles."""
+    """`desk_process.py` in one of its roles."""
 
     def __init__(self, role: str) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "benchmarks.web.desk", role],
+            [sys.executable, "-m", "benchmarks.web.desk_process", role],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             cwd=ROOT,

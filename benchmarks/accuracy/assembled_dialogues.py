@@ -76,7 +76,7 @@ class _Side:
         return self.free
 
 
-def make(part: str, number: int) -> LabelledCall:
+def assemble(part: str, number: int) -> LabelledCall:
     """The call of that number of a part, the same every time.
 
     Raises:

@@ -14,9 +14,9 @@ import numpy as np
 import soundfile  # type: ignore[import-untyped]
 
 from benchmarks.accuracy.labels import RATE
-from benchmarks.calls import product
-from benchmarks.calls.judge import Fault, judge
-from benchmarks.calls.render import Call, Pair, render
+from benchmarks.calls import product_run
+from benchmarks.calls.evaluation import Fault, evaluate
+from benchmarks.calls.render import Pair, RenderedCall, render
 from benchmarks.calls.run import Job, made
 from vad_agent.core.frames import seconds
 from vad_agent.trace.report.builder import ReportBuilder
@@ -29,14 +29,14 @@ def write(job: Job, folder: Path) -> tuple[list[Path], Sequence[Fault]]:
     call = render(recipe, source)
     builder = ReportBuilder()
     lines = []
-    for action in product.actions(call, _watched(call, builder)):
+    for action in product_run.actions(call, _watched(call, builder)):
         if (line := record(action)) is not None:
             lines.append(line)
             builder.add(line)
-    for timed in product.events(call):
+    for timed in product_run.events(call):
         told = timed.event.told() | {"kind": "event", "event": timed.event.kind.value}
         builder.add({"t": seconds(timed.frame)} | told)
-    faults = judge(call.truth, lines)
+    faults = evaluate(call.truth, lines)
     folder.mkdir(parents=True, exist_ok=True)
     texts = {
         ".events.jsonl": _lines({"t": seconds(at)} | dict(told) for at, told in recipe.events),
@@ -53,7 +53,7 @@ def write(job: Job, folder: Path) -> tuple[list[Path], Sequence[Fault]]:
     return paths, faults
 
 
-def _watched(call: Call, builder: ReportBuilder) -> Iterator[Pair]:
+def _watched(call: RenderedCall, builder: ReportBuilder) -> Iterator[Pair]:
     for operator, client in call.pairs():
         builder.add_frames(operator, client)
         yield operator, client
@@ -63,7 +63,7 @@ def _lines(objects: Iterator[dict[str, object]] | list[dict[str, object]]) -> st
     return "".join(json.dumps(one, ensure_ascii=False) + "\n" for one in objects)
 
 
-def _truth(call: Call, faults: Sequence[Fault]) -> str:
+def _truth(call: RenderedCall, faults: Sequence[Fault]) -> str:
     truth = call.truth
     lost = np.flatnonzero(call.lost).tolist()
     content = {

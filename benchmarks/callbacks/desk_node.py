@@ -1,7 +1,9 @@
 """A desk in a process of its own with a dummy dialer: every attempt is reached at once, and its
 time recorded.
 
-python -m benchmarks.callbacks.node DATABASE FOLDER      prints "ready"; a line on stdin: prints its figures
+    python -m benchmarks.callbacks.desk_node DATABASE FOLDER
+
+It prints "ready". For each line on stdin it prints its figures.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """What the network is trained on: whole generated calls and, if given, stretches of real ones.
 
-    python -m training.calls CACHE OUT --calls N [--given FOLDER --stretches M]
+    python -m training.dataset CACHE OUT --calls N [--given FOLDER --stretches M]
 
-CACHE holds the clips (`training.data`). A generated call is drawn and rendered as the benchmark's are
+CACHE holds the clips (`training.source_clips`). A generated call is drawn and rendered as the benchmark's are
 (`benchmarks.calls`), of other voices, music and noises, and changed further: rooms, telephones and codecs,
 clients from very loud to very quiet, noises on top, lost packets, a dead other side. A real stretch is cut
 from a labelled call of the folder. Each row of the result is one channel as the product hears it
@@ -26,8 +26,8 @@ import numpy as np
 
 from benchmarks.accuracy import signals
 from benchmarks.accuracy.labels import FRAME
-from benchmarks.calls.plan import sample
 from benchmarks.calls.recipe import Carries, Kind, kind_of
+from benchmarks.calls.recipe_sampling import sample
 from benchmarks.calls.render import render
 from training.impairments import disturbed, events, lost, on_line, through_telephone
 from training.labelled_calls import real

@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from benchmarks.callbacks.storing import POLICY
+from benchmarks.callbacks.request_storage import POLICY
 from benchmarks.measure import Figure, Table, percentile
 from vad_agent.callbacks.model import Request
 from vad_agent.callbacks.store import Store
@@ -22,12 +22,12 @@ from vad_agent.callbacks.unit_of_work import Actor
 ROOT = Path(__file__).parents[2]
 
 
-class Node:
-    """The desk of `node.py`."""
+class DeskNode:
+    """The desk of `desk_node.py`."""
 
     def __init__(self, place: str, folder: Path) -> None:
         self.started = time.time()
-        command = [sys.executable, "-m", "benchmarks.callbacks.node", place, str(folder)]
+        command = [sys.executable, "-m", "benchmarks.callbacks.desk_node", place, str(folder)]
         self._process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT, text=True,
             env=os.environ | {"PYTHONPATH": str(ROOT)},
@@ -77,7 +77,7 @@ def fill(place: str, count: int, first: timedelta, spread: timedelta) -> datetim
 def many_open(name: str, place: str, folder: Path, count: int) -> list[Figure]:
     """A desk with `count` callbacks, none of them due soon."""
     fill(place, count, timedelta(hours=5), timedelta(hours=1))
-    node = Node(place, folder)
+    node = DeskNode(place, folder)
     time.sleep(12)  # every duty of the reconciler runs meanwhile
     told = node.figures()
     node.end()
@@ -93,7 +93,7 @@ def many_open(name: str, place: str, folder: Path, count: int) -> list[Figure]:
 def rate(name: str, place: str, folder: Path, count: int) -> list[Figure]:
     """All callbacks are due at once."""
     fill(place, count, timedelta(seconds=count / 150 + 8), timedelta())
-    node = Node(place, folder)
+    node = DeskNode(place, folder)
     told = _until(node, count)
     node.end()
     began = sorted(told["began"])
@@ -109,7 +109,7 @@ def lateness(name: str, place: str, folder: Path, count: int, spread_s: float) -
     """Callbacks are due one after the other."""
     first = timedelta(seconds=count / 150 + 8)
     fill(place, count, first, timedelta(seconds=spread_s))
-    node = Node(place, folder)
+    node = DeskNode(place, folder)
     told = _until(node, count)
     node.end()
     late = told["late"]
@@ -120,7 +120,7 @@ def lateness(name: str, place: str, folder: Path, count: int, spread_s: float) -
     ]  # fmt: skip
 
 
-def _until(node: Node, count: int) -> dict[str, Any]:
+def _until(node: DeskNode, count: int) -> dict[str, Any]:
     deadline = time.monotonic() + 300
     while time.monotonic() < deadline:
         told = node.figures()

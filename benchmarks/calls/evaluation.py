@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from benchmarks.calls.truth import Due, Truth
+from benchmarks.calls.ground_truth import Due, Truth
 from vad_agent.core.frames import Channel, frames, seconds
 
 Record = Mapping[str, Any]
@@ -26,7 +26,7 @@ TOO_SOON = frames(1.8)
 _OWN = ("said", "interrupted", "failed")
 
 
-class Verdict(StrEnum):
+class Defect(StrEnum):
     """What can be wrong."""
 
     MISSING = "missing"
@@ -43,7 +43,7 @@ class Verdict(StrEnum):
 class Fault:
     """One wrong thing."""
 
-    verdict: Verdict
+    defect: Defect
     text: str
 
 
@@ -54,7 +54,7 @@ class _Phrase:
     end: int
 
 
-def judge(truth: Truth, trace: Iterable[Record]) -> list[Fault]:
+def evaluate(truth: Truth, trace: Iterable[Record]) -> list[Fault]:
     """Everything that is wrong with the call; empty: it is right."""
     records = list(trace)
     phrases = sorted(_phrases(records), key=lambda phrase: phrase.start)
@@ -80,12 +80,12 @@ def _callback(truth: Truth, records: Sequence[Record]) -> Iterable[Fault]:
             standing = None
     if len(asked) > 1:
         times = ", ".join(f"{record['t']:g}" for record in asked)
-        yield Fault(Verdict.TWICE, f"asked for at {times} s")
+        yield Fault(Defect.TWICE, f"asked for at {times} s")
     if truth.callback is not None and standing is None:
-        yield Fault(Verdict.MISSING, f"{truth.callback.value} is due")
+        yield Fault(Defect.MISSING, f"{truth.callback.value} is due")
     elif standing != truth.callback:
         due = "none" if truth.callback is None else truth.callback.value
-        yield Fault(Verdict.REASON, f"{standing}, due: {due}")
+        yield Fault(Defect.REASON, f"{standing}, due: {due}")
 
 
 def _over(truth: Truth, phrases: Sequence[_Phrase]) -> Iterable[Fault]:
@@ -93,7 +93,7 @@ def _over(truth: Truth, phrases: Sequence[_Phrase]) -> Iterable[Fault]:
         begun = [run for run in truth.speech[Channel.CLIENT] if run[0] <= phrase.start]
         if begun and (after := phrase.start - begun[-1][1]) < TOO_SOON:
             where = "while the client speaks" if after < 0 else f"{seconds(after):g} s after"
-            yield Fault(Verdict.OVER, f"{phrase.prompt} at {seconds(phrase.start):g} s: {where}")
+            yield Fault(Defect.OVER, f"{phrase.prompt} at {seconds(phrase.start):g} s: {where}")
 
 
 def _ladders(truth: Truth, phrases: Sequence[_Phrase]) -> Iterable[Fault]:
@@ -102,7 +102,7 @@ def _ladders(truth: Truth, phrases: Sequence[_Phrase]) -> Iterable[Fault]:
         found = [n for n, due in enumerate(truth.due) if due.start <= phrase.start < due.until]
         if not found:
             text = f"{phrase.prompt} at {seconds(phrase.start):g} s: none is due"
-            yield Fault(Verdict.PHRASES, text)
+            yield Fault(Defect.PHRASES, text)
         else:
             placed.setdefault(found[-1], []).append(phrase)
     for number, due in enumerate(truth.due):
@@ -115,19 +115,19 @@ def _ladder(truth: Truth, due: Due, phrases: Sequence[_Phrase]) -> Iterable[Faul
     for number, step in enumerate(due.steps):
         if number >= len(phrases):
             if base + step.hi <= due.until:
-                yield Fault(Verdict.PHRASES, f"{step.prompt} lacks after {seconds(base):g} s")
+                yield Fault(Defect.PHRASES, f"{step.prompt} lacks after {seconds(base):g} s")
             return
         phrase = phrases[number]
         at = f"{phrase.prompt} at {seconds(phrase.start):g} s"
         if phrase.prompt != step.prompt:
-            yield Fault(Verdict.PHRASES, f"{at}: {step.prompt} is due")
+            yield Fault(Defect.PHRASES, f"{at}: {step.prompt} is due")
             return
         waited = phrase.start - base
         if not step.lo <= waited <= step.hi:
             window = f"{seconds(step.lo):g} to {seconds(step.hi):g}"
-            yield Fault(Verdict.WINDOW, f"{at}: after {seconds(waited):g} s instead of {window}")
+            yield Fault(Defect.WINDOW, f"{at}: after {seconds(waited):g} s instead of {window}")
         base = phrase.end
     if len(phrases) > len(due.steps):
         extra = phrases[len(due.steps)]
         text = f"{extra.prompt} at {seconds(extra.start):g} s: after the last one"
-        yield Fault(Verdict.PHRASES, text)
+        yield Fault(Defect.PHRASES, text)

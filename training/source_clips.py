@@ -1,8 +1,9 @@
 """Clips of the sources at 8 kHz.
 
-`python -m training.data CACHE` downloads the packages of `sources.py` into CACHE (apt-get download and
-dpkg -x: nothing is installed), has espeak-ng and flite speak, and leaves CACHE/pools.npz. Everything is
-seeded.
+`python -m training.source_clips CACHE` downloads the packages of `sources.py` into CACHE (with apt-get
+download and dpkg -x, so nothing is installed), renders words with espeak-ng and flite, and
+writes CACHE/pools.npz.
+Everything is seeded.
 """
 
 from __future__ import annotations

@@ -28,7 +28,7 @@ OPENED = "a stream opened for each"
 KEPT = "one stream kept open (ours)"
 
 
-def pulse(name: str, *, output: bool = False) -> Device:
+def sound_server(name: str, *, output: bool = False) -> Device:
     """A device of the server."""
     return Device(
         name=name,
@@ -43,12 +43,12 @@ def pulse(name: str, *, output: bool = False) -> Device:
     )
 
 
-class Heard:
+class SinkCapture:
     """Captures the sink's monitor, and finds the first loud sample after a time."""
 
     def __init__(self, name: str) -> None:
         self._queue: queue.SimpleQueue[Opened | Lost | Record] = queue.SimpleQueue()
-        spec = {**pulse(name).spec(), "role": "client"}
+        spec = {**sound_server(name).spec(), "role": "client"}
         self._child = AudioWorker(CAPTURE, spec, self._queue.put)
 
     def first_loud(self, after: float, limit_s: float = 3.0) -> float:
@@ -77,7 +77,7 @@ def burst() -> bytes:
     return (8000 * np.sign(np.sin(2 * math.pi * 500 * t + 0.1))).astype("<i2").tobytes()
 
 
-def _ways(heard: Heard, play: Callable[[], None], count: int) -> list[float]:
+def _ways(heard: SinkCapture, play: Callable[[], None], count: int) -> list[float]:
     chance = random.Random(7)
     took = []
     for _ in range(count):
@@ -104,8 +104,8 @@ def measure(server: AudioServer, *, prompts: int = 200) -> Table:
     pcm = burst()
     told: queue.SimpleQueue[Opened | Lost | Record] = queue.SimpleQueue()
     heard, player = (
-        Heard("virtmic.monitor"),
-        Player(pulse("virtmic", output=True), DeviceRole.PROMPT, told.put),
+        SinkCapture("virtmic.monitor"),
+        Player(sound_server("virtmic", output=True), DeviceRole.PROMPT, told.put),
     )
     try:
         player.take(told.get(timeout=10))

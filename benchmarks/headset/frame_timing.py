@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from benchmarks.headset.way import pulse
+from benchmarks.headset.prompt_latency import sound_server
 from benchmarks.measure import Figure, Table, percentile
 from tests.headset.audio_server import AudioServer
 from tests.headset.recording import Int16s, write_wav
@@ -135,7 +135,9 @@ def measure(server: AudioServer, *, seconds: float = 60) -> Table:
     tracker = CallTracker(Settings(), SAMPLE_RATE, policy="manual")
     loop = TimedLoop(tracker, lambda actions: None)
     loop.handled, loop.busy = handled, busy.on
-    headset = loop.headset = DuplexCapture(pulse("mic.monitor"), pulse("client.monitor"), loop.put)
+    headset = loop.headset = DuplexCapture(
+        sound_server("mic.monitor"), sound_server("client.monitor"), loop.put
+    )
     thread = threading.Thread(target=loop.run, name="loop")
     thread.start()
     try:

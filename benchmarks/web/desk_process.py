@@ -1,6 +1,6 @@
 """A desk's live part in a process of its own, or a bare echo server in its place.
 
-python -m benchmarks.web.desk desk | echo      prints its port, then answers each line of stdin:
+python -m benchmarks.web.desk_process desk | echo      prints its port, then answers each line of stdin:
 
 follow N      pages of operators 0 … N-1 follow them from now on
 figures       the resources used, and the delays (s) of messages to the pages

@@ -24,9 +24,9 @@ from benchmarks.calls.recipe import (
     Leg,
     Loss,
     Recipe,
-    Said,
     Silence,
     Stretch,
+    Utterance,
     kind_of,
     noise_of,
 )
@@ -91,7 +91,7 @@ class _Draft:
     gate: int | None
     now: int = 0
     """The end of the last sound."""
-    said: list[Said] = field(default_factory=list)
+    said: list[Utterance] = field(default_factory=list)
     silences: list[Silence] = field(default_factory=list)
     stretches: list[Stretch] = field(default_factory=list)
     events: list[tuple[int, tuple[tuple[str, str], ...]]] = field(default_factory=list)
@@ -121,7 +121,7 @@ class _Draft:
         while True:
             clip = int(self.rng.integers(len(clips)))
             length = self.library.length(leg.voice, clip, leg.speed)
-            self.said.append(Said(side, leg.voice, clip, at, length))
+            self.said.append(Utterance(side, leg.voice, clip, at, length))
             at += length
             if at >= wanted or at - self.said[first].at > frames(7):
                 break
@@ -141,7 +141,7 @@ class _Draft:
         most = min(WEAKEST_DB, leg.level_dbfs - background - HEARD_DB)
         fade = self.between(0, WEAKEST_DB)
         if self.chance(0.7) and most > 0:
-            self.said[-1] = Said(
+            self.said[-1] = Utterance(
                 last.channel, last.voice, last.clip, last.at, last.length, round(min(fade, most), 1)
             )
 

@@ -1,8 +1,8 @@
 """What is true of a rendered call, frame by frame, and what the script asks of it.
 
 A frame is speech where the clean clip is within 30 dB of its own loud frames
-(`training.data.active_frames`) and not buried in the noise and the hiss of its line; gaps of less than 0.3 s
-belong to the word. The end of a word is thus the last frame in which a listener could hear it.
+(`training.source_clips.active_frames`) and not buried in the noise and the hiss of its line; gaps of less
+than 0.3 s belong to the word. The end of a word is thus the last frame in which a listener could hear it.
 
 A phrase is due in a silence within its window after the last sound of either side or of the phrase before it.
 Where the client's line is digital zero in the silence:
@@ -20,9 +20,9 @@ from numpy.typing import NDArray
 
 from benchmarks.accuracy.labels import Run, Samples
 from benchmarks.accuracy.signals import FULL_SCALE, frame_power
-from benchmarks.calls.plan import TOLERANCE_S, phrase_frames, steps_of
 from benchmarks.calls.recipe import Carries, Recipe, Silence
-from training.data import runs
+from benchmarks.calls.recipe_sampling import TOLERANCE_S, phrase_frames, steps_of
+from training.source_clips import runs
 from vad_agent.core.actions import Reason
 from vad_agent.core.frames import Channel, frames
 

@@ -6,7 +6,7 @@
     outside            nothing plays: the cost of most frames of a call
 
 The prompt is a clip of the product's voice, mixed with a client's clip at 16 kHz. To run it alone:
-`python -m benchmarks.own_prompt`.
+`python -m benchmarks.echo_cancellation`.
 """
 
 from __future__ import annotations
