@@ -20,7 +20,7 @@ from vad_agent.core.frames import FRAMES_PER_SECOND
 from vad_agent.detection import endpointer, neural_network, speech_decision
 from vad_agent.detection.endpointer import Endpointer
 from vad_agent.detection.feature_extractor import LEAK
-from vad_agent.detection.neural_network import MUSIC, SPEECH, Floats, NetworkStream
+from vad_agent.detection.neural_network import MUSIC, SPEECH, Float32Array, NetworkStream
 from vad_agent.detection.spectral_features import RATE
 from vad_agent.detection.third_party_detectors import earshot
 
@@ -35,9 +35,9 @@ class _Tap(NetworkStream):
 
     def __init__(self) -> None:
         super().__init__(neural_network.load())
-        self.said: list[Floats] = []
+        self.said: list[Float32Array] = []
 
-    def logits(self, features: Floats) -> Floats:
+    def logits(self, features: Float32Array) -> Float32Array:
         out = super().logits(features)
         self.said.append(out)
         return out

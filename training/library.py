@@ -84,7 +84,7 @@ def library(rng: Random, cache: Path, folder: Path | None, seed: int) -> Varied:
         first = voice.name.split()[0]
         groups[first if first in groups else ""].append(voice)
     synthetic, syllables = groups["espeak"] + groups["flite"], groups["syllables"]
-    chosen: dict[str, list[source_clips.Floats]] = {}
+    chosen: dict[str, list[source_clips.Float32Array]] = {}
     while len(chosen) < SPEAKERS:
         drawn = rng.random()
         group = synthetic if drawn < SYNTHETIC else groups[""]
@@ -104,7 +104,7 @@ def library(rng: Random, cache: Path, folder: Path | None, seed: int) -> Varied:
     return Varied(chosen, music, source.keys, [*sounds, *recordings(folder)], seed)
 
 
-def made_music(rng: Random) -> source_clips.Floats:
+def made_music(rng: Random) -> source_clips.Float32Array:
     """Notes of made instruments."""
     count = 25 * RATE
     made = augment.melody(rng, count) * rng.uniform(0.2, 1)

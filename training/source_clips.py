@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from training import archives, sources
 
-Floats = NDArray[np.float32]
+Float32Array = NDArray[np.float32]
 Bools = NDArray[np.bool_]
 
 RATE = 8_000
@@ -57,7 +57,7 @@ class Voice:
     """One speaker."""
 
     name: str
-    clips: list[Floats]
+    clips: list[Float32Array]
     """float32 at RATE, RMS 1 while active."""
 
 
@@ -66,23 +66,23 @@ class Pools:
     """What calls are made of."""
 
     voices: list[Voice] = field(default_factory=list)
-    music: list[Floats] = field(default_factory=list)
+    music: list[Float32Array] = field(default_factory=list)
     """float32 at RATE, RMS 1."""
-    keys: list[Floats] = field(default_factory=list)
+    keys: list[Float32Array] = field(default_factory=list)
     """Key clicks, float32 at RATE, peak 1."""
-    sounds: list[Floats] = field(default_factory=list)
+    sounds: list[Float32Array] = field(default_factory=list)
     """Noises: traffic, tools, water, fire, doors; float32 at RATE, RMS 1."""
 
 
-def frame_rms(samples: Floats) -> Floats:
+def frame_rms(samples: Float32Array) -> Float32Array:
     """RMS of each whole frame, float32, (frames,)."""
     count = len(samples) // HOP
     frames = samples[: count * HOP].reshape(count, HOP)
-    out: Floats = np.sqrt((frames**2).mean(axis=1) + 1e-12).astype(np.float32)
+    out: Float32Array = np.sqrt((frames**2).mean(axis=1) + 1e-12).astype(np.float32)
     return out
 
 
-def active_frames(samples: Floats) -> Bools:
+def active_frames(samples: Float32Array) -> Bools:
     """An energy gate on a clean clip: which frames are speech."""
     level = 20 * np.log10(frame_rms(samples))
     if len(level) == 0:
@@ -119,7 +119,7 @@ _GSM = {"samplerate": RATE, "channels": 1, "format": "RAW", "subtype": "GSM610"}
 """GSM 06.10 as Asterisk keeps it: frames without a header."""
 
 
-def read(path: Path, seconds: float | None = None) -> Floats:
+def read(path: Path, seconds: float | None = None) -> Float32Array:
     """A sound file as mono float32 at RATE; `seconds`: half as much of
     its beginning and of its middle, where it is longer than twice that."""
     raw = _GSM if path.suffix == ".gsm" else {}
@@ -128,11 +128,13 @@ def read(path: Path, seconds: float | None = None) -> Floats:
     if seconds is not None and len(mono) > 2 * seconds * rate:
         half = int(seconds * rate) // 2
         mono = np.concatenate([mono[:half], mono[len(mono) // 2 :][:half]])
-    out: Floats = (mono if rate == RATE else soxr.resample(mono, rate, RATE)).astype(np.float32)
+    out: Float32Array = (mono if rate == RATE else soxr.resample(mono, rate, RATE)).astype(
+        np.float32
+    )
     return out
 
 
-def _without_noise(samples: Floats) -> Floats | None:
+def _without_noise(samples: Float32Array) -> Float32Array | None:
     """Noise between the words lowered so far that a gate can tell; None: too much of it."""
     level = 20 * np.log10(frame_rms(samples))
     loud = float(np.percentile(level, 95))
@@ -151,11 +153,11 @@ def _without_noise(samples: Floats) -> Floats | None:
     over = np.maximum(over, level) - floor
     gain = -(lacking + 4) * np.clip((9 - over) / 4, 0, 1)
     gain = np.interp(np.arange(len(samples)), (np.arange(len(gain)) + 0.5) * HOP, gain)
-    out: Floats = (samples * 10 ** (gain / 20)).astype(np.float32)
+    out: Float32Array = (samples * 10 ** (gain / 20)).astype(np.float32)
     return out
 
 
-def speech_clip(path: Path) -> Floats | None:
+def speech_clip(path: Path) -> Float32Array | None:
     """Trimmed to its speech and levelled; None: too short, too long or not clean."""
     try:
         samples = read(path)
@@ -164,7 +166,7 @@ def speech_clip(path: Path) -> Floats | None:
     return clean_speech(samples)
 
 
-def clean_speech(samples: Floats) -> Floats | None:
+def clean_speech(samples: Float32Array) -> Float32Array | None:
     """Trimmed to its speech and levelled; None: too short, too long or not clean."""
     if not 0.12 * RATE < len(samples) < 25 * RATE or np.abs(samples).max() < 0.01:
         return None
@@ -183,7 +185,7 @@ def clean_speech(samples: Floats) -> Floats | None:
     return (samples[start * HOP : end * HOP] / rms).astype(np.float32)
 
 
-def music_clip(path: Path) -> Floats | None:
+def music_clip(path: Path) -> Float32Array | None:
     """Levelled; None: not readable, silent, or under 8 s."""
     try:
         samples = read(path, PIECE_S)
@@ -193,7 +195,7 @@ def music_clip(path: Path) -> Floats | None:
     return None if rms < 1e-4 or len(samples) < 8 * RATE else (samples / rms).astype(np.float32)
 
 
-def sound_clip(path: Path) -> Floats | None:
+def sound_clip(path: Path) -> Float32Array | None:
     """Levelled; None: not readable, silent, or under 50 ms."""
     try:
         samples = read(path, SOUND_S)
@@ -203,7 +205,7 @@ def sound_clip(path: Path) -> Floats | None:
     return None if rms < 1e-4 or len(samples) < 0.05 * RATE else (samples / rms).astype(np.float32)
 
 
-def keys_clip(path: Path) -> Floats | None:
+def keys_clip(path: Path) -> Float32Array | None:
     """At most half a second, peak 1; None: silent."""
     samples = read(path)
     peak = float(np.abs(samples).max())
@@ -246,7 +248,7 @@ def fetch(cache: Path, packages: Sequence[sources.Package] = sources.PACKAGES) -
     return root / "usr/share"
 
 
-def utterances(clip: Floats) -> Iterator[Floats]:
+def utterances(clip: Float32Array) -> Iterator[Float32Array]:
     """A long clip cut at its pauses, each piece with a frame of margin."""
     padded = np.pad(clip, (0, -len(clip) % HOP))
     active = active_frames(padded)
@@ -264,7 +266,7 @@ def utterances(clip: Floats) -> Iterator[Floats]:
         yield padded[max(start - 1, 0) * HOP : (end + 1) * HOP]
 
 
-def words(clip: Floats) -> Iterator[Floats]:
+def words(clip: Float32Array) -> Iterator[Float32Array]:
     """Single short words of a longer clip, each with a frame of margin."""
     padded = np.pad(clip, (0, -len(clip) % HOP))
     active = active_frames(padded)
@@ -279,7 +281,7 @@ def words(clip: Floats) -> Iterator[Floats]:
             yield padded[max(start - 1, 0) * HOP : (end + 1) * HOP]
 
 
-def _speak(job: tuple[str, ...]) -> Floats | None:
+def _speak(job: tuple[str, ...]) -> Float32Array | None:
     """Job: the program and its arguments, the text last."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "speech.wav"
@@ -292,7 +294,7 @@ def _speak(job: tuple[str, ...]) -> Floats | None:
         return speech_clip(path)
 
 
-def _play(job: tuple[Path, int]) -> Floats | None:
+def _play(job: tuple[Path, int]) -> Float32Array | None:
     """A composed piece."""
     from training import compose  # wants mido, which only who trains has
 
@@ -361,7 +363,7 @@ def _collect(cache: Path) -> Pools:
 
 
 def _store(pools: Pools, path: Path) -> None:
-    arrays: dict[str, Floats] = {}
+    arrays: dict[str, Float32Array] = {}
     for v, voice in enumerate(pools.voices):
         for c, clip in enumerate(voice.clips):
             arrays[f"voice/{v:03}/{voice.name}/{c:05}"] = clip

@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 from typing import ClassVar
 
-from vad_agent.callbacks.dialers.base import DialRequest, Ended, Report, Ringing, Unknown
+from vad_agent.callbacks.dialers.base import DialRequest, Ended, OutcomeReporter, Ringing, Unknown
 from vad_agent.callbacks.model import Outcome
 from vad_agent.server.container import DeskContainer
 from vad_agent.server.desk_config import DeskConfig
@@ -38,7 +38,7 @@ class NoDialer:
     def hang_up(self, key: str, reference: str) -> None:
         pass
 
-    def open(self, report: Report) -> None:
+    def open(self, report: OutcomeReporter) -> None:
         pass
 
     def close(self) -> None:

@@ -34,7 +34,7 @@ def write(job: Job, folder: Path) -> tuple[list[Path], Sequence[Fault]]:
             lines.append(line)
             builder.add(line)
     for timed in product_run.events(call):
-        told = timed.event.told() | {"kind": "event", "event": timed.event.kind.value}
+        told = timed.event.to_dict() | {"kind": "event", "event": timed.event.kind.value}
         builder.add({"t": seconds(timed.frame)} | told)
     faults = evaluate(call.truth, lines)
     folder.mkdir(parents=True, exist_ok=True)

@@ -204,7 +204,7 @@ def _build(part: str, cache: Path, state: str) -> None:
     audio: list[NDArray[np.float16]] = []
     at = 0
 
-    def keep(clips: Sequence[source_clips.Floats]) -> list[tuple[int, int]]:
+    def keep(clips: Sequence[source_clips.Float32Array]) -> list[tuple[int, int]]:
         nonlocal at
         spans = []
         for clip in clips:
@@ -285,7 +285,7 @@ def given(folder: Path, part: str) -> Library:
     return Library(voices, own.music, own.keys, [one / np.sqrt((one**2).mean()) for one in noises])
 
 
-def _spoken(call: labels.LabelledCall, side: Channel) -> Iterator[source_clips.Floats]:
+def _spoken(call: labels.LabelledCall, side: Channel) -> Iterator[source_clips.Float32Array]:
     """Runs of speech as clips, those that touch something doubtful left out."""
     doubtful = call.labels[side].ambiguous + call.labels[side].buried
     runs: list[labels.Run] = []

@@ -20,7 +20,7 @@ from vad_agent.audio.devices import Device, DeviceRole
 from vad_agent.audio.duplex_capture import CAPTURE, Converter
 from vad_agent.audio.ipc_framing import Flag, Record
 from vad_agent.speech.mixer import Mark
-from vad_agent.speech.player import PHRASE_HZ, Player, Report
+from vad_agent.speech.player import PHRASE_HZ, PlaybackReport, Player
 
 What = Opened | Lost | Record
 LIMIT_S = 8.0
@@ -120,7 +120,7 @@ def test_a_phrase_leaves_when_the_player_says_so(server: AudioServer) -> None:
         reports = []
         while len(reports) < 2:
             report = player.take(told.until(lambda what: isinstance(what, Record)))
-            assert isinstance(report, Report)
+            assert isinstance(report, PlaybackReport)
             reports.append(report)
         assert [(report.phrase, report.mark) for report in reports] == [
             (number, Mark.STARTED),

@@ -14,7 +14,7 @@ from tests.callbacks.conftest import HandClock
 from vad_agent.callbacks.alerts import AlertBoard
 from vad_agent.callbacks.clock import Clock
 from vad_agent.callbacks.cluster_membership import ClusterMembership
-from vad_agent.callbacks.dialers.base import DialRequest, Ended, Report, Ringing, Unknown
+from vad_agent.callbacks.dialers.base import DialRequest, Ended, OutcomeReporter, Ringing, Unknown
 from vad_agent.callbacks.dispatcher import Dispatcher
 from vad_agent.callbacks.model import Callback
 from vad_agent.callbacks.reconciler import Reconciler
@@ -71,7 +71,7 @@ class ScriptedDialer:
         self._asked("hang_up", key)
         self.references.append(reference)
 
-    def open(self, report: Report) -> None:
+    def open(self, report: OutcomeReporter) -> None:
         self._asked("open", "")
 
     def close(self) -> None:

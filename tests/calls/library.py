@@ -11,7 +11,7 @@ from benchmarks.calls.voices import Library
 from training import source_clips
 
 
-def _of(voice: str) -> list[source_clips.Floats]:
+def _of(voice: str) -> list[source_clips.Float32Array]:
     found = []
     for clip in clips.catalogue().values():
         if (
@@ -25,7 +25,7 @@ def _of(voice: str) -> list[source_clips.Floats]:
     return found
 
 
-def _music() -> list[source_clips.Floats]:
+def _music() -> list[source_clips.Float32Array]:
     pieces = [
         clips.load(clip.name) / 32_768
         for clip in clips.catalogue().values()

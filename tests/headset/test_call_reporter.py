@@ -251,7 +251,7 @@ def test_nobody_said_whether_there_is_a_desk(tmp_path: Path):
 
 def test_whether_there_is_a_desk_is_not_asked_in_the_loop(headset: Headset):
     headset.call(PROMPT)
-    assert headset.asked_in == ["call letter"]
+    assert headset.asked_in == ["call reporter"]
 
 
 # -- never in a callback's way ----------------------------------------------------------------------

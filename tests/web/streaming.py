@@ -119,11 +119,11 @@ class Streaming:
         self.loop.headset = self.headset  # type: ignore[assignment]
         self._feed = StatusPublisher(states, operator, self.status, self.send)
         self._shown = shown
-        shown.tell(self._feed.changed)
+        shown.on_update(self._feed.changed)
         self._thread = threading.Thread(target=self.loop.run, name=f"loop {operator}")
 
     def _on_event(self, event: Event) -> None:
-        self._shown.stir()
+        self._shown.request_update()
         if event.kind is EventKind.CLIENT_NAME:
             self.status.client_name = event.name
 

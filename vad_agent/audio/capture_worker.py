@@ -45,7 +45,7 @@ SETTLING = 75
 """Initial blocks of a stream for which PulseAudio reports a wrong latency."""
 
 
-class Handover:
+class BlockQueue:
     """Hands blocks from the callback to the parent: bounded; every loss is flagged.
 
     On Linux a pipe takes a record whole or refuses it: the callback writes to it with one
@@ -120,7 +120,7 @@ def _portaudio(spec: dict[str, Any]) -> None:
     sd, index = portaudio(spec, "source")
     how = {"device": index, "dtype": "int16", "extra_settings": settings_for(sd, spec)}
     rate, channels = best_format(sd, sd.check_input_settings, RATES, **how)
-    handover = Handover()
+    handover = BlockQueue()
     now = time.perf_counter
     blocks = [0]
 

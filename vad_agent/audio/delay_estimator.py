@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+Float64Array = NDArray[np.float64]
 
 UNCERTAIN: Final = 2_400
 """Samples at 16 kHz by which a prompt may begin sooner or later than expected."""
@@ -66,13 +66,13 @@ class Place(NamedTuple):
 class DelayEstimator:
     """Searches for one prompt. `prompt`: int16 values at 16 kHz, PAD samples of silence on either side."""
 
-    def __init__(self, prompt: Floats) -> None:
+    def __init__(self, prompt: Float64Array) -> None:
         sharp = _sharp(prompt)
         self._sharp = sharp.astype(np.float32)
         self._energy = np.concatenate(([0.0], np.cumsum(sharp * sharp)))  # up to each sample
         self._before: int | None = None
 
-    def find(self, heard: Floats, end: int) -> int | None:
+    def find(self, heard: Float64Array, end: int) -> int | None:
         """The prompt's lag, if two consecutive searches agree. `heard`: the channel up to sample `end`."""
         before, self._before = self._before, None
         place = self._compare(heard[-WINDOW - 1 :], end, 0)
@@ -81,17 +81,17 @@ class DelayEstimator:
         self._before = place.lag
         return place.lag if before is not None and abs(place.lag - before) <= SAME else None
 
-    def find_again(self, heard: Floats, end: int, lag: int) -> int | None:
+    def find_again(self, heard: Float64Array, end: int, lag: int) -> int | None:
         """The prompt's new lag, if it is now heard elsewhere, and almost nothing else is heard."""
         place = self._compare(heard[-SHORT - 1 :], end, lag)
         return None if place is None or place.likeness < JUMPED else place.lag
 
-    def find_moved(self, heard: Floats, end: int, lag: int) -> int | None:
+    def find_moved(self, heard: Float64Array, end: int, lag: int) -> int | None:
         """The same from MIDDLE samples, though others are heard too."""
         place = self._compare(heard[-MIDDLE - 1 :], end, lag)
         return place.lag if place is not None and place.clear else None
 
-    def _compare(self, heard: Floats, end: int, around: int) -> Place | None:
+    def _compare(self, heard: Float64Array, end: int, around: int) -> Place | None:
         """The best place, its correlation, and the best one elsewhere. None: there is nothing yet."""
         sharp = _sharp(heard)[1:].astype(np.float32)
         window = len(sharp)
@@ -112,7 +112,7 @@ class DelayEstimator:
         return Place(around + UNCERTAIN - best, float(likeness[best]), float(elsewhere))
 
 
-def _sharp(samples: Floats) -> Floats:
+def _sharp(samples: Float64Array) -> Float64Array:
     """Raise the treble: voices differ there, and a telephone voice has nothing above 4 kHz."""
     sharp = samples.copy()
     sharp[1:] -= 0.95 * samples[:-1]

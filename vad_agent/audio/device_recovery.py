@@ -69,7 +69,7 @@ class Lost:
     """It was open until now, or this was the first try."""
 
 
-Heard = Callable[[Opened | Lost | Record], None]
+OnReport = Callable[[Opened | Lost | Record], None]
 
 
 class AudioWorker:
@@ -78,7 +78,7 @@ class AudioWorker:
     `heard`: called in a thread of its own with reports, in order; it must not block for long.
     """
 
-    def __init__(self, module: str, spec: Mapping[str, Any], heard: Heard) -> None:
+    def __init__(self, module: str, spec: Mapping[str, Any], heard: OnReport) -> None:
         self._module = module
         self._spec = spec
         self._heard = heard

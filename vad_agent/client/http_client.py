@@ -81,9 +81,9 @@ class HttpBackend:
         wanted = {name: value for name, value in query.items() if value is not None}
         while True:
             asked: dict[str, Any] = wanted | {"limit": min(limit, MOST_LISTED)}
-            told = self._get("/callbacks", asked | ({"after": after} if after else {}))
-            yield from self._read(list[Callback], told.get("callbacks"))
-            after = told.get("next")
+            body = self._get("/callbacks", asked | ({"after": after} if after else {}))
+            yield from self._read(list[Callback], body.get("callbacks"))
+            after = body.get("next")
             if after is None:
                 return
 
@@ -97,17 +97,17 @@ class HttpBackend:
         answer = self._send("GET", f"/callbacks/{text}")
         if answer.status_code in (404, 422) and _error(answer):  # no such callback, or invalid id
             return []
-        return [self._read(Callback, self._told(answer).get("callback"))]
+        return [self._read(Callback, self._body(answer).get("callback"))]
 
     def get(self, id: str) -> CallbackDetails:
         """As `Backend.get`."""
-        told = self._get(f"/callbacks/{id}")
-        attempts = [{"callback": id, **one} for one in told.get("attempts", ())]
+        body = self._get(f"/callbacks/{id}")
+        attempts = [{"callback": id, **one} for one in body.get("attempts", ())]
         return CallbackDetails(
-            callback=self._read(Callback, told.get("callback")),
+            callback=self._read(Callback, body.get("callback")),
             attempts=self._read(tuple[Attempt, ...], attempts),
-            history=self._read(tuple[Change, ...], told.get("history")),
-            calls=self._read(tuple[str, ...], told.get("calls")),
+            history=self._read(tuple[Change, ...], body.get("history")),
+            calls=self._read(tuple[str, ...], body.get("calls")),
         )
 
     def promise(self) -> Promise:
@@ -159,12 +159,12 @@ class HttpBackend:
 
     def _change(self, id: str, what: str, **body: str) -> Callback:
         answer = self._send("POST", f"/callbacks/{id}/{what}", body=body)
-        return self._read(Callback, self._told(answer))
+        return self._read(Callback, self._body(answer))
 
     def client_called(self, phone: str) -> Callback | None:
         """As `Backend.client_called`."""
-        told = self._told(self._send("POST", "/client-called", body={"phone": phone}))
-        callback = told.get("callback")
+        body = self._body(self._send("POST", "/client-called", body={"phone": phone}))
+        callback = body.get("callback")
         return None if callback is None else self._read(Callback, callback)
 
     def erase(self, days: float) -> int:
@@ -175,7 +175,7 @@ class HttpBackend:
     # -------------------------------------------------------------------------------------
 
     def _get(self, path: str, query: dict[str, Any] | None = None) -> dict[str, Any]:
-        return self._told(self._send("GET", path, query=query))
+        return self._body(self._send("GET", path, query=query))
 
     def _send(
         self, method: str, path: str, *, query: Any = None, body: Any = None
@@ -190,7 +190,7 @@ class HttpBackend:
             why = _cause(error)
             raise StoreError(f"{self._url}: the desk did not answer: {why}{known}") from error
 
-    def _told(self, answer: httpx.Response) -> dict[str, Any]:
+    def _body(self, answer: httpx.Response) -> dict[str, Any]:
         """The body of a successful answer.
 
         Raises:
@@ -199,8 +199,8 @@ class HttpBackend:
         """
         if answer.is_success:
             with contextlib.suppress(ValueError):
-                if isinstance(told := answer.json(), dict):
-                    return told
+                if isinstance(body := answer.json(), dict):
+                    return body
             raise StoreError(f"{self._url}: expected a desk there, what answers is none")
         error = _error(answer)
         text = error.get("text", "")
@@ -215,9 +215,9 @@ class HttpBackend:
         status = answer.status_code
         raise StoreError(f"{self._url}: expected a desk there, got HTTP {status}: check the URL")
 
-    def _read(self, kind: type[T], told: Any) -> T:
+    def _read(self, kind: type[T], value: Any) -> T:
         try:
-            return TypeAdapter(kind).validate_python(told)
+            return TypeAdapter(kind).validate_python(value)
         except ValidationError as error:
             where = ".".join(map(str, error.errors()[0]["loc"]))
             raise StoreError(

@@ -20,6 +20,13 @@ ENDLESS = 1 << 62
 """A frame number that is never reached."""
 SAMPLE_RATES = (8_000, 16_000, 32_000, 48_000)
 
+Frame = bytes | None
+"""One 20 ms frame of a channel, int16 little-endian mono. None: it did not arrive."""
+FramePair = tuple[Frame, Frame]
+"""The frames of operator and client at one time."""
+FrameInput = bytes | bytearray | memoryview | None
+"""A frame as a caller may pass it: any buffer of bytes."""
+
 
 class Channel(StrEnum):
     """The two channels of a call: the operator (near end, wears the headset) and the client (far end)."""

@@ -22,11 +22,17 @@ from vad_agent.core import call_control
 from vad_agent.core.actions import LineState, Phase
 from vad_agent.core.endpointer_port import Plan
 from vad_agent.core.events import Event, EventKind
-from vad_agent.core.frames import ENDLESS, SAMPLE_BYTES, Channel, check_frame, samples_per_frame
+from vad_agent.core.frames import (
+    ENDLESS,
+    SAMPLE_BYTES,
+    Channel,
+    FrameInput,
+    check_frame,
+    samples_per_frame,
+)
 from vad_agent.core.session_snapshot import SessionSnapshot
 from vad_agent.core.session_state import CallState
 
-Frame = bytes | bytearray | memoryview | None
 NOTHING: Sequence[act.Action] = ()
 """The result of most frames."""
 
@@ -48,14 +54,14 @@ class CallSession:
             raise ValueError(f"mode: expected auto or cue, got {mode!r}")
         self._frame_bytes = samples_per_frame(sample_rate) * SAMPLE_BYTES
         call = self._call = CallState(settings, sample_rate, cue_only=mode == "cue")
-        self._feed_operator: Callable[[Frame], bool] = call.operator.feed
-        self._feed_client: Callable[[Frame], bool] = call.client.feed
+        self._feed_operator: Callable[[FrameInput], bool] = call.operator.feed
+        self._feed_client: Callable[[FrameInput], bool] = call.client.feed
         # Number of ended segments already processed, per channel.
         self._runs = dict.fromkeys(Channel, 0)
         self._utterances = 0
         self._talk_in_ringing = dict.fromkeys(Channel, 0)  # frames
 
-    def feed(self, operator: Frame, client: Frame) -> Sequence[act.Action]:
+    def feed(self, operator: FrameInput, client: FrameInput) -> Sequence[act.Action]:
         """Feed one 20 ms frame of each channel, int16 little-endian mono. None: no frame arrived.
 
         Raises:

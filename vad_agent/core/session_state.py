@@ -89,9 +89,9 @@ class CallState:
                 endpointer.speaking and endpointer.sure for _, endpointer in self.endpointers
             ),
         }
-        told = {name for name, present in causes.items() if present}
+        present_causes = {name for name, present in causes.items() if present}
         clock = () if self.clock.runs else self.clock.suspended
-        return tuple(sorted(told | set(clock)))
+        return tuple(sorted(present_causes | set(clock)))
 
     def connected(self) -> bool:
         """The call is connected. Before anybody has spoken, tones may be unsignalled ringing."""

@@ -28,7 +28,7 @@ from vad_agent.core.endpointer_port import Progress
 from vad_agent.core.frames import FRAMES_PER_SECOND, SAMPLE_BYTES, check_frame, samples_per_frame
 from vad_agent.detection.cadence import RING_PAUSE, Cadence
 
-Floats = NDArray[np.float32]
+Float32Array = NDArray[np.float32]
 Power = NDArray[np.floating[Any]]
 
 FEWEST, MOST = 3, 4
@@ -177,7 +177,7 @@ def _stands(samples: NDArray[np.int16], hz: float, count: int) -> bool:
 
 
 @cache
-def _window(length: int) -> Floats:
+def _window(length: int) -> Float32Array:
     return np.hanning(length + 1)[:-1].astype(np.float32)
 
 

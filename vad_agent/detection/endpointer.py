@@ -71,10 +71,11 @@ class Endpointer:
     """
 
     __slots__ = (
-        "_ask_at", "_before", "_candidates", "_decimator", "_decision", "_done", "_dual_mono",
-        "_echo_until", "_features", "_judged", "_leaks_to", "_music", "_near", "_now", "_other", "_refused",
-        "_segments", "_size", "_stream", "_sure_at", "_told", "_untold", "_watch",
-        "detector_missing", "end", "failed", "segments_ended", "speaking", "start", "sure", "utterances",
+        "_before", "_candidates", "_changed_between_frames", "_decided", "_decimator", "_decision",
+        "_done", "_dual_mono", "_echo_until", "_evaluate_at", "_features", "_leaks_to", "_music",
+        "_near", "_now", "_other", "_refused", "_reported", "_segments", "_size", "_stream",
+        "_sure_at", "_watch", "detector_missing", "end", "failed", "segments_ended", "speaking",
+        "start", "sure", "utterances",
     )  # fmt: skip
 
     def __init__(
@@ -106,11 +107,11 @@ class Endpointer:
         self._now = 0  # frames received or missed so far
         self._done = 0  # frames that are decided and have been processed
         self._near: list[float] = []  # undecided frames: the probability, 0 if gated
-        self._ask_at = BLOCK  # the frame at which the network is evaluated for them
+        self._evaluate_at = BLOCK  # the frame at which the network is evaluated for them
         self._decision = FrameDecision()
         self._refused = 0  # evaluations in a row that refused what the detector heard
         # Decided frames that are not processed yet: speech, music share, level.
-        self._judged: list[tuple[bool, float, float]] = []
+        self._decided: list[tuple[bool, float, float]] = []
         self._candidates = 0  # whether the last OF frames passed the gates, newest in bit 0
         self._segments = Segments()
         self._sure_at = 0  # the frame from which the open segment counts as an utterance
@@ -120,8 +121,8 @@ class Endpointer:
         self._other: Endpointer | None = None
         self._leaks_to: Endpointer | None = None
         self._dual_mono: DualMono | None = None
-        self._told = self._state()
-        self._untold = False  # an attribute may have changed between two frames
+        self._reported = self._state()
+        self._changed_between_frames = False  # an attribute may have changed between two frames
 
     # -- processing of a frame ---------------------------------------------------------------------
 
@@ -138,7 +139,7 @@ class Endpointer:
         if watch.tone_began and self.speaking:  # it was taken for speech
             self._withdraw()
         self._classify(watch.frame, watch.level)
-        if due or self._untold or self._judged or now >= self._ask_at:
+        if due or self._changed_between_frames or self._decided or now >= self._evaluate_at:
             return self._follow()
         return self.dual_mono and self._has_changed()
 
@@ -147,7 +148,7 @@ class Endpointer:
         self._watch.feed_missing(self._now)
         self._classify(bytes(self._size), 0)
         if self._segments.open:
-            self._ask_at = min(self._ask_at, self._now + -self._now % GROUP)
+            self._evaluate_at = min(self._evaluate_at, self._now + -self._now % GROUP)
         return self._follow()
 
     def _classify(self, frame: bytes, level: int) -> None:
@@ -176,22 +177,22 @@ class Endpointer:
         if near and not self.sure and candidates.bit_count() >= HEARD:
             patience = GROUP * min(1 + self._refused, PATIENCE)
             due = max(now + -now % GROUP, self._done + patience)
-            if due < self._ask_at:
-                self._ask_at = due
+            if due < self._evaluate_at:
+                self._evaluate_at = due
 
     def _follow(self) -> bool:
         """Evaluate and process what is due."""
-        self._untold = False
-        if self._now >= self._ask_at:
-            self._ask()
-        if self._judged:
+        self._changed_between_frames = False
+        if self._now >= self._evaluate_at:
+            self._decide()
+        if self._decided:
             self._process_decided()
         self._watch.line.settle(self._now)
         return self._has_changed()
 
     def _has_changed(self) -> bool:
-        before, self._told = self._told, self._state()
-        return self._told != before
+        before, self._reported = self._reported, self._state()
+        return self._reported != before
 
     def _state(self) -> tuple[object, ...]:
         return (
@@ -201,7 +202,7 @@ class Endpointer:
 
     # -- what is speech ------------------------------------------------------------------------------
 
-    def _ask(self) -> None:
+    def _decide(self) -> None:
         """Decide the waiting frames, in whole groups."""
         count = len(self._near) // GROUP * GROUP
         if not count:
@@ -222,12 +223,12 @@ class Endpointer:
         speech = self._decision.decide(near, logits, levels, detector=detector)
         self._refused = self._refused + 1 if heard and not any(speech) else 0
         wait = OPEN if self._segments.open or any(speech) else BLOCK
-        self._ask_at = self._now - self._now % GROUP + wait
-        self._judged += zip(speech, music, levels, strict=True)
+        self._evaluate_at = self._now - self._now % GROUP + wait
+        self._decided += zip(speech, music, levels, strict=True)
 
     def _process_decided(self) -> None:
         """Process decided frames up to the next transition: the core handles transitions one by one."""
-        for number, (speech, music, smooth) in enumerate(self._judged, 1):
+        for number, (speech, music, smooth) in enumerate(self._decided, 1):
             self._done += 1
             if self._done % GROUP == 0 and self._music.feed(music, smooth, self._done - GROUP):
                 self._music_has_changed()
@@ -236,10 +237,10 @@ class Endpointer:
                 self._features.learn_level(smooth)
             if self._segments.feed(self._done, speech and not playing):
                 self._open() if self._segments.open else self._close()
-                del self._judged[:number]
+                del self._decided[:number]
                 break
         else:
-            self._judged.clear()
+            self._decided.clear()
         if self._segments.open:
             self.end = self._segments.end
             if not self.sure and self._done >= self._sure_at:
@@ -356,19 +357,19 @@ class Endpointer:
         self._other = other
         other._leaks_to = self
         self._dual_mono = DualMono()
-        self._ask_at += STAGGER
+        self._evaluate_at += STAGGER
 
     def hold_over(self) -> None:
         """Hold or ringing has ended: forget the music and tones heard so far."""
         self._music.drop()
         self._watch.line.leave(LineState.MUSIC, self._now)
         self._watch.forget_tones(self._now, self._now)
-        self._untold = True
+        self._changed_between_frames = True
 
     def finish(self) -> bool:
         """No more frames: close the open segment. True: an attribute has changed; call again until False."""
-        self._ask()
-        while self._judged:
+        self._decide()
+        while self._decided:
             self._process_decided()
             if self._has_changed():
                 return True

@@ -15,7 +15,7 @@ import numpy as np
 from vad_agent.audio.pcm import from_dbfs, gain
 from vad_agent.detection import spectral_features
 from vad_agent.detection.line_watch import FLAT_MAX
-from vad_agent.detection.spectral_features import GROUP, HOP, Floats, Spectrum
+from vad_agent.detection.spectral_features import GROUP, HOP, Float32Array, Spectrum
 from vad_agent.detection.third_party_detectors import Detector
 
 COLUMNS = spectral_features.COLUMNS + 7
@@ -139,7 +139,7 @@ class FeatureExtractor:
         """The smoothed levels of the oldest `count` waiting frames."""
         return [row[0] for row in self._rows[:count]]
 
-    def take(self, count: int) -> Floats:
+    def take(self, count: int) -> Float32Array:
         """Remove the oldest `count` waiting frames (a multiple of GROUP) and return the network's input.
 
         Out: float32, (count, COLUMNS).

@@ -16,7 +16,7 @@ import numpy as np
 
 from vad_agent.detection.feature_extractor import LIKELY
 from vad_agent.detection.line_watch import FLAT_MAX
-from vad_agent.detection.neural_network import SPEECH, Floats
+from vad_agent.detection.neural_network import SPEECH, Float32Array
 
 THRESHOLD = 0.2
 """A frame with a lower detector probability is never speech."""
@@ -41,7 +41,7 @@ class FrameDecision:
     def decide(
         self,
         probabilities: Sequence[float],
-        logits: Floats | None,
+        logits: Float32Array | None,
         levels: Sequence[float],
         *,
         detector: bool,

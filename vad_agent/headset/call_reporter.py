@@ -34,7 +34,7 @@ AFTER_S = 2.0
 """Seconds after which the call's callbacks have been written."""
 CLOSE_S = 3.0
 
-Lines = list[dict[str, Any]]
+TraceLines = list[dict[str, Any]]
 
 
 class CallReporter:
@@ -68,8 +68,8 @@ class CallReporter:
         self._takes_calls = takes_calls
         self._now = now
         self._began: datetime | None = None
-        self._lines: Lines = []
-        self._writer = WriterThread("call letter", self._write, most=MOST_UNWRITTEN)
+        self._lines: TraceLines = []
+        self._writer = WriterThread("call reporter", self._write, most=MOST_UNWRITTEN)
 
     def begin(self, call: str, began: datetime) -> None:
         """The following lines belong to this call. `began`: aware, or local time."""
@@ -104,7 +104,7 @@ class CallReporter:
         """Wait briefly for pending writes."""
         self._writer.close(CLOSE_S)
 
-    def _write(self, item: tuple[str, datetime, Lines]) -> None:
+    def _write(self, item: tuple[str, datetime, TraceLines]) -> None:
         call, began, lines = item
         try:
             if not self._takes_calls():
@@ -129,7 +129,7 @@ class CallReporter:
             return f"прежние ({MOST_WAITING}) никто не взял"
         return None
 
-    def _message(self, call: str, began: datetime, lines: Lines) -> OutboxMessage:
+    def _message(self, call: str, began: datetime, lines: TraceLines) -> OutboxMessage:
         return OutboxMessage(
             kind=CALL,
             key=new_key(),
@@ -142,7 +142,7 @@ class CallReporter:
         )
 
 
-def _is_call(lines: Lines) -> bool:
+def _is_call(lines: TraceLines) -> bool:
     if any(line["kind"] == "prompt" for line in lines):
         return True
     return any(line["t"] >= LEAST_S for line in lines)

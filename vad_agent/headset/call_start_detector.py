@@ -14,7 +14,7 @@ from collections import deque
 
 from vad_agent.core.actions import LineState
 from vad_agent.core.endpointer_port import EndpointerPort, Plan
-from vad_agent.core.frames import FRAMES_PER_SECOND, Channel
+from vad_agent.core.frames import FRAMES_PER_SECOND, Channel, Frame
 
 IDLE = FRAMES_PER_SECOND
 """A line that carries nothing for this long is idle."""
@@ -29,7 +29,6 @@ KEPT = 8 * FRAMES_PER_SECOND
 
 _NOTHING_PLAYS = (None, LineState.DIGITAL_ZERO, LineState.NO_MEDIA, LineState.QUIET)
 _RINGS = (LineState.TONE, LineState.MUSIC)
-Frame = bytes | None
 
 
 class CallStartDetector:

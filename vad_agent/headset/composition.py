@@ -59,7 +59,7 @@ class Writes(Protocol):
         """Finish, and wait briefly until all is written."""
 
 
-Part = TypeVar("Part", bound=Writes)
+WriterPart = TypeVar("WriterPart", bound=Writes)
 
 
 class HookSink:
@@ -118,7 +118,7 @@ class Composition:
         log = TraceLog(options.trace, self.report)
         self.trace_path = log.path
         trace = self._writing(stack, TraceSink(log, options.mode, self.report))
-        letters, callbacks, calls = self._desk_outlets(stack)
+        outbox_writer, callbacks, calls = self._desk_outlets(stack)
         sinks: list[ActionSink] = [callbacks, calls, trace]
         self._recordings: Recordings | None = None
         if options.record is not None:
@@ -148,7 +148,7 @@ class Composition:
             cleaner=self._cleaner,
             on_event=self._on_event,
             after_pair=shown.look,
-            may_promise=lambda: letters.may_promise,
+            may_promise=lambda: outbox_writer.may_promise,
             answers=lambda event, in_call: questions.answer(event, in_call=in_call),
         )
         self._phrases = PromptLibrary(settings) if self._chosen.prompt is not None else None
@@ -161,7 +161,7 @@ class Composition:
             stack.callback(event_socket.close)
             event_socket.start()
 
-    def _writing(self, stack: ExitStack, part: Part) -> Part:
+    def _writing(self, stack: ExitStack, part: WriterPart) -> WriterPart:
         """Register a part with a writer thread: at the end all finish in parallel, and then are
         waited for.
         """
@@ -191,12 +191,12 @@ class Composition:
             unread = OutboxMonitor(outbox, self.report)
             stack.callback(unread.stop)
             unread.start()
-        letters = self._writing(stack, OutboxWriter(outbox, self.report, carrier=relay))
+        outbox_writer = self._writing(stack, OutboxWriter(outbox, self.report, carrier=relay))
         # Without a login anybody may make the callback. A call report always has its operator.
-        callbacks = CallbackPublisher(letters.post, operator=options.operator_login)
+        callbacks = CallbackPublisher(outbox_writer.post, operator=options.operator_login)
         calls = CallReporter(
             callbacks,
-            letters,
+            outbox_writer,
             outbox,
             self.report,
             mode=options.mode,
@@ -204,7 +204,7 @@ class Composition:
             carrier=relay,
             takes_calls=_desk_is_near if options.desk is None else lambda: True,
         )
-        return letters, callbacks, self._writing(stack, calls)
+        return outbox_writer, callbacks, self._writing(stack, calls)
 
     def _session(self) -> CallSession:
         call = self._sinks.begin()
@@ -242,7 +242,7 @@ class Composition:
             self._followed(),
             chosen.client,
             chosen.prompt.name if chosen.prompt is not None else None,
-            tell=lambda what: loop.put(CONTROL, what),
+            put=lambda what: loop.put(CONTROL, what),
             moved=self._on_move,
         )
         self._stack.callback(whereabouts.close)
@@ -315,7 +315,7 @@ class Composition:
 
     def _on_event(self, event: Event) -> None:
         """Handle an event before the session gets it."""
-        self._shown.stir()
+        self._shown.request_update()
         if event.kind in (EventKind.CLIENT_PHONE, EventKind.CALLBACK_AGREED) and event.phone:
             self.status.client_phone = event.phone
             self.report("номер клиента записан")  # the messages may be in a log
@@ -331,7 +331,7 @@ class Composition:
 
         Before `run`.
         """
-        self._shown.tell(changed)
+        self._shown.on_update(changed)
 
     def report(self, text: str) -> None:
         """Show the operator a problem of this program."""

@@ -36,7 +36,7 @@ from vad_agent.headset.routing_check import (
     check_softphone,
     check_virtual_microphone,
 )
-from vad_agent.headset.sound_probe import OPEN_S, CaptureProbe, What, chirp, delays, follows
+from vad_agent.headset.sound_probe import OPEN_S, CaptureProbe, DeviceReport, chirp, delays, follows
 from vad_agent.script.settings import Settings
 from vad_agent.speech.mixer import Mark
 from vad_agent.speech.player import PHRASE_HZ, Player
@@ -183,11 +183,11 @@ def check_prompt(
     in the operator's own ears; measure the latency.
     """
     path = f"prompt: {device.title}"
-    told: queue.SimpleQueue[What] = queue.SimpleQueue()
-    player = Player(device, DeviceRole.PROMPT, told.put)
+    reports: queue.SimpleQueue[DeviceReport] = queue.SimpleQueue()
+    player = Player(device, DeviceRole.PROMPT, reports.put)
     try:
         try:
-            what = told.get(timeout=OPEN_S)
+            what = reports.get(timeout=OPEN_S)
         except queue.Empty:
             what = Lost("it does not open", first=True)
         if isinstance(what, Lost):
@@ -202,7 +202,7 @@ def check_prompt(
             if number is None:
                 yield Finding(path, False, "it was open and is gone", "plug it in, try again")
                 return
-            left.append(_started(player, told, number))
+            left.append(_started(player, reports, number))
             (far or client).listen(CHIRP_EVERY_S)
         client.listen(CHIRP_EVERY_S)  # what it captured meanwhile, too
         ways = sorted((at or math.inf) - when for at, when in zip(left, asked, strict=True))
@@ -221,11 +221,11 @@ def check_prompt(
         player.close()
 
 
-def _started(player: Player, told: queue.SimpleQueue[What], number: int) -> float | None:
+def _started(player: Player, reports: queue.SimpleQueue[DeviceReport], number: int) -> float | None:
     until = time.perf_counter() + 1.0
     while (rest := until - time.perf_counter()) > 0:
         try:
-            report = player.take(told.get(timeout=rest))
+            report = player.take(reports.get(timeout=rest))
         except queue.Empty:
             break
         if report is not None and report.phrase == number and report.mark is Mark.STARTED:
@@ -243,7 +243,7 @@ def _round_trip(path: str, end: Device, far: CaptureProbe, left: list[float]) ->
         text = f"{len(offs)} of {len(left)} test sounds were heard at {where}"
         return Finding(path, False, text, "is it muted, or its volume at 0? is it really this one?")
     off = offs[len(offs) // 2]
-    return Finding(path, True, f"heard at {where}, {off * 1000:+.0f} ms of the time told")
+    return Finding(path, True, f"heard at {where}, {off * 1000:+.0f} ms from the reported time")
 
 
 def check_phrases(settings: Settings) -> Iterator[Finding]:

@@ -33,20 +33,20 @@ class _Open:
 class FarewellQuestions:
     """An action sink that keeps the open questions, and takes their answers.
 
-    `tell(call, actions)`: called with what an answer changes, for a call that is over. `report`: told
+    `publish(call, actions)`: called with what an answer changes, for a call that is over. `report`: told
     what the operator should know. All methods are for the loop's thread.
     """
 
     def __init__(
         self,
         script: Script,
-        tell: Callable[[str, Sequence[Action]], None],
+        publish: Callable[[str, Sequence[Action]], None],
         report: Callable[[str], None],
         *,
         now: Callable[[], datetime] = datetime.now,
     ) -> None:
         self._script = script
-        self._tell = tell
+        self._publish = publish
         self._report = report
         self._now = now
         self._call = ""
@@ -123,5 +123,5 @@ class FarewellQuestions:
             action: Action = act.CallbackWithdrawn(asked.frame, asked.reason)
         else:
             action = revised(self._script, asked, Reason.DROPPED)
-        self._tell(found.question.id, [action])
+        self._publish(found.question.id, [action])
         return True

@@ -48,7 +48,7 @@ class Cleaner(Protocol):
 class Loop:
     """Feeds the tracker until `Command.QUIT`. Set `headset` and `prompt_player` before `run`.
 
-    `told` is called with all actions, before they are carried out. `after_pair` is called with each
+    `on_actions` is called with all actions, before they are carried out. `after_pair` is called with each
     pair of frames as the session got it, without our own prompts. `may_promise` is called in each
     turn; no prompt begins before it is true. `answers(event, in_call)`: takes an event that concerns a
     call that is over, and returns whether it was one. None of them may block or raise.
@@ -57,7 +57,7 @@ class Loop:
     def __init__(
         self,
         tracker: CallTracker,
-        told: Callable[[Sequence[Action]], None],
+        on_actions: Callable[[Sequence[Action]], None],
         *,
         cleaner: Cleaner | None = None,
         on_event: Callable[[Event], None] = lambda event: None,
@@ -70,7 +70,7 @@ class Loop:
         self.prompt_player: PromptPlayer | None = None
         self.refused = 0
         """Events that the session rejected."""
-        self._told = told
+        self._on_actions = on_actions
         self._on_event = on_event
         self._cleaner = cleaner
         self._after_pair = after_pair
@@ -162,7 +162,7 @@ class Loop:
         """Report first: a callback is stored before it is promised."""
         if not actions:
             return
-        self._told(actions)
+        self._on_actions(actions)
         for action in actions:
             if isinstance(action, Play):
                 self._held = action

@@ -32,7 +32,7 @@ class MicrophoneKeeper:
         self._sink = sink
         self._report = report
         self._refused = False
-        self._told: set[str] = set()
+        self._reported: set[str] = set()
         self._watch = PulseWatch(self._look)
 
     def start(self) -> None:
@@ -57,6 +57,6 @@ class MicrophoneKeeper:
                 self._report(REFUSED)
             return
         for stream in wrong_recorders(graph, self._sink, graph.microphones_of(SINK)):
-            if graph.also_plays(stream) and stream.application not in self._told:
-                self._told.add(stream.application)
+            if graph.also_plays(stream) and stream.application not in self._reported:
+                self._reported.add(stream.application)
                 self._report(PAST.format(stream.application))

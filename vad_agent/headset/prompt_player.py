@@ -25,7 +25,7 @@ from vad_agent.core.events import Event, EventKind
 from vad_agent.core.frames import FRAME_S
 from vad_agent.core.script import Script, fill
 from vad_agent.speech.mixer import Mark
-from vad_agent.speech.player import Player, Report, resample
+from vad_agent.speech.player import PlaybackReport, Player, resample
 from vad_agent.speech.prompt_library import Phrase
 
 FED_AFTER_S = 0.015
@@ -42,7 +42,7 @@ class PlaysPhrases(Protocol):
         """The prompt, if it is ready now."""
 
 
-class Heard(Protocol):
+class PromptCanceller(Protocol):
     """The echo canceller, if prompts are also played into the client's channel."""
 
     def play(self, pcm: bytes, index: int) -> None:
@@ -66,7 +66,7 @@ class PromptPlayer:
         slot_at: Callable[[float], float],
         *,
         monitor: Player | None = None,
-        heard: Heard | None = None,
+        heard: PromptCanceller | None = None,
         heard_from: Callable[[], DeviceRole | None] = lambda: DeviceRole.MONITOR,
         capture_s: float = FRAME_S,
     ) -> None:
@@ -186,20 +186,20 @@ class PromptPlayer:
             return
         number, pcm = self._monitored
         if report.phrase == number and report.mark is Mark.STARTED:
-            self._tell_heard(pcm, report.at)
+            self._announce(pcm, report.at)
 
-    def _tell_heard(self, pcm: bytes, at: float) -> None:
+    def _announce(self, pcm: bytes, at: float) -> None:
         if self._heard is not None:
             self._heard.play(resample(pcm, SAMPLE_RATE), math.floor(self._slot_at(at)))
 
-    def _follow(self, report: Report) -> Sequence[Event]:
+    def _follow(self, report: PlaybackReport) -> Sequence[Event]:
         if self._prompt is None or report.phrase != self._prompt[0]:
             return ()  # it was stopped meanwhile
         _, action, text, asked = self._prompt
         slot = self._slot_at(report.at)
         if report.mark is Mark.STARTED:
             if self._heard_from() is DeviceRole.PROMPT:
-                self._tell_heard(self._pcm, report.at)
+                self._announce(self._pcm, report.at)
             voiced = text if text != action.text else None
             self._at(
                 math.floor(slot), Event(EventKind.PROMPT_STARTED, prompt=action.prompt, text=voiced)

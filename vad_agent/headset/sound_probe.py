@@ -22,7 +22,7 @@ from vad_agent.audio.ipc_framing import Record
 from vad_agent.audio.pcm import peak, rms, to_dbfs
 from vad_agent.core.frames import FRAME_S, SAMPLE_BYTES
 
-What = Opened | Lost | Record
+DeviceReport = Opened | Lost | Record
 
 OPEN_S = 10.0
 """Seconds that a device may take until its first sound."""
@@ -42,7 +42,7 @@ class CaptureProbe:
     """A device's frames with their time stamps (s), or why there are none."""
 
     def __init__(self, device: Device, role: str) -> None:
-        self._heard: queue.SimpleQueue[What] = queue.SimpleQueue()
+        self._heard: queue.SimpleQueue[DeviceReport] = queue.SimpleQueue()
         self._began = time.perf_counter()
         self._child = AudioWorker(CAPTURE, {**device.spec(), "role": role}, self._heard.put)
         self._converter: Converter | None = None

@@ -61,17 +61,17 @@ class PhraseCache:
     def engine(self) -> str | None:
         """The engine of the last rendering, if it is unchanged."""
         try:
-            told = json.loads((self.folder / ENGINE).read_text(encoding="utf-8"))
-            same = all(file_stamp(path) == stamp for path, stamp in told["files"].items())
-            return str(told["engine"]) if same else None
+            stored = json.loads((self.folder / ENGINE).read_text(encoding="utf-8"))
+            same = all(file_stamp(path) == stamp for path, stamp in stored["files"].items())
+            return str(stored["engine"]) if same else None
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             return None
 
     def remember(self, engine: Engine) -> None:
         """Store the current engine."""
-        told = json.dumps({"engine": engine.name, "files": engine.files})
+        stored = json.dumps({"engine": engine.name, "files": engine.files})
         with suppress(OSError), replacing(self.folder / ENGINE) as file:
-            file.write(told.encode())
+            file.write(stored.encode())
 
     def get(self, key: str) -> bytes | None:
         """The phrase's samples. None: not cached, or damaged or never checked (and then removed)."""

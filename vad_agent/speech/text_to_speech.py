@@ -64,7 +64,7 @@ def render(
     Raises:
         VoiceError: no engine, no voice, silence, not within `limit_s`, or each time another length.
     """
-    told = {
+    body = {
         "text": request.text,
         "voice": request.voice,
         "rate_wpm": request.rate_wpm,
@@ -76,7 +76,7 @@ def render(
     def once(**more: object) -> dict[str, Any]:
         """The answer of a worker; TRIES times, if the engine fails."""
         for _ in range(TRIES):
-            answer = _once(json.dumps({**told, **more}).encode(), limit_s, command, started)
+            answer = _once(json.dumps({**body, **more}).encode(), limit_s, command, started)
             if not answer.get("again"):
                 break
         if answer["problem"] is not None:
@@ -102,7 +102,7 @@ def render(
 
 
 def _once(
-    told: bytes,
+    body: bytes,
     limit_s: float,
     command: Sequence[str] | None,
     started: Callable[[subprocess.Popen[bytes]], None],
@@ -120,13 +120,13 @@ def _once(
     with child:
         started(child)
         try:
-            told_us, complaint = child.communicate(told, timeout=limit_s)
+            output, complaint = child.communicate(body, timeout=limit_s)
         except subprocess.TimeoutExpired:
             end(child)
             late = f"the speech engine did not answer within {limit_s:g} s"
             return {"problem": late, "again": True}
     try:
-        answer: dict[str, Any] = json.loads(told_us)
+        answer: dict[str, Any] = json.loads(output)
     except ValueError:
         last = complaint.decode(errors="replace").strip().splitlines()[-1:]
         why = last[0] if last else f"status {child.returncode}"

@@ -178,11 +178,11 @@ def _choose(voices: list[Any], wanted: str) -> str:
     raise VoiceError(f"no voice {wanted!r} among {len(voices)}: {_install()}")
 
 
-def _language(told: Any) -> str:
+def _language(value: Any) -> str:
     """The language; espeak gives bytes with a priority before the name."""
-    if isinstance(told, bytes):
-        return told.lstrip(bytes(range(32))).decode(errors="replace").casefold()
-    return str(told).casefold()
+    if isinstance(value, bytes):
+        return value.lstrip(bytes(range(32))).decode(errors="replace").casefold()
+    return str(value).casefold()
 
 
 def _install() -> str:

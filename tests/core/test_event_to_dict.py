@@ -28,9 +28,13 @@ def test_told_and_taken_again_it_is_the_same(data: st.DataObject, kind: EventKin
         latency_s=data.draw(st.floats(0, LONGEST_LATENCY_S)),
         **texts,
     )
-    assert Event.parse(json.loads(json.dumps(event.told()))) == event
+    assert Event.parse(json.loads(json.dumps(event.to_dict()))) == event
 
 
 def test_what_is_not_told_is_not_there() -> None:
-    assert Event(EventKind.PAUSE).told() == {"kind": "pause"}
-    assert list(Event(EventKind.HANGUP, party="client", seq=0).told()) == ["kind", "party", "seq"]
+    assert Event(EventKind.PAUSE).to_dict() == {"kind": "pause"}
+    assert list(Event(EventKind.HANGUP, party="client", seq=0).to_dict()) == [
+        "kind",
+        "party",
+        "seq",
+    ]
