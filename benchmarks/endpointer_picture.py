@@ -19,7 +19,7 @@ from vad_agent.audio.pcm import from_dbfs
 from vad_agent.core.frames import FRAMES_PER_SECOND
 from vad_agent.detection import endpointer, neural_network, speech_decision
 from vad_agent.detection.endpointer import Endpointer
-from vad_agent.detection.feature_extractor import LEAK
+from vad_agent.detection.feature_extractor import CROSSTALK
 from vad_agent.detection.neural_network import MUSIC, SPEECH, Float32Array, NetworkStream
 from vad_agent.detection.spectral_features import RATE
 from vad_agent.detection.third_party_detectors import earshot
@@ -61,7 +61,7 @@ def draw(recording: Path, out: Path, first_s: float, last_s: float | None) -> No
         if client.segments_ended > before:
             runs.append((client.start, client.end))
         one = client._features
-        gate = max(one.own_level * endpointer.NEAR, operator._features.peak * LEAK)
+        gate = max(one.own_level * endpointer.NEAR, operator._features.peak * CROSSTALK)
         rows.append((one.smoothed, gate, one.probability))
     client.finish()
     levels = np.array(rows)
@@ -74,7 +74,7 @@ def draw(recording: Path, out: Path, first_s: float, last_s: float | None) -> No
     axes[0].plot(when, samples[:, 1] / 32_768, lw=0.4, color="#4477aa")
     axes[0].set_ylabel("client")
     axes[1].plot(seconds, decibels[:, 0], lw=1, color="#4477aa", label="level, smoothed")
-    axes[1].plot(seconds, decibels[:, 1], lw=1, color="#cc6677", label="gate: own level, leak")
+    axes[1].plot(seconds, decibels[:, 1], lw=1, color="#cc6677", label="gate: own level, crosstalk")
     axes[1].set_ylabel("dBFS")
     axes[1].legend(loc="upper right", fontsize=7)
     axes[2].plot(seconds, levels[:, 2], lw=1, color="#228833", label="earshot (0: not asked)")

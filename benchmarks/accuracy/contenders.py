@@ -73,7 +73,7 @@ def network(frames: Frames, other: Frames, side: Channel) -> Detections:
 def ours(
     frames: Frames, other: Frames, side: Channel, settings: Settings | None = None
 ) -> Detections:
-    """The product's endpointer. The client's tells the operator's leak by `other`, as in a call."""
+    """The product's endpointer. The client's separates the operator's crosstalk by `other`, as in a call."""
     settings = settings or Settings()
     endpointer = settings.endpointer(side, RATE)
     far = settings.endpointer(Channel.OPERATOR, RATE)

@@ -539,7 +539,7 @@ def test_an_mp3_longer_than_the_decoder_believes(
     count, text = read_up_to(bare_mp3(write, quiet_first=False), monkeypatch)
     assert count < 2_000
     assert text == (
-        f"a.mp3: only {count * 0.02:.1f} s could be read: this MP3 does not tell its length and "
+        f"a.mp3: only {count * 0.02:.1f} s could be read: this MP3 does not state its length and "
         "there is more of it: convert it, as with ffmpeg -i call.mp3 call.wav"
     )
 

@@ -176,8 +176,8 @@ def test_a_target_is_read(spec: str, kinds: set[str], where: str) -> None:
         ("http://x:70000/", "expected a URL with a host, and a number for its port"),
         ("http://[::1/", "expected a URL with a host"),
         ("http://user:secret@x/", "a user in it is not supported"),
-        ("http://x/a b", "no spaces, and letters of ASCII alone"),
-        ("http://x/звонок", "no spaces, and letters of ASCII alone"),
+        ("http://x/a b", "a URL of ASCII characters without spaces"),
+        ("http://x/звонок", "a URL of ASCII characters without spaces"),
     ],
 )
 def test_a_wrong_target_is_refused(spec: str, problem: str) -> None:

@@ -59,8 +59,8 @@ class FakePlayer:
         self.asked.append("close")
 
 
-class Ear:
-    """Whoever takes our phrases out of the client's channel."""
+class FakeCanceller:
+    """A canceller that removes our phrases from the client's channel."""
 
     def __init__(self) -> None:
         self.told: list[tuple[str, int]] = []
@@ -174,24 +174,24 @@ def test_reports_of_a_phrase_before_are_nobodys():
 
 
 def test_the_operator_hears_it_too_and_it_is_taken_out_of_the_clients_channel():
-    monitor, ear = FakePlayer(), Ear()
-    made, _ = speaker(monitor=monitor, heard=ear)
+    monitor, canceller = FakePlayer(), FakeCanceller()
+    made, _ = speaker(monitor=monitor, canceller=canceller)
     made.take_monitor(OPENED)
     made.play(Play(100, "not_heard", TEXT), 100)
     assert len(monitor.asked) == 1
     made.take_monitor(PlaybackReport(1, Mark.STARTED, 2.06))  # type: ignore[arg-type]
-    assert ear.told == [("play", 103)]
+    assert canceller.told == [("play", 103)]
     made.stop(110)
-    assert ear.told[-1][0] == "stop"
+    assert canceller.told[-1][0] == "stop"
     assert monitor.asked[-1] == "stop"
 
 
 def test_played_into_the_headset_itself_it_is_taken_out_too():
-    ear = Ear()
-    made, _ = speaker(heard=ear, heard_from=lambda: DeviceRole.PROMPT)
+    canceller = FakeCanceller()
+    made, _ = speaker(canceller=canceller, echo_source=lambda: DeviceRole.PROMPT)
     made.play(Play(100, "not_heard", TEXT), 100)
     made.take(PlaybackReport(1, Mark.STARTED, 2.06))  # type: ignore[arg-type]
-    assert ear.told == [("play", 103)]
+    assert canceller.told == [("play", 103)]
 
 
 def test_a_mute_speaker_stays_lost_when_its_device_is_back():

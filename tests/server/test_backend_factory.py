@@ -388,7 +388,7 @@ def test_a_token_that_is_not_let_in(one, run):
         own_token()
         done = run("list", "--desk", url)
         assert (done.status, done.out) == (2, "")
-        assert done.line.startswith(f"{url}: the token is not let in: set VAD_AGENT_TOKEN")
+        assert done.line.startswith(f"{url}: the token is not accepted: set VAD_AGENT_TOKEN")
         with pytest.raises(SettingsError, match="the token: expected letters"), remote(url, "я"):
             pass
 
@@ -399,8 +399,8 @@ def test_a_token_that_is_not_let_in(one, run):
         (saying(404, b"<html>"), "expected a desk there, got HTTP 404"),
         (saying(502, b"<html>"), "expected a desk there, got HTTP 502"),
         (saying(302, b"", Location="http://x"), "expected a desk there, got HTTP 302"),
-        (saying(200, b"<html>"), "expected a desk there, what answers is none"),
-        (saying(200, b"[]"), "expected a desk there, what answers is none"),
+        (saying(200, b"<html>"), "expected a desk there, but another program answers"),
+        (saying(200, b"[]"), "expected a desk there, but another program answers"),
         (saying(200, {"taken": "all"}), "is it of another version"),
         (saying(200, {}), "is it of another version"),
         (saying(500, {"error": {"code": "broken", "text": "it\nfailed"}}), "it failed"),
@@ -420,7 +420,10 @@ def test_what_is_no_desk_or_a_broken_one(run, answer, told):
 def test_a_change_without_an_answer_may_have_been_done(run):
     own_token()
     with answering(silent) as url:
-        assert "may have been done, look first" in run("called", "89123456789", "--desk", url).line
+        assert (
+            "may have been carried out: check before you repeat it"
+            in run("called", "89123456789", "--desk", url).line
+        )
     done = run("list", "--desk", "http://127.0.0.1:1")
     assert done.status == 1
     assert (

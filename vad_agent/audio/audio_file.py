@@ -210,7 +210,7 @@ class AudioFile:
         if self._format == "MP3" and mp3_goes_on(self._stream):
             raise RecordingError(
                 self.source,
-                f"only {position / self.rate:.1f} s could be read: this MP3 does not tell its "
+                f"only {position / self.rate:.1f} s could be read: this MP3 does not state its "
                 "length and there is more of it: convert it, as with ffmpeg -i call.mp3 call.wav",
             )
 

@@ -29,9 +29,9 @@ SHORT_FFT: Final = 5_832
 PAD: Final = 12_000
 """Samples of silence before and after a prompt: no comparison and no filter reaches beyond."""
 LIKE: Final = 0.4
-"""Correlation: a client as loud as the prompt leaves 0.7 of 1; a voice alone may reach this by chance …"""
+"""Minimum correlation. A client as loud as the prompt leaves 0.7 of 1; a voice alone may reach it …"""
 CLEAR: Final = 1.5
-"""… but then it is hardly lower at every other place: minimum ratio to the best other place."""
+"""… but then other places reach almost the same. The minimum ratio to the best other place."""
 LESS_LIKE: Final = 0.2
 CLEARER: Final = 2.5
 """The same for a louder client."""

@@ -116,7 +116,7 @@ class Device:
 
     @property
     def title(self) -> str:
-        """How the desktop calls it («Jabra EVOLVE 20»); its name where it has no description."""
+        """Its name on the desktop («Jabra EVOLVE 20»), or its own name if it has no description."""
         return self.description or self.name
 
     @property

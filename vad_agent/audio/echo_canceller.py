@@ -211,7 +211,7 @@ class _Played:
             lag = self._moved(at)
             if lag is not None and self._filter.jump(lag, at):
                 self._lasts_until(lag)
-                # It lies across the old place and the new one: nothing can be known from it.
+                # The frame spans the old and the new position: its remainder is no evidence.
                 return _muted(self._limited(heard, self._filter.fitted(at)))
         self._filter.watch_drift(at)
         return rest
@@ -228,7 +228,7 @@ class _Played:
         return self._search.find_moved(self._heard, at + FRAME, around)
 
     def _lasts_until(self, lag: int) -> None:
-        """It began at `lag`, or what is left of it comes as if it had."""
+        """Set its end for a beginning at `lag`, also if only the rest of it was moved."""
         if self._stopped == ENDLESS:
             last = self._begin + (lag + self._size + UNCERTAIN) // FRAME + 2
             self.last = max(self.last, last)

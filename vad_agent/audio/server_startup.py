@@ -3,7 +3,7 @@
     PulseAudio    ~/.config/pulse/default.pa                                   a marked block
     PipeWire      ~/.config/pipewire/pipewire-pulse.conf.d/vad-agent.conf      a file of its own
 
-A default.pa of the user replaces the system's: where there was none, the block includes that one.
+A user's default.pa replaces the system's. If the user has none, the block includes the system's file.
 PipeWire does not read default.pa.
 """
 

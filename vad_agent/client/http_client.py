@@ -30,6 +30,7 @@ MOST_LISTED = 500
 PASSES = 5
 """Passes over all callbacks while they change."""
 OVERDUE_S = 60.0
+MAYBE_DONE = "the request may have been carried out: check before you repeat it"
 T = TypeVar("T")
 
 
@@ -128,7 +129,7 @@ class HttpBackend:
                     found[callback.id] = callback
             if len(found) >= total:
                 return iter(sorted(found.values(), key=lambda one: (one.created, one.id)))
-        raise StoreError(f"{self._url}: the callbacks change while they are read: ask again")
+        raise StoreError(f"{self._url}: the callbacks change while they are read: try again")
 
     # -- changes
     # --------------------------------------------------------------------------------------
@@ -186,7 +187,7 @@ class HttpBackend:
             why = _cause(error)
             raise StoreError(f"{self._url}: no desk answers: {why}: does it run there?") from error
         except httpx.HTTPError as error:
-            known = "" if method == "GET" else ": what was asked may have been done, look first"
+            known = "" if method == "GET" else f": {MAYBE_DONE}"
             why = _cause(error)
             raise StoreError(f"{self._url}: the desk did not answer: {why}{known}") from error
 
@@ -201,11 +202,11 @@ class HttpBackend:
             with contextlib.suppress(ValueError):
                 if isinstance(body := answer.json(), dict):
                     return body
-            raise StoreError(f"{self._url}: expected a desk there, what answers is none")
+            raise StoreError(f"{self._url}: expected a desk there, but another program answers")
         error = _error(answer)
         text = error.get("text", "")
         if answer.status_code == 401:
-            raise SettingsError(self._url, [f"the token is not let in: {_how()}"])
+            raise SettingsError(self._url, [f"the token is not accepted: {_how()}"])
         if error.get("code") == "wrong_number":
             raise NumberError(text)
         if error and answer.status_code in (404, 409, 422):

@@ -61,7 +61,7 @@ def check_frame(frame: object, size: int) -> bytes:
     """Return the frame as bytes of length `size`.
 
     Only bytes-like buffers of single bytes are accepted. An int16 array has half the length, and a
-    detector would silently judge only the first half of the frame.
+    detector would silently evaluate only the first half of the frame.
 
     Raises:
         FrameError: wrong type or size; the message says what was expected and what came.

@@ -5,9 +5,9 @@ processed:
 
 No I/O, no clock, no thread: time is the number of frames fed. Between transitions and deadlines a
 frame costs its detection and one comparison. Only detection changes what is known, and it does so
-before any decision; it knows of a sound whether it is speech a bounded time after its beginning.
+before any decision; it classifies each sound within a bounded time of its beginning.
 
-**No call falls silent.** After each frame and event one of these holds: the call has ended; a
+**Every wait is bounded.** After each frame and event one of these holds: the call has ended; a
 deadline is armed; `suspended` names what the escalation waits for; or a callback is requested and
 the client has not been heard since. If a call ends with an unresolved silence, hold or drop, its
 callback is requested.

@@ -41,7 +41,7 @@ class TwoWayCheck:
     def read(self, now: int) -> bool:
         """Check whether both sides carry the same sound.
 
-        True: they do from now on; nothing can be judged.
+        True: they do from now on, so no decision is possible.
         """
         before, self._dual_mono = self._dual_mono, self._client.dual_mono
         if self._dual_mono and not before:

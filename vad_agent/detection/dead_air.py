@@ -79,7 +79,7 @@ def beside(
     client: EndpointerPort,
     pairs: Iterable[tuple[bytes | None, bytes | None]],
 ) -> Iterator[bytes | None]:
-    """The client's frames of a call, for `dead_air`, beside the operator's, whose voice may leak."""
+    """The client's frames of a call, for `dead_air`, with the operator's, whose voice may cross over."""
     client.expect_crosstalk_of(operator)
     for operator_frame, client_frame in pairs:
         operator.feed(operator_frame)

@@ -1,6 +1,6 @@
 """The endpointer of one channel: who speaks, from when to when.
 
-    frame ─> LineWatch ─> 8 kHz ─> FeatureExtractor ─> near: detector, level, no leak ─┬─> FrameDecision,
+    frame ─> LineWatch ─> 8 kHz ─> FeatureExtractor ─> near: detector, level, no crosstalk ─┬─> FrameDecision,
                                      └─> Network ─> logits of speech and music ────────┘   Segments, HoldMusic
 
 A frame is speech if the detector and the network together say so. earshot knows many voices but takes
@@ -71,11 +71,37 @@ class Endpointer:
     """
 
     __slots__ = (
-        "_before", "_candidates", "_changed_between_frames", "_decided", "_decimator", "_decision",
-        "_done", "_dual_mono", "_echo_until", "_evaluate_at", "_features", "_leaks_to", "_music",
-        "_near", "_now", "_other", "_refused", "_reported", "_segments", "_size", "_stream",
-        "_sure_at", "_watch", "detector_missing", "end", "failed", "segments_ended", "speaking",
-        "start", "sure", "utterances",
+        "_before",
+        "_candidates",
+        "_changed_between_frames",
+        "_crosstalk_to",
+        "_decided",
+        "_decimator",
+        "_decision",
+        "_done",
+        "_dual_mono",
+        "_echo_until",
+        "_evaluate_at",
+        "_features",
+        "_music",
+        "_near",
+        "_now",
+        "_other",
+        "_refused",
+        "_reported",
+        "_segments",
+        "_size",
+        "_stream",
+        "_sure_at",
+        "_watch",
+        "detector_missing",
+        "end",
+        "failed",
+        "segments_ended",
+        "speaking",
+        "start",
+        "sure",
+        "utterances",
     )  # fmt: skip
 
     def __init__(
@@ -119,7 +145,7 @@ class Endpointer:
         self._echo_until = 0
         self._before = 0, 0  # `start` and `end` before the open segment
         self._other: Endpointer | None = None
-        self._leaks_to: Endpointer | None = None
+        self._crosstalk_to: Endpointer | None = None
         self._dual_mono: DualMono | None = None
         self._reported = self._state()
         self._changed_between_frames = False  # an attribute may have changed between two frames
@@ -158,9 +184,9 @@ class Endpointer:
             level = rms(frame, 2)
         theirs = other._features if other is not None and other._now == now else None
         near = one.feed(frame, level, theirs)
-        if self._leaks_to is not None:
-            if level > FROM and self._leaks_to._dual_mono is not None:
-                self._leaks_to._dual_mono.feed_other(frame, now)
+        if self._crosstalk_to is not None:
+            if level > FROM and self._crosstalk_to._dual_mono is not None:
+                self._crosstalk_to._dual_mono.feed_other(frame, now)
         elif (
             self._dual_mono is not None
             and level >= TONE_FROM
@@ -355,7 +381,7 @@ class Endpointer:
     def expect_crosstalk_of(self, other: Endpointer) -> None:
         """Expect cross-talk of the other side, which is fed first."""
         self._other = other
-        other._leaks_to = self
+        other._crosstalk_to = self
         self._dual_mono = DualMono()
         self._evaluate_at += STAGGER
 

@@ -1,6 +1,6 @@
 """Streams one channel: the detector on every frame, and the network's input for blocks of frames.
 
-    frame ──> level, own level, leak ───┐
+    frame ──> level, own level, crosstalk ───┐
           └─> detector ─────────────────┼──> columns ──> network ──> logits of speech and music
     other side's level and detector ────┘
 
@@ -29,11 +29,11 @@ ATTACK = 10 ** (1 / 20)
 """Per frame, 1 dB: a click must not set the level."""
 DECAY = 10 ** (-0.01 / 20)
 """Per frame; 0.5 dB per second."""
-LEAK = 10 ** (-16 / 20)
+CROSSTALK = 10 ** (-16 / 20)
 """Relative to the other side's level: a weaker sound may be that side's voice …"""
-LEAK_FROM = from_dbfs(-45)
+CROSSTALK_FROM = from_dbfs(-45)
 """… if that side is at least this loud."""
-LEAK_DECAY = 0.97
+CROSSTALK_DECAY = 0.97
 """Per frame: an echo arrives up to 0.4 s late."""
 SILENT = 16.0
 """-66 dBFS: anything weaker is silence on any line, so the detector is not asked …"""
@@ -92,20 +92,20 @@ class FeatureExtractor:
 
         `other`: the other side, which has processed its frame of the same time already.
 
-        True: the detector calls it speech, and it passes the gates of the own level and of the leak.
+        True: the detector calls it speech, and it passes the gates of the own level and of the crosstalk.
         """
         smoothed = self.smoothed = self.smoothed + SMOOTHING * (level - self.smoothed)
-        peak = self.peak * LEAK_DECAY
+        peak = self.peak * CROSSTALK_DECAY
         self.peak = level if level > peak else peak
         own_level = self.own_level = self.own_level * DECAY
         near_from = own_level * self._near
-        leak = other_peak = other_probability = 0.0
+        crosstalk = other_peak = other_probability = 0.0
         if other is not None:
             other_peak, other_probability = other.peak, other.probability
-            if other_peak > LEAK_FROM:
-                leak = other_peak * LEAK
+            if other_peak > CROSSTALK_FROM:
+                crosstalk = other_peak * CROSSTALK
         loud = level if level > smoothed else smoothed
-        if loud < SILENT or loud < near_from * SPARE or loud < leak * SPARE:
+        if loud < SILENT or loud < near_from * SPARE or loud < crosstalk * SPARE:
             probability = 0.0
         elif self._detector is None:
             probability = UNKNOWN
@@ -113,12 +113,12 @@ class FeatureExtractor:
             probability = self._ask(self._detector, frame)
         self.probability = probability
         own = self._likely_level = self._likely_level * DECAY
-        if probability >= LIKELY and smoothed >= leak:
+        if probability >= LIKELY and smoothed >= crosstalk:
             own = self._likely_level = _risen(own, smoothed)
         sounds = level > FLAT_MAX or frame != frame[:2] * HOP
         self._rows.append((smoothed, own, other_peak, probability, other_probability, sounds))
         self._audio += frame
-        if probability < self._threshold or level < leak or level < smoothed * DROP:
+        if probability < self._threshold or level < crosstalk or level < smoothed * DROP:
             return False
         return smoothed >= near_from
 

@@ -95,9 +95,9 @@ def _check_url(spec: str, where: str) -> None:
     if not known:
         raise ValueError(f"{spec!r}: expected a URL with a host, and a number for its port")
     if "@" in parts.netloc:
-        raise ValueError(f"{spec!r}: a user in it is not supported: let a command send it")
+        raise ValueError(f"{spec!r}: a user in it is not supported: use a command that sends it")
     if not where.isascii() or not where.isprintable() or " " in where:
-        raise ValueError(f"{spec!r}: expected a URL with no spaces, and letters of ASCII alone")
+        raise ValueError(f"{spec!r}: expected a URL of ASCII characters without spaces")
 
 
 def command(where: str) -> list[str]:

@@ -94,7 +94,7 @@ class CallReporter:
             self._report(f"звонок не передан на стол: {HANGS}")
 
     def late(self, call: str, actions: Sequence[Action]) -> None:
-        """Do nothing: the desk learns of a changed callback by its own message."""
+        """Do nothing: the desk gets a changed callback in a message of its own."""
 
     def finish(self) -> None:
         """No more calls will come."""

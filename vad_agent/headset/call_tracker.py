@@ -15,8 +15,8 @@ operator is asked (`farewell_questions.py`); any other end is a drop, unless the
 reported a goodbye, or the call's end, by a key. A dead line alone ends only calls that the script
 does not end: those after a goodbye. Before a goodbye the escalation proceeds. No call is ended while
 the operator speaks, pauses or is muted, because the line of a client who listens may be zero. UNDO
-reverts the last inference, or the goodbye: a call that was none is dropped, one that ended too early
-continues.
+reverts the last inference, or the goodbye: a call that did not exist is discarded, and a call that
+ended too early continues.
 
 Pure: no I/O, no clock; time is a count of frames.
 """

@@ -233,8 +233,8 @@ class Composition:
                 player,
                 headset.slot_at,
                 monitor=monitor,
-                heard=self._cleaner,
-                heard_from=self._heard_from,
+                canceller=self._cleaner,
+                echo_source=self._echo_source,
             )
             threading.Thread(target=self._render, name="phrases", daemon=True).start()
         whereabouts = StreamWatchdog(
@@ -279,13 +279,13 @@ class Composition:
         }
         return frozenset(role for role, name in named.items() if name is None)
 
-    def _heard_from(self) -> DeviceRole | None:
+    def _echo_source(self) -> DeviceRole | None:
         """The device by which our prompts enter the client's channel now."""
         headset = self.loop.headset
         client = self._chosen.client
         if headset is not None:
             (client,) = (side.device for side in headset.sides if side.channel is Channel.CLIENT)
-        return dataclasses.replace(self._chosen, client=client).heard_from
+        return dataclasses.replace(self._chosen, client=client).echo_source
 
     def _on_move(self, device: Device, captured: bool) -> None:
         """The softphone's sound goes to another device. Runs in the watchdog's thread."""

@@ -33,8 +33,8 @@ class _Open:
 class FarewellQuestions:
     """An action sink that keeps the open questions, and takes their answers.
 
-    `publish(call, actions)`: called with what an answer changes, for a call that is over. `report`: told
-    what the operator should know. All methods are for the loop's thread.
+    `publish(call, actions)`: called with what an answer changes, for a call that is over. `report`:
+    called with messages for the operator. All methods are for the loop's thread.
     """
 
     def __init__(

@@ -22,7 +22,7 @@ SERVER = ("PULSE_SERVER", "XDG_RUNTIME_DIR")
 
 
 class PromptDeviceLock:
-    """Held until it is closed. Where no file can be written, everybody gets it.
+    """Held until it is closed. If no lock file can be written, every process gets it.
 
     Raises:
         DeviceError: another process speaks into this device.

@@ -3,7 +3,7 @@
     Play ──> prompt ──> player ──STARTED at 12.345 s──> due at slot 617 ──prompt_started──> session
                    └──> monitor (the operator hears it too; its outcome does not matter)
 
-If a prompt with a name is not rendered yet, it is said without the name, and the session is told
+If a prompt with a name is not rendered yet, it is said without the name, and the session gets
 the actual text.
 """
 
@@ -66,8 +66,8 @@ class PromptPlayer:
         slot_at: Callable[[float], float],
         *,
         monitor: Player | None = None,
-        heard: PromptCanceller | None = None,
-        heard_from: Callable[[], DeviceRole | None] = lambda: DeviceRole.MONITOR,
+        canceller: PromptCanceller | None = None,
+        echo_source: Callable[[], DeviceRole | None] = lambda: DeviceRole.MONITOR,
         capture_s: float = FRAME_S,
     ) -> None:
         self._script = script
@@ -75,8 +75,8 @@ class PromptPlayer:
         self._player = player
         self._slot_at = slot_at
         self._monitor = monitor
-        self._heard = heard
-        self._heard_from = heard_from  # the role whose sound enters the client's channel now
+        self._canceller = canceller
+        self._echo_source = echo_source  # the role whose sound enters the client's channel now
         self._pcm = b""
         self._capture_s = capture_s
         self._prompt: tuple[int, Play, str, int] | None = (
@@ -143,8 +143,8 @@ class PromptPlayer:
         self._player.stop()
         if self._monitor is not None:
             self._monitor.stop()
-        if self._heard is not None:
-            self._heard.stop(slot + round(self._player.latency_s / FRAME_S))
+        if self._canceller is not None:
+            self._canceller.stop(slot + round(self._player.latency_s / FRAME_S))
         self._forget()
 
     def _forget(self) -> None:
@@ -181,7 +181,7 @@ class PromptPlayer:
         if (
             report is None
             or self._monitored is None
-            or self._heard_from() is not DeviceRole.MONITOR
+            or self._echo_source() is not DeviceRole.MONITOR
         ):
             return
         number, pcm = self._monitored
@@ -189,8 +189,8 @@ class PromptPlayer:
             self._announce(pcm, report.at)
 
     def _announce(self, pcm: bytes, at: float) -> None:
-        if self._heard is not None:
-            self._heard.play(resample(pcm, SAMPLE_RATE), math.floor(self._slot_at(at)))
+        if self._canceller is not None:
+            self._canceller.play(resample(pcm, SAMPLE_RATE), math.floor(self._slot_at(at)))
 
     def _follow(self, report: PlaybackReport) -> Sequence[Event]:
         if self._prompt is None or report.phrase != self._prompt[0]:
@@ -198,7 +198,7 @@ class PromptPlayer:
         _, action, text, asked = self._prompt
         slot = self._slot_at(report.at)
         if report.mark is Mark.STARTED:
-            if self._heard_from() is DeviceRole.PROMPT:
+            if self._echo_source() is DeviceRole.PROMPT:
                 self._announce(self._pcm, report.at)
             voiced = text if text != action.text else None
             self._at(

@@ -131,7 +131,7 @@ class CallRecorder:
 
     def _put_line(self, ending: str, line: Mapping[str, object]) -> None:
         if not self._closed and not self._writer.put((ending, line)):
-            self._lost_lines += 1  # so much waits only after a long disk stall
+            self._lost_lines += 1  # the queue is this long only after a long stall of the disk
 
     def finish(self) -> None:
         """The call is over; the remaining data is written and the files closed in the background."""
@@ -302,7 +302,7 @@ class Recordings:
             self._ended = [one for one in self._ended if not one.close(0.0)] + [recorder]
 
     def late(self, call: str, actions: Sequence[Action]) -> None:
-        """Do nothing: a record ends with its call, and its replay knows no answers."""
+        """Do nothing: a recording ends with its call, and a replay has no answers."""
 
     def finish(self) -> None:
         """No more calls will come."""

@@ -64,7 +64,9 @@ def render(
         top += _wrapped(text, width, STYLES["bad"])
     top += _farewell_question(status, width)
     panel = _panel(status.panel, width)
-    if status.phase is None:  # between calls it is read; in a call only where there is room
+    if (
+        status.phase is None
+    ):  # between calls the operator reads it; during a call, only if there is room
         top += panel
     top += [_side(channel, status.sides[channel], width, marks) for channel in ORDER]
     top += [*gap, _clock(status, width, marks)]

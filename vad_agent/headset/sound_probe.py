@@ -110,7 +110,7 @@ def delays(probe: CaptureProbe, left: Sequence[float]) -> list[float]:
     """Seconds after which each chirp was heard, of those that were. `left`: when each one left."""
     import numpy
 
-    # Only what is near: two clocks drift, and a lost frame would shift all after it.
+    # Search only near the expected time: clocks drift, and a lost frame shifts everything after it.
     frames = [one for one in probe.frames if left and one[0] >= left[0] - 1.0]
     if not frames:
         return []

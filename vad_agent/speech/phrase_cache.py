@@ -2,8 +2,8 @@
 
     key = text, voice, rate, loudness, engine and its version          a recording: its content, loudness
 
-Beside each phrase a file has its length, as it was when the phrase was checked: a phrase of another
-length, or one that was never checked, is rendered anew.
+A file beside each phrase contains its length, as measured when the phrase was checked. A phrase of
+another length, or one that was never checked, is rendered again.
 
 A cached phrase is found without starting the engine: the cache stores the last engine, and the
 files by which a change of it is detected. File names do not reveal texts.

@@ -1,7 +1,7 @@
 """Renders a phrase in short-lived processes; see `text_to_speech_worker`.
 
-Engines lose a rate or a piece of the text now and then, and do not tell. So the phrase is rendered
-again, only to measure it, until two lengths agree.
+Engines sometimes ignore the rate or omit a part of the text, without an error. The phrase is
+therefore rendered again, only to measure its length, until two lengths agree.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from typing import Any
 from vad_agent.errors import VoiceError
 
 TRIES = 3
-"""Failures of the engine, and lengths that agree with no other, before it is given up."""
+"""Failures of the engine, and lengths that agree with no other, after which rendering fails."""
 ALIKE = 0.03
 """Share by which two lengths of one phrase may differ; another rate differs by a quarter."""
 CHILD = "vad_agent.speech.text_to_speech_worker"

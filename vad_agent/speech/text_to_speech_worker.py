@@ -4,7 +4,7 @@ pyttsx3's engines crash with two threads, hang on a path that they cannot write,
 stdout. Each rendering therefore has its own process, with one `save_to_file`, and a time limit set
 by the parent.
 
-Now and then an engine renders nothing, or stops in the middle: another process may succeed
+Sometimes an engine renders nothing, or stops in the middle. Another process may succeed
 ("again").
 
 Request on stdin: {"text", "voice", "rate_wpm", "lufs", "recording": path or null, "out": path,
@@ -115,8 +115,8 @@ def _speak(request: dict[str, Any], path: str) -> dict[str, Any]:
     engine.setProperty("voice", voice)
     engine.setProperty("rate", request["rate_wpm"])
     if _driver(engine) == "espeak":
-        # runAndWait gives espeak its voice and rate, and then cancels what espeak has not carried
-        # out: the rate, or the end of the text. So espeak carries them out before.
+        # runAndWait sets espeak's voice and rate, and then cancels commands that espeak has not carried
+        # out yet: the rate, or the end of the text. Therefore wait for them first.
         engine.proxy.setBusy(False)
         _wait(lambda: not _is_busy(), "the engine did not take its rate")
     engine.save_to_file(request["text"], path)
