@@ -11,7 +11,6 @@ done beforehand and does not count.
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import importlib
 import sys
@@ -24,16 +23,13 @@ from typing import Any
 import webrtcvad
 
 from benchmarks.audio import RecordedCall, load
+from benchmarks.command import parser, report
 from benchmarks.measure import (
     Contender,
     Figure,
     Table,
-    as_json,
-    as_markdown,
-    environment,
     interleaved,
     ratio,
-    refresh_readme,
     timed,
 )
 from vad_agent.core.frames import Channel
@@ -203,23 +199,12 @@ def measure(call: RecordedCall, *, rounds: int = 5) -> Table:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure and print."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.peers", description=__doc__,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)  # fmt: skip
-    parser.add_argument("--real", type=Path, metavar="CALL", help="a recording of a real call")
-    parser.add_argument("--quick", action="store_true", help="seconds instead of a minute; rough")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there")
-    parser.add_argument("--markdown", action="store_true", help="refresh the README's table")
-    options = parser.parse_args(arguments)
+    command = parser("benchmarks.peers", __doc__)
+    command.add_argument("--real", type=Path, metavar="CALL", help="a recording of a real call")
+    options = command.parse_args(arguments)
     call = load(options.real)
     table = measure(call.first(1_000), rounds=1) if options.quick else measure(call)
-    found = environment(PACKAGES)
-    print("\n".join(f"{name}: {value}" for name, value in found.items()))
-    print(table.text())
-    if options.json:
-        options.json.write_text(as_json([table], found), encoding="utf-8")
-    if options.markdown:
-        refresh_readme("peers", as_markdown([table], found))
-    return 0
+    return report([table], options, "peers", PACKAGES)
 
 
 if __name__ == "__main__":

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import __main__ as command
-from benchmarks import audio, frame_cost, measure, scaling, startup
+from benchmarks import __main__ as program
+from benchmarks import audio, command, frame_cost, measure, scaling, startup
 
 
 @pytest.fixture(scope="module")
@@ -80,5 +80,5 @@ def test_figures_as_text_json_and_markdown(tmp_path: Path, monkeypatch: pytest.M
 
 
 def test_unreadable_recording_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert command.main(["--real", str(tmp_path / "none.flac")]) == 2
+    assert program.main(["--real", str(tmp_path / "none.flac")]) == 2
     assert "no such file" in capsys.readouterr().err

@@ -21,7 +21,7 @@ from benchmarks.calls.render import RenderedCall, frames_of
 from vad_agent.core.actions import Reason
 from vad_agent.core.frames import frames, seconds
 
-EARSHOT_RATE, EARSHOT_WINDOW = 16_000, 256
+EARSHOT_WINDOW = 256  # samples at 16 kHz
 THRESHOLD = 0.5
 LEAK_DB, LEAK_FRAMES, LEAK_DBFS = 16.0, 11, -45.0
 HEARD, OF = 4, 6

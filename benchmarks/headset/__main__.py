@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 import sys
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
+from benchmarks.command import parser, report
 from benchmarks.headset import frame_timing, prompt_latency, resource_usage
-from benchmarks.measure import Table, as_json, as_markdown, environment, refresh_readme
+from benchmarks.measure import Table
 from tests.headset.audio_server import AudioServer, missing
 
 NAMES = ("latency", "frames", "cost")
@@ -31,29 +30,13 @@ def runs(quick: bool) -> dict[str, Callable[[AudioServer], Sequence[Table]]]:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run and print. Return 1 if --strict and a target is missed; 2 if a program is not installed."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.headset", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="shorter; the figures are rough")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures there")
-    parser.add_argument("--markdown", action="store_true", help="refresh the README's tables")
-    parser.add_argument("--only", choices=NAMES, nargs="+", default=NAMES, help="some of them")
-    parser.add_argument("--strict", action="store_true", help="status 1 where a target is missed")
-    options = parser.parse_args(arguments)
+    options = parser("benchmarks.headset", __doc__, NAMES).parse_args(arguments)
     if absent := missing():
         print(f"benchmarks.headset: not installed: {', '.join(absent)}", file=sys.stderr)
         return 2
-    found = environment(PACKAGES)
-    print("\n".join(f"{name}: {value}" for name, value in found.items()))
-    tables: list[Table] = []
-    for name in options.only:
-        for table in _on_a_server(runs(options.quick)[name]):
-            tables.append(table)
-            print(f"\n{table.text()}", flush=True)
-    if options.json:
-        options.json.write_text(as_json(tables, found), encoding="utf-8")
-    if options.markdown:
-        refresh_readme("live", as_markdown(tables, found))
-    missed = any(figure.met is False for table in tables for figure in table.figures)
-    return 1 if missed and options.strict else 0
+    benchmarks = runs(options.quick)
+    tables = (table for name in options.only for table in _on_a_server(benchmarks[name]))
+    return report(tables, options, "live", PACKAGES)
 
 
 def _on_a_server(run: Callable[[AudioServer], Sequence[Table]]) -> Sequence[Table]:

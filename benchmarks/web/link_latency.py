@@ -34,7 +34,6 @@ from vad_agent.headset.status import PhraseStatus, Status
 from vad_agent.headset.status_publisher import Snapshot, snapshot
 
 ROOT = Path(__file__).parents[2]
-PACKAGES = ("websockets", "uvicorn", "starlette", "fastapi", "vad-agent")
 APART_S = 0.05
 """Seconds between two changes: longer than the interval in which changes are combined."""
 HEADSETS = 200

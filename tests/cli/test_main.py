@@ -12,7 +12,6 @@ import struct
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,7 @@ import pytest
 import soundfile  # type: ignore[import-untyped]
 
 from audio_fixtures.recipe import FOLDER
+from tests.cli.commanding import Done
 from vad_agent import __version__
 from vad_agent.audio import audio_file
 from vad_agent.cli import main
@@ -29,21 +29,6 @@ from vad_agent.errors import install_extra
 CALL = FOLDER / "greeting_silence.flac"
 COMMAND = [sys.executable, "-m", "vad_agent.cli.main"]
 POSIX = pytest.mark.skipif(os.name != "posix", reason="POSIX files and signals")
-
-
-@dataclass
-class Done:
-    status: int
-    out: str
-    err: str
-
-    @property
-    def errors(self) -> list[str]:
-        """Lines of stderr, each of which must be one of ours."""
-        lines = self.err.splitlines()
-        assert all(line.startswith("vad-agent: ") for line in lines), self.err
-        return [line.removeprefix("vad-agent: ") for line in lines]
-
 
 Run = Callable[..., Done]
 
