@@ -41,7 +41,7 @@ SILERO_RATE = 16_000
 SILERO_WINDOW = 512
 
 
-class NotInstalled(Exception):
+class PeerNotInstalled(Exception):
     """A peer's package is missing: the text says how to install it."""
 
 
@@ -49,7 +49,7 @@ def _load(module: str, how: str) -> Any:
     try:
         return importlib.import_module(module)
     except ImportError as error:
-        raise NotInstalled(f"{how} ({error})") from error
+        raise PeerNotInstalled(f"{how} ({error})") from error
 
 
 def _over(frames: Sequence[bytes], ask: Callable[[bytes], object]) -> float:
@@ -181,7 +181,7 @@ def measure(call: RecordedCall, *, rounds: int = 5) -> Table:
     for name, make in PEERS.items():
         try:
             contenders[name] = make(call.client, call.rate)
-        except NotInstalled as missing:
+        except PeerNotInstalled as missing:
             notes.append(f"{name}: not installed: {missing}")
     seconds = interleaved(contenders, rounds)
     figures = [

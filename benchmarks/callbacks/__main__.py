@@ -10,7 +10,7 @@ from pathlib import Path
 from benchmarks.callbacks import attempts, request_storage
 from benchmarks.command import parser, report
 from benchmarks.measure import Figure, Table
-from tests.callbacks.postgres import NotInstalled, Postgres
+from tests.callbacks.postgres import Postgres, PostgresNotInstalled
 
 PACKAGES = ("sqlalchemy", "psycopg", "alembic", "vad-agent")
 
@@ -20,7 +20,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser("benchmarks.callbacks", __doc__).parse_args(arguments)
     try:
         postgres = Postgres.started()
-    except NotInstalled as error:
+    except PostgresNotInstalled as error:
         print(f"benchmarks.callbacks: {error}", file=sys.stderr)
         return 2
     try:

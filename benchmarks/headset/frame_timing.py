@@ -22,7 +22,7 @@ import numpy as np
 from benchmarks.headset.prompt_latency import sound_server
 from benchmarks.measure import Figure, Table, percentile
 from tests.headset.audio_server import AudioServer
-from tests.headset.recording import Int16s, write_wav
+from tests.headset.source_recording import Int16s, write_wav
 from tests.headset.speech import Part, script_audio
 from vad_agent.audio.duplex_capture import SAMPLE_RATE, DuplexCapture
 from vad_agent.audio.jitter_buffer import Pair

@@ -30,10 +30,10 @@ import psutil  # type: ignore[import-untyped]
 
 from benchmarks.measure import Figure, Table, ratio
 from tests.headset.audio_server import AudioServer
-from tests.headset.listening import phrases_folder
-from tests.headset.recording import end, until
+from tests.headset.listen_process import phrases_folder
+from tests.headset.source_recording import end, until
 from tests.headset.speech import Part, script_audio
-from tests.web.asking import Following, Page
+from tests.web.panel_client import Following, PanelClient
 
 START_S, CPU_SHARE, PSS_MB = 1, 5, 120
 PANEL_SHARE, PANEL_MB = 6, 150
@@ -296,7 +296,7 @@ def _parecs(server: AudioServer) -> Iterator[list[psutil.Process]]:
 def _page(link: str) -> Iterator[None]:
     """A page that is open: it follows the stream, and asks for the callbacks as a browser does."""
     closed = threading.Event()
-    page = Page(link)
+    page = PanelClient(link)
 
     def poll() -> None:
         while not closed.wait(POLL_S):

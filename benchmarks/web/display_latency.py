@@ -16,7 +16,7 @@ from playwright.sync_api import Page, sync_playwright
 from benchmarks.measure import Figure, Table
 from tests.web.browser import CHROMIUM, FLAGS
 from tests.web.desk_process import Browsers, DeskProcess, seen, watch
-from tests.web.streaming import Streaming
+from tests.web.realtime_headset import Streaming
 from vad_agent.core.events import Event, EventKind
 
 PAINTED_S = 0.5

@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from benchmarks.headset.prompt_latency import sound_server
-from tests.headset.recording import until
+from tests.headset.source_recording import until
 from vad_agent.audio import device_recovery as module
 from vad_agent.audio import duplex_capture as headset_module
 from vad_agent.audio.device_recovery import AudioWorker, DeviceState, Lost, Opened
@@ -23,7 +23,7 @@ from vad_agent.audio.ipc_framing import Flag, Record
 from vad_agent.core.events import Event, EventKind
 from vad_agent.core.frames import Channel
 
-CHILD = "tests.audio.obedient_child"
+CHILD = "tests.audio.scripted_worker"
 LIMIT_S = 20.0
 What = Opened | Lost | Record
 

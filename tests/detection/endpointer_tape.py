@@ -194,7 +194,7 @@ class Drawn:
 QUIET = 20
 
 
-def scripted(drawing: str) -> Heard:
+def scripted(drawing: str) -> Segments:
     """What an endpointer without a network makes of a drawing whose frames the detector judges as drawn.
 
     a: loud, and called speech; l: loud, not speech; h: quiet, not speech; 0 and - as ever.
@@ -225,7 +225,7 @@ def carets(drawing: str) -> list[tuple[int, int]]:
 
 
 @dataclass
-class Heard:
+class Segments:
     """What an endpointer said, frame by frame. Frames are counted from 0."""
 
     runs: list[tuple[int, int]] = field(default_factory=list)
@@ -257,9 +257,9 @@ def state(endpointer: EndpointerPort) -> tuple[object, ...]:
     )  # fmt: skip
 
 
-def listen(endpointer: EndpointerPort, frames: Sequence[Frame], *, finish: bool = True) -> Heard:
+def listen(endpointer: EndpointerPort, frames: Sequence[Frame], *, finish: bool = True) -> Segments:
     """Let the endpointer hear the frames and note what changes."""
-    heard = Heard()
+    heard = Segments()
     runs, utterances, speaking, line = (
         endpointer.segments_ended,
         endpointer.utterances,
@@ -295,7 +295,7 @@ def listen(endpointer: EndpointerPort, frames: Sequence[Frame], *, finish: bool 
     return heard
 
 
-def hear(drawing: str, *, rate: int = RATE) -> Heard:
+def hear(drawing: str, *, rate: int = RATE) -> Segments:
     """A new endpointer on a drawing."""
     return listen(new_endpointer(rate), draw(drawing))
 

@@ -7,7 +7,7 @@ import pytest
 from tests.detection.endpointer_tape import (
     LATE,
     Frame,
-    Heard,
+    Segments,
     draw,
     listen,
     near,
@@ -19,7 +19,7 @@ from tests.detection.endpointer_tape import (
 from vad_agent.audio.pcm import from_dbfs, to_dbfs
 
 
-def share(heard: Heard, start: int, end: int) -> float:
+def share(heard: Segments, start: int, end: int) -> float:
     """Share of these frames in which a run was open."""
     return heard.speaking[start:end].count("#") / (end - start)
 

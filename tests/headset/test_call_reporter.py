@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from tests.headset.recording import until
+from tests.headset.source_recording import until
 from vad_agent.callbacks import outbox as letters
 from vad_agent.callbacks import outbox_message
 from vad_agent.callbacks.outbox import Outbox

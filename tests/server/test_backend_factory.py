@@ -19,8 +19,8 @@ from typing import Any
 
 import pytest
 
-from tests.cli.commanding import Run, runner, take
-from tests.server.asked import TOKEN, TOKENS, OneDesk, one_desk, served
+from tests.cli.callback_commands import Run, runner, take
+from tests.server.api_desk import TOKEN, TOKENS, ApiDesk, api_desk, served
 from vad_agent.callbacks.model import Outcome
 from vad_agent.client import discovery, http_client
 from vad_agent.client.discovery import (
@@ -54,9 +54,9 @@ def run(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> R
 
 
 @pytest.fixture
-def here(state: Path) -> Iterator[OneDesk]:
+def here(state: Path) -> Iterator[ApiDesk]:
     """A desk that runs on this machine and says so, as `serve` does."""
-    with one_desk(state) as one:
+    with api_desk(state) as one:
         app = create_app(one.app_state, TOKENS | {"own": own_token()})
         with served(app) as url:
             write_desk_record(url)
@@ -278,7 +278,7 @@ def test_the_desk_of_this_machine_is_found(here, run):
 
 
 def test_a_desk_that_is_named_goes_before_it(here, tmp_path, monkeypatch):
-    with one_desk(tmp_path / "other") as other, served(other.app) as url:
+    with api_desk(tmp_path / "other") as other, served(other.app) as url:
         callback = take(other)
         monkeypatch.setenv("VAD_AGENT_TOKEN", TOKEN)
         for where in (url, f"{url}/", f"{url}/api/v1"):

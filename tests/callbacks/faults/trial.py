@@ -48,7 +48,7 @@ READY_S = 30.0
 
 
 @dataclass
-class Report:
+class TrialReport:
     """What became of the requests."""
 
     requests: int = 0
@@ -95,7 +95,7 @@ class Report:
         }
 
 
-class Node:
+class DeskNode:
     """A desk in a process of its own."""
 
     def __init__(self, trial: Trial, name: str, kill_at: tuple[str, int] | None = None) -> None:
@@ -193,9 +193,9 @@ class Trial:
             )
             self.outbox.post(letter)
 
-    def node(self, name: str = "one", kill_at: tuple[str, int] | None = None) -> Node:
+    def node(self, name: str = "one", kill_at: tuple[str, int] | None = None) -> DeskNode:
         """Start a node; wait with `ready`."""
-        return Node(self, name, kill_at)
+        return DeskNode(self, name, kill_at)
 
     def until_idle(self, limit_s: float = 120.0, look: Callable[[], None] | None = None) -> bool:
         """Wait until the exchange has seen every course to its end; False: it has not within the limit."""
@@ -211,7 +211,7 @@ class Trial:
             time.sleep(0.1)
         return False
 
-    def report(self) -> Report:
+    def report(self) -> TrialReport:
         """Count; no node may run on SQLite."""
         store = Store(self.database, policy_of(Settings.load(self.script)))
         try:
@@ -219,7 +219,7 @@ class Trial:
             promise = CallbackQueries(store).promise()
         finally:
             store.close()
-        report = Report(requests=len(self.phones), kills=self.kills)
+        report = TrialReport(requests=len(self.phones), kills=self.kills)
         report.promise_missing = promise.missing
         known = {callback.phone for callback in callbacks}
         report.missing = sum(1 for phone in self.phones if phone not in known)
@@ -239,7 +239,7 @@ class Trial:
         return report
 
     def _count(
-        self, report: Report, phone: str, lines: list[dict[str, Any]], state: State | None
+        self, report: TrialReport, phone: str, lines: list[dict[str, Any]], state: State | None
     ) -> None:
         wanted = course(self.seed, phone, 3)
         got = [(line["attempt"], Outcome(line["outcome"])) for line in lines]

@@ -1,6 +1,6 @@
 """A child of `AudioWorker` without a device: it does what its spec says.
 
-    python -m tests.audio.obedient_child '{"role": "prompt", "opens": true, "lives": true, "takes": true}'
+    python -m tests.audio.scripted_worker '{"role": "prompt", "opens": true, "lives": true, "takes": true}'
 
 `opens`: it tells that it is open; `lives`: it gives signs of life; `takes`: it reads its commands, and tells
 of each how long it was.

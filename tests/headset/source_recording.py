@@ -37,7 +37,7 @@ def end(process: subprocess.Popen[bytes], limit_s: float = 3.0) -> None:
         process.wait()
 
 
-class Recording:
+class SourceRecording:
     """What a source gives, from `started_at` until `stop()`; may be looked at while it goes on.
 
     The time of the first sample is as well known as the data's arrival tells. A null sink hands a block

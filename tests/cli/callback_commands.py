@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.server.asked import OneDesk, one_desk
+from tests.server.api_desk import ApiDesk, api_desk
 from vad_agent.callbacks.model import Callback, Request
 from vad_agent.cli import main
 
@@ -22,7 +22,7 @@ _keys = count(1)
 
 
 @dataclass
-class Done:
+class CommandResult:
     status: int
     out: str
     err: str
@@ -41,16 +41,16 @@ class Done:
         return line
 
 
-Run = Callable[..., Done]
+Run = Callable[..., CommandResult]
 
 
 @dataclass
-class Centre:
+class CallbackCommands:
     """Callbacks, and the command beside them."""
 
     run: Run
     by_http: bool
-    opened: Callable[[], AbstractContextManager[OneDesk]]
+    opened: Callable[[], AbstractContextManager[ApiDesk]]
 
     def take(self, **about: object) -> Callback:
         """A new callback, or the one that a request became part of."""
@@ -65,7 +65,7 @@ class Centre:
         return "api:crm" if self.by_http else "cli:"
 
 
-def take(one: OneDesk, **about: object) -> Callback:
+def take(one: ApiDesk, **about: object) -> Callback:
     number = next(_keys)
     values: dict[str, object] = {
         "key": f"k{number}",
@@ -82,22 +82,22 @@ def ago(seconds: float) -> datetime:
 
 
 def runner(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Run:
-    def run(*arguments: object) -> Done:
+    def run(*arguments: object) -> CommandResult:
         monkeypatch.setattr(sys, "argv", ["vad-agent", "callbacks", *map(str, arguments)])
         with pytest.raises(SystemExit) as ended:
             main.main()
         assert isinstance(ended.value.code, int)
-        return Done(ended.value.code, *capfd.readouterr())
+        return CommandResult(ended.value.code, *capfd.readouterr())
 
     return run
 
 
-def own_store(folder: Path) -> Callable[[], AbstractContextManager[OneDesk]]:
+def own_store(folder: Path) -> Callable[[], AbstractContextManager[ApiDesk]]:
     """Opened for a moment, as the command needs it for itself."""
 
     @contextlib.contextmanager
-    def opened() -> Iterator[OneDesk]:
-        with one_desk(folder) as one:
+    def opened() -> Iterator[ApiDesk]:
+        with api_desk(folder) as one:
             yield one
 
     return opened

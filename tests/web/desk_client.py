@@ -15,7 +15,7 @@ import httpx
 import uvicorn
 from argon2 import PasswordHasher
 
-from tests.web.asking import quick
+from tests.web.panel_client import quick
 from vad_agent.callbacks.model import Policy
 from vad_agent.callbacks.store import Store
 from vad_agent.web.authentication.login_session_store import SessionStore
@@ -33,7 +33,7 @@ GOOD = "correct horse"
 POLICY = Policy(ZoneInfo("Europe/Moscow"))
 
 
-class Hand:
+class ManualClock:
     """A timer that is moved by hand, s."""
 
     def __init__(self) -> None:
@@ -43,11 +43,11 @@ class Hand:
         return self.now
 
 
-class Node:
+class DeskPages:
     """One desk's pages; several may share a store. What others changed it knows after `kept.refresh()`."""
 
     def __init__(self, store: Store, *, also: tuple[str, ...] = (), **more: Any) -> None:
-        self.timer = Hand()
+        self.timer = ManualClock()
         self.people = Users(store, PASSWORDS)
         self.kept = SessionStore(store)
         self.broker = StateBroker()
@@ -114,11 +114,11 @@ def opened(folder: Path) -> Store:
 
 
 @contextlib.contextmanager
-def nodes(folder: Path, count: int = 1, **more: Any) -> Iterator[list[Node]]:
+def nodes(folder: Path, count: int = 1, **more: Any) -> Iterator[list[DeskPages]]:
     """Of one centre, whose store is in `folder`."""
     with contextlib.closing(opened(folder)) as store, contextlib.ExitStack() as stack:
         started = []
         for _ in range(count):
-            started.append(Node(store, **more))
+            started.append(DeskPages(store, **more))
             stack.callback(started[-1].close)
         yield started

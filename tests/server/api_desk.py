@@ -56,7 +56,7 @@ def client(app: Any, **headers: str) -> httpx.Client:
 
 
 @dataclass
-class OneDesk:
+class ApiDesk:
     """A desk, its API and a client with a token."""
 
     store: Store
@@ -85,12 +85,12 @@ class OneDesk:
         callback: dict[str, Any] = answer.json()["callback"]
         return callback
 
-    def with_office(self, **parts: Any) -> OneDesk:
-        return OneDesk(self.store, replace(self.app_state, **parts), self.metrics, self.told)
+    def with_office(self, **parts: Any) -> ApiDesk:
+        return ApiDesk(self.store, replace(self.app_state, **parts), self.metrics, self.told)
 
 
 @contextlib.contextmanager
-def one_desk(folder: Path) -> Iterator[OneDesk]:
+def api_desk(folder: Path) -> Iterator[ApiDesk]:
     store = Store(str(folder / "callbacks.sqlite"), Policy(ZoneInfo("Europe/Moscow")))
     told: list[OutcomeReport] = []
     app_state = AppState(
@@ -101,7 +101,7 @@ def one_desk(folder: Path) -> Iterator[OneDesk]:
         report=told.append,
     )
     try:
-        yield OneDesk(store, app_state, told=told)
+        yield ApiDesk(store, app_state, told=told)
     finally:
         store.close()
 

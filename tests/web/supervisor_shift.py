@@ -11,7 +11,7 @@ from typing import Any
 
 import httpx
 
-from tests.web.desk_asking import PASSWORDS, Node
+from tests.web.desk_client import PASSWORDS, DeskPages
 from vad_agent.audio.device_recovery import DeviceState
 from vad_agent.callbacks import model, transitions
 from vad_agent.callbacks.alerts import AlertBoard
@@ -51,7 +51,7 @@ FAREWELL = "К сожалению, вас не слышно, я вам сейч�
 OPENING = "Здравствуйте, {}, Интернет-магазин Haieronline. Меня зовут {}"
 
 
-class Hand:
+class ManualClock:
     """Seconds, moved by hand."""
 
     def __init__(self) -> None:
@@ -66,7 +66,7 @@ class Shift:
 
     def __init__(self, store: Store) -> None:
         self.store = store
-        self.hand = Hand()
+        self.hand = ManualClock()
         self._numbers = itertools.count(1)
         self.failing: list[str] = []
         self.alarms = AlertBoard("desk-1")
@@ -269,7 +269,7 @@ LINE: dict[str, Status] = {
 }
 
 
-class Served(Node):
+class SupervisorSite(DeskPages):
     """A shift's pages."""
 
     def __init__(self, store: Store) -> None:
@@ -311,11 +311,11 @@ class Served(Node):
 
 
 @contextlib.contextmanager
-def served(store: Store) -> Iterator[Served]:
+def served(store: Store) -> Iterator[SupervisorSite]:
     people = Users(store, PASSWORDS)
     people.add(OPERATOR, Role.OPERATOR, PASSWORD)
     people.add(BOSS, Role.SUPERVISOR, PASSWORD)
-    one = Served(store)
+    one = SupervisorSite(store)
     try:
         yield one
     finally:
@@ -323,7 +323,7 @@ def served(store: Store) -> Iterator[Served]:
 
 
 @contextlib.contextmanager
-def shift_at(folder: Path, zone: Any) -> Iterator[Served]:
+def shift_at(folder: Path, zone: Any) -> Iterator[SupervisorSite]:
     """An empty shift of a centre in that zone, on SQLite."""
     store = Store(str(folder / "callbacks.sqlite"), model.Policy(zone))
     with contextlib.closing(store), served(store) as one:

@@ -34,7 +34,7 @@ def until(true: Callable[[], Any], limit_s: float = LIMIT_S, what: object = "") 
     return time.perf_counter() - began
 
 
-class OneDesk:
+class LinkDesk:
     """A hub and its server, from its making until `stop`. `port`: 0, any."""
 
     def __init__(self, port: int = 0, **limits: float) -> None:
@@ -79,8 +79,8 @@ class OneDesk:
 
 
 @contextlib.contextmanager
-def one_desk(port: int = 0, **limits: float) -> Iterator[OneDesk]:
-    desk = OneDesk(port, **limits)
+def link_desk(port: int = 0, **limits: float) -> Iterator[LinkDesk]:
+    desk = LinkDesk(port, **limits)
     try:
         yield desk
     finally:
@@ -110,7 +110,7 @@ class Headset:
 
 @contextlib.contextmanager
 def headset(
-    desk: OneDesk, operator: str | None = "anna", token: str = TOKEN, **hello: Any
+    desk: LinkDesk, operator: str | None = "anna", token: str = TOKEN, **hello: Any
 ) -> Iterator[Headset]:
     """`operator`: None, it says no hello."""
     url = f"{desk.url.replace('http', 'ws', 1)}/api/v1/headsets"

@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Any, ClassVar
 
-from tests.callbacks.asking import asks, waiting
 from tests.callbacks.conftest import HandClock
+from tests.callbacks.store_requests import asks, waiting
 from vad_agent.callbacks.alerts import AlertBoard
 from vad_agent.callbacks.clock import Clock
 from vad_agent.callbacks.cluster_membership import ClusterMembership
@@ -89,7 +89,7 @@ class ScriptedDialer:
         return answer
 
 
-class Hands:
+class ScriptedDesk:
     """A desk of one node: all its parts, none of which acts by itself."""
 
     def __init__(self, store: Store, clock: HandClock, node: str = "north") -> None:

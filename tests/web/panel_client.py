@@ -29,7 +29,7 @@ def quick(url: str, **more: Any) -> httpx.Client:
     return httpx.Client(**{"base_url": url, "timeout": 20, "verify": False} | more)
 
 
-class Page:
+class PanelClient:
     """A browser that has come in by the link."""
 
     def __init__(self, link: str) -> None:
@@ -55,7 +55,7 @@ class Page:
 class Following:
     """The stream of a page, read in a thread: `state` is all that it was told."""
 
-    def __init__(self, page: Page) -> None:
+    def __init__(self, page: PanelClient) -> None:
         self.state: State = {}
         self.told: list[tuple[float, State]] = []
         self.ended = threading.Event()
@@ -130,8 +130,8 @@ class OnePanel:
         self._publisher.start()
         return self._publisher.changed
 
-    def page(self) -> Page:
-        page = Page(self.authenticator.link)
+    def page(self) -> PanelClient:
+        page = PanelClient(self.authenticator.link)
         self._clients.append(page.client)
         return page
 

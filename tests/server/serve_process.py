@@ -12,7 +12,7 @@ from pathlib import Path
 LIMIT_S = 30.0
 
 
-class Served:
+class ServeProcess:
     """One process; `state`: its XDG_STATE_HOME."""
 
     def __init__(self, state: Path, *arguments: object, **environment: str) -> None:

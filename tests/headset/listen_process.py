@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from tests.headset.audio_server import AudioServer
-from tests.headset.recording import Int16s, end, until
+from tests.headset.source_recording import Int16s, end, until
 from vad_agent.core.frames import FRAMES_PER_SECOND
 from vad_agent.script.settings import Settings
 from vad_agent.speech.prompt_library import PromptLibrary
@@ -29,7 +29,7 @@ READY_S = 20.0
 INTERRUPTED = 130
 """The exit status after Ctrl-C."""
 
-Line = dict[str, Any]
+TraceLine = dict[str, Any]
 
 
 class Listening:
@@ -131,7 +131,7 @@ class Listening:
         self.send(kind="client_phone", phone="+7 000 000-00-01")
         (events,) = self.recordings.glob("*.events.jsonl")
 
-        def told() -> list[Line]:
+        def told() -> list[TraceLine]:
             lines = map(json.loads, events.read_bytes().split(b"\n")[:-1])
             return [line for line in lines if line["kind"] == "client_phone"]
 
@@ -141,18 +141,20 @@ class Listening:
 
     # -- as a supervisor ------------------------------------------------------------------------------
 
-    def trace(self) -> list[Line]:
+    def trace(self) -> list[TraceLine]:
         """The trace so far, whole lines."""
         if not self.trace_path.exists():
             return []
         lines = self.trace_path.read_bytes().split(b"\n")[:-1]
         return [json.loads(line) for line in lines]
 
-    def find(self, true: Callable[[Line], bool]) -> list[Line]:
+    def find(self, true: Callable[[TraceLine], bool]) -> list[TraceLine]:
         """The trace's lines for which this holds."""
         return [line for line in self.trace() if true(line)]
 
-    def wait(self, true: Callable[[Line], bool], limit_s: float, what: str = "a line") -> Line:
+    def wait(
+        self, true: Callable[[TraceLine], bool], limit_s: float, what: str = "a line"
+    ) -> TraceLine:
         """The first line for which this holds, once it is there."""
         try:
             until(lambda: self.find(true) or self._gone(), limit_s, what)
@@ -162,18 +164,18 @@ class Listening:
         assert found, f"it ended: {self.log}"
         return found[0]
 
-    def ended(self, limit_s: float) -> list[Line]:
+    def ended(self, limit_s: float) -> list[TraceLine]:
         """The trace of the call, once it has ended."""
         self.wait(kind("phase", phase="ended"), limit_s, "the call's end")
         return self.trace()
 
-    def prompts(self) -> list[Line]:
+    def prompts(self) -> list[TraceLine]:
         """Prompts whose outcome is known."""
         return self.find(kind("prompt"))
 
     # -- replay ---------------------------------------------------------------------------------------
 
-    def replayed(self) -> tuple[list[Line], list[Line]]:
+    def replayed(self) -> tuple[list[TraceLine], list[TraceLine]]:
         """(live, replayed) trace of the one call that was recorded; after `stop`."""
         (sound,) = self.recordings.glob("*.flac")
         stem = str(sound).removesuffix(".flac")
@@ -216,19 +218,19 @@ def phrases_folder() -> Path:
     return folder
 
 
-def kind(name: str, **fields: object) -> Callable[[Line], bool]:
+def kind(name: str, **fields: object) -> Callable[[TraceLine], bool]:
     """Lines of this kind with these fields."""
     return lambda line: (
         line["kind"] == name and all(line.get(key) == value for key, value in fields.items())
     )
 
 
-def outcomes(prompts: Sequence[Line]) -> list[tuple[str, str]]:
+def outcomes(prompts: Sequence[TraceLine]) -> list[tuple[str, str]]:
     """(prompt, outcome) of each."""
     return [(line["id"], line["outcome"]) for line in prompts]
 
 
-def inside(line: Line) -> bool:
+def inside(line: TraceLine) -> bool:
     """The prompt's silence is in its window."""
     lo, hi = line["window_s"]
     return bool(lo <= line["silence_s"] <= hi)

@@ -27,7 +27,7 @@ GARBAGE = "garbage"  # 200 and no JSON
 
 
 @dataclass(frozen=True)
-class Taken:
+class ReceivedRequest:
     """A request as it arrived."""
 
     method: str
@@ -53,7 +53,7 @@ def limit_s(request: pytest.FixtureRequest) -> float:
 
 class CentreServer:
     def __init__(self) -> None:
-        self.taken: list[Taken] = []
+        self.taken: list[ReceivedRequest] = []
         self._answers: dict[tuple[str, str], list[tuple[Any, Any, dict[str, str]]]] = defaultdict(
             list
         )
@@ -93,7 +93,7 @@ class CentreServer:
         with self._lock:
             self._answers[method, path].append((status, body, headers or {}))
 
-    def requests(self, method: str, path: str) -> list[Taken]:
+    def requests(self, method: str, path: str) -> list[ReceivedRequest]:
         return [one for one in self.taken if (one.method, one.path) == (method, path)]
 
     @contextmanager
@@ -112,7 +112,7 @@ class CentreServer:
         body = handler.rfile.read(int(handler.headers.get("content-length") or 0))
         headers = {name.lower(): value for name, value in handler.headers.items()}
         with self._lock:
-            self.taken.append(Taken(handler.command, url.path, url.query, headers, body))
+            self.taken.append(ReceivedRequest(handler.command, url.path, url.query, headers, body))
             set_ = self._answers.get((handler.command, url.path), [(404, {"error": "not set"}, {})])
             status, answer, more = set_.pop(0) if len(set_) > 1 else set_[0]
         if status == HANG:
