@@ -97,7 +97,7 @@ class AdaptiveFilter:
             return False
         self._place(lag, at)
         self._fit(at, 0)
-        self._measure_in = WINDOW // FRAME  # until then the window has the old place, too
+        self._measure_in = WINDOW // FRAME  # until then the window also covers the old place
         return True
 
     def sees(self, at: int) -> Float64Array:
@@ -148,7 +148,7 @@ class AdaptiveFilter:
         return _windows(seen, 0)
 
     def _fit(self, at: int, frames: int) -> None:
-        """Fit the taps anew, to the frame at `at` and `frames` before it."""
+        """Fit the taps again, to the frame at `at` and `frames` before it."""
         self._power[:] = 0.0
         self._cross[:] = 0.0
         self._taps[:] = 0.0
@@ -204,7 +204,7 @@ class AdaptiveFilter:
         self._change = -gain * float(fitted[-1]) * DRIFT_DOUBT
 
     def _move(self, at: int) -> None:
-        """The drift has changed: fit the taps anew to the last frames."""
+        """The drift has changed: fit the taps again to the last frames."""
         self._place(self.lag_at(at), at)
         self._drift = min(max(self._drift + self._change, -DRIFT_MOST), DRIFT_MOST)
         self._change = 0.0

@@ -39,7 +39,7 @@ RATES = (WANTED_HZ, 48_000, 32_000, 44_100)
 PIPE_BYTES = 1 << 18
 """Size of the pipe to the parent: 8 s of blocks at WANTED_HZ; newer blocks are dropped and counted."""
 MOST_WAITING = 400
-"""Limit of the queue, where there is one: the same time."""
+"""Limit of the queue on systems that need one: the same duration."""
 
 SETTLING = 75
 """Initial blocks of a stream for which PulseAudio reports a wrong latency."""

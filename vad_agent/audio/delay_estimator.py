@@ -82,12 +82,12 @@ class DelayEstimator:
         return place.lag if before is not None and abs(place.lag - before) <= SAME else None
 
     def find_again(self, heard: Float64Array, end: int, lag: int) -> int | None:
-        """The prompt's new lag, if it is now heard elsewhere, and almost nothing else is heard."""
+        """The prompt's new lag, if it was found elsewhere and almost no other sound is present."""
         place = self._compare(heard[-SHORT - 1 :], end, lag)
         return None if place is None or place.likeness < JUMPED else place.lag
 
     def find_moved(self, heard: Float64Array, end: int, lag: int) -> int | None:
-        """The same from MIDDLE samples, though others are heard too."""
+        """The same from MIDDLE samples, while other sound is present."""
         place = self._compare(heard[-MIDDLE - 1 :], end, lag)
         return place.lag if place is not None and place.clear else None
 

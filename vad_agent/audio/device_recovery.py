@@ -128,7 +128,7 @@ class AudioWorker:
         self.restart()
 
     def end(self) -> None:
-        """Tell the worker to end. Never blocks; a second call does nothing."""
+        """Request the worker's end. Never blocks; a second call does nothing."""
         if not self._closing.is_set():
             self._end_by = time.perf_counter() + END_S
             self._closing.set()

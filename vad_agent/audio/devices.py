@@ -142,10 +142,10 @@ class Device:
 
 
 def list_devices() -> list[Device]:
-    """List all devices anew, in a process of its own.
+    """List the current devices, in a process of its own.
 
-    PortAudio knows only the devices of its start, its drivers print to stderr, and a hanging sound
-    server would block this process.
+    PortAudio lists only the devices that existed at its start, its drivers print to stderr, and a
+    hanging sound server would block this process.
 
     Raises:
         DeviceError: PortAudio is not installed, or the sound system does not answer.

@@ -41,7 +41,7 @@ def pipewire_file() -> Path:
 
 
 def write(microphone: str, *, pipewire: bool) -> Path:
-    """Let the server make the virtual microphone at each start. Return the file that says so.
+    """Let the server make the virtual microphone at each start. Return the changed file.
 
     Raises:
         OutputError: it cannot be read or written.

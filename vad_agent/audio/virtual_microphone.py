@@ -35,7 +35,7 @@ class Part:
     module: str
     arguments: str
     title: str
-    """What it is, for a person."""
+    """A description for the user."""
 
 
 def parts(microphone: str) -> tuple[Part, Part, Part]:

@@ -21,7 +21,7 @@ with extra("callbacks", "the API"):
 
 
 class ApiModel(BaseModel):
-    """Of what the desk has."""
+    """Base class of the API's responses."""
 
     model_config = ConfigDict(from_attributes=True, frozen=True)
 

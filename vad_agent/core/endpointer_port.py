@@ -97,7 +97,7 @@ class EndpointerPort(Protocol):
         """Expect cross-talk of the other channel, or the same sound on both. `other` is fed first."""
 
     def hold_over(self) -> None:
-        """Hold or ringing has ended: forget the music and tones heard so far."""
+        """Hold or ringing has ended: discard the music and tones detected so far."""
 
     def finish(self) -> bool:
         """No more frames: close the open segment.

@@ -153,7 +153,7 @@ class PromptController:
 
     @property
     def _silent(self) -> bool:
-        """The clock runs and nobody is known to speak."""
+        """The clock runs, and no side is known to speak."""
         return self._clock.runs and not any(
             endpointer.speaking and endpointer.sure for endpointer in self._endpointers()
         )

@@ -1,4 +1,4 @@
-"""Checks that both sides exist and are heard. If not, no decision may rest on a side's silence.
+"""Checks that both sides exist and are heard. If not, the silence of a side decides nothing.
 
     operator  ██████▁▁▁▁████▁▁▁███████▁▁▁
     client    ██████▁▁▁▁████▁▁▁███████▁▁▁     dual mono: one sound on both sides

@@ -64,7 +64,7 @@ def dead_air(
         silence = now - started
         known = silence >= max(patience, threshold) or not endpointer.speaking
         if (endpointer.speaking and endpointer.sure) or started == reported:
-            due = ENDLESS  # until the endpointer hears something
+            due = ENDLESS  # until the endpointer reports a change
         elif silence < threshold:
             due = started + threshold
         elif not known or (silence < threshold + defer and endpointer.doubtful()):

@@ -1,15 +1,15 @@
-"""The endpointer of one channel: who speaks, from when to when.
+"""The endpointer of one channel: detects segments of speech and their ends.
 
     frame ─> LineWatch ─> 8 kHz ─> FeatureExtractor ─> near: detector, level, no crosstalk ─┬─> FrameDecision,
                                      └─> Network ─> logits of speech and music ────────┘   Segments, HoldMusic
 
-A frame is speech if the detector and the network together say so. earshot knows many voices but takes
-music and a buzz for speech; the network knows those, and errs elsewhere. The network is evaluated in
-blocks: at once while the detector hears something, late while nothing can follow from its answer. The
-block sizes do not change its answers.
+A frame is speech if the detector and the network together say so. earshot detects many voices, but takes
+music and a buzz for speech; the network rejects those, and makes errors elsewhere. The network is
+evaluated in blocks: at once while the detector detects something, later while the result cannot matter.
+The block sizes do not change its answers.
 
-Whether a sound is speech is known within GROUP frames after the detector has heard HEARD frames of it.
-It then stops a prompt, and one GROUP later it counts as an utterance. Without a network the detector
+Whether a sound is speech is known within GROUP frames after the detector has detected HEARD frames of
+it. It then stops a prompt, and one GROUP later it counts as an utterance. Without a network the detector
 decides, without a detector the network, without both the level.
 """
 
@@ -135,7 +135,7 @@ class Endpointer:
         self._near: list[float] = []  # undecided frames: the probability, 0 if gated
         self._evaluate_at = BLOCK  # the frame at which the network is evaluated for them
         self._decision = FrameDecision()
-        self._refused = 0  # evaluations in a row that refused what the detector heard
+        self._refused = 0  # consecutive evaluations that rejected what the detector had detected
         # Decided frames that are not processed yet: speech, music share, level.
         self._decided: list[tuple[bool, float, float]] = []
         self._candidates = 0  # whether the last OF frames passed the gates, newest in bit 0
@@ -386,7 +386,7 @@ class Endpointer:
         self._evaluate_at += STAGGER
 
     def hold_over(self) -> None:
-        """Hold or ringing has ended: forget the music and tones heard so far."""
+        """Hold or ringing has ended: discard the music and tones detected so far."""
         self._music.drop()
         self._watch.line.leave(LineState.MUSIC, self._now)
         self._watch.forget_tones(self._now, self._now)

@@ -36,7 +36,7 @@ CROSSTALK_FROM = from_dbfs(-45)
 CROSSTALK_DECAY = 0.97
 """Per frame: an echo arrives up to 0.4 s late."""
 SILENT = 16.0
-"""-66 dBFS: anything weaker is silence on any line, so the detector is not asked …"""
+"""-66 dBFS: anything weaker is silence on any line, so the detector is not called …"""
 SPARE = 10 ** (-6 / 20)
 """… nor about frames so far below the gates that they cannot pass."""
 QUIET = from_dbfs(-34)

@@ -47,7 +47,7 @@ class LineWatch:
         self._offset = Offset(samples)
         self._against = b""
         self._block_end = BLOCK
-        self._sounded = 0  # one past the last frame that was more than next to nothing
+        self._sounded = 0  # one past the last frame above FLAT_MAX
         self._loud = 0  # one past the last frame in which a tone could be heard …
         self._loud_since = 0  # … without a gap since here
         self._look_at = 0  # while it continues: when to check for a tone

@@ -21,7 +21,7 @@ from vad_agent.detection.neural_network import SPEECH, Float32Array
 THRESHOLD = 0.2
 """A frame with a lower detector probability is never speech."""
 WEIGHT, LOGIT = 4.0, 1.1
-"""Speech is where the network's logit and WEIGHT times the detector's probability exceed LOGIT together."""
+"""A frame is speech if the network's logit plus WEIGHT times the detector's probability exceeds LOGIT."""
 OPENING = 50
 """In the first frames with sound the line's noise floor is unknown: the detector alone is enough."""
 HEARD, OF = 4, 6

@@ -344,7 +344,7 @@ class Composition:
         self.loop.run()
 
     def quit(self) -> None:
-        """Tell the loop to end."""
+        """Request the end of the loop."""
         self.loop.put(CONTROL, Command.QUIT)
 
     def close(self) -> Sequence[str]:

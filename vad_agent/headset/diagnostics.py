@@ -1,4 +1,4 @@
-"""`listen --check`: tests and measures each sound path, and says what to fix.
+"""`listen --check`: tests and measures each sound path, and reports what to fix.
 
 client    ─capture─> does sound come? latency, level, exact zeros
 operator  ─capture─┬> does sound come?
@@ -46,7 +46,7 @@ LISTEN_S = 2.0
 CHIRPS = 5
 CHIRP_EVERY_S = 0.4
 FOLLOWS = 0.2
-"""Share of the operator's sound from which it counts as heard: of other noise 0.01 is found by chance."""
+"""Share of the operator's sound from which it counts as present; by chance 0.01 is found in other noise."""
 
 
 def check_all(options: Options, console: Console, *, shown: bool = False) -> bool:
@@ -78,7 +78,7 @@ def findings(
     *,
     shown: bool = False,
 ) -> Iterator[Finding]:
-    """All tests, in order. `graph`: None where the system has no sound server to ask."""
+    """All tests, in order. `graph`: None if the system has no such sound server."""
     if graph is not None:
         yield Finding("sound server", True, graph.server)
         yield from check_roles(chosen, graph)
@@ -94,7 +94,7 @@ def findings(
 def _measured(
     chosen: SelectedDevices, devices: Sequence[Device], graph: SoundGraph | None
 ) -> Iterator[Finding]:
-    """What the devices give and take, captured all at once."""
+    """Test the devices by capturing all of them at the same time."""
     end = _client_end(chosen.prompt, devices, graph) if chosen.prompt is not None else None
     with ExitStack() as stack:
 

@@ -90,7 +90,7 @@ class FarewellQuestions:
         """Do nothing: these actions come from here."""
 
     def close(self) -> None:
-        """The program ends: tell the operator what stays unanswered."""
+        """The program ends: report the unanswered questions to the operator."""
         for one in self.waiting():
             self._report(messages_ru.unanswered(one))
 

@@ -1,4 +1,4 @@
-"""Warns the operator about callbacks that no desk takes: nobody else would notice in time."""
+"""Warns the operator about callbacks that no desk takes, because no other part reports it in time."""
 
 from __future__ import annotations
 

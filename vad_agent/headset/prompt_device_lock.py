@@ -18,7 +18,7 @@ from vad_agent.errors import DeviceError, OutputError
 
 FOLDER = "prompt-devices"
 SERVER = ("PULSE_SERVER", "XDG_RUNTIME_DIR")
-"""Environment variables that tell sound servers apart."""
+"""Environment variables that distinguish sound servers."""
 
 
 class PromptDeviceLock:

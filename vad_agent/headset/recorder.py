@@ -378,7 +378,7 @@ class CallSound:
         try:
             act(*args)
         except (OSError, soundfile.SoundFileError, AssertionError) as error:
-            # soundfile asserts that all was written; libsndfile does not say why it was not.
+            # soundfile asserts that everything was written; libsndfile gives no reason if it was not.
             self._broken = True
             if self._sound is not None:
                 with contextlib.suppress(OSError, soundfile.SoundFileError):

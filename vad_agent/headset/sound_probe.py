@@ -33,7 +33,7 @@ HEARD = 0.3
 PIECE_S = 0.06
 STEADY_S = 0.005
 LEAST = 0.1
-"""Correlation of a piece that was found: digital zero is "found" at a steady place, too."""
+"""Minimum correlation of a piece that was found, because digital zero is also "found" at a steady place."""
 LONGEST_DELAY_S = 1.0
 """Of a voice between its microphone and the virtual one, and the error of the time stamps."""
 

@@ -114,7 +114,7 @@ def _differs(known: Snapshot, current: Snapshot, key: str) -> bool:
 
 
 def _alarms(status: Status) -> list[str]:
-    """Why the product does not hear or speak."""
+    """Problems with detection or playback."""
     states = (messages_ru.state(channel, side) for channel, side in status.sides.items())
     return [
         *(current for current, kind in states if kind == "bad"),

@@ -237,7 +237,7 @@ class CallbacksTable(Table):
     stand_ins: Logins
     """Operators tried, in order, if the call's own is not available; then anybody."""
     offer_s: Duration
-    """Seconds that an offer of the manual dialer is only its operator's, then theirs and the stand-ins'."""
+    """Seconds for which the manual dialer's offer is only for its operator; then also for the stand-ins."""
     operator_pause_s: Duration
     """Seconds before the next operator is tried."""
     overdue_s: FrameOrMore

@@ -56,7 +56,7 @@ def main() -> None:
     with os.fdopen(answer_fd, "w", encoding="utf-8") as out:
         json.dump(answer, out)
     sys.stdout.flush()
-    os._exit(0)  # engines hang at the interpreter's exit, too
+    os._exit(0)  # engines may hang at the interpreter's exit
 
 
 def _render(request: dict[str, Any]) -> dict[str, Any]:
@@ -153,7 +153,7 @@ def _rate(engine: Any) -> float:
         return float(engine.getProperty("rate"))
     from pyttsx3.drivers import _espeak
 
-    return float(_espeak.dll.espeak_GetParameter(_espeak.RATE, 1))  # pyttsx3 asks for the default
+    return float(_espeak.dll.espeak_GetParameter(_espeak.RATE, 1))  # pyttsx3 requests the default
 
 
 def _driver(engine: Any) -> str:
@@ -172,14 +172,14 @@ def _choose(voices: list[Any], wanted: str) -> str:
             if any(fits(one) for one in spoken):
                 return str(voice.id)
     if name == "ru":
-        for voice in voices:  # SAPI does not give languages
+        for voice in voices:  # SAPI reports no languages
             if "russian" in str(voice.name).casefold() or "ru-ru" in str(voice.id).casefold():
                 return str(voice.id)
     raise VoiceError(f"no voice {wanted!r} among {len(voices)}: {_install()}")
 
 
 def _language(value: Any) -> str:
-    """The language; espeak gives bytes with a priority before the name."""
+    """The language; espeak returns bytes with a priority before the name."""
     if isinstance(value, bytes):
         return value.lstrip(bytes(range(32))).decode(errors="replace").casefold()
     return str(value).casefold()

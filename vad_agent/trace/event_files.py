@@ -67,7 +67,7 @@ class EventLog:
         return replace(self, events=events, mode=None)
 
     def cut(self, pairs: Iterable[FramePair]) -> Iterable[FramePair]:
-        """The pairs of a recording as they were fed: None where no frame arrived."""
+        """The pairs of a recording as they were fed; None: no frame arrived."""
         return self._cut(pairs) if any(self.gaps.values()) else pairs
 
     def _cut(self, pairs: Iterable[FramePair]) -> Iterator[FramePair]:
@@ -81,7 +81,7 @@ class EventLog:
 
 
 class _Inside:
-    """Tells whether a frame is in one of the spans."""
+    """Tests whether a frame is in one of the spans."""
 
     def __init__(self, spans: Sequence[FrameSpan]) -> None:
         self._spans = spans
