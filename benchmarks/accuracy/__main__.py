@@ -104,7 +104,7 @@ def _measured(
         lambda contender, sound: (Share(), Share(sounds.is_heard(contender, sound), 1)),
     )
     grids += [
-        tables.sounds(speech, contenders, "Judged speech, % of frames after the first second",
+        tables.sounds(speech, contenders, "Detected as speech, % of frames after the first second",
                       ["each sound alone, after hiss and after speech"]),
         tables.sounds(known, contenders, "Known as music within 4 s, % of starts", ()),
         tables.sounds(heard, contenders, "Short answers heard, %",

@@ -148,7 +148,7 @@ def targets(
     taken = sum(one.taken_for_music for one in outcomes if one.contender == OURS)
     at_most("speech taken for music in the calls", taken / FRAMES_PER_SECOND, 0, "s")
     for name, by_contender in speech.items():
-        at_most(f"judged speech: {name}", by_contender[OURS].percent, 1, "%")
+        at_most(f"detected as speech: {name}", by_contender[OURS].percent, 1, "%")
     for what, found in (("starts known as music", known), ("short answers heard", heard)):
         share = Share()
         for by_contender in found.values():

@@ -72,7 +72,7 @@ def _measure(desk: DeskProcess, browsers: Browsers, changes: int, idle_s: float)
     )
     notes = (
         f"{changes} keys, each to the picture drawn after its change; Chromium without a screen",
-        "a picture is drawn each 17 ms, a page is told of changes each 20 ms",
+        "a picture is drawn each 17 ms, a page gets changes each 20 ms",
     )
     return Table("From the headset to the pixel", figures, notes)
 

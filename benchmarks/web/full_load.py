@@ -118,7 +118,7 @@ async def _measure(desk: DeskProcess, cookies: dict[str, str], seconds: float) -
         f"{rate:,.0f} messages a second to the pages, from {count} headsets",
         "the load runs on the other core",
     )
-    return Table("A full hall", figures, notes)
+    return Table("Full load", figures, notes)
 
 
 async def _headset(desk: DeskProcess, login: str, told: list[int]) -> None:

@@ -13,11 +13,8 @@ import math
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
-from vad_agent.audio.delay_estimator import PAD, WINDOW
-
-Float64Array = NDArray[np.float64]
+from vad_agent.audio.delay_estimator import PAD, WINDOW, Float64Array
 
 FRAME: Final = 320
 TAPS: Final = 24

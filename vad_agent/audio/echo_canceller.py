@@ -19,15 +19,12 @@ import math
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from vad_agent.audio.adaptive_filter import FRAME, AdaptiveFilter
-from vad_agent.audio.delay_estimator import PAD, UNCERTAIN, WINDOW, DelayEstimator
+from vad_agent.audio.delay_estimator import PAD, UNCERTAIN, WINDOW, DelayEstimator, Float64Array
 from vad_agent.audio.pcm import from_dbfs
 from vad_agent.core.frames import ENDLESS, SAMPLE_BYTES, check_frame, samples_per_frame
 from vad_agent.errors import FrameError
-
-Float64Array = NDArray[np.float64]
 
 RATE: Final = 16_000
 FRAME_BYTES: Final = FRAME * SAMPLE_BYTES

@@ -1,7 +1,7 @@
 """The endpointer of one channel: detects segments of speech and their ends.
 
-    frame ─> LineWatch ─> 8 kHz ─> FeatureExtractor ─> near: detector, level, no crosstalk ─┬─> FrameDecision,
-                                     └─> Network ─> logits of speech and music ────────┘   Segments, HoldMusic
+    frame ─> LineWatch ─> 8 kHz ─> FeatureExtractor ─> detector, level, crosstalk ─┬─> FrameDecision,
+                                     └─> Network ─> logits of speech and music ────┘   Segments, HoldMusic
 
 A frame is speech if the detector and the network together say so. earshot detects many voices, but takes
 music and a buzz for speech; the network rejects those, and makes errors elsewhere. The network is

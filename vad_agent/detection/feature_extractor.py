@@ -1,8 +1,8 @@
 """Streams one channel: the detector on every frame, and the network's input for blocks of frames.
 
-    frame ──> level, own level, crosstalk ───┐
-          └─> detector ─────────────────┼──> columns ──> network ──> logits of speech and music
-    other side's level and detector ────┘
+    frame ──> level, own level, crosstalk ─┐
+          └─> detector ────────────────────┼──> columns ──> network ──> logits of speech and music
+    other side's level and detector ───────┘
 
 No state is ever reset. `take` returns the same columns whether it is called early or late, and for
 few frames or many; the number is always a multiple of GROUP. Levels are RMS of int16 samples.
