@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from tests.headset.recording import until
+from tests.headset.source_recording import until
 from vad_agent.callbacks import outbox as letters
 from vad_agent.callbacks import outbox_message
 from vad_agent.callbacks.outbox import Outbox
@@ -250,7 +250,7 @@ def test_nobody_said_whether_there_is_a_desk(tmp_path: Path):
 
 def test_whether_there_is_a_desk_is_not_asked_in_the_loop(headset: Headset):
     headset.call(PROMPT)
-    assert headset.asked_in == ["call letter"]
+    assert headset.asked_in == ["call reporter"]
 
 
 # -- never in a callback's way ----------------------------------------------------------------------

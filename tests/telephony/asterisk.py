@@ -17,8 +17,8 @@ from pathlib import Path
 
 import httpx
 
-from tests.headset.recording import end, until
 from tests.headset.softphone import free_port
+from tests.headset.source_recording import end, until
 from vad_agent.telephony.asterisk_setup import dialplan
 
 ROOT = Path(__file__).parents[2] / ".asterisk"

@@ -16,9 +16,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from tests.headset.audio_server import AudioServer
-from tests.headset.listening import Line, phrases_folder
-from tests.headset.recording import end, until
-from tests.headset.softphone import Call, free_port
+from tests.headset.listen_process import TraceLine, phrases_folder
+from tests.headset.softphone import PhoneCall, free_port
+from tests.headset.source_recording import end, until
 from tests.telephony.asterisk import Asterisk
 
 READY_S = 20.0
@@ -80,17 +80,19 @@ class Pbx:
             end(self.process)
         return int(self.process.returncode)
 
-    def trace(self) -> list[Line]:
+    def trace(self) -> list[TraceLine]:
         """The trace so far, whole lines."""
         if not self.trace_path.exists():
             return []
         return [json.loads(line) for line in self.trace_path.read_bytes().split(b"\n")[:-1]]
 
-    def find(self, true: Callable[[Line], bool]) -> list[Line]:
+    def find(self, true: Callable[[TraceLine], bool]) -> list[TraceLine]:
         """The trace's lines for which this holds."""
         return [line for line in self.trace() if true(line)]
 
-    def wait(self, true: Callable[[Line], bool], limit_s: float, what: str = "a line") -> Line:
+    def wait(
+        self, true: Callable[[TraceLine], bool], limit_s: float, what: str = "a line"
+    ) -> TraceLine:
         """The first line for which this holds, once it is there."""
         try:
             until(lambda: self.find(true) or self._gone(), limit_s, what)
@@ -116,7 +118,7 @@ class Centre:
     ) -> None:
         self.port = free_port(socket.SOCK_STREAM)
         self._env = dict(env or {})
-        self.phones = Call(server, client_says)
+        self.phones = PhoneCall(server, client_says)
         phones = {
             "client": self.phones.client.sip_port,
             "operator": self.phones.operator.sip_port,

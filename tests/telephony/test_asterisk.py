@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from tests.headset.audio_server import AudioServer
-from tests.headset.listening import inside, kind, outcomes, settle
-from tests.headset.recording import until
+from tests.headset.listen_process import inside, kind, outcomes, settle
+from tests.headset.source_recording import until
 from tests.headset.speech import find_speech, script_audio, speech
 from tests.telephony.centre import Centre
 from vad_agent.callbacks.outbox import Outbox

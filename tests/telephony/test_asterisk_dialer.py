@@ -10,8 +10,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from tests.headset.audio_server import AudioServer
-from tests.headset.recording import until
 from tests.headset.softphone import EAR, Softphone
+from tests.headset.source_recording import until
 from tests.headset.speech import Part, script_audio
 from tests.telephony.asterisk import Asterisk
 from vad_agent.callbacks.dialers.asterisk import AsteriskConfig, AsteriskDialer

@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from tests.headset.audio_server import AudioServer
-from tests.headset.listening import kind
+from tests.headset.listen_process import kind
 from tests.headset.speech import script_audio
 from tests.telephony.centre import Centre
 from tests.telephony.test_asterisk import say

@@ -73,7 +73,7 @@ FAREWELL = "К сожалению, вас не слышно, я вам сейч�
 # -- the server --------------------------------------------------------------------------------------
 
 
-class Desk:
+class FakeBackend:
     """Callbacks in a list; keeps what was done to them."""
 
     attempts = 3
@@ -143,11 +143,11 @@ class Desk:
 
 
 @dataclass
-class Served:
+class PanelServer:
     """A panel on loopback, which may be stopped and started on the same port."""
 
     folder: Path
-    desk: Desk | None = None
+    desk: FakeBackend | None = None
     broker: StateBroker = field(default_factory=StateBroker)
     sent: list[ControlMessage] = field(default_factory=list)
     port: int = 0
@@ -262,22 +262,22 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
 
 
 @pytest.fixture
-def served(tmp_path: Path) -> Iterator[Served]:
-    one = Served(tmp_path)
+def served(tmp_path: Path) -> Iterator[PanelServer]:
+    one = PanelServer(tmp_path)
     one.start()
     yield one
     one.stop()
 
 
 @pytest.fixture
-def with_desk(tmp_path: Path) -> Iterator[Served]:
-    one = Served(tmp_path, Desk())
+def with_desk(tmp_path: Path) -> Iterator[PanelServer]:
+    one = PanelServer(tmp_path, FakeBackend())
     one.start()
     yield one
     one.stop()
 
 
-class Opened:
+class OpenedPages:
     """Pages of a browser; what their scripts complain of fails the test."""
 
     def __init__(self, browser: Browser) -> None:
@@ -286,7 +286,7 @@ class Opened:
         self.complaints: list[str] = []
 
     def page(
-        self, served: Served, width: int = 1280, height: int = 800, dark: bool = False
+        self, served: PanelServer, width: int = 1280, height: int = 800, dark: bool = False
     ) -> Page:
         """The panel, after the door."""
         context = self._browser.new_context(
@@ -312,8 +312,8 @@ class Opened:
 
 
 @pytest.fixture
-def opened(browser: Browser) -> Iterator[Opened]:
-    one = Opened(browser)
+def opened(browser: Browser) -> Iterator[OpenedPages]:
+    one = OpenedPages(browser)
     yield one
     one.close()
     assert one.complaints == []

@@ -12,8 +12,8 @@ from typing import Any
 
 from playwright.sync_api import Browser, BrowserContext, Page
 
-from tests.server.process import Served
-from tests.web.streaming import Streaming
+from tests.server.serve_process import ServeProcess
+from tests.web.realtime_headset import Streaming
 from vad_agent.callbacks.outbox import Outbox
 from vad_agent.client.discovery import DeskEndpoint
 from vad_agent.client.headset_link import HeadsetLink
@@ -36,7 +36,7 @@ class DeskProcess:
         self.start()
 
     def start(self) -> None:
-        self.process = Served(self.folder, "--port", self.port)
+        self.process = ServeProcess(self.folder, "--port", self.port)
         self.process.ready()
         self.token = self.process.bearer()["Authorization"].partition(" ")[2]
 

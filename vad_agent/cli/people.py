@@ -54,7 +54,7 @@ Config = Annotated[
         help="The desk's settings with the database. Default: the user's own desk.",
     ),
 ]
-Database = Annotated[
+DatabaseOption = Annotated[
     str | None,
     typer.Option(metavar="FILE|URL", help="The database itself: a file, or postgresql://…"),
 ]
@@ -69,7 +69,7 @@ def add(
     generate: Generate = False,
     password_stdin: FromStdin = False,
     config: Config = None,
-    database: Database = None,
+    database: DatabaseOption = None,
 ) -> None:
     """Add a user with a password of at least 8 characters, which is asked for twice.
 
@@ -89,7 +89,7 @@ def add(
 
 
 @people_app.command("list", short_help="List users.")
-def list_(config: Config = None, database: Database = None) -> None:
+def list_(config: Config = None, database: DatabaseOption = None) -> None:
     """List all users: login, role, creation time, and since when a barred user is barred.
 
     \b
@@ -125,7 +125,7 @@ def password(
     generate: Generate = False,
     password_stdin: FromStdin = False,
     config: Config = None,
-    database: Database = None,
+    database: DatabaseOption = None,
 ) -> None:
     """Set another password, which is asked for twice. The user's sessions end.
 
@@ -144,7 +144,7 @@ def role(
     login: Login,
     role: Annotated[RoleName, typer.Argument(metavar="operator|supervisor")],
     config: Config = None,
-    database: Database = None,
+    database: DatabaseOption = None,
 ) -> None:
     """Set a user's role; the user must log in again.
 
@@ -159,7 +159,7 @@ def role(
 
 
 @people_app.command(short_help="Disable a user and log them out at once.")
-def bar(login: Login, config: Config = None, database: Database = None) -> None:
+def bar(login: Login, config: Config = None, database: DatabaseOption = None) -> None:
     """Bar a user: their sessions end at once, and they cannot log in.
 
     \b
@@ -171,7 +171,7 @@ def bar(login: Login, config: Config = None, database: Database = None) -> None:
 
 
 @people_app.command(short_help="Enable a user again.")
-def let(login: Login, config: Config = None, database: Database = None) -> None:
+def let(login: Login, config: Config = None, database: DatabaseOption = None) -> None:
     """Let a barred user log in again, with their old password.
 
     \b

@@ -73,7 +73,7 @@ class HeadsetLink:
         self._wake = threading.Event()
         self._stopped = threading.Event()
         self._failures = 0
-        self._told: set[str] = set()  # notices of this outage
+        self._notices: set[str] = set()  # notices of this outage
         self._connection: HeadsetConnection | None = None
         self._sink: ControlSink = lambda _: None
         self._operator = ""
@@ -135,11 +135,11 @@ class HeadsetLink:
             with open_connection(where, self._operator, self._began) as self._connection:
                 self._follow(self._connection)
         except NotAuthorized:
-            self._tell(LET_OUT)
+            self._notify(LET_OUT)
             return self._again_s
         except ConnectionLost as lost:
             if lost.code == REPLACED:
-                self._tell(ELSEWHERE)
+                self._notify(ELSEWHERE)
                 return self._again_s
             return self._failed(str(lost))
         finally:
@@ -150,14 +150,14 @@ class HeadsetLink:
         if self._stopped.is_set():
             return 0.0
         self._failures += 1
-        if self._failures >= TOLERATED and UNSEEN not in self._told:
-            self._told.add(UNSEEN)
+        if self._failures >= TOLERATED and UNSEEN not in self._notices:
+            self._notices.add(UNSEEN)
             self._report(f"{UNSEEN}: {why}; повторяю")
         return self._pauses_s[min(self._failures, len(self._pauses_s)) - 1]
 
-    def _tell(self, text: str) -> None:
-        if text not in self._told:
-            self._told.add(text)
+    def _notify(self, text: str) -> None:
+        if text not in self._notices:
+            self._notices.add(text)
             self._report(text)
 
     def _follow(self, connection: HeadsetConnection) -> None:
@@ -173,11 +173,11 @@ class HeadsetLink:
         )
         sender.start()
         try:
-            while "hello" not in connection.hear(HELLO_S):
+            while "hello" not in connection.receive(HELLO_S):
                 pass
             self._linked()
             while True:
-                self._take(connection.hear())
+                self._take(connection.receive())
         finally:
             over.set()
             self._wake.set()
@@ -185,14 +185,14 @@ class HeadsetLink:
 
     def _linked(self) -> None:
         self._failures = 0
-        if self._told:
-            self._told.clear()
+        if self._notices:
+            self._notices.clear()
             self._report(SEEN)
 
-    def _take(self, told: Mapping[str, Any]) -> None:
+    def _take(self, message: Mapping[str, Any]) -> None:
         """Take a command; invalid ones and the one that ends the program are ignored."""
         try:
-            what = parse_control(json.dumps(told.get("send")).encode())
+            what = parse_control(json.dumps(message.get("send")).encode())
         except (EventError, RecursionError):
             return
         if what is not Command.QUIT:

@@ -35,7 +35,7 @@ AFTER_S = 2.0
 """Seconds after which the call's callbacks have been written."""
 CLOSE_S = 3.0
 
-Lines = list[dict[str, Any]]
+TraceLines = list[dict[str, Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ class _Ended:
     began: datetime
     mode: str
     operator: str | None
-    lines: Lines
+    lines: TraceLines
 
 
 class CallWriter:
@@ -70,7 +70,7 @@ class CallWriter:
         self._carrier = carrier
         self._takes_calls = takes_calls
         self._now = now
-        self._writer = WriterThread("call letter", self._write, most=MOST_UNWRITTEN)
+        self._writer = WriterThread("call reporter", self._write, most=MOST_UNWRITTEN)
 
     def put(self, ended: _Ended) -> None:
         """Write this call soon; does not block."""
@@ -138,7 +138,7 @@ class CallReporter:
         self._mode = mode
         self._operator = operator and operator[: LONGEST["operator"]]
         self._began: datetime | None = None
-        self._lines: Lines = []
+        self._lines: TraceLines = []
 
     def begin(self, call: str, began: datetime) -> None:
         """The following lines belong to this call. `began`: aware, or local time."""
@@ -162,10 +162,10 @@ class CallReporter:
             self._writer.put(_Ended(call, began, self._mode, self._operator, lines))
 
     def late(self, call: str, actions: Sequence[Action]) -> None:
-        """Do nothing: the desk learns of a changed callback by its own message."""
+        """Do nothing: the desk gets a changed callback in a message of its own."""
 
 
-def _is_call(lines: Lines) -> bool:
+def _is_call(lines: TraceLines) -> bool:
     if any(line["kind"] == "prompt" for line in lines):
         return True
     return any(line["t"] >= LEAST_S for line in lines)

@@ -59,7 +59,7 @@ class Writes(Protocol):
         """Finish, and wait briefly until all is written."""
 
 
-Part = TypeVar("Part", bound=Writes)
+WriterPart = TypeVar("WriterPart", bound=Writes)
 
 
 class HookSink:
@@ -120,7 +120,7 @@ class Composition:
         log = TraceLog(options.trace, self.report)
         self.trace_path = log.path
         trace = self._writing(stack, TraceSink(log, options.mode, self.report))
-        letters, callbacks, calls = self._desk_outlets(stack)
+        outbox_writer, callbacks, calls = self._desk_outlets(stack)
         sinks: list[ActionSink] = [callbacks, calls, trace]
         self._recordings: Recordings | None = None
         if options.record is not None:
@@ -150,7 +150,7 @@ class Composition:
             cleaner=self._cleaner,
             on_event=self._on_event,
             after_pair=shown.look,
-            may_promise=lambda: letters.may_promise,
+            may_promise=lambda: outbox_writer.may_promise,
             answers=lambda event, in_call: questions.answer(event, in_call=in_call),
         )
         self._phrases = PromptLibrary(settings) if self._chosen.prompt is not None else None
@@ -163,7 +163,7 @@ class Composition:
             stack.callback(event_socket.close)
             event_socket.start()
 
-    def _writing(self, stack: ExitStack, part: Part) -> Part:
+    def _writing(self, stack: ExitStack, part: WriterPart) -> WriterPart:
         """Register a part with a writer thread: at the end all finish in parallel, and then are
         waited for.
         """
@@ -193,11 +193,11 @@ class Composition:
             unread = OutboxMonitor(outbox, self.report)
             stack.callback(unread.stop)
             unread.start()
-        letters = self._writing(stack, OutboxWriter(outbox, self.report, carrier=relay))
+        outbox_writer = self._writing(stack, OutboxWriter(outbox, self.report, carrier=relay))
         # Without a login anybody may make the callback. A call report always has its operator.
-        callbacks = CallbackPublisher(letters.post, operator=options.operator_login)
+        callbacks = CallbackPublisher(outbox_writer.post, operator=options.operator_login)
         writer = CallWriter(
-            letters,
+            outbox_writer,
             outbox,
             self.report,
             carrier=relay,
@@ -206,7 +206,7 @@ class Composition:
         self._writing(stack, writer)
         operator = options.operator_login or login()
         calls = CallReporter(callbacks, writer, mode=options.mode, operator=operator)
-        return letters, callbacks, calls
+        return outbox_writer, callbacks, calls
 
     def _session(self) -> CallSession:
         call = self._sinks.begin()
@@ -239,8 +239,8 @@ class Composition:
                 player,
                 headset.slot_at,
                 monitor=monitor,
-                heard=self._cleaner,
-                heard_from=self._heard_from,
+                canceller=self._cleaner,
+                echo_source=self._echo_source,
             )
             threading.Thread(target=self._render, name="phrases", daemon=True).start()
         whereabouts = StreamWatchdog(
@@ -248,7 +248,7 @@ class Composition:
             self._followed(),
             chosen.client,
             chosen.prompt.name if chosen.prompt is not None else None,
-            tell=lambda what: loop.put(CONTROL, what),
+            put=lambda what: loop.put(CONTROL, what),
             moved=self._on_move,
         )
         self._stack.callback(whereabouts.close)
@@ -285,14 +285,14 @@ class Composition:
         }
         return frozenset(role for role, name in named.items() if name is None)
 
-    def _heard_from(self) -> DeviceRole | None:
+    def _echo_source(self) -> DeviceRole | None:
         """The device by which our prompts enter the client's channel now."""
         client = self._chosen.client
         if self._capture is not None:
             (client,) = (
                 side.device for side in self._capture.sides if side.channel is Channel.CLIENT
             )
-        return dataclasses.replace(self._chosen, client=client).heard_from
+        return dataclasses.replace(self._chosen, client=client).echo_source
 
     def _on_move(self, device: Device, captured: bool) -> None:
         """The softphone's sound goes to another device. Runs in the watchdog's thread."""
@@ -318,7 +318,7 @@ class Composition:
 
     def _on_event(self, event: Event) -> None:
         """Handle an event before the session gets it."""
-        self._shown.stir()
+        self._shown.request_update()
         if event.kind in (EventKind.CLIENT_PHONE, EventKind.CALLBACK_AGREED) and event.phone:
             self.status.client_phone = event.phone
             self.report("номер клиента записан")  # the messages may be in a log
@@ -335,7 +335,7 @@ class Composition:
 
         Before `run`.
         """
-        self._shown.tell(changed)
+        self._shown.on_update(changed)
 
     def report(self, text: str) -> None:
         """Show the operator a problem of this program."""
@@ -348,7 +348,7 @@ class Composition:
         self.loop.run()
 
     def quit(self) -> None:
-        """Tell the loop to end."""
+        """Request the end of the loop."""
         self.loop.put(CONTROL, Command.QUIT)
 
     def close(self) -> Sequence[str]:

@@ -27,7 +27,7 @@ from vad_agent.core.frames import FRAME_MS, Channel
 from vad_agent.errors import EventError
 from vad_agent.headset.call_tracker import CallTracker
 from vad_agent.headset.prompt_player import PromptPlayer
-from vad_agent.speech.player import Report
+from vad_agent.speech.player import PlaybackReport
 
 MOST_WAITING = 1000
 """Limit of the inbox: 10 s of both sides. Beyond it, `put` blocks."""
@@ -35,7 +35,7 @@ WAKE_S = FRAME_MS / 1000
 PROMPT, MONITOR, CONTROL = "prompt", "monitor", "control"
 
 Source = Channel | str
-What = Opened | Lost | Record | Report | Event | Command
+What = Opened | Lost | Record | PlaybackReport | Event | Command
 
 
 class Cleaner(Protocol):
@@ -77,7 +77,7 @@ class Loop:
     `run` is the loop in a thread of its own. An event loop that has many calls calls `take` with each
     input, and `turn` at each frame, in place of it.
 
-    `told` is called with all actions, before they are carried out. `after_pair` is called with each
+    `on_actions` is called with all actions, before they are carried out. `after_pair` is called with each
     pair of frames as the session got it, without our own prompts. `may_promise` is called in each
     turn; no prompt begins before it is true. `answers(event, in_call)`: takes an event that concerns a
     call that is over, and returns whether it was one. None of them may block or raise.
@@ -86,7 +86,7 @@ class Loop:
     def __init__(
         self,
         tracker: CallTracker,
-        told: Callable[[Sequence[Action]], None],
+        on_actions: Callable[[Sequence[Action]], None],
         *,
         cleaner: Cleaner | None = None,
         on_event: Callable[[Event], None] = lambda event: None,
@@ -99,7 +99,7 @@ class Loop:
         self.prompt_player: PromptPlayer | None = None
         self.refused = 0
         """Events that the session rejected."""
-        self._told = told
+        self._on_actions = on_actions
         self._on_event = on_event
         self._cleaner = cleaner
         self._after_pair = after_pair
@@ -155,7 +155,7 @@ class Loop:
             self._signal((what,))
         elif isinstance(source, Channel):
             assert self.headset is not None
-            assert not isinstance(what, Report)
+            assert not isinstance(what, PlaybackReport)
             self._signal(self.headset.take(source, what))
         elif self.prompt_player is not None:
             if source == PROMPT:
@@ -198,10 +198,10 @@ class Loop:
                 self._carry_out(actions)
 
     def _carry_out(self, actions: Sequence[Action]) -> None:
-        """Report first: a callback is stored before it is promised."""
+        """PlaybackReport first: a callback is stored before it is promised."""
         if not actions:
             return
-        self._told(actions)
+        self._on_actions(actions)
         for action in actions:
             if isinstance(action, Play):
                 self._held = action

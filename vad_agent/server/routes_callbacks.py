@@ -46,7 +46,7 @@ READ = responses(401, 404, 422, 500, 503)
 WRITE = responses(400, 401, 404, 408, 409, 413, 422, 500, 503)
 
 router = APIRouter(prefix="/callbacks", tags=["callbacks"], dependencies=[BEARER])
-TheId = Annotated[Id, Path()]
+IdPath = Annotated[Id, Path()]
 TheKey = Annotated[
     str | None,
     Header(alias="Idempotency-Key", min_length=1, max_length=LONGEST_KEY, pattern=KEY),
@@ -136,7 +136,7 @@ def _states(given: str | None) -> frozenset[State] | None:
 
 
 @router.get("/{id}", response_model=StoryOut, responses=READ)
-def show_callback(id: TheId, app_state: CurrentState) -> StoryOut:
+def show_callback(id: IdPath, app_state: CurrentState) -> StoryOut:
     """One callback, with all that happened to it."""
     with _existing(id, app_state):
         callback = app_state.service.store.get(id)
@@ -151,14 +151,14 @@ def show_callback(id: TheId, app_state: CurrentState) -> StoryOut:
 
 
 @router.post("/{id}/accept", response_model=CallbackOut, responses=WRITE)
-def accept_callback(id: TheId, body: AcceptIn, app_state: CurrentState, who: Who) -> Callback:
+def accept_callback(id: IdPath, body: AcceptIn, app_state: CurrentState, who: Who) -> Callback:
     """Call by hand what is offered: the first operator has it, for another one it is a conflict."""
     with _existing(id, app_state):
         return app_state.service.accept(id, body.operator, who)
 
 
 @router.post("/{id}/outcome", response_model=CallbackOut, responses=WRITE)
-def say_outcome(id: TheId, body: OutcomeIn, app_state: CurrentState, who: Who) -> Callback:
+def say_outcome(id: IdPath, body: OutcomeIn, app_state: CurrentState, who: Who) -> Callback:
     """Say how an attempt ended: the one of the key, the one under way, or one made by hand."""
     with _existing(id, app_state):
         if body.key is None:
@@ -171,28 +171,28 @@ def say_outcome(id: TheId, body: OutcomeIn, app_state: CurrentState, who: Who) -
 
 
 @router.post("/{id}/cancel", response_model=CallbackOut, responses=WRITE)
-def cancel_callback(id: TheId, body: WhyIn, app_state: CurrentState, who: Who) -> Callback:
+def cancel_callback(id: IdPath, body: WhyIn, app_state: CurrentState, who: Who) -> Callback:
     """Take it back."""
     with _existing(id, app_state):
         return app_state.service.cancel(id, who, body.why)
 
 
 @router.post("/{id}/retry", response_model=CallbackOut, responses=WRITE)
-def retry_callback(id: TheId, body: WhyIn, app_state: CurrentState, who: Who) -> Callback:
+def retry_callback(id: IdPath, body: WhyIn, app_state: CurrentState, who: Who) -> Callback:
     """All attempts anew, now; also of one that has ended."""
     with _existing(id, app_state):
         return app_state.service.retry(id, who, body.why)
 
 
 @router.post("/{id}/number", response_model=CallbackOut, responses=WRITE)
-def set_number(id: TheId, body: NumberIn, app_state: CurrentState, who: Who) -> Callback:
+def set_number(id: IdPath, body: NumberIn, app_state: CurrentState, who: Who) -> Callback:
     """Give it a number; the answer is another callback where the client has one already."""
     with _existing(id, app_state):
         return app_state.service.set_number(id, body.phone, who)
 
 
 @router.post("/{id}/time", response_model=CallbackOut, responses=WRITE)
-def set_time(id: TheId, body: TimeIn, app_state: CurrentState, who: Who) -> Callback:
+def set_time(id: IdPath, body: TimeIn, app_state: CurrentState, who: Who) -> Callback:
     """Agree on another time."""
     with _existing(id, app_state):
         return app_state.service.set_time(id, body.at, who)

@@ -186,14 +186,14 @@ class OperatorLine:
 
     def on_look(self, changed: Callable[[], None]) -> None:
         """Register a function that is called whenever the status was written; it must not block."""
-        self._presenter.tell(changed)
+        self._presenter.on_update(changed)
 
     def report(self, text: str) -> None:
         """Show the operator a problem of this program."""
         self.status.messages.append((self.status.call_s, text))
 
     def _on_event(self, event: Event) -> None:
-        self._presenter.stir()
+        self._presenter.request_update()
         numbers = (EventKind.CLIENT_PHONE, EventKind.ANSWERED, EventKind.CALLBACK_AGREED)
         if event.kind in numbers and event.phone:
             self.status.client_phone = event.phone

@@ -16,7 +16,7 @@ from vad_agent.audio.device_recovery import DeviceState, Lost, Opened
 from vad_agent.audio.ipc_framing import Record
 from vad_agent.core.frames import FRAME_S, SAMPLE_BYTES, samples_per_frame
 from vad_agent.speech.mixer import Mark
-from vad_agent.speech.player import Report, resample
+from vad_agent.speech.player import PlaybackReport, resample
 
 LATENCY_S = 0.06
 """Seconds from our write to the client's ear: a frame that waits to be mixed, a packet, the telephone's
@@ -37,7 +37,7 @@ class PromptStream:
         self._frames: deque[bytes] = deque()
         self._number = 0
         self._fresh = False
-        self._reports: list[Report] = []
+        self._reports: list[PlaybackReport] = []
 
     # -- the stream --------------------------------------------------------------------------------
 
@@ -49,12 +49,12 @@ class PromptStream:
         heard_at = now + self.latency_s
         if self._fresh:
             self._fresh = False
-            self._reports.append(Report(self._number, Mark.STARTED, heard_at))
+            self._reports.append(PlaybackReport(self._number, Mark.STARTED, heard_at))
         if not self._frames:
-            self._reports.append(Report(self._number, Mark.ENDED, heard_at + FRAME_S))
+            self._reports.append(PlaybackReport(self._number, Mark.ENDED, heard_at + FRAME_S))
         return frame
 
-    def reports(self) -> Sequence[Report]:
+    def reports(self) -> Sequence[PlaybackReport]:
         """What has begun and ended since the last call."""
         told, self._reports = self._reports, []
         return told
@@ -85,9 +85,9 @@ class PromptStream:
         self._frames.clear()
         self._fresh = False
 
-    def take(self, what: Opened | Lost | Record | Report) -> Report | None:
+    def take(self, what: Opened | Lost | Record | PlaybackReport) -> PlaybackReport | None:
         """Take a report: of the sound, or of the connection, which changes the state."""
-        if isinstance(what, Report):
+        if isinstance(what, PlaybackReport):
             return what
         if isinstance(what, Opened):
             self.state = DeviceState.OPEN

@@ -29,7 +29,7 @@ from websockets.frames import Opcode
 from websockets.http11 import Request as UpgradeRequest
 from websockets.server import ServerProtocol
 
-from tests.callbacks.dialers.centre import CUT, DROP, GARBAGE, HANG, Taken
+from tests.callbacks.dialers.http_centre import CUT, DROP, GARBAGE, HANG, ReceivedRequest
 
 QUIET = logging.getLogger(__name__)
 QUIET.setLevel(logging.WARNING)  # what it says must not be found in the dialer's log
@@ -39,7 +39,7 @@ LATE = "late"  # it is done, and no answer comes: as HANG, but the request has t
 
 class AriServer:
     def __init__(self) -> None:
-        self.taken: list[Taken] = []
+        self.taken: list[ReceivedRequest] = []
         self.rung: list[str] = []
         self.channels: dict[str, dict[str, Any]] = {}
         self.continued: list[tuple[str, str, str]] = []
@@ -111,10 +111,10 @@ class AriServer:
         with self.changed:
             assert self.changed.wait_for(what, limit_s), "it did not come to that"
 
-    def requests(self, method: str, path: str) -> list[Taken]:
+    def requests(self, method: str, path: str) -> list[ReceivedRequest]:
         return [one for one in list(self.taken) if (one.method, one.path) == (method, path)]
 
-    def until_asked(self, method: str, path: str, times: int = 1) -> list[Taken]:
+    def until_asked(self, method: str, path: str, times: int = 1) -> list[ReceivedRequest]:
         self.until(lambda: len(self.requests(method, path)) >= times)
         return self.requests(method, path)
 
@@ -196,7 +196,7 @@ class AriServer:
         body = handler.rfile.read(int(handler.headers.get("content-length") or 0))
         headers = {name.lower(): value for name, value in handler.headers.items()}
         with self.changed:
-            self.taken.append(Taken(handler.command, url.path, url.query, headers, body))
+            self.taken.append(ReceivedRequest(handler.command, url.path, url.query, headers, body))
             faults = self._faults[handler.command, url.path]
             fault = faults.pop(0) if faults else None
             self.changed.notify_all()

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from tests.callbacks.dialers.ari_server import LATE, PASSWORD, USER, AriServer
-from tests.callbacks.dialers.centre import CUT, DROP, GARBAGE, HANG
+from tests.callbacks.dialers.http_centre import CUT, DROP, GARBAGE, HANG
 from vad_agent.callbacks.dialers.asterisk import AsteriskConfig, AsteriskDialer
 from vad_agent.callbacks.dialers.base import (
     DialRefused,

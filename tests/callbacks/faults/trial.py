@@ -48,12 +48,12 @@ BEAT_S, DEAD_S = 0.5, 2.0
 """Of a trial's nodes, where it sets no others; a sixth of what they are in production."""
 forkserver = multiprocessing.get_context("forkserver")
 forkserver.set_forkserver_preload([NODE])
-started: list[Node] = []
+started: list[DeskNode] = []
 """All nodes of this process."""
 
 
 @dataclass
-class Report:
+class TrialReport:
     """What became of the requests."""
 
     requests: int = 0
@@ -136,7 +136,7 @@ def _run(config: Path, log: Path, sources: Path) -> subprocess.Popen[str]:
         )
 
 
-class Node:
+class DeskNode:
     """A desk in a process of its own."""
 
     def __init__(self, trial: Trial, name: str, kill_at: tuple[str, int] | None = None) -> None:
@@ -226,9 +226,9 @@ class Trial:
             )
             self.outbox.post(letter)
 
-    def node(self, name: str = "one", kill_at: tuple[str, int] | None = None) -> Node:
+    def node(self, name: str = "one", kill_at: tuple[str, int] | None = None) -> DeskNode:
         """Start a node; wait with `ready`."""
-        return Node(self, name, kill_at)
+        return DeskNode(self, name, kill_at)
 
     def until_idle(self, limit_s: float = 120.0, look: Callable[[], None] | None = None) -> bool:
         """Wait until the exchange has seen every course to its end; False: it has not within the limit."""
@@ -244,7 +244,7 @@ class Trial:
             time.sleep(0.1)
         return False
 
-    def report(self) -> Report:
+    def report(self) -> TrialReport:
         """Count; no node may run on SQLite."""
         store = Store(self.database, policy_of(Settings.load(self.script)))
         try:
@@ -252,7 +252,7 @@ class Trial:
             promise = CallbackQueries(store).promise()
         finally:
             store.close()
-        report = Report(requests=len(self.phones), kills=self.kills)
+        report = TrialReport(requests=len(self.phones), kills=self.kills)
         report.promise_missing = promise.missing
         known = {callback.phone for callback in callbacks}
         report.missing = sum(1 for phone in self.phones if phone not in known)
@@ -272,7 +272,7 @@ class Trial:
         return report
 
     def _count(
-        self, report: Report, phone: str, lines: list[dict[str, Any]], state: State | None
+        self, report: TrialReport, phone: str, lines: list[dict[str, Any]], state: State | None
     ) -> None:
         wanted = course(self.seed, phone, 3)
         got = [(line["attempt"], Outcome(line["outcome"])) for line in lines]

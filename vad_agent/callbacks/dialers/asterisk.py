@@ -46,7 +46,7 @@ from vad_agent.callbacks.dialers.base import (
     DialUncertain,
     Ended,
     OutcomeReport,
-    Report,
+    OutcomeReporter,
     Ringing,
     Unknown,
 )
@@ -97,10 +97,10 @@ class AsteriskDialer:
         self._calls: dict[str, AriCall] = {}
         self._ended: OrderedDict[str, Ended] = OrderedDict()
         self._waiting: list[OutcomeReport] = []
-        self._report: Report | None = None
+        self._report: OutcomeReporter | None = None
         self._tell_at = self._look_at = 0.0
 
-    def open(self, report: Report) -> None:
+    def open(self, report: OutcomeReporter) -> None:
         """Receive Asterisk's events until closed."""
         self._report = report
         self._events.start()
