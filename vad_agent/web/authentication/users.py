@@ -205,8 +205,10 @@ class Users:
         if new == password:
             raise UserError("password: expected another one than that for one login")
         kept = self._kept(row.login, new)
-        user, was = row.login, row.password
-        return self._change(user, user, "password_renewed", was=was, password=kept, one_time=False)
+        own, was = row.login, row.password
+        return self._change(
+            own, f"panel:{own}", "password_renewed", was=was, password=kept, one_time=False
+        )
 
     def set_role(self, login: str, role: Role, who: str | None = None) -> User:
         """Set another role; the user's sessions end. Raises as `disable`."""
