@@ -40,7 +40,8 @@ EVIL = "<img src=x onerror=alert(1)>\"'&"
 PATHS = (
     "/supervisor", "/supervisor?day=2026-03-11", "/supervisor/stream", "/supervisor/callbacks/x",
     "/supervisor/calls/x", "/supervisor/picture.svg?call=x&row=0", "/supervisor/calls.csv",
-    "/supervisor/steps.csv", "/supervisor/callbacks.csv",
+    "/supervisor/steps.csv", "/supervisor/callbacks.csv", "/supervisor/search?q=x",
+    "/supervisor/people",
 )  # fmt: skip
 
 
@@ -254,6 +255,117 @@ def test_what_does_not_fit_is_counted(empty: Served) -> None:
     last = supervisor.get("/supervisor?page=2").text
     assert len(re.findall(r'<tr data-key="[0-9a-z]{12}"', last)) == 15
     assert 'href="?#callbacks">Назад' in last
+
+
+def rows(answer: httpx.Response) -> list[str]:
+    """The ids of the callbacks in a table."""
+    assert answer.status_code == 200
+    return re.findall(r'<tr data-key="([0-9a-z]{12})"', answer.text)
+
+
+def test_callbacks_by_operator_and_reason_with_the_numbers_of_each_state(empty: Served) -> None:
+    shift, supervisor = empty.shift, empty.supervisor()
+    mine = shift.ask(operator="Анна", reason="dropped")
+    upper = shift.ask(operator="АННА", reason="client_hold")
+    nobodys = shift.ask(operator=None, reason="dropped")
+    shift.end(shift.ask(operator="Борис"), "cancelled", NOW)
+    assert set(rows(supervisor.get("/supervisor?operator=анна"))) == {mine.id, upper.id}
+    assert rows(supervisor.get("/supervisor?operator=анна&reason=dropped")) == [mine.id]
+    assert rows(supervisor.get("/supervisor?operator=*")) == [nobodys.id]
+    assert rows(supervisor.get("/supervisor?operator=никто")) == []
+    assert len(rows(supervisor.get("/supervisor?reason=unknown"))) == 4
+    said = text(supervisor.get("/supervisor?operator=анна"), "callbacks")
+    assert "все 2 открытые 2" in said
+    assert "отменённые 0" in said
+    options = re.findall(
+        r'<option value="([^"]*)"', supervisor.get("/supervisor").text.split("Причина")[0]
+    )
+    assert len([one for one in options if one.casefold() == "анна"]) == 1
+
+
+def test_orders_are_links_that_turn_round_and_keep_the_rest(empty: Served) -> None:
+    supervisor = empty.supervisor()
+    ids = [empty.shift.ask(NOW - timedelta(minutes=n), operator=f"o{n % 2}").id for n in range(3)]
+    asked = supervisor.get("/supervisor?sort=created&operator=o0")
+    assert rows(asked) == [ids[2], ids[0]]
+    assert 'aria-sort="ascending"' in asked.text
+    [link] = re.findall(r'<a href="\?([^"]*)#callbacks">Запрошен', asked.text)
+    assert html.unescape(link) == "operator=o0&sort=-created"
+    assert rows(supervisor.get(f"/supervisor?{html.unescape(link)}")) == [ids[0], ids[2]]
+    assert rows(supervisor.get("/supervisor?sort=name")) == rows(supervisor.get("/supervisor"))
+
+
+@pytest.mark.parametrize("page", ["0", "-1", "x", "9" * 400, "٢"])
+def test_a_page_that_is_none(full: Served, page: str) -> None:
+    answer = full.supervisor().get("/supervisor", params={"page": page})
+    assert answer.status_code == 200
+
+
+def test_a_night_is_one_page_with_its_own_figures(empty: Served) -> None:
+    shift, supervisor = empty.shift, empty.supervisor()
+    evening, morning, day = (
+        datetime(2026, 3, 10, 19, tzinfo=UTC), datetime(2026, 3, 11, 1, tzinfo=UTC),
+        datetime(2026, 3, 11, 9, tzinfo=UTC),
+    )  # fmt: skip
+    for number, at in enumerate((evening, morning, day)):
+        shift.call(f"call {number}", at, 3.4)
+        shift.end(shift.ask(at), "client_called", at)
+    answer = supervisor.get("/supervisor?day=2026-03-10&from=18:00&to=06:00")
+    assert "<title>Смена, 10.03.2026 18:00–06:00</title>" in answer.text
+    assert len(rows(answer)) == 2
+    assert "2 = 2 запрошены за это время + 0 раньше" in text(answer, "callbacks")
+    assert "обещано 2 дозвонились 0 клиент позвонил сам 2" in text(answer, "promise")
+    assert "вне окна 2" in text(answer, "steps")
+    assert "22:00 0 1 0 1 0 1 04:00 0 1 0 1 0 1 Всего 0 2 0 2 0 2" in text(answer, "steps")
+    assert "04:00:00" in text(answer, "callbacks"), "its time needs no date"
+    assert set(re.findall('data-key="(call .)"', answer.text)) == {"call 0", "call 1"}
+    again = supervisor.get("/supervisor?from=18:00&to=06:00")  # the last night
+    assert rows(again) == rows(answer)
+    csv_link = "/supervisor/callbacks.csv?day=2026-03-10&from=18:00&to=06:00"
+    file = supervisor.get(csv_link)
+    assert len(file.text.splitlines()) == 3
+    assert 'filename="callbacks-2026-03-10-1800-0600.csv"' in file.headers["content-disposition"]
+    assert html.escape(csv_link.partition("?")[2]) in answer.text
+
+
+def test_the_sums_agree_or_say_what_they_count(empty: Served) -> None:
+    shift = empty.shift
+    old = NOW - timedelta(days=2)
+    shift.ask(old, phone="+79261110000")  # open since
+    shift.ask(NOW, phone="+79261112233")
+    shift.ask(NOW, phone="+79261112233")  # merged
+    said = text(empty.supervisor().get("/supervisor"), "callbacks")
+    assert "2 = 1 запрошены за это время + 1 раньше" in said
+    assert "Просьб за это время 2: несколько просьб одного клиента — один перезвон" in said
+    before = text(empty.supervisor().get("/supervisor?day=2026-03-09"), "callbacks")
+    assert "1 = 1 запрошены за это время + 0 раньше, но закончены за это время." in before
+
+
+@pytest.mark.parametrize("query", ["8 (926) 111-22", "ИЛЬИЧ", "Климов", "9261112233"])
+def test_the_search_finds_a_callback_of_any_day(full: Served, query: str) -> None:
+    answer = full.supervisor().get("/supervisor/search", params={"q": query})
+    said = text(answer)
+    assert "Сергей Ильич" in said
+    assert "✗ просрочен" in said
+
+
+def test_the_search_says_what_it_did_not_find_and_shows_what_was_typed(full: Served) -> None:
+    supervisor = full.supervisor()
+    for query in (EVIL, "никто", "\x00", "9" * 2000):
+        answer = supervisor.get("/supervisor/search", params={"q": query})
+        assert "Ничего не найдено" in text(answer)
+        assert "<img" not in answer.text
+    assert "Что искать?" in text(supervisor.get("/supervisor/search"))
+
+
+def test_a_number_of_250_digits_is_cut_in_the_lists_and_whole_in_the_card(empty: Served) -> None:
+    one = empty.shift.ask(NOW - timedelta(minutes=5), phone=None, phone_given="9" * 250)
+    supervisor = empty.supervisor()
+    for path in ("/supervisor", "/supervisor/search?q=999"):
+        answer = supervisor.get(path).text
+        assert "9" * 41 not in answer
+        assert f"{'9' * 23}… (не номер)" in answer
+    assert "9" * 250 in supervisor.get(f"/supervisor/callbacks/{one.id}").text
 
 
 # -- one thing -----------------------------------------------------------------------------------------

@@ -168,7 +168,7 @@ def time(
 def operator(
     id: TheId,
     login: Annotated[
-        str, typer.Argument(metavar="[LOGIN]", help="Who calls. Without it: anybody.")
+        str, typer.Argument(metavar="LOGIN", help="Who calls. Without it: anybody.")
     ] = "",
     why: Why = "",
     desk: DeskUrl = None,

@@ -188,7 +188,7 @@ def let(login: Login, config: Config = None, database: Database = None) -> None:
 @people_app.command(short_help="Who changed which user, and when.")
 def history(
     login: Annotated[
-        str | None, typer.Argument(metavar="[LOGIN]", help="Of this user alone.")
+        str | None, typer.Argument(metavar="LOGIN", help="Of this user alone.")
     ] = None,
     config: Config = None,
     database: Database = None,
