@@ -373,13 +373,13 @@ def test_a_callback_is_handed_over_and_cancelled_by_keyboard(
     page.get_by_label("Почему передать").fill("занят")
     page.get_by_role("button", name="Передать").press("Enter")
     expect(page.get_by_role("status")).to_have_text("✓ Передан")
-    expect(page.locator("dl")).to_contain_text("Звонит Olga")
+    expect(page.locator("dl")).to_contain_text("ЗвонитOlga")
     page.get_by_role("button", name="Отменить перезвон").press("Enter")  # without a reason
     expect(page.get_by_label("Почему отменить")).to_be_focused()
     page.get_by_label("Почему отменить").fill("решено письмом")
     page.keyboard.press("Enter")
     expect(page.get_by_role("status")).to_have_text("✓ Отменён")
-    expect(page.get_by_role("region", name="Что было")).to_contain_text("решено письмом")
+    expect(page.locator(".wide", has_text="Что изменилось")).to_contain_text("решено письмом")
 
 
 def test_filters_orders_and_the_night_are_in_the_address_and_stay(
@@ -387,7 +387,7 @@ def test_filters_orders_and_the_night_are_in_the_address_and_stay(
 ) -> None:
     page = supervisors.page(full)
     rows = page.locator("#callbacks tbody tr")
-    page.get_by_label("Оператор").select_option(OPERATORS[0])
+    page.locator("select[name=operator]").select_option(OPERATORS[0])
     page.locator("#callbacks").get_by_role("button", name="Показать").click()
     expect(rows).to_have_count(4)
     page.get_by_role("link", name="Запрошен").click()
@@ -397,9 +397,9 @@ def test_filters_orders_and_the_night_are_in_the_address_and_stay(
     page.get_by_role("link", name="открытые").click()
     for part in ("state=open", "sort=created", "operator="):
         assert part in page.url
-    page.get_by_label("Причина").select_option("dropped")  # not sent yet
+    page.locator("select[name=reason]").select_option("dropped")  # not sent yet
     later(page)
-    expect(page.get_by_label("Причина")).to_have_value("dropped")
+    expect(page.locator("select[name=reason]")).to_have_value("dropped")
     page.get_by_role("link", name="Ночь 18–06").click()
     expect(page).to_have_title("(2) Смена, 10.03.2026 18:00–06:00")
     expect(page.get_by_role("textbox", name="День")).to_have_value("2026-03-10")

@@ -43,7 +43,7 @@ NO_OPERATOR = "Такого оператора нет"
 UNCHANGED = "unchanged"
 
 
-class Action(StrEnum):
+class SupervisorAction(StrEnum):
     """What a form does. Its value is the last part of the form's path."""
 
     TAKE = "take"
@@ -56,33 +56,33 @@ class Action(StrEnum):
 
 
 DONE = {
-    Action.TAKE.value: "Взят: звоните клиенту, потом укажите исход",
-    Action.OUTCOME.value: "Исход записан",
-    Action.OPERATOR.value: "Передан",
-    Action.NUMBER.value: "Номер записан",
-    Action.TIME.value: "Время записано",
-    Action.CANCEL.value: "Отменён",
-    Action.RETRY.value: "Попытки начаты заново",
+    SupervisorAction.TAKE.value: "Взят: звоните клиенту, потом укажите исход",
+    SupervisorAction.OUTCOME.value: "Исход записан",
+    SupervisorAction.OPERATOR.value: "Передан",
+    SupervisorAction.NUMBER.value: "Номер записан",
+    SupervisorAction.TIME.value: "Время записано",
+    SupervisorAction.CANCEL.value: "Отменён",
+    SupervisorAction.RETRY.value: "Попытки начаты заново",
     UNCHANGED: "Записывать нечего: звонка не было, или договорились на более позднее время",
 }
 """What a page says when it was done, by a word of its address."""
 
 
-def possible(callback: Callback, now: datetime, policy: Policy) -> frozenset[Action]:
+def possible(callback: Callback, now: datetime, policy: Policy) -> frozenset[SupervisorAction]:
     """The actions that the callback's state allows."""
     is_offered = callback.state is State.OFFERED
-    tries: Mapping[Action, Callable[[], Callback]] = {
-        Action.TAKE: lambda: (
+    tries: Mapping[SupervisorAction, Callable[[], Callback]] = {
+        SupervisorAction.TAKE: lambda: (
             transitions.accept(callback, "", now)
             if is_offered
             else transitions.set_operator(callback, "", now)
         ),
-        Action.OUTCOME: lambda: transitions.done(callback, Outcome.REACHED, now, policy),
-        Action.OPERATOR: lambda: transitions.set_operator(callback, None, now),
-        Action.NUMBER: lambda: transitions.set_number(callback, callback.phone or ""),
-        Action.TIME: lambda: transitions.set_time(callback, now.isoformat(), policy),
-        Action.CANCEL: lambda: transitions.cancel(callback, now),
-        Action.RETRY: lambda: transitions.retry(callback, now),
+        SupervisorAction.OUTCOME: lambda: transitions.done(callback, Outcome.REACHED, now, policy),
+        SupervisorAction.OPERATOR: lambda: transitions.set_operator(callback, None, now),
+        SupervisorAction.NUMBER: lambda: transitions.set_number(callback, callback.phone or ""),
+        SupervisorAction.TIME: lambda: transitions.set_time(callback, now.isoformat(), policy),
+        SupervisorAction.CANCEL: lambda: transitions.cancel(callback, now),
+        SupervisorAction.RETRY: lambda: transitions.retry(callback, now),
     }
     return frozenset(action for action, how in tries.items() if _is_allowed(how))
 
@@ -111,7 +111,7 @@ class CallbackActions:
         self._who = f"panel:{login}"
         self._operators = operators
 
-    def perform(self, id: str, action: Action, fields: Mapping[str, str]) -> Callback:
+    def perform(self, id: str, action: SupervisorAction, fields: Mapping[str, str]) -> Callback:
         """Do it; the callback as it is then. After a number is set it may be another callback.
 
         Raises:
@@ -131,24 +131,26 @@ class CallbackActions:
         except StoreError:
             raise Refused(503, NO_STORE) from None
 
-    def _perform(self, callback: Callback, action: Action, fields: Mapping[str, str]) -> Callback:
+    def _perform(
+        self, callback: Callback, action: SupervisorAction, fields: Mapping[str, str]
+    ) -> Callback:
         service, id, who = self._service, callback.id, self._who
         match action:
-            case Action.TAKE if callback.state is State.OFFERED:
+            case SupervisorAction.TAKE if callback.state is State.OFFERED:
                 return service.accept(id, self._login, who)
-            case Action.TAKE:
+            case SupervisorAction.TAKE:
                 return service.set_operator(id, self._login, who)
-            case Action.OUTCOME:
+            case SupervisorAction.OUTCOME:
                 return self._report(callback, fields)
-            case Action.OPERATOR:
+            case SupervisorAction.OPERATOR:
                 return service.set_operator(id, self._operator(fields), who, _why(fields))
-            case Action.NUMBER:
+            case SupervisorAction.NUMBER:
                 return service.set_number(id, fields.get("phone", ""), who)
-            case Action.TIME:
+            case SupervisorAction.TIME:
                 return service.set_time(id, self._time(fields), who)
-            case Action.CANCEL:
+            case SupervisorAction.CANCEL:
                 return service.cancel(id, who, _reason(fields))
-            case Action.RETRY:
+            case SupervisorAction.RETRY:
                 return service.retry(id, who, _reason(fields))
 
     def _report(self, callback: Callback, fields: Mapping[str, str]) -> Callback:

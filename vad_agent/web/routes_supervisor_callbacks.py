@@ -22,8 +22,8 @@ from vad_agent.web.callback_actions import (
     NO_STORE,
     OUTCOMES,
     UNCHANGED,
-    Action,
     CallbackActions,
+    SupervisorAction,
     possible,
     seen,
 )
@@ -98,7 +98,7 @@ def act(
     action: str,
 ) -> Response:
     """Do what the form says; if that is refused, the page with what was typed."""
-    chosen = next((one for one in Action if one.value == action), None)
+    chosen = next((one for one in SupervisorAction if one.value == action), None)
     if chosen is None:
         raise HTTPException(404)
     actions = CallbackActions(dashboard.service, supervisor.operator, dashboard.operators)
@@ -109,7 +109,7 @@ def act(
             raise
         page = partial(_page, request, context, supervisor, dashboard, id, status=refusal.status)
         return page(wrong=refusal.text, action=chosen, typed=fields)
-    is_same = chosen is Action.OUTCOME and seen(after) == fields.get("seen")
+    is_same = chosen is SupervisorAction.OUTCOME and seen(after) == fields.get("seen")
     done = UNCHANGED if is_same else chosen.value
     return RedirectResponse(f"/supervisor/callbacks/{after.id}?done={done}", 303)
 
@@ -124,7 +124,7 @@ def _page(
     *,
     done: str = "",
     wrong: str = "",
-    action: Action | None = None,
+    action: SupervisorAction | None = None,
     typed: Mapping[str, str] | None = None,
 ) -> Response:
     """A callback's page. `wrong`: why `action` was refused; `typed`: its form's fields."""
