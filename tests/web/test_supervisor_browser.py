@@ -277,7 +277,7 @@ def test_no_text_becomes_markup(empty: Served, supervisors: Supervisors) -> None
     expect(page.locator(".headset")).to_have_count(2)
     expect(page.locator(".headset").filter(has_text="__proto__")).to_be_visible()
     for place in (".headset", "#critical", "#callbacks", "#steps", "#calls"):
-        expect(page.locator(place).first).to_contain_text(EVIL)
+        expect(page.locator(place).first).to_contain_text(EVIL[:39])  # lists cut long names
     empty.show(EVIL, silent(3.3, "cue"))
     expect(page.locator(".headset").first).to_contain_text("3,3 с")
     assert page.locator("img, body script").count() == 0
