@@ -104,7 +104,7 @@ def test_a_callback_is_handed_over_to_an_operator_and_to_anybody(served: Served)
     one = served.shift.ask(operator="anna")
     assert done(served, one, "operator", operator="OLGA", why="анна дома").operator == OPERATOR
     assert last(served, one) == ("operator_set", WHO, "анна дома")
-    assert done(served, one, "operator", operator="").operator is None
+    assert done(served, one, "operator", operator="*").operator is None
     said = shown(served.supervisor().get(f"/supervisor/callbacks/{one.id}").text)
     assert f"передан {BOSS} анна дома оператор anna → Olga" in said
 
@@ -173,6 +173,7 @@ def test_a_callback_is_cancelled_and_started_anew_with_a_reason(served: Served) 
         ("time", {"at": "2026-02-30T10:00"}, "Укажите дату и время"),
         ("outcome", {"outcome": "lost"}, "Выберите исход"),
         ("operator", {"operator": "никто такой"}, "Такого оператора нет"),
+        ("operator", {"operator": ""}, "Такого оператора нет"),
     ],
 )
 def test_what_is_wrong_is_said_at_its_form_and_changes_nothing(

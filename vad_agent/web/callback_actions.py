@@ -18,6 +18,7 @@ from vad_agent.callbacks.next_attempt_time import agreed_time
 from vad_agent.callbacks.service import CallbackService
 from vad_agent.common.identity import folded
 from vad_agent.errors import NumberError, RuleError, StoreError
+from vad_agent.web.callback_list import ANYBODY
 from vad_agent.web.operator_callbacks import CHANGED, GONE, Refused
 
 LONGEST_REASON = 300
@@ -166,7 +167,7 @@ class CallbackActions:
 
     def _operator(self, fields: Mapping[str, str]) -> str | None:
         asked = fields.get("operator", "")
-        if not asked:
+        if asked == ANYBODY:
             return None
         found = next((one for one in self._operators() if folded(one) == folded(asked)), None)
         if found is None:
