@@ -149,6 +149,18 @@ def test_an_outcome_has_its_details(served: Served) -> None:
     assert last(served, one) == ("no_answer", WHO, "два раза по минуте")
 
 
+def test_the_outcome_of_a_call_by_hand_is_an_attempt(served: Served) -> None:
+    one = served.shift.ask()
+    after = done(served, one, "outcome", outcome="no_answer")
+    assert (after.state, after.attempt) == (State.WAITING, 2)
+    assert last(served, one)[:2] == ("no_answer", WHO)
+    agreed = served.shift.ask(NOW, None, at=(NOW + timedelta(hours=1)).isoformat(), reason="agreed")
+    answer = act(served, agreed, "outcome", outcome="no_answer")
+    assert answer.headers["location"].endswith("?done=unchanged")
+    page = served.supervisor().get(answer.headers["location"]).text
+    assert "Записывать нечего" in page
+
+
 def test_a_callback_is_cancelled_and_started_anew_with_a_reason(served: Served) -> None:
     one = served.shift.ask()
     assert done(served, one, "cancel", why="решено письмом").state is State.CANCELLED
