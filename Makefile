@@ -129,6 +129,7 @@ pictures: $(READY) ## make the pictures of the pages in docs/ anew, in Chromium
 	@$(PY) -m pytest -q tests/web/test_browser.py::test_pictures tests/web/test_supervisor_browser.py::test_axe_finds_nothing_and_nothing_is_too_wide -k "1280 and False"
 	@cp out/panel/cue-1280-light.png docs/panel.png
 	@cp out/panel/supervisor-page-top-1280-light.png docs/supervisor.png
+	@cp out/panel/supervisor-overdue-top-1280-light.png docs/supervisor-callback.png
 
 lock: $(READY) ## write the lock files from pyproject.toml; ARGS=--upgrade: the newest
 	@$(PIP) install "uv>=0.9"

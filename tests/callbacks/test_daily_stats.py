@@ -68,3 +68,10 @@ def test_a_day_of_25_hours(store):
         call(store, f"call {number}", at)
     found = DailyStatsStore(store).of_day(hours, BEGIN + timedelta(hours=25))
     assert found.by_hour == [Tally(calls=1)] * 25
+
+
+def test_one_hour_is_a_period_too(store):
+    call(store, "a", BEGIN, 2.5)
+    call(store, "later", BEGIN + timedelta(minutes=30), 2.5)
+    found = DailyStatsStore(store).of_day([BEGIN], BEGIN + timedelta(minutes=30))
+    assert found.by_hour == [Tally(calls=1, ok=1)] == [found.all]

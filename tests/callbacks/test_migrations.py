@@ -26,6 +26,7 @@ from vad_agent.errors import StoreError
 ROOT = Path(__file__).resolve().parents[2]
 
 ADDED_BY_0005 = ("callbacks DROP COLUMN since", "attempts DROP COLUMN accepted")
+UNDO_0009 = ("ALTER TABLE people DROP COLUMN one_time", "DROP TABLE user_history")
 ONE_OPEN = "one_open_callback_for_a_client"
 
 
@@ -107,8 +108,11 @@ def test_a_database_of_the_version_before_is_upgraded_and_what_waited_there_is_f
     with before.database.writing() as c:  # as version 0003 leaves it
         for column in ("callbacks DROP COLUMN asked", *ADDED_BY_0005):
             c.execute(sa.text(f"ALTER TABLE {column}"))
+        for statement in UNDO_0009:
+            c.execute(sa.text(statement))
         c.execute(sa.text("UPDATE alembic_version SET version_num = '0003'"))
-    assert [kind for kind, *_ in differences(before.database)] == ["add_column"] * 3
+    kinds = [kind for kind, *_ in differences(before.database)]
+    assert kinds == ["add_table"] + ["add_column"] * 4
     before.close()
     store = Store(empty, policy)
     assert differences(store.database) == []
@@ -136,6 +140,8 @@ def test_what_the_manual_dialer_had_begun_in_the_version_before_is_offered(empty
             c.execute(sa.text(f"ALTER TABLE {column}"))
         c.execute(sa.text(f"DROP INDEX {ONE_OPEN}"))
         c.execute(sa.text(f"CREATE UNIQUE INDEX {ONE_OPEN} ON callbacks (client) WHERE {old}"))
+        for statement in UNDO_0009:
+            c.execute(sa.text(statement))
         c.execute(sa.text("UPDATE alembic_version SET version_num = '0004'"))
     before.close()
     store = Store(empty, policy)
@@ -146,6 +152,22 @@ def test_what_the_manual_dialer_had_begun_in_the_version_before_is_offered(empty
     assert store.accept(told.id, "boris", by(clock.now)).operator == "boris"
     (index,) = (one for one in indexes(store) if one["name"] == ONE_OPEN)
     assert any("offered" in str(option) for option in index["dialect_options"].values())
+    store.close()
+
+
+def test_users_of_the_version_before_keep_their_passwords(empty, policy, clock):
+    before = Store(empty, policy)
+    with before.database.writing() as c:  # as version 0005 leaves it
+        for statement in UNDO_0009:
+            c.execute(sa.text(statement))
+        c.execute(sa.text("UPDATE alembic_version SET version_num = '0005'"))
+        query = sa.text("INSERT INTO people VALUES ('olga', 'operator', 'kept', :now, :now, NULL)")
+        c.execute(query, {"now": clock.now.isoformat(" ")})
+    before.close()
+    store = Store(empty, policy)
+    assert differences(store.database) == []
+    [row] = rows(store, "SELECT login, password, one_time FROM people")
+    assert tuple(row) == ("olga", "kept", False)
     store.close()
 
 

@@ -13,6 +13,7 @@ from tests.callbacks.scripted_desk import ScriptedDesk
 from tests.callbacks.store_requests import PHONE, asks, client, seconds, waiting, whats
 from vad_agent.callbacks.clock import Clock
 from vad_agent.callbacks.model import Outcome, State
+from vad_agent.callbacks.queries import CallbackQueries
 from vad_agent.callbacks.service import CallbackService
 from vad_agent.errors import NumberError, RuleError, StoreError
 
@@ -318,6 +319,27 @@ def test_another_time_is_armed_and_the_old_one_is_not(at):
         at.desk.set_time(waits.id, "tomorrow", "supervisor")
 
 
+def test_who_is_handed_it_has_it_at_the_same_time_and_their_stand_ins_are_asked_anew(at):
+    waits = at.take(due=90.0, operator="anna")
+    after = at.desk.set_operator(waits.id, " boris ", "supervisor", "anna is ill")
+    assert (after.operator, after.key) == ("boris", waits.key)
+    assert at.armed == {waits.key: 90.0}
+    change = CallbackQueries(at.store).history(waits.id)[-1]
+    assert (change.what, change.who, change.why) == ("operator_set", "supervisor", "anna is ill")
+    assert change.change == {"operator": ["anna", "boris"]}
+    assert at.desk.set_operator(waits.id, None, "supervisor").operator is None
+    assert at.desk.set_operator(waits.id, "  ", "supervisor").operator is None
+
+
+def test_what_rings_or_is_over_is_not_handed_over(at):
+    ringing = at.ringing()
+    with pytest.raises(RuleError, match="ringing"):
+        at.desk.set_operator(ringing.id, "boris", "supervisor")
+    at.desk.done(ringing.id, Outcome.REACHED, "ivanova")
+    with pytest.raises(RuleError, match="reached"):
+        at.desk.set_operator(ringing.id, "boris", "supervisor")
+
+
 def test_retry_begins_anew_at_once(at):
     ringing = at.ringing()
     with pytest.raises(RuleError, match="ringing"):
@@ -338,6 +360,7 @@ def test_retry_begins_anew_at_once(at):
         lambda desk: desk.retry("nothing", "x"),
         lambda desk: desk.set_number("nothing", PHONE, "x"),
         lambda desk: desk.set_time("nothing", "2026-12-01T10:00", "x"),
+        lambda desk: desk.set_operator("nothing", "boris", "x"),
     ],
 )
 def test_what_is_not_there_cannot_be_changed(at, change):

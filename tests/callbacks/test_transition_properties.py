@@ -179,6 +179,17 @@ class AnyCallback(RuleBasedStateMachine):
             datetime.fromisoformat(at), self.policy
         )
 
+    @rule(operator=st.sampled_from([None, "anna", "boris"]))
+    def somebody_hands_it_over(self, operator):
+        old = self.callback
+        if not old.open or old.state is State.RINGING:
+            assert self.refused(transitions.set_operator, operator, self.now)
+            return
+        self.change(transitions.set_operator(old, operator, self.now))
+        new = self.callback
+        assert (new.operator, new.key, new.state) == (operator, old.key, old.state)
+        assert (new.due, new.next) == (old.due, old.next)
+
     @rule()
     def the_call_ends(self):
         old = self.callback

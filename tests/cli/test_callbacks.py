@@ -350,6 +350,14 @@ def test_a_time_is_set(centre):
         assert why in done.line
 
 
+def test_a_callback_is_handed_over(centre):
+    one = centre.take(operator="anna", due_in_s=600.0)
+    assert centre.run("operator", one.id[:6], "boris", "--why", "she is ill").status == 0
+    assert centre.get(one).operator == "boris"
+    assert centre.run("operator", one.id).status == 0
+    assert centre.get(one).operator is None
+
+
 def test_the_client_has_called(centre):
     anna = centre.take(**ANNA)
     assert centre.run("called", "89123456789").out == f"{anna.id}: client_called\n"

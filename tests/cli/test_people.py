@@ -26,6 +26,7 @@ from vad_agent.callbacks.store import Store
 from vad_agent.callbacks.tables import facts
 from vad_agent.cli import main
 from vad_agent.cli.people import RoleName, people_app
+from vad_agent.common.identity import login as login_of_this_process
 from vad_agent.web.authentication import password_hashing
 from vad_agent.web.authentication.login_sessions import Role
 from vad_agent.web.authentication.users import User, Users
@@ -269,7 +270,7 @@ def test_every_help_has_an_example() -> None:
     names = [
         command.name or command.callback.__name__ for command in people_app.registered_commands
     ]  # type: ignore[union-attr]
-    assert names == ["add", "list", "password", "role", "bar", "let"]
+    assert names == ["add", "list", "password", "role", "bar", "let", "history"]
     for name in [[], *[[name] for name in names]]:
         shown = CliRunner().invoke(people_app, [*name, "--help"])
         assert shown.exit_code == 0
@@ -278,3 +279,26 @@ def test_every_help_has_an_example() -> None:
 
 def test_the_roles_are_those_of_the_panel() -> None:
     assert [one.value for one in RoleName] == [one.value for one in Role]
+
+
+def test_who_changed_whom_is_listed(run: Run) -> None:
+    assert run("history").out == "nothing was changed\n"
+    for login in ("olga", "anna"):
+        run("add", login, "--generate")
+    run("role", "olga", "supervisor")
+    run("bar", "OLGA")
+    run("let", "olga")
+    run("password", "olga", "--generate")
+    head, *lines = run("history").out.splitlines()
+    assert head.split() == ["at", "login", "what", "role", "who"]
+    told = [line.split()[-4:-1] for line in lines]
+    assert told == [
+        ["olga", "password_set", "supervisor"],
+        ["olga", "enabled", "supervisor"],
+        ["olga", "disabled", "supervisor"],
+        ["olga", "role_set", "supervisor"],
+        ["anna", "added", "operator"],
+        ["olga", "added", "operator"],
+    ]
+    assert {line.split()[-1] for line in lines} == {f"cli:{login_of_this_process()}"}
+    assert len(run("history", "Anna").out.splitlines()) == 2

@@ -6,6 +6,7 @@ import json
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 import pytest
@@ -158,6 +159,35 @@ def test_history_says_whose_token_it_was(one):
         ("api:headset", "cancelled"),
     ]
     assert rows[1]["why"] == "по ошибке"
+
+
+@pytest.mark.parametrize(
+    ("person", "who"),
+    [
+        ("olga", "api:crm:olga"),
+        (quote("Ольга Ким"), "api:crm:Ольга Ким"),
+        ("%0d%0a%00%ff", "api:crm:�"),
+        ("x" * 200, f"api:crm:{'x' * 100}"),
+        ("  ", "api:crm"),
+    ],
+)
+def test_history_says_for_whom_a_program_acted(one, person, who):
+    callback = one.ask()
+    done = one.post(f"/callbacks/{callback['id']}/cancel", headers={"X-Person": person})
+    assert done.status_code == 200
+    assert one.get(f"/callbacks/{callback['id']}").json()["history"][-1]["who"] == who
+
+
+@pytest.mark.parametrize("operator", ["boris", None, ""])
+def test_a_callback_is_handed_over(one, operator):
+    id = one.ask(operator="anna")["id"]
+    told = one.post(f"/callbacks/{id}/operator", {"operator": operator, "why": "she is ill"})
+    assert told.json()["operator"] == (operator or None)
+    change = one.get(f"/callbacks/{id}").json()["history"][-1]
+    assert (change["what"], change["why"]) == ("operator_set", "she is ill")
+    assert one.post(f"/callbacks/{id}/operator").status_code == 422
+    one.post(f"/callbacks/{id}/cancel")
+    assert one.post(f"/callbacks/{id}/operator", {"operator": "anna"}).status_code == 409
 
 
 # -- looking ---------------------------------------------------------------------------------------

@@ -34,6 +34,7 @@ from vad_agent.client.discovery import (
     write_desk_record,
 )
 from vad_agent.client.http_client import HttpBackend, checked_url
+from vad_agent.common.identity import login
 from vad_agent.errors import NumberError, OutputError, RuleError, SettingsError, StoreError
 from vad_agent.server.api_app import create_app
 from vad_agent.server.backend_factory import open_backend
@@ -274,7 +275,7 @@ def test_the_desk_of_this_machine_is_found(here, run):
     assert (done.status, done.err) == (0, "")
     assert callback.id in done.out
     assert run("cancel", callback.id).errors == []
-    assert here.app_state.queries.history(callback.id)[-1].who == "api:own"
+    assert here.app_state.queries.history(callback.id)[-1].who == f"api:own:{login()}"
 
 
 def test_a_desk_that_is_named_goes_before_it(here, tmp_path, monkeypatch):

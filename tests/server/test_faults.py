@@ -43,6 +43,7 @@ WRITES = [
     ("/callbacks/{id}/retry", {}),
     ("/callbacks/{id}/number", {"phone": PHONE}),
     ("/callbacks/{id}/time", {"at": "2027-01-01T12:00"}),
+    ("/callbacks/{id}/operator", {"operator": "boris"}),
     ("/client-called", {"phone": PHONE}),
     ("/calls/ended", {"call": "1"}),
     ("/calls/withdrawn", {"call": "1"}),

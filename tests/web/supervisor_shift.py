@@ -276,8 +276,9 @@ class SupervisorSite(DeskPages):
         super().__init__(store, more=(router,))
         self.shift = Shift(store)
         self.kept.refresh()
+        self.users = Users(store, PASSWORDS, changed=self.kept.refresh)
         self.app.state.panel.dashboard = Dashboard(
-            self.shift.app_state, self.shift.calls, self.broker
+            self.shift.app_state, self.shift.calls, self.broker, self.users
         )
         self.app.state.panel.heartbeat_s = 1.0
 
@@ -303,7 +304,7 @@ class SupervisorSite(DeskPages):
         panel = self.app.state.panel
         panel.broker, panel.dashboard = (
             self.broker,
-            Dashboard(self.shift.app_state, self.shift.calls, self.broker),
+            Dashboard(self.shift.app_state, self.shift.calls, self.broker, self.users),
         )
 
     def supervisor(self) -> httpx.Client:

@@ -68,7 +68,7 @@ class DailyStatsStore:
         self._database = store.database
 
     def of_day(self, hours: Sequence[datetime], end: datetime) -> DailyStats:
-        """Statistics of [hours[0], end). `hours`: starts of the hours, in order, at least two."""
+        """Statistics of [hours[0], end). `hours`: starts of the hours, in order, at least one."""
         found = DailyStats([Tally() for _ in hours])
         done = steps.join(calls, steps.c.call == calls.c.call)
         asked = requests.join(callbacks, requests.c.callback == callbacks.c.id)

@@ -14,16 +14,19 @@ from enum import StrEnum
 from typing import Any
 
 from vad_agent.callbacks import next_attempt_time
+from vad_agent.callbacks.callback_filters import BY_NEXT, CallbackFilters
 from vad_agent.callbacks.model import Callback, State
 from vad_agent.callbacks.row_mapping import from_row
 from vad_agent.callbacks.store import Store
-from vad_agent.callbacks.tables import attempts, callbacks, history, requests
+from vad_agent.callbacks.tables import UtcDateTime, attempts, callbacks, history, requests
 from vad_agent.callbacks.unit_of_work import OPEN_STATES
 from vad_agent.common.identity import folded
 from vad_agent.errors import extra
 
 with extra("callbacks", "the store of callbacks"):
     import sqlalchemy as sa
+
+NO_FILTERS = CallbackFilters()
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +71,7 @@ class CallbackNumbers:
 
 
 class Which(StrEnum):
-    """Filter for a day's callbacks."""
+    """Filter for a day's callbacks. All but the first three are states."""
 
     OPEN = "open"
     DUE = "due"
@@ -79,6 +82,22 @@ class Which(StrEnum):
     NOT_REACHED = "not_reached"
     CLIENT_CALLED = "client_called"
     CANCELLED = "cancelled"
+    WAITING = "waiting"
+    OFFERED = "offered"
+    RINGING = "ringing"
+    NEEDS_NUMBER = "needs_number"
+    NEEDS_TIME = "needs_time"
+    NEEDS_PERSON = "needs_person"
+
+
+@dataclass(frozen=True, slots=True)
+class PeriodCounts:
+    """Numbers of a period's callbacks."""
+
+    total: int
+    new: int
+    """Requested in the period; the others were requested before it."""
+    by_filter: dict[Which, int]
 
 
 class CallbackQueries:
@@ -115,7 +134,7 @@ class CallbackQueries:
             is_offered = callbacks.c.state == State.OFFERED.value
             own = (whose.in_((operator, "")), alike, whose.is_(None))
             query = query.where(sa.or_(*own, is_offered))
-        found = self._rows(query.order_by(*_ORDER))
+        found = self._rows(query.order_by(*BY_NEXT))
         if operator is not None:
             found = (
                 one
@@ -192,25 +211,47 @@ class CallbackQueries:
         now: datetime,
         which: Which | None = None,
         *,
+        filters: CallbackFilters = NO_FILTERS,
         limit: int = 100,
+        offset: int = 0,
     ) -> list[Callback]:
-        """Callbacks requested or ended in [begin, end), and all open ones if `now` is in it;
-        ordered as `page`.
-        """
-        query = sa.select(callbacks).where(_of_day(begin, end, now))
+        """Callbacks requested or ended in [begin, end), and all open ones if `now` is in it."""
+        query = sa.select(callbacks).where(_of_day(begin, end, now), *filters.conditions)
         if which is not None:
             query = query.where(self._is(which, now))
-        return list(self._rows(query.order_by(*_ORDER).limit(limit)))
+        return list(self._rows(query.order_by(*filters.ordering).limit(limit).offset(offset)))
 
     def counts_of_day(
-        self, begin: datetime, end: datetime, now: datetime
-    ) -> tuple[int, dict[Which, int]]:
-        """The total number of a day's callbacks, and the number for each filter."""
+        self,
+        begin: datetime,
+        end: datetime,
+        now: datetime,
+        *,
+        filters: CallbackFilters = NO_FILTERS,
+    ) -> PeriodCounts:
+        """The numbers of the callbacks of `of_day`."""
         counts = [sa.func.count(sa.case((self._is(which, now), 1))) for which in Which]
-        query = sa.select(sa.func.count(), *counts).where(_of_day(begin, end, now))
+        is_new = sa.and_(callbacks.c.created >= begin, callbacks.c.created < end)
+        query = sa.select(sa.func.count(), sa.func.count(sa.case((is_new, 1))), *counts)
+        query = query.where(_of_day(begin, end, now), *filters.conditions)
         with self._database.reading() as c:
-            total, *each = c.execute(query).one()
-        return total, dict(zip(Which, each, strict=True))
+            total, new, *each = c.execute(query).one()
+        return PeriodCounts(total, new, dict(zip(Which, each, strict=True)))
+
+    def operators_of_day(self, begin: datetime, end: datetime, now: datetime) -> list[str]:
+        """Logins of the operators of the callbacks of `of_day`, as stored."""
+        query = sa.select(callbacks.c.operator).distinct().where(_of_day(begin, end, now))
+        with self._database.reading() as c:
+            return [name for name in c.execute(query).scalars() if name]
+
+    def ringing_since(self, found: Iterable[Callback]) -> dict[str, datetime]:
+        """When the attempts began of those of these callbacks that are ringing, by the callback's id."""
+        keys = {one.key: one for one in found if one.state is State.RINGING}
+        begun = sa.func.coalesce(attempts.c.accepted, attempts.c.intent, type_=UtcDateTime)
+        query = sa.select(attempts.c.callback, begun).where(attempts.c.key.in_(keys))
+        with self._database.reading() as c:
+            rung = {row[0]: row[1] for row in c.execute(query)} if keys else {}
+        return {one.id: one.since or rung.get(one.id, one.created) for one in keys.values()}
 
     def _is(self, which: Which, now: datetime) -> sa.ColumnElement[bool]:
         if which is Which.OPEN:
@@ -261,13 +302,6 @@ def _is_of(callback: Callback, operator: str) -> bool:
 
 _promised = sa.func.coalesce(callbacks.c.due, callbacks.c.created)
 _NOT_RUNG = [state for state in OPEN_STATES if state != State.RINGING.value]
-_ORDER = (
-    sa.case((callbacks.c.state.in_(OPEN_STATES), 0), else_=1),
-    sa.case((callbacks.c.next.is_(None), 1), else_=0),
-    callbacks.c.next,
-    callbacks.c.created.desc(),
-    callbacks.c.id,
-)
 
 
 def _of_day(begin: datetime, end: datetime, now: datetime) -> sa.ColumnElement[bool]:

@@ -208,6 +208,17 @@ class CallbackService:
             id, "time_set", self._by(who), lambda c: transitions.set_time(c, at, policy)
         )
 
+    def set_operator(self, id: str, operator: str | None, who: str, why: str = "") -> Callback:
+        """Hand the callback over to another operator; None: to anybody. Raises as `done`."""
+        by = self._by(who, why)
+        operator = operator and operator.strip()
+        return self._change(
+            id,
+            "operator_set",
+            by,
+            lambda c: transitions.set_operator(c, operator or None, by.at),
+        )
+
     # -- attempts -------------------------------------------------------------------------------------
 
     def report(self, key: str, outcome: Outcome, who: str, detail: str = "") -> Callback | None:

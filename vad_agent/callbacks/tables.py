@@ -4,7 +4,7 @@
                           └─────1:n──> history          facts   the database's own state
 
     calls ──1:n──> steps    finished calls as headsets reported them
-    people, left_sessions   users of the pages
+    people, left_sessions   users of the pages; user_history: who changed them
 
 Every change of a table here needs a migration in `migrations/`.
 """
@@ -177,6 +177,19 @@ people = sa.Table(
     sa.Column("made", UtcDateTime, nullable=False),
     sa.Column("since", UtcDateTime, nullable=False),  # sessions begun before are invalid
     sa.Column("barred", UtcDateTime),  # when the user was disabled
+    # the password is good for one login, which sets another one
+    sa.Column("one_time", sa.Boolean, nullable=False, server_default=sa.false()),
+)
+
+user_history = sa.Table(
+    "user_history",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("at", UtcDateTime, nullable=False),
+    sa.Column("who", sa.Text, nullable=False),
+    sa.Column("what", sa.String(24), nullable=False),
+    sa.Column("login", sa.String(100), nullable=False),
+    sa.Column("role", sa.String(16), nullable=False),
 )
 
 left_sessions = sa.Table(

@@ -14,6 +14,8 @@
 Arming again (another attempt, another time, a failure) increments the generation, so that an
 attempt's key (callback, generation, number) is used once. Functions return the changed callback.
 They raise `RuleError` if the transition is not allowed; nothing is changed then.
+
+Over 400 lines: the diagram above and all that it draws are read together.
 """
 
 from __future__ import annotations
@@ -173,6 +175,20 @@ def set_time(callback: Callback, at: str, policy: Policy) -> Callback:
         raise RuleError(f"{callback.id}: it is {callback.state}: set the time after this attempt")
     due = next_allowed(agreed_time(at, policy), policy)
     return _settled(_at(replace(callback, again=None), due, due, fixed=True))
+
+
+def set_operator(callback: Callback, operator: str | None, now: datetime) -> Callback:
+    """Hand the callback over to another operator; None: to anybody. What is offered is offered to
+    them from now on, and stays as overdue as it is.
+
+    Raises:
+        RuleError: the callback has ended, or it is ringing.
+    """
+    _must_be_open(callback, "handed over")
+    if callback.state is State.RINGING:
+        raise RuleError(f"{callback.id}: it is ringing: hand it over after this attempt")
+    since = now if callback.state is State.OFFERED else callback.since
+    return replace(callback, operator=operator, asked_operators=(), since=since)
 
 
 # -- attempts --------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""`vad-agent callbacks accept`, done, cancel, retry, number, time and called: changes by people."""
+"""`vad-agent callbacks accept`, done, cancel, retry, number, time, operator and called: changes by people."""
 
 from __future__ import annotations
 
@@ -163,6 +163,26 @@ def time(
     with reached(desk, config) as callbacks:
         before = found_one(callbacks, id)
         tell(callbacks, before, callbacks.set_time(before.id, at))
+
+
+def operator(
+    id: IdArgument,
+    login: Annotated[
+        str, typer.Argument(metavar="LOGIN", help="Who calls. Without it: anybody.")
+    ] = "",
+    why: Why = "",
+    desk: DeskUrl = None,
+    config: Config = None,
+) -> None:
+    """Hand a callback over to another operator; not while it is ringing.
+
+    \b
+    Anna has gone home:
+      vad-agent callbacks operator k3v boris
+    """
+    with reached(desk, config) as callbacks:
+        before = found_one(callbacks, id)
+        tell(callbacks, before, callbacks.set_operator(before.id, login.strip() or None, why))
 
 
 def called(

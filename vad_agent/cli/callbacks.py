@@ -187,6 +187,7 @@ for command, about in (
     (changes.retry, "Start all attempts anew, now; also of one that has ended."),
     (changes.number, "Set the number of one."),
     (changes.time, "Set another agreed time."),
+    (changes.operator, "Hand one over to another operator."),
     (changes.called, "The client has called."),
     (keeping.export, "Every callback, for a spreadsheet or a program."),
     (keeping.erase, "Erase names and numbers of those that ended long ago."),

@@ -27,9 +27,12 @@ people_app = typer.Typer(
     "  vad-agent people add irina --supervisor\n"
     "She has left the company:\n"
     "  vad-agent people bar olga",
-    short_help="Users of the desk's pages: add, list, password, role, bar, let.",
+    short_help="Users of the desk's pages: add, list, password, role, bar, let, history.",
     no_args_is_help=True,
 )
+
+
+MOST_CHANGES = 10_000
 
 
 class RoleName(StrEnum):
@@ -180,6 +183,39 @@ def let(login: Login, config: Config = None, database: DatabaseOption = None) ->
     """
     with _people(config, database) as people:
         _tell(people.enable(login))
+
+
+@people_app.command(short_help="Who changed which user, and when.")
+def history(
+    login: Annotated[
+        str | None, typer.Argument(metavar="LOGIN", help="Of this user alone.")
+    ] = None,
+    config: Config = None,
+    database: DatabaseOption = None,
+) -> None:
+    """List changes of users, the newest first: added, password_set, password_reset, password_renewed,
+    role_set, disabled, enabled.
+
+    \b
+    Who barred her?
+      vad-agent people history olga
+    """
+    from datetime import UTC, datetime
+
+    from vad_agent.cli.callback_tables import local, print_line, text
+    from vad_agent.cli.terminal import plain_console, print_table
+
+    with _people(config, database) as people:
+        changes = people.history(MOST_CHANGES, login)
+    if not changes:
+        print_line(plain_console(), "nothing was changed")
+        return
+    now = datetime.now(UTC)
+    rows = [
+        [local(one.at, now), text(one.login), one.what, one.role.value, text(one.who)]
+        for one in changes
+    ]
+    print_table(plain_console(), ("at", "login", "what", "role", "who"), rows)
 
 
 @contextmanager

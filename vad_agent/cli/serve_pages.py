@@ -41,7 +41,8 @@ class DeskPages:
         app_state.service.has_panel = self.broker.is_followed
         self._kept = SessionStore(store)
         self._kept.start()
-        authenticator = PasswordAuth(address, self._kept, Users(store))
+        users = Users(store, changed=self._kept.refresh)
+        authenticator = PasswordAuth(address, self._kept, users)
         self.link = authenticator.link
         self.url = address.url
 
@@ -59,7 +60,7 @@ class DeskPages:
             callbacks_of=callbacks_of,
             news=self._news.number,
             more=(routes_supervisor.router,),
-            dashboard=Dashboard(app_state, app_state.service.calls, self.broker),
+            dashboard=Dashboard(app_state, app_state.service.calls, self.broker, users),
             heartbeat_s=HEARTBEAT_S,
         )
         self.routers = (headsets(self.broker),)

@@ -19,6 +19,9 @@ from vad_agent.errors import extra
 with extra("callbacks", "the API"):
     from pydantic import BaseModel, ConfigDict
 
+PERSON = "X-Person"
+"""Header with the person for whom a program acts, percent-encoded UTF-8: history records them too."""
+
 
 class ApiModel(BaseModel):
     """Base class of the API's responses."""

@@ -80,6 +80,9 @@ class Backend(Protocol):
     def set_time(self, id: str, at: str) -> Callback:
         """Set another agreed time, ISO 8601."""
 
+    def set_operator(self, id: str, operator: str | None, why: str) -> Callback:
+        """Hand the callback over; None: to anybody."""
+
     def client_called(self, phone: str) -> Callback | None:
         """The client has called: close their open callback. None: there is none."""
 

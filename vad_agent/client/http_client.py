@@ -1,6 +1,6 @@
 """Backend on a desk elsewhere, or a separate process, through its API.
 
-History records the token's name (`api:NAME`), as the desk configured it.
+History records the token's name, as the desk configured it, and this process's user: `api:NAME:USER`.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 from vad_agent.callbacks.model import Callback, Outcome
 from vad_agent.client.backend import ID_LENGTH, NOT_BY_HTTP, CallbackDetails
 from vad_agent.client.discovery import TOKEN_VARIABLE, token_file
+from vad_agent.common.identity import login
 from vad_agent.errors import NumberError, RuleError, SettingsError, StoreError, extra
 
 with extra("callbacks", "a desk by HTTP"):
@@ -22,6 +23,7 @@ with extra("callbacks", "a desk by HTTP"):
 
     from vad_agent.callbacks.attempt_store import Attempt
     from vad_agent.callbacks.queries import Change, Promise
+    from vad_agent.client.api_models import PERSON
 
 V1 = "/api/v1"
 LIMIT_S = 15.0
@@ -53,7 +55,10 @@ class HttpBackend:
             raise SettingsError(self._url, [f"the token: expected letters and digits: {_how()}"])
         self._client = httpx.Client(
             base_url=self._url,
-            headers={"Authorization": f"Bearer {token}"},
+            headers={
+                "Authorization": f"Bearer {token}",
+                PERSON: urllib.parse.quote(login(), safe=""),
+            },
             timeout=httpx.Timeout(LIMIT_S, connect=CONNECT_S),
             trust_env=False,
             verify=trust,
@@ -158,7 +163,11 @@ class HttpBackend:
         """As `Backend.set_time`."""
         return self._change(id, "time", at=at)
 
-    def _change(self, id: str, what: str, **body: str) -> Callback:
+    def set_operator(self, id: str, operator: str | None, why: str) -> Callback:
+        """As `Backend.set_operator`."""
+        return self._change(id, "operator", operator=operator, why=why)
+
+    def _change(self, id: str, what: str, **body: str | None) -> Callback:
         answer = self._send("POST", f"/callbacks/{id}/{what}", body=body)
         return self._read(Callback, self._body(answer))
 

@@ -1,4 +1,5 @@
-"""Authenticates each program by a bearer token. Its name is recorded in history as `api:NAME`.
+"""Authenticates each program by a bearer token. Its name is recorded in history as `api:NAME`, with the
+person for whom it acts, if it says so (`X-Person`), as `api:NAME:PERSON`.
 
 Every path that is not listed as open needs a token, even one that does not exist; without a token
 no body is read. Dialers' hooks are open here: their routes check the signature.
@@ -10,7 +11,9 @@ import hmac
 import re
 from collections.abc import Collection, Mapping
 from typing import Annotated
+from urllib.parse import unquote
 
+from vad_agent.client.api_models import PERSON
 from vad_agent.errors import SettingsError, extra
 from vad_agent.web.error_responses import failed
 
@@ -21,6 +24,7 @@ with extra("callbacks", "the API"):
 
 WHO = "vad_agent.who"
 LEAST_TOKEN = 16
+LONGEST_PERSON = 100
 NAME = re.compile(r"[A-Za-z0-9._-]{1,40}")
 TOKEN = re.compile(r"[A-Za-z0-9._~+/-]+=*")
 NONE = 'Bearer realm="vad-agent"'
@@ -96,7 +100,10 @@ class BearerAuthMiddleware:
 
 
 async def _authenticate(request: Request) -> str:
-    return str(request.scope[WHO])
+    who = str(request.scope[WHO])
+    told = unquote(request.headers.get(PERSON, "")).encode(errors="replace").decode()
+    person = "".join(sign for sign in told if sign.isprintable()).strip()[:LONGEST_PERSON]
+    return f"{who}:{person}" if person else who
 
 
 Who = Annotated[str, Depends(_authenticate)]

@@ -112,6 +112,10 @@ class ServiceBackend:
         """As `Backend.set_time`."""
         return self._service.set_time(id, at, self._who)
 
+    def set_operator(self, id: str, operator: str | None, why: str) -> Callback:
+        """As `Backend.set_operator`."""
+        return self._service.set_operator(id, operator, self._who, why)
+
     def client_called(self, phone: str) -> Callback | None:
         """As `Backend.client_called`."""
         return self._service.client_called(phone, self._who)

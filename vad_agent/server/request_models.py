@@ -189,6 +189,13 @@ class TimeIn(Body):
     at: Time
 
 
+class OperatorIn(Body):
+    """Who is to call; null: anybody."""
+
+    operator: Annotated[LoginField | None, Blank]
+    why: WhyField = ""
+
+
 class CallIn(Body):
     """A call, by its id."""
 

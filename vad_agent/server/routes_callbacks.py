@@ -4,7 +4,7 @@
     GET  /callbacks                 a page of callbacks
     GET  /callbacks/{id}            one, with its attempts, history and calls
     POST /callbacks/{id}/accept     an offered one: the operator calls by hand
-    POST /callbacks/{id}/outcome | cancel | retry | number | time
+    POST /callbacks/{id}/outcome | cancel | retry | number | time | operator
 
 The store blocks: these are not coroutines, so that each runs in a thread.
 """
@@ -32,6 +32,7 @@ from vad_agent.server.request_models import (
     Id,
     ListQuery,
     NumberIn,
+    OperatorIn,
     OutcomeIn,
     RequestIn,
     TimeIn,
@@ -196,6 +197,13 @@ def set_time(id: IdPath, body: TimeIn, app_state: CurrentState, who: Who) -> Cal
     """Agree on another time."""
     with _existing(id, app_state):
         return app_state.service.set_time(id, body.at, who)
+
+
+@router.post("/{id}/operator", response_model=CallbackOut, responses=WRITE)
+def set_operator(id: IdPath, body: OperatorIn, app_state: CurrentState, who: Who) -> Callback:
+    """Hand it over to another operator, or to anybody."""
+    with _existing(id, app_state):
+        return app_state.service.set_operator(id, body.operator, who, body.why)
 
 
 @contextmanager

@@ -11,20 +11,27 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, time, timedelta, tzinfo
+from datetime import datetime, timedelta
 from typing import Any, Protocol
 
 from vad_agent.callbacks.alerts import AlertBoard
 from vad_agent.callbacks.call_record import StepRecord
 from vad_agent.callbacks.call_store import CallRow, CallStore
+from vad_agent.callbacks.callback_filters import CallbackFilters
+from vad_agent.callbacks.callback_search import CallbackSearch, SearchResult
 from vad_agent.callbacks.daily_stats import DailyStats, DailyStatsStore, Tally
-from vad_agent.callbacks.model import Callback
-from vad_agent.callbacks.queries import CallbackQueries, Promise, Which
+from vad_agent.callbacks.model import OPEN, Callback
+from vad_agent.callbacks.next_attempt_time import overdue
+from vad_agent.callbacks.queries import CallbackQueries, PeriodCounts, Promise, Which
 from vad_agent.callbacks.service import CallbackService
 from vad_agent.client.backend import CallbackDetails
+from vad_agent.common.identity import folded
 from vad_agent.errors import StoreError
+from vad_agent.web.authentication.users import Users
 from vad_agent.web.call_view import Pictures
+from vad_agent.web.callback_list import ANYBODY, CallbackListQuery
 from vad_agent.web.incidents import Incident, find_incidents
+from vad_agent.web.reporting_period import ReportingPeriod
 from vad_agent.web.state_broker import StateBroker
 from vad_agent.web.supervisor_labels import SupervisorLabels
 from vad_agent.web.wallboard import Wallboard, WallboardRow, WallboardRows, order, row, rows
@@ -43,24 +50,27 @@ NO_STORE = Incident("store", "База данных не отвечает: по�
 
 @dataclass(frozen=True, slots=True)
 class DayBoard:
-    """The page of a day. Current states are those of now, whatever the day."""
+    """The page of a period. Current states are those of now, whatever the period."""
 
     now: datetime
-    day: CalendarDay
+    day: ReportingPeriod
     critical: Sequence[Incident]
     floor: WallboardRows
-    which: Which | None = None
-    """The filter of the callbacks."""
+    listing: CallbackListQuery = field(default_factory=CallbackListQuery)
+    """Which callbacks are listed."""
     more_critical: int = 0
     promise: Promise | None = None
     """Request counts of the day. None: the store cannot be read, and the fields below are unknown."""
     promise_ever: Promise | None = None
     attempts: int = 0
     """Maximum attempts of a callback."""
-    counts: Mapping[Which, int] = field(default_factory=dict)
-    total: int = 0
-    """Number of callbacks, without a filter."""
+    counts: PeriodCounts = field(default_factory=lambda: PeriodCounts(0, 0, {}))
+    """Numbers of callbacks, without the filter of states."""
     callbacks: Sequence[Callback] = ()
+    since: Mapping[str, datetime] = field(default_factory=dict)
+    """Since when each ringing callback rings, by its id."""
+    people: Sequence[str] = ()
+    """Operators of the callbacks, without a filter."""
     overdue: frozenset[str] = frozenset()
     """Ids of all overdue callbacks."""
     figures: DailyStats = field(default_factory=lambda: DailyStats([]))
@@ -90,10 +100,32 @@ class DayBoard:
         return row({})
 
     @property
-    def more_callbacks(self) -> int:
-        """Number of callbacks that are not shown."""
-        total = self.total if self.which is None else self.counts[self.which]
-        return max(0, total - len(self.callbacks))
+    def tabs(self) -> list[tuple[Which, int]]:
+        """Filters of states with their numbers: open states only if there are any."""
+        ways = self.counts.by_filter.items()
+        rare = frozenset(state.value for state in OPEN) - {self.listing.which}
+        return [(which, count) for which, count in ways if count or which.value not in rare]
+
+    @property
+    def listed(self) -> int:
+        """Number of callbacks in the list, on all its pages."""
+        which = self.listing.which
+        return self.counts.total if which is None else self.counts.by_filter[which]
+
+    @property
+    def first_listed(self) -> int:
+        """Number of callbacks on the pages before."""
+        return (self.listing.page - 1) * MOST_CALLBACKS
+
+    @property
+    def is_last_page(self) -> bool:
+        """No more callbacks follow."""
+        return self.first_listed + len(self.callbacks) >= self.listed
+
+    def link(self, **changes: object) -> str:
+        """The address of this page with other parameters."""
+        changed = {name: None if value is None else str(value) for name, value in changes.items()}
+        return self.listing.address(self.day.query, **changed)
 
     @property
     def more_operators(self) -> int:
@@ -143,9 +175,11 @@ class DeskParts(Protocol):
 
 
 class Dashboard:
-    """The dashboard of one centre, its days in the policy's zone."""
+    """The dashboard of one centre, its days in the policy's zone. `users`: who may log in."""
 
-    def __init__(self, desk: DeskParts, calls: CallStore, broker: StateBroker) -> None:
+    def __init__(
+        self, desk: DeskParts, calls: CallStore, broker: StateBroker, users: Users | None = None
+    ) -> None:
         store = desk.service.store
         self.calls = calls
         self.broker = broker
@@ -153,6 +187,8 @@ class Dashboard:
         self.floor = Wallboard(broker)
         self.pictures = Pictures()
         self.policy = store.policy
+        self.users = users
+        self.search = CallbackSearch(store)
         self._desk = desk
         self._store = store
         self._queries = desk.queries
@@ -164,55 +200,94 @@ class Dashboard:
         """The time of the desk's clock."""
         return self._desk.service.clock.now()
 
-    def day(self, asked: str | None) -> CalendarDay:
-        """The day given as YYYY-MM-DD, or today."""
-        return CalendarDay.of(asked, self.now, self.zone)
+    @property
+    def service(self) -> CallbackService:
+        """Changes callbacks."""
+        return self._desk.service
 
-    def words(self, day: CalendarDay) -> SupervisorLabels:
-        """The labels for a page of that day."""
-        return SupervisorLabels(self.now, self.zone, day.on)
+    def day(
+        self, asked: str | None, first: str | None = None, last: str | None = None
+    ) -> ReportingPeriod:
+        """The period: a date as YYYY-MM-DD, times as HH:MM; see `ReportingPeriod.of`."""
+        return ReportingPeriod.of(asked, first, last, self.now, self.zone)
+
+    def words(self, day: ReportingPeriod) -> SupervisorLabels:
+        """The labels for a page of that period."""
+        return SupervisorLabels(self.now, self.zone, day.begin, day.end)
+
+    def operators(self, *more: str | None) -> list[str]:
+        """Who can be asked to call: users who may log in, connected headsets, stand-ins, and `more`.
+
+        Raises:
+            StoreError: the store cannot be read.
+        """
+        users = [] if self.users is None else self.users.all()
+        logins = [one.login for one in users if one.barred is None]
+        logins += [*self.broker.operators(), *self.policy.stand_ins, *filter(None, more)]
+        barred = {folded(one.login) for one in users if one.barred is not None}
+        named = {folded(one): one for one in reversed(logins)}
+        return [named[one] for one in sorted(named) if one not in barred]
 
     # -- the page ------------------------------------------------------------------------------------
 
     def board(
-        self, day: CalendarDay, which: Which | None = None, *, after_call: str | None = None
+        self,
+        day: ReportingPeriod,
+        listed: CallbackListQuery | None = None,
+        *,
+        after_call: str | None = None,
     ) -> DayBoard:
-        """All data of a day.
+        """All data of a period.
 
         `after_call`: the calls start after this one. Without a store, what is still known.
         """
-        now = self.now
+        now, listed = self.now, listed or CallbackListQuery()
         try:
-            return self._board(day, now, which, after_call)
+            return self._board(day, now, listed, after_call)
         except StoreError:
             told = find_incidents([], 0, self._desk.alerts.all(), self._desk.not_ready())
-            return DayBoard(now, day, [NO_STORE, *told], rows(self.broker), which)
+            return DayBoard(now, day, [NO_STORE, *told], rows(self.broker), listed)
 
     def _board(
-        self, day: CalendarDay, now: datetime, which: Which | None, after_call: str | None
+        self,
+        day: ReportingPeriod,
+        now: datetime,
+        listed: CallbackListQuery,
+        after_call: str | None,
     ) -> DayBoard:
         queries, begin, end = self._queries, day.begin, day.end
-        overdue = queries.overdue(now)
+        late = queries.overdue(now)
         promise_ever = self._promise_ever(now)
         wrong = find_incidents(
-            overdue, promise_ever.missing, self._desk.alerts.all(), self._desk.not_ready()
+            late, promise_ever.missing, self._desk.alerts.all(), self._desk.not_ready()
         )
         calls = self.calls.of_day(begin, end, limit=MOST_CALLS + 1, before=after_call)
-        total, counts = queries.counts_of_day(begin, end, now)
+        people = queries.operators_of_day(begin, end, now)
+        filters = _filters(listed, people)
+        page = queries.of_day(
+            begin,
+            end,
+            now,
+            listed.which,
+            filters=filters,
+            limit=MOST_CALLBACKS,
+            offset=(listed.page - 1) * MOST_CALLBACKS,
+        )
         return DayBoard(
             now=now,
             day=day,
             critical=wrong[:MOST_CRITICAL],
             more_critical=max(0, len(wrong) - MOST_CRITICAL),
             floor=rows(self.broker),
-            which=which,
+            listing=listed,
             promise=queries.promise(begin, end),
             promise_ever=promise_ever,
             attempts=self.policy.attempts,
-            counts=counts,
-            total=total,
-            callbacks=queries.of_day(begin, end, now, which, limit=MOST_CALLBACKS),
-            overdue=frozenset(one.id for one in overdue),
+            counts=queries.counts_of_day(begin, end, now, filters=filters),
+            callbacks=page,
+            since=queries.ringing_since(page),
+            people=_once(people),
+            overdue=frozenset(one.id for one in late),
             figures=self._figures.of_day(day.hours, end),
             outside=self._figures.outside(begin, end, MOST_OUTSIDE),
             calls=calls[:MOST_CALLS],
@@ -226,6 +301,21 @@ class Dashboard:
         return self._ever[1]
 
     # -- one thing -----------------------------------------------------------------------------------
+
+    def found(self, text: str) -> tuple[SearchResult, Mapping[str, datetime], frozenset[str]]:
+        """The callbacks that a text may mean, of all days; since when each of them rings; the overdue ones.
+
+        Raises:
+            StoreError: the store cannot be read.
+        """
+        result = self.search.find(text)
+        since = self._queries.ringing_since(result.callbacks)
+        late = frozenset(one.id for one in result.callbacks if overdue(one, self.now, self.policy))
+        return result, since, late
+
+    def ringing_since(self, callback: Callback) -> datetime | None:
+        """Since when it rings. None: it does not; raises as `callback`."""
+        return self._queries.ringing_since([callback]).get(callback.id)
 
     def callback(self, id: str) -> tuple[CallbackDetails, list[str]] | None:
         """A callback with its history, and the ids of its calls that are stored. None: there is none.
@@ -262,62 +352,31 @@ class Dashboard:
         found = self.calls.get(call)
         return None if found is None else found[1]
 
-    def callbacks_of(self, day: CalendarDay, which: Which | None, limit: int) -> list[Callback]:
-        """A day's callbacks.
+    def callbacks_of(
+        self, day: ReportingPeriod, listed: CallbackListQuery, limit: int
+    ) -> list[Callback]:
+        """A period's callbacks.
 
         Raises:
             StoreError: the store cannot be read.
         """
-        return self._queries.of_day(day.begin, day.end, self.now, which, limit=limit)
+        begin, end, now = day.begin, day.end, self.now
+        filters = _filters(listed, self._queries.operators_of_day(begin, end, now))
+        return self._queries.of_day(begin, end, now, listed.which, filters=filters, limit=limit)
 
 
-FIRST, LAST = date(2000, 1, 2), date(2199, 12, 30)
-"""Limits on days in a request: beyond them a calendar overflows."""
+def _filters(listed: CallbackListQuery, people: Sequence[str]) -> CallbackFilters:
+    """`people`: the logins as stored; an operator is meant however their login is written."""
+    operators: tuple[str, ...] | None = None
+    if listed.operator == ANYBODY:
+        operators = ()
+    elif listed.operator:
+        name = folded(listed.operator)
+        operators = tuple(one for one in people if folded(one) == name) or (listed.operator,)
+    return CallbackFilters(operators, listed.reason, listed.order, listed.is_reversed)
 
 
-@dataclass(frozen=True, slots=True)
-class CalendarDay:
-    """One day. `begin`, `end`: UTC, [begin, end); 23 or 25 hours where the clocks change."""
-
-    on: date
-    begin: datetime
-    end: datetime
-    today: date
-    """The centre's current date."""
-
-    @classmethod
-    def of(cls, asked: str | None, now: datetime, zone: tzinfo) -> CalendarDay:
-        """The day given as YYYY-MM-DD; today if that is not valid."""
-        today = now.astimezone(zone).date()
-        try:
-            day = today if asked is None else date.fromisoformat(asked)
-        except ValueError:
-            day = today
-        if not FIRST <= day <= LAST:
-            day = today
-        begin, end = (
-            datetime.combine(one, time(), zone).astimezone(UTC)
-            for one in (day, day + timedelta(days=1))
-        )
-        return cls(day, begin, end, today)
-
-    @property
-    def is_today(self) -> bool:
-        """The day is not over."""
-        return self.on == self.today
-
-    @property
-    def before(self) -> date:
-        """The day before."""
-        return self.on - timedelta(days=1)
-
-    @property
-    def after(self) -> date:
-        """The day after."""
-        return self.on + timedelta(days=1)
-
-    @property
-    def hours(self) -> list[datetime]:
-        """The starts of its hours, UTC."""
-        length = (self.end - self.begin) // timedelta(hours=1)
-        return [self.begin + timedelta(hours=number) for number in range(length)]
+def _once(people: Sequence[str]) -> list[str]:
+    """Logins that differ in case are one; in order."""
+    named = {folded(one): one for one in people}
+    return [named[one] for one in sorted(named)]

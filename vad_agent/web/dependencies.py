@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
+from urllib.parse import parse_qs
 
 import vad_agent
 from vad_agent.errors import extra
@@ -23,6 +24,7 @@ with extra("callbacks", "the panel"):
 
 TEMPLATES = Path(__file__).parent / "templates"
 CSRF = "x-csrf-token"
+MOST_FIELDS = 8
 NOT_A_SUPERVISOR = "Это страница старшего смены"
 AT_ONCE = 2
 """Concurrent password checks: each takes a core and 64 MiB for a moment."""
@@ -98,3 +100,25 @@ async def _supervisor(session: CurrentSession) -> Session:
 
 Supervisor = Annotated[Session, Depends(_supervisor)]
 """A supervisor's session, or 401, or 403."""
+
+
+async def _supervisor_form(
+    request: Request, context: Context, session: Supervisor
+) -> Mapping[str, str]:
+    given = form_fields(await request.body())
+    if not context.authenticator.sessions.is_csrf(session, given.get("csrf", "")):
+        raise HTTPException(403)
+    return given
+
+
+SupervisorForm = Annotated[Mapping[str, str], Depends(_supervisor_form)]
+"""The fields of a supervisor's form, which has the page's CSRF token; or 401, or 403."""
+
+
+def form_fields(body: bytes) -> dict[str, str]:
+    """The fields of a form, as browsers send it; {} if the body is not a form."""
+    try:
+        told = parse_qs(body.decode("ascii", "replace"), max_num_fields=MOST_FIELDS)
+    except ValueError:
+        return {}
+    return {name: values[0] for name, values in told.items()}

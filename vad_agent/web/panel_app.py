@@ -125,7 +125,7 @@ def create_panel(
 
     @app.exception_handler(HTTPException)
     async def _http(request: Request, error: HTTPException) -> Response:
-        if error.status_code == 401 and _is_a_page(request):
+        if error.status_code == 401 and request.method == "GET" and _is_a_page(request):
             path, query = request.url.path, request.url.query
             return RedirectResponse(
                 f"/enter?next={quote(f'{path}?{query}' if query else path)}", 303
@@ -205,8 +205,7 @@ def _is_a_page(request: Request) -> bool:
     """
     headers = request.headers
     mode = headers.get("sec-fetch-mode")
-    shown = mode == "navigate" if mode else "text/html" in headers.get("accept", "")
-    return request.method == "GET" and shown
+    return mode == "navigate" if mode else "text/html" in headers.get("accept", "")
 
 
 # -- the live part ---------------------------------------------------------------------------------

@@ -1,11 +1,13 @@
 """Login and logout: `/enter` and `/leave`.
 
     GET  /enter[?token=T][&next=/PATH]     login by the link; without a token, or with a wrong one, the form
-    POST /enter                            the form: token, or login and password, and next
+    POST /enter                            the form: token, or login and password, and next; with a password
+                                           for one login also new and again: the password from now on
     POST /leave                            ends the session everywhere; X-CSRF-Token, or a form's csrf
 
-The form is enter.html with error (a line, or None), has_logins, login (as typed), next, version. It
-does not say whether the login or the password was wrong. After too many failures: 429.
+The form is enter.html with error (a line, or None), has_logins, login (as typed), next, version, and
+renews (a new password is asked for). It does not say whether the login or the password was wrong. After
+too many failures: 429.
 """
 
 from __future__ import annotations
@@ -13,12 +15,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from functools import partial
-from urllib.parse import parse_qs
 
 from vad_agent.errors import StoreError, extra
+from vad_agent.web.authentication.authenticator import NewPasswordNeeded
 from vad_agent.web.authentication.login_sessions import SESSION_S
 from vad_agent.web.authentication.login_throttle import TooManyAttempts
-from vad_agent.web.dependencies import CSRF, Context, PanelContext
+from vad_agent.web.dependencies import CSRF, Context, PanelContext, form_fields
 
 with extra("callbacks", "the panel"):
     from anyio import to_thread
@@ -29,13 +31,14 @@ with extra("callbacks", "the panel"):
 
 WRONG_TOKEN = "Этот токен не подходит: возьмите ссылку из последнего запуска программы"
 WRONG_LOGIN = "Логин или пароль не подходит"
+NEW_PASSWORD = "Пароль верный, но одноразовый: придумайте свой, от 8 знаков, и введите оба"
+NOT_ALIKE = "Новые пароли не совпали"
 NO_STORE = "Войти сейчас нельзя: база недоступна. Попробуйте ещё раз"
 OWN_PATH = re.compile(r"/(?![/\\])[!-\[\]-~]*")
 """A path of this panel: browsers resolve //host and /\\host to other servers.
 
 A path that leads back here does not count.
 """
-MOST_FIELDS = 8
 
 router = APIRouter()
 
@@ -55,10 +58,15 @@ async def enter(request: Request, context: Context, token: str = "", next: str =
 @router.post("/enter")
 async def enter_by_form(request: Request, context: Context) -> Response:
     """Login by the form."""
-    given = _fields(await request.body())
+    given = form_fields(await request.body())
     if not context.authenticator.has_logins or "token" in given:
         return await _by_token(request, context, given.get("token", "").strip() or "?", given)
-    way = partial(context.authenticator.by_login, given.get("login", ""), given.get("password", ""))
+    new = given.get("new", "")
+    if new != given.get("again", ""):
+        return _form(request, context, given, 400, NOT_ALIKE, renews=True)
+    way = partial(
+        context.authenticator.by_login, given.get("login", ""), given.get("password", ""), new=new
+    )
     return await _let_in(request, context, way, given, WRONG_LOGIN)
 
 
@@ -71,7 +79,7 @@ async def leave(request: Request, context: Context) -> Response:
     authenticator, session = context.authenticator, context.session(request)
     if session is None:
         return RedirectResponse("/enter", 303)
-    given = request.headers.get(CSRF) or _fields(await request.body()).get("csrf", "")
+    given = request.headers.get(CSRF) or form_fields(await request.body()).get("csrf", "")
     if not authenticator.sessions.is_csrf(session, given):
         raise HTTPException(403)
     await run_in_threadpool(authenticator.sessions.leave, session)
@@ -115,6 +123,8 @@ async def _let_in(
         answer = _form(request, context, given, 429, error)
         answer.headers["Retry-After"] = str(wait_s)
         return answer
+    except NewPasswordNeeded:
+        return _form(request, context, given, 409, NEW_PASSWORD, renews=True)
     except StoreError:
         return _form(request, context, given, 503, NO_STORE)
     if cookie is None:
@@ -137,21 +147,16 @@ def _form(
     given: Mapping[str, str],
     status: int = 200,
     error: str | None = None,
+    *,
+    renews: bool = False,
 ) -> Response:
     told = {"has_logins": context.authenticator.has_logins, "login": given.get("login", "")}
     next = own_path(given.get("next", ""))
-    return context.page(request, "enter.html", status, error=error, next=next, **told)
+    return context.page(
+        request, "enter.html", status, error=error, next=next, renews=renews, **told
+    )
 
 
 def _is_secure(request: Request, context: PanelContext) -> bool:
     host, origin = request.headers.get("host", ""), request.headers.get("origin")
     return context.authenticator.address.is_secure(request.url.scheme, host, origin)
-
-
-def _fields(body: bytes) -> dict[str, str]:
-    """The fields of a form, as browsers send it; {} if the body is not a form."""
-    try:
-        told = parse_qs(body.decode("ascii", "replace"), max_num_fields=MOST_FIELDS)
-    except ValueError:
-        return {}
-    return {name: values[0] for name, values in told.items()}

@@ -1,11 +1,13 @@
 """The supervisor's pages. Without a session: 401; with a session of another role: 403.
 
-    GET /supervisor[?day=YYYY-MM-DD&state=…&after=CALL]    the page of a day
+    GET /supervisor[?day=…&from=…&to=…&…&after=CALL]       the page of a period: see `reporting_period`; for
+                                                           the list of callbacks see `callback_list`
     GET /supervisor/stream                                 the wallboard, as it changes: server-sent events
-    GET /supervisor/callbacks/ID                           a callback's history
+    /supervisor/callbacks/…, /supervisor/search            see `routes_supervisor_callbacks`
+    /supervisor/people                                     see `routes_people`
     GET /supervisor/calls/CALL                             a finished call, prompt by prompt
     GET /supervisor/picture.svg?call=CALL&row=N            a part of its picture; row=-1: the legend
-    GET /supervisor/{calls,steps,callbacks}.csv?day=…      a day for a spreadsheet
+    GET /supervisor/{calls,steps,callbacks}.csv?day=…      a period for a spreadsheet
 
 Read-only; nothing of a page's content is logged.
 """
@@ -18,45 +20,62 @@ from functools import partial
 from re import compile
 from typing import Annotated
 
-from vad_agent.callbacks.next_attempt_time import overdue
-from vad_agent.callbacks.queries import Which
 from vad_agent.errors import StoreError, extra
 from vad_agent.web import supervisor_csv
 from vad_agent.web.browser_event_stream import HEADERS, MEDIA_TYPE, RETRY_MS
 from vad_agent.web.call_view import course
-from vad_agent.web.dashboard import Dashboard
+from vad_agent.web.callback_actions import NO_STORE
+from vad_agent.web.callback_list import CallbackListQuery
 from vad_agent.web.dependencies import Context, Supervisor
 from vad_agent.web.operator_callbacks import Refused
+from vad_agent.web.reporting_period import ReportingPeriod
+from vad_agent.web.routes_people import router as people
+from vad_agent.web.routes_supervisor_callbacks import CurrentDashboard
+from vad_agent.web.routes_supervisor_callbacks import router as callbacks
 
 with extra("callbacks", "the panel"):
-    from fastapi import APIRouter, Depends, Request
+    from fastapi import APIRouter, Depends, Query, Request
     from starlette.exceptions import HTTPException
     from starlette.responses import Response, StreamingResponse
 
-NO_STORE = "База данных не отвечает: попробуйте ещё раз"
 NUMBER = compile("-1|[0-9]{1,3}")
 PICTURE_HEADERS = {"Cache-Control": "private, max-age=600"}
 
 router = APIRouter(prefix="/supervisor")
+router.include_router(callbacks)
+router.include_router(people)
 
 
-async def _dashboard(context: Context) -> Dashboard:
-    assert isinstance(context.dashboard, Dashboard), "without a centre there are no routes of it"
-    return context.dashboard
+async def _period(
+    dashboard: CurrentDashboard,
+    day: str | None = None,
+    first: Annotated[str | None, Query(alias="from")] = None,
+    last: Annotated[str | None, Query(alias="to")] = None,
+) -> ReportingPeriod:
+    return dashboard.day(day, first, last)
 
 
-Its = Annotated[Dashboard, Depends(_dashboard)]
+async def _listed(
+    state: str | None = None,
+    operator: str | None = None,
+    reason: str | None = None,
+    sort: str | None = None,
+    page: str | None = None,
+) -> CallbackListQuery:
+    return CallbackListQuery.of(state, operator, reason, sort, page)
+
+
+Period = Annotated[ReportingPeriod, Depends(_period)]
+Listed = Annotated[CallbackListQuery, Depends(_listed)]
 
 
 @router.get("")
 def show(
-    request: Request, context: Context, supervisor: Supervisor, dashboard: Its,
-    day: str | None = None, state: str | None = None, after: str | None = None,
+    request: Request, context: Context, supervisor: Supervisor, dashboard: CurrentDashboard,
+    period: Period, listed: Listed, after: str | None = None,
 ) -> Response:  # fmt: skip
-    """The page of a day; 503 with the remaining data if the store cannot be read."""
-    asked = dashboard.day(day)
-    which = next((one for one in Which if one.value == state), None)
-    board = dashboard.board(asked, which, after_call=after)
+    """The page of a period; 503 with the remaining data if the store cannot be read."""
+    board = dashboard.board(period, listed, after_call=after)
     return context.page(
         request,
         "supervisor.html",
@@ -65,13 +84,13 @@ def show(
         csrf=context.authenticator.sessions.csrf(supervisor),
         has_logins=context.authenticator.has_logins,
         board=board,
-        say=dashboard.words(asked),
+        say=dashboard.words(period),
         after=after,
     )
 
 
 @router.get("/stream")
-async def stream(context: Context, supervisor: Supervisor, dashboard: Its) -> Response:
+async def stream(context: Context, supervisor: Supervisor, dashboard: CurrentDashboard) -> Response:
     """The wallboard, from now on."""
     is_on = partial(context.authenticator.sessions.is_on, supervisor)
     heartbeat_s = context.heartbeat_s
@@ -85,34 +104,13 @@ async def stream(context: Context, supervisor: Supervisor, dashboard: Its) -> Re
     return StreamingResponse(events(), media_type=MEDIA_TYPE, headers=HEADERS)
 
 
-@router.get("/callbacks/{id}")
-def show_callback(
-    request: Request, context: Context, supervisor: Supervisor, dashboard: Its, id: str
-) -> Response:
-    """One callback."""
-    try:
-        found = dashboard.callback(id)
-    except StoreError:
-        raise Refused(503, NO_STORE) from None
-    if found is None:
-        raise HTTPException(404)
-    story, kept = found
-    day = dashboard.day(None)
-    return context.page(
-        request,
-        "supervisor_callback.html",
-        story=story,
-        kept=kept,
-        policy=dashboard.policy,
-        overdue=overdue(story.callback, dashboard.now, dashboard.policy),
-        say=dashboard.words(day),
-        day=day,
-    )
-
-
 @router.get("/calls/{call:path}")
 def show_call(
-    request: Request, context: Context, supervisor: Supervisor, dashboard: Its, call: str
+    request: Request,
+    context: Context,
+    supervisor: Supervisor,
+    dashboard: CurrentDashboard,
+    call: str,
 ) -> Response:
     """One call."""
     try:
@@ -134,7 +132,7 @@ def show_call(
 
 @router.get("/picture.svg")
 async def picture(
-    supervisor: Supervisor, dashboard: Its, call: str = "", row: str = ""
+    supervisor: Supervisor, dashboard: CurrentDashboard, call: str = "", row: str = ""
 ) -> Response:
     """A part of a call's picture."""
     if not NUMBER.fullmatch(row):
@@ -149,17 +147,21 @@ async def picture(
 
 
 @router.get("/{table}.csv")
-def table(supervisor: Supervisor, dashboard: Its, table: str, day: str | None = None) -> Response:
-    """A day as CSV."""
+def table(
+    supervisor: Supervisor, dashboard: CurrentDashboard, table: str, period: Period, listed: Listed
+) -> Response:
+    """A period as CSV."""
     if table not in supervisor_csv.TABLES:
         raise HTTPException(404)
-    asked = dashboard.day(day)
-    rows = supervisor_csv.TABLES[table](dashboard, asked)
+    rows = supervisor_csv.TABLES[table](dashboard, period, listed)
     try:
         first = next(rows)  # read errors must occur before the answer begins
     except StoreError:
         raise Refused(503, NO_STORE) from None
-    headers = {"Content-Disposition": f'attachment; filename="{table}-{asked.on}.csv"'}
+    name = "-".join(
+        (table, str(period.on), *(one.replace(":", "") for one in period.times.values()))
+    )
+    headers = {"Content-Disposition": f'attachment; filename="{name}.csv"'}
     return StreamingResponse(_file(first, rows), media_type="text/csv", headers=headers)
 
 

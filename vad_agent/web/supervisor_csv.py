@@ -1,4 +1,4 @@
-"""A day as CSV for a Russian spreadsheet: semicolons, decimal commas, times in the centre's zone."""
+"""A period as CSV for a Russian spreadsheet: semicolons, decimal commas, times in the centre's zone."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from datetime import datetime
 
 from vad_agent.callbacks.model import Callback
 from vad_agent.common.csv_export import lines
-from vad_agent.web.dashboard import CalendarDay, Dashboard
+from vad_agent.web.callback_list import CallbackListQuery
+from vad_agent.web.dashboard import Dashboard
+from vad_agent.web.reporting_period import ReportingPeriod
 from vad_agent.web.supervisor_labels import SupervisorLabels, reasons
 
 SEPARATOR = ";"
@@ -18,7 +20,7 @@ MOST = 1_000_000
 Cells = Sequence[str]
 
 
-def calls(dashboard: Dashboard, day: CalendarDay) -> Iterator[str]:
+def calls(dashboard: Dashboard, day: ReportingPeriod, listed: CallbackListQuery) -> Iterator[str]:
     """The calls, newest first."""
     head = (
         "Звонок", "Оператор", "Режим", "Начало", "Длительность, с", "Шагов в окне",
@@ -40,7 +42,7 @@ def calls(dashboard: Dashboard, day: CalendarDay) -> Iterator[str]:
     return lines(head, rows(), SEPARATOR)
 
 
-def steps(dashboard: Dashboard, day: CalendarDay) -> Iterator[str]:
+def steps(dashboard: Dashboard, day: ReportingPeriod, listed: CallbackListQuery) -> Iterator[str]:
     """The steps, in order."""
     head = (
         "Звонок", "Оператор", "Время", "Фраза", "Окно от, с", "Окно до, с", "Тишина до неё, с",
@@ -60,8 +62,10 @@ def steps(dashboard: Dashboard, day: CalendarDay) -> Iterator[str]:
     return lines(head, rows(), SEPARATOR)
 
 
-def callbacks(dashboard: Dashboard, day: CalendarDay) -> Iterator[str]:
-    """The callbacks, in the order of the page."""
+def callbacks(
+    dashboard: Dashboard, day: ReportingPeriod, listed: CallbackListQuery
+) -> Iterator[str]:
+    """The callbacks of the page, in its order."""
     head = (
         "Перезвон", "Состояние", "Клиент", "Телефон", "Оператор", "Причины", "Тема", "Запрошен",
         "Срок", "Следующая попытка", "Попытка", "Закончен",
@@ -69,7 +73,7 @@ def callbacks(dashboard: Dashboard, day: CalendarDay) -> Iterator[str]:
     say = dashboard.words(day)
 
     def rows() -> Iterator[Cells]:
-        for one in dashboard.callbacks_of(day, None, MOST):
+        for one in dashboard.callbacks_of(day, listed, MOST):
             yield _callback(say, one)
 
     return lines(head, rows(), SEPARATOR)
@@ -96,7 +100,7 @@ def _number(value: float) -> str:
     return f"{value:.2f}".replace(".", ",")
 
 
-TABLES: Mapping[str, Callable[[Dashboard, CalendarDay], Iterator[str]]] = {
+TABLES: Mapping[str, Callable[[Dashboard, ReportingPeriod, CallbackListQuery], Iterator[str]]] = {
     "calls": calls,
     "steps": steps,
     "callbacks": callbacks,

@@ -10,10 +10,13 @@ from typing import Any
 from urllib.parse import quote
 
 from vad_agent.callbacks.alerts import Kind
+from vad_agent.callbacks.callback_filters import Order
 from vad_agent.callbacks.model import UNCONFIRMED, Callback, Outcome, State
 from vad_agent.callbacks.queries import Which
 from vad_agent.trace import labels_ru
 from vad_agent.trace.window_compliance import Verdict
+from vad_agent.web.authentication.login_sessions import Role
+from vad_agent.web.reporting_period import ReportingPeriod
 
 STATES = {
     State.WAITING: "ждёт времени",
@@ -35,7 +38,32 @@ WHICH = {
     Which.NOT_REACHED: "не дозвонились",
     Which.CLIENT_CALLED: "клиент позвонил сам",
     Which.CANCELLED: "отменённые",
+    Which.WAITING: "ждут времени",
+    Which.OFFERED: "предложены",
+    Which.RINGING: "звонок идёт",
+    Which.NEEDS_NUMBER: "нужен номер",
+    Which.NEEDS_TIME: "нужно время",
+    Which.NEEDS_PERSON: "нужен человек",
 }
+ORDERS = {
+    Order.NEXT: "срок",
+    Order.CREATED: "запрошен",
+    Order.OPERATOR: "оператор",
+    Order.STATE: "состояние",
+    Order.ATTEMPT: "попытка",
+}
+ROLES = {Role.OPERATOR: "оператор", Role.SUPERVISOR: "старший смены"}
+USER_CHANGES = {
+    "added": "добавлен",
+    "password_set": "пароль сменён инженером",
+    "password_reset": "пароль сброшен: выдан одноразовый",
+    "password_renewed": "задал свой пароль",
+    "role_set": "роль изменена",
+    "disabled": "отключён",
+    "enabled": "включён",
+}
+ACTORS = {"panel": "{}", "cli": "{}, команда", "api": "программа {}"}
+"""Who changed something: the beginning of the name in history → how it is shown."""
 OVERDUE = {
     State.WAITING: "Перезвон просрочен",
     State.OFFERED: "Перезвон предложен, но никто не звонит",
@@ -70,6 +98,7 @@ WHATS = {
     "retried": "попытки начаты заново",
     "number_set": "номер указан",
     "time_set": "время указано",
+    "operator_set": "передан",
     "late_outcome": "исход узнали поздно",
     "erased": "личные данные стёрты",
 } | {outcome.value: told for outcome, told in OUTCOMES.items()}
@@ -134,13 +163,17 @@ def why(outcome: str, verdict: Verdict, silence: float, lo: float, hi: float) ->
 
 
 class SupervisorLabels:
-    """Labels for a template, at `now` and on a day of the centre."""
+    """Labels for a template, at `now` and in the period [begin, end) of the centre."""
 
-    def __init__(self, now: datetime, zone: tzinfo, day: date) -> None:
+    def __init__(self, now: datetime, zone: tzinfo, begin: datetime, end: datetime) -> None:
         self.now = now
         self._zone = zone
-        self._day = day
+        self._begin = begin
+        self._end = end
 
+    REASONS = labels_ru.REASONS
+    ORDERS = ORDERS
+    BY = Order
     number = staticmethod(labels_ru.number)
     window = staticmethod(labels_ru.window)
     clock = staticmethod(labels_ru.clock)
@@ -154,14 +187,14 @@ class SupervisorLabels:
         return when.astimezone(self._zone)
 
     def when(self, when: datetime) -> str:
-        """The time, with the date if it differs from the page's day."""
+        """The time, with the date if it is not in the page's period."""
         local = self.local(when)
-        return f"{local:%H:%M:%S}" if local.date() == self._day else f"{local:%d.%m %H:%M}"
+        return f"{local:%H:%M:%S}" if self._begin <= when < self._end else f"{local:%d.%m %H:%M}"
 
     def minute(self, when: datetime) -> str:
         """As `when`, without seconds."""
         local = self.local(when)
-        return f"{local:%H:%M}" if local.date() == self._day else f"{local:%d.%m %H:%M}"
+        return f"{local:%H:%M}" if self._begin <= when < self._end else f"{local:%d.%m %H:%M}"
 
     def full(self, when: datetime) -> str:
         """Date and time."""
@@ -174,6 +207,49 @@ class SupervisorLabels:
     def iso(self, when: datetime) -> str:
         """ISO 8601, for machines."""
         return self.local(when).isoformat(timespec="seconds")
+
+    @property
+    def zone(self) -> str:
+        """The centre's zone, with its present offset."""
+        offset = f"{self.now.astimezone(self._zone):%z}"
+        return f"{getattr(self._zone, 'key', '')} UTC{offset[:3]}:{offset[3:5]}".strip()
+
+    @staticmethod
+    def period(period: ReportingPeriod) -> str:
+        """The date of a period, with its times if it is not a whole day."""
+        day = f"{period.on:%d.%m.%Y}"
+        if period.is_whole_day:
+            return day
+        return f"{day} {period.first:%H:%M}–{period.last:%H:%M}"
+
+    @staticmethod
+    def who(who: str) -> str:
+        """Who changed something, from history.
+
+        >>> SupervisorLabels.who("panel:Irina"), SupervisorLabels.who("api:crm:olga")
+        ('Irina', 'программа crm, olga')
+        """
+        way, _, name = who.partition(":")
+        if way not in ACTORS or not name:
+            return who
+        program, _, person = name.partition(":") if way == "api" else (name, "", "")
+        told = ACTORS[way].format(program)
+        return f"{told}, {person}" if person else told
+
+    @staticmethod
+    def role(role: Role) -> str:
+        """A user's role."""
+        return ROLES[role]
+
+    @staticmethod
+    def user_change(what: str) -> str:
+        """The kind of a change of a user."""
+        return USER_CHANGES.get(what, what)
+
+    @staticmethod
+    def order(order: Order) -> str:
+        """What a list is sorted by."""
+        return ORDERS[order]
 
     def since(self, when: datetime) -> str:
         """The time passed since."""
@@ -190,11 +266,14 @@ class SupervisorLabels:
         return callback.name or NOBODY
 
     @staticmethod
-    def phone(callback: Callback) -> str:
-        """The client's number, or what was given instead."""
+    def phone(callback: Callback, most: int = 0) -> str:
+        """The client's number, or what was given instead, of that at most `most` characters; 0: all."""
         if callback.phone:
             return callback.phone
-        return f"{callback.phone_given} (не номер)" if callback.phone_given else "номера нет"
+        given = callback.phone_given
+        if not given:
+            return "номера нет"
+        return f"{SupervisorLabels.short(given, most) if most else given} (не номер)"
 
     @staticmethod
     def unconfirmed(callback: Callback) -> bool:

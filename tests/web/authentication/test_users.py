@@ -11,6 +11,7 @@ from argon2 import PasswordHasher
 
 from tests.web.desk_client import GOOD, PASSWORDS
 from vad_agent.callbacks.store import Store
+from vad_agent.common.identity import login as process_user
 from vad_agent.web.authentication.login_sessions import Role
 from vad_agent.web.authentication.password_hashing import Passwords
 from vad_agent.web.authentication.users import LONGEST_LOGIN, UserError, Users
@@ -142,3 +143,92 @@ def test_stronger_parameters_come_with_the_next_login(store: Store) -> None:
         assert stronger.check("olga", GOOD) == before[0]
     assert Counting.made == 2  # nobody's, and hers once
     assert Users(store, PASSWORDS).all() == before
+
+
+# -- history and passwords for one login -----------------------------------------------------------
+
+
+def test_each_change_has_its_person(people: Users) -> None:
+    people.add("Olga", Role.OPERATOR, GOOD, "cli:root")
+    people.set_role("olga", Role.SUPERVISOR, "cli:root")
+    people.disable("olga", "panel:Irina")
+    people.enable("olga", "panel:Irina")
+    people.set_password("olga", "battery staple", "cli:root")
+    people.reset_password("olga", "panel:Irina")
+    people.add("anna", Role.OPERATOR, GOOD)
+    told = [(one.what, one.who) for one in people.history(10, "OLGA")]
+    assert told == [
+        ("password_reset", "panel:Irina"),
+        ("password_set", "cli:root"),
+        ("enabled", "panel:Irina"),
+        ("disabled", "panel:Irina"),
+        ("role_set", "cli:root"),
+        ("added", "cli:root"),
+    ]
+    [newest] = people.history(1)
+    assert (newest.login, newest.who) == ("anna", f"cli:{process_user()}")
+    assert people.history(1, "olga")[0].role is Role.SUPERVISOR
+
+
+def test_what_was_not_changed_has_no_history(people: Users) -> None:
+    with pytest.raises(UserError):
+        people.disable("nobody", "panel:Irina")
+    with pytest.raises(UserError):
+        people.add("anna", Role.OPERATOR, "short", "cli:root")
+    assert people.history(10) == []
+
+
+def test_a_password_for_one_login_sets_another_one_once(people: Users) -> None:
+    people.add("olga", Role.OPERATOR, GOOD)
+    _, once = people.reset_password("Olga", "panel:Irina")
+    assert people.check("olga", GOOD) is None
+    [user] = people.all()
+    assert user.one_time
+    for wrong in (GOOD, once.upper()):
+        with pytest.raises(UserError, match="expected the one for one login"):
+            people.renew_password("olga", wrong, "battery staple")
+    for new in (once, "short", "", "OLGA"):
+        with pytest.raises(UserError, match=r"^password: expected"):
+            people.renew_password("olga", once, new)
+    renewed = people.renew_password("OLGA", once, "battery staple")
+    assert not renewed.one_time
+    assert renewed.since > user.since
+    assert people.check("olga", once) is None
+    assert people.check("olga", "battery staple") == renewed
+    with pytest.raises(UserError, match="expected the one for one login"):
+        people.renew_password("olga", "battery staple", "horse battery")
+    assert [one.what for one in people.history(1)] == ["password_renewed"]
+
+
+def test_of_two_who_use_it_at_once_one_does(people: Users) -> None:
+    people.add("olga", Role.OPERATOR, GOOD)
+    _, once = people.reset_password("olga")
+
+    def renew(number: int) -> bool:
+        try:
+            people.renew_password("olga", once, f"battery staple {number}")
+        except UserError:
+            return False
+        return True
+
+    with ThreadPoolExecutor(8) as pool:
+        assert sum(pool.map(renew, range(8))) == 1
+
+
+def test_who_is_disabled_does_not_renew(people: Users) -> None:
+    people.add("olga", Role.OPERATOR, GOOD)
+    _, once = people.reset_password("olga")
+    people.disable("olga")
+    with pytest.raises(UserError):
+        people.renew_password("olga", once, "battery staple")
+    assert people.check("olga", once) is None
+
+
+def test_whoever_asks_is_told_of_each_change(store: Store) -> None:
+    told = []
+    people = Users(store, PASSWORDS, changed=lambda: told.append(1))
+    people.add("olga", Role.OPERATOR, GOOD)
+    people.disable("olga")
+    with pytest.raises(UserError):
+        people.disable("nobody")
+    assert len(told) == 2

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from vad_agent.errors import VadAgentError
 from vad_agent.web.authentication.login_sessions import Session, Sessions
 from vad_agent.web.origins import Origins
+
+
+class NewPasswordNeeded(VadAgentError):
+    """The password was right and is good for one login, which must set another one."""
 
 
 class Authenticator(Protocol):
@@ -35,9 +40,11 @@ class Authenticator(Protocol):
             StoreError: users cannot be looked up now.
         """
 
-    def by_login(self, login: str, password: str, network: str) -> str | None:
-        """The cookie for this login and password. None: one of them is wrong. May block.
+    def by_login(self, login: str, password: str, network: str, new: str = "") -> str | None:
+        """The cookie for this login and password. None: one of them is wrong. May block. `new`: the
+        password from now on, where the given one is good for one login.
 
         Raises:
+            NewPasswordNeeded: it is, and `new` is not valid.
             TooManyAttempts, StoreError: as `by_token`.
         """

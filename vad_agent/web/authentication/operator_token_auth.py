@@ -72,7 +72,7 @@ class TokenAuth:
         self._throttle.right("")
         return self.sessions.open(self.operator)
 
-    def by_login(self, login: str, password: str, network: str) -> str | None:
+    def by_login(self, login: str, password: str, network: str, new: str = "") -> str | None:
         """Always None: there are no passwords."""
         return None
 

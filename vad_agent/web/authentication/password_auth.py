@@ -15,6 +15,7 @@ from ipaddress import IPv6Address, ip_address
 
 from vad_agent.common.identity import folded
 from vad_agent.common.identity import login as user
+from vad_agent.web.authentication.authenticator import NewPasswordNeeded
 from vad_agent.web.authentication.login_sessions import Role, Session, SessionBackend, Sessions
 from vad_agent.web.authentication.login_throttle import LoginThrottle
 from vad_agent.web.authentication.operator_token_auth import (
@@ -24,7 +25,7 @@ from vad_agent.web.authentication.operator_token_auth import (
     link,
     new_token,
 )
-from vad_agent.web.authentication.users import LONGEST_LOGIN, Users
+from vad_agent.web.authentication.users import LONGEST_LOGIN, UserError, Users
 from vad_agent.web.origins import Origins
 
 WITHIN_S = 600.0
@@ -89,11 +90,12 @@ class PasswordAuth:
             return None
         return self.sessions.open(person.login, Role.SUPERVISOR, person.since.timestamp())
 
-    def by_login(self, login: str, password: str, network: str) -> str | None:
+    def by_login(self, login: str, password: str, network: str, new: str = "") -> str | None:
         """This user's cookie. None: the login or password is wrong, or the user is disabled. Takes
-        a while.
+        a while. `new`: the password from now on, where the given one is good for one login.
 
         Raises:
+            NewPasswordNeeded: the password is right and good for one login, and `new` is not valid.
             TooManyAttempts: the password was not checked.
             StoreError: users cannot be looked up now.
         """
@@ -107,6 +109,11 @@ class PasswordAuth:
             self._by_login.wrong(pair)
             return None
         self._by_login.right(pair)
+        if person.one_time:
+            try:
+                person = self._people.renew_password(login, password, new)
+            except UserError as error:
+                raise NewPasswordNeeded from error
         return self.sessions.open(person.login, person.role, person.since.timestamp())
 
 
