@@ -21,6 +21,7 @@ from fastapi import FastAPI
 from tests.cli.commanding import Centre, Run, ago, own_store, runner
 from tests.server.asked import TOKEN, one_desk, served
 from vad_agent.callbacks import transitions
+from vad_agent.callbacks.call_record import CallRecord
 from vad_agent.callbacks.model import Outcome, State
 from vad_agent.callbacks.outbox import Outbox
 from vad_agent.callbacks.outbox_message import OutboxMessage
@@ -381,7 +382,7 @@ def test_the_promise(centre):
         "taken 3 = reached 0 + not reached 0 + client called 0 + cancelled 1 + open 2: "
         "nothing is missing"
     )
-    assert [line.split()[-1] for line in counts] == ["count", *"3000120"]
+    assert [line.split()[-1] for line in counts] == ["count", *"30001200"]
     told = json.loads(centre.run("promise", "--json").out)
     assert (told["taken"], told["open"], told["missing"]) == (3, 2, 0)
 
@@ -395,6 +396,34 @@ def test_a_request_that_is_missing(centre):
     assert done.out.splitlines()[0].endswith("open 0: 1 MISSING")
     assert done.line == "1 requests are not accounted for: keep the database as it is"
     assert centre.run("promise", "--json").status == 1
+
+
+def test_a_callback_that_was_never_requested_is_missing_until_it_is_made(centre):
+    lines = [
+        {"t": 3.0, "kind": "callback", "reason": "dropped", "phone": NUMBER, "due_in_s": 600.0}
+    ]
+    with centre.opened() as one:
+        one.desk.take_call(CallRecord("pc-1 call", "anna", "auto", ago(600), lines))
+    done = centre.run("promise")
+    assert done.status == 1
+    assert done.out.splitlines()[0].endswith("open 0: 1 MISSING")
+    assert "lost: the call of anna, ended " in done.out
+    assert done.out.splitlines()[-1] == "  vad-agent callbacks make 'pc-1 call'"
+    assert done.line == "1 callbacks were never requested: vad-agent callbacks make CALL"
+    made = centre.run("make", "pc-1 call")
+    assert made.status == 0
+    assert " waiting, attempt 1" in made.out
+    assert centre.run("promise").status == 0
+    assert centre.run("make", "pc-1 call").out == made.out
+    assert centre.run("list").out.count("\n") == 2
+
+
+def test_a_call_that_asks_for_no_callback_makes_none(centre):
+    done = centre.run("make", "nothing")
+    assert (done.status, done.line) == (
+        1,
+        "call: there is no such call, or its trace was erased",
+    )
 
 
 # -- export ----------------------------------------------------------------------------------------

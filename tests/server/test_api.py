@@ -413,6 +413,36 @@ def test_what_is_no_call_is_refused_and_not_repeated(one, other):
     assert "Анна" not in answer.text
 
 
+ASKING = {"t": 3.0, "kind": "callback", "reason": "dropped", "due_in_s": 0.0, "phone": PHONE}
+LOST = CALL | {"lines": pack([ASKING, {"t": 4.0, "kind": "phase", "phase": "ended"}])}
+
+
+def test_a_callback_that_a_trace_asks_for_and_nobody_requested_is_named_and_made_once(one):
+    assert one.get("/calls/lost").json() == {"calls": []}
+    one.post("/calls", LOST)
+    ended = "2026-11-24T09:00:04Z"
+    lost = {"call": "pbx/7", "operator": "petrova", "ended": ended}
+    assert one.get("/calls/lost").json() == {"calls": [lost]}
+    promise = one.get("/promise").json()
+    assert (promise["taken"], promise["lost"], promise["missing"]) == (0, 1, 1)
+    first = one.post("/calls/callback", {"call": "pbx/7"})
+    again = one.post("/calls/callback", {"call": "pbx/7"})
+    assert (first.status_code, again.status_code) == (201, 200)
+    assert (first.json()["what"], again.json()["what"]) == ("taken", "duplicate")
+    assert first.json()["callback"] == again.json()["callback"]
+    assert first.json()["callback"]["phone"] == NUMBER
+    assert one.get("/calls/lost").json() == {"calls": []}
+    assert one.get("/promise").json()["missing"] == 0
+
+
+@pytest.mark.parametrize("call", ["nothing", "pbx/7"])
+def test_a_call_whose_trace_asks_for_nothing_makes_none(one, call):
+    one.post("/calls", CALL)
+    answer = one.post("/calls/callback", {"call": call})
+    assert (answer.status_code, answer.json()["error"]["code"]) == (409, "conflict")
+    assert one.get("/callbacks").json()["callbacks"] == []
+
+
 # -- the supervisor --------------------------------------------------------------------------------
 
 
@@ -429,6 +459,7 @@ def test_promise_numbers_and_alarms(one):
         "client_called": 0,
         "cancelled": 0,
         "open": 2,
+        "lost": 0,
         "missing": 0,
     }
     numbers = one.get("/numbers").json()

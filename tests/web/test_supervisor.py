@@ -181,6 +181,65 @@ def test_a_request_that_is_lost_is_critical(full: Served) -> None:
     assert "За всё время: обещано 26, открыто 6, потеряно 1" in said
 
 
+ASKS = {
+    "t": 20.0, "kind": "callback", "reason": "dropped", "due_in_s": 0.0, "opening": "Здравствуйте",
+    "phone": "+79161234567", "name": EVIL,
+}  # fmt: skip
+
+
+def forms(page: str) -> list[dict[str, str]]:
+    """The fields of the forms that make a callback."""
+    found = re.findall(r'<form method="post" action="/supervisor/callbacks">.*?</form>', page)
+    pattern = r'name="(\w+)" value="([^"]*)"'
+    return [{n: html.unescape(v) for n, v in re.findall(pattern, one)} for one in found]
+
+
+def test_a_callback_that_was_never_requested_is_critical_and_made_with_one_click(
+    empty: Served,
+) -> None:
+    shift, boss = empty.shift, empty.supervisor()
+    began = NOW - timedelta(minutes=5)
+    call = shift.call(f"pbx/1 {EVIL}", began, 2.5, operator="anna", more=[ASKS])
+    shift.alarms.sound(Kind.LOST, call, NOW)
+    said = page(empty, "critical")
+    assert "Критичное: 1 Перезвон потерян: звонок его обещал, а просьба не пришла" in said
+    assert "Говорил anna , звонок закончился 14:25:" in said
+    assert "потеряно 1" in page(empty, "promise")
+    [form] = forms(boss.get("/supervisor").text)
+    assert form["call"] == call
+    made = boss.post("/supervisor/callbacks", data=form)
+    assert made.status_code == 303
+    story = text(boss.get(made.headers["location"]))
+    assert f"{EVIL}, +79161234567" in story
+    assert f"запрошен panel:{BOSS}" in story
+    assert "Критичное: 1 Перезвон просрочен" in page(empty, "critical")
+    assert "потеряно 0" in page(empty, "promise")
+    again = boss.post("/supervisor/callbacks", data=form)
+    assert again.headers["location"] == made.headers["location"]
+
+
+@pytest.mark.parametrize(
+    ("csrf", "call", "status"),
+    [(False, True, 403), (True, False, 409)],
+)
+def test_who_does_not_come_from_the_page_or_names_no_such_call_makes_no_callback(
+    empty: Served, csrf: bool, call: bool, status: int
+) -> None:
+    empty.shift.call("pbx-1", NOW - timedelta(minutes=5), 2.5, more=[ASKS])
+    boss = empty.supervisor()
+    [form] = forms(boss.get("/supervisor").text)
+    form |= ({} if csrf else {"csrf": "x"}) | ({} if call else {"call": "pbx-2"})
+    answer = boss.post("/supervisor/callbacks", data=form)
+    assert answer.status_code == status
+    assert "error" in answer.json()
+    assert (
+        empty.come_in(OPERATOR, PASSWORD).post("/supervisor/callbacks", data=form).status_code
+        == 403
+    )
+    assert empty.browser().post("/supervisor/callbacks", data=form).status_code == 401
+    assert len(empty.shift.calls.lost(NOW)) == 1
+
+
 def test_the_promise_of_the_day(full: Served) -> None:
     assert page(full, "promise") == (
         "Обещание 19 из 25 исполнено обещано 26 дозвонились 14 клиент позвонил сам 3 "

@@ -42,6 +42,8 @@ class Kind(StrEnum):
     """The clock was set forward or back."""
     PROMISE = "promise"
     """Not all accepted requests are accounted for."""
+    LOST = "lost"
+    """A stored call's trace asks for a callback that no store has."""
     REFUSED = "refused"
     """A headset's message cannot be understood; its file is kept."""
     DATABASE = "database"
@@ -56,7 +58,7 @@ class DeskAlert:
 
     kind: Kind
     about: str
-    """A callback's id, a node's name, or ""."""
+    """A callback's id, a call's id, a node's name, or ""."""
     since: datetime
     detail: str = ""
 

@@ -119,6 +119,8 @@ class Request:
     """The call is still on: the client hears the farewell. Its end will be reported."""
     session: str | None = None
     """The call's id in the contact centre's own system."""
+    made: bool = False
+    """Made from the stored trace of its call, because no other request of that call came."""
 
 
 @dataclass(frozen=True, slots=True)

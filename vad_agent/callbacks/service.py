@@ -100,6 +100,21 @@ class CallbackService:
         """
         return self.calls.take(record, self.clock.now())
 
+    def make(self, call: str, who: str) -> Taken:
+        """Make the callback that the stored trace of a call asks for. "duplicate": it was requested.
+
+        Raises:
+            RuleError: there is no such call, its trace was erased, or asks for no callback.
+            StoreError: it could not be stored.
+        """
+        record = self.calls.record(call)
+        if record is None:
+            raise RuleError("call: there is no such call, or its trace was erased")
+        request = record.request()
+        if request is None:
+            raise RuleError("call: its trace asks for no callback")
+        return self.take(request, who)
+
     def withdraw(self, call: str, who: str) -> Callback | None:
         """The call's client came back: cancel the callback, unless another call requests it. None:
         none to cancel.

@@ -7,6 +7,7 @@ Each method is one transaction: committed to disk when it returns, not done at a
 
 from __future__ import annotations
 
+import hashlib
 import json
 import secrets
 from collections.abc import Callable
@@ -15,6 +16,7 @@ from datetime import datetime, timedelta
 
 from vad_agent.callbacks import transitions
 from vad_agent.callbacks.attempt_store import AttemptStore
+from vad_agent.callbacks.call_record import made_key
 from vad_agent.callbacks.clock import JUMP_S
 from vad_agent.callbacks.model import Callback, Request, State
 from vad_agent.callbacks.row_mapping import (
@@ -25,7 +27,7 @@ from vad_agent.callbacks.row_mapping import (
     storable,
     to_row,
 )
-from vad_agent.callbacks.tables import callbacks, facts, requests
+from vad_agent.callbacks.tables import callbacks, calls, facts, requests
 from vad_agent.callbacks.unit_of_work import OPEN_STATES, Actor, locked
 from vad_agent.errors import RuleError, extra
 
@@ -59,8 +61,11 @@ class Store(AttemptStore):
         def work(c: sa.Connection) -> Taken:
             query = sa.select(requests.c.callback, requests.c.body)
             known = c.execute(query.where(requests.c.key == request.key)).first()
+            if request.made:  # what the call has requested itself answers it
+                known = known or c.execute(query.where(requests.c.call == request.call)).first()
             if known is not None:
-                if not is_same(request, self.encryption.open(known.body)):
+                same = request.made or is_same(request, self.encryption.open(known.body))
+                if not same:
                     raise RuleError("key: it was used for another request: keys are unique")
                 return Taken(self.load(c, known.callback), "duplicate")
             callback, what = self._answer(c, request, by)
@@ -81,12 +86,20 @@ class Store(AttemptStore):
                     body=self.encryption.close(request_body(request)),
                 )
             )
+            if request.call is not None:
+                _no_longer_owed(c, request.call)
             return Taken(callback, what)
 
         return self.transaction(work)
 
     def _answer(self, c: sa.Connection, request: Request, by: Actor) -> tuple[Callback, str]:
         if request.call is not None:
+            made = sa.select(requests.c.callback).where(requests.c.key == made_key(request.call))
+            if (id := c.execute(made).scalar()) is not None:
+                from_trace = self.load(c, id)
+                if from_trace.open:
+                    return transitions.complete(from_trace, request), "revised"
+                return from_trace, "revised"
             same_call = self.one(
                 c,
                 callbacks.c.id.in_(
@@ -101,7 +114,8 @@ class Store(AttemptStore):
             same_client = self.one(c, callbacks.c.client == self.encryption.look_up(request.phone))
             if same_client is not None:
                 return transitions.merge(same_client, request, self.policy), "merged"
-        return transitions.take(request, new_id(), self.policy, by.at), "taken"
+        id = _id_for(c, request.call)
+        return transitions.take(request, id, self.policy, by.at), "taken"
 
     def withdraw(self, call: str, by: Actor) -> Callback | None:
         """The call's client came back: cancel the callback, unless another call requests it."""
@@ -117,6 +131,7 @@ class Store(AttemptStore):
                 .where(mine, requests.c.withdrawn.is_(None))
                 .values(withdrawn=by.at)
             )
+            _no_longer_owed(c, call)
             if callback is None:
                 return None
             others = c.execute(
@@ -256,7 +271,28 @@ def _is_news(c: sa.Connection, step: timedelta, by: Actor) -> bool:
     return True
 
 
+ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
+ID_LENGTH = 12
+
+
 def new_id() -> str:
     """A new id, short enough to be read out: 12 letters and digits, a number of 60 bits."""
-    alphabet = "0123456789abcdefghjkmnpqrstvwxyz"
-    return "".join(secrets.choice(alphabet) for _ in range(12))
+    return "".join(secrets.choice(ALPHABET) for _ in range(ID_LENGTH))
+
+
+def id_of_call(call: str) -> str:
+    """The id of the first callback of a call, whoever requests it: the call itself, or its trace."""
+    digest = hashlib.sha256(call.encode()).digest()
+    return "".join(ALPHABET[byte % len(ALPHABET)] for byte in digest[:ID_LENGTH])
+
+
+def _id_for(c: sa.Connection, call: str | None) -> str:
+    if call is not None:
+        id = id_of_call(call)
+        if c.execute(sa.select(callbacks.c.id).where(callbacks.c.id == id)).first() is None:
+            return id
+    return new_id()
+
+
+def _no_longer_owed(c: sa.Connection, call: str) -> None:
+    c.execute(calls.update().where(calls.c.call == call).values(owed=None))

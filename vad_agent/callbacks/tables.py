@@ -151,7 +151,9 @@ calls = sa.Table(
     sa.Column("began", UtcDateTime, nullable=False, index=True),
     sa.Column("seconds", sa.Float, nullable=False),
     sa.Column("taken", UtcDateTime, nullable=False),
-    sa.Column("lines", sa.Text),  # the trace, encrypted: prompts contain the client's name
+    sa.Column("lines", sa.Text),  # the trace, encrypted: it contains the client's name and number
+    # when the callback that its trace asks for counts as lost; null: it asks for none, or a request came
+    sa.Column("owed", UtcDateTime, index=True),
 )
 
 steps = sa.Table(

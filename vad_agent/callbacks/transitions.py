@@ -118,6 +118,16 @@ def revise(callback: Callback, request: Request, policy: Policy) -> Callback:
     return _settled(revised)
 
 
+def complete(callback: Callback, request: Request) -> Callback:
+    """The late request of a call from whose trace the callback was made: it adds what is not known.
+
+    Raises:
+        RuleError: the callback has ended.
+    """
+    _must_be_open(callback, "completed")
+    return _settled(_joined(callback, request))
+
+
 def call_ended(callback: Callback, now: datetime) -> Callback:
     """The call that requested it is over: what waited for its end is due, now at the earliest."""
     if callback.early is None or not callback.open or callback.state in UNDER_WAY:

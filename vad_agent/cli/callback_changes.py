@@ -1,4 +1,4 @@
-"""`vad-agent callbacks accept`, done, cancel, retry, number, time and called: changes by people."""
+"""`vad-agent callbacks accept`, done, cancel, retry, number, time, called, make: changes by people."""
 
 from __future__ import annotations
 
@@ -181,3 +181,24 @@ def called(
     print(
         "no callback is open for this number" if closed is None else f"{closed.id}: {closed.state}"
     )
+
+
+def make(
+    call: Annotated[
+        str, typer.Argument(metavar="CALL", help="The call's id, as promise names it.")
+    ],
+    desk: DeskUrl = None,
+    config: Config = None,
+) -> None:
+    """Make the callback that the stored trace of a call asks for, if nobody has requested it.
+
+    The callback is the one that the call's own request would have made: if that comes later, it is
+    not a second one.
+
+    \b
+    promise has named a lost call:
+      vad-agent callbacks make pc-7-4711-0a1b2c3d
+    """
+    with reached(desk, config) as callbacks:
+        made = callbacks.make(call)
+        tell(callbacks, made, made)

@@ -7,6 +7,7 @@ k3v9q0m2x7ha  ! overdue  14:05:10, 2 min ago    1/3      Анна, +7…89  drop
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
@@ -18,6 +19,7 @@ from vad_agent.cli.terminal import plain_console, print_table
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from vad_agent.callbacks.call_store import LostCall
     from vad_agent.callbacks.queries import Promise
     from vad_agent.client.backend import CallbackDetails
 
@@ -213,8 +215,19 @@ def print_promise(promise: Promise) -> None:
     end = f"{promise.missing} MISSING" if promise.missing else "nothing is missing"
     print_line(console, f"taken {promise.taken} = {total}: {end}")
     print_line(console, "")
-    counts = {"taken": promise.taken, **parts, "missing": promise.missing}
+    counts = {"taken": promise.taken, **parts, "lost": promise.lost, "missing": promise.missing}
     print_table(console, ("requests", "count"), [[n, f"{count}"] for n, count in counts.items()])
+
+
+def print_lost(lost: Sequence[LostCall], now: datetime) -> None:
+    """Print the calls whose callback was never requested, and how to make each."""
+    console = plain_console()
+    for one in lost:
+        whose = text(one.operator) or "nobody known"
+        when = f"ended {local(one.ended, now)}, {distance(one.ended - now)}"
+        print_line(console, "")
+        print_line(console, f"lost: the call of {whose}, {when}: its trace asks for a callback")
+        print_line(console, f"  vad-agent callbacks make {shlex.quote(text(one.call))}")
 
 
 # -- texts

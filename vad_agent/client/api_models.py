@@ -67,6 +67,20 @@ class CallOut(Answer):
     """It was not here before."""
 
 
+class LostCallOut(Answer):
+    """A call whose trace asks for a callback that nobody has requested."""
+
+    call: str
+    operator: str | None
+    ended: datetime
+
+
+class LostCallsOut(Answer):
+    """Such calls, the oldest first."""
+
+    calls: list[LostCallOut]
+
+
 class TakenOut(Answer):
     """A request that is stored, and the callback that answers it."""
 
@@ -133,7 +147,10 @@ class PromiseOut(Answer):
     client_called: int
     cancelled: int
     open: int
+    lost: int
+    """Calls whose trace asks for a callback that nobody has requested a minute after the call's end."""
     missing: int
+    """Requests that are not accounted for, and the lost ones."""
 
 
 class NumbersOut(Answer):
@@ -147,7 +164,7 @@ class NumbersOut(Answer):
 
 
 class AlarmOut(Answer):
-    """One thing that is wrong; `about`: a callback's id, a node's name, or nothing."""
+    """One thing that is wrong; `about`: a callback's id, a call's, a node's name, or nothing."""
 
     kind: Kind
     about: str

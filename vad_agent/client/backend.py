@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:  # the store is not loaded where a desk answers
     from vad_agent.callbacks.attempt_store import Attempt
+    from vad_agent.callbacks.call_store import LostCall
     from vad_agent.callbacks.model import Callback, Outcome
     from vad_agent.callbacks.queries import Change, Promise
 
@@ -85,6 +86,12 @@ class Backend(Protocol):
 
     def promise(self) -> Promise:
         """The counts of all requests."""
+
+    def lost_calls(self) -> list[LostCall]:
+        """Calls whose trace asks for a callback that nobody has requested."""
+
+    def make(self, call: str) -> Callback:
+        """Make the callback that the call's trace asks for."""
 
     def all(self) -> Iterable[Callback]:
         """Every callback, oldest first."""

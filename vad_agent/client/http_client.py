@@ -21,6 +21,7 @@ with extra("callbacks", "a desk by HTTP"):
     from pydantic import TypeAdapter, ValidationError
 
     from vad_agent.callbacks.attempt_store import Attempt
+    from vad_agent.callbacks.call_store import LostCall
     from vad_agent.callbacks.queries import Change, Promise
 
 V1 = "/api/v1"
@@ -114,6 +115,10 @@ class HttpBackend:
         """As `Backend.promise`."""
         return self._read(Promise, self._get("/promise"))
 
+    def lost_calls(self) -> list[LostCall]:
+        """As `Backend.lost_calls`."""
+        return self._read(list[LostCall], self._get("/calls/lost").get("calls"))
+
     def all(self) -> Iterator[Callback]:
         """As `Backend.all`.
 
@@ -132,6 +137,11 @@ class HttpBackend:
 
     # -- changes
     # --------------------------------------------------------------------------------------
+
+    def make(self, call: str) -> Callback:
+        """As `Backend.make`."""
+        told = self._told(self._send("POST", "/calls/callback", body={"call": call}))
+        return self._read(Callback, told.get("callback"))
 
     def accept(self, id: str, operator: str) -> Callback:
         """As `Backend.accept`."""

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 
 from vad_agent.callbacks import retention
+from vad_agent.callbacks.call_store import LostCall
 from vad_agent.callbacks.clock import Clock, machine_time
 from vad_agent.callbacks.model import ENDED, OPEN, Callback, Outcome, State
 from vad_agent.callbacks.outbox import REFUSED
@@ -79,7 +80,11 @@ class ServiceBackend:
 
     def promise(self) -> Promise:
         """As `Backend.promise`."""
-        return self._queries.promise()
+        return self._queries.promise(now=self._service.clock.now())
+
+    def lost_calls(self) -> list[LostCall]:
+        """As `Backend.lost_calls`."""
+        return self._service.calls.lost(self._service.clock.now())
 
     def all(self) -> Iterator[Callback]:
         """As `Backend.all`."""
@@ -87,6 +92,10 @@ class ServiceBackend:
 
     # -- changes
     # --------------------------------------------------------------------------------------
+
+    def make(self, call: str) -> Callback:
+        """As `Backend.make`."""
+        return self._service.make(call, self._who).callback
 
     def accept(self, id: str, operator: str) -> Callback:
         """As `Backend.accept`."""

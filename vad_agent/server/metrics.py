@@ -35,7 +35,8 @@ PROMISE = {
     "client_called": "Requests whose client rang himself",
     "cancelled": "Requests taken back",
     "open": "Requests not accounted for yet",
-    "missing": "Requests taken and not accounted for: 0, or something is wrong",
+    "lost": "Calls whose trace asks for a callback that was never requested: 0, or something is wrong",
+    "missing": "Requests not accounted for, and lost ones: 0, or something is wrong",
 }
 
 
@@ -94,7 +95,7 @@ class _OfStore(Collector):
 
     def _read(self) -> list[Metric]:
         numbers = self._queries.numbers(self._now)
-        promise = self._queries.promise()
+        promise = self._queries.promise(now=self._now)
         states = GaugeMetricFamily("vad_agent_callbacks", "Callbacks by state", labels=["state"])
         for state, count in numbers.by_state.items():
             states.add_metric([state], count)

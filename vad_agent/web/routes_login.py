@@ -55,7 +55,7 @@ async def enter(request: Request, context: Context, token: str = "", next: str =
 @router.post("/enter")
 async def enter_by_form(request: Request, context: Context) -> Response:
     """Login by the form."""
-    given = _fields(await request.body())
+    given = fields(await request.body())
     if not context.authenticator.has_logins or "token" in given:
         return await _by_token(request, context, given.get("token", "").strip() or "?", given)
     way = partial(context.authenticator.by_login, given.get("login", ""), given.get("password", ""))
@@ -71,7 +71,7 @@ async def leave(request: Request, context: Context) -> Response:
     authenticator, session = context.authenticator, context.session(request)
     if session is None:
         return RedirectResponse("/enter", 303)
-    given = request.headers.get(CSRF) or _fields(await request.body()).get("csrf", "")
+    given = request.headers.get(CSRF) or fields(await request.body()).get("csrf", "")
     if not authenticator.sessions.is_csrf(session, given):
         raise HTTPException(403)
     await run_in_threadpool(authenticator.sessions.leave, session)
@@ -148,7 +148,7 @@ def _is_secure(request: Request, context: PanelContext) -> bool:
     return context.authenticator.address.is_secure(request.url.scheme, host, origin)
 
 
-def _fields(body: bytes) -> dict[str, str]:
+def fields(body: bytes) -> dict[str, str]:
     """The fields of a form, as browsers send it; {} if the body is not a form."""
     try:
         told = parse_qs(body.decode("ascii", "replace"), max_num_fields=MOST_FIELDS)

@@ -6,8 +6,9 @@
     GET /supervisor/calls/CALL                             a finished call, prompt by prompt
     GET /supervisor/picture.svg?call=CALL&row=N            a part of its picture; row=-1: the legend
     GET /supervisor/{calls,steps,callbacks}.csv?day=…      a day for a spreadsheet
+    POST /supervisor/callbacks (call, csrf)                make the callback that a call's trace asks for
 
-Read-only; nothing of a page's content is logged.
+Nothing of a page's content is logged.
 """
 
 from __future__ import annotations
@@ -20,20 +21,23 @@ from typing import Annotated
 
 from vad_agent.callbacks.next_attempt_time import overdue
 from vad_agent.callbacks.queries import Which
-from vad_agent.errors import StoreError, extra
+from vad_agent.errors import RuleError, StoreError, extra
 from vad_agent.web import supervisor_csv
 from vad_agent.web.browser_event_stream import HEADERS, MEDIA_TYPE, RETRY_MS
 from vad_agent.web.call_view import course
 from vad_agent.web.dashboard import Dashboard
 from vad_agent.web.dependencies import Context, Supervisor
 from vad_agent.web.operator_callbacks import Refused
+from vad_agent.web.routes_login import fields
 
 with extra("callbacks", "the panel"):
     from fastapi import APIRouter, Depends, Request
+    from starlette.concurrency import run_in_threadpool
     from starlette.exceptions import HTTPException
-    from starlette.responses import Response, StreamingResponse
+    from starlette.responses import RedirectResponse, Response, StreamingResponse
 
 NO_STORE = "База данных не отвечает: попробуйте ещё раз"
+NOTHING_TO_MAKE = "Запись этого звонка стёрта или не просит перезвона"
 NUMBER = compile("-1|[0-9]{1,3}")
 PICTURE_HEADERS = {"Cache-Control": "private, max-age=600"}
 
@@ -83,6 +87,24 @@ async def stream(context: Context, supervisor: Supervisor, dashboard: Its) -> Re
                 yield f"data: {changes}\n\n".encode(errors="replace")
 
     return StreamingResponse(events(), media_type=MEDIA_TYPE, headers=HEADERS)
+
+
+@router.post("/callbacks")
+async def make_callback(
+    request: Request, context: Context, supervisor: Supervisor, dashboard: Its
+) -> Response:
+    """Make the callback that the trace of a call asks for; then its page."""
+    given = fields(await request.body())
+    if not context.authenticator.sessions.is_csrf(supervisor, given.get("csrf", "")):
+        raise HTTPException(403)
+    call = given.get("call", "")
+    try:
+        made = await run_in_threadpool(dashboard.make, call, supervisor.operator)
+    except RuleError:
+        raise Refused(409, NOTHING_TO_MAKE) from None
+    except StoreError:
+        raise Refused(503, NO_STORE) from None
+    return RedirectResponse(f"/supervisor/callbacks/{made.id}", 303)
 
 
 @router.get("/callbacks/{id}")
