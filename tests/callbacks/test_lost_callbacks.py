@@ -35,7 +35,7 @@ END = {"t": LENGTH_S, "kind": "phase", "phase": "ended"}
 
 @pytest.fixture
 def desk(store, clock) -> CallbackService:
-    return CallbackService(store, Clock(lambda: clock.now, lambda: 0.0))
+    return CallbackService(store, Clock(lambda: clock.now, lambda: clock.now.timestamp()))
 
 
 def ended(clock, *lines: dict[str, Any], call: str = CALL, ago_s: float = 0.0) -> CallRecord:
@@ -253,7 +253,7 @@ def test_what_cannot_be_made_is_refused_with_one_line(desk, store, clock):
 
 def test_with_a_key_the_trace_that_it_is_made_from_is_sealed(opened, clock):
     store = opened(encryption=FieldEncryption(new_key()))
-    desk = CallbackService(store, Clock(lambda: clock.now, lambda: 0.0))
+    desk = CallbackService(store, Clock(lambda: clock.now, lambda: clock.now.timestamp()))
     desk.take_call(ended(clock, ASKED))
     assert desk.make(CALL, "irina").callback.phone == PHONE
     assert all(row.lines.startswith("f:") for row in rows(store, "SELECT lines FROM calls"))

@@ -221,6 +221,24 @@ def test_show_tells_all_of_it(centre):
     assert NUMBER in centre.run("show", id, "--numbers").out
 
 
+def test_show_tells_what_was_merged_and_the_list_that_it_was(centre):
+    phone = f"{NUMBER} доб. 100"
+    about = {"name": "Анна", "phone": phone}
+    first = centre.take(**about, topic="чек", operator="olga")
+    again = centre.take(**about, topic="доставка", operator="ivan", due_in_s=0.0)
+    assert again.id == first.id
+    assert "dropped (+1 merged)" in centre.run("list").out
+    told = centre.run("show", first.id).out
+    table = told[told.index("asked ") :].splitlines()
+    assert "olga" in table[1]
+    assert table[1].split()[-1] == "чек"
+    assert "ivan" in table[2]
+    assert "in 0 s" in table[2]
+    assert table[2].split()[-1] == "доставка"
+    assert "100" not in "".join(told.splitlines()[:9])
+    assert "ext. 100" in centre.run("show", first.id, "--numbers").out
+
+
 def test_show_as_json(centre):
     id = rung(centre)
     told = json.loads(centre.run("show", id, "--json").out)

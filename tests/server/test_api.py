@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from typing import Any
 
 import httpx
@@ -97,6 +98,66 @@ def test_an_open_callback_takes_a_second_request_in(one):
     assert (said["what"], said["callback"]["id"]) == ("merged", first["id"])
     assert said["callback"]["reasons"] == ["dropped", "client_hold"]
     assert said["callback"]["due"] < first["due"]
+
+
+def test_two_people_at_one_number_have_a_callback_each(one):
+    anna = {"reason": "agreed", "phone": "8 495 123-25-11, доб. 100", "at": "2030-03-01T15:30"}
+    vera = anna | {"phone": "8 495 123-25-11, доб. 200", "at": "2030-03-01T15:40"}
+    first = one.post("/callbacks", anna | {"name": "Анна", "key": "a"})
+    second = one.post("/callbacks", vera | {"name": "Вера", "key": "v"})
+    assert (first.status_code, second.status_code) == (201, 201)
+    found = one.get("/callbacks", phone="8 495 123-25-11").json()["callbacks"]
+    assert [(c["name"], c["extension"]) for c in found] == [("Анна", "100"), ("Вера", "200")]
+
+
+def test_what_was_merged_is_in_the_list_and_in_the_callbacks_requests(one):
+    id = one.ask(due_in_s=600, name="Анна", topic="чек", operator="olga", call="c1")["id"]
+    again = {"reason": "client_hold", "phone": PHONE, "name": "анна", "topic": "доставка"}
+    one.post("/callbacks", again | {"operator": "ivan", "call": "c2"})
+    [listed] = one.get("/callbacks").json()["callbacks"]
+    assert (listed["id"], listed["merged"], listed["topic"]) == (id, 1, "чек; доставка")
+    told = one.get(f"/callbacks/{id}").json()["requests"]
+    assert [(r["operator"], r["reason"], r["name"], r["topic"], r["call"]) for r in told] == [
+        ("olga", "dropped", "Анна", "чек", "c1"),
+        ("ivan", "client_hold", "анна", "доставка", "c2"),
+    ]
+
+
+def ago(seconds):
+    return (datetime.now(UTC) - timedelta(seconds=seconds)).isoformat()
+
+
+def test_an_older_request_of_a_client_who_has_called_since_is_not_rung(one):
+    one.post("/client-called", {"phone": PHONE})
+    older = {"reason": "dropped", "phone": PHONE, "asked": ago(300)}
+    answer = one.post("/callbacks", older)
+    assert answer.status_code == 201
+    said = answer.json()["callback"]
+    assert said["state"] == "client_called"
+    last = one.get(f"/callbacks/{said['id']}").json()["history"][-1]
+    assert last["why"].startswith("the client called at ")
+    assert one.ask(phone=PHONE)["state"] == "waiting"
+
+
+@pytest.mark.parametrize(
+    ("behind_s", "state"), [(0, "client_called"), (290, "client_called"), (310, "waiting")]
+)
+def test_a_request_seems_no_older_than_it_is_by_a_clock_that_is_behind(one, behind_s, state):
+    """It was made 300 s ago by its headset's clock, and sent now."""
+    one.post("/client-called", {"phone": PHONE})
+    sent = datetime.now(UTC) - timedelta(seconds=behind_s)
+    headers = {"Date": format_datetime(sent, usegmt=True)}
+    body = {"reason": "dropped", "phone": PHONE, "asked": ago(300)}
+    assert one.post("/callbacks", body, headers=headers).json()["callback"]["state"] == state
+
+
+@pytest.mark.parametrize("date", ["", "yesterday", "Mon, 01 Jan 9999 00:00:00 GMT", "\xff"])
+def test_a_date_that_is_none_changes_nothing(one, date):
+    body = {"reason": "dropped", "phone": PHONE, "asked": ago(60)}
+    answer = one.post("/callbacks", body, headers={"Date": date.encode("latin-1")})
+    assert answer.status_code == 201
+    told = datetime.fromisoformat(answer.json()["callback"]["asked"])
+    assert told == datetime.fromisoformat(body["asked"])
 
 
 def test_the_same_call_revises_its_callback(one):

@@ -240,6 +240,20 @@ def test_who_does_not_come_from_the_page_or_names_no_such_call_makes_no_callback
     assert len(empty.shift.calls.lost(NOW)) == 1
 
 
+def test_what_was_merged_is_seen_in_the_list_and_in_the_history(empty: Served) -> None:
+    about = {"phone": "+79161234567", "name": "Вера", "extension": "100"}
+    first = empty.shift.ask(NOW, 600.0, operator="anna", topic="чек", **about)
+    again = empty.shift.ask(NOW, 0.0, operator="olga", topic="доставка", **about)
+    assert again.id == first.id
+    listed = page(empty, "callbacks")
+    assert "и ещё 1 просьба" in listed
+    assert "+79161234567, доб. 100" in listed
+    story = text(empty.supervisor().get(f"/supervisor/callbacks/{first.id}"))
+    assert "Просьбы" in story
+    assert "anna клиента не слышно в диалоге через 10 мин Вера доб. 100 чек" in story
+    assert "olga клиента не слышно в диалоге сразу Вера доб. 100 доставка" in story
+
+
 def test_the_promise_of_the_day(full: Served) -> None:
     assert page(full, "promise") == (
         "Обещание 19 из 25 исполнено обещано 26 дозвонились 14 клиент позвонил сам 3 "

@@ -261,4 +261,5 @@ class Dispatcher:
             topic=callback.topic,
             reasons=callback.reasons,
             session=callback.session,
+            extension=callback.extension,
         )

@@ -107,6 +107,8 @@ class Request:
     """E.164; see `phone_numbers.py`."""
     phone_given: str | None = None
     """The number as given, if it cannot be dialled."""
+    extension: str | None = None
+    """The client's extension behind the number, digits."""
     name: str | None = None
     topic: str | None = None
     opening: str = ""
@@ -125,7 +127,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Callback:
-    """One client to be called back. Times are aware."""
+    """One promise to call a client back. Times are aware."""
 
     id: str
     state: State
@@ -161,6 +163,10 @@ class Callback:
     """When its call requested it, the last one of several calls; None: unknown."""
     since: datetime | None = None
     """When the attempt under way was offered, or its offer accepted; None: it was not offered."""
+    extension: str | None = None
+    """The client's extension behind the number: another one is another callback."""
+    merged: int = 0
+    """Requests that were merged into it."""
 
     @property
     def open(self) -> bool:

@@ -8,7 +8,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -37,6 +38,26 @@ class Change:
     what: str
     why: str
     change: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class RequestEntry:
+    """One request that a callback answers, as it was made. Personal data is None once it is erased."""
+
+    taken: datetime
+    reason: str
+    call: str | None
+    withdrawn: datetime | None
+    asked: datetime | None = None
+    at: str | None = None
+    """The agreed time, as it was given."""
+    due_in_s: float | None = None
+    operator: str | None = None
+    name: str | None = None
+    topic: str | None = None
+    extension: str | None = None
+    made: bool = False
+    """Made from the trace of its call."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +176,26 @@ class CallbackQueries:
                 Change(row["at"], row["who"], row["what"], row["why"], row["change"])
                 for row in c.execute(query).mappings()
             ]
+
+    def requests_of(self, id: str) -> list[RequestEntry]:
+        """The requests that a callback answers, those merged into it too, in order."""
+        columns = (requests.c[name] for name in ("taken", "reason", "call", "withdrawn", "body"))
+        query = sa.select(*columns).where(requests.c.callback == id)
+        with self._database.reading() as c:
+            found = c.execute(query.order_by(requests.c.taken, requests.c.key)).mappings().all()
+        return [self._entry(row) for row in found]
+
+    def _entry(self, row: Mapping[Any, Any]) -> RequestEntry:
+        values = dict(row)
+        told = json.loads(self._store.encryption.open(values.pop("body")) or "{}")
+        asked = told.get("asked")
+        names = ("at", "due_in_s", "operator", "name", "topic", "extension")
+        return RequestEntry(
+            **values,
+            asked=None if asked is None else datetime.fromisoformat(asked),
+            made=told.get("made", False),
+            **{name: told.get(name) for name in names},
+        )
 
     def calls_of(self, id: str) -> list[str]:
         """The calls that requested a callback."""

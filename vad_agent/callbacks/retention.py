@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from vad_agent.callbacks import model
 from vad_agent.callbacks.row_mapping import PERSONAL
 from vad_agent.callbacks.store import Store
-from vad_agent.callbacks.tables import callbacks, calls, requests
+from vad_agent.callbacks.tables import callbacks, calls, client_calls, requests
 from vad_agent.callbacks.unit_of_work import Actor, locked
 from vad_agent.errors import extra
 
@@ -44,6 +44,7 @@ def erase(store: Store, days: float, by: Actor) -> int:
             c.execute(callbacks.update().where(callbacks.c.id == id).values(**nothing))
             c.execute(requests.update().where(requests.c.callback == id).values(body=None))
             store.tell(c, id, "erased", by, {})
+        c.execute(client_calls.delete().where(client_calls.c.at <= limit))
         return len(ids), _erase_lines(c, limit)
 
     erased, calls_erased = store.transaction(work)

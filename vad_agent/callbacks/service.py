@@ -16,7 +16,7 @@ from vad_agent.callbacks.call_store import CallStore
 from vad_agent.callbacks.clock import Clock
 from vad_agent.callbacks.model import UNDER_WAY, Callback, Outcome, Request
 from vad_agent.callbacks.offers import Audience, HasPanel, audience, is_offered_to
-from vad_agent.callbacks.phone_numbers import normalised
+from vad_agent.callbacks.phone_numbers import extension_of, normalised
 from vad_agent.callbacks.store import Store, Taken
 from vad_agent.callbacks.unit_of_work import Actor
 from vad_agent.errors import NumberError, RuleError
@@ -58,9 +58,11 @@ class CallbackService:
         """
         given = request.phone or request.phone_given
         if given:
+            region = self.store.policy.region
             try:
-                phone = normalised(given, self.store.policy.region)
-                request = replace(request, phone=phone, phone_given=None)
+                phone = normalised(given, region)
+                behind = request.extension or extension_of(given, region)
+                request = replace(request, phone=phone, phone_given=None, extension=behind)
             except NumberError:
                 if strict:
                     raise
@@ -128,25 +130,18 @@ class CallbackService:
         return callback
 
     def client_called(self, phone: str, who: str) -> Callback | None:
-        """The client has called: close their open callback, if there is one.
+        """The client has called: close their open callback, if there is one. Of several that are closed,
+        the newest is returned.
 
         Raises:
             NumberError: the number is not valid.
             StoreError: it could not be stored.
         """
         by = self._by(who, "the client called")
-        number = normalised(phone, self.store.policy.region)
-        try:
-            changed = self.store.change_client(
-                number, "client_called", by, lambda c: transitions.client_called(c, by.at)
-            )
-        except RuleError:  # somebody else changed it first
-            return None
-        if changed is None:
-            return None
-        before, after = changed
-        self.stop_ringing(before.key)
-        return after
+        closed = self.store.client_called(normalised(phone, self.store.policy.region), by)
+        for before, _ in closed:
+            self.stop_ringing(before.key)
+        return closed[0][1] if closed else None
 
     # -- offers ---------------------------------------------------------------------------------------
 
@@ -211,9 +206,10 @@ class CallbackService:
             NumberError: the number cannot be dialled.
             RuleError, StoreError: as `done`.
         """
-        number = normalised(phone, self.store.policy.region)
+        region = self.store.policy.region
+        number, behind = normalised(phone, region), extension_of(phone, region)
         return self._change(
-            id, "number_set", self._by(who), lambda c: transitions.set_number(c, number)
+            id, "number_set", self._by(who), lambda c: transitions.set_number(c, number, behind)
         )
 
     def set_time(self, id: str, at: str, who: str) -> Callback:

@@ -11,10 +11,11 @@ import hashlib
 import json
 import secrets
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import Any
 
-from vad_agent.callbacks import transitions
+from vad_agent.callbacks import promises, transitions
 from vad_agent.callbacks.attempt_store import AttemptStore
 from vad_agent.callbacks.call_record import made_key
 from vad_agent.callbacks.clock import JUMP_S
@@ -27,7 +28,7 @@ from vad_agent.callbacks.row_mapping import (
     storable,
     to_row,
 )
-from vad_agent.callbacks.tables import callbacks, calls, facts, requests
+from vad_agent.callbacks.tables import callbacks, calls, client_calls, facts, requests
 from vad_agent.callbacks.unit_of_work import OPEN_STATES, Actor, locked
 from vad_agent.errors import RuleError, extra
 
@@ -70,12 +71,12 @@ class Store(AttemptStore):
                 return Taken(self.load(c, known.callback), "duplicate")
             callback, what = self._answer(c, request, by)
             if what == "taken":
-                c.execute(callbacks.insert().values(**to_row(callback, self.encryption)))
-                self.tell(c, callback.id, "taken", by, changed(None, callback))
+                callback = self._insert(c, callback, request, by)
             else:
                 before = self.load(c, callback.id)
-                self.tell(c, callback.id, "taken", by, {"key": request.key})
-                callback = self.save(c, before, callback, what, by)
+                self.tell(c, callback.id, "taken", by, _told(request))
+                asked_by = f"asked for by {request.operator or 'nobody known'}: {request.reason}"
+                callback = self.save(c, before, callback, what, replace(by, why=asked_by))
             c.execute(
                 requests.insert().values(
                     key=request.key,
@@ -100,22 +101,72 @@ class Store(AttemptStore):
                 if from_trace.open:
                     return transitions.complete(from_trace, request), "revised"
                 return from_trace, "revised"
-            same_call = self.one(
-                c,
-                callbacks.c.id.in_(
-                    sa.select(requests.c.callback).where(
-                        requests.c.call == request.call, requests.c.withdrawn.is_(None)
-                    )
-                ),
-            )
-            if same_call is not None:
-                return transitions.revise(same_call, request, self.policy), "revised"
+            for same_call in self._open_of_call(c, request.call):
+                kept = promises.is_ahead(same_call, by.at)  # a drop does not use up an agreed time
+                if not kept or promises.is_request_ahead(request, by.at, self.policy):
+                    return transitions.revise(same_call, request, self.policy), "revised"
         if request.phone is not None:
-            same_client = self.one(c, callbacks.c.client == self.encryption.look_up(request.phone))
-            if same_client is not None:
-                return transitions.merge(same_client, request, self.policy), "merged"
+            same_number = self.open_of(c, request.phone)
+            same = promises.answering(same_number, request, by.at, self.policy)
+            if same is not None:
+                return transitions.merge(same, request, self.policy), "merged"
         id = _id_for(c, request.call)
         return transitions.take(request, id, self.policy, by.at), "taken"
+
+    def _insert(
+        self, c: sa.Connection, callback: Callback, request: Request, by: Actor
+    ) -> Callback:
+        """Write a new callback. It has ended if its client has called since the request was made."""
+        called = None
+        if callback.phone is not None:
+            last = client_calls.c.client == self.encryption.look_up(callback.phone)
+            last_call = sa.select(client_calls.c.at).where(last, client_calls.c.at > request.asked)
+            called = c.execute(last_call).scalar()
+        after = callback if called is None else transitions.client_called(callback, by.at)
+        c.execute(callbacks.insert().values(**to_row(after, self.encryption)))
+        self.tell(c, callback.id, "taken", by, changed(None, callback))
+        if called is not None:
+            at = called.astimezone(self.policy.zone)
+            since = replace(
+                by, why=f"the client called at {at:%Y-%m-%d %H:%M:%S}, after this request"
+            )
+            self.tell(c, callback.id, "client_called", since, changed(callback, after))
+        return after
+
+    def _open_of_call(self, c: sa.Connection, call: str) -> list[Callback]:
+        """The open callbacks that the call requests, locked, the newest first."""
+        asked = sa.select(requests.c.callback).where(
+            requests.c.call == call, requests.c.withdrawn.is_(None)
+        )
+        query = sa.select(callbacks).where(
+            callbacks.c.id.in_(asked), callbacks.c.state.in_(OPEN_STATES)
+        )
+        query = locked(query.order_by(callbacks.c.created.desc(), callbacks.c.id))
+        return [from_row(row, self.encryption) for row in c.execute(query).mappings().all()]
+
+    def client_called(self, phone: str, by: Actor) -> list[tuple[Callback, Callback]]:
+        """The number has called: close its open callbacks, and remember it for older requests that come
+        later. Return (before, after) of each.
+
+        Where they are of several people, nobody knows who has called: none is closed, and their
+        history says so.
+        """
+
+        def work(c: sa.Connection) -> list[tuple[Callback, Callback]]:
+            found = self.open_of(c, phone)
+            client = self.encryption.look_up(phone)
+            row = client_calls.c.client == client
+            if not c.execute(client_calls.update().where(row).values(at=by.at)).rowcount:
+                c.execute(client_calls.insert().values(client=client, at=by.at))
+            if any(not promises.same_client(one, other) for one in found for other in found):
+                unknown = replace(by, why="several people have callbacks at this number")
+                for one in found:
+                    self.tell(c, one.id, "number_called", unknown, {})
+                return []
+            closed = [(one, transitions.client_called(one, by.at)) for one in found]
+            return [(one, self.save(c, one, after, "client_called", by)) for one, after in closed]
+
+        return self.transaction(work)
 
     def withdraw(self, call: str, by: Actor) -> Callback | None:
         """The call's client came back: cancel the callback, unless another call requests it."""
@@ -126,9 +177,11 @@ class Store(AttemptStore):
             # Lock the callback first: everybody locks it before its requests. While this waited,
             # the callback may have been merged into another one.
             callback = self.one(c, asked) or self.one(c, asked)
+            # A call that has agreed a time, and was dropped, has two: the newest is withdrawn.
+            of_it = () if callback is None else (requests.c.callback == callback.id,)
             c.execute(
                 requests.update()
-                .where(mine, requests.c.withdrawn.is_(None))
+                .where(mine, *of_it, requests.c.withdrawn.is_(None))
                 .values(withdrawn=by.at)
             )
             _no_longer_owed(c, call)
@@ -177,19 +230,6 @@ class Store(AttemptStore):
             return before, self.save(c, before, how(before), what, by)
 
         return self.transaction(work)
-
-    def change_client(
-        self, phone: str, what: str, by: Actor, how: Callable[[Callback], Callback]
-    ) -> tuple[Callback, Callback] | None:
-        """As `change`, for the client's open callback. None: the client has none."""
-        with self.database.reading() as c:
-            found = c.execute(
-                sa.select(callbacks.c.id).where(
-                    callbacks.c.client == self.encryption.look_up(phone),
-                    callbacks.c.state.in_(OPEN_STATES),
-                )
-            ).scalar()
-        return None if found is None else self.change(found, what, by, how)
 
     # -- queries
     # ----------------------------------------------------------------------------------------
@@ -269,6 +309,17 @@ def _is_news(c: sa.Connection, step: timedelta, by: Actor) -> bool:
         return False
     c.execute(facts.update().where(facts.c.name == name).values(value=value))
     return True
+
+
+def _told(request: Request) -> dict[str, Any]:
+    """A request that another callback answers, for history: without personal data."""
+    return {
+        "key": request.key,
+        "reason": request.reason,
+        "asked": request.asked.isoformat(),
+        "operator": request.operator,
+        "call": request.call,
+    }
 
 
 ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"

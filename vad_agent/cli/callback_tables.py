@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from vad_agent.callbacks.call_store import LostCall
-    from vad_agent.callbacks.queries import Promise
+    from vad_agent.callbacks.queries import Promise, RequestEntry
     from vad_agent.client.backend import CallbackDetails
 
 HEAD = ("id", "state", "due", "attempt", "client", "reasons", "operator")
@@ -62,7 +62,7 @@ class Look:
             self.due(callback),
             self.attempt(callback),
             self.client(callback),
-            ", ".join(callback.reasons),
+            _reasons(callback),
             text(callback.operator),
         ]
 
@@ -103,7 +103,14 @@ class Look:
 
         given = callback.phone or callback.phone_given
         shown = text(given if self._numbers else masked(given))
+        if callback.extension:
+            shown += f" ext. {text(callback.extension) if self._numbers else '…'}"
         return f"{shown} (no number)" if given and not callback.phone else shown
+
+    def _behind(self, one: RequestEntry) -> str:
+        if not one.extension:
+            return ""
+        return f"ext. {text(one.extension) if self._numbers else '…'}"
 
     def sentence(self, callback: Callback) -> str:
         """One line about a change."""
@@ -126,7 +133,7 @@ class Look:
             "client": self.client(callback),
             "opening": f"«{text(callback.opening)}»" if callback.opening else "",
             "topic": text(callback.topic),
-            "reasons": ", ".join(callback.reasons),
+            "reasons": _reasons(callback),
             "operator": text(callback.operator) or "anybody",
             "created": self.when(callback.created),
             "calls": ", ".join(map(text, story.calls)),
@@ -138,6 +145,20 @@ class Look:
         for name, value in facts.items():
             if value:
                 print_line(console, f"  {name:<9}{value}")
+        if len(story.requests) > 1:
+            rows = [
+                [
+                    local(one.asked or one.taken, self._now),
+                    text(one.operator),
+                    one.reason + (" (from the trace)" if one.made else ""),
+                    text(one.at) or ("" if one.due_in_s is None else f"in {one.due_in_s:g} s"),
+                    ", ".join(part for part in (text(one.name), self._behind(one)) if part),
+                    text(one.topic),
+                ]
+                for one in story.requests
+            ]
+            print_line(console, "")
+            print_table(console, ("asked", "operator", "reason", "for", "client", "topic"), rows)
         if story.attempts:
             rows = [
                 [
@@ -190,6 +211,12 @@ class Look:
             except ValueError:
                 pass
         return text(value)
+
+
+def _reasons(callback: Callback) -> str:
+    """The reasons, and how many requests were merged into the callback."""
+    merged = f" (+{callback.merged} merged)" if callback.merged else ""
+    return ", ".join(callback.reasons) + merged
 
 
 def print_list(found: Sequence[Callback], look: Look) -> None:

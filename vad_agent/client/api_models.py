@@ -57,6 +57,10 @@ class CallbackOut(Answer):
     """By the last call that requested it."""
     since: datetime | None = None
     """When it was offered to people, or one of them accepted it."""
+    extension: str | None = None
+    """Behind the number."""
+    merged: int = 0
+    """Requests that were merged into it: `requests` of the callback has each."""
 
 
 class CallOut(Answer):
@@ -129,6 +133,24 @@ class ChangeOut(Answer):
     change: dict[str, Any]
 
 
+class RequestOut(Answer):
+    """One request that a callback answers, as it was made; what is personal: null once it is erased."""
+
+    taken: datetime
+    reason: str
+    call: str | None
+    withdrawn: datetime | None
+    asked: datetime | None
+    at: str | None
+    due_in_s: float | None
+    operator: str | None
+    name: str | None
+    topic: str | None
+    extension: str | None
+    made: bool
+    """Made from the trace of its call."""
+
+
 class StoryOut(Answer):
     """A callback and all that happened to it."""
 
@@ -136,6 +158,8 @@ class StoryOut(Answer):
     attempts: list[AttemptOut]
     history: list[ChangeOut]
     calls: list[str]
+    requests: list[RequestOut] = []
+    """All that it answers, those merged into it too."""
 
 
 class PromiseOut(Answer):

@@ -14,7 +14,7 @@ if TYPE_CHECKING:  # the store is not loaded where a desk answers
     from vad_agent.callbacks.attempt_store import Attempt
     from vad_agent.callbacks.call_store import LostCall
     from vad_agent.callbacks.model import Callback, Outcome
-    from vad_agent.callbacks.queries import Change, Promise
+    from vad_agent.callbacks.queries import Change, Promise, RequestEntry
 
 ID_LENGTH = 12
 """Length of a whole id."""
@@ -32,6 +32,8 @@ class CallbackDetails:
     attempts: tuple[Attempt, ...]
     history: tuple[Change, ...]
     calls: tuple[str, ...]
+    requests: tuple[RequestEntry, ...] = ()
+    """Empty: a desk of an earlier version does not report them."""
 
 
 class Backend(Protocol):

@@ -22,7 +22,7 @@ with extra("callbacks", "a desk by HTTP"):
 
     from vad_agent.callbacks.attempt_store import Attempt
     from vad_agent.callbacks.call_store import LostCall
-    from vad_agent.callbacks.queries import Change, Promise
+    from vad_agent.callbacks.queries import Change, Promise, RequestEntry
 
 V1 = "/api/v1"
 LIMIT_S = 15.0
@@ -109,6 +109,7 @@ class HttpBackend:
             attempts=self._read(tuple[Attempt, ...], attempts),
             history=self._read(tuple[Change, ...], told.get("history")),
             calls=self._read(tuple[str, ...], told.get("calls")),
+            requests=self._read(tuple[RequestEntry, ...], told.get("requests", ())),
         )
 
     def promise(self) -> Promise:

@@ -76,6 +76,7 @@ class ServiceBackend:
             attempts=tuple(self._store.attempts_of(id)),
             history=tuple(self._queries.history(id)),
             calls=tuple(self._queries.calls_of(id)),
+            requests=tuple(self._queries.requests_of(id)),
         )
 
     def promise(self) -> Promise:

@@ -245,6 +245,7 @@ class Dashboard:
             attempts=tuple(self._store.attempts_of(id)),
             history=tuple(self._queries.history(id)),
             calls=tuple(self._queries.calls_of(id)),
+            requests=tuple(self._queries.requests_of(id)),
         )
         return story, [call for call in story.calls[:MOST_LINKED] if self.calls.get(call)]
 

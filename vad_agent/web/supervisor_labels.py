@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 from vad_agent.callbacks.alerts import Kind
 from vad_agent.callbacks.model import UNCONFIRMED, Callback, Outcome, State
-from vad_agent.callbacks.queries import Which
+from vad_agent.callbacks.queries import RequestEntry, Which
 from vad_agent.trace import labels_ru
 from vad_agent.trace.window_compliance import Verdict
 
@@ -56,6 +56,7 @@ OUTCOMES = {
 WHATS = {
     "taken": "запрошен",
     "merged": "соединён с другой просьбой",
+    "number_called": "номер позвонил: кто, неизвестно",
     "joined": "соединён с перезвоном того же клиента",
     "revised": "просьба изменена",
     "withdrawn": "просьба снята: клиент вернулся",
@@ -194,8 +195,28 @@ class SupervisorLabels:
     def phone(callback: Callback) -> str:
         """The client's number, or what was given instead."""
         if callback.phone:
-            return callback.phone
+            behind = f", доб. {callback.extension}" if callback.extension else ""
+            return f"{callback.phone}{behind}"
         return f"{callback.phone_given} (не номер)" if callback.phone_given else "номера нет"
+
+    @staticmethod
+    def merged(callback: Callback) -> str:
+        """How many more requests the callback answers."""
+        if not callback.merged:
+            return ""
+        return f"и ещё {labels_ru.many(callback.merged, 'просьба', 'просьбы', 'просьб')}"
+
+    def wanted(self, request: RequestEntry) -> str:
+        """For when the callback was requested."""
+        if request.at:
+            try:
+                when = datetime.fromisoformat(request.at)
+            except ValueError:
+                return request.at
+            return self.full(when if when.tzinfo else when.replace(tzinfo=self._zone))
+        if request.due_in_s is None:
+            return "время не сказано"
+        return f"через {span(request.due_in_s)}" if request.due_in_s else "сразу"
 
     @staticmethod
     def unconfirmed(callback: Callback) -> bool:
