@@ -178,7 +178,7 @@ def test_an_outcome_told_twice_counts_once(store, clock):
     callback = take(store, clock.now)
     key = begin(store, callback, clock.now)
     first = store.end(key, Outcome.NO_ANSWER, "", by(clock.move(30)))
-    assert store.end(key, Outcome.REACHED, "", by(clock.move(1))) is None
+    assert store.end(key, Outcome.BUSY, "", by(clock.move(1))) is None
     assert store.get(callback.id) == first
     assert store.attempt(key).outcome is Outcome.NO_ANSWER
 

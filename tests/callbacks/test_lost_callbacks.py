@@ -251,6 +251,14 @@ def test_what_cannot_be_made_is_refused_with_one_line(desk, store, clock):
         assert "\n" not in str(refused.value)
 
 
+def test_what_was_erased_is_lost_no_longer(desk, store, clock):
+    desk.take_call(ended(clock, ASKED))
+    erase(store, 30, by(clock.move(29 * 86400.0)))
+    assert len(CallStore(store).lost(clock.now)) == 1
+    erase(store, 30, by(clock.move(86400.0)))
+    assert CallStore(store).lost(clock.now) == []
+
+
 def test_with_a_key_the_trace_that_it_is_made_from_is_sealed(opened, clock):
     store = opened(encryption=FieldEncryption(new_key()))
     desk = CallbackService(store, Clock(lambda: clock.now, lambda: clock.now.timestamp()))

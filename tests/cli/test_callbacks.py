@@ -279,10 +279,15 @@ def test_a_beginning_that_several_have_lists_them(centre, monkeypatch):
 
 def test_done_by_hand(centre):
     anna, other = centre.take(**ANNA, due_in_s=0.0), centre.take()
-    done = centre.run("done", anna.id, "reached", "--why", "со своего")
+    done = centre.run("done", anna.id, "reached")
+    assert (done.status, done.out) == (1, "")
+    assert "no attempt is under way: " in done.line
+    done = centre.run("done", anna.id, "reached", "--by-hand", "--why", "со своего")
     assert (done.status, done.out, done.err) == (0, f"{anna.id}: reached\n", "")
-    done = centre.run("done", other.id, "no_answer")
+    done = centre.run("done", other.id, "no_answer", "--by-hand")
     assert done.status == 0
+    again = centre.run("done", other.id, "no_answer", "--by-hand")
+    assert again.out == f"{other.id}: unchanged, it was reported already: waiting\n"
     assert re.match(rf"{other.id}: waiting, attempt 2(/3)?, \d\d:\d\d:\d\d, in ", done.out)
     with centre.opened() as one:
         last = one.app_state.queries.history(anna.id)[-1]
@@ -312,9 +317,9 @@ def test_who_calls_says_so_and_who_is_second_is_told_who_was_first(centre):
 def test_where_nothing_rang_nothing_changes(centre):
     anna = centre.take(**ANNA)
     agreed = centre.take(reason="agreed", due_in_s=None, at="2031-01-01T10:00+03:00")
-    done = centre.run("done", anna.id, "failed")
+    done = centre.run("done", anna.id, "failed", "--by-hand")
     assert done.out == f"{anna.id}: unchanged, nothing rang: waiting\n"
-    done = centre.run("done", agreed.id, "busy")
+    done = centre.run("done", agreed.id, "busy", "--by-hand")
     assert done.out == f"{agreed.id}: unchanged, the agreed time is still to come: waiting\n"
 
 

@@ -296,8 +296,53 @@ def test_one_callback_with_all_that_happened(one):
 
 def test_an_outcome_ends_it(one):
     callback = one.ask()
+    begin(one, callback)
     answer = one.post(f"/callbacks/{callback['id']}/outcome", {"outcome": "reached"})
     assert (answer.status_code, answer.json()["state"]) == (200, "reached")
+
+
+def test_without_a_key_an_outcome_is_of_the_attempt_under_way_alone(one):
+    callback = one.ask()
+    path = f"/callbacks/{callback['id']}/outcome"
+    refused = one.post(path, {"outcome": "no_answer"})
+    assert (refused.status_code, refused.json()["error"]["code"]) == (409, "conflict")
+    assert callback["key"] in refused.json()["error"]["text"]
+    begin(one, callback)
+    told = [one.post(path, {"outcome": "no_answer"}) for _ in range(3)]
+    assert [answer.status_code for answer in told] == [200] * 3
+    assert [answer.json()["attempt"] for answer in told] == [2, 2, 2]
+    assert len(one.get(f"/callbacks/{callback['id']}").json()["attempts"]) == 1
+
+
+def test_a_call_made_by_hand_is_the_next_attempt(one):
+    callback = one.ask()
+    body = {"outcome": "no_answer", "key": callback["key"], "why": "my mobile"}
+    told = [one.post(f"/callbacks/{callback['id']}/outcome", body) for _ in range(3)]
+    assert [answer.json()["attempt"] for answer in told] == [2, 2, 2]
+    [attempt] = one.get(f"/callbacks/{callback['id']}").json()["attempts"]
+    assert (attempt["node"], attempt["detail"]) == ("by hand", "my mobile")
+
+
+def test_reached_corrects_an_outcome_of_the_same_attempt(one):
+    callback = one.ask()
+    key = begin(one, callback)
+    path = f"/callbacks/{callback['id']}/outcome"
+    one.post(path, {"outcome": "no_answer", "key": key})
+    answer = one.post(path, {"outcome": "reached", "key": key, "why": "he rang back"})
+    assert answer.json()["state"] == "reached"
+    story = one.get(f"/callbacks/{callback['id']}").json()
+    assert [row["what"] for row in story["history"]][-2:] == ["corrected", "reached"]
+    assert [attempt["outcome"] for attempt in story["attempts"]] == ["reached"]
+
+
+def test_what_was_agreed_is_settled_with_it_if_that_is_said(one):
+    agreed = one.ask(reason="agreed", at="2030-03-01T15:30")
+    dropped = one.ask()
+    path = f"/callbacks/{dropped['id']}/outcome"
+    body = {"outcome": "reached", "key": dropped["key"], "settles": True}
+    assert one.post(path, body | {"outcome": "busy"}).status_code == 422
+    assert one.post(path, body).json()["state"] == "reached"
+    assert one.get(f"/callbacks/{agreed['id']}").json()["callback"]["state"] == "reached"
 
 
 def test_an_outcome_with_its_key_counts_once(one):
@@ -511,7 +556,7 @@ def test_promise_numbers_and_alarms(one):
     one.ask()
     one.ask(reason="client_hold")
     other = one.ask(phone=OTHER_PHONE)["id"]
-    one.post(f"/callbacks/{other}/outcome", {"outcome": "reached"})
+    one.post(f"/callbacks/{other}/outcome", {"outcome": "reached", "key": f"{other}.1.1"})
     promise = one.get("/promise").json()
     assert promise == {
         "taken": 3,

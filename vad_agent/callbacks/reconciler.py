@@ -6,6 +6,7 @@
     overdue   2 s   overdue callbacks raise an alert
     promise  10 s   all requests are accounted for
     calls    10 s   what the traces of stored calls ask for was requested
+    hooks    60 s   an alert of unknown keys ends 10 minutes after it began, until the next one
     forget    1 h   desks that have been dead for a day are removed
 
 A duty that fails, for example while the database is unavailable, runs again at its next interval.
@@ -34,6 +35,7 @@ log = logging.getLogger(__name__)
 
 TICK_S = 0.5
 STOP_S = 5.0
+UNKNOWN_KEY = timedelta(minutes=10)
 _NEEDS = {
     State.NEEDS_NUMBER: Kind.NEEDS_NUMBER,
     State.NEEDS_TIME: Kind.NEEDS_TIME,
@@ -101,6 +103,7 @@ class Reconciler:
             ("overdue", 2.0, self.look_for_overdue),
             ("promise", 10.0, self.check_promise),
             ("calls", 10.0, self.look_for_lost),
+            ("hooks", 60.0, self._expire_unknown_keys),
             ("forget", 3600.0, self._forget),
         ]
 
@@ -153,6 +156,9 @@ class Reconciler:
 
     def _forget(self) -> None:
         self._nodes.forget_dead(self._clock.now())
+
+    def _expire_unknown_keys(self) -> None:
+        self._alerts.expire(Kind.UNKNOWN_KEY, self._clock.now() - UNKNOWN_KEY)
 
     def _look_after(self) -> None:
         now = self._clock.now()

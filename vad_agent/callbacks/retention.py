@@ -54,7 +54,10 @@ def erase(store: Store, days: float, by: Actor) -> int:
 
 
 def _erase_lines(c: sa.Connection, limit: datetime) -> int:
-    """Erase the traces of calls that ended before `limit`. Return their number."""
+    """Erase the traces of calls that ended before `limit`. Return their number.
+
+    A callback that such a trace still asks for can no longer be made, and is no longer counted as lost.
+    """
     query = sa.select(calls.c.call, calls.c.began, calls.c.seconds)
     query = query.where(calls.c.lines.isnot(None), calls.c.began <= limit)
     ended = [
@@ -63,5 +66,5 @@ def _erase_lines(c: sa.Connection, limit: datetime) -> int:
         if began + timedelta(seconds=seconds) <= limit
     ]
     for call in ended:
-        c.execute(calls.update().where(calls.c.call == call).values(lines=None))
+        c.execute(calls.update().where(calls.c.call == call).values(lines=None, owed=None))
     return len(ended)

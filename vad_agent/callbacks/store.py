@@ -19,7 +19,7 @@ from vad_agent.callbacks import promises, transitions
 from vad_agent.callbacks.attempt_store import AttemptStore
 from vad_agent.callbacks.call_record import made_key
 from vad_agent.callbacks.clock import JUMP_S
-from vad_agent.callbacks.model import Callback, Request, State
+from vad_agent.callbacks.model import UNDER_WAY, Callback, Request, State
 from vad_agent.callbacks.row_mapping import (
     changed,
     from_row,
@@ -231,6 +231,28 @@ class Store(AttemptStore):
 
         return self.transaction(work)
 
+    def settle(self, id: str, by: Actor) -> list[Callback]:
+        """The client of this callback was reached, and everything else that was promised to them at this
+        number is settled: close it, except what is under way. Return what was closed.
+        """
+
+        def work(c: sa.Connection) -> list[Callback]:
+            reached = self.load(c, id)
+            if reached.phone is None:
+                return []
+            others = [
+                one
+                for one in self.open_of(c, reached.phone)
+                if one.id != id
+                and one.state not in UNDER_WAY
+                and promises.same_client(one, reached)
+            ]
+            return [
+                self.save(c, one, transitions.settle(one, by.at), "settled", by) for one in others
+            ]
+
+        return self.transaction(work)
+
     # -- queries
     # ----------------------------------------------------------------------------------------
 
@@ -313,13 +335,14 @@ def _is_news(c: sa.Connection, step: timedelta, by: Actor) -> bool:
 
 def _told(request: Request) -> dict[str, Any]:
     """A request that another callback answers, for history: without personal data."""
-    return {
+    told = {
         "key": request.key,
         "reason": request.reason,
         "asked": request.asked.isoformat(),
         "operator": request.operator,
         "call": request.call,
     }
+    return {name: value for name, value in told.items() if value is not None}
 
 
 ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"

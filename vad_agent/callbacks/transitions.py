@@ -354,6 +354,31 @@ def done(callback: Callback, outcome: Outcome, now: datetime, policy: Policy) ->
     return _settled(end(callback, outcome, now, policy))
 
 
+def correct(callback: Callback, attempt: int, ended: datetime, now: datetime) -> Callback:
+    """The last attempt that ended, of this number and at this time, has reached the client after all: no
+    further one is needed. Unchanged if it was requested or started anew since, or has ended otherwise.
+    """
+    asked_since = callback.asked is not None and callback.asked > ended
+    if asked_since or callback.again is not None:
+        return callback
+    was_last = callback.state is State.NOT_REACHED and callback.attempt == attempt
+    if was_last or (callback.open and callback.attempt == attempt + 1):
+        return _ended(callback, State.REACHED, now)
+    return callback
+
+
+def settle(callback: Callback, now: datetime) -> Callback:
+    """The client was reached for another callback, which settled this one too.
+
+    Raises:
+        RuleError: the callback has ended, or an attempt is under way.
+    """
+    _must_be_open(callback, "settled")
+    if callback.state in UNDER_WAY:
+        raise RuleError(f"{callback.id}: it is {callback.state}: report the attempt's outcome")
+    return _ended(callback, State.REACHED, now)
+
+
 def retry(callback: Callback, now: datetime) -> Callback:
     """Start all attempts anew, now, even of a callback that has ended.
 

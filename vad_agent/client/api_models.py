@@ -188,7 +188,7 @@ class NumbersOut(Answer):
 
 
 class AlarmOut(Answer):
-    """One thing that is wrong; `about`: a callback's id, a call's, a node's name, or nothing."""
+    """One thing that is wrong; `about`: a callback's id, a call's, a node's name, a dialer's, or nothing."""
 
     kind: Kind
     about: str
@@ -203,7 +203,7 @@ class AlarmsOut(Answer):
 
 
 class HookOut(Answer):
-    """Outcomes taken from a dialer; `unknown`: of attempts that this desk has not made."""
+    """Outcomes taken from a dialer; `unknown`: always 0, since unknown attempts are an error."""
 
     reported: int
     unknown: int

@@ -68,8 +68,16 @@ class Backend(Protocol):
     def accept(self, id: str, operator: str) -> Callback:
         """The operator calls by hand; `RuleError` if another operator has it."""
 
-    def done(self, id: str, outcome: Outcome, why: str) -> Callback:
-        """Report an attempt's outcome."""
+    def done(
+        self,
+        id: str,
+        outcome: Outcome,
+        why: str,
+        *,
+        key: str | None = None,
+        settles: bool = False,
+    ) -> Callback:
+        """Report an attempt's outcome; as `CallbackService.done`."""
 
     def cancel(self, id: str, why: str) -> Callback:
         """Cancel the callback."""

@@ -148,9 +148,19 @@ class HttpBackend:
         """As `Backend.accept`."""
         return self._change(id, "accept", operator=operator)
 
-    def done(self, id: str, outcome: Outcome, why: str) -> Callback:
+    def done(
+        self,
+        id: str,
+        outcome: Outcome,
+        why: str,
+        *,
+        key: str | None = None,
+        settles: bool = False,
+    ) -> Callback:
         """As `Backend.done`."""
-        return self._change(id, "outcome", outcome=outcome.value, why=why)
+        named: dict[str, Any] = {} if key is None else {"key": key}
+        settled = {"settles": True} if settles else {}
+        return self._change(id, "outcome", outcome=outcome.value, why=why, **named, **settled)
 
     def cancel(self, id: str, why: str) -> Callback:
         """As `Backend.cancel`."""
@@ -168,7 +178,7 @@ class HttpBackend:
         """As `Backend.set_time`."""
         return self._change(id, "time", at=at)
 
-    def _change(self, id: str, what: str, **body: str) -> Callback:
+    def _change(self, id: str, what: str, **body: Any) -> Callback:
         answer = self._send("POST", f"/callbacks/{id}/{what}", body=body)
         return self._read(Callback, self._told(answer))
 

@@ -102,9 +102,17 @@ class ServiceBackend:
         """As `Backend.accept`."""
         return self._service.accept(id, operator, self._who)
 
-    def done(self, id: str, outcome: Outcome, why: str) -> Callback:
+    def done(
+        self,
+        id: str,
+        outcome: Outcome,
+        why: str,
+        *,
+        key: str | None = None,
+        settles: bool = False,
+    ) -> Callback:
         """As `Backend.done`."""
-        return self._service.done(id, outcome, self._who, why)
+        return self._service.done(id, outcome, self._who, why, key=key, settles=settles)
 
     def cancel(self, id: str, why: str) -> Callback:
         """As `Backend.cancel`."""

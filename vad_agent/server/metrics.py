@@ -1,7 +1,7 @@
 """Metrics for Prometheus: the store's counts at the scrape, and this process's counters.
 
     of the store      callbacks by state, open, overdue, age of the oldest due one, attempts, the promise
-    of this process   alerts, lateness of the attempts it began, requests its API stored
+    of this process   alerts, lateness of the attempts it began, requests its API stored, unknown keys
 
 With several nodes each reports the same values of the store: aggregate them with max, not sum. If
 the store cannot be read, `vad_agent_store_up` is 0 and its other metrics are missing.
@@ -41,7 +41,7 @@ PROMISE = {
 
 
 class Metrics:
-    """This process's counters. The dispatcher calls `late`, the API's routes call `stored`."""
+    """This process's counters. The dispatcher calls `late`, the API's routes call the others."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
@@ -59,6 +59,12 @@ class Metrics:
         )
         for what in TAKEN:
             self._stored.labels(what)
+        self._unknown_keys = Counter(
+            "vad_agent_hook_unknown_keys",
+            "Outcomes that came by a hook for attempts that no desk has made",
+            ["dialer"],
+            registry=self.registry,
+        )
 
     def late(self, seconds: float) -> None:
         """An attempt began `seconds` after its time."""
@@ -67,6 +73,10 @@ class Metrics:
     def stored(self, what: str) -> None:
         """A request was stored. `what`: see `Taken.what`."""
         self._stored.labels(what).inc()
+
+    def unknown_keys(self, dialer: str, count: int) -> None:
+        """A hook has received outcomes of unknown attempts."""
+        self._unknown_keys.labels(dialer).inc(count)
 
     def text(self, queries: CallbackQueries, alerts: AlertBoard, now: datetime) -> bytes:
         """All metrics in Prometheus' text format."""

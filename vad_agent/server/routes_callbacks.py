@@ -180,15 +180,15 @@ def accept_callback(id: TheId, body: AcceptIn, app_state: CurrentState, who: Who
 
 @router.post("/{id}/outcome", response_model=CallbackOut, responses=WRITE)
 def say_outcome(id: TheId, body: OutcomeIn, app_state: CurrentState, who: Who) -> Callback:
-    """Say how an attempt ended: the one of the key, the one under way, or one made by hand."""
+    """Say how an attempt ended: the one of the key, or the one under way.
+
+    A call made by hand is the next attempt: its key is the callback's. `reached` corrects an outcome of
+    the same attempt that was not.
+    """
     with _existing(id, app_state):
-        if body.key is None:
-            return app_state.service.done(id, body.outcome, who, body.why)
-        if body.key.partition(".")[0] != id:
-            raise RuleError("key: expected the key of an attempt of this callback")
-        app_state.service.store.get(id)
-        after = app_state.service.report(body.key, body.outcome, who, body.why)
-        return after or app_state.service.store.get(id)
+        return app_state.service.done(
+            id, body.outcome, who, body.why, key=body.key, settles=body.settles
+        )
 
 
 @router.post("/{id}/cancel", response_model=CallbackOut, responses=WRITE)

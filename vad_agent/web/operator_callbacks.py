@@ -70,7 +70,7 @@ class CallbackSource(Protocol):
     def accept(self, id: str, operator: str) -> Callback:
         """The operator calls by hand."""
 
-    def done(self, id: str, outcome: Outcome, why: str) -> Callback:
+    def done(self, id: str, outcome: Outcome, why: str, *, key: str | None = None) -> Callback:
         """Report an attempt's outcome."""
 
     def cancel(self, id: str, why: str) -> Callback:
@@ -145,7 +145,7 @@ class OperatorCallbacks:
             callback = self._mine(callbacks, id)
             if key is not None and key != callback.key:
                 raise Refused(409, CHANGED)
-            callbacks.done(id, ended, WHY)
+            callbacks.done(id, ended, WHY, key=key)
 
     def not_needed(self, id: str, reason: str) -> None:
         """Cancel the callback: the operator knows that it is not needed, and why."""
