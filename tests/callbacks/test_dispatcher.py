@@ -32,7 +32,7 @@ from vad_agent.callbacks.dialers.base import (
     Unknown,
 )
 from vad_agent.callbacks.model import Outcome, State
-from vad_agent.errors import StoreError
+from vad_agent.errors import RuleError, StoreError
 
 
 @pytest.fixture
@@ -327,7 +327,7 @@ def test_woken_too_early_it_waits_for_its_time(at):
 
 def test_an_old_key_dials_nothing_and_the_next_one_waits(at):
     old = at.take(due=0.0)
-    new = at.desk.done(old.id, Outcome.BUSY, "ivanova")
+    new = at.desk.done(old.id, Outcome.BUSY, "ivanova", key=old.key)
     at.dispatcher.make(old.key)
     assert at.dialer.asked == []
     assert at.armed == {new.key: 60.0}
@@ -378,6 +378,8 @@ def test_what_the_dialer_reports_is_stored_with_who_said_it(at):
 def test_what_the_dialer_reports_of_others_is_not_kept(at):
     waits = at.take()
     at.dispatcher.report(OutcomeReport("else.1.1", Outcome.REACHED))
+    with pytest.raises(RuleError, match="there is no such attempt"):
+        at.dispatcher.end(OutcomeReport("else.1.1", Outcome.REACHED))  # as a hook reports it
     at.dispatcher.report(OutcomeReport(waits.key, Outcome.REACHED))
     assert at.store.get(waits.id).state is State.WAITING
 

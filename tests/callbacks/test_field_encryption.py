@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 
 from tests.callbacks.store_requests import NAME, OPENING, PHONE, TOPIC, by, client, rows, take
-from vad_agent.callbacks import transitions
 from vad_agent.callbacks.field_encryption import FieldEncryption, new_key
 from vad_agent.callbacks.model import State
 from vad_agent.callbacks.queries import CallbackQueries
@@ -104,11 +103,8 @@ def test_with_a_key_look_ups_work_as_without(opened, clock):
     assert take(store, clock.now, due=30.0).id == callback.id
     assert [one.id for one in CallbackQueries(store).page(phone=PHONE)] == [callback.id]
     assert CallbackQueries(store).page(phone=client(1)) == []
-    changed = store.change_client(
-        PHONE, "client_called", by(clock.now), lambda c: transitions.client_called(c, clock.now)
-    )
-    assert changed is not None
-    assert changed[1].id == callback.id
+    changed = store.client_called(PHONE, by(clock.now))
+    assert [after.id for _, after in changed] == [callback.id]
     for row in rows(store, COLUMNS):
         assert [text[:2] for text in row] == ["f:"] * 4
 

@@ -195,18 +195,27 @@ def test_there_is_none_to_accept(at):
 
 
 @ONE
-@pytest.mark.parametrize(("agreed_s", "again"), [(None, False), (3600, True)])
-def test_the_call_answers_what_was_asked_before_it(at, agreed_s, again):
+def test_the_call_answers_what_was_asked_before_it(at):
     """A client who asks anew while nobody calls is called once."""
     callback = at.offered()
     at.hand.move(10)
-    when = {} if agreed_s is None else {"at": (at.now + timedelta(seconds=agreed_s)).isoformat()}
-    at.desk.take(asks(at.now, phone=callback.phone, **when), "a test")
+    at.desk.take(asks(at.now, phone=callback.phone), "a test")
     assert at.store.get(callback.id).again is not None
     at.hand.move(10)
     at.desk.accept(callback.id, "anna", "panel:anna")
     after = at.desk.done(callback.id, Outcome.REACHED, "panel:anna")
-    assert after.open is again
+    assert after.state is State.REACHED
+
+
+@ONE
+def test_the_call_does_not_answer_what_was_agreed_for_later(at):
+    callback = at.offered()
+    at.hand.move(10)
+    later = (at.now + timedelta(hours=1)).isoformat()
+    agreed = at.desk.take(asks(at.now, phone=callback.phone, at=later), "a test").callback
+    at.desk.accept(callback.id, "anna", "panel:anna")
+    assert at.desk.done(callback.id, Outcome.REACHED, "panel:anna").state is State.REACHED
+    assert at.store.get(agreed.id).state is State.WAITING
 
 
 @ONE

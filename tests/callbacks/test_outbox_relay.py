@@ -9,7 +9,8 @@ import secrets
 import socket
 import threading
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any
 
@@ -95,8 +96,10 @@ class Between:
         self._app = app
         self.plan = plan
         self.paths: list[str] = []
+        self.headers: list[dict[bytes, bytes]] = []
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self.headers.append(dict(scope["headers"]))
         self.paths.append(scope["path"].removeprefix("/api/v1"))
         step = self.plan.pop(0) if self.plan else None
         if step is None:
@@ -195,6 +198,8 @@ def test_letters_are_delivered_in_order_with_all_that_is_in_them(
     with door(between) as url:
         assert headset.courier(url).deliver() == 4
     assert between.paths == ["/callbacks", "/calls/ended", "/calls/withdrawn", "/callbacks"]
+    sent = parsedate_to_datetime(between.headers[0][b"date"].decode())  # the clock of `asked`
+    assert abs(datetime.now(UTC) - sent) < timedelta(minutes=1)
     one, other = callbacks(desk)
     assert (one.state, other.state) == (State.CANCELLED, State.NEEDS_NUMBER)
     assert (one.phone, one.name, one.topic, one.opening) == (NUMBER, "Анна", "РМ 3", "Анна, это")

@@ -139,9 +139,7 @@ def test_whatever_happens_every_request_is_accounted_for(store, clock, steps):
                 case "withdraw":
                     store.withdraw(f"{round_} c{which}", by(clock.now))
                 case "client called":
-                    store.change_client(
-                        mine, what, by(clock.now), lambda c: transitions.client_called(c, clock.now)
-                    )
+                    store.client_called(mine, by(clock.now))
                 case "number" if one := any_of([State.NEEDS_NUMBER]):
                     change(
                         store,

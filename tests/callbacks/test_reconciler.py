@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from tests.callbacks.scripted_desk import ScriptedDesk
 from tests.callbacks.store_requests import PHONE, asks, by, client, seconds
 from vad_agent.callbacks import reconciler as watching
+from vad_agent.callbacks.alerts import Kind
 from vad_agent.callbacks.cluster_membership import DEAD_S, ClusterMembership
 from vad_agent.callbacks.dialers.base import Ringing
 from vad_agent.callbacks.model import Outcome, State
@@ -26,6 +27,17 @@ def at(store, clock):
 
 def _away(*_, **__):
     raise StoreError("the database is away")
+
+
+def test_an_alarm_of_unknown_keys_ends_by_itself_after_ten_minutes(at):
+    at.alarms.sound(Kind.UNKNOWN_KEY, "webhook", at.now)
+    at.alarms.sound(Kind.NODE, "south", at.now)
+    at.hand.move(600)
+    at.watch._expire_unknown_keys()
+    assert at.on() == [("node", "south"), ("unknown_key", "webhook")]
+    at.hand.move(1)
+    at.watch._expire_unknown_keys()
+    assert at.on() == [("node", "south")]
 
 
 # -- overdue, and what needs somebody --------------------------------------------------------------

@@ -111,9 +111,7 @@ def test_one_without_a_number_is_erased_too(store, clock):
 def test_a_late_outcome_and_a_retry_find_nothing_to_ring(store, clock):
     callback = take(store, clock.now, **GIVEN)
     key = begin(store, callback, clock.now)
-    store.change_client(
-        PHONE, "client_called", by(clock.now), lambda c: transitions.client_called(c, clock.now)
-    )
+    store.client_called(PHONE, by(clock.now))
     erase(store, 30, by(clock.move(30 * DAY_S)))
     assert store.end(key, Outcome.BUSY, "", by(clock.now)) is None
     with pytest.raises(RuleError, match="it has no number"):

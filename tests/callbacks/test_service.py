@@ -148,15 +148,26 @@ def test_done_while_it_rings_ends_the_attempt_under_way(at, outcome, state, atte
 )
 def test_done_while_it_waits_is_an_attempt_by_hand(at, outcome, attempt, left):
     waits = at.take(due=600.0)
-    after = at.desk.done(waits.id, outcome, "ivanova")
+    after = at.desk.done(waits.id, outcome, "ivanova", "my mobile", key=waits.key)
     assert (after.state, after.attempt) == (State.WAITING, attempt)
     assert at.armed == {after.key: left}
-    assert at.store.attempts_of(waits.id) == []
+    made = at.store.attempts_of(waits.id)
+    assert [(one.key, one.outcome, one.detail) for one in made] == (
+        [(waits.key, outcome, "my mobile")] if attempt == 2 else []
+    )
+
+
+def by_hand(at, callback, outcome=Outcome.BUSY):
+    key = at.store.get(callback.id).key
+    return at.desk.done(callback.id, outcome, "ivanova", key=key)
 
 
 def test_done_twice_while_it_waits_is_two_attempts_and_a_third_is_the_last(at):
     waits = at.take(due=600.0)
-    attempts = [at.desk.done(waits.id, Outcome.BUSY, "ivanova") for _ in range(3)]
+    attempts = []
+    for _ in range(3):
+        attempts.append(by_hand(at, waits))
+        at.hand.move(2)
     assert [one.attempt for one in attempts] == [2, 3, 3]
     assert attempts[-1].state is State.NOT_REACHED
     assert at.armed == {}
@@ -164,12 +175,167 @@ def test_done_twice_while_it_waits_is_two_attempts_and_a_third_is_the_last(at):
         at.desk.done(waits.id, Outcome.BUSY, "ivanova")
 
 
-def test_reached_twice_is_refused_the_second_time(at):
+def test_without_a_key_only_an_attempt_under_way_is_done(at):
+    waits = at.take(due=600.0)
+    for outcome in Outcome:
+        with pytest.raises(RuleError, match="no attempt is under way") as refused:
+            at.desk.done(waits.id, outcome, "ivanova")
+        assert waits.key in str(refused.value)
+    assert at.armed == {waits.key: 600.0}
+    assert whats(at.store, waits.id) == ["taken"]
+
+
+@pytest.mark.parametrize("rings", [True, False])
+def test_three_reports_in_two_seconds_are_one(at, rings):
+    callback = at.ringing() if rings else at.take(due=600.0)
+    for _ in range(3):
+        if rings:
+            after = at.desk.done(callback.id, Outcome.NO_ANSWER, "ivanova")
+        else:  # each with the key of the attempt that is the next one then
+            after = by_hand(at, callback, Outcome.NO_ANSWER)
+        at.hand.move(0.9)
+        assert (after.state, after.attempt) == (State.WAITING, 2)
+    assert len(at.store.attempts_of(callback.id)) == 1
+    at.hand.move(0.2)
+    with pytest.raises(RuleError, match="no attempt is under way"):
+        at.desk.done(callback.id, Outcome.NO_ANSWER, "ivanova")
+
+
+def test_reached_is_one_report_too_and_refused_later(at):
     ringing = at.ringing()
     at.desk.done(ringing.id, Outcome.REACHED, "ivanova")
+    assert at.desk.done(ringing.id, Outcome.REACHED, "ivanova").state is State.REACHED
+    at.hand.move(2)
     with pytest.raises(RuleError, match="has ended"):
         at.desk.done(ringing.id, Outcome.REACHED, "ivanova")
     assert whats(at.store, ringing.id) == ["taken", "begun", "reached"]
+
+
+@pytest.mark.parametrize("key", ["nothing.1.1", "{id}.9.9", "{id}.1.2"])
+def test_a_key_of_no_attempt_of_the_callback_is_refused(at, key):
+    waits = at.take(due=600.0)
+    with pytest.raises(RuleError, match="attempt"):
+        at.desk.done(waits.id, Outcome.REACHED, "ivanova", key=key.format(id=waits.id))
+    assert at.store.get(waits.id) == waits
+
+
+def test_a_call_by_hand_that_is_told_twice_with_its_key_counts_once(at):
+    waits = at.take(due=600.0)
+    for _ in range(2):
+        after = at.desk.done(waits.id, Outcome.BUSY, "ivanova", key=waits.key)
+        at.hand.move(30)
+    assert after.attempt == 2
+    assert len(at.store.attempts_of(waits.id)) == 1
+
+
+# -- a correction ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("first", [Outcome.NO_ANSWER, Outcome.BUSY, Outcome.MACHINE, Outcome.LOST])
+def test_reached_after_all_is_a_correction_and_nobody_is_rung_again(at, first):
+    ringing = at.ringing()
+    at.desk.report(ringing.key, first, "dialer")
+    at.hand.move(10)
+    after = at.desk.done(ringing.id, Outcome.REACHED, "ivanova", key=ringing.key)
+    assert (after.state, at.armed) == (State.REACHED, {})
+    assert at.store.attempt(ringing.key).outcome is Outcome.REACHED
+    assert whats(at.store, ringing.id)[-3:] == [first.value, "corrected", "reached"]
+    told = CallbackQueries(at.store).history(ringing.id)[-2]
+    assert (told.who, told.change["outcome"]) == ("ivanova", [first.value, "reached"])
+    assert at.desk.report(ringing.key, Outcome.REACHED, "dialer") is None
+
+
+def test_without_a_key_it_corrects_what_was_said_just_before(at):
+    ringing = at.ringing()
+    at.desk.done(ringing.id, Outcome.NO_ANSWER, "ivanova")
+    assert at.desk.done(ringing.id, Outcome.REACHED, "ivanova").state is State.REACHED
+    assert len(at.store.attempts_of(ringing.id)) == 1
+
+
+def test_a_correction_stops_the_next_attempt_that_rings_already(at):
+    ringing = at.ringing()
+    at.desk.report(ringing.key, Outcome.NO_ANSWER, "dialer")
+    at.hand.move(60)
+    following = at.store.get(ringing.id)
+    at.dispatcher.make(following.key)
+    assert at.store.get(ringing.id).state is State.RINGING
+    assert at.desk.report(ringing.key, Outcome.REACHED, "dialer").state is State.REACHED
+    assert at.dialer.asked[-1] == ("hang_up", following.key)
+
+
+def test_a_correction_of_the_last_attempt_says_that_the_client_was_reached(at):
+    waits = at.take(due=600.0)
+    for _ in range(3):
+        key = at.store.get(waits.id).key
+        assert by_hand(at, waits).state in (State.WAITING, State.NOT_REACHED)
+        at.hand.move(60)
+    assert at.store.get(waits.id).state is State.NOT_REACHED
+    assert at.desk.report(key, Outcome.REACHED, "dialer").state is State.REACHED
+
+
+@pytest.mark.parametrize("since", ["asked", "retried", "second", "cancelled"])
+def test_a_correction_does_not_end_what_was_asked_for_since(at, since):
+    ringing = at.ringing()
+    at.desk.report(ringing.key, Outcome.NO_ANSWER, "dialer")
+    at.hand.move(10)
+    match since:
+        case "asked":
+            at.take(phone=ringing.phone)
+        case "retried":
+            at.desk.retry(ringing.id, "irina")
+        case "second":
+            by_hand(at, ringing)
+        case "cancelled":
+            at.desk.cancel(ringing.id, "irina")
+    before = at.store.get(ringing.id)
+    assert at.desk.report(ringing.key, Outcome.REACHED, "dialer") is None
+    assert at.store.get(ringing.id) == before
+    assert at.store.attempt(ringing.key).outcome is Outcome.REACHED
+    assert whats(at.store, ringing.id)[-1] == "corrected"
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        (Outcome.REACHED, Outcome.NO_ANSWER),
+        (Outcome.NO_ANSWER, Outcome.BUSY),
+        (Outcome.FAILED, Outcome.REACHED),
+        (Outcome.OPERATOR_UNAVAILABLE, Outcome.REACHED),
+    ],
+)
+def test_nothing_else_is_a_correction(at, first, second):
+    ringing = at.ringing()
+    before = at.desk.report(ringing.key, first, "dialer")
+    assert at.desk.report(ringing.key, second, "dialer") is None
+    assert at.store.get(ringing.id) == before
+    assert at.store.attempt(ringing.key).outcome is first
+
+
+# -- what else was promised ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("settles", [True, False])
+def test_reached_settles_the_agreed_time_if_both_say_so(at, settles):
+    agreed = at.take(at="2026-12-01T10:00", reason="agreed", name="Анна")
+    other = at.take(at="2026-12-01T11:00", reason="agreed", name="Вера")
+    dropped = at.ringing(name="Анна")
+    after = at.desk.done(dropped.id, Outcome.REACHED, "ivanova", settles=settles)
+    assert after.state is State.REACHED
+    expected = State.REACHED if settles else State.WAITING
+    assert at.store.get(agreed.id).state is expected
+    assert at.store.get(other.id).state is State.WAITING
+    if settles:
+        last = CallbackQueries(at.store).history(agreed.id)[-1]
+        assert (last.what, last.who, last.why) == (
+            "settled", "ivanova", f"settled in {dropped.id}"
+        )  # fmt: skip
+
+
+def test_who_was_not_reached_settles_nothing(at):
+    agreed = at.take(at="2026-12-01T10:00", reason="agreed")
+    dropped = at.ringing()
+    at.desk.done(dropped.id, Outcome.NO_ANSWER, "ivanova", settles=True)
+    assert at.store.get(agreed.id).state is State.WAITING
 
 
 @pytest.mark.parametrize(
@@ -201,7 +367,7 @@ def test_an_outcome_that_is_told_twice_counts_once(at):
     ringing = at.ringing()
     assert at.desk.report(ringing.key, Outcome.NO_ANSWER, "dialer") is not None
     armed, woken = at.armed, at.scheduler.woken
-    assert at.desk.report(ringing.key, Outcome.REACHED, "dialer") is None
+    assert at.desk.report(ringing.key, Outcome.NO_ANSWER, "dialer") is None
     assert at.store.get(ringing.id).attempt == 2
     assert (at.armed, at.scheduler.woken) == (armed, woken)
 
@@ -252,7 +418,8 @@ def test_what_is_closed_while_it_rings_is_hung_up_and_no_outcome_opens_it(at, cl
         assert at.desk.report(ringing.key, outcome, "dialer") is None
         assert at.store.get(ringing.id).state is state
     assert at.armed == {}
-    assert whats(at.store, ringing.id)[-1] == "late_outcome"
+    assert whats(at.store, ringing.id)[-2:] == ["late_outcome", "corrected"]
+    at.hand.move(2)
     with pytest.raises(RuleError):
         at.desk.done(ringing.id, Outcome.NO_ANSWER, "ivanova")
 

@@ -337,17 +337,12 @@ def test_a_change_that_the_rule_refuses_leaves_no_trace(store, clock):
 def test_the_client_who_calls_closes_his_open_callback_alone(store, clock):
     mine = take(store, clock.now)
     other = take(store, clock.now, phone=client(2))
-    changed = store.change_client(
-        PHONE, "client_called", by(clock.now), lambda c: transitions.client_called(c, clock.now)
-    )
-    assert changed is not None
-    assert changed[1].id == mine.id
+    changed = store.client_called(PHONE, by(clock.now))
+    assert [after.id for _, after in changed] == [mine.id]
     assert set(waiting(store)) == {other.key}
     assert store.get(other.id) == other
-    again = store.change_client(
-        PHONE, "client_called", by(clock.now), lambda c: transitions.client_called(c, clock.now)
-    )
-    assert again is None
+    again = store.client_called(PHONE, by(clock.now))
+    assert again == []
 
 
 # -- the clock -------------------------------------------------------------------------------------

@@ -21,6 +21,7 @@ from fastapi import FastAPI
 from tests.cli.callback_commands import CallbackCommands, Run, ago, own_store, runner
 from tests.server.api_desk import TOKEN, api_desk, served
 from vad_agent.callbacks import transitions
+from vad_agent.callbacks.call_record import CallRecord
 from vad_agent.callbacks.model import Outcome, State
 from vad_agent.callbacks.outbox import Outbox
 from vad_agent.callbacks.outbox_message import OutboxMessage
@@ -220,6 +221,24 @@ def test_show_tells_all_of_it(centre):
     assert NUMBER in centre.run("show", id, "--numbers").out
 
 
+def test_show_tells_what_was_merged_and_the_list_that_it_was(centre):
+    phone = f"{NUMBER} доб. 100"
+    about = {"name": "Анна", "phone": phone}
+    first = centre.take(**about, topic="чек", operator="olga")
+    again = centre.take(**about, topic="доставка", operator="ivan", due_in_s=0.0)
+    assert again.id == first.id
+    assert "dropped (+1 merged)" in centre.run("list").out
+    told = centre.run("show", first.id).out
+    table = told[told.index("asked ") :].splitlines()
+    assert "olga" in table[1]
+    assert table[1].split()[-1] == "чек"
+    assert "ivan" in table[2]
+    assert "in 0 s" in table[2]
+    assert table[2].split()[-1] == "доставка"
+    assert "100" not in "".join(told.splitlines()[:9])
+    assert "ext. 100" in centre.run("show", first.id, "--numbers").out
+
+
 def test_show_as_json(centre):
     id = rung(centre)
     told = json.loads(centre.run("show", id, "--json").out)
@@ -260,10 +279,15 @@ def test_a_beginning_that_several_have_lists_them(centre, monkeypatch):
 
 def test_done_by_hand(centre):
     anna, other = centre.take(**ANNA, due_in_s=0.0), centre.take()
-    done = centre.run("done", anna.id, "reached", "--why", "со своего")
+    done = centre.run("done", anna.id, "reached")
+    assert (done.status, done.out) == (1, "")
+    assert "no attempt is under way: " in done.line
+    done = centre.run("done", anna.id, "reached", "--by-hand", "--why", "со своего")
     assert (done.status, done.out, done.err) == (0, f"{anna.id}: reached\n", "")
-    done = centre.run("done", other.id, "no_answer")
+    done = centre.run("done", other.id, "no_answer", "--by-hand")
     assert done.status == 0
+    again = centre.run("done", other.id, "no_answer", "--by-hand")
+    assert again.out == f"{other.id}: unchanged, it was reported already: waiting\n"
     assert re.match(rf"{other.id}: waiting, attempt 2(/3)?, \d\d:\d\d:\d\d, in ", done.out)
     with centre.opened() as one:
         last = one.app_state.queries.history(anna.id)[-1]
@@ -293,9 +317,9 @@ def test_who_calls_says_so_and_who_is_second_is_told_who_was_first(centre):
 def test_where_nothing_rang_nothing_changes(centre):
     anna = centre.take(**ANNA)
     agreed = centre.take(reason="agreed", due_in_s=None, at="2031-01-01T10:00+03:00")
-    done = centre.run("done", anna.id, "failed")
+    done = centre.run("done", anna.id, "failed", "--by-hand")
     assert done.out == f"{anna.id}: unchanged, nothing rang: waiting\n"
-    done = centre.run("done", agreed.id, "busy")
+    done = centre.run("done", agreed.id, "busy", "--by-hand")
     assert done.out == f"{agreed.id}: unchanged, the agreed time is still to come: waiting\n"
 
 
@@ -389,7 +413,7 @@ def test_the_promise(centre):
         "taken 3 = reached 0 + not reached 0 + client called 0 + cancelled 1 + open 2: "
         "nothing is missing"
     )
-    assert [line.split()[-1] for line in counts] == ["count", *"3000120"]
+    assert [line.split()[-1] for line in counts] == ["count", *"30001200"]
     told = json.loads(centre.run("promise", "--json").out)
     assert (told["taken"], told["open"], told["missing"]) == (3, 2, 0)
 
@@ -403,6 +427,34 @@ def test_a_request_that_is_missing(centre):
     assert done.out.splitlines()[0].endswith("open 0: 1 MISSING")
     assert done.line == "1 requests are not accounted for: keep the database as it is"
     assert centre.run("promise", "--json").status == 1
+
+
+def test_a_callback_that_was_never_requested_is_missing_until_it_is_made(centre):
+    lines = [
+        {"t": 3.0, "kind": "callback", "reason": "dropped", "phone": NUMBER, "due_in_s": 600.0}
+    ]
+    with centre.opened() as one:
+        one.desk.take_call(CallRecord("pc-1 call", "anna", "auto", ago(600), lines))
+    done = centre.run("promise")
+    assert done.status == 1
+    assert done.out.splitlines()[0].endswith("open 0: 1 MISSING")
+    assert "lost: the call of anna, ended " in done.out
+    assert done.out.splitlines()[-1] == "  vad-agent callbacks make 'pc-1 call'"
+    assert done.line == "1 callbacks were never requested: vad-agent callbacks make CALL"
+    made = centre.run("make", "pc-1 call")
+    assert made.status == 0
+    assert " waiting, attempt 1" in made.out
+    assert centre.run("promise").status == 0
+    assert centre.run("make", "pc-1 call").out == made.out
+    assert centre.run("list").out.count("\n") == 2
+
+
+def test_a_call_that_asks_for_no_callback_makes_none(centre):
+    done = centre.run("make", "nothing")
+    assert (done.status, done.line) == (
+        1,
+        "call: there is no such call, or its trace was erased",
+    )
 
 
 # -- export ----------------------------------------------------------------------------------------

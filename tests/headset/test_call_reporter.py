@@ -138,6 +138,29 @@ def test_a_call_is_told_with_its_trace_after_its_callback(headset: Headset):
     assert headset.told == []
 
 
+def test_the_line_of_a_callback_has_what_the_desk_needs_to_make_it(headset: Headset):
+    known = dataclasses.replace(
+        DROPPED, phone="+79123456789", name="Анна", topic="доставка", call_id="s-1"
+    )
+    headset.call(GREETING, known, ENDED_AT_60)
+    told = as_record(headset.letters[-1]).request()
+    assert told is not None
+    assert (told.phone, told.name, told.topic, told.session) == (
+        "+79123456789", "Анна", "доставка", "s-1"
+    )  # fmt: skip
+    assert (told.call, told.operator) == (headset.letters[0].call, "o1")
+    assert told.asked == BEGAN + timedelta(seconds=10)
+
+
+def test_the_callback_of_an_endless_call_is_kept_too(
+    headset: Headset, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("vad_agent.headset.call_reporter.MOST_LINES", 1)
+    headset.call(GREETING, PROMPT, DROPPED, ENDED_AT_60)
+    kinds = [line["kind"] for line in unpack(headset.letters[-1].lines or "")]
+    assert kinds == ["phase", "callback"]
+
+
 def test_the_desk_reads_the_call_and_its_steps_in_it(headset: Headset):
     headset.call(GREETING, PROMPT, ENDED_AT_60)
     [letter] = headset.letters

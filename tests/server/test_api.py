@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from typing import Any
 from urllib.parse import quote
 
@@ -98,6 +99,66 @@ def test_an_open_callback_takes_a_second_request_in(one):
     assert (said["what"], said["callback"]["id"]) == ("merged", first["id"])
     assert said["callback"]["reasons"] == ["dropped", "client_hold"]
     assert said["callback"]["due"] < first["due"]
+
+
+def test_two_people_at_one_number_have_a_callback_each(one):
+    anna = {"reason": "agreed", "phone": "8 495 123-25-11, доб. 100", "at": "2030-03-01T15:30"}
+    vera = anna | {"phone": "8 495 123-25-11, доб. 200", "at": "2030-03-01T15:40"}
+    first = one.post("/callbacks", anna | {"name": "Анна", "key": "a"})
+    second = one.post("/callbacks", vera | {"name": "Вера", "key": "v"})
+    assert (first.status_code, second.status_code) == (201, 201)
+    found = one.get("/callbacks", phone="8 495 123-25-11").json()["callbacks"]
+    assert [(c["name"], c["extension"]) for c in found] == [("Анна", "100"), ("Вера", "200")]
+
+
+def test_what_was_merged_is_in_the_list_and_in_the_callbacks_requests(one):
+    id = one.ask(due_in_s=600, name="Анна", topic="чек", operator="olga", call="c1")["id"]
+    again = {"reason": "client_hold", "phone": PHONE, "name": "анна", "topic": "доставка"}
+    one.post("/callbacks", again | {"operator": "ivan", "call": "c2"})
+    [listed] = one.get("/callbacks").json()["callbacks"]
+    assert (listed["id"], listed["merged"], listed["topic"]) == (id, 1, "чек; доставка")
+    told = one.get(f"/callbacks/{id}").json()["requests"]
+    assert [(r["operator"], r["reason"], r["name"], r["topic"], r["call"]) for r in told] == [
+        ("olga", "dropped", "Анна", "чек", "c1"),
+        ("ivan", "client_hold", "анна", "доставка", "c2"),
+    ]
+
+
+def ago(seconds):
+    return (datetime.now(UTC) - timedelta(seconds=seconds)).isoformat()
+
+
+def test_an_older_request_of_a_client_who_has_called_since_is_not_rung(one):
+    one.post("/client-called", {"phone": PHONE})
+    older = {"reason": "dropped", "phone": PHONE, "asked": ago(300)}
+    answer = one.post("/callbacks", older)
+    assert answer.status_code == 201
+    said = answer.json()["callback"]
+    assert said["state"] == "client_called"
+    last = one.get(f"/callbacks/{said['id']}").json()["history"][-1]
+    assert last["why"].startswith("the client called at ")
+    assert one.ask(phone=PHONE)["state"] == "waiting"
+
+
+@pytest.mark.parametrize(
+    ("behind_s", "state"), [(0, "client_called"), (290, "client_called"), (310, "waiting")]
+)
+def test_a_request_seems_no_older_than_it_is_by_a_clock_that_is_behind(one, behind_s, state):
+    """It was made 300 s ago by its headset's clock, and sent now."""
+    one.post("/client-called", {"phone": PHONE})
+    sent = datetime.now(UTC) - timedelta(seconds=behind_s)
+    headers = {"Date": format_datetime(sent, usegmt=True)}
+    body = {"reason": "dropped", "phone": PHONE, "asked": ago(300)}
+    assert one.post("/callbacks", body, headers=headers).json()["callback"]["state"] == state
+
+
+@pytest.mark.parametrize("date", ["", "yesterday", "Mon, 01 Jan 9999 00:00:00 GMT", "\xff"])
+def test_a_date_that_is_none_changes_nothing(one, date):
+    body = {"reason": "dropped", "phone": PHONE, "asked": ago(60)}
+    answer = one.post("/callbacks", body, headers={"Date": date.encode("latin-1")})
+    assert answer.status_code == 201
+    told = datetime.fromisoformat(answer.json()["callback"]["asked"])
+    assert told == datetime.fromisoformat(body["asked"])
 
 
 def test_the_same_call_revises_its_callback(one):
@@ -265,8 +326,53 @@ def test_one_callback_with_all_that_happened(one):
 
 def test_an_outcome_ends_it(one):
     callback = one.ask()
+    begin(one, callback)
     answer = one.post(f"/callbacks/{callback['id']}/outcome", {"outcome": "reached"})
     assert (answer.status_code, answer.json()["state"]) == (200, "reached")
+
+
+def test_without_a_key_an_outcome_is_of_the_attempt_under_way_alone(one):
+    callback = one.ask()
+    path = f"/callbacks/{callback['id']}/outcome"
+    refused = one.post(path, {"outcome": "no_answer"})
+    assert (refused.status_code, refused.json()["error"]["code"]) == (409, "conflict")
+    assert callback["key"] in refused.json()["error"]["text"]
+    begin(one, callback)
+    told = [one.post(path, {"outcome": "no_answer"}) for _ in range(3)]
+    assert [answer.status_code for answer in told] == [200] * 3
+    assert [answer.json()["attempt"] for answer in told] == [2, 2, 2]
+    assert len(one.get(f"/callbacks/{callback['id']}").json()["attempts"]) == 1
+
+
+def test_a_call_made_by_hand_is_the_next_attempt(one):
+    callback = one.ask()
+    body = {"outcome": "no_answer", "key": callback["key"], "why": "my mobile"}
+    told = [one.post(f"/callbacks/{callback['id']}/outcome", body) for _ in range(3)]
+    assert [answer.json()["attempt"] for answer in told] == [2, 2, 2]
+    [attempt] = one.get(f"/callbacks/{callback['id']}").json()["attempts"]
+    assert (attempt["node"], attempt["detail"]) == ("by hand", "my mobile")
+
+
+def test_reached_corrects_an_outcome_of_the_same_attempt(one):
+    callback = one.ask()
+    key = begin(one, callback)
+    path = f"/callbacks/{callback['id']}/outcome"
+    one.post(path, {"outcome": "no_answer", "key": key})
+    answer = one.post(path, {"outcome": "reached", "key": key, "why": "he rang back"})
+    assert answer.json()["state"] == "reached"
+    story = one.get(f"/callbacks/{callback['id']}").json()
+    assert [row["what"] for row in story["history"]][-2:] == ["corrected", "reached"]
+    assert [attempt["outcome"] for attempt in story["attempts"]] == ["reached"]
+
+
+def test_what_was_agreed_is_settled_with_it_if_that_is_said(one):
+    agreed = one.ask(reason="agreed", at="2030-03-01T15:30")
+    dropped = one.ask()
+    path = f"/callbacks/{dropped['id']}/outcome"
+    body = {"outcome": "reached", "key": dropped["key"], "settles": True}
+    assert one.post(path, body | {"outcome": "busy"}).status_code == 422
+    assert one.post(path, body).json()["state"] == "reached"
+    assert one.get(f"/callbacks/{agreed['id']}").json()["callback"]["state"] == "reached"
 
 
 def test_an_outcome_with_its_key_counts_once(one):
@@ -443,6 +549,36 @@ def test_what_is_no_call_is_refused_and_not_repeated(one, other):
     assert "Анна" not in answer.text
 
 
+ASKING = {"t": 3.0, "kind": "callback", "reason": "dropped", "due_in_s": 0.0, "phone": PHONE}
+LOST = CALL | {"lines": pack([ASKING, {"t": 4.0, "kind": "phase", "phase": "ended"}])}
+
+
+def test_a_callback_that_a_trace_asks_for_and_nobody_requested_is_named_and_made_once(one):
+    assert one.get("/calls/lost").json() == {"calls": []}
+    one.post("/calls", LOST)
+    ended = "2026-11-24T09:00:04Z"
+    lost = {"call": "pbx/7", "operator": "petrova", "ended": ended}
+    assert one.get("/calls/lost").json() == {"calls": [lost]}
+    promise = one.get("/promise").json()
+    assert (promise["taken"], promise["lost"], promise["missing"]) == (0, 1, 1)
+    first = one.post("/calls/callback", {"call": "pbx/7"})
+    again = one.post("/calls/callback", {"call": "pbx/7"})
+    assert (first.status_code, again.status_code) == (201, 200)
+    assert (first.json()["what"], again.json()["what"]) == ("taken", "duplicate")
+    assert first.json()["callback"] == again.json()["callback"]
+    assert first.json()["callback"]["phone"] == NUMBER
+    assert one.get("/calls/lost").json() == {"calls": []}
+    assert one.get("/promise").json()["missing"] == 0
+
+
+@pytest.mark.parametrize("call", ["nothing", "pbx/7"])
+def test_a_call_whose_trace_asks_for_nothing_makes_none(one, call):
+    one.post("/calls", CALL)
+    answer = one.post("/calls/callback", {"call": call})
+    assert (answer.status_code, answer.json()["error"]["code"]) == (409, "conflict")
+    assert one.get("/callbacks").json()["callbacks"] == []
+
+
 # -- the supervisor --------------------------------------------------------------------------------
 
 
@@ -450,7 +586,7 @@ def test_promise_numbers_and_alarms(one):
     one.ask()
     one.ask(reason="client_hold")
     other = one.ask(phone=OTHER_PHONE)["id"]
-    one.post(f"/callbacks/{other}/outcome", {"outcome": "reached"})
+    one.post(f"/callbacks/{other}/outcome", {"outcome": "reached", "key": f"{other}.1.1"})
     promise = one.get("/promise").json()
     assert promise == {
         "taken": 3,
@@ -459,6 +595,7 @@ def test_promise_numbers_and_alarms(one):
         "client_called": 0,
         "cancelled": 0,
         "open": 2,
+        "lost": 0,
         "missing": 0,
     }
     numbers = one.get("/numbers").json()

@@ -343,8 +343,12 @@ def test_what_the_desk_answers_is_what_the_store_has(one):
         assert callbacks.beginning(callback.id) == [callback]
         assert callbacks.get(callback.id).callback == callback
         assert callbacks.promise() == one.app_state.queries.promise()
-        after = callbacks.done(callback.id, Outcome.NO_ANSWER, "")
+        with pytest.raises(RuleError, match="no attempt is under way"):
+            callbacks.done(callback.id, Outcome.NO_ANSWER, "")
+        after = callbacks.done(callback.id, Outcome.NO_ANSWER, "", key=callback.key)
         assert after == one.store.get(callback.id)
+        reached = callbacks.done(callback.id, Outcome.REACHED, "", key=callback.key, settles=True)
+        assert reached.state.value == "reached"
         with pytest.raises(RuleError, match="there is no such callback"):
             callbacks.cancel("zzzzzzzzzzzz", "")
         with pytest.raises(NumberError, match="too short"):

@@ -90,6 +90,12 @@ def test_an_offer_is_accepted_first_and_then_it_says_who_calls(
     assert lines[first + 2].startswith(then)
 
 
+def test_an_extension_stands_behind_the_number() -> None:
+    one = replace(due(1)[0], extension="100")
+    lines = [line.plain for line in render(HEAD, [one], 3, LOG, 100, 12)]
+    assert "ПЕРЕЗВОНИТЕ +79123456780, доб. 100, Анна, попытка 2 из 3" in lines
+
+
 @pytest.mark.parametrize("width", [30, 40, 80, 120])
 @pytest.mark.parametrize("height", range(8, 40))
 def test_the_link_and_who_is_to_be_called_are_above_the_log_in_any_window(

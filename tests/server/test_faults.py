@@ -11,6 +11,7 @@ import pytest
 
 from tests.server.api_desk import NUMBER, PHONE, V1, ApiDesk, api_desk, client, raising
 from vad_agent.callbacks import database
+from vad_agent.callbacks.alerts import Kind
 from vad_agent.callbacks.dialers import message_signing
 from vad_agent.callbacks.dialers.base import OutcomeReport
 from vad_agent.callbacks.dialers.webhook import WebhookConfig, WebhookDialer
@@ -38,7 +39,7 @@ def hurried(tmp_path, monkeypatch) -> Any:
 
 WRITES = [
     ("/callbacks", {"reason": "dropped", "phone": PHONE}),
-    ("/callbacks/{id}/outcome", {"outcome": "reached"}),
+    ("/callbacks/{id}/outcome", {"outcome": "reached", "key": "{id}.1.1"}),
     ("/callbacks/{id}/cancel", {}),
     ("/callbacks/{id}/retry", {}),
     ("/callbacks/{id}/number", {"phone": PHONE}),
@@ -62,12 +63,14 @@ def test_a_locked_file_is_503_and_then_all_goes_on(hurried, caplog):
     other = sqlite3.connect(hurried.store.database.where.file, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
     for path, body in WRITES:
-        assert is_away(hurried.post(path.replace("{id}", id), body)), path
+        told = {name: value.replace("{id}", id) for name, value in body.items()}
+        assert is_away(hurried.post(path.replace("{id}", id), told)), path
     assert hurried.get("/callbacks").status_code == 200
     other.execute("ROLLBACK")
     other.close()
     assert [callback["id"] for callback in hurried.get("/callbacks").json()["callbacks"]] == [id]
-    assert hurried.post(f"/callbacks/{id}/outcome", {"outcome": "reached"}).status_code == 200
+    reached = {"outcome": "reached", "key": f"{id}.1.1"}
+    assert hurried.post(f"/callbacks/{id}/outcome", reached).status_code == 200
     assert hurried.get("/promise").json()["missing"] == 0
     assert "locked" in logged(caplog)
     assert NUMBER not in logged(caplog)
@@ -166,7 +169,7 @@ def test_a_dialer_that_is_not_there_is_404(hooked, name):
     assert tell(hooked, b"{}", dialer=name).status_code == 404
 
 
-def test_an_attempt_that_nobody_knows_is_counted_and_logged(hooked, caplog):
+def test_an_attempt_that_nobody_knows_is_an_error_counted_and_an_alarm(hooked, caplog):
     known: list[OutcomeReport] = []
 
     def report(told: OutcomeReport) -> None:
@@ -178,9 +181,16 @@ def test_an_attempt_that_nobody_knows_is_counted_and_logged(hooked, caplog):
     answer = tell(
         desk, b'[{"key": "a.1.1", "outcome": "busy"}, {"key": "b.1.1", "outcome": "lost"}]'
     )
-    assert (answer.status_code, answer.json()) == (200, {"reported": 1, "unknown": 1})
+    error = answer.json()["error"]
+    assert (answer.status_code, error["code"]) == (422, "invalid")
+    assert error["text"] == "webhook: key: 1 of no attempt made here; 1 stored"
     assert [told.key for told in known] == ["b.1.1"]
     assert "a.1.1" in logged(caplog)
+    [alarm] = desk.app_state.alerts.all()
+    assert (alarm.kind, alarm.about) == (Kind.UNKNOWN_KEY, "webhook")
+    assert alarm.detail == "outcomes of 1 unknown attempts"
+    counted = 'vad_agent_hook_unknown_keys_total{dialer="webhook"} 1.0'
+    assert counted in desk.client.get("/metrics").text
 
 
 def test_an_outcome_that_cannot_be_stored_is_to_be_told_again(hooked):

@@ -56,7 +56,7 @@ def test_the_store_is_opened_when_something_was_written_and_at_no_other_time(sta
     assert opened.count == before <= 2
     (callback,) = store.page("open", phone=None, operator="ivan", limit=50)
     with open_backend(None, None, print) as other:  # another process, so to say
-        other.done(callback.id, Outcome.REACHED, "")
+        other.done(callback.id, Outcome.REACHED, "", key=callback.key)
     assert page(store) == []
     outbox.post(letter("k2", PHONE))
     assert page(store) == [PHONE]

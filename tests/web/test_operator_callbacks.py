@@ -113,6 +113,19 @@ def test_mine_and_anybodys_are_listed(mine: PanelClient, ringing: Ringing) -> No
     assert told["rings"] is False
 
 
+def test_a_card_tells_the_extension_and_that_more_was_asked(
+    mine: PanelClient, ringing: Ringing
+) -> None:
+    phone = "+7 495 123-25-11, доб. 100"
+    first = ringing.ask("more 1", phone=phone, operator="ivan", topic="чек")
+    again = ringing.ask("more 2", phone=phone, topic="доставка")
+    assert again == first
+    (one,) = (one for one in listed(mine) if one["id"] == first)
+    assert (one["phone"], one["extension"]) == ("+74951232511", "100")
+    assert one["topic"] == "чек; доставка"
+    assert one["reasons_text"].endswith(" и ещё 1 просьба")
+
+
 def test_an_overdue_one_comes_first(ringing: Ringing) -> None:
     ringing.ask("a", phone=PHONE)
     late = datetime.now(UTC) + timedelta(seconds=61)

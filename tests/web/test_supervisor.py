@@ -184,6 +184,79 @@ def test_a_request_that_is_lost_is_critical(full: SupervisorSite) -> None:
     assert "За всё время: обещано 26, открыто 6, потеряно 1" in said
 
 
+ASKS = {
+    "t": 20.0, "kind": "callback", "reason": "dropped", "due_in_s": 0.0, "opening": "Здравствуйте",
+    "phone": "+79161234567", "name": EVIL,
+}  # fmt: skip
+
+
+def forms(page: str) -> list[dict[str, str]]:
+    """The fields of the forms that make a callback."""
+    found = re.findall(r'<form method="post" action="/supervisor/callbacks">.*?</form>', page)
+    pattern = r'name="(\w+)" value="([^"]*)"'
+    return [{n: html.unescape(v) for n, v in re.findall(pattern, one)} for one in found]
+
+
+def test_a_callback_that_was_never_requested_is_critical_and_made_with_one_click(
+    empty: SupervisorSite,
+) -> None:
+    shift, boss = empty.shift, empty.supervisor()
+    began = NOW - timedelta(minutes=5)
+    call = shift.call(f"pbx/1 {EVIL}", began, 2.5, operator="anna", more=[ASKS])
+    shift.alarms.sound(Kind.LOST, call, NOW)
+    said = page(empty, "critical")
+    assert "Критичное: 1 Перезвон потерян: звонок его обещал, а просьба не пришла" in said
+    assert "Говорил anna , звонок закончился 14:25:" in said
+    assert "потеряно 1" in page(empty, "promise")
+    [form] = forms(boss.get("/supervisor").text)
+    assert form["call"] == call
+    made = boss.post("/supervisor/callbacks", data=form)
+    assert made.status_code == 303
+    story = text(boss.get(made.headers["location"]))
+    assert f"{EVIL}, +79161234567" in story
+    assert f"запрошен {BOSS}" in story
+    assert "Критичное: 1 Перезвон просрочен" in page(empty, "critical")
+    assert "потеряно 0" in page(empty, "promise")
+    again = boss.post("/supervisor/callbacks", data=form)
+    assert again.headers["location"] == made.headers["location"]
+
+
+@pytest.mark.parametrize(
+    ("csrf", "call", "status"),
+    [(False, True, 403), (True, False, 409)],
+)
+def test_who_does_not_come_from_the_page_or_names_no_such_call_makes_no_callback(
+    empty: SupervisorSite, csrf: bool, call: bool, status: int
+) -> None:
+    empty.shift.call("pbx-1", NOW - timedelta(minutes=5), 2.5, more=[ASKS])
+    boss = empty.supervisor()
+    [form] = forms(boss.get("/supervisor").text)
+    form |= ({} if csrf else {"csrf": "x"}) | ({} if call else {"call": "pbx-2"})
+    answer = boss.post("/supervisor/callbacks", data=form)
+    assert answer.status_code == status
+    assert "error" in answer.json()
+    assert (
+        empty.come_in(OPERATOR, PASSWORD).post("/supervisor/callbacks", data=form).status_code
+        == 403
+    )
+    assert empty.browser().post("/supervisor/callbacks", data=form).status_code == 401
+    assert len(empty.shift.calls.lost(NOW)) == 1
+
+
+def test_what_was_merged_is_seen_in_the_list_and_in_the_history(empty: SupervisorSite) -> None:
+    about = {"phone": "+79161234567", "name": "Вера", "extension": "100"}
+    first = empty.shift.ask(NOW, 600.0, operator="anna", topic="чек", **about)
+    again = empty.shift.ask(NOW, 0.0, operator="olga", topic="доставка", **about)
+    assert again.id == first.id
+    listed = page(empty, "callbacks")
+    assert "и ещё 1 просьба" in listed
+    assert "+79161234567, доб. 100" in listed
+    story = text(empty.supervisor().get(f"/supervisor/callbacks/{first.id}"))
+    assert "Просьбы" in story
+    assert "anna клиента не слышно в диалоге через 10 мин Вера доб. 100 чек" in story
+    assert "olga клиента не слышно в диалоге сразу Вера доб. 100 доставка" in story
+
+
 def test_the_promise_of_the_day(full: SupervisorSite) -> None:
     assert page(full, "promise") == (
         "Обещание 19 из 25 исполнено обещано 26 дозвонились 14 клиент позвонил сам 3 "
@@ -336,8 +409,8 @@ def test_the_sums_agree_or_say_what_they_count(empty: SupervisorSite) -> None:
     shift = empty.shift
     old = NOW - timedelta(days=2)
     shift.ask(old, phone="+79261110000")  # open since
-    shift.ask(NOW, phone="+79261112233")
-    shift.ask(NOW, phone="+79261112233")  # merged
+    shift.ask(NOW, phone="+79261112233", name="Анна")
+    shift.ask(NOW, phone="+79261112233", name="Анна")  # merged
     said = text(empty.supervisor().get("/supervisor"), "callbacks")
     assert "2 = 1 запрошены за это время + 1 раньше" in said
     assert "Просьб за это время 2: несколько просьб одного клиента — один перезвон" in said

@@ -84,8 +84,8 @@ def test_a_number_is_given_in_any_notation(served: SupervisorSite) -> None:
 
 
 def test_a_number_of_another_callback_leads_to_that_one(served: SupervisorSite) -> None:
-    other = served.shift.ask(phone="+79261112233")
-    one = served.shift.ask(phone=None, phone_given="доб. 12")
+    other = served.shift.ask(phone="+79261112233", name="Анна")
+    one = served.shift.ask(phone=None, phone_given="доб. 12", name="Анна")
     assert done(served, one, "number", phone="8 926 111-22-33").id == other.id
 
 

@@ -42,8 +42,12 @@ class Kind(StrEnum):
     """The clock was set forward or back."""
     PROMISE = "promise"
     """Not all accepted requests are accounted for."""
+    LOST = "lost"
+    """A stored call's trace asks for a callback that no store has."""
     REFUSED = "refused"
     """A headset's message cannot be understood; its file is kept."""
+    UNKNOWN_KEY = "unknown_key"
+    """The other side of a dialer reports attempts that no desk has made."""
     DATABASE = "database"
     """The database cannot be used."""
     NODE = "node"
@@ -56,7 +60,7 @@ class DeskAlert:
 
     kind: Kind
     about: str
-    """A callback's id, a node's name, or ""."""
+    """A callback's id, a call's id, a node's name, a dialer's, or ""."""
     since: datetime
     detail: str = ""
 
@@ -106,6 +110,12 @@ class AlertBoard:
         keep = set(about)
         for alarm in self.all():
             if alarm.kind is kind and alarm.about not in keep:
+                self.settle(kind, alarm.about)
+
+    def expire(self, kind: Kind, before: datetime) -> None:
+        """Deactivate the alerts of this kind that started before."""
+        for alarm in self.all():
+            if alarm.kind is kind and alarm.since < before:
                 self.settle(kind, alarm.about)
 
     def all(self) -> list[DeskAlert]:

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from vad_agent.callbacks import transitions
-from vad_agent.callbacks.model import UNDER_WAY, Callback, Outcome, State
+from vad_agent.callbacks.model import UNDER_WAY, USED_UP, Callback, Outcome, State
 from vad_agent.callbacks.tables import attempts, callbacks
 from vad_agent.callbacks.unit_of_work import Actor, UnitOfWork, locked
 from vad_agent.common.identity import folded
@@ -15,6 +15,10 @@ from vad_agent.errors import RuleError, extra
 
 with extra("callbacks", "the store of callbacks"):
     import sqlalchemy as sa
+
+
+BY_HAND = "by hand"
+"""The node of an attempt that a person has made by themselves."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +146,7 @@ class AttemptStore(UnitOfWork):
 
     def end(self, key: str, outcome: Outcome, detail: str, by: Actor) -> Callback | None:
         """Store the outcome of an attempt. None: it had ended already, or its callback was closed
-        meanwhile.
+        meanwhile. `REACHED` corrects an outcome that meant "not reached".
 
         Raises:
             RuleError: there is no such attempt.
@@ -155,7 +159,7 @@ class AttemptStore(UnitOfWork):
             if attempt is None:
                 raise RuleError(f"{key}: there is no such attempt")
             if attempt["ended"] is not None:
-                return None
+                return self._correct(c, attempt, outcome, detail, by)
             c.execute(
                 attempts.update()
                 .where(attempts.c.key == key)
@@ -167,6 +171,63 @@ class AttemptStore(UnitOfWork):
                 self.tell(c, callback.id, "late_outcome", by, told)
                 return None
             after = transitions.end(callback, outcome, by.at, self.policy)
+            return self.save(c, callback, after, outcome.value, by)
+
+        return self.transaction(work)
+
+    def _correct(
+        self, c: sa.Connection, attempt: Any, outcome: Outcome, detail: str, by: Actor
+    ) -> Callback | None:
+        before = Outcome(attempt["outcome"])
+        if outcome is not Outcome.REACHED or before not in USED_UP:
+            return None  # the same report again, or one that changes nothing
+        ended = attempts.c.callback == attempt["callback"], attempts.c.ended.isnot(None)
+        last = c.execute(sa.select(sa.func.max(attempts.c.intent)).where(*ended)).scalar()
+        c.execute(
+            attempts.update()
+            .where(attempts.c.key == attempt["key"])
+            .values(outcome=outcome.value, detail=detail)
+        )
+        callback = self.load(c, attempt["callback"])
+        told = {"outcome": [before.value, outcome.value], "attempt": [attempt["number"]] * 2}
+        self.tell(c, callback.id, "corrected", by, told)
+        if attempt["intent"] != last:
+            return None
+        after = transitions.correct(callback, attempt["number"], attempt["ended"], by.at)
+        return None if after is callback else self.save(c, callback, after, outcome.value, by)
+
+    def by_hand(self, key: str, outcome: Outcome, detail: str, by: Actor) -> Callback:
+        """A person has made the next attempt, whose key this is, by hand, and reports its outcome. Told
+        twice it counts once.
+
+        Raises:
+            RuleError: it is not the next attempt's key, or the callback has ended.
+            StoreError: it could not be stored; report it again.
+        """
+
+        def work(c: sa.Connection) -> Callback:
+            callback = self.load(c, key.partition(".")[0])
+            if c.execute(sa.select(attempts.c.key).where(attempts.c.key == key)).first():
+                return callback
+            after = transitions.done(callback, outcome, by.at, self.policy)
+            if callback.key != key or callback.state in UNDER_WAY:
+                raise RuleError(f"{key}: there is no such attempt")
+            if after == callback:
+                return callback  # nothing rang, or not yet at the agreed time
+            c.execute(
+                attempts.insert().values(
+                    key=key,
+                    callback=callback.id,
+                    number=callback.attempt,
+                    node=BY_HAND,
+                    due=callback.next or by.at,
+                    intent=by.at,
+                    operator=callback.operator,
+                    ended=by.at,
+                    outcome=outcome.value,
+                    detail=detail,
+                )
+            )
             return self.save(c, callback, after, outcome.value, by)
 
         return self.transaction(work)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
+from vad_agent.callbacks.model import Request
 from vad_agent.callbacks.outbox_message import MODES, YEARS
 from vad_agent.callbacks.row_mapping import storable_text
 from vad_agent.callbacks.trace_compression import LONGEST_S, number
@@ -14,8 +16,12 @@ from vad_agent.trace.window_compliance import Verdict, verdict
 
 MOST_STEPS = 1000
 """Upper limit on steps; no real call has so many."""
-LONGEST = {"id": 40, "outcome": 24}
+LONGEST = {"id": 40, "outcome": 24, "reason": 32}
 """Column lengths of the tables."""
+LONGEST_TEXT = 1000
+ASKS = ("callback", "callback_revised")
+WITHDRAWS = "callback_withdrawn"
+UNKNOWN_REASON = "dropped"
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +76,54 @@ class CallRecord:
         """Length of the call up to its last trace line."""
         return max((float(line["t"]) for line in self.lines), default=0.0)
 
+    @property
+    def ended(self) -> datetime:
+        """When the call ended."""
+        return self.began + timedelta(seconds=self.seconds)
+
+    @property
+    def asks(self) -> bool:
+        """The trace asks for a callback, and does not take that back."""
+        return self._asking() is not None
+
+    def request(self) -> Request | None:
+        """The request for the callback that the trace asks for, as it stands at the call's end.
+
+        None: it asks for none. A headset's trace has the client's number, name and topic in the
+        callback's line, another one may not.
+        """
+        line = self._asking()
+        if line is None:
+            return None
+        texts = {
+            name: storable_text(told)[:LONGEST_TEXT]
+            for name in ("at", "phone", "name", "topic", "opening", "session")
+            if isinstance(told := line.get(name), str) and told
+        }
+        at = texts.get("at")
+        due_in_s = number(line.get("due_in_s"), LONGEST_S)
+        reason = line.get("reason")
+        return Request(
+            key=made_key(self.call),
+            reason=reason[: LONGEST["reason"]] if isinstance(reason, str) else UNKNOWN_REASON,
+            asked=self.began + timedelta(seconds=float(line["t"])),
+            due_in_s=None if at or due_in_s is None else max(0.0, due_in_s),
+            at=at,
+            phone=texts.get("phone"),
+            name=texts.get("name"),
+            topic=texts.get("topic"),
+            opening=texts.get("opening", ""),
+            operator=self.operator,
+            call=self.call,
+            session=texts.get("session"),
+            made=True,
+        )
+
+    def _asking(self) -> Mapping[str, Any] | None:
+        kinds = (*ASKS, WITHDRAWS)
+        last = next((one for one in reversed(self.lines) if one["kind"] in kinds), None)
+        return None if last is None or last["kind"] == WITHDRAWS else last
+
     def steps(self) -> list[StepRecord]:
         """The steps, in order.
 
@@ -103,6 +157,11 @@ class CallRecord:
             outcome=outcome,
             verdict=verdict(outcome, started_s, silence_s, lo_s, hi_s),
         )
+
+
+def made_key(call: str) -> str:
+    """The key of the request that is made from the call's trace: one for each call."""
+    return f"trace {hashlib.sha256(call.encode()).hexdigest()}"
 
 
 def _seconds(value: object, name: str) -> float:

@@ -1,17 +1,18 @@
 """Finished calls as headsets reported them: time, operator, and the result of each script step.
 
     message, POST /calls ──> CallRecord ──take──> calls ──1:n──> steps, one per prompt line
-                                                    └── requests.call: the callbacks it requested
+                                                    ├── requests.call: the callbacks it requested
+                    └── owed: its trace asks for a callback that nobody has requested yet
 
-A trace contains the client's name in its prompts. It is encrypted like names and erased with them.
-The call's row and its steps stay.
+A trace contains the client's name in its prompts, and the number in the line of a callback. It is
+encrypted like names and erased with them. The call's row and its steps stay.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from vad_agent.callbacks.call_record import CallRecord, StepRecord
@@ -24,6 +25,19 @@ from vad_agent.trace.window_compliance import Verdict
 
 with extra("callbacks", "the store of callbacks"):
     import sqlalchemy as sa
+
+
+LOST_S = 60.0
+"""Seconds after a call's end at which a callback that its trace asks for must have been requested."""
+
+
+@dataclass(frozen=True, slots=True)
+class LostCall:
+    """A call whose trace asks for a callback that no store has. `ended`: aware."""
+
+    call: str
+    operator: str | None
+    ended: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,10 +85,15 @@ class CallStore:
             for step in record.steps()
         ]
         lines = self._store.encryption.close(pack(record.lines))
+        owed = None
+        if record.asks:  # by a clock that is ahead, the end may be later than now
+            owed = min(record.ended, now) + timedelta(seconds=LOST_S)
 
         def work(c: sa.Connection) -> bool:
             if c.execute(sa.select(calls.c.call).where(calls.c.call == name)).first() is not None:
                 return False
+            asked = sa.select(requests.c.key).where(requests.c.call == name).limit(1)
+            is_owed = owed is not None and c.execute(asked).first() is None
             c.execute(
                 calls.insert().values(
                     call=name,
@@ -84,6 +103,7 @@ class CallStore:
                     seconds=record.seconds,
                     taken=now,
                     lines=lines,
+                    owed=owed if is_owed else None,
                 )
             )
             if rows:
@@ -146,11 +166,39 @@ class CallStore:
         except ValueError as error:
             raise StoreError("a call's trace in the database cannot be read") from error
 
+    def lost(self, now: datetime, *, limit: int = 1000) -> list[LostCall]:
+        """Calls whose trace asks for a callback that no store has, the oldest first."""
+        query = sa.select(calls.c.call, calls.c.operator, calls.c.began, calls.c.seconds)
+        query = query.where(is_lost(now)).order_by(calls.c.owed, calls.c.call).limit(limit)
+        with self._database.reading() as c:
+            return [
+                LostCall(call, operator, began + timedelta(seconds=seconds))
+                for call, operator, began, seconds in c.execute(query)
+            ]
+
+    def record(self, call: str) -> CallRecord | None:
+        """The call as it was reported. None: there is no such call, or its trace was erased."""
+        found = self.get(call)
+        if found is None:
+            return None
+        row, lines = found
+        if lines is None:
+            return None
+        return CallRecord(row.call, row.operator, row.mode, row.began, lines)
+
     def callbacks_of(self, call: str) -> list[str]:
         """Ids of the callbacks that the call requested, whatever their result."""
         query = sa.select(requests.c.callback).where(requests.c.call == call)
         with self._database.reading() as c:
             return list(dict.fromkeys(c.execute(query.order_by(requests.c.taken)).scalars()))
+
+
+def is_lost(now: datetime) -> sa.ColumnElement[bool]:
+    """The callback of a call's trace is lost. `owed` alone is not enough: the request and the call may
+    have been stored at once.
+    """
+    requested = sa.exists().where(requests.c.call == calls.c.call)
+    return sa.and_(calls.c.owed <= now, ~requested)
 
 
 def _steps(verdict: Verdict) -> sa.Label[int]:

@@ -106,7 +106,7 @@ class Dispatcher:
     def _settle(self, key: str, answer: DialResult | None) -> None:
         match answer:
             case Ended(outcome, detail):
-                self._end(OutcomeReport(key, outcome, detail))
+                self.end(OutcomeReport(key, outcome, detail))
             case Ringing(reference):
                 with self._lock:
                     self._known.add(key)
@@ -120,7 +120,7 @@ class Dispatcher:
                 self._store.offer(key, reference, Actor(self._node, self._service.clock.now()))
                 failpoints.passed(failpoints.DIAL_STORED)
             case Unknown():  # only after a dial that the other side never received
-                self._end(OutcomeReport(key, Outcome.FAILED, "what dials never heard of it"))
+                self.end(OutcomeReport(key, Outcome.FAILED, "what dials never heard of it"))
             case None:
                 pass  # unknown: `look_after` asks again
 
@@ -151,17 +151,23 @@ class Dispatcher:
         return None
 
     def report(self, told: OutcomeReport) -> None:
-        """Take the other side's report. A report of another node's attempt is not stored.
+        """Take the other side's report; one of an unknown attempt is only logged.
 
         Raises:
             StoreError: report again.
         """
         try:
-            self._end(told)
+            self.end(told)
         except RuleError:
             log.warning("an outcome of an unknown attempt", extra={"key": told.key})
 
-    def _end(self, told: OutcomeReport) -> None:
+    def end(self, told: OutcomeReport) -> None:
+        """Store the outcome of an attempt.
+
+        Raises:
+            RuleError: there is no such attempt.
+            StoreError: report again.
+        """
         who = f"{self._dialer.name} at {self._node}"
         self._service.report(told.key, told.outcome, who, told.detail)
         with self._lock:
@@ -198,7 +204,7 @@ class Dispatcher:
             over = now - (attempt.accepted or attempt.intent) > limit
             if state not in UNDER_WAY:
                 if over or not ours:  # its callback was closed; nobody will report the outcome
-                    self._end(OutcomeReport(attempt.key, Outcome.LOST, "its callback was closed"))
+                    self.end(OutcomeReport(attempt.key, Outcome.LOST, "its callback was closed"))
                 continue
             if state is State.OFFERED:  # nobody has called yet: there is nothing to query
                 if not ours:
@@ -261,4 +267,5 @@ class Dispatcher:
             topic=callback.topic,
             reasons=callback.reasons,
             session=callback.session,
+            extension=callback.extension,
         )

@@ -107,6 +107,8 @@ class Request:
     """E.164; see `phone_numbers.py`."""
     phone_given: str | None = None
     """The number as given, if it cannot be dialled."""
+    extension: str | None = None
+    """The client's extension behind the number, digits."""
     name: str | None = None
     topic: str | None = None
     opening: str = ""
@@ -119,11 +121,13 @@ class Request:
     """The call is still on: the client hears the farewell. Its end will be reported."""
     session: str | None = None
     """The call's id in the contact centre's own system."""
+    made: bool = False
+    """Made from the stored trace of its call, because no other request of that call came."""
 
 
 @dataclass(frozen=True, slots=True)
 class Callback:
-    """One client to be called back. Times are aware."""
+    """One promise to call a client back. Times are aware."""
 
     id: str
     state: State
@@ -159,6 +163,10 @@ class Callback:
     """When its call requested it, the last one of several calls; None: unknown."""
     since: datetime | None = None
     """When the attempt under way was offered, or its offer accepted; None: it was not offered."""
+    extension: str | None = None
+    """The client's extension behind the number: another one is another callback."""
+    merged: int = 0
+    """Requests that were merged into it."""
 
     @property
     def open(self) -> bool:

@@ -12,6 +12,8 @@ import logging
 import threading
 import urllib.parse
 from collections.abc import Callable
+from datetime import UTC, datetime
+from email.utils import format_datetime
 from pathlib import Path
 from typing import Any
 
@@ -167,6 +169,7 @@ class OutboxRelay:
         if message.kind == REQUESTED:
             body = request_fields(message)
             headers["Idempotency-Key"] = message.key
+            headers["Date"] = format_datetime(datetime.now(UTC), usegmt=True)  # of `asked`'s clock
         elif message.kind == CALL:
             body |= {name: getattr(message, name) for name in ("operator", *NEEDED[CALL])}
         try:

@@ -40,6 +40,18 @@ def normalised(text: str, region: str = "RU") -> str:
     return text
 
 
+def extension_of(text: str, region: str = "RU") -> str | None:
+    """The extension in a number. None: it has none, or is no number.
+
+    >>> extension_of("8 495 123-25-11, доб. 100")
+    '100'
+    """
+    try:
+        return phonenumbers.parse(text, region).extension or None
+    except phonenumbers.NumberParseException:
+        return None
+
+
 def grouped(phone: str) -> str:
     """E.164 in groups of digits, for a person to check; anything else is unchanged.
 

@@ -1,24 +1,27 @@
 """Queries of the store: lists, one callback with its history, and the check that none is missing.
 
-    requests taken = reached + not reached + client called + cancelled + open        missing = the difference
+    requests taken = reached + not reached + client called + cancelled + open
+    missing = the difference + lost: calls whose trace asks for a callback that was never requested
 
 `taken` is counted from history, the rest from the requests' callbacks: two independent counts.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
 from vad_agent.callbacks import next_attempt_time
+from vad_agent.callbacks.call_store import is_lost
 from vad_agent.callbacks.callback_filters import BY_NEXT, CallbackFilters
 from vad_agent.callbacks.model import Callback, State
 from vad_agent.callbacks.row_mapping import from_row
 from vad_agent.callbacks.store import Store
-from vad_agent.callbacks.tables import UtcDateTime, attempts, callbacks, history, requests
+from vad_agent.callbacks.tables import UtcDateTime, attempts, callbacks, calls, history, requests
 from vad_agent.callbacks.unit_of_work import OPEN_STATES
 from vad_agent.common.identity import folded
 from vad_agent.errors import extra
@@ -41,8 +44,28 @@ class Change:
 
 
 @dataclass(frozen=True, slots=True)
+class RequestEntry:
+    """One request that a callback answers, as it was made. Personal data is None once it is erased."""
+
+    taken: datetime
+    reason: str
+    call: str | None
+    withdrawn: datetime | None
+    asked: datetime | None = None
+    at: str | None = None
+    """The agreed time, as it was given."""
+    due_in_s: float | None = None
+    operator: str | None = None
+    name: str | None = None
+    topic: str | None = None
+    extension: str | None = None
+    made: bool = False
+    """Made from the trace of its call."""
+
+
+@dataclass(frozen=True, slots=True)
 class Promise:
-    """Whether all requests are accounted for. Counts of requests."""
+    """Whether all requests are accounted for. Counts of requests; `lost`: of calls, see `LostCall`."""
 
     taken: int
     reached: int
@@ -50,10 +73,16 @@ class Promise:
     client_called: int
     cancelled: int
     open: int
+    lost: int = 0
 
     @property
     def missing(self) -> int:
-        """0, or requests were lost."""
+        """0, or promises were lost."""
+        return self.unaccounted + self.lost
+
+    @property
+    def unaccounted(self) -> int:
+        """Stored requests that are not accounted for."""
         ended = self.reached + self.not_reached + self.client_called + self.cancelled
         return self.taken - ended - self.open
 
@@ -167,6 +196,26 @@ class CallbackQueries:
                 for row in c.execute(query).mappings()
             ]
 
+    def requests_of(self, id: str) -> list[RequestEntry]:
+        """The requests that a callback answers, those merged into it too, in order."""
+        columns = (requests.c[name] for name in ("taken", "reason", "call", "withdrawn", "body"))
+        query = sa.select(*columns).where(requests.c.callback == id)
+        with self._database.reading() as c:
+            found = c.execute(query.order_by(requests.c.taken, requests.c.key)).mappings().all()
+        return [self._entry(row) for row in found]
+
+    def _entry(self, row: Mapping[Any, Any]) -> RequestEntry:
+        values = dict(row)
+        told = json.loads(self._store.encryption.open(values.pop("body")) or "{}")
+        asked = told.get("asked")
+        names = ("at", "due_in_s", "operator", "name", "topic", "extension")
+        return RequestEntry(
+            **values,
+            asked=None if asked is None else datetime.fromisoformat(asked),
+            made=told.get("made", False),
+            **{name: told.get(name) for name in names},
+        )
+
     def calls_of(self, id: str) -> list[str]:
         """The calls that requested a callback."""
         query = sa.select(requests.c.call).where(
@@ -175,8 +224,17 @@ class CallbackQueries:
         with self._database.reading() as c:
             return list(dict.fromkeys(c.execute(query.order_by(requests.c.taken)).scalars()))
 
-    def promise(self, begin: datetime | None = None, end: datetime | None = None) -> Promise:
-        """The current counts of all requests, or only of those taken in [begin, end)."""
+    def promise(
+        self,
+        begin: datetime | None = None,
+        end: datetime | None = None,
+        *,
+        now: datetime | None = None,
+    ) -> Promise:
+        """The counts at `now`, by default by this machine's clock, of all requests and calls, or only of
+        requests taken, and calls begun, in [begin, end).
+        """
+        lost = is_lost(now or datetime.now(UTC))
         state = sa.case((callbacks.c.state.in_(OPEN_STATES), "open"), else_=callbacks.c.state)
         by_state = (
             sa.select(state.label("state"), sa.func.count())
@@ -188,11 +246,13 @@ class CallbackQueries:
             within = requests.c.taken >= begin, requests.c.taken < end
             by_state = by_state.where(*within)
             taken = sa.select(sa.func.count()).select_from(requests).where(*within)
+            lost = sa.and_(lost, calls.c.began >= begin, calls.c.began < end)
         with self._database.reading() as c:
             if self._database.on_server:  # both counts from one snapshot
                 c.execute(sa.text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"))
             counts = {row[0]: row[1] for row in c.execute(by_state)}
             total = c.execute(taken).scalar() or 0
+            owed = c.execute(sa.select(sa.func.count()).select_from(calls).where(lost)).scalar()
         return Promise(
             taken=total,
             reached=counts.get(State.REACHED.value, 0),
@@ -200,6 +260,7 @@ class CallbackQueries:
             client_called=counts.get(State.CLIENT_CALLED.value, 0),
             cancelled=counts.get(State.CANCELLED.value, 0),
             open=counts.get("open", 0),
+            lost=owed or 0,
         )
 
     # -- a day -----------------------------------------------------------------------------------------

@@ -5,6 +5,8 @@
     ringing   2 s   attempts without an owner are adopted; unreported ones raise an alert
     overdue   2 s   overdue callbacks raise an alert
     promise  10 s   all requests are accounted for
+    calls    10 s   what the traces of stored calls ask for was requested
+    hooks    60 s   an alert of unknown keys ends 10 minutes after it began, until the next one
     forget    1 h   desks that have been dead for a day are removed
 
 A duty that fails, for example while the database is unavailable, runs again at its next interval.
@@ -33,6 +35,7 @@ log = logging.getLogger(__name__)
 
 TICK_S = 0.5
 STOP_S = 5.0
+UNKNOWN_KEY = timedelta(minutes=10)
 _NEEDS = {
     State.NEEDS_NUMBER: Kind.NEEDS_NUMBER,
     State.NEEDS_TIME: Kind.NEEDS_TIME,
@@ -99,6 +102,8 @@ class Reconciler:
             ("ringing", 2.0, self._look_after),
             ("overdue", 2.0, self.look_for_overdue),
             ("promise", 10.0, self.check_promise),
+            ("calls", 10.0, self.look_for_lost),
+            ("hooks", 60.0, self._expire_unknown_keys),
             ("forget", 3600.0, self._forget),
         ]
 
@@ -152,6 +157,9 @@ class Reconciler:
     def _forget(self) -> None:
         self._nodes.forget_dead(self._clock.now())
 
+    def _expire_unknown_keys(self) -> None:
+        self._alerts.expire(Kind.UNKNOWN_KEY, self._clock.now() - UNKNOWN_KEY)
+
     def _look_after(self) -> None:
         now = self._clock.now()
         too_long = self._dispatcher.look_after(self._alive, now)
@@ -175,9 +183,17 @@ class Reconciler:
 
     def check_promise(self) -> None:
         """Raise an alert if a request is not accounted for."""
-        promise = self._queries.promise()
-        if promise.missing:
-            now = self._clock.now()
-            self._alerts.sound(Kind.PROMISE, "", now, f"{promise.missing} requests are missing")
+        now = self._clock.now()
+        missing = self._queries.promise(now=now).unaccounted
+        if missing:
+            self._alerts.sound(Kind.PROMISE, "", now, f"{missing} requests are missing")
         else:
             self._alerts.settle(Kind.PROMISE, "")
+
+    def look_for_lost(self) -> None:
+        """Raise an alert for every call whose trace asks for a callback that no store has."""
+        now = self._clock.now()
+        lost = [one.call for one in self._service.calls.lost(now)]
+        for call in lost:
+            self._alerts.sound(Kind.LOST, call, now)
+        self._alerts.only(Kind.LOST, lost)

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from vad_agent.callbacks import model
 from vad_agent.callbacks.row_mapping import PERSONAL
 from vad_agent.callbacks.store import Store
-from vad_agent.callbacks.tables import callbacks, calls, requests
+from vad_agent.callbacks.tables import callbacks, calls, client_calls, requests
 from vad_agent.callbacks.unit_of_work import Actor, locked
 from vad_agent.errors import extra
 
@@ -44,6 +44,7 @@ def erase(store: Store, days: float, by: Actor) -> int:
             c.execute(callbacks.update().where(callbacks.c.id == id).values(**nothing))
             c.execute(requests.update().where(requests.c.callback == id).values(body=None))
             store.tell(c, id, "erased", by, {})
+        c.execute(client_calls.delete().where(client_calls.c.at <= limit))
         return len(ids), _erase_lines(c, limit)
 
     erased, calls_erased = store.transaction(work)
@@ -53,7 +54,10 @@ def erase(store: Store, days: float, by: Actor) -> int:
 
 
 def _erase_lines(c: sa.Connection, limit: datetime) -> int:
-    """Erase the traces of calls that ended before `limit`. Return their number."""
+    """Erase the traces of calls that ended before `limit`. Return their number.
+
+    A callback that such a trace still asks for can no longer be made, and is no longer counted as lost.
+    """
     query = sa.select(calls.c.call, calls.c.began, calls.c.seconds)
     query = query.where(calls.c.lines.isnot(None), calls.c.began <= limit)
     ended = [
@@ -62,5 +66,5 @@ def _erase_lines(c: sa.Connection, limit: datetime) -> int:
         if began + timedelta(seconds=seconds) <= limit
     ]
     for call in ended:
-        c.execute(calls.update().where(calls.c.call == call).values(lines=None))
+        c.execute(calls.update().where(calls.c.call == call).values(lines=None, owed=None))
     return len(ended)

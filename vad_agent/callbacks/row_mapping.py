@@ -11,7 +11,7 @@ from typing import Any
 from vad_agent.callbacks.field_encryption import FieldEncryption
 from vad_agent.callbacks.model import Callback, Request, State
 
-PERSONAL = ("phone", "phone_given", "name", "topic", "opening")
+PERSONAL = ("phone", "phone_given", "extension", "name", "topic", "opening")
 _LISTS = ("reasons", "asked_operators")
 _FIELDS = tuple(field.name for field in dataclasses.fields(Callback))
 

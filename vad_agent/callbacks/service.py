@@ -9,17 +9,26 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from datetime import datetime, timedelta
 
 from vad_agent.callbacks import failpoints, next_attempt_time, transitions
+from vad_agent.callbacks.attempt_store import Attempt
 from vad_agent.callbacks.call_record import CallRecord
 from vad_agent.callbacks.call_store import CallStore
 from vad_agent.callbacks.clock import Clock
-from vad_agent.callbacks.model import UNDER_WAY, Callback, Outcome, Request
+from vad_agent.callbacks.model import UNDER_WAY, Callback, Outcome, Request, State
 from vad_agent.callbacks.offers import Audience, HasPanel, audience, is_offered_to
-from vad_agent.callbacks.phone_numbers import normalised
+from vad_agent.callbacks.phone_numbers import extension_of, normalised
 from vad_agent.callbacks.store import Store, Taken
 from vad_agent.callbacks.unit_of_work import Actor
 from vad_agent.errors import NumberError, RuleError
+
+REPEAT_S = 2.0
+"""Seconds within which a second report without a key is a repetition: nobody calls twice so fast."""
+
+
+def _just_ended(attempt: Attempt, now: datetime) -> bool:
+    return attempt.ended is not None and now - attempt.ended < timedelta(seconds=REPEAT_S)
 
 
 class CallbackService:
@@ -58,9 +67,11 @@ class CallbackService:
         """
         given = request.phone or request.phone_given
         if given:
+            region = self.store.policy.region
             try:
-                phone = normalised(given, self.store.policy.region)
-                request = replace(request, phone=phone, phone_given=None)
+                phone = normalised(given, region)
+                behind = request.extension or extension_of(given, region)
+                request = replace(request, phone=phone, phone_given=None, extension=behind)
             except NumberError:
                 if strict:
                     raise
@@ -100,6 +111,21 @@ class CallbackService:
         """
         return self.calls.take(record, self.clock.now())
 
+    def make(self, call: str, who: str) -> Taken:
+        """Make the callback that the stored trace of a call asks for. "duplicate": it was requested.
+
+        Raises:
+            RuleError: there is no such call, its trace was erased, or asks for no callback.
+            StoreError: it could not be stored.
+        """
+        record = self.calls.record(call)
+        if record is None:
+            raise RuleError("call: there is no such call, or its trace was erased")
+        request = record.request()
+        if request is None:
+            raise RuleError("call: its trace asks for no callback")
+        return self.take(request, who)
+
     def withdraw(self, call: str, who: str) -> Callback | None:
         """The call's client came back: cancel the callback, unless another call requests it. None:
         none to cancel.
@@ -113,25 +139,18 @@ class CallbackService:
         return callback
 
     def client_called(self, phone: str, who: str) -> Callback | None:
-        """The client has called: close their open callback, if there is one.
+        """The client has called: close their open callback, if there is one. Of several that are closed,
+        the newest is returned.
 
         Raises:
             NumberError: the number is not valid.
             StoreError: it could not be stored.
         """
         by = self._by(who, "the client called")
-        number = normalised(phone, self.store.policy.region)
-        try:
-            changed = self.store.change_client(
-                number, "client_called", by, lambda c: transitions.client_called(c, by.at)
-            )
-        except RuleError:  # somebody else changed it first
-            return None
-        if changed is None:
-            return None
-        before, after = changed
-        self.stop_ringing(before.key)
-        return after
+        closed = self.store.client_called(normalised(phone, self.store.policy.region), by)
+        for before, _ in closed:
+            self.stop_ringing(before.key)
+        return closed[0][1] if closed else None
 
     # -- offers ---------------------------------------------------------------------------------------
 
@@ -156,28 +175,58 @@ class CallbackService:
 
     # -- people ---------------------------------------------------------------------------------------
 
-    def done(self, id: str, outcome: Outcome, who: str, why: str = "") -> Callback:
-        """A person reports an attempt's outcome: of the one under way, or of one that they made by
-        hand.
+    def done(
+        self,
+        id: str,
+        outcome: Outcome,
+        who: str,
+        why: str = "",
+        *,
+        key: str | None = None,
+        settles: bool = False,
+    ) -> Callback:
+        """A person reports an attempt's outcome.
+
+        `key`: of the attempt; None: of the one under way, and a repetition within `REPEAT_S` is of the
+        one reported just before. The key of the next attempt: it was made by hand. `settles`: the
+        client was reached, and everything else promised to them is settled too.
 
         Raises:
-            RuleError: the callback has ended, or there is none.
+            RuleError: no attempt is meant, the callback has ended, or there is none.
             StoreError: it could not be stored: report again.
         """
         callback = self.store.get(id)
-        rang = callback.state in UNDER_WAY
-        if rang:
-            after = self.report(callback.key, outcome, who, why)
-            if after is not None:
-                return after
-        by = self._by(who, why)
+        if key is not None and key.partition(".")[0] != id:
+            raise RuleError("key: expected the key of an attempt of this callback")
+        attempts = self.store.attempts_of(id)
+        now = self.clock.now()
+        repeated = next((one for one in reversed(attempts) if _just_ended(one, now)), None)
+        if key is None:
+            key = self._meant(callback, repeated)
+        if any(one.key == key for one in attempts):
+            after = self.report(key, outcome, who, why) or self.store.get(id)
+        elif repeated is not None and key == callback.key and outcome is not Outcome.REACHED:
+            return callback  # no call was made since the last report
+        else:
+            after = self.store.by_hand(key, outcome, why, self._by(who, why))
+            self._wake()
+        if settles and after.state is State.REACHED:
+            self.store.settle(id, self._by(who, f"settled in {id}"))
+        return after
 
-        def how(c: Callback) -> Callback:
-            if rang and c.open and outcome is not Outcome.REACHED:
-                return c  # the attempt was already reported: this is not another one
-            return transitions.done(c, outcome, by.at, self.store.policy)
-
-        return self._change(id, outcome.value, by, how)
+    def _meant(self, callback: Callback, repeated: Attempt | None) -> str:
+        """The key of the attempt that a report without a key means."""
+        if repeated is not None:
+            return repeated.key
+        if callback.state in UNDER_WAY:
+            return callback.key
+        if not callback.open:
+            state = callback.state
+            raise RuleError(f"{callback.id}: it has ended ({state}) and cannot be done")
+        raise RuleError(
+            f"{callback.id}: no attempt is under way: give the attempt's key; of a call that you made "
+            f"by hand it is the next attempt's, {callback.key}"
+        )
 
     def cancel(self, id: str, who: str, why: str = "") -> Callback:
         """Cancel the callback; raises as `done`."""
@@ -196,9 +245,10 @@ class CallbackService:
             NumberError: the number cannot be dialled.
             RuleError, StoreError: as `done`.
         """
-        number = normalised(phone, self.store.policy.region)
+        region = self.store.policy.region
+        number, behind = normalised(phone, region), extension_of(phone, region)
         return self._change(
-            id, "number_set", self._by(who), lambda c: transitions.set_number(c, number)
+            id, "number_set", self._by(who), lambda c: transitions.set_number(c, number, behind)
         )
 
     def set_time(self, id: str, at: str, who: str) -> Callback:
@@ -232,6 +282,8 @@ class CallbackService:
         after = self.store.end(key, outcome, detail, self._by(who, detail))
         failpoints.passed(failpoints.OUTCOME_STORED)
         if after is not None:
+            if not after.open and after.key != key:  # a correction: a further attempt may ring
+                self.stop_ringing(after.key)
             self._wake()
             failpoints.passed(failpoints.NEXT_ARMED)
         return after

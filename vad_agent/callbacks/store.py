@@ -7,16 +7,19 @@ Each method is one transaction: committed to disk when it returns, not done at a
 
 from __future__ import annotations
 
+import hashlib
 import json
 import secrets
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import Any
 
-from vad_agent.callbacks import transitions
+from vad_agent.callbacks import promises, transitions
 from vad_agent.callbacks.attempt_store import AttemptStore
+from vad_agent.callbacks.call_record import made_key
 from vad_agent.callbacks.clock import JUMP_S
-from vad_agent.callbacks.model import Callback, Request, State
+from vad_agent.callbacks.model import UNDER_WAY, Callback, Request, State
 from vad_agent.callbacks.row_mapping import (
     changed,
     from_row,
@@ -25,7 +28,7 @@ from vad_agent.callbacks.row_mapping import (
     storable,
     to_row,
 )
-from vad_agent.callbacks.tables import callbacks, facts, requests
+from vad_agent.callbacks.tables import callbacks, calls, client_calls, facts, requests
 from vad_agent.callbacks.unit_of_work import OPEN_STATES, Actor, locked
 from vad_agent.errors import RuleError, extra
 
@@ -59,18 +62,21 @@ class Store(AttemptStore):
         def work(c: sa.Connection) -> Taken:
             query = sa.select(requests.c.callback, requests.c.body)
             known = c.execute(query.where(requests.c.key == request.key)).first()
+            if request.made:  # what the call has requested itself answers it
+                known = known or c.execute(query.where(requests.c.call == request.call)).first()
             if known is not None:
-                if not is_same(request, self.encryption.open(known.body)):
+                same = request.made or is_same(request, self.encryption.open(known.body))
+                if not same:
                     raise RuleError("key: it was used for another request: keys are unique")
                 return Taken(self.load(c, known.callback), "duplicate")
             callback, what = self._answer(c, request, by)
             if what == "taken":
-                c.execute(callbacks.insert().values(**to_row(callback, self.encryption)))
-                self.tell(c, callback.id, "taken", by, changed(None, callback))
+                callback = self._insert(c, callback, request, by)
             else:
                 before = self.load(c, callback.id)
-                self.tell(c, callback.id, "taken", by, {"key": request.key})
-                callback = self.save(c, before, callback, what, by)
+                self.tell(c, callback.id, "taken", by, _told(request))
+                asked_by = f"asked for by {request.operator or 'nobody known'}: {request.reason}"
+                callback = self.save(c, before, callback, what, replace(by, why=asked_by))
             c.execute(
                 requests.insert().values(
                     key=request.key,
@@ -81,27 +87,86 @@ class Store(AttemptStore):
                     body=self.encryption.close(request_body(request)),
                 )
             )
+            if request.call is not None:
+                _no_longer_owed(c, request.call)
             return Taken(callback, what)
 
         return self.transaction(work)
 
     def _answer(self, c: sa.Connection, request: Request, by: Actor) -> tuple[Callback, str]:
         if request.call is not None:
-            same_call = self.one(
-                c,
-                callbacks.c.id.in_(
-                    sa.select(requests.c.callback).where(
-                        requests.c.call == request.call, requests.c.withdrawn.is_(None)
-                    )
-                ),
-            )
-            if same_call is not None:
-                return transitions.revise(same_call, request, self.policy), "revised"
+            made = sa.select(requests.c.callback).where(requests.c.key == made_key(request.call))
+            if (id := c.execute(made).scalar()) is not None:
+                from_trace = self.load(c, id)
+                if from_trace.open:
+                    return transitions.complete(from_trace, request), "revised"
+                return from_trace, "revised"
+            for same_call in self._open_of_call(c, request.call):
+                kept = promises.is_ahead(same_call, by.at)  # a drop does not use up an agreed time
+                if not kept or promises.is_request_ahead(request, by.at, self.policy):
+                    return transitions.revise(same_call, request, self.policy), "revised"
         if request.phone is not None:
-            same_client = self.one(c, callbacks.c.client == self.encryption.look_up(request.phone))
-            if same_client is not None:
-                return transitions.merge(same_client, request, self.policy), "merged"
-        return transitions.take(request, new_id(), self.policy, by.at), "taken"
+            same_number = self.open_of(c, request.phone)
+            same = promises.answering(same_number, request, by.at, self.policy)
+            if same is not None:
+                return transitions.merge(same, request, self.policy), "merged"
+        id = _id_for(c, request.call)
+        return transitions.take(request, id, self.policy, by.at), "taken"
+
+    def _insert(
+        self, c: sa.Connection, callback: Callback, request: Request, by: Actor
+    ) -> Callback:
+        """Write a new callback. It has ended if its client has called since the request was made."""
+        called = None
+        if callback.phone is not None:
+            last = client_calls.c.client == self.encryption.look_up(callback.phone)
+            last_call = sa.select(client_calls.c.at).where(last, client_calls.c.at > request.asked)
+            called = c.execute(last_call).scalar()
+        after = callback if called is None else transitions.client_called(callback, by.at)
+        c.execute(callbacks.insert().values(**to_row(after, self.encryption)))
+        self.tell(c, callback.id, "taken", by, changed(None, callback))
+        if called is not None:
+            at = called.astimezone(self.policy.zone)
+            since = replace(
+                by, why=f"the client called at {at:%Y-%m-%d %H:%M:%S}, after this request"
+            )
+            self.tell(c, callback.id, "client_called", since, changed(callback, after))
+        return after
+
+    def _open_of_call(self, c: sa.Connection, call: str) -> list[Callback]:
+        """The open callbacks that the call requests, locked, the newest first."""
+        asked = sa.select(requests.c.callback).where(
+            requests.c.call == call, requests.c.withdrawn.is_(None)
+        )
+        query = sa.select(callbacks).where(
+            callbacks.c.id.in_(asked), callbacks.c.state.in_(OPEN_STATES)
+        )
+        query = locked(query.order_by(callbacks.c.created.desc(), callbacks.c.id))
+        return [from_row(row, self.encryption) for row in c.execute(query).mappings().all()]
+
+    def client_called(self, phone: str, by: Actor) -> list[tuple[Callback, Callback]]:
+        """The number has called: close its open callbacks, and remember it for older requests that come
+        later. Return (before, after) of each.
+
+        Where they are of several people, nobody knows who has called: none is closed, and their
+        history says so.
+        """
+
+        def work(c: sa.Connection) -> list[tuple[Callback, Callback]]:
+            found = self.open_of(c, phone)
+            client = self.encryption.look_up(phone)
+            row = client_calls.c.client == client
+            if not c.execute(client_calls.update().where(row).values(at=by.at)).rowcount:
+                c.execute(client_calls.insert().values(client=client, at=by.at))
+            if any(not promises.same_client(one, other) for one in found for other in found):
+                unknown = replace(by, why="several people have callbacks at this number")
+                for one in found:
+                    self.tell(c, one.id, "number_called", unknown, {})
+                return []
+            closed = [(one, transitions.client_called(one, by.at)) for one in found]
+            return [(one, self.save(c, one, after, "client_called", by)) for one, after in closed]
+
+        return self.transaction(work)
 
     def withdraw(self, call: str, by: Actor) -> Callback | None:
         """The call's client came back: cancel the callback, unless another call requests it."""
@@ -112,11 +177,14 @@ class Store(AttemptStore):
             # Lock the callback first: everybody locks it before its requests. While this waited,
             # the callback may have been merged into another one.
             callback = self.one(c, asked) or self.one(c, asked)
+            # A call that has agreed a time, and was dropped, has two: the newest is withdrawn.
+            of_it = () if callback is None else (requests.c.callback == callback.id,)
             c.execute(
                 requests.update()
-                .where(mine, requests.c.withdrawn.is_(None))
+                .where(mine, *of_it, requests.c.withdrawn.is_(None))
                 .values(withdrawn=by.at)
             )
+            _no_longer_owed(c, call)
             if callback is None:
                 return None
             others = c.execute(
@@ -163,18 +231,27 @@ class Store(AttemptStore):
 
         return self.transaction(work)
 
-    def change_client(
-        self, phone: str, what: str, by: Actor, how: Callable[[Callback], Callback]
-    ) -> tuple[Callback, Callback] | None:
-        """As `change`, for the client's open callback. None: the client has none."""
-        with self.database.reading() as c:
-            found = c.execute(
-                sa.select(callbacks.c.id).where(
-                    callbacks.c.client == self.encryption.look_up(phone),
-                    callbacks.c.state.in_(OPEN_STATES),
-                )
-            ).scalar()
-        return None if found is None else self.change(found, what, by, how)
+    def settle(self, id: str, by: Actor) -> list[Callback]:
+        """The client of this callback was reached, and everything else that was promised to them at this
+        number is settled: close it, except what is under way. Return what was closed.
+        """
+
+        def work(c: sa.Connection) -> list[Callback]:
+            reached = self.load(c, id)
+            if reached.phone is None:
+                return []
+            others = [
+                one
+                for one in self.open_of(c, reached.phone)
+                if one.id != id
+                and one.state not in UNDER_WAY
+                and promises.same_client(one, reached)
+            ]
+            return [
+                self.save(c, one, transitions.settle(one, by.at), "settled", by) for one in others
+            ]
+
+        return self.transaction(work)
 
     # -- queries
     # ----------------------------------------------------------------------------------------
@@ -256,7 +333,40 @@ def _is_news(c: sa.Connection, step: timedelta, by: Actor) -> bool:
     return True
 
 
+def _told(request: Request) -> dict[str, Any]:
+    """A request that another callback answers, for history: without personal data."""
+    told = {
+        "key": request.key,
+        "reason": request.reason,
+        "asked": request.asked.isoformat(),
+        "operator": request.operator,
+        "call": request.call,
+    }
+    return {name: value for name, value in told.items() if value is not None}
+
+
+ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
+ID_LENGTH = 12
+
+
 def new_id() -> str:
     """A new id, short enough to be read out: 12 letters and digits, a number of 60 bits."""
-    alphabet = "0123456789abcdefghjkmnpqrstvwxyz"
-    return "".join(secrets.choice(alphabet) for _ in range(12))
+    return "".join(secrets.choice(ALPHABET) for _ in range(ID_LENGTH))
+
+
+def id_of_call(call: str) -> str:
+    """The id of the first callback of a call, whoever requests it: the call itself, or its trace."""
+    digest = hashlib.sha256(call.encode()).digest()
+    return "".join(ALPHABET[byte % len(ALPHABET)] for byte in digest[:ID_LENGTH])
+
+
+def _id_for(c: sa.Connection, call: str | None) -> str:
+    if call is not None:
+        id = id_of_call(call)
+        if c.execute(sa.select(callbacks.c.id).where(callbacks.c.id == id)).first() is None:
+            return id
+    return new_id()
+
+
+def _no_longer_owed(c: sa.Connection, call: str) -> None:
+    c.execute(calls.update().where(calls.c.call == call).values(owed=None))

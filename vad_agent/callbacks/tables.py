@@ -4,6 +4,7 @@
                           └─────1:n──> history          facts   the database's own state
 
     calls ──1:n──> steps    finished calls as headsets reported them
+    client_calls            when a number last called
     people, left_sessions   users of the pages; user_history: who changed them
 
 Every change of a table here needs a migration in `migrations/`.
@@ -65,6 +66,7 @@ callbacks = sa.Table(
     sa.Column("again", UtcDateTime),
     sa.Column("phone", sa.Text),
     sa.Column("phone_given", sa.Text),
+    sa.Column("extension", sa.Text),
     sa.Column("name", sa.Text),
     sa.Column("topic", sa.Text),
     sa.Column("opening", sa.Text),
@@ -73,12 +75,12 @@ callbacks = sa.Table(
     sa.Column("ended", UtcDateTime, index=True),
     sa.Column("asked", UtcDateTime),  # of the last call that requested it
     sa.Column("since", UtcDateTime),  # of an offer, or of its acceptance
+    sa.Column("merged", sa.Integer, nullable=False, server_default="0"),  # number of requests
     sa.Column("client", sa.String(64)),  # the number's look-up value
 )
-sa.Index(
-    "one_open_callback_for_a_client",
+sa.Index(  # one for each promise (`promises.py`): whoever adds one locks the client first
+    "open_callbacks_of_a_client",
     callbacks.c.client,
-    unique=True,
     sqlite_where=sa.text(IS_OPEN),
     postgresql_where=sa.text(IS_OPEN),
 )
@@ -95,6 +97,13 @@ requests = sa.Table(
     sa.Column("taken", UtcDateTime, nullable=False, index=True),
     sa.Column("withdrawn", UtcDateTime),
     sa.Column("body", sa.Text),  # the request as made, encrypted
+)
+
+client_calls = sa.Table(
+    "client_calls",
+    metadata,
+    sa.Column("client", sa.String(64), primary_key=True),  # the number's look-up value
+    sa.Column("at", UtcDateTime, nullable=False),  # when the client last called
 )
 
 attempts = sa.Table(
@@ -151,7 +160,9 @@ calls = sa.Table(
     sa.Column("began", UtcDateTime, nullable=False, index=True),
     sa.Column("seconds", sa.Float, nullable=False),
     sa.Column("taken", UtcDateTime, nullable=False),
-    sa.Column("lines", sa.Text),  # the trace, encrypted: prompts contain the client's name
+    sa.Column("lines", sa.Text),  # the trace, encrypted: it contains the client's name and number
+    # when the callback that its trace asks for counts as lost; null: it asks for none, or a request came
+    sa.Column("owed", UtcDateTime, index=True),
 )
 
 steps = sa.Table(

@@ -15,7 +15,7 @@ Arming again (another attempt, another time, a failure) increments the generatio
 attempt's key (callback, generation, number) is used once. Functions return the changed callback.
 They raise `RuleError` if the transition is not allowed; nothing is changed then.
 
-Over 400 lines: the diagram above and all that it draws are read together.
+Over 400 lines: one state machine, whose transitions share `_at`, `_settled` and `_ended`.
 """
 
 from __future__ import annotations
@@ -65,6 +65,7 @@ def take(request: Request, id: str, policy: Policy, now: datetime) -> Callback:
         fixed=fixed,
         phone=request.phone,
         phone_given=None if request.phone else request.phone_given,
+        extension=request.extension if request.phone else None,
         name=request.name,
         topic=request.topic,
         opening=request.opening,
@@ -76,14 +77,20 @@ def take(request: Request, id: str, policy: Policy, now: datetime) -> Callback:
 
 
 def merge(callback: Callback, request: Request, policy: Policy) -> Callback:
-    """Merge a second request into an open callback: earlier time, both reasons, missing data filled in.
+    """Merge a second request into an open callback that answers it (`promises.py`): earlier time, both
+    reasons, both topics, missing data filled in.
 
     Raises:
         RuleError: the callback has ended, or the agreed time is not valid.
     """
     _must_be_open(callback, "merged with another request")
     due, fixed = first_due(request, policy)
-    merged = replace(_joined(callback, request), asked=request.asked.astimezone(UTC))
+    merged = replace(
+        _joined(callback, request),
+        topic=_both(callback.topic, request.topic),
+        asked=request.asked.astimezone(UTC),
+        merged=callback.merged + 1,
+    )
     if request.reason == UNCONFIRMED:  # the other call's reason is certain, or the same
         merged = replace(merged, reasons=callback.reasons)
     if callback.state in UNDER_WAY:
@@ -110,7 +117,9 @@ def revise(callback: Callback, request: Request, policy: Policy) -> Callback:
         topic=request.topic or callback.topic,
     )
     if request.phone is not None:
-        revised = replace(revised, phone=request.phone, phone_given=None)
+        same = request.phone == callback.phone
+        extension = request.extension or (callback.extension if same else None)
+        revised = replace(revised, phone=request.phone, phone_given=None, extension=extension)
     elif revised.phone is None and request.phone_given:
         revised = replace(revised, phone_given=request.phone_given)
     if callback.state in UNDER_WAY:
@@ -118,6 +127,16 @@ def revise(callback: Callback, request: Request, policy: Policy) -> Callback:
     if (due, fixed) != (callback.due, callback.fixed):
         revised = _at(revised, due, due, fixed=fixed, early=due_on_hangup(request, policy))
     return _settled(revised)
+
+
+def complete(callback: Callback, request: Request) -> Callback:
+    """The late request of a call from whose trace the callback was made: it adds what is not known.
+
+    Raises:
+        RuleError: the callback has ended.
+    """
+    _must_be_open(callback, "completed")
+    return _settled(_joined(callback, request))
 
 
 def call_ended(callback: Callback, now: datetime) -> Callback:
@@ -141,6 +160,9 @@ def _joined(callback: Callback, request: Request) -> Callback:
         reasons=reasons,
         phone=phone,
         phone_given=None if phone else callback.phone_given or request.phone_given,
+        extension=callback.extension or request.extension
+        if phone == request.phone
+        else callback.extension,
         name=callback.name or request.name,
         topic=callback.topic or request.topic,
         opening=callback.opening or request.opening,
@@ -149,8 +171,14 @@ def _joined(callback: Callback, request: Request) -> Callback:
     )
 
 
-def set_number(callback: Callback, phone: str) -> Callback:
-    """Set the number (E.164).
+def _both(one: str | None, other: str | None) -> str | None:
+    if not one or not other:
+        return one or other
+    return one if other in one else f"{one}; {other}"
+
+
+def set_number(callback: Callback, phone: str, extension: str | None = None) -> Callback:
+    """Set the number (E.164), and the extension behind it.
 
     Raises:
         RuleError: the callback has ended, or an attempt is under way.
@@ -160,7 +188,7 @@ def set_number(callback: Callback, phone: str) -> Callback:
         raise RuleError(
             f"{callback.id}: it is {callback.state}: give the number after this attempt"
         )
-    known = replace(callback, phone=phone, phone_given=None)
+    known = replace(callback, phone=phone, phone_given=None, extension=extension)
     return _settled(_at(known, callback.due, early=callback.early))
 
 
@@ -338,6 +366,31 @@ def done(callback: Callback, outcome: Outcome, now: datetime, policy: Policy) ->
         again = callback.again if callback.again is not None and callback.again > now else None
         callback = replace(callback, state=State.RINGING, again=again)
     return _settled(end(callback, outcome, now, policy))
+
+
+def correct(callback: Callback, attempt: int, ended: datetime, now: datetime) -> Callback:
+    """The last attempt that ended, of this number and at this time, has reached the client after all: no
+    further one is needed. Unchanged if it was requested or started anew since, or has ended otherwise.
+    """
+    asked_since = callback.asked is not None and callback.asked > ended
+    if asked_since or callback.again is not None:
+        return callback
+    was_last = callback.state is State.NOT_REACHED and callback.attempt == attempt
+    if was_last or (callback.open and callback.attempt == attempt + 1):
+        return _ended(callback, State.REACHED, now)
+    return callback
+
+
+def settle(callback: Callback, now: datetime) -> Callback:
+    """The client was reached for another callback, which settled this one too.
+
+    Raises:
+        RuleError: the callback has ended, or an attempt is under way.
+    """
+    _must_be_open(callback, "settled")
+    if callback.state in UNDER_WAY:
+        raise RuleError(f"{callback.id}: it is {callback.state}: report the attempt's outcome")
+    return _ended(callback, State.REACHED, now)
 
 
 def retry(callback: Callback, now: datetime) -> Callback:

@@ -7,13 +7,21 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
-from vad_agent.callbacks import model, transitions
+from vad_agent.callbacks import model, promises, transitions
 from vad_agent.callbacks.database import Database, DatabaseLocation, WriteConflict
 from vad_agent.callbacks.field_encryption import FieldEncryption
 from vad_agent.callbacks.migrations import migrate
 from vad_agent.callbacks.model import Callback, Policy, Request
 from vad_agent.callbacks.row_mapping import changed, from_row, to_row
-from vad_agent.callbacks.tables import attempts, callbacks, calls, facts, history, requests
+from vad_agent.callbacks.tables import (
+    attempts,
+    callbacks,
+    calls,
+    client_calls,
+    facts,
+    history,
+    requests,
+)
 from vad_agent.errors import RuleError, StoreError, extra
 
 with extra("callbacks", "the store of callbacks"):
@@ -102,20 +110,35 @@ class UnitOfWork:
         row = c.execute(query).mappings().first()
         return None if row is None else from_row(row, self.encryption)
 
+    def open_of(self, c: sa.Connection, phone: str) -> list[Callback]:
+        """The open callbacks of a number, locked, the newest first. Until the transaction ends, nobody
+        else adds one.
+        """
+        client = self.encryption.look_up(phone)
+        if self.database.on_server:
+            key = sa.func.hashtextextended(client, 0)
+            c.execute(sa.select(sa.func.pg_advisory_xact_lock(key)))
+        query = sa.select(callbacks).where(
+            callbacks.c.client == client, callbacks.c.state.in_(OPEN_STATES)
+        )
+        query = locked(query.order_by(callbacks.c.created.desc(), callbacks.c.id))
+        return [from_row(row, self.encryption) for row in c.execute(query).mappings().all()]
+
     def save(
         self, c: sa.Connection, before: Callback, after: Callback, what: str, by: Actor
     ) -> Callback:
         """Write a change.
 
-        If it gives one client two open callbacks, they are merged; the result is returned.
+        If another open callback is then the same promise, they are merged; the result is returned.
         """
         if before.open and after.ended is not None:
             # Its time was taken before the lock: meanwhile an attempt may have begun, and ended.
             begun = sa.select(sa.func.max(attempts.c.intent)).where(attempts.c.callback == after.id)
             after = replace(after, ended=max(after.ended, c.execute(begun).scalar() or after.ended))
-        if after.open and after.phone and (after.phone != before.phone or not before.open):
-            client = callbacks.c.client == self.encryption.look_up(after.phone)
-            other = self.one(c, sa.and_(client, callbacks.c.id != after.id))
+        known = (before.phone, before.extension) == (after.phone, after.extension)
+        if after.open and after.phone and not (known and before.open):
+            others = [one for one in self.open_of(c, after.phone) if one.id != after.id]
+            other = promises.answering(others, _as_request(after), by.at, self.policy)
             if other is not None:
                 return self._join(c, before, after, other, by)
         self._write(c, before, after, what, by)
@@ -138,6 +161,7 @@ class UnitOfWork:
         joined = other
         for reason in after.reasons:
             joined = transitions.merge(joined, _as_request(after, reason), self.policy)
+        joined = replace(joined, merged=other.merged + after.merged + 1)
         return self.save(c, other, joined, "merged", replace(by, why=f"with {after.id}"))
 
     def _write(
@@ -175,6 +199,10 @@ class UnitOfWork:
             for key, body in c.execute(sa.select(requests.c.key, requests.c.body)).all():
                 closed = self.encryption.close(self.encryption.open(body))
                 c.execute(requests.update().where(requests.c.key == key).values(body=closed))
+            for number in c.execute(sa.select(client_calls.c.client)).scalars().all():
+                sealed_number = {"client": self.encryption.look_up(number)}
+                mine = client_calls.c.client == number
+                c.execute(client_calls.update().where(mine).values(**sealed_number))
             for call in c.execute(sa.select(calls.c.call)).scalars().all():
                 lines = c.execute(sa.select(calls.c.lines).where(calls.c.call == call)).scalar()
                 closed = self.encryption.close(
@@ -189,7 +217,7 @@ class UnitOfWork:
             self.database.forget()
 
 
-def _as_request(callback: Callback, reason: str) -> Request:
+def _as_request(callback: Callback, reason: str = "") -> Request:
     due_in_s = None
     if callback.due is not None and not callback.fixed:
         due_in_s = (callback.due - callback.created) / timedelta(seconds=1)
@@ -200,6 +228,7 @@ def _as_request(callback: Callback, reason: str) -> Request:
         due_in_s=due_in_s,
         at=callback.due.isoformat() if callback.due and callback.fixed else None,
         phone=callback.phone,
+        extension=callback.extension,
         name=callback.name,
         topic=callback.topic,
         opening=callback.opening,

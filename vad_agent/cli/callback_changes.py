@@ -1,9 +1,10 @@
-"""`vad-agent callbacks accept`, done, cancel, retry, number, time, operator and called: changes by people."""
+"""`vad-agent callbacks accept`, done, cancel, retry, number, time, operator, called, make: changes."""
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -17,6 +18,9 @@ from vad_agent.cli.callback_arguments import (
     reached,
     tell,
 )
+
+if TYPE_CHECKING:
+    from vad_agent.callbacks.model import Callback
 
 
 class Said(StrEnum):
@@ -56,11 +60,21 @@ def accept(
 def done(
     id: IdArgument,
     outcome: Annotated[Said, typer.Argument(metavar="OUTCOME", help="See above.")],
+    by_hand: Annotated[
+        bool,
+        typer.Option("--by-hand", help="No attempt is under way: you have called by yourself."),
+    ] = False,
+    settles: Annotated[
+        bool,
+        typer.Option("--settles", help="With reached: nothing else promised to them is needed."),
+    ] = False,
     why: Why = "",
     desk: DeskUrl = None,
     config: Config = None,
 ) -> None:
-    """Report an attempt's outcome: of the one under way, or of one that you made by hand.
+    """Report an attempt's outcome: of the one under way, or, with --by-hand, of a call of your own.
+
+    A second report within 2 s is the same one; reached corrects no_answer, busy and machine.
 
     \b
       reached               a person spoke
@@ -73,23 +87,30 @@ def done(
     You have talked to the client:
       vad-agent callbacks done k3v reached
     The client did not answer a call from your own telephone:
-      vad-agent callbacks done k3v no_answer --why "my mobile"
+      vad-agent callbacks done k3v no_answer --by-hand --why "my mobile"
+    The client was dropped, and needs no call at the agreed time any more:
+      vad-agent callbacks done k3v reached --settles
     """
     from vad_agent.callbacks.model import Outcome
 
     with reached(desk, config) as callbacks:
         before = found_one(callbacks, id)
-        after = callbacks.done(before.id, Outcome(outcome.value), why)
+        if settles and outcome is not Said.REACHED:
+            raise typer.BadParameter("expected the outcome reached", param_hint="--settles")
+        key = before.key if by_hand else None
+        after = callbacks.done(before.id, Outcome(outcome.value), why, key=key, settles=settles)
         if after == before:
-            print(f"{after.id}: unchanged, {_unchanged(outcome)}: {after.state}")
+            print(f"{after.id}: unchanged, {_unchanged(outcome, before)}: {after.state}")
             return
         tell(callbacks, before, after)
 
 
-def _unchanged(outcome: Said) -> str:
+def _unchanged(outcome: Said, callback: Callback) -> str:
     if outcome in (Said.FAILED, Said.OPERATOR_UNAVAILABLE):
         return "nothing rang"
-    return "the agreed time is still to come"
+    if callback.fixed and callback.due is not None and datetime.now(UTC) < callback.due:
+        return "the agreed time is still to come"
+    return "it was reported already"
 
 
 def cancel(
@@ -201,3 +222,24 @@ def called(
     print(
         "no callback is open for this number" if closed is None else f"{closed.id}: {closed.state}"
     )
+
+
+def make(
+    call: Annotated[
+        str, typer.Argument(metavar="CALL", help="The call's id, as promise names it.")
+    ],
+    desk: DeskUrl = None,
+    config: Config = None,
+) -> None:
+    """Make the callback that the stored trace of a call asks for, if nobody has requested it.
+
+    The callback is the one that the call's own request would have made: if that comes later, it is
+    not a second one.
+
+    \b
+    promise has named a lost call:
+      vad-agent callbacks make pc-7-4711-0a1b2c3d
+    """
+    with reached(desk, config) as callbacks:
+        made = callbacks.make(call)
+        tell(callbacks, made, made)

@@ -43,7 +43,8 @@ def record(callback: Callback, mask: Mask) -> dict[str, Any]:
 
     told = CallbackOut.model_validate(callback).model_dump(mode="json")
     if mask is not Mask.NOTHING:
-        told |= {name: masked(told[name]) or None for name in ("phone", "phone_given")}
+        names = ("phone", "phone_given", "extension")
+        told |= {name: masked(told[name]) or None for name in names}
     if mask is Mask.PERSONAL:
         told |= {name: HIDDEN for name in PERSONAL if told[name]}
     return told
@@ -96,6 +97,8 @@ FIELDS = (
     "operator",
     "session",
     "ended",
+    "extension",
+    "merged",
 )
 
 

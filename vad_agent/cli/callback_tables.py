@@ -7,6 +7,7 @@ k3v9q0m2x7ha  ! overdue  14:05:10, 2 min ago    1/3      Анна, +7…89  drop
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
@@ -18,7 +19,8 @@ from vad_agent.cli.terminal import plain_console, print_table
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from vad_agent.callbacks.queries import Promise
+    from vad_agent.callbacks.call_store import LostCall
+    from vad_agent.callbacks.queries import Promise, RequestEntry
     from vad_agent.client.backend import CallbackDetails
 
 HEAD = ("id", "state", "due", "attempt", "client", "reasons", "operator")
@@ -60,7 +62,7 @@ class Look:
             self.due(callback),
             self.attempt(callback),
             self.client(callback),
-            ", ".join(callback.reasons),
+            _reasons(callback),
             text(callback.operator),
         ]
 
@@ -101,7 +103,14 @@ class Look:
 
         given = callback.phone or callback.phone_given
         shown = text(given if self._numbers else masked(given))
+        if callback.extension:
+            shown += f" ext. {text(callback.extension) if self._numbers else '…'}"
         return f"{shown} (no number)" if given and not callback.phone else shown
+
+    def _behind(self, one: RequestEntry) -> str:
+        if not one.extension:
+            return ""
+        return f"ext. {text(one.extension) if self._numbers else '…'}"
 
     def sentence(self, callback: Callback) -> str:
         """One line about a change."""
@@ -124,7 +133,7 @@ class Look:
             "client": self.client(callback),
             "opening": f"«{text(callback.opening)}»" if callback.opening else "",
             "topic": text(callback.topic),
-            "reasons": ", ".join(callback.reasons),
+            "reasons": _reasons(callback),
             "operator": text(callback.operator) or "anybody",
             "created": self.when(callback.created),
             "calls": ", ".join(map(text, story.calls)),
@@ -136,6 +145,20 @@ class Look:
         for name, value in facts.items():
             if value:
                 print_line(console, f"  {name:<9}{value}")
+        if len(story.requests) > 1:
+            rows = [
+                [
+                    local(one.asked or one.taken, self._now),
+                    text(one.operator),
+                    one.reason + (" (from the trace)" if one.made else ""),
+                    text(one.at) or ("" if one.due_in_s is None else f"in {one.due_in_s:g} s"),
+                    ", ".join(part for part in (text(one.name), self._behind(one)) if part),
+                    text(one.topic),
+                ]
+                for one in story.requests
+            ]
+            print_line(console, "")
+            print_table(console, ("asked", "operator", "reason", "for", "client", "topic"), rows)
         if story.attempts:
             rows = [
                 [
@@ -190,6 +213,12 @@ class Look:
         return text(value)
 
 
+def _reasons(callback: Callback) -> str:
+    """The reasons, and how many requests were merged into the callback."""
+    merged = f" (+{callback.merged} merged)" if callback.merged else ""
+    return ", ".join(callback.reasons) + merged
+
+
 def print_list(found: Sequence[Callback], look: Look) -> None:
     """Print a table of callbacks."""
     console = plain_console()
@@ -213,8 +242,19 @@ def print_promise(promise: Promise) -> None:
     end = f"{promise.missing} MISSING" if promise.missing else "nothing is missing"
     print_line(console, f"taken {promise.taken} = {total}: {end}")
     print_line(console, "")
-    counts = {"taken": promise.taken, **parts, "missing": promise.missing}
+    counts = {"taken": promise.taken, **parts, "lost": promise.lost, "missing": promise.missing}
     print_table(console, ("requests", "count"), [[n, f"{count}"] for n, count in counts.items()])
+
+
+def print_lost(lost: Sequence[LostCall], now: datetime) -> None:
+    """Print the calls whose callback was never requested, and how to make each."""
+    console = plain_console()
+    for one in lost:
+        whose = text(one.operator) or "nobody known"
+        when = f"ended {local(one.ended, now)}, {distance(one.ended - now)}"
+        print_line(console, "")
+        print_line(console, f"lost: the call of {whose}, {when}: its trace asks for a callback")
+        print_line(console, f"  vad-agent callbacks make {shlex.quote(text(one.call))}")
 
 
 # -- texts

@@ -161,22 +161,32 @@ def promise(
 ) -> None:
     """Check that every accepted request is accounted for; status 1 if one is missing.
 
+    A callback that the trace of a stored call asks for, and that nobody has requested a minute after
+    the call's end, is lost, and missing too: the call is named, and make makes its callback.
+
     \b
     Is anything missing?
       vad-agent callbacks promise
     """
-    from vad_agent.cli.callback_tables import print_promise
+    from datetime import UTC, datetime
+
+    from vad_agent.cli.callback_tables import print_lost, print_promise
 
     with reached(desk, config) as callbacks:
         told = callbacks.promise()
+        lost = callbacks.lost_calls() if told.lost else []
     if as_json:
         from vad_agent.client.api_models import PromiseOut
 
         print(PromiseOut.model_validate(told).model_dump_json())
     else:
         print_promise(told)
+        print_lost(lost, datetime.now(UTC))
+    if told.unaccounted:
+        complain(f"{told.unaccounted} requests are not accounted for: keep the database as it is")
+    if told.lost:
+        complain(f"{told.lost} callbacks were never requested: vad-agent callbacks make CALL")
     if told.missing:
-        complain(f"{told.missing} requests are not accounted for: keep the database as it is")
         raise typer.Exit(1)
 
 
@@ -189,6 +199,7 @@ for command, about in (
     (changes.time, "Set another agreed time."),
     (changes.operator, "Hand one over to another operator."),
     (changes.called, "The client has called."),
+    (changes.make, "Make the callback that a call's trace asks for."),
     (keeping.export, "Every callback, for a spreadsheet or a program."),
     (keeping.erase, "Erase names and numbers of those that ended long ago."),
     (keeping.key, "A new key to encrypt names and numbers with."),

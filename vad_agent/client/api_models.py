@@ -60,6 +60,10 @@ class CallbackOut(ApiModel):
     """By the last call that requested it."""
     since: datetime | None = None
     """When it was offered to people, or one of them accepted it."""
+    extension: str | None = None
+    """Behind the number."""
+    merged: int = 0
+    """Requests that were merged into it: `requests` of the callback has each."""
 
 
 class CallOut(ApiModel):
@@ -68,6 +72,20 @@ class CallOut(ApiModel):
     call: str
     new: bool
     """It was not here before."""
+
+
+class LostCallOut(ApiModel):
+    """A call whose trace asks for a callback that nobody has requested."""
+
+    call: str
+    operator: str | None
+    ended: datetime
+
+
+class LostCallsOut(ApiModel):
+    """Such calls, the oldest first."""
+
+    calls: list[LostCallOut]
 
 
 class TakenOut(ApiModel):
@@ -118,6 +136,24 @@ class ChangeOut(ApiModel):
     change: dict[str, Any]
 
 
+class RequestOut(ApiModel):
+    """One request that a callback answers, as it was made; what is personal: null once it is erased."""
+
+    taken: datetime
+    reason: str
+    call: str | None
+    withdrawn: datetime | None
+    asked: datetime | None
+    at: str | None
+    due_in_s: float | None
+    operator: str | None
+    name: str | None
+    topic: str | None
+    extension: str | None
+    made: bool
+    """Made from the trace of its call."""
+
+
 class StoryOut(ApiModel):
     """A callback and all that happened to it."""
 
@@ -125,6 +161,8 @@ class StoryOut(ApiModel):
     attempts: list[AttemptOut]
     history: list[ChangeOut]
     calls: list[str]
+    requests: list[RequestOut] = []
+    """All that it answers, those merged into it too."""
 
 
 class PromiseOut(ApiModel):
@@ -136,7 +174,10 @@ class PromiseOut(ApiModel):
     client_called: int
     cancelled: int
     open: int
+    lost: int
+    """Calls whose trace asks for a callback that nobody has requested a minute after the call's end."""
     missing: int
+    """Requests that are not accounted for, and the lost ones."""
 
 
 class NumbersOut(ApiModel):
@@ -150,7 +191,7 @@ class NumbersOut(ApiModel):
 
 
 class AlarmOut(ApiModel):
-    """One thing that is wrong; `about`: a callback's id, a node's name, or nothing."""
+    """One thing that is wrong; `about`: a callback's id, a call's, a node's name, a dialer's, or nothing."""
 
     kind: Kind
     about: str
@@ -165,7 +206,7 @@ class AlarmsOut(ApiModel):
 
 
 class HookOut(ApiModel):
-    """Outcomes taken from a dialer; `unknown`: of attempts that this desk has not made."""
+    """Outcomes taken from a dialer; `unknown`: always 0, since unknown attempts are an error."""
 
     reported: int
     unknown: int

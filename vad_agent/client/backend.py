@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:  # the store is not loaded where a desk answers
     from vad_agent.callbacks.attempt_store import Attempt
+    from vad_agent.callbacks.call_store import LostCall
     from vad_agent.callbacks.model import Callback, Outcome
-    from vad_agent.callbacks.queries import Change, Promise
+    from vad_agent.callbacks.queries import Change, Promise, RequestEntry
 
 ID_LENGTH = 12
 """Length of a whole id."""
@@ -31,6 +32,8 @@ class CallbackDetails:
     attempts: tuple[Attempt, ...]
     history: tuple[Change, ...]
     calls: tuple[str, ...]
+    requests: tuple[RequestEntry, ...] = ()
+    """Empty: a desk of an earlier version does not report them."""
 
 
 class Backend(Protocol):
@@ -65,8 +68,16 @@ class Backend(Protocol):
     def accept(self, id: str, operator: str) -> Callback:
         """The operator calls by hand; `RuleError` if another operator has it."""
 
-    def done(self, id: str, outcome: Outcome, why: str) -> Callback:
-        """Report an attempt's outcome."""
+    def done(
+        self,
+        id: str,
+        outcome: Outcome,
+        why: str,
+        *,
+        key: str | None = None,
+        settles: bool = False,
+    ) -> Callback:
+        """Report an attempt's outcome; as `CallbackService.done`."""
 
     def cancel(self, id: str, why: str) -> Callback:
         """Cancel the callback."""
@@ -88,6 +99,12 @@ class Backend(Protocol):
 
     def promise(self) -> Promise:
         """The counts of all requests."""
+
+    def lost_calls(self) -> list[LostCall]:
+        """Calls whose trace asks for a callback that nobody has requested."""
+
+    def make(self, call: str) -> Callback:
+        """Make the callback that the call's trace asks for."""
 
     def all(self) -> Iterable[Callback]:
         """Every callback, oldest first."""

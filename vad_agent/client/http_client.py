@@ -22,7 +22,8 @@ with extra("callbacks", "a desk by HTTP"):
     from pydantic import TypeAdapter, ValidationError
 
     from vad_agent.callbacks.attempt_store import Attempt
-    from vad_agent.callbacks.queries import Change, Promise
+    from vad_agent.callbacks.call_store import LostCall
+    from vad_agent.callbacks.queries import Change, Promise, RequestEntry
     from vad_agent.client.api_models import PERSON
 
 V1 = "/api/v1"
@@ -114,11 +115,16 @@ class HttpBackend:
             attempts=self._read(tuple[Attempt, ...], attempts),
             history=self._read(tuple[Change, ...], body.get("history")),
             calls=self._read(tuple[str, ...], body.get("calls")),
+            requests=self._read(tuple[RequestEntry, ...], body.get("requests", ())),
         )
 
     def promise(self) -> Promise:
         """As `Backend.promise`."""
         return self._read(Promise, self._get("/promise"))
+
+    def lost_calls(self) -> list[LostCall]:
+        """As `Backend.lost_calls`."""
+        return self._read(list[LostCall], self._get("/calls/lost").get("calls"))
 
     def all(self) -> Iterator[Callback]:
         """As `Backend.all`.
@@ -139,13 +145,28 @@ class HttpBackend:
     # -- changes
     # --------------------------------------------------------------------------------------
 
+    def make(self, call: str) -> Callback:
+        """As `Backend.make`."""
+        told = self._body(self._send("POST", "/calls/callback", body={"call": call}))
+        return self._read(Callback, told.get("callback"))
+
     def accept(self, id: str, operator: str) -> Callback:
         """As `Backend.accept`."""
         return self._change(id, "accept", operator=operator)
 
-    def done(self, id: str, outcome: Outcome, why: str) -> Callback:
+    def done(
+        self,
+        id: str,
+        outcome: Outcome,
+        why: str,
+        *,
+        key: str | None = None,
+        settles: bool = False,
+    ) -> Callback:
         """As `Backend.done`."""
-        return self._change(id, "outcome", outcome=outcome.value, why=why)
+        named: dict[str, Any] = {} if key is None else {"key": key}
+        settled = {"settles": True} if settles else {}
+        return self._change(id, "outcome", outcome=outcome.value, why=why, **named, **settled)
 
     def cancel(self, id: str, why: str) -> Callback:
         """As `Backend.cancel`."""
@@ -167,7 +188,7 @@ class HttpBackend:
         """As `Backend.set_operator`."""
         return self._change(id, "operator", operator=operator, why=why)
 
-    def _change(self, id: str, what: str, **body: str | None) -> Callback:
+    def _change(self, id: str, what: str, **body: Any) -> Callback:
         answer = self._send("POST", f"/callbacks/{id}/{what}", body=body)
         return self._read(Callback, self._body(answer))
 

@@ -17,14 +17,14 @@ from vad_agent.callbacks.outbox import Outbox, is_call
 from vad_agent.callbacks.outbox_message import CALL, OutboxMessage, new_key
 from vad_agent.callbacks.trace_compression import pack
 from vad_agent.common.writer_thread import WriterThread
-from vad_agent.core.actions import Action
+from vad_agent.core.actions import Action, CallbackRequested
 from vad_agent.errors import OutputError
 from vad_agent.headset.callback_publisher import LONGEST, CallbackPublisher
 from vad_agent.headset.callback_write_ahead import HANGS, Carrier, OutboxWriter
 from vad_agent.trace.trace_format import record
 
 MOST_LINES = 20_000
-"""Lines of a call; later ones are left out."""
+"""Lines of a call; later ones are left out, except those of a callback."""
 LEAST_S = 1.0
 """A shorter call without a step is not reported."""
 MOST_WAITING = 500
@@ -150,7 +150,10 @@ class CallReporter:
         if self._began is None:
             return
         for action in actions:
-            if len(self._lines) < MOST_LINES and (line := record(action)) is not None:
+            line = record(action)
+            if line is not None and isinstance(action, CallbackRequested):
+                self._lines.append(line | _asked_with(action))
+            elif line is not None and len(self._lines) < MOST_LINES:
                 self._lines.append(line)
 
     def end(self) -> None:
@@ -165,7 +168,18 @@ class CallReporter:
         """Do nothing: the desk gets a changed callback in a message of its own."""
 
 
+def _asked_with(action: CallbackRequested) -> dict[str, Any]:
+    """What the desk needs to make the callback if the request itself does not come."""
+    told = {
+        "phone": action.phone,
+        "name": action.name,
+        "topic": action.topic,
+        "session": action.call_id,
+    }
+    return {name: text[: LONGEST[name]] for name, text in told.items() if text}
+
+
 def _is_call(lines: TraceLines) -> bool:
-    if any(line["kind"] == "prompt" for line in lines):
+    if any(line["kind"] in ("prompt", "callback") for line in lines):
         return True
     return any(line["t"] >= LEAST_S for line in lines)

@@ -26,7 +26,9 @@ class AppState:
     alerts: AlertBoard
     node: str
     report: OutcomeReporter
-    """Takes outcomes from `hooks`; raises `StoreError` if one could not be stored."""
+    """Takes outcomes from `hooks`; raises `StoreError` if one could not be stored, `RuleError` for an
+    unknown attempt.
+    """
     not_ready: Callable[[], list[str]] = list
     """Only the names of failing parts, because everybody may ask; [] if everything works."""
     hooks: Mapping[str, Hooked] = field(default_factory=dict)

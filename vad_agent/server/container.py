@@ -100,7 +100,7 @@ class DeskContainer:
             queries=CallbackQueries(store),
             alerts=self.alerts,
             node=config.node,
-            report=self.dispatcher.report,
+            report=self.dispatcher.end,
             not_ready=self.not_ready,
             hooks=hooks,
         )

@@ -143,6 +143,8 @@ def _callback(one: Callback, attempts: int, width: int) -> list[Text]:
     number = Text(one.phone or "номер неизвестен", "bold")
     if one.phone:
         number.stylize(f"link tel:{one.phone}")
+    if one.extension:
+        number.append(f", доб. {safe(one.extension)}")
     name = f", {safe(one.name)}" if one.name else ""
     accepted = one.state is State.RINGING and one.since is not None
     asked = f"ЗВОНИТ {safe(one.operator or '')}: " if accepted else "ПЕРЕЗВОНИТЕ "

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 
 from vad_agent.callbacks import retention
+from vad_agent.callbacks.call_store import LostCall
 from vad_agent.callbacks.clock import Clock, machine_time
 from vad_agent.callbacks.model import ENDED, OPEN, Callback, Outcome, State
 from vad_agent.callbacks.outbox import REFUSED
@@ -75,11 +76,16 @@ class ServiceBackend:
             attempts=tuple(self._store.attempts_of(id)),
             history=tuple(self._queries.history(id)),
             calls=tuple(self._queries.calls_of(id)),
+            requests=tuple(self._queries.requests_of(id)),
         )
 
     def promise(self) -> Promise:
         """As `Backend.promise`."""
-        return self._queries.promise()
+        return self._queries.promise(now=self._service.clock.now())
+
+    def lost_calls(self) -> list[LostCall]:
+        """As `Backend.lost_calls`."""
+        return self._service.calls.lost(self._service.clock.now())
 
     def all(self) -> Iterator[Callback]:
         """As `Backend.all`."""
@@ -88,13 +94,25 @@ class ServiceBackend:
     # -- changes
     # --------------------------------------------------------------------------------------
 
+    def make(self, call: str) -> Callback:
+        """As `Backend.make`."""
+        return self._service.make(call, self._who).callback
+
     def accept(self, id: str, operator: str) -> Callback:
         """As `Backend.accept`."""
         return self._service.accept(id, operator, self._who)
 
-    def done(self, id: str, outcome: Outcome, why: str) -> Callback:
+    def done(
+        self,
+        id: str,
+        outcome: Outcome,
+        why: str,
+        *,
+        key: str | None = None,
+        settles: bool = False,
+    ) -> Callback:
         """As `Backend.done`."""
-        return self._service.done(id, outcome, self._who, why)
+        return self._service.done(id, outcome, self._who, why, key=key, settles=settles)
 
     def cancel(self, id: str, why: str) -> Callback:
         """As `Backend.cancel`."""

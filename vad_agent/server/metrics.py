@@ -1,7 +1,7 @@
 """Metrics for Prometheus: the store's counts at the scrape, and this process's counters.
 
     of the store      callbacks by state, open, overdue, age of the oldest due one, attempts, the promise
-    of this process   alerts, lateness of the attempts it began, requests its API stored
+    of this process   alerts, lateness of the attempts it began, requests its API stored, unknown keys
 
 With several nodes each reports the same values of the store: aggregate them with max, not sum. If
 the store cannot be read, `vad_agent_store_up` is 0 and its other metrics are missing.
@@ -35,12 +35,13 @@ PROMISE = {
     "client_called": "Requests whose client rang himself",
     "cancelled": "Requests taken back",
     "open": "Requests not accounted for yet",
-    "missing": "Requests taken and not accounted for: 0, or something is wrong",
+    "lost": "Calls whose trace asks for a callback that was never requested: 0, or something is wrong",
+    "missing": "Requests not accounted for, and lost ones: 0, or something is wrong",
 }
 
 
 class Metrics:
-    """This process's counters. The dispatcher calls `late`, the API's routes call `stored`."""
+    """This process's counters. The dispatcher calls `late`, the API's routes call the others."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
@@ -58,6 +59,12 @@ class Metrics:
         )
         for what in TAKEN:
             self._stored.labels(what)
+        self._unknown_keys = Counter(
+            "vad_agent_hook_unknown_keys",
+            "Outcomes that came by a hook for attempts that no desk has made",
+            ["dialer"],
+            registry=self.registry,
+        )
 
     def late(self, seconds: float) -> None:
         """An attempt began `seconds` after its time."""
@@ -66,6 +73,10 @@ class Metrics:
     def stored(self, what: str) -> None:
         """A request was stored. `what`: see `Taken.what`."""
         self._stored.labels(what).inc()
+
+    def unknown_keys(self, dialer: str, count: int) -> None:
+        """A hook has received outcomes of unknown attempts."""
+        self._unknown_keys.labels(dialer).inc(count)
 
     def text(self, queries: CallbackQueries, alerts: AlertBoard, now: datetime) -> bytes:
         """All metrics in Prometheus' text format."""
@@ -94,7 +105,7 @@ class _OfStore(Collector):
 
     def _read(self) -> list[Metric]:
         numbers = self._queries.numbers(self._now)
-        promise = self._queries.promise()
+        promise = self._queries.promise(now=self._now)
         states = GaugeMetricFamily("vad_agent_callbacks", "Callbacks by state", labels=["state"])
         for state, count in numbers.by_state.items():
             states.add_metric([state], count)

@@ -224,6 +224,8 @@ def tell_to_ring(order: DialRequest, console: Console) -> None:
     if console.is_terminal:
         number.stylize(f"link tel:{order.number}")
         console.bell()
+        if order.extension:
+            number.append(f", доб. {order.extension}")
     id = order.key.partition(".")[0]
     name = f" {order.name}" if order.name and console.is_terminal else ""
     head = Text.assemble(

@@ -150,14 +150,22 @@ class RequestIn(Body):
 
 
 class OutcomeIn(Body):
-    """How an attempt ended: of `key`, where that is given, else of the one under way or made by hand.
+    """How an attempt ended: of `key`, where that is given, else of the one under way.
 
-    With its key an outcome that is told twice counts once.
+    With its key an outcome that is told twice counts once; without it, if it is told again within 2 s.
     """
 
     outcome: Outcome
     why: WhyField = ""
     key: Annotated[str, Field(max_length=64, pattern=ATTEMPT)] | None = None
+    settles: Annotated[bool, Strict()] = False
+    """With `reached`: everything else that was promised to this client is settled too."""
+
+    @model_validator(mode="after")
+    def _settles_if_reached(self) -> OutcomeIn:
+        if self.settles and self.outcome is not Outcome.REACHED:
+            raise ValueError("settles: expected the outcome reached")
+        return self
 
 
 class AcceptIn(Body):

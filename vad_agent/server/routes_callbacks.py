@@ -14,6 +14,8 @@ from __future__ import annotations
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
 from functools import partial
 from typing import Annotated
 
@@ -43,6 +45,9 @@ from vad_agent.web.error_responses import responses
 with extra("callbacks", "the API"):
     from fastapi import APIRouter, Header, Path, Query, Response
 
+SKEW = timedelta(seconds=5)
+"""A smaller difference is the way of the request, and the seconds of its Date header."""
+MOST_SKEW = timedelta(days=366)
 READ = responses(401, 404, 422, 500, 503)
 WRITE = responses(400, 401, 404, 408, 409, 413, 422, 500, 503)
 
@@ -71,11 +76,11 @@ def ask_for_callback(
     who: Who,
     response: Response,
     idempotency_key: TheKey = None,
+    date: Annotated[str | None, Header(include_in_schema=False)] = None,
 ) -> TakenOut:
     """Ask for a callback; once this is answered it cannot be lost."""
-    taken = app_state.service.take(
-        _request(body, idempotency_key, app_state), who, strict=not body.keep_wrong_number
-    )
+    request = _request(body, idempotency_key, date, app_state)
+    taken = app_state.service.take(request, who, strict=not body.keep_wrong_number)
     metrics.stored(taken.what)
     if taken.what != "taken":
         response.status_code = 200
@@ -83,15 +88,16 @@ def ask_for_callback(
     return TakenOut.model_validate(taken)
 
 
-def _request(body: RequestIn, key: str | None, app_state: AppState) -> Request:
+def _request(body: RequestIn, key: str | None, date: str | None, app_state: AppState) -> Request:
     now = app_state.service.clock.now()
+    asked = now if body.asked is None else body.asked + _behind(date, now)
     due_in_s = body.due_in_s
     if due_in_s is None and body.at is None and body.reason is not Reason.AGREED:
         due_in_s = 0.0
     return Request(
         key=key or body.key or secrets.token_urlsafe(16),
         reason=body.reason.value,
-        asked=min(body.asked or now, now),
+        asked=min(asked, now),
         due_in_s=due_in_s,
         at=body.at,
         phone=body.phone,
@@ -103,6 +109,20 @@ def _request(body: RequestIn, key: str | None, app_state: AppState) -> Request:
         call_on=body.call_on,
         session=body.session,
     )
+
+
+def _behind(date: str | None, now: datetime) -> timedelta:
+    """By how much the sender's clock is behind, by its Date header.
+
+    A request that seems older than the client's last call is not rung: it must not seem so by a wrong
+    clock.
+    """
+    try:
+        sent = parsedate_to_datetime(date or "")
+    except ValueError:
+        return timedelta()
+    behind = now - (sent if sent.tzinfo else sent.replace(tzinfo=UTC))
+    return behind if SKEW < abs(behind) < MOST_SKEW else timedelta()
 
 
 @router.get("", response_model=PageOut, responses=responses(401, 422, 500, 503))
@@ -147,6 +167,7 @@ def show_callback(id: IdPath, app_state: CurrentState) -> StoryOut:
             "attempts": app_state.service.store.attempts_of(id),
             "history": app_state.queries.history(id),
             "calls": app_state.queries.calls_of(id),
+            "requests": app_state.queries.requests_of(id),
         }
     )
 
@@ -160,15 +181,15 @@ def accept_callback(id: IdPath, body: AcceptIn, app_state: CurrentState, who: Wh
 
 @router.post("/{id}/outcome", response_model=CallbackOut, responses=WRITE)
 def say_outcome(id: IdPath, body: OutcomeIn, app_state: CurrentState, who: Who) -> Callback:
-    """Say how an attempt ended: the one of the key, the one under way, or one made by hand."""
+    """Say how an attempt ended: the one of the key, or the one under way.
+
+    A call made by hand is the next attempt: its key is the callback's. `reached` corrects an outcome of
+    the same attempt that was not.
+    """
     with _existing(id, app_state):
-        if body.key is None:
-            return app_state.service.done(id, body.outcome, who, body.why)
-        if body.key.partition(".")[0] != id:
-            raise RuleError("key: expected the key of an attempt of this callback")
-        app_state.service.store.get(id)
-        after = app_state.service.report(body.key, body.outcome, who, body.why)
-        return after or app_state.service.store.get(id)
+        return app_state.service.done(
+            id, body.outcome, who, body.why, key=body.key, settles=body.settles
+        )
 
 
 @router.post("/{id}/cancel", response_model=CallbackOut, responses=WRITE)

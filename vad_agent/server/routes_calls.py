@@ -4,6 +4,8 @@
     POST /calls              a finished call with its trace: 201 new, 200 known already
     POST /calls/ended        the call is over: what waited for its end is due
     POST /calls/withdrawn    the call's client came back: no callback for that call
+    GET  /calls/lost         calls whose trace asks for a callback that was never requested
+    POST /calls/callback     make the callback that the call's trace asks for: 201 new, 200 known already
     GET  /promise, /numbers, /alarms
 
 A call's id is in the body, because it may contain any characters.
@@ -17,12 +19,15 @@ from vad_agent.client.api_models import (
     AlarmOut,
     AlarmsOut,
     CallOut,
+    LostCallOut,
+    LostCallsOut,
     MaybeOut,
     NumbersOut,
     PromiseOut,
+    TakenOut,
 )
 from vad_agent.errors import extra
-from vad_agent.server.app_state import CurrentState
+from vad_agent.server.app_state import CurrentState, Measured
 from vad_agent.server.bearer_auth import BEARER, Who
 from vad_agent.server.request_models import CallDoneIn, CallIn, NumberIn
 from vad_agent.web.error_responses import responses
@@ -83,10 +88,42 @@ def call_withdrawn(body: CallIn, app_state: CurrentState, who: Who) -> MaybeOut:
     return MaybeOut.model_validate({"callback": app_state.service.withdraw(body.call, who)})
 
 
+@router.post(
+    "/calls/callback",
+    status_code=201,
+    response_model=TakenOut,
+    responses={
+        201: {"description": "A new callback"},
+        200: {
+            "model": TakenOut,
+            "description": "It was requested before, or an open one answers it",
+        },
+        **WRITE,
+    },
+)
+def make_callback(
+    body: CallIn, app_state: CurrentState, metrics: Measured, who: Who, response: Response
+) -> TakenOut:
+    """Make the callback that the stored trace of a call asks for."""
+    taken = app_state.service.make(body.call, who)
+    metrics.stored(taken.what)
+    if taken.what != "taken":
+        response.status_code = 200
+    return TakenOut.model_validate(taken)
+
+
+@supervisor.get("/calls/lost", response_model=LostCallsOut, responses=READ)
+def lost_calls(app_state: CurrentState) -> LostCallsOut:
+    """Calls whose trace asks for a callback that nobody has requested, the oldest first."""
+    lost = app_state.service.calls.lost(app_state.service.clock.now())
+    return LostCallsOut(calls=[LostCallOut.model_validate(one) for one in lost])
+
+
 @supervisor.get("/promise", response_model=PromiseOut, responses=READ)
 def promise(app_state: CurrentState) -> PromiseOut:
     """Are all requests accounted for?"""
-    return PromiseOut.model_validate(app_state.queries.promise())
+    now = app_state.service.clock.now()
+    return PromiseOut.model_validate(app_state.queries.promise(now=now))
 
 
 @supervisor.get("/numbers", response_model=NumbersOut, responses=READ)

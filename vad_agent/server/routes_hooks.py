@@ -3,8 +3,9 @@ a token. Paths below it are equivalent: some senders append the kind of a messag
 contains too.
 
 Each outcome is stored before the answer. If one cannot be stored, the answer is 503: the sender
-repeats all of them, and those already stored count once. An outcome of an unknown attempt is logged
-and counted in the answer, not refused, because sending it again would not help.
+repeats all of them, and those already stored count once. Outcomes of unknown attempts are an error in
+the answer (422), counted, and an alert: the sender reports to the wrong desk, or has wrong keys. The
+others of the same message are stored.
 """
 
 from __future__ import annotations
@@ -12,9 +13,11 @@ from __future__ import annotations
 import logging
 from typing import Annotated
 
+from vad_agent.callbacks.alerts import Kind
+from vad_agent.callbacks.dialers.base import HookRefused
 from vad_agent.client.api_models import HookOut
 from vad_agent.errors import RuleError, extra
-from vad_agent.server.app_state import CurrentState
+from vad_agent.server.app_state import CurrentState, Measured
 from vad_agent.server.error_handlers import Missing
 from vad_agent.web.error_responses import responses
 
@@ -39,6 +42,7 @@ async def _raw(request: Request) -> bytes:
 def take_hook(
     dialer: Annotated[str, Path(max_length=40)],
     app_state: CurrentState,
+    metrics: Measured,
     request: Request,
     body: Annotated[bytes, Depends(_raw)],
 ) -> HookOut:
@@ -57,4 +61,9 @@ def take_hook(
             log.warning(
                 "an outcome of an unknown attempt", extra={"dialer": dialer, "key": told.key}
             )
+    if unknown:
+        metrics.unknown_keys(dialer, unknown)
+        detail = f"outcomes of {unknown} unknown attempts"
+        app_state.alerts.sound(Kind.UNKNOWN_KEY, dialer, app_state.service.clock.now(), detail)
+        raise HookRefused(f"{dialer}: key: {unknown} of no attempt made here; {reported} stored")
     return HookOut(reported=reported, unknown=unknown)

@@ -99,10 +99,18 @@ class UnchangedStore:
         with self._open() as store:
             return store.accept(id, operator)
 
-    def done(self, id: str, outcome: Outcome, why: str) -> Callback:
+    def done(
+        self,
+        id: str,
+        outcome: Outcome,
+        why: str,
+        *,
+        key: str | None = None,
+        settles: bool = False,
+    ) -> Callback:
         """As `Backend.done`."""
         with self._open() as store:
-            return store.done(id, outcome, why)
+            return store.done(id, outcome, why, key=key, settles=settles)
 
     def cancel(self, id: str, why: str) -> Callback:
         """As `Backend.cancel`."""

@@ -13,7 +13,7 @@ from enum import StrEnum
 from re import compile
 
 from vad_agent.callbacks import transitions
-from vad_agent.callbacks.model import UNDER_WAY, Callback, Outcome, Policy, State
+from vad_agent.callbacks.model import Callback, Outcome, Policy, State
 from vad_agent.callbacks.next_attempt_time import agreed_time
 from vad_agent.callbacks.service import CallbackService
 from vad_agent.common.identity import folded
@@ -158,12 +158,7 @@ class CallbackActions:
         outcome = next((one for one in OUTCOMES if one.value == fields.get("outcome")), None)
         if outcome is None:
             raise Refused(400, NO_OUTCOME)
-        if callback.state not in UNDER_WAY:
-            return self._service.done(callback.id, outcome, self._who, _why(fields))
-        after = self._service.report(callback.key, outcome, self._who, _why(fields))
-        if after is None:
-            raise Refused(409, CHANGED)
-        return after
+        return self._service.done(callback.id, outcome, self._who, _why(fields), key=callback.key)
 
     def _operator(self, fields: Mapping[str, str]) -> str | None:
         asked = fields.get("operator", "")

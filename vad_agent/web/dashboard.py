@@ -4,7 +4,7 @@
     calls (traces, steps) ──────┼─> Dashboard ─> board of a day, details of a callback, a call, rows of CSV
     broker (headsets) ──────────┘
 
-Read-only. Every method may take a while.
+Only `make` changes anything. Every method may take a while.
 """
 
 from __future__ import annotations
@@ -259,7 +259,11 @@ class Dashboard:
         late = queries.overdue(now)
         promise_ever = self._promise_ever(now)
         wrong = find_incidents(
-            late, promise_ever.missing, self._desk.alerts.all(), self._desk.not_ready()
+            late,
+            promise_ever.unaccounted,
+            self._desk.alerts.all(),
+            self._desk.not_ready(),
+            self.calls.lost(now),
         )
         calls = self.calls.of_day(begin, end, limit=MOST_CALLS + 1, before=after_call)
         people = queries.operators_of_day(begin, end, now)
@@ -280,7 +284,7 @@ class Dashboard:
             more_critical=max(0, len(wrong) - MOST_CRITICAL),
             floor=rows(self.broker),
             listing=listed,
-            promise=queries.promise(begin, end),
+            promise=queries.promise(begin, end, now=now),
             promise_ever=promise_ever,
             attempts=self.policy.attempts,
             counts=queries.counts_of_day(begin, end, now, filters=filters),
@@ -297,7 +301,7 @@ class Dashboard:
     def _promise_ever(self, now: datetime) -> Promise:
         """The all-time count, cached, because it counts every request."""
         if self._ever is None or not timedelta() <= now - self._ever[0] < EVER:
-            self._ever = now, self._queries.promise()
+            self._ever = now, self._queries.promise(now=now)
         return self._ever[1]
 
     # -- one thing -----------------------------------------------------------------------------------
@@ -331,6 +335,7 @@ class Dashboard:
             attempts=tuple(self._store.attempts_of(id)),
             history=tuple(self._queries.history(id)),
             calls=tuple(self._queries.calls_of(id)),
+            requests=tuple(self._queries.requests_of(id)),
         )
         return story, [call for call in story.calls[:MOST_LINKED] if self.calls.get(call)]
 
@@ -346,6 +351,17 @@ class Dashboard:
         row, lines = found
         asked = [self._store.find(id) for id in self.calls.callbacks_of(call)[:MOST_LINKED]]
         return CallDetails(row, lines, [one for one in asked if one is not None])
+
+    def make(self, call: str, login: str) -> Callback:
+        """Make the callback that the call's trace asks for.
+
+        Raises:
+            RuleError: there is no such call, or its trace asks for none.
+            StoreError: it could not be stored.
+        """
+        made = self._desk.service.make(call, f"panel:{login}").callback
+        self._ever = None
+        return made
 
     def lines(self, call: str) -> list[dict[str, Any]] | None:
         """The call's trace; raises as `call`."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from vad_agent.callbacks.alerts import DeskAlert, Kind
+from vad_agent.callbacks.call_store import LostCall
 from vad_agent.callbacks.model import UNCONFIRMED, Callback
 from vad_agent.web.supervisor_labels import ALARMS, OVERDUE, UNKNOWN_END
 
@@ -35,6 +36,8 @@ class Incident:
     about: str = ""
     """A callback's id, if it is not in `callback`."""
     detail: str = ""
+    call: LostCall | None = None
+    """The call whose callback was never requested."""
 
 
 def find_incidents(
@@ -42,12 +45,18 @@ def find_incidents(
     missing: int,
     alarms: Iterable[DeskAlert],
     not_ready: Iterable[str],
+    lost: Sequence[LostCall] = (),
 ) -> list[Incident]:
-    """Missing requests first, then callbacks, the longest overdue first, then the rest."""
+    """Missing requests first, then those that were never made, then callbacks, the longest overdue
+    first, then the rest.
+    """
     found = []
     if missing:
         text = f"Просьбы о перезвоне не сходятся: потеряно {missing}"
         found.append(Incident("promise", text, None))
+    for call in lost:
+        key = f"{Kind.LOST.value} {call.call}"
+        found.append(Incident(key, ALARMS[Kind.LOST], call.ended, call=call))
     for one in overdue:
         since = one.due or one.created
         text = OVERDUE[one.state]
@@ -58,7 +67,7 @@ def find_incidents(
     for alarm in alarms:
         if alarm.kind in OF_CALLBACKS and (alarm.about in told or alarm.kind in SILENT):
             continue
-        if alarm.kind is Kind.PROMISE and missing:
+        if (alarm.kind is Kind.PROMISE and missing) or alarm.kind is Kind.LOST:
             continue
         about = alarm.about if alarm.kind in OF_CALLBACKS else ""
         detail = alarm.detail if about else " ".join(filter(None, (alarm.about, alarm.detail)))

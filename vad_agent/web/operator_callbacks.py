@@ -22,7 +22,7 @@ from vad_agent.errors import (
     StoreError,
     VadAgentError,
 )
-from vad_agent.trace.labels_ru import REASONS
+from vad_agent.trace.labels_ru import REASONS, many
 
 MOST = 500
 WHY = "panel"
@@ -70,7 +70,7 @@ class CallbackSource(Protocol):
     def accept(self, id: str, operator: str) -> Callback:
         """The operator calls by hand."""
 
-    def done(self, id: str, outcome: Outcome, why: str) -> Callback:
+    def done(self, id: str, outcome: Outcome, why: str, *, key: str | None = None) -> Callback:
         """Report an attempt's outcome."""
 
     def cancel(self, id: str, why: str) -> Callback:
@@ -145,7 +145,7 @@ class OperatorCallbacks:
             callback = self._mine(callbacks, id)
             if key is not None and key != callback.key:
                 raise Refused(409, CHANGED)
-            callbacks.done(id, ended, WHY)
+            callbacks.done(id, ended, WHY, key=key)
 
     def not_needed(self, id: str, reason: str) -> None:
         """Cancel the callback: the operator knows that it is not needed, and why."""
@@ -205,9 +205,10 @@ class OperatorCallbacks:
             "attempts": attempts,
             "phone": one.phone,
             "phone_given": one.phone_given,
+            "extension": one.extension,
             "name": one.name,
             "reasons": list(one.reasons),
-            "reasons_text": ", ".join(REASONS.get(reason, reason) for reason in one.reasons),
+            "reasons_text": _reasons(one),
             "opening": one.opening,
             "topic": one.topic,
             "mine": self._is_me(one.operator),
@@ -230,6 +231,12 @@ class OperatorCallbacks:
             raise Refused(503, "Перезвоны недоступны: проверьте адрес и токен") from None
         except VadAgentError:
             raise Refused(503, "Перезвоны недоступны") from None
+
+
+def _reasons(one: Callback) -> str:
+    more = many(one.merged, "просьба", "просьбы", "просьб")
+    told = ", ".join(REASONS.get(reason, reason) for reason in one.reasons)
+    return f"{told} и ещё {more}" if one.merged else told
 
 
 def _iso(when: datetime | None) -> str | None:

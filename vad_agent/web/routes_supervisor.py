@@ -9,7 +9,7 @@
     GET /supervisor/picture.svg?call=CALL&row=N            a part of its picture; row=-1: the legend
     GET /supervisor/{calls,steps,callbacks}.csv?day=…      a period for a spreadsheet
 
-Read-only; nothing of a page's content is logged.
+Nothing of a page's content is logged.
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
     GET  /supervisor/search?q=…                callbacks of all days; the address has what was typed, so a
                                                proxy must not log it
+    POST /supervisor/callbacks                 make the one that a call's trace asks for (call)
     GET  /supervisor/callbacks/ID              one, with its history and its forms
     POST /supervisor/callbacks/ID/ACTION       a form: see `callback_actions`; then 303 to the callback
 
@@ -15,7 +16,7 @@ from functools import partial
 from typing import Annotated
 
 from vad_agent.callbacks.next_attempt_time import overdue
-from vad_agent.errors import StoreError, extra
+from vad_agent.errors import RuleError, StoreError, extra
 from vad_agent.web.authentication.login_sessions import Session
 from vad_agent.web.callback_actions import (
     DONE,
@@ -35,6 +36,8 @@ with extra("callbacks", "the panel"):
     from fastapi import APIRouter, Depends, Request
     from starlette.exceptions import HTTPException
     from starlette.responses import RedirectResponse, Response
+
+NOTHING_TO_MAKE = "Запись этого звонка стёрта или не просит перезвона"
 
 router = APIRouter()
 
@@ -72,6 +75,20 @@ def search(
         policy=dashboard.policy,
         say=dashboard.words(day),
     )
+
+
+@router.post("/callbacks")
+def make_callback(
+    supervisor: Supervisor, fields: SupervisorForm, dashboard: CurrentDashboard
+) -> Response:
+    """Make the callback that the trace of a call asks for; then its page."""
+    try:
+        made = dashboard.make(fields.get("call", ""), supervisor.operator)
+    except RuleError:
+        raise Refused(409, NOTHING_TO_MAKE) from None
+    except StoreError:
+        raise Refused(503, NO_STORE) from None
+    return RedirectResponse(f"/supervisor/callbacks/{made.id}", 303)
 
 
 @router.get("/callbacks/{id}")

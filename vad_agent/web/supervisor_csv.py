@@ -81,10 +81,14 @@ def callbacks(
 
 def _callback(say: SupervisorLabels, one: Callback) -> Cells:
     return (
-        one.id, say.state(one.state), text(one.name), text(one.phone or one.phone_given),
+        one.id, say.state(one.state), text(one.name), text(_phone(say, one)),
         text(one.operator), text(reasons(one.reasons)), text(one.topic), _time(say, one.created),
         _time(say, one.due), _time(say, one.next), str(one.attempt), _time(say, one.ended),
     )  # fmt: skip
+
+
+def _phone(say: SupervisorLabels, one: Callback) -> str | None:
+    return say.phone(one) if one.phone else one.phone_given
 
 
 def text(value: str | None) -> str:

@@ -12,7 +12,7 @@ from urllib.parse import quote
 from vad_agent.callbacks.alerts import Kind
 from vad_agent.callbacks.callback_filters import Order
 from vad_agent.callbacks.model import UNCONFIRMED, Callback, Outcome, State
-from vad_agent.callbacks.queries import Which
+from vad_agent.callbacks.queries import RequestEntry, Which
 from vad_agent.trace import labels_ru
 from vad_agent.trace.window_compliance import Verdict
 from vad_agent.web.authentication.login_sessions import Role
@@ -84,6 +84,7 @@ OUTCOMES = {
 WHATS = {
     "taken": "запрошен",
     "merged": "соединён с другой просьбой",
+    "number_called": "номер позвонил: кто, неизвестно",
     "joined": "соединён с перезвоном того же клиента",
     "revised": "просьба изменена",
     "withdrawn": "просьба снята: клиент вернулся",
@@ -100,6 +101,8 @@ WHATS = {
     "time_set": "время указано",
     "operator_set": "передан",
     "late_outcome": "исход узнали поздно",
+    "corrected": "исход исправлен: дозвонились",
+    "settled": "решён в другом звонке",
     "erased": "личные данные стёрты",
 } | {outcome.value: told for outcome, told in OUTCOMES.items()}
 ALARMS = {
@@ -110,7 +113,9 @@ ALARMS = {
     Kind.UNREPORTED: "Исход звонка так и не сказан",
     Kind.CLOCK: "Часы сервера перевели",
     Kind.PROMISE: "Не все просьбы о перезвоне на счету",
+    Kind.LOST: "Перезвон потерян: звонок его обещал, а просьба не пришла",
     Kind.REFUSED: "Сообщение гарнитуры не разобрать: его файл сохранён",
+    Kind.UNKNOWN_KEY: "Телефония сообщает исходы попыток, которых не было",
     Kind.DATABASE: "База данных недоступна",
     Kind.NODE: "Один из серверов не отвечает",
 }
@@ -269,11 +274,31 @@ class SupervisorLabels:
     def phone(callback: Callback, most: int = 0) -> str:
         """The client's number, or what was given instead, of that at most `most` characters; 0: all."""
         if callback.phone:
-            return callback.phone
+            behind = f", доб. {callback.extension}" if callback.extension else ""
+            return f"{callback.phone}{behind}"
         given = callback.phone_given
         if not given:
             return "номера нет"
         return f"{SupervisorLabels.short(given, most) if most else given} (не номер)"
+
+    @staticmethod
+    def merged(callback: Callback) -> str:
+        """How many more requests the callback answers."""
+        if not callback.merged:
+            return ""
+        return f"и ещё {labels_ru.many(callback.merged, 'просьба', 'просьбы', 'просьб')}"
+
+    def wanted(self, request: RequestEntry) -> str:
+        """For when the callback was requested."""
+        if request.at:
+            try:
+                when = datetime.fromisoformat(request.at)
+            except ValueError:
+                return request.at
+            return self.full(when if when.tzinfo else when.replace(tzinfo=self._zone))
+        if request.due_in_s is None:
+            return "время не сказано"
+        return f"через {span(request.due_in_s)}" if request.due_in_s else "сразу"
 
     @staticmethod
     def unconfirmed(callback: Callback) -> bool:

@@ -96,6 +96,7 @@ def test_an_order_says_all_that_is_needed_and_is_signed(
         "topic": None,
         "reasons": ["client_inaudible"],
         "session": None,
+        "extension": None,
     }
     assert taken.headers["idempotency-key"] == KEY
     assert taken.headers["content-type"] == "application/json"

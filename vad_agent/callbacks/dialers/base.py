@@ -27,7 +27,7 @@ class DialRequest:
     key: str
     """Unique for the attempt; ASCII letters, digits, `.` and `-`, at most 64."""
     number: str = field(repr=False)
-    """E.164, with the plus."""
+    """E.164, with the plus. An `extension` behind it is asked for by the operator."""
     due: datetime
     """Aware."""
     attempt: int = 1
@@ -41,6 +41,7 @@ class DialRequest:
     reasons: tuple[str, ...] = ()
     session: str | None = None
     """The failed call's id in the centre's own system, if known."""
+    extension: str | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

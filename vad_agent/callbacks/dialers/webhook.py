@@ -10,11 +10,11 @@ Every message is signed, see `message_signing`. The request, with `Idempotency-K
 
     {"key": "5f0c.1.1", "number": "+79123456789", "due": "2026-01-01T12:00:00+03:00", "attempt": 1,
      "attempts": 3, "operator": "petrova", "name": "Анна", "opening": "Вы просили перезвонить",
-     "topic": "доставка", "reasons": ["client_inaudible"], "session": "77"}
+     "topic": "доставка", "reasons": ["client_inaudible"], "session": "77", "extension": "100"}
 
-`operator`, `name`, `topic` and `session` may be null. The same key again must get the same answer
-and ring nobody: a request without an answer is sent again. Outcomes are those of `model.Outcome`,
-with an optional `detail` of a few words. A duplicate outcome counts once.
+`operator`, `name`, `topic`, `session` and `extension` may be null. The same key again must get the
+same answer and ring nobody: a request without an answer is sent again. Outcomes are those of
+`model.Outcome`, with an optional `detail` of a few words. A duplicate outcome counts once.
 """
 
 from __future__ import annotations

@@ -121,7 +121,7 @@ export function fillRow(row, one, { now, old, active, sending }) {
   part("phone").hidden = !one.phone;
   if (one.phone) {
     const link = part("phone").firstElementChild;
-    text(link, one.phone);
+    text(link, one.extension ? `${one.phone}, доб. ${one.extension}` : one.phone);
     const href = `tel:${String(one.phone).replace(/[^+0-9]/g, "")}`;
     if (link.getAttribute("href") !== href) link.setAttribute("href", href);
   }
