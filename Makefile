@@ -45,7 +45,8 @@ test: check ## make check, then the whole test suite: what takes time alone, the
 	@scripts/system-packages $(LIVE) || echo "the tests with an audio server and telephones are skipped"
 	@scripts/system-packages $(DATABASE) || echo "the tests with PostgreSQL are skipped"
 	@scripts/system-packages $(BROWSER) || echo "the tests in a browser are skipped"
-	@$(PY) -m pytest -m serial
+	@scripts/asterisk-chroot .asterisk || echo "the tests with an Asterisk are skipped"
+	@$(PY) -m pytest -m serial $$(grep --recursive --files-with-matches --include "test_*.py" "mark\.serial" tests)
 	@$(PY) -m pytest -m "not serial" --numprocesses $(WORKERS) --dist loadgroup
 
 test-fast: $(READY) ## in under a minute, for daily work: core, script, detection, trace; no servers, no devices

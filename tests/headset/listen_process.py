@@ -7,7 +7,9 @@ with Listening(server, folder) as listening:
 
 from __future__ import annotations
 
+import fcntl
 import json
+import os
 import socket
 import subprocess
 import sys
@@ -19,6 +21,7 @@ from typing import Any
 
 import numpy as np
 
+from tests import lanes
 from tests.headset.audio_server import AudioServer
 from tests.headset.source_recording import Int16s, end, until
 from vad_agent.core.frames import FRAMES_PER_SECOND
@@ -204,16 +207,20 @@ class Listening:
 
 @cache
 def phrases_folder() -> Path:
-    """One cache of phrases for all tests of a run: rendering takes a second each."""
+    """One cache of phrases for all tests of a run, of all its workers: rendering takes a second each."""
     import atexit
     import shutil
     import tempfile
 
-    folder = Path(tempfile.mkdtemp(prefix="vad-phrases-"))
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    phrases = PromptLibrary(Settings(), folder / "vad-agent" / "phrases")
-    problems = phrases.prepare_script()
-    phrases.close()
+    shared = os.environ.get(lanes.PHRASES)
+    folder = Path(shared or tempfile.mkdtemp(prefix="vad-phrases-"))
+    if not shared:
+        atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        phrases = PromptLibrary(Settings(), folder / "vad-agent" / "phrases")
+        problems = phrases.prepare_script()
+        phrases.close()
     assert not problems, problems
     return folder
 

@@ -17,7 +17,7 @@ from tests.web.realtime_headset import Streaming
 from vad_agent.callbacks.outbox import Outbox
 from vad_agent.client.discovery import DeskEndpoint
 from vad_agent.client.headset_link import HeadsetLink
-from vad_agent.headset.call_reporter import CallReporter
+from vad_agent.headset.call_reporter import CallReporter, CallWriter
 from vad_agent.headset.callback_publisher import CallbackPublisher
 from vad_agent.headset.callback_write_ahead import OutboxWriter
 
@@ -70,15 +70,8 @@ class DeskProcess:
         outbox = Outbox(self.folder / "vad-agent" / "outbox")
         letters = OutboxWriter(outbox, print)
         callbacks = CallbackPublisher(letters.post, operator=operator)
-        calls = CallReporter(
-            callbacks,
-            letters,
-            outbox,
-            print,
-            mode=mode,
-            operator=operator,
-            takes_calls=lambda: True,
-        )
+        writer = CallWriter(letters, outbox, print, takes_calls=lambda: True)
+        calls = CallReporter(callbacks, writer, mode=mode, operator=operator)
         return Streaming(recording, self.link(), operator, mode=mode, more=(callbacks, calls))
 
 

@@ -27,7 +27,7 @@ from vad_agent.headset import messages_ru
 from vad_agent.headset.action_hooks import ActionHooks
 from vad_agent.headset.action_sinks import ActionSink, ActionSinks
 from vad_agent.headset.call_event_socket import CallEventSocket
-from vad_agent.headset.call_reporter import CallReporter
+from vad_agent.headset.call_reporter import CallReporter, CallWriter
 from vad_agent.headset.call_tracker import CallTracker
 from vad_agent.headset.callback_publisher import CallbackPublisher
 from vad_agent.headset.callback_write_ahead import OutboxWriter
@@ -102,6 +102,8 @@ class Composition:
         self._stack = ExitStack()
         self._finishing: list[Callable[[], None]] = []
         self._last_words: list[str] | None = None
+        self._capture: DuplexCapture | None = None
+        self._players: list[Player] = []
         self.status = _status(options, settings, chosen)
         with ExitStack() as building:  # opened parts are closed if a later one fails
             self._build(building)
@@ -194,17 +196,17 @@ class Composition:
         outbox_writer = self._writing(stack, OutboxWriter(outbox, self.report, carrier=relay))
         # Without a login anybody may make the callback. A call report always has its operator.
         callbacks = CallbackPublisher(outbox_writer.post, operator=options.operator_login)
-        calls = CallReporter(
-            callbacks,
+        writer = CallWriter(
             outbox_writer,
             outbox,
             self.report,
-            mode=options.mode,
-            operator=options.operator_login or login(),
             carrier=relay,
             takes_calls=_desk_is_near if options.desk is None else lambda: True,
         )
-        return outbox_writer, callbacks, self._writing(stack, calls)
+        self._writing(stack, writer)
+        operator = options.operator_login or login()
+        calls = CallReporter(callbacks, writer, mode=options.mode, operator=operator)
+        return outbox_writer, callbacks, calls
 
     def _session(self) -> CallSession:
         call = self._sinks.begin()
@@ -216,17 +218,21 @@ class Composition:
     def start(self) -> None:
         """Open the devices and prepare the prompts."""
         loop, chosen = self.loop, self._chosen
-        headset = loop.headset = DuplexCapture(chosen.operator, chosen.client, loop.put)
+        headset = loop.headset = self._capture = DuplexCapture(
+            chosen.operator, chosen.client, loop.put
+        )
         self._stack.callback(headset.close)
         if chosen.prompt is not None and self._phrases is not None:
             player = Player(chosen.prompt, DeviceRole.PROMPT, lambda what: loop.put(PROMPT, what))
             self._stack.callback(player.close)
+            self._players.append(player)
             monitor = None
             if chosen.monitor is not None:
                 monitor = Player(
                     chosen.monitor, DeviceRole.MONITOR, lambda what: loop.put(MONITOR, what)
                 )
                 self._stack.callback(monitor.close)
+                self._players.append(monitor)
             loop.prompt_player = PromptPlayer(
                 self._settings.script,
                 self._phrases,
@@ -281,10 +287,11 @@ class Composition:
 
     def _echo_source(self) -> DeviceRole | None:
         """The device by which our prompts enter the client's channel now."""
-        headset = self.loop.headset
         client = self._chosen.client
-        if headset is not None:
-            (client,) = (side.device for side in headset.sides if side.channel is Channel.CLIENT)
+        if self._capture is not None:
+            (client,) = (
+                side.device for side in self._capture.sides if side.channel is Channel.CLIENT
+            )
         return dataclasses.replace(self._chosen, client=client).echo_source
 
     def _on_move(self, device: Device, captured: bool) -> None:
@@ -296,13 +303,9 @@ class Composition:
             self.report(messages_ru.CLIENT_IN_PROMPTS)
 
     def _held(self) -> Iterator[HeldStream]:
-        if self.loop.headset is not None:
-            yield from self.loop.headset.sides
-        prompt_player = self.loop.prompt_player
-        if prompt_player is not None:
-            yield prompt_player.player
-            if prompt_player.monitor is not None:
-                yield prompt_player.monitor
+        if self._capture is not None:
+            yield from self._capture.sides
+        yield from self._players
 
     # -- input
     # ------------------------------------------------------------------------------------------
@@ -324,6 +327,7 @@ class Composition:
             if event.kind is EventKind.CLIENT_NAME or name is not None:
                 self.status.client_name = name
             if name is not None and self._phrases is not None:
+                self._phrases.forget_names()
                 self._phrases.expect_name(name)
 
     def on_look(self, changed: Callable[[], None]) -> None:

@@ -63,11 +63,16 @@ def check_all(options: Options, console: Console, *, shown: bool = False) -> boo
     good = True
     for finding in findings(chosen, devices, graph, settings, shown=shown):
         good = good and finding.good is not False
-        style = {True: "green", False: "bold red", None: "yellow"}[finding.good]
-        fix = f": {finding.fix}" if finding.fix else ""
-        line = f"{finding.mark} {finding.path}: {finding.text}{fix}"
-        console.print(Text(line, style), soft_wrap=True)
+        show(finding, console)
     return good
+
+
+def show(finding: Finding, console: Console) -> None:
+    """Print a finding in one line."""
+    style = {True: "green", False: "bold red", None: "yellow"}[finding.good]
+    fix = f": {finding.fix}" if finding.fix else ""
+    line = f"{finding.mark} {finding.path}: {finding.text}{fix}"
+    console.print(Text(line, style), soft_wrap=True)
 
 
 def findings(

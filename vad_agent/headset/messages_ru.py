@@ -43,6 +43,8 @@ LOST = {
     "client": "наушники отключены — жду их",
     "prompt": "вывод фраз отключён — жду его, фразы говорите сами",
 }
+LOST_AT_PBX = "звук с АТС прервался — жду его"
+SUSPENDED_AT_PBX = "звук с АТС прервался — отсчёт стоит"
 OPENING = "открываю устройство…"
 SUSPENDED = {
     "paused": "ПАУЗА — контроль стоит, П: продолжить",
@@ -146,7 +148,7 @@ def tenths(value: float) -> str:
 def state(channel: Channel, side: SideStatus) -> tuple[str, str]:
     """A side's state or why it is quiet, and its style: speech, quiet, odd or bad."""
     if side.state is DeviceState.LOST:
-        return LOST[channel.value], "bad"
+        return LOST_AT_PBX if side.at_pbx else LOST[channel.value], "bad"
     if side.state is DeviceState.OPENING:
         return OPENING, "quiet"
     if side.speaking:
@@ -167,7 +169,8 @@ def stands_still(status: Status) -> tuple[str, bool] | None:
         reasons = tuple(reason for reason in reasons if reason == "paused")
     for reason, text in SUSPENDED.items():
         if reason in reasons:
-            return text, True
+            at_pbx = reason.endswith("device_lost") and status.sides[Channel.CLIENT].at_pbx
+            return SUSPENDED_AT_PBX if at_pbx else text, True
     if reasons:
         return f"отсчёт стоит: {reasons[0]}", True
     if status.phrase is not None and status.phrase.state == "playing":

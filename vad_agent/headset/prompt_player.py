@@ -25,7 +25,7 @@ from vad_agent.core.events import Event, EventKind
 from vad_agent.core.frames import FRAME_S
 from vad_agent.core.script import Script, fill
 from vad_agent.speech.mixer import Mark
-from vad_agent.speech.player import PlaybackReport, Player, resample
+from vad_agent.speech.player import PlaybackReport, resample
 from vad_agent.speech.prompt_library import Phrase
 
 FED_AFTER_S = 0.015
@@ -40,6 +40,33 @@ class PlaysPhrases(Protocol):
 
     def get(self, prompt_id: str, text: str) -> Phrase | None:
         """The prompt, if it is ready now."""
+
+
+class PromptOutput(Protocol):
+    """Plays one prompt at a time into the call: a device, or a media stream of the PBX."""
+
+    @property
+    def state(self) -> DeviceState:
+        """Whether it can play now."""
+
+    @property
+    def latency_s(self) -> float:
+        """Seconds from a sample's hand-over to its sound."""
+
+    def watch(self) -> None:
+        """Call in each turn of the loop."""
+
+    def play(self, pcm: bytes) -> int | None:
+        """Begin a phrase (int16 mono at PHRASE_HZ); its number. None: it cannot be played."""
+
+    def stop(self) -> None:
+        """End the phrase now."""
+
+    def take(self, what: Opened | Lost | Record | PlaybackReport) -> PlaybackReport | None:
+        """Take a report of the device; the state may change."""
+
+    def close(self) -> None:
+        """Nothing more will be played."""
 
 
 class PromptCanceller(Protocol):
@@ -62,10 +89,10 @@ class PromptPlayer:
         self,
         script: Script,
         voice: PlaysPhrases,
-        player: Player,
+        player: PromptOutput,
         slot_at: Callable[[float], float],
         *,
-        monitor: Player | None = None,
+        monitor: PromptOutput | None = None,
         canceller: PromptCanceller | None = None,
         echo_source: Callable[[], DeviceRole | None] = lambda: DeviceRole.MONITOR,
         capture_s: float = FRAME_S,
@@ -92,20 +119,20 @@ class PromptPlayer:
         """The text that is being said."""
 
     @property
-    def player(self) -> Player:
+    def player(self) -> PromptOutput:
         """The player into the call."""
         return self._player
 
     @property
-    def monitor(self) -> Player | None:
+    def monitor(self) -> PromptOutput | None:
         """The player to the operator."""
         return self._monitor
 
     def watch(self) -> None:
         """Call in each turn of the loop: reopens a device whose process hangs."""
-        self._player.child.watch()
+        self._player.watch()
         if self._monitor is not None:
-            self._monitor.child.watch()
+            self._monitor.watch()
 
     def mute(self) -> Event:
         """There is no voice: the operator says everything. Return the event for the session."""
@@ -154,7 +181,7 @@ class PromptPlayer:
     # -- device reports
     # --------------------------------------------------------------------------------
 
-    def take(self, what: Opened | Lost | Record) -> Sequence[Event]:
+    def take(self, what: Opened | Lost | Record | PlaybackReport) -> Sequence[Event]:
         """Take a report of the player. Return events for the session that are due at once."""
         before = self._player.state
         report = self._player.take(what)
@@ -174,7 +201,7 @@ class PromptPlayer:
             return (*back, self.ready())
         return ()
 
-    def take_monitor(self, what: Opened | Lost | Record) -> None:
+    def take_monitor(self, what: Opened | Lost | Record | PlaybackReport) -> None:
         """Take a report of the operator's own player."""
         assert self._monitor is not None
         report = self._monitor.take(what)

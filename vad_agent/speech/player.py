@@ -58,8 +58,14 @@ class Player:
         self.device = device
         self.child.move(self._spec())
 
-    def take(self, what: Opened | Lost | Record) -> PlaybackReport | None:
+    def watch(self) -> None:
+        """Call in each turn of the loop: opens the device again if its process hangs."""
+        self.child.watch()
+
+    def take(self, what: Opened | Lost | Record | PlaybackReport) -> PlaybackReport | None:
         """Take a worker's report; the state may change."""
+        if isinstance(what, PlaybackReport):
+            return what
         if isinstance(what, Opened):
             self.state, self.pid = DeviceState.OPEN, what.pid
             self._rate, self.latency_s = what.rate, what.latency_s

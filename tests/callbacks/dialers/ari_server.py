@@ -42,6 +42,7 @@ class AriServer:
         self.taken: list[ReceivedRequest] = []
         self.rung: list[str] = []
         self.channels: dict[str, dict[str, Any]] = {}
+        self.continued: list[tuple[str, str, str]] = []
         self.bridges: dict[str, list[str]] = {}
         self.globals: dict[str, str] = {}
         self.variables: dict[tuple[str, str], str] = {}
@@ -232,6 +233,9 @@ class AriServer:
             case "DELETE", ["channels", channel] if channel in self.channels:
                 self.hang_up(channel)
                 return 204, None
+            case "POST", ["channels", channel, "continue"] if channel in self.channels:
+                self.continued.append((channel, asked["context"], asked["extension"]))
+                return 204, None
             case "GET", ["channels", channel, "variable"]:
                 value = self.variables.get((channel, asked["variable"]))
                 return (200, {"value": value}) if value else (404, {"message": "not found"})
@@ -248,7 +252,8 @@ class AriServer:
                 self.bridges.setdefault(bridge, [])
                 return 200, {"id": bridge, "bridge_type": asked.get("type", "mixing")}
             case "POST", ["bridges", bridge, "addChannel"] if bridge in self.bridges:
-                channels = asked["channel"].split(",")
+                given = asked["channel"]  # of a body, a text with a comma is one channel's id
+                channels = given if isinstance(given, list) else [given]
                 if not set(channels) <= set(self.channels):
                     return 400, {"message": "Channel not found"}
                 self.bridges[bridge] = channels
