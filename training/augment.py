@@ -1,4 +1,4 @@
-"""Seeded sounds, and what rooms and lines do to them: what a line may carry beside clean speech."""
+"""Seeded sounds and the effects of rooms and lines: what a line may carry besides clean speech."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Made music: random pieces for the instruments of a General MIDI sound font, played by fluidsynth.
+"""Composed music: random pieces for the instruments of a General MIDI sound font, played by fluidsynth.
 
     a key, a progression of chords, some of: chords | bass | melody | drums ──mido──> MIDI ──fluidsynth──> WAV
 

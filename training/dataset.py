@@ -1,4 +1,4 @@
-"""What the network is trained on: whole generated calls and, if given, stretches of real ones.
+"""Builds the training data: whole generated calls and, if given, excerpts of real ones.
 
     python -m training.dataset CACHE OUT --calls N [--given FOLDER --stretches M]
 

@@ -1,4 +1,4 @@
-"""What a line adds to a side of a call: noises, sounds, a room, a telephone, a codec, lost packets."""
+"""Impairments of one side of a call: noises, sounds, a room, a telephone, a codec, lost packets."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Stretches of a folder of labelled real calls, changed as generated calls are."""
+"""Excerpts of labelled real calls from a folder, with the impairments of generated calls."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What one call of the training data is made of: some voices, music, keys and noises of the pools."""
+"""The material of one training call: some voices, music, keys and noises of the pools."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rows of the training data: one channel each, as the product hears it, and what it truly carries.
+"""Rows of the training data: one channel each, with the product's input and the true content.
 
 columns  float16 (frames, COLUMNS)
 speech   int8 (frames,): 1, 0, or -1 where nobody could say

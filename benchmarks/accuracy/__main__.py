@@ -24,7 +24,7 @@ Shares = dict[str, dict[str, Share]]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Measure and print. 2: the folder or a package cannot be used."""
+    """Measure and print. Return 2 if the folder or a package cannot be used."""
     options = _parser().parse_args(arguments)
     if options.markdown and f"<!-- {SECTION} -->" not in README.read_text(encoding="utf-8"):
         print(f"accuracy: {README}: no section <!-- {SECTION} -->", file=sys.stderr)

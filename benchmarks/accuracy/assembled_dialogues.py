@@ -148,7 +148,9 @@ def _finished(
     hiss = LINES_DBFS[number % len(LINES_DBFS)]
     for channel, side in sides.items():
         audio = side.samples[: length * FRAME]
-        if number % 2 and channel is Channel.OPERATOR:  # who works with a computer
+        if (
+            number % 2 and channel is Channel.OPERATOR
+        ):  # the sounds of somebody who works with a computer
             audio = audio + signals.amplify(_keys(len(audio), part, rng), side.dbfs - 18 + 30)
         if hiss is not None:
             audio = audio + signals.at_level(signals.white(len(audio), rng), hiss)

@@ -1,4 +1,4 @@
-"""What the detectors of others said, kept by the content of what they heard: they never change.
+"""A cache of the results of third-party detectors, keyed by the audio: their results never change.
 
 .benchmarks/accuracy/NAME-HASH.npy       half floats; delete the folder to ask anew
 """
@@ -19,7 +19,7 @@ FOLDER = Path(__file__).parent.parent.parent / ".benchmarks" / "accuracy"
 def kept(
     name: str, audio: bytes, ask: Callable[[], NDArray[np.float32]], folder: Path | None = None
 ) -> NDArray[np.float32]:
-    """What `ask` says of the audio, from the cache if it was asked before; rounded to half floats."""
+    """The result of `ask` for the audio, from the cache if present; rounded to half floats."""
     path = (folder or FOLDER) / f"{name}-{hashlib.sha256(audio).hexdigest()[:24]}.npy"
     try:
         return np.asarray(np.load(path), "f4")

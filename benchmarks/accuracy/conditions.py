@@ -1,4 +1,4 @@
-"""What is done to a clean call before it is heard. All end on an A-law line, there and back.
+"""Impairments of a clean call before detection. All end with an A-law line (encode, decode).
 
             level, noise, echo            A-law            lost packets
     clean ───────────────────> mixed ───────────────> line ────────────> frames, None: it did not come
@@ -53,7 +53,7 @@ class Condition:
 
     @property
     def sides(self) -> tuple[Channel, ...]:
-        """The channels that are judged: the operator's voice leaks into the client's leg."""
+        """The channels that are evaluated: the operator's voice crosses over into the client's leg."""
         return (Channel.CLIENT,) if self.kind == "echo" else (Channel.OPERATOR, Channel.CLIENT)
 
 
@@ -169,7 +169,7 @@ def _read(path: Path) -> Samples:
 
 
 def babble(part: str, count: int, rng: np.random.Generator) -> Samples:
-    """Six others who talk without a pause, each at a speed of its own."""
+    """Six other voices that talk without pauses, each at its own speed."""
     files = split.prompts(part)
     out = np.zeros(count)
     for talker in range(TALKERS):

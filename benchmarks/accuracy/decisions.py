@@ -1,4 +1,4 @@
-"""Every call in every condition through every contender: which decisions were right."""
+"""Runs every call in every condition through every contender, and evaluates the decisions."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Task:
 
 @dataclass(slots=True)
 class CallDecisions:
-    """What one contender decided on one call in one condition, all judged channels together."""
+    """The decisions of one contender on one call in one condition, all evaluated channels together."""
 
     call: str
     given: bool
@@ -46,7 +46,7 @@ class CallDecisions:
 
 
 def calls(folder: Path, parts: Sequence[str], *, quick: bool) -> list[LabelledCall]:
-    """The given ones, all test, and the made ones.
+    """The given calls, which are all test calls, and the assembled ones.
 
     Raises:
         LabelsError: a file cannot be used, or a Debian package is missing.
@@ -107,7 +107,7 @@ def _music_frames(heard: Detections, labels: Labels) -> int:
 
 
 def evaluate_all(work: Sequence[Task], jobs: int) -> Iterator[list[CallDecisions]]:
-    """As they are done, in order."""
+    """The results in order, as they are computed."""
     if jobs == 1:
         yield from map(evaluate, work)
         return

@@ -1,4 +1,4 @@
-"""Calls of two channels and what is known about each frame.
+"""Calls of two channels, and the labels of each frame.
 
 A folder has `calls/NAME.flac` (or .wav) with `NAME.labels.json`:
 

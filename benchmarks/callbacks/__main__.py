@@ -1,4 +1,4 @@
-"""`python -m benchmarks.callbacks`: what the desk costs, on SQLite and on a PostgreSQL of its own."""
+"""`python -m benchmarks.callbacks`: cost of the desk, on SQLite and on a private PostgreSQL."""
 
 from __future__ import annotations
 

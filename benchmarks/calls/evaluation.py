@@ -1,4 +1,4 @@
-"""What was wrong with a call: its trace against its truth.
+"""Evaluates a call: compares its trace with its ground truth.
 
     missing       the callback that was due is not asked for, or was withdrawn
     twice         it is asked for more than once
@@ -41,7 +41,7 @@ class Defect(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One wrong thing."""
+    """One defect of a call."""
 
     defect: Defect
     text: str
@@ -55,7 +55,7 @@ class _Phrase:
 
 
 def evaluate(truth: Truth, trace: Iterable[Record]) -> list[Fault]:
-    """Everything that is wrong with the call; empty: it is right."""
+    """All defects of the call; empty: it is right."""
     records = list(trace)
     phrases = sorted(_phrases(records), key=lambda phrase: phrase.start)
     return [*_callback(truth, records), *_over(truth, phrases), *_ladders(truth, phrases)]
@@ -110,7 +110,7 @@ def _ladders(truth: Truth, phrases: Sequence[_Phrase]) -> Iterable[Fault]:
 
 
 def _ladder(truth: Truth, due: Due, phrases: Sequence[_Phrase]) -> Iterable[Fault]:
-    """The phrases of one silence against its steps, each from the true end of what was before it."""
+    """Compare the phrases of one silence with its steps, each from the true end of the sound before it."""
     base = due.start
     for number, step in enumerate(due.steps):
         if number >= len(phrases):

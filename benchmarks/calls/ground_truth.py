@@ -1,4 +1,4 @@
-"""What is true of a rendered call, frame by frame, and what the script asks of it.
+"""The ground truth of a rendered call, frame by frame, and what the script requires of it.
 
 A frame is speech where the clean clip is within 30 dB of its own loud frames
 (`training.source_clips.active_frames`) and not buried in the noise and the hiss of its line; gaps of less
@@ -58,7 +58,7 @@ class Due:
 
 @dataclass(frozen=True, slots=True)
 class Truth:
-    """What is true of a call."""
+    """The ground truth of a call."""
 
     speech: Mapping[Channel, tuple[Run, ...]]
     """Frames [first, last) in order."""
@@ -89,7 +89,7 @@ def filled(speech: Flags) -> Flags:
 
 
 def truth(recipe: Recipe, speech: Mapping[Channel, Flags]) -> Truth:
-    """The truth of a call whose frames of speech are these."""
+    """The ground truth of a call with these frames of speech."""
     known = {side: tuple(runs(flags)) for side, flags in speech.items()}
     either = sorted(run for side in known.values() for run in side)
     due = tuple(_due(recipe, silence, either) for silence in recipe.silences)

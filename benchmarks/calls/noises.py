@@ -1,4 +1,4 @@
-"""What is heard in the client's room or line beside the client, for the whole call.
+"""Noises of the client's room or line, for the whole call.
 
 Each noise is a function of a length in samples, a generator and a library (for voices, music and keys), at
 no level in particular: the renderer brings it to the call's SNR within the telephone's band. What is made of
@@ -57,7 +57,7 @@ def comfort(count: int, rng: Random, room: Room) -> Samples:
 
 
 def fan(count: int, rng: Random, room: Room) -> Samples:
-    """Moving air, and the blades' note with its harmonics that beats slowly."""
+    """Moving air, and the slowly beating tone of the blades with its harmonics."""
     at = _seconds(count)
     air = signals.shaped(count, rng, rng.uniform(0.8, 2.0), 60.0)
     note = rng.uniform(80, 220)
@@ -70,7 +70,7 @@ def fan(count: int, rng: Random, room: Room) -> Samples:
 
 
 def traffic(count: int, rng: Random, room: Room) -> Samples:
-    """The road of a car that one sits in, and others that pass."""
+    """Road noise inside a car, and other cars that pass."""
     out = signals.car(count, rng)
     out /= out.std()
     at = _seconds(count)
@@ -136,7 +136,7 @@ def breath(count: int, rng: Random, room: Room) -> Samples:
 
 
 def babble(count: int, rng: Random, room: Room) -> Samples:
-    """Eight others who talk."""
+    """Eight other people who talk."""
     return sum((_talk(count, rng, room, (0.0, 0.4)) for _ in range(TALKERS)), np.zeros(count))
 
 

@@ -21,7 +21,7 @@ def events(call: RenderedCall) -> list[TimedEvent]:
 
 
 def actions(call: RenderedCall, pairs: Iterable[Pair]) -> Iterable[Action]:
-    """What the session does, to the call's end."""
+    """The session's actions until the call's end."""
     session = CallSession(settings(), RATE, mode="auto")
     return Replay(session, settings(), events(call)).run(pairs)
 

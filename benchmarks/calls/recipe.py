@@ -1,4 +1,4 @@
-"""What one generated call is: everything that was drawn by chance, as data.
+"""A generated call as data: everything that was drawn at random.
 
     sample(part, number, library) ──> Recipe ──render──> two channels and their truth
 
@@ -18,7 +18,7 @@ from vad_agent.core.frames import Channel
 
 
 class Kind(StrEnum):
-    """How a call goes."""
+    """The course of a call."""
 
     NOBODY = "nobody answers"
     SILENT = "falls silent"
@@ -62,7 +62,7 @@ class Utterance:
     at: int
     length: int
     fade_db: float = 0.0
-    """The last word is so much weaker."""
+    """Attenuation of the last word."""
 
     @property
     def end(self) -> int:
@@ -93,7 +93,7 @@ class Echo:
 
 @dataclass(frozen=True, slots=True)
 class Loss:
-    """Packets of the client's leg that do not come."""
+    """Lost packets of the client's leg."""
 
     share: float
     burst: float

@@ -1,4 +1,4 @@
-"""Draws a recipe: who says what when, where the silence is, what is done to the line.
+"""Draws a recipe at random: the utterances, the silence, and the impairments of the line.
 
 operator ▁███▁▁▁▁▁▁████▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁
 client   ▁▁▁▁▁▁██▁▁▁▁▁▁▁▁██▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁
@@ -62,7 +62,7 @@ QUIETEST_MUSIC_DB = -10.0
 
 @cache
 def settings() -> Settings:
-    """The script that calls are judged by: the built-in one."""
+    """The script by which calls are evaluated: the built-in one."""
     return Settings()
 
 
@@ -79,7 +79,7 @@ def phrase_frames(step: Step) -> int:
 
 @dataclass(slots=True)
 class _Draft:
-    """A call on its way."""
+    """A call that is being drawn."""
 
     name: str
     kind: Kind

@@ -38,7 +38,7 @@ class RenderedCall:
     operator: NDArray[np.int16]
     client: NDArray[np.int16]
     lost: Flags
-    """Frames of the client's leg that do not come; they are zero in `client`."""
+    """Lost frames of the client's leg; they are zero in `client`."""
     truth: Truth
 
     def pairs(self) -> Iterator[Pair]:

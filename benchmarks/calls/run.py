@@ -1,4 +1,4 @@
-"""Runs calls in parallel processes: each worker generates a call, asks everyone, judges, and drops it.
+"""Runs calls in parallel processes: a worker generates a call, runs and evaluates all deciders, and drops it.
 
 A call at which a worker fails is a wrong call (defect crash), and the run goes on.
 """
@@ -44,13 +44,13 @@ class Job:
 
     @property
     def name(self) -> str:
-        """What the call is called in tables and by ONLY."""
+        """The name of the call in tables and for ONLY."""
         return f"{self.part}-{'given-' if self.folder else ''}{self.number:05}"
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What came of one call."""
+    """The result of one call."""
 
     name: str
     kind: str
@@ -61,7 +61,7 @@ class Result:
     """JSON; empty where the call could not be made."""
 
     def right(self, decider: str) -> bool:
-        """Nothing is wrong with what it did."""
+        """This decider has no defect on the call."""
         return not self.faults[decider]
 
 
@@ -78,7 +78,7 @@ def made(job: Job) -> tuple[Recipe, Library]:
 
 
 def run_one(job: Job) -> Result:
-    """Generate, ask, judge."""
+    """Generate the call, run the deciders, evaluate them."""
     try:
         recipe, source = made(job)
         call = render(recipe, source)

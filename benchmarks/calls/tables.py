@@ -1,4 +1,4 @@
-"""What came of the calls, as tables: by kind, by noise and in all."""
+"""The results of the calls as tables: by kind, by noise and in total."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from benchmarks.calls.run import Result
 
 
 def _having(results: Sequence[Result], decider: str, defect: Defect) -> int:
-    """Calls of which this is wrong."""
+    """The number of calls with this defect."""
     return sum(any(fault.defect is defect for fault in one.faults[decider]) for one in results)
 
 
@@ -20,7 +20,7 @@ def _share(results: Sequence[Result], decider: str) -> str:
 
 
 def totals(results: Sequence[Result], title: str) -> Grid:
-    """Who decides, what share is right, what is wrong in how many calls."""
+    """For each decider, the share of right calls and the number of calls with each defect."""
     rows = [
         [decider, str(len(results)), _share(results, decider)]
         + [str(_having(results, decider, defect)) for defect in Defect]

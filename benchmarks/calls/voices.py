@@ -1,4 +1,4 @@
-"""Voices, music and key clicks that calls are made of, split into tuning and test.
+"""The voices, music and key clicks of the generated calls, split into tuning and test.
 
     Debian packages ──source_clips.fetch──> usr/share ──speech_clip──> .benchmarks/calls/PART.npy, PART.json
 

@@ -1,4 +1,4 @@
-"""`python -m benchmarks.headset`: what `listen` costs and how quick it is, on a private audio server."""
+"""`python -m benchmarks.headset`: resource usage and latency of `listen`, on a private audio server."""
 
 from __future__ import annotations
 

@@ -47,7 +47,7 @@ QUIET, BUSY = "without the busy thread", "beside a busy thread"
 
 @dataclass
 class Handled:
-    """What the loop did: one list entry per pair."""
+    """Measurements of the loop: one list entry per pair."""
 
     took: list[float] = field(default_factory=list)
     age: list[float] = field(default_factory=list)

@@ -1,4 +1,4 @@
-"""What `listen` costs: time from its start to capturing both sides, processor time in a call, memory.
+"""Resource usage of `listen`: time from its start to capturing both sides, processor time, memory.
 
     exec ─> devices listed ─> devices opened ─> first record of both sides   from a probe in its process
     a call of N s ─> processor time and PSS of each of its processes         compared with: parec twice
