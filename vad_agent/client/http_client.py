@@ -147,8 +147,8 @@ class HttpBackend:
 
     def make(self, call: str) -> Callback:
         """As `Backend.make`."""
-        told = self._body(self._send("POST", "/calls/callback", body={"call": call}))
-        return self._read(Callback, told.get("callback"))
+        body = self._body(self._send("POST", "/calls/callback", body={"call": call}))
+        return self._read(Callback, body.get("callback"))
 
     def accept(self, id: str, operator: str) -> Callback:
         """As `Backend.accept`."""
