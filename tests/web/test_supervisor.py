@@ -24,7 +24,7 @@ from tests.web.supervising import (
     OPERATORS,
     PASSWORD,
     Served,
-    fill,
+    full_shift_at,
     shift_at,
     silent,
 )
@@ -51,10 +51,9 @@ def empty(tmp_path: Path) -> Iterator[Served]:
 
 
 @pytest.fixture
-def full(empty: Served) -> Served:
-    fill(empty.shift)
-    empty.line()
-    return empty
+def full(tmp_path: Path) -> Iterator[Served]:
+    with full_shift_at(tmp_path, MOSCOW) as one:
+        yield one
 
 
 def text(answer: httpx.Response, section: str = "") -> str:

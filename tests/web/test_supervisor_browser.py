@@ -13,7 +13,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
-from tests.web.browser import browser
+from tests.web.browser import browser, picture
 from tests.web.supervising import (
     BOSS,
     NOW,
@@ -21,7 +21,7 @@ from tests.web.supervising import (
     OPERATORS,
     PASSWORD,
     Served,
-    fill,
+    full_shift_at,
     shift_at,
     silent,
     status,
@@ -30,7 +30,6 @@ from vad_agent.callbacks.alerts import Kind
 
 __all__ = ["browser"]
 
-OUT = Path(__file__).parents[2] / "out" / "panel"
 RULES = {"runOnly": {"type": "tag", "values": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"]}}
 EVIL = "<img src=x onerror=\"document.title='XSS'\"><script>document.title='XSS'</script>"
 
@@ -42,10 +41,9 @@ def empty(tmp_path: Path) -> Iterator[Served]:
 
 
 @pytest.fixture
-def full(empty: Served) -> Served:
-    fill(empty.shift)
-    empty.line()
-    return empty
+def full(tmp_path: Path) -> Iterator[Served]:
+    with full_shift_at(tmp_path, ZoneInfo("Europe/Moscow")) as one:
+        yield one
 
 
 class Supervisors:
@@ -306,7 +304,6 @@ def pages(full: Served) -> dict[str, str]:
 def test_axe_finds_nothing_and_nothing_is_too_wide(
     full: Served, supervisors: Supervisors, width: int, dark: bool
 ) -> None:
-    OUT.mkdir(parents=True, exist_ok=True)
     theme = "dark" if dark else "light"
     page = supervisors.page(full, width=width, height=1000, dark=dark)
     for name, path in pages(full).items():
@@ -319,8 +316,8 @@ def test_axe_finds_nothing_and_nothing_is_too_wide(
         page.evaluate(Axe().axe_script)
         check(page)
         assert page.evaluate("document.documentElement.scrollWidth") <= width
-        page.screenshot(path=OUT / f"supervisor-{name}-{width}-{theme}.png", full_page=True)
-        page.screenshot(path=OUT / f"supervisor-{name}-top-{width}-{theme}.png")
+        picture(page, f"supervisor-{name}-{width}-{theme}", full_page=True)
+        picture(page, f"supervisor-{name}-top-{width}-{theme}")
 
 
 def test_the_page_is_light_and_soon_there(full: Served, supervisors: Supervisors) -> None:
