@@ -7,8 +7,8 @@
 
     play(wav, "client") ──> client ──> client.monitor ──> record("client.monitor")
 
-All are 48 kHz, mono, s16le. A null sink that nobody listens to works in blocks of 2 s, so the first
-data of a recording come after up to 2 s: `record` waits for them. A program is put on this server by
+All are 48 kHz, mono, s16le. A null sink that nobody listens to works in blocks of 50 ms, or of 2 s with
+`idle=True`, as some real outputs do: `record` waits for the first of them. A program is put on this server by
 its environment (`AudioServer.env`); nothing outside is touched, and every process ends by its id.
 """
 
@@ -30,6 +30,8 @@ RATE = 48_000
 SINKS = ("client", "virtmic", "mic", "headset")
 PROGRAMS = ("pulseaudio", "pactl", "paplay", "parec")
 READY_S = 10.0
+SHORT_BLOCKS = "norewinds=1"
+"""Argument of a null sink: blocks of 50 ms at most. Without it they are of 2 s until somebody listens."""
 
 
 def missing(programs: Sequence[str] = PROGRAMS) -> list[str]:
@@ -303,5 +305,5 @@ class AudioServer:
 
 
 def _null(sink: str) -> str:
-    how = f"rate={RATE} channels=1 format=s16le"
+    how = f"rate={RATE} channels=1 format=s16le {SHORT_BLOCKS}"
     return f"sink_name={sink} {how} sink_properties=device.description={sink}"
