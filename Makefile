@@ -126,7 +126,7 @@ fixtures: $(READY) ## make the recordings anew, bit for bit (wants Debian's pack
 
 pictures: $(READY) ## make the pictures of the pages in docs/ anew, in Chromium
 	@scripts/system-packages $(BROWSER)
-	@$(PY) -m pytest -q tests/web/test_browser.py::test_pictures tests/web/test_supervisor_browser.py::test_axe_finds_nothing_and_nothing_is_too_wide -k "1280 and False"
+	@PICTURES=1 $(PY) -m pytest -q tests/web/test_browser.py::test_pictures tests/web/test_supervisor_browser.py::test_axe_finds_nothing_and_nothing_is_too_wide -k "1280 and False"
 	@cp out/panel/cue-1280-light.png docs/panel.png
 	@cp out/panel/supervisor-page-top-1280-light.png docs/supervisor.png
 	@cp out/panel/supervisor-overdue-top-1280-light.png docs/supervisor-callback.png

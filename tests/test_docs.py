@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -91,14 +92,19 @@ def commands() -> list[tuple[str, ...]]:
     return sorted(shown)
 
 
-@pytest.mark.parametrize("command", commands(), ids=" ".join)
-def test_a_command_that_is_shown_exists(command: tuple[str, ...]) -> None:
+@cache
+def help_of(command: tuple[str, ...]) -> str:
     run = subprocess.run(
         [sys.executable, "-m", "vad_agent.cli.main", *command, "--help"],
         capture_output=True, text=True, timeout=60, encoding="utf-8", check=False,
     )  # fmt: skip
     assert run.returncode == 0, run.stderr
-    assert f" {' '.join(command)} " in run.stdout
+    return run.stdout
+
+
+@pytest.mark.parametrize("command", commands(), ids=" ".join)
+def test_a_command_that_is_shown_exists(command: tuple[str, ...]) -> None:
+    assert f" {' '.join(command)} " in help_of(command)
 
 
 def test_options_that_are_shown_exist() -> None:
@@ -108,12 +114,8 @@ def test_options_that_are_shown_exist() -> None:
             continue
         options = set(re.findall(r" (--[a-z-]+)", line))
         words = found[1].split()
-        command = words[:2] if words[0] == "script" else words[:1]
-        run = subprocess.run(
-            [sys.executable, "-m", "vad_agent.cli.main", *command, "--help"],
-            capture_output=True, text=True, timeout=60, encoding="utf-8", check=True,
-        )  # fmt: skip
-        assert options <= set(re.findall(r"--[a-z-]+", run.stdout)), line
+        command = tuple(words[:2] if words[0] == "script" else words[:1])
+        assert options <= set(re.findall(r"--[a-z-]+", help_of(command))), line
 
 
 def test_the_python_of_the_readme_runs(capsys: pytest.CaptureFixture[str]) -> None:

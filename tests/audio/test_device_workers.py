@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 
 from benchmarks.headset.prompt_latency import sound_server
-from tests.headset.audio_server import AudioServer
+from tests.headset.audio_server import PROGRAMS, AudioServer
+from tests.headset.conftest import require
 from vad_agent.audio.device_recovery import AudioWorker, DeviceState, Lost, Opened
 from vad_agent.audio.devices import Device, DeviceRole
 from vad_agent.audio.duplex_capture import CAPTURE, Converter
@@ -104,6 +105,23 @@ def test_a_source_is_captured_at_16_khz_in_frames_of_20_ms(server: AudioServer) 
         assert sum(steps) / len(steps) == pytest.approx(0.02, abs=0.002)
     finally:
         child.close()
+
+
+def test_an_output_that_sleeps_is_heard_once_its_first_block_is_over(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    require(PROGRAMS)
+    with AudioServer(("client",), idle=True) as server:
+        for name, value in server.env.items():
+            monkeypatch.setenv(name, value)
+        heard = Heard()
+        child = capture(sound_server("client.monitor"), heard)
+        try:
+            heard.until(is_open)
+            heard.samples(2.5)
+            assert not any(map(is_lost, heard.all))
+        finally:
+            child.close()
 
 
 @pytest.mark.serial

@@ -7,8 +7,8 @@
 
     play(wav, "client") ──> client ──> client.monitor ──> record("client.monitor")
 
-All are 48 kHz, mono, s16le. A null sink that nobody listens to works in blocks of 2 s, so the first
-data of a recording come after up to 2 s: `record` waits for them. A program is put on this server by
+All are 48 kHz, mono, s16le. A null sink that nobody listens to works in blocks of 50 ms, or of 2 s with
+`idle=True`, as some real outputs do: `record` waits for the first of them. A program is put on this server by
 its environment (`AudioServer.env`); nothing outside is touched, and every process ends by its id.
 """
 
@@ -30,6 +30,8 @@ RATE = 48_000
 SINKS = ("client", "virtmic", "mic", "headset")
 PROGRAMS = ("pulseaudio", "pactl", "paplay", "parec")
 READY_S = 10.0
+SHORT_BLOCKS = "norewinds=1"
+"""Argument of a null sink: blocks of 50 ms at most. Without it they are of 2 s until somebody listens."""
 
 
 def missing(programs: Sequence[str] = PROGRAMS) -> list[str]:
@@ -50,8 +52,9 @@ class ServerStream:
 class AudioServer:
     """One PulseAudio in a directory of its own. A context manager; `start` and `stop` by hand too."""
 
-    def __init__(self, sinks: Sequence[str] = SINKS) -> None:
+    def __init__(self, sinks: Sequence[str] = SINKS, *, idle: bool = False) -> None:
         self.sinks = tuple(sinks)
+        self._blocks = "" if idle else SHORT_BLOCKS
         self.directory = Path(tempfile.mkdtemp(prefix="vad-pulse-"))
         runtime = self.directory / "run"
         runtime.mkdir(mode=0o700)
@@ -122,7 +125,7 @@ class AudioServer:
 
     def _script(self) -> list[str]:
         lines = [f"load-module module-native-protocol-unix auth-anonymous=1 socket={self.socket}"]
-        lines += [f"load-module module-null-sink {_null(sink)}" for sink in self.sinks]
+        lines += [f"load-module module-null-sink {self._null(sink)}" for sink in self.sinks]
         if "virtmic" in self.sinks:
             lines.append("load-module module-remap-source source_name=vmic master=virtmic.monitor")
         first = self.sinks[0]
@@ -214,7 +217,11 @@ class AudioServer:
 
     def add_sink(self, name: str) -> None:
         """Plug in a headset: a null sink and its monitor."""
-        self._added[name] = self.pactl("load-module", "module-null-sink", *_null(name).split())
+        self._added[name] = self.pactl("load-module", "module-null-sink", *self._null(name).split())
+
+    def _null(self, sink: str) -> str:
+        how = f"rate={RATE} channels=1 format=s16le {self._blocks}"
+        return f"sink_name={sink} {how} sink_properties=device.description={sink}"
 
     def remove_sink(self, name: str) -> None:
         """Pull the plug of a sink, one of the first ones too; its streams move or end."""
@@ -300,8 +307,3 @@ class AudioServer:
         if wait:
             recording.wait_first()
         return recording
-
-
-def _null(sink: str) -> str:
-    how = f"rate={RATE} channels=1 format=s16le"
-    return f"sink_name={sink} {how} sink_properties=device.description={sink}"

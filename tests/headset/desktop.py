@@ -15,7 +15,7 @@ import subprocess
 from abc import abstractmethod
 from collections.abc import Sequence
 
-from tests.headset.audio_server import PROGRAMS, READY_S, AudioServer
+from tests.headset.audio_server import PROGRAMS, READY_S, SHORT_BLOCKS, AudioServer
 from tests.headset.source_recording import end, until
 
 HEADSET = "alsa_output.usb-GN_Jabra_EVOLVE_20.analog-stereo"
@@ -102,8 +102,9 @@ class PulseDesktop(Desktop):
         headset = f"\"device.description='{HEADSET_TITLE}' {about}\""
         mic = f"\"device.description='{MIC_TITLE}' {about}\""
         return [
-            f"load-module module-null-sink sink_name={HEADSET} {how} sink_properties={headset}",
-            f"load-module module-null-sink sink_name={MOUTH} {how}",
+            f"load-module module-null-sink sink_name={HEADSET} {how} {SHORT_BLOCKS} "
+            f"sink_properties={headset}",
+            f"load-module module-null-sink sink_name={MOUTH} {how} {SHORT_BLOCKS}",
             f"load-module module-pipe-source source_name={MIC} file={self._fifo} {how} "
             f"source_properties={mic}",
             f"set-default-sink {HEADSET}",

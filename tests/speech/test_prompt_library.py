@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sys
 import time
 import wave
@@ -16,6 +17,7 @@ import pytest
 import soundfile
 
 from tests.headset.conftest import require
+from tests.headset.listen_process import phrases_folder
 from tests.headset.source_recording import until
 from vad_agent.errors import VoiceError
 from vad_agent.script.settings import Settings
@@ -34,9 +36,8 @@ def engine() -> None:
 @pytest.fixture(scope="module")
 def warm(tmp_path_factory: pytest.TempPathFactory) -> Path:
     require(["espeak-ng"])
-    folder = tmp_path_factory.mktemp("warm") / "phrases"
-    assert PromptLibrary(Settings(), folder).prepare_script() == []
-    return folder
+    rendered = phrases_folder() / "vad-agent" / "phrases"
+    return shutil.copytree(rendered, tmp_path_factory.mktemp("warm") / "phrases")
 
 
 @pytest.fixture

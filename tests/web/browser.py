@@ -65,6 +65,7 @@ FLAGS = [
     "--disable-component-update",
     "--disable-sync",
 ]
+OUT = Path(__file__).parents[2] / "out" / "panel"
 OPERATOR = "Мария Орлова"
 NOT_HEARD = "Анна, вас не слышно"
 FAREWELL = "К сожалению, вас не слышно, я вам сейчас перезвоню"
@@ -275,6 +276,13 @@ def with_desk(tmp_path: Path) -> Iterator[PanelServer]:
     one.start()
     yield one
     one.stop()
+
+
+def picture(page: Page, name: str, *, full_page: bool = False) -> None:
+    """Write a picture of the page, where `make pictures` asks for pictures."""
+    if os.environ.get("PICTURES"):
+        OUT.mkdir(parents=True, exist_ok=True)
+        page.screenshot(path=OUT / f"{name}.png", full_page=full_page)
 
 
 class OpenedPages:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import tempfile
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -67,7 +69,7 @@ class Shift:
     def __init__(self, store: Store) -> None:
         self.store = store
         self.hand = ManualClock()
-        self._numbers = itertools.count(1)
+        self.numbers = itertools.count(1)
         self.failing: list[str] = []
         self.alarms = AlertBoard("desk-1")
         self.app_state = AppState(
@@ -100,7 +102,7 @@ class Shift:
 
     def ask(self, when: datetime = NOW, due_s: float | None = 0.0, **more: Any) -> Callback:
         """Of another client each time, `due_s` after `when`; or at the agreed time, `at`."""
-        number = next(self._numbers)
+        number = next(self.numbers)
         told = {
             "key": f"request {number}",
             "reason": "silence_in_dialogue",
@@ -329,3 +331,28 @@ def shift_at(folder: Path, zone: Any) -> Iterator[SupervisorSite]:
     store = Store(str(folder / "callbacks.sqlite"), model.Policy(zone))
     with contextlib.closing(store), served(store) as one:
         yield one
+
+
+@contextlib.contextmanager
+def full_shift_at(folder: Path, zone: Any) -> Iterator[SupervisorSite]:
+    """The same after `fill`, with all headsets on the line. The day is written once, and copied."""
+    content, numbers = _filled(zone)
+    file = folder / "callbacks.sqlite"
+    file.write_bytes(content)
+    with contextlib.closing(Store(str(file), model.Policy(zone))) as store:
+        one = SupervisorSite(store)
+        one.shift.numbers = itertools.count(numbers)
+        one.line()
+        with contextlib.closing(one):
+            yield one
+
+
+@cache
+def _filled(zone: Any) -> tuple[bytes, int]:
+    """A full shift's database, and the number of the next request."""
+    with tempfile.TemporaryDirectory() as name:
+        with shift_at(Path(name), zone) as one:
+            fill(one.shift)
+            numbers = next(one.shift.numbers)
+        assert not Path(name, "callbacks.sqlite-wal").exists(), "all is in the one file"
+        return Path(name, "callbacks.sqlite").read_bytes(), numbers

@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
@@ -25,6 +24,7 @@ from tests.web.browser import (
     PanelServer,
     browser,
     opened,
+    picture,
     served,
     shown,
     silent,
@@ -43,7 +43,6 @@ from vad_agent.headset.status import FarewellQuestion, PhraseStatus, SideStatus,
 
 __all__ = ["browser", "opened", "served", "with_desk"]  # fixtures
 
-OUT = Path(__file__).parents[2] / "out" / "panel"
 CALLBACK = (
     "Перезвонить сразу (клиента не слышно в диалоге): «Здравствуйте, Анна, Интернет-магазин…»"
 )
@@ -1024,7 +1023,6 @@ PICTURES = {
 def test_pictures(
     opened: OpenedPages, with_desk: PanelServer, width: int, height: int, dark: bool
 ) -> None:
-    OUT.mkdir(parents=True, exist_ok=True)
     desk(with_desk).add("over", -130, name="Сергей Ильич", phone="+79261112233", attempt=2)
     desk(with_desk).add("later", 245, name="Пётр", topic="возврат холодильника")
     with_desk.show(shown(status(None)))
@@ -1036,15 +1034,15 @@ def test_pictures(
             continue
         with_desk.show(shown(told))
         page.wait_for_timeout(100)
-        page.screenshot(path=OUT / f"{name}-{width}-{theme}.png")
+        picture(page, f"{name}-{width}-{theme}")
     if width == 1280:
         with_desk.show(shown(status()))
         page.keyboard.press("KeyL")
-        page.screenshot(path=OUT / f"agreed-{width}-{theme}.png")
+        picture(page, f"agreed-{width}-{theme}")
         page.keyboard.press("Escape")
         page.keyboard.press("KeyP")
-        page.screenshot(path=OUT / f"sure-{width}-{theme}.png")
+        picture(page, f"sure-{width}-{theme}")
     with_desk.beats = False
     with_desk.broker.detach(OPERATOR)
     expect(page.locator("#offline")).to_be_visible()
-    page.screenshot(path=OUT / f"gone-{width}-{theme}.png")
+    picture(page, f"gone-{width}-{theme}")

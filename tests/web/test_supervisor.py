@@ -24,7 +24,7 @@ from tests.web.supervisor_shift import (
     OPERATORS,
     PASSWORD,
     SupervisorSite,
-    fill,
+    full_shift_at,
     shift_at,
     silent,
 )
@@ -52,10 +52,9 @@ def empty(tmp_path: Path) -> Iterator[SupervisorSite]:
 
 
 @pytest.fixture
-def full(empty: SupervisorSite) -> SupervisorSite:
-    fill(empty.shift)
-    empty.line()
-    return empty
+def full(tmp_path: Path) -> Iterator[SupervisorSite]:
+    with full_shift_at(tmp_path, MOSCOW) as one:
+        yield one
 
 
 def text(answer: httpx.Response, section: str = "") -> str:

@@ -13,7 +13,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
-from tests.web.browser import browser
+from tests.web.browser import browser, picture
 from tests.web.supervisor_shift import (
     BOSS,
     NOW,
@@ -21,7 +21,7 @@ from tests.web.supervisor_shift import (
     OPERATORS,
     PASSWORD,
     SupervisorSite,
-    fill,
+    full_shift_at,
     shift_at,
     silent,
     status,
@@ -31,7 +31,6 @@ from vad_agent.web.authentication.login_sessions import Role
 
 __all__ = ["browser"]
 
-OUT = Path(__file__).parents[2] / "out" / "panel"
 RULES = {"runOnly": {"type": "tag", "values": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"]}}
 EVIL = "<img src=x onerror=\"document.title='XSS'\"><script>document.title='XSS'</script>"
 
@@ -43,10 +42,9 @@ def empty(tmp_path: Path) -> Iterator[SupervisorSite]:
 
 
 @pytest.fixture
-def full(empty: SupervisorSite) -> SupervisorSite:
-    fill(empty.shift)
-    empty.line()
-    return empty
+def full(tmp_path: Path) -> Iterator[SupervisorSite]:
+    with full_shift_at(tmp_path, ZoneInfo("Europe/Moscow")) as one:
+        yield one
 
 
 class Supervisors:
@@ -317,7 +315,6 @@ def pages(full: SupervisorSite) -> dict[str, str]:
 def test_axe_finds_nothing_and_nothing_is_too_wide(
     full: SupervisorSite, supervisors: Supervisors, width: int, dark: bool
 ) -> None:
-    OUT.mkdir(parents=True, exist_ok=True)
     theme = "dark" if dark else "light"
     page = supervisors.page(full, width=width, height=1000, dark=dark)
     for name, path in pages(full).items():
@@ -330,8 +327,8 @@ def test_axe_finds_nothing_and_nothing_is_too_wide(
         page.evaluate(Axe().axe_script)
         check(page)
         assert page.evaluate("document.documentElement.scrollWidth") <= width
-        page.screenshot(path=OUT / f"supervisor-{name}-{width}-{theme}.png", full_page=True)
-        page.screenshot(path=OUT / f"supervisor-{name}-top-{width}-{theme}.png")
+        picture(page, f"supervisor-{name}-{width}-{theme}", full_page=True)
+        picture(page, f"supervisor-{name}-top-{width}-{theme}")
 
 
 NARROW = """() => [...document.querySelectorAll(".wide")].filter(

@@ -11,8 +11,6 @@ The block sizes do not change its answers.
 Whether a sound is speech is known within GROUP frames after the detector has detected HEARD frames of
 it. It then stops a prompt, and one GROUP later it counts as an utterance. Without a network the detector
 decides, without a detector the network, without both the level.
-
-Over 400 lines: one state machine; each frame reads or sets most of its state.
 """
 
 from __future__ import annotations
