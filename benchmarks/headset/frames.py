@@ -135,7 +135,9 @@ def measure(server: AudioServer, *, seconds: float = 60) -> Table:
     tracker = CallTracker(Settings(), SAMPLE_RATE, policy="manual")
     loop = TimedLoop(tracker, lambda actions: None)
     loop.handled, loop.busy = handled, busy.on
-    headset = loop.headset = DuplexCapture(pulse("mic.monitor"), pulse("client.monitor"), loop.put)
+    headset = loop.headset = DuplexCapture(
+        pulse("mic.monitor"), pulse("client.monitor"), loop.put, loop.pipes
+    )
     thread = threading.Thread(target=loop.run, name="loop")
     thread.start()
     try:

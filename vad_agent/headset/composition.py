@@ -32,6 +32,7 @@ from vad_agent.headset.call_tracker import CallTracker
 from vad_agent.headset.callback_publisher import CallbackPublisher
 from vad_agent.headset.callback_write_ahead import OutboxWriter
 from vad_agent.headset.device_selection import SelectedDevices
+from vad_agent.headset.farewell_journal import FOLDER, FarewellJournal
 from vad_agent.headset.farewell_questions import FarewellQuestions
 from vad_agent.headset.loop import CONTROL, MONITOR, PROMPT, Loop
 from vad_agent.headset.microphone_keeper import MicrophoneKeeper
@@ -111,14 +112,21 @@ class Composition:
         options, settings = self._options, self._settings
         if self._chosen.prompt is not None:
             stack.callback(PromptDeviceLock(self._chosen.prompt).close)
-        questions = FarewellQuestions(
-            settings.script, lambda call, actions: self._sinks.late(call, actions), self.report
-        )
-        shown = self._shown = StatusPresenter(self.status, questions.waiting)
         log = TraceLog(options.trace, self.report)
         self.trace_path = log.path
         trace = self._writing(stack, TraceSink(log, options.mode, self.report))
         letters, callbacks, calls = self._desk_outlets(stack)
+        journal = FarewellJournal(
+            (options.outbox or outbox_folder()) / FOLDER, options.operator_login or login()
+        )
+        questions = FarewellQuestions(
+            settings.script,
+            lambda call, actions: self._sinks.late(call, actions),
+            self.report,
+            callbacks,
+            self._writing(stack, journal),
+        )
+        shown = self._shown = StatusPresenter(self.status, questions.waiting)
         sinks: list[ActionSink] = [callbacks, calls, trace]
         self._recordings: Recordings | None = None
         if options.record is not None:
@@ -216,15 +224,23 @@ class Composition:
     def start(self) -> None:
         """Open the devices and prepare the prompts."""
         loop, chosen = self.loop, self._chosen
-        headset = loop.headset = DuplexCapture(chosen.operator, chosen.client, loop.put)
+        headset = loop.headset = DuplexCapture(chosen.operator, chosen.client, loop.put, loop.pipes)
         self._stack.callback(headset.close)
         if chosen.prompt is not None and self._phrases is not None:
-            player = Player(chosen.prompt, DeviceRole.PROMPT, lambda what: loop.put(PROMPT, what))
+            player = Player(
+                chosen.prompt,
+                DeviceRole.PROMPT,
+                lambda what: loop.put(PROMPT, what),
+                loop.pipes,
+            )
             self._stack.callback(player.close)
             monitor = None
             if chosen.monitor is not None:
                 monitor = Player(
-                    chosen.monitor, DeviceRole.MONITOR, lambda what: loop.put(MONITOR, what)
+                    chosen.monitor,
+                    DeviceRole.MONITOR,
+                    lambda what: loop.put(MONITOR, what),
+                    loop.pipes,
                 )
                 self._stack.callback(monitor.close)
             loop.prompt_player = PromptPlayer(

@@ -13,6 +13,7 @@ write to workers, disks and the terminal. A prompt that promises a callback wait
 from __future__ import annotations
 
 import queue
+import threading
 import time
 from collections.abc import Callable, Sequence
 from typing import Protocol
@@ -22,16 +23,18 @@ from vad_agent.audio.duplex_capture import DuplexCapture
 from vad_agent.audio.ipc_framing import Record
 from vad_agent.audio.jitter_buffer import Pair
 from vad_agent.client.headset_protocol import Command
+from vad_agent.common.pipe_poll import pipe_poll
 from vad_agent.core.actions import Action, Cue, Play, Stop
 from vad_agent.core.events import Event, EventKind
-from vad_agent.core.frames import FRAME_MS, Channel
+from vad_agent.core.frames import FRAME_S, Channel
 from vad_agent.errors import EventError
 from vad_agent.headset.call_tracker import CallTracker
 from vad_agent.headset.prompt_player import PromptPlayer
 
 MOST_WAITING = 1000
 """Limit of the inbox: 10 s of both sides. Beyond it, `put` blocks."""
-WAKE_S = FRAME_MS / 1000
+WAKE_S = 1.5 * FRAME_S
+"""Longest sleep: longer than the pause between two frames, shorter than the longest step of the clock."""
 PROMPT, MONITOR, CONTROL = "prompt", "monitor", "control"
 
 Source = Channel | str
@@ -66,6 +69,8 @@ class Loop:
         answers: Callable[[Event, bool], bool] = lambda event, in_call: False,
     ) -> None:
         self.tracker = tracker
+        self.pipes = pipe_poll()
+        """The workers' pipes, which this loop reads itself where it can."""
         self.headset: DuplexCapture | None = None
         self.prompt_player: PromptPlayer | None = None
         self.refused = 0
@@ -80,28 +85,46 @@ class Loop:
         # Implemented in C, at a tenth of a bounded queue's cost; `put` enforces the bound.
         self._inbox: queue.SimpleQueue[tuple[Source, What]] = queue.SimpleQueue()
         self._quit = False
+        self._thread: int | None = None
 
     def put(self, source: Source, what: What) -> None:
-        """Any thread may call this. Blocks while the inbox is full."""
+        """Any thread may call this. Blocks while the inbox is full, except in the loop's own thread."""
+        if threading.get_ident() == self._thread:
+            self._inbox.put((source, what))
+            return
         while self._inbox.qsize() >= MOST_WAITING and not self._quit:
             time.sleep(WAKE_S)
         self._inbox.put((source, what))
+        if self.pipes is not None:
+            self.pipes.wake()
 
     def run(self) -> None:
         """Run until `Command.QUIT` comes, or something it calls raises."""
-        inbox = self._inbox
-        while not self._quit:
-            try:
-                self._take(*inbox.get(timeout=WAKE_S))
-                while not self._quit:
-                    self._take(*inbox.get_nowait())
-            except queue.Empty:
-                pass
-            self._release()
-            self._feed()
+        self._thread = threading.get_ident()
+        try:
+            while not self._quit:
+                self._take_all()
+                self._release()
+                self._feed()
+        finally:
+            if self.pipes is not None:
+                self.pipes.close()
         self._signal(
             (Event(EventKind.SOURCE_ENDED),)
         )  # a current call ends here, with all its requests
+
+    def _take_all(self) -> None:
+        """Take what has come; if nothing has, sleep until something does, at most WAKE_S."""
+        inbox = self._inbox
+        try:
+            if self.pipes is None:
+                self._take(*inbox.get(timeout=WAKE_S))
+            elif inbox.empty():
+                self.pipes.wait(WAKE_S)
+            while not self._quit:
+                self._take(*inbox.get_nowait())
+        except queue.Empty:
+            pass
 
     def _take(self, source: Source, what: What) -> None:
         if isinstance(what, Command):
