@@ -50,6 +50,8 @@ class Stream:
 class AudioServer:
     """One PulseAudio in a directory of its own. A context manager; `start` and `stop` by hand too."""
 
+    programs: Sequence[str] = PROGRAMS
+
     def __init__(self, sinks: Sequence[str] = SINKS) -> None:
         self.sinks = tuple(sinks)
         self.directory = Path(tempfile.mkdtemp(prefix="vad-pulse-"))
