@@ -10,7 +10,7 @@ ARGS   ?=#           make bench, bench-live, bench-peers, lock: more arguments, 
 AUDIO := espeak-ng asterisk-core-sounds-ru-wav asterisk-moh-opsound-wav
 DATABASE := postgresql
 BROWSER := chromium fonts-dejavu-core
-HEADSET := libportaudio2 libasound2-plugins espeak-ng
+HEADSET := libportaudio2 libpulse0 espeak-ng
 LIVE  := libportaudio2 pulseaudio pulseaudio-utils libasound2-plugins baresip-core \
 	pipewire pipewire-pulse wireplumber dbus-daemon
 FAST := $(addprefix tests/,core script trace common client detection test_architecture.py)

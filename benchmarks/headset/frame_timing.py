@@ -28,6 +28,7 @@ from vad_agent.audio.duplex_capture import SAMPLE_RATE, DuplexCapture
 from vad_agent.audio.jitter_buffer import Pair
 from vad_agent.cli.listen_process import SWITCH_S
 from vad_agent.client.headset_protocol import Command
+from vad_agent.common.pipe_poll import pipe_poll
 from vad_agent.core.frames import FRAME_S, Channel
 from vad_agent.headset.call_tracker import CallTracker
 from vad_agent.headset.loop import CONTROL, Loop
@@ -133,10 +134,10 @@ def measure(server: AudioServer, *, seconds: float = 60) -> Table:
     skipped = reference.seconds  # start of the tone
     busy, handled = Busy(), Handled()
     tracker = CallTracker(Settings(), SAMPLE_RATE, policy="manual")
-    loop = TimedLoop(tracker, lambda actions: None)
+    loop = TimedLoop(tracker, lambda actions: None, pipes=pipe_poll())
     loop.handled, loop.busy = handled, busy.on
     headset = loop.headset = DuplexCapture(
-        sound_server("mic.monitor"), sound_server("client.monitor"), loop.put
+        sound_server("mic.monitor"), sound_server("client.monitor"), loop.put, loop.pipes
     )
     thread = threading.Thread(target=loop.run, name="loop")
     thread.start()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import math
 import queue
 import sys
@@ -16,7 +17,8 @@ import pytest
 from benchmarks.headset.prompt_latency import sound_server
 from tests.headset.audio_server import PROGRAMS, AudioServer
 from tests.headset.conftest import require
-from vad_agent.audio.device_recovery import AudioWorker, DeviceState, Lost, Opened
+from tests.headset.source_recording import until
+from vad_agent.audio.device_recovery import SILENT_S, AudioWorker, DeviceState, Lost, Opened
 from vad_agent.audio.devices import Device, DeviceRole
 from vad_agent.audio.duplex_capture import CAPTURE, Converter
 from vad_agent.audio.ipc_framing import Flag, Record
@@ -136,10 +138,13 @@ def test_a_phrase_leaves_when_the_player_says_so(server: AudioServer) -> None:
         number = player.play(tone(0.7))
         assert number is not None
         reports = []
-        while len(reports) < 2:
+        while len(reports) < 3:
             report = player.take(told.until(lambda what: isinstance(what, Record)))
             assert isinstance(report, PlaybackReport)
             reports.append(report)
+        soon = reports.pop(0)
+        assert (soon.phrase, soon.mark) == (number, Mark.SOON)
+        assert soon.at == pytest.approx(reports[0].at, abs=0.1)
         assert [(report.phrase, report.mark) for report in reports] == [
             (number, Mark.STARTED),
             (number, Mark.ENDED),
@@ -159,6 +164,37 @@ def test_a_phrase_leaves_when_the_player_says_so(server: AudioServer) -> None:
         child.close()
 
 
+def test_between_phrases_the_stream_rests_and_the_next_phrase_wakes_it(
+    server: AudioServer,
+) -> None:
+    """What plays nothing costs nothing; and it is still known to live."""
+    told = Heard()
+    player = Player(sound_server("virtmic", output=True), DeviceRole.PROMPT, told.queue.put)
+
+    def corked() -> bool:
+        listed = json.loads(server.pactl("--format=json", "list", "sink-inputs"))
+        (ours,) = [one for one in listed if one["properties"]["application.process.id"] == pid]
+        return bool(ours["corked"])
+
+    try:
+        player.take(told.until(is_open))
+        pid = str(player.pid)
+        for _ in range(2):
+            until(corked, LIMIT_S, "it rests")
+            player.play(tone(0.5))
+            marks = []
+            while len(marks) < 3:
+                report = player.take(told.until(lambda what: isinstance(what, Record)))
+                assert report is not None
+                marks.append(report.mark)
+            assert marks == [Mark.SOON, Mark.STARTED, Mark.ENDED]
+        time.sleep(2 * SILENT_S)
+        player.child.watch()
+        assert not told.queue.qsize()  # it has given signs of life
+    finally:
+        player.close()
+
+
 @pytest.mark.serial
 def test_a_stopped_phrase_is_silent_soon(server: AudioServer) -> None:
     heard, told = Heard(), Heard()
@@ -168,7 +204,8 @@ def test_a_stopped_phrase_is_silent_soon(server: AudioServer) -> None:
         player.take(told.until(is_open))
         heard.samples(0.3)
         player.play(tone(3.0))
-        told.until(lambda what: isinstance(what, Record))
+        for _ in (Mark.SOON, Mark.STARTED):
+            told.until(lambda what: isinstance(what, Record))
         heard.samples(0.3)
         stopped = time.perf_counter()
         player.stop()

@@ -83,7 +83,7 @@ def test_a_feed_goes_to_the_desk_as_to_a_hub() -> None:
     status, keys = Status(client_name="Ольга"), []
     with link_desk() as desk:
         link = HeadsetLink(lambda: DeskEndpoint(desk.url, TOKEN), pytest.fail)
-        feed = StatusPublisher(link, "anna", status, keys.append)
+        feed = StatusPublisher([link], "anna", status, keys.append)
         feed.start()
         try:
             told = json.loads(json.dumps(snapshot(status, "anna")))

@@ -52,6 +52,8 @@ class ServerStream:
 class AudioServer:
     """One PulseAudio in a directory of its own. A context manager; `start` and `stop` by hand too."""
 
+    programs: Sequence[str] = PROGRAMS
+
     def __init__(self, sinks: Sequence[str] = SINKS, *, idle: bool = False) -> None:
         self.sinks = tuple(sinks)
         self._blocks = "" if idle else SHORT_BLOCKS

@@ -15,7 +15,7 @@ import subprocess
 from abc import abstractmethod
 from collections.abc import Sequence
 
-from tests.headset.audio_server import PROGRAMS, READY_S, SHORT_BLOCKS, AudioServer
+from tests.headset.audio_server import PROGRAMS, READY_S, SHORT_BLOCKS, SINKS, AudioServer
 from tests.headset.source_recording import end, until
 
 HEADSET = "alsa_output.usb-GN_Jabra_EVOLVE_20.analog-stereo"
@@ -29,8 +29,6 @@ PIPEWIRE = ("pipewire", "pipewire-pulse", "wireplumber", "dbus-daemon", *PROGRAM
 
 class Desktop(AudioServer):
     """A server with the headset on it."""
-
-    programs: Sequence[str]
 
     def __init__(self) -> None:
         super().__init__(sinks=())
@@ -168,3 +166,27 @@ context.modules = [
         super().stop()
         for path in (self.bus, self.directory / "run" / "pipewire-0"):
             path.unlink(missing_ok=True)
+
+
+class PipeWireServer(PipeWireDesktop):
+    """PipeWire with the sinks of `AudioServer` in place of a headset."""
+
+    def plug_in(self) -> None:
+        """No hardware."""
+        super().plug_in()
+        (self.config / "pipewire" / "pipewire.conf.d" / "hardware.conf").unlink()
+        self.sinks = SINKS
+
+    def start(self) -> None:
+        """Start the daemons, and make the sinks."""
+        super().start()
+        self._added.clear()
+        for sink in self.sinks:
+            self.add_sink(sink)
+        microphone = ("source_name=vmic", "master=virtmic.monitor")
+        self.pactl("load-module", "module-remap-source", *microphone)
+        self.pactl("set-default-sink", self.sinks[0])
+        self.pactl("set-default-source", f"{self.sinks[0]}.monitor")
+
+    def _plugged(self) -> bool:
+        return self._answers()

@@ -1,10 +1,12 @@
 """A shift in short: calls, one after the other, for as long as it is told, with a busy neighbour.
 
-    make soak                  30 minutes
+    make soak                                       30 minutes
     make soak MINUTES=5
+    python -m tests.headset.soak --phrases 200      until so many phrases were due, some 20 minutes
 
 Every call must end as the script says, each phrase in its window; no frame may be missing; memory must not
-grow. Every fifth call has a fault: its capture is killed.
+grow. Every fifth call has a fault: its capture is killed. Nobody speaks but the operator, before the first
+phrase: a phrase that was interrupted has interrupted itself.
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ from pathlib import Path
 import psutil
 
 from tests.headset.audio_server import AudioServer
-from tests.headset.listen_process import Listening, inside, kind
+from tests.headset.listen_process import Listening, TraceLine, inside, kind
 from tests.headset.speech import speech
 from tests.headset.test_faults import play_noise
 
@@ -34,29 +36,37 @@ def main() -> int:
     """Run; 1: something was lost."""
     parser = argparse.ArgumentParser(prog="python -m tests.headset.soak", description=__doc__)
     parser.add_argument("--minutes", type=float, default=30)
-    minutes: float = parser.parse_args().minutes
+    parser.add_argument("--phrases", type=int, help="end when so many were due")
+    options = parser.parse_args()
+    minutes = options.minutes if options.phrases is None else float("inf")
     busy = subprocess.Popen([sys.executable, "-c", "while True: pass"])
     try:
         with tempfile.TemporaryDirectory(prefix="vad-soak-") as folder, AudioServer() as server:
             server.keep_awake("client", "virtmic", "mic")
-            return soak(server, Path(folder), minutes * 60)
+            return soak(server, Path(folder), minutes * 60, options.phrases)
     finally:
         busy.kill()
         busy.wait()
 
 
-def soak(server: AudioServer, folder: Path, seconds: float) -> int:
-    """Calls until the time is over; what went wrong is printed."""
+def soak(server: AudioServer, folder: Path, seconds: float, phrases: int | None = None) -> int:
+    """Calls until the time is over, or so many phrases were due; what went wrong is printed."""
     end = time.perf_counter() + seconds
     wrong: list[str] = []
     counts: Counter[str] = Counter()
     with Listening(server, folder) as listening:
         first = 0.0
         for number in itertools.count(1):
-            if time.perf_counter() > end:
+            if time.perf_counter() > end or (phrases and counts["phrases"] >= phrases):
                 break
             fault = number % 5 == 0
-            wrong += [f"call {number}: {what}" for what in one_call(server, listening, fault)]
+            prompts, found = one_call(server, listening, fault)
+            wrong += [f"call {number}: {what}" for what in found]
+            counts["phrases"] += len(prompts)
+            counts["interrupted by ourselves"] += sum(
+                line["outcome"] == "interrupted" for line in prompts
+            )
+            counts["outside the window"] += sum(not inside(line) for line in prompts)
             counts["calls"] += 1
             counts["with a fault"] += fault
             memory = _memory_mb(listening)
@@ -78,8 +88,10 @@ def soak(server: AudioServer, folder: Path, seconds: float) -> int:
     return 1 if wrong else 0
 
 
-def one_call(server: AudioServer, listening: Listening, fault: bool) -> list[str]:
-    """One call to the ladder's end; what was not as it must be."""
+def one_call(
+    server: AudioServer, listening: Listening, fault: bool
+) -> tuple[list[TraceLine], list[str]]:
+    """One call to the ladder's end; its phrases, and what was not as it must be."""
     before = len(listening.trace())
     play_noise(server)
     listening.send(kind="answered")
@@ -103,7 +115,7 @@ def one_call(server: AudioServer, listening: Listening, fault: bool) -> list[str
         wrong.append(f"{len(prompts)} phrases instead of 3: {lines}")
     if not any(kind("callback")(line) for line in lines):
         wrong.append("no callback")
-    return wrong
+    return prompts, wrong
 
 
 def _memory_mb(listening: Listening) -> float:

@@ -5,7 +5,7 @@ From the actions of calls to the callbacks of a real desk, by way of the outbox.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -31,6 +31,7 @@ from vad_agent.core.events import Event, EventKind
 from vad_agent.headset.action_hooks import ActionHooks
 from vad_agent.headset.action_sinks import ActionSinks
 from vad_agent.headset.callback_publisher import CallbackPublisher
+from vad_agent.headset.farewell_journal import FOLDER, FarewellJournal
 from vad_agent.headset.farewell_questions import FarewellQuestions
 from vad_agent.headset.keymap import no, yes
 from vad_agent.headset.status import FarewellQuestion
@@ -83,6 +84,7 @@ class Headset:
         self.time = NOON
         self.told: list[str] = []
         self.outbox = Outbox(folder / "outbox")
+        self.journal: FarewellJournal | None = None
         self.trace = TraceLog(folder / "trace.jsonl")
         self._store = store = Store(str(folder / "callbacks.sqlite3"), Policy(UTC))
         self.queries = CallbackQueries(store)
@@ -90,16 +92,21 @@ class Headset:
         self._consumer = OutboxConsumer(self.outbox.folder, service)
         self.start()
 
-    def start(self) -> None:
+    def start(self, operator: str = "o1") -> None:
         """As after a restart: nothing is known but what the disk has."""
         now = lambda: self.time  # noqa: E731
+        if self.journal is not None:
+            self.journal.close()
+        self.journal = FarewellJournal(self.outbox.folder / FOLDER, operator)
+        publisher = CallbackPublisher(self.outbox.post, operator=operator, now=now)
         self.questions = FarewellQuestions(
             Settings().script,
             lambda call, actions: self.sinks.late(call, actions),
             self.told.append,
+            publisher,
+            self.journal,
             now=now,
         )
-        publisher = CallbackPublisher(self.outbox.post, operator="o1", now=now)
         self.sinks = ActionSinks([publisher, Lines(self.trace), self.questions], now)
 
     def call(self, *actions: Action, minutes: float = 3.0) -> str:
@@ -122,6 +129,8 @@ class Headset:
         return list(self.queries.all())
 
     def close(self) -> None:
+        assert self.journal is not None
+        self.journal.close()
         self.trace.close()
         self._store.close()
 
@@ -155,11 +164,64 @@ def test_the_request_is_on_the_disk_before_the_question_and_survives_a_kill(
 ) -> None:
     headset.call(UNKNOWN)
     assert headset.kinds() == [REQUESTED, ENDED]
-    headset.start()  # killed with the question open, and started again
+    headset.start("o2")  # killed with the question open; another operator has started
     assert headset.waiting() == []
     [callback] = headset.desk()
     assert (callback.state, callback.reasons) == (State.WAITING, ("unconfirmed",))
     assert callback.due == NOON + timedelta(minutes=5)
+
+
+@pytest.mark.parametrize(
+    ("answer", "state", "reasons"),
+    [(yes, State.CANCELLED, ("unconfirmed",)), (no, State.WAITING, ("dropped",))],
+)
+def test_an_open_question_is_asked_again_after_a_restart(
+    answer: Callable[[str], Event], state: State, reasons: tuple[str, ...], headset: Headset
+) -> None:
+    other = CallbackRequested(5, Reason.UNCONFIRMED, 120.0, "", phone="+79123456781")
+    first, second = headset.call(other, minutes=0.5), headset.call(UNKNOWN, minutes=0.5)
+    before = headset.questions.waiting()
+    headset.start()
+    headset.start()
+    assert headset.questions.waiting() == before
+    assert headset.questions.answer(answer(second), in_call=False)
+    assert headset.waiting() == [first]
+    callbacks = {one.phone: (one.state, one.reasons) for one in headset.desk()}
+    assert callbacks[UNKNOWN.phone] == (state, reasons)
+    assert callbacks[other.phone] == (State.WAITING, ("unconfirmed",))
+    headset.start()
+    assert headset.waiting() == [first]
+
+
+def test_a_question_whose_time_is_over_is_not_asked_after_a_restart(headset: Headset) -> None:
+    headset.call(UNKNOWN)
+    headset.time += timedelta(seconds=120)
+    headset.start()
+    assert headset.waiting() == []
+    assert list((headset.outbox.folder / FOLDER).glob("*.json")) == []
+
+
+def test_the_questions_of_a_listen_that_runs_are_its_own(headset: Headset) -> None:
+    headset.call(UNKNOWN)
+    journal, headset.journal = headset.journal, None
+    assert journal is not None
+    journal.finish()
+    headset.start()
+    assert headset.waiting() == []
+    journal.close()
+
+
+@pytest.mark.parametrize("damage", ["", "[]", '{"operator": "o1", "questions": [{}]}', "\x00"])
+def test_a_damaged_file_costs_a_question_and_nothing_else(damage: str, headset: Headset) -> None:
+    headset.call(UNKNOWN)
+    assert headset.journal is not None
+    headset.journal.close()
+    (path,) = (headset.outbox.folder / FOLDER).glob("*.json")
+    path.write_text(damage, "utf-8")
+    headset.start()
+    assert headset.waiting() == []
+    assert headset.call(UNKNOWN) in headset.waiting()
+    assert len(headset.desk()) == 1
 
 
 def test_yes_withdraws_the_callback(headset: Headset) -> None:

@@ -12,6 +12,7 @@ import pytest
 
 from tests.headset.audio_server import AudioServer
 from tests.headset.conftest import require
+from tests.headset.desktop import PipeWireServer
 from tests.headset.listen_process import Listening, assert_replays, kind, phrases_folder, settle
 from tests.headset.softphone import PROGRAM, PhoneCall
 from tests.headset.source_recording import until
@@ -23,12 +24,20 @@ SETTLED_S = 10.0
 TALK = [("silence", 2.5), *[("speech", "Алло, здравствуйте"), ("silence", 1.5)] * 20]
 
 
+on_both = pytest.mark.parametrize(
+    "server", [AudioServer, PipeWireServer], indirect=True, ids=["pulseaudio", "pipewire"]
+)
+"""WirePlumber moves streams by rules of its own."""
+
+
 @pytest.fixture
-def server(fresh_audio_server: AudioServer) -> Iterator[AudioServer]:
-    require([PROGRAM])
+def server(request: pytest.FixtureRequest) -> Iterator[AudioServer]:
+    kind = getattr(request, "param", AudioServer)
+    require([PROGRAM, *kind.programs])
     phrases_folder()  # before the call begins: it takes time
-    fresh_audio_server.keep_awake("client", "virtmic", "mic", "headset")
-    return fresh_audio_server
+    with kind() as server:
+        server.keep_awake("client", "virtmic", "mic", "headset")
+        yield server
 
 
 def begin(server: AudioServer, listening: Listening, call: PhoneCall) -> None:
@@ -74,6 +83,7 @@ def finish(listening: Listening) -> None:
     assert_replays(listening)
 
 
+@on_both
 def test_a_softphone_that_is_moved_to_another_output_is_heard_there(
     server: AudioServer, tmp_path: Path
 ) -> None:
@@ -92,6 +102,7 @@ def test_a_softphone_that_is_moved_to_another_output_is_heard_there(
         assert_replays(listening)
 
 
+@on_both
 def test_a_headset_that_is_pulled_out_leaves_the_call_on_the_output_it_moves_to(
     server: AudioServer, tmp_path: Path
 ) -> None:
@@ -104,6 +115,7 @@ def test_a_headset_that_is_pulled_out_leaves_the_call_on_the_output_it_moves_to(
         finish(listening)
 
 
+@on_both
 def test_another_default_output_leaves_the_call_where_the_softphone_plays(
     server: AudioServer, tmp_path: Path
 ) -> None:

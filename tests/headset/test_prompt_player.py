@@ -179,19 +179,25 @@ def test_the_operator_hears_it_too_and_it_is_taken_out_of_the_clients_channel():
     made.take_monitor(OPENED)
     made.play(Play(100, "not_heard", TEXT), 100)
     assert len(monitor.asked) == 1
-    made.take_monitor(PlaybackReport(1, Mark.STARTED, 2.06))  # type: ignore[arg-type]
+    made.take_monitor(PlaybackReport(1, Mark.SOON, 2.06))  # type: ignore[arg-type]
+    assert canceller.told == [("play", 103)]
+    made.take_monitor(PlaybackReport(1, Mark.STARTED, 2.08))  # type: ignore[arg-type]
     assert canceller.told == [("play", 103)]
     made.stop(110)
     assert canceller.told[-1][0] == "stop"
     assert monitor.asked[-1] == "stop"
 
 
-def test_played_into_the_headset_itself_it_is_taken_out_too():
+@pytest.mark.parametrize("marks", [(Mark.STARTED,), (Mark.SOON, Mark.STARTED)])
+def test_played_into_the_headset_itself_it_is_taken_out_too(marks: Sequence[Mark]):
     canceller = FakeCanceller()
     made, _ = speaker(canceller=canceller, echo_source=lambda: DeviceRole.PROMPT)
-    made.play(Play(100, "not_heard", TEXT), 100)
-    made.take(PlaybackReport(1, Mark.STARTED, 2.06))  # type: ignore[arg-type]
-    assert canceller.told == [("play", 103)]
+    for number in (1, 2):
+        made.play(Play(100, "not_heard", TEXT), 100)
+        for mark in marks:
+            made.take(PlaybackReport(number, mark, 2.06))  # type: ignore[arg-type]
+        assert canceller.told == [("play", 103)] * number
+    assert next(event.kind for event in made.due(103)) is EventKind.PROMPT_STARTED
 
 
 def test_a_mute_speaker_stays_lost_when_its_device_is_back():

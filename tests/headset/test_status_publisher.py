@@ -20,7 +20,7 @@ from vad_agent.web.state_broker import StateBroker
 
 def test_the_whole_status_is_there_and_keys_come_back() -> None:
     broker, status, sent = StateBroker(), Status(client_name="Ольга"), []
-    feed = StatusPublisher(broker, "ivan", status, sent.append)
+    feed = StatusPublisher([broker], "ivan", status, sent.append)
     feed.start()
     try:
         deadline = time.monotonic() + 5
@@ -41,7 +41,7 @@ def test_the_whole_status_is_there_and_keys_come_back() -> None:
 def test_a_change_is_there_within_a_few_milliseconds() -> None:
     async def follow() -> list[float]:
         broker, status, took = StateBroker(), Status(), []
-        feed = StatusPublisher(broker, "ivan", status, lambda _: None)
+        feed = StatusPublisher([broker], "ivan", status, lambda _: None)
         feed.start()
         try:
             async with aclosing(broker.follow("ivan", least_s=0)) as states:
@@ -64,7 +64,7 @@ def test_a_change_is_there_within_a_few_milliseconds() -> None:
 
 def test_a_status_that_changes_while_it_is_read_ends_nothing() -> None:
     broker, status = StateBroker(), Status()
-    feed = StatusPublisher(broker, "ivan", status, lambda _: None)
+    feed = StatusPublisher([broker], "ivan", status, lambda _: None)
     feed.start()
     try:
         deadline = time.monotonic() + 0.3

@@ -125,7 +125,7 @@ class OnePanel:
     def headset(self) -> Callable[[], None]:
         panel = self.panel
         self._publisher = StatusPublisher(
-            panel.broker, panel.operator, self.status, self.sent.append
+            [panel.broker], panel.operator, self.status, self.sent.append
         )
         self._publisher.start()
         return self._publisher.changed

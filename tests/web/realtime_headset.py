@@ -117,7 +117,7 @@ class Streaming:
         tracker = CallTracker(Settings(), rate, policy="manual", mode=mode, make_session=session)  # type: ignore[arg-type]
         self.loop = Loop(tracker, outlets.take, on_event=self._on_event, after_pair=shown.look)
         self.loop.headset = self.headset  # type: ignore[assignment]
-        self._feed = StatusPublisher(states, operator, self.status, self.send)
+        self._feed = StatusPublisher([states], operator, self.status, self.send)
         self._shown = shown
         shown.on_update(self._feed.changed)
         self._thread = threading.Thread(target=self.loop.run, name=f"loop {operator}")

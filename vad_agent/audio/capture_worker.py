@@ -15,6 +15,7 @@ import time
 from typing import Any
 
 from vad_agent.audio.ipc_framing import HEADER, Flag, write_record
+from vad_agent.audio.pulse_stream import NOT_KNOWN, PulseStream
 from vad_agent.audio.worker_runtime import (
     FIRST_S,
     LONGEST_LATENCY_S,
@@ -29,12 +30,13 @@ from vad_agent.audio.worker_runtime import (
     settings_for,
     tell_open,
 )
-from vad_agent.core.frames import FRAME_S
+from vad_agent.core.frames import FRAME_S, SAMPLE_BYTES, samples_per_frame
 
 if sys.platform == "linux":
     import fcntl
 
 WANTED_HZ = 16_000
+BLOCK_BYTES = samples_per_frame(WANTED_HZ) * SAMPLE_BYTES
 RATES = (WANTED_HZ, 48_000, 32_000, 44_100)
 PIPE_BYTES = 1 << 18
 """Size of the pipe to the parent: 8 s of blocks at WANTED_HZ; newer blocks are dropped and counted."""
@@ -110,14 +112,63 @@ class BlockQueue:
 def main(spec: dict[str, Any]) -> None:
     """Capture until the device or the parent is gone."""
     parent_stdin()
-    if spec["backend"] == "soundcard":
+    if spec["backend"] == "pulse":
+        _pulse(spec)
+    elif spec["backend"] == "soundcard":
         _soundcard(spec)
     else:
         _portaudio(spec)
 
 
+def _pulse(spec: dict[str, Any]) -> None:
+    stream = PulseStream(f"vad-agent {spec['role']}", WANTED_HZ)
+    handover = BlockQueue()
+    rest = b""  # less than a block
+    blocks = 0
+    lost = Flag(0)
+
+    def forget() -> None:
+        nonlocal rest, lost
+        rest, lost = b"", Flag.OVERFLOW
+
+    def take(readable: int) -> None:
+        nonlocal rest, blocks, lost
+        whole = (len(rest) + readable) // BLOCK_BYTES
+        if not whole:
+            return  # the server has sent a block in parts
+        latency = stream.latency_s if blocks >= SETTLING else NOT_KNOWN
+        age = latency + stream.seconds(len(rest))
+        if not 0 <= latency <= LONGEST_LATENCY_S:
+            age = whole * FRAME_S
+        stamp = time.perf_counter() - age
+        taken = 0
+        while taken < readable and (samples := stream.read()) != b"":
+            if samples is None:
+                forget()
+                return
+            taken += len(samples)
+            rest += samples
+        at = 0
+        while at + BLOCK_BYTES <= len(rest):
+            handover.put(stamp, lost, rest[at : at + BLOCK_BYTES])
+            blocks, lost = blocks + 1, Flag(0)
+            at, stamp = at + BLOCK_BYTES, stamp + FRAME_S
+        rest = rest[at:]
+
+    stream.record(spec["name"], BLOCK_BYTES, take, forget)
+    tell_open(WANTED_HZ, 1, FRAME_S)
+
+    def run() -> None:
+        stream.run_recording()
+        handover.end()
+
+    threading.Thread(target=run, name="stream", daemon=True).start()
+    handover.wait()
+    os.set_blocking(OUT, True)  # for the last record
+
+
 def _portaudio(spec: dict[str, Any]) -> None:
-    sd, index = portaudio(spec, "source")
+    sd, index = portaudio(spec)
     how = {"device": index, "dtype": "int16", "extra_settings": settings_for(sd, spec)}
     rate, channels = best_format(sd, sd.check_input_settings, RATES, **how)
     queue_to_parent = BlockQueue()

@@ -76,7 +76,7 @@ def all_devices() -> list[Device]:
 def no_portaudio(platform: str) -> str:
     """What to do if the library is missing."""
     if platform == "linux":
-        what = "apt-get install libportaudio2 libasound2-plugins, or your system's packages of PortAudio"
+        what = "apt-get install libportaudio2 libpulse0, or your system's packages of PortAudio"
     else:
         what = "pip install --force-reinstall sounddevice, whose wheel has it"
     return f"PortAudio is not installed: {what}"

@@ -13,6 +13,7 @@ from __future__ import annotations
 import contextlib
 import json
 import math
+import os
 import subprocess
 import sys
 import threading
@@ -22,8 +23,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import IO, Any
 
-from vad_agent.audio.ipc_framing import Flag, Record, read_record
+from vad_agent.audio.ipc_framing import Flag, Record, RecordReader
 from vad_agent.audio.jitter_buffer import LONGEST_STEP_S
+from vad_agent.common.pipe_poll import READ_BYTES, PipePoll
 from vad_agent.common.writer_thread import WriterThread
 
 PAUSES_S: Sequence[float] = (0.05, 0.2, 0.4, 0.6, 1.0)
@@ -75,13 +77,24 @@ OnReport = Callable[[Opened | Lost | Record], None]
 class AudioWorker:
     """One device. `module`: the worker's program; `spec`: its device.
 
-    `on_report`: called in a thread of its own with reports, in order; it must not block for long.
+    `on_report`: called with reports, in order, in a thread of its own; it must not block for long.
+    `pipes`: the worker's records are read by the thread that waits for these pipes, and `on_report` is
+    called there.
     """
 
-    def __init__(self, module: str, spec: Mapping[str, Any], on_report: OnReport) -> None:
+    def __init__(
+        self,
+        module: str,
+        spec: Mapping[str, Any],
+        on_report: OnReport,
+        pipes: PipePoll | None = None,
+    ) -> None:
         self._module = module
         self._spec = spec
         self._on_report = on_report
+        self._pipes = pipes
+        self.pipe: int | None = None
+        """The descriptor from which the worker's records are read."""
         self._process: subprocess.Popen[bytes] | None = None
         self._writer: WriterThread[bytes] | None = None  # alone writes to stdin, and closes it
         self._patience_s = OPENING_S
@@ -196,18 +209,33 @@ class AudioWorker:
         return was_open, why or ("its process hung" if self._hung else "its process ended")
 
     def _read(self, stream: IO[bytes]) -> tuple[bool, str]:
+        """Read all of a worker's records; in this thread only what `pipes` does not read."""
+        fd, reader = stream.fileno(), RecordReader()
         was_open, why = False, ""
-        while (record := read_record(stream)) is not None:
-            self.silent_s = 0.0
-            if record.flags & Flag.FAILED:
-                why = record.payload.decode(errors="replace")
-            elif record.flags & Flag.OPENED:
-                was_open = True
-                self._on_report(Opened(**record.json()))
-            else:
-                self._patience_s = SILENT_S
-                if not record.flags & Flag.ALIVE:
-                    self._on_report(record)
+
+        def take(data: bytes) -> bool:
+            nonlocal was_open, why
+            for record in reader.take(data):
+                self.silent_s = 0.0
+                if record.flags & Flag.FAILED:
+                    why = record.payload.decode(errors="replace")
+                elif record.flags & Flag.OPENED:
+                    was_open = True
+                    self._on_report(Opened(**record.json()))
+                else:
+                    self._patience_s = SILENT_S
+                    if not record.flags & Flag.ALIVE:
+                        self._on_report(record)
+            return not reader.broken
+
+        if self._pipes is not None:
+            over = threading.Event()
+            self.pipe = fd
+            self._pipes.add(fd, take, over.set)
+            over.wait()
+            self.pipe = None
+        while not reader.broken and (data := os.read(fd, READ_BYTES)):
+            take(data)
         return was_open, why
 
 

@@ -16,6 +16,7 @@ from vad_agent.audio.devices import Device, DeviceRole
 from vad_agent.audio.ipc_framing import Flag, Record
 from vad_agent.audio.jitter_buffer import JitterBuffer, Lane, Pair
 from vad_agent.audio.pcm import to_mono
+from vad_agent.common.pipe_poll import PipePoll
 from vad_agent.core.events import Event, EventKind
 from vad_agent.core.frames import FRAME_S, SAMPLE_BYTES, Channel, Framer, samples_per_frame
 
@@ -64,7 +65,9 @@ class Converter:
 class CapturedSide:
     """The device of one side."""
 
-    def __init__(self, channel: Channel, device: Device, on_report: OnReport) -> None:
+    def __init__(
+        self, channel: Channel, device: Device, on_report: OnReport, pipes: PipePoll | None
+    ) -> None:
         self.channel = channel
         self.role = DeviceRole(channel.value)
         self.device = device
@@ -72,7 +75,7 @@ class CapturedSide:
         self.pid: int | None = None
         self.latency_s = 0.0
         self.converter: Converter | None = None
-        self.child = AudioWorker(CAPTURE, self._spec(), on_report)
+        self.child = AudioWorker(CAPTURE, self._spec(), on_report, pipes)
 
     def _spec(self) -> dict[str, Any]:
         return {**self.device.spec(), "role": self.role.value}
@@ -86,7 +89,8 @@ class CapturedSide:
 class DuplexCapture:
     """Two capture devices. The workers' threads call `put(channel, what)`.
 
-    The caller passes its arguments to `take`, in order, in the loop's thread.
+    The caller passes its arguments to `take`, in order, in the loop's thread. `pipes`: those for which
+    that thread waits; see `AudioWorker`.
     """
 
     def __init__(
@@ -94,11 +98,19 @@ class DuplexCapture:
         operator: Device,
         client: Device,
         put: Callable[[Channel, Opened | Lost | Record], None],
+        pipes: PipePoll | None = None,
     ) -> None:
         self._jitter_buffer = JitterBuffer()
+        self._pipes = pipes
+        self._later = Channel.CLIENT  # the side whose frame completes a pair
         devices = {Channel.OPERATOR: operator, Channel.CLIENT: client}
         self._sides = {
-            channel: CapturedSide(channel, device, lambda what, channel=channel: put(channel, what))  # type: ignore[misc]
+            channel: CapturedSide(
+                channel,
+                device,
+                lambda what, channel=channel: put(channel, what),  # type: ignore[misc]
+                pipes,
+            )
             for channel, device in devices.items()
         }
 
@@ -149,7 +161,20 @@ class DuplexCapture:
 
     def pairs(self, now: float) -> Iterator[Pair]:
         """The complete pairs of frames at time `now` (s of `time.perf_counter`)."""
-        return self._jitter_buffer.pairs(now)
+        yield from self._jitter_buffer.pairs(now)
+        if self._pipes is not None:
+            self._pipes.quiet = self._earlier()
+
+    def _earlier(self) -> int | None:
+        """The pipe of the side whose frame comes before the other side's: alone it completes no pair."""
+        lanes = self._jitter_buffer.lanes
+        if not all(lane.alive for lane in lanes.values()):
+            return None
+        lacking = [channel for channel, lane in lanes.items() if not lane.has(self.slot)]
+        if len(lacking) == 1:
+            (self._later,) = lacking
+        (earlier,) = set(Channel) - {self._later}
+        return self._sides[earlier].child.pipe
 
     def slot_at(self, time: float) -> float:
         """The position of a time (s) in the pairs; see `JitterBuffer.slot_at`."""

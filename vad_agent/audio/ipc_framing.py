@@ -11,9 +11,9 @@ from __future__ import annotations
 import json
 import os
 import struct
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from enum import IntFlag
-from typing import IO, Any, NamedTuple
+from typing import Any, NamedTuple
 
 HEADER = struct.Struct("<dHI")
 LONGEST = 1 << 20
@@ -48,16 +48,28 @@ class Record(NamedTuple):
         return json.loads(self.payload)
 
 
-def read_record(stream: IO[bytes]) -> Record | None:
-    """The next record. None: the worker has ended, perhaps in the middle of one."""
-    header = stream.read(HEADER.size)
-    if len(header) < HEADER.size:
-        return None
-    stamp, flags, length = HEADER.unpack(header)
-    if length > LONGEST:  # not a record: something else has written to the worker's stdout
-        return None
-    payload = stream.read(length)
-    return Record(stamp, flags, payload) if len(payload) == length else None
+class RecordReader:
+    """Takes a worker's output in pieces of any size, and gives the records in it."""
+
+    def __init__(self) -> None:
+        self._rest = b""
+        self.broken = False
+        """Something else has written to the worker's stdout: nothing more can be read."""
+
+    def take(self, data: bytes) -> Iterator[Record]:
+        """The records that these bytes complete."""
+        if self._rest:
+            data = self._rest + data
+        at = 0
+        while len(data) - at >= HEADER.size and not self.broken:
+            stamp, flags, length = HEADER.unpack_from(data, at)
+            end = at + HEADER.size + length
+            self.broken = length > LONGEST
+            if self.broken or end > len(data):
+                break
+            yield Record(stamp, flags, data[at + HEADER.size : end])
+            at = end
+        self._rest = data[at:]
 
 
 def write_record(fd: int, stamp: float, flags: int, payload: bytes) -> None:

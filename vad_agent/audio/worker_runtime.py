@@ -69,26 +69,18 @@ def _fail(why: str, status: int) -> None:
     os._exit(status)
 
 
-def portaudio(spec: dict[str, Any], side: str) -> tuple[ModuleType, int]:
-    """PortAudio's module and the index of the device in the spec. `side`: source or sink.
+def portaudio(spec: dict[str, Any]) -> tuple[ModuleType, int]:
+    """PortAudio's module and the index of the device in the spec.
 
     Raises:
         NoDevice: it is not there now.
     """
-    if spec["backend"] == "pulse":
-        # The ALSA plugin reads it at each opening. This process has one stream, so it affects only
-        # that.
-        os.environ[f"PULSE_{side.upper()}"] = spec["name"]
-        os.environ["PULSE_PROP_OVERRIDE"] = f"application.name='vad-agent {spec['role']}'"
     import sounddevice  # type: ignore[import-untyped]
 
     hosts = sounddevice.query_hostapis()
-    want = ("pulse", "ALSA") if spec["backend"] == "pulse" else (spec["name"], spec["host"])
     for index, device in enumerate(sounddevice.query_devices()):
-        if (device["name"], hosts[device["hostapi"]]["name"]) == want:
+        if (device["name"], hosts[device["hostapi"]]["name"]) == (spec["name"], spec["host"]):
             return sounddevice, index
-    if spec["backend"] == "pulse":
-        raise NoDevice("PortAudio has no device 'pulse': install libasound2-plugins")
     raise NoDevice(f"{spec['name']} ({spec['host']}) is not there")
 
 

@@ -3,7 +3,7 @@
 listen ─┬─ list the devices (a process) ┐
         ├─ settings, imports            ├─> composition ─> devices open ─> loop ─> quit, Ctrl-C ─> close
         └─ the panel's port, if asked ──┘
-    the loop's status ─> a publisher each ─> the local panel, the desk
+    the loop's status ─> publisher ─> the local panel, the desk
 """
 
 from __future__ import annotations
@@ -97,19 +97,17 @@ def _listen(options: Options, console: Console, remark: str, stack: ExitStack) -
     failures: list[BaseException] = []
     interrupted = threading.Event()
     try:
+        states: list[StateReceiver] = [_desk_link(options, composition)]
         if panel is not None:
             panel.start(composition.report)
-            shown = _publisher(panel.broker, options, composition)
-            stack.callback(shown.stop)
-            shown.start()
-            composition.on_look(shown.changed)
+            states.append(panel.broker)
             composition.status.panel = panel.authenticator.link
             console.print(f"panel     {panel.authenticator.link}", soft_wrap=True)
-        publisher = _publisher(_desk_link(options, composition), options, composition)
+        publisher = _publisher(states, options, composition)
         composition.on_look(publisher.changed)
-        composition.start()
         stack.callback(publisher.stop)
         publisher.start()
+        composition.start()
         with (
             _quitting(composition, interrupted),
             _shown(composition, options, console, interrupted),
@@ -200,7 +198,7 @@ def _desk_link(options: Options, composition: Composition) -> HeadsetLink:
 
 
 def _publisher(
-    states: StateReceiver, options: Options, composition: Composition
+    states: Sequence[StateReceiver], options: Options, composition: Composition
 ) -> StatusPublisher:
     """Publishes the status to `states`, and passes the commands from there to the loop."""
     from vad_agent.headset.status_publisher import StatusPublisher

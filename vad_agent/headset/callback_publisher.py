@@ -56,8 +56,12 @@ class CallbackPublisher:
         """
         name = "".join(sign if sign.isprintable() else "_" for sign in call)[:80]
         self._call, self._asked = f"{self._here}-{name}-{secrets.token_hex(4)}", False
+        self.adopt(call, self._call)
+
+    def adopt(self, call: str, id: str) -> None:
+        """This call, which another `listen` may have had, is known to the desk by that id."""
         self._ids.pop(call, None)
-        self._ids[call] = self._call
+        self._ids[call] = id
         if len(self._ids) > MOST_CALLS:
             del self._ids[next(iter(self._ids))]
 

@@ -19,6 +19,7 @@ from vad_agent.audio.echo_canceller import EchoCanceller
 from vad_agent.callbacks.outbox import Outbox, outbox_folder
 from vad_agent.client.headset_protocol import Command
 from vad_agent.common.identity import login
+from vad_agent.common.pipe_poll import pipe_poll
 from vad_agent.core.actions import Action
 from vad_agent.core.events import Event, EventKind
 from vad_agent.core.frames import Channel
@@ -32,6 +33,7 @@ from vad_agent.headset.call_tracker import CallTracker
 from vad_agent.headset.callback_publisher import CallbackPublisher
 from vad_agent.headset.callback_write_ahead import OutboxWriter
 from vad_agent.headset.device_selection import SelectedDevices
+from vad_agent.headset.farewell_journal import FOLDER, FarewellJournal
 from vad_agent.headset.farewell_questions import FarewellQuestions
 from vad_agent.headset.loop import CONTROL, MONITOR, PROMPT, Loop
 from vad_agent.headset.microphone_keeper import MicrophoneKeeper
@@ -113,14 +115,21 @@ class Composition:
         options, settings = self._options, self._settings
         if self._chosen.prompt is not None:
             stack.callback(PromptDeviceLock(self._chosen.prompt).close)
-        questions = FarewellQuestions(
-            settings.script, lambda call, actions: self._sinks.late(call, actions), self.report
-        )
-        shown = self._shown = StatusPresenter(self.status, questions.waiting)
         log = TraceLog(options.trace, self.report)
         self.trace_path = log.path
         trace = self._writing(stack, TraceSink(log, options.mode, self.report))
         outbox_writer, callbacks, calls = self._desk_outlets(stack)
+        journal = FarewellJournal(
+            (options.outbox or outbox_folder()) / FOLDER, options.operator_login or login()
+        )
+        questions = FarewellQuestions(
+            settings.script,
+            lambda call, actions: self._sinks.late(call, actions),
+            self.report,
+            callbacks,
+            self._writing(stack, journal),
+        )
+        shown = self._shown = StatusPresenter(self.status, questions.waiting)
         sinks: list[ActionSink] = [callbacks, calls, trace]
         self._recordings: Recordings | None = None
         if options.record is not None:
@@ -152,6 +161,7 @@ class Composition:
             after_pair=shown.look,
             may_promise=lambda: outbox_writer.may_promise,
             answers=lambda event, in_call: questions.answer(event, in_call=in_call),
+            pipes=pipe_poll(),
         )
         self._phrases = PromptLibrary(settings) if self._chosen.prompt is not None else None
         if self._phrases is not None:
@@ -219,17 +229,25 @@ class Composition:
         """Open the devices and prepare the prompts."""
         loop, chosen = self.loop, self._chosen
         headset = loop.headset = self._capture = DuplexCapture(
-            chosen.operator, chosen.client, loop.put
+            chosen.operator, chosen.client, loop.put, loop.pipes
         )
         self._stack.callback(headset.close)
         if chosen.prompt is not None and self._phrases is not None:
-            player = Player(chosen.prompt, DeviceRole.PROMPT, lambda what: loop.put(PROMPT, what))
+            player = Player(
+                chosen.prompt,
+                DeviceRole.PROMPT,
+                lambda what: loop.put(PROMPT, what),
+                loop.pipes,
+            )
             self._stack.callback(player.close)
             self._players.append(player)
             monitor = None
             if chosen.monitor is not None:
                 monitor = Player(
-                    chosen.monitor, DeviceRole.MONITOR, lambda what: loop.put(MONITOR, what)
+                    chosen.monitor,
+                    DeviceRole.MONITOR,
+                    lambda what: loop.put(MONITOR, what),
+                    loop.pipes,
                 )
                 self._stack.callback(monitor.close)
                 self._players.append(monitor)

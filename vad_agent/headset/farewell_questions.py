@@ -5,13 +5,13 @@
                                                        └─ no answer until it is due ─> it stands
 
 The callback is requested before the call's record is closed, due later. Only an answer changes it: if
-this program is killed while a question is open, the desk makes the callback, marked as unconfirmed.
+this program is killed while a question is open, the desk makes the callback, marked as unconfirmed. A
+`listen` that is started before asks the question again (`farewell_journal.py`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from vad_agent.core import actions as act
@@ -21,20 +21,18 @@ from vad_agent.core.events import Event, EventKind
 from vad_agent.core.frames import Channel
 from vad_agent.core.script import Script
 from vad_agent.headset import messages_ru
+from vad_agent.headset.callback_publisher import CallbackPublisher
+from vad_agent.headset.farewell_journal import FarewellJournal, OpenQuestion
 from vad_agent.headset.status import FarewellQuestion
-
-
-@dataclass(frozen=True, slots=True)
-class _Open:
-    question: FarewellQuestion
-    asked: act.CallbackRequested
 
 
 class FarewellQuestions:
     """An action sink that keeps the open questions, and takes their answers.
 
     `publish(call, actions)`: called with what an answer changes, for a call that is over. `report`:
-    called with messages for the operator. All methods are for the loop's thread.
+    called with messages for the operator. `callbacks`: an earlier sink that requests the callbacks.
+    Questions that the last `listen` has left in the `journal` are open; without one, nothing is kept.
+    All methods are for the loop's thread.
     """
 
     def __init__(
@@ -42,6 +40,8 @@ class FarewellQuestions:
         script: Script,
         publish: Callable[[str, Sequence[Action]], None],
         report: Callable[[str], None],
+        callbacks: CallbackPublisher,
+        journal: FarewellJournal | None = None,
         *,
         now: Callable[[], datetime] = datetime.now,
     ) -> None:
@@ -53,7 +53,12 @@ class FarewellQuestions:
         self._began = now()
         self._on = False
         self._asked: act.CallbackRequested | None = None
-        self._open: dict[str, _Open] = {}  # the newest last
+        self._callbacks = callbacks
+        self._journal = journal
+        self._open: dict[str, OpenQuestion] = {}  # the newest last
+        for left in journal.left(self._began) if journal is not None else ():
+            self._open[left.question.id] = left
+            callbacks.adopt(left.question.id, left.callback)
 
     # -- the calls ---------------------------------------------------------------------------------
 
@@ -69,7 +74,7 @@ class FarewellQuestions:
             elif isinstance(action, act.CallbackWithdrawn):
                 self._asked = None
                 if not self._on:  # the call that had ended goes on
-                    self._open.pop(self._call, None)
+                    self._take_out(self._call)
 
     def end(self) -> None:
         """The call is over: ask about it, if its callback is unconfirmed."""
@@ -84,7 +89,8 @@ class FarewellQuestions:
             due=ended + timedelta(seconds=asked.due_in_s or 0.0),
             client_name=asked.name,
         )
-        self._open[question.id] = _Open(question, asked)
+        self._open[question.id] = OpenQuestion(question, asked, self._callbacks.call)
+        self._keep()
 
     def late(self, call: str, actions: Sequence[Action]) -> None:
         """Do nothing: these actions come from here."""
@@ -100,7 +106,7 @@ class FarewellQuestions:
         """The open questions, the newest first. One whose callback is due is no longer asked."""
         now = self._now()
         for one in [one.question for one in self._open.values() if one.question.due <= now]:
-            del self._open[one.id]
+            self._take_out(one.id)
             self._report(messages_ru.unanswered(one))
         return tuple(one.question for one in reversed(self._open.values()))
 
@@ -114,7 +120,7 @@ class FarewellQuestions:
             return False
         if event.question is None and (in_call or not self._open):
             return False
-        found = self._open.pop(event.question or next(reversed(self._open)), None)
+        found = self._take_out(event.question or next(reversed(self._open)))
         if found is None:
             self._report(messages_ru.ANSWERED_LATE)
             return True
@@ -125,3 +131,12 @@ class FarewellQuestions:
             action = revised(self._script, asked, Reason.DROPPED)
         self._publish(found.question.id, [action])
         return True
+
+    def _take_out(self, id: str) -> OpenQuestion | None:
+        if (found := self._open.pop(id, None)) is not None:
+            self._keep()
+        return found
+
+    def _keep(self) -> None:
+        if self._journal is not None:
+            self._journal.keep(tuple(self._open.values()))

@@ -13,6 +13,7 @@ write to workers, disks and the terminal. A prompt that promises a callback wait
 from __future__ import annotations
 
 import queue
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
@@ -21,9 +22,10 @@ from vad_agent.audio.device_recovery import DeviceState, Lost, Opened
 from vad_agent.audio.ipc_framing import Record
 from vad_agent.audio.jitter_buffer import Lane, Pair
 from vad_agent.client.headset_protocol import Command
+from vad_agent.common.pipe_poll import PipePoll
 from vad_agent.core.actions import Action, Cue, Play, Stop
 from vad_agent.core.events import Event, EventKind
-from vad_agent.core.frames import FRAME_MS, Channel
+from vad_agent.core.frames import FRAME_S, Channel
 from vad_agent.errors import EventError
 from vad_agent.headset.call_tracker import CallTracker
 from vad_agent.headset.prompt_player import PromptPlayer
@@ -31,7 +33,8 @@ from vad_agent.speech.player import PlaybackReport
 
 MOST_WAITING = 1000
 """Limit of the inbox: 10 s of both sides. Beyond it, `put` blocks."""
-WAKE_S = FRAME_MS / 1000
+WAKE_S = 1.5 * FRAME_S
+"""Longest sleep: longer than the pause between two frames, shorter than the longest step of the clock."""
 PROMPT, MONITOR, CONTROL = "prompt", "monitor", "control"
 
 Source = Channel | str
@@ -93,8 +96,11 @@ class Loop:
         after_pair: Callable[[Loop, Pair], None] = lambda loop, pair: None,
         may_promise: Callable[[], bool] = lambda: True,
         answers: Callable[[Event, bool], bool] = lambda event, in_call: False,
+        pipes: PipePoll | None = None,
     ) -> None:
         self.tracker = tracker
+        self.pipes = pipes
+        """The workers' pipes, which this loop reads itself."""
         self.headset: Capture | None = None
         self.prompt_player: PromptPlayer | None = None
         self.refused = 0
@@ -109,24 +115,29 @@ class Loop:
         # Implemented in C, at a tenth of a bounded queue's cost; `put` enforces the bound.
         self._inbox: queue.SimpleQueue[tuple[Source, What]] = queue.SimpleQueue()
         self._quit = False
+        self._thread: int | None = None
 
     def put(self, source: Source, what: What) -> None:
-        """Any thread may call this. Blocks while the inbox is full."""
+        """Any thread may call this. Blocks while the inbox is full, except in the loop's own thread."""
+        if threading.get_ident() == self._thread:
+            self._inbox.put((source, what))
+            return
         while self._inbox.qsize() >= MOST_WAITING and not self._quit:
             time.sleep(WAKE_S)
         self._inbox.put((source, what))
+        if self.pipes is not None:
+            self.pipes.wake()
 
     def run(self) -> None:
         """Run until `Command.QUIT` comes, or something it calls raises."""
-        inbox = self._inbox
-        while not self._quit:
-            try:
-                self.take(*inbox.get(timeout=WAKE_S))
-                while not self._quit:
-                    self.take(*inbox.get_nowait())
-            except queue.Empty:
-                pass
-            self.turn(time.perf_counter())
+        self._thread = threading.get_ident()
+        try:
+            while not self._quit:
+                self._take_all()
+                self.turn(time.perf_counter())
+        finally:
+            if self.pipes is not None:
+                self.pipes.close()
         self.end()
 
     def end(self) -> None:
@@ -139,6 +150,19 @@ class Loop:
         """
         self._release()
         self._feed(now)
+
+    def _take_all(self) -> None:
+        """Take what has come; if nothing has, sleep until something does, at most WAKE_S."""
+        inbox = self._inbox
+        try:
+            if self.pipes is None:
+                self.take(*inbox.get(timeout=WAKE_S))
+            elif inbox.empty():
+                self.pipes.wait(WAKE_S)
+            while not self._quit:
+                self.take(*inbox.get_nowait())
+        except queue.Empty:
+            pass
 
     def take(self, source: Source, what: What) -> None:
         """Carry out what this input means now."""

@@ -30,6 +30,8 @@ from vad_agent.speech.prompt_library import Phrase
 
 FED_AFTER_S = 0.015
 """Seconds, approximately, that a prompt waits for a block and a frame for the other side's."""
+BEGINS = (Mark.SOON, Mark.STARTED)
+"""The first one of a phrase tells where to expect it in the client's channel."""
 LEADS = 5
 """Number of prompts used to measure the latency into the call."""
 LONGEST_LEAD_S = 0.5
@@ -212,11 +214,12 @@ class PromptPlayer:
         ):
             return
         number, pcm = self._monitored
-        if report.phrase == number and report.mark is Mark.STARTED:
+        if report.phrase == number and report.mark in BEGINS:
+            self._monitored = None
             self._announce(pcm, report.at)
 
     def _announce(self, pcm: bytes, at: float) -> None:
-        if self._canceller is not None:
+        if self._canceller is not None and pcm:
             self._canceller.play(resample(pcm, SAMPLE_RATE), math.floor(self._slot_at(at)))
 
     def _follow(self, report: PlaybackReport) -> Sequence[Event]:
@@ -224,9 +227,10 @@ class PromptPlayer:
             return ()  # it was stopped meanwhile
         _, action, text, asked = self._prompt
         slot = self._slot_at(report.at)
+        if report.mark in BEGINS and self._echo_source() is DeviceRole.PROMPT:
+            pcm, self._pcm = self._pcm, b""
+            self._announce(pcm, report.at)
         if report.mark is Mark.STARTED:
-            if self._echo_source() is DeviceRole.PROMPT:
-                self._announce(self._pcm, report.at)
             voiced = text if text != action.text else None
             self._at(
                 math.floor(slot), Event(EventKind.PROMPT_STARTED, prompt=action.prompt, text=voiced)

@@ -19,10 +19,10 @@ from vad_agent.headset.noise_gate import NoiseGate
 from vad_agent.headset.status import FarewellQuestion, PhraseStatus, Status
 from vad_agent.trace import labels_ru
 
-EVERY = 5
-"""Frames between two updates: 0.1 s."""
+EVERY = 10
+"""Frames between two updates: 0.2 s. The pages run their clocks and meters in between."""
 QUIETEST_DB = -100.0
-FALL_DB = 2.0
+FALL_DB = 4.0
 """dB by which a displayed level falls per update, so that a word stays visible."""
 IDLE = (LineState.DIGITAL_ZERO, LineState.NO_MEDIA)
 ALERTS = {

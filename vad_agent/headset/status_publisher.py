@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import threading
+from collections.abc import Sequence
 from typing import Any
 
 from vad_agent.audio.device_recovery import DeviceState
@@ -19,10 +20,10 @@ IDLE_S = 0.5
 
 
 class StatusPublisher:
-    """Publishes in a thread of its own, so that the live loop only sets a flag (`changed`)."""
+    """Publishes to all `states`, in a thread of its own: the live loop only sets a flag (`changed`)."""
 
     def __init__(
-        self, states: StateReceiver, operator: str, status: Status, sink: ControlSink
+        self, states: Sequence[StateReceiver], operator: str, status: Status, sink: ControlSink
     ) -> None:
         self._states = states
         self._operator = operator
@@ -34,7 +35,8 @@ class StatusPublisher:
 
     def start(self) -> None:
         """The headset connects."""
-        self._states.attach(self._operator, self._sink)
+        for states in self._states:
+            states.attach(self._operator, self._sink)
         self._thread.start()
 
     def changed(self) -> None:
@@ -47,7 +49,8 @@ class StatusPublisher:
         self._changed.set()
         if self._thread.is_alive():
             self._thread.join(2)
-        self._states.detach(self._operator, self._sink)
+        for states in self._states:
+            states.detach(self._operator, self._sink)
 
     def _run(self) -> None:
         known: Snapshot = {}
@@ -55,7 +58,8 @@ class StatusPublisher:
             # A copy: it must not change while it is read.
             current = snapshot(copy.copy(self._status), self._operator)
             if changes := {key: current[key] for key in current if _differs(known, current, key)}:
-                self._states.publish(self._operator, changes)
+                for states in self._states:
+                    states.publish(self._operator, changes)
             known = current
             self._changed.wait(IDLE_S)
             self._changed.clear()

@@ -1,4 +1,4 @@
-"""Keeps each stream on its device, because a sound server may silently move it to another one.
+"""Keeps each stream on its device. A sound server is asked not to move it, but a patchbay still can.
 
 A stream of ours that was moved is closed: its device counts as lost until the worker finds it again
 by name. Devices that were not named follow the server's defaults, like other programs on the desktop.

@@ -22,6 +22,8 @@ FADE_STEPS = 8
 class Mark(StrEnum):
     """The outcome of a phrase."""
 
+    SOON = "soon"
+    """It begins at about this time: reported where the exact time is known only when it is heard."""
     STARTED = "started"
     ENDED = "ended"
     """Its last sample is in the stream."""
@@ -49,6 +51,11 @@ class Mixer:
     rate: int
     marks: list[tuple[int, Mark, int]] = field(default_factory=list)
     _voices: list[_Voice] = field(default_factory=list)
+
+    @property
+    def busy(self) -> bool:
+        """A phrase is not at its end."""
+        return bool(self._voices)
 
     def play(self, phrase: int, pcm: bytes) -> None:
         """Begin this phrase with the next block. `pcm`: int16 mono, at least one sample."""

@@ -15,6 +15,7 @@ from typing import Any
 from vad_agent.audio.device_recovery import AudioWorker, DeviceState, Lost, Opened
 from vad_agent.audio.devices import Device, DeviceRole
 from vad_agent.audio.ipc_framing import Record
+from vad_agent.common.pipe_poll import PipePoll
 from vad_agent.core.frames import SAMPLE_BYTES
 from vad_agent.speech.mixer import Mark
 
@@ -32,13 +33,17 @@ class PlaybackReport:
 
 
 class Player:
-    """One output device. The worker's thread calls `put`.
+    """One output device. The worker's thread calls `put`, or the one that waits for `pipes`.
 
     The caller passes its arguments to `take`, in order, in the loop's thread.
     """
 
     def __init__(
-        self, device: Device, role: DeviceRole, put: Callable[[Opened | Lost | Record], None]
+        self,
+        device: Device,
+        role: DeviceRole,
+        put: Callable[[Opened | Lost | Record], None],
+        pipes: PipePoll | None = None,
     ) -> None:
         self.device = device
         self.role = role
@@ -48,7 +53,7 @@ class Player:
         self.latency_s = 0.0
         self._rate = PHRASE_HZ
         self._count = 0
-        self.child = AudioWorker(PLAYBACK, self._spec(), put)
+        self.child = AudioWorker(PLAYBACK, self._spec(), put, pipes)
 
     def _spec(self) -> dict[str, Any]:
         return {**self.device.spec(), "role": self.role.value}

@@ -74,13 +74,14 @@ class OperatorLine:
             side.at_pbx = True
         self.capture = MediaCapture()
         self.output = PromptStream(SAMPLE_RATE) if shared.phrases is not None else None
+        callbacks = CallbackPublisher(shared.messages.post, operator=operator)
         questions = FarewellQuestions(
             shared.settings.script,
             lambda call, actions: self._sinks.late(call, actions),
             self.report,
+            callbacks,
         )
         self._presenter = StatusPresenter(self.status, questions.waiting)
-        callbacks = CallbackPublisher(shared.messages.post, operator=operator)
         calls = CallReporter(callbacks, shared.calls, mode=self.status.mode, operator=operator)
         sinks: list[ActionSink] = [
             callbacks,

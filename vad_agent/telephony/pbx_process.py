@@ -217,7 +217,7 @@ class PbxProcess:
         line = OperatorLine(shared, operator, hang_up)
         if operator is not None:
             link = HeadsetLink(partial(find_desk, self._options.desk), line.report)
-            publisher = StatusPublisher(link, operator, line.status, self._sink(line))
+            publisher = StatusPublisher([link], operator, line.status, self._sink(line))
             line.on_look(publisher.changed)
             publisher.start()
             self._publishers[id(line)] = publisher

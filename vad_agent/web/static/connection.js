@@ -9,7 +9,7 @@ import { $, made, text } from "./page.js";
 import { inCall } from "./state.js";
 
 const SILENT_MS = 8000; // the server says something every 5 s
-const STALLED_MS = 3000; // in a call its time moves ten times a second
+const STALLED_MS = 3000; // in a call its time moves five times a second
 
 /** `cut`: why nothing of the state is shown; empty: it is. `session`: as far as is known. Set here alone. */
 export const connection = { cut: "", session: true };
