@@ -14,6 +14,7 @@ import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 from fastapi import FastAPI
@@ -21,9 +22,11 @@ from fastapi import FastAPI
 from tests.cli.commanding import Centre, Run, ago, own_store, runner
 from tests.server.asked import TOKEN, one_desk, served
 from vad_agent.callbacks import transitions
-from vad_agent.callbacks.model import Outcome, State
+from vad_agent.callbacks.field_encryption import FieldEncryption
+from vad_agent.callbacks.model import Outcome, Policy, State
 from vad_agent.callbacks.outbox import Outbox
 from vad_agent.callbacks.outbox_message import OutboxMessage
+from vad_agent.callbacks.store import Store
 from vad_agent.callbacks.unit_of_work import Actor
 from vad_agent.cli.callback_changes import Said
 from vad_agent.cli.callback_tables import distance, text
@@ -33,6 +36,7 @@ from vad_agent.server.app_state import set_app_state
 ANNA = {"name": "Анна", "phone": "8 912 345-67-89", "operator": "olga"}
 NUMBER = "+79123456789"
 OPENING = {"opening": "Анна, это Haier", "topic": "доставка"}
+POLICY = Policy(ZoneInfo("Europe/Moscow"))
 
 
 @pytest.fixture
@@ -161,6 +165,8 @@ def test_a_limit_is_told_where_there_are_more(centre):
 
 
 def test_nothing_to_list(centre):
+    with centre.opened():
+        pass  # a database without callbacks
     assert centre.run("list").out == "no callbacks\n"
     assert json.loads(centre.run("list", "--json").out) == []
     assert len(table(centre.run("list", "--csv").out)) == 1
@@ -236,6 +242,7 @@ def test_show_as_json(centre):
     ids=lambda command: command[0],
 )
 def test_an_unknown_id(centre, command):
+    centre.take()
     for id in ("zzz", "zzzzzzzzzzzz", "zz%", "../promise", "яяя", "z" * 80):
         done = centre.run(command[0], id, *command[1:])
         assert (done.status, done.out) == (2, "")
@@ -530,8 +537,8 @@ def test_settings_name_the_database_and_the_key(own, tmp_path, monkeypatch):
     (tmp_path / "key").write_text(key.out)
     config = tmp_path / "desk.toml"
     config.write_text('database = "other.sqlite"\nencryption_key_file = "key"\n')
+    Store(str(tmp_path / "other.sqlite"), POLICY, FieldEncryption(key.out.strip())).close()
     assert own.run("list", "--config", config).out == "no callbacks\n"
-    assert (tmp_path / "other.sqlite").exists()
     config.write_text('database = "other.sqlite"\n')
     done = own.run("list", "--config", config)
     assert (done.status, done.line) == (

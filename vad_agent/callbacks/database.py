@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vad_agent.common.private_files import FileLock, private_folder, why
-from vad_agent.errors import OutputError, StoreError, extra
+from vad_agent.errors import OutputError, StoreError, UnstorableError, extra
 
 with extra("callbacks", "the store of callbacks"):
     import sqlalchemy as sa
@@ -33,8 +33,11 @@ CONNECT_S = 5
 POOL = 12
 STOPPED_S = 15
 """PostgreSQL ends an idle transaction that holds locks after this many seconds."""
-_RACED = ("40001", "40P01")
-"""PostgreSQL's states: serialization failure; deadlock, where this transaction was chosen to fail."""
+_RACED = ("40001", "40P01", "23505")
+"""PostgreSQL's states: serialization failure; deadlock, where this transaction was chosen to fail;
+unique violation.
+"""
+_SQLITE_RACED = (sqlite3.SQLITE_CONSTRAINT_UNIQUE, sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY)
 
 
 class WriteConflict(StoreError):
@@ -82,17 +85,20 @@ class DatabaseLocation:
 
 
 class Database:
-    """Connections to one database. `alone`: on SQLite, no other process may use it.
+    """Connections to one database. `alone`: on SQLite, no other process may use it. `make`: a missing
+    SQLite file is created, with its folder.
 
     Raises:
         StoreError: the database is damaged, locked by another process, missing or not writable.
     """
 
-    def __init__(self, where: DatabaseLocation, *, alone: bool = True) -> None:
+    def __init__(self, where: DatabaseLocation, *, alone: bool = True, make: bool = True) -> None:
         self.where = where
         self._lock: FileLock | None = None
         self._writing = threading.Lock()
         if where.file is not None:
+            if not make and not _holds_something(where.file) and not _journal(where.file):
+                raise StoreError(self.empty)
             self._prepare(where.file, alone)
         try:
             self.engine = engine(where)
@@ -124,6 +130,14 @@ class Database:
             raise
 
     @property
+    def empty(self) -> str:
+        """The error of a database without callbacks that this process must not create."""
+        return (
+            f"{self.where.shown}: there are no callbacks in it: `vad-agent serve` makes the database, "
+            "or name another one (--config)"
+        )
+
+    @property
     def on_server(self) -> bool:
         """The database is PostgreSQL: several processes on several machines can use it."""
         return self.where.file is None
@@ -145,6 +159,7 @@ class Database:
         Raises:
             StoreError: the database cannot be used now; nothing was changed.
             WriteConflict: another transaction committed first.
+            UnstorableError: the database will never accept these values.
         """
         if self.on_server:
             with self._told(), self.engine.begin() as connection:
@@ -164,9 +179,10 @@ class Database:
             yield
         except exc.SQLAlchemyError as error:
             text = f"{self.where.shown}: {_cause(error)}"
-            state = getattr(getattr(error, "orig", None), "sqlstate", None)
-            if isinstance(error, exc.IntegrityError) or state in _RACED:
+            if _is_race(error):
                 raise WriteConflict(text) from error
+            if _is_permanent(error):
+                raise UnstorableError(text) from error
             raise StoreError(text) from error
 
     def forget(self) -> None:
@@ -271,8 +287,7 @@ def refuse_damaged(file: Path) -> None:
 def _found_in(file: Path) -> str | None:
     """What is wrong with the file. None: nothing."""
     if not _holds_something(file):
-        lost = _holds_something(Path(f"{file}-wal"))
-        return "it is empty, its journal is not" if lost else None
+        return "it is empty, its journal is not" if _journal(file) else None
     try:
         with file.open("rb") as opened:  # SQLite treats a very short file as a new database
             if opened.read(len(_HEADER)) != _HEADER:
@@ -294,6 +309,10 @@ def _holds_something(file: Path) -> bool:
     return file.exists() and file.stat().st_size > 0
 
 
+def _journal(file: Path) -> bool:
+    return _holds_something(Path(f"{file}-wal"))
+
+
 def _set_aside(file: Path) -> Path:
     """Copy the damaged file; an existing copy is reused. Return the copy's path."""
     journal = Path(f"{file}-wal")
@@ -306,6 +325,21 @@ def _set_aside(file: Path) -> Path:
         if not (kept.exists() and kept.stat().st_size == part.stat().st_size):
             shutil.copy2(part, kept)
     return copy
+
+
+def _is_race(error: exc.SQLAlchemyError) -> bool:
+    """Another transaction was first: read again and retry."""
+    original = getattr(error, "orig", None)
+    if getattr(original, "sqlstate", None) in _RACED:
+        return True
+    return getattr(original, "sqlite_errorcode", None) in _SQLITE_RACED
+
+
+def _is_permanent(error: exc.SQLAlchemyError) -> bool:
+    """The values are at fault: too long, too large, missing, or of no type that a column takes."""
+    if isinstance(error, exc.DBAPIError):
+        return isinstance(error, exc.DataError | exc.IntegrityError | exc.NotSupportedError)
+    return isinstance(error, exc.StatementError)
 
 
 def _cause(error: exc.SQLAlchemyError) -> str:

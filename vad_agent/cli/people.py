@@ -83,7 +83,7 @@ def add(
 
     role = Role.SUPERVISOR if supervisor else Role.OPERATOR
     password = _password(login, generate, password_stdin)
-    with _people(config, database) as people:
+    with _people(config, database, make=True) as people:
         person = people.add(login, role, password)
     _tell(person, password if generate else None)
 
@@ -183,15 +183,16 @@ def let(login: Login, config: Config = None, database: Database = None) -> None:
 
 
 @contextmanager
-def _people(config: Path | None, database: str | None) -> Iterator[Users]:
-    """The users of the store, which a desk may also have open."""
+def _people(config: Path | None, database: str | None, *, make: bool = False) -> Iterator[Users]:
+    """The users of the store, which a desk may also have open. `make`: a missing one is created."""
     from contextlib import closing
 
     from vad_agent.server.container import open_store
     from vad_agent.server.desk_config import DeskConfig
     from vad_agent.web.authentication.users import Users
 
-    with closing(open_store(DeskConfig.load(config, database=database), alone=False)) as store:
+    settings = DeskConfig.load(config, database=database)
+    with closing(open_store(settings, alone=False, make=make)) as store:
         yield Users(store)
 
 

@@ -184,7 +184,7 @@ class _Reading:
 
     def _database(self, text: str) -> str:
         if not text:
-            return str(state_folder() / "callbacks.sqlite")
+            return default_database()
         return text if "://" in text else str(self._folder / text)
 
     def dataclass(self, kind: type[Any], table: Toml, name: str, *, check: bool = True) -> Any:
@@ -253,6 +253,11 @@ class _Reading:
     def _raise(self) -> None:
         if self._problems:
             raise SettingsError(self._source, self._problems)
+
+
+def default_database() -> str:
+    """The file of this user's callbacks."""
+    return str(state_folder() / "callbacks.sqlite")
 
 
 def _from_here(name: str, value: Any) -> Any:
