@@ -19,6 +19,7 @@ from vad_agent.callbacks import migrations
 from vad_agent.callbacks.database import Database, DatabaseLocation
 from vad_agent.callbacks.migrations import migrate
 from vad_agent.callbacks.model import Outcome, State
+from vad_agent.callbacks.queries import CallbackQueries
 from vad_agent.callbacks.store import Store
 from vad_agent.callbacks.tables import metadata
 from vad_agent.errors import StoreError
@@ -26,6 +27,12 @@ from vad_agent.errors import StoreError
 ROOT = Path(__file__).resolve().parents[2]
 
 ADDED_BY_0005 = ("callbacks DROP COLUMN since", "attempts DROP COLUMN accepted")
+UNDO_0007 = (
+    "DROP INDEX one_user_for_a_login",
+    "DROP INDEX history_by_time",
+    "ALTER TABLE people DROP COLUMN folded",
+    "ALTER TABLE callbacks DROP COLUMN operator_folded",
+)
 ONE_OPEN = "one_open_callback_for_a_client"
 
 
@@ -107,8 +114,11 @@ def test_a_database_of_the_version_before_is_upgraded_and_what_waited_there_is_f
     with before.database.writing() as c:  # as version 0003 leaves it
         for column in ("callbacks DROP COLUMN asked", *ADDED_BY_0005):
             c.execute(sa.text(f"ALTER TABLE {column}"))
+        for step in UNDO_0007:
+            c.execute(sa.text(step))
         c.execute(sa.text("UPDATE alembic_version SET version_num = '0003'"))
-    assert [kind for kind, *_ in differences(before.database)] == ["add_column"] * 3
+    kinds = [kind for kind, *_ in differences(before.database)]
+    assert sorted(kinds) == ["add_column"] * 5 + ["add_index"] * 2
     before.close()
     store = Store(empty, policy)
     assert differences(store.database) == []
@@ -134,6 +144,8 @@ def test_what_the_manual_dialer_had_begun_in_the_version_before_is_offered(empty
     with before.database.writing() as c:  # as version 0004 leaves it
         for column in ADDED_BY_0005:
             c.execute(sa.text(f"ALTER TABLE {column}"))
+        for step in UNDO_0007:
+            c.execute(sa.text(step))
         c.execute(sa.text(f"DROP INDEX {ONE_OPEN}"))
         c.execute(sa.text(f"CREATE UNIQUE INDEX {ONE_OPEN} ON callbacks (client) WHERE {old}"))
         c.execute(sa.text("UPDATE alembic_version SET version_num = '0004'"))
@@ -146,6 +158,37 @@ def test_what_the_manual_dialer_had_begun_in_the_version_before_is_offered(empty
     assert store.accept(told.id, "boris", by(clock.now)).operator == "boris"
     (index,) = (one for one in indexes(store) if one["name"] == ONE_OPEN)
     assert any("offered" in str(option) for option in index["dialect_options"].values())
+    store.close()
+
+
+def test_users_whose_logins_are_one_now_are_all_kept_and_can_be_told_apart(empty, policy, clock):
+    before = Store(empty, policy)
+    callback = take(before, clock.now, operator="ОЛЬГА")
+    with before.database.writing() as c:  # as version 0005 leaves it
+        for step in UNDO_0007:
+            c.execute(sa.text(step))
+        logins = ("Ольга", "ольга", "ОЛЬГА", "ольга (2)", "irina")
+        for number, login in enumerate(logins):
+            made = clock.move(1)
+            c.execute(
+                sa.text(
+                    "INSERT INTO people (login, role, password, made, since)"
+                    " VALUES (:login, 'operator', :password, :made, :made)"
+                ),
+                {"login": login, "password": f"p{number}", "made": made},
+            )
+        c.execute(sa.text("UPDATE alembic_version SET version_num = '0005'"))
+    before.close()
+    store = Store(empty, policy)
+    found = rows(store, "SELECT login, folded, password FROM people ORDER BY password")
+    assert [tuple(row) for row in found] == [
+        ("Ольга", "ольга", "p0"),
+        ("ольга (3)", "ольга (3)", "p1"),
+        ("ОЛЬГА (4)", "ольга (4)", "p2"),
+        ("ольга (2)", "ольга (2)", "p3"),
+        ("irina", "irina", "p4"),
+    ]
+    assert [one.id for one in CallbackQueries(store).page(operator="ольга")] == [callback.id]
     store.close()
 
 

@@ -175,12 +175,19 @@ def certificate(folder: Path) -> Path:
 
 
 def test_what_is_in_use_already_is_refused_in_one_line(serve, tmp_path):
-    """The database of another desk, and its port; that one goes on."""
+    """A desk's state folder, its database and its port; that one goes on."""
     first = serve()
     url = first.ready()
     port = url.rpartition(":")[2]
-    second = serve()  # its database
+    same = serve("--database", tmp_path / "other.sqlite")
+    second = serve("--database", first.database, state=tmp_path / "another")
     third = serve(port=port, state=tmp_path / "else")
+    assert same.end() == 1
+    assert same.errors == [
+        f"vad-agent: {first.place}: a desk of this user runs already, process {first.process.pid} at "
+        f"{url}: stop it, or give this one a state folder of its own (XDG_STATE_HOME)"
+    ]
+    assert not (tmp_path / "other.sqlite").exists()
     assert second.end() == 1
     assert second.errors == [
         f"vad-agent: {first.database}: another process has the callbacks: stop it, or speak to it "
@@ -192,6 +199,10 @@ def test_what_is_in_use_already_is_refused_in_one_line(serve, tmp_path):
     assert not third.database.exists()
     assert not third.place.exists()
     assert json.loads(first.place.read_text(encoding="utf-8"))["url"] == url
+    first.process.send_signal(signal.SIGSTOP)  # it does not answer, and it lives
+    stopped = serve("--database", tmp_path / "other.sqlite")
+    assert stopped.end() == 1
+    first.process.send_signal(signal.SIGCONT)
     assert httpx.get(f"{url}/health", trust_env=False).json()["alive"] is True
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import shutil
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -185,6 +185,23 @@ class Database:
                 raise UnstorableError(text) from error
             raise StoreError(text) from error
 
+    def session(self, settings: Sequence[str] = ()) -> sa.Connection:
+        """A connection of the caller's own, without a transaction; `settings`: of this session.
+
+        Raises:
+            StoreError: the database cannot be used now.
+        """
+        with self._told():
+            connection = self.engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+            try:
+                for setting in settings:
+                    connection.execute(sa.text(f"SET {setting}"))
+            except BaseException:
+                connection.invalidate()
+                connection.close()
+                raise
+        return connection
+
     def forget(self) -> None:
         """Clear overwritten data from SQLite's journal. Best effort: readers may still need it."""
         if self.on_server:
@@ -345,8 +362,9 @@ def _is_permanent(error: exc.SQLAlchemyError) -> bool:
 def _cause(error: exc.SQLAlchemyError) -> str:
     """The driver's message on one line.
 
-    SQLAlchemy's own adds the statement and its values: personal data.
+    SQLAlchemy's own adds the statement and its values, and PostgreSQL's detail the row: personal data.
     """
     original = getattr(error, "orig", None)
-    text = str(original) if original is not None else type(error).__name__
+    primary = getattr(getattr(original, "diag", None), "message_primary", None)
+    text = primary or (str(original) if original is not None else type(error).__name__)
     return " ".join(text.split())[:300]

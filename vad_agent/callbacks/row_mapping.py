@@ -10,6 +10,7 @@ from typing import Any
 
 from vad_agent.callbacks.field_encryption import FieldEncryption
 from vad_agent.callbacks.model import Callback, Request, State
+from vad_agent.common.identity import folded
 
 PERSONAL = ("phone", "phone_given", "name", "topic", "opening")
 _LISTS = ("reasons", "asked_operators")
@@ -25,6 +26,7 @@ def to_row(callback: Callback, encryption: FieldEncryption) -> dict[str, Any]:
     for name in PERSONAL:
         row[name] = encryption.close(row[name] or None)
     row["client"] = encryption.look_up(callback.phone)
+    row["operator_folded"] = None if callback.operator is None else folded(callback.operator)
     return row
 
 

@@ -16,7 +16,7 @@ from datetime import datetime, timedelta
 from vad_agent.callbacks import transitions
 from vad_agent.callbacks.attempt_store import AttemptStore
 from vad_agent.callbacks.clock import JUMP_S
-from vad_agent.callbacks.model import Callback, Request, State
+from vad_agent.callbacks.model import UNDER_WAY, Callback, Request, State
 from vad_agent.callbacks.row_mapping import (
     changed,
     from_row,
@@ -95,7 +95,7 @@ class Store(AttemptStore):
                     )
                 ),
             )
-            if same_call is not None:
+            if same_call is not None and not transitions.rings_another(same_call, request):
                 return transitions.revise(same_call, request, self.policy), "revised"
         if request.phone is not None:
             same_client = self.one(c, callbacks.c.client == self.encryption.look_up(request.phone))
@@ -104,7 +104,9 @@ class Store(AttemptStore):
         return transitions.take(request, new_id(), self.policy, by.at), "taken"
 
     def withdraw(self, call: str, by: Actor) -> Callback | None:
-        """The call's client came back: cancel the callback, unless another call requests it."""
+        """The call's client came back: cancel the callback, unless another call requests it. Of
+        several that are cancelled, return the one under way, if there is one.
+        """
 
         def work(c: sa.Connection) -> Callback | None:
             mine = requests.c.call == call
@@ -117,16 +119,21 @@ class Store(AttemptStore):
                 .where(mine, requests.c.withdrawn.is_(None))
                 .values(withdrawn=by.at)
             )
-            if callback is None:
-                return None
-            others = c.execute(
-                sa.select(sa.func.count()).where(
-                    requests.c.callback == callback.id, requests.c.withdrawn.is_(None)
-                )
-            ).scalar()
-            if others:
-                return None
-            return self.save(c, callback, transitions.cancel(callback, by.at), "withdrawn", by)
+            seen: list[str] = []
+            cancelled: list[Callback] = []
+            while callback is not None:
+                others = c.execute(
+                    sa.select(sa.func.count()).where(
+                        requests.c.callback == callback.id, requests.c.withdrawn.is_(None)
+                    )
+                ).scalar()
+                if not others:
+                    after = transitions.cancel(callback, by.at)
+                    self.save(c, callback, after, "withdrawn", by)
+                    cancelled.insert(0 if callback.state in UNDER_WAY else len(cancelled), after)
+                seen.append(callback.id)
+                callback = self.one(c, sa.and_(asked, callbacks.c.id.notin_(seen)))
+            return cancelled[0] if cancelled else None
 
         return self.transaction(work)
 

@@ -74,6 +74,7 @@ callbacks = sa.Table(
     sa.Column("asked", UtcDateTime),  # of the last call that requested it
     sa.Column("since", UtcDateTime),  # of an offer, or of its acceptance
     sa.Column("client", sa.String(64)),  # the number's look-up value
+    sa.Column("operator_folded", sa.Text),  # as logins are compared
 )
 sa.Index(
     "one_open_callback_for_a_client",
@@ -127,6 +128,8 @@ history = sa.Table(
     sa.Column("change", sa.JSON, nullable=False),  # {field: [before, after]}, no personal data
 )
 
+sa.Index("history_by_time", history.c.what, history.c.at)
+
 nodes = sa.Table(
     "nodes",
     metadata,
@@ -172,12 +175,15 @@ people = sa.Table(
     "people",
     metadata,
     sa.Column("login", sa.String(100), primary_key=True),
+    sa.Column("folded", sa.Text, nullable=False, server_default=""),  # as logins are compared
     sa.Column("role", sa.String(16), nullable=False),
     sa.Column("password", sa.Text, nullable=False),  # argon2
     sa.Column("made", UtcDateTime, nullable=False),
     sa.Column("since", UtcDateTime, nullable=False),  # sessions begun before are invalid
     sa.Column("barred", UtcDateTime),  # when the user was disabled
 )
+
+sa.Index("one_user_for_a_login", people.c.folded, unique=True)
 
 left_sessions = sa.Table(
     "left_sessions",

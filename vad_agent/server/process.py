@@ -22,7 +22,13 @@ from vad_agent.callbacks.dialers.base import DialRequest
 from vad_agent.callbacks.dialers.manual import ManualDialer
 from vad_agent.callbacks.model import UNDER_WAY, State
 from vad_agent.callbacks.phone_numbers import masked
-from vad_agent.client.discovery import own_token, remove_desk_record, token_file, write_desk_record
+from vad_agent.client.discovery import (
+    claim_desk_record,
+    own_token,
+    remove_desk_record,
+    token_file,
+    write_desk_record,
+)
 from vad_agent.common.live_screen import can_redraw
 from vad_agent.errors import OutputError, SettingsError, extra
 from vad_agent.server.api_app import create_app
@@ -53,7 +59,7 @@ def serve(config: DeskConfig, console: Console, make_front: MakePages | None = N
 
     Raises:
         SettingsError: a token, the dialer's table or the script is not valid.
-        StoreError: the callbacks cannot be opened.
+        StoreError: the callbacks cannot be opened, or this user's desk runs already.
         OutputError: the port cannot be taken.
     """
     tokens = _tokens(config.api)
@@ -68,8 +74,9 @@ def serve(config: DeskConfig, console: Console, make_front: MakePages | None = N
             console.bell()  # the screen shows whom
 
     dialer = make_dialer(config, tell)
-    listening = _listen(config.api)
     with contextlib.ExitStack() as stack:
+        stack.callback(claim_desk_record().close)
+        listening = _listen(config.api)
         stack.callback(listening.close)
         desk = DeskContainer(config, dialer, late=metrics.late)
         stack.callback(desk.close)

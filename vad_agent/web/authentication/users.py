@@ -124,12 +124,10 @@ class Users:
         at = self._now()
 
         def work(c: sa.Connection) -> User:
-            if self._store.database.on_server:  # two logins that differ only in case, added at once
-                c.execute(sa.text("LOCK TABLE people IN SHARE ROW EXCLUSIVE MODE"))
             if (known := _row(c, login)) is not None:
                 raise UserError(f"somebody has the login {known.login!r}")
             one = {"login": login, "role": role.value, "password": kept, "made": at, "since": at}
-            c.execute(people.insert().values(**one))
+            c.execute(people.insert().values(folded=folded(login), **one))
             return User(login, role, at, at, None)
 
         return self._store.transaction(work)
@@ -195,15 +193,10 @@ def _checked_login(login: str) -> str:
 
 
 def _row(c: sa.Connection, login: str, *, lock: bool = False) -> sa.Row[Any] | None:
-    """The user's row, found by reading all: no database folds case as Python does, and a centre has
-    few users.
-    """
-    wanted = folded(login)
-    for known in c.execute(sa.select(people.c.login)).scalars().all():
-        if folded(known) == wanted:
-            query = sa.select(people).where(people.c.login == known)
-            return c.execute(locked(query) if lock else query).first()
-    return None
+    if not login.strip().isprintable():  # no login is so, and no database takes some of these signs
+        return None
+    query = sa.select(people).where(people.c.folded == folded(login))
+    return c.execute(locked(query) if lock else query).first()
 
 
 def _person(row: sa.Row[Any]) -> User:
