@@ -530,6 +530,28 @@ def test_a_store_that_another_process_has(own):
     assert "another process has the callbacks" in done.line
 
 
+@pytest.mark.parametrize("umask", [0o022, 0, 0o777])
+def test_a_key_is_written_into_a_file_of_its_owners_alone_and_none_is_replaced(
+    own, tmp_path, umask
+):
+    file = tmp_path / "callbacks.key"
+    before = os.umask(umask)
+    try:
+        done = own.run("key", file)
+    finally:
+        os.umask(before)
+    assert (done.status, done.err) == (0, "")
+    assert done.out.startswith(f"{file}: a new key")
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    text = file.read_text()
+    assert text.strip() not in done.out
+    assert FieldEncryption(text).encrypts
+    again = own.run("key", file)
+    assert (again.status, again.out) == (1, "")
+    assert again.line == f"{file}: it exists: a key that is in use must not be replaced"
+    assert file.read_text() == text
+
+
 def test_settings_name_the_database_and_the_key(own, tmp_path, monkeypatch):
     key = own.run("key")
     assert key.status == 0

@@ -9,14 +9,15 @@ from __future__ import annotations
 import shutil
 import sqlite3
 import threading
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vad_agent.common.private_files import FileLock, private_folder, why
+from vad_agent.common.private_files import FileLock, make_private, private_folder, why
 from vad_agent.errors import OutputError, StoreError, UnstorableError, extra
 
 with extra("callbacks", "the store of callbacks"):
@@ -31,6 +32,8 @@ _HEADER = b"SQLite format 3\0"
 BUSY_MS = 5000
 CONNECT_S = 5
 POOL = 12
+AGAIN_S = 1.0
+_STARTING = ("starting up", "shutting down", "not yet accepting", "too many clients")
 STOPPED_S = 15
 """PostgreSQL ends an idle transaction that holds locks after this many seconds."""
 _RACED = ("40001", "40P01", "23505")
@@ -122,6 +125,7 @@ class Database:
         try:
             refuse_damaged(file)
             file.touch(mode=0o600)
+            make_private(file)
         except OSError as error:
             self._unlock()
             raise StoreError(f"{file}: cannot be opened: {why(error)}") from error
@@ -229,6 +233,36 @@ class Database:
         if self._lock is not None:
             self._lock.close()
             self._lock = None
+
+
+def wait_for_server(where: DatabaseLocation, limit_s: float, report: Callable[[str], None]) -> None:
+    """Wait until a server that does not run yet, or starts, takes connections; at most `limit_s`
+    seconds: then, and on any other problem, opening it tells why. `report`: called once.
+    """
+    if where.file is not None:
+        return
+    until, told = time.monotonic() + limit_s, False
+    trial = engine(where)
+    try:
+        while (why := _not_yet(trial)) is not None and time.monotonic() < until:
+            if not told:
+                told = True
+                report(f"{where.shown}: {why}")
+            time.sleep(AGAIN_S)
+    finally:
+        trial.dispose()
+
+
+def _not_yet(trial: sa.Engine) -> str | None:
+    """Why the server takes no connection now, if another try may help."""
+    try:
+        trial.connect().close()
+    except exc.OperationalError as error:
+        cause = _cause(error)
+        return None if "FATAL:" in cause and not any(one in cause for one in _STARTING) else cause
+    except exc.SQLAlchemyError:
+        return None
+    return None
 
 
 def engine(where: DatabaseLocation) -> sa.Engine:
