@@ -206,7 +206,8 @@ def test_a_request_whose_number_cannot_be_rung_is_kept_and_needs_one(
 
 
 @pytest.mark.parametrize(
-    "at", ["half past three", "", "2026-13-01T10:00", "0001-01-01T00:00+14:00"]
+    "at",
+    ["half past three", "", "2026-13-01T10:00", "0001-01-01T00:00+14:00", "2026-12-01", "20261201"],
 )
 def test_a_request_whose_agreed_time_cannot_be_read_is_kept_and_needs_one(at: str, centre: Centre):
     centre.post(reason="agreed", at=at, due_in_s=None, phone=NUMBER)

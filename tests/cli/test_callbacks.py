@@ -11,6 +11,7 @@ import re
 import stat
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -206,7 +207,7 @@ def rung(centre: Centre) -> str:
 
 def test_show_tells_all_of_it(centre):
     id = rung(centre)
-    done = centre.run("show", id[:8])
+    done = centre.run("show", id)
     assert (done.status, done.err) == (0, "")
     lines = [" ".join(line.split()) for line in done.out.splitlines()]
     assert lines[0] == id
@@ -243,23 +244,26 @@ def test_show_as_json(centre):
 )
 def test_an_unknown_id(centre, command):
     centre.take()
-    for id in ("zzz", "zzzzzzzzzzzz", "zz%", "../promise", "яяя", "z" * 80):
-        done = centre.run(command[0], id, *command[1:])
-        assert (done.status, done.out) == (2, "")
-        assert "ID: there is no callback '" in done.line
-
-
-def test_a_beginning_that_several_have_lists_them(centre, monkeypatch):
-    ids = iter([f"abc{n}00000000" for n in range(7)] + ["abd000000000"])
-    monkeypatch.setattr("vad_agent.callbacks.store.new_id", lambda: next(ids))
-    taken = [centre.take() for _ in range(8)]
-    done = centre.run("show", "ABC")
+    done = centre.run(command[0], "zzzzzzzzzzzz", *command[1:])
     assert (done.status, done.out) == (2, "")
-    assert "'ABC' is the beginning of several: abc000000000 (waiting), abc1" in done.line
-    assert "and 2 more" in done.line
-    assert centre.run("cancel", "abc3").out == f"{taken[3].id}: cancelled\n"
-    assert centre.run("show", "abd").out.startswith(taken[7].id)
-    assert "expected 3 letters at least, got 'ab'" in centre.run("show", "ab").line
+    assert "ID: there is no callback 'zzzzzzzzzzzz': vad-agent callbacks list" in done.line
+
+
+@pytest.mark.parametrize(
+    "command",
+    [["show"], ["accept"], ["done", "reached"], ["cancel"], ["retry"], ["number", NUMBER]],
+    ids=lambda command: command[0],
+)
+def test_a_part_of_an_id_changes_and_shows_nothing(centre, command):
+    """A typing error must not close another client's callback."""
+    callback = centre.take()
+    parts = (callback.id[:3], callback.id[:11], callback.id + "0", "zz%", "../promise", "я" * 12)
+    for part in (*parts, "z" * 80, ""):
+        done = centre.run(command[0], part, *command[1:])
+        assert (done.status, done.out) == (2, "")
+        assert "ID: expected a whole id, 12 letters and digits such as k3v9q0m2x7ha" in done.line
+    assert centre.get(callback) == callback
+    assert centre.run("show", f" {callback.id.upper()} ").out.startswith(callback.id)
 
 
 # -- changes ---------------------------------------------------------------------------------------
@@ -288,7 +292,7 @@ def test_who_calls_says_so_and_who_is_second_is_told_who_was_first(centre):
         begun = one.store.begin(anna.key, "desk", by)
         one.store.offer(begun.attempt.key, "manual", by)
     assert f"{anna.id}  → offered" in centre.run("list", "--operator", "boris").out
-    done = centre.run("accept", anna.id[:6], "--operator", "boris")
+    done = centre.run("accept", anna.id, "--operator", "boris")
     assert (done.status, done.out, done.err) == (0, f"{anna.id}: ringing\n", "")
     assert centre.get(anna).operator == "boris"
     late = centre.run("accept", anna.id, "--operator", "vera")
@@ -351,10 +355,36 @@ def test_a_time_is_set(centre):
     anna = centre.take(**ANNA)
     assert centre.run("time", anna.id, "2031-03-01T15:30+03:00").status == 0
     assert centre.get(anna).due == datetime(2031, 3, 1, 12, 30, tzinfo=UTC)
-    for wrong, why in (("tomorrow", "ISO 8601"), ("1999-01-01T10:00", "a year from 2000 to 2099")):
+    for wrong, why in (
+        ("tomorrow", "ISO 8601"),
+        ("2031-03-01", "not a date alone; got '2031-03-01'"),
+        ("1999-01-01T10:00", "a year from 2000 to 2099"),
+    ):
         done = centre.run("time", anna.id, wrong)
         assert (done.status, done.out) == (2, "")
         assert why in done.line
+
+
+def test_times_are_those_of_the_centre_and_name_its_zone(centre, monkeypatch):
+    """Not of the machine on which somebody looks."""
+    monkeypatch.setenv("TZ", "America/New_York")
+    time.tzset()
+    try:
+        anna = centre.take(**ANNA, at="2031-03-01T15:30", reason="agreed", due_in_s=None)
+        head, line = centre.run("list").out.splitlines()
+        assert "due, Europe/Moscow" in head
+        assert "2031-03-01 15:30, in " in line
+        shown = centre.run("show", anna.id).out
+        assert re.search(r"^  due +2031-03-01 15:30, ", shown, re.MULTILINE)
+        assert re.search(r"^  zone +Europe/Moscow$", shown, re.MULTILINE)
+        changed = centre.run("time", anna.id, "2031-03-02T10:00").out
+        assert "2031-03-02 10:00, in " in changed
+        assert changed.endswith("(Europe/Moscow)\n")
+        (row,) = rows(centre.run("export").out)
+        assert (row["due"], row["zone"]) == ("2031-03-02 10:00:00", "Europe/Moscow")
+    finally:
+        monkeypatch.undo()
+        time.tzset()
 
 
 def test_the_client_has_called(centre):
@@ -458,7 +488,7 @@ def test_an_export_since(centre):
     ("arguments", "status", "why"),
     [
         (["--json", "--csv"], 2, "expected one of --json and --csv"),
-        (["--since", "yesterday"], 2, "expected an ISO 8601 time"),
+        (["--since", "yesterday"], 2, "expected an ISO 8601 date or time"),
         (["--separator", ";;"], 2, "expected one of , ; |"),
         (["--output", "/nowhere/at/all.csv"], 1, "there is no folder /nowhere/at"),
         (["--output", "/"], 1, "it is a folder"),

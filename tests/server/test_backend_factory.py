@@ -426,7 +426,8 @@ def test_what_the_desk_answers_is_what_the_store_has(one):
     callback = take(one, due_in_s=0.0)
     with served(one.app) as url, remote(url) as callbacks:
         assert list(callbacks.all()) == list(one.app_state.queries.all())
-        assert callbacks.beginning(callback.id) == [callback]
+        assert callbacks.find(callback.id) == callback
+        assert callbacks.find(callback.id[:6]) is None
         assert callbacks.get(callback.id).callback == callback
         assert callbacks.promise() == one.app_state.queries.promise()
         after = callbacks.done(callback.id, Outcome.NO_ANSWER, "")

@@ -57,7 +57,7 @@ def letter(key: str, phone: str) -> OutboxMessage:
     return OutboxMessage(REQUESTED, key, f"call {key}", now, "dropped", 0.0, phone=phone, name=NAME)
 
 
-NO_FAREWELL = "[callbacks]\nfarewell_s = 0.0\n"
+NO_FAREWELL = '[callbacks]\nfarewell_s = 0.0\nzone = "Europe/Moscow"\n'
 ANNOUNCED = "ПЕРЕЗВОНИТЕ"
 
 
@@ -94,9 +94,11 @@ def test_it_says_where_it_is_rings_answers_and_ends_by_a_signal(serve, tmp_path,
         "desk",
         "callbacks",
         "dialer",
+        "zone",
         "letters",
         "token",
     ]
+    assert "zone      Europe/Moscow" in desk.said
     told = json.loads(desk.place.read_text(encoding="utf-8"))
     where = {"url": url, "pid": desk.process.pid, "database": str(desk.database)}
     assert told == where | certified
@@ -281,6 +283,14 @@ def test_a_port_that_is_none_is_refused(serve):
     desk = serve(port=70000)
     assert desk.end() == 2
     assert len(desk.errors) == 1
+
+
+def test_a_zone_that_nobody_set_is_told(serve):
+    """15:30 would be 18:30 in Moscow."""
+    desk = serve(TZ="UTC")
+    assert desk.until("zone ") == (
+        "zone      UTC: this machine's, because the script names none (zone in [callbacks])"
+    )
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.1.2.3", "::1", "localhost"])

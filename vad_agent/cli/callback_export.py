@@ -9,7 +9,7 @@ from typing import Annotated, TextIO
 
 import typer
 
-from vad_agent.cli.callback_arguments import Config, DeskUrl, checked_time, one_format, reached
+from vad_agent.cli.callback_arguments import Config, DeskUrl, checked_date, one_format, reached
 from vad_agent.cli.terminal import complain
 from vad_agent.common.private_files import open_private, why
 from vad_agent.errors import OutputError
@@ -19,7 +19,7 @@ SEPARATORS = (",", ";", "|", "\t")
 
 
 def _since(text: str | None) -> str | None:
-    return None if text is None else checked_time(text)
+    return None if text is None else checked_date(text)
 
 
 def export(
@@ -43,7 +43,8 @@ def export(
 ) -> None:
     """Write every callback, the oldest first: names, numbers and phrases are masked.
 
-    CSV has local times; a cell that looks like a formula begins with an apostrophe.
+    CSV has the centre's times, and the zone in its last column; a cell that looks like a formula
+    begins with an apostrophe.
 
     \b
     For Russian Excel:
@@ -70,7 +71,7 @@ def export(
         )
         if as_json:
             return records.write_json_lines(out, told)
-        return records.write_csv(out, told, separator)
+        return records.write_csv(out, told, callbacks.zone, separator)
 
     with reached(desk, config) as callbacks:
         if output is None:

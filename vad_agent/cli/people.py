@@ -96,17 +96,18 @@ def list_(config: Config = None, database: Database = None) -> None:
     Who can log in?
       vad-agent people list
     """
-    from datetime import UTC, datetime
+    from datetime import datetime
 
     from vad_agent.cli.callback_tables import local, print_line, text
     from vad_agent.cli.terminal import plain_console, print_table
+    from vad_agent.common.time_zones import zone_name
 
     with _people(config, database) as people:
-        everybody = people.all()
+        everybody, zone = people.all(), people.zone
     if not everybody:
         print_line(plain_console(), "nobody: vad-agent people add LOGIN")
         return
-    now = datetime.now(UTC)
+    now = datetime.now(zone)
     rows = [
         [
             text(one.login),
@@ -116,7 +117,8 @@ def list_(config: Config = None, database: Database = None) -> None:
         ]
         for one in everybody
     ]
-    print_table(plain_console(), ("login", "role", "made", "barred"), rows)
+    head = ("login", "role", f"made, {zone_name(zone)}", "barred")
+    print_table(plain_console(), head, rows)
 
 
 @people_app.command(short_help="Set another password; the user must log in again.")

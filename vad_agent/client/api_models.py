@@ -173,6 +173,8 @@ class HealthOut(Answer):
 
     alive: Literal[True] = True
     node: str
+    zone: str = ""
+    """IANA name of the centre's time zone; "": it has none."""
 
 
 class ReadyOut(Answer):

@@ -13,16 +13,11 @@ from vad_agent.callbacks.outbox_consumer import OutboxConsumer
 from vad_agent.callbacks.phone_numbers import normalised
 from vad_agent.callbacks.queries import CallbackQueries, Promise
 from vad_agent.callbacks.service import CallbackService
-from vad_agent.callbacks.tables import callbacks
 from vad_agent.callbacks.unit_of_work import Actor
-from vad_agent.client.backend import ID_LENGTH, CallbackDetails
+from vad_agent.client.backend import CallbackDetails
 from vad_agent.common.identity import login
-from vad_agent.errors import extra
 from vad_agent.server.container import open_store
 from vad_agent.server.desk_config import DeskConfig, default_database
-
-with extra("callbacks", "the store of callbacks"):
-    import sqlalchemy as sa
 
 
 class ServiceBackend:
@@ -41,6 +36,7 @@ class ServiceBackend:
         self.rings = rings
         self.attempts: int | None = self._store.policy.attempts
         self.overdue_s = self._store.policy.overdue_s
+        self.zone = self._store.policy.zone
 
     # -- queries
     # --------------------------------------------------------------------------------------
@@ -58,15 +54,9 @@ class ServiceBackend:
             limit=limit,
         )
 
-    def beginning(self, text: str) -> list[Callback]:
-        """As `Backend.beginning`."""
-        if len(text) >= ID_LENGTH:
-            found = self._store.find(text)
-            return [] if found is None else [found]
-        query = sa.select(callbacks.c.id).where(callbacks.c.id.startswith(text, autoescape=True))
-        with self._store.database.reading() as c:
-            ids = list(c.execute(query.order_by(callbacks.c.id)).scalars())
-        return [self._store.get(id) for id in ids]
+    def find(self, id: str) -> Callback | None:
+        """As `Backend.find`."""
+        return self._store.find(id)
 
     def get(self, id: str) -> CallbackDetails:
         """As `Backend.get`."""

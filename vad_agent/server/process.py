@@ -23,7 +23,7 @@ from rich.text import Text
 from vad_agent.callbacks.database import DatabaseLocation, wait_for_server
 from vad_agent.callbacks.dialers.base import DialRequest
 from vad_agent.callbacks.dialers.manual import ManualDialer
-from vad_agent.callbacks.model import UNDER_WAY, State
+from vad_agent.callbacks.model import UNDER_WAY, Policy, State
 from vad_agent.callbacks.phone_numbers import masked
 from vad_agent.client.discovery import (
     claim_desk_record,
@@ -33,6 +33,7 @@ from vad_agent.client.discovery import (
     write_desk_record,
 )
 from vad_agent.common.live_screen import can_redraw
+from vad_agent.common.time_zones import zone_name
 from vad_agent.errors import OutputError, SettingsError, extra
 from vad_agent.server.api_app import create_app
 from vad_agent.server.bearer_auth import Tokens
@@ -129,6 +130,7 @@ def serve(config: DeskConfig, console: Console, make_front: MakePages | None = N
             ("desk", url),
             ("callbacks", shown),
             ("dialer", config.dialer),
+            ("zone", _zone(desk.store.policy)),
             ("letters", str(config.inbox)),
             ("token", str(token_file())),
         ]
@@ -232,6 +234,14 @@ def _check_tls(api: Api) -> None:
         if not isinstance(error, ssl.SSLError):
             why = getattr(error, "strerror", None) or why
         raise SettingsError("[api]", [f"{files}: {why}"]) from None
+
+
+def _zone(policy: Policy) -> str:
+    """The zone of agreed times, and how it was chosen."""
+    name = zone_name(policy.zone)
+    if not policy.zone_is_machines:
+        return name
+    return f"{name}: this machine's, because the script names none (zone in [callbacks])"
 
 
 def _check_exposure(api: Api) -> None:

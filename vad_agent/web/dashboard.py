@@ -150,6 +150,7 @@ class Dashboard:
         self.calls = calls
         self.broker = broker
         self.zone = store.policy.zone
+        self._machines_zone = store.policy.zone_is_machines
         self.floor = Wallboard(broker)
         self.pictures = Pictures()
         self.policy = store.policy
@@ -170,7 +171,8 @@ class Dashboard:
 
     def words(self, day: CalendarDay) -> SupervisorLabels:
         """The labels for a page of that day."""
-        return SupervisorLabels(self.now, self.zone, day.on)
+        machines = self._machines_zone
+        return SupervisorLabels(self.now, self.zone, day.on, zone_is_machines=machines)
 
     # -- the page ------------------------------------------------------------------------------------
 

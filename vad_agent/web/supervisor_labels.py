@@ -12,6 +12,7 @@ from urllib.parse import quote
 from vad_agent.callbacks.alerts import Kind
 from vad_agent.callbacks.model import UNCONFIRMED, Callback, Outcome, State
 from vad_agent.callbacks.queries import Which
+from vad_agent.common.time_zones import zone_name
 from vad_agent.trace import labels_ru
 from vad_agent.trace.window_compliance import Verdict
 
@@ -136,9 +137,14 @@ def why(outcome: str, verdict: Verdict, silence: float, lo: float, hi: float) ->
 class SupervisorLabels:
     """Labels for a template, at `now` and on a day of the centre."""
 
-    def __init__(self, now: datetime, zone: tzinfo, day: date) -> None:
+    def __init__(
+        self, now: datetime, zone: tzinfo, day: date, *, zone_is_machines: bool = False
+    ) -> None:
         self.now = now
         self._zone = zone
+        name = zone_name(zone)
+        self.zone = f"не задан, взят серверный: {name}" if zone_is_machines else name
+        """The name of the zone in which times are shown."""
         self._day = day
 
     number = staticmethod(labels_ru.number)

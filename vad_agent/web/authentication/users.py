@@ -13,7 +13,7 @@ import contextlib
 import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any
 
 from vad_agent.callbacks.tables import people
@@ -62,6 +62,11 @@ class Users:
         self._passwords = passwords or Passwords()
         database = store.database
         self._now = now or (database.time if database.on_server else lambda: datetime.now(UTC))
+
+    @property
+    def zone(self) -> tzinfo:
+        """The centre's time zone."""
+        return self._store.policy.zone
 
     # -- queries
     # ----------------------------------------------------------------------------------------
