@@ -128,6 +128,12 @@ def test_a_client_who_comes_back_needs_neither_callback_of_the_call(store, clock
     assert [store.get(one.id).state for one in (first, second)] == [State.CANCELLED] * 2
 
 
+def test_a_name_is_stored_composed_however_it_was_sent(store, clock):
+    callback = take(store, clock.now, name="И\u0306ля", topic="Е\u0308лка")
+    assert (callback.name, callback.topic) == ("Йля", "Ёлка")
+    assert store.get(callback.id).name == "Йля"
+
+
 def test_the_same_call_revises_its_callback(store, clock):
     first = take(store, clock.now, call="c1", due=120.0)
     request = asks(clock.move(10), call="c1", due=300.0, reason="ended", name=NAME)

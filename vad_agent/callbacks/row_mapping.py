@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import unicodedata
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
@@ -58,13 +59,20 @@ def changed(before: Callback | None, after: Callback) -> dict[str, Any]:
 
 
 def storable(request: Request) -> Request:
-    """The request without surrogates and NULs, which no database accepts: no name may lose a request."""
+    """The request without surrogates and NULs, which no database accepts: no name may lose a request.
+
+    Names are composed (NFC): the same name is the same text.
+    """
     texts: dict[str, Any] = {
-        field.name: storable_text(text)
+        field.name: _composed(field.name, storable_text(text))
         for field in dataclasses.fields(request)
         if isinstance(text := getattr(request, field.name), str)
     }
     return dataclasses.replace(request, **texts)
+
+
+def _composed(name: str, text: str) -> str:
+    return unicodedata.normalize("NFC", text) if name in PERSONAL else text
 
 
 def storable_text(text: str) -> str:
