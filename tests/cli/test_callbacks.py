@@ -32,6 +32,7 @@ from vad_agent.callbacks.unit_of_work import Actor
 from vad_agent.cli.callback_changes import Said
 from vad_agent.cli.callback_tables import distance, text
 from vad_agent.cli.callbacks import WhichOption, callbacks_app
+from vad_agent.common.time_zones import machine_zone, zone_name
 from vad_agent.server.app_state import set_app_state
 
 ANNA = {"name": "Анна", "phone": "8 912 345-67-89", "operator": "olga"}
@@ -105,7 +106,9 @@ def test_the_list_is_of_open_ones_with_masked_numbers(centre):
     done = centre.run("list")
     assert (done.status, done.err) == (0, "")
     head, second, first = done.out.splitlines()
-    assert head.split() == ["id", "state", "due", "attempt", "client", "reasons", "operator"]
+    names = ["id", "state", "due,", "ZONE", "attempt", "client", "reasons", "operator"]
+    zone = "Europe/Moscow" if centre.by_http else zone_name(machine_zone())
+    assert head.split() == [zone if name == "ZONE" else name for name in names]
     assert first.startswith(f"{anna.id}  → waiting")
     assert "Анна, +7…89" in first
     assert re.search(r"\d\d:\d\d:\d\d, in (1 min|8\d s|90 s)", first)
@@ -153,7 +156,9 @@ def test_the_list_as_csv(centre):
     assert done.out.startswith("\ufeffid,state,")
     (one,) = rows(done.out)
     assert (one["id"], one["phone"], one["open"]) == (anna.id, "'+7…89", "yes")
-    assert one["due"] == f"{anna.due.astimezone():%Y-%m-%d %H:%M:%S}"
+    zone = ZoneInfo("Europe/Moscow") if centre.by_http else machine_zone()
+    assert one["due"] == f"{anna.due.astimezone(zone):%Y-%m-%d %H:%M:%S}"
+    assert one["zone"] == zone_name(zone)
 
 
 def test_a_limit_is_told_where_there_are_more(centre):
@@ -365,22 +370,26 @@ def test_a_time_is_set(centre):
         assert why in done.line
 
 
-def test_times_are_those_of_the_centre_and_name_its_zone(centre, monkeypatch):
+def test_times_are_those_of_the_centre_and_name_its_zone(centre, state, tmp_path, monkeypatch):
     """Not of the machine on which somebody looks."""
+    (tmp_path / "script.toml").write_text('[callbacks]\nzone = "Europe/Moscow"\n')
+    config = tmp_path / "desk.toml"
+    config.write_text(f'database = "{state / "callbacks.sqlite"}"\nscript = "script.toml"\n')
+    more = () if centre.by_http else ("--config", config)  # a desk says which zone it has
     monkeypatch.setenv("TZ", "America/New_York")
     time.tzset()
     try:
         anna = centre.take(**ANNA, at="2031-03-01T15:30", reason="agreed", due_in_s=None)
-        head, line = centre.run("list").out.splitlines()
+        head, line = centre.run("list", *more).out.splitlines()
         assert "due, Europe/Moscow" in head
         assert "2031-03-01 15:30, in " in line
-        shown = centre.run("show", anna.id).out
+        shown = centre.run("show", anna.id, *more).out
         assert re.search(r"^  due +2031-03-01 15:30, ", shown, re.MULTILINE)
         assert re.search(r"^  zone +Europe/Moscow$", shown, re.MULTILINE)
-        changed = centre.run("time", anna.id, "2031-03-02T10:00").out
+        changed = centre.run("time", anna.id, "2031-03-02T10:00", *more).out
         assert "2031-03-02 10:00, in " in changed
         assert changed.endswith("(Europe/Moscow)\n")
-        (row,) = rows(centre.run("export").out)
+        (row,) = rows(centre.run("export", *more).out)
         assert (row["due"], row["zone"]) == ("2031-03-02 10:00:00", "Europe/Moscow")
     finally:
         monkeypatch.undo()

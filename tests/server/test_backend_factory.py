@@ -33,6 +33,7 @@ from vad_agent.callbacks.outbox import Outbox, outbox_folder
 from vad_agent.callbacks.store import Store
 from vad_agent.client import discovery, http_client
 from vad_agent.client.discovery import (
+    claim_desk_record,
     find_local_desk,
     is_desk_local,
     own_token,
@@ -193,6 +194,32 @@ def test_a_desk_is_near_while_its_process_lives_and_is_not_asked(state):
     for text in (json.dumps(told | {"pid": ended.pid}), "", "{", '{"pid": 1}'):
         (state / "desk.json").write_text(text)
         assert not is_desk_local()
+
+
+def test_one_desk_of_a_user_at_a_time_though_it_does_not_answer(state):
+    """It is stopped, or busy: its process holds the lock."""
+    lock = claim_desk_record()
+    write_desk_record("http://127.0.0.1:1")
+    with pytest.raises(StoreError) as refused:
+        claim_desk_record()
+    assert str(refused.value) == (
+        f"{state / 'desk.json'}: a desk of this user runs already, process {os.getpid()} at "
+        "http://127.0.0.1:1: stop it, or give this one a state folder of its own (XDG_STATE_HOME)"
+    )
+    lock.close()
+    claim_desk_record().close()  # what it left behind holds nobody up
+
+
+def test_a_desk_of_an_older_version_takes_no_lock_and_is_found_by_its_answer(state):
+    with answering(ALIVE) as url:
+        write_desk_record(url)
+        other = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+        file = state / "desk.json"
+        file.write_text(json.dumps(json.loads(file.read_text()) | {"pid": other.pid}))
+        with pytest.raises(StoreError, match=f"process {other.pid} at {url}"):
+            claim_desk_record()
+        other.communicate()
+        claim_desk_record().close()
 
 
 @pytest.mark.parametrize(
