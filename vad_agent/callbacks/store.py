@@ -95,7 +95,7 @@ class Store(AttemptStore):
                     )
                 ),
             )
-            if same_call is not None and not transitions.rings_another(same_call, request):
+            if same_call is not None and not _rings_another(same_call, request):
                 return transitions.revise(same_call, request, self.policy), "revised"
         if request.phone is not None:
             same_client = self.one(c, callbacks.c.client == self.encryption.look_up(request.phone))
@@ -242,6 +242,13 @@ class Store(AttemptStore):
             return moved
 
         return self.transaction(work)
+
+
+def _rings_another(callback: Callback, request: Request) -> bool:
+    """An attempt is under way, and the request names another number: it is a callback of its own."""
+    if callback.state not in UNDER_WAY or callback.phone is None or request.phone is None:
+        return False
+    return request.phone != callback.phone
 
 
 _SHIFT = sa.select(facts.c.value).where(facts.c.name == "clock")

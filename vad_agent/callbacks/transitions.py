@@ -96,8 +96,6 @@ def merge(callback: Callback, request: Request, policy: Policy) -> Callback:
 def revise(callback: Callback, request: Request, policy: Policy) -> Callback:
     """The same call requests its callback for another reason or time: the later request counts.
 
-    An attempt under way keeps its key and its number; see `rings_another`.
-
     Raises:
         RuleError: the callback has ended, or the agreed time is not valid.
     """
@@ -118,13 +116,6 @@ def revise(callback: Callback, request: Request, policy: Policy) -> Callback:
     if (due, fixed) != (callback.due, callback.fixed):
         revised = _at(revised, due, due, fixed=fixed, early=due_on_hangup(request, policy))
     return _settled(revised)
-
-
-def rings_another(callback: Callback, request: Request) -> bool:
-    """An attempt is under way, and the request names another number: it is a callback of its own."""
-    if callback.state not in UNDER_WAY or callback.phone is None or request.phone is None:
-        return False
-    return request.phone != callback.phone
 
 
 def call_ended(callback: Callback, now: datetime) -> Callback:
