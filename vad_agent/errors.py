@@ -13,6 +13,7 @@
     ├── RuleError       a change of a callback that its state does not allow
     ├── NumberError     a telephone number that cannot be dialled
     ├── StoreError      the callbacks' database cannot be used (now)
+    │   └── UnstorableError   it will never accept these values
     ├── DialError       the centre's telephony refused, or cannot be understood
     └── MissingExtra    an optional package is needed: the text names the extra to install
 
@@ -89,6 +90,10 @@ class NumberError(VadAgentError, ValueError):
 
 class StoreError(VadAgentError):
     """The callback database is damaged, locked, full, unavailable, or of another version."""
+
+
+class UnstorableError(StoreError):
+    """The database will never accept these values: sending them again does not help."""
 
 
 class DialError(VadAgentError):

@@ -384,6 +384,24 @@ def test_no_file_and_no_room_for_one(tmp_path: Path, monkeypatch: pytest.MonkeyP
         ("a.mp3", b"hello\n" * 99, "not an audio file that can be read (WAV, FLAC, Ogg, MP3)"),
         ("a.wav", b"RIFF", "not an audio file that can be read (WAV, FLAC, Ogg, MP3)"),
         (
+            "a.m4a",
+            b"\0\0\0\x20ftypM4A \0\0\0\0" + bytes(999),
+            "not an audio file that can be read (WAV, FLAC, Ogg, MP3): M4A: convert it, for example "
+            "ffmpeg -i call.m4a call.wav",
+        ),
+        (
+            "a.webm",
+            b"\x1a\x45\xdf\xa3" + bytes(999),
+            "not an audio file that can be read (WAV, FLAC, Ogg, MP3): WebM: convert it, for example "
+            "ffmpeg -i call.webm call.wav",
+        ),
+        (
+            "a.mp3",
+            bytes(700) + b"\xff\xfb\x90\x64" * 99,
+            "not an audio file that can be read (WAV, FLAC, Ogg, MP3): it begins with 700 zero bytes: "
+            "remove them, or fetch the recording again",
+        ),
+        (
             "a.wav",
             b"RIFF\xff\xff\0\0WAVE" + bytes(99_999),
             "not an audio file that can be read (WAV, FLAC, Ogg, MP3)",
@@ -454,6 +472,82 @@ def test_a_wav_cut_short_is_replayed_with_a_warning(write: Write, subtype: str) 
     with open_call(path) as call:
         assert call.warnings == [f"{path}: truncated: 5.0 s of 10.0 s are there"]
         assert call.frames_total == len(list(call)) == 249
+
+
+@pytest.mark.parametrize(
+    ("name", "how"),
+    [
+        ("a.aiff", {}),
+        ("a.au", {}),
+        ("a.rf64", {"format": "RF64"}),
+        ("a.w64", {"format": "W64"}),
+    ],
+)
+def test_any_container_cut_short_is_replayed_with_a_warning(
+    write: Write, name: str, how: dict[str, str]
+) -> None:
+    """A replay that ends early looks like a client who fell silent."""
+    whole = write(name, speech(10), **how)
+    with open_call(whole) as call:
+        assert (call.warnings, len(list(call))) == ([], 500)
+    path = cut(whole, 0.5)
+    with open_call(path) as call:
+        assert call.warnings == [f"{path}: truncated: 5.0 s of 10.0 s are there"]
+        assert len(list(call)) in (249, 250)
+    with open_leg(path) as leg:
+        assert len(leg.warnings) == 1
+
+
+@pytest.mark.parametrize("magic", [b"FORM", b".snd"])
+def test_a_length_that_was_left_open_is_not_called_truncated(write: Write, magic: bytes) -> None:
+    path = write("a.aiff" if magic == b"FORM" else "a.au", speech(1))
+    content = bytearray(path.read_bytes())
+    at = 4 if magic == b"FORM" else 8
+    content[at : at + 4] = b"\xff" * 4
+    path.write_bytes(content)
+    with open_call(path) as call:
+        assert call.warnings == []
+
+
+def lying(path: Path, announced_s: float) -> Path:
+    """Its header announces fewer samples than there are: the recorder wrote on."""
+    content = bytearray(path.read_bytes())
+    at = content.index(b"data") + 4
+    struct.pack_into("<I", content, at, round(announced_s * 8_000) * 4)
+    path.write_bytes(content)
+    return path
+
+
+@pytest.mark.parametrize("announced_s", [1.0, 9.0])
+def test_a_wav_that_goes_on_behind_its_samples_says_so(write: Write, announced_s: float) -> None:
+    path = lying(write("a.wav", speech(10)), announced_s)
+    with open_call(path) as call:
+        assert call.warnings == [
+            f"{path}: its header announces {announced_s:.1f} s, and {10 - announced_s:.1f} s of data "
+            "follow, which are not read: "
+            "repair it: ffmpeg -ignore_length 1 -i call.wav repaired.wav"
+        ]
+
+
+@pytest.mark.parametrize("padded", [True, False])
+def test_chunks_behind_the_samples_are_no_sound(write: Write, padded: bool) -> None:
+    """A list of 40 kB of an odd length, and another chunk behind it."""
+    path = write("a.wav", speech(2))
+    behind = b"LIST" + struct.pack("<I", 40_001) + bytes(40_001) + (b"\0" if padded else b"")
+    behind += b"id3 " + struct.pack("<I", 10) + bytes(10) if padded else b""
+    path.write_bytes(path.read_bytes() + behind)
+    with open_call(path) as call:
+        assert (call.warnings, len(list(call))) == ([], 100)
+
+
+def test_two_wavs_joined_say_where_the_second_one_begins(write: Write, tmp_path: Path) -> None:
+    one = write("a.wav", speech(2)).read_bytes()
+    (tmp_path / "b.wav").write_bytes(one + one)
+    text = problem(lambda: play(tmp_path / "b.wav"))
+    assert text == (
+        f"b.wav: another recording begins behind the first one, at byte {len(one)}: split the file "
+        "there, and read each part"
+    )
 
 
 @pytest.mark.parametrize("size", [0xFFFF_FFFF, 0x7FFF_F000])
@@ -542,6 +636,20 @@ def test_an_mp3_longer_than_the_decoder_believes(
         f"a.mp3: only {count * 0.02:.1f} s could be read: this MP3 does not state its length and "
         "there is more of it: convert it, as with ffmpeg -i call.mp3 call.wav"
     )
+
+
+@pytest.mark.parametrize(
+    "between", [b"", b"ID3\x04\0\0" + bytes((0, 1, 0x3F, 0x76)) + bytes(24_566)]
+)
+def test_an_mp3_that_goes_on_behind_its_announced_end(
+    write: Write, between: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two joined, with a picture between them."""
+    path = write("a.mp3", speech(5))
+    path.write_bytes(path.read_bytes() + between + path.read_bytes())
+    count, text = read_up_to(path, monkeypatch)
+    assert count < 300
+    assert "could be read: this MP3 does not tell its length and there is more of it" in text
 
 
 def test_an_mp3_that_does_not_tell_its_length(write: Write) -> None:

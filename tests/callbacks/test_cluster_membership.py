@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from tests.callbacks.store_requests import at_once, rows
+from tests.callbacks.scripted_desk import ScriptedDesk
+from tests.callbacks.store_requests import at_once, by, rows
 from vad_agent.callbacks.cluster_membership import BEAT_S, DEAD_S, ClusterMembership
+from vad_agent.errors import StoreError
 
 
 @pytest.fixture
@@ -88,3 +90,83 @@ def test_a_node_that_has_been_dead_for_a_day_is_forgotten(store, clock):
     north.beat(now)
     north.forget_dead(now)
     assert north.seen(now) == ({"north"}, set())
+
+
+# -- one name, one node ----------------------------------------------------------------------------
+
+# a file's lock keeps every other process away
+ON_SERVER = pytest.mark.parametrize("where", ["postgresql"], indirect=True)
+
+
+@ON_SERVER
+def test_a_name_that_a_live_node_has_is_refused_and_is_free_when_it_leaves(store, north, clock):
+    north.enter()
+    north.beat(clock.now, started=True)
+    again = ClusterMembership(store.database, "north")
+    with pytest.raises(StoreError, match="another desk with the name 'north' runs on this"):
+        again.enter(0.0)
+    other = ClusterMembership(store.database, "south")
+    other.enter(0.0)
+    other.release()
+    north.hold()
+    north.leave()
+    again.enter(0.0)
+    again.release()
+
+
+@ON_SERVER
+def test_a_node_whose_session_was_cut_has_its_name_again(store, north, postgres, where):
+    north.enter()
+    cut(postgres, where)
+    north.hold()
+    with pytest.raises(StoreError, match="another desk"):
+        ClusterMembership(store.database, "north").enter(0.0)
+    north.leave()
+
+
+@ON_SERVER
+def test_a_node_that_lost_its_name_adopts_nothing_and_says_so(store, clock, postgres, where):
+    at = ScriptedDesk(store, clock)
+    at.watch.start()
+    cut(postgres, where)
+    other = ClusterMembership(store.database, "north")
+    while True:  # its own watch may be faster, then once more
+        try:
+            other.enter(0.0)
+            break
+        except StoreError:
+            cut(postgres, where)
+    callback = at.take()
+    assert store.begin(callback.key, "north", by(clock.now))  # the other one's call
+    clock.move(60)
+    with pytest.raises(StoreError, match="another desk with the name 'north'"):
+        at.watch._look_after()
+    assert ("dial", callback.key) not in at.dialer.asked
+    assert ("status", callback.key) not in at.dialer.asked
+    at.watch.leave()
+    assert "north" in {row[0] for row in rows(store, "SELECT name FROM nodes")}
+    other.leave()
+
+
+@ON_SERVER
+def test_a_second_desk_of_a_name_does_not_start(store, clock):
+    first, second = ScriptedDesk(store, clock), ScriptedDesk(store, clock)
+    first.watch.start()
+    callback = first.take()
+    first.dispatcher.make(callback.key)
+    clock.move(60)
+    with pytest.raises(StoreError, match="give each desk a name of its own"):
+        second.watch.start()
+    assert second.dialer.asked == []
+    first.watch.leave()
+    second.watch.start()
+    second.watch.leave()
+
+
+def cut(postgres, where):
+    """Every session of the database ends, as by a fault of the network."""
+    with postgres.speaking(where.rpartition("/")[2]) as inside:
+        inside.execute(
+            "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )

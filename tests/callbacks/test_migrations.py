@@ -19,6 +19,7 @@ from vad_agent.callbacks import migrations
 from vad_agent.callbacks.database import Database, DatabaseLocation
 from vad_agent.callbacks.migrations import migrate
 from vad_agent.callbacks.model import Outcome, State
+from vad_agent.callbacks.queries import CallbackQueries
 from vad_agent.callbacks.store import Store
 from vad_agent.callbacks.tables import metadata
 from vad_agent.errors import StoreError
@@ -27,6 +28,12 @@ ROOT = Path(__file__).resolve().parents[2]
 
 ADDED_BY_0005 = ("callbacks DROP COLUMN since", "attempts DROP COLUMN accepted")
 UNDO_0009 = ("ALTER TABLE people DROP COLUMN one_time", "DROP TABLE user_history")
+UNDO_0007 = (
+    "DROP INDEX one_user_for_a_login",
+    "DROP INDEX history_by_time",
+    "ALTER TABLE people DROP COLUMN folded",
+    "ALTER TABLE callbacks DROP COLUMN operator_folded",
+)
 ONE_OPEN = "one_open_callback_for_a_client"
 ADDED_BY_0006 = (
     "DROP INDEX ix_calls_owed",
@@ -99,13 +106,12 @@ def test_a_database_of_the_version_before_is_upgraded_and_what_waited_there_is_f
     with before.database.writing() as c:  # as version 0003 leaves it
         for column in ("callbacks DROP COLUMN asked", *ADDED_BY_0005):
             c.execute(sa.text(f"ALTER TABLE {column}"))
-        for statement in UNDO_0009:
+        for statement in (*UNDO_0009, *UNDO_0007, *ADDED_BY_0006):
             c.execute(sa.text(statement))
-        for added in ADDED_BY_0006:
-            c.execute(sa.text(added))
         c.execute(sa.text("UPDATE alembic_version SET version_num = '0003'"))
     kinds = [kind for kind, *_ in differences(before.database)]
-    assert (kinds.count("add_column"), kinds.count("add_table")) == (7, 2)
+    added = [kinds.count(kind) for kind in ("add_column", "add_table", "add_index")]
+    assert added == [9, 2, 4]
     before.close()
     store = Store(empty, policy)
     assert differences(store.database) == []
@@ -131,12 +137,10 @@ def test_what_the_manual_dialer_had_begun_in_the_version_before_is_offered(empty
     with before.database.writing() as c:  # as version 0004 leaves it
         for column in ADDED_BY_0005:
             c.execute(sa.text(f"ALTER TABLE {column}"))
-        for added in ADDED_BY_0006:
-            c.execute(sa.text(added))
+        for statement in (*UNDO_0009, *UNDO_0007, *ADDED_BY_0006):
+            c.execute(sa.text(statement))
         c.execute(sa.text(f"DROP INDEX {ONE_OPEN}"))
         c.execute(sa.text(f"CREATE UNIQUE INDEX {ONE_OPEN} ON callbacks (client) WHERE {old}"))
-        for statement in UNDO_0009:
-            c.execute(sa.text(statement))
         c.execute(sa.text("UPDATE alembic_version SET version_num = '0004'"))
     before.close()
     store = Store(empty, policy)
@@ -156,14 +160,48 @@ def test_users_of_the_version_before_keep_their_passwords(empty, policy, clock):
     with before.database.writing() as c:  # as the version before leaves it
         for statement in UNDO_0009:
             c.execute(sa.text(statement))
-        c.execute(sa.text("UPDATE alembic_version SET version_num = '0006'"))
-        query = sa.text("INSERT INTO people VALUES ('olga', 'operator', 'kept', :now, :now, NULL)")
+        c.execute(sa.text("UPDATE alembic_version SET version_num = '0007'"))
+        query = sa.text(
+            "INSERT INTO people (login, folded, role, password, made, since)"
+            " VALUES ('olga', 'olga', 'operator', 'kept', :now, :now)"
+        )
         c.execute(query, {"now": clock.now.isoformat(" ")})
     before.close()
     store = Store(empty, policy)
     assert differences(store.database) == []
     [row] = rows(store, "SELECT login, password, one_time FROM people")
     assert tuple(row) == ("olga", "kept", False)
+    store.close()
+
+
+def test_users_whose_logins_are_one_now_are_all_kept_and_can_be_told_apart(empty, policy, clock):
+    before = Store(empty, policy)
+    callback = take(before, clock.now, operator="ОЛЬГА")
+    with before.database.writing() as c:  # as version 0005 leaves it
+        for statement in (*UNDO_0009, *UNDO_0007, *ADDED_BY_0006):
+            c.execute(sa.text(statement))
+        logins = ("Ольга", "ольга", "ОЛЬГА", "ольга (2)", "irina")
+        for number, login in enumerate(logins):
+            made = clock.move(1)
+            c.execute(
+                sa.text(
+                    "INSERT INTO people (login, role, password, made, since)"
+                    " VALUES (:login, 'operator', :password, :made, :made)"
+                ),
+                {"login": login, "password": f"p{number}", "made": made},
+            )
+        c.execute(sa.text("UPDATE alembic_version SET version_num = '0005'"))
+    before.close()
+    store = Store(empty, policy)
+    found = rows(store, "SELECT login, folded, password FROM people ORDER BY password")
+    assert [tuple(row) for row in found] == [
+        ("Ольга", "ольга", "p0"),
+        ("ольга (3)", "ольга (3)", "p1"),
+        ("ОЛЬГА (4)", "ольга (4)", "p2"),
+        ("ольга (2)", "ольга (2)", "p3"),
+        ("irina", "irina", "p4"),
+    ]
+    assert [one.id for one in CallbackQueries(store).page(operator="ольга")] == [callback.id]
     store.close()
 
 

@@ -9,10 +9,12 @@ import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
+import sqlalchemy as sa
 
 from vad_agent.callbacks import outbox
 from vad_agent.callbacks import outbox_consumer as module
@@ -36,8 +38,9 @@ LINES = [{"t": 4.0, "kind": "phase", "phase": "ended"}]
 class Centre:
     """A desk on a real store at noon, the folder that it reads, and a headset that posts there."""
 
-    def __init__(self, folder: Path) -> None:
-        self.store = Store(str(folder / "callbacks.sqlite"), Policy(ZoneInfo("Europe/Moscow")))
+    def __init__(self, folder: Path, store: Store | None = None) -> None:
+        policy = Policy(ZoneInfo("Europe/Moscow"))
+        self.store = store or Store(str(folder / "callbacks.sqlite"), policy)
         self.desk = CallbackService(self.store, Clock(lambda: NOON, lambda: 0.0))
         self.alarms = AlertBoard("desk-1")
         self.folder = folder / "outbox"
@@ -203,7 +206,8 @@ def test_a_request_whose_number_cannot_be_rung_is_kept_and_needs_one(
 
 
 @pytest.mark.parametrize(
-    "at", ["half past three", "", "2026-13-01T10:00", "0001-01-01T00:00+14:00"]
+    "at",
+    ["half past three", "", "2026-13-01T10:00", "0001-01-01T00:00+14:00", "2026-12-01", "20261201"],
 )
 def test_a_request_whose_agreed_time_cannot_be_read_is_kept_and_needs_one(at: str, centre: Centre):
     centre.post(reason="agreed", at=at, due_in_s=None, phone=NUMBER)
@@ -287,6 +291,70 @@ def test_a_letter_that_was_stored_and_not_removed_is_taken_once(
     assert centre.inbox.read_all() == 1
     assert len(centre.callbacks) == 2
     assert centre.waiting == centre.sounding == []
+
+
+@pytest.fixture
+def cursed(store: Store) -> Iterator[Store]:
+    """Its database accepts no request with the reason "cursed"."""
+    refuse, accept = (
+        "ALTER TABLE requests ADD CONSTRAINT cursed CHECK (reason <> 'cursed')",
+        "ALTER TABLE requests DROP CONSTRAINT cursed",
+    )
+    if not store.database.on_server:
+        refuse = (
+            "CREATE TRIGGER cursed BEFORE INSERT ON requests WHEN NEW.reason = 'cursed'"
+            " BEGIN SELECT RAISE(ABORT, 'cursed'); END"
+        )
+        accept = "DROP TRIGGER cursed"
+    with store.database.writing() as c:
+        c.execute(sa.text(refuse))
+    yield store
+    with store.database.writing() as c:
+        c.execute(sa.text(accept))
+
+
+def test_a_letter_that_can_never_be_stored_is_kept_apart_and_those_after_it_are_taken(
+    cursed: Store, tmp_path: Path
+):
+    """A trigger or a constraint: the next try would fail as this one, and every letter behind it wait."""
+    centre = Centre(tmp_path / "headset", cursed)
+    first = centre.post(reason="cursed", name="Anna", phone=NUMBER)
+    centre.post(call="call-2", phone="+79123456780")
+    assert centre.inbox.read_all() == 1
+    assert centre.callback.phone == "+79123456780"
+    assert centre.refused == [first.name]
+    assert centre.waiting == []
+    assert centre.sounding == [(Kind.REFUSED, first.name)]
+    [alarm] = centre.alarms.all()
+    assert "it can never be stored" in alarm.detail
+    assert "Anna" not in alarm.detail
+    assert NUMBER not in alarm.detail
+
+
+def test_while_the_store_is_away_the_passes_become_rarer_and_one_line_says_so(
+    centre: Centre, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    now, passes = [0.0], []
+    monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    centre.post()
+    take, away = centre.store.take, [True]
+
+    def store(*args: Any) -> Any:
+        passes.append(now[0])
+        if away:
+            raise StoreError("away")
+        return take(*args)
+
+    monkeypatch.setattr(centre.store, "take", store)
+    while now[0] < 15:
+        centre.inbox._read()
+        now[0] += 0.5
+    assert passes == [0, 0.5, 1.5, 3.5, 6.5, 9.5, 12.5]
+    assert [record.message for record in caplog.records] == ["messages wait for the store"]
+    away.clear()
+    now[0] += 3
+    centre.inbox._read()
+    assert centre.waiting == []
 
 
 # -- letters that are none --------------------------------------------------------------------------

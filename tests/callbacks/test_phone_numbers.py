@@ -75,6 +75,22 @@ def test_towns_and_free_numbers(written, number):
 
 
 @pytest.mark.parametrize(
+    "written",
+    [
+        f"sip:{MOBILE}@pbx.example.ru",
+        f"sips:{MOBILE}@pbx;user=phone",
+        f"SIP:{MOBILE}",
+        f"tel:{MOBILE};ext=1",
+        "sip:89123456789@192.168.1.5:5060",
+        f'"Anna" <sip:{MOBILE}@pbx>;tag=a1',
+    ],
+)
+def test_an_address_of_a_softphone_has_its_number(written):
+    """As baresip sends it; it was refused, and the callback needed a number."""
+    assert normalised(written) == MOBILE
+
+
+@pytest.mark.parametrize(
     ("written", "number"),
     [
         ("+49 30 123456", "+4930123456"),

@@ -240,6 +240,19 @@ def test_a_page_is_filtered_by_state_number_and_operator(store, full, filters, e
     assert names(full, CallbackQueries(store).page(**filters)) == expected
 
 
+@pytest.mark.parametrize(
+    "written", ["Ольга Йорк", "ольга йорк", "ОЛЬГА И\u0306ОРК ", " Ольга йорк"]
+)
+def test_an_operators_page_does_not_depend_on_how_the_login_is_written(store, clock, written):
+    """Case and Unicode form, in Cyrillic too: SQLite's own `lower` knows ASCII alone."""
+    own = take(store, clock.now, phone=client(1), operator="Ольга Йорк")
+    other = take(store, clock.now, phone=client(2), operator="ольга")
+    anybodys = take(store, clock.now, phone=client(3))
+    found = {one.id for one in CallbackQueries(store).page(operator=written)}
+    assert found == {own.id, anybodys.id}
+    assert other.id not in found
+
+
 def test_all_are_listed_oldest_first(store, full):
     listed = names(full, CallbackQueries(store).all())
     assert listed == ["90", "30", "60", "no time", "cancelled", "reached", "no number"]

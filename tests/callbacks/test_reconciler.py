@@ -195,6 +195,60 @@ def test_a_promise_that_is_kept_again_is_no_alarm(at):
     assert at.on() == []
 
 
+def test_all_requests_are_counted_hourly_and_between_only_those_of_the_last_day(at, monkeypatch):
+    counted: list[bool] = []
+    promise = at.watch._queries.promise
+
+    def counting(*period, now):
+        counted.append(not period)
+        return promise(*period, now=now)
+
+    monkeypatch.setattr(at.watch._queries, "promise", counting)
+    time = SimpleNamespace(monotonic=lambda: 0.0)
+    monkeypatch.setattr(watching, "time", time)
+    at.take(phone=client(1))
+    at.hand.move(2 * 86_400)
+    at.take(phone=client(2))
+    for _ in range(50):
+        at.watch.check_promise()
+    assert counted == [True] + [False] * 49
+    with at.store.database.writing() as c:
+        c.execute(sa.text("DELETE FROM requests WHERE taken < :t"), {"t": at.now - HOUR})
+    at.watch.check_promise()
+    assert at.on() == []
+    time.monotonic = lambda: watching.ALL_S
+    at.watch.check_promise()
+    assert at.on() == [("promise", "")]
+    counted.clear()
+    at.watch.check_promise()
+    assert counted == [True]  # until it is there again
+
+
+def test_no_count_and_no_dialer_holds_the_heartbeat_up(at, monkeypatch):
+    """A dead node is one without a beat for 12 s: a dialer may take as long to answer."""
+    beaten: queue.Queue[str] = queue.Queue()
+    held = threading.Event()
+    started = []
+
+    def stuck(**_):
+        if started:
+            held.wait(30)
+
+    monkeypatch.setattr(at.watch, "check_promise", stuck)
+    monkeypatch.setattr(at.watch, "_look_after", stuck)
+    monkeypatch.setattr(at.watch, "_beat", lambda: beaten.put("beat"))
+    at.nodes.beat_s = 0.0
+    monkeypatch.setattr(watching, "STOP_S", 0.0)
+    at.watch.start()
+    started.append(True)
+    try:
+        for _ in range(4):
+            beaten.get(timeout=10)
+    finally:
+        held.set()
+        at.watch.leave()
+
+
 # -- other nodes -----------------------------------------------------------------------------------
 
 

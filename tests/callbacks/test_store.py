@@ -104,6 +104,36 @@ def test_a_number_that_is_none_is_kept_as_given_or_refused_where_strict(store, c
     assert store.get(callback.id).phone_given == "8 912"
 
 
+def test_a_revision_leaves_the_attempt_that_rings_its_number(store, clock):
+    """Of an attempt under way neither the key nor the number that rings changes."""
+    first = take(store, clock.now, call="pbx/1", phone=client(1))
+    key = begin(store, first, clock.now)
+    later = clock.move(1)
+    other = store.take(asks(later, call="pbx/1", phone=client(2), key="k2"), by(later))
+    ringing = store.get(first.id)
+    assert (ringing.phone, ringing.key, ringing.state) == (client(1), key, State.RINGING)
+    assert (other.what, other.callback.phone, other.callback.state) == (
+        "taken",
+        client(2),
+        State.WAITING,
+    )
+
+
+def test_a_client_who_comes_back_needs_neither_callback_of_the_call(store, clock):
+    first = take(store, clock.now, call="pbx/1", phone=client(1))
+    begin(store, first, clock.now)
+    second = take(store, clock.move(1), call="pbx/1", phone=client(2))
+    cancelled = store.withdraw("pbx/1", by(clock.move(1)))
+    assert cancelled.id == first.id  # what rings is stopped
+    assert [store.get(one.id).state for one in (first, second)] == [State.CANCELLED] * 2
+
+
+def test_a_name_is_stored_composed_however_it_was_sent(store, clock):
+    callback = take(store, clock.now, name="И\u0306ля", topic="Е\u0308лка")
+    assert (callback.name, callback.topic) == ("Йля", "Ёлка")
+    assert store.get(callback.id).name == "Йля"
+
+
 def test_the_same_call_revises_its_callback(store, clock):
     first = take(store, clock.now, call="c1", due=120.0)
     request = asks(clock.move(10), call="c1", due=300.0, reason="ended", name=NAME)

@@ -725,7 +725,8 @@ def test_an_agreed_time_without_a_zone_is_the_centres(at, zone, utc):
 
 @pytest.mark.parametrize(
     "at",
-    ["", "soon", "15:00", "2026-02-30T10:00", "2026-11-24T25:00", "24.11.2026 15:00",
+    ["", "soon", "15:00", "2026-12-01", "20261201", "2026-W49-2", "2026-02-30T10:00",
+     "2026-11-24T25:00", "24.11.2026 15:00",
      "0001-01-01T00:00:00+03:00", "9999-12-31T23:59:59-03:00"],
 )  # fmt: skip
 def test_an_agreed_time_that_is_none_is_refused(at):

@@ -11,9 +11,11 @@ import re
 import stat
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 from fastapi import FastAPI
@@ -22,18 +24,22 @@ from tests.cli.callback_commands import CallbackCommands, Run, ago, own_store, r
 from tests.server.api_desk import TOKEN, api_desk, served
 from vad_agent.callbacks import transitions
 from vad_agent.callbacks.call_record import CallRecord
-from vad_agent.callbacks.model import Outcome, State
+from vad_agent.callbacks.field_encryption import FieldEncryption
+from vad_agent.callbacks.model import Outcome, Policy, State
 from vad_agent.callbacks.outbox import Outbox
 from vad_agent.callbacks.outbox_message import OutboxMessage
+from vad_agent.callbacks.store import Store
 from vad_agent.callbacks.unit_of_work import Actor
 from vad_agent.cli.callback_changes import Said
 from vad_agent.cli.callback_tables import distance, text
 from vad_agent.cli.callbacks import WhichOption, callbacks_app
+from vad_agent.common.time_zones import machine_zone, zone_name
 from vad_agent.server.app_state import set_app_state
 
 ANNA = {"name": "Анна", "phone": "8 912 345-67-89", "operator": "olga"}
 NUMBER = "+79123456789"
 OPENING = {"opening": "Анна, это Haier", "topic": "доставка"}
+POLICY = Policy(ZoneInfo("Europe/Moscow"))
 
 
 @pytest.fixture
@@ -101,7 +107,9 @@ def test_the_list_is_of_open_ones_with_masked_numbers(centre):
     done = centre.run("list")
     assert (done.status, done.err) == (0, "")
     head, second, first = done.out.splitlines()
-    assert head.split() == ["id", "state", "due", "attempt", "client", "reasons", "operator"]
+    names = ["id", "state", "due,", "ZONE", "attempt", "client", "reasons", "operator"]
+    zone = "Europe/Moscow" if centre.by_http else zone_name(machine_zone())
+    assert head.split() == [zone if name == "ZONE" else name for name in names]
     assert first.startswith(f"{anna.id}  → waiting")
     assert "Анна, +7…89" in first
     assert re.search(r"\d\d:\d\d:\d\d, in (1 min|8\d s|90 s)", first)
@@ -149,7 +157,9 @@ def test_the_list_as_csv(centre):
     assert done.out.startswith("\ufeffid,state,")
     (one,) = rows(done.out)
     assert (one["id"], one["phone"], one["open"]) == (anna.id, "'+7…89", "yes")
-    assert one["due"] == f"{anna.due.astimezone():%Y-%m-%d %H:%M:%S}"
+    zone = ZoneInfo("Europe/Moscow") if centre.by_http else machine_zone()
+    assert one["due"] == f"{anna.due.astimezone(zone):%Y-%m-%d %H:%M:%S}"
+    assert one["zone"] == zone_name(zone)
 
 
 def test_a_limit_is_told_where_there_are_more(centre):
@@ -162,6 +172,8 @@ def test_a_limit_is_told_where_there_are_more(centre):
 
 
 def test_nothing_to_list(centre):
+    with centre.opened():
+        pass  # a database without callbacks
     assert centre.run("list").out == "no callbacks\n"
     assert json.loads(centre.run("list", "--json").out) == []
     assert len(table(centre.run("list", "--csv").out)) == 1
@@ -201,7 +213,7 @@ def rung(centre: CallbackCommands) -> str:
 
 def test_show_tells_all_of_it(centre):
     id = rung(centre)
-    done = centre.run("show", id[:8])
+    done = centre.run("show", id)
     assert (done.status, done.err) == (0, "")
     lines = [" ".join(line.split()) for line in done.out.splitlines()]
     assert lines[0] == id
@@ -255,23 +267,27 @@ def test_show_as_json(centre):
     ids=lambda command: command[0],
 )
 def test_an_unknown_id(centre, command):
-    for id in ("zzz", "zzzzzzzzzzzz", "zz%", "../promise", "яяя", "z" * 80):
-        done = centre.run(command[0], id, *command[1:])
-        assert (done.status, done.out) == (2, "")
-        assert "ID: there is no callback '" in done.line
-
-
-def test_a_beginning_that_several_have_lists_them(centre, monkeypatch):
-    ids = iter([f"abc{n}00000000" for n in range(7)] + ["abd000000000"])
-    monkeypatch.setattr("vad_agent.callbacks.store.new_id", lambda: next(ids))
-    taken = [centre.take() for _ in range(8)]
-    done = centre.run("show", "ABC")
+    centre.take()
+    done = centre.run(command[0], "zzzzzzzzzzzz", *command[1:])
     assert (done.status, done.out) == (2, "")
-    assert "'ABC' is the beginning of several: abc000000000 (waiting), abc1" in done.line
-    assert "and 2 more" in done.line
-    assert centre.run("cancel", "abc3").out == f"{taken[3].id}: cancelled\n"
-    assert centre.run("show", "abd").out.startswith(taken[7].id)
-    assert "expected 3 letters at least, got 'ab'" in centre.run("show", "ab").line
+    assert "ID: there is no callback 'zzzzzzzzzzzz': vad-agent callbacks list" in done.line
+
+
+@pytest.mark.parametrize(
+    "command",
+    [["show"], ["accept"], ["done", "reached"], ["cancel"], ["retry"], ["number", NUMBER]],
+    ids=lambda command: command[0],
+)
+def test_a_part_of_an_id_changes_and_shows_nothing(centre, command):
+    """A typing error must not close another client's callback."""
+    callback = centre.take()
+    parts = (callback.id[:3], callback.id[:11], callback.id + "0", "zz%", "../promise", "я" * 12)
+    for part in (*parts, "z" * 80, ""):
+        done = centre.run(command[0], part, *command[1:])
+        assert (done.status, done.out) == (2, "")
+        assert "ID: expected a whole id, 12 letters and digits such as k3v9q0m2x7ha" in done.line
+    assert centre.get(callback) == callback
+    assert centre.run("show", f" {callback.id.upper()} ").out.startswith(callback.id)
 
 
 # -- changes ---------------------------------------------------------------------------------------
@@ -305,7 +321,7 @@ def test_who_calls_says_so_and_who_is_second_is_told_who_was_first(centre):
         begun = one.store.begin(anna.key, "desk", by)
         one.store.offer(begun.attempt.key, "manual", by)
     assert f"{anna.id}  → offered" in centre.run("list", "--operator", "boris").out
-    done = centre.run("accept", anna.id[:6], "--operator", "boris")
+    done = centre.run("accept", anna.id, "--operator", "boris")
     assert (done.status, done.out, done.err) == (0, f"{anna.id}: ringing\n", "")
     assert centre.get(anna).operator == "boris"
     late = centre.run("accept", anna.id, "--operator", "vera")
@@ -368,7 +384,11 @@ def test_a_time_is_set(centre):
     anna = centre.take(**ANNA)
     assert centre.run("time", anna.id, "2031-03-01T15:30+03:00").status == 0
     assert centre.get(anna).due == datetime(2031, 3, 1, 12, 30, tzinfo=UTC)
-    for wrong, why in (("tomorrow", "ISO 8601"), ("1999-01-01T10:00", "a year from 2000 to 2099")):
+    for wrong, why in (
+        ("tomorrow", "ISO 8601"),
+        ("2031-03-01", "not a date alone; got '2031-03-01'"),
+        ("1999-01-01T10:00", "a year from 2000 to 2099"),
+    ):
         done = centre.run("time", anna.id, wrong)
         assert (done.status, done.out) == (2, "")
         assert why in done.line
@@ -376,10 +396,36 @@ def test_a_time_is_set(centre):
 
 def test_a_callback_is_handed_over(centre):
     one = centre.take(operator="anna", due_in_s=600.0)
-    assert centre.run("operator", one.id[:6], "boris", "--why", "she is ill").status == 0
+    assert centre.run("operator", one.id, "boris", "--why", "she is ill").status == 0
     assert centre.get(one).operator == "boris"
     assert centre.run("operator", one.id).status == 0
     assert centre.get(one).operator is None
+
+
+def test_times_are_those_of_the_centre_and_name_its_zone(centre, state, tmp_path, monkeypatch):
+    """Not of the machine on which somebody looks."""
+    (tmp_path / "script.toml").write_text('[callbacks]\nzone = "Europe/Moscow"\n')
+    config = tmp_path / "desk.toml"
+    config.write_text(f'database = "{state / "callbacks.sqlite"}"\nscript = "script.toml"\n')
+    more = () if centre.by_http else ("--config", config)  # a desk says which zone it has
+    monkeypatch.setenv("TZ", "America/New_York")
+    time.tzset()
+    try:
+        anna = centre.take(**ANNA, at="2031-03-01T15:30", reason="agreed", due_in_s=None)
+        head, line = centre.run("list", *more).out.splitlines()
+        assert "due, Europe/Moscow" in head
+        assert "2031-03-01 15:30, in " in line
+        shown = centre.run("show", anna.id, *more).out
+        assert re.search(r"^  due +2031-03-01 15:30, ", shown, re.MULTILINE)
+        assert re.search(r"^  zone +Europe/Moscow$", shown, re.MULTILINE)
+        changed = centre.run("time", anna.id, "2031-03-02T10:00", *more).out
+        assert "2031-03-02 10:00, in " in changed
+        assert changed.endswith("(Europe/Moscow)\n")
+        (row,) = rows(centre.run("export", *more).out)
+        assert (row["due"], row["zone"]) == ("2031-03-02 10:00:00", "Europe/Moscow")
+    finally:
+        monkeypatch.undo()
+        time.tzset()
 
 
 def test_the_client_has_called(centre):
@@ -511,7 +557,7 @@ def test_an_export_since(centre):
     ("arguments", "status", "why"),
     [
         (["--json", "--csv"], 2, "expected one of --json and --csv"),
-        (["--since", "yesterday"], 2, "expected an ISO 8601 time"),
+        (["--since", "yesterday"], 2, "expected an ISO 8601 date or time"),
         (["--separator", ";;"], 2, "expected one of , ; |"),
         (["--output", "/nowhere/at/all.csv"], 1, "there is no folder /nowhere/at"),
         (["--output", "/"], 1, "it is a folder"),
@@ -583,6 +629,28 @@ def test_a_store_that_another_process_has(own):
     assert "another process has the callbacks" in done.line
 
 
+@pytest.mark.parametrize("umask", [0o022, 0, 0o777])
+def test_a_key_is_written_into_a_file_of_its_owners_alone_and_none_is_replaced(
+    own, tmp_path, umask
+):
+    file = tmp_path / "callbacks.key"
+    before = os.umask(umask)
+    try:
+        done = own.run("key", file)
+    finally:
+        os.umask(before)
+    assert (done.status, done.err) == (0, "")
+    assert done.out.startswith(f"{file}: a new key")
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    text = file.read_text()
+    assert text.strip() not in done.out
+    assert FieldEncryption(text).encrypts
+    again = own.run("key", file)
+    assert (again.status, again.out) == (1, "")
+    assert again.line == f"{file}: it exists: a key that is in use must not be replaced"
+    assert file.read_text() == text
+
+
 def test_settings_name_the_database_and_the_key(own, tmp_path, monkeypatch):
     key = own.run("key")
     assert key.status == 0
@@ -590,8 +658,8 @@ def test_settings_name_the_database_and_the_key(own, tmp_path, monkeypatch):
     (tmp_path / "key").write_text(key.out)
     config = tmp_path / "desk.toml"
     config.write_text('database = "other.sqlite"\nencryption_key_file = "key"\n')
+    Store(str(tmp_path / "other.sqlite"), POLICY, FieldEncryption(key.out.strip())).close()
     assert own.run("list", "--config", config).out == "no callbacks\n"
-    assert (tmp_path / "other.sqlite").exists()
     config.write_text('database = "other.sqlite"\n')
     done = own.run("list", "--config", config)
     assert (done.status, done.line) == (

@@ -575,3 +575,23 @@ def test_a_file_name_that_the_terminal_cannot_show() -> None:
 @pytest.mark.parametrize("env", [{"TERM": "dumb"}, {"NO_COLOR": "1", "FORCE_COLOR": ""}])
 def test_no_colours_where_none_are_wanted(env: dict[str, str]) -> None:
     assert "\x1b" not in finish(start("replay", CALL, env=env)).out
+
+
+# -- names that are no UTF-8 -----------------------------------------------------------------------
+
+
+@POSIX
+def test_a_file_name_that_is_no_utf_8_is_replayed_and_reported(run: Run, tmp_path: Path) -> None:
+    """As an archive of an older system has them."""
+    call = Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xe7\xe2.flac"))
+    call.write_bytes(CALL.read_bytes())
+    report = Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xe2\xe7.html"))
+    done = run("replay", call, "--report", report)
+    assert (done.status, done.errors) == (0, [])
+    page = report.read_text(encoding="utf-8")
+    assert "??.flac" in page
+    done = run("replay", call, "--trace", tmp_path / "trace.jsonl")
+    assert done.status == 0
+    done = run("replay", Path(os.fsdecode(b"/none/\xe7.wav")))
+    assert (done.status, done.out) == (2, "")
+    assert done.errors == ["/none/?.wav: no such file: check the path"]

@@ -77,6 +77,7 @@ def comes_in(place: object, login: str, password: str) -> bool:
 
 def test_the_whole_way_of_somebody(run: Run, state: Path) -> None:
     place = state / "callbacks.sqlite"
+    Store(str(place), POLICY).close()
     assert run("list").out == "nobody: vad-agent people add LOGIN\n"
     added = run("add", "Ольга", "--password-stdin", typed=f"{GOOD}\n\n")
     assert (added.status, added.out, added.err) == (0, "Ольга: operator\n", "")

@@ -52,7 +52,9 @@ def test_a_time_agreed_after_a_farewell_that_the_client_interrupted_revises_the_
     assert sum(isinstance(a, CallbackRevised) for a in actions) == 1
 
 
-@pytest.mark.parametrize("at", ["tomorrow", "25:00", "2026-13-01"])
+@pytest.mark.parametrize(
+    "at", ["tomorrow", "25:00", "2026-13-01", "2026-12-01", "20261201", "2026-W49-2"]
+)
 def test_a_time_that_is_none_changes_nothing(at):
     with pytest.raises(EventError, match="expected an ISO 8601 time"):
         play(f"{BEFORE[0]} .*150", f"{BEFORE[1]} .*150", {150: AGREED | {"at": at}})

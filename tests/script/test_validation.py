@@ -69,8 +69,23 @@ def dropped(line: str) -> str:
             "expected a window that ends at 3600 s or sooner, got [2, 3600.02]",
             id="over an hour",
         ),
-        pytest.param(
-            "[2.0, 2.01]", "expected a window of 20 ms at least, got [2.0, 2.01]", id="10 ms"
+        *(
+            pytest.param(
+                f"[2.0, {hi}]",
+                "expected a window of 0.2 s at least: a phrase does not begin to the frame, "
+                f"got [2.0, {hi}]",
+                id=f"to {hi}",
+            )
+            for hi in (2.01, 2.02, 2.1, 2.19)
+        ),
+        *(
+            pytest.param(
+                f"[{lo}, {hi}]",
+                "expected a window from 0.5 s on: a sound is known 0.4 s after it began, so a phrase "
+                f"would interrupt a pause between words, got [{lo}, {hi}]",
+                id=f"from {lo}",
+            )
+            for lo, hi in ((0, 3.0), (0.1, 0.2), (0.48, 3.0))
         ),
     ],
 )
@@ -78,6 +93,20 @@ def dropped(line: str) -> str:
 def test_window(tmp_path: Path, key: str, value: str, said: str) -> None:
     told = told_of(tmp_path, not_heard(f"{key} = {value}"))
     assert told == [f"prompts.not_heard.{key}: {said}"]
+
+
+@pytest.mark.parametrize("code", ["XX", "ZZ", "EU", "UK"])
+def test_a_region_that_is_no_countrys(tmp_path: Path, code: str) -> None:
+    """Right in form; every number without a country's code would be wrong."""
+    (told,) = told_of(tmp_path, f'[callbacks]\nregion = "{code}"\n')
+    assert told.startswith("callbacks.region: expected two letters of a country, such as")
+
+
+@pytest.mark.parametrize("code", ["RU", "KZ", "BY", "DE", "US"])
+def test_a_region_of_a_country(tmp_path: Path, code: str) -> None:
+    path = tmp_path / "script.toml"
+    path.write_text(f'[callbacks]\nregion = "{code}"\n', encoding="utf-8")
+    assert Settings.load(path).callbacks.region == code
 
 
 @pytest.mark.parametrize(

@@ -177,6 +177,22 @@ def test_a_wrong_number_is_refused_with_the_reason_and_nothing_is_stored(one):
     assert one.get("/promise").json()["taken"] == 0
 
 
+@pytest.mark.parametrize("date", ["2027-12-01", "20271201"])
+def test_a_date_is_no_time_to_ring_at(one, date):
+    """It was rung at midnight."""
+    told = {"reason": "agreed", "phone": PHONE, "at": date}
+    answer = one.post("/callbacks", told)
+    assert answer.status_code == 422
+    assert (
+        "at: expected an ISO 8601 time, such as 2027-03-01T15:30, not a date alone"
+        in (answer.json()["error"]["text"])
+    )
+    id = one.ask()["id"]
+    assert one.post(f"/callbacks/{id}/time", {"at": date}).status_code == 422
+    kept = one.post("/callbacks", told | {"keep_wrong_number": True, "phone": "89123456780"})
+    assert kept.json()["callback"]["state"] == "needs_time"
+
+
 def test_what_a_headset_sends_is_mended_not_refused(one):
     body = {
         "reason": "agreed",
@@ -610,7 +626,9 @@ def test_health_and_readiness(one):
     with client(one.app) as anybody:
         for prefix in ("", V1):
             health = anybody.get(f"{prefix}/health")
-            assert (health.status_code, health.json()) == (200, {"alive": True, "node": "desk-1"})
+            assert health.status_code == 200
+            told = {"alive": True, "node": "desk-1", "zone": "Europe/Moscow"}
+            assert health.json() == told
             assert anybody.get(f"{prefix}/ready").json() == {"ready": True, "why": []}
     waits = one.with_office(not_ready=lambda: ["the engine has not started"])
     with client(waits.app) as anybody:

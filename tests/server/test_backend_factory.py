@@ -16,14 +16,24 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
+import sqlalchemy as sa
 
+from tests.callbacks.conftest import postgres, url
+from tests.callbacks.postgres import Postgres
 from tests.cli.callback_commands import Run, runner, take
 from tests.server.api_desk import TOKEN, TOKENS, ApiDesk, api_desk, served
-from vad_agent.callbacks.model import Outcome
+from tests.server.test_serve import letter
+from vad_agent.callbacks import migrations
+from vad_agent.callbacks.database import Database, DatabaseLocation
+from vad_agent.callbacks.model import Outcome, Policy
+from vad_agent.callbacks.outbox import Outbox, outbox_folder
+from vad_agent.callbacks.store import Store
 from vad_agent.client import discovery, http_client
 from vad_agent.client.discovery import (
+    claim_desk_record,
     find_local_desk,
     is_desk_local,
     own_token,
@@ -40,6 +50,8 @@ from vad_agent.server.api_app import create_app
 from vad_agent.server.backend_factory import open_backend
 from vad_agent.server.local_backend import LocalBackend
 
+__all__ = ["postgres", "url"]
+
 
 @pytest.fixture(autouse=True)
 def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
@@ -55,6 +67,15 @@ def run(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> R
 
 
 @pytest.fixture
+def without_tables(postgres: Postgres) -> Iterator[str]:
+    """A database on a server, as an administrator makes it."""
+    postgres.start()
+    place = postgres.fresh(empty=True)
+    yield place
+    postgres.drop(place)
+
+
+@pytest.fixture
 def here(state: Path) -> Iterator[ApiDesk]:
     """A desk that runs on this machine and says so, as `serve` does."""
     with api_desk(state) as one:
@@ -65,6 +86,7 @@ def here(state: Path) -> Iterator[ApiDesk]:
             remove_desk_record()
 
 
+POLICY = Policy(ZoneInfo("Europe/Moscow"))
 Answer = Callable[[http.server.BaseHTTPRequestHandler], None]
 
 
@@ -173,6 +195,32 @@ def test_a_desk_is_near_while_its_process_lives_and_is_not_asked(state):
     for text in (json.dumps(told | {"pid": ended.pid}), "", "{", '{"pid": 1}'):
         (state / "desk.json").write_text(text)
         assert not is_desk_local()
+
+
+def test_one_desk_of_a_user_at_a_time_though_it_does_not_answer(state):
+    """It is stopped, or busy: its process holds the lock."""
+    lock = claim_desk_record()
+    write_desk_record("http://127.0.0.1:1")
+    with pytest.raises(StoreError) as refused:
+        claim_desk_record()
+    assert str(refused.value) == (
+        f"{state / 'desk.json'}: a desk of this user runs already, process {os.getpid()} at "
+        "http://127.0.0.1:1: stop it, or give this one a state folder of its own (XDG_STATE_HOME)"
+    )
+    lock.close()
+    claim_desk_record().close()  # what it left behind holds nobody up
+
+
+def test_a_desk_of_an_older_version_takes_no_lock_and_is_found_by_its_answer(state):
+    with answering(ALIVE) as url:
+        write_desk_record(url)
+        other = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+        file = state / "desk.json"
+        file.write_text(json.dumps(json.loads(file.read_text()) | {"pid": other.pid}))
+        with pytest.raises(StoreError, match=f"process {other.pid} at {url}"):
+            claim_desk_record()
+        other.communicate()
+        claim_desk_record().close()
 
 
 @pytest.mark.parametrize(
@@ -288,14 +336,16 @@ def test_a_desk_that_is_named_goes_before_it(here, tmp_path, monkeypatch):
 
 
 def test_where_no_desk_runs_it_is_the_store(state):
+    with api_desk(state):
+        pass
     write_desk_record("http://127.0.0.1:1")
     with open_backend(None, None, unwanted) as callbacks:
         assert isinstance(callbacks, LocalBackend)
         assert not callbacks.rings
-    assert (state / "callbacks.sqlite").exists()
 
 
 def test_settings_of_another_database_pass_the_desk_by(here, tmp_path):
+    Store(str(tmp_path / "other.sqlite"), POLICY).close()
     config = tmp_path / "desk.toml"
     config.write_text('database = "other.sqlite"\n')
     url = find_local_desk().url
@@ -307,6 +357,70 @@ def test_settings_of_another_database_pass_the_desk_by(here, tmp_path):
     config.write_text(f'database = "{here.store.database.where.shown}"\n')
     with open_backend(None, config, unwanted) as callbacks:
         assert callbacks.rings
+
+
+COMMANDS = [
+    ("promise",),
+    ("list",),
+    ("export",),
+    ("show", "zzzzzzzzzzzz"),
+    ("cancel", "zzzzzzzzzzzz"),
+    ("called", "8 912 345-67-89"),
+    ("erase", "--older-than", 90, "--yes"),
+]
+
+
+@pytest.mark.parametrize("there", ["nothing", "empty file", "server"])
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command[0])
+def test_no_command_makes_the_database_that_it_is_asked_about(
+    run, tmp_path, there, command, request
+):
+    """Requests wait in the user's outbox: none is taken into a database of a mistyped path."""
+    Outbox(outbox_folder()).post(letter("k1", "+79123456789"))
+    place = tmp_path / "centre" / "callbacks.sqlite"
+    if there == "empty file":
+        place.parent.mkdir()
+        place.touch()
+    database = request.getfixturevalue("without_tables") if there == "server" else str(place)
+    before = sorted(tmp_path.rglob("*"))
+    config = tmp_path / "desk.toml"
+    config.write_text(f'database = "{database}"\n')
+    done = run(*command, "--config", config)
+    assert (done.status, done.out) == (1, "")
+    assert done.line.endswith(
+        ": there are no callbacks in it: `vad-agent serve` makes the database, or name another one"
+        " (--config)"
+    )
+    assert done.line.startswith(DatabaseLocation.parse(database).shown)
+    assert sorted(tmp_path.rglob("*")) == sorted([*before, config])
+    if there == "server":
+        opened = Database(DatabaseLocation.parse(database))
+        with opened.reading() as c:
+            assert sa.inspect(c).get_table_names() == []
+        opened.close()
+
+
+def test_a_command_changes_no_tables_that_a_desk_of_an_older_version_uses(run, tmp_path, url):
+    opened = Database(DatabaseLocation.parse(url))
+    with opened.writing() as c:
+        c.execute(sa.text("UPDATE alembic_version SET version_num = '0001'"))
+    config = tmp_path / "desk.toml"
+    config.write_text(f'database = "{url}"\n')
+    try:
+        done = run("promise", "--config", config)
+        assert (done.status, done.out) == (1, "")
+        assert "its tables are of version 0001" in done.line
+        assert "`vad-agent serve` upgrades them" in done.line
+    finally:
+        with opened.writing() as c:
+            c.execute(sa.text(f"UPDATE alembic_version SET version_num = '{migrations.HEAD}'"))
+        opened.close()
+
+
+def test_requests_that_wait_for_the_users_own_database_make_it(run, state):
+    Outbox(outbox_folder()).post(letter("k1", "+79123456789"))
+    assert run("promise").status == 0
+    assert (state / "callbacks.sqlite").exists()
 
 
 def test_erasing_needs_the_store_itself(here, run):
@@ -340,7 +454,8 @@ def test_what_the_desk_answers_is_what_the_store_has(one):
     callback = take(one, due_in_s=0.0)
     with served(one.app) as url, remote(url) as callbacks:
         assert list(callbacks.all()) == list(one.app_state.queries.all())
-        assert callbacks.beginning(callback.id) == [callback]
+        assert callbacks.find(callback.id) == callback
+        assert callbacks.find(callback.id[:6]) is None
         assert callbacks.get(callback.id).callback == callback
         assert callbacks.promise() == one.app_state.queries.promise()
         with pytest.raises(RuleError, match="no attempt is under way"):

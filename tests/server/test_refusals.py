@@ -11,6 +11,7 @@ import pytest
 
 from tests.server.api_desk import (
     BEARER,
+    PHONE,
     TOKEN,
     TOKENS,
     V1,
@@ -18,10 +19,11 @@ from tests.server.api_desk import (
     InProcess,
     api_desk,
     client,
+    raising,
     served,
 )
 from vad_agent.callbacks.dialers.base import HookRefused
-from vad_agent.errors import SettingsError
+from vad_agent.errors import SettingsError, UnstorableError
 from vad_agent.server.api_app import create_app
 from vad_agent.server.app_state import AppState
 from vad_agent.server.bearer_auth import BearerAuthMiddleware, Tokens
@@ -363,3 +365,12 @@ def test_a_declared_length_of_many_digits_is_too_large(one):
     with httpx.Client(transport=InProcess(one.app), base_url="http://desk") as http:
         answer = http.post(f"{V1}/callbacks", content=b"{}", headers=BEARER | headers)
     assert answer.status_code == 413
+
+
+def test_values_that_the_store_never_accepts_are_not_to_be_sent_again(one, monkeypatch):
+    """A relay repeats what gets 503, and keeps apart what gets 422."""
+    monkeypatch.setattr(one.store, "take", raising(UnstorableError("value too long")))
+    answer = one.post("/callbacks", {"reason": "dropped", "phone": PHONE})
+    assert answer.status_code == 422
+    assert answer.json()["error"]["text"] == "the callbacks' database does not accept these values"
+    assert "Retry-After" not in answer.headers

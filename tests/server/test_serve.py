@@ -11,6 +11,7 @@ import sqlite3
 import ssl
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,11 +20,15 @@ from types import SimpleNamespace
 import httpx
 import pytest
 
+from tests.callbacks.conftest import postgres, url
 from tests.server.serve_process import LIMIT_S, ServeProcess
 from vad_agent.callbacks.outbox import Outbox
 from vad_agent.callbacks.outbox_message import REQUESTED, OutboxMessage
 from vad_agent.callbacks.phone_numbers import masked
 from vad_agent.server.container import DeskContainer
+from vad_agent.server.process import is_loopback
+
+__all__ = ["postgres", "url"]
 
 PHONE, OTHER = "+79123456789", "+79123456780"
 NAME = "Анна Петровна"
@@ -52,7 +57,7 @@ def letter(key: str, phone: str) -> OutboxMessage:
     return OutboxMessage(REQUESTED, key, f"call {key}", now, "dropped", 0.0, phone=phone, name=NAME)
 
 
-NO_FAREWELL = "[callbacks]\nfarewell_s = 0.0\n"
+NO_FAREWELL = '[callbacks]\nfarewell_s = 0.0\nzone = "Europe/Moscow"\n'
 ANNOUNCED = "ПЕРЕЗВОНИТЕ"
 
 
@@ -89,9 +94,11 @@ def test_it_says_where_it_is_rings_answers_and_ends_by_a_signal(serve, tmp_path,
         "desk",
         "callbacks",
         "dialer",
+        "zone",
         "letters",
         "token",
     ]
+    assert "zone      Europe/Moscow" in desk.said
     told = json.loads(desk.place.read_text(encoding="utf-8"))
     where = {"url": url, "pid": desk.process.pid, "database": str(desk.database)}
     assert told == where | certified
@@ -175,12 +182,19 @@ def certificate(folder: Path) -> Path:
 
 
 def test_what_is_in_use_already_is_refused_in_one_line(serve, tmp_path):
-    """The database of another desk, and its port; that one goes on."""
+    """A desk's state folder, its database and its port; that one goes on."""
     first = serve()
     url = first.ready()
     port = url.rpartition(":")[2]
-    second = serve()  # its database
+    same = serve("--database", tmp_path / "other.sqlite")
+    second = serve("--database", first.database, state=tmp_path / "another")
     third = serve(port=port, state=tmp_path / "else")
+    assert same.end() == 1
+    assert same.errors == [
+        f"vad-agent: {first.place}: a desk of this user runs already, process {first.process.pid} at "
+        f"{url}: stop it, or give this one a state folder of its own (XDG_STATE_HOME)"
+    ]
+    assert not (tmp_path / "other.sqlite").exists()
     assert second.end() == 1
     assert second.errors == [
         f"vad-agent: {first.database}: another process has the callbacks: stop it, or speak to it "
@@ -214,7 +228,22 @@ WRONG = [
     ('[api]\ncert_file = "none.pem"\n', 2, ["none.pem: No such file or directory"]),
     ('[api]\ncert_file = "short"\n', 2, ["short: expected a certificate and its key"]),
     ('[api]\nkey_file = "short"\n', 2, ["cert_file: missing"]),
-    ('[api]\nhost = "203.0.113.1"\n', 1, ["203.0.113.1:0: cannot listen there"]),
+    (
+        '[api]\nhost = "203.0.113.1"\nwithout_tls = true\n',
+        1,
+        ["203.0.113.1:0: cannot listen there"],
+    ),
+    *(
+        (
+            f'[api]\nhost = "{host}"\n',
+            2,
+            [
+                f"[api]: host: '{host}' is reached by other machines, and there is no TLS: set cert_file"
+            ],
+        )
+        for host in ("0.0.0.0", "::", "203.0.113.1", "desk.example.ru", "")
+    ),
+    ('database_wait_s = "x"', 2, ["database_wait_s: expected seconds, got 'x'"]),
     ('database = "mysql://desk@db/x"', 1, ["database: expected postgresql://"]),
     ('database = "."', 1, ["cannot be opened: Is a directory"]),
     ('encryption_key_file = "short"', 1, ["the key of the callbacks: expected 32 bytes"]),
@@ -250,6 +279,71 @@ def test_a_port_that_is_none_is_refused(serve):
     desk = serve(port=70000)
     assert desk.end() == 2
     assert len(desk.errors) == 1
+
+
+def test_a_zone_that_nobody_set_is_told(serve):
+    """15:30 would be 18:30 in Moscow."""
+    desk = serve(TZ="UTC")
+    assert desk.until("zone ") == (
+        "zone      UTC: this machine's, because the script names none (zone in [callbacks])"
+    )
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.1.2.3", "::1", "localhost"])
+def test_on_this_machine_it_needs_no_tls(host):
+    assert is_loopback(host)
+
+
+def test_other_machines_reach_it_without_tls_where_somebody_says_so(serve):
+    desk = serve("--host", "0.0.0.0", "--without-tls")
+    assert desk.ready().startswith("http://0.0.0.0:")
+    assert desk.end(signal.SIGTERM) == 0
+
+
+def test_whatever_the_umask_its_files_are_its_owners_alone(serve, tmp_path):
+    folder = tmp_path / "vad-agent"
+    before = os.umask(0)
+    try:
+        Outbox(folder / "outbox").post(letter("k1", PHONE))
+        folder.joinpath("callbacks.sqlite").touch(mode=0o666)  # restored by hand
+        desk = serve()
+    finally:
+        os.umask(before)
+    desk.ready()
+    found = [path for path in folder.rglob("*") if path.is_file()]
+    assert {path.name for path in found} >= {
+        "callbacks.sqlite",
+        "callbacks.sqlite-wal",
+        "desk.json",
+        "token",
+    }
+    assert {path: oct(path.stat().st_mode) for path in found} == dict.fromkeys(found, "0o100600")
+    assert desk.end(signal.SIGTERM) == 0
+
+
+def test_a_start_waits_for_its_database_server(serve, tmp_path, postgres, url):
+    """As after a power cut: both machines start, the server later."""
+    postgres.stop()
+    config = settings(tmp_path, f'database = "{url}"\n')
+    desk = serve("--config", config)
+    while not any("waiting for the database" in line for line in desk.errors):
+        assert desk.process.poll() is None, desk.errors
+        desk.process.poll()
+        time.sleep(0.05)
+    postgres.start()
+    desk.ready()
+    assert desk.end(signal.SIGTERM) == 0
+    assert len(desk.errors) == 1
+    assert url.partition("@")[0].rpartition(":")[2] not in desk.errors[0]  # the password
+
+
+def test_a_server_that_refuses_is_not_waited_for(serve, tmp_path, postgres, url):
+    postgres.start()
+    config = settings(tmp_path, f'database = "{url.replace("desk:", "nobody:")}"\n')
+    desk = serve("--config", config)
+    assert desk.end() == 1
+    (line,) = desk.errors
+    assert "password authentication failed" in line
 
 
 # -- its parts -------------------------------------------------------------------------------------

@@ -74,6 +74,7 @@ def test_a_panel_without_a_callback_loads_no_database() -> None:
 
 
 def test_an_open_store_on_a_file_loads_neither_postgresql_nor_migrations(state: Path) -> None:
+    Outbox(state / "outbox").post(letter("k1", PHONE))
     code = (
         "import sys\nfrom vad_agent.server.backend_factory import open_backend\n"
         "for turn in range(2):\n    with open_backend(None, None, print) as store:\n"

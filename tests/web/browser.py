@@ -105,14 +105,17 @@ class FakeBackend:
     ) -> list[Callback]:
         return list(self.open)
 
-    def beginning(self, text: str) -> list[Callback]:
-        return [one for one in self.open if one.id == text]
+    def find(self, id: str) -> Callback | None:
+        return next((one for one in self.open if one.id == id), None)
+
+    def one(self, id: str) -> Callback:
+        return next(one for one in self.open if one.id == id)
 
     def get(self, id: str) -> CallbackDetails:
         raise AssertionError("the panel does not ask for it")
 
     def accept(self, id: str, operator: str) -> Callback:
-        [one] = self.beginning(id)
+        one = self.one(id)
         if one.state is not State.OFFERED:
             raise RuleError(f"{id}: it is not offered")
         self.open[self.open.index(one)] = new = replace(
@@ -121,19 +124,19 @@ class FakeBackend:
         return new
 
     def done(self, id: str, outcome: Outcome, why: str) -> Callback:
-        [one] = self.beginning(id)
+        one = self.one(id)
         self.done_so.append((id, outcome))
         self.open.remove(one)
         return one
 
     def cancel(self, id: str, why: str) -> Callback:
-        [one] = self.beginning(id)
+        one = self.one(id)
         self.cancelled.append((id, why))
         self.open.remove(one)
         return one
 
     def set_number(self, id: str, phone: str) -> Callback:
-        [one] = self.beginning(id)
+        one = self.one(id)
         self.open[self.open.index(one)] = new = replace(one, phone=phone, state=State.WAITING)
         return new
 

@@ -14,10 +14,12 @@ import pytest
 
 from tests.web.panel_client import PanelClient, one_panel
 from vad_agent.callbacks.model import Request, State
+from vad_agent.callbacks.policy_from_script import policy_of
 from vad_agent.callbacks.service import CallbackService
 from vad_agent.callbacks.store import Store
 from vad_agent.callbacks.unit_of_work import Actor
 from vad_agent.errors import StoreError
+from vad_agent.script.settings import Settings
 from vad_agent.server.desk_config import DeskConfig
 from vad_agent.server.local_backend import LocalBackend
 from vad_agent.web.operator_callbacks import OperatorCallbacks, Refused
@@ -30,7 +32,9 @@ class Ringing:
     """A panel over a store without a desk."""
 
     def __init__(self, folder: Path) -> None:
-        config = DeskConfig.load(None, {"VAD_AGENT_DATABASE": str(folder / "callbacks.sqlite")})
+        place = str(folder / "callbacks.sqlite")
+        Store(place, policy_of(Settings())).close()  # a desk has run here
+        config = DeskConfig.load(None, {"VAD_AGENT_DATABASE": place})
         self.callbacks = LocalBackend(config, lambda _: None)
 
     @property

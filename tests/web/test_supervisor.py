@@ -34,6 +34,7 @@ from vad_agent.callbacks.unit_of_work import Actor
 from vad_agent.errors import StoreError
 from vad_agent.web import call_view
 from vad_agent.web.reporting_period import ReportingPeriod
+from vad_agent.web.supervisor_labels import SupervisorLabels
 
 MOSCOW = ZoneInfo("Europe/Moscow")
 EVIL = "<img src=x onerror=alert(1)>\"'&"
@@ -94,6 +95,22 @@ def test_a_supervisor_begins_here(empty: SupervisorSite) -> None:
 
 
 # -- an empty day --------------------------------------------------------------------------------------
+
+
+def test_every_page_names_the_zone_of_its_times(full: SupervisorSite) -> None:
+    page = full.supervisor().get("/supervisor")
+    links = sorted(set(re.findall(r'href="(/supervisor/(?:callbacks|calls)/[^"#?]+)"', page.text)))
+    assert {link.split("/")[2] for link in links} == {"callbacks", "calls"}
+    for answer in (
+        page,
+        *(full.supervisor().get(html.unescape(link)) for link in links[:2] + links[-2:]),
+    ):
+        assert "Часовой пояс: Europe/Moscow" in text(answer)
+
+
+def test_a_zone_that_nobody_set_is_told_on_the_page() -> None:
+    told = SupervisorLabels(NOW, UTC, NOW, NOW, zone_is_machines=True).zone
+    assert told == "не задан, взят серверный: UTC"
 
 
 def test_an_empty_day_is_calm(empty: SupervisorSite) -> None:

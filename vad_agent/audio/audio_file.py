@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 from vad_agent.audio.audio_file_headers import (
     NO_SAMPLES,
     WavHeader,
+    announced_size,
     file_size,
     mp3_goes_on,
     mp3_tells_length,
@@ -89,8 +90,18 @@ class AudioFile:
         try:
             decoder = soundfile.SoundFile(stream)
         except soundfile.LibsndfileError as error:
-            problem = _NOT_AUDIO
-            if wav.found and wav.encoding is not None:
+            problem = _NOT_AUDIO + _hint(stream)
+            if wav.joined_at is not None:
+                problem = (
+                    f"another recording begins behind the first one, at byte {wav.joined_at}: split the "
+                    "file there, and read each part"
+                )
+            elif wav.found and wav.readable_encoding:
+                problem = (
+                    "WAV whose chunks do not follow each other: convert it, for example "
+                    "ffmpeg -i call.wav -c:a pcm_s16le pcm.wav"
+                )
+            elif wav.found and wav.encoding is not None:
                 problem = (
                     f"WAV with an encoding that cannot be read (0x{wav.encoding:04x}): "
                     "convert it, for example ffmpeg -i call.wav -c:a pcm_s16le pcm.wav"
@@ -118,6 +129,16 @@ class AudioFile:
         length_s = (self.samples or 0) / self.rate
         if wav.found and wav.truncated:
             announced_s = length_s * wav.announced / wav.present
+            if announced_s - length_s >= SHORTFALL_S:
+                self._warn(f"truncated: {length_s:.1f} s of {announced_s:.1f} s are there")
+        elif wav.bytes_per_s and wav.beyond / wav.bytes_per_s >= SHORTFALL_S:
+            self._warn(
+                f"its header announces {length_s:.1f} s, and {wav.beyond / wav.bytes_per_s:.1f} s of "
+                "data follow, which are not read: "
+                "repair it: ffmpeg -ignore_length 1 -i call.wav repaired.wav"
+            )
+        elif (size := announced_size(stream)) is not None and (has := file_size(stream)) < size:
+            announced_s = length_s * size / has
             if announced_s - length_s >= SHORTFALL_S:
                 self._warn(f"truncated: {length_s:.1f} s of {announced_s:.1f} s are there")
         elif self._format == "OGG" and not ogg_has_end(stream):
@@ -250,6 +271,23 @@ class _Line:
         import numpy as np
 
         return self.push(np.empty(0, np.float32), last=True)
+
+
+_FOREIGN = {b"ftyp": "M4A", b"\x1a\x45\xdf\xa3": "WebM"}
+"""Signs in the first bytes of formats that other programs can convert."""
+
+
+def _hint(stream: BinaryIO) -> str:
+    """How to make it readable; "": no idea."""
+    stream.seek(0)
+    head = stream.read(65_536)
+    for sign, name in _FOREIGN.items():
+        if sign in head[:8]:
+            return f": {name}: convert it, for example ffmpeg -i call.{name.lower()} call.wav"
+    if head.startswith(b"\0\0") and head.strip(b"\0"):
+        begin = len(head) - len(head.lstrip(b"\0"))
+        return f": it begins with {begin} zero bytes: remove them, or fetch the recording again"
+    return ""
 
 
 def _open(source: str) -> BinaryIO:

@@ -13,6 +13,7 @@ from typing import Any
 from vad_agent.callbacks.call_record import StepRecord
 from vad_agent.callbacks.tables import callbacks, calls, requests, steps
 from vad_agent.callbacks.unit_of_work import UnitOfWork
+from vad_agent.common.identity import folded
 from vad_agent.errors import extra
 from vad_agent.trace.window_compliance import Verdict
 
@@ -79,11 +80,13 @@ class DailyStatsStore:
             (steps.c.at, done, calls.c.operator, steps.c.verdict),
             (requests.c.taken, asked, whose, sa.literal_column("'asked'")),
         ]
+        written: dict[str | None, str | None] = {}  # a login as it is compared → as it is shown
         with self._database.reading() as c:
             for at, among, operator, of in counted:
                 within = at >= hours[0], at < end
                 by_operator = _counted(operator, of).select_from(among).where(*within)
-                for name, what, count in c.execute(by_operator):
+                for login, what, count in c.execute(by_operator):
+                    name = written.setdefault(None if login is None else folded(login), login)
                     found.by_operator.setdefault(name, Tally()).add(what, count)
                     found.all.add(what, count)
                 by_hour = _counted(_number(at, hours), of).select_from(at.table).where(*within)

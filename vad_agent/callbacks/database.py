@@ -1,23 +1,24 @@
 """Opens the callback database: an SQLite file on this machine, or PostgreSQL by its URL.
 
 SQLite: WAL, synchronous=FULL (a commit is on the disk), one process at a time by a lock file. A
-damaged file is refused and copied, never written to.
+damaged file is refused; see `sqlite_file.py`.
 """
 
 from __future__ import annotations
 
-import shutil
 import sqlite3
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vad_agent.common.private_files import FileLock, private_folder, why
-from vad_agent.errors import OutputError, StoreError, extra
+from vad_agent.callbacks.sqlite_file import BUSY_MS, is_empty, refuse_damaged
+from vad_agent.common.private_files import FileLock, make_private, private_folder, why
+from vad_agent.errors import OutputError, StoreError, UnstorableError, extra
 
 with extra("callbacks", "the store of callbacks"):
     import sqlalchemy as sa
@@ -27,14 +28,17 @@ if TYPE_CHECKING:
     import psycopg
 
 POSTGRESQL = ("postgresql://", "postgres://", "postgresql+psycopg://")
-_HEADER = b"SQLite format 3\0"
-BUSY_MS = 5000
 CONNECT_S = 5
 POOL = 12
+AGAIN_S = 1.0
+_STARTING = ("starting up", "shutting down", "not yet accepting", "too many clients")
 STOPPED_S = 15
 """PostgreSQL ends an idle transaction that holds locks after this many seconds."""
-_RACED = ("40001", "40P01")
-"""PostgreSQL's states: serialization failure; deadlock, where this transaction was chosen to fail."""
+_RACED = ("40001", "40P01", "23505")
+"""PostgreSQL's states: serialization failure; deadlock, where this transaction was chosen to fail;
+unique violation.
+"""
+_SQLITE_RACED = (sqlite3.SQLITE_CONSTRAINT_UNIQUE, sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY)
 
 
 class WriteConflict(StoreError):
@@ -82,17 +86,20 @@ class DatabaseLocation:
 
 
 class Database:
-    """Connections to one database. `alone`: on SQLite, no other process may use it.
+    """Connections to one database. `alone`: on SQLite, no other process may use it. `make`: a missing
+    SQLite file is created, with its folder.
 
     Raises:
         StoreError: the database is damaged, locked by another process, missing or not writable.
     """
 
-    def __init__(self, where: DatabaseLocation, *, alone: bool = True) -> None:
+    def __init__(self, where: DatabaseLocation, *, alone: bool = True, make: bool = True) -> None:
         self.where = where
         self._lock: FileLock | None = None
         self._writing = threading.Lock()
         if where.file is not None:
+            if not make and is_empty(where.file):
+                raise StoreError(self.empty)
             self._prepare(where.file, alone)
         try:
             self.engine = engine(where)
@@ -116,12 +123,21 @@ class Database:
         try:
             refuse_damaged(file)
             file.touch(mode=0o600)
+            make_private(file)
         except OSError as error:
             self._unlock()
             raise StoreError(f"{file}: cannot be opened: {why(error)}") from error
         except BaseException:
             self._unlock()
             raise
+
+    @property
+    def empty(self) -> str:
+        """The error of a database without callbacks that this process must not create."""
+        return (
+            f"{self.where.shown}: there are no callbacks in it: `vad-agent serve` makes the database, "
+            "or name another one (--config)"
+        )
 
     @property
     def on_server(self) -> bool:
@@ -145,6 +161,7 @@ class Database:
         Raises:
             StoreError: the database cannot be used now; nothing was changed.
             WriteConflict: another transaction committed first.
+            UnstorableError: the database will never accept these values.
         """
         if self.on_server:
             with self._told(), self.engine.begin() as connection:
@@ -164,10 +181,28 @@ class Database:
             yield
         except exc.SQLAlchemyError as error:
             text = f"{self.where.shown}: {_cause(error)}"
-            state = getattr(getattr(error, "orig", None), "sqlstate", None)
-            if isinstance(error, exc.IntegrityError) or state in _RACED:
+            if _is_race(error):
                 raise WriteConflict(text) from error
+            if _is_permanent(error):
+                raise UnstorableError(text) from error
             raise StoreError(text) from error
+
+    def session(self, settings: Sequence[str] = ()) -> sa.Connection:
+        """A connection of the caller's own, without a transaction; `settings`: of this session.
+
+        Raises:
+            StoreError: the database cannot be used now.
+        """
+        with self._told():
+            connection = self.engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+            try:
+                for setting in settings:
+                    connection.execute(sa.text(f"SET {setting}"))
+            except BaseException:
+                connection.invalidate()
+                connection.close()
+                raise
+        return connection
 
     def forget(self) -> None:
         """Clear overwritten data from SQLite's journal. Best effort: readers may still need it."""
@@ -196,6 +231,36 @@ class Database:
         if self._lock is not None:
             self._lock.close()
             self._lock = None
+
+
+def wait_for_server(where: DatabaseLocation, limit_s: float, report: Callable[[str], None]) -> None:
+    """Wait until a server that does not run yet, or starts, takes connections; at most `limit_s`
+    seconds: then, and on any other problem, opening it tells why. `report`: called once.
+    """
+    if where.file is not None:
+        return
+    until, told = time.monotonic() + limit_s, False
+    trial = engine(where)
+    try:
+        while (why := _not_yet(trial)) is not None and time.monotonic() < until:
+            if not told:
+                told = True
+                report(f"{where.shown}: {why}")
+            time.sleep(AGAIN_S)
+    finally:
+        trial.dispose()
+
+
+def _not_yet(trial: sa.Engine) -> str | None:
+    """Why the server takes no connection now, if another try may help."""
+    try:
+        trial.connect().close()
+    except exc.OperationalError as error:
+        cause = _cause(error)
+        return None if "FATAL:" in cause and not any(one in cause for one in _STARTING) else cause
+    except exc.SQLAlchemyError:
+        return None
+    return None
 
 
 def engine(where: DatabaseLocation) -> sa.Engine:
@@ -252,67 +317,27 @@ def _server(url: sa.URL) -> sa.Engine:
     return made
 
 
-def refuse_damaged(file: Path) -> None:
-    """Check that an SQLite file is intact.
-
-    Raises:
-        StoreError: the file is damaged; a copy of it and of its journal lies next to it.
-    """
-    found = _found_in(file)
-    if found is None:
-        return
-    copy = _set_aside(file)
-    raise StoreError(
-        f"{file}: the database is damaged ({found}); nothing was changed, a copy is {copy}: "
-        "put a backup in its place, or move it away to begin anew"
-    )
+def _is_race(error: exc.SQLAlchemyError) -> bool:
+    """Another transaction was first: read again and retry."""
+    original = getattr(error, "orig", None)
+    if getattr(original, "sqlstate", None) in _RACED:
+        return True
+    return getattr(original, "sqlite_errorcode", None) in _SQLITE_RACED
 
 
-def _found_in(file: Path) -> str | None:
-    """What is wrong with the file. None: nothing."""
-    if not _holds_something(file):
-        lost = _holds_something(Path(f"{file}-wal"))
-        return "it is empty, its journal is not" if lost else None
-    try:
-        with file.open("rb") as opened:  # SQLite treats a very short file as a new database
-            if opened.read(len(_HEADER)) != _HEADER:
-                return "file is not a database"
-        connection = sqlite3.connect(f"{file.as_uri()}?mode=ro", uri=True)
-        try:
-            connection.execute(f"PRAGMA busy_timeout={BUSY_MS}")
-            (found,) = connection.execute("PRAGMA quick_check(1)").fetchone()
-        finally:
-            connection.close()
-    except sqlite3.OperationalError as error:
-        raise StoreError(f"{file}: cannot be opened: {error}") from error
-    except sqlite3.DatabaseError as error:
-        found = str(error)
-    return None if found == "ok" else str(found).splitlines()[0]
-
-
-def _holds_something(file: Path) -> bool:
-    return file.exists() and file.stat().st_size > 0
-
-
-def _set_aside(file: Path) -> Path:
-    """Copy the damaged file; an existing copy is reused. Return the copy's path."""
-    journal = Path(f"{file}-wal")
-    parts = [file] if file.exists() else []
-    parts += [journal] if _holds_something(journal) else []
-    stamp = parts[0].stat().st_mtime
-    copy = file.with_name(f"{file.name}.damaged-{datetime.fromtimestamp(stamp):%Y%m%dT%H%M%S}")
-    for part in parts:
-        kept = Path(f"{copy}{part.name.removeprefix(file.name)}")
-        if not (kept.exists() and kept.stat().st_size == part.stat().st_size):
-            shutil.copy2(part, kept)
-    return copy
+def _is_permanent(error: exc.SQLAlchemyError) -> bool:
+    """The values are at fault: too long, too large, missing, or of no type that a column takes."""
+    if isinstance(error, exc.DBAPIError):
+        return isinstance(error, exc.DataError | exc.IntegrityError | exc.NotSupportedError)
+    return isinstance(error, exc.StatementError)
 
 
 def _cause(error: exc.SQLAlchemyError) -> str:
     """The driver's message on one line.
 
-    SQLAlchemy's own adds the statement and its values: personal data.
+    SQLAlchemy's own adds the statement and its values, and PostgreSQL's detail the row: personal data.
     """
     original = getattr(error, "orig", None)
-    text = str(original) if original is not None else type(error).__name__
+    primary = getattr(getattr(original, "diag", None), "message_primary", None)
+    text = primary or (str(original) if original is not None else type(error).__name__)
     return " ".join(text.split())[:300]

@@ -88,6 +88,8 @@ class Policy:
     """Seconds that an attempt may be under way before its outcome is queried."""
     region: str = "RU"
     """For numbers without a country code."""
+    zone_is_machines: bool = False
+    """The script names no zone: `zone` is this machine's, which may be UTC."""
 
 
 @dataclass(frozen=True, slots=True)

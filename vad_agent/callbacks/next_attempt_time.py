@@ -7,23 +7,42 @@ change.
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 from vad_agent.callbacks.model import Callback, Policy, Request, State
 from vad_agent.errors import RuleError
+
+
+def wall_time(text: str) -> datetime:
+    """An ISO 8601 date with a time; aware if it has a zone.
+
+    Raises:
+        ValueError: it is not; a date alone is no time at which somebody could be rung.
+    """
+    try:
+        when = datetime.fromisoformat(text)
+    except ValueError:
+        raise ValueError("expected an ISO 8601 time") from None
+    try:
+        date.fromisoformat(text)
+    except ValueError:
+        return when
+    raise ValueError("expected an ISO 8601 time, such as 2027-03-01T15:30, not a date alone")
 
 
 def agreed_time(at: str, policy: Policy) -> datetime:
     """The agreed time, in UTC.
 
     Raises:
-        RuleError: `at` is not an ISO 8601 time.
+        RuleError: `at` is not an ISO 8601 date with a time.
     """
     try:
-        when = datetime.fromisoformat(at)
+        when = wall_time(at)
         return (when if when.tzinfo else when.replace(tzinfo=policy.zone)).astimezone(UTC)
-    except (ValueError, OverflowError):
+    except OverflowError:
         raise RuleError(f"at: expected an ISO 8601 time, got {at!r}") from None
+    except ValueError as error:
+        raise RuleError(f"at: {error}: {at!r}") from None
 
 
 def first_due(request: Request, policy: Policy) -> tuple[datetime | None, bool]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -15,11 +16,13 @@ from vad_agent.callbacks.service import CallbackService
 from vad_agent.callbacks.trace_compression import unpack
 from vad_agent.common.periodic import Periodic
 from vad_agent.common.private_files import why
-from vad_agent.errors import RuleError, StoreError
+from vad_agent.errors import RuleError, StoreError, UnstorableError
 
 log = logging.getLogger(__name__)
 
 LOOK_S = 0.5
+PAUSES_S = (0.5, 1.0, 2.0, 3.0)
+"""Seconds before the next pass, after each pass that the store failed; the last one is repeated."""
 STOP_S = 5.0
 WHO = "headset"
 
@@ -38,6 +41,8 @@ class OutboxConsumer:
         self._service = service
         self._alerts = alerts
         self._told: set[str] = set()
+        self._failures = 0
+        self._next = 0.0
         self._thread = Periodic("outbox consumer", LOOK_S, self._read)
 
     def start(self) -> None:
@@ -49,14 +54,22 @@ class OutboxConsumer:
         self._thread.close(STOP_S)
 
     def _read(self) -> None:
+        if time.monotonic() < self._next:
+            return
         try:
             self.read_all()
         except StoreError as error:
-            log.warning("messages wait for the store", extra={"why": str(error)})
+            pause_s = PAUSES_S[min(self._failures, len(PAUSES_S) - 1)]
+            self._next = time.monotonic() + pause_s
+            self._failures += 1
+            if self._failures == 1:
+                log.warning("messages wait for the store", extra={"why": str(error)})
+        else:
+            self._failures = 0
 
     def read_all(self) -> int:
-        """Take all messages, in order. Return their number. An invalid message is moved aside and
-        raises an alert.
+        """Take all messages, in order. Return their number. A message that is invalid, or that the
+        store will never accept, is moved aside and raises an alert.
 
         A message that cannot be read or deleted now raises an alert and stays; later ones are
         taken. A problem with a call's message is only logged: it loses no callback.
@@ -72,6 +85,9 @@ class OutboxConsumer:
             message = self._outbox.read(path)
             take(self._service, message)
         except FileNotFoundError:
+            return 0
+        except UnstorableError as error:
+            self._refuse(path, f"it can never be stored: {error}")
             return 0
         except StoreError:
             raise

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
+
 from vad_agent.errors import NumberError, extra
 
 with extra("callbacks", "a number"):
     import phonenumbers
 
 
+_URI = re.compile(r"^[^<]*<?\s*(?:sips?|tel):(?P<user>[^@;?>]*)", re.IGNORECASE)
 LONGEST = 16
 """Length of E.164: a plus and 15 digits."""
 
@@ -15,14 +18,16 @@ LONGEST = 16
 def normalised(text: str, region: str = "RU") -> str:
     """The number as E.164: `8 (912) 345-67-89` and `+7 912 345-67-89` are the same.
 
-    >>> normalised("8 (912) 345-67-89")
-    '+79123456789'
+    >>> normalised("8 (912) 345-67-89"), normalised("sip:+79123456789@pbx;user=phone")
+    ('+79123456789', '+79123456789')
 
     `region`: two letters, for a number without a country code.
 
     Raises:
         NumberError: it cannot be dialled; the text gives the reason and does not quote the number.
     """
+    if (uri := _URI.search(text)) is not None:  # as a softphone names who calls
+        text = uri["user"]
     try:
         number = phonenumbers.parse(text, region)
     except phonenumbers.NumberParseException as error:

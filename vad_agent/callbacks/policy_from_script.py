@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import datetime, time, tzinfo
+from datetime import time
 from zoneinfo import ZoneInfo
 
 from vad_agent.callbacks.model import Policy
+from vad_agent.common.time_zones import machine_zone
 from vad_agent.script.settings import Settings
 
 
@@ -14,7 +15,8 @@ def policy_of(settings: Settings) -> Policy:
     table = settings.callbacks
     quiet = tuple(time.fromisoformat(text) for text in table.quiet_hours)
     return Policy(
-        zone=_zone(table.zone),
+        zone=ZoneInfo(table.zone) if table.zone else machine_zone(),
+        zone_is_machines=not table.zone,
         attempts=table.attempts,
         gaps_s=table.gaps_s,
         failed_pauses_s=table.failed_pauses_s,
@@ -27,11 +29,3 @@ def policy_of(settings: Settings) -> Policy:
         answer_limit_s=table.unreported_s,
         region=table.region,
     )
-
-
-def _zone(name: str) -> tzinfo:
-    if name:
-        return ZoneInfo(name)
-    own = datetime.now().astimezone().tzinfo
-    assert own is not None
-    return own

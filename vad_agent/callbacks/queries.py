@@ -158,10 +158,9 @@ class CallbackQueries:
         if phone is not None:
             query = query.where(callbacks.c.client == self._store.encryption.look_up(phone))
         if operator is not None:
-            whose = callbacks.c.operator
-            alike = sa.func.lower(whose) == operator.lower()  # SQLite's `lower` handles ASCII only
+            whose = callbacks.c.operator_folded
             is_offered = callbacks.c.state == State.OFFERED.value
-            own = (whose.in_((operator, "")), alike, whose.is_(None))
+            own = (whose.in_((folded(operator), "")), whose.is_(None))
             query = query.where(sa.or_(*own, is_offered))
         found = self._rows(query.order_by(*BY_NEXT))
         if operator is not None:
@@ -243,9 +242,8 @@ class CallbackQueries:
         )
         taken = sa.select(sa.func.count()).where(history.c.what == "taken")
         if begin is not None and end is not None:
-            within = requests.c.taken >= begin, requests.c.taken < end
-            by_state = by_state.where(*within)
-            taken = sa.select(sa.func.count()).select_from(requests).where(*within)
+            by_state = by_state.where(requests.c.taken >= begin, requests.c.taken < end)
+            taken = taken.where(history.c.at >= begin, history.c.at < end)
             lost = sa.and_(lost, calls.c.began >= begin, calls.c.began < end)
         with self._database.reading() as c:
             if self._database.on_server:  # both counts from one snapshot

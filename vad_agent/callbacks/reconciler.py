@@ -1,13 +1,14 @@
-"""Periodic checks that nothing stored is forgotten. One thread; each duty has its interval.
+"""Periodic checks that nothing stored is forgotten. Each duty has its interval, and each group of
+duties a thread of its own: a slow dialer or a large database delays no heartbeat.
 
-    clock     1 s   a clock jump shifts relative due times
-    beat      3 s   this node's heartbeat; the work of dead nodes is taken over
-    ringing   2 s   attempts without an owner are adopted; unreported ones raise an alert
-    overdue   2 s   overdue callbacks raise an alert
-    promise  10 s   all requests are accounted for
-    calls    10 s   what the traces of stored calls ask for was requested
-    hooks    60 s   an alert of unknown keys ends 10 minutes after it began, until the next one
-    forget    1 h   desks that have been dead for a day are removed
+    heartbeat   beat      3 s   this node's name and heartbeat; dead nodes raise an alert
+    reconciler  clock     1 s   a clock jump shifts relative due times
+                ringing   2 s   attempts without an owner are adopted; unreported ones raise an alert
+                overdue   2 s   overdue callbacks raise an alert
+                hooks    60 s   an alert of unknown keys ends 10 minutes after it began, until the next one
+                forget    1 h   desks that have been dead for a day are removed
+    promise     promise  10 s   the requests of the last day are accounted for; each hour, all of them
+                calls    10 s   what the traces of stored calls ask for was requested
 
 A duty that fails, for example while the database is unavailable, runs again at its next interval.
 """
@@ -16,9 +17,11 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import threading
 import time
 from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
 
 from vad_agent.callbacks.alerts import AlertBoard, Kind
 from vad_agent.callbacks.cluster_membership import ClusterMembership
@@ -36,6 +39,9 @@ log = logging.getLogger(__name__)
 TICK_S = 0.5
 STOP_S = 5.0
 UNKNOWN_KEY = timedelta(minutes=10)
+RECENT = timedelta(days=1)
+"""Requests that are counted each time; all are counted hourly."""
+ALL_S = 3600.0
 _NEEDS = {
     State.NEEDS_NUMBER: Kind.NEEDS_NUMBER,
     State.NEEDS_TIME: Kind.NEEDS_TIME,
@@ -66,27 +72,42 @@ class Reconciler:
         self._node = node
         self._alive = {node}
         self._jumped = timedelta()  # part of a jump that has not been applied yet
-        self._thread = Periodic("reconciler", TICK_S, self._run_due)
         self._turn: dict[str, float] = {}  # duty → when it runs next
+        self._all_counted: float | None = None  # when all requests were counted, none missing
+        self._threads = [
+            Periodic(name, TICK_S, partial(self._run_due, name)) for name in self._duties()
+        ]
+        self._lock = threading.Lock()
         self.trouble: dict[str, str] = {}
         """Duty → why it failed the last time."""
 
     def start(self) -> None:
-        """Run every duty once, then continue in a thread of its own.
+        """Run every duty once, then continue in threads of its own.
 
         Raises:
-            StoreError: the first round failed.
+            StoreError: the first round failed, or a live node has this one's name.
         """
-        self._nodes.beat(self._clock.now(), started=True)
-        self._beat()  # first: work of nodes that are alive must not be adopted
-        self.look_at_clock()
-        self._look_after()
-        self._turn = {name: time.monotonic() + every for name, every, _ in self._duties()}
-        self._thread.start()
+        self._nodes.enter()
+        try:
+            self._nodes.beat(self._clock.now(), started=True)
+            self._beat()  # first: work of nodes that are alive must not be adopted
+            self.look_at_clock()
+            self._look_after()
+        except BaseException:
+            self._nodes.release()
+            raise
+        begin = time.monotonic()
+        self._turn = {
+            name: begin + every for each in self._duties().values() for name, every, _ in each
+        }
+        self._turn["promise"] = begin
+        for thread in self._threads:
+            thread.start()
 
     def stop(self) -> None:
-        """Stop the thread."""
-        self._thread.close(STOP_S)
+        """Stop the threads."""
+        for thread in self._threads:
+            thread.close(STOP_S)
 
     def leave(self) -> None:
         """Leave the cluster when nothing is under way here, so that this node does not count as dead."""
@@ -94,21 +115,25 @@ class Reconciler:
         with contextlib.suppress(StoreError):
             self._nodes.leave()
 
-    def _duties(self) -> list[tuple[str, float, Callable[[], object]]]:
-        """Name, interval in seconds, function."""
-        return [
-            ("clock", 1.0, self.look_at_clock),
-            ("beat", self._nodes.beat_s, self._beat),
-            ("ringing", 2.0, self._look_after),
-            ("overdue", 2.0, self.look_for_overdue),
-            ("promise", 10.0, self.check_promise),
-            ("calls", 10.0, self.look_for_lost),
-            ("hooks", 60.0, self._expire_unknown_keys),
-            ("forget", 3600.0, self._forget),
-        ]
+    def _duties(self) -> dict[str, list[tuple[str, float, Callable[[], object]]]]:
+        """Of each thread: name, interval in seconds, function."""
+        return {
+            "heartbeat": [("beat", self._nodes.beat_s, self._beat)],
+            "reconciler": [
+                ("clock", 1.0, self.look_at_clock),
+                ("ringing", 2.0, self._look_after),
+                ("overdue", 2.0, self.look_for_overdue),
+                ("hooks", 60.0, self._expire_unknown_keys),
+                ("forget", 3600.0, self._forget),
+            ],
+            "promise": [
+                ("promise", 10.0, self.check_promise),
+                ("calls", 10.0, self.look_for_lost),
+            ],
+        }
 
-    def _run_due(self) -> None:
-        for name, every, do in self._duties():
+    def _run_due(self, thread: str) -> None:
+        for name, every, do in self._duties()[thread]:
             if time.monotonic() >= self._turn[name]:
                 self._do(name, do)
                 self._turn[name] = time.monotonic() + every
@@ -117,16 +142,22 @@ class Reconciler:
         try:
             do()
         except StoreError as error:
-            self.trouble[name] = str(error)
+            self._failed(name, str(error))
             self._alerts.sound(Kind.DATABASE, "", self._clock.now(), str(error))
         except Exception as error:
-            self.trouble[name] = type(error).__name__
+            self._failed(name, type(error).__name__)
             log.exception("a duty of the reconciler failed", extra={"duty": name})
         else:
-            troubled = bool(self.trouble)
-            self.trouble.pop(name, None)
-            if troubled and not self.trouble:
+            with self._lock:
+                troubled = bool(self.trouble)
+                self.trouble.pop(name, None)
+                well = troubled and not self.trouble
+            if well:
                 self._alerts.settle(Kind.DATABASE, "")
+
+    def _failed(self, name: str, reason: str) -> None:
+        with self._lock:
+            self.trouble[name] = reason
 
     # -- duties ---------------------------------------------------------------------------------------
 
@@ -146,6 +177,7 @@ class Reconciler:
         self._scheduler.wake()
 
     def _beat(self) -> None:
+        self._nodes.hold()
         now = self._clock.now()
         self._nodes.beat(now)
         self._alive, dead = self._nodes.seen(now)
@@ -161,6 +193,7 @@ class Reconciler:
         self._alerts.expire(Kind.UNKNOWN_KEY, self._clock.now() - UNKNOWN_KEY)
 
     def _look_after(self) -> None:
+        self._nodes.hold()  # else "ours" would be another node's, whose calls would be hung up
         now = self._clock.now()
         too_long = self._dispatcher.look_after(self._alive, now)
         for attempt in too_long:
@@ -182,13 +215,20 @@ class Reconciler:
             self._alerts.only(kind, those)
 
     def check_promise(self) -> None:
-        """Raise an alert if a request is not accounted for."""
-        now = self._clock.now()
-        missing = self._queries.promise(now=now).unaccounted
-        if missing:
+        """Raise an alert if a request is not accounted for.
+
+        Requests of the last day each time; all at the first time, hourly, and while one is missing.
+        """
+        now, counted = self._clock.now(), time.monotonic()
+        recent = self._all_counted is not None and counted < self._all_counted + ALL_S
+        if recent and not self._queries.promise(now - RECENT, now + RECENT, now=now).unaccounted:
+            return
+        self._all_counted = None
+        if missing := self._queries.promise(now=now).unaccounted:
             self._alerts.sound(Kind.PROMISE, "", now, f"{missing} requests are missing")
-        else:
-            self._alerts.settle(Kind.PROMISE, "")
+            return
+        self._all_counted = counted
+        self._alerts.settle(Kind.PROMISE, "")
 
     def look_for_lost(self) -> None:
         """Raise an alert for every call whose trace asks for a callback that no store has."""

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import unicodedata
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
 from vad_agent.callbacks.field_encryption import FieldEncryption
 from vad_agent.callbacks.model import Callback, Request, State
+from vad_agent.common.identity import folded
 
 PERSONAL = ("phone", "phone_given", "extension", "name", "topic", "opening")
 _LISTS = ("reasons", "asked_operators")
@@ -25,6 +27,7 @@ def to_row(callback: Callback, encryption: FieldEncryption) -> dict[str, Any]:
     for name in PERSONAL:
         row[name] = encryption.close(row[name] or None)
     row["client"] = encryption.look_up(callback.phone)
+    row["operator_folded"] = None if callback.operator is None else folded(callback.operator)
     return row
 
 
@@ -56,13 +59,20 @@ def changed(before: Callback | None, after: Callback) -> dict[str, Any]:
 
 
 def storable(request: Request) -> Request:
-    """The request without surrogates and NULs, which no database accepts: no name may lose a request."""
+    """The request without surrogates and NULs, which no database accepts: no name may lose a request.
+
+    Names are composed (NFC): the same name is the same text.
+    """
     texts: dict[str, Any] = {
-        field.name: storable_text(text)
+        field.name: _composed(field.name, storable_text(text))
         for field in dataclasses.fields(request)
         if isinstance(text := getattr(request, field.name), str)
     }
     return dataclasses.replace(request, **texts)
+
+
+def _composed(name: str, text: str) -> str:
+    return unicodedata.normalize("NFC", text) if name in PERSONAL else text
 
 
 def storable_text(text: str) -> str:

@@ -102,6 +102,8 @@ class Store(AttemptStore):
                     return transitions.complete(from_trace, request), "revised"
                 return from_trace, "revised"
             for same_call in self._open_of_call(c, request.call):
+                if _rings_another(same_call, request):
+                    continue
                 kept = promises.is_ahead(same_call, by.at)  # a drop does not use up an agreed time
                 if not kept or promises.is_request_ahead(request, by.at, self.policy):
                     return transitions.revise(same_call, request, self.policy), "revised"
@@ -169,7 +171,9 @@ class Store(AttemptStore):
         return self.transaction(work)
 
     def withdraw(self, call: str, by: Actor) -> Callback | None:
-        """The call's client came back: cancel the callback, unless another call requests it."""
+        """The call's client came back: cancel the callback, unless another call requests it. Of
+        several that are cancelled, return the one under way, if there is one.
+        """
 
         def work(c: sa.Connection) -> Callback | None:
             mine = requests.c.call == call
@@ -177,24 +181,29 @@ class Store(AttemptStore):
             # Lock the callback first: everybody locks it before its requests. While this waited,
             # the callback may have been merged into another one.
             callback = self.one(c, asked) or self.one(c, asked)
-            # A call that has agreed a time, and was dropped, has two: the newest is withdrawn.
-            of_it = () if callback is None else (requests.c.callback == callback.id,)
-            c.execute(
-                requests.update()
-                .where(mine, *of_it, requests.c.withdrawn.is_(None))
-                .values(withdrawn=by.at)
-            )
             _no_longer_owed(c, call)
             if callback is None:
-                return None
-            others = c.execute(
-                sa.select(sa.func.count()).where(
-                    requests.c.callback == callback.id, requests.c.withdrawn.is_(None)
-                )
-            ).scalar()
-            if others:
-                return None
-            return self.save(c, callback, transitions.cancel(callback, by.at), "withdrawn", by)
+                _withdraw(c, mine, by)
+            seen: list[str] = []
+            cancelled: list[Callback] = []
+            while callback is not None:
+                # Of a call that agreed a time and was dropped, the newest is withdrawn, and the agreed
+                # one stays. What rings another number of the call is withdrawn with it.
+                if not seen or not promises.is_ahead(callback, by.at):
+                    _withdraw(c, sa.and_(mine, requests.c.callback == callback.id), by)
+                    others = c.execute(
+                        sa.select(sa.func.count()).where(
+                            requests.c.callback == callback.id, requests.c.withdrawn.is_(None)
+                        )
+                    ).scalar()
+                    if not others:
+                        after = transitions.cancel(callback, by.at)
+                        self.save(c, callback, after, "withdrawn", by)
+                        place = 0 if callback.state in UNDER_WAY else len(cancelled)
+                        cancelled.insert(place, after)
+                seen.append(callback.id)
+                callback = self.one(c, sa.and_(asked, callbacks.c.id.notin_(seen)))
+            return cancelled[0] if cancelled else None
 
         return self.transaction(work)
 
@@ -314,6 +323,13 @@ class Store(AttemptStore):
         return self.transaction(work)
 
 
+def _rings_another(callback: Callback, request: Request) -> bool:
+    """An attempt is under way, and the request names another number: it is a callback of its own."""
+    if callback.state not in UNDER_WAY or callback.phone is None or request.phone is None:
+        return False
+    return request.phone != callback.phone
+
+
 _SHIFT = sa.select(facts.c.value).where(facts.c.name == "clock")
 
 
@@ -370,3 +386,8 @@ def _id_for(c: sa.Connection, call: str | None) -> str:
 
 def _no_longer_owed(c: sa.Connection, call: str) -> None:
     c.execute(calls.update().where(calls.c.call == call).values(owed=None))
+
+
+def _withdraw(c: sa.Connection, which: sa.ColumnElement[bool], by: Actor) -> None:
+    query = requests.update().where(which, requests.c.withdrawn.is_(None))
+    c.execute(query.values(withdrawn=by.at))

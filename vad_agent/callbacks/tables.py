@@ -77,6 +77,7 @@ callbacks = sa.Table(
     sa.Column("since", UtcDateTime),  # of an offer, or of its acceptance
     sa.Column("merged", sa.Integer, nullable=False, server_default="0"),  # number of requests
     sa.Column("client", sa.String(64)),  # the number's look-up value
+    sa.Column("operator_folded", sa.Text),  # as logins are compared
 )
 sa.Index(  # one for each promise (`promises.py`): whoever adds one locks the client first
     "open_callbacks_of_a_client",
@@ -136,6 +137,8 @@ history = sa.Table(
     sa.Column("change", sa.JSON, nullable=False),  # {field: [before, after]}, no personal data
 )
 
+sa.Index("history_by_time", history.c.what, history.c.at)
+
 nodes = sa.Table(
     "nodes",
     metadata,
@@ -183,6 +186,7 @@ people = sa.Table(
     "people",
     metadata,
     sa.Column("login", sa.String(100), primary_key=True),
+    sa.Column("folded", sa.Text, nullable=False, server_default=""),  # as logins are compared
     sa.Column("role", sa.String(16), nullable=False),
     sa.Column("password", sa.Text, nullable=False),  # argon2
     sa.Column("made", UtcDateTime, nullable=False),
@@ -202,6 +206,8 @@ user_history = sa.Table(
     sa.Column("login", sa.String(100), nullable=False),
     sa.Column("role", sa.String(16), nullable=False),
 )
+
+sa.Index("one_user_for_a_login", people.c.folded, unique=True)
 
 left_sessions = sa.Table(
     "left_sessions",

@@ -44,7 +44,8 @@ class Actor:
 
 
 class UnitOfWork:
-    """The callback database, open and migrated.
+    """The callback database, open and migrated. `make`: it is created if it does not exist; see
+    `Database`, `migrate`.
 
     Raises:
         StoreError: it cannot be opened, or was encrypted with another key.
@@ -57,13 +58,14 @@ class UnitOfWork:
         encryption: FieldEncryption | None = None,
         *,
         alone: bool = True,
+        make: bool = True,
     ) -> None:
         self.policy = policy
         self.encryption = encryption or FieldEncryption()
         where = DatabaseLocation.parse(where) if isinstance(where, str) else where
-        self.database = Database(where, alone=alone)
+        self.database = Database(where, alone=alone, make=make)
         try:
-            migrate(self.database)
+            migrate(self.database, make=make)
             self._check_key()
         except BaseException:
             self.database.close()

@@ -16,8 +16,7 @@ if TYPE_CHECKING:
     from vad_agent.cli.callback_tables import Look
     from vad_agent.client.backend import Backend
 
-LEAST_ID = 3
-MOST_NAMED = 5
+AN_ID = "k3v9q0m2x7ha"
 LONGEST_WHY = 500
 
 
@@ -34,13 +33,26 @@ def checked_why(text: str) -> str:
 
 def checked_time(text: str) -> str:
     """Check a time against the API's rules."""
-    from vad_agent.server.request_models import YEARS
+    from vad_agent.callbacks.next_attempt_time import wall_time
 
     try:
-        year = datetime.fromisoformat(text).year
+        return _in_years(text, wall_time(text).year)
+    except ValueError as error:
+        raise typer.BadParameter(f"{error}; got {text!r}") from None
+
+
+def checked_date(text: str) -> str:
+    """Check a date, with or without a time."""
+    try:
+        return _in_years(text, datetime.fromisoformat(text).year)
     except ValueError:
-        expected = "expected an ISO 8601 time, such as 2027-03-01T15:30"
+        expected = "expected an ISO 8601 date or time, such as 2027-03-01"
         raise typer.BadParameter(f"{expected}; got {text!r}") from None
+
+
+def _in_years(text: str, year: int) -> str:
+    from vad_agent.server.request_models import YEARS
+
     if year not in YEARS:
         raise typer.BadParameter(f"expected a year from {YEARS[0]} to {YEARS[-1]}, got {year}")
     return text
@@ -63,7 +75,9 @@ Config = Annotated[
         help="If no desk runs: the settings with the database. Default: the user's own.",
     ),
 ]
-IdArgument = Annotated[str, typer.Argument(metavar="ID", help="At least its first 3 letters.")]
+IdArgument = Annotated[
+    str, typer.Argument(metavar="ID", help="Its whole id, 12 letters and digits.")
+]
 Why = Annotated[
     str,
     typer.Option(
@@ -97,6 +111,7 @@ def look_of(callbacks: Backend, numbers: bool) -> Look:
 
     return Look(
         datetime.now(UTC),
+        callbacks.zone,
         numbers=numbers,
         attempts=callbacks.attempts,
         overdue_s=callbacks.overdue_s,
@@ -104,27 +119,25 @@ def look_of(callbacks: Backend, numbers: bool) -> Look:
 
 
 def found_one(callbacks: Backend, given: str) -> Callback:
-    """The callback with this id, or with an id that begins so.
+    """The callback with this id.
 
     Raises:
-        BadParameter: none matches, or several do.
+        BadParameter: it is not a whole id, or there is no such callback.
     """
     from vad_agent.cli.callback_tables import text
+    from vad_agent.client.backend import ID_LENGTH
 
-    beginning, shown = given.strip().lower(), text(given)[:40]
-    if len(beginning) < LEAST_ID:
-        problem = f"expected {LEAST_ID} letters at least, got {shown!r}"
+    id, shown = given.strip().lower(), text(given)[:40]
+    if len(id) != ID_LENGTH or not (id.isascii() and id.isalnum()):
+        problem = (
+            f"expected a whole id, {ID_LENGTH} letters and digits such as {AN_ID}; got {shown!r}"
+        )
         raise typer.BadParameter(problem, param_hint="ID")
-    found = callbacks.beginning(beginning)
-    if not found:
+    found = callbacks.find(id)
+    if found is None:
         problem = f"there is no callback {shown!r}: vad-agent callbacks list --state all"
         raise typer.BadParameter(problem, param_hint="ID")
-    if len(found) > 1:
-        named = ", ".join(f"{one.id} ({one.state})" for one in found[:MOST_NAMED])
-        more = f" and {len(found) - MOST_NAMED} more" if len(found) > MOST_NAMED else ""
-        problem = f"{shown!r} is the beginning of several: {named}{more}"
-        raise typer.BadParameter(problem, param_hint="ID")
-    return found[0]
+    return found
 
 
 def tell(callbacks: Backend, before: Callback, after: Callback) -> None:

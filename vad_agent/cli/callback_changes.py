@@ -48,7 +48,7 @@ def accept(
 
     \b
     You are about to call:
-      vad-agent callbacks accept k3v
+      vad-agent callbacks accept k3v9q0m2x7ha
     """
     from vad_agent.common.identity import login
 
@@ -85,11 +85,11 @@ def done(
 
     \b
     You have talked to the client:
-      vad-agent callbacks done k3v reached
+      vad-agent callbacks done k3v9q0m2x7ha reached
     The client did not answer a call from your own telephone:
-      vad-agent callbacks done k3v no_answer --by-hand --why "my mobile"
+      vad-agent callbacks done k3v9q0m2x7ha no_answer --by-hand --why "my mobile"
     The client was dropped, and needs no call at the agreed time any more:
-      vad-agent callbacks done k3v reached --settles
+      vad-agent callbacks done k3v9q0m2x7ha reached --settles
     """
     from vad_agent.callbacks.model import Outcome
 
@@ -123,7 +123,7 @@ def cancel(
 
     \b
     The client has written that the question is settled:
-      vad-agent callbacks cancel k3v --why "settled by mail"
+      vad-agent callbacks cancel k3v9q0m2x7ha --why "settled by mail"
     """
     with reached(desk, config) as callbacks:
         before = found_one(callbacks, id)
@@ -140,7 +140,7 @@ def retry(
 
     \b
     The dialer works again:
-      vad-agent callbacks retry k3v --why "the trunk was down"
+      vad-agent callbacks retry k3v9q0m2x7ha --why "the trunk was down"
     """
     with reached(desk, config) as callbacks:
         before = found_one(callbacks, id)
@@ -157,7 +157,7 @@ def number(
 
     \b
     Found in the order:
-      vad-agent callbacks number k3v "8 912 345-67-89"
+      vad-agent callbacks number k3v9q0m2x7ha "8 912 345-67-89"
     """
     with reached(desk, config) as callbacks:
         before = found_one(callbacks, id)
@@ -179,7 +179,7 @@ def time(
 
     \b
     In the centre's zone:
-      vad-agent callbacks time k3v 2027-03-01T15:30
+      vad-agent callbacks time k3v9q0m2x7ha 2027-03-01T15:30
     """
     with reached(desk, config) as callbacks:
         before = found_one(callbacks, id)
@@ -199,7 +199,7 @@ def operator(
 
     \b
     Anna has gone home:
-      vad-agent callbacks operator k3v boris
+      vad-agent callbacks operator k3v9q0m2x7ha boris
     """
     with reached(desk, config) as callbacks:
         before = found_one(callbacks, id)

@@ -9,15 +9,17 @@ from typing import Annotated, TextIO
 
 import typer
 
-from vad_agent.cli.callback_arguments import Config, DeskUrl, checked_time, one_format, reached
+from vad_agent.cli.callback_arguments import Config, DeskUrl, checked_date, one_format, reached
 from vad_agent.cli.terminal import complain
+from vad_agent.common.private_files import open_private, why
+from vad_agent.errors import OutputError
 
 MOST_DAYS = 36_500
 SEPARATORS = (",", ";", "|", "\t")
 
 
 def _since(text: str | None) -> str | None:
-    return None if text is None else checked_time(text)
+    return None if text is None else checked_date(text)
 
 
 def export(
@@ -41,7 +43,8 @@ def export(
 ) -> None:
     """Write every callback, the oldest first: names, numbers and phrases are masked.
 
-    CSV has local times; a cell that looks like a formula begins with an apostrophe.
+    CSV has the centre's times, and the zone in its last column; a cell that looks like a formula
+    begins with an apostrophe.
 
     \b
     For Russian Excel:
@@ -68,7 +71,7 @@ def export(
         )
         if as_json:
             return records.write_json_lines(out, told)
-        return records.write_csv(out, told, separator)
+        return records.write_csv(out, told, callbacks.zone, separator)
 
     with reached(desk, config) as callbacks:
         if output is None:
@@ -115,18 +118,34 @@ def _asked(question: str) -> bool:
     return answer.strip().lower() in ("y", "yes")
 
 
-def key() -> None:
-    """Print a new key; with it names and numbers are encrypted in the database.
+def key(
+    file: Annotated[
+        Path | None,
+        typer.Argument(metavar="FILE", help="A new file, private to you. Default: stdout."),
+    ] = None,
+) -> None:
+    """Make a new key; with it names and numbers are encrypted in the database.
 
     Without the key they cannot be read: keep a copy apart from the database.
 
     \b
-    Into the file named by encryption_key_file in desk.toml:
-      vad-agent callbacks key > callbacks.key
+    The file that encryption_key_file in desk.toml names:
+      vad-agent callbacks key callbacks.key
     """
     from vad_agent.callbacks.field_encryption import new_key
 
-    print(new_key())
-    complain(
-        "put it into VAD_AGENT_ENCRYPTION_KEY, or into a file that encryption_key_file in desk.toml names"
-    )
+    if file is None:
+        print(new_key())
+        complain(
+            "put it into VAD_AGENT_ENCRYPTION_KEY, or let `vad-agent callbacks key FILE` write the file "
+            "that encryption_key_file in desk.toml names"
+        )
+        return
+    try:
+        with open_private(file, "xb") as out:
+            out.write(f"{new_key()}\n".encode())
+    except FileExistsError:
+        raise OutputError(f"{file}: it exists: a key that is in use must not be replaced") from None
+    except OSError as error:
+        raise OutputError(f"{file}: cannot be written: {why(error)}") from error
+    print(f"{file}: a new key; keep a copy of it apart from the database")

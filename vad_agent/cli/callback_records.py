@@ -11,7 +11,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from datetime import datetime
+from datetime import datetime, tzinfo
 from enum import Enum
 from pathlib import Path
 from typing import Any, TextIO
@@ -20,6 +20,7 @@ from vad_agent.callbacks.model import Callback
 from vad_agent.cli.callback_tables import text
 from vad_agent.common.csv_export import lines
 from vad_agent.common.private_files import replacing, why
+from vad_agent.common.time_zones import zone_name
 from vad_agent.errors import OutputError
 
 TIMES = ("created", "due", "next", "early", "again", "ended")
@@ -64,11 +65,16 @@ def write_json_lines(out: TextIO, records: Iterable[dict[str, Any]]) -> int:
     return count
 
 
-def write_csv(out: TextIO, records: Iterable[dict[str, Any]], separator: str = ",") -> int:
-    """Write one row per record, below the field names. Return their number."""
-    rows = ([_cell(name, one[name]) for name in FIELDS] for one in records)
+def write_csv(
+    out: TextIO, records: Iterable[dict[str, Any]], zone: tzinfo, separator: str = ","
+) -> int:
+    """Write one row per record, below the field names; times in `zone`, which the last column names.
+    Return their number.
+    """
+    name_of_zone = zone_name(zone)
+    rows = ([*(_cell(name, one[name], zone) for name in FIELDS), name_of_zone] for one in records)
     count = -1
-    for count, line in enumerate(lines(FIELDS, rows, separator)):  # noqa: B007 - it is the count
+    for count, line in enumerate(lines((*FIELDS, "zone"), rows, separator)):  # noqa: B007 - it is the count
         out.write(line)
     return count
 
@@ -102,9 +108,9 @@ FIELDS = (
 )
 
 
-def _cell(name: str, value: Any) -> str:
+def _cell(name: str, value: Any, zone: tzinfo) -> str:
     if name in TIMES and value is not None:
-        return f"{datetime.fromisoformat(value).astimezone():%Y-%m-%d %H:%M:%S}"
+        return f"{datetime.fromisoformat(value).astimezone(zone):%Y-%m-%d %H:%M:%S}"
     if isinstance(value, Sequence) and not isinstance(value, str):
         value = ", ".join(value)
     if isinstance(value, bool):

@@ -1,6 +1,6 @@
 """Callbacks for people: tables on a terminal, one line each in a pipe. Numbers are masked.
 
-id            state      due                    attempt  client       reasons   operator
+id            state      due, Europe/Moscow     attempt  client       reasons   operator
 k3v9q0m2x7ha  ! overdue  14:05:10, 2 min ago    1/3      Анна, +7…89  dropped   anna
 """
 
@@ -9,12 +9,13 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from typing import TYPE_CHECKING
 
 from vad_agent.callbacks import next_attempt_time
 from vad_agent.callbacks.model import Callback, Policy, State
 from vad_agent.cli.terminal import plain_console, print_table
+from vad_agent.common.time_zones import zone_name
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -44,12 +45,21 @@ NO_TEXT = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069
 
 
 class Look:
-    """How callbacks are written. `numbers`: unmasked; `attempts`, `overdue_s`: the centre's policy."""
+    """How callbacks are written. `numbers`: unmasked; `attempts`, `overdue_s`: the centre's policy;
+    `zone`: that of the times.
+    """
 
     def __init__(
-        self, now: datetime, *, numbers: bool, attempts: int | None, overdue_s: float
+        self,
+        now: datetime,
+        zone: tzinfo,
+        *,
+        numbers: bool,
+        attempts: int | None,
+        overdue_s: float,
     ) -> None:
-        self._now = now
+        self._now = now.astimezone(zone)
+        self.zone = zone_name(zone)
         self._numbers = numbers
         self._attempts = attempts
         self._policy = Policy(UTC, overdue_s=overdue_s)
@@ -85,7 +95,7 @@ class Look:
         return "" if when is None else self.when(when)
 
     def when(self, at: datetime) -> str:
-        """Local time, and the distance from now."""
+        """The centre's time, and the distance from now."""
         return f"{local(at, self._now)}, {distance(at - self._now)}"
 
     def attempt(self, callback: Callback) -> str:
@@ -116,7 +126,7 @@ class Look:
         """One line about a change."""
         told = f"{callback.id}: {callback.state}"
         if callback.state is State.WAITING:
-            return f"{told}, attempt {self.attempt(callback)}, {self.due(callback)}"
+            return f"{told}, attempt {self.attempt(callback)}, {self.due(callback)} ({self.zone})"
         return told
 
     def show(self, story: CallbackDetails) -> None:
@@ -138,6 +148,7 @@ class Look:
             "created": self.when(callback.created),
             "calls": ", ".join(map(text, story.calls)),
             "session": text(callback.session),
+            "zone": self.zone,
         }
         if callback.ended is not None:
             facts |= {"due": "", "next": ""}
@@ -225,7 +236,8 @@ def print_list(found: Sequence[Callback], look: Look) -> None:
     if not found:
         print_line(console, "no callbacks")
         return
-    print_table(console, HEAD, [look.row(callback) for callback in found])
+    head = [f"{name}, {look.zone}" if name == "due" else name for name in HEAD]
+    print_table(console, head, [look.row(callback) for callback in found])
 
 
 def print_promise(promise: Promise) -> None:
@@ -262,9 +274,9 @@ def print_lost(lost: Sequence[LostCall], now: datetime) -> None:
 
 
 def local(at: datetime, now: datetime) -> str:
-    """Local time; with the date if it is not today."""
-    own, today = at.astimezone(), now.astimezone().date()
-    return f"{own:%H:%M:%S}" if own.date() == today else f"{own:%Y-%m-%d %H:%M}"
+    """The time in the zone of `now`; with the date if it is not today."""
+    own = at.astimezone(now.tzinfo)
+    return f"{own:%H:%M:%S}" if own.date() == now.date() else f"{own:%Y-%m-%d %H:%M}"
 
 
 def distance(span: timedelta) -> str:

@@ -25,12 +25,12 @@ callbacks_app = typer.Typer(
     name="callbacks",
     help="Callbacks: who is called when, with which outcome, and whether any is missing.\n\n"
     "They are read from the desk at --desk, else from the one on this machine, else from the "
-    "database itself. An ID may be shortened to at least its first 3 letters.\n\n\b\n"
+    "database itself.\n\n\b\n"
     "Who will be called?\n"
     "  vad-agent callbacks list\n"
     "You call by hand, and have called:\n"
-    "  vad-agent callbacks accept k3v\n"
-    "  vad-agent callbacks done k3v reached\n"
+    "  vad-agent callbacks accept k3v9q0m2x7ha\n"
+    "  vad-agent callbacks done k3v9q0m2x7ha reached\n"
     "Is every request accounted for?\n"
     "  vad-agent callbacks promise",
     short_help="The callbacks: list, show, done, cancel, retry, export.",
@@ -107,14 +107,17 @@ def list_(
     which = None if state is WhichOption.ALL else state.value
     with reached(desk, config) as callbacks:
         found = callbacks.page(which, phone=phone, operator=operator, limit=limit + 1)
-        look = look_of(callbacks, numbers)
+        look, zone = look_of(callbacks, numbers), callbacks.zone
     more = len(found) > limit
     found = found[:limit]
     if as_json or as_csv:
         mask = records.Mask.NOTHING if numbers else records.Mask.NUMBERS
         told = (records.record(callback, mask) for callback in found)
         with records.stdout() as out:
-            (records.write_json_list if as_json else records.write_csv)(out, told)
+            if as_json:
+                records.write_json_list(out, told)
+            else:
+                records.write_csv(out, told, zone)
     else:
         print_list(found, look)
     if more:
@@ -132,8 +135,8 @@ def show(
     """Show a callback: what to say, its attempts, and who changed what, when and why.
 
     \b
-    By the first letters of its id:
-      vad-agent callbacks show k3v
+    What has become of it?
+      vad-agent callbacks show k3v9q0m2x7ha
     """
     with reached(desk, config) as callbacks:
         story = callbacks.get(found_one(callbacks, id).id)

@@ -86,7 +86,7 @@ def add(
 
     role = Role.SUPERVISOR if supervisor else Role.OPERATOR
     password = _password(login, generate, password_stdin)
-    with _people(config, database) as people:
+    with _people(config, database, make=True) as people:
         person = people.add(login, role, password)
     _tell(person, password if generate else None)
 
@@ -99,17 +99,18 @@ def list_(config: Config = None, database: DatabaseOption = None) -> None:
     Who can log in?
       vad-agent people list
     """
-    from datetime import UTC, datetime
+    from datetime import datetime
 
     from vad_agent.cli.callback_tables import local, print_line, text
     from vad_agent.cli.terminal import plain_console, print_table
+    from vad_agent.common.time_zones import zone_name
 
     with _people(config, database) as people:
-        everybody = people.all()
+        everybody, zone = people.all(), people.zone
     if not everybody:
         print_line(plain_console(), "nobody: vad-agent people add LOGIN")
         return
-    now = datetime.now(UTC)
+    now = datetime.now(zone)
     rows = [
         [
             text(one.login),
@@ -119,7 +120,8 @@ def list_(config: Config = None, database: DatabaseOption = None) -> None:
         ]
         for one in everybody
     ]
-    print_table(plain_console(), ("login", "role", "made", "barred"), rows)
+    head = ("login", "role", f"made, {zone_name(zone)}", "barred")
+    print_table(plain_console(), head, rows)
 
 
 @people_app.command(short_help="Set another password; the user must log in again.")
@@ -219,15 +221,16 @@ def history(
 
 
 @contextmanager
-def _people(config: Path | None, database: str | None) -> Iterator[Users]:
-    """The users of the store, which a desk may also have open."""
+def _people(config: Path | None, database: str | None, *, make: bool = False) -> Iterator[Users]:
+    """The users of the store, which a desk may also have open. `make`: a missing one is created."""
     from contextlib import closing
 
     from vad_agent.server.container import open_store
     from vad_agent.server.desk_config import DeskConfig
     from vad_agent.web.authentication.users import Users
 
-    with closing(open_store(DeskConfig.load(config, database=database), alone=False)) as store:
+    settings = DeskConfig.load(config, database=database)
+    with closing(open_store(settings, alone=False, make=make)) as store:
         yield Users(store)
 
 

@@ -46,6 +46,14 @@ def serve(
             help="Name of this desk, the same at each start. Default: the machine's.",
         ),
     ] = None,
+    without_tls: Annotated[
+        bool,
+        typer.Option(
+            "--without-tls",
+            help="Listen on HOST without TLS: everybody on the network between can read names, numbers "
+            "and passwords.",
+        ),
+    ] = False,
     log_json: Annotated[
         bool, typer.Option("--log-json", help="The log as JSON, one object per line.")
     ] = False,
@@ -63,7 +71,7 @@ def serve(
     \b
       database = "postgresql://desk@db/callbacks"
       dialer = "asterisk"             # or manual, naumen, webhook, mango
-      [asterisk]
+      \\[asterisk]
       url = "http://pbx:8088"
       user = "desk"
       password_file = "ari-password"  # or VAD_AGENT_ASTERISK_PASSWORD
@@ -85,7 +93,7 @@ def serve(
     log_to_stderr(as_json=log_json)
     desk = DeskConfig.load(
         config,
-        api={"host": host, "port": port},
+        api={"host": host, "port": port, "without_tls": without_tls or None},
         database=database,
         node=node,
         inbox=str(inbox) if inbox else None,

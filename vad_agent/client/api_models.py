@@ -217,6 +217,8 @@ class HealthOut(ApiModel):
 
     alive: Literal[True] = True
     node: str
+    zone: str = ""
+    """IANA name of the centre's time zone; "": it has none."""
 
 
 class ReadyOut(ApiModel):

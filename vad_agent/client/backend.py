@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import tzinfo
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:  # the store is not loaded where a desk answers
@@ -50,6 +51,10 @@ class Backend(Protocol):
     rings: bool
     """A desk has the callbacks: it dials what is due."""
 
+    @property
+    def zone(self) -> tzinfo:
+        """The centre's time zone, in which times are shown."""
+
     def page(
         self, which: str | None, *, phone: str | None, operator: str | None, limit: int
     ) -> list[Callback]:
@@ -59,8 +64,8 @@ class Backend(Protocol):
         what is offered to them now.
         """
 
-    def beginning(self, text: str) -> list[Callback]:
-        """Callbacks whose id begins with `text`; a whole id gives one or none."""
+    def find(self, id: str) -> Callback | None:
+        """The callback with this id. None: there is none."""
 
     def get(self, id: str) -> CallbackDetails:
         """A callback with its history."""

@@ -1,7 +1,8 @@
 """Finds the desk of this machine and its token: two files of the state folder, private to their owner.
 
-    desk.json   {"url": …, "pid": …}   written when a desk begins, removed when it ends
-    token       one line; created if missing
+    desk.json        {"url": …, "pid": …}   written when a desk begins, removed when it ends
+    desk.json.lock   held by that desk's process
+    token            one line; created if missing
 
 A killed desk leaves its file: it is ignored if its process is gone, or if it does not answer.
 """
@@ -21,8 +22,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from vad_agent.common.private_files import private_folder, replacing, state_folder, why
-from vad_agent.errors import OutputError, SettingsError
+from vad_agent.common.private_files import FileLock, private_folder, replacing, state_folder, why
+from vad_agent.errors import OutputError, SettingsError, StoreError
 
 PLACE, TOKEN = "desk.json", "token"
 TOKEN_VARIABLE = "VAD_AGENT_TOKEN"
@@ -59,6 +60,36 @@ def _folder() -> Path:
 
 # -- the record
 # ---------------------------------------------------------------------------------------
+
+
+def claim_desk_record() -> FileLock:
+    """Become this user's desk on this machine, until the lock is closed or the process ends.
+
+    Raises:
+        StoreError: another desk is; the text names its process and address.
+        OutputError: the lock's file cannot be created.
+    """
+    file = desk_record_file()
+    private_folder(file.parent)
+    try:
+        lock = FileLock(file.with_name(f"{file.name}.lock"))
+    except BlockingIOError:
+        raise StoreError(_other_desk(_read_record())) from None
+    except OSError as error:
+        raise OutputError(f"{file}: cannot be locked: {why(error)}") from error
+    other = find_local_desk()  # of an older version, which takes no lock
+    if other is not None and other.pid != os.getpid():
+        lock.close()
+        raise StoreError(_other_desk(other))
+    return lock
+
+
+def _other_desk(record: DeskRecord | None) -> str:
+    who = "" if record is None else f", process {record.pid} at {record.url}"
+    return (
+        f"{desk_record_file()}: a desk of this user runs already{who}: stop it, or give this one a "
+        "state folder of its own (XDG_STATE_HOME)"
+    )
 
 
 def write_desk_record(url: str, *, database: str = "", certificate: str = "") -> None:

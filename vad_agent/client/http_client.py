@@ -9,12 +9,16 @@ import contextlib
 import ssl
 import urllib.parse
 from collections.abc import Iterator
+from datetime import tzinfo
+from functools import cached_property
 from typing import Any, TypeVar
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from vad_agent.callbacks.model import Callback, Outcome
-from vad_agent.client.backend import ID_LENGTH, NOT_BY_HTTP, CallbackDetails
+from vad_agent.client.backend import NOT_BY_HTTP, CallbackDetails
 from vad_agent.client.discovery import TOKEN_VARIABLE, token_file
 from vad_agent.common.identity import login
+from vad_agent.common.time_zones import machine_zone
 from vad_agent.errors import NumberError, RuleError, SettingsError, StoreError, extra
 
 with extra("callbacks", "a desk by HTTP"):
@@ -69,6 +73,15 @@ class HttpBackend:
         """Close the connection."""
         self._client.close()
 
+    @cached_property
+    def zone(self) -> tzinfo:
+        """As `Backend.zone`; this machine's if the desk's has no name, or the desk is of an older version."""
+        name = self._get("/health").get("zone")
+        with contextlib.suppress(ZoneInfoNotFoundError, ValueError, OSError):
+            if isinstance(name, str) and name:
+                return ZoneInfo(name)
+        return machine_zone()
+
     # -- queries
     # --------------------------------------------------------------------------------------
 
@@ -94,17 +107,14 @@ class HttpBackend:
             if after is None:
                 return
 
-    def beginning(self, text: str) -> list[Callback]:
-        """As `Backend.beginning`."""
-        if not text.isascii() or not text.isalnum():
-            return []
-        if len(text) < ID_LENGTH:
-            found = (callback for callback in self.all() if callback.id.startswith(text))
-            return sorted(found, key=lambda callback: callback.id)
-        answer = self._send("GET", f"/callbacks/{text}")
+    def find(self, id: str) -> Callback | None:
+        """As `Backend.find`."""
+        if not id.isascii() or not id.isalnum():
+            return None
+        answer = self._send("GET", f"/callbacks/{id}")
         if answer.status_code in (404, 422) and _error(answer):  # no such callback, or invalid id
-            return []
-        return [self._read(Callback, self._body(answer).get("callback"))]
+            return None
+        return self._read(Callback, self._body(answer).get("callback"))
 
     def get(self, id: str) -> CallbackDetails:
         """As `Backend.get`."""

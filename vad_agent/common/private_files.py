@@ -55,7 +55,29 @@ def open_private(path: Path, mode: str) -> io.FileIO:
     Raises:
         OSError: as `open` does.
     """
-    return io.FileIO(path, mode, opener=lambda name, flags: os.open(name, flags, 0o600))
+    return io.FileIO(path, mode, opener=_opened)
+
+
+def _opened(name: str, flags: int) -> int:
+    """As `os.open`; a new file is its owner's alone, whatever the umask."""
+    try:
+        number = os.open(name, flags | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        return os.open(name, flags, 0o600)
+    if sys.platform != "win32":
+        os.fchmod(number, 0o600)
+    return number
+
+
+def make_private(path: Path) -> None:
+    """A file of this user's is the owner's alone, though it was restored or copied with other modes.
+
+    Raises:
+        OSError: there is none.
+    """
+    found = path.stat()
+    if sys.platform != "win32" and found.st_uid == os.geteuid() and found.st_mode & 0o077:
+        path.chmod(0o600)
 
 
 @contextlib.contextmanager
@@ -64,8 +86,8 @@ def replacing(
 ) -> Iterator[BinaryIO]:
     """Write a file whole or not at all: what is written is a draft beside it, renamed at the end.
 
-    `mode`: permissions, less the user's umask. `durable`: it is on the disk when this returns.
-    `only_new`: a file that another process wrote first is kept.
+    `mode`: permissions; those of others are less the user's umask. `durable`: it is on the disk when
+    this returns. `only_new`: a file that another process wrote first is kept.
 
     Raises:
         OSError: it cannot be written; the file is as before.
@@ -73,6 +95,8 @@ def replacing(
     draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}.draft")
     try:
         with open(draft, "xb", opener=lambda name, flags: os.open(name, flags, mode)) as file:
+            if sys.platform != "win32" and mode == 0o600:
+                os.fchmod(file.fileno(), mode)
             yield file
             if durable:
                 file.flush()

@@ -9,7 +9,7 @@ later. An agreed time is never revised.
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import datetime
+from datetime import date, datetime
 
 from vad_agent.core import actions as act
 from vad_agent.core.events import Event
@@ -151,7 +151,7 @@ def seconds_until(event: Event) -> float | None:
     """Seconds from the event's own wall time to the agreed time. None if that cannot be computed.
 
     Raises:
-        EventError: `at` is not an ISO 8601 time.
+        EventError: `at` is not an ISO 8601 date with a time.
     """
     try:
         at = datetime.fromisoformat(event.at or "")
@@ -159,7 +159,20 @@ def seconds_until(event: Event) -> float | None:
         raise EventError(
             f"event callback_agreed: at: expected an ISO 8601 time, got {event.at!r}"
         ) from None
+    if _is_date(event.at or ""):
+        raise EventError(
+            f"event callback_agreed: at: expected an ISO 8601 time, not a date alone, got {event.at!r}"
+        )
     try:
         return max(0.0, (at - datetime.fromisoformat(event.ts or "")).total_seconds())
     except (ValueError, TypeError):  # ts missing or not ISO 8601, or only one has a zone
         return None
+
+
+def _is_date(text: str) -> bool:
+    """A date alone, which `datetime.fromisoformat` takes for its midnight."""
+    try:
+        date.fromisoformat(text)
+    except ValueError:
+        return False
+    return True

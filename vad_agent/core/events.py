@@ -7,6 +7,7 @@ without a hold, anything after the end) is accepted and ignored, because provide
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from enum import StrEnum
@@ -118,6 +119,8 @@ class Event:
                 raise EventError(
                     f"event {kind.value}: {name}: expected text, got a lone surrogate in it"
                 )
+            if value is not None and name in _FOR_PEOPLE:
+                value = unicodedata.normalize("NFC", value)
             values[name] = value
         seq = source.get("seq")
         if isinstance(seq, str) and seq.isascii() and seq.isdecimal() and len(seq) <= 20:
@@ -160,4 +163,6 @@ LONGEST_LATENCY_S = 1.0
 _OF_DEVICES = (EventKind.DEVICE_LOST, EventKind.DEVICE_BACK)
 _FIELDS = tuple(field.name for field in fields(Event))
 _OTHER_FIELDS = ("kind", "seq", "latency_s")
+_FOR_PEOPLE = ("name", "topic")
+"""Fields that are composed (NFC): as one text a name is spoken, shown and cached once."""
 _TEXT_FIELDS = tuple(name for name in _FIELDS if name not in _OTHER_FIELDS)

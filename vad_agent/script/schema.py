@@ -15,9 +15,13 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pydantic import BaseModel, ConfigDict, PlainValidator
 from pydantic_core import PydanticCustomError
 
-from vad_agent.core.frames import FRAME_MS, FRAME_S, frames
+from vad_agent.core.frames import FRAME_S
 
 HOUR_S = 3600.0
+KNOWN_S = 0.4
+"""Seconds within which it is known whether a sound is speech."""
+LEAST_SILENCE_S = 0.5
+LEAST_WIDTH_S = 0.2
 DAY_S = 86_400.0
 MOST_ATTEMPTS = 10
 _TIME = re.compile(r"([01]\d|2[0-3]):[0-5]\d")
@@ -69,7 +73,7 @@ def _line(what: str, may_be_empty: bool = False) -> PlainValidator:
 
 
 def window(value: object) -> tuple[float, float]:
-    """A window [from, to] in seconds, at least 20 ms wide, within an hour.
+    """A window [from, to] in seconds: from LEAST_SILENCE_S on, LEAST_WIDTH_S wide, within an hour.
 
     Raises:
         PydanticCustomError: it is not valid; the text says what was expected.
@@ -79,11 +83,17 @@ def window(value: object) -> tuple[float, float]:
             pass
         case _:
             raise expected("[from, to] with 0 <= from < to")
+    if lo < LEAST_SILENCE_S:
+        raise expected(
+            f"a window from {LEAST_SILENCE_S:g} s on: a sound is known {KNOWN_S:g} s after it began, so a "
+            "phrase would interrupt a pause between words"
+        )
     if hi > HOUR_S:
         raise expected(f"a window that ends at {HOUR_S:g} s or sooner")
-    # Check in frames as well: a window that is empty after rounding would never be open.
-    if hi - lo < FRAME_S - 1e-9 or frames(lo) >= frames(hi):
-        raise expected(f"a window of {FRAME_MS} ms at least")
+    if hi - lo < LEAST_WIDTH_S - 1e-9:
+        raise expected(
+            f"a window of {LEAST_WIDTH_S:g} s at least: a phrase does not begin to the frame"
+        )
     return float(lo), float(hi)
 
 
@@ -125,13 +135,24 @@ def zone(value: object) -> str:
     raise expected('a time zone, such as "Europe/Moscow", or "" for the machine\'s')
 
 
+def _is_country(code: str) -> bool:
+    """The numbers of this country are known; without the library of numbers only the usual one is."""
+    if code == "RU":
+        return True
+    try:
+        import phonenumbers
+    except ModuleNotFoundError:
+        return True  # nothing can be dialled either
+    return code in phonenumbers.SUPPORTED_REGIONS
+
+
 def region(value: object) -> str:
     """A country as two letters.
 
     Raises:
-        PydanticCustomError: it is not valid.
+        PydanticCustomError: it is not valid, or there is no such country.
     """
-    if isinstance(value, str) and re.fullmatch("[A-Z]{2}", value):
+    if isinstance(value, str) and re.fullmatch("[A-Z]{2}", value) and _is_country(value):
         return value
     raise expected('two letters of a country, such as "RU"')
 

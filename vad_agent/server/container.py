@@ -27,8 +27,8 @@ from vad_agent.server.app_state import AppState
 from vad_agent.server.desk_config import DeskConfig
 
 
-def open_store(config: DeskConfig, *, alone: bool = True) -> Store:
-    """Open the store of a desk.
+def open_store(config: DeskConfig, *, alone: bool = True, make: bool = True) -> Store:
+    """Open the store of a desk. `make`: a missing one is created.
 
     Raises:
         StoreError: it cannot be opened.
@@ -36,7 +36,7 @@ def open_store(config: DeskConfig, *, alone: bool = True) -> Store:
     """
     settings = Settings() if config.script is None else Settings.load(config.script)
     encryption = FieldEncryption(config.encryption_key)
-    return Store(config.database, policy_of(settings), encryption, alone=alone)
+    return Store(config.database, policy_of(settings), encryption, alone=alone, make=make)
 
 
 class DeskContainer:

@@ -6,6 +6,8 @@
     dialer = "asterisk"                             # manual (default), asterisk, naumen, webhook, mango
     alarm_url = "https://chat/hook"                 # each alert is posted there as JSON
 
+    database_wait_s = 60.0                          # at the start, for a server that does not answer yet
+
     [api]
     host = "127.0.0.1"
     port = 8600
@@ -43,6 +45,7 @@ from vad_agent.errors import SettingsError
 
 DIALERS = ("manual", "asterisk", "naumen", "webhook", "mango")
 PORT = 8600
+WAIT_S = 60.0
 ENVIRONMENT = "VAD_AGENT_"
 ORIGIN = re.compile(r"https?://[^/\s?#@]+")
 
@@ -59,6 +62,8 @@ class Api:
     cert_file: str = ""
     """TLS: a PEM file with the certificate and its key; "": no TLS, as behind a proxy."""
     key_file: str = ""
+    without_tls: bool = False
+    """Listen without TLS on an address that other machines reach."""
     metrics_open: bool = False
     """Metrics need no token."""
 
@@ -88,6 +93,8 @@ class DeskConfig:
     api: Api
     panel: PanelPages
     dialer_table: Toml = field(repr=False)
+    database_wait_s: float = WAIT_S
+    """Seconds that a start waits for a database server that does not answer."""
     folder: Path = Path()
     """The folder for relative paths of the dialer's files."""
 
@@ -173,6 +180,7 @@ class _Reading:
             ),
             panel=panel,
             dialer_table=dialers.get(dialer, {}),
+            database_wait_s=self._seconds(table, "database_wait_s", WAIT_S),
             folder=self._folder,
         )
         self._problems += [f"{name}: unknown key" for name in table]
@@ -184,7 +192,7 @@ class _Reading:
 
     def _database(self, text: str) -> str:
         if not text:
-            return str(state_folder() / "callbacks.sqlite")
+            return default_database()
         return text if "://" in text else str(self._folder / text)
 
     def dataclass(self, kind: type[Any], table: Toml, name: str, *, check: bool = True) -> Any:
@@ -243,6 +251,13 @@ class _Reading:
             return default
         return value
 
+    def _seconds(self, table: Toml, key: str, default: float) -> float:
+        value = table.pop(key, default)
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1e6:
+            self._problems.append(f"{key}: expected seconds, got {value!r}")
+            return default
+        return float(value)
+
     def _table(self, table: Toml, key: str) -> Toml:
         value = table.pop(key, {})
         if isinstance(value, dict):
@@ -253,6 +268,11 @@ class _Reading:
     def _raise(self) -> None:
         if self._problems:
             raise SettingsError(self._source, self._problems)
+
+
+def default_database() -> str:
+    """The file of this user's callbacks."""
+    return str(state_folder() / "callbacks.sqlite")
 
 
 def _from_here(name: str, value: Any) -> Any:

@@ -4,10 +4,10 @@
     panel     http://127.0.0.1:8600/enter?token=…
     ПЕРЕЗВОНИТЕ +79123456788, Ольга, попытка 1 из 3
       «Здравствуйте, Ольга…»
-      звоню: vad-agent callbacks accept k3w
+      звоню: vad-agent callbacks accept k3w5t8n1c4je
     ЗВОНИТ anna: +79123456789, Анна, попытка 1 из 3
       «Здравствуйте, Анна…»
-      потом: vad-agent callbacks done k3v reached | no_answer | busy | machine
+      потом: vad-agent callbacks done k3v9q0m2x7ha reached | no_answer | busy | machine
     ─────────────────────────────────────────────
     2026-01-31T12:00:00.000+03:00 INFO …             the newest lines, in the rows that are left
 

@@ -1,6 +1,7 @@
 """Headers of all answers, and one form of all errors, without tracebacks or received values.
 
     NumberError 422   RuleError 409, or 404 if there is no such callback   StoreError 503, send it again
+    UnstorableError 422
     HookRefused its own status   invalid body or parameter 422   anything else 500, its place in the log
 
 Logs contain no text of an unexpected error, because it may quote a name or a number.
@@ -14,7 +15,7 @@ from typing import Any
 
 from vad_agent.callbacks.dialers.base import HookRefused
 from vad_agent.client.api_models import Code, FieldError
-from vad_agent.errors import NumberError, RuleError, StoreError, extra
+from vad_agent.errors import NumberError, RuleError, StoreError, UnstorableError, extra
 from vad_agent.web.error_responses import failed, respond
 
 with extra("callbacks", "the API"):
@@ -75,6 +76,11 @@ def install_error_handlers(app: FastAPI) -> None:
         log.error("the store cannot be used", extra={"why": str(error)})
         text = "the callbacks cannot be stored or read now: send it again"
         return failed(503, text, headers={"Retry-After": str(AGAIN_S)})
+
+    @app.exception_handler(UnstorableError)
+    async def _unstorable(_: Request, error: UnstorableError) -> Response:
+        log.error("values that the store does not accept", extra={"why": str(error)})
+        return failed(422, "the callbacks' database does not accept these values")
 
     @app.exception_handler(HookRefused)
     async def _hook(_: Request, error: HookRefused) -> Response:

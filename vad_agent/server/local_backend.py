@@ -9,21 +9,16 @@ from vad_agent.callbacks import retention
 from vad_agent.callbacks.call_store import LostCall
 from vad_agent.callbacks.clock import Clock, machine_time
 from vad_agent.callbacks.model import ENDED, OPEN, Callback, Outcome, State
-from vad_agent.callbacks.outbox import REFUSED
+from vad_agent.callbacks.outbox import REFUSED, Outbox, outbox_folder
 from vad_agent.callbacks.outbox_consumer import OutboxConsumer
 from vad_agent.callbacks.phone_numbers import normalised
 from vad_agent.callbacks.queries import CallbackQueries, Promise
 from vad_agent.callbacks.service import CallbackService
-from vad_agent.callbacks.tables import callbacks
 from vad_agent.callbacks.unit_of_work import Actor
-from vad_agent.client.backend import ID_LENGTH, CallbackDetails
+from vad_agent.client.backend import CallbackDetails
 from vad_agent.common.identity import login
-from vad_agent.errors import extra
 from vad_agent.server.container import open_store
-from vad_agent.server.desk_config import DeskConfig
-
-with extra("callbacks", "the store of callbacks"):
-    import sqlalchemy as sa
+from vad_agent.server.desk_config import DeskConfig, default_database
 
 
 class ServiceBackend:
@@ -42,6 +37,7 @@ class ServiceBackend:
         self.rings = rings
         self.attempts: int | None = self._store.policy.attempts
         self.overdue_s = self._store.policy.overdue_s
+        self.zone = self._store.policy.zone
 
     # -- queries
     # --------------------------------------------------------------------------------------
@@ -59,15 +55,9 @@ class ServiceBackend:
             limit=limit,
         )
 
-    def beginning(self, text: str) -> list[Callback]:
-        """As `Backend.beginning`."""
-        if len(text) >= ID_LENGTH:
-            found = self._store.find(text)
-            return [] if found is None else [found]
-        query = sa.select(callbacks.c.id).where(callbacks.c.id.startswith(text, autoescape=True))
-        with self._store.database.reading() as c:
-            ids = list(c.execute(query.order_by(callbacks.c.id)).scalars())
-        return [self._store.get(id) for id in ids]
+    def find(self, id: str) -> Callback | None:
+        """As `Backend.find`."""
+        return self._store.find(id)
 
     def get(self, id: str) -> CallbackDetails:
         """As `Backend.get`."""
@@ -139,6 +129,12 @@ class ServiceBackend:
         return self._service.client_called(phone, self._who)
 
 
+def _is_awaited(config: DeskConfig) -> bool:
+    """Messages wait in the user's outbox for the user's own database."""
+    own = config.database == default_database() and config.inbox == outbox_folder()
+    return own and config.inbox.is_dir() and bool(Outbox(config.inbox).waiting())
+
+
 def _states(which: str | None) -> frozenset[State] | None:
     if which is None:
         return None
@@ -148,13 +144,16 @@ def _states(which: str | None) -> frozenset[State] | None:
 class LocalBackend(ServiceBackend):
     """The store of a desk's settings, open until `close`. `report`: called with notices for a person.
 
+    The user's own store is created if headsets' messages wait for it. No other is: a command with a
+    wrong path would report an empty database of its own making.
+
     Raises:
         StoreError: it cannot be opened; on SQLite also because another process uses it.
         SettingsError: the script is not valid.
     """
 
     def __init__(self, config: DeskConfig, report: Callable[[str], None]) -> None:
-        self._store = open_store(config)
+        self._store = open_store(config, make=_is_awaited(config))
         try:
             database = self._store.database
             self._clock = Clock(database.time if database.on_server else machine_time)

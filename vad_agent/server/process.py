@@ -7,6 +7,8 @@ config ─> dialer ─> desk ─┬─> API ──┬─> our own socket ─> uv
 from __future__ import annotations
 
 import contextlib
+import ipaddress
+import logging
 import signal
 import socket
 import ssl
@@ -18,12 +20,20 @@ from types import FrameType
 from rich.console import Console
 from rich.text import Text
 
+from vad_agent.callbacks.database import DatabaseLocation, wait_for_server
 from vad_agent.callbacks.dialers.base import DialRequest
 from vad_agent.callbacks.dialers.manual import ManualDialer
-from vad_agent.callbacks.model import UNDER_WAY, State
+from vad_agent.callbacks.model import UNDER_WAY, Policy, State
 from vad_agent.callbacks.phone_numbers import masked
-from vad_agent.client.discovery import own_token, remove_desk_record, token_file, write_desk_record
+from vad_agent.client.discovery import (
+    claim_desk_record,
+    own_token,
+    remove_desk_record,
+    token_file,
+    write_desk_record,
+)
 from vad_agent.common.live_screen import can_redraw
+from vad_agent.common.time_zones import zone_name
 from vad_agent.errors import OutputError, SettingsError, extra
 from vad_agent.server.api_app import create_app
 from vad_agent.server.bearer_auth import Tokens
@@ -39,11 +49,12 @@ with extra("callbacks", "vad-agent serve"):
     import uvicorn
     from starlette.types import ASGIApp
 
+log = logging.getLogger(__name__)
+
 GRACE_S = 3
 ALIVE_S = 5.0
 """Seconds between pings; a disconnected headset is detected after twice as long."""
 LARGEST_MESSAGE = 64 * 1024
-LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
 def serve(config: DeskConfig, console: Console, make_front: MakePages | None = None) -> bool:
@@ -52,12 +63,14 @@ def serve(config: DeskConfig, console: Console, make_front: MakePages | None = N
     Returns whether it was SIGINT.
 
     Raises:
-        SettingsError: a token, the dialer's table or the script is not valid.
-        StoreError: the callbacks cannot be opened.
+        SettingsError: a token, the dialer's table or the script is not valid; or other machines
+            would reach it without TLS.
+        StoreError: the callbacks cannot be opened, or this user's desk runs already.
         OutputError: the port cannot be taken.
     """
     tokens = _tokens(config.api)
     _check_tls(config.api)
+    _check_exposure(config.api)
     metrics = Metrics()
     screen: DeskScreen | None = None
 
@@ -68,8 +81,14 @@ def serve(config: DeskConfig, console: Console, make_front: MakePages | None = N
             console.bell()  # the screen shows whom
 
     dialer = make_dialer(config, tell)
-    listening = _listen(config.api)
     with contextlib.ExitStack() as stack:
+        stack.callback(claim_desk_record().close)
+        wait_for_server(
+            DatabaseLocation.parse(config.database),
+            config.database_wait_s,
+            lambda why: log.warning("waiting for the database", extra={"why": why}),
+        )
+        listening = _listen(config.api)
         stack.callback(listening.close)
         desk = DeskContainer(config, dialer, late=metrics.late)
         stack.callback(desk.close)
@@ -111,6 +130,7 @@ def serve(config: DeskConfig, console: Console, make_front: MakePages | None = N
             ("desk", url),
             ("callbacks", shown),
             ("dialer", config.dialer),
+            ("zone", _zone(desk.store.policy)),
             ("letters", str(config.inbox)),
             ("token", str(token_file())),
         ]
@@ -119,8 +139,6 @@ def serve(config: DeskConfig, console: Console, make_front: MakePages | None = N
             head.append(("panel", front.link if console.is_terminal else front.url))
         for name, value in head:
             console.print(f"{name:<10}{value}", soft_wrap=True, highlight=False)
-        if config.api.host not in LOOPBACK and not config.api.cert_file:
-            console.print("no TLS: put a proxy in front of it, or set cert_file and key_file")
         if can_redraw(console):
             by_hand = {State.NEEDS_PERSON}  # the dialer has failed too often
             if config.dialer == ManualDialer.name:
@@ -216,6 +234,36 @@ def _check_tls(api: Api) -> None:
         if not isinstance(error, ssl.SSLError):
             why = getattr(error, "strerror", None) or why
         raise SettingsError("[api]", [f"{files}: {why}"]) from None
+
+
+def _zone(policy: Policy) -> str:
+    """The zone of agreed times, and how it was chosen."""
+    name = zone_name(policy.zone)
+    if not policy.zone_is_machines:
+        return name
+    return f"{name}: this machine's, because the script names none (zone in [callbacks])"
+
+
+def _check_exposure(api: Api) -> None:
+    """Names, numbers and passwords do not cross a network in the clear, unless somebody says so."""
+    if api.cert_file or api.without_tls or is_loopback(api.host):
+        return
+    raise SettingsError(
+        "[api]",
+        [
+            f"host: {api.host!r} is reached by other machines, and there is no TLS: set cert_file and "
+            "key_file, or listen on 127.0.0.1 behind a proxy; without_tls = true (--without-tls) "
+            "allows it"
+        ],
+    )
+
+
+def is_loopback(host: str) -> bool:
+    """Only this machine reaches the address."""
+    try:
+        return ipaddress.ip_address(host.partition("%")[0]).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def tell_to_ring(order: DialRequest, console: Console) -> None:

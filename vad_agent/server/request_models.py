@@ -13,6 +13,7 @@ from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from vad_agent.callbacks.model import Outcome, State
+from vad_agent.callbacks.next_attempt_time import wall_time
 from vad_agent.callbacks.trace_compression import MOST_PACKED
 from vad_agent.core.actions import Reason
 from vad_agent.errors import extra
@@ -57,10 +58,7 @@ def _text(name: str) -> Any:
 def _iso(text: object) -> datetime:
     if not isinstance(text, str):
         raise ValueError("expected an ISO 8601 time, as a text")
-    try:
-        when = datetime.fromisoformat(text)
-    except ValueError:
-        raise ValueError("expected an ISO 8601 time") from None
+    when = wall_time(text)
     if when.year not in YEARS:
         raise ValueError(f"expected a year from {YEARS[0]} to {YEARS[-1]}")
     return when

@@ -18,7 +18,8 @@ router = APIRouter(tags=["health"])
 @router.get("/health", response_model=HealthOut, responses=responses(500))
 async def health(app_state: CurrentState) -> HealthOut:
     """The process answers. It waits for no thread and no store."""
-    return HealthOut(node=app_state.node)
+    zone = getattr(app_state.service.store.policy.zone, "key", None) or ""
+    return HealthOut(node=app_state.node, zone=zone)
 
 
 @router.get(

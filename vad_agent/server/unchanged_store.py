@@ -84,10 +84,10 @@ class UnchangedStore:
         files = self._database, self._database.with_name(f"{self._database.name}-wal")
         return tuple(_mark(file) for file in files)
 
-    def beginning(self, text: str) -> list[Callback]:
-        """As `Backend.beginning`."""
+    def find(self, id: str) -> Callback | None:
+        """As `Backend.find`."""
         with self._open() as store:
-            return store.beginning(text)
+            return store.find(id)
 
     def get(self, id: str) -> CallbackDetails:
         """As `Backend.get`."""

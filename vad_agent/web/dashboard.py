@@ -213,7 +213,8 @@ class Dashboard:
 
     def words(self, day: ReportingPeriod) -> SupervisorLabels:
         """The labels for a page of that period."""
-        return SupervisorLabels(self.now, self.zone, day.begin, day.end)
+        machines = self.policy.zone_is_machines
+        return SupervisorLabels(self.now, self.zone, day.begin, day.end, zone_is_machines=machines)
 
     def operators(self, *more: str | None) -> list[str]:
         """Who can be asked to call: users who may log in, connected headsets, stand-ins, and `more`.

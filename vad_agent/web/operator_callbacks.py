@@ -61,8 +61,8 @@ class CallbackSource(Protocol):
     ) -> list[Callback]:
         """Callbacks, the next due first: this operator's, anybody's, and what is offered to them now."""
 
-    def beginning(self, text: str) -> list[Callback]:
-        """Callbacks whose id begins with `text`; a whole id gives one or none."""
+    def find(self, id: str) -> Callback | None:
+        """The callback with this id. None: there is none."""
 
     def get(self, id: str) -> CallbackDetails:
         """A callback with its history."""
@@ -178,10 +178,10 @@ class OperatorCallbacks:
         return found
 
     def _found(self, callbacks: CallbackSource, id: str) -> Callback:
-        found = callbacks.beginning(id)
-        if len(found) != 1 or found[0].id != id:
+        found = callbacks.find(id)
+        if found is None:
             raise Refused(404, GONE)
-        return found[0]
+        return found
 
     def _told(
         self, one: Callback, attempts: int | None, overdue_s: float, now: datetime

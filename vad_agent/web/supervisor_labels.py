@@ -13,6 +13,7 @@ from vad_agent.callbacks.alerts import Kind
 from vad_agent.callbacks.callback_filters import Order
 from vad_agent.callbacks.model import UNCONFIRMED, Callback, Outcome, State
 from vad_agent.callbacks.queries import RequestEntry, Which
+from vad_agent.common.time_zones import zone_name
 from vad_agent.trace import labels_ru
 from vad_agent.trace.window_compliance import Verdict
 from vad_agent.web.authentication.login_sessions import Role
@@ -170,11 +171,20 @@ def why(outcome: str, verdict: Verdict, silence: float, lo: float, hi: float) ->
 class SupervisorLabels:
     """Labels for a template, at `now` and in the period [begin, end) of the centre."""
 
-    def __init__(self, now: datetime, zone: tzinfo, begin: datetime, end: datetime) -> None:
+    def __init__(
+        self,
+        now: datetime,
+        zone: tzinfo,
+        begin: datetime,
+        end: datetime,
+        *,
+        zone_is_machines: bool = False,
+    ) -> None:
         self.now = now
         self._zone = zone
         self._begin = begin
         self._end = end
+        self._zone_is_machines = zone_is_machines
 
     REASONS = labels_ru.REASONS
     ORDERS = ORDERS
@@ -215,9 +225,10 @@ class SupervisorLabels:
 
     @property
     def zone(self) -> str:
-        """The centre's zone, with its present offset."""
-        offset = f"{self.now.astimezone(self._zone):%z}"
-        return f"{getattr(self._zone, 'key', '')} UTC{offset[:3]}:{offset[3:5]}".strip()
+        """The zone in which times are shown, with its present offset, and whether nobody has set it."""
+        offset, name = f"{self.now.astimezone(self._zone):%z}", zone_name(self._zone)
+        shown = name if name == "UTC" else f"{name} UTC{offset[:3]}:{offset[3:5]}"
+        return f"не задан, взят серверный: {shown}" if self._zone_is_machines else shown
 
     @staticmethod
     def period(period: ReportingPeriod) -> str:

@@ -18,12 +18,18 @@ LOCK = 7_239_001
 """Key of PostgreSQL's advisory lock: nodes that start together migrate one after the other."""
 
 
-def migrate(database: Database) -> None:
+def migrate(database: Database, *, make: bool = True) -> None:
     """Create the tables, or upgrade them to this version; their content is kept.
 
+    `make`: False: the tables must exist; on a server, where a desk of an older version may use
+    them, they must also be of this version.
+
     Raises:
-        StoreError: the tables are of a newer version than this program, or cannot be changed.
+        StoreError: the tables are of a newer version than this program, or cannot be changed; or
+            they are not as `make` requires.
     """
+    if not make:
+        _check(database)
     with database.writing() as connection:
         if database.on_server:
             connection.execute(sa.text(f"SELECT pg_advisory_xact_lock({LOCK})"))
@@ -32,6 +38,20 @@ def migrate(database: Database) -> None:
             found = connection.execute(sa.select(VERSION)).scalar()
         if found != HEAD:
             _upgrade(database, connection, found)
+
+
+def _check(database: Database) -> None:
+    with database.reading() as connection:
+        found = None
+        if sa.inspect(connection).has_table(VERSION.name):
+            found = connection.execute(sa.select(VERSION)).scalar()
+    if found is None:
+        raise StoreError(database.empty)
+    if database.on_server and found < HEAD:
+        raise StoreError(
+            f"{database.where.shown}: its tables are of version {found}, this program's of {HEAD}: "
+            "`vad-agent serve` upgrades them"
+        )
 
 
 def _upgrade(database: Database, connection: sa.Connection, found: str | None) -> None:

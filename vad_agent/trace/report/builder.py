@@ -85,6 +85,6 @@ class ReportBuilder:
         text = self.html(title=title, details=details, mask_names=mask_names)
         try:  # not private: whoever may read the folder may read the report
             with replacing(Path(path), mode=0o666, durable=True) as file:
-                file.write(text.encode())
+                file.write(text.encode(errors="replace"))  # a file's name may be no UTF-8
         except OSError as error:
             raise OutputError(f"{path}: cannot write the report: {why(error)}") from error

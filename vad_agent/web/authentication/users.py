@@ -14,7 +14,7 @@ import contextlib
 import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any
 
 from vad_agent.callbacks.tables import people, user_history
@@ -83,6 +83,11 @@ class Users:
         self._passwords = passwords or Passwords()
         database = store.database
         self._now = now or (database.time if database.on_server else lambda: datetime.now(UTC))
+
+    @property
+    def zone(self) -> tzinfo:
+        """The centre's time zone."""
+        return self._store.policy.zone
 
     # -- queries
     # ----------------------------------------------------------------------------------------
@@ -159,12 +164,10 @@ class Users:
         at = self._now()
 
         def work(c: sa.Connection) -> User:
-            if self._store.database.on_server:  # two logins that differ only in case, added at once
-                c.execute(sa.text("LOCK TABLE people IN SHARE ROW EXCLUSIVE MODE"))
             if (known := _row(c, login)) is not None:
                 raise UserError(f"somebody has the login {known.login!r}")
             one = {"login": login, "role": role.value, "password": kept, "made": at, "since": at}
-            c.execute(people.insert().values(**one))
+            c.execute(people.insert().values(folded=folded(login), **one))
             user = User(login, role, at, at, None)
             _tell(c, at, who, "added", user)
             return user
@@ -274,15 +277,10 @@ def _checked_login(login: str) -> str:
 
 
 def _row(c: sa.Connection, login: str, *, lock: bool = False) -> sa.Row[Any] | None:
-    """The user's row, found by reading all: no database folds case as Python does, and a centre has
-    few users.
-    """
-    wanted = folded(login)
-    for known in c.execute(sa.select(people.c.login)).scalars().all():
-        if folded(known) == wanted:
-            query = sa.select(people).where(people.c.login == known)
-            return c.execute(locked(query) if lock else query).first()
-    return None
+    if not login.strip().isprintable():  # no login is so, and no database takes some of these signs
+        return None
+    query = sa.select(people).where(people.c.folded == folded(login))
+    return c.execute(locked(query) if lock else query).first()
 
 
 def _person(row: sa.Row[Any]) -> User:
