@@ -603,7 +603,7 @@ def test_a_session_that_is_over(opened: Opened, served: Served) -> None:
     page.get_by_label("Токен").fill("x")
     page.keyboard.press("Enter")
     expect(page.get_by_role("alert")).to_contain_text("токен не подходит")
-    page.get_by_label("Токен").fill(served.authenticator.token)
+    page.get_by_label("Токен").fill(served.authenticator.one_time.token)
     page.keyboard.press("Enter")
     expect(page.locator("#phase")).to_have_text("Диалог")
     opened.complaints.clear()

@@ -42,6 +42,7 @@ REFUSED = (400, 409, 413, 415, 422)
 """Statuses that mean the message is at fault; any other failure is the desk's."""
 REFUSED_CALLS = (*REFUSED, 404, 405, 500)
 """An older desk does not know calls, or a bug of this one makes it fail every time."""
+NOT_LET_IN = {401: "стол не принимает токен", 403: "это токен не для гарнитуры"}
 TOLD_FROM = 3
 """Number of consecutive failures that count as an outage."""
 PATHS = {

@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -127,6 +128,14 @@ class CallbackQueries:
                 if callback.id == after:
                     break
         return [callback for callback, _ in zip(found, range(limit), strict=False)]
+
+    def operators_of_call(self, call: str) -> set[str | None]:
+        """For whom a call's callbacks were requested; None: for anybody, or it was erased."""
+        query = sa.select(requests.c.body).where(requests.c.call == call)
+        with self._database.reading() as c:
+            bodies = list(c.execute(query).scalars())
+        opened = map(self._store.encryption.open, bodies)
+        return {json.loads(body).get("operator") if body else None for body in opened}
 
     def all(self) -> Iterator[Callback]:
         """Every callback, oldest first."""

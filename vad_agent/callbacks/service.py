@@ -19,7 +19,8 @@ from vad_agent.callbacks.offers import Audience, HasPanel, audience, is_offered_
 from vad_agent.callbacks.phone_numbers import normalised
 from vad_agent.callbacks.store import Store, Taken
 from vad_agent.callbacks.unit_of_work import Actor
-from vad_agent.errors import NumberError, RuleError
+from vad_agent.common.identity import folded
+from vad_agent.errors import ColleagueError, NumberError, RuleError
 
 
 class CallbackService:
@@ -112,19 +113,29 @@ class CallbackService:
             self.stop_ringing(callback.key)
         return callback
 
-    def client_called(self, phone: str, who: str) -> Callback | None:
-        """The client has called: close their open callback, if there is one.
+    def client_called(
+        self, phone: str, who: str, *, operator: str | None = None
+    ) -> Callback | None:
+        """The client has called: close their open callback, if there is one. `operator`: only if it is
+        theirs, or nobody's.
 
         Raises:
             NumberError: the number is not valid.
+            ColleagueError: the callback is another operator's.
             StoreError: it could not be stored.
         """
         by = self._by(who, "the client called")
         number = normalised(phone, self.store.policy.region)
+
+        def how(c: Callback) -> Callback:
+            if operator and c.operator and folded(c.operator) != folded(operator):
+                raise ColleagueError(f"the client's callback is {c.operator}'s")
+            return transitions.client_called(c, by.at)
+
         try:
-            changed = self.store.change_client(
-                number, "client_called", by, lambda c: transitions.client_called(c, by.at)
-            )
+            changed = self.store.change_client(number, "client_called", by, how)
+        except ColleagueError:
+            raise
         except RuleError:  # somebody else changed it first
             return None
         if changed is None:

@@ -192,6 +192,8 @@ class Code(StrEnum):
     """400: the body is not to be read at all."""
     UNAUTHORIZED = "unauthorized"
     """401: no token or signature, or a wrong one."""
+    FORBIDDEN = "forbidden"
+    """403: the token is another's, or of another scope."""
     NOT_FOUND = "not_found"
     NOT_ALLOWED = "not_allowed"
     """405: not with this method."""

@@ -33,6 +33,7 @@ from vad_agent.headset.callback_publisher import CallbackPublisher
 from vad_agent.headset.callback_write_ahead import OutboxWriter
 from vad_agent.headset.device_selection import SelectedDevices
 from vad_agent.headset.farewell_questions import FarewellQuestions
+from vad_agent.headset.headset_admission import HeadsetAdmission
 from vad_agent.headset.loop import CONTROL, MONITOR, PROMPT, Loop
 from vad_agent.headset.microphone_keeper import MicrophoneKeeper
 from vad_agent.headset.options import Options
@@ -103,6 +104,7 @@ class Composition:
         self._finishing: list[Callable[[], None]] = []
         self._last_words: list[str] | None = None
         self.status = _status(options, settings, chosen)
+        self.admission = HeadsetAdmission(self.status)
         with ExitStack() as building:  # opened parts are closed if a later one fails
             self._build(building)
             self._stack = building.pop_all()
@@ -309,6 +311,9 @@ class Composition:
 
     def press(self, what: Event | Command) -> None:
         """Take a key of the operator."""
+        if what in (Command.ADMIT_HEADSET, Command.REFUSE_HEADSET):
+            self.admission.answer(what is Command.ADMIT_HEADSET)
+            return
         if what in (Command.END_CALL, Command.START_CALL):
             self.status.hang_up = False
         self.loop.put(CONTROL, what)

@@ -84,7 +84,7 @@ def install_error_handlers(app: FastAPI) -> None:
 
     @app.exception_handler(HTTPException)
     async def _http(_: Request, error: HTTPException) -> Response:
-        told = error.detail if isinstance(error, Missing) else None
+        told = error.detail if isinstance(error, Missing | Forbidden) else None
         text = told or TEXTS.get(error.status_code, "this cannot be done")
         return failed(error.status_code, text, headers=error.headers)
 
@@ -105,6 +105,13 @@ class Missing(HTTPException):
 
     def __init__(self, text: str) -> None:
         super().__init__(404, text)
+
+
+class Forbidden(HTTPException):
+    """The token does not permit this; the text may be shown."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(403, text)
 
 
 def _where(path: Sequence[object]) -> str:

@@ -18,6 +18,7 @@ from vad_agent.callbacks.alerts import AlertBoard, Kind
 from vad_agent.callbacks.model import OPEN, Outcome
 from vad_agent.callbacks.queries import CallbackQueries
 from vad_agent.errors import StoreError, extra
+from vad_agent.web.authentication.refusals import Attempted
 
 with extra("callbacks", "metrics"):
     from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
@@ -58,6 +59,14 @@ class Metrics:
         )
         for what in TAKEN:
             self._stored.labels(what)
+        self._refused = Counter(
+            "vad_agent_refused",
+            "Wrong tokens, logins, links and signatures",
+            ["what"],
+            registry=self.registry,
+        )
+        for one in Attempted:
+            self._refused.labels(one.value)
 
     def late(self, seconds: float) -> None:
         """An attempt began `seconds` after its time."""
@@ -66,6 +75,10 @@ class Metrics:
     def stored(self, what: str) -> None:
         """A request was stored. `what`: see `Taken.what`."""
         self._stored.labels(what).inc()
+
+    def refused(self, what: Attempted) -> None:
+        """Credentials were wrong."""
+        self._refused.labels(what.value).inc()
 
     def text(self, queries: CallbackQueries, alerts: AlertBoard, now: datetime) -> bytes:
         """All metrics in Prometheus' text format."""
