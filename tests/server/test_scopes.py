@@ -153,7 +153,7 @@ def test_a_new_token_works_at_once(centre: Centre) -> None:
 def test_a_headset_asks_for_callbacks_of_its_own_operator(centre: Centre) -> None:
     assert centre.ask(operator="ANNA")["operator"] == "ANNA"
     answer = centre.post("anna", "/callbacks", reason="dropped", phone=OTHER_PHONE, operator="olga")
-    assert error(answer) == (403, "forbidden")
+    assert error(answer) == (403, "not_yours")
 
 
 def test_a_kept_request_of_another_operator_is_not_lost_and_does_not_come_to_their_page(
@@ -171,7 +171,7 @@ def test_a_headset_sees_and_closes_its_own_callbacks_and_those_of_nobody(centre:
     listed = centre.by["anna"].get(f"{V1}/callbacks").json()["callbacks"]
     assert [one["id"] for one in listed] == [nobodys["id"]]
     of_olga = centre.by["anna"].get(f"{V1}/callbacks", params={"operator": "olga"})
-    assert error(of_olga) == (403, "forbidden")
+    assert error(of_olga) == (403, "not_yours")
     at = f"/callbacks/{own['id']}"
     assert error(centre.by["anna"].get(V1 + at)) == (404, "not_found")
     for path, body in (
@@ -180,7 +180,7 @@ def test_a_headset_sees_and_closes_its_own_callbacks_and_those_of_nobody(centre:
         ("number", {"phone": OTHER_PHONE}),
     ):
         assert error(centre.post("anna", f"{at}/{path}", **body)) == (404, "not_found")
-    assert error(centre.post("anna", f"{at}/accept", operator="olga")) == (403, "forbidden")
+    assert error(centre.post("anna", f"{at}/accept", operator="olga")) == (403, "not_yours")
     called = centre.post("anna", "/client-called", phone=PHONE)
     assert error(called) == (409, "conflict")
     assert centre.own.get(V1 + at).json()["callback"]["state"] == "waiting"
@@ -201,7 +201,7 @@ def test_a_headset_ends_and_withdraws_its_own_calls(centre: Centre) -> None:
 def test_a_headset_reports_calls_of_its_own_operator(centre: Centre) -> None:
     lines = pack([{"t": 0.0, "kind": "phase", "phase": "greeting"}])
     told = {"call": "1", "began": "2026-11-30T10:00:00+03:00", "mode": "cue", "lines": lines}
-    assert error(centre.post("olga", "/calls", **told, operator="anna")) == (403, "forbidden")
+    assert error(centre.post("olga", "/calls", **told, operator="anna")) == (403, "not_yours")
     assert centre.post("anna", "/calls", **told, operator="anna").status_code == 201
 
 

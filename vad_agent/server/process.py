@@ -36,7 +36,7 @@ from vad_agent.server.dialer_factory import make_dialer
 from vad_agent.server.metrics import Metrics
 from vad_agent.server.mounted_pages import MakePages, PathDispatcher
 from vad_agent.web.authentication.refusals import Refusals
-from vad_agent.web.panel_server import EmbeddedServer
+from vad_agent.web.connections import EmbeddedServer
 
 with extra("callbacks", "vad-agent serve"):
     import uvicorn
