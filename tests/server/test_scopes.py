@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import re
 from collections.abc import Iterator
@@ -12,8 +13,9 @@ import httpx
 import pytest
 
 from tests.server.asked import PHONE, V1, OneDesk, client, one_desk
-from tests.web.desk_asking import GOOD, PASSWORDS
-from vad_agent.callbacks.alerts import Kind
+from tests.web.desk_asking import GOOD, PASSWORDS, Hand
+from vad_agent.callbacks.alerts import AlertBoard, Kind
+from vad_agent.callbacks.dialers.base import HookRefused
 from vad_agent.callbacks.trace_compression import pack
 from vad_agent.server.api_app import create_app
 from vad_agent.server.app_state import AppState
@@ -21,7 +23,13 @@ from vad_agent.server.bearer_auth import Tokens
 from vad_agent.server.metrics import Metrics
 from vad_agent.web.authentication.access_tokens import AccessTokens, Scope
 from vad_agent.web.authentication.login_sessions import Role
-from vad_agent.web.authentication.refusals import ALARM_FROM, SLOW_FROM, Refusals
+from vad_agent.web.authentication.refusals import (
+    ALARM_FROM,
+    SLOW_FROM,
+    WITHIN_S,
+    Attempted,
+    Refusals,
+)
 from vad_agent.web.authentication.users import Users
 
 OWN = "the-own-token-of-the-desk"
@@ -52,6 +60,13 @@ OPERATIONS = sorted(
 )
 
 
+class Hook:
+    """A dialer whose signature is wrong."""
+
+    def receive(self, headers: Any, body: bytes) -> list[Any]:
+        raise HookRefused("webhook: expected a signature", 401)
+
+
 class Centre:
     """A desk with two operators, and a client for each token."""
 
@@ -68,7 +83,8 @@ class Centre:
         self.metrics = Metrics()
         self.alerts = desk.app_state.alerts
         refusals = Refusals(self.alerts, self.metrics.refused, slow_s=0.05)
-        state = desk.with_office(is_known=self.tokens.is_known).app_state
+        hooks = {"webhook": Hook()}
+        state = desk.with_office(is_known=self.tokens.is_known, hooks=hooks).app_state
         app = create_app(
             state,
             Tokens({"own": OWN}, {"file": FILE}, self.tokens),
@@ -234,3 +250,39 @@ def test_wrong_tokens_are_counted_logged_masked_and_alarmed(
     assert len(logged) == SLOW_FROM
     assert "a-wrong-token" not in str([vars(one) for one in logged])
     assert centre.by["crm"].get(f"{V1}/callbacks").status_code == 200
+
+
+def test_wrong_signatures_of_a_webhook_are_counted_too(centre: Centre) -> None:
+    assert centre.nobody.post(f"{V1}/hooks/webhook", content=b"{}").status_code == 401
+    text = centre.own.get("/metrics").text
+    assert 'vad_agent_refused_total{what="hook"} 1.0' in text
+
+
+def test_what_is_wrong_is_answered_late_and_what_is_right_is_not() -> None:
+    waited: list[float] = []
+
+    async def wait(seconds: float) -> None:
+        waited.append(seconds)
+
+    async def ask() -> None:
+        refusals = Refusals(slow_s=7)
+        for number in range(SLOW_FROM + 1):
+            await refusals.refuse(Attempted.TOKEN, "10.0.0.1", f"wrong {number}")
+        await refusals.refuse(Attempted.TOKEN, "10.0.0.2", "wrong")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("vad_agent.web.authentication.refusals.asyncio.sleep", wait)
+        asyncio.run(ask())
+    assert waited == [7, 7]
+
+
+def test_an_alert_of_wrong_tokens_ends_when_the_address_is_quiet() -> None:
+    alerts, timer = AlertBoard("desk-1"), Hand()
+    refusals = Refusals(alerts, timer=timer)
+    for _ in range(ALARM_FROM):
+        refusals.note(Attempted.TOKEN, "10.0.0.1", "wrong")
+    refusals.settle()
+    assert [one.about for one in alerts.all()] == ["10.0.0.1"]
+    timer.now = WITHIN_S
+    refusals.settle()
+    assert alerts.all() == []

@@ -16,7 +16,7 @@ from vad_agent.callbacks.call_store import CallStore
 from vad_agent.callbacks.clock import Clock
 from vad_agent.callbacks.model import UNDER_WAY, Callback, Outcome, Request
 from vad_agent.callbacks.offers import Audience, HasPanel, audience, is_offered_to
-from vad_agent.callbacks.phone_numbers import normalised
+from vad_agent.callbacks.phone_numbers import dialable, normalised
 from vad_agent.callbacks.store import Store, Taken
 from vad_agent.callbacks.unit_of_work import Actor
 from vad_agent.common.identity import folded
@@ -60,7 +60,7 @@ class CallbackService:
         given = request.phone or request.phone_given
         if given:
             try:
-                phone = normalised(given, self.store.policy.region)
+                phone = self._dialable(given)
                 request = replace(request, phone=phone, phone_given=None)
             except NumberError:
                 if strict:
@@ -204,10 +204,10 @@ class CallbackService:
         """Set the number. Returns another callback if the client already has one.
 
         Raises:
-            NumberError: the number cannot be dialled.
+            NumberError: the number cannot be dialled, or costs too much.
             RuleError, StoreError: as `done`.
         """
-        number = normalised(phone, self.store.policy.region)
+        number = self._dialable(phone)
         return self._change(
             id, "number_set", self._by(who), lambda c: transitions.set_number(c, number)
         )
@@ -244,6 +244,10 @@ class CallbackService:
         if before.state in UNDER_WAY and after.state not in UNDER_WAY:
             self.stop_ringing(before.key)
         return after
+
+    def _dialable(self, phone: str) -> str:
+        policy = self.store.policy
+        return dialable(phone, policy.region, policy.allow_numbers)
 
     def _by(self, who: str, why: str = "") -> Actor:
         return Actor(who, self.clock.now(), why)

@@ -94,6 +94,8 @@ def _listen(options: Options, console: Console, remark: str, stack: ExitStack) -
         console.print(f"{role:<9} {device}", soft_wrap=True)
     composition = Composition(options, settings, chosen)
     console.print(f"trace     {composition.trace_path}", soft_wrap=True)
+    if composition.event_token_path is not None:
+        console.print(f"events    token in {composition.event_token_path}", soft_wrap=True)
     failures: list[BaseException] = []
     interrupted = threading.Event()
     try:

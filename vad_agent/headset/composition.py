@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from datetime import datetime
+from pathlib import Path
 from typing import Protocol, TypeVar
 
 from vad_agent.audio.devices import Device, DeviceRole
@@ -103,6 +104,8 @@ class Composition:
         self._stack = ExitStack()
         self._finishing: list[Callable[[], None]] = []
         self._last_words: list[str] | None = None
+        self.event_token_path: Path | None = None
+        """The file of the token for `--events PORT`."""
         self.status = _status(options, settings, chosen)
         self.admission = HeadsetAdmission(self.status)
         with ExitStack() as building:  # opened parts are closed if a later one fails
@@ -160,6 +163,7 @@ class Composition:
             event_socket = CallEventSocket(
                 options.events, lambda what: self.loop.put(CONTROL, what), self.report
             )
+            self.event_token_path = event_socket.token_path
             stack.callback(event_socket.close)
             event_socket.start()
 
