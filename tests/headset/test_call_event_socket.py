@@ -345,7 +345,7 @@ def test_too_many_clients_are_turned_away_and_a_place_comes_free(
     with contextlib.ExitStack() as stack:
         clients = [stack.enter_context(Client(served)) for _ in range(MOST_CLIENTS)]
         assert all(client.ask(b'{"kind": "hold"}') == OK for client in clients)
-        assert stack.enter_context(Client(served)).ended()
+        assert stack.enter_context(Client(served, token=False)).ended()
         clients[0].close()
         until("a client has gone", lambda: len(threads()) == MOST_CLIENTS)
         assert stack.enter_context(Client(served)).ask(b'{"kind": "hold"}') == OK
@@ -519,6 +519,19 @@ def test_a_port_asks_for_the_token_first(heard: Heard, first: bytes) -> None:
     assert heard.put.empty()
     with Client(port) as client:
         assert client.ask(b'{"kind": "hold"}') == OK
+    inlet.close()
+
+
+def test_who_says_no_token_takes_no_place_for_long(
+    heard: Heard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "TOKEN_S", 0.2)
+    port = free_port()
+    inlet = heard.inlet(str(port))
+    inlet.start()
+    with Client(port, token=False) as silent, Client(port) as known:
+        assert silent.ended()
+        assert known.ask(b'{"kind": "hold"}') == OK
     inlet.close()
 
 

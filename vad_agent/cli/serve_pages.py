@@ -68,7 +68,10 @@ class DeskPages:
             heartbeat_s=HEARTBEAT_S,
         )
         tokens = desk.tokens
-        self.routers = (headsets(self.broker, is_known=tokens.is_known, is_valid=tokens.is_valid),)
+        accept = headsets(
+            self.broker, is_known=tokens.is_known, knows=tokens.knows, is_valid=tokens.is_valid
+        )
+        self.routers = (accept,)
 
     @property
     def link(self) -> str:

@@ -33,6 +33,8 @@ LONGEST = 64 * 1024
 MOST_CLIENTS = 32
 IDLE_S = 0.5
 
+TOKEN_S = 5.0
+"""Seconds for a client of a port to say the token."""
 TOKEN_FILE = "events-token"
 """In the user's state folder."""
 HTTP = (b"HTTP/1.0", b"HTTP/1.1")
@@ -127,8 +129,12 @@ class CallEventSocket:
 
         try:
             with client.makefile("rb") as lines:
-                if self._token is None or self._is_let_in(lines, answer, self._token):
-                    self._read(lines, answer)
+                if self._token is not None:
+                    client.settimeout(TOKEN_S)
+                    if not self._is_let_in(lines, answer, self._token):
+                        return
+                    client.settimeout(None)
+                self._read(lines, answer)
         except OSError:
             pass  # the peer is gone
         finally:

@@ -107,7 +107,7 @@ class DeskContainer:
             report=self.dispatcher.report,
             not_ready=self.not_ready,
             hooks=hooks,
-            is_known=self.tokens.is_known,
+            is_known=self.tokens.knows,
         )
         scheduler.start(self.dispatcher.make)  # last: nothing rings before all of it is there
 

@@ -39,6 +39,7 @@ from vad_agent.web.state_broker import LinkEnd, StateBroker
 
 with extra("callbacks", "the panel"):
     from fastapi import APIRouter
+    from starlette.concurrency import run_in_threadpool
     from starlette.websockets import WebSocket, WebSocketDisconnect
 
 log = logging.getLogger(__name__)
@@ -59,6 +60,7 @@ MOST_WAITING = 32
 SENT = frozenset(PAGE_COMMANDS) - {Command.QUIT}
 """Only the person at the headset may end the program."""
 GOING_AWAY, UNREADABLE, WRONG, TOO_LONG, BROKEN, TOO_SLOW = 1001, 1007, 1008, 1009, 1011, 1013
+UNKNOWN = "nobody has this login"
 ELSEWHERE = "another headset of this operator"
 OVER = {LinkEnd.REPLACED: (REPLACED, ELSEWHERE), LinkEnd.CLOSED: (GOING_AWAY, "the desk ends")}
 
@@ -67,6 +69,7 @@ def headsets(
     broker: StateBroker,
     *,
     is_known: Callable[[str], bool] = lambda _: True,
+    knows: Callable[[str], bool] = lambda _: True,
     is_valid: Callable[[Credential], bool] = lambda _: True,
     hello_s: float = HELLO_S,
     silence_s: float = SILENCE_S,
@@ -74,10 +77,11 @@ def headsets(
 ) -> APIRouter:
     """The route of all headsets, `PATH`; the caller checks the token. Links end with the broker.
 
-    `is_known`: the login is a user's; `is_valid`: the token has not been revoked since.
+    `is_known`: the login is a user's; `knows`: the same of a login that comes in, may take a while;
+    `is_valid`: the token has not been revoked since.
     """
     router = APIRouter()
-    desk = _Desk(broker, is_known, is_valid, hello_s, silence_s, ask_s)
+    desk = _Desk(broker, is_known, knows, is_valid, hello_s, silence_s, ask_s)
 
     @router.websocket(PATH)
     async def headset(socket: WebSocket) -> None:
@@ -92,6 +96,7 @@ class _Desk:
 
     broker: StateBroker
     is_known: Callable[[str], bool]
+    knows: Callable[[str], bool]
     is_valid: Callable[[Credential], bool]
     hello_s: float
     silence_s: float
@@ -209,6 +214,8 @@ class _Link:
             raise _End(WRONG, "operator: expected characters that can be printed")
         if not isinstance(instance, str) or len(instance) > LONGEST_INSTANCE:
             raise _End(WRONG, f"instance: expected {LONGEST_INSTANCE} characters at most")
+        if not await run_in_threadpool(self._desk.knows, operator):
+            raise _End(UNKNOWN_LOGIN, UNKNOWN)
         self._check_login(operator)
         self._instance = instance or secrets.token_hex(8)
         name = folded(operator)
@@ -232,7 +239,7 @@ class _Link:
         if not credential.is_for(operator):
             raise _End(NOT_YOURS, "the token is another operator's")
         if not self._desk.is_known(operator):
-            raise _End(UNKNOWN_LOGIN, "nobody has this login")
+            raise _End(UNKNOWN_LOGIN, UNKNOWN)
         if credential.scope is Scope.OWN and not self._is_local():
             raise _End(LOCAL_ONLY, "the desk's own token is for headsets of its machine")
 

@@ -117,6 +117,14 @@ def test_which_logins_are_known(tokens: AccessTokens, people: Users, store: Stor
     assert not tokens.is_known("Ольга")
 
 
+def test_who_started_the_desk_is_not_known_while_barred(people: Users, store: Store) -> None:
+    people.add("Root", Role.OPERATOR, GOOD)
+    people.disable("root")
+    tokens = AccessTokens(store, user=lambda: "root")
+    tokens.refresh()
+    assert not tokens.is_known("root")
+
+
 def test_without_users_any_login_is_known(opened: Callable[..., Store]) -> None:
     alone = AccessTokens(opened())
     alone.start()

@@ -138,6 +138,12 @@ class AccessTokens:
         """The login is that of an enabled user or of who started the desk. Without users: any is."""
         return self._logins is None or folded(operator) in self._logins
 
+    def knows(self, operator: str) -> bool:
+        """As `is_known`, also of a user who was added a moment ago. May take a while."""
+        if not self.is_known(operator):
+            self.look_again()
+        return self.is_known(operator)
+
     # -- the cache ------------------------------------------------------------------------------------
 
     def refresh(self) -> None:
@@ -152,8 +158,11 @@ class AccessTokens:
             self._away = False
 
     def look_again(self) -> None:
-        """Refresh, because a token is unknown; at most once in `AGAIN_S`. May take a while."""
-        if self._timer() - self._read_at >= AGAIN_S:
+        """Refresh, because a token or a login is unknown; at most once in `AGAIN_S`. May take a while.
+
+        While another thread refreshes, nothing is done: a database that is away must hold one thread up.
+        """
+        if self._timer() - self._read_at >= AGAIN_S and not self._lock.locked():
             self.refresh()
 
     def _read(self) -> None:
@@ -162,8 +171,10 @@ class AccessTokens:
             with self._store.database.reading() as c:
                 everybody = c.execute(sa.select(people.c.login, people.c.barred)).all()
                 rows = c.execute(sa.select(tokens.c.hash, tokens.c.scope, tokens.c.name)).all()
-            enabled = {folded(login) for login, barred in everybody if barred is None}
-            self._logins = frozenset(enabled | {folded(self._user())}) if everybody else None
+            barred = {folded(login) for login, since in everybody if since is not None}
+            enabled = {folded(login) for login, since in everybody if since is None}
+            known = (enabled | {folded(self._user())}) - barred
+            self._logins = frozenset(known) if everybody else None
             self._known = {
                 hash: Credential(Scope(scope), name, hash)
                 for hash, scope, name in rows
