@@ -246,7 +246,7 @@ def test_wrong_tokens_are_counted_logged_masked_and_alarmed(
     assert re.search(rf'^vad_agent_refused_total{{what="token"}} {ALARM_FROM}\.0$', text, re.M)
     (alert,) = (one for one in centre.alerts.all() if one.kind is Kind.CREDENTIALS)
     assert alert.detail == f"token: {ALARM_FROM}"
-    logged = [one for one in caplog.records if one.getMessage() == "refused"]
+    logged = [one for one in caplog.records if one.getMessage() == "wrong credentials"]
     assert len(logged) == SLOW_FROM
     assert "a-wrong-token" not in str([vars(one) for one in logged])
     assert centre.by["crm"].get(f"{V1}/callbacks").status_code == 200

@@ -202,6 +202,22 @@ def test_when_there_are_too_many_those_that_ask_nothing_make_way(started: Starte
         assert len(server.server.server_state.connections) <= 21
 
 
+def test_requests_whose_bodies_do_not_come_make_way_too(started: Started) -> None:
+    server = started(most=20, headers_s=60, handshake_s=60)
+    head = b"POST /late HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n"
+    with contextlib.ExitStack() as stack:
+        for _ in range(30):
+            stack.enter_context(server.wire()).sendall(head)
+        assert server.get() == 200
+        whole = stack.enter_context(server.wire())
+        whole.sendall(head + b"something")
+        assert late.wait(10)
+        for _ in range(30):
+            stack.enter_context(server.wire()).sendall(head)
+        go_on.set()
+        assert is_answered(whole)
+
+
 def test_where_all_are_at_work_another_one_is_not_let_in(started: Started) -> None:
     server = started(most=1)
     with connect(server.url.replace("http", "ws", 1), ssl=server.trust, proxy=None) as talk:

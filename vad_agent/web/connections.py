@@ -3,8 +3,9 @@
     accept ─> TLS handshake, HANDSHAKE_S ─> headers, HEADERS_S ─> the app ─> keep-alive, again the headers
 
 At most `most_connections()` are open, so that files are left for the database, whatever comes in. When
-there are more, the one that has waited longest without a request is ended: who asks something is served,
-also under a flood of connections that ask nothing. Requests under way and WebSockets are never ended.
+there are more, the one that has waited longest without a whole request is ended: who asks something is
+served, also under a flood of connections that ask nothing. Requests under way and WebSockets are never
+ended.
 """
 
 from __future__ import annotations
@@ -57,7 +58,7 @@ def most_connections() -> int:
 
 
 class HttpConnection(H11Protocol):
-    """One connection. It waits while no request is under way; then it has a deadline, and may be ended."""
+    """One connection. It waits until a request has come; then it has a deadline, and may be ended."""
 
     waiting: dict[HttpConnection, None]
     """All that wait, the longest first; set by `limited`."""
@@ -73,13 +74,14 @@ class HttpConnection(H11Protocol):
         """As asyncio's."""
         super().data_received(data)
         if self._is_at_work():
-            self._stop_waiting()
+            self._stop_waiting(body_too=not self.cycle.more_body)
 
     def on_response_complete(self) -> None:
         """As uvicorn's."""
         super().on_response_complete()
         if self.transport.is_closing():
-            self.loop.call_later(FLUSH_S, self.transport.abort)
+            self._stop_waiting()
+            self._deadline = self.loop.call_later(FLUSH_S, self.transport.abort)
         elif not self._is_at_work():  # no pipelined request follows
             self._wait()
 
@@ -102,8 +104,9 @@ class HttpConnection(H11Protocol):
         self.waiting[self] = None
         self._deadline = self.loop.call_later(self.headers_s, self.end)
 
-    def _stop_waiting(self) -> None:
-        self.waiting.pop(self, None)
+    def _stop_waiting(self, *, body_too: bool = True) -> None:
+        if body_too:  # until its body has come, too, it may be ended; `BodyLimit` has the deadline
+            self.waiting.pop(self, None)
         if self._deadline is not None:
             self._deadline.cancel()
             self._deadline = None

@@ -173,7 +173,7 @@ def test_wrong_logins_and_links_are_counted_logged_masked_and_alarmed(
     (alert,) = alerts.all()
     assert (alert.kind, alert.about) == (Kind.CREDENTIALS, HOME)
     assert alert.detail == f"link: 1, login: {ALARM_FROM - 1}"
-    logged = [record for record in caplog.records if record.getMessage() == "refused"]
+    logged = [record for record in caplog.records if record.getMessage() == "wrong credentials"]
     assert [vars(one)["given"] for one in logged] == ["a-…"] * 5
     assert all(vars(one)["address"] == HOME for one in logged)
 

@@ -87,7 +87,7 @@ class Refusals:
         self._counted(what)
         if count <= LOGGED or count % 100 == 0:
             told = {"what": what.value, "address": address, "given": _mask(what, shown)}
-            log.warning("refused", extra=told | {"count": count})
+            log.warning("wrong credentials", extra=told | {"count": count})
         if count >= ALARM_FROM and self._alerts is not None:
             detail = ", ".join(f"{kind}: {number}" for kind, number in sorted(kinds.items()))
             self._alerts.sound(Kind.CREDENTIALS, network, self._now(), detail)
