@@ -6,6 +6,9 @@ At most `most_connections()` are open, so that files are left for the database, 
 there are more, the one that has waited longest without a whole request is ended: who asks something is
 served, also under a flood of connections that ask nothing. Requests under way and WebSockets are never
 ended.
+
+Uvicorn has none of this: no deadline before the headers, asyncio's 60 s for a handshake, and a
+`limit_concurrency` that counts idle connections and refuses those that ask.
 """
 
 from __future__ import annotations
