@@ -45,7 +45,8 @@ test: check ## make check, then the whole test suite: what takes time alone, the
 	@scripts/system-packages $(LIVE) || echo "the tests with an audio server and telephones are skipped"
 	@scripts/system-packages $(DATABASE) || echo "the tests with PostgreSQL are skipped"
 	@scripts/system-packages $(BROWSER) || echo "the tests in a browser are skipped"
-	@$(PY) -m pytest -m serial
+	@scripts/asterisk-chroot .asterisk || echo "the tests with an Asterisk are skipped"
+	@$(PY) -m pytest -m serial $$(grep --recursive --files-with-matches --include "test_*.py" "mark\.serial" tests)
 	@$(PY) -m pytest -m "not serial" --numprocesses $(WORKERS) --dist loadgroup
 
 test-fast: $(READY) ## in under a minute, for daily work: core, script, detection, trace; no servers, no devices
@@ -84,16 +85,16 @@ bench-panel: $(READY) ## how late a page is, how heavy, and what a hall of 200 c
 bench-peers: .venv/.peers ## the same frames through other detectors
 	@$(PY) -m benchmarks.peers $(if $(REAL),--real "$(REAL)") $(ARGS)
 
-train: .train/.ready ## train the ear's network anew; CALLS=folder of labelled calls adds real turns (an hour; 3 GB of Debian's packages, 9 unpacked)
+train: .train/.ready ## train the network anew; CALLS=folder of labelled calls adds real turns (an hour; 3 GB of Debian's packages, 9 unpacked)
 	@scripts/system-packages espeak-ng flite fluidsynth
-	@OPENBLAS_NUM_THREADS=1 .train/bin/python -m training.calls .train/cache .train/rows $(if $(CALLS),--given "$(CALLS)")
+	@OPENBLAS_NUM_THREADS=1 .train/bin/python -m training.dataset .train/cache .train/rows $(if $(CALLS),--given "$(CALLS)")
 	@.train/bin/python -m training.train .train/rows $(or $(WEIGHTS),vad_agent/detection/neural_network.npz)
 	@sha256sum $(or $(WEIGHTS),vad_agent/detection/neural_network.npz)
 
 train-check: .train/.ready ## train on a few calls twice, from the same clips, and compare the weights bit for bit
 	@scripts/system-packages espeak-ng flite fluidsynth
 	@for run in a b; do \
-	  OPENBLAS_NUM_THREADS=1 .train/bin/python -m training.calls .train/cache .train/check-$$run --calls 60 --eventful 20 \
+	  OPENBLAS_NUM_THREADS=1 .train/bin/python -m training.dataset .train/cache .train/check-$$run --calls 60 --eventful 20 \
 	    && .train/bin/python -m training.train .train/check-$$run .train/check-$$run.npz --epochs 2 || exit 1; done
 	@cmp .train/check-a.npz .train/check-b.npz && sha256sum .train/check-a.npz
 
@@ -101,7 +102,7 @@ accuracy: $(READY) ## wrong decisions by condition; CALLS=folder of labelled cal
 	@scripts/system-packages $(AUDIO) bucklespring-data
 	@$(PY) -m benchmarks.accuracy "$(CALLS)" $(ARGS)
 
-accuracy-cost: $(READY) ## what an ear costs by condition; CALLS=folder of labelled calls and noise
+accuracy-cost: $(READY) ## what a frame costs the endpointer, by condition; CALLS=folder of labelled calls and noise
 	@scripts/system-packages $(AUDIO) bucklespring-data
 	@OPENBLAS_NUM_THREADS=1 $(PY) -m benchmarks.accuracy.cost "$(CALLS)" $(ARGS)
 
@@ -109,7 +110,7 @@ calls: $(READY) ## whole generated calls, right and wrong; PART=test|tuning CALL
 	@$(PY) -m benchmarks.calls $(if $(CALLS),"$(CALLS)") $(if $(PART),--part $(PART)) $(if $(N),--calls $(N)) \
 		--jobs $(or $(JOBS),2) $(if $(ONLY),--only $(ONLY)) $(ARGS)
 
-constants: $(READY) ## what each constant of the ear's decision costs when it is changed: whole calls
+constants: $(READY) ## the effect of changing each constant of the endpointer, on whole calls
 	@$(PY) -m benchmarks.calls.constants $(ARGS)
 
 calls-record: $(READY) ## write anew what the tests expect of 200 whole calls: review it as a diff

@@ -16,7 +16,7 @@ FIXTURES = Path(__file__).parent.parent / "audio_fixtures"
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class RecordedCall:
     """Both channels in memory: 20 ms frames of int16 little-endian mono, equally many of each."""
 
     name: str
@@ -35,12 +35,12 @@ class Call:
         length_s = len(self.client) / FRAMES_PER_SECOND
         return f"{self.name}, {length_s:.0f} s, {self.rate} Hz, two channels"
 
-    def first(self, frames: int) -> Call:
+    def first(self, frames: int) -> RecordedCall:
         """The first `frames` frames."""
-        return Call(self.name, self.rate, self.operator[:frames], self.client[:frames])
+        return RecordedCall(self.name, self.rate, self.operator[:frames], self.client[:frames])
 
 
-def load(real: Path | None = None) -> Call:
+def load(real: Path | None = None) -> RecordedCall:
     """The recording `real` (operator left, client right), or the longest fixture if it is None.
 
     Raises:
@@ -57,11 +57,11 @@ def load(real: Path | None = None) -> Call:
         rate = recording.sample_rate
     # The file name of a real call may contain a person's name: it is not printed.
     name = "a real call" if real else f"{path.stem} (a fixture, for want of --real)"
-    return Call(name, rate, operator, client)
+    return RecordedCall(name, rate, operator, client)
 
 
 @contextmanager
-def long_recordings(call: Call, length_s: float) -> Iterator[dict[str, Path]]:
+def long_recordings(call: RecordedCall, length_s: float) -> Iterator[dict[str, Path]]:
     """The call repeated for `length_s` seconds, in temporary files: WAV PCM and FLAC."""
     import numpy as np
     import soundfile  # type: ignore[import-untyped]

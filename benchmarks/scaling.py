@@ -20,7 +20,7 @@ from itertools import cycle, islice
 from pathlib import Path
 from statistics import median
 
-from benchmarks.audio import Call, load
+from benchmarks.audio import RecordedCall, load
 from benchmarks.measure import Figure, Table, interleaved, ratio, timed
 from vad_agent.core.session import CallSession
 from vad_agent.script.settings import Settings
@@ -36,7 +36,7 @@ Pairs = Sequence[tuple[bytes, bytes]]
 Feed = Callable[[bytes, bytes], object]
 
 
-def stretches(call: Call, count: int, frames: int) -> list[Pairs]:
+def stretches(call: RecordedCall, count: int, frames: int) -> list[Pairs]:
     """A part of the call for each of `count` sessions, from up to PLACES places spread evenly over it.
 
     Not more places: a live frame has just arrived and is in the cache, a thousand places of a
@@ -77,7 +77,7 @@ def together(pieces: Sequence[Pairs], rate: int) -> float:
 # -- memory ----------------------------------------------------------------------------------------
 
 
-def traced_kb(call: Call, sessions: int, frames: int) -> float:
+def traced_kb(call: RecordedCall, sessions: int, frames: int) -> float:
     """Python's own memory of one session after `frames` frames, kB."""
     settings = Settings()
     _feed_fresh(
@@ -95,7 +95,7 @@ def traced_kb(call: Call, sessions: int, frames: int) -> float:
         tracemalloc.stop()
 
 
-def rss_kb(call: Call, sessions: int, frames: int) -> float | None:
+def rss_kb(call: RecordedCall, sessions: int, frames: int) -> float | None:
     """Growth of the process for one session, including the detectors' C memory, kB; None: not
     available.
 
@@ -123,7 +123,7 @@ def _grow(sessions: int, frames: int) -> float:
     return ((_resident() or 0) - before) / sessions / 1e3
 
 
-def _feed_fresh(feeds: Sequence[Feed], call: Call, frames: int) -> None:
+def _feed_fresh(feeds: Sequence[Feed], call: RecordedCall, frames: int) -> None:
     """Feed newly allocated frames, as from a network: no two sessions share one."""
     for operator, client in islice(cycle(call.pairs), frames):
         for feed in feeds:
@@ -144,7 +144,7 @@ def _resident() -> int | None:
 
 
 def measure(
-    call: Call,
+    call: RecordedCall,
     *,
     counts: Sequence[int] = COUNTS,
     frames: int = STRETCH,

@@ -13,7 +13,7 @@ import pytest
 import webrtcvad
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from benchmarks.audio import Call, load
+from benchmarks.audio import RecordedCall, load
 from vad_agent.core.actions import Speech
 from vad_agent.core.frames import Channel, Framer
 from vad_agent.core.session import CallSession
@@ -26,7 +26,7 @@ FRAME_BYTES = 320
 
 
 @pytest.fixture(scope="module")
-def call() -> Call:
+def call() -> RecordedCall:
     return load()
 
 
@@ -42,10 +42,10 @@ def batch(frames: Sequence[bytes | None]) -> list[bytes | None]:
 
 
 def hear(frames: Sequence[bytes | None]) -> Callable[[], None]:
-    ear = Settings().endpointer(Channel.CLIENT, RATE)
+    endpointer = Settings().endpointer(Channel.CLIENT, RATE)
 
     def work() -> None:
-        take = ear.hear
+        take = endpointer.feed
         for frame in frames:
             take(frame)
 
@@ -53,7 +53,7 @@ def hear(frames: Sequence[bytes | None]) -> Callable[[], None]:
     return work
 
 
-def test_bare_detector_on_speech(benchmark: BenchmarkFixture, call: Call) -> None:
+def test_bare_detector_on_speech(benchmark: BenchmarkFixture, call: RecordedCall) -> None:
     """The baseline for the endpointer's cases."""
     frames, is_speech = batch(spoken(call)), webrtcvad.Vad(3).is_speech
 
@@ -68,7 +68,7 @@ def test_ear_on_a_quiet_line(benchmark: BenchmarkFixture) -> None:
     benchmark(hear(batch(noise(30))))
 
 
-def test_ear_on_speech(benchmark: BenchmarkFixture, call: Call) -> None:
+def test_ear_on_speech(benchmark: BenchmarkFixture, call: RecordedCall) -> None:
     benchmark(hear(batch(spoken(call))))
 
 
@@ -117,7 +117,7 @@ def test_trace_record(benchmark: BenchmarkFixture) -> None:
     assert len(benchmark(lambda: [record(action) for action in actions])) == BATCH
 
 
-def spoken(call: Call) -> list[bytes]:
+def spoken(call: RecordedCall) -> list[bytes]:
     """The client's frames in the fixture's longest stretch of speech."""
     session = CallSession(Settings(), call.rate, mode="cue")
     runs = [

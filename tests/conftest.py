@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import os
 import signal
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -32,18 +33,26 @@ KNOWN_FAULTS = frozenset(
 )
 """Node ids of what the product should do and does not do yet."""
 
+PHRASES = pytest.StashKey[tempfile.TemporaryDirectory[str]]()
 reruns: list[pytest.TestReport] = []
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """What is ignored here, as in a background job, is ignored in each child too; what is caught is not."""
-    if config.getoption("dist", "no") != "no":
-        return  # it starts no tests, but the workers
+    if config.getoption("dist", "no") != "no":  # it starts no tests, but the workers
+        phrases = config.stash[PHRASES] = tempfile.TemporaryDirectory(prefix="vad-phrases-")
+        os.environ[lanes.PHRASES] = phrases.name
+        return
     if lanes.gives_way(os.environ.get("PYTEST_XDIST_WORKER", "gw0")):
         os.nice(lanes.NICE)
     for number in (signal.SIGINT, signal.SIGHUP):
         if signal.getsignal(number) is signal.SIG_IGN:
             signal.signal(number, lambda *_: None)
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    if (phrases := config.stash.get(PHRASES, None)) is not None:
+        phrases.cleanup()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

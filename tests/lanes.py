@@ -7,7 +7,8 @@
     gw2, …       the others, as processes that give way (nice): they use all the processors they get
 
 A file is a lane; the faults of callbacks are two, one for each database. An audio server, PostgreSQL, a
-browser, a cache of phrases belong to a worker: fixtures make them, on free ports, in folders of their own.
+browser belong to a worker: fixtures make them, on free ports, in folders of their own. The rendered phrases
+of the script are the run's: the first worker that needs them makes them.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ FAULTS: Final = "tests/callbacks/faults/test_faults.py"
 
 TIMED: Final = (
     "tests/cli/test_setup.py",
+    "tests/telephony/test_asterisk.py",
     "tests/headset/test_end_to_end.py",
     "tests/headset/test_faults.py",
     "tests/web/test_browser.py",
@@ -39,6 +41,8 @@ TIMED: Final = (
     "tests/cli/test_devices.py",
     "tests/cli/test_prompts.py",
     "tests/headset/test_underruns.py",
+    "tests/telephony/test_asterisk_dialer.py",
+    "tests/telephony/test_asterisk_setup.py",
     "tests/headset/test_prompt_device_lock.py",
 )
 """Lanes in real time, in the order of their beginning."""
@@ -80,9 +84,14 @@ REAL: Final = (
     "tests/web/test_supervisor_browser.py",
     "tests/web/test_widths.py",
     "tests/server/test_serve.py",
+    "tests/telephony/test_asterisk.py",
+    "tests/telephony/test_asterisk_dialer.py",
+    "tests/telephony/test_asterisk_setup.py",
 )
 """Files with real processes in real time: a test of theirs may fail once."""
 
+PHRASES: Final = "VAD_AGENT_TESTS_PHRASES"
+"""Environment variable: the folder of the phrases that all workers have in common."""
 TIMED_WORKERS: Final = 2
 NICE: Final = 5
 _PLACES: Final = {name: place for place, name in enumerate((*TIMED, *LONG))}

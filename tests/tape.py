@@ -6,7 +6,7 @@
     = the other side's sound, on this one too
 
 `"S*50 .*125"` is 50 frames of speech, then 125 of a quiet line. Frames, not seconds: 50 are a second.
-Hearing is scripted, with the real ear's delays and its faults: a run opens at its 5th frame, closes 16
+Hearing is scripted, with the real endpointer's delays and its faults: a run opens at its 5th frame, closes 16
 after its last; noise holds it open, unknown, as long as it lasts; a quiet word may be over when it is told.
 """
 
@@ -47,12 +47,12 @@ def tape(drawing: str) -> list[bytes | None]:
     return frames
 
 
-class ScriptedEar:
+class ScriptedEndpointer:
     """Hears what the tape says. Implements `vad_agent.core.endpointer_port.EndpointerPort`."""
 
     def __init__(self) -> None:
         self.speaking = self.sure = False
-        self.start = self.end = self.utterances = self.runs = self.since = 0
+        self.start = self.end = self.utterances = self.segments_ended = self.since = 0
         self.line: LineState | None = None
         self.progress: Progress | None = None
         self.failed = self.gated = self.dual_mono = False
@@ -66,7 +66,7 @@ class ScriptedEar:
         self._quiet_word: tuple[int, int] | None = None  # not told yet
         self._tones = ToneWatch()
 
-    def hear(self, frame: Any) -> bool:
+    def feed(self, frame: Any) -> bool:
         letter = "-" if frame is None else chr(frame[0])
         before = self._state()
         self._now += 1
@@ -74,12 +74,12 @@ class ScriptedEar:
         self.gated = self.gated or (letter == "S" and self._letters == "0")
         self.dual_mono = letter == "="
         self._letters = letter
-        self._hear_speech(letter)
-        self._hear_quiet_word(letter == "s")
+        self._script_speech(letter)
+        self._script_quiet_word(letter == "s")
         self._watch_line(letter)
         return self._state() != before
 
-    def _hear_speech(self, letter: str) -> None:
+    def _script_speech(self, letter: str) -> None:
         active = letter in "Sn" or (letter == "s" and self.sure)
         if active:
             self._last = self._now
@@ -92,7 +92,7 @@ class ScriptedEar:
         if self.speaking and not self.sure and self._now - self.start >= ACCEPTED:
             self._accept()
 
-    def _hear_quiet_word(self, active: bool) -> None:
+    def _script_quiet_word(self, active: bool) -> None:
         """Told LATE frames after its beginning, though it may be over by then."""
         if active and not self.speaking:
             first = self._quiet_word[0] if self._quiet_word and self._count > 1 else self._now - 1
@@ -109,7 +109,7 @@ class ScriptedEar:
             self.start, self.end = max(found[0], self.end), found[1]
             self._last_start = self.start
             self.utterances += 1
-            self.runs += 1
+            self.segments_ended += 1
 
     def _open(self, start: int) -> None:
         self.speaking, self.sure, self._noise = True, False, False
@@ -129,7 +129,7 @@ class ScriptedEar:
         if not self.sure:
             self._accept()
         self.speaking = self.sure = False
-        self.runs += 1
+        self.segments_ended += 1
         self.end = self._last
         self._last_start = self.start
 
@@ -153,14 +153,14 @@ class ScriptedEar:
 
     def _watch_tones(self, letter: str) -> None:
         if letter not in TONES:
-            self._tones.hear(None, self._now - 1, self._now)
+            self._tones.feed(None, self._now - 1, self._now)
         elif self._count >= TONE_AFTER:
-            self._tones.hear(TONES[letter], self._now - self._count, self._now)
+            self._tones.feed(TONES[letter], self._now - self._count, self._now)
         self.progress = self._tones.progress
 
     def _state(self) -> tuple[object, ...]:
         return (
-            self.speaking, self.sure, self.utterances, self.runs, self.line, self.progress,
+            self.speaking, self.sure, self.utterances, self.segments_ended, self.line, self.progress,
             self.dual_mono,
         )  # fmt: skip
 
@@ -170,7 +170,7 @@ class ScriptedEar:
     def lacks_frame(self) -> bool:
         return self._letters == "-" and self.line not in (None, LineState.NO_MEDIA)
 
-    def expect_leak_of(self, other: ScriptedEar) -> None:
+    def expect_crosstalk_of(self, other: ScriptedEndpointer) -> None:
         pass
 
     def own_prompt(self, playing: bool) -> None:
@@ -191,17 +191,17 @@ class ScriptedEar:
 
 @dataclass
 class TapePlan:
-    """Settings whose ears read the tape and whose phrases last PHRASE frames."""
+    """Settings whose endpointers read the tape and whose phrases last PHRASE frames."""
 
     settings: Settings = field(default_factory=Settings)
-    ears: dict[Channel, ScriptedEar] = field(default_factory=dict)
+    endpointers: dict[Channel, ScriptedEndpointer] = field(default_factory=dict)
 
     @property
     def script(self) -> Script:
         return self.settings.script
 
-    def endpointer(self, channel: Channel, sample_rate: int) -> ScriptedEar:
-        return self.ears.setdefault(channel, ScriptedEar())
+    def endpointer(self, channel: Channel, sample_rate: int) -> ScriptedEndpointer:
+        return self.endpointers.setdefault(channel, ScriptedEndpointer())
 
     def phrase_frames(self, prompt_id: str, text: str) -> int:
         return PHRASE

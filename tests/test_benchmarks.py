@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import __main__ as command
-from benchmarks import audio, frame_cost, measure, scaling, startup
+from benchmarks import __main__ as program
+from benchmarks import audio, command, frame_cost, measure, scaling, startup
 
 
 @pytest.fixture(scope="module")
-def call() -> audio.Call:
+def call() -> audio.RecordedCall:
     return audio.load().first(200)
 
 
@@ -22,14 +22,14 @@ def test_a_missed_target_is_a_failure_where_that_is_asked_for(strict: bool, stat
     assert command.status([measure.Table("Cost", [figure])], strict=strict) == status
 
 
-def test_the_cost_of_a_frame_is_measured(call: audio.Call) -> None:
+def test_the_cost_of_a_frame_is_measured(call: audio.RecordedCall) -> None:
     table = frame_cost.measure(call, rounds=1)
     by_name = {figure.what: figure for figure in table.figures}
     assert by_name["CallSession.feed, both channels"].value > 0
     assert by_name["one feed, p50"].value <= by_name["one feed, max"].value
 
 
-def test_scaling_measures_cost_and_memory(call: audio.Call) -> None:
+def test_scaling_measures_cost_and_memory(call: audio.RecordedCall) -> None:
     table = scaling.measure(call, counts=(1, 3), frames=20, rounds=1, memory_sessions=3)
     by_name = {figure.what: figure for figure in table.figures}
     assert by_name["1 session: a frame pair"].value > 0
@@ -37,7 +37,7 @@ def test_scaling_measures_cost_and_memory(call: audio.Call) -> None:
     assert 0 < by_name["memory of a new session, Python's own"].value < 1_000
 
 
-def test_stretches_are_spread_over_the_call(call: audio.Call) -> None:
+def test_stretches_are_spread_over_the_call(call: audio.RecordedCall) -> None:
     first, second = scaling.stretches(call, 2, 150)
     assert first == call.pairs[:150]
     assert second == call.pairs[100:] + call.pairs[:50]
@@ -80,5 +80,5 @@ def test_figures_as_text_json_and_markdown(tmp_path: Path, monkeypatch: pytest.M
 
 
 def test_unreadable_recording_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert command.main(["--real", str(tmp_path / "none.flac")]) == 2
+    assert program.main(["--real", str(tmp_path / "none.flac")]) == 2
     assert "no such file" in capsys.readouterr().err

@@ -42,7 +42,7 @@ def test_it_does_what_its_recipe_demands(recipe: Recipe):
 
 @each_with_prompts
 def test_each_prompt_falls_into_its_window_by_the_truth(recipe: Recipe):
-    """The silence before it is measured on the recipe's sounds, not on what the ear heard."""
+    """The silence before it is measured on the recipe's sounds, not on what the endpointer heard."""
     prompts = [line for line in lines(recipe) if line["kind"] == "prompt"]
     ends = [line["ended_s"] for line in prompts]
     for index, prompt in enumerate(prompts):

@@ -1,6 +1,6 @@
 """What users of other systems reported: each trap, by its number, is a call in which ours must not fall.
 
-On scripted tapes where the rule is the session's, on real sound where it is the ear's.
+On scripted tapes where the rule is the session's, on real sound where it is the endpointer's.
 """
 
 from __future__ import annotations
@@ -75,15 +75,15 @@ def test_trap_3_frames_that_do_not_come_are_not_silence(gap):
 
 def test_trap_3_the_detector_does_not_stay_in_speaking_when_frames_stop():
     recipe = FIXTURES["long_dialogue"]
-    ear = Settings().endpointer(Channel.CLIENT, 8000)
+    endpointer = Settings().endpointer(Channel.CLIENT, 8000)
     with open_call(next(iter(recipe.recordings))) as recording:
         for _, client in recording:
-            ear.hear(client)
-            if ear.speaking:
+            endpointer.feed(client)
+            if endpointer.speaking:
                 break
     for _ in range(20):
-        ear.hear(None)
-    assert not ear.speaking
+        endpointer.feed(None)
+    assert not endpointer.speaking
 
 
 def test_trap_4_the_farewell_is_not_cut_by_the_end_of_the_call():
@@ -140,7 +140,7 @@ def test_trap_7_no_warm_up_swallows_the_first_word():
     with open_call(next(iter(FIXTURES["short_yes"].recordings))) as recording:
         for index, (_, client) in enumerate(recording):
             if index >= clip.at:
-                heard.hear(client)
+                heard.feed(client)
             if index >= clip.end + 30:
                 break
     assert heard.utterances >= 1

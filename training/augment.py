@@ -18,7 +18,7 @@ from scipy.signal import (  # type: ignore[import-untyped]
     stft,
 )
 
-from training.data import HOP, RATE, Floats, frame_rms
+from training.source_clips import HOP, RATE, Float32Array, frame_rms
 
 Random = np.random.Generator
 
@@ -31,7 +31,7 @@ def db(decibels: float) -> float:
 # -- sounds ----------------------------------------------------------------------------------------
 
 
-def shaped(random: Random, count: int, slope_db: float, wobble_db: float = 0.0) -> Floats:
+def shaped(random: Random, count: int, slope_db: float, wobble_db: float = 0.0) -> Float32Array:
     """Noise with a spectrum that falls `slope_db` an octave, RMS 1; `wobble_db`: random peaks."""
     spectrum = np.fft.rfft(random.normal(size=count))
     hz = np.fft.rfftfreq(count, 1 / RATE)
@@ -41,11 +41,11 @@ def shaped(random: Random, count: int, slope_db: float, wobble_db: float = 0.0) 
         knots = np.sort(random.uniform(-4.6, 2, 8))
         shape = shape + np.interp(octaves, knots, random.normal(0, wobble_db, 8))
     noise = np.fft.irfft(spectrum * 10 ** (shape / 20), count)
-    out: Floats = (noise / (noise.std() + 1e-9)).astype(np.float32)
+    out: Float32Array = (noise / (noise.std() + 1e-9)).astype(np.float32)
     return out
 
 
-def car(random: Random, count: int) -> Floats:
+def car(random: Random, count: int) -> Float32Array:
     """Rumble under 300 Hz with the engine's lines."""
     out = shaped(random, count, -float(random.uniform(8, 14)))
     t = np.arange(count) / RATE
@@ -58,7 +58,7 @@ def car(random: Random, count: int) -> Floats:
     return unit(out)
 
 
-def hum(random: Random, count: int) -> Floats:
+def hum(random: Random, count: int) -> Float32Array:
     """The mains, with harmonics."""
     t = np.arange(count) / RATE
     out = np.zeros(count)
@@ -67,7 +67,7 @@ def hum(random: Random, count: int) -> Floats:
     return unit(out + 0.1 * random.normal(size=count))
 
 
-def street(random: Random, count: int) -> Floats:
+def street(random: Random, count: int) -> Float32Array:
     """Coloured noise that swells, with bangs and passing things."""
     out = shaped(random, count, -float(random.uniform(0, 7)), 5.0)
     points = max(count // 4000, 2)
@@ -86,7 +86,7 @@ def street(random: Random, count: int) -> Floats:
     return unit(swollen)
 
 
-def texture(random: Random, count: int) -> Floats:
+def texture(random: Random, count: int) -> Float32Array:
     """Coloured noise that swells, flutters, comes in bursts or crackles, at random: what moves or rubs."""
     out = shaped(random, count, -float(random.uniform(-4, 12)), float(random.choice([0, 4, 8])))
     gain_db = np.zeros(count)
@@ -115,18 +115,18 @@ def texture(random: Random, count: int) -> Floats:
     return unit(out)
 
 
-def unit(samples: NDArray[Any]) -> Floats:
+def unit(samples: NDArray[Any]) -> Float32Array:
     """RMS 1."""
-    out: Floats = (samples / (np.sqrt((samples**2).mean()) + 1e-9)).astype(np.float32)
+    out: Float32Array = (samples / (np.sqrt((samples**2).mean()) + 1e-9)).astype(np.float32)
     return out
 
 
-def steady(random: Random, count: int) -> Floats:
+def steady(random: Random, count: int) -> Float32Array:
     """A fan or a line: coloured noise that stays."""
     return shaped(random, count, -float(random.uniform(-2, 8)), float(random.choice([0, 4, 8])))
 
 
-def melody(random: Random, count: int) -> Floats:
+def melody(random: Random, count: int) -> Float32Array:
     """Notes and chords of a made instrument: sawtooth-like harmonics, an envelope, vibrato."""
     out = np.zeros(count)
     at = 0
@@ -157,7 +157,7 @@ def melody(random: Random, count: int) -> Floats:
 _DTMF_LOW, _DTMF_HIGH = (697, 770, 852, 941), (1209, 1336, 1477, 1633)
 
 
-def tones(random: Random, count: int) -> Floats:
+def tones(random: Random, count: int) -> Float32Array:
     """Dial, ringback or busy tone, DTMF, a beep or a fax whistle."""
     t = np.arange(count) / RATE
     kind = random.choice(["dial", "ringback", "busy", "dtmf", "beep"])
@@ -184,7 +184,7 @@ def tones(random: Random, count: int) -> Floats:
     return unit(out) if out.any() else out.astype(np.float32)
 
 
-def breath(random: Random) -> Floats:
+def breath(random: Random) -> Float32Array:
     """Air: noise in a band that swells and falls, peak RMS about 1."""
     count = int(random.uniform(0.15, 1.2) * RATE)
     air = shaped(random, count, float(random.uniform(-5, 3)), float(random.choice([0, 4])))
@@ -196,14 +196,14 @@ def breath(random: Random) -> Floats:
     return (unit(air) * swell).astype(np.float32)
 
 
-def knock(random: Random) -> Floats:
+def knock(random: Random) -> Float32Array:
     """A pop, a bump or a rustle, peak about 1."""
     count = int(random.choice([random.uniform(0.002, 0.02), random.uniform(0.02, 0.15)]) * RATE)
     out = shaped(random, count, -float(random.uniform(-3, 9)), 5.0)
     return (out * np.exp(-np.linspace(0, random.uniform(2, 6), count)) / 2).astype(np.float32)
 
 
-def lead(random: Random, count: int) -> Floats:
+def lead(random: Random, count: int) -> Float32Array:
     """A singing voice's or a string's lead: held notes of a buzz with vibrato, through formants, RMS 1."""
     hz = np.zeros(count)
     at, base = 0, random.uniform(110, 420)
@@ -220,7 +220,7 @@ def lead(random: Random, count: int) -> Floats:
     return unit(out * 10 ** (swell / 20))
 
 
-def buzz(random: Random, hz: NDArray[Any], air: float) -> Floats:
+def buzz(random: Random, hz: NDArray[Any], air: float) -> Float32Array:
     """A voice's source of a pitch that moves (Hz, a sample each) through three random formants."""
     phase = np.cumsum(hz) / RATE
     saw = (phase % 1.0) - 0.5 + air * random.normal(size=len(hz))
@@ -233,7 +233,7 @@ def buzz(random: Random, hz: NDArray[Any], air: float) -> Floats:
     return unit(out)
 
 
-def hum_word(random: Random) -> Floats:
+def hum_word(random: Random) -> Float32Array:
     """ "Mm", "mm-hm", "eh": a short voiced sound of one or two syllables, RMS 1."""
     count = int(random.uniform(0.12, 0.7) * RATE)
     at = np.linspace(0, 1, count)
@@ -249,7 +249,7 @@ def hum_word(random: Random) -> Floats:
     return unit(out * envelope)
 
 
-def whispered(random: Random, clip: Floats) -> Floats:
+def whispered(random: Random, clip: Float32Array) -> Float32Array:
     """The clip without its voice: its envelope in time and frequency filled with noise."""
     if len(clip) < 512:
         return clip
@@ -262,7 +262,7 @@ def whispered(random: Random, clip: Floats) -> Floats:
     return np.asarray(out, np.float32)
 
 
-def mumbled(random: Random, clip: Floats) -> Floats:
+def mumbled(random: Random, clip: Float32Array) -> Float32Array:
     """Words that fall in level and in clarity, as people say them: to the end or in between."""
     count = len(clip)
     knots = max(3, int(count / RATE / 0.35))
@@ -285,17 +285,17 @@ def mumbled(random: Random, clip: Floats) -> Floats:
 # -- what a room and a line do -----------------------------------------------------------------------
 
 
-def equalise(random: Random, samples: Floats, most_db: float = 8.0) -> Floats:
+def equalise(random: Random, samples: Float32Array, most_db: float = 8.0) -> Float32Array:
     """A random smooth equaliser."""
     knots = [0, 200, 500, 1000, 1800, 2800, 4000]
     gains = 10 ** (random.normal(0, most_db / 2, len(knots)) / 20)
-    out: Floats = fftconvolve(samples, firwin2(63, knots, gains, fs=RATE), "same").astype(
+    out: Float32Array = fftconvolve(samples, firwin2(63, knots, gains, fs=RATE), "same").astype(
         np.float32
     )
     return out
 
 
-def in_room(random: Random, samples: Floats) -> Floats:
+def in_room(random: Random, samples: Float32Array) -> Float32Array:
     """A synthetic room: decaying noise behind the direct sound; one time in five far from the microphone."""
     seconds = random.uniform(0.08, 0.5)
     count = int(seconds * RATE)
@@ -304,26 +304,28 @@ def in_room(random: Random, samples: Floats) -> Floats:
         np.sqrt((response**2).sum()) + 1e-9
     )
     response[0] = 1.0
-    out: Floats = fftconvolve(samples, response)[: len(samples)].astype(np.float32)
+    out: Float32Array = fftconvolve(samples, response)[: len(samples)].astype(np.float32)
     return out
 
 
-def telephone(random: Random, samples: Floats) -> Floats:
+def telephone(random: Random, samples: Float32Array) -> Float32Array:
     """A random telephone's band."""
     low, high = random.uniform(80, 350), random.uniform(3000, 3800)
     knots = [0, low * 0.5, low, high, min(high * 1.12, 3990), 4000]
-    out: Floats = lfilter(firwin2(127, knots, [0, 0.1, 1, 1, 0.02, 0], fs=RATE), 1, samples)
+    out: Float32Array = lfilter(firwin2(127, knots, [0, 0.1, 1, 1, 0.02, 0], fs=RATE), 1, samples)
     return np.roll(out, -63).astype(np.float32)
 
 
-def vary_speed(random: Random, clip: Floats, low: float = 0.72, high: float = 1.42) -> Floats:
+def vary_speed(
+    random: Random, clip: Float32Array, low: float = 0.72, high: float = 1.42
+) -> Float32Array:
     """Played slower or faster: another size of head and another pace."""
     speed = float(np.exp(random.uniform(np.log(low), np.log(high))))
-    out: Floats = soxr.resample(clip, RATE * speed, RATE, quality="LQ").astype(np.float32)
+    out: Float32Array = soxr.resample(clip, RATE * speed, RATE, quality="LQ").astype(np.float32)
     return out
 
 
-def overdriven(random: Random, samples: Floats) -> Floats:
+def overdriven(random: Random, samples: Float32Array) -> Float32Array:
     """Clipped, softly or hard, by a bad microphone or radio; as loud as before."""
     loud = float(np.percentile(np.abs(samples), 99.5)) + 1e-9
     driven = samples / loud * random.uniform(1, 6)
@@ -332,7 +334,7 @@ def overdriven(random: Random, samples: Floats) -> Floats:
     return (out * before / after).astype(np.float32)
 
 
-def gsm(samples: Floats) -> Floats:
+def gsm(samples: Float32Array) -> Float32Array:
     """Through GSM 06.10 full rate and back."""
     file = io.BytesIO()
     scaled = np.clip(samples * 32_767, -32_768, 32_767).astype(np.int16)
@@ -342,7 +344,7 @@ def gsm(samples: Floats) -> Floats:
     return out.astype(np.float32)
 
 
-def level_control(random: Random, samples: Floats) -> Floats:
+def level_control(random: Random, samples: Float32Array) -> Float32Array:
     """A telephone's gain that follows the level: noise rises in pauses, loud words are held down."""
     level = 20 * np.log10(frame_rms(samples) + 1e-6)
     target, share = random.uniform(-32, -16), random.uniform(0.3, 0.8)
@@ -354,5 +356,5 @@ def level_control(random: Random, samples: Floats) -> Floats:
         gain += (wanted - gain) * (attack if wanted < gain else release)
         gains[i] = gain
     steps = np.interp(np.arange(len(samples)) / HOP, np.arange(len(gains)) + 0.5, gains)
-    out: Floats = (samples * 10 ** (steps / 20)).astype(np.float32)
+    out: Float32Array = (samples * 10 ** (steps / 20)).astype(np.float32)
     return out

@@ -9,10 +9,10 @@ import numpy as np
 
 from benchmarks.accuracy import labels, signals
 from benchmarks.accuracy.labels import FRAME, RATE
-from training.data import runs
 from training.impairments import disturbed, lost, on_line
 from training.library import library
 from training.rows import Row, heard, marked
+from training.source_clips import runs
 from vad_agent.core.frames import Channel
 
 STRETCH = 80 * 50

@@ -14,7 +14,7 @@ from benchmarks.accuracy import signals
 from benchmarks.accuracy.labels import RATE
 from benchmarks.calls import voices
 from benchmarks.calls.voices import Library
-from training import augment, data
+from training import augment, source_clips
 from training.rows import Random, Samples
 
 SPEAKERS = 8
@@ -50,17 +50,17 @@ class Varied(Library):
 
 
 @cache
-def pools(cache: Path) -> data.Pools:
+def pools(cache: Path) -> source_clips.Pools:
     """All clips that can be used."""
-    found = data.build(cache)
+    found = source_clips.build(cache)
     for number, voice in enumerate(found.voices):
         rng = signals.random("hums", voice.name)
         clips = [clip for clip in voice.clips if voices.usable(clip)]
-        words = [word for clip in clips for word in data.words(clip) if voices.usable(word)]
+        words = [word for clip in clips for word in source_clips.words(clip) if voices.usable(word)]
         most = min(len(words), len(clips) // 3)
         short = [words[at] for at in sorted(rng.choice(len(words), most, replace=False))]
         clips += [*short, *(augment.hum_word(rng) for _ in range(len(clips) // 20))]
-        found.voices[number] = data.Voice(voice.name, clips)
+        found.voices[number] = source_clips.Voice(voice.name, clips)
     found.voices = [voice for voice in found.voices if len(voice.clips) >= 8]
     return found
 
@@ -74,12 +74,17 @@ def recordings(folder: Path | None) -> Sequence[NDArray[np.floating]]:
 def library(rng: Random, cache: Path, folder: Path | None, seed: int) -> Varied:
     """Some voices, pieces of music and noises."""
     source = pools(cache)
-    groups: dict[str, list[data.Voice]] = {"": [], "espeak": [], "flite": [], "syllables": []}
+    groups: dict[str, list[source_clips.Voice]] = {
+        "": [],
+        "espeak": [],
+        "flite": [],
+        "syllables": [],
+    }
     for voice in source.voices:
         first = voice.name.split()[0]
         groups[first if first in groups else ""].append(voice)
     synthetic, syllables = groups["espeak"] + groups["flite"], groups["syllables"]
-    chosen: dict[str, list[data.Floats]] = {}
+    chosen: dict[str, list[source_clips.Float32Array]] = {}
     while len(chosen) < SPEAKERS:
         drawn = rng.random()
         group = synthetic if drawn < SYNTHETIC else groups[""]
@@ -99,7 +104,7 @@ def library(rng: Random, cache: Path, folder: Path | None, seed: int) -> Varied:
     return Varied(chosen, music, source.keys, [*sounds, *recordings(folder)], seed)
 
 
-def made_music(rng: Random) -> data.Floats:
+def made_music(rng: Random) -> source_clips.Float32Array:
     """Notes of made instruments."""
     count = 25 * RATE
     made = augment.melody(rng, count) * rng.uniform(0.2, 1)

@@ -72,10 +72,10 @@ def heard(
     both = np.stack([speech, their_speech], axis=1).tolist()
     for frame, far, (said, they_said) in zip(frames, others, both, strict=True):
         if other is not None:
-            other.hear(far, rms(far, 2), None)
+            other.feed(far, rms(far, 2), None)
             if they_said == 1:
                 other.learn_level(other.smoothed)
-        one.hear(frame, rms(frame, 2), other)
+        one.feed(frame, rms(frame, 2), other)
         if said == 1:
             one.learn_level(one.smoothed)
     count = len(frames) // GROUP * GROUP

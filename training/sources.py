@@ -123,7 +123,7 @@ MUSIC = (
     "games/warzone2100/music/**/*.opus",
 )
 COMPOSED = 500
-"""Pieces of music that are made, see `training.compose` …"""
+"""Pieces of music that are made, see `training.composed_music` …"""
 SOUND_FONT = "sounds/sf2/FluidR3_GM.sf2"
 """… with these instruments."""
 _CITY = "games/lincity-ng/sounds"

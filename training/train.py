@@ -1,6 +1,6 @@
 """Trains the network: `python -m training.train ROWS WEIGHTS`.
 
-ROWS is a folder made by `training.calls`. Cross-entropy frame by frame of speech and of hold music;
+ROWS is a folder made by `training.dataset`. Cross-entropy frame by frame of speech and of hold music;
 frames of which nobody could say are left out. Seeded: the same packages and machine give the same weights.
 """
 

@@ -8,6 +8,7 @@
     ├── WeightsError    the network's weights are damaged: so is the installation
     ├── OutputError     a trace or a report cannot be written
     ├── DeviceError     an audio device is missing, ambiguous, or cannot be opened
+    ├── MediaError      a peer's bytes are not the media protocol that they should be
     ├── VoiceError      a phrase cannot be rendered, or the result is not the phrase
     ├── RuleError       a change of a callback that its state does not allow
     ├── NumberError     a telephone number that cannot be dialled
@@ -68,6 +69,10 @@ class OutputError(VadAgentError):
 
 class DeviceError(VadAgentError):
     """An audio device that cannot be used; the text lists the available ones."""
+
+
+class MediaError(VadAgentError, ValueError):
+    """A media stream of a PBX that breaks its protocol; its connection is closed, other calls go on."""
 
 
 class VoiceError(VadAgentError):

@@ -1,1 +1,1 @@
-"""Right and wrong decisions of the ears, ours and others', on labelled calls. See README.md."""
+"""Right and wrong decisions of the contenders, ours and others', on labelled calls. See README.md."""

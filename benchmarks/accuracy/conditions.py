@@ -86,7 +86,7 @@ QUICK = tuple(
 
 
 def apply(condition: Condition, call: LabelledCall, folder: Path) -> Mapping[Channel, Frames]:
-    """Both channels of the call as an ear is fed."""
+    """Both channels of the call as a contender is fed."""
     heard = {}
     for side in Channel:
         rng = signals.random(call.name, condition.name, side.value)

@@ -1,7 +1,7 @@
-"""What a frame costs one ear in each condition: `python -m benchmarks.accuracy.cost FOLDER`.
+"""What a frame costs one endpointer in each condition: `python -m benchmarks.accuracy.cost FOLDER`.
 
 bare    Vad(3).is_speech(frame)  every frame of both channels, one after the other
-ours    ear.hear(frame)          the same frames, and a decision when a silence of 2.5 s is due
+ours    endpointer.feed(frame)          the same frames, and a decision when a silence of 2.5 s is due
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import webrtcvad
 
 from benchmarks.accuracy import conditions, decisions, scoring
 from benchmarks.accuracy.conditions import Condition
-from benchmarks.accuracy.ears import ZEROS
+from benchmarks.accuracy.contenders import ZEROS
 from benchmarks.accuracy.labels import RATE, LabelledCall, LabelsError
 from benchmarks.accuracy.tables import Grid
 from benchmarks.measure import (
@@ -31,12 +31,12 @@ from benchmarks.measure import (
     refresh_readme,
     timed,
 )
-from vad_agent.core.endpointer_port import EndpointerPort as Ear
+from vad_agent.core.endpointer_port import EndpointerPort
 from vad_agent.core.frames import Channel
 from vad_agent.detection.dead_air import dead_air
 from vad_agent.script.settings import Settings
 
-SECTION = "ear cost"
+SECTION = "endpointer cost"
 SECONDS = 120
 """Of each call."""
 QUIET_MAX, WORST_MAX = 2.0, 3.0
@@ -69,28 +69,28 @@ def bare(found: Sequence[Leg]) -> float:
     return total
 
 
-def ears(found: Sequence[Leg], settings: Settings) -> float:
-    """Seconds of one of our ears, with the timer that asks it."""
+def endpointer_cost(found: Sequence[Leg], settings: Settings) -> float:
+    """Seconds of one of our endpointers, with the timer that reads it."""
     total = 0.0
     for side, frames in found:
-        ear = settings.endpointer(side, RATE)
-        total += timed(lambda: sum(1 for _ in dead_air(frames, ear, side, scoring.T)))  # noqa: B023
+        endpointer = settings.endpointer(side, RATE)
+        total += timed(lambda: sum(1 for _ in dead_air(frames, endpointer, side, scoring.T)))  # noqa: B023
     return total
 
 
 class _Timed:
-    """An ear whose every frame is timed, questions included."""
+    """An endpointer whose every frame is timed, questions included."""
 
-    def __init__(self, ear: Ear) -> None:
-        self._ear = ear
+    def __init__(self, endpointer: EndpointerPort) -> None:
+        self._endpointer = endpointer
         self.took: list[int] = []
 
     def __getattr__(self, name: str) -> object:
-        return getattr(self._ear, name)
+        return getattr(self._endpointer, name)
 
-    def hear(self, frame: bytes | None) -> bool:
+    def feed(self, frame: bytes | None) -> bool:
         began = perf_counter_ns()
-        changed = self._ear.hear(frame)
+        changed = self._endpointer.feed(frame)
         self.took.append(perf_counter_ns() - began)
         return changed
 
@@ -99,10 +99,10 @@ def each_frame_ms(found: Sequence[Leg], settings: Settings) -> list[float]:
     """Milliseconds of every frame."""
     took: list[int] = []
     for side, frames in found:
-        ear = _Timed(settings.endpointer(side, RATE))
-        for _ in dead_air(frames, ear, side, scoring.T):  # type: ignore[arg-type]
+        endpointer = _Timed(settings.endpointer(side, RATE))
+        for _ in dead_air(frames, endpointer, side, scoring.T):  # type: ignore[arg-type]
             pass
-        took += ear.took
+        took += endpointer.took
     return [ns / 1e6 for ns in took]
 
 
@@ -120,7 +120,7 @@ def measure(
         seconds = interleaved(
             {
                 "bare": lambda: bare(found),  # noqa: B023
-                "ours": lambda: ears(found, ours),  # noqa: B023
+                "ours": lambda: endpointer_cost(found, ours),  # noqa: B023
             },
             rounds,
         )
@@ -135,8 +135,8 @@ def measure(
             ]
         )
     grid = Grid(
-        "What a frame costs one ear",
-        ["condition", "bare call, µs", "ear ×", "p99.9, ms"],
+        "What a frame costs one endpointer",
+        ["condition", "bare call, µs", "endpointer ×", "p99.9, ms"],
         cells,
         [f"one channel's 20 ms frame, × = bare webrtcvad mode-3 calls in the same run; "
          f"{len(calls)} calls of up to {SECONDS} s, both channels"],

@@ -1,4 +1,4 @@
-"""Every call in every condition through every ear: which decisions were right."""
+"""Every call in every condition through every contender: which decisions were right."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from multiprocessing import get_context
 from pathlib import Path
 
-from benchmarks.accuracy import conditions, made, scoring, split
+from benchmarks.accuracy import assembled_dialogues, conditions, scoring, split
 from benchmarks.accuracy.conditions import Condition
-from benchmarks.accuracy.ears import EARS, Heard
+from benchmarks.accuracy.contenders import CONTENDERS, Detections
 from benchmarks.accuracy.labels import LabelledCall, Labels, load_calls
-from benchmarks.accuracy.scoring import Fault, Score
+from benchmarks.accuracy.scoring import Score, WrongDecision
 from vad_agent.core.frames import Channel, frames
 
 QUICK_CALLS = 2
@@ -26,21 +26,21 @@ class Task:
 
     call: LabelledCall
     condition: Condition
-    ears: tuple[str, ...]
+    contenders: tuple[str, ...]
     folder: Path
 
 
 @dataclass(slots=True)
-class Outcome:
-    """What one ear decided on one call in one condition, all judged channels together."""
+class CallDecisions:
+    """What one contender decided on one call in one condition, all judged channels together."""
 
     call: str
     given: bool
     """Not made here."""
     condition: Condition
-    ear: str
+    contender: str
     score: Score = field(default_factory=Score)
-    faults: list[tuple[Channel, Fault]] = field(default_factory=list)
+    faults: list[tuple[Channel, WrongDecision]] = field(default_factory=list)
     taken_for_music: int = 0
     """Frames of labelled speech; where music does play, none."""
 
@@ -52,38 +52,40 @@ def calls(folder: Path, parts: Sequence[str], *, quick: bool) -> list[LabelledCa
         LabelsError: a file cannot be used, or a Debian package is missing.
     """
     given = load_calls(folder, "test") if "test" in parts else []
-    count = QUICK_CALLS if quick else made.CALLS
-    found = given + [made.make(part, number) for part in parts for number in range(count)]
+    count = QUICK_CALLS if quick else assembled_dialogues.CALLS
+    found = given + [
+        assembled_dialogues.assemble(part, number) for part in parts for number in range(count)
+    ]
     return [call.first(QUICK_FRAMES) for call in found] if quick else found
 
 
 def tasks(
-    folder: Path, part: str, ears: Sequence[str], *, quick: bool, only: Sequence[str] = ()
+    folder: Path, part: str, contenders: Sequence[str], *, quick: bool, only: Sequence[str] = ()
 ) -> list[Task]:
     """All work, the longest calls first. `only`: conditions with one of these words in their names."""
     parts = split.PARTS if part == "all" else (part,)
     rows = conditions.QUICK if quick else conditions.CONDITIONS
     rows = tuple(row for row in rows if not only or any(word in row.name for word in only))
     return [
-        Task(call, condition, tuple(ears), folder)
+        Task(call, condition, tuple(contenders), folder)
         for call in calls(folder, parts, quick=quick)
         for condition in rows
     ]
 
 
-def judge(task: Task) -> list[Outcome]:
-    """One outcome for each ear."""
+def evaluate(task: Task) -> list[CallDecisions]:
+    """One outcome for each contender."""
     call, condition = task.call, task.condition
     audio = conditions.apply(condition, call, task.folder)
     found = []
-    for name in task.ears:
-        outcome = Outcome(call.name, call.note == "given", condition, name)
+    for name in task.contenders:
+        outcome = CallDecisions(call.name, call.note == "given", condition, name)
         for side in condition.sides:
             labels = call.labels[side]
             if condition.kind != "plain":
                 labels = labels.in_noise()
             other = Channel.CLIENT if side is Channel.OPERATOR else Channel.OPERATOR
-            heard = EARS[name](audio[side], audio[other], side)
+            heard = CONTENDERS[name](audio[side], audio[other], side)
             score, faults = scoring.score(labels, heard.fires)
             outcome.score += score
             outcome.faults += [(side, fault) for fault in faults]
@@ -93,7 +95,7 @@ def judge(task: Task) -> list[Outcome]:
     return found
 
 
-def _music_frames(heard: Heard, labels: Labels) -> int:
+def _music_frames(heard: Detections, labels: Labels) -> int:
     if heard.music is None:
         return 0
     taken = heard.music & labels.mask()[: len(heard.music)]
@@ -104,11 +106,11 @@ def _music_frames(heard: Heard, labels: Labels) -> int:
     return int(taken.sum())
 
 
-def judged(work: Sequence[Task], jobs: int) -> Iterator[list[Outcome]]:
+def evaluate_all(work: Sequence[Task], jobs: int) -> Iterator[list[CallDecisions]]:
     """As they are done, in order."""
     if jobs == 1:
-        yield from map(judge, work)
+        yield from map(evaluate, work)
         return
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     with get_context("spawn").Pool(jobs) as pool:
-        yield from pool.imap(judge, work)
+        yield from pool.imap(evaluate, work)

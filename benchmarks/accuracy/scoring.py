@@ -28,7 +28,7 @@ INTO_WORD = frames(0.1)
 
 
 @dataclass(frozen=True, slots=True)
-class Fault:
+class WrongDecision:
     """One wrong decision, to be looked up. Frames."""
 
     kind: str
@@ -96,7 +96,7 @@ def _within(runs: Sequence[Run], stretch: Run) -> list[Run]:
     return [run for run in runs if run[0] < stretch[1] and run[1] > stretch[0]]
 
 
-def score(labels: Labels, fires: Sequence[int]) -> tuple[Score, list[Fault]]:
+def score(labels: Labels, fires: Sequence[int]) -> tuple[Score, list[WrongDecision]]:
     """Judge the fires of one channel: counts of frames heard when each was decided."""
     found, faults = Score(), []
     right: dict[Run, int] = {}
@@ -109,14 +109,14 @@ def score(labels: Labels, fires: Sequence[int]) -> tuple[Score, list[Fault]]:
         found.false += 1
         word = next((first for first, last in labels.speech if first < fire <= last), None)
         ended = max((last for _, last in labels.speech if last < fire), default=0)
-        faults.append(Fault("false", fire, ended if word is None else word))
+        faults.append(WrongDecision("false", fire, ended if word is None else word))
     for silence in gaps:
         fired = right.get(silence)
         if counts(silence, labels):
             found.silences += 1
             if fired is None:
                 found.missed += 1
-                faults.append(Fault("missed", *silence))
+                faults.append(WrongDecision("missed", *silence))
         if fired is not None and not _within(
             labels.ambiguous + labels.music, (silence[0], min(fired, silence[1]))
         ):

@@ -1,4 +1,4 @@
-"""Sounds that are not speech, and short words that are: what an ear says of them frame by frame.
+"""Sounds that are not speech, and short words that are: what a contender says of them frame by frame.
 
 lead-in          sound
 ▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁♪♪♪♪♪♪♪♪♪♪♪♪♪♪♪♪♪♪
@@ -14,9 +14,9 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.accuracy import made, scoring, signals, split
+from benchmarks.accuracy import assembled_dialogues, scoring, signals, split
 from benchmarks.accuracy.conditions import on_line
-from benchmarks.accuracy.ears import Ear
+from benchmarks.accuracy.contenders import Contender
 from benchmarks.accuracy.labels import FRAME, RATE, Samples, read_mono
 from vad_agent.core.frames import Channel, frames
 
@@ -120,7 +120,7 @@ def answers(part: str, *, quick: bool) -> Iterator[Sound]:
     """Short words, cut to a length, after 1 to 2 s of hiss, with 4 s of it behind them."""
     for path in split.answers(part):
         clip = read_mono(path)
-        first, _ = made.speech_runs(clip)[0]
+        first, _ = assembled_dialogues.speech_runs(clip)[0]
         word = clip[first * FRAME :]
         for ms in (ANSWER_MS[0],) if quick else ANSWER_MS:
             for dbfs in ANSWER_DBFS:
@@ -139,9 +139,9 @@ def _answer(path: Path, word: Samples, ms: int, dbfs: float, repeat: int) -> Sou
     return Sound(f"{dbfs} dBFS", on_line(line), lead // FRAME, -(-(lead + len(word)) // FRAME))
 
 
-def judged_speech(ear: Ear, sound: Sound) -> tuple[Share, Share]:
+def detected_speech(contender: Contender, sound: Sound) -> tuple[Share, Share]:
     """Frames judged speech after the first second; starts known as music within 4 s."""
-    heard = ear(sound.frames, sound.frames[:0], Channel.CLIENT)
+    heard = contender(sound.frames, sound.frames[:0], Channel.CLIENT)
     settled = heard.speech[sound.begins + SETTLED :]
     known = Share(0, 1)
     if heard.music is not None and heard.music[sound.begins : sound.begins + KNOWN].any():
@@ -149,9 +149,9 @@ def judged_speech(ear: Ear, sound: Sound) -> tuple[Share, Share]:
     return Share(int(settled.sum()), len(settled)), known
 
 
-def is_heard(ear: Ear, sound: Sound) -> bool:
+def is_heard(contender: Contender, sound: Sound) -> bool:
     """The word is judged speech at once, and the clock runs anew from it."""
-    heard = ear(sound.frames, sound.frames[:0], Channel.CLIENT)
+    heard = contender(sound.frames, sound.frames[:0], Channel.CLIENT)
     noticed = heard.speech[sound.begins : sound.ends + frames(0.3)].any()
     early = [fire for fire in heard.fires if fire < sound.ends + scoring.EARLIEST]
     return bool(noticed) and not early

@@ -1,4 +1,4 @@
-"""What was found, as tables: conditions down, ears across."""
+"""What was found, as tables: conditions down, contenders across."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from benchmarks.accuracy import scoring
-from benchmarks.accuracy.decisions import Outcome
-from benchmarks.accuracy.ears import NETWORK, OURS
+from benchmarks.accuracy.contenders import NETWORK, OURS
+from benchmarks.accuracy.decisions import CallDecisions
 from benchmarks.accuracy.scoring import Score
 from benchmarks.accuracy.sounds import Share
 from benchmarks.measure import Figure, Table, percentile
@@ -42,8 +42,10 @@ class Grid:
         return "\n".join(lines)
 
 
-def _sums(outcomes: Iterable[Outcome], ear: str, keep: Callable[[Outcome], bool]) -> Score:
-    return scoring.total(one.score for one in outcomes if one.ear == ear and keep(one))
+def _sums(
+    outcomes: Iterable[CallDecisions], contender: str, keep: Callable[[CallDecisions], bool]
+) -> Score:
+    return scoring.total(one.score for one in outcomes if one.contender == contender and keep(one))
 
 
 def _cell(score: Score) -> str:
@@ -65,18 +67,18 @@ def _lateness(score: Score) -> str:
     return f"{late(score, 0.5):.2f} / {late(score, 0.95):.2f}"
 
 
-def decisions(outcomes: Sequence[Outcome], ears: Sequence[str], part: str) -> Grid:
+def decisions(outcomes: Sequence[CallDecisions], contenders: Sequence[str], part: str) -> Grid:
     """False and missed, row by row, and their sums."""
     rows: list[list[str]] = []
 
     def row(
-        name: str, keep: Callable[[Outcome], bool], show: Callable[[Score], str] = _cell
+        name: str, keep: Callable[[CallDecisions], bool], show: Callable[[Score], str] = _cell
     ) -> None:
-        sums = [_sums(outcomes, ear, keep) for ear in ears]
+        sums = [_sums(outcomes, contender, keep) for contender in contenders]
         if any(score.silences for score in sums):
             rows.append([name, str(sums[0].silences), *(show(score) for score in sums)])
 
-    def plain(one: Outcome) -> bool:
+    def plain(one: CallDecisions) -> bool:
         return one.condition.group == "one channel"
 
     for name in dict.fromkeys(one.condition.name for one in outcomes):
@@ -91,29 +93,30 @@ def decisions(outcomes: Sequence[Outcome], ears: Sequence[str], part: str) -> Gr
     notes = [
         f"part: {part}; {count} calls; false / missed at T = {scoring.T / FRAMES_PER_SECOND} s"
     ]
-    return Grid("Right and wrong decisions", ["condition", "silences", *ears], rows, notes)
+    return Grid("Right and wrong decisions", ["condition", "silences", *contenders], rows, notes)
 
 
 def sounds(
-    shares: dict[str, dict[str, Share]], ears: Sequence[str], title: str, notes: Sequence[str]
+    shares: dict[str, dict[str, Share]], contenders: Sequence[str], title: str, notes: Sequence[str]
 ) -> Grid:
-    """Rows of shares in %, ear by ear."""
+    """Rows of shares in %, contender by contender."""
     rows = [
-        [name, *(f"{by_ear[ear].percent:.1f}" for ear in ears)] for name, by_ear in shares.items()
+        [name, *(f"{by_contender[contender].percent:.1f}" for contender in contenders)]
+        for name, by_contender in shares.items()
     ]
-    return Grid(title, ["%", *ears], rows, notes)
+    return Grid(title, ["%", *contenders], rows, notes)
 
 
 def targets(
-    outcomes: Sequence[Outcome],
+    outcomes: Sequence[CallDecisions],
     speech: dict[str, dict[str, Share]],
     known: dict[str, dict[str, Share]],
     heard: dict[str, dict[str, Share]],
 ) -> Table:
-    """What the project wants of its own ear."""
+    """What the project wants of its own endpointer."""
 
-    def scores(keep: Callable[[Outcome], bool], ear: str = OURS) -> Score:
-        return _sums(outcomes, ear, keep)
+    def scores(keep: Callable[[CallDecisions], bool], contender: str = OURS) -> Score:
+        return _sums(outcomes, contender, keep)
 
     figures: list[Figure] = []
 
@@ -142,18 +145,18 @@ def targets(
     echo = scores(lambda one: one.condition.group == "echo")
     at_most("false, echo", echo.false, 0, "")
     at_most("missed, echo", echo.missed, 0, "")
-    taken = sum(one.taken_for_music for one in outcomes if one.ear == OURS)
+    taken = sum(one.taken_for_music for one in outcomes if one.contender == OURS)
     at_most("speech taken for music in the calls", taken / FRAMES_PER_SECOND, 0, "s")
-    for name, by_ear in speech.items():
-        at_most(f"judged speech: {name}", by_ear[OURS].percent, 1, "%")
+    for name, by_contender in speech.items():
+        at_most(f"detected as speech: {name}", by_contender[OURS].percent, 1, "%")
     for what, found in (("starts known as music", known), ("short answers heard", heard)):
         share = Share()
-        for by_ear in found.values():
-            share += by_ear[OURS]
+        for by_contender in found.values():
+            share += by_contender[OURS]
         limit = 95 if found is known else 99
         figures.append(
             Figure(
                 what, round(share.percent, 1), "%", target=f"≥ {limit}", met=share.percent >= limit
             )
         )
-    return Table("Targets of the product's own ear", figures)
+    return Table("Targets of the product's endpointer", figures)

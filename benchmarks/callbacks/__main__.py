@@ -2,47 +2,35 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from benchmarks.callbacks import ringing, storing
-from benchmarks.measure import Figure, Table, as_json, as_markdown, environment, refresh_readme
-from tests.callbacks.postgres import NotInstalled, Postgres
+from benchmarks.callbacks import attempts, request_storage
+from benchmarks.command import parser, report
+from benchmarks.measure import Figure, Table
+from tests.callbacks.postgres import Postgres, PostgresNotInstalled
 
 PACKAGES = ("sqlalchemy", "psycopg", "alembic", "vad-agent")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run and print. 1: --strict, and a target is missed; 2: PostgreSQL is not installed."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.callbacks", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="shorter; the figures are rough")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures there")
-    parser.add_argument("--markdown", action="store_true", help="refresh the README's tables")
-    parser.add_argument("--strict", action="store_true", help="status 1 where a target is missed")
-    options = parser.parse_args(arguments)
+    """Run and print. Return 1 if --strict and a target is missed; 2 if PostgreSQL is not installed."""
+    options = parser("benchmarks.callbacks", __doc__).parse_args(arguments)
     try:
         postgres = Postgres.started()
-    except NotInstalled as error:
+    except PostgresNotInstalled as error:
         print(f"benchmarks.callbacks: {error}", file=sys.stderr)
         return 2
-    found = environment(PACKAGES)
-    print("\n".join(f"{name}: {value}" for name, value in found.items()))
     try:
         tables = _tables(postgres, 0.05 if options.quick else 1.0)
+        return report(tables, options, "callbacks", PACKAGES)
     finally:
         postgres.end()
-    if options.json:
-        options.json.write_text(as_json(tables, found), encoding="utf-8")
-    if options.markdown:
-        refresh_readme("callbacks", as_markdown(tables, found))
-    missed = any(figure.met is False for table in tables for figure in table.figures)
-    return 1 if missed and options.strict else 0
 
 
-def _tables(postgres: Postgres, size: float) -> list[Table]:
+def _tables(postgres: Postgres, size: float) -> Iterator[Table]:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
 
@@ -52,18 +40,15 @@ def _tables(postgres: Postgres, size: float) -> list[Table]:
                 "PostgreSQL": postgres.fresh(),
             }
 
-        stored = storing.measure(places("stored"), folder, count=int(1000 * size))
-        print(f"\n{stored.text()}", flush=True)
+        yield request_storage.measure(places("stored"), folder, count=int(1000 * size))
         figures: list[Figure] = []
         for name, place in places("open").items():
-            figures += ringing.many_open(name, place, folder / "a", int(5000 * size))
+            figures += attempts.many_open(name, place, folder / "a", int(5000 * size))
         for name, place in places("rate").items():
-            figures += ringing.rate(name, place, folder / "b", int(2000 * size))
+            figures += attempts.rate(name, place, folder / "b", int(2000 * size))
         for name, place in places("late").items():
-            figures += ringing.lateness(name, place, folder / "c", int(600 * size), 60 * size)
-        ringed = ringing.table(figures)
-        print(f"\n{ringed.text()}", flush=True)
-        return [stored, ringed]
+            figures += attempts.lateness(name, place, folder / "c", int(600 * size), 60 * size)
+        yield attempts.table(figures)
 
 
 if __name__ == "__main__":

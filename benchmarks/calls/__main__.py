@@ -13,7 +13,7 @@ from time import perf_counter
 from rich.console import Console
 from rich.progress import track
 
-from benchmarks.calls import one, tables
+from benchmarks.calls import call_export, tables
 from benchmarks.calls.run import DECIDERS, PRODUCT, Job, Result, library, run
 from benchmarks.calls.voices import PARTS, VoicesError
 from benchmarks.measure import environment, refresh_readme
@@ -66,11 +66,11 @@ def _one(options: argparse.Namespace) -> int:
         print(f"calls: --only: expected {expected}, got {options.only!r}", file=sys.stderr)
         return 2
     job = Job(part, int(number), folder=options.folder if given else None)
-    paths, faults = one.write(job, OUT)
+    paths, faults = call_export.write(job, OUT)
     for path in paths:
         print(path)
     for fault in faults:
-        print(f"{fault.verdict.value}: {fault.text}")
+        print(f"{fault.defect.value}: {fault.text}")
     print("right" if not faults else "wrong")
     return 0
 

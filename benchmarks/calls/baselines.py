@@ -12,16 +12,16 @@ from collections.abc import Callable, Iterator, Mapping
 import numpy as np
 import webrtcvad
 
-from benchmarks.accuracy.ears import relative_gate
+from benchmarks.accuracy.contenders import relative_gate
 from benchmarks.accuracy.labels import FRAME, RATE
 from benchmarks.accuracy.signals import FULL_SCALE, frame_power
-from benchmarks.calls.plan import phrase_frames, steps_of
-from benchmarks.calls.render import Call, frames_of
-from benchmarks.calls.truth import Flags
+from benchmarks.calls.ground_truth import Flags
+from benchmarks.calls.recipe_sampling import phrase_frames, steps_of
+from benchmarks.calls.render import RenderedCall, frames_of
 from vad_agent.core.actions import Reason
 from vad_agent.core.frames import frames, seconds
 
-EARSHOT_RATE, EARSHOT_WINDOW = 16_000, 256
+EARSHOT_WINDOW = 256  # samples at 16 kHz
 THRESHOLD = 0.5
 LEAK_DB, LEAK_FRAMES, LEAK_DBFS = 16.0, 11, -45.0
 HEARD, OF = 4, 6
@@ -35,7 +35,7 @@ Record = dict[str, object]
 # -- flags -----------------------------------------------------------------------------------------
 
 
-def webrtc_flags(call: Call) -> tuple[Flags, Flags]:
+def webrtc_flags(call: RenderedCall) -> tuple[Flags, Flags]:
     """Operator's and client's frames that bare webrtcvad in mode 3 calls speech."""
 
     def flags(side: np.ndarray) -> Flags:
@@ -45,7 +45,7 @@ def webrtc_flags(call: Call) -> tuple[Flags, Flags]:
     return flags(call.operator), flags(call.client)
 
 
-def earshot_flags(call: Call) -> tuple[Flags, Flags]:
+def earshot_flags(call: RenderedCall) -> tuple[Flags, Flags]:
     """The same of earshot at 0.5, within 20 dB of the speaker's level; no leak on the client's side."""
     operator, client = (
         relative_gate(frames_of(side), earshot(side) >= THRESHOLD)
@@ -85,7 +85,7 @@ def leak(operator: np.ndarray, client: np.ndarray) -> Flags:
 # -- the timer -------------------------------------------------------------------------------------
 
 
-def timer(call: Call, flags: tuple[Flags, Flags]) -> Iterator[Record]:
+def timer(call: RenderedCall, flags: tuple[Flags, Flags]) -> Iterator[Record]:
     """The script by the clock, over flags of speech: the trace of the call."""
     heard = [np.convolve(side, np.ones(OF))[: len(side)] >= HEARD for side in flags]
     for side in heard:
@@ -149,17 +149,17 @@ def _prompt(prompt: str, start: int, end: int, outcome: str) -> Record:
     return {"t": seconds(end), "kind": "prompt", "id": prompt, "outcome": outcome} | times
 
 
-def by_webrtcvad(call: Call) -> list[Record]:
+def by_webrtcvad(call: RenderedCall) -> list[Record]:
     """The trace of the timer over webrtcvad mode 3."""
     return list(timer(call, webrtc_flags(call)))
 
 
-def by_earshot(call: Call) -> list[Record]:
+def by_earshot(call: RenderedCall) -> list[Record]:
     """The trace of the timer over earshot."""
     return list(timer(call, earshot_flags(call)))
 
 
-BASELINES: Mapping[str, Callable[[Call], list[Record]]] = {
+BASELINES: Mapping[str, Callable[[RenderedCall], list[Record]]] = {
     "webrtcvad 3": by_webrtcvad,
     "earshot 0.5": by_earshot,
 }

@@ -1,4 +1,4 @@
-"""What each constant of the ear's decision costs when it is changed: whole calls, with one of them at a time.
+"""The effect of changing each constant of the endpointer, one at a time, on whole calls.
 
     python -m benchmarks.calls.constants --part tuning --calls 130
 
@@ -21,8 +21,8 @@ from rich.console import Console
 from rich.progress import track
 
 from benchmarks.accuracy.tables import Grid
-from benchmarks.calls.judge import Verdict, judge
-from benchmarks.calls.product import by_product
+from benchmarks.calls.evaluation import Defect, evaluate
+from benchmarks.calls.product_run import by_product
 from benchmarks.calls.render import render
 from benchmarks.calls.run import Job, library, made
 from benchmarks.calls.voices import PARTS, VoicesError
@@ -66,8 +66,8 @@ CONSTANTS = (
     Constant(speech_decision, "LOGIT", -0.1, 2.3, "logit"),
     Constant(speech_decision, "OPENING", 0, 100, "frames"),
     Constant(endpointer, "NEAR", _db(-35), _db(-18), "dB", _decibels),
-    Constant(feature_extractor, "LEAK", _db(-22), _db(-10), "dB", _decibels),
-    Constant(feature_extractor, "LEAK_DECAY", 0.9, 0.99, "a frame"),
+    Constant(feature_extractor, "CROSSTALK", _db(-22), _db(-10), "dB", _decibels),
+    Constant(feature_extractor, "CROSSTALK_DECAY", 0.9, 0.99, "a frame"),
     Constant(feature_extractor, "DROP", _db(-60), _db(-10), "dB", _decibels),
     Constant(speech_decision, "HEARD", 3, 5, "frames"),
     Constant(speech_decision, "OF", 5, 8, "frames"),
@@ -102,26 +102,26 @@ def _trials() -> Iterator[tuple[str, float | None]]:
         yield constant.name, constant.higher
 
 
-def work(job: Job) -> list[set[Verdict]]:
+def work(job: Job) -> list[set[Defect]]:
     """What is wrong with the call, for each trial."""
     call = render(*made(job))
     found = []
     for name, value in _trials():
         if value is None:
-            found.append({fault.verdict for fault in judge(call.truth, by_product(call))})
+            found.append({fault.defect for fault in evaluate(call.truth, by_product(call))})
         else:
             with changed(name, value):
-                found.append({fault.verdict for fault in judge(call.truth, by_product(call))})
+                found.append({fault.defect for fault in evaluate(call.truth, by_product(call))})
     return found
 
 
-def table(results: Sequence[Sequence[set[Verdict]]], part: str) -> Grid:
+def table(results: Sequence[Sequence[set[Defect]]], part: str) -> Grid:
     """Right, missing and spoken over, of each trial."""
 
     def cell(trial: int) -> str:
         of = [result[trial] for result in results]
         right = 100 * sum(not wrong for wrong in of) / len(of)
-        missing, over = (sum(v in wrong for wrong in of) for v in (Verdict.MISSING, Verdict.OVER))
+        missing, over = (sum(v in wrong for wrong in of) for v in (Defect.MISSING, Defect.OVER))
         return f"{right:.1f} % ({missing} / {over})"
 
     rows = [["as they are", "", "", cell(0), "", ""]]

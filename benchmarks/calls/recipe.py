@@ -53,7 +53,7 @@ def noise_of(part: str, number: int) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class Utterance:
     """One clip of a voice in a channel."""
 
     channel: Channel
@@ -152,7 +152,7 @@ class Recipe:
     frames: int
     operator: Leg
     client: Leg
-    said: tuple[Said, ...]
+    said: tuple[Utterance, ...]
     silences: tuple[Silence, ...]
     callback: Reason | None
     """Why the client is to be called back; None: he is not."""

@@ -18,10 +18,10 @@ from audio_fixtures import g711
 from benchmarks.accuracy import signals
 from benchmarks.accuracy.labels import FRAME, RATE, Samples
 from benchmarks.calls import noises
-from benchmarks.calls.recipe import Carries, Leg, Recipe, Said
-from benchmarks.calls.truth import Flags, Truth, audible, truth
+from benchmarks.calls.ground_truth import Flags, Truth, audible, truth
+from benchmarks.calls.recipe import Carries, Leg, Recipe, Utterance
 from benchmarks.calls.voices import Library
-from training.data import active_frames
+from training.source_clips import active_frames
 from vad_agent.core.frames import Channel
 
 Pair = tuple[bytes | None, bytes | None]
@@ -31,7 +31,7 @@ EDGE_HZ = 120.0
 
 
 @dataclass(frozen=True)
-class Call:
+class RenderedCall:
     """A rendered call. int16 at 8 kHz."""
 
     recipe: Recipe
@@ -54,7 +54,7 @@ def frames_of(samples: NDArray[np.int16]) -> list[bytes]:
     return [audio[at : at + 2 * FRAME] for at in range(0, len(audio) - 2 * FRAME + 1, 2 * FRAME)]
 
 
-def render(recipe: Recipe, library: Library) -> Call:
+def render(recipe: Recipe, library: Library) -> RenderedCall:
     """The call of the recipe. `library`: the one that it was sampled with."""
     count = recipe.frames * FRAME
     operator, operator_active = _spoken(recipe, Channel.OPERATOR, library)
@@ -86,7 +86,7 @@ def render(recipe: Recipe, library: Library) -> Call:
     _replace(recipe, library, client)
     near, far = _on_line(operator), _on_line(client)
     lost = _lose(recipe, far, client_active)
-    return Call(recipe, near, far, lost, truth(recipe, speech))
+    return RenderedCall(recipe, near, far, lost, truth(recipe, speech))
 
 
 # -- speech ----------------------------------------------------------------------------------------
@@ -113,7 +113,7 @@ def _factor(leg: Leg) -> float:
     return signals.FULL_SCALE * float(10 ** (leg.level_dbfs / 20))
 
 
-def _weakened(clip: Samples, said: Said) -> Samples:
+def _weakened(clip: Samples, said: Utterance) -> Samples:
     """The last word weaker: from the quietest moment between 1 and 0.25 s before the end on."""
     if not said.fade_db:
         return clip

@@ -1,6 +1,6 @@
 """Runs calls in parallel processes: each worker generates a call, asks everyone, judges, and drops it.
 
-A call at which a worker fails is a wrong call (verdict crash), and the run goes on.
+A call at which a worker fails is a wrong call (defect crash), and the run goes on.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from pathlib import Path
 
 from benchmarks.calls import voices
 from benchmarks.calls.baselines import BASELINES
-from benchmarks.calls.judge import Fault, Record, Verdict, judge
-from benchmarks.calls.plan import sample
-from benchmarks.calls.product import by_product
+from benchmarks.calls.evaluation import Defect, Fault, Record, evaluate
+from benchmarks.calls.product_run import by_product
 from benchmarks.calls.recipe import Recipe, kind_of, noise_of
-from benchmarks.calls.render import Call, render
+from benchmarks.calls.recipe_sampling import sample
+from benchmarks.calls.render import RenderedCall, render
 from benchmarks.calls.voices import Library
 
 PRODUCT = "product"
-DECIDERS: Mapping[str, Callable[[Call], Sequence[Record]]] = {
+DECIDERS: Mapping[str, Callable[[RenderedCall], Sequence[Record]]] = {
     PRODUCT: by_product,
     **BASELINES,
 }
@@ -87,14 +87,14 @@ def run_one(job: Job) -> Result:
     faults = {}
     for decider in job.deciders:
         try:
-            faults[decider] = tuple(judge(call.truth, DECIDERS[decider](call)))
+            faults[decider] = tuple(evaluate(call.truth, DECIDERS[decider](call)))
         except Exception:
-            faults[decider] = (Fault(Verdict.CRASH, traceback.format_exc()),)
+            faults[decider] = (Fault(Defect.CRASH, traceback.format_exc()),)
     return Result(recipe.name, recipe.kind.value, recipe.noise, faults, recipe.to_json())
 
 
 def _crashed(job: Job, why: str) -> Result:
-    faults = {decider: (Fault(Verdict.CRASH, why),) for decider in job.deciders}
+    faults = {decider: (Fault(Defect.CRASH, why),) for decider in job.deciders}
     return Result(job.name, kind_of(job.number).value, noise_of(job.part, job.number), faults)
 
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 
 from benchmarks.accuracy.tables import Grid
-from benchmarks.calls.judge import Verdict
+from benchmarks.calls.evaluation import Defect
 from benchmarks.calls.run import Result
 
 
-def _having(results: Sequence[Result], decider: str, verdict: Verdict) -> int:
+def _having(results: Sequence[Result], decider: str, defect: Defect) -> int:
     """Calls of which this is wrong."""
-    return sum(any(fault.verdict is verdict for fault in one.faults[decider]) for one in results)
+    return sum(any(fault.defect is defect for fault in one.faults[decider]) for one in results)
 
 
 def _share(results: Sequence[Result], decider: str) -> str:
@@ -23,11 +23,11 @@ def totals(results: Sequence[Result], title: str) -> Grid:
     """Who decides, what share is right, what is wrong in how many calls."""
     rows = [
         [decider, str(len(results)), _share(results, decider)]
-        + [str(_having(results, decider, verdict)) for verdict in Verdict]
+        + [str(_having(results, decider, defect)) for defect in Defect]
         for decider in results[0].faults
     ]
-    header = ["who decides", "calls", "right", *(verdict.value for verdict in Verdict)]
-    notes = ["calls in which that is wrong; see `judge.py`"]
+    header = ["who decides", "calls", "right", *(defect.value for defect in Defect)]
+    notes = ["calls in which that is wrong; see `evaluation.py`"]
     return Grid(title, header, rows, notes)
 
 
@@ -43,8 +43,8 @@ def groups(results: Sequence[Result], title: str, key: Callable[[Result], str]) 
 
 def _cell(results: Sequence[Result], decider: str) -> str:
     right = sum(one.right(decider) for one in results)
-    missing = _having(results, decider, Verdict.MISSING)
-    return f"{right} ({missing} / {_having(results, decider, Verdict.OVER)})"
+    missing = _having(results, decider, Defect.MISSING)
+    return f"{right} ({missing} / {_having(results, decider, Defect.OVER)})"
 
 
 def every(results: Sequence[Result], part: str) -> list[Grid]:
@@ -61,7 +61,7 @@ def wrong(results: Sequence[Result], decider: str) -> Iterator[str]:
     for one in sorted(results, key=lambda one: one.name):
         if not one.right(decider):
             said = "; ".join(
-                f"{fault.verdict.value}: {fault.text.strip().splitlines()[-1]}"
+                f"{fault.defect.value}: {fault.text.strip().splitlines()[-1]}"
                 for fault in one.faults[decider]
             )
             yield f"{one.name}  {one.kind}, {one.noise}: {said}"

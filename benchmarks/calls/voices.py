@@ -1,6 +1,6 @@
 """Voices, music and key clicks that calls are made of, split into tuning and test.
 
-    Debian packages ──training.data.fetch──> usr/share ──speech_clip──> .benchmarks/calls/PART.npy, PART.json
+    Debian packages ──source_clips.fetch──> usr/share ──speech_clip──> .benchmarks/calls/PART.npy, PART.json
 
 The voices, music and noises of the parts `test` and `world` are not among those of `training/sources.py`: do
 not train or tune anything on them. KTuberling and KLettres may share a translator in a language, so each of
@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from benchmarks.accuracy import labels, signals, split
 from benchmarks.accuracy.labels import FRAME, RATE, Samples
-from training import data, sources
+from training import source_clips, sources
 from training.sources import Package
 from vad_agent.core.frames import Channel, frames
 
@@ -196,7 +196,7 @@ def load(part: str, cache: Path = CACHE) -> Library:
 
 def _build(part: str, cache: Path, state: str) -> None:
     try:
-        share = data.fetch(cache, packages(part))
+        share = source_clips.fetch(cache, packages(part))
     except (OSError, subprocess.CalledProcessError) as error:
         names = " ".join(package.name for package in packages(part))
         raise VoicesError(f"cannot fetch the Debian packages {names}: {error}") from error
@@ -204,7 +204,7 @@ def _build(part: str, cache: Path, state: str) -> None:
     audio: list[NDArray[np.float16]] = []
     at = 0
 
-    def keep(clips: Sequence[data.Floats]) -> list[tuple[int, int]]:
+    def keep(clips: Sequence[source_clips.Float32Array]) -> list[tuple[int, int]]:
         nonlocal at
         spans = []
         for clip in clips:
@@ -218,19 +218,21 @@ def _build(part: str, cache: Path, state: str) -> None:
         if len(paths) > voice.most:
             chosen = random.choice(len(paths), voice.most, replace=False)
             paths = [paths[number] for number in sorted(chosen)]
-        found = [clip for path in paths if (clip := data.speech_clip(path)) is not None]
+        found = [clip for path in paths if (clip := source_clips.speech_clip(path)) is not None]
         clips = (
-            [one for clip in found for one in data.utterances(clip)] if part == "world" else found
+            [one for clip in found for one in source_clips.utterances(clip)]
+            if part == "world"
+            else found
         )
         if spans := keep([clip for clip in clips if usable(clip)]):
             voices[voice.name] = spans
     tracks = sorted({path for pattern in MUSIC[part] for path in share.glob(pattern)})
-    music = keep([piece for path in tracks if (piece := data.music_clip(path)) is not None])
+    music = keep([piece for path in tracks if (piece := source_clips.music_clip(path)) is not None])
     noisy = sorted({path for pattern in SOUNDS.get(part, ()) for path in share.glob(pattern)})
-    noises = keep([clip for path in noisy if (clip := data.sound_clip(path)) is not None])
+    noises = keep([clip for path in noisy if (clip := source_clips.sound_clip(path)) is not None])
     pressed = [path for path in sorted(share.glob(KEYS)) if path.stem.endswith("-1")]
     pressed = pressed[::2] if part == "tuning" else pressed[1::2]
-    keys = keep([click for path in pressed if (click := data.keys_clip(path)) is not None])
+    keys = keep([click for path in pressed if (click := source_clips.keys_clip(path)) is not None])
     table = {"state": state, "voices": voices, "music": music, "keys": keys, "noises": noises}
     _replace(cache / f"{part}.npy", lambda path: np.save(path, np.concatenate(audio)))
     text = json.dumps(table)
@@ -244,8 +246,8 @@ def _is_speech(path: Path) -> bool:
 def usable(clip: NDArray[np.floating]) -> bool:
     """A clip that is a word at least, and has no pause in which a silence could be heard."""
     padded = np.pad(np.asarray(clip, np.float32), (0, -len(clip) % FRAME))
-    active = data.active_frames(padded)
-    gap = max((end - start for start, end in data.runs(~active)), default=0)
+    active = source_clips.active_frames(padded)
+    gap = max((end - start for start, end in source_clips.runs(~active)), default=0)
     enough = active.sum() * FRAME >= WORD_MS * RATE // 1000
     return bool(enough and gap <= LONGEST_GAP and len(active) <= LONGEST)
 
@@ -283,7 +285,7 @@ def given(folder: Path, part: str) -> Library:
     return Library(voices, own.music, own.keys, [one / np.sqrt((one**2).mean()) for one in noises])
 
 
-def _spoken(call: labels.LabelledCall, side: Channel) -> Iterator[data.Floats]:
+def _spoken(call: labels.LabelledCall, side: Channel) -> Iterator[source_clips.Float32Array]:
     """Runs of speech as clips, those that touch something doubtful left out."""
     doubtful = call.labels[side].ambiguous + call.labels[side].buried
     runs: list[labels.Run] = []
@@ -295,6 +297,6 @@ def _spoken(call: labels.LabelledCall, side: Channel) -> Iterator[data.Floats]:
     for start, end in runs:
         if all(first >= end + 5 or last <= start - 5 for first, last in doubtful):
             cut = call.samples[side][max(start - 2, 0) * FRAME : (end + 2) * FRAME]
-            clip = data.clean_speech(np.asarray(cut / signals.FULL_SCALE, np.float32))
+            clip = source_clips.clean_speech(np.asarray(cut / signals.FULL_SCALE, np.float32))
             if clip is not None and usable(clip):
                 yield clip

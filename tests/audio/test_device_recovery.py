@@ -13,8 +13,8 @@ from typing import Any
 import psutil
 import pytest
 
-from benchmarks.headset.way import pulse
-from tests.headset.recording import until
+from benchmarks.headset.prompt_latency import sound_server
+from tests.headset.source_recording import until
 from vad_agent.audio import device_recovery as module
 from vad_agent.audio import duplex_capture as headset_module
 from vad_agent.audio.device_recovery import AudioWorker, DeviceState, Lost, Opened
@@ -23,7 +23,7 @@ from vad_agent.audio.ipc_framing import Flag, Record
 from vad_agent.core.events import Event, EventKind
 from vad_agent.core.frames import Channel
 
-CHILD = "tests.audio.obedient_child"
+CHILD = "tests.audio.scripted_worker"
 LIMIT_S = 20.0
 What = Opened | Lost | Record
 
@@ -236,7 +236,7 @@ def test_a_device_that_is_not_opened_at_the_start_is_lost_and_no_silence(
     monkeypatch.setattr(headset_module, "OPENED_S", 0.1)
     monkeypatch.setattr(module, "END_S", 0.1)
     headset = DuplexCapture(
-        pulse("mic.monitor"), pulse("client.monitor"), lambda channel, what: None
+        sound_server("mic.monitor"), sound_server("client.monitor"), lambda channel, what: None
     )
     try:
         events: list[Event] = []

@@ -13,14 +13,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.headset.way import pulse
+from benchmarks.headset.prompt_latency import sound_server
 from tests.headset.audio_server import AudioServer
 from vad_agent.audio.device_recovery import AudioWorker, DeviceState, Lost, Opened
 from vad_agent.audio.devices import Device, DeviceRole
 from vad_agent.audio.duplex_capture import CAPTURE, Converter
 from vad_agent.audio.ipc_framing import Flag, Record
 from vad_agent.speech.mixer import Mark
-from vad_agent.speech.player import PHRASE_HZ, Player, Report
+from vad_agent.speech.player import PHRASE_HZ, PlaybackReport, Player
 
 What = Opened | Lost | Record
 LIMIT_S = 8.0
@@ -92,7 +92,7 @@ def capture(device: Device, heard: Heard) -> AudioWorker:
 
 def test_a_source_is_captured_at_16_khz_in_frames_of_20_ms(server: AudioServer) -> None:
     heard = Heard()
-    child = capture(pulse("client.monitor"), heard)
+    child = capture(sound_server("client.monitor"), heard)
     try:
         opened = heard.until(is_open)
         assert isinstance(opened, Opened)
@@ -110,8 +110,8 @@ def test_a_source_is_captured_at_16_khz_in_frames_of_20_ms(server: AudioServer) 
 def test_a_phrase_leaves_when_the_player_says_so(server: AudioServer) -> None:
     """What is told and what is heard at the sink's monitor agree, at both ends of the phrase."""
     heard, told = Heard(), Heard()
-    child = capture(pulse("virtmic.monitor"), heard)
-    player = Player(pulse("virtmic", output=True), DeviceRole.PROMPT, told.queue.put)
+    child = capture(sound_server("virtmic.monitor"), heard)
+    player = Player(sound_server("virtmic", output=True), DeviceRole.PROMPT, told.queue.put)
     try:
         player.take(told.until(is_open))
         heard.samples(0.5)
@@ -120,7 +120,7 @@ def test_a_phrase_leaves_when_the_player_says_so(server: AudioServer) -> None:
         reports = []
         while len(reports) < 2:
             report = player.take(told.until(lambda what: isinstance(what, Record)))
-            assert isinstance(report, Report)
+            assert isinstance(report, PlaybackReport)
             reports.append(report)
         assert [(report.phrase, report.mark) for report in reports] == [
             (number, Mark.STARTED),
@@ -144,8 +144,8 @@ def test_a_phrase_leaves_when_the_player_says_so(server: AudioServer) -> None:
 @pytest.mark.serial
 def test_a_stopped_phrase_is_silent_soon(server: AudioServer) -> None:
     heard, told = Heard(), Heard()
-    child = capture(pulse("virtmic.monitor"), heard)
-    player = Player(pulse("virtmic", output=True), DeviceRole.PROMPT, told.queue.put)
+    child = capture(sound_server("virtmic.monitor"), heard)
+    player = Player(sound_server("virtmic", output=True), DeviceRole.PROMPT, told.queue.put)
     try:
         player.take(told.until(is_open))
         heard.samples(0.3)
@@ -173,7 +173,7 @@ def test_a_stopped_phrase_is_silent_soon(server: AudioServer) -> None:
 
 def test_a_device_that_is_not_there_is_told_and_found_when_it_comes(fresh: AudioServer) -> None:
     heard = Heard()
-    child = capture(pulse("later.monitor"), heard)
+    child = capture(sound_server("later.monitor"), heard)
     try:
         lost = heard.until(is_lost)
         assert isinstance(lost, Lost)
@@ -188,8 +188,8 @@ def test_a_device_that_is_not_there_is_told_and_found_when_it_comes(fresh: Audio
 @pytest.mark.serial
 def test_a_killed_server_is_a_loss_and_its_return_goes_on(fresh: AudioServer) -> None:
     heard, told = Heard(), Heard()
-    child = capture(pulse("client.monitor"), heard)
-    player = Player(pulse("virtmic", output=True), DeviceRole.PROMPT, told.queue.put)
+    child = capture(sound_server("client.monitor"), heard)
+    player = Player(sound_server("virtmic", output=True), DeviceRole.PROMPT, told.queue.put)
     try:
         player.take(told.until(is_open))
         heard.samples(0.1)
@@ -213,7 +213,10 @@ def test_a_killed_server_is_a_loss_and_its_return_goes_on(fresh: AudioServer) ->
 @pytest.mark.serial
 def test_the_loss_of_one_device_does_not_touch_another(fresh: AudioServer) -> None:
     one, other = Heard(), Heard()
-    children = [capture(pulse("client.monitor"), one), capture(pulse("mic.monitor"), other)]
+    children = [
+        capture(sound_server("client.monitor"), one),
+        capture(sound_server("mic.monitor"), other),
+    ]
     try:
         one.samples(0.1)
         other.samples(0.1)

@@ -130,22 +130,22 @@ def without(frames: list[bytes], client: list[bytes]) -> list[bytes]:
 
 
 def heard(frames: list[bytes], number: int = 0) -> list[int]:
-    """Frames in which the session's own ear opens a run of speech."""
-    ear = Settings().endpointer(Channel.CLIENT, 16_000)
+    """Frames in which the session's own endpointer opens a run of speech."""
+    endpointer = Settings().endpointer(Channel.CLIENT, 16_000)
     quiet = captured(line(100))
     for frame in quiet:
-        ear.hear(frame)
+        endpointer.feed(frame)
     opened = []
     before = False
     for index, frame in enumerate(frames):
         if index == AT:
-            ear.own_prompt(True)
+            endpointer.own_prompt(True)
         if index == AT + length(number):
-            ear.own_prompt(False)
-        ear.hear(frame)
-        if ear.speaking and not before:
+            endpointer.own_prompt(False)
+        endpointer.feed(frame)
+        if endpointer.speaking and not before:
             opened.append(index)
-        before = ear.speaking
+        before = endpointer.speaking
     return opened
 
 

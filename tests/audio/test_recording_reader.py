@@ -20,7 +20,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vad_agent.audio import audio_file
-from vad_agent.audio.audio_file import AudioFile, heard_rate
+from vad_agent.audio.audio_file import AudioFile, session_rate
 from vad_agent.audio.recording_reader import open_call, open_leg
 from vad_agent.core.frames import Channel, samples_per_frame
 from vad_agent.errors import RecordingError
@@ -194,7 +194,7 @@ def test_memory_does_not_grow_with_the_length(tmp_path: Path) -> None:
     ],
 )
 def test_the_rate_heard(write: Write, rate: int, heard: int) -> None:
-    assert heard_rate(rate) == heard
+    assert session_rate(rate) == heard
     with open_call(write("a.wav", speech(1, rate), rate)) as call:
         frames = list(call)
         assert call.sample_rate == heard
@@ -539,7 +539,7 @@ def test_an_mp3_longer_than_the_decoder_believes(
     count, text = read_up_to(bare_mp3(write, quiet_first=False), monkeypatch)
     assert count < 2_000
     assert text == (
-        f"a.mp3: only {count * 0.02:.1f} s could be read: this MP3 does not tell its length and "
+        f"a.mp3: only {count * 0.02:.1f} s could be read: this MP3 does not state its length and "
         "there is more of it: convert it, as with ffmpeg -i call.mp3 call.wav"
     )
 

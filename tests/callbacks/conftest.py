@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from tests.callbacks.postgres import NotInstalled, Postgres
+from tests.callbacks.postgres import Postgres, PostgresNotInstalled
 from vad_agent.callbacks.model import Policy
 from vad_agent.callbacks.store import Store
 
@@ -36,7 +36,7 @@ def postgres() -> Iterator[Postgres]:
     """Started once; a test that stops it starts it again."""
     try:
         server = Postgres.started()
-    except NotInstalled as error:
+    except PostgresNotInstalled as error:
         if os.environ.get("CI"):
             pytest.fail(str(error))
         pytest.skip(str(error))

@@ -35,7 +35,7 @@ READY_S = 30
 MISSING = "PostgreSQL is not installed: apt-get install postgresql"
 
 
-class NotInstalled(Exception):
+class PostgresNotInstalled(Exception):
     """There is no PostgreSQL on this machine."""
 
 
@@ -46,7 +46,7 @@ def programs() -> Path:
         return max(found, key=lambda path: int(re.sub(r"\D", "", path.parent.name) or 0))
     elsewhere = shutil.which("postgres")
     if elsewhere is None or shutil.which("initdb", path=str(Path(elsewhere).parent)) is None:
-        raise NotInstalled(MISSING)
+        raise PostgresNotInstalled(MISSING)
     return Path(elsewhere).parent
 
 
@@ -230,7 +230,7 @@ def _nobody() -> tuple[int, int]:
         with contextlib.suppress(KeyError):
             entry = pwd.getpwnam(name)
             return entry.pw_uid, entry.pw_gid
-    raise NotInstalled("there is no unprivileged user that PostgreSQL could run as")
+    raise PostgresNotInstalled("there is no unprivileged user that PostgreSQL could run as")
 
 
 def _free_port() -> int:

@@ -10,9 +10,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from tests.callbacks.asking import NAME, OPENING, PHONE, TOPIC, client
-from tests.callbacks.dialers.centre import CUT, DROP, GARBAGE, HANG, CentreServer
-from tests.callbacks.scripted import Hands
+from tests.callbacks.dialers.http_centre import CUT, DROP, GARBAGE, HANG, CentreServer
+from tests.callbacks.scripted_desk import ScriptedDesk
+from tests.callbacks.store_requests import NAME, OPENING, PHONE, TOPIC, client
 from vad_agent.callbacks import alerts as sounding
 from vad_agent.callbacks.alerts import AlertBoard, Kind
 from vad_agent.callbacks.dialers.base import (
@@ -215,7 +215,7 @@ def test_no_name_and_no_number_in_any_log_line_or_alarm(
     """A run in which all goes wrong that can."""
     caplog.set_level(logging.DEBUG, "vad_agent")
     centre.answers("POST", "/hook", 200, {})
-    at = Hands(store, clock)
+    at = ScriptedDesk(store, clock)
     at.alarms.close()
     at.alarms = at.watch._alerts = AlertBoard("north", f"{centre.url}/hook")
     about = {"name": NAME, "topic": TOPIC, "opening": OPENING}

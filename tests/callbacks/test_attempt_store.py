@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from tests.callbacks.asking import (
+from tests.callbacks.store_requests import (
     OPENING,
     PHONE,
     asks,

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.callbacks.asking import PHONE, at_once, by, client, reached, rows, take
+from tests.callbacks.store_requests import PHONE, at_once, by, client, reached, rows, take
 from vad_agent.callbacks.call_record import LONGEST, MOST_STEPS, CallRecord, StepRecord
 from vad_agent.callbacks.call_store import CallRow, CallStore
 from vad_agent.callbacks.field_encryption import FieldEncryption, new_key

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.callbacks.asking import at_once, rows
+from tests.callbacks.store_requests import at_once, rows
 from vad_agent.callbacks.cluster_membership import BEAT_S, DEAD_S, ClusterMembership
 
 

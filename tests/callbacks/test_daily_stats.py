@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from tests.callbacks.asking import asks, by
+from tests.callbacks.store_requests import asks, by
 from vad_agent.callbacks.call_record import CallRecord
 from vad_agent.callbacks.call_store import CallStore
 from vad_agent.callbacks.daily_stats import DailyStats, DailyStatsStore, Tally

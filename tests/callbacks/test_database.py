@@ -20,7 +20,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from tests.callbacks.asking import NAME, PHONE, asks, at_once, begin, by, client, rows, take
+from tests.callbacks.store_requests import NAME, PHONE, asks, at_once, begin, by, client, rows, take
 from vad_agent.callbacks import transitions
 from vad_agent.callbacks.database import Database, DatabaseLocation
 from vad_agent.callbacks.model import Outcome, Policy, State

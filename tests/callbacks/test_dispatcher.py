@@ -9,8 +9,18 @@ from types import SimpleNamespace
 
 import pytest
 
-from tests.callbacks.asking import NAME, OPENING, PHONE, TOPIC, at_once, by, client, rows, whats
-from tests.callbacks.scripted import Hands
+from tests.callbacks.scripted_desk import ScriptedDesk
+from tests.callbacks.store_requests import (
+    NAME,
+    OPENING,
+    PHONE,
+    TOPIC,
+    at_once,
+    by,
+    client,
+    rows,
+    whats,
+)
 from vad_agent.callbacks import dispatcher, failpoints
 from vad_agent.callbacks.dialers.base import (
     DialRefused,
@@ -27,7 +37,7 @@ from vad_agent.errors import StoreError
 
 @pytest.fixture
 def at(store, clock):
-    return Hands(store, clock)
+    return ScriptedDesk(store, clock)
 
 
 @pytest.fixture
@@ -172,7 +182,7 @@ def test_what_was_begun_before_is_asked_after_first(at, status, state, dials):
 
 def test_what_another_node_has_begun_is_left_to_it(at, store, clock):
     """Woken twice, as by two nodes at once: it may be dialling just now."""
-    south = Hands(store, clock, "south")
+    south = ScriptedDesk(store, clock, "south")
     callback = at.take()
     south.dialer.while_dialling = lambda _: at.dispatcher.make(callback.key)
     south.dispatcher.make(callback.key)
@@ -217,7 +227,7 @@ def test_two_threads_with_one_key_dial_once(at):
 
 
 def test_many_threads_and_two_nodes_with_one_key_dial_once(at, store, clock):
-    south = Hands(store, clock, "south")
+    south = ScriptedDesk(store, clock, "south")
     at.dialer.statuses = south.dialer.statuses = [Ringing("r-1")]
     callback = at.take()
     at_once(lambda n: (at, south)[n % 2].dispatcher.make(callback.key), 32)
@@ -500,7 +510,7 @@ def test_what_was_closed_and_nobody_reports_is_lost_past_the_limit(at):
 
 
 def test_two_nodes_that_adopt_at_once_dial_once(at, store, clock):
-    south = Hands(store, clock, "south")
+    south = ScriptedDesk(store, clock, "south")
     callbacks = [left_behind(at, "dead", phone=client(n)) for n in range(8)]
     now = clock.move(3)
     alive = {"north", "south"}

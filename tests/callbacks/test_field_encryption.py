@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.callbacks.asking import NAME, OPENING, PHONE, TOPIC, by, client, rows, take
+from tests.callbacks.store_requests import NAME, OPENING, PHONE, TOPIC, by, client, rows, take
 from vad_agent.callbacks import transitions
 from vad_agent.callbacks.field_encryption import FieldEncryption, new_key
 from vad_agent.callbacks.model import State

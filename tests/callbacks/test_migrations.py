@@ -14,7 +14,7 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
-from tests.callbacks.asking import at_once, by, rows, take, waiting
+from tests.callbacks.store_requests import at_once, by, rows, take, waiting
 from vad_agent.callbacks import migrations
 from vad_agent.callbacks.database import Database, DatabaseLocation
 from vad_agent.callbacks.migrations import migrate

@@ -7,8 +7,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from tests.callbacks.asking import asks, at_once, by, rows, seconds, take, whats
-from tests.callbacks.scripted import Hands
+from tests.callbacks.scripted_desk import ScriptedDesk
+from tests.callbacks.store_requests import asks, at_once, by, rows, seconds, take, whats
 from vad_agent.callbacks import dispatcher, transitions
 from vad_agent.callbacks.dialers.base import Offered, Ringing
 from vad_agent.callbacks.dialers.manual import ManualDialer
@@ -21,7 +21,7 @@ from vad_agent.errors import RuleError
 ONE = pytest.mark.parametrize("where", ["sqlite"], indirect=True)  # no matter of the database
 
 
-class Manual(Hands):
+class Manual(ScriptedDesk):
     """A desk whose people call by hand. `told`: whom the terminal was told to call; `here`: panels."""
 
     def __init__(self, store, clock, node="north"):
@@ -105,7 +105,7 @@ def test_who_accepts_and_does_nothing_has_the_answer_limit_from_then(
 
 @ONE
 def test_another_dialer_rings_as_before(store, clock):
-    at = Hands(store, clock)
+    at = ScriptedDesk(store, clock)
     at.dialer.dials = [Ringing("r-1")]
     callback = at.ringing(operator="anna")
     assert (callback.state, callback.since) == (State.RINGING, None)

@@ -17,7 +17,7 @@ import pytest
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from tests.server.asked import OTHER, OneDesk, one_desk, raising, served
+from tests.server.api_desk import OTHER, ApiDesk, api_desk, raising, served
 from vad_agent.callbacks import outbox_relay as module
 from vad_agent.callbacks.model import Callback, State
 from vad_agent.callbacks.outbox import Outbox, one_reader
@@ -143,8 +143,8 @@ def door() -> Iterator[Door]:
 
 
 @pytest.fixture
-def desk(tmp_path: Path) -> Iterator[OneDesk]:
-    with one_desk(tmp_path) as one:
+def desk(tmp_path: Path) -> Iterator[ApiDesk]:
+    with api_desk(tmp_path) as one:
         yield one
 
 
@@ -161,11 +161,11 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "LOOK_S", 0.001)
 
 
-def callbacks(desk: OneDesk) -> list[Callback]:
+def callbacks(desk: ApiDesk) -> list[Callback]:
     return list(CallbackQueries(desk.store).all())
 
 
-def stored(desk: OneDesk, monkeypatch: pytest.MonkeyPatch, count: int = 1) -> threading.Event:
+def stored(desk: ApiDesk, monkeypatch: pytest.MonkeyPatch, count: int = 1) -> threading.Event:
     """Set when so many requests have been stored."""
     done, take, seen = threading.Event(), desk.store.take, []
 
@@ -184,7 +184,7 @@ def stored(desk: OneDesk, monkeypatch: pytest.MonkeyPatch, count: int = 1) -> th
 
 
 def test_letters_are_delivered_in_order_with_all_that_is_in_them(
-    door: Door, desk: OneDesk, headset: Headset
+    door: Door, desk: ApiDesk, headset: Headset
 ):
     between = Between(desk.app, [])
     headset.post(phone=NUMBER, name="Анна", topic="РМ 3", opening="Анна, это", operator="o1",
@@ -203,7 +203,7 @@ def test_letters_are_delivered_in_order_with_all_that_is_in_them(
 
 
 def test_the_callback_waits_for_the_farewell_until_the_call_has_ended(
-    door: Door, desk: OneDesk, headset: Headset
+    door: Door, desk: ApiDesk, headset: Headset
 ):
     headset.post(phone=NUMBER)
     with door(desk.app) as url:
@@ -233,7 +233,7 @@ KEPT_ALL_THE_SAME: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("more", KEPT_ALL_THE_SAME.values(), ids=KEPT_ALL_THE_SAME)
-def test_no_request_is_lost_for(door: Door, more: dict[str, Any], desk: OneDesk, headset: Headset):
+def test_no_request_is_lost_for(door: Door, more: dict[str, Any], desk: ApiDesk, headset: Headset):
     headset.post(**more)
     with door(desk.app) as url:
         assert headset.courier(url).deliver() == 1
@@ -251,7 +251,7 @@ def free_port() -> int:
 
 
 def test_while_the_desk_is_down_letters_wait_and_are_delivered_later(
-    door: Door, desk: OneDesk, headset: Headset
+    door: Door, desk: ApiDesk, headset: Headset
 ):
     headset.post(phone=NUMBER)
     headset.post(call="call-2")
@@ -270,7 +270,7 @@ NO_DESK = [200, 204, 301, 308, 401, 403, 404, 405, 408, 429, 500, 502, 503]
 
 @pytest.mark.parametrize("kind", [REQUESTED, WITHDRAWN, ENDED, CALL])
 def test_what_something_else_answers_than_a_desk_loses_nothing(
-    kind: str, door: Door, desk: OneDesk, headset: Headset
+    kind: str, door: Door, desk: ApiDesk, headset: Headset
 ):
     letters = [headset.post(kind), headset.post(CALL if kind == CALL else REQUESTED, "call-2")]
     statuses: list[int | None] = [one for one in NO_DESK if (kind, one) != (ENDED, 204)]
@@ -303,7 +303,7 @@ def test_a_page_of_a_proxy_that_is_json_is_no_desk(door: Door, headset: Headset)
 
 
 def test_a_store_that_is_away_loses_nothing(
-    door: Door, desk: OneDesk, headset: Headset, monkeypatch: pytest.MonkeyPatch
+    door: Door, desk: ApiDesk, headset: Headset, monkeypatch: pytest.MonkeyPatch
 ):
     headset.post(phone=NUMBER)
     with door(desk.app) as url:
@@ -319,7 +319,7 @@ def test_a_store_that_is_away_loses_nothing(
 
 @pytest.mark.parametrize("kind", [REQUESTED, WITHDRAWN, ENDED])
 def test_what_was_taken_before_the_connection_was_cut_is_delivered_again_and_taken_once(
-    door: Door, kind: str, desk: OneDesk, headset: Headset
+    door: Door, kind: str, desk: ApiDesk, headset: Headset
 ):
     headset.post(phone=NUMBER)
     between = Between(desk.app, [Between.CUT] if kind == REQUESTED else [None, Between.CUT])
@@ -377,7 +377,7 @@ def test_half_an_answer_is_none(headset: Headset):
 
 
 def test_a_new_courier_delivers_what_the_one_before_has_left(
-    door: Door, desk: OneDesk, tmp_path: Path
+    door: Door, desk: ApiDesk, tmp_path: Path
 ):
     before = Headset(tmp_path)
     before.post(phone=NUMBER)
@@ -395,7 +395,7 @@ def test_a_new_courier_delivers_what_the_one_before_has_left(
 
 @pytest.mark.parametrize("status", [400, 409, 413, 415, 422])
 def test_what_the_desk_refuses_is_kept_apart_and_reported_and_those_after_it_are_taken(
-    door: Door, status: int, desk: OneDesk, headset: Headset
+    door: Door, status: int, desk: ApiDesk, headset: Headset
 ):
     first, _ = headset.post(name="Анна", phone=NUMBER), headset.post(call="call-2")
     with door(Between(desk.app, [status])) as url:
@@ -410,7 +410,7 @@ def test_what_the_desk_refuses_is_kept_apart_and_reported_and_those_after_it_are
 
 
 def test_a_reason_that_no_desk_knows_is_refused_by_the_real_one(
-    door: Door, desk: OneDesk, headset: Headset
+    door: Door, desk: ApiDesk, headset: Headset
 ):
     first = headset.post(reason="boredom")
     with door(desk.app) as url:
@@ -421,7 +421,7 @@ def test_a_reason_that_no_desk_knows_is_refused_by_the_real_one(
 
 @pytest.mark.parametrize("data", [b"{", b"[" * 60_000, b'{"kind": "requested", "due_in_s": NaN}'])
 def test_a_broken_letter_is_kept_apart_and_reported_and_those_after_it_are_taken(
-    door: Door, data: bytes, desk: OneDesk, headset: Headset
+    door: Door, data: bytes, desk: ApiDesk, headset: Headset
 ):
     (headset.outbox.folder / "0-0.json").write_bytes(data)
     headset.post()
@@ -439,7 +439,7 @@ DISKS = {
 
 @pytest.mark.parametrize("method", DISKS)
 def test_a_letter_that_the_disk_does_not_let_go_stays_and_is_told_of_once(
-    door: Door, method: str, desk: OneDesk, headset: Headset, monkeypatch: pytest.MonkeyPatch
+    door: Door, method: str, desk: ApiDesk, headset: Headset, monkeypatch: pytest.MonkeyPatch
 ):
     first = headset.post()
     headset.post(call="call-2")
@@ -466,7 +466,7 @@ def test_a_letter_that_the_disk_does_not_let_go_stays_and_is_told_of_once(
 
 
 def test_while_another_delivers_the_folder_its_letters_stay(
-    door: Door, desk: OneDesk, headset: Headset
+    door: Door, desk: ApiDesk, headset: Headset
 ):
     headset.post()
     with door(desk.app) as url:
@@ -481,7 +481,7 @@ def test_while_another_delivers_the_folder_its_letters_stay(
 
 
 def test_a_call_is_delivered_after_all_callbacks_and_known_when_it_comes_again(
-    door: Door, desk: OneDesk, headset: Headset
+    door: Door, desk: ApiDesk, headset: Headset
 ):
     headset.post(CALL, operator="o1")
     headset.post(CALL)
@@ -501,7 +501,7 @@ def test_a_call_is_delivered_after_all_callbacks_and_known_when_it_comes_again(
     assert (headset.waiting, headset.refused, headset.told) == (0, [], [])
 
 
-def test_the_longest_call_is_delivered(door: Door, desk: OneDesk, headset: Headset):
+def test_the_longest_call_is_delivered(door: Door, desk: ApiDesk, headset: Headset):
     lines = [
         {"t": at / 50, "kind": "prompt", "id": "not_heard", "text": secrets.token_hex(50),
          "window_s": [2.0, 3.0], "silence_s": 2.5, "started_s": at / 50, "ended_s": at / 50,
@@ -519,7 +519,7 @@ def test_the_longest_call_is_delivered(door: Door, desk: OneDesk, headset: Heads
 
 @pytest.mark.parametrize("status", module.REFUSED_CALLS)
 def test_a_call_that_no_desk_may_ever_take_keeps_nothing_waiting(
-    door: Door, status: int, desk: OneDesk, headset: Headset
+    door: Door, status: int, desk: ApiDesk, headset: Headset
 ):
     paths = [headset.post(CALL), headset.post(CALL, "call-3")]
     with door(Between(desk.app, [status, status])) as url:
@@ -534,7 +534,7 @@ def test_a_call_that_no_desk_may_ever_take_keeps_nothing_waiting(
 
 
 def test_a_call_of_an_absurd_time_is_refused_by_the_real_desk(
-    door: Door, desk: OneDesk, headset: Headset
+    door: Door, desk: ApiDesk, headset: Headset
 ):
     path = headset.post(CALL, began="1970-01-01T00:00:07+00:00")
     with door(desk.app) as url:
@@ -565,7 +565,7 @@ def test_of_a_desk_that_is_away_callbacks_are_told_though_only_calls_waited_at_f
 @pytest.mark.usefixtures("quick")
 @pytest.mark.parametrize("wakes", [True, False])
 def test_a_letter_goes_when_it_is_posted_by_whomever(
-    door: Door, wakes: bool, desk: OneDesk, headset: Headset, monkeypatch: pytest.MonkeyPatch
+    door: Door, wakes: bool, desk: ApiDesk, headset: Headset, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(module, "IDLE_S", 3600.0 if wakes else 0.001)
     with door(desk.app) as url:
@@ -583,7 +583,7 @@ def test_a_letter_goes_when_it_is_posted_by_whomever(
 
 @pytest.mark.usefixtures("quick")
 def test_a_desk_that_is_down_is_reported_once_and_comes_back(
-    door: Door, desk: OneDesk, headset: Headset, monkeypatch: pytest.MonkeyPatch
+    door: Door, desk: ApiDesk, headset: Headset, monkeypatch: pytest.MonkeyPatch
 ):
     plan: list[int | None] = [503] * 30
     done = stored(desk, monkeypatch)
@@ -601,7 +601,7 @@ def test_a_desk_that_is_down_is_reported_once_and_comes_back(
 
 @pytest.mark.usefixtures("quick")
 def test_a_wrong_token_keeps_the_letters_and_is_reported_once(
-    door: Door, desk: OneDesk, headset: Headset
+    door: Door, desk: ApiDesk, headset: Headset
 ):
     headset.post()
     between = Between(desk.app, [])
@@ -620,7 +620,7 @@ def test_a_wrong_token_keeps_the_letters_and_is_reported_once(
 
 @pytest.mark.usefixtures("quick")
 def test_whatever_fails_is_reported_without_what_it_says(
-    desk: OneDesk,
+    desk: ApiDesk,
     headset: Headset,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
@@ -637,7 +637,7 @@ def test_whatever_fails_is_reported_without_what_it_says(
 
 
 def test_stop_delivers_what_waits(
-    door: Door, desk: OneDesk, headset: Headset, monkeypatch: pytest.MonkeyPatch
+    door: Door, desk: ApiDesk, headset: Headset, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(module, "PAUSES_S", (3600.0,))
     with door(Between(desk.app, [503])) as url:
@@ -654,7 +654,7 @@ def test_stop_delivers_what_waits(
 
 
 def test_a_letter_that_is_posted_while_the_last_but_one_is_delivered_goes_too(
-    door: Door, desk: OneDesk, headset: Headset, monkeypatch: pytest.MonkeyPatch
+    door: Door, desk: ApiDesk, headset: Headset, monkeypatch: pytest.MonkeyPatch
 ):
     with door(desk.app) as url:
         courier = headset.courier(url)

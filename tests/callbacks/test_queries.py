@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.callbacks.asking import (
+from tests.callbacks.store_requests import (
     NAME,
     OPENING,
     PHONE,

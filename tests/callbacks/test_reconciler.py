@@ -10,8 +10,8 @@ from types import SimpleNamespace
 import pytest
 import sqlalchemy as sa
 
-from tests.callbacks.asking import PHONE, asks, by, client, seconds
-from tests.callbacks.scripted import Hands
+from tests.callbacks.scripted_desk import ScriptedDesk
+from tests.callbacks.store_requests import PHONE, asks, by, client, seconds
 from vad_agent.callbacks import reconciler as watching
 from vad_agent.callbacks.cluster_membership import DEAD_S, ClusterMembership
 from vad_agent.callbacks.dialers.base import Ringing
@@ -21,7 +21,7 @@ from vad_agent.errors import StoreError
 
 @pytest.fixture
 def at(store, clock):
-    return Hands(store, clock)
+    return ScriptedDesk(store, clock)
 
 
 def _away(*_, **__):

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from tests.callbacks.asking import (
+from tests.callbacks.store_requests import (
     NAME,
     OPENING,
     PHONE,

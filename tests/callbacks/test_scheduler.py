@@ -14,7 +14,7 @@ import psutil
 import pytest
 import sqlalchemy as sa
 
-from tests.callbacks.asking import asks, begin, by, client, take
+from tests.callbacks.store_requests import asks, begin, by, client, take
 from vad_agent.callbacks import scheduler as waking
 from vad_agent.callbacks import transitions
 from vad_agent.callbacks.clock import Clock

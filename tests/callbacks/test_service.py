@@ -9,8 +9,8 @@ from datetime import timedelta
 import pytest
 import sqlalchemy as sa
 
-from tests.callbacks.asking import PHONE, asks, client, seconds, waiting, whats
-from tests.callbacks.scripted import Hands
+from tests.callbacks.scripted_desk import ScriptedDesk
+from tests.callbacks.store_requests import PHONE, asks, client, seconds, waiting, whats
 from vad_agent.callbacks.clock import Clock
 from vad_agent.callbacks.model import Outcome, State
 from vad_agent.callbacks.service import CallbackService
@@ -22,7 +22,7 @@ PREMIUM = "8 809 345-67-89"
 
 @pytest.fixture
 def at(store, clock):
-    return Hands(store, clock)
+    return ScriptedDesk(store, clock)
 
 
 # -- taken, armed ----------------------------------------------------------------------------------

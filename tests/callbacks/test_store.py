@@ -11,7 +11,7 @@ import psycopg
 import pytest
 import sqlalchemy as sa
 
-from tests.callbacks.asking import (
+from tests.callbacks.store_requests import (
     NAME,
     OPENING,
     PHONE,

@@ -16,14 +16,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.calls.judge import Verdict
+from benchmarks.calls.evaluation import Defect
 from benchmarks.calls.run import PRODUCT, Job, Result, run
 
 FILE = Path(__file__).with_name("record.toml")
 CALLS = 200
-EXACT = (Verdict.MISSING, Verdict.TWICE)
+EXACT = (Defect.MISSING, Defect.TWICE)
 """By name: a client who is not called back is the worst that can happen."""
-COUNTED = tuple(verdict for verdict in Verdict if verdict not in EXACT)
+COUNTED = tuple(defect for defect in Defect if defect not in EXACT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,9 +32,9 @@ class Record:
 
     calls: int
     right: int
-    exact: dict[Verdict, frozenset[str]]
+    exact: dict[Defect, frozenset[str]]
     """Names of calls."""
-    counted: dict[Verdict, int]
+    counted: dict[Defect, int]
     """Calls."""
 
     def to_toml(self) -> str:
@@ -46,9 +46,9 @@ class Record:
             f"calls = {self.calls}",
             f"right = {self.right}",
         ]
-        for verdict, names in self.exact.items():
-            lines += [f"{verdict.value} = [", *(f'    "{name}",' for name in sorted(names)), "]"]
-        lines += [f"{verdict.value} = {count}" for verdict, count in self.counted.items()]
+        for defect, names in self.exact.items():
+            lines += [f"{defect.value} = [", *(f'    "{name}",' for name in sorted(names)), "]"]
+        lines += [f"{defect.value} = {count}" for defect, count in self.counted.items()]
         return "\n".join(lines) + "\n"
 
 
@@ -58,25 +58,25 @@ def load(path: Path = FILE) -> Record:
     return Record(
         table["calls"],
         table["right"],
-        {verdict: frozenset(table[verdict.value]) for verdict in EXACT},
-        {verdict: table[verdict.value] for verdict in COUNTED},
+        {defect: frozenset(table[defect.value]) for defect in EXACT},
+        {defect: table[defect.value] for defect in COUNTED},
     )
 
 
 def of(results: Sequence[Result]) -> Record:
     """The record of these results."""
-    wrong: Counter[Verdict] = Counter()
-    names: dict[Verdict, set[str]] = {verdict: set() for verdict in EXACT}
+    wrong: Counter[Defect] = Counter()
+    names: dict[Defect, set[str]] = {defect: set() for defect in EXACT}
     for one in results:
-        for verdict in {fault.verdict for fault in one.faults[PRODUCT]}:
-            wrong[verdict] += 1
-            if verdict in EXACT:
-                names[verdict].add(one.name)
+        for defect in {fault.defect for fault in one.faults[PRODUCT]}:
+            wrong[defect] += 1
+            if defect in EXACT:
+                names[defect].add(one.name)
     return Record(
         len(results),
         sum(one.right(PRODUCT) for one in results),
-        {verdict: frozenset(found) for verdict, found in names.items()},
-        {verdict: wrong[verdict] for verdict in COUNTED},
+        {defect: frozenset(found) for defect, found in names.items()},
+        {defect: wrong[defect] for defect in COUNTED},
     )
 
 
@@ -85,10 +85,10 @@ def compare(recorded: Record, now: Record) -> tuple[list[str], list[str]]:
     worse, better = [], []
     if now.calls != recorded.calls:
         worse.append(f"{now.calls} calls, recorded: {recorded.calls}")
-    for verdict in EXACT:
-        before, after = recorded.exact[verdict], now.exact[verdict]
-        worse += [f"{verdict.value}: {name}" for name in sorted(after - before)]
-        better += [f"no longer {verdict.value}: {name}" for name in sorted(before - after)]
+    for defect in EXACT:
+        before, after = recorded.exact[defect], now.exact[defect]
+        worse += [f"{defect.value}: {name}" for name in sorted(after - before)]
+        better += [f"no longer {defect.value}: {name}" for name in sorted(before - after)]
     counts = [("wrong", recorded.calls - recorded.right, now.calls - now.right)]
     counts += [(v.value, recorded.counted[v], now.counted[v]) for v in COUNTED]
     for name, before_count, after_count in counts:

@@ -7,10 +7,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from benchmarks.calls import baselines, plan, render
-from benchmarks.calls.judge import judge
+from benchmarks.calls import baselines, recipe_sampling, render
+from benchmarks.calls.evaluation import evaluate
 from benchmarks.calls.recipe import KINDS, Kind, Recipe, kind_of
-from benchmarks.calls.render import Call
+from benchmarks.calls.render import RenderedCall
 from tests.calls.library import small
 from vad_agent.core.frames import Channel
 
@@ -19,11 +19,11 @@ EASY = (Kind.SILENT, Kind.NOBODY, Kind.TALK, Kind.AGAIN, Kind.HELD, Kind.HELD_BA
 
 def easy(number: int) -> Recipe:
     """Without anything that a detector could take for speech."""
-    recipe = plan.sample("tuning", number, small())
+    recipe = recipe_sampling.sample("tuning", number, small())
     return replace(recipe, noise="none", echo=None, gate=None, gain_steps=(), loss=None)
 
 
-def true_flags(call: Call) -> tuple[np.ndarray, np.ndarray]:
+def true_flags(call: RenderedCall) -> tuple[np.ndarray, np.ndarray]:
     operator, client = (call.truth.mask(side, call.recipe.frames) for side in Channel)
     return operator, client
 
@@ -34,7 +34,7 @@ def true_flags(call: Call) -> tuple[np.ndarray, np.ndarray]:
 def test_the_timer_over_the_truth_itself_is_right(number: int) -> None:
     """So a fault of a baseline is its detector's; and what is right can be done."""
     call = render.render(easy(number), small())
-    assert judge(call.truth, baselines.timer(call, true_flags(call))) == []
+    assert evaluate(call.truth, baselines.timer(call, true_flags(call))) == []
 
 
 def test_a_timer_that_hears_a_client_for_ever_misses_the_callback() -> None:
@@ -42,8 +42,8 @@ def test_a_timer_that_hears_a_client_for_ever_misses_the_callback() -> None:
     operator, client = true_flags(call)
     client[:] = True
     found = {
-        fault.verdict.value
-        for fault in judge(call.truth, baselines.timer(call, (operator, client)))
+        fault.defect.value
+        for fault in evaluate(call.truth, baselines.timer(call, (operator, client)))
     }
     assert "missing" in found
 

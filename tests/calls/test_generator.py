@@ -12,11 +12,11 @@ import pytest
 
 from benchmarks.accuracy import signals
 from benchmarks.accuracy.labels import FRAME
-from benchmarks.calls import noises, plan, render, truth
+from benchmarks.calls import ground_truth, noises, recipe_sampling, render
 from benchmarks.calls.recipe import KINDS, Carries, Echo, Kind, Loss, Recipe, kind_of, noise_of
-from benchmarks.calls.render import Call
+from benchmarks.calls.render import RenderedCall
 from tests.calls.library import small
-from training import data
+from training import source_clips
 from vad_agent.core.actions import Reason
 from vad_agent.core.frames import Channel, frames
 
@@ -26,15 +26,15 @@ MANY = range(120)
 
 @cache
 def sampled(number: int) -> Recipe:
-    return plan.sample("tuning", number, small())
+    return recipe_sampling.sample("tuning", number, small())
 
 
-def rendered(recipe: Recipe) -> Call:
+def rendered(recipe: Recipe) -> RenderedCall:
     return render.render(recipe, small())
 
 
 @cache
-def first_calls() -> list[Call]:
+def first_calls() -> list[RenderedCall]:
     """One of each slot of kinds."""
     return [rendered(sampled(number)) for number in range(len(KINDS))]
 
@@ -55,7 +55,7 @@ def of_kind(kind: Kind, at: int = 0) -> Recipe:
 
 @pytest.mark.parametrize("number", [0, 4, 12, 25])
 def test_the_same_number_is_the_same_call_to_the_byte(number: int) -> None:
-    first, second = (rendered(plan.sample("tuning", number, small())) for _ in range(2))
+    first, second = (rendered(recipe_sampling.sample("tuning", number, small())) for _ in range(2))
     assert first.recipe == second.recipe
     assert list(first.pairs()) == list(second.pairs())
     assert first.truth == second.truth
@@ -63,7 +63,7 @@ def test_the_same_number_is_the_same_call_to_the_byte(number: int) -> None:
 
 def test_another_number_or_part_is_another_call() -> None:
     recipes = {sampled(0).to_json(), sampled(20).to_json()}
-    recipes.add(replace(plan.sample("test", 0, small()), name=sampled(0).name).to_json())
+    recipes.add(replace(recipe_sampling.sample("test", 0, small()), name=sampled(0).name).to_json())
     assert len(recipes) == 3
 
 
@@ -168,10 +168,10 @@ def test_the_last_word_is_as_much_weaker_as_it_is_said_to_be() -> None:
     assert levels[0] - levels[1] == pytest.approx(9.0, abs=1.5)
 
 
-def silences(call: Call) -> list[tuple[int, int]]:
+def silences(call: RenderedCall) -> list[tuple[int, int]]:
     """In which nobody speaks, the recording's end included."""
     operator, client = (call.truth.mask(side, call.recipe.frames) for side in Channel)
-    return list(data.runs(~(operator | client)))
+    return list(source_clips.runs(~(operator | client)))
 
 
 def test_nobody_is_silent_for_more_than_2_2_s_but_where_phrases_are_due() -> None:
@@ -204,7 +204,7 @@ def test_an_answer_leaves_room_for_the_first_phrase_and_none_for_the_second() ->
         first, second = due.steps[:2]
         middle = due.start + (first.lo + first.hi) // 2 + first.length
         assert due.start + first.hi < due.until
-        assert middle < due.until < middle + second.lo + truth.TOLERANCE
+        assert middle < due.until < middle + second.lo + ground_truth.TOLERANCE
 
 
 def test_a_dead_line_has_the_shorter_window_and_a_noise_gate_either() -> None:

@@ -113,7 +113,7 @@ def test_packages_that_cannot_be_had_are_named(
     def no_apt(*_: object) -> Path:
         raise FileNotFoundError("apt-get")
 
-    monkeypatch.setattr(voices.data, "fetch", no_apt)
+    monkeypatch.setattr(voices.source_clips, "fetch", no_apt)
     with pytest.raises(VoicesError, match="klettres-data"):
         voices.load("tuning", tmp_path)
 

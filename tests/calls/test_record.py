@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 from benchmarks.calls import voices
-from benchmarks.calls.judge import Fault, Verdict
+from benchmarks.calls.evaluation import Defect, Fault
 from benchmarks.calls.run import PRODUCT, Job, Result
 from tests.calls import record
 from tests.calls.record import Record
@@ -34,16 +34,16 @@ def test_the_product_is_no_worse_than_recorded(
 def known() -> Record:
     calls = [
         Result("tuning-00000", "", "", {PRODUCT: ()}),
-        Result("tuning-00001", "", "", {PRODUCT: (Fault(Verdict.MISSING, ""),)}),
-        Result("tuning-00002", "", "", {PRODUCT: (Fault(Verdict.OVER, ""), Fault(Verdict.OVER, ""))}),
+        Result("tuning-00001", "", "", {PRODUCT: (Fault(Defect.MISSING, ""),)}),
+        Result("tuning-00002", "", "", {PRODUCT: (Fault(Defect.OVER, ""), Fault(Defect.OVER, ""))}),
     ]  # fmt: skip
     return record.of(calls)
 
 
 def test_a_record_counts_calls_and_names_what_is_missing(known: Record) -> None:
     assert (known.calls, known.right) == (3, 1)
-    assert known.exact[Verdict.MISSING] == {"tuning-00001"}
-    assert known.counted[Verdict.OVER] == 1
+    assert known.exact[Defect.MISSING] == {"tuning-00001"}
+    assert known.counted[Defect.OVER] == 1
 
 
 def test_a_record_is_read_as_it_was_written(known: Record, tmp_path: object) -> None:
@@ -54,14 +54,14 @@ def test_a_record_is_read_as_it_was_written(known: Record, tmp_path: object) -> 
 
 
 def test_another_missing_callback_is_worse_even_where_one_was_found(known: Record) -> None:
-    now = replace(known, exact=known.exact | {Verdict.MISSING: frozenset({"tuning-00002"})})
+    now = replace(known, exact=known.exact | {Defect.MISSING: frozenset({"tuning-00002"})})
     worse, better = record.compare(known, now)
     assert worse == ["missing: tuning-00002"]
     assert better == ["no longer missing: tuning-00001"]
 
 
 def test_more_wrong_calls_are_worse_and_fewer_are_better(known: Record) -> None:
-    more = replace(known, right=0, counted=known.counted | {Verdict.OVER: 2})
+    more = replace(known, right=0, counted=known.counted | {Defect.OVER: 2})
     assert record.compare(known, more) == (
         ["wrong: 3 calls, recorded: 2", "over: 2 calls, recorded: 1"],
         [],

@@ -12,7 +12,7 @@ import soundfile
 from benchmarks.calls import __main__ as command
 from benchmarks.calls import run as running
 from benchmarks.calls import tables
-from benchmarks.calls.judge import Fault, Verdict
+from benchmarks.calls.evaluation import Defect, Fault
 from benchmarks.calls.run import PRODUCT, Job, Result
 from tests.calls.library import small
 
@@ -35,13 +35,13 @@ def test_a_worker_that_dies_is_one_failed_call() -> None:
     assert set(results) == {job.name for job in jobs}
     wrong = [name for name, one in results.items() if not one.right(PRODUCT)]
     assert wrong == ["tuning-00003"]
-    assert results["tuning-00003"].faults[PRODUCT][0].verdict is Verdict.CRASH
+    assert results["tuning-00003"].faults[PRODUCT][0].defect is Defect.CRASH
 
 
 def test_a_call_that_cannot_be_made_is_one_failed_call(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(running, "library", lambda *_: 1 / 0)
     one = running.run_one(Job("tuning", 0))
-    assert {fault.verdict for found in one.faults.values() for fault in found} == {Verdict.CRASH}
+    assert {fault.defect for found in one.faults.values() for fault in found} == {Defect.CRASH}
     assert "ZeroDivisionError" in one.faults[PRODUCT][0].text
 
 
@@ -51,8 +51,8 @@ def test_a_decider_that_fails_is_wrong_and_the_others_are_judged(
     monkeypatch.setattr(running, "library", lambda *_: small())
     monkeypatch.setitem(running.DECIDERS, PRODUCT, lambda _: 1 / 0)
     one = running.run_one(Job("tuning", 2, (PRODUCT, "webrtcvad 3")))
-    assert [fault.verdict for fault in one.faults[PRODUCT]] == [Verdict.CRASH]
-    assert Verdict.CRASH not in {fault.verdict for fault in one.faults["webrtcvad 3"]}
+    assert [fault.defect for fault in one.faults[PRODUCT]] == [Defect.CRASH]
+    assert Defect.CRASH not in {fault.defect for fault in one.faults["webrtcvad 3"]}
 
 
 def test_everyone_decides_on_a_whole_call(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -63,7 +63,7 @@ def test_everyone_decides_on_a_whole_call(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_the_table_counts_calls_not_faults() -> None:
-    twice = [Fault(Verdict.OVER, "a"), Fault(Verdict.OVER, "b"), Fault(Verdict.WINDOW, "c")]
+    twice = [Fault(Defect.OVER, "a"), Fault(Defect.OVER, "b"), Fault(Defect.WINDOW, "c")]
     results = [result(Job("tuning", 0), *twice), result(Job("tuning", 1))]
     (row,) = tables.totals(results, "title").rows
     by_column = dict(zip(tables.totals(results, "title").header, row, strict=True))

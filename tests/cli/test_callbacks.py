@@ -18,8 +18,8 @@ from pathlib import Path
 import pytest
 from fastapi import FastAPI
 
-from tests.cli.commanding import Centre, Run, ago, own_store, runner
-from tests.server.asked import TOKEN, one_desk, served
+from tests.cli.callback_commands import CallbackCommands, Run, ago, own_store, runner
+from tests.server.api_desk import TOKEN, api_desk, served
 from vad_agent.callbacks import transitions
 from vad_agent.callbacks.model import Outcome, State
 from vad_agent.callbacks.outbox import Outbox
@@ -50,15 +50,15 @@ def run(state: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixtu
 
 
 @pytest.fixture
-def own(run: Run, state: Path) -> Centre:
+def own(run: Run, state: Path) -> CallbackCommands:
     """No desk runs."""
-    return Centre(run, False, own_store(state))
+    return CallbackCommands(run, False, own_store(state))
 
 
 @pytest.fixture(scope="module")
 def door(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[FastAPI, str]]:
     """The API on a socket, for one desk after another."""
-    with one_desk(tmp_path_factory.mktemp("door")) as one, served(one.app) as url:
+    with api_desk(tmp_path_factory.mktemp("door")) as one, served(one.app) as url:
         yield one.app, url
 
 
@@ -69,16 +69,16 @@ def centre(
     state: Path,
     monkeypatch: pytest.MonkeyPatch,
     door: tuple[FastAPI, str],
-) -> Iterator[Centre]:
+) -> Iterator[CallbackCommands]:
     if request.param == "store":
-        yield Centre(run, False, own_store(state))
+        yield CallbackCommands(run, False, own_store(state))
         return
     app, url = door
-    with one_desk(state) as one:
+    with api_desk(state) as one:
         set_app_state(app, one.app_state, one.metrics)
         monkeypatch.setenv("VAD_AGENT_DESK", url)
         monkeypatch.setenv("VAD_AGENT_TOKEN", TOKEN)
-        yield Centre(run, True, lambda: contextlib.nullcontext(one))
+        yield CallbackCommands(run, True, lambda: contextlib.nullcontext(one))
 
 
 def table(out: str) -> list[list[str]]:
@@ -187,7 +187,7 @@ def test_a_terminal_of_any_width(own, monkeypatch, columns):
 # -- show ------------------------------------------------------------------------------------------
 
 
-def rung(centre: Centre) -> str:
+def rung(centre: CallbackCommands) -> str:
     """A callback with an attempt that was not answered; its id."""
     callback = centre.take(**ANNA, **OPENING, due_in_s=0.0, call="pbx/7", asked=ago(5))
     with centre.opened() as one:
@@ -467,7 +467,7 @@ def test_a_wrong_export(own, arguments, status, why):
 # -- the store itself ------------------------------------------------------------------------------
 
 
-def old_one(own: Centre) -> str:
+def old_one(own: CallbackCommands) -> str:
     """A callback that ended 100 days ago; its id."""
     callback = own.take(**ANNA, **OPENING, asked=ago(101 * 86_400))
     with own.opened() as one:

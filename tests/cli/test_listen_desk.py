@@ -11,9 +11,9 @@ import pytest
 
 from tests.headset.audio_server import PROGRAMS, AudioServer
 from tests.headset.conftest import require
-from tests.headset.listening import INTERRUPTED, Listening
-from tests.headset.recording import until
-from tests.web.linking import TOKEN, OneDesk, one_desk
+from tests.headset.listen_process import INTERRUPTED, Listening
+from tests.headset.source_recording import until
+from tests.web.link_desk import TOKEN, LinkDesk, link_desk
 from vad_agent.client.headset_protocol import Command
 from vad_agent.core.events import Event, EventKind
 
@@ -33,7 +33,7 @@ def state_folder(server: AudioServer) -> Path:
     return folder
 
 
-def a_call_is_seen_and_its_keys_work(desk: OneDesk, listening: Listening) -> None:
+def a_call_is_seen_and_its_keys_work(desk: LinkDesk, listening: Listening) -> None:
     desk.until("anna", phase=None, operator="anna", gone=False)
     listening.send(kind="answered")
     desk.until("anna", phase="greeting")
@@ -56,12 +56,12 @@ def test_the_desk_of_this_machine_is_found_whenever_it_comes(
 ) -> None:
     folder = state_folder(server)
     with Listening(server, tmp_path, "--operator=anna") as listening:
-        with one_desk() as desk:
+        with link_desk() as desk:
             told = {"url": desk.url, "pid": os.getpid()}
             (folder / "desk.json").write_text(json.dumps(told), encoding="ascii")
             a_call_is_seen_and_its_keys_work(desk, listening)
         (folder / "desk.json").unlink()
-        with one_desk() as desk:
+        with link_desk() as desk:
             told = {"url": desk.url, "pid": os.getpid()}
             (folder / "desk.json").write_text(json.dumps(told), encoding="ascii")
             desk.until("anna", phase=None, gone=False)
@@ -73,13 +73,13 @@ def test_the_desk_of_this_machine_is_found_whenever_it_comes(
 
 def test_a_desk_elsewhere_sees_it_too(server: AudioServer, tmp_path: Path) -> None:
     state_folder(server)
-    with one_desk() as desk:
+    with link_desk() as desk:
         with Listening(server, tmp_path, "--operator=anna", f"--desk={desk.url}") as listening:
             a_call_is_seen_and_its_keys_work(desk, listening)
             port = desk.port
             desk.stop()
             until(lambda: "стол не видит эту гарнитуру" in listening.log, 10, "the report")
-            with one_desk(port) as again:
+            with link_desk(port) as again:
                 again.until("anna", phase=None, gone=False)
                 until(lambda: "стол снова видит эту гарнитуру" in listening.log, 10, "its end")
                 assert listening.stop() == INTERRUPTED

@@ -16,10 +16,10 @@ import pytest
 
 from tests.headset.audio_server import PROGRAMS, AudioServer
 from tests.headset.conftest import require
-from tests.headset.listening import INTERRUPTED, Listening, kind
-from tests.headset.recording import until
+from tests.headset.listen_process import INTERRUPTED, Listening, kind
+from tests.headset.source_recording import until
 from tests.headset.test_faults import begin
-from tests.web.asking import Following, Page, State
+from tests.web.panel_client import Following, PanelClient, State
 from vad_agent.core.actions import Phase
 from vad_agent.errors import install_extra
 from vad_agent.headset.screen import render
@@ -51,7 +51,7 @@ def link(listening: Listening) -> str:
 @pytest.mark.serial
 def test_a_call_is_on_the_page_and_its_keys_work(server: AudioServer, tmp_path: Path) -> None:
     with Listening(server, tmp_path, "--panel", "--panel-port=0", "--operator=ivan") as listening:
-        page = Page(link(listening))
+        page = PanelClient(link(listening))
         with closing(page.client), Following(page) as following:
             state = following.until(lambda state: state.get("sides"))
             assert (state["operator"], state["phase"], state["gone"]) == ("ivan", None, False)
@@ -106,7 +106,7 @@ def test_the_clients_meter_is_without_our_own_phrase(server: AudioServer, tmp_pa
     """The operator hears the phrases in the headset that plays the client."""
     more = ("--panel", "--panel-port=0", "--monitor-device=client")
     with Listening(server, tmp_path, *more) as listening:
-        page = Page(link(listening))
+        page = PanelClient(link(listening))
         with closing(page.client), Following(page) as following:
             following.until(lambda state: state.get("sides"))
             begin(server, listening)
@@ -127,7 +127,7 @@ def test_a_virtual_microphone_that_is_gone_is_told_on_the_page(
     server: AudioServer, tmp_path: Path
 ) -> None:
     with Listening(server, tmp_path, "--panel", "--panel-port=0") as listening:
-        page = Page(link(listening))
+        page = PanelClient(link(listening))
         with closing(page.client), Following(page) as following:
             following.until(lambda state: state.get("speaks"))
             assert following.state["alarms"] == []

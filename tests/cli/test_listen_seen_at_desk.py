@@ -11,7 +11,7 @@ from playwright.sync_api import Browser, expect
 
 from tests.headset.audio_server import PROGRAMS, AudioServer
 from tests.headset.conftest import require
-from tests.headset.listening import Listening, kind
+from tests.headset.listen_process import Listening, kind
 from tests.headset.test_faults import begin
 from tests.web.browser import browser  # noqa: F401 - a fixture
 from tests.web.desk_process import Browsers, DeskProcess

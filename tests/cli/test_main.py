@@ -12,7 +12,6 @@ import struct
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,7 @@ import pytest
 import soundfile  # type: ignore[import-untyped]
 
 from audio_fixtures.recipe import FOLDER
+from tests.cli.callback_commands import CommandResult
 from vad_agent import __version__
 from vad_agent.audio import audio_file
 from vad_agent.cli import main
@@ -30,34 +30,19 @@ CALL = FOLDER / "greeting_silence.flac"
 COMMAND = [sys.executable, "-m", "vad_agent.cli.main"]
 POSIX = pytest.mark.skipif(os.name != "posix", reason="POSIX files and signals")
 
-
-@dataclass
-class Done:
-    status: int
-    out: str
-    err: str
-
-    @property
-    def errors(self) -> list[str]:
-        """Lines of stderr, each of which must be one of ours."""
-        lines = self.err.splitlines()
-        assert all(line.startswith("vad-agent: ") for line in lines), self.err
-        return [line.removeprefix("vad-agent: ") for line in lines]
-
-
-Run = Callable[..., Done]
+Run = Callable[..., CommandResult]
 
 
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Run:
     """In this process: `run("replay", "call.wav")`."""
 
-    def run(*arguments: object) -> Done:
+    def run(*arguments: object) -> CommandResult:
         monkeypatch.setattr(sys, "argv", ["vad-agent", *map(str, arguments)])
         with pytest.raises(SystemExit) as ended:
             main.main()
         assert isinstance(ended.value.code, int)
-        return Done(ended.value.code, *capfd.readouterr())
+        return CommandResult(ended.value.code, *capfd.readouterr())
 
     return run
 
@@ -68,12 +53,12 @@ def start(*arguments: object, env: dict[str, str] | None = None, **how: Any) -> 
     return subprocess.Popen([*COMMAND, *map(str, arguments)], env=os.environ | (env or {}), **how)
 
 
-def finish(process: Any) -> Done:
+def finish(process: Any) -> CommandResult:
     out, err = process.communicate(timeout=60)
-    return Done(process.returncode, (out or b"").decode(), (err or b"").decode())
+    return CommandResult(process.returncode, (out or b"").decode(), (err or b"").decode())
 
 
-def refused(done: Done) -> str:
+def refused(done: CommandResult) -> str:
     """The one line of stderr of wrong arguments, settings or a wrong file."""
     assert done.status == 2
     assert done.out == ""
@@ -138,7 +123,7 @@ def test_no_command_shows_the_help_and_no_more(run: Run, command: str) -> None:
 
 
 def test_version(run: Run) -> None:
-    assert run("--version") == Done(0, f"vad-agent {__version__}\n", "")
+    assert run("--version") == CommandResult(0, f"vad-agent {__version__}\n", "")
 
 
 # -- wrong arguments -------------------------------------------------------------------------------
@@ -258,7 +243,7 @@ def test_the_timeline(run: Run) -> None:
 
 def test_the_trace_on_stdout_is_the_trace_in_a_file(run: Run, tmp_path: Path) -> None:
     path, page = tmp_path / "trace.jsonl", tmp_path / "call.html"
-    assert run("replay", CALL, "--trace", path) == Done(0, "", "")
+    assert run("replay", CALL, "--trace", path) == CommandResult(0, "", "")
     shown = run("replay", CALL, "--trace", "-", "--report", page)
     assert (shown.status, shown.err) == (0, "")
     assert shown.out == path.read_text(encoding="utf-8")
@@ -284,7 +269,7 @@ def test_dead_air_is_json_lines(run: Run) -> None:
 
 
 def test_a_recording_shorter_than_the_threshold(run: Run, tmp_path: Path) -> None:
-    assert run("dead-air", wav(tmp_path / "short.wav", 1)) == Done(0, "", "")
+    assert run("dead-air", wav(tmp_path / "short.wav", 1)) == CommandResult(0, "", "")
     assert run("dead-air", wav(tmp_path / "mono.wav", 2.5, channels=1)).out.count("\n") == 1
 
 
@@ -458,7 +443,7 @@ def test_a_script_is_shown_as_it_is(run: Run, tmp_path: Path) -> None:
 def test_the_built_in_script_as_toml_is_right(run: Run, tmp_path: Path) -> None:
     script = tmp_path / "own.toml"
     script.write_text(run("script", "show", "--toml").out, "utf-8")
-    assert run("script", "check", script) == Done(0, f"{script}: right\n", "")
+    assert run("script", "check", script) == CommandResult(0, f"{script}: right\n", "")
 
 
 def test_the_diagram(run: Run) -> None:
@@ -474,7 +459,7 @@ def test_a_reader_who_has_seen_enough(tmp_path: Path, arguments: list[str]) -> N
     reader, writer = os.pipe()
     os.close(reader)
     with open(writer, "wb") as gone:
-        assert finish(start("replay", CALL, *arguments, stdout=gone)) == Done(0, "", "")
+        assert finish(start("replay", CALL, *arguments, stdout=gone)) == CommandResult(0, "", "")
 
 
 @POSIX
@@ -484,7 +469,7 @@ def test_a_report_is_written_though_nobody_reads_the_trace(tmp_path: Path) -> No
     os.close(reader)
     with open(writer, "wb") as gone:
         done = finish(start("replay", CALL, "--trace", "-", "--report", page, stdout=gone))
-    assert done == Done(0, "", "")
+    assert done == CommandResult(0, "", "")
     assert page.read_text("utf-8").endswith("</html>\n")
 
 

@@ -19,8 +19,8 @@ import sqlalchemy as sa
 from typer.testing import CliRunner
 
 from tests.callbacks.conftest import postgres, url
-from tests.cli.commanding import Done
-from tests.web.desk_asking import CHEAP
+from tests.cli.callback_commands import CommandResult
+from tests.web.desk_client import CHEAP
 from vad_agent.callbacks.model import Policy
 from vad_agent.callbacks.store import Store
 from vad_agent.callbacks.tables import facts
@@ -37,7 +37,7 @@ GOOD = "correct horse"
 COMMAND = [sys.executable, "-m", "vad_agent.cli.main", "people"]
 POLICY = Policy(ZoneInfo("Europe/Moscow"))
 
-Run = Callable[..., Done]
+Run = Callable[..., CommandResult]
 
 
 @pytest.fixture
@@ -53,14 +53,14 @@ def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def run(state: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Run:
     """`run("add", "olga", typed="…")`, without a terminal."""
 
-    def run(*arguments: object, typed: bytes | str = "") -> Done:
+    def run(*arguments: object, typed: bytes | str = "") -> CommandResult:
         typed = typed.encode() if isinstance(typed, str) else typed
         monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(typed), "utf-8"))
         monkeypatch.setattr(sys, "argv", ["vad-agent", "people", *map(str, arguments)])
         with pytest.raises(SystemExit) as ended:
             main.main()
         assert isinstance(ended.value.code, int)
-        return Done(ended.value.code, *capfd.readouterr())
+        return CommandResult(ended.value.code, *capfd.readouterr())
 
     return run
 

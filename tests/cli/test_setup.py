@@ -21,9 +21,9 @@ from tests.headset.desktop import (
     PipeWireDesktop,
     PulseDesktop,
 )
-from tests.headset.listening import INTERRUPTED, Listening, inside, kind, phrases_folder
-from tests.headset.recording import Int16s, until
+from tests.headset.listen_process import INTERRUPTED, Listening, inside, kind, phrases_folder
 from tests.headset.softphone import PROGRAM, Softphone
+from tests.headset.source_recording import Int16s, until
 from tests.headset.speech import match, script_audio, speech
 from vad_agent.audio.virtual_microphone import SINK, SOURCE, SOURCE_TITLE
 

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.server import ServerConnection, serve
 
-from tests.web.linking import TOKEN, OneDesk, a_cable, headset, one_desk, until
+from tests.web.link_desk import TOKEN, LinkDesk, a_cable, headset, link_desk, until
 from vad_agent.client import discovery, headset_link, headset_websocket
 from vad_agent.client.discovery import DeskEndpoint, find_desk
 from vad_agent.client.headset_link import LEAST_S, LET_OUT, SEEN, UNSEEN, HeadsetLink
@@ -64,7 +64,7 @@ def linked(url: str | Callable[[], DeskEndpoint | None], **more: Any) -> Iterato
 
 
 def test_the_whole_state_is_there_then_what_changed_and_keys_come_back() -> None:
-    with one_desk() as desk:
+    with link_desk() as desk:
         with linked(desk.url) as one:
             one.publish(phase=None, name="Ольга", level=0.1)
             desk.until(phase=None, name="Ольга", level=0.1, gone=False)
@@ -81,7 +81,7 @@ def test_the_whole_state_is_there_then_what_changed_and_keys_come_back() -> None
 @pytest.mark.serial
 def test_a_feed_goes_to_the_desk_as_to_a_hub() -> None:
     status, keys = Status(client_name="Ольга"), []
-    with one_desk() as desk:
+    with link_desk() as desk:
         link = HeadsetLink(lambda: DeskEndpoint(desk.url, TOKEN), pytest.fail)
         feed = StatusPublisher(link, "anna", status, keys.append)
         feed.start()
@@ -105,13 +105,13 @@ def test_a_feed_goes_to_the_desk_as_to_a_hub() -> None:
 
 
 def test_a_desk_that_was_killed_is_told_everything_again() -> None:
-    first = OneDesk()
+    first = LinkDesk()
     with linked(first.url) as one:
         one.publish(a=1, b=1)
         first.until(a=1, b=1)
         first.stop()
         one.publish(a=2)
-        with one_desk(first.port) as second:
+        with link_desk(first.port) as second:
             second.until(a=2, b=1, gone=False)
             one.publish(b=2)
             second.until(a=2, b=2)
@@ -134,7 +134,7 @@ def test_an_outage_is_told_once_and_so_is_its_end() -> None:
         until(lambda: len(throttle) >= 8)
         assert reported == [3]
         assert one.reports == [f"{UNSEEN}: 127.0.0.1:{port}: ConnectionRefusedError; повторяю"]
-        with one_desk(port) as desk:
+        with link_desk(port) as desk:
             desk.until(a=1)
             until(lambda: len(one.reports) == 2)
         until(lambda: len(one.reports) == 3)
@@ -143,7 +143,7 @@ def test_an_outage_is_told_once_and_so_is_its_end() -> None:
 
 
 def test_a_short_outage_is_not_told() -> None:
-    with one_desk() as desk, a_cable(desk.port) as cable, linked(cable.url) as one:
+    with link_desk() as desk, a_cable(desk.port) as cable, linked(cable.url) as one:
         for number in range(5):
             one.publish(a=number)
             desk.until(a=number, gone=False)
@@ -160,7 +160,7 @@ def test_a_wrong_token_is_told_once_and_tried_again() -> None:
         throttle.append(token)
         return DeskEndpoint(desk.url, token)
 
-    with one_desk() as desk, linked(where) as one:
+    with link_desk() as desk, linked(where) as one:
         one.publish(a=1)
         until(lambda: len(throttle) >= 4)
         assert one.reports == [LET_OUT]
@@ -181,7 +181,7 @@ def test_the_pauses_grow_and_what_a_person_must_change_is_tried_seldom() -> None
 def test_a_pulled_cable_is_noticed_at_both_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(headset_websocket, "ALIVE_S", 0.1)
     with (
-        one_desk(silence_s=0.3) as desk,
+        link_desk(silence_s=0.3) as desk,
         a_cable(desk.port) as cable,
         linked(cable.url) as one,
     ):
@@ -199,7 +199,7 @@ def test_a_pulled_cable_is_noticed_at_both_ends(monkeypatch: pytest.MonkeyPatch)
 @pytest.mark.serial
 def test_a_network_that_takes_nothing_holds_nothing_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(headset_link, "LEAST_S", 0.0)
-    with one_desk() as desk, a_cable(desk.port) as cable, linked(cable.url) as one:
+    with link_desk() as desk, a_cable(desk.port) as cable, linked(cable.url) as one:
         one.publish(a=1)
         desk.until(a=1)
         cable.pull()
@@ -216,7 +216,7 @@ def test_a_network_that_takes_nothing_holds_nothing_up(monkeypatch: pytest.Monke
 @pytest.mark.parametrize("where", ["nowhere", "nobody answers", "nobody listens", "linked"])
 @pytest.mark.serial
 def test_it_stops_at_once_whatever_it_is_at(where: str) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as silent, one_desk() as desk:
+    with socket.create_server(("127.0.0.1", 0)) as silent, link_desk() as desk:
         with socket.create_server(("127.0.0.1", 0)) as taken:
             free = taken.getsockname()[1]
         url = {
@@ -246,7 +246,7 @@ def test_while_there_is_no_desk_it_waits_silently() -> None:
         looks.append(1)
         return DeskEndpoint(desk.url, TOKEN) if len(looks) > 5 else None
 
-    with one_desk() as desk, linked(where) as one:
+    with link_desk() as desk, linked(where) as one:
         one.publish(a=1)
         desk.until(a=1)
         assert one.reports == []
@@ -417,7 +417,7 @@ STEPS = st.lists(
 @given(STEPS)
 def test_whatever_happens_in_between_the_hub_has_the_last_state(steps: list[Any]) -> None:
     state: dict[str, Any] = {"a": -1}
-    with one_desk() as desk, a_cable(desk.port) as cable, linked(cable.url) as one:
+    with link_desk() as desk, a_cable(desk.port) as cable, linked(cable.url) as one:
         one.publish(**state)
         for step in steps:
             if isinstance(step, dict):

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.tape import ScriptedEar, TapePlan, play, tape
+from tests.tape import ScriptedEndpointer, TapePlan, play, tape
 from vad_agent import CallSession, Event
 from vad_agent.client.headset_protocol import Command
 from vad_agent.core import actions as act
@@ -189,21 +189,21 @@ def test_a_revised_callback_has_them_too():
 # -- a call desk ------------------------------------------------------------------------------------
 
 
-class NewEars(TapePlan):
-    """Scripted ears, new ones for each call."""
+class NewEndpointers(TapePlan):
+    """Scripted endpointers, new ones for each call."""
 
-    def endpointer(self, channel: Channel, sample_rate: int) -> ScriptedEar:
-        return ScriptedEar()
+    def endpointer(self, channel: Channel, sample_rate: int) -> ScriptedEndpointer:
+        return ScriptedEndpointer()
 
 
 class Headset:
     """A desk of calls, and what it asked for."""
 
     def __init__(self) -> None:
-        self.tracker = CallTracker(NewEars(), 8_000)
+        self.tracker = CallTracker(NewEndpointers(), 8_000)
         self.asked: list[act.CallbackRequested] = []
 
-    def hear(self, operator: str, client: str) -> None:
+    def feed_tape(self, operator: str, client: str) -> None:
         for pair in zip(tape(operator), tape(client), strict=True):
             self.asked += callbacks(self.tracker.feed(*pair))
 
@@ -233,7 +233,7 @@ def in_dialogue(tellings: Sequence[dict[str, Any]]) -> Headset:
     headset = Headset()
     for event in tellings:
         headset.tell(**event)
-    headset.hear(".*25 S*75 .*100", ".*125 S*50 .*25")
+    headset.feed_tape(".*25 S*75 .*100", ".*125 S*50 .*25")
     return headset
 
 
@@ -241,17 +241,17 @@ def in_dialogue(tellings: Sequence[dict[str, Any]]) -> Headset:
 def test_an_end_that_is_undone_keeps_number_and_id(tellings: list[dict[str, Any]]):
     headset = in_dialogue(tellings)
     for ends in (1, 2, 3):
-        headset.hear(*LOST)
+        headset.feed_tape(*LOST)
         assert headset.tracker.session is None
         assert headset.whom == [(NUMBER, ID)] * ends
         assert any(isinstance(action, act.CallbackWithdrawn) for action in headset.undo())
         assert headset.tracker.session is not None
-        headset.hear(".*25 S*50 .*100", ".*100 S*50 .*25")
+        headset.feed_tape(".*25 S*50 .*100", ".*100 S*50 .*25")
 
 
 def test_an_undone_call_is_still_the_one_that_its_switchboard_speaks_of():
     headset = in_dialogue([ANSWERED])
-    headset.hear(*LOST)
+    headset.feed_tape(*LOST)
     headset.undo()
     session = headset.tracker.session
     headset.tell("hangup", call_id="another", party="client")
@@ -263,22 +263,22 @@ def test_an_undone_call_is_still_the_one_that_its_switchboard_speaks_of():
 
 def test_the_next_call_has_nothing_of_the_one_before():
     headset = in_dialogue([ANSWERED])
-    headset.hear(*LOST)
+    headset.feed_tape(*LOST)
     headset.tell("answered", call_id="pbx-4712")
-    headset.hear(".*25 S*75 .*100", ".*125 S*50 .*25")
-    headset.hear(*LOST)
+    headset.feed_tape(".*25 S*75 .*100", ".*125 S*50 .*25")
+    headset.feed_tape(*LOST)
     headset.tracker.command(Command.START_CALL)
-    headset.hear(".*25 S*75 .*100", ".*125 S*50 .*25")
-    headset.hear(*LOST)
+    headset.feed_tape(".*25 S*75 .*100", ".*125 S*50 .*25")
+    headset.feed_tape(*LOST)
     headset.undo()
-    headset.hear(*LOST)
+    headset.feed_tape(*LOST)
     assert headset.whom == [(NUMBER, ID), (None, "pbx-4712"), (None, None), (None, None)]
 
 
 def test_a_call_that_knocks_changes_nothing():
     headset = in_dialogue([ANSWERED])
     headset.tell("ringing", phone=OTHER, call_id="pbx-4712")
-    headset.hear(*LOST)
+    headset.feed_tape(*LOST)
     headset.undo()
     headset.tell("hangup", call_id=ID, party="client")
     assert headset.whom == [(NUMBER, ID)] * 2

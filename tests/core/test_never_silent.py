@@ -99,7 +99,7 @@ def test_a_ladder_that_stops_for_good_is_seen(monkeypatch):
 
 @pytest.mark.parametrize("detector", ["earshot", "network", "webrtcvad"])
 @pytest.mark.parametrize("recipe", load_all(), ids=lambda recipe: recipe.name)
-def test_with_the_real_ears(recipe: Recipe, detector: str):
+def test_with_the_real_endpointers(recipe: Recipe, detector: str):
     script = Settings(hearing={"detector": detector})
     first, *second = recipe.recordings
     log = load_events(recipe.events_path) if recipe.events else None

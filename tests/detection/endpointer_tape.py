@@ -194,16 +194,16 @@ class Drawn:
 QUIET = 20
 
 
-def scripted(drawing: str) -> Heard:
-    """What an ear without a network makes of a drawing whose frames the detector judges as drawn.
+def scripted(drawing: str) -> Segments:
+    """What an endpointer without a network makes of a drawing whose frames the detector judges as drawn.
 
     a: loud, and called speech; l: loud, not speech; h: quiet, not speech; 0 and - as ever.
     """
     letters = "".join(kind * count for kind, count in runs_of(drawing))
     frames = [_drawn(letter, LEVELS[at % len(LEVELS)]) for at, letter in enumerate(letters)]
-    ear = Endpointer(RATE, detector=Drawn(), network=None)
-    heard = listen(ear, frames)
-    assert not ear.failed
+    endpointer = Endpointer(RATE, detector=Drawn(), network=None)
+    heard = listen(endpointer, frames)
+    assert not endpointer.failed
     return heard
 
 
@@ -225,8 +225,8 @@ def carets(drawing: str) -> list[tuple[int, int]]:
 
 
 @dataclass
-class Heard:
-    """What an ear said, frame by frame. Frames are counted from 0."""
+class Segments:
+    """What an endpointer said, frame by frame. Frames are counted from 0."""
 
     runs: list[tuple[int, int]] = field(default_factory=list)
     """Accepted runs, closed."""
@@ -244,50 +244,60 @@ class Heard:
         return [(str(state), since) for _, state, since in self.lines]
 
 
-def new_ear(rate: int = RATE, detector: str = "earshot") -> Any:
-    """An ear as the settings make it."""
+def new_endpointer(rate: int = RATE, detector: str = "earshot") -> Any:
+    """An endpointer as the settings make it."""
     return Settings(hearing={"detector": detector}).endpointer(Channel.CLIENT, rate)
 
 
-def state(ear: EndpointerPort) -> tuple[object, ...]:
-    """What `hear` tells of when it changes."""
+def state(endpointer: EndpointerPort) -> tuple[object, ...]:
+    """What `feed` tells of when it changes."""
     return (
-        ear.speaking, ear.sure, ear.utterances, ear.runs, ear.line, ear.progress, ear.failed,
-        ear.dual_mono,
+        endpointer.speaking, endpointer.sure, endpointer.utterances, endpointer.segments_ended,
+        endpointer.line, endpointer.progress, endpointer.failed, endpointer.dual_mono,
     )  # fmt: skip
 
 
-def listen(ear: EndpointerPort, frames: Sequence[Frame], *, finish: bool = True) -> Heard:
-    """Let the ear hear the frames and note what changes."""
-    heard = Heard()
-    runs, utterances, speaking, line = ear.runs, ear.utterances, ear.speaking, ear.line
+def listen(endpointer: EndpointerPort, frames: Sequence[Frame], *, finish: bool = True) -> Segments:
+    """Let the endpointer hear the frames and note what changes."""
+    heard = Segments()
+    runs, utterances, speaking, line = (
+        endpointer.segments_ended,
+        endpointer.utterances,
+        endpointer.speaking,
+        endpointer.line,
+    )
     letters = []
 
     def note(at: int) -> None:
         nonlocal runs, utterances, speaking, line
-        if ear.runs != runs:
-            heard.runs.append((ear.start, ear.end))
-        if ear.speaking and not speaking:
+        if endpointer.segments_ended != runs:
+            heard.runs.append((endpointer.start, endpointer.end))
+        if endpointer.speaking and not speaking:
             heard.opened.append(at)
-        if ear.utterances != utterances:
+        if endpointer.utterances != utterances:
             heard.accepted.append(at)
-        if ear.line != line:
-            heard.lines.append((at, ear.line, ear.since))
-        runs, utterances, speaking, line = ear.runs, ear.utterances, ear.speaking, ear.line
+        if endpointer.line != line:
+            heard.lines.append((at, endpointer.line, endpointer.since))
+        runs, utterances, speaking, line = (
+            endpointer.segments_ended,
+            endpointer.utterances,
+            endpointer.speaking,
+            endpointer.line,
+        )
 
     for at, frame in enumerate(frames):
-        if ear.hear(frame):
+        if endpointer.feed(frame):
             note(at)
-        letters.append("#" if ear.speaking else "_")
-    while finish and ear.finish():
+        letters.append("#" if endpointer.speaking else "_")
+    while finish and endpointer.finish():
         note(len(frames))
     heard.speaking = "".join(letters)
     return heard
 
 
-def hear(drawing: str, *, rate: int = RATE) -> Heard:
-    """A new ear on a drawing."""
-    return listen(new_ear(rate), draw(drawing))
+def hear(drawing: str, *, rate: int = RATE) -> Segments:
+    """A new endpointer on a drawing."""
+    return listen(new_endpointer(rate), draw(drawing))
 
 
 LATE = 8

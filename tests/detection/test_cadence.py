@@ -20,7 +20,7 @@ def known(drawing: str) -> list[tuple[int, Progress]]:
             now += 1
             if letter == "t":
                 before = cadence.progress
-                cadence.hear(now - 1, now)
+                cadence.feed(now - 1, now)
                 if cadence.progress is not before and cadence.progress is not None:
                     changes.append((now, cadence.progress))
     return changes
@@ -185,30 +185,30 @@ def test_beeps_are_so_far_apart(off: int, waits: bool) -> None:
 
 def test_another_sound_begins_it_anew_but_what_is_known_stays() -> None:
     cadence = Cadence()
-    cadence.hear(0, 60)
+    cadence.feed(0, 60)
     cadence.interrupt()
-    cadence.hear(60, 159)
+    cadence.feed(60, 159)
     assert cadence.progress is None
-    cadence.hear(159, 160)
+    cadence.feed(159, 160)
     assert cadence.progress is RINGBACK
     cadence.interrupt()
-    cadence.hear(300, 310)
+    cadence.feed(300, 310)
     assert cadence.progress is RINGBACK
 
 
 def test_who_is_there_again_is_not_gone() -> None:
     cadence = Cadence()
-    cadence.hear(0, 100)
+    cadence.feed(0, 100)
     cadence.forget()
     assert cadence.progress is None
-    cadence.hear(250, 300)
-    cadence.hear(500, 549)
+    cadence.feed(250, 300)
+    cadence.feed(500, 549)
     assert cadence.progress is None
 
 
 def test_nothing_is_heard_twice() -> None:
     cadence = Cadence()
     for _ in range(3):
-        cadence.hear(0, 90)
-        cadence.hear(90, 90)
+        cadence.feed(0, 90)
+        cadence.feed(90, 90)
     assert cadence.progress is None

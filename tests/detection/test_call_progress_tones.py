@@ -52,18 +52,18 @@ def _alaw(frame: bytes) -> bytes:
     return np.asarray(g711.round_trip(np.frombuffer(frame, "<i2"), "alaw"), "<i2").tobytes()
 
 
-def known(ear: EndpointerPort, frames: Sequence[Frame]) -> dict[Progress, int]:
+def known(endpointer: EndpointerPort, frames: Sequence[Frame]) -> dict[Progress, int]:
     """When each was first known, in frames."""
     found: dict[Progress, int] = {}
     for at, frame in enumerate(frames, 1):
-        if ear.hear(frame) and ear.progress is not None:
-            found.setdefault(ear.progress, at)
+        if endpointer.feed(frame) and endpointer.progress is not None:
+            found.setdefault(endpointer.progress, at)
     return found
 
 
-def ears() -> list[EndpointerPort]:
+def endpointers() -> list[EndpointerPort]:
     """With earshot, and where it is not installed."""
-    return [sound.new_ear(detector=one) for one in ("earshot", "network")]
+    return [sound.new_endpointer(detector=one) for one in ("earshot", "network")]
 
 
 @pytest.mark.parametrize("gap", [0, 3, 6, 15, 40])
@@ -71,21 +71,21 @@ def ears() -> list[EndpointerPort]:
 def test_busy_right_after_a_word_is_known_within_three_seconds_and_a_half(
     place: str, gap: int
 ) -> None:
-    """Congestion has the period of the ear's segments: its pulses may begin just before each question."""
+    """Congestion has the period of the endpointer's checks: its pulses may begin just before each."""
     latest = 240 if place == "congestion" else 175
     for level_db, phase_s in ((-15.0, 0.0), (-25.0, 0.013), (-35.0, 0.093), (-20.0, -0.005)):
         frames = call(sound.tone(500, level_db, BUSY[place], phase_s % sum(BUSY[place])), gap)
-        for ear in ears():
-            found = known(ear, frames)
+        for endpointer in endpointers():
+            found = known(endpointer, frames)
             assert set(found) == {Progress.BUSY}
-            assert found[Progress.BUSY] - WORD - gap <= latest, (level_db, phase_s, ear)
+            assert found[Progress.BUSY] - WORD - gap <= latest, (level_db, phase_s, endpointer)
 
 
 @pytest.mark.parametrize("hz", [(400,), (440,), (450,), (350, 440), (480, 620)], ids=str)
 def test_busy_of_other_frequencies_on_a_noisy_line(hz: tuple[float, ...]) -> None:
     frames = call(sound.tone(500, -20.0, BUSY["america"], hz=hz), 10, floor_db=-45.0)
-    for ear in ears():
-        assert known(ear, frames)[Progress.BUSY] - WORD - 10 <= 175
+    for endpointer in endpointers():
+        assert known(endpointer, frames)[Progress.BUSY] - WORD - 10 <= 175
 
 
 @pytest.mark.parametrize("place", BUSY)
@@ -94,14 +94,14 @@ def test_busy_that_loses_each_twentieth_frame_is_known_still(place: str) -> None
     tone: list[Frame] = list(sound.tone(600, -20.0, BUSY[place]))
     for at in np.flatnonzero(random.random(len(tone)) < 0.05):
         tone[at] = None
-    for ear in ears():
-        assert known(ear, call(tone, 10)).get(Progress.BUSY, 999) - WORD - 10 <= 300
+    for endpointer in endpointers():
+        assert known(endpointer, call(tone, 10)).get(Progress.BUSY, 999) - WORD - 10 <= 300
 
 
 @pytest.mark.parametrize("gap", [0, 6, 40])
 def test_a_dial_tone_is_known_by_its_length(gap: int) -> None:
-    for ear in ears():
-        found = known(ear, call(sound.tone(300), gap))
+    for endpointer in endpointers():
+        found = known(endpointer, call(sound.tone(300), gap))
         assert found[Progress.RINGBACK] - WORD - gap <= 150  # it may still be a ring
         assert 130 < found[Progress.DIAL] - WORD - gap <= 180
 
@@ -110,15 +110,15 @@ def test_a_dial_tone_is_known_by_its_length(gap: int) -> None:
 @pytest.mark.parametrize("place", RINGS)
 def test_ringback_is_neither_busy_nor_a_dial_tone(place: str, gap: int) -> None:
     frames = call(sound.tone(1_500, -20.0, RINGS[place]), gap)
-    for ear in ears():
-        found = known(ear, frames)
+    for endpointer in endpointers():
+        found = known(endpointer, frames)
         assert Progress.RINGBACK in found
         assert not {Progress.BUSY, Progress.DIAL} & set(found)
 
 
 def test_the_second_ring_is_known_as_such() -> None:
-    for ear in ears():
-        found = known(ear, call(sound.tone(1_000, -20.0, RINGS["europe"]), 40))
+    for endpointer in endpointers():
+        found = known(endpointer, call(sound.tone(1_000, -20.0, RINGS["europe"]), 40))
         assert 250 < found[Progress.RINGBACK] - WORD - 40 <= 310
 
 
@@ -126,8 +126,8 @@ def test_the_second_ring_is_known_as_such() -> None:
 @pytest.mark.parametrize("place", BEEPS)
 def test_beeps_of_a_call_that_waits_are_nothing_else_for_a_minute(place: str, gap: int) -> None:
     frames = call(sound.tone(3_000, -20.0, BEEPS[place]), gap)
-    for ear in ears():
-        assert set(known(ear, frames)) == {Progress.WAITING}
+    for endpointer in endpointers():
+        assert set(known(endpointer, frames)) == {Progress.WAITING}
 
 
 def notes(*hz: float, frames: int) -> list[bytes]:
@@ -144,8 +144,8 @@ def test_a_melody_whose_other_notes_fill_the_pauses_is_no_busy_tone(frames: int)
     """440 Hz, on and off at a steady beat: but what lies between is as loud."""
     siren = notes(*[440, 585] * 20, frames=frames)
     assert classify(siren[2:6], 8_000) is not None
-    for ear in ears():
-        assert not {Progress.BUSY, Progress.DIAL} & set(known(ear, call(siren, 40)))
+    for endpointer in endpointers():
+        assert not {Progress.BUSY, Progress.DIAL} & set(known(endpointer, call(siren, 40)))
 
 
 def test_keys_and_beeps_that_are_no_exchanges_say_nothing() -> None:
@@ -153,16 +153,18 @@ def test_keys_and_beeps_that_are_no_exchanges_say_nothing() -> None:
     till = sound.tone(600, -20.0, (0.5, 0.5), hz=(1400,))
     till_in_tune = sound.tone(1_500, -20.0, (0.15, 0.85), hz=(440,))
     for tone in (keys, till, till_in_tune):
-        for ear in ears():
-            assert known(ear, call(tone, 40)) == {}
+        for endpointer in endpointers():
+            assert known(endpointer, call(tone, 40)) == {}
 
 
 def test_who_speaks_while_his_call_waits_is_heard() -> None:
     beeps = sound.tone(1_000, -25.0, BEEPS["russia"])
     frames = [frame for frame in sound.over(sound.voice(1_000), beeps) if frame]
-    for ear in ears():
-        assert not {Progress.BUSY, Progress.DIAL, Progress.RINGBACK} & set(known(ear, frames))
-        assert ear.utterances >= 1
+    for endpointer in endpointers():
+        assert not {Progress.BUSY, Progress.DIAL, Progress.RINGBACK} & set(
+            known(endpointer, frames)
+        )
+        assert endpointer.utterances >= 1
 
 
 @pytest.mark.parametrize(

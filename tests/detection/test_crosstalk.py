@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.detection.endpointer_tape import RATE, clip, new_ear, noise, over, voice
+from tests.detection.endpointer_tape import RATE, clip, new_endpointer, noise, over, voice
 from vad_agent import CallSession, Settings
 from vad_agent.core.actions import PhaseChanged
 from vad_agent.core.endpointer_port import EndpointerPort
@@ -17,13 +17,13 @@ SAID = "man_delivery_time"
 
 
 def both(operator: list[bytes], client: list[bytes]) -> tuple[EndpointerPort, list[int]]:
-    """The client's ear after both channels, and the frames at which a run opened."""
-    near, far = new_ear(), new_ear()
-    far.expect_leak_of(near)
+    """The client's endpointer after both channels, and the frames at which a run opened."""
+    near, far = new_endpointer(), new_endpointer()
+    far.expect_crosstalk_of(near)
     opened, speaking = [], False
     for now, (ours, theirs) in enumerate(zip(operator, client, strict=True)):
-        near.hear(ours)
-        far.hear(theirs)
+        near.feed(ours)
+        far.feed(theirs)
         if far.speaking and not speaking:
             opened.append(now)
         speaking = far.speaking
@@ -44,9 +44,9 @@ def leaked(late: int, leak_db: float) -> tuple[list[bytes], list[bytes]]:
 @pytest.mark.parametrize("late", [1, 5, 10, 15])
 @pytest.mark.parametrize("leak_db", [-25, -30, -35])
 def test_a_leak_is_not_the_client(late: int, leak_db: float) -> None:
-    ear, opened = both(*leaked(late, leak_db))
+    endpointer, opened = both(*leaked(late, leak_db))
     assert opened == []
-    assert ear.utterances == 0
+    assert endpointer.utterances == 0
 
 
 @pytest.mark.parametrize(("level_db", "within"), [(-30, 40), (-24, 12), (-18, 12)])

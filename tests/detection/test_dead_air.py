@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 
 from audio_fixtures.recipe import FOLDER
 from tests.detection.endpointer_tape import RATE, cut, join, music, noise, voice
-from tests.tape import HANGOVER, ScriptedEar, tape
+from tests.tape import HANGOVER, ScriptedEndpointer, tape
 from vad_agent import Settings
 from vad_agent.audio.recording_reader import open_leg
 from vad_agent.cli.main import app
@@ -29,9 +29,13 @@ from vad_agent.detection.dead_air import DEFER, PATIENCE, DeadAir, beside, dead_
 THRESHOLD = 125
 
 
-def found(drawing: str, threshold: int = THRESHOLD, ear: Any = None) -> list[tuple[int, int, str]]:
+def found(
+    drawing: str, threshold: int = THRESHOLD, endpointer: Any = None
+) -> list[tuple[int, int, str]]:
     """(fired, started, cause) of each silence of the tape."""
-    silences = dead_air(tape(drawing), ear or ScriptedEar(), Channel.CLIENT, threshold)
+    silences = dead_air(
+        tape(drawing), endpointer or ScriptedEndpointer(), Channel.CLIENT, threshold
+    )
     return [(one.fired, one.started, one.cause.value) for one in silences]
 
 
@@ -108,7 +112,7 @@ def test_a_click_just_then_delays_it_by_the_click() -> None:
     assert found("S*100 .*122 S*4 .*50") == [(227, 100, "live")]
 
 
-class Doubter(ScriptedEar):
+class Doubter(ScriptedEndpointer):
     """Always says that a sound has just begun."""
 
     def doubtful(self) -> bool:
@@ -116,19 +120,19 @@ class Doubter(ScriptedEar):
 
 
 def test_doubt_delays_it_by_a_few_frames_at_most() -> None:
-    assert found("S*100 .*400", ear=Doubter()) == [(225 + DEFER, 100, "live")]
+    assert found("S*100 .*400", endpointer=Doubter()) == [(225 + DEFER, 100, "live")]
     assert Settings().script.timing.defer == DEFER  # as long as a live call waits
 
 
 def test_a_recording_that_ends_in_doubt_tells_nothing() -> None:
-    assert found(f"S*100 .*{125 + DEFER - 1}", ear=Doubter()) == []
+    assert found(f"S*100 .*{125 + DEFER - 1}", endpointer=Doubter()) == []
 
 
-class Withdrawing(ScriptedEar):
+class Withdrawing(ScriptedEndpointer):
     """Takes its second run back: it was a noise."""
 
     def _close(self) -> None:
-        if self.runs:
+        if self.segments_ended:
             self.speaking = self.sure = False
         else:
             super()._close()
@@ -136,10 +140,10 @@ class Withdrawing(ScriptedEar):
 
 def test_a_noise_that_is_taken_back_does_not_end_the_silence() -> None:
     # Told already: not again.
-    assert found("S*100 .*200 S*20 .*200", ear=Withdrawing()) == [(225, 100, "live")]
+    assert found("S*100 .*200 S*20 .*200", endpointer=Withdrawing()) == [(225, 100, "live")]
     # The noise runs when it is due: told when it turns out as noise, from the true start.
     closed = 100 + 115 + 20 + HANGOVER + 1
-    assert found("S*100 .*115 S*20 .*200", ear=Withdrawing()) == [(closed, 100, "live")]
+    assert found("S*100 .*115 S*20 .*200", endpointer=Withdrawing()) == [(closed, 100, "live")]
 
 
 # -- properties ------------------------------------------------------------------------------------
@@ -154,14 +158,14 @@ def test_what_comes_later_changes_nothing(drawing: str, cut: int, threshold: int
     frames = tape(drawing)
 
     def silences(part: list[bytes | None]) -> list[DeadAir]:
-        return list(dead_air(part, ScriptedEar(), Channel.CLIENT, threshold))
+        return list(dead_air(part, ScriptedEndpointer(), Channel.CLIENT, threshold))
 
     assert silences(frames[:cut]) == [one for one in silences(frames) if one.fired <= cut]
 
 
 @given(drawing=drawings, threshold=st.integers(5, 300))
 def test_each_is_a_silence_of_its_length_and_they_do_not_meet(drawing: str, threshold: int) -> None:
-    silences = list(dead_air(tape(drawing), ScriptedEar(), Channel.CLIENT, threshold))
+    silences = list(dead_air(tape(drawing), ScriptedEndpointer(), Channel.CLIENT, threshold))
     assert all(one.fired - one.started >= threshold for one in silences)
     assert all(a.fired < b.started for a, b in pairwise(silences))
 
@@ -191,11 +195,13 @@ def echo(level_db: float) -> tuple[list[bytes], list[bytes]]:
 @pytest.mark.parametrize("level_db", [-18, -25, -32])
 def test_the_operators_echo_is_not_the_client(level_db: float) -> None:
     operator, client = echo(level_db)
-    ears = {channel: Settings().endpointer(channel, RATE) for channel in Channel}
+    endpointers = {channel: Settings().endpointer(channel, RATE) for channel in Channel}
     stream = beside(
-        ears[Channel.OPERATOR], ears[Channel.CLIENT], zip(operator, client, strict=True)
+        endpointers[Channel.OPERATOR],
+        endpointers[Channel.CLIENT],
+        zip(operator, client, strict=True),
     )
-    silences = list(dead_air(stream, ears[Channel.CLIENT], Channel.CLIENT, THRESHOLD))
+    silences = list(dead_air(stream, endpointers[Channel.CLIENT], Channel.CLIENT, THRESHOLD))
     assert [(one.fired, one.started) for one in silences] == [(THRESHOLD, 0)]
 
 
@@ -249,8 +255,8 @@ def test_why_the_client_of_a_recording_is_silent(name: str, cause: LineState) ->
 
 def test_hold_music_is_told_as_the_cause() -> None:
     frames = [*voice(150), *music(300)]
-    ear = Settings().endpointer(Channel.CLIENT, RATE)
-    (silence,) = dead_air(frames, ear, Channel.CLIENT, THRESHOLD)
+    endpointer = Settings().endpointer(Channel.CLIENT, RATE)
+    (silence,) = dead_air(frames, endpointer, Channel.CLIENT, THRESHOLD)
     assert silence.cause is LineState.MUSIC
     assert abs(silence.started - 150) <= 10
     # Where it begins in a silence that was told already, it is the same silence.
@@ -277,8 +283,8 @@ def test_a_mono_file_is_either_side(side: Channel, tmp_path: Path) -> None:
     path = tmp_path / "mono.wav"
     soundfile.write(path, np.zeros(8_000 * 3, np.int16), 8_000)
     with open_leg(path, "left" if side is Channel.OPERATOR else "right") as opened:
-        ear = Settings().endpointer(side, opened.sample_rate)
-        (silence,) = dead_air(opened, ear, side, THRESHOLD)
+        endpointer = Settings().endpointer(side, opened.sample_rate)
+        (silence,) = dead_air(opened, endpointer, side, THRESHOLD)
     assert json.loads(json.dumps(silence.record())) == {
         "fired_s": 2.5,
         "silence_started_s": 0.0,

@@ -25,16 +25,16 @@ def shaped(frames: list[bytes | None], gain: float = 1.0, delay: int = 0) -> lis
 def both(
     operator: list[bytes | None], client: list[bytes | None]
 ) -> tuple[EndpointerPort, list[bool]]:
-    """The client's ear after these frames, and when both sides were known to be one."""
+    """The client's endpointer after these frames, and when both sides were known to be one."""
     settings = Settings()
-    ears = [settings.endpointer(channel, RATE) for channel in Channel]
-    ears[1].expect_leak_of(ears[0])
+    endpointers = [settings.endpointer(channel, RATE) for channel in Channel]
+    endpointers[1].expect_crosstalk_of(endpointers[0])
     known = []
     for near, far in zip(operator, client, strict=True):
-        ears[0].hear(near)
-        ears[1].hear(far)
-        known.append(ears[1].dual_mono)
-    return ears[1], known
+        endpointers[0].feed(near)
+        endpointers[1].feed(far)
+        known.append(endpointers[1].dual_mono)
+    return endpointers[1], known
 
 
 VOICE = [*noise(50, -65), *draw("S*200"), *noise(100, -65)]
@@ -42,9 +42,9 @@ VOICE = [*noise(50, -65), *draw("S*200"), *noise(100, -65)]
 
 @pytest.mark.parametrize("gain", [1.0, 0.5, 0.9])
 def test_a_copy_is_known_before_it_counts_as_the_client(gain):
-    ear, known = both(VOICE, shaped(VOICE, gain))
+    endpointer, known = both(VOICE, shaped(VOICE, gain))
     assert known[50 + 3 * KNOWN]
-    assert (ear.utterances, ear.runs) == (0, 0)
+    assert (endpointer.utterances, endpointer.segments_ended) == (0, 0)
 
 
 @pytest.mark.parametrize(("gain_db", "delay_ms"), [(-18, 20), (-12, 40), (-18, 200), (-25, 60)])
@@ -57,9 +57,9 @@ def test_two_voices_at_once_are_two():
     woman = [*noise(50, -65), *clip("caller_number")]
     man = [*noise(50, -65), *clip("man_warranty")]
     length = min(len(woman), len(man))
-    ear, known = both(man[:length], woman[:length])
+    endpointer, known = both(man[:length], woman[:length])
     assert not any(known)
-    assert ear.utterances > 0
+    assert endpointer.utterances > 0
 
 
 def test_it_ends_where_the_sides_differ():
@@ -73,8 +73,8 @@ def test_it_ends_where_the_sides_differ():
 def test_so_many_frames_are_alike(alike, same):
     watch, frame = DualMono(), b"\x01\x02" * SIZE
     for now in range(1, alike + 1):
-        watch.hear_other(frame, now)
-        watch.hear_own(frame, now)
+        watch.feed_other(frame, now)
+        watch.feed_own(frame, now)
     assert watch.same is same
 
 
@@ -82,18 +82,18 @@ def test_so_many_frames_are_alike(alike, same):
 def test_so_many_are_not(unlike, same):
     watch, frame = DualMono(), b"\x01\x02" * SIZE
     for now in range(1, 200):
-        watch.hear_other(frame, now)
-        watch.hear_own(frame, now)
+        watch.feed_other(frame, now)
+        watch.feed_own(frame, now)
     for now in range(300, 300 + unlike):
-        watch.hear_own(frame, now)  # the other side is quiet
+        watch.feed_own(frame, now)  # the other side is quiet
     assert watch.same is same
 
 
 def test_the_other_side_alone_ends_it_too():
     watch, frame = DualMono(), b"\x01\x02" * SIZE
     for now in range(1, 200):
-        watch.hear_other(frame, now)
-        watch.hear_own(frame, now)
+        watch.feed_other(frame, now)
+        watch.feed_own(frame, now)
     for now in range(300, 302 + MOST):
-        watch.hear_other(frame, now)
+        watch.feed_other(frame, now)
     assert not watch.same

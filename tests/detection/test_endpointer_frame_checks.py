@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.detection.endpointer_tape import RATE, draw, listen, new_ear, state
+from tests.detection.endpointer_tape import RATE, draw, listen, new_endpointer, state
 from vad_agent.core.frames import SAMPLE_RATES
 from vad_agent.detection.endpointer import Endpointer
 from vad_agent.detection.neural_network import load
@@ -36,18 +36,18 @@ WRONG = [
 @pytest.mark.parametrize(("frame", "text"), WRONG)
 def test_what_is_no_frame_is_refused_in_words(frame: Any, text: str) -> None:
     with pytest.raises(FrameError) as caught:
-        new_ear().hear(frame)
+        new_endpointer().feed(frame)
     assert str(caught.value).startswith("frame: expected ")
     assert text in str(caught.value)
 
 
 def test_a_refused_frame_leaves_the_endpointer_as_it_was() -> None:
     frames = draw(CALL)
-    disturbed, other = new_ear(), new_ear()
+    disturbed, other = new_endpointer(), new_endpointer()
     for at, frame in enumerate(frames):
         with pytest.raises(FrameError):
-            disturbed.hear(WRONG[at % len(WRONG)][0])
-        assert disturbed.hear(frame) == other.hear(frame)
+            disturbed.feed(WRONG[at % len(WRONG)][0])
+        assert disturbed.feed(frame) == other.feed(frame)
         assert state(disturbed) == state(other)
         assert (disturbed.start, disturbed.end, disturbed.since) == (
             other.start,
@@ -56,7 +56,7 @@ def test_a_refused_frame_leaves_the_endpointer_as_it_was() -> None:
         )
         assert disturbed.doubtful() == other.doubtful()
         assert disturbed.lacks_frame() == other.lacks_frame()
-    assert other.runs >= 2
+    assert other.segments_ended >= 2
 
 
 @pytest.mark.parametrize(
@@ -75,19 +75,19 @@ def test_a_refused_frame_leaves_the_endpointer_as_it_was() -> None:
 def test_buffers_of_bytes_are_heard_as_bytes_are(wrap: Callable[[bytes], Any]) -> None:
     frames = draw(CALL)
     wrapped = [None if frame is None else wrap(frame) for frame in frames]
-    assert listen(new_ear(), wrapped) == listen(new_ear(), frames)
+    assert listen(new_endpointer(), wrapped) == listen(new_endpointer(), frames)
 
 
 def test_a_buffer_may_be_used_again_at_once() -> None:
     """A constant line is known by comparing with a frame kept: it must be a copy."""
     buffer = bytearray(320)
-    ear = new_ear()
+    endpointer = new_endpointer()
     lines = []
     for frame in draw("0*60 .*20 z*60"):
         assert frame is not None
         buffer[:] = frame
-        if ear.hear(buffer):
-            lines.append((str(ear.line), ear.since))
+        if endpointer.feed(buffer):
+            lines.append((str(endpointer.line), endpointer.since))
         buffer[:] = b"\x55" * 320
     assert lines == [("live", 0), ("digital_zero", 0), ("live", 60), ("digital_zero", 80)]
 
@@ -112,27 +112,27 @@ class Dies:
 def test_a_detector_that_dies_is_no_silence(dies_at: int, with_network: bool) -> None:
     """Wherever it dies, in quiet or in speech: nobody is hung up on, and it is said once."""
     network = load() if with_network else None
-    ear = Endpointer(RATE, detector=Dies(dies_at), network=network)
+    endpointer = Endpointer(RATE, detector=Dies(dies_at), network=network)
     said = []
     failed = False
     for now, frame in enumerate(draw(".*60 S*60 .*40 S*60 .*60")):
-        if ear.hear(frame) and ear.failed and not failed:
+        if endpointer.feed(frame) and endpointer.failed and not failed:
             said.append(now)
             failed = True
     assert len(said) == 1
-    assert ear.runs >= 1
-    assert not ear.speaking
+    assert endpointer.segments_ended >= 1
+    assert not endpointer.speaking
 
 
 @pytest.mark.parametrize("rate", [0, -8_000, 11_025, 22_050, 44_100, 96_000])
 def test_a_wrong_rate(rate: int) -> None:
     with pytest.raises(FrameError, match=f"sample rate: .* got {rate}"):
-        new_ear(rate)
+        new_endpointer(rate)
 
 
 @pytest.mark.parametrize("rate", SAMPLE_RATES)
 def test_each_rate_has_its_frame(rate: int) -> None:
-    ear = new_ear(rate)
-    assert ear.hear(bytes(rate // 25))
+    endpointer = new_endpointer(rate)
+    assert endpointer.feed(bytes(rate // 25))
     with pytest.raises(FrameError, match=f"expected {rate // 25} bytes"):
-        ear.hear(bytes(rate // 25 + 2))
+        endpointer.feed(bytes(rate // 25 + 2))

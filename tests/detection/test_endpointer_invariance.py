@@ -48,8 +48,8 @@ def fires(audio: bytes, detector: str, chunks: list[int] | None = None) -> list[
         frames += framer.push(audio[at : at + size])
         at += size
     frames += framer.push(audio[at:])
-    ear = Settings(hearing={"detector": detector}).endpointer(Channel.CLIENT, RATE)
-    return [found.fired for found in dead_air(frames, ear, Channel.CLIENT, SILENCE)]
+    endpointer = Settings(hearing={"detector": detector}).endpointer(Channel.CLIENT, RATE)
+    return [found.fired for found in dead_air(frames, endpointer, Channel.CLIENT, SILENCE)]
 
 
 @cache
@@ -115,10 +115,10 @@ EXTREMES = {
 @pytest.mark.parametrize("rate", [8_000, 16_000, 32_000, 48_000])
 @pytest.mark.parametrize("detector", DETECTORS)
 def test_nothing_that_can_come_raises(detector: str, rate: int, kind: str) -> None:
-    ear = Settings(hearing={"detector": detector}).endpointer(Channel.CLIENT, rate)
+    endpointer = Settings(hearing={"detector": detector}).endpointer(Channel.CLIENT, rate)
     size = samples_per_frame(rate)
     frames = [EXTREMES[kind](frame, size) for frame in range(400)]
-    for found in dead_air(frames, ear, Channel.CLIENT, SILENCE):
+    for found in dead_air(frames, endpointer, Channel.CLIENT, SILENCE):
         assert found.fired <= len(frames)
-    ear.finish()
-    assert not ear.failed
+    endpointer.finish()
+    assert not endpointer.failed

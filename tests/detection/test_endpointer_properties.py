@@ -8,7 +8,7 @@ from itertools import pairwise
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.detection.endpointer_tape import KINDS, Frame, draw, new_ear, scripted, state
+from tests.detection.endpointer_tape import KINDS, Frame, draw, new_endpointer, scripted, state
 from vad_agent.core.actions import LineState
 from vad_agent.core.endpointer_port import EndpointerPort
 
@@ -27,54 +27,54 @@ def sound(kind: str) -> list[Frame]:
     return draw(f"{kind}*160")
 
 
-def tell(ear: EndpointerPort, call: str) -> None:
+def tell(endpointer: EndpointerPort, call: str) -> None:
     if call == "hold over":
-        ear.hold_over()
+        endpointer.hold_over()
     else:
-        ear.own_prompt(call == "prompt begins")
+        endpointer.own_prompt(call == "prompt begins")
 
 
 @settings(max_examples=120, deadline=None)
 @given(st.lists(steps, max_size=14), st.sampled_from(DETECTORS))
 def test_any_call_fits_together(call: list[tuple[str, int]], detector: str) -> None:
-    ear = new_ear(detector=detector)
+    endpointer = new_endpointer(detector=detector)
     now = 0
     ended: list[tuple[int, int]] = []
     utterances = runs = 0
 
-    told = state(ear)
+    told = state(endpointer)
     for kind, count in call:
         if kind in CALLS:
-            tell(ear, kind)
+            tell(endpointer, kind)
             continue
         for frame in sound(kind)[:count]:
             before = told
-            changed = ear.hear(frame)
+            changed = endpointer.feed(frame)
             now += 1
-            told = state(ear)
+            told = state(endpointer)
             assert changed is (before != told)
-            if ear.runs != runs:
-                assert ear.runs == runs + 1
-                runs = ear.runs
-                ended.append((ear.start, ear.end))
-            assert utterances <= ear.utterances <= utterances + 1
-            utterances = ear.utterances
-            assert 0 <= ear.start <= now
-            assert 0 <= ear.end <= now
-            assert 0 <= ear.since <= now
-            assert ear.speaking or ear.start <= ear.end
-            assert ear.runs <= ear.utterances
-            assert ear.speaking or not ear.sure
-            assert not (ear.speaking and ear.line is LineState.MUSIC)
-            assert not (ear.lacks_frame() and frame is not None)
-            assert not (ear.speaking and ear.doubtful())
-    while ear.finish():
-        if ear.runs != runs:
-            assert ear.runs == runs + 1
-            runs = ear.runs
-            ended.append((ear.start, ear.end))
-    assert not ear.speaking
-    assert ear.runs == len(ended) <= ear.utterances
+            if endpointer.segments_ended != runs:
+                assert endpointer.segments_ended == runs + 1
+                runs = endpointer.segments_ended
+                ended.append((endpointer.start, endpointer.end))
+            assert utterances <= endpointer.utterances <= utterances + 1
+            utterances = endpointer.utterances
+            assert 0 <= endpointer.start <= now
+            assert 0 <= endpointer.end <= now
+            assert 0 <= endpointer.since <= now
+            assert endpointer.speaking or endpointer.start <= endpointer.end
+            assert endpointer.segments_ended <= endpointer.utterances
+            assert endpointer.speaking or not endpointer.sure
+            assert not (endpointer.speaking and endpointer.line is LineState.MUSIC)
+            assert not (endpointer.lacks_frame() and frame is not None)
+            assert not (endpointer.speaking and endpointer.doubtful())
+    while endpointer.finish():
+        if endpointer.segments_ended != runs:
+            assert endpointer.segments_ended == runs + 1
+            runs = endpointer.segments_ended
+            ended.append((endpointer.start, endpointer.end))
+    assert not endpointer.speaking
+    assert endpointer.segments_ended == len(ended) <= endpointer.utterances
     assert all(start < end <= now for start, end in ended)
     assert all(one[1] <= two[0] for one, two in pairwise(ended))
 
@@ -82,16 +82,16 @@ def test_any_call_fits_together(call: list[tuple[str, int]], detector: str) -> N
 @settings(max_examples=40, deadline=None)
 @given(st.lists(steps, max_size=8))
 def test_two_ears_hear_the_same_and_do_not_know_of_each_other(call: list[tuple[str, int]]) -> None:
-    one, two = new_ear(), new_ear()
-    other = new_ear()
+    one, two = new_endpointer(), new_endpointer()
+    other = new_endpointer()
     for kind, count in call:
         if kind in CALLS:
             tell(one, kind)
             tell(two, kind)
             continue
         for frame in sound(kind)[:count]:
-            assert one.hear(frame) == two.hear(frame)
-            other.hear(sound("S")[3])
+            assert one.feed(frame) == two.feed(frame)
+            other.feed(sound("S")[3])
             assert (one.start, one.end, one.since) == (two.start, two.end, two.since)
             assert state(one) == state(two)
 

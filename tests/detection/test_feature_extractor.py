@@ -30,7 +30,7 @@ def heard(block: int) -> np.ndarray:
     logits = []
     for at, frame in enumerate(draw(CALL), 1):
         assert frame is not None
-        one.hear(frame, rms(frame, 2), None)
+        one.feed(frame, rms(frame, 2), None)
         if at % block == 0:
             logits.append(stream.logits(one.take(block)))
     return np.concatenate(logits)
@@ -50,7 +50,7 @@ def test_a_gain_changes_next_to_nothing():
             for frame in draw(".*50 S*100")
         ]
         for frame in frames:
-            one.hear(frame, rms(frame, 2), None)
+            one.feed(frame, rms(frame, 2), None)
         columns.append(one.take(150))
     assert np.median(np.abs(columns[0] - columns[1])) < 0.1
 

@@ -12,7 +12,7 @@ from tests.detection.endpointer_tape import (
     hear,
     listen,
     near,
-    new_ear,
+    new_endpointer,
     noise,
     over,
     tone,
@@ -28,10 +28,16 @@ ZERO, GONE = LineState.DIGITAL_ZERO, LineState.NO_MEDIA
 
 
 def test_nothing_is_known_before_the_first_frame() -> None:
-    ear = new_ear()
-    assert (ear.line, ear.since, ear.speaking, ear.start, ear.end) == (None, 0, False, 0, 0)
-    assert not ear.lacks_frame()
-    assert not ear.doubtful()
+    endpointer = new_endpointer()
+    assert (
+        endpointer.line,
+        endpointer.since,
+        endpointer.speaking,
+        endpointer.start,
+        endpointer.end,
+    ) == (None, 0, False, 0, 0)
+    assert not endpointer.lacks_frame()
+    assert not endpointer.doubtful()
 
 
 @pytest.mark.parametrize("frame", [".", "0", "z", "S", "n", ","])
@@ -58,13 +64,13 @@ def test_digital_zero_from_the_first_frame(kind: str) -> None:
 @pytest.mark.parametrize("value", [-8, -1, 1, 8])
 def test_any_small_constant_is_a_dead_line(value: int) -> None:
     frames = cut(np.full(60 * 160, value))
-    assert listen(new_ear(), frames).lines[-1] == (FLAT - 1, ZERO, 0)
+    assert listen(new_endpointer(), frames).lines[-1] == (FLAT - 1, ZERO, 0)
 
 
 def test_a_constant_that_is_not_small_is_not_digital_zero() -> None:
     """A microphone's offset."""
     frames = cut(np.full(60 * 160, 300))
-    assert listen(new_ear(), frames).lines == [(0, LIVE, 0)]
+    assert listen(new_endpointer(), frames).lines == [(0, LIVE, 0)]
 
 
 @pytest.mark.parametrize("after", ["k", ".", "S", "n", ",", "t"])
@@ -76,13 +82,13 @@ def test_one_odd_sample_is_no_constant() -> None:
     odd = np.zeros(160, np.int64)
     odd[159] = 1
     frames = [*draw(".*60 0*30"), *cut(odd), *draw("0*49 .*5")]
-    assert listen(new_ear(), frames).lines == [(0, LIVE, 0)]
+    assert listen(new_endpointer(), frames).lines == [(0, LIVE, 0)]
 
 
 def test_a_companded_line_without_a_sound_is_quiet_not_dead() -> None:
     """A-law knows no zero: next to nothing is +8 and -8 in turns."""
     dither = np.random.default_rng(1).choice([-8, 8], 400 * 160)
-    heard = listen(new_ear(), [*noise(60), *cut(dither), *noise(120)])
+    heard = listen(new_endpointer(), [*noise(60), *cut(dither), *noise(120)])
     states = [(state, since) for _, state, since in heard.lines]
     assert [state for state, _ in states] == [LIVE, QUIET, LIVE]
     assert abs(states[1][1] - 60) <= 50
@@ -90,24 +96,24 @@ def test_a_companded_line_without_a_sound_is_quiet_not_dead() -> None:
 
 
 def test_speech_on_a_quiet_line_makes_it_live() -> None:
-    ear = new_ear()
-    listen(ear, draw(".*60 ,*300"), finish=False)
-    assert ear.line is QUIET
-    listen(ear, voice(100), finish=False)
-    assert ear.speaking
-    assert ear.line is LIVE
-    assert abs(ear.since - 360) <= 50
+    endpointer = new_endpointer()
+    listen(endpointer, draw(".*60 ,*300"), finish=False)
+    assert endpointer.line is QUIET
+    listen(endpointer, voice(100), finish=False)
+    assert endpointer.speaking
+    assert endpointer.line is LIVE
+    assert abs(endpointer.since - 360) <= 50
 
 
 def test_a_line_quiet_again_is_quiet_since_its_last_speech() -> None:
-    ear = new_ear()
-    listen(ear, draw(",*300 S*60 ,*400"), finish=False)
-    assert ear.line is QUIET
-    assert ear.since >= 350
+    endpointer = new_endpointer()
+    listen(endpointer, draw(",*300 S*60 ,*400"), finish=False)
+    assert endpointer.line is QUIET
+    assert endpointer.since >= 350
 
 
 def test_comfort_noise_is_a_live_line() -> None:
-    assert listen(new_ear(), noise(600, -66)).lines == [(0, LIVE, 0)]
+    assert listen(new_endpointer(), noise(600, -66)).lines == [(0, LIVE, 0)]
 
 
 @pytest.mark.parametrize("count", [NO_MEDIA - 1, NO_MEDIA, NO_MEDIA + 1])
@@ -149,11 +155,11 @@ def test_from_digital_zero_to_no_media_and_back() -> None:
 
 
 def test_lacking_frames_until_there_is_no_media() -> None:
-    ear = new_ear()
+    endpointer = new_endpointer()
     lacks = []
     for frame in draw("-- .*9 -*55 .."):
-        ear.hear(frame)
-        lacks.append(ear.lacks_frame())
+        endpointer.feed(frame)
+        lacks.append(endpointer.lacks_frame())
     assert lacks == [False] * 11 + [True] * 49 + [False] * 6 + [False] * 2
 
 
@@ -169,7 +175,7 @@ def test_a_line_that_dies_in_mid_speech_closes_the_run(after: str) -> None:
 def test_speech_is_heard_at_once_when_the_line_comes_back(between: str) -> None:
     frames = draw(f".*50 S*60 {between} S*60 .*40")
     at = len(frames) - 100
-    assert near(listen(new_ear(), frames).runs, [(50, 110), (at, at + 60)])
+    assert near(listen(new_endpointer(), frames).runs, [(50, 110), (at, at + 60)])
 
 
 # -- noise and tones: taken back -----------------------------------------------------------------------
@@ -188,18 +194,18 @@ def test_a_tone_is_no_utterance(
     count = int((10.5 - phase_s) * 50)  # ends with a whole pulse
     frames = draw(f"{background}*{count + 100}")
     frames[60 : 60 + count] = over(frames[60 : 60 + count], tone(count, level_db, cadence, phase_s))
-    heard = listen(new_ear(), frames)
+    heard = listen(new_endpointer(), frames)
     assert (heard.accepted, heard.runs) == ([], [])
 
 
 @pytest.mark.parametrize("cadence", [BUSY, CONGESTION, RINGBACK, STEADY])
 def test_speech_before_a_tone_keeps_its_end(cadence: tuple[float, float]) -> None:
-    ear = new_ear()
+    endpointer = new_endpointer()
     frames = [*draw(".*60 S*60 .*40"), *tone(500, -20, cadence), *noise(60)]
-    heard = listen(ear, frames)
+    heard = listen(endpointer, frames)
     assert near(heard.runs, [(60, 120)])
-    assert abs(ear.start - 60) <= LATE  # also `start` is that of the last run
-    assert abs(ear.end - 120) <= LATE
+    assert abs(endpointer.start - 60) <= LATE  # also `start` is that of the last run
+    assert abs(endpointer.end - 120) <= LATE
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -209,15 +215,15 @@ def test_a_stretch_of_noise_is_a_fifth_of_a_second_at_most(
     level_db: int, count: int, seed: int
 ) -> None:
     frames = noise(100) + noise(count, level_db, 60 + seed) + noise(80, seed=9)
-    heard = listen(new_ear(), frames)
+    heard = listen(new_endpointer(), frames)
     assert sum(end - start for start, end in heard.runs) <= 10
 
 
 def test_a_tone_leaves_start_and_end_of_the_speech_before_it() -> None:
-    ear = new_ear()
-    heard = listen(ear, draw(".*60 S*60 .*40 t*70 .*60"))
+    endpointer = new_endpointer()
+    heard = listen(endpointer, draw(".*60 S*60 .*40 t*70 .*60"))
     assert len(heard.accepted) == 1
-    assert (ear.start, ear.end) == heard.runs[0]
+    assert (endpointer.start, endpointer.end) == heard.runs[0]
 
 
 @pytest.mark.parametrize("kind", "nt")
@@ -239,9 +245,9 @@ def test_after_noise_and_tones_speech_is_heard(kind: str, gap: int) -> None:
 
 @pytest.mark.parametrize("zeros", [12, 60, 200])
 def test_speech_that_ends_digital_zero_tells_of_a_gate(zeros: int) -> None:
-    ear = new_ear()
-    listen(ear, draw(f"S*60 0*{zeros} S*60 0*60"), finish=False)
-    assert ear.gated
+    endpointer = new_endpointer()
+    listen(endpointer, draw(f"S*60 0*{zeros} S*60 0*60"), finish=False)
+    assert endpointer.gated
 
 
 @pytest.mark.parametrize(
@@ -254,6 +260,6 @@ def test_speech_that_ends_digital_zero_tells_of_a_gate(zeros: int) -> None:
     ],
 )
 def test_other_digital_zero_is_no_gate(drawing: str) -> None:
-    ear = new_ear()
-    listen(ear, draw(drawing), finish=False)
-    assert not ear.gated
+    endpointer = new_endpointer()
+    listen(endpointer, draw(drawing), finish=False)
+    assert not endpointer.gated

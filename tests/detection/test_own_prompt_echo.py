@@ -4,7 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from tests.detection.endpointer_tape import clip, draw, listen, near, new_ear, noise, over, voice
+from tests.detection.endpointer_tape import (
+    clip,
+    draw,
+    listen,
+    near,
+    new_endpointer,
+    noise,
+    over,
+    voice,
+)
 from vad_agent.core.endpointer_port import EndpointerPort
 from vad_agent.detection.endpointer import ECHO_TAIL
 
@@ -20,41 +29,41 @@ TO_PROMPT_LEVEL = 2.0
 
 
 def ear_after(call: str) -> EndpointerPort:
-    """An ear in a call so far, as its own prompt begins."""
-    ear = new_ear()
-    listen(ear, draw(call), finish=False)
-    ear.own_prompt(True)
-    return ear
+    """An endpointer in a call so far, as its own prompt begins."""
+    endpointer = new_endpointer()
+    listen(endpointer, draw(call), finish=False)
+    endpointer.own_prompt(True)
+    return endpointer
 
 
 @pytest.mark.parametrize("echo_db", [-30, -36, -45])
 @pytest.mark.parametrize("prompt", PROMPTS)
 @pytest.mark.parametrize("call", CALLS)
 def test_an_echo_opens_no_run(call: str, prompt: str, echo_db: int) -> None:
-    ear = ear_after(call)
+    endpointer = ear_after(call)
     echo = clip(prompt, TO_PROMPT_LEVEL + echo_db)
     frames = [*noise(8), *over(echo, noise(len(echo), seed=3))]
-    assert listen(ear, frames, finish=False).opened == []
-    ear.own_prompt(False)
-    assert listen(ear, noise(60)).opened == []
+    assert listen(endpointer, frames, finish=False).opened == []
+    endpointer.own_prompt(False)
+    assert listen(endpointer, noise(60)).opened == []
 
 
 def test_the_tail_of_an_echo_after_the_prompt_opens_no_run() -> None:
     """It is up to 300 ms late."""
-    ear = ear_after(".*100")
+    endpointer = ear_after(".*100")
     echo = clip(PROMPTS[0], TO_PROMPT_LEVEL - 30)
-    heard = listen(ear, echo[:-15], finish=False)
-    ear.own_prompt(False)
-    assert heard.opened == listen(ear, [*echo[-15:], *noise(40)]).opened == []
+    heard = listen(endpointer, echo[:-15], finish=False)
+    endpointer.own_prompt(False)
+    assert heard.opened == listen(endpointer, [*echo[-15:], *noise(40)]).opened == []
 
 
 @pytest.mark.parametrize("level_db", [-24, -18, -12])
 @pytest.mark.parametrize("call", CALLS)
 def test_a_barge_in_is_heard_at_once(call: str, level_db: int) -> None:
-    ear = ear_after(call)
+    endpointer = ear_after(call)
     echo = clip("man_farewell_in_dialogue", TO_PROMPT_LEVEL - 30)
     frames = [*echo[:50], *over(echo[50:150], voice(100, level_db)), *noise(60)]
-    heard = listen(ear, frames)
+    heard = listen(endpointer, frames)
     at = len(draw(call)) + 50
     assert near(heard.runs[-1:], [(at, at + 100)])
     assert heard.opened[0] - 50 <= 10
@@ -66,32 +75,32 @@ def test_a_barge_in_is_heard_at_once(call: str, level_db: int) -> None:
 def test_after_the_prompt_and_its_tail_a_quiet_voice_is_heard_again(
     call: str, level_db: int
 ) -> None:
-    ear = ear_after(call)
-    listen(ear, noise(150), finish=False)
-    ear.own_prompt(False)
-    heard = listen(ear, [*noise(ECHO_TAIL), *voice(100, level_db), *noise(60)])
+    endpointer = ear_after(call)
+    listen(endpointer, noise(150), finish=False)
+    endpointer.own_prompt(False)
+    heard = listen(endpointer, [*noise(ECHO_TAIL), *voice(100, level_db), *noise(60)])
     at = len(draw(call)) + 150 + ECHO_TAIL
     assert near(heard.runs, [(at, at + 100)])
 
 
 def test_a_client_known_to_be_quiet_may_barge_in_quietly() -> None:
-    ear = new_ear()
-    listen(ear, [*noise(100), *voice(200, -38), *noise(60)], finish=False)
-    ear.own_prompt(True)
-    heard = listen(ear, [*noise(50), *voice(100, -38), *noise(60)])
+    endpointer = new_endpointer()
+    listen(endpointer, [*noise(100), *voice(200, -38), *noise(60)], finish=False)
+    endpointer.own_prompt(True)
+    heard = listen(endpointer, [*noise(50), *voice(100, -38), *noise(60)])
     assert near(heard.runs, [(410, 510)])
 
 
 def test_a_second_prompt_within_the_tail_of_the_first_is_still_a_prompt() -> None:
-    ear = ear_after(".*100")
-    listen(ear, noise(50), finish=False)
-    ear.own_prompt(False)
-    listen(ear, noise(ECHO_TAIL - 5), finish=False)
-    ear.own_prompt(True)
+    endpointer = ear_after(".*100")
+    listen(endpointer, noise(50), finish=False)
+    endpointer.own_prompt(False)
+    listen(endpointer, noise(ECHO_TAIL - 5), finish=False)
+    endpointer.own_prompt(True)
     echo = clip("woman_long", TO_PROMPT_LEVEL - 30)
-    assert listen(ear, over(echo, noise(len(echo))), finish=False).opened == []
+    assert listen(endpointer, over(echo, noise(len(echo))), finish=False).opened == []
 
 
 def test_an_endpointer_that_never_heard_a_prompt_hears_what_could_be_an_echo() -> None:
-    ear = new_ear()
-    assert listen(ear, [*noise(100), *voice(100, -44), *noise(60)]).runs != []
+    endpointer = new_endpointer()
+    assert listen(endpointer, [*noise(100), *voice(100, -44), *noise(60)]).runs != []

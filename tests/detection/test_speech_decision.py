@@ -20,7 +20,7 @@ from tests.detection.endpointer_tape import (
     join,
     listen,
     near,
-    new_ear,
+    new_endpointer,
     noise,
     over,
     speech,
@@ -36,38 +36,38 @@ NARROW = [name for name in SPEECH if not clips.catalogue()[name].wide]
 
 
 def test_finish_of_a_quiet_call_changes_nothing() -> None:
-    ear = new_ear()
-    assert not ear.finish()
-    listen(ear, noise(100))
-    assert not ear.finish()
+    endpointer = new_endpointer()
+    assert not endpointer.finish()
+    listen(endpointer, noise(100))
+    assert not endpointer.finish()
 
 
 def test_finish_twice() -> None:
-    ear = new_ear()
-    listen(ear, noise(30) + voice(30), finish=False)
-    assert ear.finish()
-    assert not ear.finish()
-    assert (ear.runs, ear.utterances, ear.speaking) == (1, 1, False)
+    endpointer = new_endpointer()
+    listen(endpointer, noise(30) + voice(30), finish=False)
+    assert endpointer.finish()
+    assert not endpointer.finish()
+    assert (endpointer.segments_ended, endpointer.utterances, endpointer.speaking) == (1, 1, False)
 
 
 def test_a_frame_that_opens_a_run_is_not_lacking() -> None:
-    ear = Endpointer(RATE, detector=Drawn(), network=None)
+    endpointer = Endpointer(RATE, detector=Drawn(), network=None)
     lacking = []
     for frame in [*draw(".*30"), *voice(4), None, *voice(30)]:
-        ear.hear(frame)
-        lacking.append(ear.lacks_frame())
-    assert ear.speaking
+        endpointer.feed(frame)
+        lacking.append(endpointer.lacks_frame())
+    assert endpointer.speaking
     assert lacking == [False] * 34 + [True] + [False] * 30
 
 
 def test_doubt_is_a_sound_that_has_just_begun_and_is_over_within_a_tenth_of_a_second() -> None:
     doubts = []
     for begun in range(30, 35):
-        ear = new_ear()
+        endpointer = new_endpointer()
         doubts.append("")
         for frame in draw(f".*{begun} S*8 .*100"):
-            ear.hear(frame)
-            doubts[-1] += "?" if ear.doubtful() else "_"
+            endpointer.feed(frame)
+            doubts[-1] += "?" if endpointer.doubtful() else "_"
         assert "?" not in doubts[-1][10:begun]
         assert "?" * GROUP not in doubts[-1]
     assert "?" in "".join(doubts)
@@ -93,7 +93,7 @@ def assert_extent(runs: list[tuple[int, int]], sound: list[bytes], at: int, by: 
 
 @pytest.mark.parametrize("name", sorted({*VOICES, *WORDS}))
 def test_start_and_end_of_a_clean_clip(name: str) -> None:
-    heard = listen(new_ear(), noise(60) + clip(name) + noise(60, seed=3))
+    heard = listen(new_endpointer(), noise(60) + clip(name) + noise(60, seed=3))
     assert_extent(heard.runs, clip(name), 60)
 
 
@@ -108,7 +108,7 @@ def test_a_short_word_is_an_utterance(word: str, gain_db: int, line: str) -> Non
         frames = [*draw("0*80"), *sound, *draw("0*60")]
     elif line == "A-law":
         frames = list(cut(g711.round_trip(join(frames).astype(np.int16), "alaw")))
-    heard = listen(new_ear(), frames)
+    heard = listen(new_endpointer(), frames)
     assert len(heard.runs) == len(heard.accepted) == 1
     assert_extent(heard.runs, sound, 80)
 
@@ -117,7 +117,7 @@ def test_a_short_word_is_an_utterance(word: str, gain_db: int, line: str) -> Non
 @pytest.mark.parametrize("word", ["caller_yes", "woman_short_word", "woman_no"])
 def test_a_yes_of_150_ms_is_an_utterance(word: str, frames: int) -> None:
     sound = clip(word)[:frames]
-    heard = listen(new_ear(), noise(80) + sound + noise(60, seed=3))
+    heard = listen(new_endpointer(), noise(80) + sound + noise(60, seed=3))
     assert near(heard.runs, [(80, 80 + frames)])
     assert len(heard.accepted) == 1
 
@@ -129,8 +129,8 @@ def test_speech_from_the_very_first_frame(word: str, gain_db: int) -> None:
     sound = clip(word, gain_db)
     sound = sound[loud_part(sound)[0] :]
     frames = [*over(sound, noise(len(sound), seed=8)), *noise(40)]
-    first = listen(new_ear(), frames)
-    later = listen(new_ear(), [*noise(100), *frames])
+    first = listen(new_endpointer(), frames)
+    later = listen(new_endpointer(), [*noise(100), *frames])
     assert first.runs, "nothing heard"
     assert first.runs[0][0] <= later.runs[0][0] - 100 + 10  # the detector is new to the line, too
     assert abs(first.runs[-1][1] - later.runs[-1][1] + 100) <= LATE
@@ -149,7 +149,7 @@ def test_key_clicks_open_no_run(drawing: str) -> None:
 @pytest.mark.parametrize("gain_db", [6, 0, -6, -12, -24])
 def test_typing_opens_no_run(gain_db: int) -> None:
     keys = clip("noise_typing", gain_db) * 4
-    heard = listen(new_ear(), noise(80) + over(keys, noise(len(keys), seed=4)) + noise(40))
+    heard = listen(new_endpointer(), noise(80) + over(keys, noise(len(keys), seed=4)) + noise(40))
     assert heard.opened == []
 
 
@@ -158,7 +158,7 @@ def test_typing_does_not_hold_a_run_open(gap: int) -> None:
     """Who types after speaking is silent."""
     keys = clip("noise_typing", -6) * 4
     frames = [*noise(60), *voice(60), *noise(gap + 1), *over(keys, noise(len(keys), seed=4))]
-    heard = listen(new_ear(), [*frames, *noise(40)])
+    heard = listen(new_endpointer(), [*frames, *noise(40)])
     assert near(heard.runs, [(60, 120)], by=25)  # clicks at once belong to the word
 
 
@@ -173,7 +173,7 @@ def test_every_tenth_frame_lost() -> None:
     frames: list[Frame] = [
         None if at % 10 == 7 else frame for at, frame in enumerate(draw(".*50 S*100 .*60"))
     ]
-    assert near(listen(new_ear(), frames).runs, [(50, 150)])
+    assert near(listen(new_endpointer(), frames).runs, [(50, 150)])
 
 
 # -- rates -------------------------------------------------------------------------------------------
@@ -184,8 +184,8 @@ def test_any_rate_hears_the_same_runs(rate: int) -> None:
     frames, _ = speech(*VOICES[4:12], *WORDS, gap=35)
     samples = join(frame for frame in frames if frame is not None)
     wide = np.rint(soxr.resample(samples.astype(np.float64), RATE, rate)).astype(np.int64)
-    narrow_runs = listen(new_ear(), frames).runs
-    wide_runs = listen(new_ear(rate), cut(wide, rate // 50)).runs
+    narrow_runs = listen(new_endpointer(), frames).runs
+    wide_runs = listen(new_endpointer(rate), cut(wide, rate // 50)).runs
     assert near(wide_runs, narrow_runs)
     edges = [
         abs(a - b)

@@ -21,7 +21,7 @@ from tests.detection.endpointer_tape import (
     listen,
     music,
     near,
-    new_ear,
+    new_endpointer,
     noise,
     tone,
     voice,
@@ -128,7 +128,7 @@ def test_the_first_frames_of_a_line_are_no_speech_to_webrtcvad() -> None:
 def test_an_endpointer_of_each_setting_hears_a_voice_from_its_beginning_to_its_end(
     detector: str,
 ) -> None:
-    found = listen(new_ear(detector=detector), [*noise(100), *voice(100), *noise(100)])
+    found = listen(new_endpointer(detector=detector), [*noise(100), *voice(100), *noise(100)])
     assert near(found.runs[-1:], [(100, 200)], by=12)
 
 

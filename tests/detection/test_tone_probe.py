@@ -236,11 +236,11 @@ def test_a_wrong_frame_or_rate_is_told() -> None:
 # -- what they say of the line -------------------------------------------------------------------------
 
 CHECK = 5
-"""Frames from one judgement to the next, as the ear asks."""
+"""Frames from one judgement to the next, as the endpointer asks."""
 
 
 def watched(drawing: str, watch: ToneWatch | None = None) -> tuple[str, ToneWatch]:
-    """A line of 20 ms letters, judged as the ear does: p d o tones, S speech accepted, . quiet.
+    """A line of 20 ms letters, judged as the endpointer does: p d o tones, S speech accepted, . quiet.
 
     Out: what was known at each frame: . nothing, t a tone plays, B busy, D dial, R ringback, W waiting.
     """
@@ -253,9 +253,9 @@ def watched(drawing: str, watch: ToneWatch | None = None) -> tuple[str, ToneWatc
         if letter == "S":
             watch.speech()
         elif letter in tones and run % CHECK == 0:
-            watch.hear(tones[letter], now - run, now)
+            watch.feed(tones[letter], now - run, now)
         elif letter == ".":
-            watch.hear(None, now - 1, now)
+            watch.feed(None, now - 1, now)
         progress = watch.progress
         known += progress.name[0] if progress else "t" if watch.playing else "."
     return known, watch
@@ -327,15 +327,15 @@ def test_another_tone_is_no_call_progress_and_begins_it_anew() -> None:
 
 def test_it_says_when_something_has_changed() -> None:
     watch = ToneWatch()
-    assert not watch.hear(None, 0, 10)
-    assert watch.hear(PROGRESS, 10, 15)
-    assert not watch.hear(PROGRESS, 15, 20)
-    assert not watch.hear(PROGRESS, 10, 20)  # told of again: counted once
-    assert not watch.hear(PROGRESS, 20, 109)
-    assert watch.hear(PROGRESS, 109, 110)
+    assert not watch.feed(None, 0, 10)
+    assert watch.feed(PROGRESS, 10, 15)
+    assert not watch.feed(PROGRESS, 15, 20)
+    assert not watch.feed(PROGRESS, 10, 20)  # told of again: counted once
+    assert not watch.feed(PROGRESS, 20, 109)
+    assert watch.feed(PROGRESS, 109, 110)
     assert watch.progress is Progress.RINGBACK
-    assert not watch.hear(PROGRESS, 110, 140)
-    assert watch.hear(PROGRESS, 140, 141)
+    assert not watch.feed(PROGRESS, 110, 140)
+    assert watch.feed(PROGRESS, 140, 141)
     assert watch.progress is Progress.DIAL
     assert watch.speech()
     assert not watch.speech()

@@ -24,7 +24,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.headset.recording import Int16s, Recording, end, until, write_wav
+from tests.headset.source_recording import Int16s, SourceRecording, end, until, write_wav
 
 RATE = 48_000
 SINKS = ("client", "virtmic", "mic", "headset")
@@ -38,7 +38,7 @@ def missing(programs: Sequence[str] = PROGRAMS) -> list[str]:
 
 
 @dataclass(frozen=True, slots=True)
-class Stream:
+class ServerStream:
     """A program's stream: its number, its sink or source, its application's name, its process."""
 
     index: int
@@ -72,7 +72,7 @@ class AudioServer:
         }
         self._daemon: subprocess.Popen[bytes] | None = None
         self._others: list[subprocess.Popen[bytes]] = []
-        self._recordings: list[Recording] = []
+        self._recordings: list[SourceRecording] = []
         self._added: dict[str, str] = {}  # sink -> module's index
         self._awake: set[str] = set()
 
@@ -188,7 +188,7 @@ class AudioServer:
         """The names of all `sinks` or `sources`."""
         return [line.split("\t")[1] for line in self.pactl("list", "short", what).splitlines()]
 
-    def streams(self, what: str) -> list[Stream]:
+    def streams(self, what: str) -> list[ServerStream]:
         """The `sink-inputs` or `source-outputs` there are, and the device each is on by now."""
         devices = {"sink-inputs": "sinks", "source-outputs": "sources"}[what]
         on = [line.split("\t") for line in self.pactl("list", "short", devices).splitlines()]
@@ -199,15 +199,15 @@ class AudioServer:
             device = name.get(stream[devices[:-1]], "")
             application = of.get("application.name", of.get("media.name", ""))
             pid = int(of.get("application.process.id", 0))
-            found.append(Stream(stream["index"], device, application, pid))
+            found.append(ServerStream(stream["index"], device, application, pid))
         return found
 
-    def captured(self) -> list[Stream]:
+    def captured(self) -> list[ServerStream]:
         """The streams by which `listen` captures the client's side."""
         streams = self.streams("source-outputs")
         return [one for one in streams if one.application == "vad-agent client"]
 
-    def played(self, pid: int) -> Stream:
+    def played(self, pid: int) -> ServerStream:
         """The one stream that the process plays."""
         (stream,) = [one for one in self.streams("sink-inputs") if one.pid == pid]
         return stream
@@ -287,7 +287,7 @@ class AudioServer:
 
     def record(
         self, source: str, *, rate: int = RATE, latency_ms: int = 20, wait: bool = True
-    ) -> Recording:
+    ) -> SourceRecording:
         """Record a source, mono int16 at `rate` (the server converts).
 
         Returns when the first data are there (up to 2 s on an idle monitor), unless told not to wait.
@@ -295,7 +295,7 @@ class AudioServer:
         command = ["parec", f"--device={source}", f"--latency-msec={latency_ms}", "--raw"]
         command += ["--format=s16le", "--channels=1", f"--rate={rate}"]
         process = self.popen(command, stdout=subprocess.PIPE)
-        recording = Recording(process, rate, source)
+        recording = SourceRecording(process, rate, source)
         self._recordings.append(recording)
         if wait:
             recording.wait_first()

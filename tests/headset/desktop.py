@@ -16,7 +16,7 @@ from abc import abstractmethod
 from collections.abc import Sequence
 
 from tests.headset.audio_server import PROGRAMS, READY_S, AudioServer
-from tests.headset.recording import end, until
+from tests.headset.source_recording import end, until
 
 HEADSET = "alsa_output.usb-GN_Jabra_EVOLVE_20.analog-stereo"
 MIC = "alsa_input.usb-GN_Jabra_EVOLVE_20.mono-fallback"

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from audio_fixtures import g711
-from tests.headset.recording import Int16s
+from tests.headset.source_recording import Int16s
 
 RATE = 8_000
 _ETH_P_ALL = 3

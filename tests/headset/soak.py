@@ -22,7 +22,7 @@ from pathlib import Path
 import psutil
 
 from tests.headset.audio_server import AudioServer
-from tests.headset.listening import Listening, inside, kind
+from tests.headset.listen_process import Listening, inside, kind
 from tests.headset.speech import speech
 from tests.headset.test_faults import play_noise
 

@@ -38,7 +38,7 @@ import psutil  # type: ignore[import-untyped]
 import soundfile  # type: ignore[import-untyped]
 
 from tests.headset.audio_server import AudioServer
-from tests.headset.recording import Int16s, end, until
+from tests.headset.source_recording import Int16s, end, until
 
 PROGRAM = "baresip"
 RATE = 8_000
@@ -257,7 +257,7 @@ class Softphone:
 Party = Literal["operator", "client"]
 
 
-class Call:
+class PhoneCall:
     """An operator's and a client's phone on one server. A context manager; may be dialled again.
 
     operator    hears in the sink `client`, speaks through `vmic`; what is played into `mic` goes there
@@ -295,7 +295,7 @@ class Call:
             self._loop = self.server.loop_microphone()
         self.ear = self.server.record(f"{EAR}.monitor")
 
-    def __enter__(self) -> Call:
+    def __enter__(self) -> PhoneCall:
         return self
 
     def __exit__(self, *exc: object) -> None:

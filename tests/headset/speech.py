@@ -21,7 +21,7 @@ import soxr  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 
 from audio_fixtures import clips, dsp
-from tests.headset.recording import Int16s, write_wav
+from tests.headset.source_recording import Int16s, write_wav
 
 RATE = 8_000
 COMFORT_DB = -65.0

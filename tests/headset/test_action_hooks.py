@@ -176,8 +176,8 @@ def test_a_target_is_read(spec: str, kinds: set[str], where: str) -> None:
         ("http://x:70000/", "expected a URL with a host, and a number for its port"),
         ("http://[::1/", "expected a URL with a host"),
         ("http://user:secret@x/", "a user in it is not supported"),
-        ("http://x/a b", "no spaces, and letters of ASCII alone"),
-        ("http://x/звонок", "no spaces, and letters of ASCII alone"),
+        ("http://x/a b", "a URL of ASCII characters without spaces"),
+        ("http://x/звонок", "a URL of ASCII characters without spaces"),
     ],
 )
 def test_a_wrong_target_is_refused(spec: str, problem: str) -> None:
@@ -470,7 +470,7 @@ def test_a_command_that_is_gone_or_cannot_run_is_reported(tmp_path: Path, report
 def test_whatever_goes_wrong_the_worker_goes_on(
     server: Server, reports: Reports, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real, failed = module.Hook._tell, threading.Event()
+    real, failed = module.Hook._send, threading.Event()
 
     def tell_once(self: module.Hook, key: str, told: dict[str, object]) -> str | None:
         if told["kind"] == "phase":
@@ -478,7 +478,7 @@ def test_whatever_goes_wrong_the_worker_goes_on(
             raise MemoryError(NAME)
         return real(self, key, told)
 
-    monkeypatch.setattr(module.Hook, "_tell", tell_once)
+    monkeypatch.setattr(module.Hook, "_send", tell_once)
     tell(server.url, [PHASE, HANGUP], reports)
     assert failed.is_set()
     assert server.kinds() == ["hangup"]
@@ -504,7 +504,7 @@ def test_the_caller_never_waits_and_others_are_told(
     hooks.close(0.2)
     assert time.monotonic() - began < 1.0
     (told,) = reports.all
-    assert told.endswith("not all was told before the end")
+    assert told.endswith("some actions were not sent before the end")
     worker = hooks._hooks[0]._writer._thread
     assert worker.daemon  # the program's end does not wait for it
     (tmp_path / "go").touch()
@@ -530,7 +530,7 @@ def test_what_is_too_slow_loses_what_is_not_vital_first(server: Server, reports:
     assert server.kinds()[-MOST_WAITING:] == (
         ["phase"] * (MOST_WAITING // 2) + ["callback"] + ["hangup"] * (MOST_WAITING // 2 - 1)
     )
-    assert not [text for text in reports.all if "not all was told" in text]
+    assert not [text for text in reports.all if "some actions were not sent" in text]
 
 
 def test_close_tells_what_waits(server: Server, reports: Reports) -> None:
@@ -554,7 +554,7 @@ def test_a_hook_that_hangs_takes_no_time_from_the_others_at_close(
     hooks.take([HANGUP] * 5)
     hooks.close(1.0)
     assert server.kinds() == ["alert"] + ["hangup"] * 5
-    assert reports.all == [f"--on-action {server.url}: not all was told before the end"]
+    assert reports.all == [f"--on-action {server.url}: some actions were not sent before the end"]
 
 
 def test_the_kinds_are_those_of_the_trace() -> None:

@@ -199,7 +199,7 @@ def test_a_wrong_line_is_refused(line: bytes, problem: str) -> None:
 
 @pytest.mark.parametrize("kind", sorted(NOT_FROM_OUTSIDE))
 def test_the_players_and_the_devices_events_are_refused(kind: EventKind) -> None:
-    with pytest.raises(EventError, match=f"{kind.value} is told by our own parts alone"):
+    with pytest.raises(EventError, match=f"{kind.value} is reserved for the product itself"):
         parse_control(event(kind=kind.value, party="client", latency_s=0.1))
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from tests.headset.recording import until
+from tests.headset.source_recording import until
 from vad_agent.callbacks import outbox as letters
 from vad_agent.callbacks import outbox_message
 from vad_agent.callbacks.outbox import Outbox
@@ -36,7 +36,7 @@ from vad_agent.core.frames import Channel
 from vad_agent.headset import call_reporter as module
 from vad_agent.headset import callback_write_ahead
 from vad_agent.headset.action_sinks import ActionSinks
-from vad_agent.headset.call_reporter import MOST_LINES, MOST_WAITING, CallReporter
+from vad_agent.headset.call_reporter import MOST_LINES, MOST_WAITING, CallReporter, CallWriter
 from vad_agent.headset.callback_publisher import CallbackPublisher
 from vad_agent.headset.callback_write_ahead import OutboxWriter
 from vad_agent.trace.trace_format import record
@@ -73,17 +73,15 @@ class Headset:
         self.carrier = Carrier(self.outbox)
         self.writer = OutboxWriter(self.outbox, self.told.append, carrier=self.carrier)
         self.callbacks = CallbackPublisher(self.writer.post, now=lambda: ASKED)
-        self.calls = CallReporter(
-            self.callbacks,
+        self.call_writer = CallWriter(
             self.writer,
             self.outbox,
             self.told.append,
-            mode="auto",
-            operator="o1",
             carrier=self.carrier,
             takes_calls=self.takes_calls,
             now=lambda: ASKED,
         )
+        self.calls = CallReporter(self.callbacks, self.call_writer, mode="auto", operator="o1")
 
     def takes_calls(self) -> bool:
         self.asked_in.append(threading.current_thread().name)
@@ -100,7 +98,7 @@ class Headset:
         self.wait()
 
     def wait(self) -> None:
-        assert self.calls._writer.flush(LIMIT_S)
+        assert self.call_writer._writer.flush(LIMIT_S)
 
     @property
     def letters(self) -> list[OutboxMessage]:
@@ -112,7 +110,7 @@ class Headset:
 def headset(tmp_path: Path) -> Iterator[Headset]:
     one = Headset(tmp_path / "outbox")
     yield one
-    one.calls.close()
+    one.call_writer.close()
     one.writer.close()
 
 
@@ -238,12 +236,13 @@ def test_nobody_said_whether_there_is_a_desk(tmp_path: Path):
     outbox, told = Outbox(tmp_path), [""]
     writer = OutboxWriter(outbox, told.append)
     callbacks = CallbackPublisher(writer.post)
-    calls = CallReporter(callbacks, writer, outbox, told.append, mode="cue")
+    call_writer = CallWriter(writer, outbox, told.append)
+    calls = CallReporter(callbacks, call_writer, mode="cue")
     for outlet in (callbacks, calls):
         outlet.begin("call", BEGAN)
     calls.take([PROMPT])
     calls.end()
-    calls.close()
+    call_writer.close()
     writer.close()
     assert outbox.waiting() == []
     assert told == [""]
@@ -251,7 +250,7 @@ def test_nobody_said_whether_there_is_a_desk(tmp_path: Path):
 
 def test_whether_there_is_a_desk_is_not_asked_in_the_loop(headset: Headset):
     headset.call(PROMPT)
-    assert headset.asked_in == ["call letter"]
+    assert headset.asked_in == ["call reporter"]
 
 
 # -- never in a callback's way ----------------------------------------------------------------------
@@ -331,16 +330,16 @@ def test_the_loop_waits_for_no_disk_and_close_for_a_moment(
     headset.call(PROMPT, DROPPED)
     assert [letter.kind for letter in headset.letters] == [REQUESTED, ENDED]
     monkeypatch.setattr(module, "CLOSE_S", 0.0)
-    headset.calls.close()
+    headset.call_writer.close()
     assert [thread.is_alive() for thread in writing] == [True]
     monkeypatch.setattr(module, "CLOSE_S", LIMIT_S)
     goes_on.set()
-    headset.calls.close()
+    headset.call_writer.close()
     assert [thread.is_alive() for thread in writing] == [False]
     assert [letter.kind for letter in headset.letters] == [REQUESTED, ENDED, CALL, CALL]
 
 
 def test_close_without_any_call_is_silent(headset: Headset):
-    headset.calls.close()
-    headset.calls.close()
+    headset.call_writer.close()
+    headset.call_writer.close()
     assert headset.told == []

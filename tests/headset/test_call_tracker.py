@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.detection.endpointer_tape import clip, draw, noise
-from tests.tape import ScriptedEar, TapePlan, tape, transcript
+from tests.tape import ScriptedEndpointer, TapePlan, tape, transcript
 from vad_agent import CallSession, Event, Settings
 from vad_agent.audio.recording_reader import open_call
 from vad_agent.client.headset_protocol import Command
@@ -35,18 +35,18 @@ GREETING = ".*100 S*75 .*25", "0*100 .*100"
 DIALOGUE = ".*75 S*75 .*25", "S*75 .*100"
 
 
-class NewEars(TapePlan):
-    """Scripted ears, new ones for each call."""
+class NewEndpointers(TapePlan):
+    """Scripted endpointers, new ones for each call."""
 
-    def endpointer(self, channel: Channel, sample_rate: int) -> ScriptedEar:
-        return ScriptedEar()
+    def endpointer(self, channel: Channel, sample_rate: int) -> ScriptedEndpointer:
+        return ScriptedEndpointer()
 
 
 class Headset:
     """A desk, all that it said, and all sessions that it made."""
 
     def __init__(self, policy: str = "auto", plan: TapePlan | Settings | None = None) -> None:
-        plan = plan or NewEars()
+        plan = plan or NewEndpointers()
         self.sessions: list[CallSession] = []
 
         def make() -> CallSession:
@@ -56,7 +56,7 @@ class Headset:
         self.tracker = CallTracker(plan, RATE, policy=policy, make_session=make)
         self.said: list[act.Action] = []
 
-    def hear(self, operator: str, client: str) -> list[act.Action]:
+    def feed_tape(self, operator: str, client: str) -> list[act.Action]:
         return self.feed(zip(tape(operator), tape(client), strict=True))
 
     def feed(self, pairs: Iterable[tuple[bytes | None, bytes | None]]) -> list[act.Action]:
@@ -88,8 +88,8 @@ def what(actions: Iterable[act.Action]) -> list[str]:
 def in_dialogue(policy: str = "auto") -> Headset:
     """A call that began by a guess and has come to the dialogue."""
     headset = Headset(policy)
-    headset.hear(*GREETING)
-    headset.hear(*DIALOGUE)
+    headset.feed_tape(*GREETING)
+    headset.feed_tape(*DIALOGUE)
     assert headset.tracker.session is not None
     assert headset.tracker.session.phase is Phase.DIALOGUE
     return headset
@@ -124,7 +124,7 @@ def test_a_greeting_on_an_idle_line_begins_a_call(idle: str, state: LineState):
 
 def test_the_greeting_lies_in_the_session_half_a_second_after_its_beginning():
     headset = Headset()
-    headset.hear(*GREETING)
+    headset.feed_tape(*GREETING)
     [run] = [action for action in headset.said if isinstance(action, act.Speech)]
     assert (run.start, run.end) == (BEFORE, BEFORE + 75)
     session = headset.tracker.session
@@ -134,7 +134,7 @@ def test_the_greeting_lies_in_the_session_half_a_second_after_its_beginning():
 
 def test_a_greeting_of_one_word_is_one():
     headset = Headset()
-    headset.hear(".*100 S*20 .*40", "0*100 .*60")
+    headset.feed_tape(".*100 S*20 .*40", "0*100 .*60")
     [run] = [action for action in headset.said if isinstance(action, act.Speech)]
     assert headset.on
     assert (run.start, run.end) == (BEFORE, BEFORE + 20)
@@ -142,7 +142,7 @@ def test_a_greeting_of_one_word_is_one():
 
 def test_the_backlog_asks_for_no_phrase():
     headset = Headset()
-    headset.hear(".*100 S*75 .*16", "0*191")
+    headset.feed_tape(".*100 S*75 .*16", "0*191")
     assert headset.on
     assert not any(isinstance(action, act.Play) for action in headset.said)
 
@@ -170,38 +170,38 @@ def test_the_recorded_greeting_and_what_follows_are_the_recordings_own():
 
 def test_none_begins_while_the_clients_line_is_live():
     headset = Headset()
-    headset.hear(".*600 S*75 .*25", "0*60 .*640")
+    headset.feed_tape(".*600 S*75 .*25", "0*60 .*640")
     assert not headset.on
 
 
 def test_none_begins_by_speech_that_was_there_before_the_line_was_idle():
     headset = Headset()
-    headset.hear("S*200 .*40", "0*240")
+    headset.feed_tape("S*200 .*40", "0*240")
     assert not headset.on
 
 
 def test_none_begins_by_the_client():
     headset = Headset()
-    headset.hear(".*300", "0*100 S*150 .*50")
+    headset.feed_tape(".*300", "0*100 S*150 .*50")
     assert not headset.on
 
 
 @pytest.mark.parametrize("policy", ["events", "manual"])
 def test_only_auto_guesses(policy: str):
     headset = Headset(policy)
-    headset.hear(*GREETING)
+    headset.feed_tape(*GREETING)
     assert not headset.on
 
 
 def test_a_policy_that_is_none_is_refused():
     with pytest.raises(ValueError, match="policy"):
-        CallTracker(NewEars(), RATE, policy="often", mode="auto")
+        CallTracker(NewEndpointers(), RATE, policy="often", mode="auto")
 
 
 @pytest.mark.parametrize("policy", ["auto", "events", "manual"])
 def test_a_key_begins_one_in_any_policy_and_it_is_no_guess(policy: str):
     headset = Headset(policy)
-    headset.hear(".*100", "0*100")
+    headset.feed_tape(".*100", "0*100")
     headset.press(Command.START_CALL)
     assert headset.tracker.session is not None
     assert headset.tracker.session.now == BEFORE
@@ -247,7 +247,7 @@ def test_events_from_outside_stop_guessing_for_good(kind: str, fields: dict[str,
     headset = Headset()
     headset.tell(kind, **fields)
     headset.press(Command.END_CALL)
-    headset.hear(*GREETING)
+    headset.feed_tape(*GREETING)
     assert not headset.on
 
 
@@ -257,7 +257,7 @@ def test_the_operators_own_keys_do_not():
     headset.tell("unhold", party="client")
     headset.tell("hangup", party="client")
     assert not headset.on
-    headset.hear(*GREETING)
+    headset.feed_tape(*GREETING)
     assert headset.on
 
 
@@ -319,23 +319,23 @@ def test_a_key_ends_it_well_and_a_new_guess_needs_an_idle_line_anew():
     assert what(headset.press(Command.END_CALL)) == ["phase ended"]
     assert not headset.on
     assert not headset.tracker.guessed
-    headset.hear(".*60 S*75 .*25", ".*160")
+    headset.feed_tape(".*60 S*75 .*25", ".*160")
     assert not headset.on
-    headset.hear(*GREETING)
+    headset.feed_tape(*GREETING)
     assert headset.on
 
 
 def test_a_line_dead_after_goodbye_ends_it_well():
     headset = in_dialogue()
     headset.tell("goodbye")
-    assert what(headset.hear(".*650", "0*650")) == ["phase ended"]
+    assert what(headset.feed_tape(".*650", "0*650")) == ["phase ended"]
     assert not headset.on
     assert headset.tracker.guessed
 
 
 def test_nobody_is_hung_up_on_by_a_dead_line_while_the_operator_speaks():
     headset = in_dialogue()
-    headset.hear("S*1000", "0*1000")
+    headset.feed_tape("S*1000", "0*1000")
     assert headset.on
 
 
@@ -343,20 +343,20 @@ def test_nobody_is_hung_up_on_by_a_dead_line_while_the_operator_speaks():
 def test_nor_while_the_clock_stands_still(kind: str):
     headset = in_dialogue()
     headset.tell(kind)
-    headset.hear(".*1000", "0*1000")
+    headset.feed_tape(".*1000", "0*1000")
     assert headset.on
 
 
 def test_nor_before_the_operator_has_greeted():
     headset = Headset()
     headset.press(Command.START_CALL)
-    headset.hear(".*1000", "0*1000")
+    headset.feed_tape(".*1000", "0*1000")
     assert headset.on
 
 
 def test_a_line_that_dies_in_the_dialogue_is_the_scripts_to_treat():
     headset = in_dialogue()
-    headset.hear(".*250", "0*250")
+    headset.feed_tape(".*250", "0*250")
     assert headset.on
     assert "play not_heard_in_dialogue" in what(headset.said)
 
@@ -364,9 +364,9 @@ def test_a_line_that_dies_in_the_dialogue_is_the_scripts_to_treat():
 def test_a_softphone_that_plays_no_more_in_the_dialogue_leaves_the_callback_unconfirmed():
     headset = in_dialogue()
     headset.tracker.line_in_use(False)
-    headset.hear(f".*{UNUSED - 1}", f".*{UNUSED - 1}")
+    headset.feed_tape(f".*{UNUSED - 1}", f".*{UNUSED - 1}")
     assert headset.on
-    headset.hear(".", ".")
+    headset.feed_tape(".", ".")
     assert what(headset.said)[-2:] == UNCONFIRMED
     assert not headset.on
     assert headset.tracker.guessed
@@ -375,9 +375,9 @@ def test_a_softphone_that_plays_no_more_in_the_dialogue_leaves_the_callback_unco
 
 def test_where_the_client_was_never_heard_it_is_a_drop():
     headset = Headset()
-    headset.hear(*GREETING)
+    headset.feed_tape(*GREETING)
     headset.tracker.line_in_use(False)
-    headset.hear(f".*{UNUSED}", f".*{UNUSED}")
+    headset.feed_tape(f".*{UNUSED}", f".*{UNUSED}")
     assert what(headset.said)[-3:] == DROPPED
 
 
@@ -389,7 +389,7 @@ def test_a_goodbye_is_undone_before_anything_else():
     assert headset.on  # the call's beginning was not undone
     assert not headset.tracker.goodbye
     headset.tracker.line_in_use(False)
-    headset.hear(f".*{UNUSED}", f".*{UNUSED}")
+    headset.feed_tape(f".*{UNUSED}", f".*{UNUSED}")
     assert what(headset.said)[-2:] == UNCONFIRMED
 
 
@@ -397,7 +397,7 @@ def test_a_softphone_that_plays_no_more_after_goodbye_is_the_end():
     headset = in_dialogue()
     headset.tell("goodbye")
     headset.tracker.line_in_use(False)
-    headset.hear(f".*{UNUSED}", f".*{UNUSED}")
+    headset.feed_tape(f".*{UNUSED}", f".*{UNUSED}")
     assert what(headset.said)[-1:] == ["phase ended"]
     assert not headset.on
 
@@ -405,9 +405,9 @@ def test_a_softphone_that_plays_no_more_after_goodbye_is_the_end():
 def test_a_softphone_that_soon_plays_again_is_in_the_call():
     headset = in_dialogue()
     headset.tracker.line_in_use(False)
-    headset.hear(f".*{UNUSED - 1}", f".*{UNUSED - 1}")
+    headset.feed_tape(f".*{UNUSED - 1}", f".*{UNUSED - 1}")
     headset.tracker.line_in_use(True)
-    headset.hear(f".*{UNUSED}", f".*{UNUSED}")
+    headset.feed_tape(f".*{UNUSED}", f".*{UNUSED}")
     assert headset.on
 
 
@@ -420,20 +420,20 @@ def test_after_a_change_of_outputs_the_streams_have_time_to_come_back(order: str
     headset.tracker.outputs_changed()
     if order == "changed first":
         headset.tracker.line_in_use(False)
-    headset.hear(f".*{SETTLES - 1}", f".*{SETTLES - 1}")
+    headset.feed_tape(f".*{SETTLES - 1}", f".*{SETTLES - 1}")
     assert headset.on
-    headset.hear(".*2", ".*2")
+    headset.feed_tape(".*2", ".*2")
     assert not headset.on
 
 
 def test_after_a_change_of_outputs_a_dead_line_is_counted_anew():
     headset = in_dialogue()
     headset.tell("goodbye")
-    headset.hear(f".*{SETTLES}", f"0*{SETTLES}")
+    headset.feed_tape(f".*{SETTLES}", f"0*{SETTLES}")
     headset.tracker.outputs_changed()
-    headset.hear(f".*{SETTLES - 50}", f"0*{SETTLES - 50}")
+    headset.feed_tape(f".*{SETTLES - 50}", f"0*{SETTLES - 50}")
     assert headset.on
-    headset.hear(".*150", "0*150")
+    headset.feed_tape(".*150", "0*150")
     assert not headset.on
 
 
@@ -441,24 +441,24 @@ def test_a_softphone_cannot_play_into_a_device_that_is_gone():
     headset = in_dialogue()
     headset.tell("device_lost", party="client")
     headset.tracker.line_in_use(False)
-    headset.hear(f".*{3 * SETTLES}", f"-*{3 * SETTLES}")
+    headset.feed_tape(f".*{3 * SETTLES}", f"-*{3 * SETTLES}")
     assert headset.on
 
 
 def test_on_hold_or_where_events_tell_or_without_a_call_it_means_nothing():
     none = Headset()
     none.tracker.line_in_use(False)
-    none.hear(f".*{UNUSED}", f".*{UNUSED}")
+    none.feed_tape(f".*{UNUSED}", f".*{UNUSED}")
     assert none.said == []
     held = in_dialogue()
     held.tell("hold", party="client")
     held.tracker.line_in_use(False)
-    held.hear(f".*{UNUSED}", f".*{UNUSED}")
+    held.feed_tape(f".*{UNUSED}", f".*{UNUSED}")
     assert held.on
     told = Headset()
     told.tell("answered")
     told.tracker.line_in_use(False)
-    told.hear(f".*{UNUSED}", f".*{UNUSED}")
+    told.feed_tape(f".*{UNUSED}", f".*{UNUSED}")
     assert told.on
 
 
@@ -467,7 +467,7 @@ def test_on_hold_or_where_events_tell_or_without_a_call_it_means_nothing():
 
 def test_a_beginning_is_undone():
     headset = Headset()
-    headset.hear(*GREETING)
+    headset.feed_tape(*GREETING)
     assert what(headset.press(Command.UNDO)) == ["phase ended"]
     assert not headset.on
     assert not headset.tracker.guessed
@@ -485,15 +485,15 @@ def test_with_the_callback_it_had_asked_for():
 
 def test_and_the_phrase_it_had_asked_for():
     headset = Headset()
-    headset.hear(*GREETING)
-    headset.hear(".*110", ".*110")
+    headset.feed_tape(*GREETING)
+    headset.feed_tape(".*110", ".*110")
     assert isinstance(headset.said[-1], act.Play)
     assert [line.split()[0] for line in what(headset.press(Command.UNDO))] == ["stop", "phase"]
 
 
 def test_a_beginning_is_undone_within_a_minute():
     headset = in_dialogue()
-    headset.hear(".*10 S*30 " * 80, ".*3200")
+    headset.feed_tape(".*10 S*30 " * 80, ".*3200")
     assert headset.on
     assert not headset.tracker.guessed
     assert headset.press(Command.UNDO) == []
@@ -506,15 +506,15 @@ def test_a_beginning_told_by_a_key_or_event_is_not_undone():
     assert headset.on
 
 
-def end_by_ear(headset: Headset) -> None:
+def end_by_silence(headset: Headset) -> None:
     """No media for 10 s: the session ends itself."""
-    assert what(headset.hear(".*600", "-*600"))[-3:] == DROPPED
+    assert what(headset.feed_tape(".*600", "-*600"))[-3:] == DROPPED
 
 
 def test_an_end_is_undone_and_the_call_goes_on_in_the_dialogue():
     headset = in_dialogue()
     headset.tell("client_name", name="Анна")
-    end_by_ear(headset)
+    end_by_silence(headset)
     assert headset.tracker.guessed
     assert not headset.on
     told = what(headset.press(Command.UNDO))
@@ -522,7 +522,7 @@ def test_an_end_is_undone_and_the_call_goes_on_in_the_dialogue():
     assert told[-1] == "phase dialogue"
     assert headset.on
     assert not headset.tracker.guessed
-    headset.hear(".*200", ".*200")
+    headset.feed_tape(".*200", ".*200")
     [play] = [a for a in headset.said if isinstance(a, act.Play) and "Анна" in a.text][:1]
     assert play.prompt == "not_heard_in_dialogue"
 
@@ -530,7 +530,7 @@ def test_an_end_is_undone_and_the_call_goes_on_in_the_dialogue():
 def test_an_agreed_callback_outlives_the_undoing():
     headset = in_dialogue()
     headset.tell("callback_agreed", at="2026-01-31T12:00:00+03:00")
-    headset.hear(".*600", "-*600")
+    headset.feed_tape(".*600", "-*600")
     assert headset.tracker.guessed
     told = headset.press(Command.UNDO)
     assert not any(isinstance(action, act.CallbackWithdrawn) for action in told)
@@ -540,7 +540,7 @@ def test_a_client_who_cannot_hear_is_still_called_back_after_the_undoing():
     headset = in_dialogue()
     headset.tell("client_cannot_hear")
     headset.tracker.line_in_use(False)
-    headset.hear(f".*{UNUSED}", f".*{UNUSED}")
+    headset.feed_tape(f".*{UNUSED}", f".*{UNUSED}")
     told = headset.press(Command.UNDO)
     callbacks = [a.reason for a in told if isinstance(a, act.CallbackRequested)]
     assert callbacks == [Reason.CLIENT_CANNOT_HEAR]
@@ -548,8 +548,8 @@ def test_a_client_who_cannot_hear_is_still_called_back_after_the_undoing():
 
 def test_an_end_is_undone_within_a_minute():
     headset = in_dialogue()
-    end_by_ear(headset)
-    headset.hear(f".*{REGRET}", f".*{REGRET}")
+    end_by_silence(headset)
+    headset.feed_tape(f".*{REGRET}", f".*{REGRET}")
     assert not headset.tracker.guessed
     assert headset.press(Command.UNDO) == []
 
@@ -569,7 +569,7 @@ def test_what_stands_reaches_the_next_call_after_its_backlog():
     headset.tell("device_lost", party="prompt")
     headset.tell("player_ready", latency_s=0.2)
     headset.tell("player_ready", latency_s=0.1)
-    headset.hear(*GREETING)
+    headset.feed_tape(*GREETING)
     assert "alert prompt_device_lost" in what(headset.said)
     headset.press(Command.END_CALL)
     told = what(headset.press(Command.START_CALL))
@@ -587,7 +587,7 @@ def test_what_is_over_does_not():
 
 def test_without_a_call_the_surface_sees_who_speaks_and_what_the_lines_carry():
     headset = Headset("manual")
-    headset.hear(".*40 S*60", "0*100")
+    headset.feed_tape(".*40 S*60", "0*100")
     assert headset.tracker.speaking(Channel.OPERATOR)
     assert not headset.tracker.speaking(Channel.CLIENT)
     assert headset.tracker.line(Channel.CLIENT) is LineState.DIGITAL_ZERO
@@ -597,8 +597,8 @@ def test_a_hundred_calls_leave_nothing_behind():
     headset = Headset()
     sessions: list[weakref.ref[CallSession]] = []
     for _ in range(100):
-        headset.hear(*GREETING)
-        headset.hear(*DIALOGUE)
+        headset.feed_tape(*GREETING)
+        headset.feed_tape(*DIALOGUE)
         assert headset.tracker.session is not None
         sessions.append(weakref.ref(headset.tracker.session))
         headset.press(Command.END_CALL)
@@ -614,7 +614,7 @@ def test_a_hundred_calls_leave_nothing_behind():
 # -- to the frame, and at random --------------------------------------------------------------------
 
 
-class Doubting(ScriptedEar):
+class Doubting(ScriptedEndpointer):
     """Takes back what lasted less than a second."""
 
     def _close(self) -> None:
@@ -624,24 +624,24 @@ class Doubting(ScriptedEar):
             self.speaking = False
 
 
-class DoubtingEars(TapePlan):
-    """Ears that know noise, new ones for each call."""
+class DoubtingEndpointers(TapePlan):
+    """Endpointers that know noise, new ones for each call."""
 
-    def endpointer(self, channel: Channel, sample_rate: int) -> ScriptedEar:
+    def endpointer(self, channel: Channel, sample_rate: int) -> ScriptedEndpointer:
         return Doubting()
 
 
 def test_noise_that_is_taken_back_begins_nothing():
-    headset = Headset(plan=DoubtingEars())
-    headset.hear(".*100 S*20 .*80 S*20 .*80", "0*300")
+    headset = Headset(plan=DoubtingEndpointers())
+    headset.feed_tape(".*100 S*20 .*80 S*20 .*80", "0*300")
     assert not headset.on
-    headset.hear("S*60", "0*60")
+    headset.feed_tape("S*60", "0*60")
     assert headset.on
 
 
 def test_the_first_phrase_falls_in_its_window_after_the_greetings_true_end():
     headset = Headset()
-    headset.hear(".*100 S*75 .*130", "0*100 .*205")
+    headset.feed_tape(".*100 S*75 .*130", "0*100 .*205")
     [play] = [action for action in headset.said if isinstance(action, act.Play)]
     assert play.prompt == "greeting_again"
     assert play.frame == BEFORE + 75 + 125
@@ -650,13 +650,13 @@ def test_the_first_phrase_falls_in_its_window_after_the_greetings_true_end():
 @pytest.mark.parametrize(("after", "begins"), [(SOON - 10, True), (SOON + 10, False)])
 def test_a_greeting_comes_soon_after_the_idle_line_or_is_none(after: int, begins: bool):
     headset = Headset()
-    headset.hear(f".*{100 + after} S*60", f"0*100 .*{after + 60}")
+    headset.feed_tape(f".*{100 + after} S*60", f"0*100 .*{after + 60}")
     assert headset.on is begins
 
 
 def test_after_ten_minutes_idle_the_greeting_still_lies_in_the_call():
     headset = Headset()
-    headset.hear(".*30000 S*75 .*25", "0*30000 .*100")
+    headset.feed_tape(".*30000 S*75 .*25", "0*30000 .*100")
     [run] = [action for action in headset.said if isinstance(action, act.Speech)]
     assert (run.start, run.end) == (BEFORE, BEFORE + 75)
 
@@ -664,11 +664,11 @@ def test_after_ten_minutes_idle_the_greeting_still_lies_in_the_call():
 def test_a_dead_line_while_the_ladder_runs_goes_the_ladders_way():
     headset = in_dialogue()
     for prompt in ("not_heard_in_dialogue", "farewell_in_dialogue"):
-        headset.hear(".*120", "0*120")
+        headset.feed_tape(".*120", "0*120")
         while not any(isinstance(a, act.Play) and a.prompt == prompt for a in headset.said):
-            headset.hear(".", "0")
+            headset.feed_tape(".", "0")
         headset.tell("prompt_started")
-        headset.hear(".*100", "0*100")
+        headset.feed_tape(".*100", "0*100")
         headset.tell("prompt_ended")
     assert what(headset.said)[-2:] == ["hangup silence_in_dialogue", "phase ended"]
     assert not headset.tracker.guessed
@@ -678,11 +678,11 @@ def test_a_busy_tone_was_none_and_the_call_goes_on_with_the_clients_name():
     headset = in_dialogue()
     headset.tell("client_name", name="Анна")
     busy = "t*18 .*17 " * 6
-    headset.hear(".*210", busy)
+    headset.feed_tape(".*210", busy)
     assert not headset.on
     assert headset.tracker.guessed
     assert "callback withdrawn dropped" in what(headset.press(Command.UNDO))
-    headset.hear(".*180", ".*180")
+    headset.feed_tape(".*180", ".*180")
     assert len(headset.sessions) == 2
     play = [action for action in headset.said if isinstance(action, act.Play)][-1]
     assert play.frame == 175  # of the new session
@@ -691,7 +691,7 @@ def test_a_busy_tone_was_none_and_the_call_goes_on_with_the_clients_name():
 
 def test_a_guessed_call_is_the_one_that_is_told_to_be_answered():
     headset = Headset()
-    headset.hear(*GREETING)
+    headset.feed_tape(*GREETING)
     for kind in ("answered", "ringing"):
         headset.tell(kind, call_id="7")
     assert len(headset.sessions) == 1
@@ -732,7 +732,7 @@ def test_whatever_comes_a_call_that_has_ended_is_not_on(policy: str, steps: list
             case (str(kind), dict(fields)):
                 headset.tell(kind, **fields)
             case (operator, client, count):
-                headset.hear(f"{operator}*{count}", f"{client}*{count}")
+                headset.feed_tape(f"{operator}*{count}", f"{client}*{count}")
         session = headset.tracker.session
         assert session is None or session.phase is not Phase.ENDED
         assert len(headset.tracker._standby.last(10 * KEPT)) <= KEPT
@@ -751,7 +751,7 @@ def ended() -> Headset:
     """A call was ended by the operator's key; the line is dead."""
     headset = in_dialogue()
     headset.press(Command.END_CALL)
-    headset.hear(".*150", "0*150")
+    headset.feed_tape(".*150", "0*150")
     assert not headset.on
     return headset
 
@@ -759,45 +759,45 @@ def ended() -> Headset:
 def test_a_chat_after_a_call_is_no_call():
     headset = ended()
     for _ in range(4):
-        headset.hear("S*100 .*60", "0*160")
+        headset.feed_tape("S*100 .*60", "0*160")
     assert len(headset.sessions) == 1
 
 
 def test_a_call_soon_after_one_begins_once_something_plays():
     headset = ended()
-    headset.hear(".*100", "0*30 .*70")
-    headset.hear("S*75 .*25", ".*100")
+    headset.feed_tape(".*100", "0*30 .*70")
+    headset.feed_tape("S*75 .*25", ".*100")
     assert len(headset.sessions) == 2
 
 
 def test_a_greeting_on_a_line_that_stays_dead_counts_later():
     headset = ended()
-    headset.hear(".*1500", "0*1500")
-    headset.hear("S*75 .*25", "0*100")
+    headset.feed_tape(".*1500", "0*1500")
+    headset.feed_tape("S*75 .*25", "0*100")
     assert len(headset.sessions) == 2
 
 
 def test_after_a_beginning_that_was_none_words_alone_begin_nothing():
     headset = Headset()
-    headset.hear(*GREETING)
+    headset.feed_tape(*GREETING)
     headset.press(Command.UNDO)
-    headset.hear(".*3000", "0*3000")
-    headset.hear("S*75 .*25", "0*100")
+    headset.feed_tape(".*3000", "0*3000")
+    headset.feed_tape("S*75 .*25", "0*100")
     assert not headset.on
 
 
 def test_a_phone_that_rings_for_long_is_still_idle():
     headset = Headset()
-    headset.hear(".*100", "0*100")
-    headset.hear(".*1500", "t*1500")
+    headset.feed_tape(".*100", "0*100")
+    headset.feed_tape(".*1500", "t*1500")
     assert not headset.on
-    headset.hear(".*100 S*75 .*25", ".*200")
+    headset.feed_tape(".*100 S*75 .*25", ".*200")
     assert headset.on
 
 
 def test_a_client_who_speaks_first_is_in_the_call():
     headset = Headset()
-    headset.hear(".*100 .*60 .*100 S*75 .*25", "0*100 S*60 .*200")
+    headset.feed_tape(".*100 .*60 .*100 S*75 .*25", "0*100 S*60 .*200")
     session = headset.tracker.session
     assert session is not None
     assert session.phase is Phase.DIALOGUE
@@ -805,12 +805,12 @@ def test_a_client_who_speaks_first_is_in_the_call():
 
 def test_a_key_after_the_greeting_takes_the_greeting_in():
     headset = Headset("manual")
-    headset.hear(".*100 S*75 .*40", "0*215")
+    headset.feed_tape(".*100 S*75 .*40", "0*215")
     headset.press(Command.START_CALL)
     session = headset.tracker.session
     assert session is not None
     assert session.now == BEFORE + 75 + 40
-    headset.hear(".*60", "0*60")
+    headset.feed_tape(".*60", "0*60")
     assert [a.prompt for a in headset.said if isinstance(a, act.Play)] == []
-    headset.hear(".*60", "0*60")
+    headset.feed_tape(".*60", "0*60")
     assert [a.prompt for a in headset.said if isinstance(a, act.Play)] == ["greeting_again"]

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.headset.disk import LIMIT_S, Disk
-from tests.headset.recording import until
+from tests.headset.faulty_disk import LIMIT_S, Disk
+from tests.headset.source_recording import until
 from tests.headset.test_callback_publisher import AGREED, ASKED, BEGAN, DROPPED, WITHDRAWN_AGAIN
 from tests.headset.test_loop import Tape
 from tests.tape import TapePlan, told

@@ -14,18 +14,18 @@ import pytest
 
 from tests.headset.audio_server import AudioServer
 from tests.headset.conftest import require
-from tests.headset.listening import (
+from tests.headset.listen_process import (
     INTERRUPTED,
-    Line,
     Listening,
+    TraceLine,
     assert_replays,
     inside,
     kind,
     outcomes,
     settle,
 )
-from tests.headset.recording import until
-from tests.headset.softphone import PROGRAM, Call
+from tests.headset.softphone import PROGRAM, PhoneCall
+from tests.headset.source_recording import until
 from tests.headset.speech import find_speech, match, script_audio, speech
 from vad_agent.callbacks.outbox import Outbox
 from vad_agent.callbacks.outbox_message import REQUESTED, WITHDRAWN
@@ -49,7 +49,7 @@ def say(server: AudioServer, what: str = GREETING) -> float:
 
 
 def heard_at(
-    call: Call, listening: Listening, line: Line, after_s: float = 0.0
+    call: PhoneCall, listening: Listening, line: TraceLine, after_s: float = 0.0
 ) -> tuple[float, float]:
     """(start, end) of the phrase in the recording of the client's ear, s; it must be whole.
 
@@ -67,7 +67,9 @@ def heard_at(
     return start_s, start_s + length_s
 
 
-def assert_in_window(call: Call, line: Line, start_s: float, client_end_s: float = 0.0) -> None:
+def assert_in_window(
+    call: PhoneCall, line: TraceLine, start_s: float, client_end_s: float = 0.0
+) -> None:
     """By the client's ear: the silence before the phrase is inside its window.
 
     `client_end_s`: when the client's own last word ended, on the recording's time.
@@ -80,7 +82,7 @@ def assert_in_window(call: Call, line: Line, start_s: float, client_end_s: float
 
 
 def check_phrases(
-    call: Call, listening: Listening, prompts: list[Line], client_end_s: float = 0.0
+    call: PhoneCall, listening: Listening, prompts: list[TraceLine], client_end_s: float = 0.0
 ) -> None:
     last = 0.0
     for line in prompts:
@@ -93,7 +95,7 @@ def check_phrases(
 
 def test_1_silence_after_the_greeting(server: AudioServer, tmp_path: Path) -> None:
     wav = script_audio([("silence", 60.0)], tmp_path / "client.wav")
-    with Listening(server, tmp_path) as listening, Call(server, wav) as call:
+    with Listening(server, tmp_path) as listening, PhoneCall(server, wav) as call:
         call.dial("client")
         listening.send(kind="answered")
         say(server)
@@ -118,7 +120,7 @@ def test_1_silence_after_the_greeting(server: AudioServer, tmp_path: Path) -> No
 def test_2_the_call_drops(server: AudioServer, tmp_path: Path) -> None:
     parts = [("silence", 2.5), ("speech", "caller_alo")]
     wav = script_audio(parts, tmp_path / "client.wav")
-    with Listening(server, tmp_path) as listening, Call(server, wav) as call:
+    with Listening(server, tmp_path) as listening, PhoneCall(server, wav) as call:
         call.dial("client")
         listening.send(kind="answered")
         say(server)
@@ -135,7 +137,7 @@ def test_3_held_and_not_returned(server: AudioServer, tmp_path: Path) -> None:
     script = "[prompts.hold_farewell]\nwindow_s = [6.0, 7.0]\n"
     parts = [("silence", 2.5), ("speech", "caller_alo"), ("silence", 60.0)]
     wav = script_audio(parts, tmp_path / "client.wav")
-    with Listening(server, tmp_path, script=script) as listening, Call(server, wav) as call:
+    with Listening(server, tmp_path, script=script) as listening, PhoneCall(server, wav) as call:
         call.dial("client")
         listening.send(kind="answered")
         say(server)
@@ -154,7 +156,7 @@ def test_3_held_and_not_returned(server: AudioServer, tmp_path: Path) -> None:
 def test_3_held_and_returned(server: AudioServer, tmp_path: Path) -> None:
     parts = [("silence", 2.5), ("speech", "caller_alo"), ("silence", 60.0)]
     wav = script_audio(parts, tmp_path / "client.wav")
-    with Listening(server, tmp_path) as listening, Call(server, wav) as call:
+    with Listening(server, tmp_path) as listening, PhoneCall(server, wav) as call:
         call.dial("client")
         listening.send(kind="answered")
         say(server)
@@ -176,7 +178,7 @@ def test_4_silence_in_the_dialogue(server: AudioServer, tmp_path: Path) -> None:
     """With a name that becomes known in the call."""
     parts = [("silence", 2.5), ("speech", "Алло, здравствуйте"), ("silence", 60.0)]
     wav = script_audio(parts, tmp_path / "client.wav")
-    with Listening(server, tmp_path) as listening, Call(server, wav) as call:
+    with Listening(server, tmp_path) as listening, PhoneCall(server, wav) as call:
         established = call.dial("client")
         listening.send(kind="answered")
         say(server)
@@ -205,7 +207,7 @@ def test_4_the_client_answers_in_the_phrase(server: AudioServer, tmp_path: Path)
         ("silence", 60.0),
     ]
     wav = script_audio(parts, tmp_path / "client.wav")
-    with Listening(server, tmp_path) as listening, Call(server, wav) as call:
+    with Listening(server, tmp_path) as listening, PhoneCall(server, wav) as call:
         call.dial("client")
         listening.send(kind="answered")
         say(server)
@@ -227,7 +229,7 @@ def test_4_the_client_answers_in_the_phrase(server: AudioServer, tmp_path: Path)
 def test_5_a_callback_is_agreed(server: AudioServer, tmp_path: Path) -> None:
     parts = [("silence", 2.5), ("speech", "Алло, здравствуйте"), ("silence", 60.0)]
     wav = script_audio(parts, tmp_path / "client.wav")
-    with Listening(server, tmp_path) as listening, Call(server, wav) as call:
+    with Listening(server, tmp_path) as listening, PhoneCall(server, wav) as call:
         call.dial("client")
         listening.send(kind="answered")
         say(server)
@@ -244,7 +246,7 @@ def test_5_a_callback_is_agreed(server: AudioServer, tmp_path: Path) -> None:
 
 def test_the_operator_takes_the_phrase_over(server: AudioServer, tmp_path: Path) -> None:
     wav = script_audio([("silence", 60.0)], tmp_path / "client.wav")
-    with Listening(server, tmp_path) as listening, Call(server, wav) as call:
+    with Listening(server, tmp_path) as listening, PhoneCall(server, wav) as call:
         call.dial("client")
         listening.send(kind="answered")
         say(server)
@@ -264,7 +266,7 @@ def test_without_call_control_the_greeting_begins_the_call(
     server: AudioServer, tmp_path: Path
 ) -> None:
     wav = script_audio([("silence", 60.0)], tmp_path / "client.wav")
-    with Listening(server, tmp_path) as listening, Call(server, wav) as call:
+    with Listening(server, tmp_path) as listening, PhoneCall(server, wav) as call:
         settle(2.5)  # an idle line
         call.dial("client")
         say(server)
@@ -279,11 +281,11 @@ def test_without_call_control_the_greeting_begins_the_call(
 
 
 @contextmanager
-def talking(server: AudioServer, folder: Path) -> Iterator[tuple[Call, Listening]]:
+def talking(server: AudioServer, folder: Path) -> Iterator[tuple[PhoneCall, Listening]]:
     """A call that nobody reports, in which both sides have talked."""
     parts = [("silence", 2.5), ("speech", "Алло, здравствуйте"), ("silence", 60.0)]
     wav = script_audio(parts, folder / "client.wav")
-    with Call(server, wav) as call, Listening(server, folder) as listening:
+    with PhoneCall(server, wav) as call, Listening(server, folder) as listening:
         settle(2.5)
         call.dial("client")
         say(server)
@@ -335,7 +337,7 @@ def test_in_the_cue_mode_nothing_is_played(server: AudioServer, tmp_path: Path) 
     wav = script_audio([("silence", 60.0)], tmp_path / "client.wav")
     with (
         Listening(server, tmp_path, "--mode=cue", prompt=None) as listening,
-        Call(server, wav) as call,
+        PhoneCall(server, wav) as call,
     ):
         call.dial("client")
         listening.send(kind="answered")

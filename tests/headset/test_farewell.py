@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from tests.headset.audio_server import AudioServer
-from tests.headset.listening import Listening, kind
-from tests.headset.recording import Recording, until
+from tests.headset.listen_process import Listening, kind
+from tests.headset.source_recording import SourceRecording, until
 from tests.headset.test_faults import begin
 from vad_agent.callbacks.clock import Clock
 from vad_agent.callbacks.outbox_consumer import OutboxConsumer
@@ -59,6 +59,6 @@ def test_killed_at_the_farewells_first_sample_the_callback_survives(
     assert callback.opening.startswith("Здравствуйте, Интернет-магазин Haieronline")
 
 
-def _loud_since(recording: Recording, seconds: float) -> bool:
+def _loud_since(recording: SourceRecording, seconds: float) -> bool:
     samples = recording.samples()[int(seconds * recording.rate) :]
     return len(samples) > 0 and int(np.abs(samples.astype(np.int32)).max()) > LOUD

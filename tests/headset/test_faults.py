@@ -16,16 +16,16 @@ import psutil
 import pytest
 
 from tests.headset.audio_server import AudioServer
-from tests.headset.listening import (
-    Line,
+from tests.headset.listen_process import (
     Listening,
+    TraceLine,
     assert_replays,
     inside,
     kind,
     outcomes,
     settle,
 )
-from tests.headset.recording import until
+from tests.headset.source_recording import until
 from tests.headset.speech import speech
 
 GREETING = "man_how_can_i_help"
@@ -55,15 +55,15 @@ def begin(server: AudioServer, listening: Listening) -> None:
     say(server)
 
 
-def alert(name: str) -> Callable[[Line], bool]:
+def alert(name: str) -> Callable[[TraceLine], bool]:
     return kind("alert", id=name)
 
 
-def after(true: Callable[[Line], bool], t: float) -> Callable[[Line], bool]:
+def after(true: Callable[[TraceLine], bool], t: float) -> Callable[[TraceLine], bool]:
     return lambda line: true(line) and line["t"] > t
 
 
-def finish(listening: Listening) -> list[Line]:
+def finish(listening: Listening) -> list[TraceLine]:
     """End the call; its recording must replay to the same trace."""
     listening.send(command="end_call")
     lines = listening.ended(5)

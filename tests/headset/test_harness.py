@@ -14,9 +14,9 @@ import soxr  # type: ignore[import-untyped]
 from audio_fixtures import g711
 from tests.headset.audio_server import PROGRAMS, SINKS, AudioServer
 from tests.headset.conftest import require
-from tests.headset.recording import until, write_wav
 from tests.headset.rtp_capture import Wire
-from tests.headset.softphone import EAR, PROGRAM, Call, Party
+from tests.headset.softphone import EAR, PROGRAM, Party, PhoneCall
+from tests.headset.source_recording import until, write_wav
 from tests.headset.speech import (
     Part,
     find_speech,
@@ -51,9 +51,9 @@ def client_wav(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def call(audio_server: AudioServer, client_wav: Path) -> Iterator[Call]:
+def call(audio_server: AudioServer, client_wav: Path) -> Iterator[PhoneCall]:
     require([PROGRAM])
-    with Call(audio_server, client_wav) as call:
+    with PhoneCall(audio_server, client_wav) as call:
         yield call
 
 
@@ -120,7 +120,7 @@ def test_sinks_are_plugged_and_unplugged(fresh_audio_server: AudioServer) -> Non
 
 
 @pytest.mark.serial
-def test_the_client_is_heard_in_the_headset(audio_server: AudioServer, call: Call) -> None:
+def test_the_client_is_heard_in_the_headset(audio_server: AudioServer, call: PhoneCall) -> None:
     headset = audio_server.record("client.monitor")
     established = call.dial()
     headset.wait_seconds(headset.at(established) + 3.0)
@@ -136,11 +136,11 @@ def test_the_operator_and_a_prompt_are_heard_by_the_client(
     audio_server: AudioServer, client_wav: Path
 ) -> None:
     require([PROGRAM])
-    with Call(audio_server, client_wav, dump=True) as call:
+    with PhoneCall(audio_server, client_wav, dump=True) as call:
         _speak_and_prompt(audio_server, call)
 
 
-def _speak_and_prompt(audio_server: AudioServer, call: Call) -> None:
+def _speak_and_prompt(audio_server: AudioServer, call: PhoneCall) -> None:
     call.dial()
     prompt, greeting = speech("man_not_heard"), speech("man_how_can_i_help")
     played = []
@@ -157,7 +157,7 @@ def _speak_and_prompt(audio_server: AudioServer, call: Call) -> None:
     assert match(call.client.dumped("dec"), 8_000, prompt, 8_000).whole
 
 
-def test_no_packet_goes_either_way_on_hold(call: Call) -> None:
+def test_no_packet_goes_either_way_on_hold(call: PhoneCall) -> None:
     with _wire() as wire:
         call.dial("client")
         call.ear.wait_seconds(call.ear.seconds + 1.0)
@@ -180,7 +180,7 @@ def _wire() -> Wire:
         pytest.skip("reading the wire needs CAP_NET_RAW")
 
 
-def test_what_the_client_said_is_on_the_wire(call: Call) -> None:
+def test_what_the_client_said_is_on_the_wire(call: PhoneCall) -> None:
     with _wire() as wire:
         established = call.dial()
         call.ear.wait_seconds(call.ear.seconds + 2.5)
@@ -192,7 +192,7 @@ def test_what_the_client_said_is_on_the_wire(call: Call) -> None:
     assert start + found.offset_s - established == pytest.approx(spoken, abs=0.15)
 
 
-def test_either_side_can_end_the_call_and_dial_again(call: Call) -> None:
+def test_either_side_can_end_the_call_and_dial_again(call: PhoneCall) -> None:
     ways: list[tuple[Party, Party]] = [("operator", "client"), ("client", "operator")]
     for dialled, ended in ways:
         call.dial(dialled)
@@ -204,7 +204,7 @@ def test_either_side_can_end_the_call_and_dial_again(call: Call) -> None:
 
 def test_a_phone_rings_until_it_is_answered(audio_server: AudioServer, client_wav: Path) -> None:
     require([PROGRAM])
-    with Call(audio_server, client_wav, auto_answer=False) as call:
+    with PhoneCall(audio_server, client_wav, auto_answer=False) as call:
         begun = time.perf_counter()
         assert call.dial("client", answer_after_s=0.5) - begun > 0.5
 
@@ -212,14 +212,14 @@ def test_a_phone_rings_until_it_is_answered(audio_server: AudioServer, client_wa
 def test_the_client_hangs_up_where_its_file_ends(audio_server: AudioServer, tmp_path: Path) -> None:
     require([PROGRAM])
     wav = script_audio([("tone", 0.5)], tmp_path / "short.wav", tail_s=0.0)
-    with Call(audio_server, wav) as call:
+    with PhoneCall(audio_server, wav) as call:
         call.dial()
         call.operator.wait("CALL_CLOSED", limit_s=3.0)
 
 
 def test_no_phone_is_left_behind(audio_server: AudioServer, client_wav: Path) -> None:
     require([PROGRAM])
-    with Call(audio_server, client_wav) as call:
+    with PhoneCall(audio_server, client_wav) as call:
         call.dial()
         phones = (call.operator, call.client)
     assert not any(phone.alive or phone.directory.exists() for phone in phones)
@@ -230,7 +230,7 @@ def test_a_call_can_be_made_after_the_server_was_killed_in_one(
     fresh_audio_server: AudioServer, client_wav: Path
 ) -> None:
     require([PROGRAM])
-    with Call(fresh_audio_server, client_wav) as call:
+    with PhoneCall(fresh_audio_server, client_wav) as call:
         call.dial()
         fresh_audio_server.kill()
         until(lambda: not call.ear.alive, 2.0, "the end of the recorder")

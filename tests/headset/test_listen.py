@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from tests.headset.audio_server import AudioServer
-from tests.headset.listening import (
+from tests.headset.listen_process import (
     INTERRUPTED,
     Listening,
     assert_replays,
@@ -24,7 +24,7 @@ from tests.headset.listening import (
     phrases_folder,
     settle,
 )
-from tests.headset.recording import until
+from tests.headset.source_recording import until
 from tests.headset.speech import find_speech, match, speech
 from tests.headset.test_faults import begin, finish, play_noise
 from vad_agent.script.settings import Settings

@@ -90,7 +90,7 @@ def test_the_desk_s_errors_end_it_and_are_told():
     loop = Loop(CallTracker(TapePlan(), 8_000), lambda actions: None)
     headset = loop.headset = Tape("S", ".")  # type: ignore[assignment]
     headset.loop = loop  # type: ignore[attr-defined]
-    loop._told = None  # type: ignore[assignment]
+    loop._on_actions = None  # type: ignore[assignment]
     loop.put(CONTROL, Command.START_CALL)
     with pytest.raises(TypeError):
         loop.run()

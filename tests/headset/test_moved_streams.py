@@ -12,9 +12,9 @@ import pytest
 
 from tests.headset.audio_server import AudioServer
 from tests.headset.conftest import require
-from tests.headset.listening import Listening, assert_replays, kind, phrases_folder, settle
-from tests.headset.recording import until
-from tests.headset.softphone import PROGRAM, Call
+from tests.headset.listen_process import Listening, assert_replays, kind, phrases_folder, settle
+from tests.headset.softphone import PROGRAM, PhoneCall
+from tests.headset.source_recording import until
 from tests.headset.speech import script_audio
 from tests.headset.test_end_to_end import say
 
@@ -31,7 +31,7 @@ def server(fresh_audio_server: AudioServer) -> Iterator[AudioServer]:
     return fresh_audio_server
 
 
-def begin(server: AudioServer, listening: Listening, call: Call) -> None:
+def begin(server: AudioServer, listening: Listening, call: PhoneCall) -> None:
     """A call that nobody reports, in which both sides have been heard."""
     settle(2.5)
     call.dial("client")
@@ -44,7 +44,7 @@ def captured(server: AudioServer) -> list[str]:
     return [one.device for one in server.captured()]
 
 
-def move(server: AudioServer, call: Call, sink: str) -> None:
+def move(server: AudioServer, call: PhoneCall, sink: str) -> None:
     """As in a desktop's volume panel."""
     server.pactl("move-sink-input", str(server.played(call.operator.pid).index), sink)
 
@@ -78,7 +78,7 @@ def test_a_softphone_that_is_moved_to_another_output_is_heard_there(
     server: AudioServer, tmp_path: Path
 ) -> None:
     wav = script_audio(TALK, tmp_path / "client.wav")
-    with Listening(server, tmp_path) as listening, Call(server, wav) as call:
+    with Listening(server, tmp_path) as listening, PhoneCall(server, wav) as call:
         begin(server, listening, call)
         move(server, call, "headset")
         heard_on(server, listening, "headset.monitor")
@@ -96,7 +96,7 @@ def test_a_headset_that_is_pulled_out_leaves_the_call_on_the_output_it_moves_to(
     server: AudioServer, tmp_path: Path
 ) -> None:
     wav = script_audio(TALK, tmp_path / "client.wav")
-    with Listening(server, tmp_path) as listening, Call(server, wav) as call:
+    with Listening(server, tmp_path) as listening, PhoneCall(server, wav) as call:
         server.pactl("set-default-sink", "headset")
         begin(server, listening, call)
         server.remove_sink("client")
@@ -108,7 +108,7 @@ def test_another_default_output_leaves_the_call_where_the_softphone_plays(
     server: AudioServer, tmp_path: Path
 ) -> None:
     wav = script_audio([("silence", 4.0), *TALK], tmp_path / "client.wav")
-    with Call(server, wav) as call:
+    with PhoneCall(server, wav) as call:
         call.dial("client")
         server.pactl("set-default-sink", "headset")
         until(
@@ -135,7 +135,7 @@ def test_a_softphone_that_lands_in_the_virtual_microphone_is_not_captured_there(
 ) -> None:
     """The operator and the phrases are heard in it, too."""
     wav = script_audio(TALK, tmp_path / "client.wav")
-    with Listening(server, tmp_path) as listening, Call(server, wav) as call:
+    with Listening(server, tmp_path) as listening, PhoneCall(server, wav) as call:
         begin(server, listening, call)
         move(server, call, "virtmic")
         until(lambda: "звук клиента ушёл в виртуальный микрофон" in listening.log, 5, "the reason")
@@ -149,7 +149,7 @@ def test_a_server_that_is_back_without_the_softphones_stream_is_no_end_for_ten_s
 ) -> None:
     """A softphone opens its stream anew, when it notices."""
     wav = script_audio(TALK, tmp_path / "client.wav")
-    with Listening(server, tmp_path) as listening, Call(server, wav) as call:
+    with Listening(server, tmp_path) as listening, PhoneCall(server, wav) as call:
         begin(server, listening, call)
         server.kill()
         settle(1.0)

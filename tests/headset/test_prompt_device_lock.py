@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.headset.audio_server import AudioServer
-from tests.headset.listening import Listening
+from tests.headset.listen_process import Listening
 from vad_agent.audio.devices import Device
 from vad_agent.errors import DeviceError
 from vad_agent.headset.prompt_device_lock import PromptDeviceLock

@@ -13,7 +13,7 @@ from vad_agent.core.events import Event, EventKind
 from vad_agent.headset.prompt_player import PromptPlayer
 from vad_agent.script.settings import Settings
 from vad_agent.speech.mixer import Mark
-from vad_agent.speech.player import Report
+from vad_agent.speech.player import PlaybackReport
 from vad_agent.speech.prompt_library import Phrase
 
 OPENED = Opened(rate=48_000, channels=1, latency_s=0.03, pid=1)
@@ -39,8 +39,8 @@ class FakePlayer:
         self.asked: list[object] = []
         self.count = 0
 
-    def take(self, what: object) -> Report | None:
-        if isinstance(what, Report):
+    def take(self, what: object) -> PlaybackReport | None:
+        if isinstance(what, PlaybackReport):
             return what
         self.state = DeviceState.OPEN if isinstance(what, Opened) else DeviceState.LOST
         return None
@@ -59,8 +59,8 @@ class FakePlayer:
         self.asked.append("close")
 
 
-class Ear:
-    """Whoever takes our phrases out of the client's channel."""
+class FakeCanceller:
+    """A canceller that removes our phrases from the client's channel."""
 
     def __init__(self) -> None:
         self.told: list[tuple[str, int]] = []
@@ -102,8 +102,8 @@ def test_an_open_player_tells_how_long_its_way_is():
 def test_a_phrase_is_told_at_the_frames_of_its_sound_and_not_before():
     made, _ = speaker()
     assert made.play(Play(100, "not_heard", TEXT), 100) == ()
-    made.take(Report(1, Mark.STARTED, 2.069))  # type: ignore[arg-type]
-    made.take(Report(1, Mark.ENDED, 3.001))  # type: ignore[arg-type]
+    made.take(PlaybackReport(1, Mark.STARTED, 2.069))  # type: ignore[arg-type]
+    made.take(PlaybackReport(1, Mark.ENDED, 3.001))  # type: ignore[arg-type]
     assert [*made.due(102)] == []
     (started,) = made.due(103)  # the frame in which it begins
     assert (started.kind, started.prompt, started.text) == (
@@ -119,7 +119,7 @@ def test_a_phrase_is_told_at_the_frames_of_its_sound_and_not_before():
 def test_the_way_that_was_measured_is_the_next_phrases():
     made, _ = speaker()
     made.play(Play(100, "not_heard", TEXT), 100)
-    (ready,) = made.take(Report(1, Mark.STARTED, 2.12))  # type: ignore[arg-type]
+    (ready,) = made.take(PlaybackReport(1, Mark.STARTED, 2.12))  # type: ignore[arg-type]
     assert ready.kind is EventKind.PLAYER_READY
     assert ready.latency_s == pytest.approx(0.12)
 
@@ -127,7 +127,7 @@ def test_the_way_that_was_measured_is_the_next_phrases():
 def test_a_phrase_without_the_name_stands_in_and_is_told_so():
     made, _ = speaker(Voice("Вас не слышно"))
     made.play(Play(100, "not_heard_in_dialogue", "Анна, вас не слышно"), 100)
-    made.take(Report(1, Mark.STARTED, 2.06))  # type: ignore[arg-type]
+    made.take(PlaybackReport(1, Mark.STARTED, 2.06))  # type: ignore[arg-type]
     (started,) = made.due(200)
     assert started.text == "Вас не слышно"
 
@@ -148,9 +148,9 @@ def test_a_phrase_without_a_device_has_failed():
 def test_what_is_stopped_is_told_no_more():
     made, player = speaker()
     made.play(Play(100, "not_heard", TEXT), 100)
-    made.take(Report(1, Mark.STARTED, 2.06))  # type: ignore[arg-type]
+    made.take(PlaybackReport(1, Mark.STARTED, 2.06))  # type: ignore[arg-type]
     made.stop(104)
-    made.take(Report(1, Mark.ENDED, 2.5))  # type: ignore[arg-type]
+    made.take(PlaybackReport(1, Mark.ENDED, 2.5))  # type: ignore[arg-type]
     assert [*made.due(1000)] == []
     assert player.asked[-1] == "stop"
 
@@ -158,8 +158,8 @@ def test_what_is_stopped_is_told_no_more():
 def test_a_device_lost_before_the_last_sample_left_has_not_said_it():
     made, _ = speaker()
     made.play(Play(100, "not_heard", TEXT), 100)
-    made.take(Report(1, Mark.STARTED, 2.06))  # type: ignore[arg-type]
-    made.take(Report(1, Mark.ENDED, 2.5))  # type: ignore[arg-type]
+    made.take(PlaybackReport(1, Mark.STARTED, 2.06))  # type: ignore[arg-type]
+    made.take(PlaybackReport(1, Mark.ENDED, 2.5))  # type: ignore[arg-type]
     made.take(LOST)
     assert [*made.due(1000)] == []
 
@@ -169,29 +169,29 @@ def test_reports_of_a_phrase_before_are_nobodys():
     made.play(Play(100, "not_heard", TEXT), 100)
     made.stop(101)
     made.play(Play(200, "not_heard", TEXT), 200)
-    made.take(Report(1, Mark.ENDED, 4.0))  # type: ignore[arg-type]
+    made.take(PlaybackReport(1, Mark.ENDED, 4.0))  # type: ignore[arg-type]
     assert [*made.due(1000)] == []
 
 
 def test_the_operator_hears_it_too_and_it_is_taken_out_of_the_clients_channel():
-    monitor, ear = FakePlayer(), Ear()
-    made, _ = speaker(monitor=monitor, heard=ear)
+    monitor, canceller = FakePlayer(), FakeCanceller()
+    made, _ = speaker(monitor=monitor, canceller=canceller)
     made.take_monitor(OPENED)
     made.play(Play(100, "not_heard", TEXT), 100)
     assert len(monitor.asked) == 1
-    made.take_monitor(Report(1, Mark.STARTED, 2.06))  # type: ignore[arg-type]
-    assert ear.told == [("play", 103)]
+    made.take_monitor(PlaybackReport(1, Mark.STARTED, 2.06))  # type: ignore[arg-type]
+    assert canceller.told == [("play", 103)]
     made.stop(110)
-    assert ear.told[-1][0] == "stop"
+    assert canceller.told[-1][0] == "stop"
     assert monitor.asked[-1] == "stop"
 
 
 def test_played_into_the_headset_itself_it_is_taken_out_too():
-    ear = Ear()
-    made, _ = speaker(heard=ear, heard_from=lambda: DeviceRole.PROMPT)
+    canceller = FakeCanceller()
+    made, _ = speaker(canceller=canceller, echo_source=lambda: DeviceRole.PROMPT)
     made.play(Play(100, "not_heard", TEXT), 100)
-    made.take(Report(1, Mark.STARTED, 2.06))  # type: ignore[arg-type]
-    assert ear.told == [("play", 103)]
+    made.take(PlaybackReport(1, Mark.STARTED, 2.06))  # type: ignore[arg-type]
+    assert canceller.told == [("play", 103)]
 
 
 def test_a_mute_speaker_stays_lost_when_its_device_is_back():

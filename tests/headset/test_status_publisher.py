@@ -108,7 +108,7 @@ class Written:
         self.loop = FakeLoop()
         self._frame = 0
         self._written: list[int] = []
-        self.shown.tell(lambda: self._written.append(self._frame))
+        self.shown.on_update(lambda: self._written.append(self._frame))
 
     def after(self, frames: int) -> list[int]:
         """Of so many frames that come now."""
@@ -129,7 +129,7 @@ def test_and_at_once_where_something_happens() -> None:
         lambda: setattr(written.loop.tracker, "speaks", True),
         lambda: setattr(written.loop.tracker, "speaks", False),
         lambda: written.shown.take(()),
-        written.shown.stir,
+        written.shown.request_update,
     ):
         assert written.after(1) == []
         what()
@@ -138,8 +138,8 @@ def test_and_at_once_where_something_happens() -> None:
 
 def test_everyone_who_asked_is_told() -> None:
     shown, told = StatusPresenter(Status()), []
-    shown.tell(lambda: told.append("panel"))
-    shown.tell(lambda: told.append("desk"))
+    shown.on_update(lambda: told.append("panel"))
+    shown.on_update(lambda: told.append("desk"))
     shown.look(FakeLoop(), None)  # type: ignore[arg-type]
     assert told == ["panel", "desk"]
 
@@ -149,7 +149,7 @@ def test_who_is_not_told_is_not_asked_more_often() -> None:
     shown.look(loop, None)  # type: ignore[arg-type]
     loop.tracker = None  # type: ignore[assignment]
     for _ in range(EVERY - 1):
-        shown.stir()
+        shown.request_update()
         shown.look(loop, None)  # type: ignore[arg-type]
 
 
@@ -159,7 +159,7 @@ def test_the_check_in_each_frame_costs_little() -> None:
     took = []
     for told in range(3):
         if told:
-            shown.tell(lambda: None)
+            shown.on_update(lambda: None)
         shown._look_in = 1 << 40
         began = time.perf_counter()
         for _ in range(frames):

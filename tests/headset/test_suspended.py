@@ -17,8 +17,8 @@ import psutil
 import pytest
 
 from tests.headset.audio_server import AudioServer
-from tests.headset.listening import INTERRUPTED, Listening, inside, kind, settle
-from tests.headset.recording import until
+from tests.headset.listen_process import INTERRUPTED, Listening, inside, kind, settle
+from tests.headset.source_recording import until
 from tests.headset.test_faults import after, alert, begin, finish, say
 from vad_agent.callbacks.outbox import Outbox
 from vad_agent.core.frames import FRAMES_PER_SECOND

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.headset.disk import LIMIT_S, Disk
+from tests.headset.faulty_disk import LIMIT_S, Disk
 from tests.headset.test_trace_log import CALL, CALLBACK, GREETING, lines
 from vad_agent.core.actions import Action
 from vad_agent.headset import trace_log as module

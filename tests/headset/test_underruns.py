@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from tests.headset.audio_server import AudioServer
-from tests.headset.listening import Listening, inside, kind, settle
-from tests.headset.recording import until
+from tests.headset.listen_process import Listening, inside, kind, settle
+from tests.headset.source_recording import until
 from tests.headset.test_faults import finish, say
 from tests.headset.test_suspended import PLAYBACK, child
 from vad_agent.audio.pcm import from_dbfs

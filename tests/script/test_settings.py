@@ -177,11 +177,11 @@ def test_an_endpointer_has_the_detector_that_is_set_and_the_network_but_beside_w
     name: str, kind: type, network: bool
 ) -> None:
     settings = Settings(hearing={"detector": name})
-    ear = settings.endpointer(Channel.CLIENT, 8000)
-    assert isinstance(ear, Endpointer)
-    assert isinstance(ear._features._detector, kind)
-    assert (ear._stream is not None) is network
-    assert ear.detector_missing is settings.detector_missing is None
+    endpointer = settings.endpointer(Channel.CLIENT, 8000)
+    assert isinstance(endpointer, Endpointer)
+    assert isinstance(endpointer._features._detector, kind)
+    assert (endpointer._stream is not None) is network
+    assert endpointer.detector_missing is settings.detector_missing is None
 
 
 def test_earshot_is_the_default() -> None:

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.server.asked import OneDesk, one_desk
+from tests.server.api_desk import ApiDesk, api_desk
 
 
 @pytest.fixture
-def one(tmp_path: Path) -> Iterator[OneDesk]:
-    with one_desk(tmp_path) as desk:
+def one(tmp_path: Path) -> Iterator[ApiDesk]:
+    with api_desk(tmp_path) as desk:
         yield desk

@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.server.asked import BEARER, NUMBER, OTHER, PHONE, V1, OneDesk, client, served
+from tests.server.api_desk import BEARER, NUMBER, OTHER, PHONE, V1, ApiDesk, client, served
 from vad_agent.callbacks.alerts import Kind
 from vad_agent.callbacks.model import Request
 from vad_agent.callbacks.trace_compression import pack
@@ -19,7 +19,7 @@ from vad_agent.callbacks.unit_of_work import Actor
 OTHER_PHONE = "+7 913 000-00-01"
 
 
-def begin(one: OneDesk, callback: dict[str, Any]) -> str:
+def begin(one: ApiDesk, callback: dict[str, Any]) -> str:
     """An attempt under way; its key."""
     begun = one.store.begin(callback["key"], "desk-1", Actor("engine", one.desk.clock.now()))
     assert begun is not None

@@ -19,8 +19,8 @@ from typing import Any
 
 import pytest
 
-from tests.cli.commanding import Run, runner, take
-from tests.server.asked import TOKEN, TOKENS, OneDesk, one_desk, served
+from tests.cli.callback_commands import Run, runner, take
+from tests.server.api_desk import TOKEN, TOKENS, ApiDesk, api_desk, served
 from vad_agent.callbacks.model import Outcome
 from vad_agent.client import discovery, http_client
 from vad_agent.client.discovery import (
@@ -54,9 +54,9 @@ def run(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> R
 
 
 @pytest.fixture
-def here(state: Path) -> Iterator[OneDesk]:
+def here(state: Path) -> Iterator[ApiDesk]:
     """A desk that runs on this machine and says so, as `serve` does."""
-    with one_desk(state) as one:
+    with api_desk(state) as one:
         app = create_app(one.app_state, TOKENS | {"own": own_token()})
         with served(app) as url:
             write_desk_record(url)
@@ -278,7 +278,7 @@ def test_the_desk_of_this_machine_is_found(here, run):
 
 
 def test_a_desk_that_is_named_goes_before_it(here, tmp_path, monkeypatch):
-    with one_desk(tmp_path / "other") as other, served(other.app) as url:
+    with api_desk(tmp_path / "other") as other, served(other.app) as url:
         callback = take(other)
         monkeypatch.setenv("VAD_AGENT_TOKEN", TOKEN)
         for where in (url, f"{url}/", f"{url}/api/v1"):
@@ -388,7 +388,7 @@ def test_a_token_that_is_not_let_in(one, run):
         own_token()
         done = run("list", "--desk", url)
         assert (done.status, done.out) == (2, "")
-        assert done.line.startswith(f"{url}: the token is not let in: set VAD_AGENT_TOKEN")
+        assert done.line.startswith(f"{url}: the token is not accepted: set VAD_AGENT_TOKEN")
         with pytest.raises(SettingsError, match="the token: expected letters"), remote(url, "я"):
             pass
 
@@ -399,8 +399,8 @@ def test_a_token_that_is_not_let_in(one, run):
         (saying(404, b"<html>"), "expected a desk there, got HTTP 404"),
         (saying(502, b"<html>"), "expected a desk there, got HTTP 502"),
         (saying(302, b"", Location="http://x"), "expected a desk there, got HTTP 302"),
-        (saying(200, b"<html>"), "expected a desk there, what answers is none"),
-        (saying(200, b"[]"), "expected a desk there, what answers is none"),
+        (saying(200, b"<html>"), "expected a desk there, but another program answers"),
+        (saying(200, b"[]"), "expected a desk there, but another program answers"),
         (saying(200, {"taken": "all"}), "is it of another version"),
         (saying(200, {}), "is it of another version"),
         (saying(500, {"error": {"code": "broken", "text": "it\nfailed"}}), "it failed"),
@@ -420,7 +420,10 @@ def test_what_is_no_desk_or_a_broken_one(run, answer, told):
 def test_a_change_without_an_answer_may_have_been_done(run):
     own_token()
     with answering(silent) as url:
-        assert "may have been done, look first" in run("called", "89123456789", "--desk", url).line
+        assert (
+            "may have been carried out: check before you repeat it"
+            in run("called", "89123456789", "--desk", url).line
+        )
     done = run("list", "--desk", "http://127.0.0.1:1")
     assert done.status == 1
     assert (

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.server.asked import NUMBER, PHONE, V1, OneDesk, client, one_desk, raising
+from tests.server.api_desk import NUMBER, PHONE, V1, ApiDesk, api_desk, client, raising
 from vad_agent.callbacks import database
 from vad_agent.callbacks.dialers import message_signing
 from vad_agent.callbacks.dialers.base import OutcomeReport
@@ -32,7 +32,7 @@ def logged(caplog: pytest.LogCaptureFixture) -> str:
 def hurried(tmp_path, monkeypatch) -> Any:
     """A desk that waits for a locked file only for a moment."""
     monkeypatch.setattr(database, "BUSY_MS", 20)
-    with one_desk(tmp_path) as desk:
+    with api_desk(tmp_path) as desk:
         yield desk
 
 
@@ -98,7 +98,7 @@ def test_a_fault_inside_is_500_and_its_log_has_the_place_without_the_words(one, 
     assert answer.headers["cache-control"] == "no-store"
     assert NUMBER not in answer.text + logged(caplog)
     assert "KeyError" in logged(caplog)
-    assert "asked.py:" in logged(caplog)
+    assert "api_desk.py:" in logged(caplog)
 
 
 def test_no_request_is_logged(one, caplog):
@@ -115,13 +115,13 @@ def test_no_request_is_logged(one, caplog):
 
 
 @pytest.fixture
-def hooked(one: OneDesk) -> Any:
+def hooked(one: ApiDesk) -> Any:
     dialer = WebhookDialer(WebhookConfig("http://127.0.0.1:9/orders", SECRET))
     yield one.with_office(hooks={"webhook": dialer})
     dialer.close()
 
 
-def tell(one: OneDesk, body: bytes, *, secret: str = SECRET, dialer: str = "webhook") -> Any:
+def tell(one: ApiDesk, body: bytes, *, secret: str = SECRET, dialer: str = "webhook") -> Any:
     with client(one.app, **message_signing.signed(secret, body, time.time())) as centre:
         return centre.post(f"{V1}/hooks/{dialer}", content=body)
 

@@ -13,7 +13,7 @@ import httpx
 import pytest
 from websockets.sync.client import connect
 
-from tests.server.process import Served
+from tests.server.serve_process import ServeProcess
 from tests.server.test_serve import TLS, certificate
 
 FILES = 1024
@@ -27,21 +27,21 @@ secret_file = "secret"
 
 
 @pytest.fixture(params=[False, True], ids=["plain", "tls"])
-def desk(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Served]:
+def desk(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ServeProcess]:
     (tmp_path / "secret").write_text("a-secret-of-the-webhook-that-is-long", encoding="utf-8")
     (tmp_path / "url").write_text("http://127.0.0.1:9/dial", encoding="utf-8")
     if request.param:
         certificate(tmp_path)
     (tmp_path / "desk.toml").write_text(HOOK + (TLS if request.param else ""), encoding="utf-8")
-    served = Served(tmp_path, "--port", 0, "--config", "desk.toml", files=FILES)
+    served = ServeProcess(tmp_path, "--port", 0, "--config", "desk.toml", files=FILES)
     try:
         yield served
     finally:
-        assert served.end(2) == 130
+        assert served.end(2) == 130, served.errors[-30:]
 
 
 def test_1500_idle_connections_keep_nobody_out_with_1024_files(
-    desk: Served, tmp_path: Path
+    desk: ServeProcess, tmp_path: Path
 ) -> None:
     url = desk.ready()
     host, port = url.rpartition("/")[2].split(":")

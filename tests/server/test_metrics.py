@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.server.asked import OneDesk
+from tests.server.api_desk import ApiDesk
 from vad_agent.callbacks.alerts import Kind
 from vad_agent.callbacks.model import OPEN, Outcome, State
 from vad_agent.callbacks.unit_of_work import Actor
 
 
-def scraped(one: OneDesk) -> dict[str, dict[str, float]]:
+def scraped(one: ApiDesk) -> dict[str, dict[str, float]]:
     """By name, then by the value of the one label, or ""."""
     answer = one.client.get("/metrics")
     assert answer.status_code == 200
@@ -110,6 +110,6 @@ def test_alarms_that_are_on_and_those_that_were(one):
 
 def test_two_desks_of_one_process_count_apart(one):
     one.metrics.late(1)
-    other = OneDesk(one.store, one.app_state)
+    other = ApiDesk(one.store, one.app_state)
     assert scraped(other)["vad_agent_attempt_lateness_seconds_count"][""] == 0
     assert scraped(one)["vad_agent_attempt_lateness_seconds_count"][""] == 1

@@ -9,15 +9,15 @@ from typing import Any, cast
 import httpx
 import pytest
 
-from tests.server.asked import (
+from tests.server.api_desk import (
     BEARER,
     TOKEN,
     TOKENS,
     V1,
+    ApiDesk,
     InProcess,
-    OneDesk,
+    api_desk,
     client,
-    one_desk,
     served,
 )
 from vad_agent.callbacks.dialers.base import HookRefused
@@ -53,12 +53,12 @@ class Hook:
 
 @pytest.fixture(scope="module")
 def one(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    with one_desk(tmp_path_factory.mktemp("desk")) as desk:
+    with api_desk(tmp_path_factory.mktemp("desk")) as desk:
         yield desk.with_office(hooks={"webhook": Hook()})
 
 
 @pytest.fixture(autouse=True)
-def nothing_is_stored(one: OneDesk) -> Any:
+def nothing_is_stored(one: ApiDesk) -> Any:
     yield
     assert list(one.app_state.queries.all()) == []
 

@@ -15,7 +15,7 @@ from schemathesis.specs.openapi.checks import (
     positive_data_acceptance,
 )
 
-from tests.server.asked import BEARER, NUMBER, TOKENS, OneDesk, client, one_desk, served
+from tests.server.api_desk import BEARER, NUMBER, TOKENS, ApiDesk, api_desk, client, served
 from vad_agent.server.api_app import create_app
 from vad_agent.server.app_state import AppState
 
@@ -36,12 +36,12 @@ BOUNDED = settings(
 
 @pytest.fixture(scope="module")
 def here(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    with one_desk(tmp_path_factory.mktemp("desk")) as one, served(one.app) as url:
+    with api_desk(tmp_path_factory.mktemp("desk")) as one, served(one.app) as url:
         yield one, url
 
 
 @pytest.fixture(autouse=True)
-def nothing_broke(here: tuple[OneDesk, str], caplog: pytest.LogCaptureFixture) -> Any:
+def nothing_broke(here: tuple[ApiDesk, str], caplog: pytest.LogCaptureFixture) -> Any:
     caplog.set_level(logging.ERROR, logger="vad_agent")
     yield
     assert not [record for record in caplog.records if record.name.startswith("vad_agent")]
@@ -51,19 +51,19 @@ def nothing_broke(here: tuple[OneDesk, str], caplog: pytest.LogCaptureFixture) -
 
 @SCHEMA.parametrize()
 @BOUNDED
-def test_every_operation(case: Case, here: tuple[OneDesk, str]) -> None:
+def test_every_operation(case: Case, here: tuple[ApiDesk, str]) -> None:
     case.call_and_validate(base_url=here[1], headers=BEARER, excluded_checks=LEFT_OUT)
 
 
 @SCHEMA.include(path_regex=r"\{id\}").parametrize()
 @BOUNDED
-def test_every_operation_on_a_callback_that_is_there(case: Case, here: tuple[OneDesk, str]) -> None:
+def test_every_operation_on_a_callback_that_is_there(case: Case, here: tuple[ApiDesk, str]) -> None:
     one, url = here
     case.path_parameters = {"id": one.ask(phone=NUMBER)["id"]}
     case.call_and_validate(base_url=url, headers=BEARER, excluded_checks=LEFT_OUT)
 
 
-def test_the_description_is_served_to_who_has_a_token(here: tuple[OneDesk, str]) -> None:
+def test_the_description_is_served_to_who_has_a_token(here: tuple[ApiDesk, str]) -> None:
     one, _ = here
     told = one.get("/openapi.json").json()
     assert told == SCHEMA.raw_schema

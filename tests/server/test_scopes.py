@@ -12,8 +12,8 @@ from typing import Any, cast
 import httpx
 import pytest
 
-from tests.server.asked import PHONE, V1, OneDesk, client, one_desk
-from tests.web.desk_asking import GOOD, PASSWORDS, Hand
+from tests.server.api_desk import PHONE, V1, ApiDesk, api_desk, client
+from tests.web.desk_client import GOOD, PASSWORDS, ManualClock
 from vad_agent.callbacks.alerts import AlertBoard, Kind
 from vad_agent.callbacks.dialers.base import HookRefused
 from vad_agent.callbacks.trace_compression import pack
@@ -70,13 +70,14 @@ class Hook:
 class Centre:
     """A desk with two operators, and a client for each token."""
 
-    def __init__(self, desk: OneDesk) -> None:
+    def __init__(self, desk: ApiDesk) -> None:
         people, self.tokens = Users(desk.store, PASSWORDS), AccessTokens(desk.store)
         for login in ("anna", "olga"):
             people.add(login, Role.OPERATOR, GOOD)
         made = {
             "anna": self.tokens.make(Scope.HEADSET, "anna", "test")[1],
             "olga": self.tokens.make(Scope.HEADSET, "olga", "test")[1],
+            "pbx": self.tokens.make(Scope.PBX, "pbx", "test")[1],
             "crm": self.tokens.make(Scope.CRM, "crm", "test")[1],
             "metrics": self.tokens.make(Scope.METRICS, "metrics", "test")[1],
         }
@@ -117,7 +118,7 @@ class Centre:
 
 @pytest.fixture
 def centre(tmp_path: Path) -> Iterator[Centre]:
-    with one_desk(tmp_path) as desk:
+    with api_desk(tmp_path) as desk:
         yield Centre(desk)
 
 
@@ -126,7 +127,8 @@ def error(answer: httpx.Response) -> tuple[int, str]:
 
 
 @pytest.mark.parametrize(
-    ("who", "permitted"), [("anna", HEADSET), ("crm", CRM), ("metrics", METRICS)]
+    ("who", "permitted"),
+    [("anna", HEADSET), ("pbx", HEADSET), ("crm", CRM), ("metrics", METRICS)],
 )
 def test_each_scope_permits_what_it_names_and_nothing_else(
     centre: Centre, who: str, permitted: set[tuple[str, str]]
@@ -277,7 +279,7 @@ def test_what_is_wrong_is_answered_late_and_what_is_right_is_not() -> None:
 
 
 def test_an_alert_of_wrong_tokens_ends_when_the_address_is_quiet() -> None:
-    alerts, timer = AlertBoard("desk-1"), Hand()
+    alerts, timer = AlertBoard("desk-1"), ManualClock()
     refusals = Refusals(alerts, timer=timer)
     for _ in range(ALARM_FROM):
         refusals.note(Attempted.TOKEN, "10.0.0.1", "wrong")

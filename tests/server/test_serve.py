@@ -19,7 +19,7 @@ from types import SimpleNamespace
 import httpx
 import pytest
 
-from tests.server.process import LIMIT_S, Served
+from tests.server.serve_process import LIMIT_S, ServeProcess
 from vad_agent.callbacks.outbox import Outbox
 from vad_agent.callbacks.outbox_message import REQUESTED, OutboxMessage
 from vad_agent.callbacks.phone_numbers import masked
@@ -32,11 +32,11 @@ NAME = "Анна Петровна"
 @pytest.fixture
 def serve(tmp_path) -> Iterator[object]:
     """Starts one with `--port 0`; what a test leaves running is killed."""
-    started: list[Served] = []
+    started: list[ServeProcess] = []
 
     def start(*arguments, port=0, state=tmp_path, **environment):
         state.mkdir(exist_ok=True)
-        started.append(Served(state, "--port", port, *arguments, **environment))
+        started.append(ServeProcess(state, "--port", port, *arguments, **environment))
         return started[-1]
 
     yield start

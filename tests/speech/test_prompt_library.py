@@ -16,7 +16,7 @@ import pytest
 import soundfile
 
 from tests.headset.conftest import require
-from tests.headset.recording import until
+from tests.headset.source_recording import until
 from vad_agent.errors import VoiceError
 from vad_agent.script.settings import Settings
 from vad_agent.speech import prompt_library as module

@@ -36,7 +36,27 @@ from vad_agent.web.panel_app import create_panel
 from vad_agent.web.state_broker import StateBroker
 
 CHROMIUM = "/usr/bin/chromium"
+UNUSED = [  # what Chromium would draw about the page: two more pages for each window; a renderer to spare
+    "WebUIOmniboxPopup",
+    "WebUIOmniboxAimPopup",
+    "SpareRendererForSitePerProcess",
+    # As Playwright has it, whose list this one takes the place of:
+    "AvoidUnnecessaryBeforeUnloadCheckSync",
+    "DestroyProfileOnBrowserClose",
+    "HttpsUpgrades",
+    "HttpsFirstBalancedModeAutoEnable",
+    "LensOverlay",
+    "MediaRouter",
+    "PaintHolding",
+    "ThirdPartyStoragePartitioning",
+    "AvoidCorsURLLoaderRestartOnRedirect",
+    "OptimizationHints",
+    "NetworkTimeServiceQuerying",
+    "AimEnabled",
+    "PreconnectToSearch",
+]
 FLAGS = [
+    f"--disable-features={','.join(UNUSED)}",
     "--no-sandbox",
     "--disable-gpu",
     "--disable-quic",
@@ -53,7 +73,7 @@ FAREWELL = "К сожалению, вас не слышно, я вам сейч�
 # -- the server --------------------------------------------------------------------------------------
 
 
-class Desk:
+class FakeBackend:
     """Callbacks in a list; keeps what was done to them."""
 
     attempts = 3
@@ -123,11 +143,11 @@ class Desk:
 
 
 @dataclass
-class Served:
+class PanelServer:
     """A panel on loopback, which may be stopped and started on the same port."""
 
     folder: Path
-    desk: Desk | None = None
+    desk: FakeBackend | None = None
     broker: StateBroker = field(default_factory=StateBroker)
     sent: list[ControlMessage] = field(default_factory=list)
     port: int = 0
@@ -242,22 +262,22 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
 
 
 @pytest.fixture
-def served(tmp_path: Path) -> Iterator[Served]:
-    one = Served(tmp_path)
+def served(tmp_path: Path) -> Iterator[PanelServer]:
+    one = PanelServer(tmp_path)
     one.start()
     yield one
     one.stop()
 
 
 @pytest.fixture
-def with_desk(tmp_path: Path) -> Iterator[Served]:
-    one = Served(tmp_path, Desk())
+def with_desk(tmp_path: Path) -> Iterator[PanelServer]:
+    one = PanelServer(tmp_path, FakeBackend())
     one.start()
     yield one
     one.stop()
 
 
-class Opened:
+class OpenedPages:
     """Pages of a browser; what their scripts complain of fails the test."""
 
     def __init__(self, browser: Browser) -> None:
@@ -266,7 +286,7 @@ class Opened:
         self.complaints: list[str] = []
 
     def page(
-        self, served: Served, width: int = 1280, height: int = 800, dark: bool = False
+        self, served: PanelServer, width: int = 1280, height: int = 800, dark: bool = False
     ) -> Page:
         """The panel, after the door."""
         context = self._browser.new_context(
@@ -292,8 +312,8 @@ class Opened:
 
 
 @pytest.fixture
-def opened(browser: Browser) -> Iterator[Opened]:
-    one = Opened(browser)
+def opened(browser: Browser) -> Iterator[OpenedPages]:
+    one = OpenedPages(browser)
     yield one
     one.close()
     assert one.complaints == []

@@ -12,12 +12,12 @@ from typing import Any
 
 from playwright.sync_api import Browser, BrowserContext, Page
 
-from tests.server.process import Served
-from tests.web.streaming import Streaming
+from tests.server.serve_process import ServeProcess
+from tests.web.realtime_headset import Streaming
 from vad_agent.callbacks.outbox import Outbox
 from vad_agent.client.discovery import DeskEndpoint
 from vad_agent.client.headset_link import HeadsetLink
-from vad_agent.headset.call_reporter import CallReporter
+from vad_agent.headset.call_reporter import CallReporter, CallWriter
 from vad_agent.headset.callback_publisher import CallbackPublisher
 from vad_agent.headset.callback_write_ahead import OutboxWriter
 
@@ -36,7 +36,7 @@ class DeskProcess:
         self.start()
 
     def start(self) -> None:
-        self.process = Served(self.folder, "--port", self.port)
+        self.process = ServeProcess(self.folder, "--port", self.port)
         self.process.ready()
         self.token = self.process.bearer()["Authorization"].partition(" ")[2]
 
@@ -70,15 +70,8 @@ class DeskProcess:
         outbox = Outbox(self.folder / "vad-agent" / "outbox")
         letters = OutboxWriter(outbox, print)
         callbacks = CallbackPublisher(letters.post, operator=operator)
-        calls = CallReporter(
-            callbacks,
-            letters,
-            outbox,
-            print,
-            mode=mode,
-            operator=operator,
-            takes_calls=lambda: True,
-        )
+        writer = CallWriter(letters, outbox, print, takes_calls=lambda: True)
+        calls = CallReporter(callbacks, writer, mode=mode, operator=operator)
         return Streaming(recording, self.link(), operator, mode=mode, more=(callbacks, calls))
 
 

@@ -20,9 +20,9 @@ from tests.web.browser import (
     FAREWELL,
     NOT_HEARD,
     OPERATOR,
-    Desk,
-    Opened,
-    Served,
+    FakeBackend,
+    OpenedPages,
+    PanelServer,
     browser,
     opened,
     served,
@@ -123,7 +123,7 @@ LOOKS = [
 ]
 
 
-def test_each_state_is_told_in_words(opened: Opened, served: Served) -> None:
+def test_each_state_is_told_in_words(opened: OpenedPages, served: PanelServer) -> None:
     served.show(shown(status(None)))
     page = opened.page(served)
     for told, look, words in LOOKS:
@@ -135,7 +135,7 @@ def test_each_state_is_told_in_words(opened: Opened, served: Served) -> None:
 
 @pytest.mark.parametrize("phase", [None, *Phase])
 def test_one_line_of_the_page_says_the_state_of_the_call(
-    opened: Opened, served: Served, phase: Phase | None
+    opened: OpenedPages, served: PanelServer, phase: Phase | None
 ) -> None:
     ended = status(phase, hang_up=True)
     ended.messages.clear()
@@ -151,7 +151,9 @@ def test_one_line_of_the_page_says_the_state_of_the_call(
     assert [state for state in STATES if state in said] == ["звонка нет"]
 
 
-def test_why_the_product_does_not_speak_is_on_the_page(opened: Opened, served: Served) -> None:
+def test_why_the_product_does_not_speak_is_on_the_page(
+    opened: OpenedPages, served: PanelServer
+) -> None:
     served.show(shown(silent(0.9, mode="auto")))
     page = opened.page(served)
     expect(page.locator("#mode")).to_have_text("· фразы говорит программа")
@@ -169,7 +171,9 @@ def test_why_the_product_does_not_speak_is_on_the_page(opened: Opened, served: S
     expect(page.locator("#alarms")).to_contain_text("нет виртуального микрофона")
 
 
-def test_an_alarm_is_an_alert_and_levels_are_for_the_eye(opened: Opened, served: Served) -> None:
+def test_an_alarm_is_an_alert_and_levels_are_for_the_eye(
+    opened: OpenedPages, served: PanelServer
+) -> None:
     served.show(shown(status(hang_up=True)))
     page = opened.page(served)
     expect(page.get_by_role("alert").filter(has_text="ЗАВЕРШИТЕ ЗВОНОК")).to_be_visible()
@@ -179,7 +183,9 @@ def test_an_alarm_is_an_alert_and_levels_are_for_the_eye(opened: Opened, served:
     soon(lambda: "0.7" in (bar.locator("i").get_attribute("style") or ""), "the level is not shown")
 
 
-def test_a_screen_reader_hears_phrases_and_states_alone(opened: Opened, served: Served) -> None:
+def test_a_screen_reader_hears_phrases_and_states_alone(
+    opened: OpenedPages, served: PanelServer
+) -> None:
     served.show(shown(status()))
     page = opened.page(served)
     page.evaluate(
@@ -212,7 +218,9 @@ def _seconds(page: Page, selector: str) -> float:
 
 
 @pytest.mark.serial
-def test_the_clock_runs_between_messages_and_then_stands(opened: Opened, served: Served) -> None:
+def test_the_clock_runs_between_messages_and_then_stands(
+    opened: OpenedPages, served: PanelServer
+) -> None:
     served.show(shown(status()))
     page = opened.page(served)
     page.evaluate(
@@ -230,7 +238,7 @@ def test_the_clock_runs_between_messages_and_then_stands(opened: Opened, served:
 
 
 @pytest.mark.serial
-def test_the_clock_keeps_to_what_is_told(opened: Opened, served: Served) -> None:
+def test_the_clock_keeps_to_what_is_told(opened: OpenedPages, served: PanelServer) -> None:
     served.show(shown(silent(0.0)))
     page = opened.page(served)
     began = time.monotonic()
@@ -273,7 +281,7 @@ def strike(page: Page, code: str, key: str, times: int = 1) -> None:
 
 
 @pytest.mark.parametrize("latin", [True, False])
-def test_keys_of_both_layouts(opened: Opened, served: Served, latin: bool) -> None:
+def test_keys_of_both_layouts(opened: OpenedPages, served: PanelServer, latin: bool) -> None:
     served.show(shown(status()))
     page = opened.page(served)
     for code, letter, what in AT_ONCE:
@@ -299,7 +307,9 @@ def test_keys_of_both_layouts(opened: Opened, served: Served, latin: bool) -> No
     soon(lambda: served.sent[-1] is Command.UNDO, "nothing is undone")
 
 
-def test_what_cannot_be_taken_back_wants_a_second_press(opened: Opened, served: Served) -> None:
+def test_what_cannot_be_taken_back_wants_a_second_press(
+    opened: OpenedPages, served: PanelServer
+) -> None:
     served.show(shown(status()))
     page = opened.page(served)
     question = page.get_by_role("alertdialog")
@@ -327,7 +337,9 @@ def test_what_cannot_be_taken_back_wants_a_second_press(opened: Opened, served: 
     soon(lambda: served.sent[-1] is Command.END_CALL, "Enter does not confirm")
 
 
-def test_a_double_click_or_a_held_key_ends_no_call(opened: Opened, served: Served) -> None:
+def test_a_double_click_or_a_held_key_ends_no_call(
+    opened: OpenedPages, served: PanelServer
+) -> None:
     served.show(shown(status()))
     page = opened.page(served)
     button = page.get_by_role("button", name="завершён")
@@ -349,7 +361,9 @@ def test_a_double_click_or_a_held_key_ends_no_call(opened: Opened, served: Serve
     soon(lambda: served.sent == [Command.END_CALL], "the call is not ended")
 
 
-def test_the_keys_and_questions_are_those_of_the_terminal(opened: Opened, served: Served) -> None:
+def test_the_keys_and_questions_are_those_of_the_terminal(
+    opened: OpenedPages, served: PanelServer
+) -> None:
     served.show(shown(status(guessed=True)))
     page = opened.page(served)
     texts = [kbd.split() for kbd in page.locator("#keys kbd").all_inner_texts()]
@@ -362,7 +376,7 @@ def test_the_keys_and_questions_are_those_of_the_terminal(opened: Opened, served
     assert twice == {key.letter.upper() for key in KEYS if key.sure and key.letter != "й"}
 
 
-def test_the_keys_are_explained_and_stay_on(opened: Opened, served: Served) -> None:
+def test_the_keys_are_explained_and_stay_on(opened: OpenedPages, served: PanelServer) -> None:
     served.show(shown(status()))
     page = opened.page(served)
     page.evaluate("localStorage.setItem('panel:letters', 'false')")  # of an older page's switch
@@ -387,14 +401,14 @@ def test_the_keys_are_explained_and_stay_on(opened: Opened, served: Served) -> N
     soon(lambda: len(served.sent) == 2, "the key is off")
 
 
-def test_a_key_that_means_nothing_says_so(opened: Opened, served: Served) -> None:
+def test_a_key_that_means_nothing_says_so(opened: OpenedPages, served: PanelServer) -> None:
     served.show(shown(status(None)))
     page = opened.page(served)
     page.keyboard.press("KeyG")
     expect(page.locator("#remark")).to_have_text("Звонка нет. А: начать звонок")
 
 
-def test_a_phrase_on_air_is_stopped_by_its_button(opened: Opened, served: Served) -> None:
+def test_a_phrase_on_air_is_stopped_by_its_button(opened: OpenedPages, served: PanelServer) -> None:
     served.show(shown(on_air("playing")))
     page = opened.page(served)
     page.get_by_role("button", name="Остановить, скажу сам").click()
@@ -406,7 +420,7 @@ def test_a_phrase_on_air_is_stopped_by_its_button(opened: Opened, served: Served
 
 @pytest.mark.parametrize("end", ["Enter", "Escape"])
 def test_after_a_name_the_phrase_is_in_view_on_a_small_screen(
-    opened: Opened, served: Served, end: str
+    opened: OpenedPages, served: PanelServer, end: str
 ) -> None:
     served.show(shown(silent(2.1, "cue", client_name=None)))
     page = opened.page(served, 360, 640)
@@ -423,7 +437,7 @@ def test_after_a_name_the_phrase_is_in_view_on_a_small_screen(
 
 
 def test_what_another_operator_left_in_this_tab_is_not_shown(
-    opened: Opened, served: Served
+    opened: OpenedPages, served: PanelServer
 ) -> None:
     served.show(shown(status()))
     page = opened.page(served)
@@ -447,7 +461,7 @@ def test_what_another_operator_left_in_this_tab_is_not_shown(
 
 
 def test_a_page_whose_session_is_now_another_operators_is_over(
-    opened: Opened, served: Served
+    opened: OpenedPages, served: PanelServer
 ) -> None:
     served.show(shown(status()))
     page = opened.page(served)
@@ -456,7 +470,9 @@ def test_a_page_whose_session_is_now_another_operators_is_over(
     expect(page.get_by_role("link", name="Войти")).to_be_visible()
 
 
-def test_a_name_is_typed_kept_over_a_reload_and_sent(opened: Opened, served: Served) -> None:
+def test_a_name_is_typed_kept_over_a_reload_and_sent(
+    opened: OpenedPages, served: PanelServer
+) -> None:
     served.show(shown(status(client_name=None)))
     page = opened.page(served)
     page.keyboard.press("KeyB")
@@ -483,7 +499,7 @@ def test_a_name_is_typed_kept_over_a_reload_and_sent(opened: Opened, served: Ser
     expect(field).to_be_hidden()
 
 
-def test_the_clients_number_is_typed_and_sent(opened: Opened, served: Served) -> None:
+def test_the_clients_number_is_typed_and_sent(opened: OpenedPages, served: PanelServer) -> None:
     served.show(shown(status()))
     page = opened.page(served)
     page.keyboard.press("KeyN")
@@ -507,7 +523,7 @@ def test_the_clients_number_is_typed_and_sent(opened: Opened, served: Served) ->
     expect(field).to_have_value("+7 912 345-67-89")
 
 
-def test_the_country_of_a_number_is_the_headsets(opened: Opened, served: Served) -> None:
+def test_the_country_of_a_number_is_the_headsets(opened: OpenedPages, served: PanelServer) -> None:
     served.show(shown(status(region="BY")))
     page = opened.page(served)
     page.keyboard.press("KeyN")
@@ -517,7 +533,9 @@ def test_the_country_of_a_number_is_the_headsets(opened: Opened, served: Served)
     soon(lambda: served.sent == sent, "the number is not sent")
 
 
-def test_a_callback_is_agreed_and_its_steps_ticked_off(opened: Opened, served: Served) -> None:
+def test_a_callback_is_agreed_and_its_steps_ticked_off(
+    opened: OpenedPages, served: PanelServer
+) -> None:
     served.show(shown(status()))
     page = opened.page(served)
     page.keyboard.press("KeyL")
@@ -556,7 +574,7 @@ def test_a_callback_is_agreed_and_its_steps_ticked_off(opened: Opened, served: S
 # -- the connection ----------------------------------------------------------------------------------
 
 
-def test_a_server_that_goes_and_comes_back(opened: Opened, served: Served) -> None:
+def test_a_server_that_goes_and_comes_back(opened: OpenedPages, served: PanelServer) -> None:
     served.show(shown(silent(0.9)))
     page = opened.page(served)
     page.keyboard.press("KeyB")
@@ -579,7 +597,7 @@ def test_a_server_that_goes_and_comes_back(opened: Opened, served: Served) -> No
     opened.complaints.clear()  # of requests to nobody
 
 
-def test_a_headset_that_is_off(opened: Opened, served: Served) -> None:
+def test_a_headset_that_is_off(opened: OpenedPages, served: PanelServer) -> None:
     served.show(shown(status()))
     page = opened.page(served)
     served.beats = False
@@ -592,7 +610,7 @@ def test_a_headset_that_is_off(opened: Opened, served: Served) -> None:
     expect(alert).to_be_hidden()
 
 
-def test_a_headset_that_tells_nothing_in_a_call(opened: Opened, served: Served) -> None:
+def test_a_headset_that_tells_nothing_in_a_call(opened: OpenedPages, served: PanelServer) -> None:
     served.show(shown(status()))
     page = opened.page(served)
     page.wait_for_timeout(600)
@@ -602,7 +620,7 @@ def test_a_headset_that_tells_nothing_in_a_call(opened: Opened, served: Served) 
     expect(page.locator("#offline")).to_be_hidden()
 
 
-def test_a_session_that_is_over(opened: Opened, served: Served) -> None:
+def test_a_session_that_is_over(opened: OpenedPages, served: PanelServer) -> None:
     served.show(shown(status()))
     page = opened.page(served)
     page.context.clear_cookies()
@@ -622,7 +640,7 @@ def test_a_session_that_is_over(opened: Opened, served: Served) -> None:
 # -- my callbacks ------------------------------------------------------------------------------------
 
 
-def desk(served: Served) -> Desk:
+def desk(served: PanelServer) -> FakeBackend:
     assert served.desk is not None
     return served.desk
 
@@ -634,7 +652,7 @@ def _left_s(row: Locator) -> int:
 
 
 def test_callbacks_overdue_first_with_an_honest_countdown(
-    opened: Opened, with_desk: Served
+    opened: OpenedPages, with_desk: PanelServer
 ) -> None:
     desk(with_desk).add("later", 249, name="Пётр", topic="возврат", attempt=2)
     desk(with_desk).add("over", -130)
@@ -658,7 +676,9 @@ def test_callbacks_overdue_first_with_an_honest_countdown(
     assert before - 5 <= _left_s(later) < before
 
 
-def test_a_due_callback_flashes_and_is_ended_by_one_key(opened: Opened, with_desk: Served) -> None:
+def test_a_due_callback_flashes_and_is_ended_by_one_key(
+    opened: OpenedPages, with_desk: PanelServer
+) -> None:
     with_desk.show(shown(status(None)))
     page = opened.page(with_desk)
     expect(page.get_by_text("Перезванивать некому")).to_be_visible()
@@ -679,7 +699,7 @@ def test_a_due_callback_flashes_and_is_ended_by_one_key(opened: Opened, with_des
 
 
 def test_an_offer_is_called_by_one_key_and_only_then_has_an_outcome(
-    opened: Opened, with_desk: Served
+    opened: OpenedPages, with_desk: PanelServer
 ) -> None:
     desk(with_desk).add("k3v", -1, state=State.OFFERED, operator="boris", since=datetime.now(UTC))
     with_desk.show(shown(status(None)))
@@ -699,7 +719,9 @@ def test_an_offer_is_called_by_one_key_and_only_then_has_an_outcome(
     soon(lambda: desk(with_desk).done_so == [("k3v", Outcome.REACHED)], "it is not told")
 
 
-def test_who_is_second_is_told_in_a_line_who_calls(opened: Opened, with_desk: Served) -> None:
+def test_who_is_second_is_told_in_a_line_who_calls(
+    opened: OpenedPages, with_desk: PanelServer
+) -> None:
     desk(with_desk).add("k3v", -1, state=State.OFFERED, operator="anna", since=datetime.now(UTC))
     with_desk.show(shown(status(None)))
     page = opened.page(with_desk)
@@ -712,7 +734,7 @@ def test_who_is_second_is_told_in_a_line_who_calls(opened: Opened, with_desk: Se
     expect(page.locator(".one")).to_have_count(0)
 
 
-def test_a_number_is_found_and_a_client_calls(opened: Opened, with_desk: Served) -> None:
+def test_a_number_is_found_and_a_client_calls(opened: OpenedPages, with_desk: PanelServer) -> None:
     desk(with_desk).add("n", 60, name="Ян", phone=None, state=State.NEEDS_NUMBER)
     with_desk.show(shown(status(None)))
     page = opened.page(with_desk)
@@ -733,7 +755,9 @@ def test_a_number_is_found_and_a_client_calls(opened: Opened, with_desk: Served)
     expect(page.get_by_text("Перезванивать некому")).to_be_visible()
 
 
-def test_two_callbacks_are_shown_and_the_rest_is_folded(opened: Opened, with_desk: Served) -> None:
+def test_two_callbacks_are_shown_and_the_rest_is_folded(
+    opened: OpenedPages, with_desk: PanelServer
+) -> None:
     for n in range(13):
         desk(with_desk).add(f"c{n}", 60 * (n + 1), name=f"Клиент{n:02}")
     with_desk.show(shown(status(None)))
@@ -752,7 +776,7 @@ def test_two_callbacks_are_shown_and_the_rest_is_folded(opened: Opened, with_des
 
 @pytest.mark.parametrize("phone", ["+79123456789", None])
 def test_a_callback_that_is_not_needed_is_closed_with_a_reason(
-    phone: str | None, opened: Opened, with_desk: Served
+    phone: str | None, opened: OpenedPages, with_desk: PanelServer
 ) -> None:
     state = State.WAITING if phone else State.NEEDS_NUMBER
     for id in ("first", "second"):
@@ -794,7 +818,7 @@ NO = Event(EventKind.HANGUP, party="client", question="call-7")
 
 
 def test_whether_they_said_goodbye_is_asked_and_answered_by_one_key(
-    opened: Opened, served: Served
+    opened: OpenedPages, served: PanelServer
 ) -> None:
     served.show(shown(status(None, questions=(ASKED,))))
     page = opened.page(served)
@@ -814,7 +838,7 @@ def test_whether_they_said_goodbye_is_asked_and_answered_by_one_key(
 
 
 def test_in_the_next_call_the_keys_are_the_calls_and_buttons_answer(
-    opened: Opened, served: Served
+    opened: OpenedPages, served: PanelServer
 ) -> None:
     served.show(shown(status(questions=(ASKED, BEFORE))))
     page = opened.page(served)
@@ -829,7 +853,7 @@ def test_in_the_next_call_the_keys_are_the_calls_and_buttons_answer(
 
 
 def test_another_headset_that_wants_to_take_over_is_asked_about_in_the_call_too(
-    opened: Opened, served: Served
+    opened: OpenedPages, served: PanelServer
 ) -> None:
     asked = HeadsetQuestion("q1", "10.0.0.7")
     served.show(shown(status(headset_question=asked, questions=(ASKED,))))
@@ -846,7 +870,7 @@ def test_another_headset_that_wants_to_take_over_is_asked_about_in_the_call_too(
 
 
 def test_a_goodbye_in_the_call_is_one_press_confirmed_on_the_page(
-    opened: Opened, served: Served
+    opened: OpenedPages, served: PanelServer
 ) -> None:
     served.show(shown(status()))
     page = opened.page(served)
@@ -862,7 +886,7 @@ def test_a_goodbye_in_the_call_is_one_press_confirmed_on_the_page(
 # -- what is hostile, what is not seen, what is slow --------------------------------------------------
 
 
-def test_no_text_becomes_markup(opened: Opened, with_desk: Served) -> None:
+def test_no_text_becomes_markup(opened: OpenedPages, with_desk: PanelServer) -> None:
     evil = "<img src=x onerror=\"document.title='XSS'\"><script>document.title='XSS'</script>"
     told = silent(2.1, "cue", client_name=evil, callback=evil, after=evil, voice_problem=evil)
     assert told.phrase is not None
@@ -893,7 +917,9 @@ def check(page: Page) -> None:
 
 @pytest.mark.parametrize("dark", [False, True])
 @pytest.mark.parametrize("width", [360, 1280])
-def test_axe_finds_nothing(opened: Opened, with_desk: Served, width: int, dark: bool) -> None:
+def test_axe_finds_nothing(
+    opened: OpenedPages, with_desk: PanelServer, width: int, dark: bool
+) -> None:
     desk(with_desk).add("over", -130)
     desk(with_desk).add("due", -2, state=State.RINGING)
     desk(with_desk).add("n", 60, phone=None, state=State.NEEDS_NUMBER)
@@ -919,7 +945,9 @@ def test_axe_finds_nothing(opened: Opened, with_desk: Served, width: int, dark: 
 
 
 @pytest.mark.parametrize("width", [180, 256, 360])
-def test_nothing_is_wider_than_the_window(opened: Opened, with_desk: Served, width: int) -> None:
+def test_nothing_is_wider_than_the_window(
+    opened: OpenedPages, with_desk: PanelServer, width: int
+) -> None:
     desk(with_desk).add("over", -130)
     with_desk.show(shown(silent(3.4, "cue", callback=CALLBACK, guessed=True)))
     page = opened.page(with_desk, width, 640)
@@ -930,7 +958,7 @@ def test_nothing_is_wider_than_the_window(opened: Opened, with_desk: Served, wid
     assert page.evaluate("document.documentElement.scrollWidth") <= width
 
 
-def test_the_theme_is_chosen_and_remembered(opened: Opened, served: Served) -> None:
+def test_the_theme_is_chosen_and_remembered(opened: OpenedPages, served: PanelServer) -> None:
     served.show(shown(status()))
     page = opened.page(served)
     page.get_by_role("button", name="Тема").click(click_count=1)
@@ -942,7 +970,7 @@ def test_the_theme_is_chosen_and_remembered(opened: Opened, served: Served) -> N
 
 
 @pytest.mark.serial
-def test_how_soon_a_change_is_seen(opened: Opened, served: Served) -> None:
+def test_how_soon_a_change_is_seen(opened: OpenedPages, served: PanelServer) -> None:
     """p50 and p99 from `publish` to the DOM, on this machine's one clock."""
     served.show(shown(status(None)))
     page = opened.page(served)
@@ -971,7 +999,7 @@ def test_how_soon_a_change_is_seen(opened: Opened, served: Served) -> None:
 
 
 @pytest.mark.serial
-def test_the_page_is_light_and_soon_there(opened: Opened, with_desk: Served) -> None:
+def test_the_page_is_light_and_soon_there(opened: OpenedPages, with_desk: PanelServer) -> None:
     with_desk.show(shown(status(None)))
     page = opened.page(with_desk)
     weight, paint = page.evaluate(
@@ -988,7 +1016,7 @@ def test_the_page_is_light_and_soon_there(opened: Opened, with_desk: Served) -> 
 
 
 @pytest.mark.serial
-def test_an_idle_page_costs_nothing(opened: Opened, served: Served) -> None:
+def test_an_idle_page_costs_nothing(opened: OpenedPages, served: PanelServer) -> None:
     served.show(shown(status(None)))
     page = opened.page(served)
     session = page.context.new_cdp_session(page)
@@ -1020,7 +1048,9 @@ PICTURES = {
 
 @pytest.mark.parametrize("dark", [False, True])
 @pytest.mark.parametrize(("width", "height"), [(360, 740), (1280, 800), (1920, 1080)])
-def test_pictures(opened: Opened, with_desk: Served, width: int, height: int, dark: bool) -> None:
+def test_pictures(
+    opened: OpenedPages, with_desk: PanelServer, width: int, height: int, dark: bool
+) -> None:
     OUT.mkdir(parents=True, exist_ok=True)
     desk(with_desk).add("over", -130, name="Сергей Ильич", phone="+79261112233", attempt=2)
     desk(with_desk).add("later", 245, name="Пётр", topic="возврат холодильника")

@@ -9,13 +9,13 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.web.browser import browser
-from tests.web.desk_asking import GOOD, Node, nodes
+from tests.web.desk_client import GOOD, DeskPages, nodes
 
 __all__ = ["browser"]
 
 
 @pytest.fixture
-def node(tmp_path: Path) -> Iterator[Node]:
+def node(tmp_path: Path) -> Iterator[DeskPages]:
     with nodes(tmp_path) as (one,):
         yield one
 
@@ -28,7 +28,7 @@ def page(browser: Browser) -> Iterator[Page]:
     context.close()
 
 
-def test_in_by_the_keyboard_and_out_by_the_button(node: Node, page: Page) -> None:
+def test_in_by_the_keyboard_and_out_by_the_button(node: DeskPages, page: Page) -> None:
     page.goto(node.url)
     expect(page.locator("[name=login]")).to_be_focused()
     page.keyboard.type("Olga")
@@ -52,7 +52,7 @@ def test_in_by_the_keyboard_and_out_by_the_button(node: Node, page: Page) -> Non
     assert page.locator("#operator").count() == 0
 
 
-def test_who_is_barred_is_told_so_on_his_open_page(node: Node, page: Page) -> None:
+def test_who_is_barred_is_told_so_on_his_open_page(node: DeskPages, page: Page) -> None:
     page.goto(f"{node.url}/enter?next=/panel")
     page.fill("[name=login]", "olga")
     page.fill("[name=password]", GOOD)

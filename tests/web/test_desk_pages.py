@@ -10,7 +10,7 @@ import httpx
 import pytest
 from fastapi import APIRouter
 
-from tests.web.desk_asking import GOOD, Node, csrf, nodes
+from tests.web.desk_client import GOOD, DeskPages, csrf, nodes
 from vad_agent.errors import StoreError
 from vad_agent.web.authentication.login_sessions import Role
 from vad_agent.web.authentication.operator_token_auth import PAUSE_S, TRIES
@@ -34,20 +34,20 @@ def done(supervisor: Supervisor, own: OwnPage) -> dict[str, str]:
 
 
 @pytest.fixture
-def two(tmp_path: Path) -> Iterator[list[Node]]:
+def two(tmp_path: Path) -> Iterator[list[DeskPages]]:
     with nodes(tmp_path, 2, more=(floor,), dashboard="the centre", also=(PROXY,)) as started:
         yield started
 
 
 @pytest.fixture
-def node(two: list[Node]) -> Node:
+def node(two: list[DeskPages]) -> DeskPages:
     return two[0]
 
 
 # -- in --------------------------------------------------------------------------------------------
 
 
-def test_a_login_and_its_password_let_in(node: Node) -> None:
+def test_a_login_and_its_password_let_in(node: DeskPages) -> None:
     browser = node.browser()
     asked = browser.get("/enter")
     assert asked.status_code == 200
@@ -68,7 +68,7 @@ def test_a_login_and_its_password_let_in(node: Node) -> None:
     assert browser.get("/enter").headers["location"] == "/"
 
 
-def test_a_mistake_keeps_the_login_and_does_not_tell_what_it_was(node: Node) -> None:
+def test_a_mistake_keeps_the_login_and_does_not_tell_what_it_was(node: DeskPages) -> None:
     told = []
     for login, password in (('"><b>nobody', GOOD), ("olga", "wrong"), ("olga", " " + GOOD)):
         answer = node.enter(node.browser(), login, password)
@@ -82,7 +82,7 @@ def test_a_mistake_keeps_the_login_and_does_not_tell_what_it_was(node: Node) -> 
     assert len(set(told)) == 1
 
 
-def test_the_link_lets_in_who_started_the_desk(node: Node) -> None:
+def test_the_link_lets_in_who_started_the_desk(node: DeskPages) -> None:
     browser = node.browser()
     link = f"/enter?token={node.authenticator.one_time.token}"
     assert node.authenticator.link == PROXY + link
@@ -92,7 +92,7 @@ def test_the_link_lets_in_who_started_the_desk(node: Node) -> None:
     assert node.browser().get("/enter?token=wrong").status_code == 401
 
 
-def test_after_some_mistakes_nobody_is_let_in_for_a_while(node: Node) -> None:
+def test_after_some_mistakes_nobody_is_let_in_for_a_while(node: DeskPages) -> None:
     browser = node.browser()
     for _ in range(TRIES):
         assert node.enter(browser, "olga", "wrong").status_code == 401
@@ -105,7 +105,7 @@ def test_after_some_mistakes_nobody_is_let_in_for_a_while(node: Node) -> None:
     assert node.enter(browser, "olga").status_code == 303
 
 
-def test_who_asks_is_who_the_proxy_says(node: Node) -> None:
+def test_who_asks_is_who_the_proxy_says(node: DeskPages) -> None:
     one, other = (
         node.browser(headers={"Origin": node.url, "X-Forwarded-For": address})
         for address in ("10.0.0.1", "10.0.0.2")
@@ -117,7 +117,7 @@ def test_who_asks_is_who_the_proxy_says(node: Node) -> None:
 
 
 def test_without_the_database_nobody_comes_in_and_nobody_goes(
-    node: Node, monkeypatch: pytest.MonkeyPatch
+    node: DeskPages, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     olga = node.come_in("olga")
 
@@ -141,13 +141,13 @@ def test_without_the_database_nobody_comes_in_and_nobody_goes(
     "form",
     [b"", b"login=olga", b"\xff\xfe", b"&".join([b"a=1"] * 50), b"login=%00&password=%ED%A0%BD"],
 )
-def test_what_is_no_form_lets_nobody_in(node: Node, form: bytes) -> None:
+def test_what_is_no_form_lets_nobody_in(node: DeskPages, form: bytes) -> None:
     headers = {"Content-Type": "application/x-www-form-urlencoded"}
     answer = node.browser().post("/enter", content=form, headers=headers)
     assert answer.status_code == 401
 
 
-def test_only_its_own_page_asks(node: Node) -> None:
+def test_only_its_own_page_asks(node: DeskPages) -> None:
     answer = node.enter(node.browser(headers={"Origin": "http://evil.example"}), "olga")
     assert answer.status_code == 403
     assert "set-cookie" not in answer.headers
@@ -173,7 +173,9 @@ def test_only_its_own_page_asks(node: Node) -> None:
         ("/leave", "/"),
     ],
 )
-def test_one_goes_on_to_a_page_of_this_panel_alone(node: Node, next: str, goes_to: str) -> None:
+def test_one_goes_on_to_a_page_of_this_panel_alone(
+    node: DeskPages, next: str, goes_to: str
+) -> None:
     browser = node.browser()
     asked = browser.get("/enter", params={"next": next})
     kept = goes_to.replace("&", "&amp;")
@@ -184,7 +186,9 @@ def test_one_goes_on_to_a_page_of_this_panel_alone(node: Node, next: str, goes_t
 
 
 @pytest.mark.parametrize("path", ["/panel", "/supervisor"])
-def test_a_page_asks_who_it_is_and_a_script_is_told_that_nobody_is(node: Node, path: str) -> None:
+def test_a_page_asks_who_it_is_and_a_script_is_told_that_nobody_is(
+    node: DeskPages, path: str
+) -> None:
     browser = node.browser()
     page = browser.get(path, headers={"Sec-Fetch-Mode": "navigate"})
     assert (page.status_code, page.headers["location"]) == (303, f"/enter?next={path}")
@@ -199,7 +203,7 @@ def test_a_page_asks_who_it_is_and_a_script_is_told_that_nobody_is(node: Node, p
 )
 @pytest.mark.parametrize(("path", "status"), [("/supervisor", 403), ("/nothing", 404)])
 def test_a_person_is_told_what_went_wrong_on_a_page(
-    node: Node, path: str, status: int, headers: dict[str, str]
+    node: DeskPages, path: str, status: int, headers: dict[str, str]
 ) -> None:
     browser = node.browser()
     node.enter(browser, "olga")
@@ -214,7 +218,7 @@ def test_a_person_is_told_what_went_wrong_on_a_page(
 # -- behind a proxy --------------------------------------------------------------------------------
 
 
-def test_behind_a_proxy_with_tls_the_cookie_is_secure(node: Node) -> None:
+def test_behind_a_proxy_with_tls_the_cookie_is_secure(node: DeskPages) -> None:
     through = {"Host": "desk.example.ru", "Origin": PROXY, "X-Forwarded-Proto": "https"}
     for left_out in (None, "X-Forwarded-Proto", "Origin"):
         headers = {name: told for name, told in through.items() if name != left_out}
@@ -230,7 +234,7 @@ def test_behind_a_proxy_with_tls_the_cookie_is_secure(node: Node) -> None:
 # -- roles -----------------------------------------------------------------------------------------
 
 
-def test_a_supervisor_begins_at_the_centre_and_has_a_panel_too(node: Node) -> None:
+def test_a_supervisor_begins_at_the_centre_and_has_a_panel_too(node: DeskPages) -> None:
     irina = node.come_in("irina")
     assert irina.get("/").headers["location"] == "/supervisor"
     assert irina.get("/supervisor").json()["who"] == "Irina"
@@ -239,7 +243,7 @@ def test_a_supervisor_begins_at_the_centre_and_has_a_panel_too(node: Node) -> No
     assert 'href="/supervisor"' in own.text
 
 
-def test_an_operator_sees_his_own_panel_alone(node: Node) -> None:
+def test_an_operator_sees_his_own_panel_alone(node: DeskPages) -> None:
     olga = node.come_in("olga")
     assert "/supervisor" not in olga.get("/").text
     for answer in (
@@ -250,7 +254,7 @@ def test_an_operator_sees_his_own_panel_alone(node: Node) -> None:
         assert answer.json() == {"error": "Это страница старшего смены"}
 
 
-def test_a_supervisors_page_proves_itself(node: Node) -> None:
+def test_a_supervisors_page_proves_itself(node: DeskPages) -> None:
     irina, other = node.come_in("irina"), node.come_in("irina")
     for wrong in ("", "x", csrf(other)):
         answer = irina.post("/supervisor/done", headers={"X-CSRF-Token": wrong})
@@ -270,11 +274,11 @@ def test_without_a_centre_everybody_has_his_panel(tmp_path: Path) -> None:
 
 
 def test_each_has_his_own_callbacks_and_may_have_none(tmp_path: Path) -> None:
-    from tests.web.browser import Desk
+    from tests.web.browser import FakeBackend
 
-    def of(operator: str) -> Desk | None:
+    def of(operator: str) -> FakeBackend | None:
         asked.append(operator)
-        return Desk() if operator == "Olga" else None
+        return FakeBackend() if operator == "Olga" else None
 
     asked: list[str] = []
     with nodes(tmp_path, callbacks_of=of) as (node,):
@@ -290,7 +294,7 @@ def test_each_has_his_own_callbacks_and_may_have_none(tmp_path: Path) -> None:
 # -- out -------------------------------------------------------------------------------------------
 
 
-def is_in(browser: httpx.Client, node: Node | None = None) -> bool:
+def is_in(browser: httpx.Client, node: DeskPages | None = None) -> bool:
     """There, or at another desk of the centre, by the same cookie."""
     if node is None:
         return browser.get("/panel").status_code == 200
@@ -299,7 +303,7 @@ def is_in(browser: httpx.Client, node: Node | None = None) -> bool:
     return is_in(copy)
 
 
-def test_who_leaves_is_out_everywhere(two: list[Node]) -> None:
+def test_who_leaves_is_out_everywhere(two: list[DeskPages]) -> None:
     here, there = two
     olga, phone = here.come_in("olga"), here.come_in("olga")
     assert is_in(olga, there)
@@ -317,7 +321,7 @@ def test_who_leaves_is_out_everywhere(two: list[Node]) -> None:
     assert not is_in(copy, there)
 
 
-def test_a_page_that_is_open_ends_with_its_session(node: Node) -> None:
+def test_a_page_that_is_open_ends_with_its_session(node: DeskPages) -> None:
     olga = node.come_in("olga")
     with olga.stream("GET", "/panel/stream") as stream:
         lines = stream.iter_lines()
@@ -336,7 +340,9 @@ CHANGES: dict[str, Callable[[Users], object]] = {
 
 
 @pytest.mark.parametrize("change", CHANGES)
-def test_a_change_of_a_person_ends_his_sessions_everywhere(two: list[Node], change: str) -> None:
+def test_a_change_of_a_person_ends_his_sessions_everywhere(
+    two: list[DeskPages], change: str
+) -> None:
     here, there = two
     olga, irina = here.come_in("olga"), here.come_in("irina")
     CHANGES[change](here.people)
@@ -351,7 +357,7 @@ def test_a_change_of_a_person_ends_his_sessions_everywhere(two: list[Node], chan
     assert again.status_code == (401 if change == "bar" else 303)
 
 
-def test_who_comes_in_anew_is_in_at_once_at_every_desk(two: list[Node]) -> None:
+def test_who_comes_in_anew_is_in_at_once_at_every_desk(two: list[DeskPages]) -> None:
     here, there = two
     here.people.add("anna", Role.OPERATOR, GOOD)
     here.people.set_password("olga", "battery staple")

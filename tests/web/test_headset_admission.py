@@ -13,8 +13,8 @@ import pytest
 from websockets.exceptions import InvalidStatus
 
 from tests.client.test_headset_link import linked
-from tests.web.desk_asking import GOOD, PASSWORDS, POLICY
-from tests.web.linking import TOKEN, Headset, OneDesk, headset, one_desk, until
+from tests.web.desk_client import GOOD, PASSWORDS, POLICY
+from tests.web.link_desk import TOKEN, Headset, LinkDesk, headset, link_desk, until
 from vad_agent.callbacks.store import Store
 from vad_agent.client.discovery import DeskEndpoint
 from vad_agent.client.headset_link import ASKING, ELSEWHERE, ONLY_BY_A_PERSON, SEEN
@@ -33,7 +33,7 @@ ELSEWHERE_ADDRESS = "10.0.0.7"
 
 @dataclass
 class Centre:
-    desk: OneDesk
+    desk: LinkDesk
     people: Users
     tokens: AccessTokens
     of: dict[str, str]
@@ -59,7 +59,7 @@ def centre(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Centre]:
             "knows": tokens.knows,
             "is_valid": tokens.is_valid,
         }
-        with one_desk(tokens=accepted, **checks, ask_s=ask_s) as desk:
+        with link_desk(tokens=accepted, **checks, ask_s=ask_s) as desk:
             yield Centre(desk, people, tokens, of)
 
 
@@ -88,6 +88,15 @@ def test_no_token_poses_as_another_operator(centre: Centre) -> None:
         with pytest.raises(InvalidStatus), headset(centre.desk, "anna", CRM):
             pass
         assert centre.desk.state() == {"a": 1, "gone": False}
+
+
+def test_a_pbx_is_let_in_for_all_operators_and_for_nobody_else(centre: Centre) -> None:
+    _, token = centre.tokens.make(Scope.PBX, "pbx", "test")
+    centre.tokens.refresh()
+    for login in ("anna", "Ольга"):
+        with headset(centre.desk, login, token, ELSEWHERE_ADDRESS):
+            pass
+    assert refused(centre, "nobody", token)[0] == UNKNOWN_LOGIN
 
 
 def test_the_desks_own_token_is_for_headsets_of_its_machine(centre: Centre) -> None:

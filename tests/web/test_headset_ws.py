@@ -11,15 +11,15 @@ from typing import Any
 import pytest
 from websockets.exceptions import InvalidStatus
 
-from tests.web.linking import OneDesk, headset, one_desk, until
+from tests.web.link_desk import LinkDesk, headset, link_desk, until
 from vad_agent.client.headset_protocol import MOST_BYTES, Command, parse_control
 from vad_agent.core.events import Event, EventKind
 from vad_agent.web.headset_ws import MOST_KEYS
 
 
 @pytest.fixture(scope="module")
-def desk() -> Iterator[OneDesk]:
-    with one_desk() as desk:
+def desk() -> Iterator[LinkDesk]:
+    with link_desk() as desk:
         yield desk
 
 
@@ -30,7 +30,7 @@ def nothing_is_logged(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
         assert not caplog.records
 
 
-def test_the_state_is_the_hubs_while_the_headset_is_on(desk: OneDesk) -> None:
+def test_the_state_is_the_hubs_while_the_headset_is_on(desk: LinkDesk) -> None:
     with headset(desk, "Анна", instance="one", more="ignored") as one:
         assert "Анна" in desk.broker.operators()
         one.send({"state": {"phase": None, "level": 0.5, "name": "Ольга"}})
@@ -44,7 +44,7 @@ def test_the_state_is_the_hubs_while_the_headset_is_on(desk: OneDesk) -> None:
     assert desk.state("Анна")["name"] == "Ольга"
 
 
-def test_what_one_before_it_told_is_forgotten_then(desk: OneDesk) -> None:
+def test_what_one_before_it_told_is_forgotten_then(desk: LinkDesk) -> None:
     with headset(desk) as one:
         one.send({"state": {"old": 1, "both": 1}})
         desk.until(old=1)
@@ -65,7 +65,7 @@ def test_what_one_before_it_told_is_forgotten_then(desk: OneDesk) -> None:
         Command.UNDO,
     ],
 )
-def test_keys_come_back_as_the_inlet_has_them(desk: OneDesk, what: Any) -> None:
+def test_keys_come_back_as_the_inlet_has_them(desk: LinkDesk, what: Any) -> None:
     with headset(desk) as one:
         assert desk.broker.send("anna", what)
         told = one.hear()
@@ -73,7 +73,7 @@ def test_keys_come_back_as_the_inlet_has_them(desk: OneDesk, what: Any) -> None:
         assert parse_control(json.dumps(told["send"]).encode()) == what
 
 
-def test_nobody_ends_a_program_from_elsewhere(desk: OneDesk) -> None:
+def test_nobody_ends_a_program_from_elsewhere(desk: LinkDesk) -> None:
     with headset(desk) as one:
         for what in (Command.QUIT, Command.LINE_UNUSED, Command.UNDO):
             desk.broker.send("anna", what)
@@ -81,7 +81,7 @@ def test_nobody_ends_a_program_from_elsewhere(desk: OneDesk) -> None:
 
 
 @pytest.mark.parametrize("token", ["", "another-long-token-of-somebody"])
-def test_without_its_token_it_is_not_let_in(desk: OneDesk, token: str) -> None:
+def test_without_its_token_it_is_not_let_in(desk: LinkDesk, token: str) -> None:
     with pytest.raises(InvalidStatus) as refused, headset(desk, token=token):
         pass
     assert refused.value.response.status_code == 403
@@ -114,7 +114,7 @@ def test_without_its_token_it_is_not_let_in(desk: OneDesk, token: str) -> None:
         ({"state": {"a": 1}}, 1008, "hello: expected 1"),
     ],
 )
-def test_a_wrong_hello_ends_it(desk: OneDesk, hello: Any, code: int, reason: str) -> None:
+def test_a_wrong_hello_ends_it(desk: LinkDesk, hello: Any, code: int, reason: str) -> None:
     with headset(desk, operator=None) as one:
         one.send(hello)
         ended = one.end()
@@ -142,7 +142,7 @@ def test_a_wrong_hello_ends_it(desk: OneDesk, hello: Any, code: int, reason: str
     ],
 )
 def test_what_is_wrong_later_ends_it_and_is_not_quoted(
-    desk: OneDesk, message: Any, code: int
+    desk: LinkDesk, message: Any, code: int
 ) -> None:
     with headset(desk) as one:
         one.send({"state": {"before": 1}})
@@ -154,7 +154,7 @@ def test_what_is_wrong_later_ends_it_and_is_not_quoted(
     assert desk.state() == {"before": 1, "gone": True}
 
 
-def test_the_longest_message_is_taken(desk: OneDesk) -> None:
+def test_the_longest_message_is_taken(desk: LinkDesk) -> None:
     head, tail = '{"state":{"a":"', '"}}'
     text = "я" * ((MOST_BYTES - len(head + tail)) // 2)
     with headset(desk) as one:
@@ -164,7 +164,7 @@ def test_the_longest_message_is_taken(desk: OneDesk) -> None:
         assert one.end() == (1009, f"expected {MOST_BYTES} bytes at most")
 
 
-def test_keys_that_are_ever_new_are_too_many(desk: OneDesk) -> None:
+def test_keys_that_are_ever_new_are_too_many(desk: LinkDesk) -> None:
     with headset(desk) as one:
         for number in range(MOST_KEYS + 1):
             one.send({"state": {f"a{number}": 1}})
@@ -174,7 +174,7 @@ def test_keys_that_are_ever_new_are_too_many(desk: OneDesk) -> None:
 
 @pytest.mark.serial
 def test_a_headset_that_is_silent_is_gone() -> None:
-    with one_desk(hello_s=0.2, silence_s=0.3) as desk:
+    with link_desk(hello_s=0.2, silence_s=0.3) as desk:
         with headset(desk, operator=None) as one:
             assert one.end() == (1008, "expected a word within 0.2 s")
         with headset(desk) as one:
@@ -185,7 +185,7 @@ def test_a_headset_that_is_silent_is_gone() -> None:
 
 
 def test_a_sign_of_life_is_enough() -> None:
-    with one_desk(silence_s=0.3) as desk, headset(desk) as one:
+    with link_desk(silence_s=0.3) as desk, headset(desk) as one:
         one.send({"state": {"a": 1}})
         desk.until(a=1)
         for _ in range(8):  # 0.8 s, and never 0.3 without a word
@@ -194,7 +194,7 @@ def test_a_sign_of_life_is_enough() -> None:
         assert desk.state()["gone"] is False
 
 
-def test_who_does_not_take_the_keys_is_let_go(desk: OneDesk) -> None:
+def test_who_does_not_take_the_keys_is_let_go(desk: LinkDesk) -> None:
     with headset(desk):
         name = "x" * 50_000
         event = Event(EventKind.CLIENT_NAME, name=name)
@@ -208,7 +208,7 @@ def test_who_does_not_take_the_keys_is_let_go(desk: OneDesk) -> None:
 
 
 def test_with_the_hub_all_links_end_and_the_server_soon() -> None:
-    desk = OneDesk()
+    desk = LinkDesk()
     with headset(desk) as one, headset(desk, "olga") as other:
         desk.broker.close()
         assert one.end() == other.end() == (1001, "the desk ends")
@@ -219,7 +219,7 @@ def test_with_the_hub_all_links_end_and_the_server_soon() -> None:
 
 
 def test_a_server_that_ends_ends_them_too() -> None:
-    desk = OneDesk()
+    desk = LinkDesk()
     with headset(desk) as one:
         assert desk.stop() < 2
         assert one.end()[0] == 1012

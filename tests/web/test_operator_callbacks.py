@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.web.asking import Page, one_panel
+from tests.web.panel_client import PanelClient, one_panel
 from vad_agent.callbacks.model import Request, State
 from vad_agent.callbacks.service import CallbackService
 from vad_agent.callbacks.store import Store
@@ -71,12 +71,12 @@ def ringing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Ringing
 
 
 @pytest.fixture
-def mine(tmp_path: Path, ringing: Ringing) -> Iterator[Page]:
+def mine(tmp_path: Path, ringing: Ringing) -> Iterator[PanelClient]:
     with one_panel(tmp_path, callbacks=ringing.callbacks) as one:
         yield one.page()
 
 
-def listed(page: Page) -> list[dict[str, Any]]:
+def listed(page: PanelClient) -> list[dict[str, Any]]:
     answer = page.get("/panel/callbacks")
     assert answer.status_code == 200, answer.text
     found: list[dict[str, Any]] = answer.json()["callbacks"]
@@ -88,12 +88,12 @@ def test_without_callbacks_there_are_none(tmp_path: Path) -> None:
         _has_none(one.page())
 
 
-def _has_none(page: Page) -> None:
+def _has_none(page: PanelClient) -> None:
     assert page.get("/panel/callbacks").status_code == 404
     assert page.post("/panel/client-called", {"phone": PHONE}).status_code == 404
 
 
-def test_mine_and_anybodys_are_listed(mine: Page, ringing: Ringing) -> None:
+def test_mine_and_anybodys_are_listed(mine: PanelClient, ringing: Ringing) -> None:
     own = ringing.ask("a", phone=PHONE, operator="Ivan", name="Ольга", opening="Это я")
     anybodys = ringing.ask("b", phone="+79123456780")
     ringing.ask("c", phone="+79123456781", operator="olga")
@@ -128,7 +128,7 @@ def test_an_overdue_one_comes_first(ringing: Ringing) -> None:
     assert (from_ - due).total_seconds() == ringing.callbacks.overdue_s
 
 
-def test_an_outcome_in_one_key(mine: Page, ringing: Ringing) -> None:
+def test_an_outcome_in_one_key(mine: PanelClient, ringing: Ringing) -> None:
     id = ringing.ask("a", phone=PHONE, operator="ivan")
     (one,) = listed(mine)
     said = mine.post(f"/panel/callbacks/{id}/outcome", {"outcome": "no_answer", "key": one["key"]})
@@ -143,7 +143,7 @@ def test_an_outcome_in_one_key(mine: Page, ringing: Ringing) -> None:
 
 
 def test_what_is_offered_to_me_is_called_in_one_key_and_its_outcome_said(
-    mine: Page, ringing: Ringing
+    mine: PanelClient, ringing: Ringing
 ) -> None:
     id = ringing.offer("a", phone=PHONE, operator="Ivan")
     (one,) = listed(mine)
@@ -160,7 +160,7 @@ def test_what_is_offered_to_me_is_called_in_one_key_and_its_outcome_said(
 
 
 def test_a_colleagues_offer_comes_to_me_and_the_first_who_calls_has_it(
-    mine: Page, ringing: Ringing
+    mine: PanelClient, ringing: Ringing
 ) -> None:
     id = ringing.offer("a", phone=PHONE, operator="olga")  # whose panel is closed
     (one,) = listed(mine)
@@ -182,7 +182,7 @@ def test_a_colleagues_offer_comes_to_me_and_the_first_who_calls_has_it(
 
 
 def test_a_colleagues_offer_is_not_shown_while_it_is_theirs_alone(
-    mine: Page, ringing: Ringing
+    mine: PanelClient, ringing: Ringing
 ) -> None:
     ringing.offer("a", phone=PHONE, operator="olga")
     ringing.desk.has_panel = {"olga"}.__contains__
@@ -206,7 +206,7 @@ def test_of_two_who_press_at_once_one_calls_and_the_other_is_told_who(ringing: R
     assert told == {winner, f"Уже звонит {winner}"}
 
 
-def test_a_number_makes_it_ring(mine: Page, ringing: Ringing) -> None:
+def test_a_number_makes_it_ring(mine: PanelClient, ringing: Ringing) -> None:
     id = ringing.ask("a", operator="ivan")
     (one,) = listed(mine)
     assert (one["state"], one["state_text"]) == ("needs_number", "нужен номер")
@@ -222,7 +222,7 @@ def test_a_number_makes_it_ring(mine: Page, ringing: Ringing) -> None:
 
 @pytest.mark.parametrize("phone", [PHONE, None])
 def test_one_that_is_not_needed_is_closed_and_history_says_who_and_why(
-    phone: str | None, mine: Page, ringing: Ringing
+    phone: str | None, mine: PanelClient, ringing: Ringing
 ) -> None:
     id = ringing.ask("a", phone=phone)
     told = mine.post(f"/panel/callbacks/{id}/not-needed", {"why": "  попрощались,\nрешено "})
@@ -236,7 +236,7 @@ def test_one_that_is_not_needed_is_closed_and_history_says_who_and_why(
 
 
 def test_a_card_says_when_the_call_was_not_when_the_desk_heard_of_it(
-    mine: Page, ringing: Ringing
+    mine: PanelClient, ringing: Ringing
 ) -> None:
     then = datetime.now(UTC) - timedelta(hours=3)  # no desk ran since
     request = Request(key="a", reason="unconfirmed", asked=then, due_in_s=120.0, phone=PHONE)
@@ -246,7 +246,7 @@ def test_a_card_says_when_the_call_was_not_when_the_desk_heard_of_it(
     assert one["unconfirmed"] is True
 
 
-def test_the_client_has_rung_himself(mine: Page, ringing: Ringing) -> None:
+def test_the_client_has_rung_himself(mine: PanelClient, ringing: Ringing) -> None:
     ringing.ask("a", phone=PHONE)
     for closed in (True, False):
         answer = mine.post("/panel/client-called", {"phone": PHONE})
@@ -276,7 +276,7 @@ def test_the_client_has_rung_himself(mine: Page, ringing: Ringing) -> None:
     ],
 )
 def test_what_is_not_mine_or_wrong_changes_nothing(
-    mine: Page, ringing: Ringing, path: str, body: Any, status: int
+    mine: PanelClient, ringing: Ringing, path: str, body: Any, status: int
 ) -> None:
     ids = {
         "own": ringing.ask("a", phone=PHONE, operator="ivan"),
@@ -298,7 +298,7 @@ def test_callbacks_that_cannot_be_had_now(tmp_path: Path) -> None:
     assert "попробуйте" in answer.json()["error"]
 
 
-def test_they_need_a_session_and_its_own_page(mine: Page, ringing: Ringing) -> None:
+def test_they_need_a_session_and_its_own_page(mine: PanelClient, ringing: Ringing) -> None:
     id = ringing.ask("a", phone=PHONE)
     stranger = httpx.Client(base_url=mine.url, headers={"Origin": mine.url})
     with stranger:
@@ -306,7 +306,7 @@ def test_they_need_a_session_and_its_own_page(mine: Page, ringing: Ringing) -> N
     assert ringing.store.get(id).open
 
 
-def _asked_by(stranger: httpx.Client, mine: Page, id: str) -> None:
+def _asked_by(stranger: httpx.Client, mine: PanelClient, id: str) -> None:
     for path, body in (
         (f"/panel/callbacks/{id}/outcome", {"outcome": "reached"}),
         (f"/panel/callbacks/{id}/number", {"phone": PHONE}),

@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.web.asking import Following, OnePanel, Page, one_panel
+from tests.web.panel_client import Following, OnePanel, PanelClient, one_panel
 from vad_agent.client.headset_protocol import Command
 from vad_agent.core.actions import Phase
 from vad_agent.core.events import Event, EventKind
@@ -37,7 +37,7 @@ def lasting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OnePanel]:
 
 
 @pytest.fixture(scope="module")
-def come_in(lasting: OnePanel) -> Page:
+def come_in(lasting: OnePanel) -> PanelClient:
     return lasting.page()
 
 
@@ -149,7 +149,7 @@ def test_a_port_that_is_taken_is_one_line(one: OnePanel, tmp_path: Path) -> None
 @pytest.mark.parametrize(
     "host", ["evil.example", "evil.example:{port}", "127.0.0.1", "127.0.0.1:1"]
 )
-def test_a_foreign_host_is_refused(shared: OnePanel, come_in: Page, host: str) -> None:
+def test_a_foreign_host_is_refused(shared: OnePanel, come_in: PanelClient, host: str) -> None:
     one, page = shared, come_in
     port = one.authenticator.address.url.rpartition(":")[2]
     for path in ("/", "/enter", "/panel/stream", "/static/panel.css"):
@@ -180,7 +180,7 @@ def test_the_other_name_of_this_machine_is_not_foreign(one: OnePanel) -> None:
     ],
 )
 def test_only_its_own_page_sends(
-    shared: OnePanel, come_in: Page, headers: dict[str, str], status: int
+    shared: OnePanel, come_in: PanelClient, headers: dict[str, str], status: int
 ) -> None:
     one, page = shared, come_in
     told = {
@@ -395,7 +395,7 @@ def test_an_agreed_callback_tells_how_soon_it_is(one: OnePanel) -> None:
     ],
 )
 def test_what_is_wrong_is_told_in_a_line(
-    shared: OnePanel, come_in: Page, body: bytes, told: str | None
+    shared: OnePanel, come_in: PanelClient, body: bytes, told: str | None
 ) -> None:
     one, page = shared, come_in
     answer = page.client.post("/panel/send", content=body, headers=page.headers)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.web.browser import Opened, Served, browser, opened, served, shown, status
+from tests.web.browser import OpenedPages, PanelServer, browser, opened, served, shown, status
 from vad_agent.web.dependencies import TEMPLATES
 
 __all__ = ["browser", "opened", "served"]  # fixtures
@@ -57,7 +57,9 @@ def fetched(page: Page) -> list[str]:
     return sorted(name for name in names if name.endswith(".js"))
 
 
-def test_each_script_is_fetched_once_and_asked_for_anew(opened: Opened, served: Served) -> None:
+def test_each_script_is_fetched_once_and_asked_for_anew(
+    opened: OpenedPages, served: PanelServer
+) -> None:
     served.show(shown(status()))
     page = opened.page(served)
     wanted = sorted(f"/static/{one}" for one in needed("panel.js") | {"panel.js"})

@@ -16,14 +16,14 @@ from zoneinfo import ZoneInfo
 import httpx
 import pytest
 
-from tests.web.supervising import (
+from tests.web.supervisor_shift import (
     BOSS,
     FAREWELL,
     NOW,
     OPERATOR,
     OPERATORS,
     PASSWORD,
-    Served,
+    SupervisorSite,
     fill,
     shift_at,
     silent,
@@ -45,13 +45,13 @@ PATHS = (
 
 
 @pytest.fixture
-def empty(tmp_path: Path) -> Iterator[Served]:
+def empty(tmp_path: Path) -> Iterator[SupervisorSite]:
     with shift_at(tmp_path, MOSCOW) as one:
         yield one
 
 
 @pytest.fixture
-def full(empty: Served) -> Served:
+def full(empty: SupervisorSite) -> SupervisorSite:
     fill(empty.shift)
     empty.line()
     return empty
@@ -69,7 +69,7 @@ def text(answer: httpx.Response, section: str = "") -> str:
     return " ".join(html.unescape(re.sub(r"<[^>]*>", " ", body)).split())
 
 
-def page(served: Served, section: str = "", query: str = "") -> str:
+def page(served: SupervisorSite, section: str = "", query: str = "") -> str:
     return text(served.supervisor().get(f"/supervisor{query}"), section)
 
 
@@ -77,26 +77,26 @@ def page(served: Served, section: str = "", query: str = "") -> str:
 
 
 @pytest.mark.parametrize("path", PATHS)
-def test_nobody_but_a_supervisor(empty: Served, path: str) -> None:
+def test_nobody_but_a_supervisor(empty: SupervisorSite, path: str) -> None:
     assert empty.browser().get(path).status_code == 401
     refused = empty.come_in(OPERATOR, PASSWORD).get(path)
     assert refused.status_code == 403
     assert "error" in refused.json()
 
 
-def test_whoever_opens_the_page_without_a_session_is_led_to_the_door(empty: Served) -> None:
+def test_whoever_opens_the_page_without_a_session_is_led_to_the_door(empty: SupervisorSite) -> None:
     answer = empty.browser(headers={"Sec-Fetch-Mode": "navigate"}).get("/supervisor")
     assert (answer.status_code, answer.headers["location"]) == (303, "/enter?next=/supervisor")
 
 
-def test_a_supervisor_begins_here(empty: Served) -> None:
+def test_a_supervisor_begins_here(empty: SupervisorSite) -> None:
     assert empty.supervisor().get("/").headers["location"] == "/supervisor"
 
 
 # -- an empty day --------------------------------------------------------------------------------------
 
 
-def test_an_empty_day_is_calm(empty: Served) -> None:
+def test_an_empty_day_is_calm(empty: SupervisorSite) -> None:
     said = page(empty)
     for told in (
         "✓ Критичного нет", "0 из 0 исполнено", "Сейчас никто не разговаривает",
@@ -109,7 +109,7 @@ def test_an_empty_day_is_calm(empty: Served) -> None:
 # -- the sections --------------------------------------------------------------------------------------
 
 
-def test_what_is_critical(full: Served) -> None:
+def test_what_is_critical(full: SupervisorSite) -> None:
     answer = full.supervisor().get("/supervisor")
     assert "<title>(2) Смена</title>" in answer.text
     said = text(answer, "critical")
@@ -122,7 +122,9 @@ def test_what_is_critical(full: Served) -> None:
     assert "доб. 12 (не номер)" in said
 
 
-def test_what_may_have_ended_well_is_marked_and_not_critical_before_its_time(empty: Served) -> None:
+def test_what_may_have_ended_well_is_marked_and_not_critical_before_its_time(
+    empty: SupervisorSite,
+) -> None:
     empty.shift.ask(NOW - timedelta(seconds=150), 120.0, reason="unconfirmed", phone=None)
     assert "Критичного нет" in page(empty, "critical")
     assert "не подтверждено, что попрощались" in page(empty, "callbacks")
@@ -133,7 +135,7 @@ def test_what_may_have_ended_well_is_marked_and_not_critical_before_its_time(emp
 
 
 def test_what_is_offered_and_nobody_calls_is_critical_after_a_minute_with_since_when(
-    empty: Served,
+    empty: SupervisorSite,
 ) -> None:
     shift, begun = empty.shift, NOW - timedelta(seconds=61)
     one = shift.ask(begun, 0.0, name="Вера", operator="anna")
@@ -154,7 +156,7 @@ def test_what_is_offered_and_nobody_calls_is_critical_after_a_minute_with_since_
     assert "оператор взял: звонит panel:boris" in story
 
 
-def test_alarms_are_critical_once(full: Served) -> None:
+def test_alarms_are_critical_once(full: SupervisorSite) -> None:
     shift = full.shift
     late = shift.app_state.queries.overdue(NOW)
     for one in late:
@@ -172,7 +174,7 @@ def test_alarms_are_critical_once(full: Served) -> None:
     assert 'href="/supervisor/callbacks/k3v"' in full.supervisor().get("/supervisor").text
 
 
-def test_a_request_that_is_lost_is_critical(full: Served) -> None:
+def test_a_request_that_is_lost_is_critical(full: SupervisorSite) -> None:
     with full.shift.store.database.writing() as c:
         c.exec_driver_sql("DELETE FROM requests WHERE key = 'request 1'")
     full.shift.alarms.sound(Kind.PROMISE, "", NOW)
@@ -181,7 +183,7 @@ def test_a_request_that_is_lost_is_critical(full: Served) -> None:
     assert "За всё время: обещано 26, открыто 6, потеряно 1" in said
 
 
-def test_the_promise_of_the_day(full: Served) -> None:
+def test_the_promise_of_the_day(full: SupervisorSite) -> None:
     assert page(full, "promise") == (
         "Обещание 19 из 25 исполнено обещано 26 дозвонились 14 клиент позвонил сам 3 "
         "не дозвонились после 3 попыток 2 отменено 1 открыто 6 потеряно 0 "
@@ -189,7 +191,7 @@ def test_the_promise_of_the_day(full: Served) -> None:
     )
 
 
-def test_the_floor(full: Served) -> None:
+def test_the_floor(full: SupervisorSite) -> None:
     said = page(full, "floor")
     assert said.index("Дарья Ким") < said.index("Сергей Климов") < said.index("Мария Орлова")
     assert "Анна Белова Анна Львовна Диалог 3:42 клиента не слышно 2,3 с 2–3 с" in said
@@ -204,7 +206,7 @@ def test_the_floor(full: Served) -> None:
         ("client_called", 3), ("cancelled", 1), ("", 26), ("nonsense", 26),
     ],
 )  # fmt: skip
-def test_callbacks_by_state(full: Served, state: str, count: int) -> None:
+def test_callbacks_by_state(full: SupervisorSite, state: str, count: int) -> None:
     supervisor = full.supervisor()
     answer = supervisor.get(f"/supervisor?state={state}").text
     assert len(re.findall(r'<tr data-key="[0-9a-z]{12}"', answer)) == count
@@ -212,7 +214,7 @@ def test_callbacks_by_state(full: Served, state: str, count: int) -> None:
     assert told in text(supervisor.get("/supervisor"), "callbacks")
 
 
-def test_the_steps_of_the_day(full: Served) -> None:
+def test_the_steps_of_the_day(full: SupervisorSite) -> None:
     said = page(full, "steps")
     assert "70 % в своём окне в окне 42 вне окна 18 не понадобилось 0 звонков 60" in said
     assert (
@@ -223,7 +225,7 @@ def test_the_steps_of_the_day(full: Served) -> None:
     assert "09:00 70 10 7 3 0 7" in said
 
 
-def test_the_calls_of_the_day_and_more(full: Served) -> None:
+def test_the_calls_of_the_day_and_more(full: SupervisorSite) -> None:
     supervisor = full.supervisor()
     first = supervisor.get("/supervisor").text
     rows = re.findall(r'<tr data-key="(гарнитура-[^"]*)"', first)
@@ -238,7 +240,7 @@ def test_the_calls_of_the_day_and_more(full: Served) -> None:
     assert "Сначала" in supervisor.get(f"/supervisor?{more}").text
 
 
-def test_what_does_not_fit_is_counted(empty: Served) -> None:
+def test_what_does_not_fit_is_counted(empty: SupervisorSite) -> None:
     for number in range(45):
         empty.shift.ask(NOW - timedelta(minutes=5), operator=f"оператор {number}")
         empty.shift.call(f"call {number}", NOW, 3.5, operator=f"оператор {number}")
@@ -255,7 +257,7 @@ def test_what_does_not_fit_is_counted(empty: Served) -> None:
 # -- one thing -----------------------------------------------------------------------------------------
 
 
-def test_a_callback_with_all_that_happened(full: Served) -> None:
+def test_a_callback_with_all_that_happened(full: SupervisorSite) -> None:
     queries = full.shift.app_state.queries
     one = next(found for found in queries.all() if found.attempt == 3)
     answer = full.supervisor().get(f"/supervisor/callbacks/{one.id}")
@@ -269,7 +271,7 @@ def test_a_callback_with_all_that_happened(full: Served) -> None:
     assert f'href="/supervisor/calls/{quote(call, safe="")}"' in answer.text
 
 
-def test_a_call_with_its_phrases_and_its_picture(full: Served) -> None:
+def test_a_call_with_its_phrases_and_its_picture(full: SupervisorSite) -> None:
     supervisor = full.supervisor()
     answer = supervisor.get(f"/supervisor/calls/{quote('гарнитура-8:0008', safe='')}")
     said = text(answer)
@@ -289,7 +291,7 @@ def test_a_call_with_its_phrases_and_its_picture(full: Served) -> None:
 
 
 def test_without_matplotlib_the_call_is_told_in_words(
-    full: Served, monkeypatch: pytest.MonkeyPatch
+    full: SupervisorSite, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(call_view, "find_spec", lambda _: None)
     supervisor = full.supervisor()
@@ -301,7 +303,7 @@ def test_without_matplotlib_the_call_is_told_in_words(
     assert asked.status_code == 404
 
 
-def test_a_call_whose_trace_is_erased(full: Served) -> None:
+def test_a_call_whose_trace_is_erased(full: SupervisorSite) -> None:
     with full.shift.store.database.writing() as c:
         c.exec_driver_sql("UPDATE calls SET lines = NULL")
     assert "Ход звонка стёрт" in text(full.supervisor().get("/supervisor/calls/гарнитура-8:0008"))
@@ -317,7 +319,7 @@ def test_a_call_whose_trace_is_erased(full: Served) -> None:
         {"t": 1.0, "kind": "callback", "due_in_s": "soon"},
     ],
 )
-def test_a_trace_that_is_none(empty: Served, line: dict[str, Any]) -> None:
+def test_a_trace_that_is_none(empty: SupervisorSite, line: dict[str, Any]) -> None:
     call = empty.shift.call("broken", NOW, 2.5, more=[line])
     supervisor = empty.supervisor()
     assert "✓ По сценарию" in text(supervisor.get(f"/supervisor/calls/{call}"))
@@ -325,7 +327,7 @@ def test_a_trace_that_is_none(empty: Served, line: dict[str, Any]) -> None:
     assert supervisor.get("/supervisor/picture.svg", params=params).status_code in (200, 404)
 
 
-def test_a_call_of_ten_hours_is_shown(empty: Served) -> None:
+def test_a_call_of_ten_hours_is_shown(empty: SupervisorSite) -> None:
     speech = [
         {"t": t + 1.0, "kind": "speech", "channel": "client", "start_s": float(t), "end_s": t + 1.0}
         for t in range(40, 36_000, 2)
@@ -348,7 +350,7 @@ def test_a_call_of_ten_hours_is_shown(empty: Served) -> None:
         "/supervisor/picture.svg?call=гарнитура-8:0008&row=999", "/supervisor/people.csv",
     ],
 )  # fmt: skip
-def test_what_is_not_there(full: Served, path: str) -> None:
+def test_what_is_not_there(full: SupervisorSite, path: str) -> None:
     answer = full.supervisor().get(path)
     assert (answer.status_code, answer.json()) == (404, {"error": "Здесь ничего нет"})
 
@@ -356,7 +358,7 @@ def test_what_is_not_there(full: Served, path: str) -> None:
 # -- days ----------------------------------------------------------------------------------------------
 
 
-def test_a_day_has_its_own_figures_and_now_is_now(full: Served) -> None:
+def test_a_day_has_its_own_figures_and_now_is_now(full: SupervisorSite) -> None:
     said = page(full, query="?day=2026-03-10")
     assert "Обещание, 10.03.2026 0 из 0 исполнено" in said
     assert "Критичное: 2" in said
@@ -369,7 +371,7 @@ def test_a_day_has_its_own_figures_and_now_is_now(full: Served) -> None:
 
 
 @pytest.mark.parametrize("day", ["", "yesterday", "0001-01-01", "9999-12-31", "2026-02-30", EVIL])
-def test_a_day_that_is_none_is_today(empty: Served, day: str) -> None:
+def test_a_day_that_is_none_is_today(empty: SupervisorSite, day: str) -> None:
     answer = empty.supervisor().get("/supervisor", params={"day": day})
     assert "Смена 11.03.2026" in text(answer)
 
@@ -402,7 +404,7 @@ def test_days_of_23_and_25_hours() -> None:
 # -- CSV -----------------------------------------------------------------------------------------------
 
 
-def table(served: Served, name: str, day: str = "2026-03-11") -> list[list[str]]:
+def table(served: SupervisorSite, name: str, day: str = "2026-03-11") -> list[list[str]]:
     answer = served.supervisor().get(f"/supervisor/{name}.csv?day={day}")
     assert answer.status_code == 200, answer.text
     assert answer.headers["content-type"] == "text/csv; charset=utf-8"
@@ -412,7 +414,7 @@ def table(served: Served, name: str, day: str = "2026-03-11") -> list[list[str]]
     return list(csv.reader(io.StringIO(answer.content.decode("utf-8-sig")), delimiter=";"))
 
 
-def test_a_day_as_files(full: Served) -> None:
+def test_a_day_as_files(full: SupervisorSite) -> None:
     calls = table(full, "calls")
     assert len(calls) == 61
     assert calls[1] == [
@@ -428,7 +430,7 @@ def test_a_day_as_files(full: Served) -> None:
     assert all(len(table(full, name, "2026-03-10")) == 1 for name in ("calls", "steps"))
 
 
-def test_no_cell_is_computed_or_hides_signs(empty: Served) -> None:
+def test_no_cell_is_computed_or_hides_signs(empty: SupervisorSite) -> None:
     shift = empty.shift
     shift.call('=cmd|"/c calc"!A1', NOW, 2.5, operator="@SUM(A1)")
     shift.ask(NOW, name="=1+1", topic="a;b\n\u202ec", operator="-2", phone=None, phone_given="+1")
@@ -437,7 +439,9 @@ def test_no_cell_is_computed_or_hides_signs(empty: Served) -> None:
     assert row[2:7] == ["'=1+1", "'+1", "'-2", "клиента не слышно в диалоге", "a;b  c"]
 
 
-def test_more_calls_than_are_read_at_once(empty: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_more_calls_than_are_read_at_once(
+    empty: SupervisorSite, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("vad_agent.web.supervisor_csv.AT_ONCE", 3)
     for number in range(7):
         empty.shift.call(f"{number}", NOW)
@@ -462,7 +466,7 @@ def test_more_calls_than_are_read_at_once(empty: Served, monkeypatch: pytest.Mon
         "x" * 200,
     ],
 )
-def test_a_call_of_any_name_is_found(empty: Served, call: str) -> None:
+def test_a_call_of_any_name_is_found(empty: SupervisorSite, call: str) -> None:
     empty.shift.call(call, NOW, 3.5, operator=EVIL)
     one = empty.shift.ask(NOW, call=call)
     supervisor = empty.supervisor()
@@ -477,7 +481,7 @@ def test_a_call_of_any_name_is_found(empty: Served, call: str) -> None:
         assert supervisor.get(html.unescape(picture)).status_code == 200
 
 
-def test_no_text_becomes_markup(empty: Served) -> None:
+def test_no_text_becomes_markup(empty: SupervisorSite) -> None:
     shift = empty.shift
     one = shift.ask(
         NOW - timedelta(minutes=5), name=EVIL, topic=EVIL, opening=EVIL, operator=EVIL, phone=None,
@@ -500,7 +504,9 @@ def test_no_text_becomes_markup(empty: Served) -> None:
         assert EVIL[:16] in text(answer)
 
 
-def test_a_store_that_does_not_answer(full: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_store_that_does_not_answer(
+    full: SupervisorSite, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def away(*_: Any, **__: Any) -> Any:
         raise StoreError("away")
 
@@ -514,7 +520,9 @@ def test_a_store_that_does_not_answer(full: Served, monkeypatch: pytest.MonkeyPa
     assert supervisor.get("/supervisor/callbacks.csv").status_code == 503
 
 
-def test_nothing_of_a_page_is_logged(full: Served, caplog: pytest.LogCaptureFixture) -> None:
+def test_nothing_of_a_page_is_logged(
+    full: SupervisorSite, caplog: pytest.LogCaptureFixture
+) -> None:
     supervisor = full.supervisor()
     supervisor.get("/supervisor")
     supervisor.get("/supervisor/calls/гарнитура-8:0008")
@@ -522,7 +530,7 @@ def test_nothing_of_a_page_is_logged(full: Served, caplog: pytest.LogCaptureFixt
     assert not [record for record in caplog.records if "vad_agent" in record.name]
 
 
-def test_the_stream_is_the_floor(full: Served) -> None:
+def test_the_stream_is_the_floor(full: SupervisorSite) -> None:
     with full.supervisor().stream("GET", "/supervisor/stream") as answer:
         assert answer.headers["content-type"].startswith("text/event-stream")
         for line in answer.iter_lines():

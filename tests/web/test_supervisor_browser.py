@@ -14,13 +14,13 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from tests.web.browser import browser
-from tests.web.supervising import (
+from tests.web.supervisor_shift import (
     BOSS,
     NOW,
     OPERATOR,
     OPERATORS,
     PASSWORD,
-    Served,
+    SupervisorSite,
     fill,
     shift_at,
     silent,
@@ -36,13 +36,13 @@ EVIL = "<img src=x onerror=\"document.title='XSS'\"><script>document.title='XSS'
 
 
 @pytest.fixture
-def empty(tmp_path: Path) -> Iterator[Served]:
+def empty(tmp_path: Path) -> Iterator[SupervisorSite]:
     with shift_at(tmp_path, ZoneInfo("Europe/Moscow")) as one:
         yield one
 
 
 @pytest.fixture
-def full(empty: Served) -> Served:
+def full(empty: SupervisorSite) -> SupervisorSite:
     fill(empty.shift)
     empty.line()
     return empty
@@ -58,7 +58,7 @@ class Supervisors:
 
     def page(
         self,
-        served: Served,
+        served: SupervisorSite,
         *,
         width: int = 1280,
         height: int = 900,
@@ -120,7 +120,9 @@ def check(page: Page) -> None:
 # -- the floor ---------------------------------------------------------------------------------------
 
 
-def test_a_live_row_appears_changes_and_goes(empty: Served, supervisors: Supervisors) -> None:
+def test_a_live_row_appears_changes_and_goes(
+    empty: SupervisorSite, supervisors: Supervisors
+) -> None:
     page = supervisors.page(empty)
     expect(page.get_by_text("Сейчас никто не разговаривает")).to_be_visible()
     empty.show("Мария", status())
@@ -145,7 +147,9 @@ def test_a_live_row_appears_changes_and_goes(empty: Served, supervisors: Supervi
 # -- what is fetched again -----------------------------------------------------------------------------
 
 
-def test_a_section_refreshes_and_the_focus_stays(full: Served, supervisors: Supervisors) -> None:
+def test_a_section_refreshes_and_the_focus_stays(
+    full: SupervisorSite, supervisors: Supervisors
+) -> None:
     page = supervisors.page(full)
     page.get_by_text("Ждут звонка: 2").click()
     link = page.locator("#calls tbody a").first
@@ -163,7 +167,7 @@ def test_a_section_refreshes_and_the_focus_stays(full: Served, supervisors: Supe
 
 
 def test_what_is_critical_comes_on_top_and_into_the_title(
-    empty: Served, supervisors: Supervisors
+    empty: SupervisorSite, supervisors: Supervisors
 ) -> None:
     page = supervisors.page(empty)
     expect(page).to_have_title("Смена")
@@ -180,7 +184,9 @@ def test_what_is_critical_comes_on_top_and_into_the_title(
     expect(said).to_be_attached()
 
 
-def test_nothing_moves_while_a_number_is_copied(full: Served, supervisors: Supervisors) -> None:
+def test_nothing_moves_while_a_number_is_copied(
+    full: SupervisorSite, supervisors: Supervisors
+) -> None:
     page = supervisors.page(full)
     page.locator("#callbacks tbody th").first.select_text()
     expect(page.get_by_text("Обновление ждёт: выделен текст")).to_be_visible()
@@ -197,7 +203,7 @@ def test_nothing_moves_while_a_number_is_copied(full: Served, supervisors: Super
     expect(page.locator("#calls tbody tr").first).to_contain_text("Новенький")
 
 
-def test_a_server_that_goes_and_comes_back(full: Served, supervisors: Supervisors) -> None:
+def test_a_server_that_goes_and_comes_back(full: SupervisorSite, supervisors: Supervisors) -> None:
     page = supervisors.page(full)
     expect(page.locator(".headset").first).to_be_visible()
     page.context.set_offline(True)
@@ -218,7 +224,7 @@ def test_a_server_that_goes_and_comes_back(full: Served, supervisors: Supervisor
     supervisors.complaints.clear()  # of requests to nobody
 
 
-def test_a_session_that_is_over(full: Served, supervisors: Supervisors) -> None:
+def test_a_session_that_is_over(full: SupervisorSite, supervisors: Supervisors) -> None:
     page = supervisors.page(full)
     page.context.clear_cookies()
     later(page)
@@ -226,7 +232,9 @@ def test_a_session_that_is_over(full: Served, supervisors: Supervisors) -> None:
     supervisors.complaints.clear()  # of the refused request
 
 
-def test_without_the_script_the_page_is_there(full: Served, supervisors: Supervisors) -> None:
+def test_without_the_script_the_page_is_there(
+    full: SupervisorSite, supervisors: Supervisors
+) -> None:
     page = supervisors.page(full, scripts=False)
     expect(page.locator(".headset")).to_have_count(8)
     expect(page.locator("#critical")).to_contain_text("Перезвон просрочен")
@@ -236,7 +244,7 @@ def test_without_the_script_the_page_is_there(full: Served, supervisors: Supervi
     expect(page.get_by_role("heading", name="Словами")).to_be_visible()
 
 
-def test_the_day_is_picked_by_keyboard(full: Served, supervisors: Supervisors) -> None:
+def test_the_day_is_picked_by_keyboard(full: SupervisorSite, supervisors: Supervisors) -> None:
     page = supervisors.page(full)
     page.get_by_role("link", name="Предыдущий день").press("Enter")
     expect(page).to_have_title("(2) Смена, 10.03.2026")
@@ -248,7 +256,7 @@ def test_the_day_is_picked_by_keyboard(full: Served, supervisors: Supervisors) -
     expect(page.locator("#calls tbody tr")).to_have_count(10)
 
 
-def test_the_theme_is_the_panels(full: Served, supervisors: Supervisors) -> None:
+def test_the_theme_is_the_panels(full: SupervisorSite, supervisors: Supervisors) -> None:
     page = supervisors.page(full)
     for name in ("как в системе", "светлая"):
         page.get_by_role("button", name=f"Тема: {name}").click()
@@ -260,7 +268,7 @@ def test_the_theme_is_the_panels(full: Served, supervisors: Supervisors) -> None
 # -- what is hostile, what is slow ---------------------------------------------------------------------
 
 
-def test_no_text_becomes_markup(empty: Served, supervisors: Supervisors) -> None:
+def test_no_text_becomes_markup(empty: SupervisorSite, supervisors: Supervisors) -> None:
     shift = empty.shift
     shift.call(f"{EVIL}/../'?#%00", NOW, 2.5, 3.5, operator=EVIL)
     one = shift.ask(
@@ -290,7 +298,7 @@ def test_no_text_becomes_markup(empty: Served, supervisors: Supervisors) -> None
     assert page.title().startswith("Звонок <img src=x")
 
 
-def pages(full: Served) -> dict[str, str]:
+def pages(full: SupervisorSite) -> dict[str, str]:
     late = next(one for one in full.shift.app_state.queries.all() if one.name == "Сергей Ильич")
     rung = next(one for one in full.shift.app_state.queries.all() if one.attempt == 3)
     return {
@@ -304,7 +312,7 @@ def pages(full: Served) -> dict[str, str]:
 @pytest.mark.parametrize("dark", [False, True])
 @pytest.mark.parametrize("width", [360, 1280, 1920])
 def test_axe_finds_nothing_and_nothing_is_too_wide(
-    full: Served, supervisors: Supervisors, width: int, dark: bool
+    full: SupervisorSite, supervisors: Supervisors, width: int, dark: bool
 ) -> None:
     OUT.mkdir(parents=True, exist_ok=True)
     theme = "dark" if dark else "light"
@@ -323,7 +331,7 @@ def test_axe_finds_nothing_and_nothing_is_too_wide(
         page.screenshot(path=OUT / f"supervisor-{name}-top-{width}-{theme}.png")
 
 
-def test_the_page_is_light_and_soon_there(full: Served, supervisors: Supervisors) -> None:
+def test_the_page_is_light_and_soon_there(full: SupervisorSite, supervisors: Supervisors) -> None:
     page = supervisors.page(full, clock=False)
     weight, paint = page.evaluate(
         """() => [performance.getEntriesByType('resource').concat(
@@ -334,7 +342,7 @@ def test_the_page_is_light_and_soon_there(full: Served, supervisors: Supervisors
     assert 0 < weight <= 150_000
 
 
-def test_an_operator_is_not_let_in(full: Served, supervisors: Supervisors) -> None:
+def test_an_operator_is_not_let_in(full: SupervisorSite, supervisors: Supervisors) -> None:
     page = supervisors.page(full, login=OPERATOR)
     answer = page.goto(f"{full.url}/supervisor")
     assert answer is not None

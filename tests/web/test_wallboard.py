@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.web.supervising import LINE, dead, silent, speaking, status, unplugged
+from tests.web.supervisor_shift import LINE, dead, silent, speaking, status, unplugged
 from vad_agent.core.actions import Phase
 from vad_agent.core.frames import Channel
 from vad_agent.headset.status import Status

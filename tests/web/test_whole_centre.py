@@ -11,7 +11,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from tests.web.browser import browser  # noqa: F401 - a fixture
 from tests.web.desk_process import Browsers, DeskProcess, seen, watch
-from tests.web.streaming import Streaming
+from tests.web.realtime_headset import Streaming
 from vad_agent.core.actions import CallbackRequested, Cue, PromptOutcome
 from vad_agent.core.events import Event, EventKind
 from vad_agent.core.frames import FRAME_S

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.web.browser import Opened, Served, browser, opened, served, shown, silent  # noqa: F401 - fixtures
+from tests.web.browser import OpenedPages, PanelServer, browser, opened, served, shown, silent  # noqa: F401 - fixtures
 
 WIDTHS = range(320, 1000, 17)
 OUTSIDE = """() => [...document.querySelectorAll("button")].filter((button) => {
@@ -13,7 +13,7 @@ OUTSIDE = """() => [...document.querySelectorAll("button")].filter((button) => {
 }).map((button) => button.textContent)"""
 
 
-def test_nothing_hangs_out_of_its_button(served: Served, opened: Opened) -> None:  # noqa: F811
+def test_nothing_hangs_out_of_its_button(served: PanelServer, opened: OpenedPages) -> None:  # noqa: F811
     page = opened.page(served)
     served.show(shown(silent(2.3, "cue")))
     page.wait_for_selector("#say[data-look=now]")

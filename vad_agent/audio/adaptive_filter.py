@@ -13,11 +13,8 @@ import math
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
-from vad_agent.audio.delay_estimator import PAD, WINDOW
-
-Floats = NDArray[np.float64]
+from vad_agent.audio.delay_estimator import PAD, WINDOW, Float64Array
 
 FRAME: Final = 320
 TAPS: Final = 24
@@ -51,10 +48,10 @@ CLIPPED: Final = 32_000.0
 MIDDLE: Final = np.arange(FRAME + TAPS - 1) - (FRAME + TAPS - 1) / 2
 
 
-def _between(part: float) -> Floats:
+def _between(part: float) -> Float64Array:
     """Interpolation taps for the sample at position `part`, 0…1, between two samples."""
     at = np.arange(1 - REACH, REACH + 1) - part
-    taps: Floats = np.sinc(at) * np.cos(np.pi / 2 * at / (REACH + 0.5)) ** 2
+    taps: Float64Array = np.sinc(at) * np.cos(np.pi / 2 * at / (REACH + 0.5)) ** 2
     return taps[::-1]
 
 
@@ -69,7 +66,7 @@ class AdaptiveFilter:
     last WINDOW + 1 samples, kept up to date by the caller.
     """
 
-    def __init__(self, prompt: Floats, heard: Floats) -> None:
+    def __init__(self, prompt: Float64Array, heard: Float64Array) -> None:
         self._prompt = prompt
         self._heard = heard
         self._lag = 0.0  # the prompt's first sample in the channel …
@@ -97,25 +94,25 @@ class AdaptiveFilter:
             return False
         self._place(lag, at)
         self._fit(at, 0)
-        self._measure_in = WINDOW // FRAME  # until then the window has the old place, too
+        self._measure_in = WINDOW // FRAME  # until then the window also covers the old place
         return True
 
-    def sees(self, at: int) -> Floats:
+    def sees(self, at: int) -> Float64Array:
         """FRAME samples of the prompt, aligned with the channel's frame at `at`. Shape (FRAME,)."""
         return self._rows(at)[:, BEFORE]
 
-    def made(self, at: int) -> Floats:
+    def made(self, at: int) -> Float64Array:
         """The estimated prompt in the channel's frame at `at`. Shape (FRAME,)."""
         return self._rows(at) @ self._taps
 
-    def fitted(self, at: int) -> Floats:
+    def fitted(self, at: int) -> Float64Array:
         """The same, after updating the taps with this frame, which must be the newest."""
         if abs(self._change) > DRIFT_LEAST:
             self._move(at)
         rows = self._rows(at)
         self._learn(rows, self._frame(0))
         self._solve()
-        made: Floats = rows @ self._taps
+        made: Float64Array = rows @ self._taps
         return made
 
     def watch_drift(self, at: int) -> None:
@@ -132,7 +129,7 @@ class AdaptiveFilter:
         """Position of the prompt's first sample in the channel, as seen at sample `at`."""
         return self._lag + self._drift * (at - self._origin)
 
-    def _rows(self, at: int) -> Floats:
+    def _rows(self, at: int) -> Float64Array:
         """(FRAME, TAPS): the input of each tap for the samples from `at` on."""
         count = FRAME + TAPS - 1
         place = PAD + at - self.lag_at(at + FRAME / 2) - BEFORE
@@ -148,18 +145,18 @@ class AdaptiveFilter:
         return _windows(seen, 0)
 
     def _fit(self, at: int, frames: int) -> None:
-        """Fit the taps anew, to the frame at `at` and `frames` before it."""
+        """Fit the taps again, to the frame at `at` and `frames` before it."""
         self._power[:] = 0.0
         self._cross[:] = 0.0
         self._taps[:] = 0.0
         for ago in range(frames, 0, -1):
             self._learn(self._rows(at - ago * FRAME), self._frame(ago))
 
-    def _frame(self, ago: int) -> Floats:
+    def _frame(self, ago: int) -> Float64Array:
         end = len(self._heard) - ago * FRAME
         return self._heard[end - FRAME : end]
 
-    def _learn(self, rows: Floats, heard: Floats) -> None:
+    def _learn(self, rows: Float64Array, heard: Float64Array) -> None:
         if max(heard.max(), -heard.min()) >= CLIPPED:
             whole = np.abs(heard) < CLIPPED
             rows, heard = rows[whole], heard[whole]
@@ -204,7 +201,7 @@ class AdaptiveFilter:
         self._change = -gain * float(fitted[-1]) * DRIFT_DOUBT
 
     def _move(self, at: int) -> None:
-        """The drift has changed: fit the taps anew to the last frames."""
+        """The drift has changed: fit the taps again to the last frames."""
         self._place(self.lag_at(at), at)
         self._drift = min(max(self._drift + self._change, -DRIFT_MOST), DRIFT_MOST)
         self._change = 0.0
@@ -213,12 +210,12 @@ class AdaptiveFilter:
         self._taps[:] = taps
 
 
-def _windows(samples: Floats, first: int) -> Floats:
+def _windows(samples: Float64Array, first: int) -> Float64Array:
     """A view, (FRAME, TAPS): a row for each sample from `first` on."""
     return np.ndarray((FRAME, TAPS), np.float64, samples, first * 8, (8, 8))
 
 
-def _slope(samples: Floats) -> Floats:
+def _slope(samples: Float64Array) -> Float64Array:
     """The slope at each sample; at both ends 0."""
     slope = np.zeros(len(samples))
     slope[1:-1] = (samples[2:] - samples[:-2]) * 0.5

@@ -43,7 +43,7 @@ _FETCH_AGAIN = "fetch the recording again"
 _PCM_SUBTYPES = frozenset({"PCM_S8", "PCM_U8", "PCM_16", "PCM_24", "PCM_32", "ALAW", "ULAW"})
 
 
-def heard_rate(rate: int) -> int:
+def session_rate(rate: int) -> int:
     """The session rate (Hz) for a file of `rate`: its own if it is one of SAMPLE_RATES.
 
     Otherwise 16 kHz, or 8 kHz for rates below 8 kHz. A higher rate would add nothing that a
@@ -210,7 +210,7 @@ class AudioFile:
         if self._format == "MP3" and mp3_goes_on(self._stream):
             raise RecordingError(
                 self.source,
-                f"only {position / self.rate:.1f} s could be read: this MP3 does not tell its "
+                f"only {position / self.rate:.1f} s could be read: this MP3 does not state its "
                 "length and there is more of it: convert it, as with ffmpeg -i call.mp3 call.wav",
             )
 

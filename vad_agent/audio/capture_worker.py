@@ -1,5 +1,5 @@
 """Worker process that captures one device: blocks of 20 ms, stamped with the time of their first
-sample, as records on stdout. The audio callback only copies, stamps and hands over.
+sample, as records on stdout. The audio callback only copies, stamps and passes on.
 
     python -m vad_agent.audio.capture_worker '{"backend": …, "name": …, "host": …, "role": …}'
 """
@@ -39,14 +39,14 @@ RATES = (WANTED_HZ, 48_000, 32_000, 44_100)
 PIPE_BYTES = 1 << 18
 """Size of the pipe to the parent: 8 s of blocks at WANTED_HZ; newer blocks are dropped and counted."""
 MOST_WAITING = 400
-"""Limit of the queue, where there is one: the same time."""
+"""Limit of the queue on systems that need one: the same duration."""
 
 SETTLING = 75
 """Initial blocks of a stream for which PulseAudio reports a wrong latency."""
 
 
-class Handover:
-    """Hands blocks from the callback to the parent: bounded; every loss is flagged.
+class BlockQueue:
+    """A bounded queue of blocks from the callback to the parent. Every loss is flagged.
 
     On Linux a pipe takes a record whole or refuses it: the callback writes to it with one
     non-blocking system call. Elsewhere another thread writes, fed by a queue.
@@ -120,7 +120,7 @@ def _portaudio(spec: dict[str, Any]) -> None:
     sd, index = portaudio(spec, "source")
     how = {"device": index, "dtype": "int16", "extra_settings": settings_for(sd, spec)}
     rate, channels = best_format(sd, sd.check_input_settings, RATES, **how)
-    handover = Handover()
+    queue_to_parent = BlockQueue()
     now = time.perf_counter
     blocks = [0]
 
@@ -130,7 +130,7 @@ def _portaudio(spec: dict[str, Any]) -> None:
         if blocks[0] <= SETTLING or not 0 <= latency <= LONGEST_LATENCY_S:
             latency = FRAME_S
         stamp = now() - latency
-        handover.put(stamp, int(status.input_overflow), bytes(samples))
+        queue_to_parent.put(stamp, int(status.input_overflow), bytes(samples))
 
     try:
         stream = sd.RawInputStream(
@@ -140,13 +140,13 @@ def _portaudio(spec: dict[str, Any]) -> None:
             blocksize=round(rate * FRAME_S),
             latency="low",
             callback=callback,
-            finished_callback=handover.end,
+            finished_callback=queue_to_parent.end,
         )
         tell_open(rate, channels, sane(stream.latency, FRAME_S))
         stream.start()
     except sd.PortAudioError as error:
         raise NoDevice(f"cannot be opened: {error}") from None
-    handover.wait()
+    queue_to_parent.wait()
     os.set_blocking(OUT, True)  # for the last record
 
 

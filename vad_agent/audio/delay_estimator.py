@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+Float64Array = NDArray[np.float64]
 
 UNCERTAIN: Final = 2_400
 """Samples at 16 kHz by which a prompt may begin sooner or later than expected."""
@@ -29,9 +29,9 @@ SHORT_FFT: Final = 5_832
 PAD: Final = 12_000
 """Samples of silence before and after a prompt: no comparison and no filter reaches beyond."""
 LIKE: Final = 0.4
-"""Correlation: a client as loud as the prompt leaves 0.7 of 1; a voice alone may reach this by chance …"""
+"""Minimum correlation. A client as loud as the prompt leaves 0.7 of 1; a voice alone may reach it …"""
 CLEAR: Final = 1.5
-"""… but then it is hardly lower at every other place: minimum ratio to the best other place."""
+"""… but then other places reach almost the same. The minimum ratio to the best other place."""
 LESS_LIKE: Final = 0.2
 CLEARER: Final = 2.5
 """The same for a louder client."""
@@ -66,13 +66,13 @@ class Place(NamedTuple):
 class DelayEstimator:
     """Searches for one prompt. `prompt`: int16 values at 16 kHz, PAD samples of silence on either side."""
 
-    def __init__(self, prompt: Floats) -> None:
+    def __init__(self, prompt: Float64Array) -> None:
         sharp = _sharp(prompt)
         self._sharp = sharp.astype(np.float32)
         self._energy = np.concatenate(([0.0], np.cumsum(sharp * sharp)))  # up to each sample
         self._before: int | None = None
 
-    def find(self, heard: Floats, end: int) -> int | None:
+    def find(self, heard: Float64Array, end: int) -> int | None:
         """The prompt's lag, if two consecutive searches agree. `heard`: the channel up to sample `end`."""
         before, self._before = self._before, None
         place = self._compare(heard[-WINDOW - 1 :], end, 0)
@@ -81,17 +81,17 @@ class DelayEstimator:
         self._before = place.lag
         return place.lag if before is not None and abs(place.lag - before) <= SAME else None
 
-    def find_again(self, heard: Floats, end: int, lag: int) -> int | None:
-        """The prompt's new lag, if it is now heard elsewhere, and almost nothing else is heard."""
+    def find_again(self, heard: Float64Array, end: int, lag: int) -> int | None:
+        """The prompt's new lag, if it was found elsewhere and almost no other sound is present."""
         place = self._compare(heard[-SHORT - 1 :], end, lag)
         return None if place is None or place.likeness < JUMPED else place.lag
 
-    def find_moved(self, heard: Floats, end: int, lag: int) -> int | None:
-        """The same from MIDDLE samples, though others are heard too."""
+    def find_moved(self, heard: Float64Array, end: int, lag: int) -> int | None:
+        """The same from MIDDLE samples, while other sound is present."""
         place = self._compare(heard[-MIDDLE - 1 :], end, lag)
         return place.lag if place is not None and place.clear else None
 
-    def _compare(self, heard: Floats, end: int, around: int) -> Place | None:
+    def _compare(self, heard: Float64Array, end: int, around: int) -> Place | None:
         """The best place, its correlation, and the best one elsewhere. None: there is nothing yet."""
         sharp = _sharp(heard)[1:].astype(np.float32)
         window = len(sharp)
@@ -112,7 +112,7 @@ class DelayEstimator:
         return Place(around + UNCERTAIN - best, float(likeness[best]), float(elsewhere))
 
 
-def _sharp(samples: Floats) -> Floats:
+def _sharp(samples: Float64Array) -> Float64Array:
     """Raise the treble: voices differ there, and a telephone voice has nothing above 4 kHz."""
     sharp = samples.copy()
     sharp[1:] -= 0.95 * samples[:-1]

@@ -69,19 +69,19 @@ class Lost:
     """It was open until now, or this was the first try."""
 
 
-Heard = Callable[[Opened | Lost | Record], None]
+OnReport = Callable[[Opened | Lost | Record], None]
 
 
 class AudioWorker:
     """One device. `module`: the worker's program; `spec`: its device.
 
-    `heard`: called in a thread of its own with reports, in order; it must not block for long.
+    `on_report`: called in a thread of its own with reports, in order; it must not block for long.
     """
 
-    def __init__(self, module: str, spec: Mapping[str, Any], heard: Heard) -> None:
+    def __init__(self, module: str, spec: Mapping[str, Any], on_report: OnReport) -> None:
         self._module = module
         self._spec = spec
-        self._heard = heard
+        self._on_report = on_report
         self._process: subprocess.Popen[bytes] | None = None
         self._writer: WriterThread[bytes] | None = None  # alone writes to stdin, and closes it
         self._patience_s = OPENING_S
@@ -128,7 +128,7 @@ class AudioWorker:
         self.restart()
 
     def end(self) -> None:
-        """Tell the worker to end. Never blocks; a second call does nothing."""
+        """Request the worker's end. Never blocks; a second call does nothing."""
         if not self._closing.is_set():
             self._end_by = time.perf_counter() + END_S
             self._closing.set()
@@ -154,7 +154,7 @@ class AudioWorker:
                 return
             if was_open and time.perf_counter() - began > STEADY_S:
                 tries = 0
-            self._heard(Lost(why, first=was_open or tries == 0))
+            self._on_report(Lost(why, first=was_open or tries == 0))
             self._closing.wait(PAUSES_S[min(tries, len(PAUSES_S) - 1)])
             tries += 1
 
@@ -203,11 +203,11 @@ class AudioWorker:
                 why = record.payload.decode(errors="replace")
             elif record.flags & Flag.OPENED:
                 was_open = True
-                self._heard(Opened(**record.json()))
+                self._on_report(Opened(**record.json()))
             else:
                 self._patience_s = SILENT_S
                 if not record.flags & Flag.ALIVE:
-                    self._heard(record)
+                    self._on_report(record)
         return was_open, why
 
 

@@ -60,7 +60,7 @@ class DeviceRole(StrEnum):
     """Also plays prompts to the operator."""
 
     @property
-    def hears(self) -> bool:
+    def captures(self) -> bool:
         """An input is needed, otherwise an output."""
         return self in (DeviceRole.CLIENT, DeviceRole.OPERATOR)
 
@@ -105,7 +105,7 @@ class Device:
 
     def fits(self, role: DeviceRole) -> bool:
         """Its direction is the one that the role needs."""
-        return bool(self.inputs if role.hears else self.outputs)
+        return bool(self.inputs if role.captures else self.outputs)
 
     def is_default(self, role: DeviceRole) -> bool:
         """Used for this role if no name is given (of several hosts, the best one's)."""
@@ -116,7 +116,7 @@ class Device:
 
     @property
     def title(self) -> str:
-        """How the desktop calls it («Jabra EVOLVE 20»); its name where it has no description."""
+        """Its name on the desktop («Jabra EVOLVE 20»), or its own name if it has no description."""
         return self.description or self.name
 
     @property
@@ -142,10 +142,10 @@ class Device:
 
 
 def list_devices() -> list[Device]:
-    """List all devices anew, in a process of its own.
+    """List the current devices, in a process of its own.
 
-    PortAudio knows only the devices of its start, its drivers print to stderr, and a hanging sound
-    server would block this process.
+    PortAudio lists only the devices that existed at its start, its drivers print to stderr, and a
+    hanging sound server would block this process.
 
     Raises:
         DeviceError: PortAudio is not installed, or the sound system does not answer.
@@ -166,8 +166,8 @@ def list_devices() -> list[Device]:
         answer = json.loads(asked.stdout)
     except ValueError:
         last = asked.stderr.decode(errors="replace").strip().splitlines()[-1:]
-        told = last[0] if last else f"its process ended with status {asked.returncode}"
-        raise DeviceError(f"devices cannot be listed: {told}") from None
+        problem = last[0] if last else f"its process ended with status {asked.returncode}"
+        raise DeviceError(f"devices cannot be listed: {problem}") from None
     if answer["problem"]:
         raise DeviceError(answer["problem"])
     return [from_record(record) for record in answer["devices"]]
@@ -260,9 +260,9 @@ def _option(role: DeviceRole) -> str:
 
 
 def _wrong_way(name: str, role: DeviceRole, device: Device, devices: Sequence[Device]) -> str:
-    needs, has = ("an input", "an output") if role.hears else ("an output", "an input")
+    needs, has = ("an input", "an output") if role.captures else ("an output", "an input")
     text = f"{_option(role)} {name}: {device.name} is {has}, and {needs} is needed"
-    if not role.hears and (source := _played_by(device, devices)):
+    if not role.captures and (source := _played_by(device, devices)):
         return f"{text}: did you mean {source}, whose sound it gives?"
     return f"{text}: {SEE}"
 
@@ -282,7 +282,7 @@ def _unknown(name: str, role: DeviceRole, fitting: Sequence[Device]) -> str:
     names = {device.name.casefold(): device.name for device in fitting}
     close = [names[key] for key in get_close_matches(name.casefold(), names, n=3, cutoff=0.5)]
     hint = f"did you mean {' or '.join(close)}? " if close else ""
-    kind = "input" if role.hears else "output"
+    kind = "input" if role.captures else "output"
     return f"{_option(role)} {name}: there is no such {kind}: {hint}{SEE}"
 
 

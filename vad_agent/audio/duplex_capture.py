@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from vad_agent.audio.device_recovery import AudioWorker, DeviceState, Heard, Lost, Opened
+from vad_agent.audio.device_recovery import AudioWorker, DeviceState, Lost, OnReport, Opened
 from vad_agent.audio.devices import Device, DeviceRole
 from vad_agent.audio.ipc_framing import Flag, Record
 from vad_agent.audio.jitter_buffer import JitterBuffer, Lane, Pair
@@ -64,7 +64,7 @@ class Converter:
 class CapturedSide:
     """The device of one side."""
 
-    def __init__(self, channel: Channel, device: Device, heard: Heard) -> None:
+    def __init__(self, channel: Channel, device: Device, on_report: OnReport) -> None:
         self.channel = channel
         self.role = DeviceRole(channel.value)
         self.device = device
@@ -72,7 +72,7 @@ class CapturedSide:
         self.pid: int | None = None
         self.latency_s = 0.0
         self.converter: Converter | None = None
-        self.child = AudioWorker(CAPTURE, self._spec(), heard)
+        self.child = AudioWorker(CAPTURE, self._spec(), on_report)
 
     def _spec(self) -> dict[str, Any]:
         return {**self.device.spec(), "role": self.role.value}

@@ -19,15 +19,12 @@ import math
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from vad_agent.audio.adaptive_filter import FRAME, AdaptiveFilter
-from vad_agent.audio.delay_estimator import PAD, UNCERTAIN, WINDOW, DelayEstimator
+from vad_agent.audio.delay_estimator import PAD, UNCERTAIN, WINDOW, DelayEstimator, Float64Array
 from vad_agent.audio.pcm import from_dbfs
 from vad_agent.core.frames import ENDLESS, SAMPLE_BYTES, check_frame, samples_per_frame
 from vad_agent.errors import FrameError
-
-Floats = NDArray[np.float64]
 
 RATE: Final = 16_000
 FRAME_BYTES: Final = FRAME * SAMPLE_BYTES
@@ -187,7 +184,7 @@ class _Played:
         self.absent = self._unknown >= MUTE_FRAMES
         return _frame_of(_muted(heard))
 
-    def _hear(self, heard: Floats) -> None:
+    def _hear(self, heard: Float64Array) -> None:
         self._heard[:-FRAME] = self._heard[FRAME:]
         self._heard[-FRAME:] = heard
 
@@ -198,12 +195,12 @@ class _Played:
     # -- removal
     # --------------------------------------------------------------------------------------
 
-    def _subtract(self, heard: Floats, at: int) -> Floats:
+    def _subtract(self, heard: Float64Array, at: int) -> Float64Array:
         if self._next - 1 >= self._stopped - UNCERTAIN // FRAME:
             return self._limited(heard, self._faded(self._filter.made(at), heard))
         rest = self._limited(heard, self._filter.fitted(at))
         left, came = float(rest @ rest), float(heard @ heard)
-        self._judge(left, came, self._filter.sees(at))
+        self._check_remainder(left, came, self._filter.sees(at))
         if left <= LEFT * came:
             self._moving = 0
         elif came > FRAME * LOUD * LOUD:
@@ -211,7 +208,7 @@ class _Played:
             lag = self._moved(at)
             if lag is not None and self._filter.jump(lag, at):
                 self._lasts_until(lag)
-                # It lies across the old place and the new one: nothing can be known from it.
+                # The frame spans the old and the new position: its remainder is no evidence.
                 return _muted(self._limited(heard, self._filter.fitted(at)))
         self._filter.watch_drift(at)
         return rest
@@ -228,12 +225,12 @@ class _Played:
         return self._search.find_moved(self._heard, at + FRAME, around)
 
     def _lasts_until(self, lag: int) -> None:
-        """It began at `lag`, or what is left of it comes as if it had."""
+        """Set its end for a beginning at `lag`, also if only the rest of it was moved."""
         if self._stopped == ENDLESS:
             last = self._begin + (lag + self._size + UNCERTAIN) // FRAME + 2
             self.last = max(self.last, last)
 
-    def _judge(self, left: float, came: float, prompt: Floats) -> None:
+    def _check_remainder(self, left: float, came: float, prompt: Float64Array) -> None:
         """Decide from the remainder whether the removed signal was the prompt."""
         sounds = float(prompt @ prompt) > FRAME * SOUNDS * SOUNDS
         if came < FRAME * LOUD * LOUD or not sounds:
@@ -243,7 +240,7 @@ class _Played:
         if self._vain >= VAIN:
             self.found, self.absent = False, True
 
-    def _limited(self, heard: Floats, made: Floats) -> Floats:
+    def _limited(self, heard: Float64Array, made: Float64Array) -> Float64Array:
         """Limit the result to the input's level: where the device left a gap, nothing is added."""
         rest = (heard - np.clip(made, -32_768.0, 32_767.0)).reshape(-1, BLOCK)
         came = heard.reshape(-1, BLOCK)
@@ -251,20 +248,20 @@ class _Played:
         rest[louder] = came[louder]
         return rest.reshape(-1)
 
-    def _faded(self, made: Floats, heard: Floats) -> Floats:
+    def _faded(self, made: Float64Array, heard: Float64Array) -> Float64Array:
         """Scale the estimate to what each 10 ms still contain of it."""
         blocks, channel = made.reshape(-1, BLOCK), heard.reshape(-1, BLOCK)
         powers = np.einsum("ij,ij->i", blocks, blocks)
         shares = np.einsum("ij,ij->i", blocks, channel) / np.maximum(powers, 1.0)
-        faded: Floats = (blocks * np.clip(shares, 0.0, 1.0)[:, None]).reshape(-1)
+        faded: Float64Array = (blocks * np.clip(shares, 0.0, 1.0)[:, None]).reshape(-1)
         return faded
 
 
-def _muted(heard: Floats) -> Floats:
+def _muted(heard: Float64Array) -> Float64Array:
     level = math.sqrt(float(heard @ heard) / FRAME)
     return heard * (MUTED / max(level, MUTED))
 
 
-def _frame_of(samples: Floats) -> bytes:
+def _frame_of(samples: Float64Array) -> bytes:
     whole: bytes = np.clip(np.rint(samples), -32_768, 32_767).astype("<i2").tobytes()
     return whole

@@ -43,6 +43,11 @@ to_mono = audioop.tomono
 FULL_SCALE = 32_768
 
 
+def split_stereo(samples: bytes) -> tuple[bytes, bytes]:
+    """The left and the right channel of interleaved int16 samples."""
+    return audioop.tomono(samples, 2, 1.0, 0.0), audioop.tomono(samples, 2, 0.0, 1.0)
+
+
 def from_dbfs(dbfs: float) -> float:
     """RMS of int16 samples for a level in dBFS."""
     return FULL_SCALE * math.pow(10.0, dbfs / 20)

@@ -72,7 +72,7 @@ class PulseWatch:
             return None
         if role is DeviceRole.CLIENT:
             return graph.monitors.get(graph.default_sink)
-        return (graph.default_source if role.hears else graph.default_sink) or None
+        return (graph.default_source if role.captures else graph.default_sink) or None
 
     def close(self) -> None:
         """Stop the thread; one that waits for a hanging server is left to end by itself."""
@@ -108,11 +108,11 @@ class PulseWatch:
         """Run until the server is gone (an error), or until closed."""
         pulsectl = libpulse()
 
-        def told(_: Any) -> None:
+        def on_event(_: Any) -> None:
             self._dirty = True
             raise pulsectl.PulseLoopStop
 
-        connection.event_callback_set(told)
+        connection.event_callback_set(on_event)
         connection.event_mask_set(*EVENTS)
         self._dirty = True
         while not self._closing.is_set():

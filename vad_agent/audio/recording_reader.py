@@ -17,13 +17,12 @@ from itertools import zip_longest
 from types import TracebackType
 from typing import Generic, Self, TypeVar, cast
 
-from vad_agent.audio.audio_file import AudioFile, heard_rate
-from vad_agent.core.frames import Channel, frames, seconds
+from vad_agent.audio.audio_file import AudioFile, session_rate
+from vad_agent.core.frames import Channel, FramePair, frames, seconds
 from vad_agent.errors import RecordingError
 
 Path = str | os.PathLike[str]
 ChannelName = str | int  # "left", "right", or a number from 0 (also as text)
-Pair = tuple[bytes | None, bytes | None]  # operator, client; None: no frame, that file has ended
 
 _T = TypeVar("_T")
 _Length = TypeVar("_Length", int, float)
@@ -97,7 +96,7 @@ class _Frames(Generic[_T]):
         self.close()
 
 
-class Recording(_Frames[Pair]):
+class Recording(_Frames[FramePair]):
     """Both sides of a call: pairs (operator, client) of int16 little-endian mono frames.
 
     `early_end`: the side whose file is too short to cover the whole call, and its number of frames;
@@ -132,14 +131,14 @@ def open_call(
         first = on_error.enter_context(closing(AudioFile(path)))
         if client_path is None:
             sides = _both_sides(first, operator_channel, client_channel)
-            rate = heard_rate(first.rate)
+            rate = session_rate(first.rate)
             both = first.frames(sides, rate)
             on_error.pop_all()
-            return Recording((first,), rate, cast(Iterator[Pair], both))  # as many as `sides`
+            return Recording((first,), rate, cast(Iterator[FramePair], both))  # as many as `sides`
         second = on_error.enter_context(closing(AudioFile(client_path)))
         operator = _own_side(first, operator_channel, "--operator-channel")
         client = _own_side(second, client_channel, "--client-channel")
-        rate = min(heard_rate(first.rate), heard_rate(second.rate))
+        rate = min(session_rate(first.rate), session_rate(second.rate))
         pairs = zip_longest(_single(first, operator, rate), _single(second, client, rate))
         on_error.pop_all()
         recording = Recording((first, second), rate, pairs)
@@ -172,7 +171,7 @@ def open_leg(path: Path, channel: ChannelName = "right") -> RecordingLeg:
         if file.channels == 1 and index in _NAMES.values():
             index = 0
         _check_channel(file, index)
-        rate = heard_rate(file.rate)
+        rate = session_rate(file.rate)
         on_error.pop_all()
         return RecordingLeg((file,), rate, _single(file, index, rate))
 

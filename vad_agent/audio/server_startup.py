@@ -3,7 +3,7 @@
     PulseAudio    ~/.config/pulse/default.pa                                   a marked block
     PipeWire      ~/.config/pipewire/pipewire-pulse.conf.d/vad-agent.conf      a file of its own
 
-A default.pa of the user replaces the system's: where there was none, the block includes that one.
+A user's default.pa replaces the system's. If the user has none, the block includes the system's file.
 PipeWire does not read default.pa.
 """
 
@@ -41,7 +41,7 @@ def pipewire_file() -> Path:
 
 
 def write(microphone: str, *, pipewire: bool) -> Path:
-    """Let the server make the virtual microphone at each start. Return the file that says so.
+    """Let the server make the virtual microphone at each start. Return the changed file.
 
     Raises:
         OutputError: it cannot be read or written.

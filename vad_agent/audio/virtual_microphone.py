@@ -4,7 +4,7 @@
     microphone ──loopback──────┘
 
 Three modules of the sound server (PulseAudio, or PipeWire's pulse server). `ensure` makes what is
-missing, so it may be called at any time; `remove` takes all of it away. They last until the server
+missing, so it may be called at any time; `remove` removes all parts. They last until the server
 ends; `vad_agent.audio.server_startup` makes them permanent.
 """
 
@@ -35,7 +35,7 @@ class Part:
     module: str
     arguments: str
     title: str
-    """What it is, for a person."""
+    """A description for the user."""
 
 
 def parts(microphone: str) -> tuple[Part, Part, Part]:

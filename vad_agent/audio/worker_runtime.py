@@ -46,7 +46,7 @@ def parent_stdin(command: Callable[[], bool] | None = None) -> None:
         else:
             while command():
                 pass
-        os._exit(0)  # the parent wants it so; PortAudio's own shutdown may hang on a dead server
+        os._exit(0)  # without PortAudio's own shutdown, which may hang on a dead server
 
     threading.Thread(target=watch, name="parent", daemon=True).start()
 

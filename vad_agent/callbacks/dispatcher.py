@@ -45,7 +45,7 @@ attempt.
 """
 
 
-Answer = Ringing | Offered | Ended | Unknown
+DialResult = Ringing | Offered | Ended | Unknown
 
 
 class Dispatcher:
@@ -93,7 +93,7 @@ class Dispatcher:
         if begun.callback.state is State.OFFERED:
             return  # a person was told: the store knows it, whatever dials now
         key, reference = begun.attempt.key, begun.attempt.reference
-        answer: Answer | None = Unknown()
+        answer: DialResult | None = Unknown()
         if begun.again:
             answer = self._status(key, reference)
         if isinstance(answer, Unknown):
@@ -103,7 +103,7 @@ class Dispatcher:
             failpoints.passed(failpoints.RANG)
         self._settle(key, answer)
 
-    def _settle(self, key: str, answer: Answer | None) -> None:
+    def _settle(self, key: str, answer: DialResult | None) -> None:
         match answer:
             case Ended(outcome, detail):
                 self._end(OutcomeReport(key, outcome, detail))
@@ -128,7 +128,7 @@ class Dispatcher:
         callback = self._store.find(key.partition(".")[0])
         return callback is not None and callback.state in UNDER_WAY and callback.key == key
 
-    def _dial(self, dial_request: DialRequest) -> Answer | None:
+    def _dial(self, dial_request: DialRequest) -> DialResult | None:
         try:
             return self._dialer.dial(dial_request)
         except DialRefused as error:
@@ -139,7 +139,7 @@ class Dispatcher:
             log.exception("the dialer failed", extra={"key": dial_request.key})
         return self._status(dial_request.key, "")
 
-    def _status(self, key: str, reference: str) -> Answer | None:
+    def _status(self, key: str, reference: str) -> DialResult | None:
         try:
             return self._dialer.status(key, reference)
         except (DialRefused, DialUncertain) as error:

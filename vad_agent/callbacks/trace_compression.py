@@ -31,10 +31,10 @@ OF_SCRIPT = frozenset(
 HALF = re.compile(r"\\u[dD][89a-fA-F]")
 """A possible lone surrogate: JSON can contain one, UTF-8 cannot."""
 
-Line = Mapping[str, Any]
+TraceLine = Mapping[str, Any]
 
 
-def pack(lines: Sequence[Line]) -> str:
+def pack(lines: Sequence[TraceLine]) -> str:
     """Pack the lines into at most `MOST_PACKED` characters; the most important ones if all are too
     long.
 
@@ -74,7 +74,7 @@ def number(value: object, most: float) -> float | None:
     return float(value) if -most <= value <= most else None  # NaN is in no range
 
 
-def _encoded(line: Line) -> bytes:
+def _encoded(line: TraceLine) -> bytes:
     return json.dumps(line, ensure_ascii=False).encode(errors="replace")
 
 

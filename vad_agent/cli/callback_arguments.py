@@ -63,7 +63,7 @@ Config = Annotated[
         help="If no desk runs: the settings with the database. Default: the user's own.",
     ),
 ]
-TheId = Annotated[str, typer.Argument(metavar="ID", help="At least its first 3 letters.")]
+IdArgument = Annotated[str, typer.Argument(metavar="ID", help="At least its first 3 letters.")]
 Why = Annotated[
     str,
     typer.Option(

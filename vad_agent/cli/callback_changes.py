@@ -10,7 +10,7 @@ import typer
 from vad_agent.cli.callback_arguments import (
     Config,
     DeskUrl,
-    TheId,
+    IdArgument,
     Why,
     checked_time,
     found_one,
@@ -31,7 +31,7 @@ class Said(StrEnum):
 
 
 def accept(
-    id: TheId,
+    id: IdArgument,
     operator: Annotated[
         str, typer.Option(metavar="LOGIN", help="Who calls. Default: your user name.")
     ] = "",
@@ -54,7 +54,7 @@ def accept(
 
 
 def done(
-    id: TheId,
+    id: IdArgument,
     outcome: Annotated[Said, typer.Argument(metavar="OUTCOME", help="See above.")],
     why: Why = "",
     desk: DeskUrl = None,
@@ -93,7 +93,7 @@ def _unchanged(outcome: Said) -> str:
 
 
 def cancel(
-    id: TheId,
+    id: IdArgument,
     why: Why = "",
     desk: DeskUrl = None,
     config: Config = None,
@@ -110,7 +110,7 @@ def cancel(
 
 
 def retry(
-    id: TheId,
+    id: IdArgument,
     why: Why = "",
     desk: DeskUrl = None,
     config: Config = None,
@@ -127,7 +127,7 @@ def retry(
 
 
 def number(
-    id: TheId,
+    id: IdArgument,
     phone: Annotated[str, typer.Argument(metavar="PHONE", help="In any notation.")],
     desk: DeskUrl = None,
     config: Config = None,
@@ -144,7 +144,7 @@ def number(
 
 
 def time(
-    id: TheId,
+    id: IdArgument,
     at: Annotated[
         str,
         typer.Argument(

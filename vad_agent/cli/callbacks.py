@@ -12,8 +12,8 @@ from vad_agent.cli import callback_export as keeping
 from vad_agent.cli.callback_arguments import (
     Config,
     DeskUrl,
+    IdArgument,
     Numbers,
-    TheId,
     found_one,
     look_of,
     one_format,
@@ -123,7 +123,7 @@ def list_(
 
 @callbacks_app.command(short_help="One callback with its history.")
 def show(
-    id: TheId,
+    id: IdArgument,
     as_json: Annotated[bool, typer.Option("--json", help="As one JSON object.")] = False,
     numbers: Numbers = False,
     desk: DeskUrl = None,

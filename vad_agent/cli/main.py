@@ -24,6 +24,7 @@ from vad_agent.cli.callbacks import callbacks_app
 from vad_agent.cli.dead_air import dead_air
 from vad_agent.cli.devices import devices
 from vad_agent.cli.listen import listen
+from vad_agent.cli.pbx import pbx_app
 from vad_agent.cli.people import people_app
 from vad_agent.cli.prompts import prompts_app
 from vad_agent.cli.replay import replay
@@ -43,6 +44,7 @@ app = typer.Typer(
 app.add_typer(script_app)
 app.add_typer(prompts_app)
 app.add_typer(callbacks_app)
+app.add_typer(pbx_app)
 app.add_typer(people_app)
 
 # typer uses click, or in later versions a private copy of it: take the class from there.

@@ -46,6 +46,7 @@ class TokenScope(StrEnum):
     """What a token is for."""
 
     HEADSET = "headset"
+    PBX = "pbx"
     CRM = "crm"
     METRICS = "metrics"
 
@@ -65,7 +66,7 @@ Config = Annotated[
         help="The desk's settings with the database. Default: the user's own desk.",
     ),
 ]
-Database = Annotated[
+DatabaseOption = Annotated[
     str | None,
     typer.Option(metavar="FILE|URL", help="The database itself: a file, or postgresql://…"),
 ]
@@ -80,7 +81,7 @@ def add(
     generate: Generate = False,
     password_stdin: FromStdin = False,
     config: Config = None,
-    database: Database = None,
+    database: DatabaseOption = None,
 ) -> None:
     """Add a user with a password of at least 8 characters, which is asked for twice.
 
@@ -100,7 +101,7 @@ def add(
 
 
 @people_app.command("list", short_help="List users.")
-def list_(config: Config = None, database: Database = None) -> None:
+def list_(config: Config = None, database: DatabaseOption = None) -> None:
     """List all users: login, role, creation time, since when a barred user is barred, and since when
     their headset has its token. Then the tokens of programs.
 
@@ -143,7 +144,7 @@ def password(
     generate: Generate = False,
     password_stdin: FromStdin = False,
     config: Config = None,
-    database: Database = None,
+    database: DatabaseOption = None,
 ) -> None:
     """Set another password, which is asked for twice. The user's sessions end.
 
@@ -162,7 +163,7 @@ def role(
     login: Login,
     role: Annotated[RoleName, typer.Argument(metavar="operator|supervisor")],
     config: Config = None,
-    database: Database = None,
+    database: DatabaseOption = None,
 ) -> None:
     """Set a user's role; the user must log in again.
 
@@ -177,7 +178,7 @@ def role(
 
 
 @people_app.command(short_help="Disable a user and log them out at once.")
-def bar(login: Login, config: Config = None, database: Database = None) -> None:
+def bar(login: Login, config: Config = None, database: DatabaseOption = None) -> None:
     """Bar a user: their sessions end at once, and they cannot log in.
 
     \b
@@ -189,7 +190,7 @@ def bar(login: Login, config: Config = None, database: Database = None) -> None:
 
 
 @people_app.command(short_help="Enable a user again.")
-def let(login: Login, config: Config = None, database: Database = None) -> None:
+def let(login: Login, config: Config = None, database: DatabaseOption = None) -> None:
     """Let a barred user log in again, with their old password.
 
     \b
@@ -208,15 +209,15 @@ def token(
     scope: Annotated[
         TokenScope,
         typer.Option(
-            help="headset: what the operator's listen needs; crm: callbacks, for another program; "
-            "metrics: the metrics alone."
+            help="headset: what the operator's listen needs; pbx: the same for all operators; crm: "
+            "callbacks, for another program; metrics: the metrics alone."
         ),
     ] = TokenScope.HEADSET,
     revoke: Annotated[
         bool, typer.Option("--revoke", help="Make the token invalid, and make no other one.")
     ] = False,
     config: Config = None,
-    database: Database = None,
+    database: DatabaseOption = None,
 ) -> None:
     """Make a token for the API, printed once; it replaces the earlier one of the same owner.
 

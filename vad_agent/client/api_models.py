@@ -20,13 +20,13 @@ with extra("callbacks", "the API"):
     from pydantic import BaseModel, ConfigDict
 
 
-class Answer(BaseModel):
-    """Of what the desk has."""
+class ApiModel(BaseModel):
+    """Base class of the API's responses."""
 
     model_config = ConfigDict(from_attributes=True, frozen=True)
 
 
-class CallbackOut(Answer):
+class CallbackOut(ApiModel):
     """One client to be called back."""
 
     id: str
@@ -59,7 +59,7 @@ class CallbackOut(Answer):
     """When it was offered to people, or one of them accepted it."""
 
 
-class CallOut(Answer):
+class CallOut(ApiModel):
     """A call that is stored."""
 
     call: str
@@ -67,27 +67,27 @@ class CallOut(Answer):
     """It was not here before."""
 
 
-class TakenOut(Answer):
+class TakenOut(ApiModel):
     """A request that is stored, and the callback that answers it."""
 
     what: Literal["taken", "merged", "revised", "duplicate"]
     callback: CallbackOut
 
 
-class MaybeOut(Answer):
+class MaybeOut(ApiModel):
     """The callback that was closed, if there was one."""
 
     callback: CallbackOut | None
 
 
-class PageOut(Answer):
+class PageOut(ApiModel):
     """Callbacks; `next`: for `after`, null on the last page."""
 
     callbacks: list[CallbackOut]
     next: str | None
 
 
-class AttemptOut(Answer):
+class AttemptOut(ApiModel):
     """One attempt, from its intent on."""
 
     key: str
@@ -105,7 +105,7 @@ class AttemptOut(Answer):
     detail: str | None
 
 
-class ChangeOut(Answer):
+class ChangeOut(ApiModel):
     """One row of history; `change`: {field: [before, after]}, of what is personal "changed"."""
 
     at: datetime
@@ -115,7 +115,7 @@ class ChangeOut(Answer):
     change: dict[str, Any]
 
 
-class StoryOut(Answer):
+class StoryOut(ApiModel):
     """A callback and all that happened to it."""
 
     callback: CallbackOut
@@ -124,7 +124,7 @@ class StoryOut(Answer):
     calls: list[str]
 
 
-class PromiseOut(Answer):
+class PromiseOut(ApiModel):
     """Counts of requests; `missing` is 0, or something is wrong."""
 
     taken: int
@@ -136,7 +136,7 @@ class PromiseOut(Answer):
     missing: int
 
 
-class NumbersOut(Answer):
+class NumbersOut(ApiModel):
     """Counts of callbacks and attempts."""
 
     by_state: dict[str, int]
@@ -146,7 +146,7 @@ class NumbersOut(Answer):
     under_way: int
 
 
-class AlarmOut(Answer):
+class AlarmOut(ApiModel):
     """One thing that is wrong; `about`: a callback's id, a node's name, or nothing."""
 
     kind: Kind
@@ -155,27 +155,27 @@ class AlarmOut(Answer):
     detail: str
 
 
-class AlarmsOut(Answer):
+class AlarmsOut(ApiModel):
     """The alarms that are on, the oldest first."""
 
     alarms: list[AlarmOut]
 
 
-class HookOut(Answer):
+class HookOut(ApiModel):
     """Outcomes taken from a dialer; `unknown`: of attempts that this desk has not made."""
 
     reported: int
     unknown: int
 
 
-class HealthOut(Answer):
+class HealthOut(ApiModel):
     """The process is alive."""
 
     alive: Literal[True] = True
     node: str
 
 
-class ReadyOut(Answer):
+class ReadyOut(ApiModel):
     """Whether attempts would be made now, and why not."""
 
     ready: bool

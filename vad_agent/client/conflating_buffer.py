@@ -28,9 +28,9 @@ class ConflatingBuffer:
 
     def take(self, state: Mapping[str, Any]) -> bool:
         """Take the state: all of it, or what has changed. Return whether anything must be sent."""
-        told = {key: f"{_encode(key)}:{_encode(value)}" for key, value in state.items()}
+        encoded = {key: f"{_encode(key)}:{_encode(value)}" for key, value in state.items()}
         with self._lock:
-            for key, text in told.items():
+            for key, text in encoded.items():
                 value = text.encode(errors="replace")  # a lone surrogate in a device's name
                 if len(value) <= LONGEST_VALUE and self._values.get(key) != value:
                     self._values[key] = value

@@ -73,10 +73,10 @@ def write_desk_record(url: str, *, database: str = "", certificate: str = "") ->
     Raises:
         OutputError: the file cannot be written.
     """
-    told = {"url": url, "pid": os.getpid(), "database": database, "certificate": certificate}
+    record = {"url": url, "pid": os.getpid(), "database": database, "certificate": certificate}
     _write(
         desk_record_file(),
-        json.dumps({name: value for name, value in told.items() if value}) + "\n",
+        json.dumps({name: value for name, value in record.items() if value}) + "\n",
     )
 
 
@@ -101,12 +101,12 @@ def is_desk_local() -> bool:
 
 def _read_record() -> DeskRecord | None:
     try:
-        told = json.loads(desk_record_file().read_bytes())
+        record = json.loads(desk_record_file().read_bytes())
         record = DeskRecord(
-            url=told["url"],
-            pid=told["pid"],
-            database=told.get("database", ""),
-            certificate=told.get("certificate", ""),
+            url=record["url"],
+            pid=record["pid"],
+            database=record.get("database", ""),
+            certificate=record.get("certificate", ""),
         )
     except (OSError, ValueError, LookupError, TypeError, AttributeError):
         return None
@@ -137,10 +137,10 @@ def _answers(record: DeskRecord) -> bool:
             urllib.request.HTTPSHandler(context=tls_context(record.url, record.certificate)),
         )
         with opener.open(record.url.rstrip("/") + HEALTH, timeout=LIMIT_S) as answer:
-            told = json.loads(answer.read(10_000))
+            answer_body = json.loads(answer.read(10_000))
     except (OSError, ValueError, http.client.HTTPException):
         return False
-    return isinstance(told, dict) and told.get("alive") is True
+    return isinstance(answer_body, dict) and answer_body.get("alive") is True
 
 
 def tls_context(url: str, certificate: str = "") -> ssl.SSLContext:

@@ -99,7 +99,7 @@ class HeadsetLink:
         self._wake = threading.Event()
         self._stopped = threading.Event()
         self._failures = 0
-        self._told: set[str] = set()  # notices of this outage
+        self._notices: set[str] = set()  # notices of this outage
         self._connection: HeadsetConnection | None = None
         self._sink: ControlSink = lambda _: None
         self._operator = ""
@@ -163,11 +163,11 @@ class HeadsetLink:
             with open_connection(where, self._operator, self._instance) as self._connection:
                 self._follow(self._connection)
         except NotAuthorized:
-            self._tell(LET_OUT)
+            self._notify(LET_OUT)
             return self._again_s
         except ConnectionLost as lost:
             if (why := ONLY_BY_A_PERSON.get(lost.code or 0)) is not None:
-                self._tell(why)
+                self._notify(why)
                 return self._again_s
             return self._failed(str(lost))
         finally:
@@ -178,14 +178,14 @@ class HeadsetLink:
         if self._stopped.is_set():
             return 0.0
         self._failures += 1
-        if self._failures >= TOLERATED and UNSEEN not in self._told:
-            self._told.add(UNSEEN)
+        if self._failures >= TOLERATED and UNSEEN not in self._notices:
+            self._notices.add(UNSEEN)
             self._report(f"{UNSEEN}: {why}; повторяю")
         return self._pauses_s[min(self._failures, len(self._pauses_s)) - 1]
 
-    def _tell(self, text: str) -> None:
-        if text not in self._told:
-            self._told.add(text)
+    def _notify(self, text: str) -> None:
+        if text not in self._notices:
+            self._notices.add(text)
             self._report(text)
 
     def _follow(self, connection: HeadsetConnection) -> None:
@@ -195,9 +195,9 @@ class HeadsetLink:
             ConnectionLost: the connection was lost, or the desk did not answer the hello.
         """
         limit_s = HELLO_S
-        while "hello" not in (told := connection.hear(limit_s)):
+        while "hello" not in (told := connection.receive(limit_s)):
             if isinstance(wait_s := told.get("wait"), int | float) and 0 <= wait_s <= MOST_WAIT_S:
-                self._tell(ASKING)
+                self._notify(ASKING)
                 limit_s = HELLO_S + wait_s
         over = threading.Event()
         self._unsent.again()
@@ -208,7 +208,7 @@ class HeadsetLink:
         try:
             self._linked()
             while True:
-                self._take(connection.hear())
+                self._take(connection.receive())
         finally:
             if self._asks is not None and (asked := self._asked) is not None:
                 self._asks.over(asked)
@@ -218,17 +218,17 @@ class HeadsetLink:
 
     def _linked(self) -> None:
         self._failures = 0
-        if self._told:
-            self._told.clear()
+        if self._notices:
+            self._notices.clear()
             self._report(SEEN)
 
-    def _take(self, told: Mapping[str, Any]) -> None:
+    def _take(self, message: Mapping[str, Any]) -> None:
         """Take a command; invalid ones and the one that ends the program are ignored."""
-        self._take_question(told)
-        if "send" not in told:
+        self._take_question(message)
+        if "send" not in message:
             return
         try:
-            what = parse_control(json.dumps(told["send"]).encode(), PAGE_COMMANDS)
+            what = parse_control(json.dumps(message["send"]).encode(), PAGE_COMMANDS)
         except (EventError, RecursionError):
             return
         if what is not Command.QUIT:

@@ -132,7 +132,7 @@ QUOTED = re.compile(r"[,;] got .*", re.DOTALL)
 
 def control_fields(what: ControlMessage) -> dict[str, Any]:
     """The object of an event or a command, as `parse_control` takes it."""
-    return {"command": what.value} if isinstance(what, Command) else what.told()
+    return {"command": what.value} if isinstance(what, Command) else what.to_dict()
 
 
 def parse_control(line: bytes, commands: Sequence[str] = COMMANDS) -> Event | Command:
@@ -142,21 +142,21 @@ def parse_control(line: bytes, commands: Sequence[str] = COMMANDS) -> Event | Co
         EventError: it is neither; the text quotes nothing personal.
     """
     try:
-        told = json.loads(line)
+        message = json.loads(line)
     except (ValueError, RecursionError):
         raise EventError("expected a JSON object on one line, in UTF-8") from None
-    if not isinstance(told, dict):
-        raise EventError(f"expected a JSON object, got {type(told).__name__}")
-    if "command" in told:
-        if told["command"] not in commands:
+    if not isinstance(message, dict):
+        raise EventError(f"expected a JSON object, got {type(message).__name__}")
+    if "command" in message:
+        if message["command"] not in commands:
             raise EventError(f"command: expected one of {', '.join(commands)}")
-        return Command(told["command"])
+        return Command(message["command"])
     try:
-        event = Event.parse(told)
+        event = Event.parse(message)
         if event.at is not None:
             seconds_until(event)  # an error goes to the sender, not into the call
     except EventError as error:
         raise EventError(QUOTED.sub("", str(error), count=1)) from None
     if event.kind in NOT_FROM_OUTSIDE:
-        raise EventError(f"event kind: {event.kind.value} is told by our own parts alone")
+        raise EventError(f"event kind: {event.kind.value} is reserved for the product itself")
     return event

@@ -62,21 +62,21 @@ class HeadsetConnection:
         except ConnectionClosed as error:
             raise self._lost(error) from error
 
-    def hear(self, limit_s: float | None = None) -> dict[str, Any]:
+    def receive(self, limit_s: float | None = None) -> dict[str, Any]:
         """The next message; one that cannot be parsed is empty.
 
         Raises:
             ConnectionLost: the connection is lost, or no message came within `limit_s` seconds.
         """
         try:
-            told = json.loads(self._connection.recv(limit_s))
+            message = json.loads(self._connection.recv(limit_s))
         except ConnectionClosed as error:
             raise self._lost(error) from error
         except TimeoutError as error:
             raise ConnectionLost(f"{self._place}: TimeoutError") from error
         except (ValueError, RecursionError):
             return {}
-        return told if isinstance(told, dict) else {}
+        return message if isinstance(message, dict) else {}
 
     def close(self) -> None:
         """Close the connection, waiting briefly for the answer."""

@@ -30,6 +30,7 @@ MOST_LISTED = 500
 PASSES = 5
 """Passes over all callbacks while they change."""
 OVERDUE_S = 60.0
+MAYBE_DONE = "the request may have been carried out: check before you repeat it"
 T = TypeVar("T")
 
 
@@ -81,9 +82,9 @@ class HttpBackend:
         wanted = {name: value for name, value in query.items() if value is not None}
         while True:
             asked: dict[str, Any] = wanted | {"limit": min(limit, MOST_LISTED)}
-            told = self._get("/callbacks", asked | ({"after": after} if after else {}))
-            yield from self._read(list[Callback], told.get("callbacks"))
-            after = told.get("next")
+            body = self._get("/callbacks", asked | ({"after": after} if after else {}))
+            yield from self._read(list[Callback], body.get("callbacks"))
+            after = body.get("next")
             if after is None:
                 return
 
@@ -97,17 +98,17 @@ class HttpBackend:
         answer = self._send("GET", f"/callbacks/{text}")
         if answer.status_code in (404, 422) and _error(answer):  # no such callback, or invalid id
             return []
-        return [self._read(Callback, self._told(answer).get("callback"))]
+        return [self._read(Callback, self._body(answer).get("callback"))]
 
     def get(self, id: str) -> CallbackDetails:
         """As `Backend.get`."""
-        told = self._get(f"/callbacks/{id}")
-        attempts = [{"callback": id, **one} for one in told.get("attempts", ())]
+        body = self._get(f"/callbacks/{id}")
+        attempts = [{"callback": id, **one} for one in body.get("attempts", ())]
         return CallbackDetails(
-            callback=self._read(Callback, told.get("callback")),
+            callback=self._read(Callback, body.get("callback")),
             attempts=self._read(tuple[Attempt, ...], attempts),
-            history=self._read(tuple[Change, ...], told.get("history")),
-            calls=self._read(tuple[str, ...], told.get("calls")),
+            history=self._read(tuple[Change, ...], body.get("history")),
+            calls=self._read(tuple[str, ...], body.get("calls")),
         )
 
     def promise(self) -> Promise:
@@ -128,7 +129,7 @@ class HttpBackend:
                     found[callback.id] = callback
             if len(found) >= total:
                 return iter(sorted(found.values(), key=lambda one: (one.created, one.id)))
-        raise StoreError(f"{self._url}: the callbacks change while they are read: ask again")
+        raise StoreError(f"{self._url}: the callbacks change while they are read: try again")
 
     # -- changes
     # --------------------------------------------------------------------------------------
@@ -159,13 +160,13 @@ class HttpBackend:
 
     def _change(self, id: str, what: str, **body: str) -> Callback:
         answer = self._send("POST", f"/callbacks/{id}/{what}", body=body)
-        return self._read(Callback, self._told(answer))
+        return self._read(Callback, self._body(answer))
 
     def client_called(self, phone: str, operator: str | None = None) -> Callback | None:
         """As `Backend.client_called`."""
-        body = {"phone": phone} | ({"operator": operator} if operator else {})
-        told = self._told(self._send("POST", "/client-called", body=body))
-        callback = told.get("callback")
+        asked = {"phone": phone} | ({"operator": operator} if operator else {})
+        body = self._body(self._send("POST", "/client-called", body=asked))
+        callback = body.get("callback")
         return None if callback is None else self._read(Callback, callback)
 
     def erase(self, days: float) -> int:
@@ -176,7 +177,7 @@ class HttpBackend:
     # -------------------------------------------------------------------------------------
 
     def _get(self, path: str, query: dict[str, Any] | None = None) -> dict[str, Any]:
-        return self._told(self._send("GET", path, query=query))
+        return self._body(self._send("GET", path, query=query))
 
     def _send(
         self, method: str, path: str, *, query: Any = None, body: Any = None
@@ -187,11 +188,11 @@ class HttpBackend:
             why = _cause(error)
             raise StoreError(f"{self._url}: no desk answers: {why}: does it run there?") from error
         except httpx.HTTPError as error:
-            known = "" if method == "GET" else ": what was asked may have been done, look first"
+            known = "" if method == "GET" else f": {MAYBE_DONE}"
             why = _cause(error)
             raise StoreError(f"{self._url}: the desk did not answer: {why}{known}") from error
 
-    def _told(self, answer: httpx.Response) -> dict[str, Any]:
+    def _body(self, answer: httpx.Response) -> dict[str, Any]:
         """The body of a successful answer.
 
         Raises:
@@ -200,13 +201,13 @@ class HttpBackend:
         """
         if answer.is_success:
             with contextlib.suppress(ValueError):
-                if isinstance(told := answer.json(), dict):
-                    return told
-            raise StoreError(f"{self._url}: expected a desk there, what answers is none")
+                if isinstance(body := answer.json(), dict):
+                    return body
+            raise StoreError(f"{self._url}: expected a desk there, but another program answers")
         error = _error(answer)
         text = error.get("text", "")
         if answer.status_code == 401:
-            raise SettingsError(self._url, [f"the token is not let in: {_how()}"])
+            raise SettingsError(self._url, [f"the token is not accepted: {_how()}"])
         if answer.status_code == 403 and error:
             raise SettingsError(self._url, [text])
         if error.get("code") == "wrong_number":
@@ -218,9 +219,9 @@ class HttpBackend:
         status = answer.status_code
         raise StoreError(f"{self._url}: expected a desk there, got HTTP {status}: check the URL")
 
-    def _read(self, kind: type[T], told: Any) -> T:
+    def _read(self, kind: type[T], value: Any) -> T:
         try:
-            return TypeAdapter(kind).validate_python(told)
+            return TypeAdapter(kind).validate_python(value)
         except ValidationError as error:
             where = ".".join(map(str, error.errors()[0]["loc"]))
             raise StoreError(

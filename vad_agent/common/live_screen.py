@@ -25,7 +25,7 @@ def redraw(
     ended: threading.Event,
     every_s: float,
 ) -> None:
-    """Draw what `render(columns, rows)` gives, each `every_s` seconds where it has changed, until `ended`.
+    """Draw the lines of `render(columns, rows)` every `every_s` seconds until `ended`; only changed rows.
 
     The alternate screen's content is lost at the end.
 
@@ -41,7 +41,7 @@ def redraw(
                 size, shown = console.size, []
                 console.control(Control.clear())
             lines = render(size.width, size.height)
-            now = [(line, line.style) for line in lines]  # texts are equal in any style of theirs
+            now = [(line, line.style) for line in lines]  # texts compare equal whatever their style
             changed = [row for row, line in enumerate(now) if shown[row : row + 1] != [line]]
             if changed and turn >= WHOLE:
                 changed, turn = list(range(len(lines))), 0

@@ -22,7 +22,7 @@ from typing import BinaryIO
 
 from vad_agent.errors import OutputError
 
-Report = Callable[[str], None]
+ReportProblem = Callable[[str], None]
 """Called with one line that a person should know; any thread may call it."""
 
 
@@ -149,7 +149,7 @@ class LineFile:
         OutputError: the file cannot be opened.
     """
 
-    def __init__(self, path: Path, what: str, report: Report, *, mode: str = "ab") -> None:
+    def __init__(self, path: Path, what: str, report: ReportProblem, *, mode: str = "ab") -> None:
         self.path = path
         self.lost = 0
         """Lines that could not be written since the last successful one."""

@@ -20,7 +20,7 @@ from typing import Any, Generic, TypeVar
 log = logging.getLogger(__name__)
 
 EXIT_S = 3.0
-"""Seconds at exit for all threads that nobody closed."""
+"""Seconds at exit for all threads that were not closed."""
 
 Item = TypeVar("Item")
 

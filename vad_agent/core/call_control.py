@@ -70,7 +70,7 @@ def _hangup(call: CallState, event: Event) -> None:
 
 
 def _line_gone(call: CallState, _: Event) -> None:
-    """Whatever is known of the end decides. After talk on both sides, nothing may be known."""
+    """Use what is known about the end. After talk on both sides, the cause may be unknown."""
     if call.ringing:
         call.end(None)
     elif call.goodbye or not call.both_talked or call.unresolved() is not None:
@@ -104,7 +104,7 @@ def _resume(call: CallState, _: Event) -> None:
 
 def _name(call: CallState, event: Event) -> None:
     name = call.prompt_controller.client_name = (event.name or "").strip() or None
-    call.actions += call.request.name_told(call.now, name)
+    call.actions += call.request.set_client_name(call.now, name)
 
 
 def _phone(call: CallState, event: Event) -> None:

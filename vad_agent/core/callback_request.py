@@ -48,7 +48,7 @@ class CallbackRequest:
         self._call_id = event.call_id or self._call_id
         return self._revise(now)
 
-    def name_told(self, now: int, client_name: str | None) -> list[act.Action]:
+    def set_client_name(self, now: int, client_name: str | None) -> list[act.Action]:
         """Take the client's name, which opens the callback.
 
         Return actions that revise a pending request.
@@ -72,9 +72,9 @@ class CallbackRequest:
         due_in_s = before.due_in_s
         if due_in_s is not None:  # the due time stays as it was
             due_in_s = max(0.0, round(due_in_s - (now - before.frame) / FRAMES_PER_SECOND, 3))
-        return [self._tell(replace(same_time, frame=now, due_in_s=due_in_s))]
+        return [self._issue(replace(same_time, frame=now, due_in_s=due_in_s))]
 
-    def _tell(self, callback: act.CallbackRequested) -> act.CallbackRequested:
+    def _issue(self, callback: act.CallbackRequested) -> act.CallbackRequested:
         kind = act.CallbackRequested if self._asked is None else act.CallbackRevised
         self._asked = callback
         fields = {name: getattr(callback, name) for name in act.CallbackRequested.__slots__}
@@ -118,7 +118,7 @@ class CallbackRequest:
             topic=agreed.topic if agreed else None,
             call_id=self._call_id,
         )
-        return [self._tell(callback)]
+        return [self._issue(callback)]
 
     def client_heard(self) -> None:
         """The client is back and can hear: if the call now ends normally, no callback is needed."""

@@ -44,7 +44,7 @@ class EndpointerPort(Protocol):
     """One past the last frame of speech so far; 0 if there was none."""
     utterances: int
     """Number of segments accepted as speech. A segment opened by noise can be discarded."""
-    runs: int
+    segments_ended: int
     """Number of accepted segments that have ended; `start` and `end` then describe the last one."""
     failed: bool
     """The detector has failed; the endpointer continues without it."""
@@ -77,7 +77,7 @@ class EndpointerPort(Protocol):
     def dual_mono(self) -> bool:
         """This channel carries the same sound as the other one, so the speaker cannot be identified."""
 
-    def hear(self, frame: bytes | bytearray | memoryview | None, /) -> bool:
+    def feed(self, frame: bytes | bytearray | memoryview | None, /) -> bool:
         """Take one 20 ms frame (None: it did not arrive). True: an attribute has changed.
 
         Raises:
@@ -93,11 +93,11 @@ class EndpointerPort(Protocol):
     def own_prompt(self, playing: bool) -> None:
         """The product starts or stops playing a prompt: expect its echo."""
 
-    def expect_leak_of(self, other: Self, /) -> None:
+    def expect_crosstalk_of(self, other: Self, /) -> None:
         """Expect cross-talk of the other channel, or the same sound on both. `other` is fed first."""
 
     def hold_over(self) -> None:
-        """Hold or ringing has ended: forget the music and tones heard so far."""
+        """Hold or ringing has ended: discard the music and tones detected so far."""
 
     def finish(self) -> bool:
         """No more frames: close the open segment.

@@ -78,7 +78,7 @@ class Event:
     ts: str | None = None
     """Wall time of the event, ISO 8601, as the provider wrote it."""
 
-    def told(self) -> dict[str, object]:
+    def to_dict(self) -> dict[str, object]:
         """The fields that are set, in the form that `parse` takes."""
         values = {name: getattr(self, name) for name in _FIELDS}
         return {name: value for name, value in values.items() if value is not None}

@@ -20,6 +20,13 @@ ENDLESS = 1 << 62
 """A frame number that is never reached."""
 SAMPLE_RATES = (8_000, 16_000, 32_000, 48_000)
 
+Frame = bytes | None
+"""One 20 ms frame of a channel, int16 little-endian mono. None: it did not arrive."""
+FramePair = tuple[Frame, Frame]
+"""The frames of operator and client at one time."""
+FrameInput = bytes | bytearray | memoryview | None
+"""A frame as a caller may pass it: any buffer of bytes."""
+
 
 class Channel(StrEnum):
     """The two channels of a call: the operator (near end, wears the headset) and the client (far end)."""
@@ -54,7 +61,7 @@ def check_frame(frame: object, size: int) -> bytes:
     """Return the frame as bytes of length `size`.
 
     Only bytes-like buffers of single bytes are accepted. An int16 array has half the length, and a
-    detector would silently judge only the first half of the frame.
+    detector would silently evaluate only the first half of the frame.
 
     Raises:
         FrameError: wrong type or size; the message says what was expected and what came.

@@ -63,7 +63,7 @@ class Holds:
         self._parties.add(party)
         return not held
 
-    def hear_music(self, since: int, spoken_until: int) -> int:
+    def begin_music(self, since: int, spoken_until: int) -> int:
         """Hold music is heard since frame `since`. Return the frame at which its hold began.
 
         `spoken_until`: the end of the client's last speech.

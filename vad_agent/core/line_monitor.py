@@ -1,4 +1,4 @@
-"""Tracks what each channel carries, and reports conditions under which silence cannot be judged.
+"""Tracks what each channel carries, and reports conditions under which silence means nothing.
 
     client    ████▁▁▁▁--------------------      no frames come
     no_media          |<- 1 s ->|               the silence clock is suspended …

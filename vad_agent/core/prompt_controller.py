@@ -99,7 +99,7 @@ class PromptController:
             return
         silence = now - self._clock.start
         window = self._window(next_step, silence)
-        if silence < self._due(window) or self._hears_tone(silence, window):
+        if silence < self._due(window) or self._tone_delays(silence, window):
             return
         sounds = any(endpointer.speaking for endpointer in self._endpointers())
         if silence < self._patience(window):
@@ -153,7 +153,7 @@ class PromptController:
 
     @property
     def _silent(self) -> bool:
-        """The clock runs and nobody is known to speak."""
+        """The clock runs, and no side is known to speak."""
         return self._clock.runs and not any(
             endpointer.speaking and endpointer.sure for endpointer in self._endpointers()
         )
@@ -162,7 +162,7 @@ class PromptController:
         """Frames of silence after which an unknown sound no longer delays a step."""
         return max(self._timing.unknown_sound, window.hi - self._lead)
 
-    def _believes(self, endpointer: EndpointerPort) -> bool:
+    def _is_known_speech(self, endpointer: EndpointerPort) -> bool:
         """The endpointer reports speech, or a sound that may be speech and has not delayed a step
         before.
         """
@@ -179,7 +179,7 @@ class PromptController:
 
     def client_speaks(self) -> bool:
         """The client speaks. On hold, sound is not attributed to the client until the hold ends."""
-        return self._believes(self._client) and not self._clock.held
+        return self._is_known_speech(self._client) and not self._clock.held
 
     def _window(self, next_step: Step, silence: int) -> Window:
         client = self._client
@@ -201,7 +201,7 @@ class PromptController:
         late = max(window.aim - self._lead, window.lo - self._lead // 2)
         return min(late, window.hi - self._lead)
 
-    def _hears_tone(self, silence: int, window: Window) -> bool:
+    def _tone_delays(self, silence: int, window: Window) -> bool:
         """Wait, as long as the window allows: the client may be gone or may have just pressed a key."""
         if self._client.line is not LineState.TONE or self._by_operator:
             return False  # the operator hears the tone too
@@ -242,15 +242,15 @@ class PromptController:
 
     # -- somebody speaks ---------------------------------------------------------------------------
 
-    def hear(self, now: int) -> None:
+    def follow_speech(self, now: int) -> None:
         """Yield to whoever speaks; let the operator say the step themselves."""
         step = self._step
         playing = step is not None and step.state in (StepState.ASKED, StepState.PLAYING)
         if playing and self.client_speaks() and self._client_resets():
             self._doubt(self._client)
             self._give_way(now)
-        if self._believes(self._operator):
-            self._hear_operator(now)
+        if self._is_known_speech(self._operator):
+            self._follow_operator_speech(now)
         if self._step is not None and self._step.state is StepState.BY_OPERATOR:
             self._follow_operator(self._step, now)
 
@@ -263,7 +263,7 @@ class PromptController:
     def _client_resets(self) -> bool:
         return self._escalation.scenario is None or self._escalation.scenario.client_resets
 
-    def _hear_operator(self, now: int) -> None:
+    def _follow_operator_speech(self, now: int) -> None:
         began, step = self._operator.start, self._step
         if step is None:
             next_step = self._escalation.next_step

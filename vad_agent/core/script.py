@@ -71,7 +71,7 @@ class Scenario:
     """The phase in which the row is armed; None: any."""
     clock: ClockSource | None
     client_resets: bool
-    """Client speech disarms it. Not where the client cannot hear us: their «алло» is then no reply."""
+    """Client speech disarms it. False if the client cannot hear us, because their «алло» is then no reply."""
     steps: tuple[Step, ...]
     callback_in_s: float | None
     """Seconds until the callback; None: at the agreed time."""

@@ -5,9 +5,9 @@ processed:
 
 No I/O, no clock, no thread: time is the number of frames fed. Between transitions and deadlines a
 frame costs its detection and one comparison. Only detection changes what is known, and it does so
-before any decision; it knows of a sound whether it is speech a bounded time after its beginning.
+before any decision; it classifies each sound within a bounded time of its beginning.
 
-**No call falls silent.** After each frame and event one of these holds: the call has ended; a
+**Every wait is bounded.** After each frame and event one of these holds: the call has ended; a
 deadline is armed; `suspended` names what the escalation waits for; or a callback is requested and
 the client has not been heard since. If a call ends with an unresolved silence, hold or drop, its
 callback is requested.
@@ -22,11 +22,17 @@ from vad_agent.core import call_control
 from vad_agent.core.actions import LineState, Phase
 from vad_agent.core.endpointer_port import Plan
 from vad_agent.core.events import Event, EventKind
-from vad_agent.core.frames import ENDLESS, SAMPLE_BYTES, Channel, check_frame, samples_per_frame
+from vad_agent.core.frames import (
+    ENDLESS,
+    SAMPLE_BYTES,
+    Channel,
+    FrameInput,
+    check_frame,
+    samples_per_frame,
+)
 from vad_agent.core.session_snapshot import SessionSnapshot
 from vad_agent.core.session_state import CallState
 
-Frame = bytes | bytearray | memoryview | None
 NOTHING: Sequence[act.Action] = ()
 """The result of most frames."""
 
@@ -48,14 +54,14 @@ class CallSession:
             raise ValueError(f"mode: expected auto or cue, got {mode!r}")
         self._frame_bytes = samples_per_frame(sample_rate) * SAMPLE_BYTES
         call = self._call = CallState(settings, sample_rate, cue_only=mode == "cue")
-        self._hear_operator: Callable[[Frame], bool] = call.operator.hear
-        self._hear_client: Callable[[Frame], bool] = call.client.hear
+        self._feed_operator: Callable[[FrameInput], bool] = call.operator.feed
+        self._feed_client: Callable[[FrameInput], bool] = call.client.feed
         # Number of ended segments already processed, per channel.
         self._runs = dict.fromkeys(Channel, 0)
         self._utterances = 0
         self._talk_in_ringing = dict.fromkeys(Channel, 0)  # frames
 
-    def feed(self, operator: Frame, client: Frame) -> Sequence[act.Action]:
+    def feed(self, operator: FrameInput, client: FrameInput) -> Sequence[act.Action]:
         """Feed one 20 ms frame of each channel, int16 little-endian mono. None: no frame arrived.
 
         Raises:
@@ -63,8 +69,8 @@ class CallSession:
         """
         if client is not None and (type(client) is not bytes or len(client) != self._frame_bytes):
             client = check_frame(client, self._frame_bytes)  # before the operator's is taken
-        changed = self._hear_operator(operator)
-        if self._hear_client(client):
+        changed = self._feed_operator(operator)
+        if self._feed_client(client):
             changed = True
         call = self._call
         now = call.now = call.now + 1
@@ -84,7 +90,7 @@ class CallSession:
         if call.phase is not Phase.ENDED:
             call.enter(call.phase or Phase.GREETING)
             if event.kind is EventKind.SOURCE_ENDED and event.party not in tuple(Channel):
-                self._finish_hearing()
+                self._finish_detection()
             call_control.apply(call, event)
             self._move()
         return self._take_actions()
@@ -155,7 +161,7 @@ class CallSession:
             call.rearm()
         if client.line is LineState.MUSIC:
             if not call.holds and not call.ringing:
-                since = call.holds.hear_music(client.since, client.end)
+                since = call.holds.begin_music(client.since, client.end)
                 call.hold(Channel.CLIENT, since)
         elif call.holds.by_music_alone and call.lines.watches(Channel.CLIENT):
             call.unhold(anew=call.holds.end_music(call.now))
@@ -167,15 +173,15 @@ class CallSession:
     def _read_speech(self) -> None:
         call = self._call
         for channel, endpointer in call.endpointers:
-            if endpointer.runs != self._runs[channel]:
-                self._runs[channel] = endpointer.runs
-                self._hear_run(channel, endpointer.start, endpointer.end)
+            if endpointer.segments_ended != self._runs[channel]:
+                self._runs[channel] = endpointer.segments_ended
+                self._take_segment(channel, endpointer.start, endpointer.end)
         if call.client.utterances != self._utterances:
             self._utterances = call.client.utterances
             if not call.ringing and not call.holds:
-                call.hear_client()
+                call.note_client_speech()
 
-    def _hear_run(self, channel: Channel, start: int, end: int) -> None:
+    def _take_segment(self, channel: Channel, start: int, end: int) -> None:
         call = self._call
         call.clock.heard(end)
         call.actions.append(act.Speech(call.now, channel, start, end))
@@ -184,11 +190,11 @@ class CallSession:
         if call.sides.heard(channel, end - start, call.now):
             call.rearm()
         if call.ringing:
-            self._hear_in_ringing(channel, end - start)
+            self._note_talk_in_ringing(channel, end - start)
         elif channel is Channel.OPERATOR:
             call.greet()
 
-    def _hear_in_ringing(self, channel: Channel, talk: int) -> None:
+    def _note_talk_in_ringing(self, channel: Channel, talk: int) -> None:
         """Talk during ringing means that the call was answered, even if no event reported it."""
         call, heard = self._call, self._talk_in_ringing
         heard[channel] += talk
@@ -198,13 +204,13 @@ class CallSession:
         call.ringing, call.answer_guessed = False, True
         call.greet()
         if heard[Channel.CLIENT]:
-            call.hear_client()
+            call.note_client_speech()
 
     def _follow_speech(self) -> None:
-        self._call.prompt_controller.hear(self._call.now)
+        self._call.prompt_controller.follow_speech(self._call.now)
         self._call.end_if_said()
 
-    def _finish_hearing(self) -> None:
+    def _finish_detection(self) -> None:
         """No more frames: close the open segments."""
         for _, endpointer in self._call.endpointers:
             while endpointer.finish():

@@ -25,7 +25,7 @@ class CallState:
         self.operator = settings.endpointer(Channel.OPERATOR, sample_rate)
         self.client = settings.endpointer(Channel.CLIENT, sample_rate)
         self.endpointers = (Channel.OPERATOR, self.operator), (Channel.CLIENT, self.client)
-        self.client.expect_leak_of(self.operator)
+        self.client.expect_crosstalk_of(self.operator)
 
         self.now = 0
         self.deadline = 1
@@ -89,9 +89,9 @@ class CallState:
                 endpointer.speaking and endpointer.sure for _, endpointer in self.endpointers
             ),
         }
-        told = {name for name, present in causes.items() if present}
+        present_causes = {name for name, present in causes.items() if present}
         clock = () if self.clock.runs else self.clock.suspended
-        return tuple(sorted(told | set(clock)))
+        return tuple(sorted(present_causes | set(clock)))
 
     def connected(self) -> bool:
         """The call is connected. Before anybody has spoken, tones may be unsignalled ringing."""
@@ -139,7 +139,7 @@ class CallState:
             self.client.hold_over()  # ringing is over
         self.greeted = True
 
-    def hear_client(self) -> None:
+    def note_client_speech(self) -> None:
         """The client was heard: enter the dialogue and restart the escalation."""
         self.enter(Phase.DIALOGUE)
         self.holds.client_back()
@@ -271,7 +271,7 @@ class CallState:
         client, or the call was cut off while they spoke; they are called back in both cases.
         """
         row, endpointer = self.armed(), self.operator
-        heard = endpointer.runs > 0 and not (endpointer.speaking and endpointer.sure)
+        heard = endpointer.segments_ended > 0 and not (endpointer.speaking and endpointer.sure)
         if row is None or not heard or not self.clock.runs:
             return None
         prompted = self.prompt_controller.last_played > endpointer.end

@@ -1,4 +1,4 @@
-"""The silence clock: the time since anybody was last heard, in whole frames.
+"""The silence clock: the time since the last sound of either side, in whole frames.
 
     operator ▁▁████████▁▁▁▁▁▁▁▁▁▁▁▁▁▁
     client   ▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁

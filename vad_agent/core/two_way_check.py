@@ -1,4 +1,4 @@
-"""Checks that both sides exist and are heard. If not, no decision may rest on a side's silence.
+"""Checks that both sides exist and are heard. If not, the silence of a side decides nothing.
 
     operator  ██████▁▁▁▁████▁▁▁███████▁▁▁
     client    ██████▁▁▁▁████▁▁▁███████▁▁▁     dual mono: one sound on both sides
@@ -41,7 +41,7 @@ class TwoWayCheck:
     def read(self, now: int) -> bool:
         """Check whether both sides carry the same sound.
 
-        True: they do from now on; nothing can be judged.
+        True: they do from now on, so no decision is possible.
         """
         before, self._dual_mono = self._dual_mono, self._client.dual_mono
         if self._dual_mono and not before:

@@ -67,7 +67,7 @@ class Cadence:
         self._rung = 0  # sound of the groups before it that were rings, one after another
         self._beeped = False  # the group before it was beeps
 
-    def hear(self, since: int, until: int) -> None:
+    def feed(self, since: int, until: int) -> None:
         """Add frames [since, until) of call-progress sound; not before the end of the previous ones."""
         if until <= since:
             return

@@ -28,7 +28,7 @@ from vad_agent.core.endpointer_port import Progress
 from vad_agent.core.frames import FRAMES_PER_SECOND, SAMPLE_BYTES, check_frame, samples_per_frame
 from vad_agent.detection.cadence import RING_PAUSE, Cadence
 
-Floats = NDArray[np.float32]
+Float32Array = NDArray[np.float32]
 Power = NDArray[np.floating[Any]]
 
 FEWEST, MOST = 3, 4
@@ -177,7 +177,7 @@ def _stands(samples: NDArray[np.int16], hz: float, count: int) -> bool:
 
 
 @cache
-def _window(length: int) -> Floats:
+def _window(length: int) -> Float32Array:
     return np.hanning(length + 1)[:-1].astype(np.float32)
 
 
@@ -226,7 +226,7 @@ class ToneWatch:
         """Which call-progress tone was heard since the last speech; None: none, or it is not known yet."""
         return self._cadence.progress
 
-    def hear(self, tone: Tone | None, since: int, now: int) -> bool:
+    def feed(self, tone: Tone | None, since: int, now: int) -> bool:
         """Process frames [since, now); `tone` None: no tone. True: `tone` or `progress` has changed.
 
         The same frames may be passed again. Quiet frames may be left out, except for a call at
@@ -242,7 +242,7 @@ class ToneWatch:
                 self.tone, self.began = tone, since
             self.ended = max(self.ended, now)
             if tone is Tone.PROGRESS:
-                self._cadence.hear(since, now)
+                self._cadence.feed(since, now)
             else:
                 self._cadence.interrupt()
         return (self.tone, self.progress) != before
@@ -252,7 +252,7 @@ class ToneWatch:
         self._cadence.interrupt()
 
     def speech(self) -> bool:
-        """Somebody speaks, or has been found present: end the tones so far. True: as in `hear`."""
+        """Somebody speaks, or has been found present: end the tones so far. True: as in `feed`."""
         changed = self.playing or self.progress is not None
         self.tone = None
         self._cadence.forget()

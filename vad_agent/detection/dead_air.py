@@ -54,7 +54,7 @@ def dead_air(
     now = 0
     reported = -1  # the start of the silence that was reported last
     due = threshold
-    hear = endpointer.hear
+    hear = endpointer.feed
     for frame in stream:
         changed = hear(frame)
         now += 1
@@ -64,7 +64,7 @@ def dead_air(
         silence = now - started
         known = silence >= max(patience, threshold) or not endpointer.speaking
         if (endpointer.speaking and endpointer.sure) or started == reported:
-            due = ENDLESS  # until the endpointer hears something
+            due = ENDLESS  # until the endpointer reports a change
         elif silence < threshold:
             due = started + threshold
         elif not known or (silence < threshold + defer and endpointer.doubtful()):
@@ -79,8 +79,8 @@ def beside(
     client: EndpointerPort,
     pairs: Iterable[tuple[bytes | None, bytes | None]],
 ) -> Iterator[bytes | None]:
-    """The client's frames of a call, for `dead_air`, beside the operator's, whose voice may leak."""
-    client.expect_leak_of(operator)
+    """The client's frames of a call, for `dead_air`, with the operator's, whose voice may cross over."""
+    client.expect_crosstalk_of(operator)
     for operator_frame, client_frame in pairs:
-        operator.hear(operator_frame)
+        operator.feed(operator_frame)
         yield client_frame

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from vad_agent.detection.spectral_features import RATE, Floats
+from vad_agent.detection.spectral_features import RATE, Float32Array
 
 CUTOFF_HZ = 3_600.0
 TAPS = 16
@@ -22,8 +22,8 @@ class Decimator:
         at = np.arange(length) - (length - 1) / 2
         cutoff = 2 * CUTOFF_HZ / sample_rate
         taps = np.sinc(cutoff * at) * np.hamming(length)
-        self._taps: Floats = (taps / taps.sum()).astype(np.float32)
-        self._tail: Floats = np.zeros(length - 1, np.float32)
+        self._taps: Float32Array = (taps / taps.sum()).astype(np.float32)
+        self._tail: Float32Array = np.zeros(length - 1, np.float32)
 
     def decimate(self, frame: bytes) -> bytes:
         """Convert one frame, int16 little-endian mono, to RATE."""

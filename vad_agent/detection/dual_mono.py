@@ -33,13 +33,13 @@ class DualMono:
         self._at = 0
         self._matched = True
 
-    def hear_other(self, frame: bytes, now: int) -> None:
+    def feed_other(self, frame: bytes, now: int) -> None:
         """A loud frame of the other side: int16 mono, of frame `now`."""
         if not self._matched:
             self._count(False)  # this side was quiet meanwhile
         self._frame, self._at, self._matched = frame, now, False
 
-    def hear_own(self, frame: bytes, now: int) -> bool:
+    def feed_own(self, frame: bytes, now: int) -> bool:
         """A loud frame of this side. True: both sides carry the same sound."""
         both = self._at == now
         self._matched = self._matched or both

@@ -1,15 +1,15 @@
-"""The endpointer of one channel: who speaks, from when to when.
+"""The endpointer of one channel: detects segments of speech and their ends.
 
-    frame ─> LineWatch ─> 8 kHz ─> FeatureExtractor ─> near: detector, level, no leak ─┬─> FrameDecision,
-                                     └─> Network ─> logits of speech and music ────────┘   Segments, HoldMusic
+    frame ─> LineWatch ─> 8 kHz ─> FeatureExtractor ─> detector, level, crosstalk ─┬─> FrameDecision,
+                                     └─> Network ─> logits of speech and music ────┘   Segments, HoldMusic
 
-A frame is speech if the detector and the network together say so. earshot knows many voices but takes
-music and a buzz for speech; the network knows those, and errs elsewhere. The network is evaluated in
-blocks: at once while the detector hears something, late while nothing can follow from its answer. The
-block sizes do not change its answers.
+A frame is speech if the detector and the network together say so. earshot detects many voices, but takes
+music and a buzz for speech; the network rejects those, and makes errors elsewhere. The network is
+evaluated in blocks: at once while the detector detects something, later while the result cannot matter.
+The block sizes do not change its answers.
 
-Whether a sound is speech is known within GROUP frames after the detector has heard HEARD frames of it.
-It then stops a prompt, and one GROUP later it counts as an utterance. Without a network the detector
+Whether a sound is speech is known within GROUP frames after the detector has detected HEARD frames of
+it. It then stops a prompt, and one GROUP later it counts as an utterance. Without a network the detector
 decides, without a detector the network, without both the level.
 """
 
@@ -71,10 +71,37 @@ class Endpointer:
     """
 
     __slots__ = (
-        "_ask_at", "_before", "_candidates", "_decimator", "_decision", "_done", "_dual_mono",
-        "_echo_until", "_features", "_judged", "_leaks_to", "_music", "_near", "_now", "_other", "_refused",
-        "_segments", "_size", "_stream", "_sure_at", "_told", "_untold", "_watch",
-        "detector_missing", "end", "failed", "runs", "speaking", "start", "sure", "utterances",
+        "_before",
+        "_candidates",
+        "_changed_between_frames",
+        "_crosstalk_to",
+        "_decided",
+        "_decimator",
+        "_decision",
+        "_done",
+        "_dual_mono",
+        "_echo_until",
+        "_evaluate_at",
+        "_features",
+        "_music",
+        "_near",
+        "_now",
+        "_other",
+        "_refused",
+        "_reported",
+        "_segments",
+        "_size",
+        "_stream",
+        "_sure_at",
+        "_watch",
+        "detector_missing",
+        "end",
+        "failed",
+        "segments_ended",
+        "speaking",
+        "start",
+        "sure",
+        "utterances",
     )  # fmt: skip
 
     def __init__(
@@ -99,18 +126,18 @@ class Endpointer:
         self.start = 0
         self.end = 0
         self.utterances = 0
-        self.runs = 0
+        self.segments_ended = 0
         self.failed = False
         self.detector_missing = detector_missing
 
         self._now = 0  # frames received or missed so far
         self._done = 0  # frames that are decided and have been processed
         self._near: list[float] = []  # undecided frames: the probability, 0 if gated
-        self._ask_at = BLOCK  # the frame at which the network is evaluated for them
+        self._evaluate_at = BLOCK  # the frame at which the network is evaluated for them
         self._decision = FrameDecision()
-        self._refused = 0  # evaluations in a row that refused what the detector heard
+        self._refused = 0  # consecutive evaluations that rejected what the detector had detected
         # Decided frames that are not processed yet: speech, music share, level.
-        self._judged: list[tuple[bool, float, float]] = []
+        self._decided: list[tuple[bool, float, float]] = []
         self._candidates = 0  # whether the last OF frames passed the gates, newest in bit 0
         self._segments = Segments()
         self._sure_at = 0  # the frame from which the open segment counts as an utterance
@@ -118,36 +145,36 @@ class Endpointer:
         self._echo_until = 0
         self._before = 0, 0  # `start` and `end` before the open segment
         self._other: Endpointer | None = None
-        self._leaks_to: Endpointer | None = None
+        self._crosstalk_to: Endpointer | None = None
         self._dual_mono: DualMono | None = None
-        self._told = self._state()
-        self._untold = False  # an attribute may have changed between two frames
+        self._reported = self._state()
+        self._changed_between_frames = False  # an attribute may have changed between two frames
 
     # -- processing of a frame ---------------------------------------------------------------------
 
-    def hear(self, frame: bytes | bytearray | memoryview | None) -> bool:
+    def feed(self, frame: bytes | bytearray | memoryview | None) -> bool:
         """Process one frame. True: an attribute has changed."""
         if type(frame) is not bytes or len(frame) != self._size:
             if frame is None:
-                return self._hear_nothing()
+                return self._feed_missing()
             frame = check_frame(frame, self._size)
         now = self._now = self._now + 1
         watch = self._watch
-        due = watch.hear(frame, now, spoken=self.sure)
+        due = watch.feed(frame, now, spoken=self.sure)
         due = watch.end_block(now, None if self._segments.open else self.end) or due
         if watch.tone_began and self.speaking:  # it was taken for speech
             self._withdraw()
         self._classify(watch.frame, watch.level)
-        if due or self._untold or self._judged or now >= self._ask_at:
+        if due or self._changed_between_frames or self._decided or now >= self._evaluate_at:
             return self._follow()
         return self.dual_mono and self._has_changed()
 
-    def _hear_nothing(self) -> bool:
+    def _feed_missing(self) -> bool:
         self._now += 1
-        self._watch.hear_nothing(self._now)
+        self._watch.feed_missing(self._now)
         self._classify(bytes(self._size), 0)
         if self._segments.open:
-            self._ask_at = min(self._ask_at, self._now + -self._now % GROUP)
+            self._evaluate_at = min(self._evaluate_at, self._now + -self._now % GROUP)
         return self._follow()
 
     def _classify(self, frame: bytes, level: int) -> None:
@@ -156,14 +183,14 @@ class Endpointer:
             frame = self._decimator.decimate(frame)
             level = rms(frame, 2)
         theirs = other._features if other is not None and other._now == now else None
-        near = one.hear(frame, level, theirs)
-        if self._leaks_to is not None:
-            if level > FROM and self._leaks_to._dual_mono is not None:
-                self._leaks_to._dual_mono.hear_other(frame, now)
+        near = one.feed(frame, level, theirs)
+        if self._crosstalk_to is not None:
+            if level > FROM and self._crosstalk_to._dual_mono is not None:
+                self._crosstalk_to._dual_mono.feed_other(frame, now)
         elif (
             self._dual_mono is not None
             and level >= TONE_FROM
-            and self._dual_mono.hear_own(frame, now)
+            and self._dual_mono.feed_own(frame, now)
         ):
             near = False
             self._withdraw()
@@ -176,32 +203,32 @@ class Endpointer:
         if near and not self.sure and candidates.bit_count() >= HEARD:
             patience = GROUP * min(1 + self._refused, PATIENCE)
             due = max(now + -now % GROUP, self._done + patience)
-            if due < self._ask_at:
-                self._ask_at = due
+            if due < self._evaluate_at:
+                self._evaluate_at = due
 
     def _follow(self) -> bool:
         """Evaluate and process what is due."""
-        self._untold = False
-        if self._now >= self._ask_at:
-            self._ask()
-        if self._judged:
-            self._hear_judged()
+        self._changed_between_frames = False
+        if self._now >= self._evaluate_at:
+            self._decide()
+        if self._decided:
+            self._process_decided()
         self._watch.line.settle(self._now)
         return self._has_changed()
 
     def _has_changed(self) -> bool:
-        before, self._told = self._told, self._state()
-        return self._told != before
+        before, self._reported = self._reported, self._state()
+        return self._reported != before
 
     def _state(self) -> tuple[object, ...]:
         return (
-            self.speaking, self.sure, self.utterances, self.runs, self.line, self.progress,
+            self.speaking, self.sure, self.utterances, self.segments_ended, self.line, self.progress,
             self.failed, self.dual_mono,
         )  # fmt: skip
 
     # -- what is speech ------------------------------------------------------------------------------
 
-    def _ask(self) -> None:
+    def _decide(self) -> None:
         """Decide the waiting frames, in whole groups."""
         count = len(self._near) // GROUP * GROUP
         if not count:
@@ -222,24 +249,24 @@ class Endpointer:
         speech = self._decision.decide(near, logits, levels, detector=detector)
         self._refused = self._refused + 1 if heard and not any(speech) else 0
         wait = OPEN if self._segments.open or any(speech) else BLOCK
-        self._ask_at = self._now - self._now % GROUP + wait
-        self._judged += zip(speech, music, levels, strict=True)
+        self._evaluate_at = self._now - self._now % GROUP + wait
+        self._decided += zip(speech, music, levels, strict=True)
 
-    def _hear_judged(self) -> None:
+    def _process_decided(self) -> None:
         """Process decided frames up to the next transition: the core handles transitions one by one."""
-        for number, (speech, music, smooth) in enumerate(self._judged, 1):
+        for number, (speech, music, smooth) in enumerate(self._decided, 1):
             self._done += 1
-            if self._done % GROUP == 0 and self._music.hear(music, smooth, self._done - GROUP):
+            if self._done % GROUP == 0 and self._music.feed(music, smooth, self._done - GROUP):
                 self._music_has_changed()
             playing = self.line is LineState.MUSIC
             if speech and not playing:
                 self._features.learn_level(smooth)
-            if self._segments.hear(self._done, speech and not playing):
+            if self._segments.feed(self._done, speech and not playing):
                 self._open() if self._segments.open else self._close()
-                del self._judged[:number]
+                del self._decided[:number]
                 break
         else:
-            self._judged.clear()
+            self._decided.clear()
         if self._segments.open:
             self.end = self._segments.end
             if not self.sure and self._done >= self._sure_at:
@@ -268,14 +295,14 @@ class Endpointer:
     def _accept(self) -> None:
         self.sure = True
         self.utterances += 1
-        self._watch.hear_speech(self.start, self._now)
+        self._watch.note_speech(self.start, self._now)
 
     def _close(self) -> None:
         if not self.sure:
             self._accept()
         self.end = max(self._segments.end, self.start + 1)
         self.speaking = self.sure = False
-        self.runs += 1
+        self.segments_ended += 1
 
     def _withdraw(self) -> None:
         """The sound is not a voice: end an utterance, or discard a segment that is not one yet."""
@@ -351,25 +378,25 @@ class Endpointer:
         """A prompt starts or stops playing: expect its echo."""
         self._echo_until = ENDLESS if playing else self._now + ECHO_TAIL
 
-    def expect_leak_of(self, other: Endpointer) -> None:
+    def expect_crosstalk_of(self, other: Endpointer) -> None:
         """Expect cross-talk of the other side, which is fed first."""
         self._other = other
-        other._leaks_to = self
+        other._crosstalk_to = self
         self._dual_mono = DualMono()
-        self._ask_at += STAGGER
+        self._evaluate_at += STAGGER
 
     def hold_over(self) -> None:
-        """Hold or ringing has ended: forget the music and tones heard so far."""
+        """Hold or ringing has ended: discard the music and tones detected so far."""
         self._music.drop()
         self._watch.line.leave(LineState.MUSIC, self._now)
         self._watch.forget_tones(self._now, self._now)
-        self._untold = True
+        self._changed_between_frames = True
 
     def finish(self) -> bool:
         """No more frames: close the open segment. True: an attribute has changed; call again until False."""
-        self._ask()
-        while self._judged:
-            self._hear_judged()
+        self._decide()
+        while self._decided:
+            self._process_decided()
             if self._has_changed():
                 return True
         self._segments.forget()

@@ -1,8 +1,8 @@
 """Streams one channel: the detector on every frame, and the network's input for blocks of frames.
 
-    frame ──> level, own level, leak ───┐
-          └─> detector ─────────────────┼──> columns ──> network ──> logits of speech and music
-    other side's level and detector ────┘
+    frame ──> level, own level, crosstalk ─┐
+          └─> detector ────────────────────┼──> columns ──> network ──> logits of speech and music
+    other side's level and detector ───────┘
 
 No state is ever reset. `take` returns the same columns whether it is called early or late, and for
 few frames or many; the number is always a multiple of GROUP. Levels are RMS of int16 samples.
@@ -15,7 +15,7 @@ import numpy as np
 from vad_agent.audio.pcm import from_dbfs, gain
 from vad_agent.detection import spectral_features
 from vad_agent.detection.line_watch import FLAT_MAX
-from vad_agent.detection.spectral_features import GROUP, HOP, Floats, Spectrum
+from vad_agent.detection.spectral_features import GROUP, HOP, Float32Array, Spectrum
 from vad_agent.detection.third_party_detectors import Detector
 
 COLUMNS = spectral_features.COLUMNS + 7
@@ -29,14 +29,14 @@ ATTACK = 10 ** (1 / 20)
 """Per frame, 1 dB: a click must not set the level."""
 DECAY = 10 ** (-0.01 / 20)
 """Per frame; 0.5 dB per second."""
-LEAK = 10 ** (-16 / 20)
+CROSSTALK = 10 ** (-16 / 20)
 """Relative to the other side's level: a weaker sound may be that side's voice …"""
-LEAK_FROM = from_dbfs(-45)
+CROSSTALK_FROM = from_dbfs(-45)
 """… if that side is at least this loud."""
-LEAK_DECAY = 0.97
+CROSSTALK_DECAY = 0.97
 """Per frame: an echo arrives up to 0.4 s late."""
 SILENT = 16.0
-"""-66 dBFS: anything weaker is silence on any line, so the detector is not asked …"""
+"""-66 dBFS: anything weaker is silence on any line, so the detector is not called …"""
 SPARE = 10 ** (-6 / 20)
 """… nor about frames so far below the gates that they cannot pass."""
 QUIET = from_dbfs(-34)
@@ -87,25 +87,25 @@ class FeatureExtractor:
         """Number of frames that wait to be taken."""
         return len(self._rows)
 
-    def hear(self, frame: bytes, level: int, other: FeatureExtractor | None) -> bool:
+    def feed(self, frame: bytes, level: int, other: FeatureExtractor | None) -> bool:
         """Process the next frame (int16 little-endian mono at RATE) with its RMS.
 
         `other`: the other side, which has processed its frame of the same time already.
 
-        True: the detector calls it speech, and it passes the gates of the own level and of the leak.
+        True: the detector calls it speech, and it passes the gates of the own level and of the crosstalk.
         """
         smoothed = self.smoothed = self.smoothed + SMOOTHING * (level - self.smoothed)
-        peak = self.peak * LEAK_DECAY
+        peak = self.peak * CROSSTALK_DECAY
         self.peak = level if level > peak else peak
         own_level = self.own_level = self.own_level * DECAY
         near_from = own_level * self._near
-        leak = other_peak = other_probability = 0.0
+        crosstalk = other_peak = other_probability = 0.0
         if other is not None:
             other_peak, other_probability = other.peak, other.probability
-            if other_peak > LEAK_FROM:
-                leak = other_peak * LEAK
+            if other_peak > CROSSTALK_FROM:
+                crosstalk = other_peak * CROSSTALK
         loud = level if level > smoothed else smoothed
-        if loud < SILENT or loud < near_from * SPARE or loud < leak * SPARE:
+        if loud < SILENT or loud < near_from * SPARE or loud < crosstalk * SPARE:
             probability = 0.0
         elif self._detector is None:
             probability = UNKNOWN
@@ -113,12 +113,12 @@ class FeatureExtractor:
             probability = self._ask(self._detector, frame)
         self.probability = probability
         own = self._likely_level = self._likely_level * DECAY
-        if probability >= LIKELY and smoothed >= leak:
+        if probability >= LIKELY and smoothed >= crosstalk:
             own = self._likely_level = _risen(own, smoothed)
         sounds = level > FLAT_MAX or frame != frame[:2] * HOP
         self._rows.append((smoothed, own, other_peak, probability, other_probability, sounds))
         self._audio += frame
-        if probability < self._threshold or level < leak or level < smoothed * DROP:
+        if probability < self._threshold or level < crosstalk or level < smoothed * DROP:
             return False
         return smoothed >= near_from
 
@@ -139,7 +139,7 @@ class FeatureExtractor:
         """The smoothed levels of the oldest `count` waiting frames."""
         return [row[0] for row in self._rows[:count]]
 
-    def take(self, count: int) -> Floats:
+    def take(self, count: int) -> Float32Array:
         """Remove the oldest `count` waiting frames (a multiple of GROUP) and return the network's input.
 
         Out: float32, (count, COLUMNS).

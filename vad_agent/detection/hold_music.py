@@ -36,7 +36,7 @@ class HoldMusic:
         self._level = 0.0  # natural logarithm, of the group before
         self._moves = 1.0
 
-    def hear(self, share: float, level: float, since: int) -> bool:
+    def feed(self, share: float, level: float, since: int) -> bool:
         """Process the next group, from frame `since`; `share`: of music, 0 to 1; `level`: its RMS (int16).
 
         True: `playing` changed.

@@ -85,7 +85,7 @@ class Line:
             self._flat_until = now - 1
         return since is not None
 
-    def hear_speech(self, since: int) -> None:
+    def note_speech(self, since: int) -> None:
         """Somebody speaks, or spoke, as of that frame."""
         if self._flat_until is not None and self._flat_until >= since - NEAR:
             self.gated = True

@@ -47,13 +47,13 @@ class LineWatch:
         self._offset = Offset(samples)
         self._against = b""
         self._block_end = BLOCK
-        self._sounded = 0  # one past the last frame that was more than next to nothing
+        self._sounded = 0  # one past the last frame above FLAT_MAX
         self._loud = 0  # one past the last frame in which a tone could be heard …
         self._loud_since = 0  # … without a gap since here
         self._look_at = 0  # while it continues: when to check for a tone
         self._tone_due = ENDLESS  # while a tone plays: when to check it again
 
-    def hear(self, frame: bytes, now: int, *, spoken: bool) -> bool:
+    def feed(self, frame: bytes, now: int, *, spoken: bool) -> bool:
         """Process frame number `now`, counted from 1; `spoken`: the current sound is known to be speech.
 
         True: what the line carries may have changed.
@@ -87,7 +87,7 @@ class LineWatch:
         """The frame since which there has been sound without a gap; without sound, the last frame."""
         return self._loud_since - 1
 
-    def hear_nothing(self, now: int) -> None:
+    def feed_missing(self, now: int) -> None:
         """Process a missing frame."""
         self.line.missing += 1
         self.line.end_constant(now)
@@ -110,10 +110,10 @@ class LineWatch:
                 self.line.end_block(start, now, dull=self._sounded <= start)
         return True
 
-    def hear_speech(self, since: int, now: int) -> None:
+    def note_speech(self, since: int, now: int) -> None:
         """Somebody speaks as of that frame: end the tones so far."""
         self.forget_tones(since, now)
-        self.line.hear_speech(since)
+        self.line.note_speech(since)
 
     def forget_tones(self, over_since: int, now: int) -> None:
         """Somebody is present."""

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from vad_agent.errors import WeightsError
 
-Floats = NDArray[np.float32]
+Float32Array = NDArray[np.float32]
 
 FILE = "neural_network.npz"
 WIDTH = 40
@@ -46,8 +46,8 @@ class Network:
             raise WeightsError("network's weights: layer 0 is missing")
         self.columns = first.shape[1]
         shapes = [(1, self.columns, WIDTH), *[(KERNEL, WIDTH, WIDTH)] * len(DILATIONS)]
-        self.weights: list[Floats] = []
-        self.biases: list[Floats] = []
+        self.weights: list[Float32Array] = []
+        self.biases: list[Float32Array] = []
         for number, shape in enumerate([*shapes, (1, WIDTH, HEADS)]):
             weights, bias = arrays.get(f"weights_{number}"), arrays.get(f"bias_{number}")
             if weights is None or bias is None:
@@ -75,11 +75,11 @@ class NetworkStream:
             np.zeros(((KERNEL - 1) * dilation, WIDTH), np.float32) for dilation in DILATIONS
         ]
 
-    def logits(self, features: Floats) -> Floats:
+    def logits(self, features: Float32Array) -> Float32Array:
         """Evaluate the next frames. `features`: float32, (frames, columns). Out: float32, (frames, HEADS)."""
         weights, biases = self._network.weights, self._network.biases
         count = len(features)
-        out: Floats = features @ weights[0]
+        out: Float32Array = features @ weights[0]
         out += biases[0]
         np.maximum(out, 0, out=out)
         for number, dilation in enumerate(DILATIONS):
@@ -88,13 +88,13 @@ class NetworkStream:
             # The KERNEL input frames of each frame side by side: one product instead of three.
             step = seen.strides[0]
             shape, strides = (count, KERNEL, WIDTH), (step, dilation * step, 4)
-            taps: Floats = np.ndarray(shape, np.float32, seen, 0, strides)
-            new: Floats = taps.reshape(count, -1) @ weights[number + 1]
+            taps: Float32Array = np.ndarray(shape, np.float32, seen, 0, strides)
+            new: Float32Array = taps.reshape(count, -1) @ weights[number + 1]
             new += biases[number + 1]
             np.maximum(new, 0, out=new)
             new += out
             out = new
-        logits: Floats = out @ weights[-1]
+        logits: Float32Array = out @ weights[-1]
         logits += biases[-1]
         return logits
 

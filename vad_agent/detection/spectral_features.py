@@ -14,7 +14,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float32]
+Float32Array = NDArray[np.float32]
 
 RATE = 8_000
 """Hz."""
@@ -41,7 +41,7 @@ _LOW_BIN, _HIGH_BIN = (round(hz * WINDOW / RATE) for hz in (LOW_HZ, HIGH_HZ))
 _BINS = _HIGH_BIN - _LOW_BIN + 1
 
 
-def _bands() -> Floats:
+def _bands() -> Float32Array:
     """Triangles on the mel scale, and all bins: float32, (bins, BANDS + 1); each has a weight of 1 in all."""
     low, high = (1127 * np.log1p(hz / 700) for hz in (LOW_HZ, HIGH_HZ))
     edges = 700 * np.expm1(np.linspace(low, high, BANDS + 2) / 1127)
@@ -52,10 +52,10 @@ def _bands() -> Floats:
     return np.asarray(triangles / triangles.sum(axis=0), np.float32)
 
 
-_HANN: Floats = (np.hanning(WINDOW + 1)[:-1] / np.sqrt(WINDOW * 3 / 8)).astype(np.float32)
+_HANN: Float32Array = (np.hanning(WINDOW + 1)[:-1] / np.sqrt(WINDOW * 3 / 8)).astype(np.float32)
 _TO_BANDS = _bands()
-_TO_MEAN: Floats = np.full((_BINS, 1), 1 / _BINS, np.float32)
-_BANDS_MEAN: Floats = np.full((BANDS, 1), 1 / BANDS, np.float32)
+_TO_MEAN: Float32Array = np.full((_BINS, 1), 1 / _BINS, np.float32)
+_BANDS_MEAN: Float32Array = np.full((BANDS, 1), 1 / BANDS, np.float32)
 
 
 class Spectrum:
@@ -64,11 +64,11 @@ class Spectrum:
     __slots__ = ("_earlier", "_floor", "_tail")
 
     def __init__(self) -> None:
-        self._tail: Floats = np.zeros(WINDOW - HOP, np.float32)
-        self._floor: Floats | None = None
-        self._earlier: Floats = np.zeros((max(LIKE_AGO), _BINS), np.float32)
+        self._tail: Float32Array = np.zeros(WINDOW - HOP, np.float32)
+        self._floor: Float32Array | None = None
+        self._earlier: Float32Array = np.zeros((max(LIKE_AGO), _BINS), np.float32)
 
-    def features(self, audio: bytes, sounds: NDArray[np.bool_]) -> Floats:
+    def features(self, audio: bytes, sounds: NDArray[np.bool_]) -> Float32Array:
         """Compute the next whole groups of frames.
 
         `audio`: int16 little-endian mono at RATE; `sounds`: (frames,), False where all samples are the same.
@@ -80,7 +80,7 @@ class Spectrum:
         samples[len(self._tail) :] = np.frombuffer(audio, "<i2")
         self._tail = samples[-len(self._tail) :].copy()
         # Overlapping rows: a tenth of the time of sliding_window_view.
-        windows: Floats = np.ndarray((count, WINDOW), np.float32, samples, 0, (HOP * 4, 4))
+        windows: Float32Array = np.ndarray((count, WINDOW), np.float32, samples, 0, (HOP * 4, 4))
         cut = np.fft.rfft(windows * _HANN)[:, _LOW_BIN : _HIGH_BIN + 1]
         power = cut.real**2
         power += cut.imag**2
@@ -101,7 +101,7 @@ class Spectrum:
         self._liken(level, out[:, 2 * BANDS + 1 :])
         return out
 
-    def _floors(self, bands: Floats, sounds: NDArray[np.bool_]) -> Floats:
+    def _floors(self, bands: Float32Array, sounds: NDArray[np.bool_]) -> Float32Array:
         """The floor of each frame, which is that of its group."""
         groups = np.where(sounds[:, None], bands, np.inf).reshape(-1, GROUP, BANDS)
         # The second lowest: a partly lost packet must not set the floor.
@@ -118,7 +118,7 @@ class Spectrum:
         self._floor = floor
         return np.repeat(floors, GROUP, axis=0)
 
-    def _liken(self, shape: Floats, out: Floats) -> None:
+    def _liken(self, shape: Float32Array, out: Float32Array) -> None:
         """Correlation of each frame's spectrum with that of earlier frames, -1 to 1."""
         shape = shape / np.sqrt(np.einsum("ij,ij->i", shape, shape) + EPSILON)[:, None]
         shape = np.concatenate([self._earlier, shape])

@@ -16,12 +16,12 @@ import numpy as np
 
 from vad_agent.detection.feature_extractor import LIKELY
 from vad_agent.detection.line_watch import FLAT_MAX
-from vad_agent.detection.neural_network import SPEECH, Floats
+from vad_agent.detection.neural_network import SPEECH, Float32Array
 
 THRESHOLD = 0.2
 """A frame with a lower detector probability is never speech."""
 WEIGHT, LOGIT = 4.0, 1.1
-"""Speech is where the network's logit and WEIGHT times the detector's probability exceed LOGIT together."""
+"""A frame is speech if the network's logit plus WEIGHT times the detector's probability exceeds LOGIT."""
 OPENING = 50
 """In the first frames with sound the line's noise floor is unknown: the detector alone is enough."""
 HEARD, OF = 4, 6
@@ -41,7 +41,7 @@ class FrameDecision:
     def decide(
         self,
         probabilities: Sequence[float],
-        logits: Floats | None,
+        logits: Float32Array | None,
         levels: Sequence[float],
         *,
         detector: bool,
@@ -78,7 +78,7 @@ class Segments:
         self._history = 0
         self._mask = (1 << OF) - 1
 
-    def hear(self, frame: int, flag: bool) -> bool:
+    def feed(self, frame: int, flag: bool) -> bool:
         """Frame number `frame`, counted from 1, is speech or not. True: a segment has opened or closed."""
         history = self._history = (self._history << 1 | flag) & self._mask
         if flag and history.bit_count() >= HEARD:

@@ -59,7 +59,7 @@ class Earshot:
         self._state: tuple[int, tuple[tuple[int, int], ...]] | None = None  # of the upsampler
 
     def probability(self, frame: bytes, /) -> float:
-        """See `Detector`. Upsampled by linear interpolation, which detects best."""
+        """See `Detector`. Upsamples by linear interpolation, which gives the best detection."""
         wide, self._state = resample(frame, 2, 1, RATE, WIDE_RATE, self._state)
         wide = self._rest + wide
         best, at, size = 0.0, 0, 2 * EARSHOT_WINDOW
@@ -71,7 +71,7 @@ class Earshot:
 
 
 def earshot() -> Earshot | None:
-    """A new detector; None where its package cannot be imported."""
+    """A new detector. None: its package cannot be imported."""
     try:
         return Earshot()
     except ImportError:

@@ -79,7 +79,7 @@ class ToneProbe:
             # It may have begun in the middle of another sound.
             goes_on = self.watch.playing and self.watch.ended >= until - STRETCH
             since = max(since, self.watch.ended if goes_on else until - MOST)
-        self.watch.hear(tone, since, until)
+        self.watch.feed(tone, since, until)
         self.due = until + AGAIN
         return True
 
@@ -91,7 +91,7 @@ class ToneProbe:
         new = loud_until > max(self._asked, now - LATEST)
         found = new and self.is_tone(loud_until, in_part=True)
         if loud_until < now or not found:
-            self.watch.hear(None, now, now)
+            self.watch.feed(None, now, now)
             if self.watch.playing:
                 self.due = max(self.due, now + BETWEEN)
         return found

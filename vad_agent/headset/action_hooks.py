@@ -95,9 +95,9 @@ def _check_url(spec: str, where: str) -> None:
     if not known:
         raise ValueError(f"{spec!r}: expected a URL with a host, and a number for its port")
     if "@" in parts.netloc:
-        raise ValueError(f"{spec!r}: a user in it is not supported: let a command send it")
+        raise ValueError(f"{spec!r}: a user in it is not supported: use a command that sends it")
     if not where.isascii() or not where.isprintable() or " " in where:
-        raise ValueError(f"{spec!r}: expected a URL with no spaces, and letters of ASCII alone")
+        raise ValueError(f"{spec!r}: expected a URL of ASCII characters without spaces")
 
 
 def command(where: str) -> list[str]:
@@ -143,15 +143,15 @@ class Hook:
         self._limit_s = limit_s
         self._writer = WriterThread("hook", self._deliver, most=MOST_WAITING)
 
-    def put(self, key: str, told: dict[str, object]) -> None:
+    def put(self, key: str, body: dict[str, object]) -> None:
         """Queue an action. One that is not vital is dropped if the queue is full."""
-        kind = str(told["kind"])
+        kind = str(body["kind"])
         if kind not in self._target.kinds:
             return
         if kind not in VITAL and self._writer.waiting >= MOST_WAITING // 2:
             self._report(f"--on-action {self._name}: too slow, {kind} was left out")
             return
-        if not self._writer.put((key, told)):
+        if not self._writer.put((key, body)):
             self._report(f"--on-action {self._name}: too slow, {kind} was LOST")
 
     def finish(self) -> None:
@@ -161,7 +161,7 @@ class Hook:
     def close(self, limit_s: float) -> None:
         """Send queued actions within `limit_s` seconds, counted from `finish`."""
         if not self._writer.close(limit_s):
-            self._report(f"--on-action {self._name}: not all was told before the end")
+            self._report(f"--on-action {self._name}: some actions were not sent before the end")
 
     @property
     def _name(self) -> str:
@@ -172,29 +172,29 @@ class Hook:
         return command(self._target.where)[0]
 
     def _deliver(self, item: tuple[str, dict[str, object]]) -> None:
-        key, told = item
-        tries = 1 + (len(PAUSES_S) if told["kind"] in VITAL else 0)
+        key, body = item
+        tries = 1 + (len(PAUSES_S) if body["kind"] in VITAL else 0)
         for number in range(tries):
-            if (why := self._safely(key, told)) is None:
+            if (why := self._safely(key, body)) is None:
                 return
             if number < tries - 1:
                 time.sleep(PAUSES_S[number])
         times = f", {tries} times" if tries > 1 else ""
-        self._report(f"--on-action {self._name}: {told['kind']} failed{times}: {why}")
+        self._report(f"--on-action {self._name}: {body['kind']} failed{times}: {why}")
 
-    def _safely(self, key: str, told: dict[str, object]) -> str | None:
-        """As `_tell`, but any exception is a failure, and the worker continues."""
+    def _safely(self, key: str, body: dict[str, object]) -> str | None:
+        """As `_send`, but any exception is a failure, and the worker continues."""
         try:
-            return self._tell(key, told)
+            return self._send(key, body)
         except Exception as error:
             return type(error).__name__
 
-    def _tell(self, key: str, told: dict[str, object]) -> str | None:
+    def _send(self, key: str, body: dict[str, object]) -> str | None:
         """Send one action. Return why it failed. None: it was sent."""
-        body = json.dumps(told).encode()  # ASCII: a lone surrogate in external text must not fail
+        data = json.dumps(body).encode()  # ASCII: a lone surrogate in external text must not fail
         if self._target.where.startswith(URL):
-            return self._post(key, body)
-        return self._call(body)
+            return self._post(key, data)
+        return self._call(data)
 
     def _call(self, body: bytes) -> str | None:
         try:
@@ -274,10 +274,10 @@ class ActionHooks:
 
     def _queue(self, action: Action, call: str, key: str) -> bool:
         """Whether the action has a message."""
-        if (told := message(action, call)) is None:
+        if (body := message(action, call)) is None:
             return False
         for hook in self._hooks:
-            hook.put(key, told)
+            hook.put(key, body)
         return True
 
     def finish(self) -> None:

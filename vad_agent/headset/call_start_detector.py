@@ -5,7 +5,7 @@
     begins                        |<- BEFORE frames earlier, or with the client's word before it
 
 After a call the line is idle too, and the operator may go on talking to somebody in the room. Until
-something has played on the line, or `deaf_for` frames are over, that is not a greeting.
+something has played on the line, or `ignore_greeting_for` frames are over, that is not a greeting.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections import deque
 
 from vad_agent.core.actions import LineState
 from vad_agent.core.endpointer_port import EndpointerPort, Plan
-from vad_agent.core.frames import FRAMES_PER_SECOND, Channel
+from vad_agent.core.frames import FRAMES_PER_SECOND, Channel, Frame
 
 IDLE = FRAMES_PER_SECOND
 """A line that carries nothing for this long is idle."""
@@ -29,17 +29,16 @@ KEPT = 8 * FRAMES_PER_SECOND
 
 _NOTHING_PLAYS = (None, LineState.DIGITAL_ZERO, LineState.NO_MEDIA, LineState.QUIET)
 _RINGS = (LineState.TONE, LineState.MUSIC)
-Frame = bytes | None
 
 
 class CallStartDetector:
     """The endpointers that wait for a call, and the buffered frames."""
 
-    def __init__(self, settings: Plan, sample_rate: int, *, deaf_for: int = 0) -> None:
+    def __init__(self, settings: Plan, sample_rate: int, *, ignore_greeting_for: int = 0) -> None:
         self._operator = settings.endpointer(Channel.OPERATOR, sample_rate)
         self._client = settings.endpointer(Channel.CLIENT, sample_rate)
-        self._client.expect_leak_of(self._operator)
-        self._deaf_for = deaf_for
+        self._client.expect_crosstalk_of(self._operator)
+        self._deaf_for = ignore_greeting_for
         self._kept: deque[tuple[Frame, Frame]] = deque(maxlen=KEPT)
         self._stood = 0
         self._runs = 0
@@ -53,15 +52,17 @@ class CallStartDetector:
         Raises:
             FrameError: an invalid frame.
         """
-        self._operator.hear(operator)
-        self._client.hear(client)
+        self._operator.feed(operator)
+        self._client.feed(client)
         self._kept.append((operator, client))
         self._stood += 1
-        ear, idle_at = self._operator, self._idle_at
-        greets = (ear.speaking and ear.sure) or ear.runs != self._runs
-        self._runs = ear.runs
+        endpointer, idle_at = self._operator, self._idle_at
+        greets = (
+            endpointer.speaking and endpointer.sure
+        ) or endpointer.segments_ended != self._runs
+        self._runs = endpointer.segments_ended
         self._watch_line()
-        if not greets or idle_at is None or ear.start - idle_at > SOON:
+        if not greets or idle_at is None or endpointer.start - idle_at > SOON:
             return None
         if self._stood < self._deaf_for and not self._played:
             return None
@@ -80,21 +81,23 @@ class CallStartDetector:
 
     def _first_word(self, idle_at: int) -> int:
         """The start of the greeting, or of a client's word before it."""
-        ear = self._client
-        heard = ear.runs > 0 or (ear.speaking and ear.sure)
-        spoke_first = heard and idle_at <= ear.start < self._operator.start
-        return ear.start if spoke_first else self._operator.start
+        endpointer = self._client
+        heard = endpointer.segments_ended > 0 or (endpointer.speaking and endpointer.sure)
+        spoke_first = heard and idle_at <= endpointer.start < self._operator.start
+        return endpointer.start if spoke_first else self._operator.start
 
     def since_key(self) -> int:
         """How many of the last frames belong to a call that a key begins now."""
-        ear = self._operator
-        just_now = ear.speaking or (ear.runs and self._stood - ear.end <= JUST_NOW)
-        return BEFORE + (self._stood - ear.start if just_now else 0)
+        endpointer = self._operator
+        just_now = endpointer.speaking or (
+            endpointer.segments_ended and self._stood - endpointer.end <= JUST_NOW
+        )
+        return BEFORE + (self._stood - endpointer.start if just_now else 0)
 
     def last(self, frames: int) -> list[tuple[Frame, Frame]]:
         """The last `frames` frames, as far as they are buffered."""
         return list(self._kept)[-frames:] if frames > 0 else []
 
-    def ear(self, channel: Channel) -> EndpointerPort:
+    def endpointer(self, channel: Channel) -> EndpointerPort:
         """The endpointer of a side."""
         return self._operator if channel is Channel.OPERATOR else self._client

@@ -15,8 +15,8 @@ operator is asked (`farewell_questions.py`); any other end is a drop, unless the
 reported a goodbye, or the call's end, by a key. A dead line alone ends only calls that the script
 does not end: those after a goodbye. Before a goodbye the escalation proceeds. No call is ended while
 the operator speaks, pauses or is muted, because the line of a client who listens may be zero. UNDO
-reverts the last inference, or the goodbye: a call that was none is dropped, one that ended too early
-continues.
+reverts the last inference, or the goodbye: a call that did not exist is discarded, and a call that
+ended too early continues.
 
 Pure: no I/O, no clock; time is a count of frames.
 """
@@ -30,9 +30,9 @@ from vad_agent.core import actions as act
 from vad_agent.core.actions import Action, LineState, Phase, Reason
 from vad_agent.core.endpointer_port import Plan
 from vad_agent.core.events import Event, EventKind
-from vad_agent.core.frames import ENDLESS, FRAMES_PER_SECOND, Channel, frames
+from vad_agent.core.frames import ENDLESS, FRAMES_PER_SECOND, Channel, Frame, frames
 from vad_agent.core.session import CallSession
-from vad_agent.headset.call_start_detector import CallStartDetector, Frame
+from vad_agent.headset.call_start_detector import CallStartDetector
 
 POLICIES = ("auto", "events", "manual")
 DEAD = 10 * FRAMES_PER_SECOND
@@ -98,7 +98,7 @@ class CallTracker:
         """The current call; None: no call is on."""
         self.standing: dict[str, Event] = {}
         """Events that hold beyond a call: lost devices, the player's latency."""
-        self._told = False  # a switchboard sends events
+        self._has_signalling = False  # a switchboard sends events
         self._guess_for = 0  # frames for which the last inference can be undone
         self._standby = CallStartDetector(settings, sample_rate)  # while no call is on
         # Id of the current or the last call.
@@ -135,7 +135,7 @@ class CallTracker:
         session = self.session
         if session is None:
             began = self._standby.feed(operator, client)
-            if began is None or not self._guesses:
+            if began is None or not self._infers:
                 return ()
             guessed = self._begin(began)
             self._guess_for = REGRET
@@ -153,7 +153,7 @@ class CallTracker:
         if kind in _OF_DEVICES:
             self._remember(event)
         if kind in BEGINS or (kind in CONTROL and _from_outside(event)):
-            self._told = True
+            self._has_signalling = True
         actions: list[Action] = []
         if kind in BEGINS and self._policy != "manual":
             actions += self._call(event)
@@ -192,7 +192,7 @@ class CallTracker:
         """
         self._ends_in = None
         session = self.session
-        if not used and session is not None and self._guesses and not session.watch.held:
+        if not used and session is not None and self._infers and not session.watch.held:
             self._ends_in = max(UNUSED, self._settling)
 
     def outputs_changed(self) -> None:
@@ -203,9 +203,9 @@ class CallTracker:
             self._ends_in = SETTLES
 
     @property
-    def _guesses(self) -> bool:
+    def _infers(self) -> bool:
         """Calls are inferred, because no switchboard reports them."""
-        return self._policy == "auto" and not self._told
+        return self._policy == "auto" and not self._has_signalling
 
     def _remember(self, event: Event) -> None:
         key = event.party or "player"
@@ -219,12 +219,12 @@ class CallTracker:
 
     def speaking(self, channel: Channel) -> bool:
         """This side is known to speak, while no call is on."""
-        ear = self._standby.ear(channel)
-        return ear.speaking and ear.sure
+        endpointer = self._standby.endpointer(channel)
+        return endpointer.speaking and endpointer.sure
 
     def line(self, channel: Channel) -> LineState | None:
         """What this side's line carries, while no call is on."""
-        return self._standby.ear(channel).line
+        return self._standby.endpointer(channel).line
 
     # -- a call begins --------------------------------------------------------------------------------
 
@@ -276,11 +276,11 @@ class CallTracker:
         if self._ends_in > 0:
             return False
         self._ends_in = None
-        return self._guesses and not session.watch.held
+        return self._infers and not session.watch.held
 
     def _dead(self, session: CallSession) -> bool:
         """Once a second: the line has been dead for long, and the script has no step for it."""
-        dead = self._guesses and session.line(Channel.CLIENT) is LineState.DIGITAL_ZERO
+        dead = self._infers and session.line(Channel.CLIENT) is LineState.DIGITAL_ZERO
         if not dead or session.speaking(Channel.OPERATOR) or not self._unwatched(session):
             self._zero = 0
             return False
@@ -312,7 +312,9 @@ class CallTracker:
         if session is not None and session.phase is Phase.ENDED:
             self.session = None
             self._guess_for = REGRET if guess else 0
-            self._standby = CallStartDetector(self._settings, self._sample_rate, deaf_for=AFTER)
+            self._standby = CallStartDetector(
+                self._settings, self._sample_rate, ignore_greeting_for=AFTER
+            )
         return actions
 
     # -- undo
@@ -330,7 +332,9 @@ class CallTracker:
             actions.append(act.CallbackWithdrawn(now, self._callback))
         self.session = None
         self._guess_for = 0
-        self._standby = CallStartDetector(self._settings, self._sample_rate, deaf_for=ENDLESS)
+        self._standby = CallStartDetector(
+            self._settings, self._sample_rate, ignore_greeting_for=ENDLESS
+        )
         return [*actions, act.PhaseChanged(now, Phase.ENDED)]
 
     def _undo_end(self) -> Sequence[Action]:
@@ -362,4 +366,4 @@ def _from_outside(event: Event) -> bool:
     """The event is from a switchboard: it has a call id, a sequence number, a time or a cause; a
     key has none.
     """
-    return any(told is not None for told in (event.call_id, event.seq, event.ts, event.cause))
+    return any(field is not None for field in (event.call_id, event.seq, event.ts, event.cause))

@@ -45,7 +45,7 @@ class _Request:
 
     call: str
     at: float
-    told: bool = False
+    reported: bool = False
     """The operator knows that it is not written."""
 
 
@@ -63,12 +63,12 @@ class OutboxWriter:
         self._carrier = carrier
         self._requests: deque[_Request] = deque()
         self._why: str | None = None  # the last try failed
-        self._told = False  # the operator expects a message when all is written
+        self._report_success = False  # the operator expects a message when all is written
         self._posted = self._written = 0
         self._telling = threading.Lock()
         self._closing = threading.Event()
         self._gave_up = False
-        self._writer = WriterThread("letters", self._write, most=MOST_WAITING)
+        self._writer = WriterThread("outbox writer", self._write, most=MOST_WAITING)
 
     def post(self, message: OutboxMessage) -> None:
         """Write a message soon. Until it is written, it is kept as long as the process lives."""
@@ -79,17 +79,17 @@ class OutboxWriter:
         self._posted += 1
         if not self._writer.put((message, request)):
             self._posted -= 1
-            self._tell(HANGS)
+            self._report_unwritten(HANGS)
         elif (why := self._why) is not None:
-            self._tell(why)
+            self._report_unwritten(why)
 
     @property
     def may_promise(self) -> bool:
         """All requests are on the disk, or the operator knows that they are not. Call it in each turn."""
         if not self._requests:
             return True
-        self._tell(HANGS, until=time.monotonic() - STORED_S)
-        return all(request.told for request in tuple(self._requests))
+        self._report_unwritten(HANGS, until=time.monotonic() - STORED_S)
+        return all(request.reported for request in tuple(self._requests))
 
     def flush(self, limit_s: float) -> bool:
         """Wait until all messages so far are written. False: not possible, or not in time. Any thread."""
@@ -108,12 +108,12 @@ class OutboxWriter:
             why = self._why or HANGS
             self._report(f"ПЕРЕЗВОНЫ НЕ ЗАПИСАНЫ ({len(calls)}): {why}; запишите их сами")
 
-    def _tell(self, why: str, until: float = math.inf) -> None:
+    def _report_unwritten(self, why: str, until: float = math.inf) -> None:
         """Report each request that has waited since then, once."""
         with self._telling:
             for request in tuple(self._requests):
-                if not request.told and request.at <= until:
-                    self._told = request.told = True
+                if not request.reported and request.at <= until:
+                    self._report_success = request.reported = True
                     self._report(f"ПЕРЕЗВОН НЕ ЗАПИСАН: {why}; запишите его сами, я повторяю")
 
     # -- writer thread
@@ -123,7 +123,7 @@ class OutboxWriter:
         message, request = item
         while (why := self._try(message)) is not None:
             self._why = why
-            self._tell(why)
+            self._report_unwritten(why)
             if self._gave_up:
                 return
             self._closing.wait(AGAIN_S)
@@ -131,8 +131,8 @@ class OutboxWriter:
         if request is not None:
             self._requests.remove(request)
         self._written += 1
-        if self._told and self._written == self._posted:
-            self._told = False
+        if self._report_success and self._written == self._posted:
+            self._report_success = False
             self._report("перезвон записан")
         if self._carrier is not None:
             self._carrier.wake()

@@ -55,7 +55,7 @@ class ClientDeviceFollower:
         self._devices = frozenset(), ""
 
     def look(self, graph: SoundGraph, now: float) -> ClientSink:
-        """Where it plays in this state of the server, at time `now` (s)."""
+        """The sink that it plays into, in this state of the server at time `now` (s)."""
         changed = self._note_devices(graph, now)
         home = self._named or graph.default_sink
         lives = [one for one in graph.playing_programs() if self._is_softphone(one, now)]

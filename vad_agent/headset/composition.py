@@ -28,7 +28,7 @@ from vad_agent.headset import messages_ru
 from vad_agent.headset.action_hooks import ActionHooks
 from vad_agent.headset.action_sinks import ActionSink, ActionSinks
 from vad_agent.headset.call_event_socket import CallEventSocket
-from vad_agent.headset.call_reporter import CallReporter
+from vad_agent.headset.call_reporter import CallReporter, CallWriter
 from vad_agent.headset.call_tracker import CallTracker
 from vad_agent.headset.callback_publisher import CallbackPublisher
 from vad_agent.headset.callback_write_ahead import OutboxWriter
@@ -61,7 +61,7 @@ class Writes(Protocol):
         """Finish, and wait briefly until all is written."""
 
 
-Part = TypeVar("Part", bound=Writes)
+WriterPart = TypeVar("WriterPart", bound=Writes)
 
 
 class HookSink:
@@ -106,6 +106,8 @@ class Composition:
         self._last_words: list[str] | None = None
         self.event_token_path: Path | None = None
         """The file of the token for `--events PORT`."""
+        self._capture: DuplexCapture | None = None
+        self._players: list[Player] = []
         self.status = _status(options, settings, chosen)
         self.admission = HeadsetAdmission(self.status)
         with ExitStack() as building:  # opened parts are closed if a later one fails
@@ -123,7 +125,7 @@ class Composition:
         log = TraceLog(options.trace, self.report)
         self.trace_path = log.path
         trace = self._writing(stack, TraceSink(log, options.mode, self.report))
-        letters, callbacks, calls = self._desk_outlets(stack)
+        outbox_writer, callbacks, calls = self._desk_outlets(stack)
         sinks: list[ActionSink] = [callbacks, calls, trace]
         self._recordings: Recordings | None = None
         if options.record is not None:
@@ -153,7 +155,7 @@ class Composition:
             cleaner=self._cleaner,
             on_event=self._on_event,
             after_pair=shown.look,
-            may_promise=lambda: letters.may_promise,
+            may_promise=lambda: outbox_writer.may_promise,
             answers=lambda event, in_call: questions.answer(event, in_call=in_call),
         )
         self._phrases = PromptLibrary(settings) if self._chosen.prompt is not None else None
@@ -167,7 +169,7 @@ class Composition:
             stack.callback(event_socket.close)
             event_socket.start()
 
-    def _writing(self, stack: ExitStack, part: Part) -> Part:
+    def _writing(self, stack: ExitStack, part: WriterPart) -> WriterPart:
         """Register a part with a writer thread: at the end all finish in parallel, and then are
         waited for.
         """
@@ -197,20 +199,20 @@ class Composition:
             unread = OutboxMonitor(outbox, self.report)
             stack.callback(unread.stop)
             unread.start()
-        letters = self._writing(stack, OutboxWriter(outbox, self.report, carrier=relay))
+        outbox_writer = self._writing(stack, OutboxWriter(outbox, self.report, carrier=relay))
         # Without a login anybody may make the callback. A call report always has its operator.
-        callbacks = CallbackPublisher(letters.post, operator=options.operator_login)
-        calls = CallReporter(
-            callbacks,
-            letters,
+        callbacks = CallbackPublisher(outbox_writer.post, operator=options.operator_login)
+        writer = CallWriter(
+            outbox_writer,
             outbox,
             self.report,
-            mode=options.mode,
-            operator=options.operator_login or login(),
             carrier=relay,
             takes_calls=_desk_is_near if options.desk is None else lambda: True,
         )
-        return letters, callbacks, self._writing(stack, calls)
+        self._writing(stack, writer)
+        operator = options.operator_login or login()
+        calls = CallReporter(callbacks, writer, mode=options.mode, operator=operator)
+        return outbox_writer, callbacks, calls
 
     def _session(self) -> CallSession:
         call = self._sinks.begin()
@@ -222,25 +224,29 @@ class Composition:
     def start(self) -> None:
         """Open the devices and prepare the prompts."""
         loop, chosen = self.loop, self._chosen
-        headset = loop.headset = DuplexCapture(chosen.operator, chosen.client, loop.put)
+        headset = loop.headset = self._capture = DuplexCapture(
+            chosen.operator, chosen.client, loop.put
+        )
         self._stack.callback(headset.close)
         if chosen.prompt is not None and self._phrases is not None:
             player = Player(chosen.prompt, DeviceRole.PROMPT, lambda what: loop.put(PROMPT, what))
             self._stack.callback(player.close)
+            self._players.append(player)
             monitor = None
             if chosen.monitor is not None:
                 monitor = Player(
                     chosen.monitor, DeviceRole.MONITOR, lambda what: loop.put(MONITOR, what)
                 )
                 self._stack.callback(monitor.close)
+                self._players.append(monitor)
             loop.prompt_player = PromptPlayer(
                 self._settings.script,
                 self._phrases,
                 player,
                 headset.slot_at,
                 monitor=monitor,
-                heard=self._cleaner,
-                heard_from=self._heard_from,
+                canceller=self._cleaner,
+                echo_source=self._echo_source,
             )
             threading.Thread(target=self._render, name="phrases", daemon=True).start()
         whereabouts = StreamWatchdog(
@@ -248,7 +254,7 @@ class Composition:
             self._followed(),
             chosen.client,
             chosen.prompt.name if chosen.prompt is not None else None,
-            tell=lambda what: loop.put(CONTROL, what),
+            put=lambda what: loop.put(CONTROL, what),
             moved=self._on_move,
         )
         self._stack.callback(whereabouts.close)
@@ -285,13 +291,14 @@ class Composition:
         }
         return frozenset(role for role, name in named.items() if name is None)
 
-    def _heard_from(self) -> DeviceRole | None:
+    def _echo_source(self) -> DeviceRole | None:
         """The device by which our prompts enter the client's channel now."""
-        headset = self.loop.headset
         client = self._chosen.client
-        if headset is not None:
-            (client,) = (side.device for side in headset.sides if side.channel is Channel.CLIENT)
-        return dataclasses.replace(self._chosen, client=client).heard_from
+        if self._capture is not None:
+            (client,) = (
+                side.device for side in self._capture.sides if side.channel is Channel.CLIENT
+            )
+        return dataclasses.replace(self._chosen, client=client).echo_source
 
     def _on_move(self, device: Device, captured: bool) -> None:
         """The softphone's sound goes to another device. Runs in the watchdog's thread."""
@@ -302,13 +309,9 @@ class Composition:
             self.report(messages_ru.CLIENT_IN_PROMPTS)
 
     def _held(self) -> Iterator[HeldStream]:
-        if self.loop.headset is not None:
-            yield from self.loop.headset.sides
-        prompt_player = self.loop.prompt_player
-        if prompt_player is not None:
-            yield prompt_player.player
-            if prompt_player.monitor is not None:
-                yield prompt_player.monitor
+        if self._capture is not None:
+            yield from self._capture.sides
+        yield from self._players
 
     # -- input
     # ------------------------------------------------------------------------------------------
@@ -324,7 +327,7 @@ class Composition:
 
     def _on_event(self, event: Event) -> None:
         """Handle an event before the session gets it."""
-        self._shown.stir()
+        self._shown.request_update()
         if event.kind in (EventKind.CLIENT_PHONE, EventKind.CALLBACK_AGREED) and event.phone:
             self.status.client_phone = event.phone
             self.report("номер клиента записан")  # the messages may be in a log
@@ -333,6 +336,7 @@ class Composition:
             if event.kind is EventKind.CLIENT_NAME or name is not None:
                 self.status.client_name = name
             if name is not None and self._phrases is not None:
+                self._phrases.forget_names()
                 self._phrases.expect_name(name)
 
     def on_look(self, changed: Callable[[], None]) -> None:
@@ -340,7 +344,7 @@ class Composition:
 
         Before `run`.
         """
-        self._shown.tell(changed)
+        self._shown.on_update(changed)
 
     def report(self, text: str) -> None:
         """Show the operator a problem of this program."""
@@ -353,7 +357,7 @@ class Composition:
         self.loop.run()
 
     def quit(self) -> None:
-        """Tell the loop to end."""
+        """Request the end of the loop."""
         self.loop.put(CONTROL, Command.QUIT)
 
     def close(self) -> Sequence[str]:

@@ -23,7 +23,7 @@ class SelectedDevices:
     monitor: Device | None
 
     @property
-    def heard_from(self) -> DeviceRole | None:
+    def echo_source(self) -> DeviceRole | None:
         """The device by which our prompts also enter the client's channel."""
         for role, device in ((DeviceRole.PROMPT, self.prompt), (DeviceRole.MONITOR, self.monitor)):
             if device is not None and device.name == self.client.plays:

@@ -1,4 +1,4 @@
-"""`listen --check`: tests and measures each sound path, and says what to fix.
+"""`listen --check`: tests and measures each sound path, and reports what to fix.
 
 client    ─capture─> does sound come? latency, level, exact zeros
 operator  ─capture─┬> does sound come?
@@ -36,7 +36,7 @@ from vad_agent.headset.routing_check import (
     check_softphone,
     check_virtual_microphone,
 )
-from vad_agent.headset.sound_probe import OPEN_S, CaptureProbe, What, chirp, delays, follows
+from vad_agent.headset.sound_probe import OPEN_S, CaptureProbe, DeviceReport, chirp, delays, follows
 from vad_agent.script.settings import Settings
 from vad_agent.speech.mixer import Mark
 from vad_agent.speech.player import PHRASE_HZ, Player
@@ -46,7 +46,7 @@ LISTEN_S = 2.0
 CHIRPS = 5
 CHIRP_EVERY_S = 0.4
 FOLLOWS = 0.2
-"""Share of the operator's sound from which it counts as heard: of other noise 0.01 is found by chance."""
+"""Share of the operator's sound from which it counts as present; by chance 0.01 is found in other noise."""
 
 
 def check_all(options: Options, console: Console, *, shown: bool = False) -> bool:
@@ -63,11 +63,16 @@ def check_all(options: Options, console: Console, *, shown: bool = False) -> boo
     good = True
     for finding in findings(chosen, devices, graph, settings, shown=shown):
         good = good and finding.good is not False
-        style = {True: "green", False: "bold red", None: "yellow"}[finding.good]
-        fix = f": {finding.fix}" if finding.fix else ""
-        line = f"{finding.mark} {finding.path}: {finding.text}{fix}"
-        console.print(Text(line, style), soft_wrap=True)
+        show(finding, console)
     return good
+
+
+def show(finding: Finding, console: Console) -> None:
+    """Print a finding in one line."""
+    style = {True: "green", False: "bold red", None: "yellow"}[finding.good]
+    fix = f": {finding.fix}" if finding.fix else ""
+    line = f"{finding.mark} {finding.path}: {finding.text}{fix}"
+    console.print(Text(line, style), soft_wrap=True)
 
 
 def findings(
@@ -78,7 +83,7 @@ def findings(
     *,
     shown: bool = False,
 ) -> Iterator[Finding]:
-    """All tests, in order. `graph`: None where the system has no sound server to ask."""
+    """All tests, in order. `graph`: None if the system has no such sound server."""
     if graph is not None:
         yield Finding("sound server", True, graph.server)
         yield from check_roles(chosen, graph)
@@ -94,7 +99,7 @@ def findings(
 def _measured(
     chosen: SelectedDevices, devices: Sequence[Device], graph: SoundGraph | None
 ) -> Iterator[Finding]:
-    """What the devices give and take, captured all at once."""
+    """Test the devices by capturing all of them at the same time."""
     end = _client_end(chosen.prompt, devices, graph) if chosen.prompt is not None else None
     with ExitStack() as stack:
 
@@ -183,11 +188,11 @@ def check_prompt(
     in the operator's own ears; measure the latency.
     """
     path = f"prompt: {device.title}"
-    told: queue.SimpleQueue[What] = queue.SimpleQueue()
-    player = Player(device, DeviceRole.PROMPT, told.put)
+    reports: queue.SimpleQueue[DeviceReport] = queue.SimpleQueue()
+    player = Player(device, DeviceRole.PROMPT, reports.put)
     try:
         try:
-            what = told.get(timeout=OPEN_S)
+            what = reports.get(timeout=OPEN_S)
         except queue.Empty:
             what = Lost("it does not open", first=True)
         if isinstance(what, Lost):
@@ -202,7 +207,7 @@ def check_prompt(
             if number is None:
                 yield Finding(path, False, "it was open and is gone", "plug it in, try again")
                 return
-            left.append(_started(player, told, number))
+            left.append(_started(player, reports, number))
             (far or client).listen(CHIRP_EVERY_S)
         client.listen(CHIRP_EVERY_S)  # what it captured meanwhile, too
         ways = sorted((at or math.inf) - when for at, when in zip(left, asked, strict=True))
@@ -221,11 +226,11 @@ def check_prompt(
         player.close()
 
 
-def _started(player: Player, told: queue.SimpleQueue[What], number: int) -> float | None:
+def _started(player: Player, reports: queue.SimpleQueue[DeviceReport], number: int) -> float | None:
     until = time.perf_counter() + 1.0
     while (rest := until - time.perf_counter()) > 0:
         try:
-            report = player.take(told.get(timeout=rest))
+            report = player.take(reports.get(timeout=rest))
         except queue.Empty:
             break
         if report is not None and report.phrase == number and report.mark is Mark.STARTED:
@@ -243,7 +248,7 @@ def _round_trip(path: str, end: Device, far: CaptureProbe, left: list[float]) ->
         text = f"{len(offs)} of {len(left)} test sounds were heard at {where}"
         return Finding(path, False, text, "is it muted, or its volume at 0? is it really this one?")
     off = offs[len(offs) // 2]
-    return Finding(path, True, f"heard at {where}, {off * 1000:+.0f} ms of the time told")
+    return Finding(path, True, f"heard at {where}, {off * 1000:+.0f} ms from the reported time")
 
 
 def check_phrases(settings: Settings) -> Iterator[Finding]:

@@ -33,20 +33,20 @@ class _Open:
 class FarewellQuestions:
     """An action sink that keeps the open questions, and takes their answers.
 
-    `tell(call, actions)`: called with what an answer changes, for a call that is over. `report`: told
-    what the operator should know. All methods are for the loop's thread.
+    `publish(call, actions)`: called with what an answer changes, for a call that is over. `report`:
+    called with messages for the operator. All methods are for the loop's thread.
     """
 
     def __init__(
         self,
         script: Script,
-        tell: Callable[[str, Sequence[Action]], None],
+        publish: Callable[[str, Sequence[Action]], None],
         report: Callable[[str], None],
         *,
         now: Callable[[], datetime] = datetime.now,
     ) -> None:
         self._script = script
-        self._tell = tell
+        self._publish = publish
         self._report = report
         self._now = now
         self._call = ""
@@ -90,7 +90,7 @@ class FarewellQuestions:
         """Do nothing: these actions come from here."""
 
     def close(self) -> None:
-        """The program ends: tell the operator what stays unanswered."""
+        """The program ends: report the unanswered questions to the operator."""
         for one in self.waiting():
             self._report(messages_ru.unanswered(one))
 
@@ -123,5 +123,5 @@ class FarewellQuestions:
             action: Action = act.CallbackWithdrawn(asked.frame, asked.reason)
         else:
             action = revised(self._script, asked, Reason.DROPPED)
-        self._tell(found.question.id, [action])
+        self._publish(found.question.id, [action])
         return True

@@ -201,7 +201,7 @@ KEYS = (
 )
 BY_LETTER = {key.letter: key for key in KEYS}
 QUIT = "й"
-"""The page does not have this key: the program ends where it was started."""
+"""The page does not have this key, because the program is ended in its terminal."""
 LATIN = {russian: latin for latin, russian in RUSSIAN.items()}
 PAGE_MAP: dict[str, dict[str, str | None]] = {
     key.letter.upper(): {
@@ -213,7 +213,7 @@ PAGE_MAP: dict[str, dict[str, str | None]] = {
     for key in KEYS
     if key.letter != QUIT
 }
-"""What the page knows of each key, active or not."""
+"""The fields of each key that the page gets, active or not."""
 
 
 def is_active(key: Key, status: Status) -> bool:

@@ -14,13 +14,12 @@ from __future__ import annotations
 
 import queue
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 
-from vad_agent.audio.device_recovery import Lost, Opened
-from vad_agent.audio.duplex_capture import DuplexCapture
+from vad_agent.audio.device_recovery import DeviceState, Lost, Opened
 from vad_agent.audio.ipc_framing import Record
-from vad_agent.audio.jitter_buffer import Pair
+from vad_agent.audio.jitter_buffer import Lane, Pair
 from vad_agent.client.headset_protocol import Command
 from vad_agent.core.actions import Action, Cue, Play, Stop
 from vad_agent.core.events import Event, EventKind
@@ -28,6 +27,7 @@ from vad_agent.core.frames import FRAME_MS, Channel
 from vad_agent.errors import EventError
 from vad_agent.headset.call_tracker import CallTracker
 from vad_agent.headset.prompt_player import PromptPlayer
+from vad_agent.speech.player import PlaybackReport
 
 MOST_WAITING = 1000
 """Limit of the inbox: 10 s of both sides. Beyond it, `put` blocks."""
@@ -35,7 +35,7 @@ WAKE_S = FRAME_MS / 1000
 PROMPT, MONITOR, CONTROL = "prompt", "monitor", "control"
 
 Source = Channel | str
-What = Opened | Lost | Record | Event | Command
+What = Opened | Lost | Record | PlaybackReport | Event | Command
 
 
 class Cleaner(Protocol):
@@ -45,10 +45,39 @@ class Cleaner(Protocol):
         """The frame without our prompts. `index`: counted since the loop began."""
 
 
+class Capture(Protocol):
+    """Where the pairs of frames come from: a headset's devices, or a media stream of the PBX."""
+
+    @property
+    def slot(self) -> int:
+        """The number of the next pair."""
+
+    def take(self, channel: Channel, what: Opened | Lost | Record) -> Sequence[Event]:
+        """Take a report of the side's device. Return the resulting events."""
+
+    def overdue(self) -> Sequence[Event]:
+        """Events for a side that has become silent without a report."""
+
+    def pairs(self, now: float) -> Iterator[Pair]:
+        """The complete pairs of frames at time `now` (s of `time.perf_counter`)."""
+
+    def slot_at(self, time: float) -> float:
+        """The position of a time (s) in the pairs."""
+
+    def lane(self, channel: Channel) -> Lane:
+        """The counters of a side."""
+
+    def state(self, channel: Channel) -> DeviceState:
+        """The state of the side's device."""
+
+
 class Loop:
     """Feeds the tracker until `Command.QUIT`. Set `headset` and `prompt_player` before `run`.
 
-    `told` is called with all actions, before they are carried out. `after_pair` is called with each
+    `run` is the loop in a thread of its own. An event loop that has many calls calls `take` with each
+    input, and `turn` at each frame, in place of it.
+
+    `on_actions` is called with all actions, before they are carried out. `after_pair` is called with each
     pair of frames as the session got it, without our own prompts. `may_promise` is called in each
     turn; no prompt begins before it is true. `answers(event, in_call)`: takes an event that concerns a
     call that is over, and returns whether it was one. None of them may block or raise.
@@ -57,7 +86,7 @@ class Loop:
     def __init__(
         self,
         tracker: CallTracker,
-        told: Callable[[Sequence[Action]], None],
+        on_actions: Callable[[Sequence[Action]], None],
         *,
         cleaner: Cleaner | None = None,
         on_event: Callable[[Event], None] = lambda event: None,
@@ -66,11 +95,11 @@ class Loop:
         answers: Callable[[Event, bool], bool] = lambda event, in_call: False,
     ) -> None:
         self.tracker = tracker
-        self.headset: DuplexCapture | None = None
+        self.headset: Capture | None = None
         self.prompt_player: PromptPlayer | None = None
         self.refused = 0
         """Events that the session rejected."""
-        self._told = told
+        self._on_actions = on_actions
         self._on_event = on_event
         self._cleaner = cleaner
         self._after_pair = after_pair
@@ -92,18 +121,27 @@ class Loop:
         inbox = self._inbox
         while not self._quit:
             try:
-                self._take(*inbox.get(timeout=WAKE_S))
+                self.take(*inbox.get(timeout=WAKE_S))
                 while not self._quit:
-                    self._take(*inbox.get_nowait())
+                    self.take(*inbox.get_nowait())
             except queue.Empty:
                 pass
-            self._release()
-            self._feed()
-        self._signal(
-            (Event(EventKind.SOURCE_ENDED),)
-        )  # a current call ends here, with all its requests
+            self.turn(time.perf_counter())
+        self.end()
 
-    def _take(self, source: Source, what: What) -> None:
+    def end(self) -> None:
+        """A current call ends here, with all its requests."""
+        self._signal((Event(EventKind.SOURCE_ENDED),))
+
+    def turn(self, now: float) -> None:
+        """Feed the frames that are complete at `now` (s of `time.perf_counter`), and begin the prompt
+        that may begin.
+        """
+        self._release()
+        self._feed(now)
+
+    def take(self, source: Source, what: What) -> None:
+        """Carry out what this input means now."""
         if isinstance(what, Command):
             if what is Command.QUIT:
                 self._quit = True
@@ -117,6 +155,7 @@ class Loop:
             self._signal((what,))
         elif isinstance(source, Channel):
             assert self.headset is not None
+            assert not isinstance(what, PlaybackReport)
             self._signal(self.headset.take(source, what))
         elif self.prompt_player is not None:
             if source == PROMPT:
@@ -124,14 +163,14 @@ class Loop:
             else:
                 self.prompt_player.take_monitor(what)
 
-    def _feed(self) -> None:
+    def _feed(self, now: float) -> None:
         headset = self.headset
         if headset is None:
             return
         self._signal(headset.overdue())
         if self.prompt_player is not None:
             self.prompt_player.watch()
-        for pair in headset.pairs(time.perf_counter()):
+        for pair in headset.pairs(now):
             self._step(pair)
 
     def _step(self, pair: Pair) -> None:
@@ -159,10 +198,10 @@ class Loop:
                 self._carry_out(actions)
 
     def _carry_out(self, actions: Sequence[Action]) -> None:
-        """Report first: a callback is stored before it is promised."""
+        """PlaybackReport first: a callback is stored before it is promised."""
         if not actions:
             return
-        self._told(actions)
+        self._on_actions(actions)
         for action in actions:
             if isinstance(action, Play):
                 self._held = action

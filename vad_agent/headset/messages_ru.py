@@ -43,6 +43,8 @@ LOST = {
     "client": "наушники отключены — жду их",
     "prompt": "вывод фраз отключён — жду его, фразы говорите сами",
 }
+LOST_AT_PBX = "звук с АТС прервался — жду его"
+SUSPENDED_AT_PBX = "звук с АТС прервался — отсчёт стоит"
 OPENING = "открываю устройство…"
 SUSPENDED = {
     "paused": "ПАУЗА — контроль стоит, П: продолжить",
@@ -139,13 +141,13 @@ def voice_alarms(status: Status) -> list[str]:
         return [f"{VOICE_PROBLEM}: {status.no_voice}"]
     if status.mode != "auto":
         return []
-    told = []
+    text = []
     if status.prompt_state is DeviceState.LOST:
         device = f" ({status.prompt_device})" if status.prompt_device else ""
-        told.append(f"{LOST['prompt'].capitalize()}{device}")
+        text.append(f"{LOST['prompt'].capitalize()}{device}")
     if status.voice_problem is not None:
-        told.append(f"{VOICE_PROBLEM}: {status.voice_problem}")
-    return told
+        text.append(f"{VOICE_PROBLEM}: {status.voice_problem}")
+    return text
 
 
 def tenths(value: float) -> str:
@@ -160,13 +162,13 @@ def tenths(value: float) -> str:
 def state(channel: Channel, side: SideStatus) -> tuple[str, str]:
     """A side's state or why it is quiet, and its style: speech, quiet, odd or bad."""
     if side.state is DeviceState.LOST:
-        return LOST[channel.value], "bad"
+        return LOST_AT_PBX if side.at_pbx else LOST[channel.value], "bad"
     if side.state is DeviceState.OPENING:
         return OPENING, "quiet"
     if side.speaking:
         return SPEAKING[channel], "speech"
-    if side.line is not None and (told := LINES[channel].get(side.line)):
-        return told, "odd"
+    if side.line is not None and (text := LINES[channel].get(side.line)):
+        return text, "odd"
     return NOT_SPEAKING[channel], "quiet"
 
 
@@ -179,9 +181,10 @@ def stands_still(status: Status) -> tuple[str, bool] | None:
     reasons = status.suspended
     if status.held:  # only a pause stops the hold's minute
         reasons = tuple(reason for reason in reasons if reason == "paused")
-    for reason, told in SUSPENDED.items():
+    for reason, text in SUSPENDED.items():
         if reason in reasons:
-            return told, True
+            at_pbx = reason.endswith("device_lost") and status.sides[Channel.CLIENT].at_pbx
+            return SUSPENDED_AT_PBX if at_pbx else text, True
     if reasons:
         return f"отсчёт стоит: {reasons[0]}", True
     if status.phrase is not None and status.phrase.state == "playing":

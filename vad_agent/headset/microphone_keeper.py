@@ -1,7 +1,7 @@
 """Restores the virtual microphone of `setup` while `listen` runs.
 
 A restart of the sound server removes it, and unplugging the headset removes the operator's voice from
-it, so that the client would hear phrases only. The operator is notified once of each program that
+it, so that the client would hear only phrases. The operator is notified once of each program that
 records the headset's microphone instead.
 """
 
@@ -24,7 +24,7 @@ PAST = (
 
 class MicrophoneKeeper:
     """Checks each change of the sound server, in a thread. `microphone`: the operator's source;
-    `sink`: what the headset plays; `report`: tells the operator, from that thread.
+    `sink`: what the headset plays; `report`: called in that thread with messages for the operator.
     """
 
     def __init__(self, microphone: str, sink: str, report: Callable[[str], None]) -> None:
@@ -32,7 +32,7 @@ class MicrophoneKeeper:
         self._sink = sink
         self._report = report
         self._refused = False
-        self._told: set[str] = set()
+        self._reported: set[str] = set()
         self._watch = PulseWatch(self._look)
 
     def start(self) -> None:
@@ -57,6 +57,6 @@ class MicrophoneKeeper:
                 self._report(REFUSED)
             return
         for stream in wrong_recorders(graph, self._sink, graph.microphones_of(SINK)):
-            if graph.also_plays(stream) and stream.application not in self._told:
-                self._told.add(stream.application)
+            if graph.also_plays(stream) and stream.application not in self._reported:
+                self._reported.add(stream.application)
                 self._report(PAST.format(stream.application))

@@ -1,7 +1,7 @@
-"""Tells a microphone with a noise gate from one that gives nothing.
+"""Distinguishes a microphone with a noise gate from one without a signal.
 
     words     ▁▇▇▇▁▁▁▁▁▁▁▁▇▇▁▁▁▁▁▁▁▁▁
-    line      live     quiet live     quiet      a gate: between words there is next to nothing
+    line      live     quiet live     quiet      a gate: almost no signal between words
     reported  live     live  live     live
 
 Without a word before it, or for long after the last one, a quiet microphone is reported as such: it

@@ -1,4 +1,4 @@
-"""Warns the operator about callbacks that no desk takes: nobody else would notice in time."""
+"""Warns the operator about callbacks that no desk takes, because no other part reports it in time."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class OutboxMonitor:
     def __init__(self, outbox: Outbox, report: Callable[[str], None]) -> None:
         self._outbox = outbox
         self._report = report
-        self._told: frozenset[str] = frozenset()
+        self._reported: frozenset[str] = frozenset()
         self._looking = Periodic("unread", LOOK_S, self.look)
 
     def start(self) -> None:
@@ -41,8 +41,8 @@ class OutboxMonitor:
             except OSError:
                 continue  # taken just now
         calls = self._outbox.requested(old)
-        if calls - self._told:
+        if calls - self._reported:
             self._report(
                 f"перезвонов никто не взял: {len(calls)}; они сохранены: запустите vad-agent serve"
             )
-        self._told = calls
+        self._reported = calls

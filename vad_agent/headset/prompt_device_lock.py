@@ -18,11 +18,11 @@ from vad_agent.errors import DeviceError, OutputError
 
 FOLDER = "prompt-devices"
 SERVER = ("PULSE_SERVER", "XDG_RUNTIME_DIR")
-"""Environment variables that tell sound servers apart."""
+"""Environment variables that distinguish sound servers."""
 
 
 class PromptDeviceLock:
-    """Held until it is closed. Where no file can be written, everybody gets it.
+    """Held until it is closed. If no lock file can be written, every process gets it.
 
     Raises:
         DeviceError: another process speaks into this device.

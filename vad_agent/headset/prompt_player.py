@@ -3,7 +3,7 @@
     Play ──> prompt ──> player ──STARTED at 12.345 s──> due at slot 617 ──prompt_started──> session
                    └──> monitor (the operator hears it too; its outcome does not matter)
 
-If a prompt with a name is not rendered yet, it is said without the name, and the session is told
+If a prompt with a name is not rendered yet, it is said without the name, and the session gets
 the actual text.
 """
 
@@ -25,7 +25,7 @@ from vad_agent.core.events import Event, EventKind
 from vad_agent.core.frames import FRAME_S
 from vad_agent.core.script import Script, fill
 from vad_agent.speech.mixer import Mark
-from vad_agent.speech.player import Player, Report, resample
+from vad_agent.speech.player import PlaybackReport, resample
 from vad_agent.speech.prompt_library import Phrase
 
 FED_AFTER_S = 0.015
@@ -42,7 +42,34 @@ class PlaysPhrases(Protocol):
         """The prompt, if it is ready now."""
 
 
-class Heard(Protocol):
+class PromptOutput(Protocol):
+    """Plays one prompt at a time into the call: a device, or a media stream of the PBX."""
+
+    @property
+    def state(self) -> DeviceState:
+        """Whether it can play now."""
+
+    @property
+    def latency_s(self) -> float:
+        """Seconds from a sample's hand-over to its sound."""
+
+    def watch(self) -> None:
+        """Call in each turn of the loop."""
+
+    def play(self, pcm: bytes) -> int | None:
+        """Begin a phrase (int16 mono at PHRASE_HZ); its number. None: it cannot be played."""
+
+    def stop(self) -> None:
+        """End the phrase now."""
+
+    def take(self, what: Opened | Lost | Record | PlaybackReport) -> PlaybackReport | None:
+        """Take a report of the device; the state may change."""
+
+    def close(self) -> None:
+        """Nothing more will be played."""
+
+
+class PromptCanceller(Protocol):
     """The echo canceller, if prompts are also played into the client's channel."""
 
     def play(self, pcm: bytes, index: int) -> None:
@@ -62,12 +89,12 @@ class PromptPlayer:
         self,
         script: Script,
         voice: PlaysPhrases,
-        player: Player,
+        player: PromptOutput,
         slot_at: Callable[[float], float],
         *,
-        monitor: Player | None = None,
-        heard: Heard | None = None,
-        heard_from: Callable[[], DeviceRole | None] = lambda: DeviceRole.MONITOR,
+        monitor: PromptOutput | None = None,
+        canceller: PromptCanceller | None = None,
+        echo_source: Callable[[], DeviceRole | None] = lambda: DeviceRole.MONITOR,
         capture_s: float = FRAME_S,
     ) -> None:
         self._script = script
@@ -75,8 +102,8 @@ class PromptPlayer:
         self._player = player
         self._slot_at = slot_at
         self._monitor = monitor
-        self._heard = heard
-        self._heard_from = heard_from  # the role whose sound enters the client's channel now
+        self._canceller = canceller
+        self._echo_source = echo_source  # the role whose sound enters the client's channel now
         self._pcm = b""
         self._capture_s = capture_s
         self._prompt: tuple[int, Play, str, int] | None = (
@@ -92,20 +119,20 @@ class PromptPlayer:
         """The text that is being said."""
 
     @property
-    def player(self) -> Player:
+    def player(self) -> PromptOutput:
         """The player into the call."""
         return self._player
 
     @property
-    def monitor(self) -> Player | None:
+    def monitor(self) -> PromptOutput | None:
         """The player to the operator."""
         return self._monitor
 
     def watch(self) -> None:
         """Call in each turn of the loop: reopens a device whose process hangs."""
-        self._player.child.watch()
+        self._player.watch()
         if self._monitor is not None:
-            self._monitor.child.watch()
+            self._monitor.watch()
 
     def mute(self) -> Event:
         """There is no voice: the operator says everything. Return the event for the session."""
@@ -143,8 +170,8 @@ class PromptPlayer:
         self._player.stop()
         if self._monitor is not None:
             self._monitor.stop()
-        if self._heard is not None:
-            self._heard.stop(slot + round(self._player.latency_s / FRAME_S))
+        if self._canceller is not None:
+            self._canceller.stop(slot + round(self._player.latency_s / FRAME_S))
         self._forget()
 
     def _forget(self) -> None:
@@ -154,7 +181,7 @@ class PromptPlayer:
     # -- device reports
     # --------------------------------------------------------------------------------
 
-    def take(self, what: Opened | Lost | Record) -> Sequence[Event]:
+    def take(self, what: Opened | Lost | Record | PlaybackReport) -> Sequence[Event]:
         """Take a report of the player. Return events for the session that are due at once."""
         before = self._player.state
         report = self._player.take(what)
@@ -174,32 +201,32 @@ class PromptPlayer:
             return (*back, self.ready())
         return ()
 
-    def take_monitor(self, what: Opened | Lost | Record) -> None:
+    def take_monitor(self, what: Opened | Lost | Record | PlaybackReport) -> None:
         """Take a report of the operator's own player."""
         assert self._monitor is not None
         report = self._monitor.take(what)
         if (
             report is None
             or self._monitored is None
-            or self._heard_from() is not DeviceRole.MONITOR
+            or self._echo_source() is not DeviceRole.MONITOR
         ):
             return
         number, pcm = self._monitored
         if report.phrase == number and report.mark is Mark.STARTED:
-            self._tell_heard(pcm, report.at)
+            self._announce(pcm, report.at)
 
-    def _tell_heard(self, pcm: bytes, at: float) -> None:
-        if self._heard is not None:
-            self._heard.play(resample(pcm, SAMPLE_RATE), math.floor(self._slot_at(at)))
+    def _announce(self, pcm: bytes, at: float) -> None:
+        if self._canceller is not None:
+            self._canceller.play(resample(pcm, SAMPLE_RATE), math.floor(self._slot_at(at)))
 
-    def _follow(self, report: Report) -> Sequence[Event]:
+    def _follow(self, report: PlaybackReport) -> Sequence[Event]:
         if self._prompt is None or report.phrase != self._prompt[0]:
             return ()  # it was stopped meanwhile
         _, action, text, asked = self._prompt
         slot = self._slot_at(report.at)
         if report.mark is Mark.STARTED:
-            if self._heard_from() is DeviceRole.PROMPT:
-                self._tell_heard(self._pcm, report.at)
+            if self._echo_source() is DeviceRole.PROMPT:
+                self._announce(self._pcm, report.at)
             voiced = text if text != action.text else None
             self._at(
                 math.floor(slot), Event(EventKind.PROMPT_STARTED, prompt=action.prompt, text=voiced)

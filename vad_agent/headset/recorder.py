@@ -19,12 +19,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vad_agent import __version__
-from vad_agent.common.private_files import LineFile, Report, open_private, private_folder, why
+from vad_agent.common.private_files import (
+    LineFile,
+    ReportProblem,
+    open_private,
+    private_folder,
+    why,
+)
 from vad_agent.common.writer_thread import WriterThread
 from vad_agent.core.actions import Action, Phase
 from vad_agent.core.events import Event
-from vad_agent.core.frames import FRAMES_PER_SECOND, Channel, samples_per_frame, seconds
-from vad_agent.core.session import CallSession, Frame
+from vad_agent.core.frames import FRAMES_PER_SECOND, Channel, FrameInput, samples_per_frame, seconds
+from vad_agent.core.session import CallSession
 from vad_agent.errors import OutputError
 from vad_agent.script.settings import Settings
 from vad_agent.trace.trace_format import record
@@ -59,7 +65,7 @@ class CallRecorder:
         name: str,
         settings: Settings,
         mode: str,
-        report: Report,
+        report: ReportProblem,
         *,
         sample_rate: int = SAMPLE_RATE,
     ) -> None:
@@ -79,11 +85,11 @@ class CallRecorder:
         self._writer: WriterThread[_Pair | _Told] = WriterThread(
             f"record {name}", self._write, most=2 * MOST_WAITING, finish=self._finish
         )
-        self._tell(EVENTS, {"t": 0.0, "kind": "recorded", "mode": mode, "version": __version__})
+        self._put_line(EVENTS, {"t": 0.0, "kind": "recorded", "mode": mode, "version": __version__})
 
     # -- the loop's thread -------------------------------------------------------------------------
 
-    def frame(self, operator: Frame, client: Frame) -> None:
+    def frame(self, operator: FrameInput, client: FrameInput) -> None:
         """Record a pair of frames that the session was fed. None: no frame arrived."""
         if self._closed:
             return
@@ -111,21 +117,21 @@ class CallRecorder:
     def _end_gap(self, party: Channel, until: int) -> None:
         since = seconds(self._gaps.pop(party))
         line = {"t": since, "kind": "gap", "party": party.value, "until": seconds(until)}
-        self._tell(EVENTS, line)
+        self._put_line(EVENTS, line)
 
     def signal(self, frame: int, event: Event) -> None:
         """Record an event that the session got when `frame` frames were fed."""
-        self._tell(EVENTS, {"t": seconds(frame)} | event.told())
+        self._put_line(EVENTS, {"t": seconds(frame)} | event.to_dict())
 
     def take(self, actions: Sequence[Action]) -> None:
         """Record the session's actions, in order."""
         for action in actions:
             if (line := record(action)) is not None:
-                self._tell(TRACE, line)
+                self._put_line(TRACE, line)
 
-    def _tell(self, ending: str, line: Mapping[str, object]) -> None:
+    def _put_line(self, ending: str, line: Mapping[str, object]) -> None:
         if not self._closed and not self._writer.put((ending, line)):
-            self._lost_lines += 1  # so much waits only after a long disk stall
+            self._lost_lines += 1  # the queue is this long only after a long stall of the disk
 
     def finish(self) -> None:
         """The call is over; the remaining data is written and the files closed in the background."""
@@ -180,7 +186,7 @@ class _Files:
     """
 
     def __init__(
-        self, folder: Path, name: str, settings: Settings, sample_rate: int, report: Report
+        self, folder: Path, name: str, settings: Settings, sample_rate: int, report: ReportProblem
     ) -> None:
         private_folder(folder)
         base = _free(folder, name)
@@ -228,7 +234,7 @@ class Tap:
         self.session = session
         self.recorder = recorder
 
-    def feed(self, operator: Frame, client: Frame) -> Sequence[Action]:
+    def feed(self, operator: FrameInput, client: FrameInput) -> Sequence[Action]:
         """As `CallSession.feed`."""
         session = self.session
         over = session.phase is Phase.ENDED
@@ -296,7 +302,7 @@ class Recordings:
             self._ended = [one for one in self._ended if not one.close(0.0)] + [recorder]
 
     def late(self, call: str, actions: Sequence[Action]) -> None:
-        """Do nothing: a record ends with its call, and its replay knows no answers."""
+        """Do nothing: a recording ends with its call, and a replay has no answers."""
 
     def finish(self) -> None:
         """No more calls will come."""
@@ -317,7 +323,7 @@ class CallSound:
     reported once to `report`, nothing more is written.
     """
 
-    def __init__(self, path: Path, sample_rate: int, report: Report) -> None:
+    def __init__(self, path: Path, sample_rate: int, report: ReportProblem) -> None:
         self._path = path
         self._rate = sample_rate
         self._samples = samples_per_frame(sample_rate)
@@ -372,7 +378,7 @@ class CallSound:
         try:
             act(*args)
         except (OSError, soundfile.SoundFileError, AssertionError) as error:
-            # soundfile asserts that all was written; libsndfile does not say why it was not.
+            # soundfile asserts that everything was written; libsndfile gives no reason if it was not.
             self._broken = True
             if self._sound is not None:
                 with contextlib.suppress(OSError, soundfile.SoundFileError):

@@ -51,7 +51,7 @@ class SavedOptions:
                 yield role
 
     def over(self, other: SavedOptions) -> SavedOptions:
-        """These, and from `other` what is not set here."""
+        """These options, and those of `other` that are not set here."""
         given = {name: value for name, value in asdict(self).items() if value is not None}
         return replace(other, **given)
 
@@ -64,7 +64,7 @@ def options_path() -> Path:
 
 
 def load_options() -> SavedOptions:
-    """What is saved; nothing is set where there is no file.
+    """The saved options; none is set if there is no file.
 
     Raises:
         SettingsError: the file is not valid.

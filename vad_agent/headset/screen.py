@@ -60,12 +60,14 @@ def render(
     top = [_header(status, width)]
     if roomy:
         top.append(Text(marks.rule * width, "dim"))
-    for told in messages_ru.voice_alarms(status):
-        top += _wrapped(told, width, STYLES["bad"])
+    for text in messages_ru.voice_alarms(status):
+        top += _wrapped(text, width, STYLES["bad"])
     top += _headset_question(status, width)
     top += _farewell_question(status, width)
     panel = _panel(status.panel, width)
-    if status.phase is None:  # between calls it is read; in a call only where there is room
+    if (
+        status.phase is None
+    ):  # between calls the operator reads it; during a call, only if there is room
         top += panel
     top += [_side(channel, status.sides[channel], width, marks) for channel in ORDER]
     top += [*gap, _clock(status, width, marks)]
@@ -124,10 +126,10 @@ def _farewell_question(status: Status, width: int) -> list[Text]:
         return []
     asked, *others = status.questions
     more = f" (и ещё {len(others)})" if others else ""
-    told = f"{messages_ru.answers()}. {messages_ru.unless_answered(asked)}"
+    text = f"{messages_ru.answers()}. {messages_ru.unless_answered(asked)}"
     return [
         *_wrapped(f"{messages_ru.question(asked)}{more}", width, "bold yellow reverse"),
-        *_wrapped(told, width, "bold yellow"),
+        *_wrapped(text, width, "bold yellow"),
     ]
 
 
@@ -149,14 +151,14 @@ def _panel(link: str, width: int) -> list[Text]:
 
 def _side(channel: Channel, side: SideStatus, width: int, marks: Marks) -> Text:
     """`Клиент  ███·······  линия мертва: ровно нули`."""
-    told, kind = messages_ru.state(channel, side)
+    text, kind = messages_ru.state(channel, side)
     cells = 12 if width < NARROW else 24
     share = (side.level_db - FLOOR_DB) / -FLOOR_DB if side.state is DeviceState.OPEN else 0.0
     filled = round(max(0.0, min(1.0, share)) * cells)
     line = Text().append(f"{messages_ru.SIDES[channel]:<{LABEL}}", "bold")
     line.append(marks.full * filled, "green" if side.speaking else "cyan")
     line.append(marks.empty * (cells - filled), "dim")
-    line.append(f"  {told}", STYLES[kind])
+    line.append(f"  {text}", STYLES[kind])
     lost = side.state is DeviceState.LOST
     if side.device and (lost or (width >= NARROW and side.state is DeviceState.OPEN)):
         line.append(f"  ({safe(side.device)})", "dim")
@@ -167,8 +169,8 @@ def _clock(status: Status, width: int, marks: Marks) -> Text:
     """`Тишина  ████████[██··]··  2,1 с из 2–3 с`."""
     line = Text().append(f"{'Держат' if status.held else 'Тишина':<{LABEL}}", "bold")
     if (why := messages_ru.stands_still(status)) is not None:
-        told, odd = why
-        return line.append(told, "bold yellow" if odd else "dim")
+        text, odd = why
+        return line.append(text, "bold yellow" if odd else "dim")
     silence = status.silence_s or 0.0
     if status.window_s is None:
         return line.append(f"{messages_ru.tenths(silence)}  ").append("фраза не нужна", "dim")
@@ -238,12 +240,12 @@ def _messages(status: Status, width: int, room: int) -> list[Text]:
 
 
 def _counters(status: Status) -> str:
-    told = [
+    text = [
         f"{messages_ru.SIDES[channel].lower()}: {counted}"
         for channel in ORDER
         if (counted := messages_ru.counters(status.sides[channel]))
     ]
-    return "кадры — " + "; ".join(told) if told else ""
+    return "кадры — " + "; ".join(text) if text else ""
 
 
 def _keys(status: Status, width: int) -> list[Text]:

@@ -22,7 +22,7 @@ from vad_agent.audio.ipc_framing import Record
 from vad_agent.audio.pcm import peak, rms, to_dbfs
 from vad_agent.core.frames import FRAME_S, SAMPLE_BYTES
 
-What = Opened | Lost | Record
+DeviceReport = Opened | Lost | Record
 
 OPEN_S = 10.0
 """Seconds that a device may take until its first sound."""
@@ -33,7 +33,7 @@ HEARD = 0.3
 PIECE_S = 0.06
 STEADY_S = 0.005
 LEAST = 0.1
-"""Correlation of a piece that was found: digital zero is "found" at a steady place, too."""
+"""Minimum correlation of a piece that was found, because digital zero is also "found" at a steady place."""
 LONGEST_DELAY_S = 1.0
 """Of a voice between its microphone and the virtual one, and the error of the time stamps."""
 
@@ -42,7 +42,7 @@ class CaptureProbe:
     """A device's frames with their time stamps (s), or why there are none."""
 
     def __init__(self, device: Device, role: str) -> None:
-        self._heard: queue.SimpleQueue[What] = queue.SimpleQueue()
+        self._heard: queue.SimpleQueue[DeviceReport] = queue.SimpleQueue()
         self._began = time.perf_counter()
         self._child = AudioWorker(CAPTURE, {**device.spec(), "role": role}, self._heard.put)
         self._converter: Converter | None = None
@@ -110,7 +110,7 @@ def delays(probe: CaptureProbe, left: Sequence[float]) -> list[float]:
     """Seconds after which each chirp was heard, of those that were. `left`: when each one left."""
     import numpy
 
-    # Only what is near: two clocks drift, and a lost frame would shift all after it.
+    # Search only near the expected time: clocks drift, and a lost frame shifts everything after it.
     frames = [one for one in probe.frames if left and one[0] >= left[0] - 1.0]
     if not frames:
         return []

@@ -29,6 +29,8 @@ class SideStatus:
     """Frames that arrived late."""
     missing: int = 0
     """Frames that did not arrive."""
+    at_pbx: bool = False
+    """The sound comes from the PBX, not from a device."""
     overruns: int = 0
     """Frames dropped because nobody took them, and frames that the device reported lost."""
 

@@ -49,20 +49,20 @@ class StatusPresenter:
         self._look_in = 1
         self._refused = 0
         self._changed: tuple[Callable[[], None], ...] = ()
-        self._stirred = False
+        self._update_requested = False
         self._spoke = (False, False)
         self._gate = NoiseGate()
 
-    def tell(self, changed: Callable[[], None]) -> None:
+    def on_update(self, changed: Callable[[], None]) -> None:
         """Register a function to be called after each update, and update at once on a change.
 
         It must not block.
         """
         self._changed += (changed,)
 
-    def stir(self) -> None:
+    def request_update(self) -> None:
         """Something has happened: update after the next frame."""
-        self._stirred = True
+        self._update_requested = True
 
     # -- actions
     # -----------------------------------------------------------------------------------------
@@ -77,22 +77,22 @@ class StatusPresenter:
 
     def late(self, call: str, actions: Sequence[Action]) -> None:
         """Show what the answer to a question about an ended call has changed."""
-        self._stirred = True
+        self._update_requested = True
         for action in actions:
-            told = messages_ru.SAID_GOODBYE
+            text = messages_ru.SAID_GOODBYE
             if isinstance(action, act.CallbackRequested):
                 why = labels_ru.REASONS[action.reason.value]
-                told = f"перезвон {labels_ru.due(action.due_in_s, action.at)}: {why}"
-            self._status.messages.append((self._status.call_s, told))
+                text = f"перезвон {labels_ru.due(action.due_in_s, action.at)}: {why}"
+            self._status.messages.append((self._status.call_s, text))
 
     def take(self, actions: Sequence[Action]) -> None:
         """Show the operator the actions that concern them."""
-        self._stirred = True
+        self._update_requested = True
         for action in actions:
-            if (text := self._told(action)) is not None:
+            if (text := self._text_of(action)) is not None:
                 self._status.messages.append((seconds(action.frame), text))
 
-    def _told(self, action: Action) -> str | None:
+    def _text_of(self, action: Action) -> str | None:
         status = self._status
         match action:
             case act.PhaseChanged(phase=Phase.GREETING):
@@ -130,7 +130,7 @@ class StatusPresenter:
         self._look_in -= 1
         if self._look_in > 0 and not (self._changed and self._is_news(loop)):
             return
-        self._look_in, self._stirred = EVERY, False
+        self._look_in, self._update_requested = EVERY, False
         if loop.refused != self._refused:
             self._refused = loop.refused
             self._status.messages.append((self._status.call_s, "событие не принято: оно неверно"))
@@ -145,10 +145,10 @@ class StatusPresenter:
 
         Runs in each frame, so it is cheap.
         """
-        ears = loop.tracker.session or loop.tracker
-        spoke = ears.speaking(Channel.OPERATOR), ears.speaking(Channel.CLIENT)
+        endpointers = loop.tracker.session or loop.tracker
+        spoke = endpointers.speaking(Channel.OPERATOR), endpointers.speaking(Channel.CLIENT)
         if spoke == self._spoke:
-            return self._stirred
+            return self._update_requested
         self._spoke = spoke
         return True
 
@@ -163,8 +163,8 @@ class StatusPresenter:
             if frame and peak(frame, SAMPLE_BYTES):
                 level = to_dbfs(rms(frame, SAMPLE_BYTES))
             side.level_db = max(level, side.level_db - FALL_DB, QUIETEST_DB)
-            ears = session if session is not None else loop.tracker
-            side.speaking, side.line = ears.speaking(channel), ears.line(channel)
+            endpointers = session if session is not None else loop.tracker
+            side.speaking, side.line = endpointers.speaking(channel), endpointers.line(channel)
             if channel is Channel.OPERATOR:
                 if side.state is DeviceState.LOST:
                     self._gate.lost()
@@ -180,8 +180,8 @@ class StatusPresenter:
         if (goodbye := loop.tracker.goodbye) != status.goodbye:
             status.goodbye = goodbye
             if session is not None:
-                told = messages_ru.GOODBYE if goodbye else messages_ru.GOODBYE_UNDONE
-                status.messages.append((seconds(session.now), told))
+                text = messages_ru.GOODBYE if goodbye else messages_ru.GOODBYE_UNDONE
+                status.messages.append((seconds(session.now), text))
         if session is None:
             if status.sides[Channel.CLIENT].line in IDLE:
                 status.hang_up = False  # the operator has hung up

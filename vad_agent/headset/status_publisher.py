@@ -64,10 +64,10 @@ class StatusPublisher:
         known: Snapshot = {}
         while not self._stopped.is_set():
             # A copy: it must not change while it is read.
-            told = snapshot(copy.copy(self._status), self._operator)
-            if changes := {key: told[key] for key in told if _differs(known, told, key)}:
+            current = snapshot(copy.copy(self._status), self._operator)
+            if changes := {key: current[key] for key in current if _differs(known, current, key)}:
                 self._states.publish(self._operator, changes)
-            known = told
+            known = current
             self._changed.wait(IDLE_S)
             self._changed.clear()
 
@@ -137,14 +137,17 @@ def _headset_question(asked: HeadsetQuestion | None) -> list[Snapshot]:
     return [told]
 
 
-def _differs(known: Snapshot, told: Snapshot, key: str) -> bool:
-    return key not in known or (known[key] is not told[key] and known[key] != told[key])
+def _differs(known: Snapshot, current: Snapshot, key: str) -> bool:
+    return key not in known or (known[key] is not current[key] and known[key] != current[key])
 
 
 def _alarms(status: Status) -> list[str]:
-    """Why the product does not hear or speak."""
+    """Problems with detection or playback."""
     states = (messages_ru.state(channel, side) for channel, side in status.sides.items())
-    return [*(told for told, kind in states if kind == "bad"), *messages_ru.voice_alarms(status)]
+    return [
+        *(current for current, kind in states if kind == "bad"),
+        *messages_ru.voice_alarms(status),
+    ]
 
 
 def _side(channel: Channel, side: SideStatus) -> Snapshot:
@@ -162,11 +165,11 @@ def _side(channel: Channel, side: SideStatus) -> Snapshot:
 
 def _clock(status: Status) -> Snapshot:
     why = messages_ru.stands_still(status)
-    told, odd = why or (None, False)
+    current, odd = why or (None, False)
     lo, hi = status.window_s or (None, None)
     runs = why is None and status.silence_s is not None
     return {
-        "stands": told,
+        "stands": current,
         "odd": odd,
         "held": status.held,
         "silence_s": round(status.silence_s, 2) if runs and status.silence_s is not None else None,

@@ -38,7 +38,7 @@ class StreamWatchdog:
     """Monitors the held streams. `held`: called anew each time; `followed`: roles whose device was
     not named; `client`: the client's device; `prompt`: name of the device that plays into the call.
 
-    `tell` is called with LINE_USED, LINE_UNUSED and OUTPUTS_CHANGED. `moved` is called with the
+    `put` is called with LINE_USED, LINE_UNUSED and OUTPUTS_CHANGED. `moved` is called with the
     client's new device, and with whether it can be captured: it cannot if it is `prompt`.
     """
 
@@ -49,13 +49,13 @@ class StreamWatchdog:
         client: Device,
         prompt: str | None,
         *,
-        tell: Callable[[Command], None],
+        put: Callable[[Command], None],
         moved: Callable[[Device, bool], None],
     ) -> None:
         self._held = held
         self._followed = followed
         self._client = client
-        self._tell = tell
+        self._put = put
         self._moved = moved
         self._used = False
         self._barred = ""
@@ -80,7 +80,7 @@ class StreamWatchdog:
         if graph is None:
             if self._softphone is not None:
                 self._softphone.gone()
-            self._tell(Command.OUTPUTS_CHANGED)
+            self._put(Command.OUTPUTS_CHANGED)
             return
         for held in self._held():
             device = held.device
@@ -113,10 +113,10 @@ class StreamWatchdog:
         """The sink to capture."""
         place = softphone.look(graph, time.monotonic())
         if place.changed:
-            self._tell(Command.OUTPUTS_CHANGED)
+            self._put(Command.OUTPUTS_CHANGED)
         if place.used != self._used:
             self._used = place.used
-            self._tell(Command.LINE_USED if place.used else Command.LINE_UNUSED)
+            self._put(Command.LINE_USED if place.used else Command.LINE_UNUSED)
         if place.barred and place.barred != self._barred:
             self._moved(device, False)
         self._barred = place.barred

@@ -104,7 +104,7 @@ class ChangeLines:
     """Changes since the last call, one line each: for a pipe, or a terminal without a cursor."""
 
     def __init__(self) -> None:
-        self._told: dict[str, str] = {}
+        self._printed: dict[str, str] = {}
         self._last: object = None
 
     def lines(self, status: Status, question: str = "") -> list[str]:
@@ -117,11 +117,11 @@ class ChangeLines:
         now = messages_ru.clock(status.call_s)
         topics = _topics(status) | {"question": question}
         for topic, text in topics.items():
-            if topic == "panel" and topic not in self._told:
+            if topic == "panel" and topic not in self._printed:
                 continue  # the first link was printed at the start
-            if text and text != self._told.get(topic):
+            if text and text != self._printed.get(topic):
                 new.append(f"{now}  {text}")
-        self._told = topics
+        self._printed = topics
         return [safe(line) for line in new]
 
 
@@ -129,16 +129,16 @@ def _topics(status: Status) -> dict[str, str]:
     """What is worth a line when it changes; not levels or who speaks."""
     topics = {
         "suspended": next(
-            (told for why, told in messages_ru.SUSPENDED.items() if why in status.suspended), ""
+            (text for why, text in messages_ru.SUSPENDED.items() if why in status.suspended), ""
         ),
         "callback": status.callback or "",
         "headline": messages_ru.headline(status),
         "voice": "; ".join(messages_ru.voice_alarms(status)),
     }
     for channel in ORDER:
-        told, kind = messages_ru.state(channel, status.sides[channel])
+        text, kind = messages_ru.state(channel, status.sides[channel])
         shown = kind in ("bad", "odd")
-        topics[channel.value] = f"{messages_ru.SIDES[channel]}: {told}" if shown else ""
+        topics[channel.value] = f"{messages_ru.SIDES[channel]}: {text}" if shown else ""
     if status.panel:
         topics["panel"] = f"Панель: {status.panel}"
     if status.headset_question is not None:

@@ -17,7 +17,7 @@ from pathlib import Path
 from vad_agent.common.private_files import (
     FileLock,
     LineFile,
-    Report,
+    ReportProblem,
     private_folder,
     state_folder,
     why,
@@ -54,7 +54,7 @@ class TraceLog:
     def __init__(
         self,
         path: Path | None = None,
-        report: Report = lambda text: None,
+        report: ReportProblem = lambda text: None,
         *,
         most_bytes: int = MOST_BYTES,
         files: int = FILES,
@@ -145,7 +145,7 @@ class TraceSink:
     `log` is closed with it; `report`: called with what could not be written.
     """
 
-    def __init__(self, log: TraceLog, mode: str, report: Report) -> None:
+    def __init__(self, log: TraceLog, mode: str, report: ReportProblem) -> None:
         self.lost = 0
         """Actions dropped by the full queue since the last that fitted."""
         self._log = log

@@ -172,13 +172,13 @@ def names(value: object) -> tuple[str, ...]:
 
 
 Delay = Annotated[float, _number("seconds", 0, DAY_S)]
-Span = Annotated[float, _number("seconds", 0, HOUR_S)]
+Duration = Annotated[float, _number("seconds", 0, HOUR_S)]
 FrameOrMore = Annotated[float, _number("seconds", FRAME_S, HOUR_S)]
 CharsPerSecond = Annotated[float, _number("characters a second", 1, 100)]
 WordsPerMinute = Annotated[int, _whole_number(80, 400)]
 Loudness = Annotated[float, _number("LUFS", -40, -10)]
 Attempts = Annotated[int, _whole_number(1, MOST_ATTEMPTS)]
-Phrase = Annotated[str, _line("a phrase")]
+PhraseText = Annotated[str, _line("a phrase")]
 Name = Annotated[str, _line("a name")]
 NameOrNothing = Annotated[str, _line("a name", may_be_empty=True)]
 FileName = Annotated[str, _line("a file name")]
@@ -202,11 +202,11 @@ class Table(BaseModel):
 class PromptTable(Table):
     """A prompt and its window."""
 
-    text: Phrase
+    text: PhraseText
     """Template: see `vad_agent.core.script.fill`."""
     window_s: WindowS
     """[from, to], seconds before the first sample of the prompt."""
-    aim_s: Span | None = None
+    aim_s: Duration | None = None
     """Seconds, within the window; None: its middle."""
     dead_line_window_s: WindowS | None = None
     """Used instead of window_s if the client's line is digitally dead; the aim is its middle."""
@@ -219,7 +219,7 @@ class ScenarioTable(Table):
     """Names of prompts, in order."""
     callback_in_s: Delay | None = None
     """Seconds from the end of the call; None: at the agreed time."""
-    opening: Phrase
+    opening: PhraseText
     """Template of the prompt that opens the callback."""
 
 
@@ -242,7 +242,7 @@ class CallbacksTable(Table):
     """Total number, including the first one."""
     gaps_s: Gaps
     """Seconds between the attempts: one fewer than `attempts`."""
-    farewell_s: Span
+    farewell_s: Duration
     """Seconds from the request during which nobody is rung, unless the call has ended."""
     failed_pauses_s: Pauses
     """Seconds before each retry of an attempt that failed before ringing; after the last a person
@@ -250,9 +250,9 @@ class CallbacksTable(Table):
     """
     stand_ins: Logins
     """Operators tried, in order, if the call's own is not available; then anybody."""
-    offer_s: Span
-    """Seconds that an offer of the manual dialer is only its operator's, then theirs and the stand-ins'."""
-    operator_pause_s: Span
+    offer_s: Duration
+    """Seconds for which the manual dialer's offer is only for its operator; then also for the stand-ins."""
+    operator_pause_s: Duration
     """Seconds before the next operator is tried."""
     overdue_s: FrameOrMore
     """Seconds after its time at which an attempt that has not begun raises an alert."""
@@ -274,8 +274,8 @@ class TimingTable(Table):
     no_greeting_s: FrameOrMore
     no_media_drop_s: FrameOrMore
     utterance_gap_s: FrameOrMore
-    takeover_lead_s: Span
-    defer_s: Span
+    takeover_lead_s: Duration
+    defer_s: Duration
     prompt_start_s: FrameOrMore
     prompt_end_s: FrameOrMore
     unknown_sound_s: FrameOrMore

@@ -306,7 +306,7 @@ def phrase_problems(template: str, fields: Sequence[str], unknown: Sequence[str]
 
 def _remains(template: str, optional: Sequence[str], fields: Sequence[str]) -> Iterator[str]:
     """Something speakable must remain, whichever fields are unknown."""
-    # Each field stands for itself: what is stray with all of them is what the author wanted.
+    # With every field filled in, a stray comma is what the author wrote.
     whole = {name: f"{{{name}}}" for name in fields}
     if _STRAY.search(fill(template, whole)):
         return

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Annotated
 
 from vad_agent.callbacks.alerts import AlertBoard
-from vad_agent.callbacks.dialers.base import Hooked, Report
+from vad_agent.callbacks.dialers.base import Hooked, OutcomeReporter
 from vad_agent.callbacks.queries import CallbackQueries
 from vad_agent.callbacks.service import CallbackService
 from vad_agent.errors import extra
@@ -26,7 +26,7 @@ class AppState:
     queries: CallbackQueries
     alerts: AlertBoard
     node: str
-    report: Report
+    report: OutcomeReporter
     """Takes outcomes from `hooks`; raises `StoreError` if one could not be stored."""
     not_ready: Callable[[], list[str]] = list
     """Only the names of failing parts, because everybody may ask; [] if everything works."""

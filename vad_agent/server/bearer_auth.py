@@ -38,11 +38,13 @@ WRONG = f'{NONE}, error="invalid_token"'
 SCOPE = f'{NONE}, error="insufficient_scope"'
 POLICY_VIOLATION = 1008
 V1 = "/api/v1"
+_HEADSETS = re.compile(
+    rf"GET {V1}/callbacks(/[^/]+)?|POST {V1}/callbacks(/[^/]+/(accept|outcome|cancel|number))?"
+    rf"|POST {V1}/(client-called|calls|calls/ended|calls/withdrawn)|websocket {V1}/headsets"
+)
 PERMITTED = {
-    Scope.HEADSET: re.compile(
-        rf"GET {V1}/callbacks(/[^/]+)?|POST {V1}/callbacks(/[^/]+/(accept|outcome|cancel|number))?"
-        rf"|POST {V1}/(client-called|calls|calls/ended|calls/withdrawn)|websocket {V1}/headsets"
-    ),
+    Scope.HEADSET: _HEADSETS,
+    Scope.PBX: _HEADSETS,
     Scope.CRM: re.compile(
         rf"[A-Z]+ {V1}/(callbacks(/.*)?|client-called|promise|numbers|alarms|openapi\.json)"
         rf"|GET ({V1})?/metrics"

@@ -48,7 +48,7 @@ READ = responses(401, 403, 404, 422, 500, 503)
 WRITE = responses(400, 401, 403, 404, 408, 409, 413, 422, 500, 503)
 
 router = APIRouter(prefix="/callbacks", tags=["callbacks"], dependencies=[BEARER])
-TheId = Annotated[Id, Path()]
+IdPath = Annotated[Id, Path()]
 TheKey = Annotated[
     str | None,
     Header(alias="Idempotency-Key", min_length=1, max_length=LONGEST_KEY, pattern=KEY),
@@ -150,7 +150,7 @@ def _states(given: str | None) -> frozenset[State] | None:
 
 
 @router.get("/{id}", response_model=StoryOut, responses=READ)
-def show_callback(id: TheId, app_state: CurrentState, caller: Caller) -> StoryOut:
+def show_callback(id: IdPath, app_state: CurrentState, caller: Caller) -> StoryOut:
     """One callback, with all that happened to it."""
     callback = own(id, caller, app_state, offered=True)
     return StoryOut.model_validate(
@@ -164,7 +164,9 @@ def show_callback(id: TheId, app_state: CurrentState, caller: Caller) -> StoryOu
 
 
 @router.post("/{id}/accept", response_model=CallbackOut, responses=WRITE)
-def accept_callback(id: TheId, body: AcceptIn, app_state: CurrentState, caller: Caller) -> Callback:
+def accept_callback(
+    id: IdPath, body: AcceptIn, app_state: CurrentState, caller: Caller
+) -> Callback:
     """Call by hand what is offered: the first operator has it, for another one it is a conflict."""
     check_operator(body.operator, caller, app_state)
     with _existing(id, app_state):
@@ -172,7 +174,7 @@ def accept_callback(id: TheId, body: AcceptIn, app_state: CurrentState, caller: 
 
 
 @router.post("/{id}/outcome", response_model=CallbackOut, responses=WRITE)
-def say_outcome(id: TheId, body: OutcomeIn, app_state: CurrentState, caller: Caller) -> Callback:
+def say_outcome(id: IdPath, body: OutcomeIn, app_state: CurrentState, caller: Caller) -> Callback:
     """Say how an attempt ended: the one of the key, the one under way, or one made by hand."""
     own(id, caller, app_state)
     who = caller.who
@@ -187,7 +189,7 @@ def say_outcome(id: TheId, body: OutcomeIn, app_state: CurrentState, caller: Cal
 
 
 @router.post("/{id}/cancel", response_model=CallbackOut, responses=WRITE)
-def cancel_callback(id: TheId, body: WhyIn, app_state: CurrentState, caller: Caller) -> Callback:
+def cancel_callback(id: IdPath, body: WhyIn, app_state: CurrentState, caller: Caller) -> Callback:
     """Take it back."""
     own(id, caller, app_state)
     with _existing(id, app_state):
@@ -195,14 +197,14 @@ def cancel_callback(id: TheId, body: WhyIn, app_state: CurrentState, caller: Cal
 
 
 @router.post("/{id}/retry", response_model=CallbackOut, responses=WRITE)
-def retry_callback(id: TheId, body: WhyIn, app_state: CurrentState, who: Who) -> Callback:
+def retry_callback(id: IdPath, body: WhyIn, app_state: CurrentState, who: Who) -> Callback:
     """All attempts anew, now; also of one that has ended."""
     with _existing(id, app_state):
         return app_state.service.retry(id, who, body.why)
 
 
 @router.post("/{id}/number", response_model=CallbackOut, responses=WRITE)
-def set_number(id: TheId, body: NumberIn, app_state: CurrentState, caller: Caller) -> Callback:
+def set_number(id: IdPath, body: NumberIn, app_state: CurrentState, caller: Caller) -> Callback:
     """Give it a number; the answer is another callback where the client has one already."""
     own(id, caller, app_state)
     with _existing(id, app_state):
@@ -210,7 +212,7 @@ def set_number(id: TheId, body: NumberIn, app_state: CurrentState, caller: Calle
 
 
 @router.post("/{id}/time", response_model=CallbackOut, responses=WRITE)
-def set_time(id: TheId, body: TimeIn, app_state: CurrentState, who: Who) -> Callback:
+def set_time(id: IdPath, body: TimeIn, app_state: CurrentState, who: Who) -> Callback:
     """Agree on another time."""
     with _existing(id, app_state):
         return app_state.service.set_time(id, body.at, who)

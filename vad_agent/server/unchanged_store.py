@@ -31,7 +31,7 @@ KEPT_S = 60.0
 may write.
 """
 Open = Callable[[], "AbstractContextManager[Backend]"]
-Mark = tuple[tuple[int, int] | None, ...]
+FileStamp = tuple[tuple[int, int] | None, ...]
 """Time and size of the store's files; None: there is no such file."""
 
 
@@ -45,7 +45,7 @@ class UnchangedStore:
         self._database = database
         self._inbox = Outbox(inbox)
         self._lock = threading.Lock()
-        self._mark: Mark | None = None
+        self._mark: FileStamp | None = None
         self._until = 0.0
         self._pages: dict[tuple[str | None, str | None, str | None, int], list[Callback]] = {}
         policy = policy_of(Settings())
@@ -77,7 +77,7 @@ class UnchangedStore:
                 self._mark = self._look()  # opening and closing it touch its file
             return self._pages[asked]
 
-    def _look(self) -> Mark | None:
+    def _look(self) -> FileStamp | None:
         """None: a message waits to be stored."""
         if self._inbox.waiting():
             return None

@@ -2,8 +2,8 @@
 
     key = text, voice, rate, loudness, engine and its version          a recording: its content, loudness
 
-Beside each phrase a file has its length, as it was when the phrase was checked: a phrase of another
-length, or one that was never checked, is rendered anew.
+A file beside each phrase contains its length, as measured when the phrase was checked. A phrase of
+another length, or one that was never checked, is rendered again.
 
 A cached phrase is found without starting the engine: the cache stores the last engine, and the
 files by which a change of it is detected. File names do not reveal texts.
@@ -61,17 +61,17 @@ class PhraseCache:
     def engine(self) -> str | None:
         """The engine of the last rendering, if it is unchanged."""
         try:
-            told = json.loads((self.folder / ENGINE).read_text(encoding="utf-8"))
-            same = all(file_stamp(path) == stamp for path, stamp in told["files"].items())
-            return str(told["engine"]) if same else None
+            stored = json.loads((self.folder / ENGINE).read_text(encoding="utf-8"))
+            same = all(file_stamp(path) == stamp for path, stamp in stored["files"].items())
+            return str(stored["engine"]) if same else None
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             return None
 
     def remember(self, engine: Engine) -> None:
         """Store the current engine."""
-        told = json.dumps({"engine": engine.name, "files": engine.files})
+        stored = json.dumps({"engine": engine.name, "files": engine.files})
         with suppress(OSError), replacing(self.folder / ENGINE) as file:
-            file.write(told.encode())
+            file.write(stored.encode())
 
     def get(self, key: str) -> bytes | None:
         """The phrase's samples. None: not cached, or damaged or never checked (and then removed)."""

@@ -98,9 +98,9 @@ def main(spec: dict[str, Any]) -> None:
         line = sys.stdin.buffer.readline()
         if not line:
             return False
-        told = json.loads(line)
-        if "play" in told:
-            commands.put((told["play"], sys.stdin.buffer.read(told["bytes"])))
+        request = json.loads(line)
+        if "play" in request:
+            commands.put((request["play"], sys.stdin.buffer.read(request["bytes"])))
         else:
             commands.put(STOP)
         return True

@@ -23,7 +23,7 @@ PLAYBACK = "vad_agent.speech.playback_worker"
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class PlaybackReport:
     """The outcome of a phrase, and when (s of `time.perf_counter`)."""
 
     phrase: int
@@ -58,8 +58,14 @@ class Player:
         self.device = device
         self.child.move(self._spec())
 
-    def take(self, what: Opened | Lost | Record) -> Report | None:
+    def watch(self) -> None:
+        """Call in each turn of the loop: opens the device again if its process hangs."""
+        self.child.watch()
+
+    def take(self, what: Opened | Lost | Record | PlaybackReport) -> PlaybackReport | None:
         """Take a worker's report; the state may change."""
+        if isinstance(what, PlaybackReport):
+            return what
         if isinstance(what, Opened):
             self.state, self.pid = DeviceState.OPEN, what.pid
             self._rate, self.latency_s = what.rate, what.latency_s
@@ -67,8 +73,8 @@ class Player:
         if isinstance(what, Lost):
             self.state, self.why, self.pid = DeviceState.LOST, what.why, None
             return None
-        told = what.json()
-        return Report(told["phrase"], Mark(told["mark"]), what.stamp)
+        report = what.json()
+        return PlaybackReport(report["phrase"], Mark(report["mark"]), what.stamp)
 
     def play(self, pcm: bytes) -> int | None:
         """Begin a phrase (int16 mono at PHRASE_HZ) at once. Return its number. None: the device is

@@ -13,6 +13,7 @@ from __future__ import annotations
 import subprocess
 import threading
 import wave
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -80,8 +81,8 @@ class PromptLibrary:
         self._cache = PhraseCache(folder)
         self._limit_s = limit_s
         self._ready: dict[tuple[str, str], Phrase] = {}  # (prompt, text); a recording's text is ""
-        self._named: str | None = None
-        self._personal: list[tuple[str, str]] = []  # ready phrases with a client's name
+        self._names: Counter[str] = Counter()  # of the clients in calls
+        self._personal: dict[str, list[tuple[str, str]]] = {}  # name → ready phrases with it
         self._background = ThreadPoolExecutor(1, "phrases")
         self._lock = threading.Lock()  # one engine process at a time
         self._child: subprocess.Popen[bytes] | None = None  # the engine's process while it renders
@@ -95,9 +96,8 @@ class PromptLibrary:
         return self._ready.get((prompt_id, "")) or self._ready.get((prompt_id, text))
 
     def expect_name(self, name: str) -> None:
-        """The client's name is known: render its phrases in the background."""
-        self.forget_names()
-        self._named = name
+        """The name of a call's client is known: render its phrases in the background."""
+        self._names[name] += 1
         fields = self._settings.script.fields(name)
         for prompt_id, template in self._templates():
             if NAME in template and (prompt_id, "") not in self._ready:
@@ -106,17 +106,30 @@ class PromptLibrary:
                     self._background.submit(self._quietly, name, prompt_id, text)
 
     def _quietly(self, name: str, prompt_id: str, text: str) -> None:
-        if name != self._named:
+        if name not in self._names:
             return  # that call is over
         with suppress(VoiceError):  # then it is said without the name
             self.prepare(prompt_id, text, keep=False)
-            self._personal.append((prompt_id, text))
+            self._personal.setdefault(name, []).append((prompt_id, text))
+        if name not in self._names:
+            self._delete(name)
+
+    def forget_name(self, name: str) -> None:
+        """A call with this name is over: delete its phrases, unless another call needs them."""
+        self._names[name] -= 1
+        if self._names[name] <= 0:
+            del self._names[name]
+            self._delete(name)
 
     def forget_names(self) -> None:
-        """The call is over: delete phrases with its client's name."""
-        self._named = None
-        while self._personal:
-            self._ready.pop(self._personal.pop(), None)
+        """No call is on: delete all phrases with a client's name."""
+        self._names.clear()
+        for name in tuple(self._personal):
+            self._delete(name)
+
+    def _delete(self, name: str) -> None:
+        for key in self._personal.pop(name, ()):
+            self._ready.pop(key, None)
 
     # -- before a call
     # -------------------------------------------------------------------------------

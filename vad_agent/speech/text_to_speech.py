@@ -1,7 +1,7 @@
 """Renders a phrase in short-lived processes; see `text_to_speech_worker`.
 
-Engines lose a rate or a piece of the text now and then, and do not tell. So the phrase is rendered
-again, only to measure it, until two lengths agree.
+Engines sometimes ignore the rate or omit a part of the text, without an error. The phrase is
+therefore rendered again, only to measure its length, until two lengths agree.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from typing import Any
 from vad_agent.errors import VoiceError
 
 TRIES = 3
-"""Failures of the engine, and lengths that agree with no other, before it is given up."""
+"""Failures of the engine, and lengths that agree with no other, after which rendering fails."""
 ALIKE = 0.03
 """Share by which two lengths of one phrase may differ; another rate differs by a quarter."""
 CHILD = "vad_agent.speech.text_to_speech_worker"
@@ -64,7 +64,7 @@ def render(
     Raises:
         VoiceError: no engine, no voice, silence, not within `limit_s`, or each time another length.
     """
-    told = {
+    body = {
         "text": request.text,
         "voice": request.voice,
         "rate_wpm": request.rate_wpm,
@@ -76,7 +76,7 @@ def render(
     def once(**more: object) -> dict[str, Any]:
         """The answer of a worker; TRIES times, if the engine fails."""
         for _ in range(TRIES):
-            answer = _once(json.dumps({**told, **more}).encode(), limit_s, command, started)
+            answer = _once(json.dumps({**body, **more}).encode(), limit_s, command, started)
             if not answer.get("again"):
                 break
         if answer["problem"] is not None:
@@ -102,7 +102,7 @@ def render(
 
 
 def _once(
-    told: bytes,
+    body: bytes,
     limit_s: float,
     command: Sequence[str] | None,
     started: Callable[[subprocess.Popen[bytes]], None],
@@ -120,13 +120,13 @@ def _once(
     with child:
         started(child)
         try:
-            told_us, complaint = child.communicate(told, timeout=limit_s)
+            output, complaint = child.communicate(body, timeout=limit_s)
         except subprocess.TimeoutExpired:
             end(child)
             late = f"the speech engine did not answer within {limit_s:g} s"
             return {"problem": late, "again": True}
     try:
-        answer: dict[str, Any] = json.loads(told_us)
+        answer: dict[str, Any] = json.loads(output)
     except ValueError:
         last = complaint.decode(errors="replace").strip().splitlines()[-1:]
         why = last[0] if last else f"status {child.returncode}"

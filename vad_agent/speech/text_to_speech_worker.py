@@ -4,7 +4,7 @@ pyttsx3's engines crash with two threads, hang on a path that they cannot write,
 stdout. Each rendering therefore has its own process, with one `save_to_file`, and a time limit set
 by the parent.
 
-Now and then an engine renders nothing, or stops in the middle: another process may succeed
+Sometimes an engine renders nothing, or stops in the middle. Another process may succeed
 ("again").
 
 Request on stdin: {"text", "voice", "rate_wpm", "lufs", "recording": path or null, "out": path,
@@ -56,7 +56,7 @@ def main() -> None:
     with os.fdopen(answer_fd, "w", encoding="utf-8") as out:
         json.dump(answer, out)
     sys.stdout.flush()
-    os._exit(0)  # engines hang at the interpreter's exit, too
+    os._exit(0)  # engines may hang at the interpreter's exit
 
 
 def _render(request: dict[str, Any]) -> dict[str, Any]:
@@ -115,8 +115,8 @@ def _speak(request: dict[str, Any], path: str) -> dict[str, Any]:
     engine.setProperty("voice", voice)
     engine.setProperty("rate", request["rate_wpm"])
     if _driver(engine) == "espeak":
-        # runAndWait gives espeak its voice and rate, and then cancels what espeak has not carried
-        # out: the rate, or the end of the text. So espeak carries them out before.
+        # runAndWait sets espeak's voice and rate, and then cancels commands that espeak has not carried
+        # out yet: the rate, or the end of the text. Therefore wait for them first.
         engine.proxy.setBusy(False)
         _wait(lambda: not _is_busy(), "the engine did not take its rate")
     engine.save_to_file(request["text"], path)
@@ -153,7 +153,7 @@ def _rate(engine: Any) -> float:
         return float(engine.getProperty("rate"))
     from pyttsx3.drivers import _espeak
 
-    return float(_espeak.dll.espeak_GetParameter(_espeak.RATE, 1))  # pyttsx3 asks for the default
+    return float(_espeak.dll.espeak_GetParameter(_espeak.RATE, 1))  # pyttsx3 requests the default
 
 
 def _driver(engine: Any) -> str:
@@ -172,17 +172,17 @@ def _choose(voices: list[Any], wanted: str) -> str:
             if any(fits(one) for one in spoken):
                 return str(voice.id)
     if name == "ru":
-        for voice in voices:  # SAPI does not give languages
+        for voice in voices:  # SAPI reports no languages
             if "russian" in str(voice.name).casefold() or "ru-ru" in str(voice.id).casefold():
                 return str(voice.id)
     raise VoiceError(f"no voice {wanted!r} among {len(voices)}: {_install()}")
 
 
-def _language(told: Any) -> str:
-    """The language; espeak gives bytes with a priority before the name."""
-    if isinstance(told, bytes):
-        return told.lstrip(bytes(range(32))).decode(errors="replace").casefold()
-    return str(told).casefold()
+def _language(value: Any) -> str:
+    """The language; espeak returns bytes with a priority before the name."""
+    if isinstance(value, bytes):
+        return value.lstrip(bytes(range(32))).decode(errors="replace").casefold()
+    return str(value).casefold()
 
 
 def _install() -> str:

@@ -20,7 +20,7 @@ from typing import Any
 
 from vad_agent.core.callback_request import seconds_until
 from vad_agent.core.events import Event, EventKind
-from vad_agent.core.frames import Channel, frames
+from vad_agent.core.frames import Channel, FramePair, frames
 from vad_agent.errors import EventError, SettingsError
 
 MOST_PROBLEMS = 20
@@ -28,8 +28,7 @@ MOST_PROBLEMS = 20
 MODES = ("auto", "cue")
 _PLAYER = frozenset({"prompt_started", "prompt_ended", "prompt_failed", "player_ready"})
 
-Pair = tuple[bytes | None, bytes | None]
-Span = tuple[int, int]
+FrameSpan = tuple[int, int]
 """Frames [from, to)."""
 
 
@@ -48,7 +47,7 @@ class EventLog:
     events: Sequence[TimedEvent] = ()
     mode: str | None = None
     """auto or cue: the mode of a recorded live call. None: the file is not from a recorded call."""
-    gaps: Mapping[Channel, Sequence[Span]] = field(default_factory=dict)
+    gaps: Mapping[Channel, Sequence[FrameSpan]] = field(default_factory=dict)
     """Spans without frames, in order and disjoint."""
 
     @property
@@ -67,11 +66,11 @@ class EventLog:
         events = [timed for timed in self.events if timed.event.kind.value not in _PLAYER]
         return replace(self, events=events, mode=None)
 
-    def cut(self, pairs: Iterable[Pair]) -> Iterable[Pair]:
-        """The pairs of a recording as they were fed: None where no frame arrived."""
+    def cut(self, pairs: Iterable[FramePair]) -> Iterable[FramePair]:
+        """The pairs of a recording as they were fed; None: no frame arrived."""
         return self._cut(pairs) if any(self.gaps.values()) else pairs
 
-    def _cut(self, pairs: Iterable[Pair]) -> Iterator[Pair]:
+    def _cut(self, pairs: Iterable[FramePair]) -> Iterator[FramePair]:
         operator_gone = _Inside(self.gaps.get(Channel.OPERATOR, ()))
         client_gone = _Inside(self.gaps.get(Channel.CLIENT, ()))
         for number, (operator, client) in enumerate(pairs):
@@ -82,9 +81,9 @@ class EventLog:
 
 
 class _Inside:
-    """Tells whether a frame is in one of the spans."""
+    """Tests whether a frame is in one of the spans."""
 
-    def __init__(self, spans: Sequence[Span]) -> None:
+    def __init__(self, spans: Sequence[FrameSpan]) -> None:
         self._spans = spans
         self._starts = [start for start, _ in spans]
 
@@ -102,7 +101,7 @@ def load_events(path: Path) -> EventLog:
     lines = _lines(path)
     mode, problems, first = None, [], True
     events: list[TimedEvent] = []
-    gaps: dict[Channel, list[Span]] = {}
+    gaps: dict[Channel, list[FrameSpan]] = {}
     for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
@@ -176,7 +175,7 @@ def _mode(source: Mapping[str, object]) -> str:
     return mode
 
 
-def _gap(source: Mapping[str, object]) -> tuple[Channel, Span]:
+def _gap(source: Mapping[str, object]) -> tuple[Channel, FrameSpan]:
     start, end = _frame(source), _frame(source, "until")
     party = source.get("party")
     if not isinstance(party, str) or party not in list(Channel):
@@ -186,9 +185,9 @@ def _gap(source: Mapping[str, object]) -> tuple[Channel, Span]:
     return Channel(party), (start, end)
 
 
-def _joined(spans: Iterable[Span]) -> list[Span]:
+def _joined(spans: Iterable[FrameSpan]) -> list[FrameSpan]:
     """In order, with adjacent spans joined."""
-    joined: list[Span] = []
+    joined: list[FrameSpan] = []
     for start, end in sorted(spans):
         if joined and start <= joined[-1][1]:
             joined[-1] = joined[-1][0], max(end, joined[-1][1])

@@ -39,6 +39,7 @@ FLUSH_S = 10.0
 RESERVED = 200
 """Files for the database, the log and everything else."""
 MOST = 4096
+SANSIO = "websockets-sansio"
 PAUSE_S = 0.05
 """Seconds until the next try, if a connection could not be accepted."""
 
@@ -124,6 +125,23 @@ def limited(headers_s: float = HEADERS_S) -> type[HttpConnection]:
     """The class of one server's connections."""
     own = {"waiting": {}, "headers_s": headers_s}
     return type("LimitedHttpConnection", (HttpConnection,), own)
+
+
+def _websocket() -> type[asyncio.Protocol]:
+    from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+    from websockets.exceptions import InvalidState
+
+    class WebSocketConnection(WebSocketsSansIOProtocol):
+        """One that is closing already may be shut down, too; uvicorn's raises then, and `serve` fails."""
+
+        def shutdown(self) -> None:
+            """As uvicorn's."""
+            try:
+                super().shutdown()
+            except InvalidState:
+                self.transport.close()
+
+    return WebSocketConnection
 
 
 class Acceptor:
@@ -222,6 +240,8 @@ class EmbeddedServer(uvicorn.Server):
     ) -> None:
         self._connections = limited(headers_s)
         config.http = self._connections
+        if config.ws == SANSIO:
+            config.ws = _websocket()
         super().__init__(config)
         self._most = most
         self._handshake_s = handshake_s

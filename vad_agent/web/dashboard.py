@@ -27,7 +27,7 @@ from vad_agent.web.call_view import Pictures
 from vad_agent.web.incidents import Incident, find_incidents
 from vad_agent.web.state_broker import StateBroker
 from vad_agent.web.supervisor_labels import SupervisorLabels
-from vad_agent.web.wallboard import Row, Rows, Wallboard, order, row, rows
+from vad_agent.web.wallboard import Wallboard, WallboardRow, WallboardRows, order, row, rows
 
 MOST_CRITICAL = 40
 MOST_CALLBACKS = 50
@@ -48,7 +48,7 @@ class DayBoard:
     now: datetime
     day: CalendarDay
     critical: Sequence[Incident]
-    floor: Rows
+    floor: WallboardRows
     which: Which | None = None
     """The filter of the callbacks."""
     more_critical: int = 0
@@ -75,7 +75,7 @@ class DayBoard:
         return len(self.critical) + self.more_critical
 
     @property
-    def busy(self) -> list[tuple[str, Row]]:
+    def busy(self) -> list[tuple[str, WallboardRow]]:
         """The rows of the wallboard, in order."""
         return order(self.floor)
 
@@ -85,7 +85,7 @@ class DayBoard:
         return sorted(name for name, row in self.floor.items() if row["idle"])
 
     @property
-    def blank(self) -> Row:
+    def blank(self) -> WallboardRow:
         """A row without data."""
         return row({})
 

@@ -40,7 +40,7 @@ async def _body(request: Request) -> Mapping[str, Any]:
     return told
 
 
-Body = Annotated[Mapping[str, Any], Depends(_body)]
+JsonBody = Annotated[Mapping[str, Any], Depends(_body)]
 
 
 def _text(body: Mapping[str, Any], name: str) -> str:
@@ -64,7 +64,7 @@ def accept(id: str, mine: Mine, session: OwnPage) -> Response:
 
 
 @router.post("/callbacks/{id}/outcome")
-def say_outcome(id: str, mine: Mine, session: OwnPage, body: Body) -> Response:
+def say_outcome(id: str, mine: Mine, session: OwnPage, body: JsonBody) -> Response:
     """Report the outcome of the operator's attempt."""
     key = _text(body, "key") if body.get("key") is not None else None
     mine.outcome(id, _text(body, "outcome"), key)
@@ -72,20 +72,20 @@ def say_outcome(id: str, mine: Mine, session: OwnPage, body: Body) -> Response:
 
 
 @router.post("/callbacks/{id}/not-needed")
-def say_not_needed(id: str, mine: Mine, session: OwnPage, body: Body) -> Response:
+def say_not_needed(id: str, mine: Mine, session: OwnPage, body: JsonBody) -> Response:
     """Cancel a callback that is not needed."""
     mine.not_needed(id, _text(body, "why"))
     return Response(status_code=204)
 
 
 @router.post("/callbacks/{id}/number")
-def set_number(id: str, mine: Mine, session: OwnPage, body: Body) -> Response:
+def set_number(id: str, mine: Mine, session: OwnPage, body: JsonBody) -> Response:
     """Set the client's number."""
     mine.number(id, _text(body, "phone"))
     return Response(status_code=204)
 
 
 @router.post("/client-called")
-def client_called(mine: Mine, session: OwnPage, body: Body) -> dict[str, bool]:
+def client_called(mine: Mine, session: OwnPage, body: JsonBody) -> dict[str, bool]:
     """The client has called."""
     return {"closed": mine.client_called(_text(body, "phone"))}

@@ -39,16 +39,16 @@ SPEAK = {
     (True, True): "говорят оба",
 }
 
-Row = dict[str, Any]
-Rows = Mapping[str, Row]
+WallboardRow = dict[str, Any]
+WallboardRows = Mapping[str, WallboardRow]
 
 
-def rows(broker: StateBroker) -> Rows:
+def rows(broker: StateBroker) -> WallboardRows:
     """The rows of all connected headsets, by operator."""
     return {operator: row(broker.state(operator)) for operator in broker.operators()}
 
 
-def row(state: Mapping[str, Any]) -> Row:
+def row(state: Mapping[str, Any]) -> WallboardRow:
     """The row of one headset.
 
     `urgent`: 2 a problem, 1 a window is open or a prompt runs, 0 neither. `bar`: start and width of
@@ -167,17 +167,17 @@ def _message(messages: object) -> str:
     return f"{labels_ru.clock(int(at))} {_text(last[1])}"
 
 
-def order(found: Rows) -> list[tuple[str, Row]]:
+def order(found: WallboardRows) -> list[tuple[str, WallboardRow]]:
     """The display order: urgent first, then by name; headsets without a call are left out."""
     busy = [(operator, row) for operator, row in found.items() if not row["idle"]]
     return sorted(busy, key=lambda one: (-one[1]["urgent"], one[0]))
 
 
-def changes(before: Rows | None, after: Rows) -> dict[str, Any]:
+def changes(before: WallboardRows | None, after: WallboardRows) -> dict[str, Any]:
     """The changes for a page that has `before`. None: it has nothing yet."""
     if before is None:
         return {"whole": True, "rows": after}
-    told: dict[str, Row | None] = dict.fromkeys(before.keys() - after.keys())
+    told: dict[str, WallboardRow | None] = dict.fromkeys(before.keys() - after.keys())
     for operator, row in after.items():
         known = before.get(operator)
         if known is None:
@@ -193,11 +193,11 @@ class Wallboard:
     def __init__(self, broker: StateBroker, *, every_s: float = EVERY_S) -> None:
         self._broker = broker
         self._every_s = every_s
-        self._rows: Rows = {}
+        self._rows: WallboardRows = {}
         self._over = False
         self._followers: set[asyncio.Event] = set()
         self._task: asyncio.Task[None] | None = None
-        self._told: tuple[Rows | None, Rows, str] = ({}, {}, "{}")
+        self._told: tuple[WallboardRows | None, WallboardRows, str] = ({}, {}, "{}")
         """(before, after, JSON of the changes): most pages are at the same version."""
 
     async def follow(
@@ -210,7 +210,7 @@ class Wallboard:
         """
         woken = asyncio.Event()
         self._join(woken)
-        before: Rows | None = None
+        before: WallboardRows | None = None
         try:
             while is_on():
                 woken.clear()
@@ -256,7 +256,7 @@ class Wallboard:
         for follower in self._followers:
             follower.set()
 
-    def _changes(self, before: Rows | None, after: Rows) -> str:
+    def _changes(self, before: WallboardRows | None, after: WallboardRows) -> str:
         if self._told[0] is not before or self._told[1] is not after:
             encoded = json.dumps(changes(before, after), ensure_ascii=False, separators=(",", ":"))
             self._told = (before, after, encoded)

@@ -29,7 +29,7 @@ from websockets.frames import Opcode
 from websockets.http11 import Request as UpgradeRequest
 from websockets.server import ServerProtocol
 
-from tests.callbacks.dialers.centre import CUT, DROP, GARBAGE, HANG, Taken
+from tests.callbacks.dialers.http_centre import CUT, DROP, GARBAGE, HANG, ReceivedRequest
 
 QUIET = logging.getLogger(__name__)
 QUIET.setLevel(logging.WARNING)  # what it says must not be found in the dialer's log
@@ -39,9 +39,10 @@ LATE = "late"  # it is done, and no answer comes: as HANG, but the request has t
 
 class AriServer:
     def __init__(self) -> None:
-        self.taken: list[Taken] = []
+        self.taken: list[ReceivedRequest] = []
         self.rung: list[str] = []
         self.channels: dict[str, dict[str, Any]] = {}
+        self.continued: list[tuple[str, str, str]] = []
         self.bridges: dict[str, list[str]] = {}
         self.globals: dict[str, str] = {}
         self.variables: dict[tuple[str, str], str] = {}
@@ -110,10 +111,10 @@ class AriServer:
         with self.changed:
             assert self.changed.wait_for(what, limit_s), "it did not come to that"
 
-    def requests(self, method: str, path: str) -> list[Taken]:
+    def requests(self, method: str, path: str) -> list[ReceivedRequest]:
         return [one for one in list(self.taken) if (one.method, one.path) == (method, path)]
 
-    def until_asked(self, method: str, path: str, times: int = 1) -> list[Taken]:
+    def until_asked(self, method: str, path: str, times: int = 1) -> list[ReceivedRequest]:
         self.until(lambda: len(self.requests(method, path)) >= times)
         return self.requests(method, path)
 
@@ -195,7 +196,7 @@ class AriServer:
         body = handler.rfile.read(int(handler.headers.get("content-length") or 0))
         headers = {name.lower(): value for name, value in handler.headers.items()}
         with self.changed:
-            self.taken.append(Taken(handler.command, url.path, url.query, headers, body))
+            self.taken.append(ReceivedRequest(handler.command, url.path, url.query, headers, body))
             faults = self._faults[handler.command, url.path]
             fault = faults.pop(0) if faults else None
             self.changed.notify_all()
@@ -232,6 +233,9 @@ class AriServer:
             case "DELETE", ["channels", channel] if channel in self.channels:
                 self.hang_up(channel)
                 return 204, None
+            case "POST", ["channels", channel, "continue"] if channel in self.channels:
+                self.continued.append((channel, asked["context"], asked["extension"]))
+                return 204, None
             case "GET", ["channels", channel, "variable"]:
                 value = self.variables.get((channel, asked["variable"]))
                 return (200, {"value": value}) if value else (404, {"message": "not found"})
@@ -248,7 +252,8 @@ class AriServer:
                 self.bridges.setdefault(bridge, [])
                 return 200, {"id": bridge, "bridge_type": asked.get("type", "mixing")}
             case "POST", ["bridges", bridge, "addChannel"] if bridge in self.bridges:
-                channels = asked["channel"].split(",")
+                given = asked["channel"]  # of a body, a text with a comma is one channel's id
+                channels = given if isinstance(given, list) else [given]
                 if not set(channels) <= set(self.channels):
                     return 400, {"message": "Channel not found"}
                 self.bridges[bridge] = channels

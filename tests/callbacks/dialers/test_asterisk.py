@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from tests.callbacks.dialers.ari_server import LATE, PASSWORD, USER, AriServer
-from tests.callbacks.dialers.centre import CUT, DROP, GARBAGE, HANG
+from tests.callbacks.dialers.http_centre import CUT, DROP, GARBAGE, HANG
 from vad_agent.callbacks.dialers.asterisk import AsteriskConfig, AsteriskDialer
 from vad_agent.callbacks.dialers.base import (
     DialRefused,
@@ -703,3 +703,14 @@ def test_secrets_and_personal_data_are_nowhere(
         shown = repr(dialer._config) + repr(refused.value) + caplog.text
     for secret in (PASSWORD, NUMBER, NUMBER[1:], "Пётр", "ZGVzazphcmk"):
         assert secret not in shown
+
+
+def test_an_answered_leg_goes_through_the_machine_context_once(ari: AriServer):
+    with dialling(ari, machine_context="vad-machine") as (dialer, _):
+        ring_client(ari, dialer)
+        ari.answer(CL)
+        ari.until(lambda: ari.continued == [(CL, "vad-machine", KEY)])
+        ari.variable(CL, "AMDSTATUS", "HUMAN")
+        ari.enter(CL)
+        ari.until_asked("POST", f"/ari/bridges/{KEY}/addChannel")
+        assert len(ari.continued) == 1

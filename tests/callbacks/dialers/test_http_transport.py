@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.callbacks.dialers.centre import CUT, DROP, GARBAGE, HANG, CentreServer, limit_s
+from tests.callbacks.dialers.http_centre import CUT, DROP, GARBAGE, HANG, CentreServer, limit_s
 from vad_agent.callbacks.dialers.base import DialRefused, DialUncertain
 from vad_agent.callbacks.dialers.http_transport import MOST_BYTES, TRIES, HttpTransport
 from vad_agent.errors import DialError, SettingsError

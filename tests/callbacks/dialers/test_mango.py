@@ -15,7 +15,7 @@ from urllib.parse import parse_qs, urlencode
 
 import pytest
 
-from tests.callbacks.dialers.centre import CUT, DROP, GARBAGE, HANG, CentreServer
+from tests.callbacks.dialers.http_centre import CUT, DROP, GARBAGE, HANG, CentreServer
 from vad_agent.callbacks.dialers.base import (
     DialRefused,
     DialRequest,

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.callbacks.dialers.centre import CUT, DROP, GARBAGE, HANG, CentreServer, limit_s
+from tests.callbacks.dialers.http_centre import CUT, DROP, GARBAGE, HANG, CentreServer, limit_s
 from vad_agent.callbacks.dialers.base import (
     DialRefused,
     DialRequest,

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from tests.callbacks.dialers.centre import CUT, DROP, GARBAGE, HANG, CentreServer, limit_s
+from tests.callbacks.dialers.http_centre import CUT, DROP, GARBAGE, HANG, CentreServer, limit_s
 from vad_agent.callbacks.dialers import message_signing
 from vad_agent.callbacks.dialers.base import (
     DialRefused,

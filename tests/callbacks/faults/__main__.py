@@ -16,7 +16,7 @@ from pathlib import Path
 
 from tests.callbacks.faults.storm import killed_at, storm
 from tests.callbacks.faults.trial import Trial
-from tests.callbacks.postgres import NotInstalled, Postgres
+from tests.callbacks.postgres import Postgres, PostgresNotInstalled
 from vad_agent.callbacks.failpoints import POINTS
 
 MARKS = "<!-- faults -->", "<!-- end of faults -->"
@@ -33,7 +33,7 @@ def main() -> int:
     options = parser.parse_args()
     try:
         postgres = Postgres.started()
-    except NotInstalled as error:
+    except PostgresNotInstalled as error:
         print(f"faults: {error}", file=sys.stderr)
         return 2
     print(f"seed {options.seed}", flush=True)

@@ -26,7 +26,7 @@ from vad_agent.callbacks.dialers.base import (
     DialRequest,
     Ended,
     OutcomeReport,
-    Report,
+    OutcomeReporter,
     Ringing,
     Unknown,
 )
@@ -73,11 +73,11 @@ class Exchange:
         self._seed = seed
         self._node = node
         self._slow_s = slow_s
-        self._report: Report = lambda told: None
+        self._report: OutcomeReporter = lambda told: None
         self._closed = threading.Event()
         ledger.touch()
 
-    def open(self, report: Report) -> None:
+    def open(self, report: OutcomeReporter) -> None:
         self._report = report
 
     def close(self) -> None:

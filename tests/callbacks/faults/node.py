@@ -18,6 +18,7 @@ import sys
 import threading
 import time
 from datetime import UTC, datetime
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 from tests.callbacks.faults.exchange import Exchange
@@ -57,6 +58,14 @@ def main(path: str) -> int:
         pass
     desk.close()
     return 0
+
+
+def forked(config: Path, log: Path, out: Connection) -> None:
+    """In a process of `multiprocessing`: as if it had been started by itself."""
+    os.dup2(out.fileno(), 1)
+    with log.open("ab") as file:
+        os.dup2(file.fileno(), 2)
+    sys.exit(main(str(config)))
 
 
 def bend_clock(file: Path) -> None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import signal
 import time
 
-from tests.callbacks.faults.trial import Report, Trial
+from tests.callbacks.faults.trial import Trial, TrialReport
 
 
-def storm(trial: Trial, *, requests: int, kills: int, limit_s: float = 180.0) -> Report:
+def storm(trial: Trial, *, requests: int, kills: int, limit_s: float = 180.0) -> TrialReport:
     """As many requests, at random times, while the node is killed so often; then until idle."""
     dice = trial.dice
     left = requests
@@ -36,7 +36,7 @@ def storm(trial: Trial, *, requests: int, kills: int, limit_s: float = 180.0) ->
     return trial.report()
 
 
-def killed_at(trial: Trial, point: str) -> Report:
+def killed_at(trial: Trial, point: str) -> TrialReport:
     """Twice at the point, then until idle."""
     trial.ask(4)
     for number in (1, 2):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import shutil
 import signal
@@ -12,12 +11,11 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-import psutil
 import pytest
 
 from tests.callbacks.faults.exchange import course, read_ledger
 from tests.callbacks.faults.storm import killed_at, storm
-from tests.callbacks.faults.trial import NODE, ROOT, Trial
+from tests.callbacks.faults.trial import ROOT, Trial, started
 from tests.callbacks.postgres import Postgres
 from vad_agent.callbacks.cluster_membership import BEAT_S, DEAD_S
 from vad_agent.callbacks.failpoints import POINTS
@@ -42,10 +40,8 @@ def trial(where: str, tmp_path: Path) -> MakeTrial:
 def no_node_outlives_its_test() -> Iterator[None]:
     """One that a failed test leaves would use the database and the processors of the next ones."""
     yield
-    for child in psutil.Process().children(recursive=True):
-        with contextlib.suppress(psutil.NoSuchProcess):
-            if NODE in child.cmdline():
-                child.kill()
+    while started:
+        started.pop().kill()
 
 
 @pytest.mark.serial
@@ -95,8 +91,7 @@ def test_an_upgrade_between_two_attempts(trial: MakeTrial, tmp_path: Path) -> No
         file.write_text(
             file.read_text(encoding="utf-8") + "\n# a newer version\n", encoding="utf-8"
         )
-    run.environment["PYTHONPATH"] = str(newer)
-    run.at = newer
+    run.sources = newer
     node = run.node()
     assert node.ready(), node.said
     assert run.until_idle()

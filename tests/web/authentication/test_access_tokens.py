@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 import sqlalchemy as sa
 
-from tests.web.desk_asking import GOOD, PASSWORDS, Hand
+from tests.web.desk_client import GOOD, PASSWORDS, ManualClock
 from vad_agent.callbacks.store import Store
 from vad_agent.callbacks.tables import tokens as table
 from vad_agent.errors import StoreError
@@ -157,7 +157,7 @@ def test_while_the_database_is_away_what_was_known_is_valid(
 def test_a_flood_of_unknown_tokens_is_looked_up_a_few_times_a_second(
     store: Store, people: Users, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    timer, reads = Hand(), list[float]()
+    timer, reads = ManualClock(), list[float]()
     tokens = AccessTokens(store, timer=timer)
     read = tokens._read
     monkeypatch.setattr(tokens, "_read", lambda: (reads.append(timer.now), read()))

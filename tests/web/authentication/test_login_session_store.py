@@ -10,8 +10,8 @@ import pytest
 import sqlalchemy as sa
 
 from tests.callbacks.postgres import Postgres
-from tests.headset.recording import until
-from tests.web.desk_asking import GOOD, PASSWORDS
+from tests.headset.source_recording import until
+from tests.web.desk_client import GOOD, PASSWORDS
 from vad_agent.callbacks.field_encryption import PLAIN, SEALED, FieldEncryption, new_key
 from vad_agent.callbacks.store import Store
 from vad_agent.callbacks.tables import facts, left_sessions
@@ -142,7 +142,7 @@ def test_while_the_database_is_away_what_was_known_holds(
 
 
 def test_a_server_that_is_stopped_throws_nobody_out(postgres: Postgres, url: str) -> None:
-    from tests.web.desk_asking import POLICY
+    from tests.web.desk_client import POLICY
 
     with contextlib.closing(Store(url, POLICY)) as store:
         kept = SessionStore(store)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.web.desk_asking import CHEAP, GOOD, Hand
+from tests.web.desk_client import CHEAP, GOOD, ManualClock
 from vad_agent.callbacks.alerts import AlertBoard, Kind
 from vad_agent.callbacks.store import Store
 from vad_agent.common.identity import login
@@ -46,7 +46,7 @@ class Desk:
     """Its door, people and sessions."""
 
     def __init__(self, store: Store, started_by: str | None = "root") -> None:
-        self.timer = Hand()
+        self.timer = ManualClock()
         self.passwords = Counting()
         self.people = Users(store, self.passwords)
         self.kept = SessionStore(store)

@@ -7,7 +7,7 @@ import re
 import pytest
 from argon2 import PasswordHasher
 
-from tests.web.desk_asking import CHEAP
+from tests.web.desk_client import CHEAP
 from vad_agent.web.authentication.password_hashing import (
     LEAST,
     MOST,

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from argon2 import PasswordHasher
 
-from tests.web.desk_asking import GOOD, PASSWORDS
+from tests.web.desk_client import GOOD, PASSWORDS
 from vad_agent.callbacks.store import Store
 from vad_agent.web.authentication.login_sessions import Role
 from vad_agent.web.authentication.password_hashing import Passwords

@@ -45,10 +45,18 @@ class AsteriskConfig:
     """The number that the client sees."""
     ring_operator_s: int = 20
     ring_client_s: int = 40
+    machine_context: str = ""
+    """The dialplan's context that runs AMD() on the answered client's leg and returns it by Stasis(),
+    as `vad-agent pbx setup asterisk` prints it. "": machines are not recognized.
+    """
     talk_s: float = 10.0
     """Seconds. A talk of at least this length counts as a talk with a person."""
     check_s: float = 15.0
     """Seconds between polls of calls under way, in case an event is lost."""
+
+
+EXAMINED_S = 15.0
+"""Seconds for AMD() to come to a result; its own limit is 5 s."""
 
 
 class Stage(StrEnum):
@@ -90,6 +98,7 @@ class AriCall:
         self._rang = False
         self._stop = False
         self._joined = 0.0  # time.monotonic, s
+        self._examined_at: float | None = None  # time.monotonic; AMD() runs since
         self._unsure_until = 0.0  # the request for the client's leg may still arrive
 
     def take(self, leg: str, event: Mapping[str, Any], channel: Mapping[str, Any]) -> None:
@@ -99,7 +108,7 @@ class AriCall:
                 case "StasisStart", "op", Stage.OPERATOR:
                     self._ring_client()
                 case "StasisStart", "cl", Stage.CLIENT:
-                    self._join()
+                    self._answered(examined=self._examined_at is not None)
                 case "ChannelStateChange", "cl", _:
                     self._rang |= channel.get("state") == "Ringing"
                 case "Dial", "cl", _:
@@ -145,7 +154,9 @@ class AriCall:
                 else:
                     self._end(Outcome.LOST, "a leg has ended unseen")
             elif client == "Up" and self.stage is Stage.CLIENT:
-                self._join()
+                since = self._examined_at
+                if since is None or time.monotonic() - since > EXAMINED_S:
+                    self._answered(examined=since is not None)
 
     def tick(self) -> None:
         """Report a talk that has lasted long enough and still goes on.
@@ -198,6 +209,17 @@ class AriCall:
             self._end(Outcome.FAILED, "Asterisk refused the client's leg")
         except DialUncertain:
             self._unsure_until = time.monotonic() + self._config.check_s
+
+    def _answered(self, *, examined: bool) -> None:
+        """The client's leg is up: have AMD() listen to it first, where the centre has that."""
+        if self._config.machine_context and not examined:
+            self._examined_at = time.monotonic()
+            try:
+                self._legs.examine(self.key, self._config.machine_context)
+                return
+            except DialError:
+                LOG.warning("an answered call could not be sent to AMD()")
+        self._join()
 
     def _join(self) -> None:
         if self._legs.is_machine(self.key):

@@ -36,7 +36,7 @@ CLOSE_LIMIT_S = 2.0
 
 
 class AriEvents:
-    """Receives the application's events."""
+    """Receives the application's events; `all_channels`: those of every channel."""
 
     def __init__(
         self,
@@ -49,10 +49,11 @@ class AriEvents:
         tick: Callable[[], None],
         tick_s: float = 0.5,
         pauses_s: tuple[float, ...] = PAUSES_S,
+        all_channels: bool = False,
     ) -> None:
         scheme, _, rest = url.rstrip("/").partition("://")
         secure = "wss" if scheme == "https" else "ws"
-        query = urlencode({"app": app, "subscribeAll": "false"})
+        query = urlencode({"app": app, "subscribeAll": str(all_channels).lower()})
         self._uri = f"{secure}://{rest}/events?{query}"
         token = base64.b64encode(":".join(auth).encode()).decode()
         self._headers = {"Authorization": f"Basic {token}"}
@@ -66,6 +67,11 @@ class AriEvents:
     def start(self) -> None:
         """Start the thread; it connects in the background."""
         self._thread.start()
+
+    @property
+    def connected(self) -> bool:
+        """Events are being received."""
+        return self._listening.is_set()
 
     def wait(self, limit_s: float) -> bool:
         """Whether events are being received, now or within `limit_s` seconds."""

@@ -88,10 +88,20 @@ class Legs:
         except DialError:
             return False
 
+    def examine(self, key: str, context: str) -> None:
+        """Send the client's leg to this context of the dialplan, which returns it to the application."""
+        self._centre.send(
+            "POST",
+            f"/channels/{leg_of(key, CLIENT)}/continue",
+            repeatable=False,
+            json={"context": context, "extension": key, "priority": 1},
+        )
+
     def join(self, key: str) -> None:
         """Bridge the two legs."""
         self._centre.send("POST", f"/bridges/{key}", repeatable=True, json={"type": "mixing"})
-        both = f"{leg_of(key, OPERATOR)},{leg_of(key, CLIENT)}"
+        # A list: of a body Asterisk takes a text with a comma for one channel's id.
+        both = [leg_of(key, OPERATOR), leg_of(key, CLIENT)]
         self._centre.send(
             "POST", f"/bridges/{key}/addChannel", repeatable=True, json={"channel": both}
         )

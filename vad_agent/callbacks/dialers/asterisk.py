@@ -6,9 +6,9 @@ bridges both.
              └> operator_unavailable     └ busy, no answer         ├ shorter than `talk_s`: no_answer
                                                                    └ else: reached, reported at `talk_s`
 
-An answered call alone is not "reached", because a machine answers too. Where the centre's dialplan
-runs AMD() on the client's leg, its result counts. Without AMD(), a talk of `talk_s` with a machine
-counts as a talk with a person.
+An answered call alone is not "reached", because a machine answers too. With `machine_context` the
+client's leg goes through AMD() before it is joined. Without it, a talk of `talk_s` with a machine counts
+as a talk with a person.
 
 Recovery after a crash must know whether the client was rung. Therefore a global variable of
 Asterisk is set to the stage before the leg of that stage is created. Where the legs are gone, it
@@ -46,7 +46,7 @@ from vad_agent.callbacks.dialers.base import (
     DialUncertain,
     Ended,
     OutcomeReport,
-    Report,
+    OutcomeReporter,
     Ringing,
     Unknown,
 )
@@ -97,10 +97,10 @@ class AsteriskDialer:
         self._calls: dict[str, AriCall] = {}
         self._ended: OrderedDict[str, Ended] = OrderedDict()
         self._waiting: list[OutcomeReport] = []
-        self._report: Report | None = None
+        self._report: OutcomeReporter | None = None
         self._tell_at = self._look_at = 0.0
 
-    def open(self, report: Report) -> None:
+    def open(self, report: OutcomeReporter) -> None:
         """Receive Asterisk's events until closed."""
         self._report = report
         self._events.start()

@@ -81,7 +81,7 @@ class OutcomeReport:
     detail: str = ""
 
 
-Report = Callable[[OutcomeReport], None]
+OutcomeReporter = Callable[[OutcomeReport], None]
 """Called by any thread. Returns when the report is stored; raises if it could not be: report again."""
 
 
@@ -124,7 +124,7 @@ class Dialer(Protocol):
     def hang_up(self, key: str, reference: str) -> None:
         """The attempt is no longer needed: stop it if it still rings. Failures are ignored."""
 
-    def open(self, report: Report) -> None:
+    def open(self, report: OutcomeReporter) -> None:
         """Start receiving outcomes: once, before the first `dial`. Connects in the background, for ever."""
 
     def close(self) -> None:

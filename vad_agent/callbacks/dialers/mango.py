@@ -47,7 +47,7 @@ from vad_agent.callbacks.dialers.base import (
     Ended,
     HookRefused,
     OutcomeReport,
-    Report,
+    OutcomeReporter,
     Ringing,
     Unknown,
 )
@@ -104,7 +104,7 @@ class MangoDialer:
         self._keys: OrderedDict[str, str] = OrderedDict()  # by entry_id
         self._early: OrderedDict[str, dict[str, Any]] = OrderedDict()  # summaries before events
 
-    def open(self, report: Report) -> None:
+    def open(self, report: OutcomeReporter) -> None:
         """Nothing to connect: outcomes come through `receive`."""
 
     def close(self) -> None:

@@ -14,7 +14,7 @@ from vad_agent.callbacks.dialers.base import (
     DialUncertain,
     Ended,
     Offered,
-    Report,
+    OutcomeReporter,
     Unknown,
 )
 
@@ -51,7 +51,7 @@ class ManualDialer:
     def hang_up(self, key: str, reference: str) -> None:
         """Do nothing: only the person knows whether they are already calling."""
 
-    def open(self, report: Report) -> None:
+    def open(self, report: OutcomeReporter) -> None:
         """Nothing to receive: outcomes come through the desk."""
 
     def close(self) -> None:

@@ -31,7 +31,7 @@ from vad_agent.callbacks.dialers.base import (
     DialUncertain,
     Ended,
     OutcomeReport,
-    Report,
+    OutcomeReporter,
     Ringing,
     Unknown,
 )
@@ -150,7 +150,7 @@ class NaumenDialer:
         with contextlib.suppress(DialError):
             self._project.put(key, self._config.cancelled_state)
 
-    def open(self, report: Report) -> None:
+    def open(self, report: OutcomeReporter) -> None:
         """Start the thread that polls for outcomes."""
         poll = threading.Thread(target=self._poll, args=(report,), name="naumen", daemon=True)
         self._thread = poll
@@ -245,7 +245,7 @@ class NaumenDialer:
 
     # -- polling -----------------------------------------------------------------------------------
 
-    def _poll(self, report: Report) -> None:
+    def _poll(self, report: OutcomeReporter) -> None:
         try:
             while not self._over.wait(self._config.poll_s):
                 try:
@@ -259,7 +259,7 @@ class NaumenDialer:
         finally:
             self._project.close()
 
-    def _round(self, report: Report) -> None:
+    def _round(self, report: OutcomeReporter) -> None:
         """Poll each attempt under way once; stop the round if the server is unreachable."""
         with self._lock:
             ways = list(self._ways.items())
@@ -275,7 +275,7 @@ class NaumenDialer:
                 self._last(key)  # if only this attempt fails, continue with the others
                 raise
 
-    def _ask(self, key: str, way: _Way, report: Report) -> None:
+    def _ask(self, key: str, way: _Way, report: OutcomeReporter) -> None:
         if way.number is not None:
             found = self._of_call(way, way.number, repeatable=False)
         elif (state := self._project.state(key, repeatable=False)) is None:

@@ -36,7 +36,7 @@ from vad_agent.callbacks.dialers.base import (
     Ended,
     HookRefused,
     OutcomeReport,
-    Report,
+    OutcomeReporter,
     Ringing,
     Unknown,
 )
@@ -139,7 +139,7 @@ class WebhookDialer:
         with contextlib.suppress(DialError):
             self._send("DELETE", self._of(key), accept=(NOT_FOUND,))
 
-    def open(self, report: Report) -> None:
+    def open(self, report: OutcomeReporter) -> None:
         """Nothing to connect: outcomes come through `receive`."""
 
     def close(self) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from vad_agent.common.private_files import replacing, why
-from vad_agent.core.frames import seconds
+from vad_agent.core.frames import FrameInput, seconds
 from vad_agent.errors import MissingExtra, OutputError
 from vad_agent.trace.labels_ru import CHANNELS, NameMask
 from vad_agent.trace.report.call_timeline import TraceRecord, timeline
@@ -22,8 +22,6 @@ from vad_agent.trace.report.envelope import Envelope
 from vad_agent.trace.report.legend import legend
 from vad_agent.trace.report.page import page
 from vad_agent.trace.report.rows import rows
-
-Frame = bytes | bytearray | memoryview | None
 
 
 class ReportBuilder:
@@ -43,7 +41,7 @@ class ReportBuilder:
         self._client = self._envelopes["client"]
         self._records: list[TraceRecord] = []
 
-    def add_frames(self, operator: Frame, client: Frame) -> None:
+    def add_frames(self, operator: FrameInput, client: FrameInput) -> None:
         """Add one 20 ms frame of each side (int16 little-endian mono). None: it did not arrive."""
         self._operator.add(operator)
         self._client.add(client)

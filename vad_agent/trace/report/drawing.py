@@ -77,7 +77,7 @@ class RowDrawing:
         self._bars()
         self._mark_lines()
         self._axis()
-        return self.sheet.svg(self._told())
+        return self.sheet.svg(self._description())
 
     def _x(self, t: float) -> float:
         return LEFT + (min(max(t, self.row.start), self.end) - self.row.start) * self.scale
@@ -291,11 +291,11 @@ class RowDrawing:
     def _edges(self, span: Span) -> tuple[float, float]:
         return self._x(span.start), self._x(span.end)
 
-    def _told(self) -> str:
-        told = [f"{p.number}. {p.name}: {p.why}" for p in self.prompts]
-        told += [text for _, text, _ in self.marks]
+    def _description(self) -> str:
+        parts = [f"{p.number}. {p.name}: {p.why}" for p in self.prompts]
+        parts += [text for _, text, _ in self.marks]
         stretch = f"{labels_ru.clock(self.row.start)}–{labels_ru.clock(self.end)}"
-        return f"Звонок, {stretch}. {'; '.join(told)}".strip()
+        return f"Звонок, {stretch}. {'; '.join(parts)}".strip()
 
 
 def _bar_text(prompt: PromptSpan) -> str:

@@ -3,6 +3,7 @@
     scope     owner                   may
     own       the desk's own file     everything; as a headset only from this machine
     headset   an operator's login     what that operator's headset and panel need
+    pbx       a program's name        the same for all operators: vad-agent pbx
     crm       a program's name        request, list and change callbacks; read counts
     metrics   a program's name        read the metrics
 
@@ -51,6 +52,7 @@ class Scope(StrEnum):
 
     OWN = "own"
     HEADSET = "headset"
+    PBX = "pbx"
     CRM = "crm"
     METRICS = "metrics"
 

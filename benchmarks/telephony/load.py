@@ -1,0 +1,115 @@
+"""A PBX that places many calls at once: stereo AudioSocket streams in real time, each from its own place
+of a recording; what comes back is read. A process of its own, so that its cost is not the product's.
+
+    python -m benchmarks.telephony.load PORT CALLS SECONDS RECORDING
+
+Prints one JSON object: the frames sent and received, the refused calls, how late this process itself was,
+and for each call with a phrase its delay: from its beginning to the phrase's first frame.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import struct
+import sys
+import time
+from pathlib import Path
+from uuid import uuid4
+
+from benchmarks.audio import load
+from vad_agent.audio.pcm import add, to_stereo
+from vad_agent.core.frames import FRAME_S
+from vad_agent.telephony.audiosocket import audio_message, identity_message
+
+_HEADER = struct.Struct(">BH")
+SPREAD_S = 2.0
+"""Seconds over which the calls begin."""
+
+
+class Stream(asyncio.Protocol):
+    """One call."""
+
+    def __init__(self) -> None:
+        self.transport: asyncio.Transport | None = None
+        self.frames = 0
+        self.refused = False
+        self.phrase_at: float | None = None
+        self._rest = b""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Say which call this is."""
+        assert isinstance(transport, asyncio.Transport)
+        self.transport = transport
+        transport.write(identity_message(uuid4()))
+
+    def data_received(self, data: bytes) -> None:
+        """Count frames; note the first one that is not silence."""
+        data = self._rest + data
+        at = 0
+        while len(data) - at >= 3:
+            kind, length = _HEADER.unpack_from(data, at)
+            if len(data) - at - 3 < length:
+                break
+            payload = data[at + 3 : at + 3 + length]
+            at += 3 + length
+            if kind == 0:
+                self.refused = True
+            else:
+                self.frames += 1
+                if self.phrase_at is None and any(payload):
+                    self.phrase_at = time.perf_counter()
+        self._rest = data[at:]
+
+    def connection_lost(self, error: Exception | None) -> None:
+        """The product has closed it."""
+        self.transport = None
+
+
+async def run(port: int, calls: int, seconds: float, recording: Path) -> dict[str, object]:
+    """Place the calls."""
+    call = load(recording)
+    messages = []
+    for operator, client in call.pairs:
+        stereo = add(to_stereo(client, 2, 1, 0), to_stereo(operator, 2, 0, 1), 2)
+        messages.append(audio_message(stereo))
+    loop = asyncio.get_running_loop()
+    streams: list[Stream] = []
+    began: list[float] = []
+    sent = late = 0
+    start = due = time.perf_counter()
+    while time.perf_counter() - start < seconds:
+        now = time.perf_counter()
+        while len(streams) < calls and (now - start) >= len(streams) * SPREAD_S / calls:
+            _, stream = await loop.create_connection(Stream, "127.0.0.1", port)
+            streams.append(stream)
+            began.append(time.perf_counter())
+        for stream, at in zip(streams, began, strict=True):
+            if stream.transport is None:
+                continue
+            number = round((now - at) / FRAME_S)
+            if number < len(messages):
+                stream.transport.write(messages[number])
+                sent += 1
+        due += FRAME_S
+        left = due - time.perf_counter()
+        late += left < -FRAME_S
+        await asyncio.sleep(max(0.0, left))
+    delays = [
+        stream.phrase_at - at
+        for stream, at in zip(streams, began, strict=True)
+        if stream.phrase_at is not None
+    ]
+    return {
+        "sent": sent,
+        "received": sum(stream.frames for stream in streams),
+        "refused": sum(stream.refused for stream in streams),
+        "late_turns": late,
+        "delays": delays,
+    }
+
+
+if __name__ == "__main__":
+    port, calls, seconds, recording = sys.argv[1:]
+    told = asyncio.run(run(int(port), int(calls), float(seconds), Path(recording)))
+    print(json.dumps(told))

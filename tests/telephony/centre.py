@@ -1,0 +1,159 @@
+"""A small centre: a real Asterisk, the operator's and the client's telephone, `vad-agent pbx` in between.
+
+with Centre(server, client_says, folder) as centre:
+    centre.dial()
+    centre.wait(kind("phase", phase="ended"), 40)
+"""
+
+from __future__ import annotations
+
+import json
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from tests.headset.audio_server import AudioServer
+from tests.headset.listen_process import TraceLine, phrases_folder
+from tests.headset.softphone import PhoneCall, free_port
+from tests.headset.source_recording import end, until
+from tests.telephony.asterisk import Asterisk
+
+READY_S = 20.0
+
+
+class Pbx:
+    """One `vad-agent pbx`. `more`: further arguments."""
+
+    def __init__(self, folder: Path, port: int, *more: str, script: str = "") -> None:
+        self.folder = folder
+        self.port = port
+        self.trace_path = folder / "pbx.trace.jsonl"
+        self.log_path = folder / "pbx.log"
+        script_path = folder / "script.toml"
+        script_path.write_text(script, encoding="utf-8")
+        self._command = [
+            *(sys.executable, "-m", "vad_agent.cli.main", "pbx"),
+            f"--listen=127.0.0.1:{port}",
+            f"--trace={self.trace_path}",
+            f"--outbox={folder / 'outbox'}",
+            f"--script={script_path}",
+            *more,
+        ]
+        self._env = {
+            "PATH": "/usr/bin:/bin",
+            "HOME": str(folder),
+            "XDG_CACHE_HOME": str(phrases_folder()),
+            "XDG_STATE_HOME": str(folder / "state"),
+            "PYTHONUTF8": "1",
+            "VAD_AGENT_ASTERISK_PASSWORD": "",
+        }
+
+    def start(self, **env: str) -> None:
+        """Start it, and wait until it listens and has its phrases."""
+        log = self.log_path.open("ab")
+        self.process = subprocess.Popen(
+            self._command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, env=self._env | env
+        )
+        log.close()
+        until(lambda: "the phrases are ready" in self.log or self._gone(), READY_S, "pbx")
+        until(lambda: "media " in self.log or self._gone(), READY_S, "the listener")
+        assert not self._gone(), self.log
+
+    def _gone(self) -> bool:
+        return self.process.poll() is not None
+
+    @property
+    def log(self) -> str:
+        """What it printed and logged."""
+        return self.log_path.read_text("utf-8", "replace") if self.log_path.exists() else ""
+
+    def stop(self) -> int:
+        """SIGTERM twice; the exit status."""
+        for _ in range(2):
+            if not self._gone():
+                self.process.terminate()
+                time.sleep(0.2)
+        if not self._gone():
+            end(self.process)
+        return int(self.process.returncode)
+
+    def trace(self) -> list[TraceLine]:
+        """The trace so far, whole lines."""
+        if not self.trace_path.exists():
+            return []
+        return [json.loads(line) for line in self.trace_path.read_bytes().split(b"\n")[:-1]]
+
+    def find(self, true: Callable[[TraceLine], bool]) -> list[TraceLine]:
+        """The trace's lines for which this holds."""
+        return [line for line in self.trace() if true(line)]
+
+    def wait(
+        self, true: Callable[[TraceLine], bool], limit_s: float, what: str = "a line"
+    ) -> TraceLine:
+        """The first line for which this holds, once it is there."""
+        try:
+            until(lambda: self.find(true) or self._gone(), limit_s, what)
+        except TimeoutError:
+            raise TimeoutError(f"{what}: the trace is {self.trace()}\n{self.log}") from None
+        found = self.find(true)
+        assert found, f"it ended: {self.log}"
+        return found[0]
+
+
+class Centre:
+    """The whole centre. `ari`: with call control."""
+
+    def __init__(
+        self,
+        server: AudioServer,
+        client_says: Path,
+        folder: Path,
+        *more: str,
+        script: str = "",
+        ari: bool = True,
+        env: Mapping[str, str] | None = None,
+    ) -> None:
+        self.port = free_port(socket.SOCK_STREAM)
+        self._env = dict(env or {})
+        self.phones = PhoneCall(server, client_says)
+        phones = {
+            "client": self.phones.client.sip_port,
+            "operator": self.phones.operator.sip_port,
+        }
+        self.asterisk = Asterisk(phones, self.port, on_answer=not ari)
+        control = [f"--ari={self.asterisk.url}", "--ari-user=desk"] if ari else []
+        self.pbx = Pbx(folder, self.port, *control, *more, script=script)
+
+    def __enter__(self) -> Centre:
+        try:
+            self.start_pbx()
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def start_pbx(self) -> None:
+        """Start `vad-agent pbx`, once more after it was killed."""
+        self.pbx.start(VAD_AGENT_ASTERISK_PASSWORD=self.asterisk.password, **self._env)
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End everything."""
+        if hasattr(self.pbx, "process"):
+            self.pbx.stop()
+        self.phones.close()
+        self.asterisk.close()
+
+    def dial(self) -> float:
+        """The client calls; when both telephones are in the call, on time.perf_counter()."""
+        client, operator = self.phones.client, self.phones.operator
+        marks = len(client.events), len(operator.events)
+        client.command("dial", f"sip:100@127.0.0.1:{self.asterisk.sip_port}")
+        moments = [client.wait("CALL_ESTABLISHED", marks[0], limit_s=10).at]
+        moments.append(operator.wait("CALL_ESTABLISHED", marks[1], limit_s=10).at)
+        return max(moments)

@@ -1,0 +1,26 @@
+"""What the tests with a real Asterisk need; without it only they are skipped."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+from tests.headset.audio_server import PROGRAMS, AudioServer
+from tests.headset.conftest import require
+from tests.headset.softphone import PROGRAM
+from tests.telephony import asterisk
+
+
+@pytest.fixture(scope="session")
+def centre_server() -> Iterator[AudioServer]:
+    """The audio server of the telephones, where there is an Asterisk too."""
+    require([*PROGRAMS, PROGRAM])
+    if reason := asterisk.missing():
+        if os.environ.get("CI") and sys.platform == "linux":
+            pytest.fail(reason)
+        pytest.skip(reason)
+    with AudioServer() as server:
+        yield server

@@ -1,0 +1,119 @@
+"""What `pbx setup asterisk` prints and `pbx check` finds, on a real Asterisk."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+from tests.telephony import asterisk as module
+from tests.telephony.asterisk import Asterisk
+from vad_agent.telephony.asterisk_setup import faults, parse_version
+
+
+@pytest.fixture(scope="module")
+def asterisk() -> Iterator[Asterisk]:
+    if reason := module.missing():
+        if os.environ.get("CI") and sys.platform == "linux":
+            pytest.fail(reason)
+        pytest.skip(reason)
+    with Asterisk({}, 9092) as running:
+        yield running
+
+
+def vad_agent(*arguments: str, password: str = "") -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "vad_agent.cli.main", "pbx", *arguments],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env=os.environ | {"VAD_AGENT_ASTERISK_PASSWORD": password, "COLUMNS": "200"},
+    )
+
+
+def check(asterisk: Asterisk, password: str | None = None) -> tuple[int, list[str]]:
+    told = asterisk.password if password is None else password
+    done = vad_agent("check", f"--ari={asterisk.url}", "--ari-user=desk", password=told)
+    assert done.stderr == ""
+    return done.returncode, done.stdout.splitlines()
+
+
+def test_the_printed_dialplan_passes_the_check(asterisk: Asterisk) -> None:
+    status, lines = check(asterisk)
+    marks = {line.partition(": ")[0]: line for line in lines}
+    assert status == 0, lines
+    for path in ("test call", "call control", "hang-up", "modules"):
+        assert f"✓ {path}" in marks, lines
+    for path in ("the client is heard", "the operator is heard", "the client hears a phrase"):
+        told = marks[f"✓ {path}"]
+        assert abs(float(told.split()[-2])) < 1.0, told  # dB: no level is halved
+    assert not any(line.startswith("✗") for line in lines)
+    assert asterisk.command("core show channels count").startswith("0 active channels")
+
+
+def test_what_is_missing_in_the_dialplan_is_named(asterisk: Asterisk) -> None:
+    for command, said in (
+        ("dialplan remove context vad", "✗ test call: the tap does not connect"),
+        ("dialplan remove context vad-check", "✗ test call: the operator's leg does not connect"),
+    ):
+        asterisk.command(command)
+        status, lines = check(asterisk)
+        assert status == 1
+        assert any(line.startswith(said) for line in lines), lines
+        assert "vad-agent pbx setup asterisk" in lines[-1]
+    asterisk.command("dialplan reload")
+
+
+def test_a_module_that_is_not_loaded_is_named(asterisk: Asterisk) -> None:
+    asterisk.command("module unload app_chanspy.so")
+    try:
+        status, lines = check(asterisk)
+        assert status == 1
+        assert any("app_chanspy is not loaded: it hears both sides" in line for line in lines)
+    finally:
+        asterisk.command("module load app_chanspy.so")
+
+
+def test_a_wrong_password_is_one_line(asterisk: Asterisk) -> None:
+    status, lines = check(asterisk, "wrong")
+    assert status == 1
+    assert len(lines) == 1
+    assert "HTTP 401" in lines[0]
+
+
+def test_set_up_asks_the_version_and_prints_what_belongs_to_it(asterisk: Asterisk) -> None:
+    done = vad_agent(
+        "setup", "asterisk", f"--ari={asterisk.url}", "--ari-user=desk", password=asterisk.password
+    )
+    assert done.returncode == 0, done.stderr
+    assert "exten => _spy.,1,Answer()" in done.stdout
+    assert asterisk.password not in done.stdout
+    assert "module app_chanspy.so loaded" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("text", "count"),
+    [
+        ("Asterisk 18.20.1", 4),
+        ("20.9.0", 3),
+        ("22.10.1+dfsg", 1),
+        ("22.11", 0),
+        ("23.5", 0),
+        ("24.0", 0),
+    ],
+)
+def test_each_version_has_its_faults(text: str, count: int) -> None:
+    version = parse_version(text)
+    assert version is not None
+    assert len(faults(version)) == count
+
+
+@pytest.mark.parametrize("argument", ["--version=soon", "--listen=9092", "--listen=host:99999"])
+def test_wrong_arguments_are_one_line(argument: str) -> None:
+    done = vad_agent("setup", "asterisk", argument)
+    assert done.returncode == 2
+    assert len(done.stderr.splitlines()) == 1
+    assert "expected" in done.stderr

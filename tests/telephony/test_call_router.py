@@ -1,0 +1,393 @@
+"""Streams and call control in any order; the lines are the real ones, only the connections are fakes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from uuid import UUID, uuid4
+
+import numpy as np
+import pytest
+
+from tests.headset.speech import speech
+from vad_agent.callbacks.outbox import Outbox
+from vad_agent.callbacks.outbox_message import REQUESTED, OutboxMessage
+from vad_agent.core.actions import Phase
+from vad_agent.core.events import Event, EventKind
+from vad_agent.core.frames import FRAME_S
+from vad_agent.headset.call_reporter import CallWriter
+from vad_agent.headset.callback_write_ahead import OutboxWriter
+from vad_agent.script.settings import Settings
+from vad_agent.speech.player import PHRASE_HZ
+from vad_agent.speech.prompt_library import Phrase
+from vad_agent.telephony.asterisk_calls import TapEvent
+from vad_agent.telephony.call_router import TOLD_S, CallRouter
+from vad_agent.telephony.operator_line import OperatorLine, SharedParts
+
+ROOM = np.random.default_rng(5).normal(0, 12, 160 * 997).astype("<i2").tobytes()
+GREETING = speech("man_how_can_i_help")
+ALO = speech("caller_alo")
+
+
+class Phrases:
+    """Every phrase is ready: a second of noise."""
+
+    SOUND = np.random.default_rng(1).normal(0, 3000, PHRASE_HZ).astype("<i2").tobytes()
+
+    def get(self, prompt_id: str, text: str) -> Phrase | None:
+        return Phrase(text, self.SOUND, recorded=False)
+
+    def __init__(self) -> None:
+        self.names: list[str] = []
+
+    def expect_name(self, name: str) -> None:
+        self.names.append(name)
+
+    def forget_name(self, name: str) -> None:
+        self.names.remove(name)
+
+
+class Stream:
+    def __init__(self) -> None:
+        self.sent: list[bytes | None] = []
+        self.closed = False
+
+    def send(self, pcm: bytes | None) -> None:
+        self.sent.append(pcm)
+
+    def close(self) -> None:
+        self.closed = True
+
+
+class Pbx:
+    """A router, a clock, and what the centre has of it."""
+
+    def __init__(self, folder: Path, *, control: bool | None = True, most: int = 10) -> None:
+        self.outbox = Outbox(folder)
+        self.reports: list[str] = []
+        self.messages = OutboxWriter(self.outbox, self.reports.append)
+        self.calls = CallWriter(
+            self.messages, self.outbox, self.reports.append, takes_calls=lambda: True
+        )
+        self.phrases = Phrases()
+        self.shared = SharedParts(Settings(), self.messages, self.calls, self.phrases)
+        self.hung_up: list[UUID] = []
+        self.lines: list[OperatorLine] = []
+        self.dropped: list[OperatorLine] = []
+        self.tapped: list[UUID] = []
+        self.control_is_up = control
+        self.router = CallRouter(
+            self._line,
+            self.hung_up.append,
+            controlled=None if control is None else lambda: bool(self.control_is_up),
+            most_calls=most,
+            drop_line=self.dropped.append,
+            tap=self.tapped.append,
+        )
+        self.now = 100.0
+
+    def _line(self, operator: str | None, hang_up: Callable[[], None]) -> OperatorLine:
+        self.lines.append(OperatorLine(self.shared, operator, hang_up))
+        return self.lines[-1]
+
+    def connect(self, tap: UUID) -> Stream | None:
+        stream = Stream()
+        return stream if self.router.connected(tap, stream, self.now) else None
+
+    def tell(self, tap: UUID, kind: EventKind, operator: str | None = "anna", **more: str) -> None:
+        event = Event(kind, call_id=f"call-{tap}", **more)  # type: ignore[arg-type]
+        self.router.control(TapEvent(tap, event, operator), operator)
+
+    def play(
+        self, tap: UUID, seconds: float, *, client: bytes = ROOM, operator: bytes = ROOM
+    ) -> None:
+        """Real time, frame by frame; sounds are repeated."""
+        for number in range(round(seconds / FRAME_S)):
+            self.now += FRAME_S
+            parts = (
+                sound[number * 320 % len(sound) :][:320].ljust(320, b"\0")
+                for sound in (client, operator)
+            )
+            self.router.audio(tap, *parts, self.now)
+            self.tick()
+
+    def both(self, taps: dict[str, UUID], sounds: dict[str, tuple[bytes, bytes]]) -> None:
+        """A frame of two calls."""
+        self.now += FRAME_S
+        at = round(self.now / FRAME_S) * 320
+        for name, tap in taps.items():
+            client, operator = (
+                sound[at % (len(sound) // 320 * 320) :][:320] for sound in sounds[name]
+            )
+            self.router.audio(tap, client, operator, self.now)
+        self.tick()
+
+    def tick(self) -> None:
+        self.router.tick(self.now)
+        if not self.messages.may_promise:
+            self.messages.flush(5.0)
+
+    def greet(self, tap: UUID) -> None:
+        self.play(tap, len(GREETING) / 8_000, operator=GREETING.tobytes())
+
+    def answer(self, tap: UUID) -> None:
+        """The client says «алло»."""
+        self.play(tap, len(ALO) / 8_000, client=ALO.tobytes())
+
+    def wait(self, seconds: float) -> None:
+        """Time passes without a frame."""
+        for _ in range(round(seconds / FRAME_S)):
+            self.now += FRAME_S
+            self.router.tick(self.now)
+
+    @property
+    def asked(self) -> list[OutboxMessage]:
+        self.messages.flush(5)
+        found = [self.outbox.read(path) for path in self.outbox.waiting()]
+        return [message for message in found if message.kind == REQUESTED]
+
+
+@pytest.fixture
+def pbx(tmp_path: Path) -> Iterator[Pbx]:
+    pbx = Pbx(tmp_path)
+    yield pbx
+    pbx.router.close()
+    pbx.calls.close()
+    pbx.messages.close()
+
+
+@pytest.mark.parametrize("stream_first", [True, False])
+def test_the_stream_and_the_answer_may_come_in_any_order(pbx: Pbx, stream_first: bool) -> None:
+    tap = uuid4()
+    if stream_first:
+        pbx.connect(tap)
+        pbx.play(tap, 3.0)  # the client hears ringing: of no call yet
+        assert pbx.lines == []
+    pbx.tell(tap, EventKind.ANSWERED, phone="+79160000001")
+    if not stream_first:
+        pbx.connect(tap)
+    pbx.greet(tap)
+    pbx.play(tap, 14.0)
+    (message, *_) = pbx.asked
+    assert (message.reason, message.operator, message.phone) == (
+        "silence_after_greeting",
+        "anna",
+        "+79160000001",
+    )
+    assert pbx.router.counters.calls == 1
+
+
+def test_the_phrases_go_into_the_stream_a_frame_each_tick_and_the_script_hangs_up(pbx: Pbx) -> None:
+    tap = uuid4()
+    stream = pbx.connect(tap)
+    pbx.tell(tap, EventKind.ANSWERED)
+    pbx.greet(tap)
+    pbx.play(tap, 14.0)
+    assert stream is not None
+    said = [pcm for pcm in stream.sent if pcm is not None and any(pcm)]
+    assert 145 <= len(said) <= 155  # three phrases of a second
+    assert {len(pcm) for pcm in stream.sent if pcm is not None} == {320}
+    assert len(stream.sent) == round((len(GREETING) / 8_000 + 14.0) / FRAME_S)
+    assert pbx.hung_up == [tap]
+
+
+def test_a_word_of_the_client_stops_the_phrase_within_60_ms_of_its_recognition(pbx: Pbx) -> None:
+    tap = uuid4()
+    stream = pbx.connect(tap)
+    assert stream is not None
+    pbx.tell(tap, EventKind.ANSWERED)
+    pbx.greet(tap)
+    pbx.play(tap, 2.7)
+    assert stream.sent[-1] is not None
+    assert any(stream.sent[-1])  # it is being said
+    pbx.answer(tap)
+    silent = next(n for n, pcm in enumerate(reversed(stream.sent)) if pcm and any(pcm))
+    assert silent > 0
+    assert not any(stream.sent[-1] or b"")
+
+
+def test_a_stream_too_many_is_refused_and_the_others_go_on(tmp_path: Path) -> None:
+    pbx = Pbx(tmp_path, most=2)
+    first, second, third = uuid4(), uuid4(), uuid4()
+    assert pbx.connect(first)
+    assert pbx.connect(second)
+    assert pbx.connect(third) is None
+    assert pbx.router.counters.refused == 1
+    pbx.router.disconnected(first, pbx.now)
+    assert pbx.connect(third)
+    pbx.router.draining = True
+    assert pbx.connect(uuid4()) is None
+    pbx.router.close()
+
+
+def test_a_second_stream_of_one_tap_is_refused(pbx: Pbx) -> None:
+    tap = uuid4()
+    assert pbx.connect(tap)
+    assert pbx.connect(tap) is None
+
+
+def test_a_stream_that_breaks_in_a_call_is_no_silence_and_its_return_is_the_same_call(
+    pbx: Pbx,
+) -> None:
+    tap = uuid4()
+    pbx.connect(tap)
+    pbx.tell(tap, EventKind.ANSWERED)
+    pbx.greet(tap)
+    pbx.answer(tap)
+    pbx.router.disconnected(tap, pbx.now)
+    pbx.wait(20.0)
+    (line,) = pbx.lines
+    assert line.in_call
+    assert line.status.suspended
+    assert pbx.tapped == [tap] * 4  # a new stream was asked for, at 3, 8, 13 and 18 s
+    stream = pbx.connect(tap)
+    assert stream is not None
+    pbx.play(tap, 12.0)
+    assert any(pcm and any(pcm) for pcm in stream.sent)  # the ladder goes on
+    assert pbx.asked
+
+
+def test_the_client_hangs_up_with_the_stream_first_or_the_event_first(pbx: Pbx) -> None:
+    for stream_first in (True, False):
+        tap = uuid4()
+        pbx.connect(tap)
+        pbx.tell(tap, EventKind.ANSWERED, phone=f"+7916000000{int(stream_first)}")
+        pbx.greet(tap)
+        pbx.answer(tap)
+        if stream_first:
+            pbx.router.disconnected(tap, pbx.now)
+            pbx.wait(0.3)
+        pbx.tell(tap, EventKind.HANGUP, party="client")
+        if not stream_first:
+            pbx.router.disconnected(tap, pbx.now)
+        pbx.wait(2.0)
+    assert [message.reason for message in pbx.asked] == ["dropped", "dropped"]
+    assert pbx.router._taps == {}
+
+
+def test_two_operators_at_once_do_not_hear_each_other(pbx: Pbx) -> None:
+    taps = {"anna": uuid4(), "boris": uuid4()}
+    streams = {}
+    for operator, tap in taps.items():
+        streams[operator] = pbx.connect(tap)
+        pbx.tell(tap, EventKind.ANSWERED, operator, phone="+79160000001")
+    pbx.greet(taps["anna"])
+    for _ in range(700):
+        sounds = {"anna": (ROOM, ROOM), "boris": (ALO.tobytes(), GREETING.tobytes())}
+        pbx.both(taps, sounds)
+    assert [message.operator for message in pbx.asked] == ["anna"]
+    assert pbx.hung_up == [taps["anna"]]
+
+
+def test_an_operators_line_serves_his_calls_one_after_the_other(pbx: Pbx) -> None:
+    for _ in range(3):
+        tap = uuid4()
+        pbx.connect(tap)
+        pbx.tell(tap, EventKind.ANSWERED)
+        pbx.greet(tap)
+        pbx.answer(tap)
+        pbx.tell(tap, EventKind.HANGUP, party="operator")
+        pbx.router.disconnected(tap, pbx.now)
+        pbx.wait(1.5)
+    assert len(pbx.lines) == 1
+    pbx.router.prune()
+    assert pbx.dropped == pbx.lines
+    assert pbx.asked == []
+
+
+def test_a_client_is_passed_on_and_both_operators_have_their_own_call(pbx: Pbx) -> None:
+    tap = uuid4()
+    pbx.connect(tap)
+    pbx.tell(tap, EventKind.ANSWERED, "anna")
+    pbx.greet(tap)
+    pbx.answer(tap)
+    pbx.tell(tap, EventKind.HANGUP, "anna", party="operator")
+    event = Event(EventKind.ANSWERED, call_id="second")
+    pbx.router.control(TapEvent(tap, event, "boris"), "boris")
+    pbx.greet(tap)
+    pbx.play(tap, 14.0)
+    assert [message.operator for message in pbx.asked] == ["boris"]
+
+
+def test_without_call_control_the_stream_is_the_call_and_its_end_is_a_question(
+    tmp_path: Path,
+) -> None:
+    pbx = Pbx(tmp_path, control=None)
+    tap = uuid4()
+    pbx.connect(tap)
+    pbx.greet(tap)
+    pbx.play(tap, 0.5)
+    pbx.answer(tap)
+    pbx.play(tap, 0.5)
+    pbx.router.disconnected(tap, pbx.now)
+    pbx.wait(TOLD_S + 0.1)
+    assert [message.reason for message in pbx.asked] == ["unconfirmed"]
+    assert pbx.lines[0].asks
+    pbx.router.close()
+
+
+def test_while_call_control_is_lost_the_operators_voice_is_the_answer(tmp_path: Path) -> None:
+    pbx = Pbx(tmp_path, control=False)
+    tap = uuid4()
+    pbx.connect(tap)
+    pbx.play(tap, 5.0)  # ringing
+    (line,) = pbx.lines
+    for _ in range(3):
+        pbx.greet(tap)
+    pbx.play(tap, 3.0)
+    assert line.status.phase is not None
+    pbx.control_is_up = True
+    pbx.tell(tap, EventKind.ANSWERED)
+    pbx.answer(tap)
+    pbx.tell(tap, EventKind.HANGUP, party="client")
+    pbx.router.disconnected(tap, pbx.now)
+    pbx.wait(TOLD_S + 0.1)
+    assert [message.reason for message in pbx.asked] == ["dropped"]
+    pbx.router.close()
+
+
+def test_the_process_ends_in_a_call_and_what_is_owed_is_stored(pbx: Pbx) -> None:
+    tap = uuid4()
+    stream = pbx.connect(tap)
+    assert stream is not None
+    pbx.tell(tap, EventKind.ANSWERED)
+    pbx.greet(tap)
+    pbx.play(tap, 4.0)
+    pbx.router.close()
+    assert stream.closed
+    assert [message.reason for message in pbx.asked] == ["silence_after_greeting"]
+
+
+def test_events_of_a_tap_that_is_unknown_are_counted_and_change_nothing(pbx: Pbx) -> None:
+    pbx.tell(uuid4(), EventKind.HOLD, party="client")
+    assert pbx.router.counters.unknown_events == 1
+    assert pbx.lines == []
+
+
+def test_a_clients_name_is_kept_for_his_call_alone(pbx: Pbx) -> None:
+    taps = [uuid4(), uuid4()]
+    for tap, operator in zip(taps, ("anna", "boris"), strict=True):
+        pbx.connect(tap)
+        pbx.tell(tap, EventKind.ANSWERED, operator)
+    for line, name in zip(pbx.lines, ("Ольга", "Пётр"), strict=True):
+        line.signal(Event(EventKind.CLIENT_NAME, name=name))
+    assert pbx.phrases.names == ["Ольга", "Пётр"]
+    pbx.lines[0].signal(Event(EventKind.CLIENT_NAME, name="Ольга Ивановна"))
+    assert pbx.phrases.names == ["Пётр", "Ольга Ивановна"]
+    pbx.tell(taps[1], EventKind.HANGUP, "boris", party="operator")
+    pbx.tell(uuid4(), EventKind.ANSWERED, "boris")
+    assert pbx.phrases.names == ["Ольга Ивановна"]
+
+
+def test_a_call_from_before_this_process_is_in_the_dialogue(pbx: Pbx) -> None:
+    tap = uuid4()
+    told = TapEvent(tap, Event(EventKind.ANSWERED, call_id="old"), "anna", resumed=True)
+    pbx.router.control(told, "anna")
+    pbx.wait(3.1)
+    assert pbx.tapped == [tap]
+    pbx.connect(tap)
+    pbx.play(tap, 3.5)
+    (line,) = pbx.lines
+    assert line.status.phase is Phase.DIALOGUE
+    assert line.status.phrase is not None
+    assert line.status.phrase.text == "Вас не слышно"

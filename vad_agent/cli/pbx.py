@@ -1,0 +1,221 @@
+"""`vad-agent pbx …`: reads the arguments of the process, of its set-up and of its check."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import secrets
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from vad_agent.cli.terminal import EndedByCtrlC, plain_console
+
+PASSWORD = "VAD_AGENT_ASTERISK_PASSWORD"
+
+pbx_app = typer.Typer(
+    name="pbx",
+    invoke_without_command=True,
+    help="Attach to the calls of a PBX (Asterisk): many calls, one process.",
+)
+setup_app = typer.Typer(
+    name="setup", no_args_is_help=True, help="What the PBX needs: printed, nothing is changed."
+)
+pbx_app.add_typer(setup_app)
+
+AriUser = Annotated[str, typer.Option("--ari-user", metavar="NAME", help="The user of ari.conf.")]
+AriPasswordFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--ari-password-file",
+        metavar="FILE",
+        help=f"Its password; or the environment: {PASSWORD}.",
+    ),
+]
+
+
+@pbx_app.callback()
+def pbx(
+    context: typer.Context,
+    listen: Annotated[
+        str, typer.Option(metavar="HOST:PORT", help="Address for Asterisk's AudioSocket.")
+    ] = "127.0.0.1:9092",
+    ari: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL",
+            help="Asterisk's HTTP address, such as http://127.0.0.1:8088: who answers, hold, hang-up. "
+            "Without it calls are recognized by ear.",
+        ),
+    ] = None,
+    ari_user: AriUser = "",
+    ari_password_file: AriPasswordFile = None,
+    operator: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="PHONE=LOGIN",
+            help="Whose telephone it is: 101=anna. A telephone that is not named is the login.",
+        ),
+    ] = None,
+    mode: Annotated[
+        str, typer.Option(metavar="auto|cue", help="auto: speak; cue: the operator speaks.")
+    ] = "auto",
+    script: Annotated[
+        Path | None, typer.Option(metavar="SCRIPT.toml", help="Default: the built-in script.")
+    ] = None,
+    desk: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL", help="The desk of callbacks and pages. Default: that of this machine."
+        ),
+    ] = None,
+    outbox: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Where callbacks wait for the desk.")
+    ] = None,
+    trace: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Also write every call's trace there, as JSON lines."),
+    ] = None,
+    most_calls: Annotated[
+        int, typer.Option("--calls", min=1, max=10_000, help="A call too many is refused.")
+    ] = 200,
+    log_json: Annotated[
+        bool, typer.Option("--log-json", help="The log as JSON, one object per line.")
+    ] = False,
+) -> None:
+    """Attach to the calls of a PBX: hear both sides, speak into the call, hang up (Asterisk).
+
+    \b
+    What Asterisk needs, on paper:
+      vad-agent pbx setup asterisk
+    Does it work? A test call through Asterisk:
+      vad-agent pbx check --ari http://127.0.0.1:8088 --ari-user vad-agent
+    On the machine of Asterisk, beside the desk (vad-agent serve):
+      vad-agent pbx --ari http://127.0.0.1:8088 --ari-user vad-agent
+
+    Ctrl-C ends when no call is on; a second one at once.
+    """
+    if context.invoked_subcommand is not None:
+        return
+    from vad_agent.cli.terminal import tell_missing_detector
+    from vad_agent.errors import extra
+
+    with extra("callbacks", "vad-agent pbx"):
+        from vad_agent.server.logging_setup import log_to_stderr
+        from vad_agent.telephony.pbx_process import PbxOptions, PbxProcess
+
+    host, port = _address(listen)
+    if mode not in ("auto", "cue"):
+        raise typer.BadParameter(f"--mode: expected auto or cue, got {mode!r}")
+    options = PbxOptions(
+        host=host,
+        port=port,
+        mode=mode,
+        script=script,
+        outbox=outbox,
+        desk=desk,
+        trace=trace,
+        most_calls=most_calls,
+        ari=ari,
+        ari_user=ari_user,
+        ari_password="" if ari is None else _password(ari_password_file),
+        logins=dict(map(_login, operator or ())),
+    )
+    log_to_stderr(as_json=log_json)
+    console = plain_console()
+    process = PbxProcess(options, lambda text: console.print(text, soft_wrap=True))
+    tell_missing_detector(process.settings)
+    if process.run():
+        raise EndedByCtrlC
+
+
+def _address(text: str) -> tuple[str, int]:
+    host, _, port = text.rpartition(":")
+    if not host or not port.isdecimal() or int(port) > 65_535:
+        raise typer.BadParameter(f"--listen: expected HOST:PORT, got {text!r}")
+    return host.strip("[]"), int(port)
+
+
+def _login(text: str) -> tuple[str, str]:
+    phone, _, login = text.partition("=")
+    if not phone.strip() or not login.strip():
+        raise typer.BadParameter(f"--operator: expected PHONE=LOGIN, got {text!r}")
+    return phone.strip(), login.strip()
+
+
+def _password(file: Path | None) -> str:
+    if file is None:
+        found = os.environ.get(PASSWORD, "")
+    else:
+        try:
+            found = file.read_text("utf-8").strip()
+        except (OSError, ValueError) as error:
+            why = getattr(error, "strerror", None) or "not a text"
+            raise typer.BadParameter(f"--ari-password-file: {file}: {why}") from None
+    if not found:
+        raise typer.BadParameter(f"--ari: no password: name --ari-password-file, or set {PASSWORD}")
+    return found
+
+
+@setup_app.command()
+def asterisk(
+    address: Annotated[
+        str, typer.Option("--listen", metavar="HOST:PORT", help="Where `vad-agent pbx` listens.")
+    ] = "127.0.0.1:9092",
+    ari: Annotated[
+        str | None,
+        typer.Option(metavar="URL", help="An Asterisk that runs: its version is asked."),
+    ] = None,
+    ari_user: AriUser = "vad-agent",
+    ari_password_file: AriPasswordFile = None,
+    version: Annotated[
+        str, typer.Option(metavar="VERSION", help="Of Asterisk, if it cannot be asked: 20.9.")
+    ] = "",
+) -> None:
+    """Print the dialplan, the ARI user and a check-list; name the known faults of the version."""
+    from vad_agent.telephony import asterisk_setup as text
+
+    _address(address)
+    password = secrets.token_urlsafe(18)
+    if ari is not None:
+        from vad_agent.telephony.asterisk_check import AsteriskCheck
+
+        password = _password(ari_password_file)
+        version = asyncio.run(AsteriskCheck(ari, (ari_user, password)).version())
+    found = text.parse_version(version) if version else None
+    if version and found is None:
+        raise typer.BadParameter(f"--version: expected such as 20.9, got {version!r}")
+    shown = password if ari is None else "…"
+    print(text.dialplan(address))
+    print(text.ari_user(ari_user, shown))
+    print(f"; the same password for us: {PASSWORD}={shown}\n")
+    for number, line in enumerate(text.checklist(found), 1):
+        print(f"{number}. {line}")
+    for fault in text.faults(found) if found is not None else ():
+        print(f"! Asterisk {version}: {fault.what}: {fault.remedy}")
+
+
+@pbx_app.command()
+def check(
+    ari: Annotated[str, typer.Option(metavar="URL", help="Asterisk's HTTP address.")],
+    ari_user: AriUser = "vad-agent",
+    ari_password_file: AriPasswordFile = None,
+    host: Annotated[
+        str, typer.Option(metavar="HOST", help="This machine, as Asterisk reaches it.")
+    ] = "127.0.0.1",
+) -> None:
+    """Make a test call through Asterisk and prove each path: one line each, with its remedy.
+
+    Nobody's telephone rings. Exit status 1: something does not work.
+    """
+    from vad_agent.errors import extra
+
+    with extra("callbacks", "vad-agent pbx check"):
+        from vad_agent.headset.diagnostics import show
+        from vad_agent.telephony.asterisk_check import AsteriskCheck, run
+
+    console = plain_console()
+    checked = AsteriskCheck(ari, (ari_user, _password(ari_password_file)), host=host)
+    if not asyncio.run(run(checked, lambda finding: show(finding, console))):
+        raise typer.Exit(1)

@@ -1,0 +1,358 @@
+"""`pbx check`: places a call through the PBX and proves each path of the sound.
+
+    our client ──AudioSocket──> Asterisk <──AudioSocket── our operator
+         ^ 700 Hz                  │ tap                     1,100 Hz
+         └───── 1,900 Hz ──────── our tap: left 700 Hz, right 1,100 Hz
+
+All three connections come to one port of this check. Each finding has its remedy.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID, uuid4
+
+import numpy as np
+
+from vad_agent.callbacks.dialers.http_transport import HttpTransport
+from vad_agent.core.frames import FRAME_S
+from vad_agent.errors import DialError, MediaError
+from vad_agent.headset.routing_check import Finding
+from vad_agent.telephony.asterisk_calls import AsteriskCalls
+from vad_agent.telephony.asterisk_setup import (
+    CHECK_MODULES,
+    MODULES,
+    OLDEST,
+    faults,
+    parse_version,
+)
+from vad_agent.telephony.audiosocket import (
+    AudioReceived,
+    AudioSocketReceiver,
+    CallIdentified,
+    HangupReceived,
+    audio_message,
+)
+
+RATE = 8_000
+CLIENT_HZ, OPERATOR_HZ, PROMPT_HZ = 700, 1_100, 1_900
+LEVEL = 8_000.0
+"""Amplitude of each tone: -12 dBFS."""
+CONNECT_S = 10.0
+TALK_S = 2.0
+HANGUP_S = 3.0
+HEARD = 0.25
+"""Share of its amplitude from which a tone counts as heard."""
+HALVED = 0.7
+"""Below this share it has lost 3 dB: some path converts the rate."""
+LEAKS = 0.05
+
+
+def tone(hz: int) -> bytes:
+    """A second of the tone, int16; whole periods."""
+    time_s = np.arange(RATE) / RATE
+    return (LEVEL * np.sin(2 * np.pi * hz * time_s)).astype("<i2").tobytes()
+
+
+def strength(pcm: bytes, hz: int) -> float:
+    """Amplitude of the tone in int16 samples, as a share of LEVEL."""
+    samples = np.frombuffer(pcm, "<i2").astype(float)
+    if not len(samples):
+        return 0.0
+    wave = np.exp(-2j * np.pi * hz * np.arange(len(samples)) / RATE)
+    return float(2 * abs(np.dot(samples, wave)) / len(samples) / LEVEL)
+
+
+@dataclass(slots=True)
+class _Leg:
+    """One connection: what it sends, and what it has received."""
+
+    sends: bytes
+    received: bytearray = field(default_factory=bytearray)
+    connected: asyncio.Event = field(default_factory=asyncio.Event)
+    ended: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def serve(
+        self,
+        receiver: AudioSocketReceiver,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+    ) -> None:
+        """Send in real time and keep what comes, to the end."""
+        self.connected.set()
+        sending = asyncio.create_task(self._send(writer))
+        try:
+            while data := await reader.read(65_536):
+                for message in receiver.receive(data):
+                    if isinstance(message, AudioReceived):
+                        self.received += message.pcm
+                    elif isinstance(message, HangupReceived):
+                        return
+        except (MediaError, OSError):
+            return
+        finally:
+            sending.cancel()
+            self.ended.set()
+            writer.close()
+
+    async def _send(self, writer: asyncio.StreamWriter) -> None:
+        due, at = time.perf_counter(), 0
+        while True:
+            writer.write(audio_message(self.sends[at : at + 320]))
+            at = (at + 320) % len(self.sends)
+            due += FRAME_S
+            await asyncio.sleep(max(0.0, due - time.perf_counter()))
+
+    def last(self, seconds: float, channel: int | None = None) -> bytes:
+        """The last seconds, of one channel of stereo (0: left)."""
+        size = round(seconds * RATE) * 2 * (1 if channel is None else 2)
+        pcm = bytes(self.received[-size:])
+        if channel is None:
+            return pcm[: len(pcm) // 2 * 2]
+        return np.frombuffer(pcm[: len(pcm) // 4 * 4], "<i2")[channel::2].tobytes()
+
+
+class AsteriskCheck:
+    """`url`: Asterisk's HTTP address, without /ari. `host`: this machine, as Asterisk reaches it."""
+
+    def __init__(self, url: str, auth: tuple[str, str], *, host: str = "127.0.0.1") -> None:
+        self._http = HttpTransport("asterisk", f"{url.rstrip('/')}/ari", auth=auth, limit_s=5.0)
+        self._url, self._auth = url, auth
+        self._host = host
+        self._legs: dict[UUID, _Leg] = {}
+        self._address = ""
+
+    async def version(self) -> str:
+        """Asterisk's version.
+
+        Raises:
+            DialError: it does not answer, or not to this user.
+        """
+        return str(_get(await self._ask("GET", "/asterisk/info"), "system", "version") or "")
+
+    async def findings(self) -> AsyncIterator[Finding]:
+        """All tests, in order. After a failure on which the rest depends, nothing more."""
+        try:
+            text = await self.version()
+        except DialError as error:
+            yield Finding(
+                "ARI", False, str(error), "http.conf and ari.conf: vad-agent pbx setup asterisk"
+            )
+            return
+        version = parse_version(text)
+        yield Finding("ARI", True, f"Asterisk {text or 'of an unknown version'}")
+        if version is not None and version < OLDEST:
+            yield Finding("version", False, "older than 18", "upgrade Asterisk")
+        for fault in faults(version) if version is not None else ():
+            yield Finding("version", None, fault.what, fault.remedy)
+        missing = False
+        async for finding in self._modules():
+            missing |= finding.good is False
+            yield finding
+        if missing:
+            return
+        server = await asyncio.start_server(self._accept, self._host, 0)
+        try:
+            self._address = f"{self._host}:{server.sockets[0].getsockname()[1]}"
+            async for finding in self._call():
+                yield finding
+        finally:
+            server.close()
+            self._http.close()
+
+    # -- before the call ---------------------------------------------------------------------------
+
+    async def _modules(self) -> AsyncIterator[Finding]:
+        try:
+            told = await self._ask("GET", "/asterisk/modules")
+        except DialError as error:
+            yield Finding(
+                "modules", None, f"they cannot be listed ({error})", "res_ari_asterisk.so"
+            )
+            return
+        running = {
+            str(one.get("name", "")).removesuffix(".so")
+            for one in told
+            if isinstance(one, dict) and one.get("status") == "Running"
+        }
+        for name, why in (MODULES | CHECK_MODULES).items():
+            if name not in running:
+                yield Finding(
+                    "modules", False, f"{name} is not loaded: it {why}", f"load {name}.so"
+                )
+        if running.issuperset(MODULES | CHECK_MODULES):
+            yield Finding("modules", True, "all are loaded")
+
+    # -- the call ----------------------------------------------------------------------------------
+
+    async def _call(self) -> AsyncIterator[Finding]:
+        client, operator, tap = (_Leg(tone(hz)) for hz in (CLIENT_HZ, OPERATOR_HZ, PROMPT_HZ))
+        ids = client_id, operator_id, tap_id = uuid4(), uuid4(), uuid4()
+        self._legs = dict(zip(ids, (client, operator, tap), strict=True))
+        try:
+            channel = await self._ask(
+                "POST",
+                "/channels",
+                json={
+                    "endpoint": f"AudioSocket/{self._address}/{client_id}/c(slin)",
+                    "context": "vad-check",
+                    "extension": "s",
+                    "priority": 1,
+                    "variables": {
+                        "__VAD": str(tap_id),
+                        "VAD_CHECK": self._address,
+                        "VAD_PEER": str(operator_id),
+                    },
+                },
+            )
+        except DialError as error:
+            yield Finding("test call", False, str(error), "is the user of ari.conf read-only?")
+            return
+        id = str(_get(channel, "id") or "")
+        for name, leg, remedy in (
+            ("the client's leg", client, f"can Asterisk reach {self._address}? a firewall, --host"),
+            (
+                "the operator's leg",
+                operator,
+                "the context [vad-check]: vad-agent pbx setup asterisk",
+            ),
+            ("the tap", tap, "the contexts [vad] and [vad-check]: vad-agent pbx setup asterisk"),
+        ):
+            if not await _within(leg.connected, CONNECT_S):
+                yield Finding("test call", False, f"{name} does not connect", remedy)
+                await self._hang_up(id)
+                return
+        yield Finding("test call", True, "both legs and the tap are connected")
+        await asyncio.sleep(TALK_S)
+        for finding in self._heard(client, operator, tap):
+            yield finding
+        yield await self._known(id, tap_id)
+        await self._hang_up(id)
+        ended = [await _within(leg.ended, HANGUP_S) for leg in (client, operator, tap)]
+        yield (
+            Finding("hang-up", True, "the call and its tap end")
+            if all(ended)
+            else Finding("hang-up", False, "the call goes on", "option E of ChanSpy; ARI's DELETE")
+        )
+        yield Finding(
+            "hold", None, "not tested: put a call on hold at a telephone, and look at its page"
+        )
+
+    def _heard(self, client: _Leg, operator: _Leg, tap: _Leg) -> list[Finding]:
+        half = TALK_S / 2
+        left, right = tap.last(half, 0), tap.last(half, 1)
+        found = [
+            _level("the client is heard", strength(left, CLIENT_HZ), "ChanSpy's option D"),
+            _level("the operator is heard", strength(right, OPERATOR_HZ), "ChanSpy's option D"),
+            _level(
+                "the client hears a phrase",
+                strength(client.last(half), PROMPT_HZ),
+                "ChanSpy's option w; an Asterisk that does not mix while the operator is silent",
+            ),
+        ]
+        if strength(left, OPERATOR_HZ) > LEAKS or strength(right, CLIENT_HZ) > LEAKS:
+            found.append(
+                Finding("sides", False, "each side also carries the other", "ChanSpy's option D")
+            )
+        if max(strength(left, PROMPT_HZ), strength(right, PROMPT_HZ)) > LEAKS:
+            found.append(
+                Finding(
+                    "own phrases",
+                    False,
+                    "they come back in the tap",
+                    "ChanSpy's option w, not W or B",
+                )
+            )
+        if strength(operator.last(half), PROMPT_HZ) > LEAKS:
+            found.append(
+                Finding("own phrases", None, "the operator hears them too", "ChanSpy's option w")
+            )
+        return found
+
+    async def _known(self, channel: str, tap: UUID) -> Finding:
+        """Call control finds the call by its tap."""
+        calls = AsteriskCalls()
+        try:
+            told = await self._ask("GET", f"/channels/{channel}")
+            value = await self._ask("GET", f"/channels/{channel}/variable?variable=VAD")
+            calls.restore([(told, str(_get(value, "value")))], [])
+        except DialError as error:
+            return Finding("call control", False, str(error), "the user of ari.conf")
+        if calls.client_channel(tap) == channel:
+            return Finding("call control", True, "the call is known by its tap")
+        return Finding(
+            "call control", False, "the channel has no VAD", "Set(__VAD=…), two underscores"
+        )
+
+    async def _hang_up(self, channel: str) -> None:
+        try:
+            await self._ask("DELETE", f"/channels/{channel}", accept=(404,))
+        except DialError:
+            return  # the findings say that the call goes on
+
+    # -- connections -------------------------------------------------------------------------------
+
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        receiver = AudioSocketReceiver()
+        try:
+            data = await asyncio.wait_for(reader.readexactly(19), CONNECT_S)
+            (message,) = receiver.receive(data)
+            assert isinstance(message, CallIdentified)
+            leg = self._legs[message.id]
+        except (MediaError, OSError, EOFError, KeyError, ValueError, AssertionError, TimeoutError):
+            writer.close()
+            return
+        await leg.serve(receiver, reader, writer)
+
+    async def _ask(self, method: str, path: str, **request: Any) -> Any:
+        """A request in a thread.
+
+        Raises:
+            DialError: it failed.
+        """
+
+        def ask() -> Any:
+            answer = self._http.send(method, path, repeatable=method == "GET", **request)
+            return self._http.json(answer) if answer.content else None
+
+        return await asyncio.to_thread(ask)
+
+
+def _level(path: str, share: float, remedy: str) -> Finding:
+    if share < HEARD:
+        return Finding(path, False, "nothing comes", remedy)
+    level = f"{20 * math.log10(share):+.1f} dB"
+    if share < HALVED:
+        return Finding(path, None, f"too quiet: {level}", "Local channels with formats=slin")
+    return Finding(path, True, level)
+
+
+async def _within(event: asyncio.Event, limit_s: float) -> bool:
+    try:
+        await asyncio.wait_for(event.wait(), limit_s)
+    except TimeoutError:
+        return False
+    return True
+
+
+def _get(value: object, *names: str) -> object:
+    for name in names:
+        value = value.get(name) if isinstance(value, Mapping) else None
+    return value
+
+
+Print = Callable[[Finding], None]
+
+
+async def run(check: AsteriskCheck, show: Print) -> bool:
+    """Show each finding as it comes. True: no problems."""
+    good = True
+    async for finding in check.findings():
+        good = good and finding.good is not False
+        show(finding)
+    return good

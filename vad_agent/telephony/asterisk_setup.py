@@ -1,0 +1,140 @@
+"""What an engineer puts into Asterisk: the dialplan of the tap, the ARI user; and what a version cannot do.
+
+The tap hears both sides of the client's channel and whispers to the client. Nothing of ours stands in
+the call's way: a tap that fails, fails alone. Facts of versions: Asterisk's change logs and issues.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+OLDEST = (18, 0)
+MODULES = {
+    "app_audiosocket": "carries the sound",
+    "res_audiosocket": "carries the sound",
+    "app_chanspy": "hears both sides",
+    "app_originate": "begins the tap",
+    "func_uuid": "names the tap",
+    "res_ari_events": "tells who answers, hold, hang-up",
+    "res_ari_channels": "hangs up",
+}
+"""Module → why it is needed."""
+CHECK_MODULES = {"chan_audiosocket": "makes the test call of `pbx check`"}
+_VERSION = re.compile(r"(\d+)\.(\d+)")
+
+
+@dataclass(frozen=True, slots=True)
+class VersionFault:
+    """A fault or a missing feature, and the versions since which it is gone: one for each branch."""
+
+    what: str
+    remedy: str
+    fixed: tuple[tuple[int, int], ...]
+
+    def concerns(self, version: tuple[int, int]) -> bool:
+        """This version has it. A branch that is newer than all of `fixed` has not."""
+        for major, minor in self.fixed:
+            if version[0] == major:
+                return version[1] < minor
+        return version[0] < max(self.fixed)[0]
+
+
+FAULTS = (
+    VersionFault(
+        "ChanSpy cannot deliver both sides in stereo (option D)",
+        "upgrade: without it nothing can be heard apart",
+        ((18, 22), (20, 7), (21, 2), (22, 0)),
+    ),
+    VersionFault(
+        "the function UUID() does not exist",
+        "in the dialplan set VAD by an AGI or from uuidgen: SHELL(uuidgen)",
+        ((20, 12), (21, 7), (22, 2)),
+    ),
+    VersionFault(
+        "while the operator's telephone sends nothing at all, the client does not hear a phrase",
+        "switch silence suppression off in the operators' telephones, or upgrade",
+        ((20, 21), (22, 11), (23, 5)),
+    ),
+    VersionFault(
+        "keys that the client presses are not told over AudioSocket",
+        "none is needed: keys are heard as tones",
+        ((20, 14), (21, 9), (22, 4)),
+    ),
+)
+
+
+def parse_version(text: str) -> tuple[int, int] | None:
+    """(22, 10) of `Asterisk 22.10.1+dfsg`; None: no version."""
+    found = _VERSION.search(text)
+    return (int(found[1]), int(found[2])) if found else None
+
+
+def faults(version: tuple[int, int]) -> list[VersionFault]:
+    """What this version cannot do."""
+    return [fault for fault in FAULTS if fault.concerns(version)]
+
+
+def dialplan(address: str) -> str:
+    """For extensions.conf, or extensions_custom.conf of FreePBX. `address`: where `pbx` listens."""
+    return f"""; -- vad-agent --------------------------------------------------------------------------
+; In the context in which clients arrive, on the client's channel, before Dial or Queue:
+;   same => n,Gosub(vad-tap,s,1)
+; FreePBX 17: [macro-dialout-one-predial-hook], [macro-dial-ringall-predial-hook] and
+;   [macro-dial-hunt-predial-hook] in extensions_custom.conf, in each: exten => s,1,Gosub(vad-tap,s,1)
+
+[vad-tap]
+exten => s,1,ExecIf($["${{VAD}}" != ""]?Return())
+ same => n,Set(__VAD=${{UUID()}})
+ same => n,Originate(Local/spy${{UNIQUEID}}@vad/n,app,AudioSocket,"${{VAD}},{address}",,,a)
+ same => n,Return()
+
+[vad]
+exten => _spy.,1,Answer()
+ same => n,ChanSpy(${{EXTEN:3}},uqDEw)
+ same => n,Hangup()
+
+[vad-again]                              ; a call in progress is tapped again after a restart of vad-agent
+exten => s,1,AudioSocket(${{VAD_TAP}})
+ same => n,Hangup()
+
+[vad-machine]                            ; callbacks: machine_context = "vad-machine" in desk.toml
+exten => _[0-9a-z].,1,AMD()
+ same => n,Stasis(vad-agent,${{EXTEN}})
+
+[vad-check]                              ; the test call of `vad-agent pbx check`, and nothing else
+exten => s,1,Originate(Local/spy${{UNIQUEID}}@vad/n,app,AudioSocket,"${{VAD}},${{VAD_CHECK}}",,,a)
+ same => n,Dial(AudioSocket/${{VAD_CHECK}}/${{VAD_PEER}}/c(slin),20)
+ same => n,Hangup()
+"""
+
+
+def ari_user(user: str, password: str) -> str:
+    """For ari.conf, and what http.conf needs."""
+    return f"""; ari.conf
+[general]
+enabled = yes
+[{user}]
+type = user
+password = {password}
+
+; http.conf
+[general]
+enabled = yes
+bindaddr = 127.0.0.1
+bindport = 8088
+"""
+
+
+def checklist(version: tuple[int, int] | None) -> list[str]:
+    """What to look at, one line each."""
+    found = [f"module {name}.so loaded: {why}" for name, why in MODULES.items()]
+    found.append("asterisk -rx 'dialplan reload'; asterisk -rx 'module reload res_ari.so http'")
+    found.append("vad-agent pbx check --ari http://127.0.0.1:8088 --ari-user USER")
+    if version is None:
+        found.append("the version is not known: name it by --version, or an Asterisk by --ari")
+    elif version < OLDEST:
+        found.append(
+            f"Asterisk {version[0]}.{version[1]} is older than 18: it is not known to work"
+        )
+    return found

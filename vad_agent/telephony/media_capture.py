@@ -1,0 +1,77 @@
+"""Both sides of a call from a media stream of the PBX, as the loop's capture.
+
+    stream ── client's and operator's samples, with their time ──> 20 ms frames ──> JitterBuffer ──> pairs()
+
+If the stream ends while the call goes on both sides are lost, which is a fault and never silence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from vad_agent.audio.device_recovery import DeviceState, Lost, Opened
+from vad_agent.audio.ipc_framing import Record
+from vad_agent.audio.jitter_buffer import JitterBuffer, Lane, Pair
+from vad_agent.core.events import Event
+from vad_agent.core.frames import FRAME_S, Channel, Framer
+
+SAMPLE_RATE = 8_000
+"""Rate of the frames, Hz: that of telephony."""
+AHEAD_S = 1.0
+"""A stream that has sent this much more than its time has passed is not in real time."""
+
+
+class MediaCapture:
+    """The capture of one operator's calls, one stream after the other."""
+
+    def __init__(self) -> None:
+        self._buffer = JitterBuffer()
+        self._framers = {channel: Framer(SAMPLE_RATE) for channel in Channel}
+        self.lost = False
+        """The stream has ended, and the call goes on."""
+
+    def connect(self) -> None:
+        """A stream begins: what was left of the one before is gone."""
+        self._buffer = JitterBuffer()
+        self._framers = {channel: Framer(SAMPLE_RATE) for channel in Channel}
+        self.lost = False
+
+    def push(self, channel: Channel, at: float, pcm: bytes) -> None:
+        """Take samples of a side: int16 mono at SAMPLE_RATE, any number.
+
+        `at`: when the last of them came (s of `time.perf_counter`).
+        """
+        frames = list(self._framers[channel].push(pcm))
+        for number, frame in enumerate(frames):
+            self._buffer.push(channel, at - (len(frames) - number) * FRAME_S, frame)
+
+    # -- the loop's capture ------------------------------------------------------------------------
+
+    @property
+    def slot(self) -> int:
+        """The number of the next pair."""
+        return self._buffer.slot
+
+    def take(self, channel: Channel, what: Opened | Lost | Record) -> Sequence[Event]:
+        """Do nothing: a stream has no devices."""
+        return ()
+
+    def overdue(self) -> Sequence[Event]:
+        """Nothing: the stream's connection tells its end."""
+        return ()
+
+    def pairs(self, now: float) -> Iterator[Pair]:
+        """The complete pairs of frames at time `now` (s of `time.perf_counter`)."""
+        return self._buffer.pairs(now)
+
+    def slot_at(self, time: float) -> float:
+        """The position of a time (s) in the pairs."""
+        return self._buffer.slot_at(time)
+
+    def lane(self, channel: Channel) -> Lane:
+        """The counters of a side."""
+        return self._buffer.lanes[channel]
+
+    def state(self, channel: Channel) -> DeviceState:
+        """Lost or open; between two calls nothing is lost."""
+        return DeviceState.LOST if self.lost else DeviceState.OPEN

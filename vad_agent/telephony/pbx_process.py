@@ -1,0 +1,238 @@
+"""Runs `vad-agent pbx`: the listener, call control and the parts that all calls share.
+
+Asterisk ── AudioSocket ──> AudioSocketServer ─> CallRouter ─> OperatorLine ─┬─> outbox ─> desk
+    └────── ARI ──────────> AsteriskControl ─────────^                       └─> desk's pages
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+import sys
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from uuid import UUID
+
+from vad_agent.callbacks.outbox import Outbox, outbox_folder
+from vad_agent.client.discovery import find_desk, is_desk_local, need_token
+from vad_agent.client.headset_link import HeadsetLink
+from vad_agent.client.headset_protocol import ControlMessage, ControlSink
+from vad_agent.errors import OutputError
+from vad_agent.headset.call_reporter import CallWriter
+from vad_agent.headset.callback_write_ahead import OutboxWriter
+from vad_agent.headset.status_publisher import StatusPublisher
+from vad_agent.script.settings import Settings
+from vad_agent.speech.prompt_library import PromptLibrary
+from vad_agent.telephony.asterisk_calls import TapEvent
+from vad_agent.telephony.asterisk_control import AsteriskControl
+from vad_agent.telephony.audiosocket_server import AudioSocketServer
+from vad_agent.telephony.call_router import CallRouter
+from vad_agent.telephony.operator_line import OperatorLine, SharedParts
+from vad_agent.telephony.trace_file import TraceFile
+
+log = logging.getLogger(__name__)
+
+SWITCH_S = 0.0002
+"""Seconds after which a computing thread releases the interpreter: see `cli/listen_process.py`."""
+DRAIN_S = 3600.0
+"""Seconds that calls may go on after SIGTERM."""
+LOOK_S = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class PbxOptions:
+    """The arguments of `vad-agent pbx`."""
+
+    host: str = "127.0.0.1"
+    port: int = 9092
+    mode: str = "auto"
+    script: Path | None = None
+    outbox: Path | None = None
+    desk: str | None = None
+    trace: Path | None = None
+    """None: the calls' traces go to the desk alone."""
+    most_calls: int = 200
+    ari: str | None = None
+    """Asterisk's HTTP address without /ari; None: no call control."""
+    ari_user: str = ""
+    ari_password: str = field(default="", repr=False)
+    logins: Mapping[str, str] = field(default_factory=dict)
+    """The operators' telephones: endpoint → login; an endpoint that is not here is the login."""
+
+
+class PbxProcess:
+    """One process with many calls. `say`: told what the engineer should read at the start."""
+
+    def __init__(self, options: PbxOptions, say: Callable[[str], None]) -> None:
+        self._options = options
+        self._say = say
+        self.settings = Settings() if options.script is None else Settings.load(options.script)
+        self._stack = ExitStack()
+        self._publishers: dict[int, StatusPublisher] = {}
+        self._control: AsteriskControl | None = None
+        self._stopping: asyncio.Event | None = None
+        self._asked_to_stop = 0
+
+    def run(self) -> bool:
+        """Serve until a signal. Return whether it was Ctrl-C.
+
+        Raises:
+            OutputError: the port is taken, or the outbox cannot be written.
+            SettingsError: the script, or the address of Asterisk, is not valid.
+        """
+        sys.setswitchinterval(SWITCH_S)
+        with self._stack:
+            return asyncio.run(self._run())
+
+    async def _run(self) -> bool:
+        options = self._options
+        loop = asyncio.get_running_loop()
+        self._stopping = asyncio.Event()
+        interrupted = False
+
+        def stop(number: int) -> None:
+            nonlocal interrupted
+            interrupted |= number == signal.SIGINT
+            self._asked_to_stop += 1
+            assert self._stopping is not None
+            self._stopping.set()
+
+        for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+            if (number := getattr(signal, name, None)) is not None:
+                loop.add_signal_handler(number, partial(stop, number))
+        shared = self._shared()
+        router = CallRouter(
+            lambda operator, hang_up: self._line(shared, operator, hang_up),
+            self._hang_up,
+            controlled=None if options.ari is None else self._is_controlled,
+            most_calls=options.most_calls,
+            drop_line=self._drop_line,
+            tap=self._tap,
+        )
+        if options.ari is not None:
+
+            def tell(found: Sequence[TapEvent]) -> None:
+                for one in found:
+                    login = self._options.logins.get(one.operator or "", one.operator)
+                    loop.call_soon_threadsafe(router.control, one, login)
+
+            auth = options.ari_user, options.ari_password
+            media = f"{options.host}:{options.port}"
+            self._control = AsteriskControl(options.ari, auth, tell, media=media)
+            self._stack.callback(self._control.close)
+            self._control.start()
+        server = AudioSocketServer(router)
+        try:
+            host, port = await server.start(options.host, options.port)
+        except OSError as error:
+            where = f"{options.host}:{options.port}"
+            raise OutputError(f"{where}: cannot listen there: {error.strerror}") from error
+        self._say(f"media     {host}:{port} (AudioSocket), up to {options.most_calls} calls")
+        try:
+            await self._stopping.wait()
+            await self._drain(router)
+        finally:
+            router.close()
+            await server.close()
+        return interrupted
+
+    async def _drain(self, router: CallRouter) -> None:
+        """Take no new call, and let those go on that are on; a second signal ends them."""
+        assert self._stopping is not None
+        router.draining = True
+        if router.in_call:
+            self._say(f"calls go on: {router.in_call}; no new ones (again: end them)")
+        waited = 0.0
+        while router.in_call and self._asked_to_stop < 2 and waited < DRAIN_S:
+            await asyncio.sleep(LOOK_S)
+            waited += LOOK_S
+
+    def _tap(self, tap: UUID) -> None:
+        if self._control is not None:
+            self._control.tap(tap)
+
+    # -- shared parts ------------------------------------------------------------------------------
+
+    def _shared(self) -> SharedParts:
+        options = self._options
+        outbox = Outbox(options.outbox or outbox_folder())
+        relay = None
+        if options.desk is not None:
+            from vad_agent.callbacks.outbox_relay import OutboxRelay
+
+            relay = OutboxRelay(outbox, options.desk, need_token(), self._report)
+            self._stack.callback(relay.stop)
+            relay.start()
+        messages = OutboxWriter(outbox, self._report, carrier=relay)
+        self._stack.callback(messages.close)
+        calls = CallWriter(
+            messages,
+            outbox,
+            self._report,
+            carrier=relay,
+            takes_calls=is_desk_local if options.desk is None else lambda: True,
+        )
+        self._stack.callback(calls.close)
+        phrases = None
+        if options.mode == "auto":
+            phrases = PromptLibrary(self.settings)
+            self._stack.callback(phrases.close)
+            threading.Thread(
+                target=self._render, args=(phrases,), name="phrases", daemon=True
+            ).start()
+        trace = None
+        if options.trace is not None:
+            trace = TraceFile(options.trace, self._report)
+            self._stack.callback(trace.close)
+        return SharedParts(self.settings, messages, calls, phrases, trace)
+
+    def _render(self, phrases: PromptLibrary) -> None:
+        problems = phrases.prepare_script()
+        if problems and not phrases.closed:
+            log.error("phrases without a voice", extra={"count": len(problems)})
+            self._say(f"phrases without a voice: {len(problems)}: {problems[0][1]}")
+        else:
+            log.info("the phrases are ready")
+
+    def _report(self, text: str) -> None:
+        log.warning("a problem", extra={"why": text})
+
+    def _is_controlled(self) -> bool:
+        return self._control is not None and self._control.connected
+
+    def _hang_up(self, tap: UUID) -> None:
+        if self._control is not None:
+            self._control.hang_up(tap)
+
+    # -- lines -------------------------------------------------------------------------------------
+
+    def _line(
+        self, shared: SharedParts, operator: str | None, hang_up: Callable[[], None]
+    ) -> OperatorLine:
+        line = OperatorLine(shared, operator, hang_up)
+        if operator is not None:
+            link = HeadsetLink(partial(find_desk, self._options.desk), line.report)
+            publisher = StatusPublisher(link, operator, line.status, self._sink(line))
+            line.on_look(publisher.changed)
+            publisher.start()
+            self._publishers[id(line)] = publisher
+        return line
+
+    def _sink(self, line: OperatorLine) -> ControlSink:
+        """Takes commands of the operator's page, which come in the link's thread."""
+        loop = asyncio.get_running_loop()
+
+        def take(what: ControlMessage) -> None:
+            loop.call_soon_threadsafe(line.signal, what)
+
+        return take
+
+    def _drop_line(self, line: OperatorLine) -> None:
+        publisher = self._publishers.pop(id(line), None)
+        if publisher is not None:
+            threading.Thread(target=publisher.stop, name="drop line", daemon=True).start()
