@@ -26,6 +26,7 @@ from vad_agent.errors import StoreError
 ROOT = Path(__file__).resolve().parents[2]
 
 ADDED_BY_0005 = ("callbacks DROP COLUMN since", "attempts DROP COLUMN accepted")
+UNDO_0008 = "DROP TABLE tokens"
 UNDO_0009 = ("ALTER TABLE people DROP COLUMN one_time", "DROP TABLE user_history")
 ONE_OPEN = "one_open_callback_for_a_client"
 ADDED_BY_0006 = (
@@ -99,13 +100,11 @@ def test_a_database_of_the_version_before_is_upgraded_and_what_waited_there_is_f
     with before.database.writing() as c:  # as version 0003 leaves it
         for column in ("callbacks DROP COLUMN asked", *ADDED_BY_0005):
             c.execute(sa.text(f"ALTER TABLE {column}"))
-        for statement in UNDO_0009:
+        for statement in (*UNDO_0009, UNDO_0008, *ADDED_BY_0006):
             c.execute(sa.text(statement))
-        for added in ADDED_BY_0006:
-            c.execute(sa.text(added))
         c.execute(sa.text("UPDATE alembic_version SET version_num = '0003'"))
     kinds = [kind for kind, *_ in differences(before.database)]
-    assert (kinds.count("add_column"), kinds.count("add_table")) == (7, 2)
+    assert (kinds.count("add_column"), kinds.count("add_table")) == (7, 3)
     before.close()
     store = Store(empty, policy)
     assert differences(store.database) == []
@@ -135,7 +134,7 @@ def test_what_the_manual_dialer_had_begun_in_the_version_before_is_offered(empty
             c.execute(sa.text(added))
         c.execute(sa.text(f"DROP INDEX {ONE_OPEN}"))
         c.execute(sa.text(f"CREATE UNIQUE INDEX {ONE_OPEN} ON callbacks (client) WHERE {old}"))
-        for statement in UNDO_0009:
+        for statement in (*UNDO_0009, UNDO_0008):
             c.execute(sa.text(statement))
         c.execute(sa.text("UPDATE alembic_version SET version_num = '0004'"))
     before.close()
@@ -156,7 +155,7 @@ def test_users_of_the_version_before_keep_their_passwords(empty, policy, clock):
     with before.database.writing() as c:  # as the version before leaves it
         for statement in UNDO_0009:
             c.execute(sa.text(statement))
-        c.execute(sa.text("UPDATE alembic_version SET version_num = '0006'"))
+        c.execute(sa.text("UPDATE alembic_version SET version_num = '0008'"))
         query = sa.text("INSERT INTO people VALUES ('olga', 'operator', 'kept', :now, :now, NULL)")
         c.execute(query, {"now": clock.now.isoformat(" ")})
     before.close()

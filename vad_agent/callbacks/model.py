@@ -88,6 +88,8 @@ class Policy:
     """Seconds that an attempt may be under way before its outcome is queried."""
     region: str = "RU"
     """For numbers without a country code."""
+    allow_numbers: tuple[str, ...] = ()
+    """Beginnings, E.164, of premium and satellite numbers that may be rung."""
 
 
 @dataclass(frozen=True, slots=True)
