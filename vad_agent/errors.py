@@ -84,6 +84,10 @@ class RuleError(VadAgentError, ValueError):
     """The callback cannot be changed this way: it has ended, or its time is not valid; it is unchanged."""
 
 
+class ColleagueError(RuleError):
+    """The callback is another operator's; it is unchanged."""
+
+
 class NumberError(VadAgentError, ValueError):
     """A telephone number that cannot be dialled."""
 

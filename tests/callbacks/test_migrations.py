@@ -27,6 +27,7 @@ from vad_agent.errors import StoreError
 ROOT = Path(__file__).resolve().parents[2]
 
 ADDED_BY_0005 = ("callbacks DROP COLUMN since", "attempts DROP COLUMN accepted")
+UNDO_0008 = "DROP TABLE tokens"
 UNDO_0009 = ("ALTER TABLE people DROP COLUMN one_time", "DROP TABLE user_history")
 UNDO_0007 = (
     "DROP INDEX one_user_for_a_login",
@@ -106,12 +107,12 @@ def test_a_database_of_the_version_before_is_upgraded_and_what_waited_there_is_f
     with before.database.writing() as c:  # as version 0003 leaves it
         for column in ("callbacks DROP COLUMN asked", *ADDED_BY_0005):
             c.execute(sa.text(f"ALTER TABLE {column}"))
-        for statement in (*UNDO_0009, *UNDO_0007, *ADDED_BY_0006):
+        for statement in (*UNDO_0009, UNDO_0008, *UNDO_0007, *ADDED_BY_0006):
             c.execute(sa.text(statement))
         c.execute(sa.text("UPDATE alembic_version SET version_num = '0003'"))
     kinds = [kind for kind, *_ in differences(before.database)]
     added = [kinds.count(kind) for kind in ("add_column", "add_table", "add_index")]
-    assert added == [9, 2, 4]
+    assert added == [9, 3, 4]
     before.close()
     store = Store(empty, policy)
     assert differences(store.database) == []
@@ -137,7 +138,7 @@ def test_what_the_manual_dialer_had_begun_in_the_version_before_is_offered(empty
     with before.database.writing() as c:  # as version 0004 leaves it
         for column in ADDED_BY_0005:
             c.execute(sa.text(f"ALTER TABLE {column}"))
-        for statement in (*UNDO_0009, *UNDO_0007, *ADDED_BY_0006):
+        for statement in (*UNDO_0009, UNDO_0008, *UNDO_0007, *ADDED_BY_0006):
             c.execute(sa.text(statement))
         c.execute(sa.text(f"DROP INDEX {ONE_OPEN}"))
         c.execute(sa.text(f"CREATE UNIQUE INDEX {ONE_OPEN} ON callbacks (client) WHERE {old}"))
@@ -160,7 +161,7 @@ def test_users_of_the_version_before_keep_their_passwords(empty, policy, clock):
     with before.database.writing() as c:  # as the version before leaves it
         for statement in UNDO_0009:
             c.execute(sa.text(statement))
-        c.execute(sa.text("UPDATE alembic_version SET version_num = '0007'"))
+        c.execute(sa.text("UPDATE alembic_version SET version_num = '0008'"))
         query = sa.text(
             "INSERT INTO people (login, folded, role, password, made, since)"
             " VALUES ('olga', 'olga', 'operator', 'kept', :now, :now)"
@@ -178,7 +179,7 @@ def test_users_whose_logins_are_one_now_are_all_kept_and_can_be_told_apart(empty
     before = Store(empty, policy)
     callback = take(before, clock.now, operator="ОЛЬГА")
     with before.database.writing() as c:  # as version 0005 leaves it
-        for statement in (*UNDO_0009, *UNDO_0007, *ADDED_BY_0006):
+        for statement in (*UNDO_0009, UNDO_0008, *UNDO_0007, *ADDED_BY_0006):
             c.execute(sa.text(statement))
         logins = ("Ольга", "ольга", "ОЛЬГА", "ольга (2)", "irina")
         for number, login in enumerate(logins):

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vad_agent.callbacks.phone_numbers import masked, normalised
+from vad_agent.callbacks.phone_numbers import dialable, masked, normalised
 from vad_agent.errors import NumberError
 
 MOBILE = "+79123456789"
@@ -190,3 +190,32 @@ def test_never_more_than_two_digits_at_each_end(phone):
     shown = [sign for sign in masked(phone) if sign.isdigit()]
     assert len(shown) <= 4
     assert len(digits) < 7 or len(shown) < len(digits)
+
+
+COSTLY = {
+    "a premium number": "+78093456789",
+    "another country's premium number": "+19002345678",
+    "shared cost": "+448451234567",
+    "Iridium": "+881612345678",
+    "Inmarsat": "+870773123456",
+    "an international network": "+882161234567",
+    "another one": "+883510001234567",
+    "an international premium number": "+979123456789",
+}
+
+
+@pytest.mark.parametrize("number", COSTLY.values(), ids=COSTLY)
+def test_costly_numbers_are_not_rung_unless_they_are_allowed(number):
+    assert normalised(number) == number
+    with pytest.raises(NumberError, match="premium and satellite numbers are not rung") as told:
+        dialable(number)
+    assert number not in str(told.value)
+    assert dialable(number, allowed=["+1234", number[:5]]) == number
+    assert dialable(number, allowed=["+"]) == number
+    with pytest.raises(NumberError):
+        dialable(number, allowed=["+7912"])
+
+
+@pytest.mark.parametrize("number", [MOBILE, "+78001234567", "+74951234567", "+18002345678"])
+def test_other_numbers_are_rung(number):
+    assert dialable(number) == number

@@ -15,7 +15,10 @@ from vad_agent.callbacks.clock import Clock
 from vad_agent.callbacks.model import Outcome, State
 from vad_agent.callbacks.queries import CallbackQueries
 from vad_agent.callbacks.service import CallbackService
-from vad_agent.errors import NumberError, RuleError, StoreError
+from vad_agent.errors import ColleagueError, NumberError, RuleError, StoreError
+
+PREMIUM = "8 809 345-67-89"
+"""Whoever rings it pays: nobody is lured into that."""
 
 
 @pytest.fixture
@@ -45,6 +48,7 @@ def test_what_is_due_already_is_armed_for_now(at):
         ({"phone": None}, State.NEEDS_NUMBER),
         ({"phone": "12"}, State.NEEDS_NUMBER),
         ({"phone": ""}, State.NEEDS_NUMBER),
+        ({"phone": PREMIUM}, State.NEEDS_NUMBER),
         ({"due": None}, State.NEEDS_TIME),
         ({"at": "tomorrow"}, State.NEEDS_TIME),
     ],
@@ -56,7 +60,12 @@ def test_what_lacks_something_is_stored_and_not_armed(at, about, state):
 
 
 @pytest.mark.parametrize(
-    ("about", "error"), [({"phone": "12"}, NumberError), ({"at": "tomorrow"}, RuleError)]
+    ("about", "error"),
+    [
+        ({"phone": "12"}, NumberError),
+        ({"phone": PREMIUM}, NumberError),
+        ({"at": "tomorrow"}, RuleError),
+    ],
 )
 def test_who_asks_strictly_is_refused_and_nothing_is_stored(at, about, error):
     with pytest.raises(error):
@@ -458,6 +467,18 @@ def test_a_number_that_is_given_has_it_armed(at):
     assert at.armed == {after.key: 90.0}
     with pytest.raises(NumberError):
         at.desk.set_number(lacks.id, "12", "supervisor")
+    with pytest.raises(NumberError):
+        at.desk.set_number(lacks.id, PREMIUM, "supervisor")
+
+
+def test_an_operator_closes_a_callback_of_theirs_or_of_nobody(at):
+    mine = at.take(operator="anna")
+    with pytest.raises(ColleagueError):
+        at.desk.client_called(PHONE, "panel:boris", operator="boris")
+    assert at.store.get(mine.id) == mine
+    assert at.desk.client_called(PHONE, "panel:anna", operator="ANNA").id == mine.id
+    nobodys = at.take()
+    assert at.desk.client_called(PHONE, "panel:boris", operator="boris").id == nobodys.id
 
 
 def test_a_number_of_a_client_who_has_a_callback_makes_the_two_one(at):

@@ -28,6 +28,7 @@ from vad_agent.cli import main
 from vad_agent.cli.people import RoleName, people_app
 from vad_agent.common.identity import login as login_of_this_process
 from vad_agent.web.authentication import password_hashing
+from vad_agent.web.authentication.access_tokens import AccessTokens
 from vad_agent.web.authentication.login_sessions import Role
 from vad_agent.web.authentication.users import User, Users
 
@@ -97,13 +98,40 @@ def test_they_are_listed_a_line_each(run: Run) -> None:
         assert run("add", login, "--generate", *more).status == 0
     run("bar", "anna")
     head, *lines = run("list").out.splitlines()
-    assert head.split() == ["login", "role", "made", "barred"]
+    assert head.split() == ["login", "role", "made", "barred", "token"]
     assert [line.split()[:2] for line in lines] == [
         ["anna", "operator"],
         ["Irina", "supervisor"],
         ["olga", "operator"],
     ]
     assert [len(line.split()) for line in lines] == [4, 3, 3]
+
+
+def test_a_token_is_printed_once_and_is_the_operators(run: Run, state: Path) -> None:
+    run("add", "olga", "--generate")
+    told = run("token", "OLGA")
+    found = re.fullmatch(r"olga: headset\ntoken: (\S{40,})\n", told.out)
+    assert found is not None
+    again = run("token", "crm", "--scope", "crm").out
+    assert again.startswith("crm: crm\ntoken: ")
+    listed = run("list").out
+    assert found[1] not in listed
+    assert [line.split()[:2] for line in listed.splitlines()[1:]] == [
+        ["olga", "operator"],
+        ["crm", "crm"],
+    ]
+    with closing(Store(str(state / "callbacks.sqlite"), POLICY, alone=False)) as store:
+        tokens = AccessTokens(store)
+        tokens.refresh()
+        assert tokens.find(found[1]) is not None
+        assert run("token", "olga", "--revoke").out == "olga: headset: revoked\n"
+        tokens.refresh()
+        assert tokens.find(found[1]) is None
+    assert run("token", "olga", "--revoke").out == "olga: headset: there was no token\n"
+    refused = run("token", "vera")
+    assert (refused.status, refused.out) == (2, "")
+    why = "vad-agent: nobody has the login 'vera': vad-agent people add LOGIN"
+    assert refused.err.splitlines() == [why]
 
 
 def test_a_password_that_is_made_is_printed_once(run: Run, state: Path) -> None:
@@ -271,7 +299,7 @@ def test_every_help_has_an_example() -> None:
     names = [
         command.name or command.callback.__name__ for command in people_app.registered_commands
     ]  # type: ignore[union-attr]
-    assert names == ["add", "list", "password", "role", "bar", "let", "history"]
+    assert names == ["add", "list", "password", "role", "bar", "let", "history", "token"]
     for name in [[], *[[name] for name in names]]:
         shown = CliRunner().invoke(people_app, [*name, "--help"])
         assert shown.exit_code == 0

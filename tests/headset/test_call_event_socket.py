@@ -17,10 +17,11 @@ from pathlib import Path
 import pytest
 
 from vad_agent.client.headset_protocol import COMMANDS, NOT_FROM_OUTSIDE, Command, parse_control
+from vad_agent.common.private_files import state_folder
 from vad_agent.core.events import Event, EventKind
 from vad_agent.errors import EventError, OutputError
 from vad_agent.headset import call_event_socket as module
-from vad_agent.headset.call_event_socket import LONGEST, MOST_CLIENTS, CallEventSocket
+from vad_agent.headset.call_event_socket import LONGEST, MOST_CLIENTS, TOKEN_FILE, CallEventSocket
 
 LIMIT_S = 10.0
 NAME, PHONE = "Аристарх", "+79991234567"
@@ -48,7 +49,7 @@ class Heard:
 class Client:
     """A script of the softphone's: connects, writes, reads answers."""
 
-    def __init__(self, where: Path | int) -> None:
+    def __init__(self, where: Path | int, *, token: bool = True) -> None:
         if isinstance(where, Path):
             self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
             self.socket.connect(str(where))
@@ -56,6 +57,9 @@ class Client:
             self.socket = socket.create_connection(("127.0.0.1", where))
         self.socket.settimeout(LIMIT_S)
         self.lines = self.socket.makefile("rb")
+        if token and not isinstance(where, Path):
+            text = (state_folder() / TOKEN_FILE).read_text(encoding="ascii").strip()
+            assert self.ask(event(token=text)) == OK
 
     def send(self, line: bytes) -> None:
         self.socket.sendall(line)
@@ -118,6 +122,11 @@ def until(what: str, true: object) -> None:
     while not true():
         assert time.monotonic() < end, f"not within {LIMIT_S:g} s: {what}"
         time.sleep(0.005)
+
+
+@pytest.fixture(autouse=True)
+def own_state_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
 
 
 @pytest.fixture
@@ -336,7 +345,7 @@ def test_too_many_clients_are_turned_away_and_a_place_comes_free(
     with contextlib.ExitStack() as stack:
         clients = [stack.enter_context(Client(served)) for _ in range(MOST_CLIENTS)]
         assert all(client.ask(b'{"kind": "hold"}') == OK for client in clients)
-        assert stack.enter_context(Client(served)).ended()
+        assert stack.enter_context(Client(served, token=False)).ended()
         clients[0].close()
         until("a client has gone", lambda: len(threads()) == MOST_CLIENTS)
         assert stack.enter_context(Client(served)).ask(b'{"kind": "hold"}') == OK
@@ -479,6 +488,51 @@ def test_a_socket_that_cannot_be_made_is_said(tmp_path: Path, heard: Heard, name
 
 
 # -- a port ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "first",
+    [
+        b'{"kind": "hold"}',
+        b'{"command": "quit"}',
+        b'{"token": ""}',
+        b'{"token": "wrong"}',
+        b'{"token": 7}',
+        b'["token"]',
+        b"nonsense",
+        b'{"token": "\xd1\x8f"}',
+        b"[" * 30_000,
+    ],
+)
+def test_a_port_asks_for_the_token_first(heard: Heard, first: bytes) -> None:
+    port = free_port()
+    inlet = heard.inlet(str(port))
+    inlet.start()
+    assert inlet.token_path is not None
+    assert stat.S_IMODE(inlet.token_path.stat().st_mode) == 0o600
+    with Client(port, token=False) as client:
+        error = str(client.ask(first)["error"])
+        assert error == f'expected {{"token": "…"}} first, the one in {inlet.token_path}'
+        client.send(b'{"kind": "hold"}\n')
+        assert client.ended()
+    assert "без токена" in heard.report()
+    assert heard.put.empty()
+    with Client(port) as client:
+        assert client.ask(b'{"kind": "hold"}') == OK
+    inlet.close()
+
+
+def test_who_says_no_token_takes_no_place_for_long(
+    heard: Heard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "TOKEN_S", 0.2)
+    port = free_port()
+    inlet = heard.inlet(str(port))
+    inlet.start()
+    with Client(port, token=False) as silent, Client(port) as known:
+        assert silent.ended()
+        assert known.ask(b'{"kind": "hold"}') == OK
+    inlet.close()
 
 
 def test_a_port_is_open_on_this_machine_alone(heard: Heard) -> None:

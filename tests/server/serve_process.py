@@ -13,13 +13,16 @@ LIMIT_S = 30.0
 
 
 class ServeProcess:
-    """One process; `state`: its XDG_STATE_HOME."""
+    """One process; `state`: its XDG_STATE_HOME; `files`: its `ulimit -n`."""
 
-    def __init__(self, state: Path, *arguments: object, **environment: str) -> None:
+    def __init__(
+        self, state: Path, *arguments: object, files: int | None = None, **environment: str
+    ) -> None:
         self.folder = state / "vad-agent"
         clean = {k: v for k, v in os.environ.items() if not k.startswith("VAD_AGENT_")}
+        limit = [] if files is None else ["sh", "-c", f'ulimit -n {files}; exec "$@"', "sh"]
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "vad_agent.cli.main", "serve", *map(str, arguments)],
+            [*limit, sys.executable, "-m", "vad_agent.cli.main", "serve", *map(str, arguments)],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

@@ -121,7 +121,9 @@ def test_it_says_where_it_is_rings_answers_and_ends_by_a_signal(serve, tmp_path,
     assert not desk.place.exists()
     assert whole(desk.database) == ["offered"]
     assert not list((desk.folder / "outbox").glob("*.json"))
-    assert desk.errors == []
+    (line,) = desk.errors
+    assert "WARNING wrong credentials what=token address=127.0.0.1" in line
+    assert "wrong-token" not in line
     everything = "\n".join(desk.said)
     assert not [word for word in (PHONE, *NAME.split()) if word in everything]
 

@@ -140,7 +140,7 @@ class FakeBackend:
         self.open[self.open.index(one)] = new = replace(one, phone=phone, state=State.WAITING)
         return new
 
-    def client_called(self, phone: str) -> Callback | None:
+    def client_called(self, phone: str, operator: str | None = None) -> Callback | None:
         found = [one for one in self.open if one.phone == phone]
         self.open = [one for one in self.open if one.phone != phone]
         return found[0] if found else None

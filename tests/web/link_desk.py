@@ -37,14 +37,19 @@ def until(true: Callable[[], Any], limit_s: float = LIMIT_S, what: object = "") 
 class LinkDesk:
     """A hub and its server, from its making until `stop`. `port`: 0, any."""
 
-    def __init__(self, port: int = 0, **limits: float) -> None:
+    def __init__(self, port: int = 0, tokens: Tokens | None = None, **limits: Any) -> None:
         self.broker = StateBroker()
         self._listening = socket.create_server(("127.0.0.1", port))
         self.port = self._listening.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}"
         app = FastAPI(
             middleware=[
-                Middleware(BearerAuthMiddleware, Tokens({"test": TOKEN}), ("/health",), "/no/more/")
+                Middleware(
+                    BearerAuthMiddleware,
+                    tokens or Tokens({"test": TOKEN}),
+                    ("/health",),
+                    "/no/more/",
+                )
             ]
         )
         app.add_api_route("/health", lambda: {"alive": True})
@@ -79,7 +84,7 @@ class LinkDesk:
 
 
 @contextlib.contextmanager
-def link_desk(port: int = 0, **limits: float) -> Iterator[LinkDesk]:
+def link_desk(port: int = 0, **limits: Any) -> Iterator[LinkDesk]:
     desk = LinkDesk(port, **limits)
     try:
         yield desk
@@ -110,11 +115,17 @@ class Headset:
 
 @contextlib.contextmanager
 def headset(
-    desk: LinkDesk, operator: str | None = "anna", token: str = TOKEN, **hello: Any
+    desk: LinkDesk,
+    operator: str | None = "anna",
+    token: str = TOKEN,
+    address: str = "",
+    **hello: Any,
 ) -> Iterator[Headset]:
     """`operator`: None, it says no hello."""
     url = f"{desk.url.replace('http', 'ws', 1)}/api/v1/headsets"
     bearer = {"Authorization": f"Bearer {token}"} if token else {}
+    if address:  # as a proxy says it
+        bearer["X-Forwarded-For"] = address
     how = {"proxy": None, "compression": None, "close_timeout": 1}
     with connect(url, additional_headers=bearer, **how) as connection:
         one = Headset(connection)

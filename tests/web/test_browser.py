@@ -39,7 +39,13 @@ from vad_agent.core.events import Event, EventKind
 from vad_agent.core.frames import Channel
 from vad_agent.headset import messages_ru
 from vad_agent.headset.keymap import KEYS, QUIT
-from vad_agent.headset.status import FarewellQuestion, PhraseStatus, SideStatus, Status
+from vad_agent.headset.status import (
+    FarewellQuestion,
+    HeadsetQuestion,
+    PhraseStatus,
+    SideStatus,
+    Status,
+)
 
 __all__ = ["browser", "opened", "served", "with_desk"]  # fixtures
 
@@ -360,7 +366,11 @@ def test_the_keys_and_questions_are_those_of_the_terminal(
     served.show(shown(status(guessed=True)))
     page = opened.page(served)
     texts = [kbd.split() for kbd in page.locator("#keys kbd").all_inner_texts()]
-    assert {letter for letter, *_ in texts} == {key.letter.upper() for key in KEYS} - {"А", "Й"}
+    assert {letter for letter, *_ in texts} == {key.letter.upper() for key in KEYS} - {
+        "А",
+        "Г",
+        "Й",
+    }
     twice = {letter for letter, *again in texts if again}
     assert twice == {key.letter.upper() for key in KEYS if key.sure and key.letter != "й"}
 
@@ -620,7 +630,7 @@ def test_a_session_that_is_over(opened: OpenedPages, served: PanelServer) -> Non
     page.get_by_label("Токен").fill("x")
     page.keyboard.press("Enter")
     expect(page.get_by_role("alert")).to_contain_text("токен не подходит")
-    page.get_by_label("Токен").fill(served.authenticator.token)
+    page.get_by_label("Токен").fill(served.authenticator.one_time.token)
     page.keyboard.press("Enter")
     expect(page.locator("#phase")).to_have_text("Диалог")
     opened.complaints.clear()
@@ -839,6 +849,23 @@ def test_in_the_next_call_the_keys_are_the_calls_and_buttons_answer(
     cards.nth(1).get_by_role("button", name="да, попрощались").click()
     old = Event(EventKind.GOODBYE, question="call-6")
     soon(lambda: served.sent[-1:] == [old], "the older one is not answered")
+
+
+def test_another_headset_that_wants_to_take_over_is_asked_about_in_the_call_too(
+    opened: OpenedPages, served: PanelServer
+) -> None:
+    asked = HeadsetQuestion("q1", "10.0.0.7")
+    served.show(shown(status(headset_question=asked, questions=(ASKED,))))
+    page = opened.page(served)
+    question = page.locator(".question").first
+    expect(question).to_contain_text("Другая гарнитура входит под вашим логином с адреса 10.0.0.7")
+    expect(question.locator("kbd:visible")).to_have_count(1)
+    page.keyboard.press("KeyU")
+    soon(lambda: served.sent == [Command.ADMIT_HEADSET], "yes is not sent")
+    question.get_by_role("button", name="не пускать").click()
+    soon(lambda: served.sent[1:] == [Command.REFUSE_HEADSET], "no is not sent")
+    served.show(shown(status(questions=(ASKED,))))
+    expect(page.locator(".question")).to_have_count(1)
 
 
 def test_a_goodbye_in_the_call_is_one_press_confirmed_on_the_page(

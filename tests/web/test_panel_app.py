@@ -67,8 +67,9 @@ def test_the_link_lets_in_and_the_cookie_keeps(one: OnePanel) -> None:
 
 
 def test_the_form_lets_in_by_the_token_or_the_whole_link(one: OnePanel) -> None:
-    for token in (one.authenticator.token, one.authenticator.link):
+    for whole in (False, True):
         stranger = one.stranger()
+        token = one.authenticator.link if whole else one.authenticator.one_time.token
         asked = stranger.get("/enter")
         assert (asked.status_code, "<form" in asked.text) == (200, True)
         headers = {"Origin": one.authenticator.address.url}
@@ -77,13 +78,21 @@ def test_the_form_lets_in_by_the_token_or_the_whole_link(one: OnePanel) -> None:
         assert stranger.get("/").status_code == 200
 
 
-def test_after_some_wrong_tokens_nobody_is_let_in_for_a_while(one: OnePanel) -> None:
+def test_the_link_works_once_and_does_no_harm_where_one_is_in(one: OnePanel) -> None:
+    link, stranger = one.authenticator.link, one.stranger()
+    assert stranger.get(link).status_code == 303
+    assert stranger.get(link).headers["location"] == "/"
+    assert one.stranger().get(link).status_code == 401
+    assert one.stranger().get(one.authenticator.link).status_code == 303
+
+
+def test_wrong_tokens_are_paused(one: OnePanel) -> None:
     stranger = one.stranger()
     for number in range(TRIES):
         wrong = stranger.get("/enter", params={"token": f"wrong {number}"})
         assert wrong.status_code == 401
         assert "не подходит" in wrong.text
-    pause = stranger.get(one.authenticator.link)
+    pause = stranger.get("/enter", params={"token": "wrong again"})
     assert pause.status_code == 429
     assert 0 < int(pause.headers["retry-after"]) <= PAUSE_S
     assert "set-cookie" not in pause.headers

@@ -52,6 +52,8 @@ class Kind(StrEnum):
     """The database cannot be used."""
     NODE = "node"
     """One of the desks is dead."""
+    CREDENTIALS = "credentials"
+    """An address gives wrong tokens or passwords, again and again."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -90,6 +90,8 @@ class Policy:
     """For numbers without a country code."""
     zone_is_machines: bool = False
     """The script names no zone: `zone` is this machine's, which may be UTC."""
+    allow_numbers: tuple[str, ...] = ()
+    """Beginnings, E.164, of premium and satellite numbers that may be rung."""
 
 
 @dataclass(frozen=True, slots=True)

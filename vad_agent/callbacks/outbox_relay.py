@@ -44,6 +44,7 @@ REFUSED = (400, 409, 413, 415, 422)
 """Statuses that mean the message is at fault; any other failure is the desk's."""
 REFUSED_CALLS = (*REFUSED, 404, 405, 500)
 """An older desk does not know calls, or a bug of this one makes it fail every time."""
+NOT_LET_IN = {401: ", стол не принимает токен", 403: ", это токен не для гарнитуры"}
 TOLD_FROM = 3
 """Number of consecutive failures that count as an outage."""
 PATHS = {
@@ -158,8 +159,10 @@ class OutboxRelay:
             except OSError as error:  # delivered again, which changes nothing
                 self._stays(path, f"{_what(path)} доставлен, но не удалён: {why(error)}: {path}")
             return 1
-        if answer.status_code not in (REFUSED_CALLS if message.kind == CALL else REFUSED):
-            raise StoreError(f"{self._where}: HTTP {answer.status_code}")
+        refused = REFUSED_CALLS if message.kind == CALL else REFUSED
+        if answer.status_code not in refused and not _is_anothers(answer):
+            told = NOT_LET_IN.get(answer.status_code, "")
+            raise StoreError(f"{self._where}: HTTP {answer.status_code}{told}")
         self._refuse(path, f"HTTP {answer.status_code}")
         return 0
 
@@ -196,6 +199,14 @@ class OutboxRelay:
 
 def _what(path: Path) -> str:
     return "звонок" if is_call(path) else "перезвон"
+
+
+def _is_anothers(answer: httpx.Response) -> bool:
+    """The message is another operator's than the token. (A desk keeps such a request of a callback.)"""
+    try:
+        return answer.status_code == 403 and answer.json()["error"]["code"] == "not_yours"
+    except (ValueError, LookupError, TypeError):
+        return False
 
 
 def _is_taken(answer: httpx.Response, kind: str) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from vad_agent.errors import NumberError, extra
 
@@ -13,6 +14,29 @@ with extra("callbacks", "a number"):
 _URI = re.compile(r"^[^<]*<?\s*(?:sips?|tel):(?P<user>[^@;?>]*)", re.IGNORECASE)
 LONGEST = 16
 """Length of E.164: a plus and 15 digits."""
+COSTLY = (phonenumbers.PhoneNumberType.PREMIUM_RATE, phonenumbers.PhoneNumberType.SHARED_COST)
+NETWORKS = frozenset({808, 870, 878, 881, 882, 883, 888, 979})
+"""Country codes of satellites and of international networks and services."""
+
+
+def dialable(text: str, region: str = "RU", allowed: Sequence[str] = ()) -> str:
+    """As `normalised`, for a number that will be rung. `allowed`: beginnings of costly numbers that may be.
+
+    >>> dialable("+7 809 345-67-89", allowed=["+7809"])
+    '+78093456789'
+
+    Raises:
+        NumberError: it cannot be dialled, or is a premium or a satellite number that is not allowed.
+    """
+    number = normalised(text, region)
+    parsed = phonenumbers.parse(number)
+    costly = phonenumbers.number_type(parsed) in COSTLY or parsed.country_code in NETWORKS
+    if costly and not number.startswith(tuple(allowed)):
+        raise NumberError(
+            "phone: premium and satellite numbers are not rung: [callbacks] allow_numbers of the "
+            "script may allow some"
+        )
+    return number
 
 
 def normalised(text: str, region: str = "RU") -> str:

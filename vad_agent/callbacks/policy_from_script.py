@@ -28,4 +28,5 @@ def policy_of(settings: Settings) -> Policy:
         farewell_s=table.farewell_s,
         answer_limit_s=table.unreported_s,
         region=table.region,
+        allow_numbers=table.allow_numbers,
     )

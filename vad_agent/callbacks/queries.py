@@ -175,6 +175,14 @@ class CallbackQueries:
                     break
         return [callback for callback, _ in zip(found, range(limit), strict=False)]
 
+    def operators_of_call(self, call: str) -> set[str | None]:
+        """For whom a call's callbacks were requested; None: for anybody, or it was erased."""
+        query = sa.select(requests.c.body).where(requests.c.call == call)
+        with self._database.reading() as c:
+            bodies = list(c.execute(query).scalars())
+        opened = map(self._store.encryption.open, bodies)
+        return {json.loads(body).get("operator") if body else None for body in opened}
+
     def all(self) -> Iterator[Callback]:
         """Every callback, oldest first."""
         return self._rows(sa.select(callbacks).order_by(callbacks.c.created, callbacks.c.id))

@@ -18,7 +18,7 @@ from vad_agent.callbacks.call_store import CallStore
 from vad_agent.callbacks.clock import Clock
 from vad_agent.callbacks.model import UNDER_WAY, Callback, Outcome, Request, State
 from vad_agent.callbacks.offers import Audience, HasPanel, audience, is_offered_to
-from vad_agent.callbacks.phone_numbers import extension_of, normalised
+from vad_agent.callbacks.phone_numbers import dialable, extension_of, normalised
 from vad_agent.callbacks.store import Store, Taken
 from vad_agent.callbacks.unit_of_work import Actor
 from vad_agent.errors import NumberError, RuleError
@@ -67,10 +67,9 @@ class CallbackService:
         """
         given = request.phone or request.phone_given
         if given:
-            region = self.store.policy.region
             try:
-                phone = normalised(given, region)
-                behind = request.extension or extension_of(given, region)
+                phone = self._dialable(given)
+                behind = request.extension or extension_of(given, self.store.policy.region)
                 request = replace(request, phone=phone, phone_given=None, extension=behind)
             except NumberError:
                 if strict:
@@ -138,16 +137,20 @@ class CallbackService:
             self.stop_ringing(callback.key)
         return callback
 
-    def client_called(self, phone: str, who: str) -> Callback | None:
-        """The client has called: close their open callback, if there is one. Of several that are closed,
-        the newest is returned.
+    def client_called(
+        self, phone: str, who: str, *, operator: str | None = None
+    ) -> Callback | None:
+        """The client has called: close their open callbacks, if there are any; the newest is returned.
+        `operator`: only those that are theirs, or nobody's.
 
         Raises:
             NumberError: the number is not valid.
+            ColleagueError: all of them are another operator's.
             StoreError: it could not be stored.
         """
         by = self._by(who, "the client called")
-        closed = self.store.client_called(normalised(phone, self.store.policy.region), by)
+        number = normalised(phone, self.store.policy.region)
+        closed = self.store.client_called(number, by, operator)
         for before, _ in closed:
             self.stop_ringing(before.key)
         return closed[0][1] if closed else None
@@ -184,12 +187,14 @@ class CallbackService:
         *,
         key: str | None = None,
         settles: bool = False,
+        operator: str | None = None,
     ) -> Callback:
         """A person reports an attempt's outcome.
 
         `key`: of the attempt; None: of the one under way, and a repetition within `REPEAT_S` is of the
         one reported just before. The key of the next attempt: it was made by hand. `settles`: the
-        client was reached, and everything else promised to them is settled too.
+        client was reached, and everything else promised to them is settled too; `operator`: only what is
+        theirs, or nobody's.
 
         Raises:
             RuleError: no attempt is meant, the callback has ended, or there is none.
@@ -211,7 +216,7 @@ class CallbackService:
             after = self.store.by_hand(key, outcome, why, self._by(who, why))
             self._wake()
         if settles and after.state is State.REACHED:
-            self.store.settle(id, self._by(who, f"settled in {id}"))
+            self.store.settle(id, self._by(who, f"settled in {id}"), operator)
         return after
 
     def _meant(self, callback: Callback, repeated: Attempt | None) -> str:
@@ -242,11 +247,11 @@ class CallbackService:
         """Set the number. Returns another callback if the client already has one.
 
         Raises:
-            NumberError: the number cannot be dialled.
+            NumberError: the number cannot be dialled, or costs too much.
             RuleError, StoreError: as `done`.
         """
-        region = self.store.policy.region
-        number, behind = normalised(phone, region), extension_of(phone, region)
+        number = self._dialable(phone)
+        behind = extension_of(phone, self.store.policy.region)
         return self._change(
             id, "number_set", self._by(who), lambda c: transitions.set_number(c, number, behind)
         )
@@ -296,6 +301,10 @@ class CallbackService:
         if before.state in UNDER_WAY and after.state not in UNDER_WAY:
             self.stop_ringing(before.key)
         return after
+
+    def _dialable(self, phone: str) -> str:
+        policy = self.store.policy
+        return dialable(phone, policy.region, policy.allow_numbers)
 
     def _by(self, who: str, why: str = "") -> Actor:
         return Actor(who, self.clock.now(), why)

@@ -30,7 +30,8 @@ from vad_agent.callbacks.row_mapping import (
 )
 from vad_agent.callbacks.tables import callbacks, calls, client_calls, facts, requests
 from vad_agent.callbacks.unit_of_work import OPEN_STATES, Actor, locked
-from vad_agent.errors import RuleError, extra
+from vad_agent.common.identity import folded
+from vad_agent.errors import ColleagueError, RuleError, extra
 
 with extra("callbacks", "the store of callbacks"):
     import sqlalchemy as sa
@@ -146,16 +147,25 @@ class Store(AttemptStore):
         query = locked(query.order_by(callbacks.c.created.desc(), callbacks.c.id))
         return [from_row(row, self.encryption) for row in c.execute(query).mappings().all()]
 
-    def client_called(self, phone: str, by: Actor) -> list[tuple[Callback, Callback]]:
+    def client_called(
+        self, phone: str, by: Actor, operator: str | None = None
+    ) -> list[tuple[Callback, Callback]]:
         """The number has called: close its open callbacks, and remember it for older requests that come
-        later. Return (before, after) of each.
+        later. Return (before, after) of each. `operator`: only those that are theirs, or nobody's.
 
         Where they are of several people, nobody knows who has called: none is closed, and their
         history says so.
+
+        Raises:
+            ColleagueError: all of them are another operator's; nothing is remembered.
+            StoreError: it could not be stored.
         """
 
         def work(c: sa.Connection) -> list[tuple[Callback, Callback]]:
             found = self.open_of(c, phone)
+            own = [one for one in found if _is_for(operator, one)]
+            if found and not own:
+                raise ColleagueError(f"the client's callback is {found[0].operator}'s")
             client = self.encryption.look_up(phone)
             row = client_calls.c.client == client
             if not c.execute(client_calls.update().where(row).values(at=by.at)).rowcount:
@@ -165,7 +175,7 @@ class Store(AttemptStore):
                 for one in found:
                     self.tell(c, one.id, "number_called", unknown, {})
                 return []
-            closed = [(one, transitions.client_called(one, by.at)) for one in found]
+            closed = [(one, transitions.client_called(one, by.at)) for one in own]
             return [(one, self.save(c, one, after, "client_called", by)) for one, after in closed]
 
         return self.transaction(work)
@@ -240,9 +250,10 @@ class Store(AttemptStore):
 
         return self.transaction(work)
 
-    def settle(self, id: str, by: Actor) -> list[Callback]:
+    def settle(self, id: str, by: Actor, operator: str | None = None) -> list[Callback]:
         """The client of this callback was reached, and everything else that was promised to them at this
-        number is settled: close it, except what is under way. Return what was closed.
+        number is settled: close it, except what is under way. Return what was closed. `operator`: only
+        what is theirs, or nobody's.
         """
 
         def work(c: sa.Connection) -> list[Callback]:
@@ -255,6 +266,7 @@ class Store(AttemptStore):
                 if one.id != id
                 and one.state not in UNDER_WAY
                 and promises.same_client(one, reached)
+                and _is_for(operator, one)
             ]
             return [
                 self.save(c, one, transitions.settle(one, by.at), "settled", by) for one in others
@@ -359,6 +371,11 @@ def _told(request: Request) -> dict[str, Any]:
         "call": request.call,
     }
     return {name: value for name, value in told.items() if value is not None}
+
+
+def _is_for(operator: str | None, callback: Callback) -> bool:
+    """The callback is this operator's, or nobody's. None: any is."""
+    return not operator or not callback.operator or folded(callback.operator) == folded(operator)
 
 
 ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"

@@ -6,6 +6,7 @@
     calls ──1:n──> steps    finished calls as headsets reported them
     client_calls            when a number last called
     people, left_sessions   users of the pages; user_history: who changed them
+    tokens                  of headsets and programs
 
 Every change of a table here needs a migration in `migrations/`.
 """
@@ -214,4 +215,14 @@ left_sessions = sa.Table(
     metadata,
     sa.Column("id", sa.String(32), primary_key=True),
     sa.Column("ends", UtcDateTime, nullable=False, index=True),
+)
+
+tokens = sa.Table(
+    "tokens",
+    metadata,
+    sa.Column("scope", sa.String(16), primary_key=True),
+    sa.Column("name", sa.String(100), primary_key=True),  # the login of a headset's operator
+    sa.Column("hash", sa.String(64), nullable=False, unique=True),  # SHA-256 of a random token
+    sa.Column("made", UtcDateTime, nullable=False),
+    sa.Column("made_by", sa.Text, nullable=False),
 )

@@ -65,8 +65,8 @@ def listen(
         str | None,
         typer.Option(
             metavar="SOCKET|-",
-            help="Call-control events as JSON lines: a Unix socket to make (on Windows a port of "
-            "127.0.0.1), or - for stdin.",
+            help="Call-control events as JSON lines: a Unix socket to make, a port of 127.0.0.1 (as on "
+            "Windows; its token is in a file that is named at the start), or - for stdin.",
         ),
     ] = None,
     on_action: Annotated[

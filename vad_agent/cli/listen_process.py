@@ -94,6 +94,8 @@ def _listen(options: Options, console: Console, remark: str, stack: ExitStack) -
         console.print(f"{role:<9} {device}", soft_wrap=True)
     composition = Composition(options, settings, chosen)
     console.print(f"trace     {composition.trace_path}", soft_wrap=True)
+    if composition.event_token_path is not None:
+        console.print(f"events    token in {composition.event_token_path}", soft_wrap=True)
     failures: list[BaseException] = []
     interrupted = threading.Event()
     try:
@@ -102,6 +104,7 @@ def _listen(options: Options, console: Console, remark: str, stack: ExitStack) -
             panel.start(composition.report)
             states.append(panel.broker)
             composition.status.panel = panel.authenticator.link
+            panel.authenticator.one_time.replaced = partial(_show_link, composition)
             console.print(f"panel     {panel.authenticator.link}", soft_wrap=True)
         publisher = _publisher(states, options, composition)
         composition.on_look(publisher.changed)
@@ -118,6 +121,11 @@ def _listen(options: Options, console: Console, remark: str, stack: ExitStack) -
     if failures:
         raise failures[0]
     return interrupted.is_set()
+
+
+def _show_link(composition: Composition, link: str) -> None:
+    """The panel's link was used, and there is another one."""
+    composition.status.panel = link
 
 
 def _with_microphone(
@@ -194,7 +202,7 @@ def _desk_link(options: Options, composition: Composition) -> HeadsetLink:
     from vad_agent.client.discovery import find_desk
     from vad_agent.client.headset_link import HeadsetLink
 
-    return HeadsetLink(partial(find_desk, options.desk), composition.report)
+    return HeadsetLink(partial(find_desk, options.desk), composition.report, composition.admission)
 
 
 def _publisher(

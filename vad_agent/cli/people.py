@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from vad_agent.callbacks.store import Store
     from vad_agent.web.authentication.users import User, Users
 
 people_app = typer.Typer(
@@ -25,9 +26,11 @@ people_app = typer.Typer(
     "  vad-agent people add olga --generate\n"
     "A user who sees the whole shift:\n"
     "  vad-agent people add irina --supervisor\n"
+    "Her headset on another machine:\n"
+    "  vad-agent people token olga\n"
     "She has left the company:\n"
     "  vad-agent people bar olga",
-    short_help="Users of the desk's pages: add, list, password, role, bar, let, history.",
+    short_help="Users of the desk's pages: add, list, password, role, token, bar, let, history.",
     no_args_is_help=True,
 )
 
@@ -40,6 +43,15 @@ class RoleName(StrEnum):
 
     OPERATOR = "operator"
     SUPERVISOR = "supervisor"
+
+
+class TokenScope(StrEnum):
+    """What a token is for."""
+
+    HEADSET = "headset"
+    PBX = "pbx"
+    CRM = "crm"
+    METRICS = "metrics"
 
 
 Login = Annotated[str, typer.Argument(metavar="LOGIN", help="The headset's login.")]
@@ -93,7 +105,8 @@ def add(
 
 @people_app.command("list", short_help="List users.")
 def list_(config: Config = None, database: DatabaseOption = None) -> None:
-    """List all users: login, role, creation time, and since when a barred user is barred.
+    """List all users: login, role, creation time, since when a barred user is barred, and since when
+    their headset has its token. Then the tokens of programs.
 
     \b
     Who can log in?
@@ -104,12 +117,16 @@ def list_(config: Config = None, database: DatabaseOption = None) -> None:
     from vad_agent.cli.callback_tables import local, print_line, text
     from vad_agent.cli.terminal import plain_console, print_table
     from vad_agent.common.time_zones import zone_name
+    from vad_agent.web.authentication.access_tokens import AccessTokens, Scope
+    from vad_agent.web.authentication.users import Users
 
-    with _people(config, database) as people:
-        everybody, zone = people.all(), people.zone
+    with _store(config, database) as store:
+        users, tokens = Users(store), AccessTokens(store).all()
+        everybody, zone = users.all(), users.zone
+    made = {one.name: one.made for one in tokens if one.scope is Scope.HEADSET}
+    programs = [one for one in tokens if one.scope is not Scope.HEADSET]
     if not everybody:
         print_line(plain_console(), "nobody: vad-agent people add LOGIN")
-        return
     now = datetime.now(zone)
     rows = [
         [
@@ -117,11 +134,14 @@ def list_(config: Config = None, database: DatabaseOption = None) -> None:
             one.role.value,
             local(one.made, now),
             "" if one.barred is None else local(one.barred, now),
+            "" if one.login not in made else local(made[one.login], now),
         ]
         for one in everybody
     ]
-    head = ("login", "role", f"made, {zone_name(zone)}", "barred")
-    print_table(plain_console(), head, rows)
+    rows += [[text(one.name), one.scope.value, local(one.made, now), "", ""] for one in programs]
+    head = ("login", "role", f"made, {zone_name(zone)}", "barred", "token")
+    if rows:
+        print_table(plain_console(), head, rows)
 
 
 @people_app.command(short_help="Set another password; the user must log in again.")
@@ -220,18 +240,71 @@ def history(
     print_table(plain_console(), ("at", "login", "what", "role", "who"), rows)
 
 
+@people_app.command(short_help="Make the token of an operator's headset, or of a program.")
+def token(
+    login: Annotated[
+        str, typer.Argument(metavar="LOGIN", help="The operator's, or a program's name (--scope).")
+    ],
+    scope: Annotated[
+        TokenScope,
+        typer.Option(
+            help="headset: what the operator's listen needs; pbx: the same for all operators; crm: "
+            "callbacks, for another program; metrics: the metrics alone."
+        ),
+    ] = TokenScope.HEADSET,
+    revoke: Annotated[
+        bool, typer.Option("--revoke", help="Make the token invalid, and make no other one.")
+    ] = False,
+    config: Config = None,
+    database: DatabaseOption = None,
+) -> None:
+    """Make a token for the API, printed once; it replaces the earlier one of the same owner.
+
+    A headset's token is let in for its operator alone. A headset on the desk's own machine needs none.
+
+    \b
+    For Olga's headset on another machine, and there:
+      vad-agent people token olga
+      VAD_AGENT_TOKEN=… vad-agent listen --operator olga --desk https://desk:8600
+    For the CRM:
+      vad-agent people token crm --scope crm
+    Her laptop was stolen:
+      vad-agent people token olga --revoke
+    """
+    from vad_agent.common.identity import login as user
+    from vad_agent.web.authentication.access_tokens import AccessTokens, Scope
+
+    with _store(config, database) as store:
+        tokens, wanted = AccessTokens(store), Scope(scope.value)
+        if revoke:
+            was = tokens.revoke(wanted, login)
+            print(f"{login}: {scope.value}: {'revoked' if was else 'there was no token'}")
+            return
+        made, text = tokens.make(wanted, login, f"cli:{user()}")
+    print(f"{made.name}: {made.scope.value}")
+    print(f"token: {text}")
+
+
 @contextmanager
 def _people(config: Path | None, database: str | None, *, make: bool = False) -> Iterator[Users]:
-    """The users of the store, which a desk may also have open. `make`: a missing one is created."""
+    """The users of the store; `make`: a missing one is created."""
+    from vad_agent.web.authentication.users import Users
+
+    with _store(config, database, make=make) as store:
+        yield Users(store)
+
+
+@contextmanager
+def _store(config: Path | None, database: str | None, *, make: bool = False) -> Iterator[Store]:
+    """The store, which a desk may also have open; `make`: a missing one is created."""
     from contextlib import closing
 
     from vad_agent.server.container import open_store
     from vad_agent.server.desk_config import DeskConfig
-    from vad_agent.web.authentication.users import Users
 
     settings = DeskConfig.load(config, database=database)
     with closing(open_store(settings, alone=False, make=make)) as store:
-        yield Users(store)
+        yield store
 
 
 def _password(login: str, generate: bool, from_stdin: bool) -> str:

@@ -7,12 +7,15 @@ desk ──> callbacks of each operator; queries, calls, alerts ──> the supe
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from vad_agent.server.container import DeskContainer
 from vad_agent.server.desk_config import DeskConfig
 from vad_agent.server.local_backend import ServiceBackend
 from vad_agent.web import routes_supervisor
 from vad_agent.web.authentication.login_session_store import SessionStore
 from vad_agent.web.authentication.password_auth import PasswordAuth
+from vad_agent.web.authentication.refusals import Refusals
 from vad_agent.web.authentication.users import Users
 from vad_agent.web.callback_change_poller import CallbackChangePoller
 from vad_agent.web.dashboard import Dashboard
@@ -33,7 +36,9 @@ class DeskPages:
         StoreError: the sessions' secret cannot be read or created.
     """
 
-    def __init__(self, desk: DeskContainer, config: DeskConfig, port: int) -> None:
+    def __init__(
+        self, desk: DeskContainer, config: DeskConfig, port: int, refusals: Refusals
+    ) -> None:
         api = config.api
         app_state, store = desk.app_state, desk.store
         address = Origins(port, host=api.host, https=bool(api.cert_file), also=config.panel.origins)
@@ -42,8 +47,8 @@ class DeskPages:
         self._kept = SessionStore(store)
         self._kept.start()
         users = Users(store, changed=self._kept.refresh)
-        authenticator = PasswordAuth(address, self._kept, users)
-        self.link = authenticator.link
+        authenticator = PasswordAuth(address, self._kept, users, refusals=refusals)
+        self._one_time = authenticator.one_time
         self.url = address.url
 
         self._news = CallbackChangePoller(store, app_state.service.audiences)
@@ -63,7 +68,20 @@ class DeskPages:
             dashboard=Dashboard(app_state, app_state.service.calls, self.broker, users),
             heartbeat_s=HEARTBEAT_S,
         )
-        self.routers = (headsets(self.broker),)
+        tokens = desk.tokens
+        accept = headsets(
+            self.broker, is_known=tokens.is_known, knows=tokens.knows, is_valid=tokens.is_valid
+        )
+        self.routers = (accept,)
+
+    @property
+    def link(self) -> str:
+        """As `MountedPages.link`."""
+        return self._one_time.url
+
+    def on_new_link(self, tell: Callable[[str], None]) -> None:
+        """As `MountedPages.on_new_link`."""
+        self._one_time.replaced = tell
 
     def hush(self) -> None:
         """Tell pages and headsets that the desk stops."""

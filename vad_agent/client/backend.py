@@ -99,8 +99,11 @@ class Backend(Protocol):
     def set_operator(self, id: str, operator: str | None, why: str) -> Callback:
         """Hand the callback over; None: to anybody."""
 
-    def client_called(self, phone: str) -> Callback | None:
-        """The client has called: close their open callback. None: there is none."""
+    def client_called(self, phone: str, operator: str | None = None) -> Callback | None:
+        """The client has called: close their open callback. None: there is none.
+
+        `operator`: only theirs, or nobody's; `RuleError` if another operator has it.
+        """
 
     def promise(self) -> Promise:
         """The counts of all requests."""

@@ -13,7 +13,6 @@ import contextlib
 import http.client
 import json
 import os
-import secrets
 import ssl
 import sys
 import urllib.request
@@ -22,7 +21,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from vad_agent.common.private_files import FileLock, private_folder, replacing, state_folder, why
+from vad_agent.common.private_files import (
+    FileLock,
+    private_folder,
+    read_secret,
+    replacing,
+    secret_in,
+    state_folder,
+    why,
+)
 from vad_agent.errors import OutputError, SettingsError, StoreError
 
 PLACE, TOKEN = "desk.json", "token"
@@ -197,7 +204,7 @@ def tls_context(url: str, certificate: str = "") -> ssl.SSLContext:
 def read_token(environment: Mapping[str, str] | None = None) -> str | None:
     """The token for a desk: from the environment, else from the file. None: there is none."""
     environment = os.environ if environment is None else environment
-    return environment.get(TOKEN_VARIABLE, "").strip() or _read_token()
+    return environment.get(TOKEN_VARIABLE, "").strip() or read_secret(token_file())
 
 
 def need_token() -> str:
@@ -217,25 +224,13 @@ def own_token() -> str:
     Raises:
         OutputError: it cannot be written.
     """
-    if (token := _read_token()) is None:
-        _write(token_file(), secrets.token_urlsafe(32) + "\n", only_new=True)
-        token = _read_token()
-    if token is None:
-        raise OutputError(f"{token_file()}: expected a token in it: remove the file")
-    return token
+    return secret_in(token_file())
 
 
-def _read_token() -> str | None:
-    try:
-        return token_file().read_text(encoding="ascii").strip() or None
-    except (OSError, ValueError):
-        return None
-
-
-def _write(path: Path, text: str, *, only_new: bool = False) -> None:
+def _write(path: Path, text: str) -> None:
     private_folder(path.parent)
     try:
-        with replacing(path, only_new=only_new) as file:
+        with replacing(path) as file:
             file.write(text.encode())
     except OSError as error:
         raise OutputError(f"{path}: cannot be written: {why(error)}") from error

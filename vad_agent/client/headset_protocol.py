@@ -1,27 +1,33 @@
 """The protocol between a headset and its desk: a WebSocket at `PATH` under the API's address.
 
     headset                                                      desk
-      {"hello": 1, "operator": "anna", "began": "2026-…"} ─────>   within 5 s
+      {"hello": 1, "operator": "anna", "instance": "…"} ───────>   within 5 s
+                                          <───── {"wait": 15}      another headset of anna is asked
                                           <───── {"hello": 1}      accepted
       {"state": {key: value, …}} ──────────────────────────────>   the whole state first, then changes
       {} ──────────────────────────────────────────────────────>   heartbeat, at least every 2 s
                                           <──── {"send": {…}}      a command, as `parse_control` takes it
+                 <──── {"ask": {"id": "…", "address": "…", "for_s": 15}}   may another headset take over?
+      {"answer": {"id": "…", "yes": true}} ────────────────────>   without one: no
+                                          <──── {"asked": "…"}     the question is over
 
 Messages are text of at most `MOST_BYTES`, each a JSON object; unknown names in it are ignored.
-`began`: when this headset was started, with its zone. Of two headsets of one operator, the one that
-began later is shown; without `began`, the one that connected later. The link ends with a code and a
-reason, which quotes nothing:
+`instance`: random, of this start of the headset: when it reconnects it takes its own place. Another
+headset of the operator gets the place if the first one says so, or is gone. The link ends with a code
+and a reason, which quotes nothing:
 
-    1001   the desk ends                                 1009   a message is too long
-    1007   not JSON                                      1013   it does not read its commands
-    1008   invalid message, or none in time              4001   another headset of this operator is on
+    1001   the desk ends                                 4001   another headset has taken over
+    1007   not JSON                                      4002   the operator's other headset stays
+    1008   invalid message, or none in time              4003   the token is another operator's
+    1009   a message is too long                         4004   nobody has this login
+    1013   it does not read its commands                 4005   the token is for the desk's machine
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
 from typing import Any, Protocol, TypedDict
 
@@ -35,7 +41,8 @@ VERSION = 1
 MOST_BYTES = 64 * 1024
 """Size limit of a message."""
 REPLACED = 4001
-"""Code that ends the link of a headset when another one of its operator is on."""
+"""Code that ends the link of a headset when another one of its operator has taken over."""
+STAYS, NOT_YOURS, UNKNOWN_LOGIN, LOCAL_ONLY = 4002, 4003, 4004, 4005
 
 
 class HeadsetHello(TypedDict):
@@ -44,8 +51,7 @@ class HeadsetHello(TypedDict):
     hello: int
     """`VERSION`."""
     operator: str
-    began: str
-    """ISO 8601 with its zone."""
+    instance: str
 
 
 class DeskHello(TypedDict):
@@ -68,6 +74,9 @@ class Command(StrEnum):
     """It plays again (sent by the same)."""
     OUTPUTS_CHANGED = "outputs_changed"
     """Sinks, the default or the sound server have changed (sent by the same)."""
+    ADMIT_HEADSET = "admit_headset"
+    """Another headset of this operator may take over."""
+    REFUSE_HEADSET = "refuse_headset"
     QUIT = "quit"
 
 
@@ -91,6 +100,16 @@ class StateReceiver(Protocol):
         """The headset disconnects."""
 
 
+class AskOperator(Protocol):
+    """Asks the operator whether another headset may take over."""
+
+    def ask(self, id: str, address: str, answer: Callable[[bool], None]) -> None:
+        """Show the question; `answer` may be called once, from any thread."""
+
+    def over(self, id: str) -> None:
+        """The question is over, answered or not."""
+
+
 NOT_FROM_OUTSIDE = frozenset(
     {
         EventKind.PROMPT_STARTED,
@@ -105,6 +124,8 @@ NOT_FROM_OUTSIDE = frozenset(
 COMMANDS = tuple(
     command.value for command in (Command.START_CALL, Command.END_CALL, Command.UNDO, Command.QUIT)
 )
+PAGE_COMMANDS = (*COMMANDS, Command.ADMIT_HEADSET.value, Command.REFUSE_HEADSET.value)
+"""Commands of the operator's page; of them other programs may give only `COMMANDS`."""
 QUOTED = re.compile(r"[,;] got .*", re.DOTALL)
 """The part of an event's error that quotes the input, which may be a name or a number."""
 
@@ -114,8 +135,8 @@ def control_fields(what: ControlMessage) -> dict[str, Any]:
     return {"command": what.value} if isinstance(what, Command) else what.to_dict()
 
 
-def parse_control(line: bytes) -> Event | Command:
-    """Parse a line as an event or a command.
+def parse_control(line: bytes, commands: Sequence[str] = COMMANDS) -> Event | Command:
+    """Parse a line as an event or one of the commands.
 
     Raises:
         EventError: it is neither; the text quotes nothing personal.
@@ -127,8 +148,8 @@ def parse_control(line: bytes) -> Event | Command:
     if not isinstance(message, dict):
         raise EventError(f"expected a JSON object, got {type(message).__name__}")
     if "command" in message:
-        if message["command"] not in COMMANDS:
-            raise EventError(f"command: expected one of {', '.join(COMMANDS)}")
+        if message["command"] not in commands:
+            raise EventError(f"command: expected one of {', '.join(commands)}")
         return Command(message["command"])
     try:
         event = Event.parse(message)

@@ -7,7 +7,6 @@ import json
 import logging
 import socket
 from collections.abc import Iterator
-from datetime import datetime
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -95,7 +94,7 @@ class HeadsetConnection:
 
 @contextlib.contextmanager
 def open_connection(
-    where: DeskEndpoint, operator: str, began: datetime
+    where: DeskEndpoint, operator: str, instance: str
 ) -> Iterator[HeadsetConnection]:
     """A connection that has sent its hello; the caller receives the answer.
 
@@ -131,6 +130,6 @@ def open_connection(
         except (OSError, EOFError, ValueError, WebSocketException) as error:
             raise ConnectionLost(f"{place}: {type(error).__name__}") from error
         wire = HeadsetConnection(connection, place)
-        hello = HeadsetHello(hello=VERSION, operator=operator, began=began.isoformat())
+        hello = HeadsetHello(hello=VERSION, operator=operator, instance=instance)
         wire.send(json.dumps(hello, ensure_ascii=False))
         yield wire

@@ -202,9 +202,10 @@ class HttpBackend:
         answer = self._send("POST", f"/callbacks/{id}/{what}", body=body)
         return self._read(Callback, self._body(answer))
 
-    def client_called(self, phone: str) -> Callback | None:
+    def client_called(self, phone: str, operator: str | None = None) -> Callback | None:
         """As `Backend.client_called`."""
-        body = self._body(self._send("POST", "/client-called", body={"phone": phone}))
+        asked = {"phone": phone} | ({"operator": operator} if operator else {})
+        body = self._body(self._send("POST", "/client-called", body=asked))
         callback = body.get("callback")
         return None if callback is None else self._read(Callback, callback)
 
@@ -247,6 +248,8 @@ class HttpBackend:
         text = error.get("text", "")
         if answer.status_code == 401:
             raise SettingsError(self._url, [f"the token is not accepted: {_how()}"])
+        if answer.status_code == 403 and error:
+            raise SettingsError(self._url, [text])
         if error.get("code") == "wrong_number":
             raise NumberError(text)
         if error and answer.status_code in (404, 409, 422):

@@ -119,6 +119,33 @@ def _linked(draft: Path, path: Path) -> bool:
     return True
 
 
+def secret_in(path: Path) -> str:
+    """The secret of a private file, one line; created if missing.
+
+    Raises:
+        OutputError: it cannot be written, or the file has no secret in it.
+    """
+    if (secret := read_secret(path)) is None:
+        private_folder(path.parent)
+        try:
+            with replacing(path, only_new=True) as file:
+                file.write(f"{secrets.token_urlsafe(32)}\n".encode())
+        except OSError as error:
+            raise OutputError(f"{path}: cannot be written: {why(error)}") from error
+        secret = read_secret(path)
+    if secret is None:
+        raise OutputError(f"{path}: expected a token in it: remove the file")
+    return secret
+
+
+def read_secret(path: Path) -> str | None:
+    """The secret of a private file. None: there is none."""
+    try:
+        return path.read_text(encoding="ascii").strip() or None
+    except (OSError, ValueError):
+        return None
+
+
 def replace_text(path: Path, text: str) -> None:
     """Write the whole file or nothing of it; missing folders are created. A link stays a link.
 

@@ -4,12 +4,16 @@
     {"command": "end_call"}                      start_call, end_call, undo, quit
     <- {"ok": true}, or {"error": "…"}           on a socket, one line per line
 
-The socket is a Unix socket, accessible only to its owner; on Windows it is a port of 127.0.0.1.
+The socket is a Unix socket, accessible only to its owner. A port of 127.0.0.1, as on Windows, is
+accessible to everybody on this machine: the first line there is the token of a private file.
+
+    {"token": "…"}
 """
 
 from __future__ import annotations
 
 import contextlib
+import hmac
 import json
 import os
 import socket
@@ -20,6 +24,7 @@ from pathlib import Path
 from typing import IO
 
 from vad_agent.client.headset_protocol import Command, parse_control
+from vad_agent.common.private_files import secret_in, state_folder
 from vad_agent.core.events import Event
 from vad_agent.errors import EventError, OutputError
 
@@ -28,6 +33,10 @@ LONGEST = 64 * 1024
 MOST_CLIENTS = 32
 IDLE_S = 0.5
 
+TOKEN_S = 5.0
+"""Seconds for a client of a port to say the token."""
+TOKEN_FILE = "events-token"
+"""In the user's state folder."""
 HTTP = (b"HTTP/1.0", b"HTTP/1.1")
 Put = Callable[[Event | Command], None]
 
@@ -44,6 +53,9 @@ class CallEventSocket:
     def __init__(self, where: str, put: Put, report: Callable[[str], None]) -> None:
         self._put = put
         self._report = report
+        self.token_path: Path | None = None
+        """The file of the token that a client needs; None: none is needed."""
+        self._token: str | None = None
         self._path: Path | None = None
         self._socket: socket.socket | None = None
         self._ended = threading.Event()
@@ -51,6 +63,8 @@ class CallEventSocket:
         if where == "-":
             return
         if where.isdecimal():
+            self.token_path = state_folder() / TOKEN_FILE
+            self._token = secret_in(self.token_path)
             self._socket = _port(int(where))
         else:
             self._path = Path(where)
@@ -115,12 +129,36 @@ class CallEventSocket:
 
         try:
             with client.makefile("rb") as lines:
+                if self._token is not None:
+                    client.settimeout(TOKEN_S)
+                    if not self._is_let_in(lines, answer, self._token):
+                        return
+                    client.settimeout(None)
                 self._read(lines, answer)
         except OSError:
             pass  # the peer is gone
         finally:
             self._clients.discard(client)
             client.close()
+
+    def _is_let_in(
+        self, lines: IO[bytes], answer: Callable[[dict[str, object]], None], token: str
+    ) -> bool:
+        """Read the first line, which must be the token."""
+        line = lines.readline(LONGEST + 1)
+        given = None
+        with contextlib.suppress(ValueError, RecursionError):
+            told = json.loads(line)
+            given = told.get("token") if isinstance(told, dict) else None
+        if isinstance(given, str) and hmac.compare_digest(
+            given.encode(errors="replace"), token.encode()
+        ):
+            answer({"ok": True})
+            return True
+        if line and not line.rstrip().endswith(HTTP):
+            answer({"error": f'expected {{"token": "…"}} first, the one in {self.token_path}'})
+            self._report("события: чужая программа без токена не допущена")
+        return False
 
     def _read(self, lines: IO[bytes], answer: Callable[[dict[str, object]], None]) -> None:
         """Handle lines; the last one may lack its newline. A line that is too long ends the reading."""

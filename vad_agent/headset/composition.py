@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from datetime import datetime
+from pathlib import Path
 from typing import Protocol, TypeVar
 
 from vad_agent.audio.devices import Device, DeviceRole
@@ -35,6 +36,7 @@ from vad_agent.headset.callback_write_ahead import OutboxWriter
 from vad_agent.headset.device_selection import SelectedDevices
 from vad_agent.headset.farewell_journal import FOLDER, FarewellJournal
 from vad_agent.headset.farewell_questions import FarewellQuestions
+from vad_agent.headset.headset_admission import HeadsetAdmission
 from vad_agent.headset.loop import CONTROL, MONITOR, PROMPT, Loop
 from vad_agent.headset.microphone_keeper import MicrophoneKeeper
 from vad_agent.headset.options import Options
@@ -104,9 +106,12 @@ class Composition:
         self._stack = ExitStack()
         self._finishing: list[Callable[[], None]] = []
         self._last_words: list[str] | None = None
+        self.event_token_path: Path | None = None
+        """The file of the token for `--events PORT`."""
         self._capture: DuplexCapture | None = None
         self._players: list[Player] = []
         self.status = _status(options, settings, chosen)
+        self.admission = HeadsetAdmission(self.status)
         with ExitStack() as building:  # opened parts are closed if a later one fails
             self._build(building)
             self._stack = building.pop_all()
@@ -170,6 +175,7 @@ class Composition:
             event_socket = CallEventSocket(
                 options.events, lambda what: self.loop.put(CONTROL, what), self.report
             )
+            self.event_token_path = event_socket.token_path
             stack.callback(event_socket.close)
             event_socket.start()
 
@@ -330,6 +336,9 @@ class Composition:
 
     def press(self, what: Event | Command) -> None:
         """Take a key of the operator."""
+        if what in (Command.ADMIT_HEADSET, Command.REFUSE_HEADSET):
+            self.admission.answer(what is Command.ADMIT_HEADSET)
+            return
         if what in (Command.END_CALL, Command.START_CALL):
             self.status.hang_up = False
         self.loop.put(CONTROL, what)

@@ -111,6 +111,8 @@ class KeyDispatch:
     def _meaningless(self, key: Key) -> str | None:
         if is_active(key, self._status):
             return None
+        if key.needs is Needs.HEADSET_QUESTION:
+            return "Никакая другая гарнитура не входит"
         return "Звонок уже идёт" if key.needs is Needs.NO_CALL else "Звонка нет. А: начать звонок"
 
     def _answers(self, key: Key) -> bool:

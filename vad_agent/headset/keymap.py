@@ -33,6 +33,8 @@ class Needs(Enum):
     NO_CALL = auto()
     CALL_OR_QUESTION = auto()
     """A call is on, or a question about an ended one is open."""
+    HEADSET_QUESTION = auto()
+    """Another headset of this operator wants to take over."""
     NOTHING = auto()
 
 
@@ -175,6 +177,13 @@ KEYS = (
         sure="Звонок сорвался? Клиенту перезвонят",
     ),
     Key(
+        "г",
+        "под вашим логином входит другая гарнитура, и это вы: она примет работу",
+        _named("пустить гарнитуру"),
+        _always(Command.ADMIT_HEADSET),
+        Needs.HEADSET_QUESTION,
+    ),
+    Key(
         "о",
         "программа ошиблась, решив, что звонок начался или закончился; или «попрощались» нажато зря",
         lambda status: "отменить" if status.guessed or status.goodbye else "",
@@ -216,6 +225,8 @@ def is_active(key: Key, status: Status) -> bool:
             return not in_call(status)
         case Needs.CALL_OR_QUESTION:
             return in_call(status) or bool(status.questions)
+        case Needs.HEADSET_QUESTION:
+            return status.headset_question is not None
     return True
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from vad_agent.audio.device_recovery import DeviceState
 from vad_agent.core.actions import LineState, Phase
 from vad_agent.core.frames import Channel
-from vad_agent.headset.status import FarewellQuestion, SideStatus, Status
+from vad_agent.headset.status import FarewellQuestion, HeadsetQuestion, SideStatus, Status
 from vad_agent.trace.labels_ru import clock, number, window
 
 __all__ = ["clock", "number", "window"]
@@ -83,6 +83,20 @@ def question(asked: FarewellQuestion) -> str:
     """The question about a call that is over, with its times."""
     name = f", {asked.client_name}" if asked.client_name else ""
     return f"Попрощались? Звонок {_times(asked)}{name}"
+
+
+ADMIT, REFUSE = "пустить", "не пускать"
+
+
+def headset_question(asked: HeadsetQuestion) -> str:
+    """The question whether another headset may take over."""
+    place = f" с адреса {asked.address}" if asked.address else ""
+    return f"Другая гарнитура входит под вашим логином{place}. Это вы?"
+
+
+def unless_admitted() -> str:
+    """What follows without an answer."""
+    return "Не ответите: её не пустят"
 
 
 def answers() -> str:

@@ -62,6 +62,7 @@ def render(
         top.append(Text(marks.rule * width, "dim"))
     for text in messages_ru.voice_alarms(status):
         top += _wrapped(text, width, STYLES["bad"])
+    top += _headset_question(status, width)
     top += _farewell_question(status, width)
     panel = _panel(status.panel, width)
     if (
@@ -128,6 +129,16 @@ def _farewell_question(status: Status, width: int) -> list[Text]:
     text = f"{messages_ru.answers()}. {messages_ru.unless_answered(asked)}"
     return [
         *_wrapped(f"{messages_ru.question(asked)}{more}", width, "bold yellow reverse"),
+        *_wrapped(text, width, "bold yellow"),
+    ]
+
+
+def _headset_question(status: Status, width: int) -> list[Text]:
+    if (asked := status.headset_question) is None:
+        return []
+    text = f"Г: {messages_ru.ADMIT}. {messages_ru.unless_admitted()}"
+    return [
+        *_wrapped(messages_ru.headset_question(asked), width, "bold yellow reverse"),
         *_wrapped(text, width, "bold yellow"),
     ]
 

@@ -61,6 +61,15 @@ class FarewellQuestion:
     client_name: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class HeadsetQuestion:
+    """Another headset of this operator wants to take over."""
+
+    id: str
+    address: str
+    """Of the network; empty: unknown."""
+
+
 @dataclass(slots=True)
 class Status:
     """All that the display shows."""
@@ -88,6 +97,7 @@ class Status:
     """The operator has said goodbye: nothing is watched until the call ends. It can be undone."""
     questions: tuple[FarewellQuestion, ...] = ()
     """Questions about ended calls, the newest first."""
+    headset_question: HeadsetQuestion | None = None
     client_name: str | None = None
     client_phone: str | None = None
     """As it is dialled."""

@@ -8,12 +8,23 @@ from collections.abc import Sequence
 from typing import Any
 
 from vad_agent.audio.device_recovery import DeviceState
-from vad_agent.client.headset_protocol import ControlSink, StateReceiver, control_fields
+from vad_agent.client.headset_protocol import (
+    Command,
+    ControlSink,
+    StateReceiver,
+    control_fields,
+)
 from vad_agent.core.frames import Channel
 from vad_agent.headset import messages_ru
 from vad_agent.headset.input_parsing import readable
 from vad_agent.headset.keymap import PAGE_MAP, no, page_keys, yes
-from vad_agent.headset.status import FarewellQuestion, PhraseStatus, SideStatus, Status
+from vad_agent.headset.status import (
+    FarewellQuestion,
+    HeadsetQuestion,
+    PhraseStatus,
+    SideStatus,
+    Status,
+)
 
 IDLE_S = 0.5
 """Seconds until a change between two updates is published, such as a hook's problem."""
@@ -98,7 +109,10 @@ def snapshot(status: Status, operator: str) -> Snapshot:
         "alarms": _alarms(status),
         "keys": page_keys(status),
         "key_map": PAGE_MAP,
-        "questions": [_question(one) for one in status.questions],
+        "questions": [
+            *_headset_question(status.headset_question),
+            *(_question(one) for one in status.questions),
+        ],
         "messages": [[round(at, 1), text] for at, text in list(status.messages)],
     }
 
@@ -111,6 +125,20 @@ def _question(asked: FarewellQuestion) -> Snapshot:
         "yes": {"letter": "В", "name": messages_ru.YES, "sends": control_fields(yes(asked.id))},
         "no": {"letter": "С", "name": messages_ru.NO, "sends": control_fields(no(asked.id))},
     }
+
+
+def _headset_question(asked: HeadsetQuestion | None) -> list[Snapshot]:
+    if asked is None:
+        return []
+    admit, refuse = Command.ADMIT_HEADSET, Command.REFUSE_HEADSET
+    current = {
+        "id": f"headset {asked.id}",
+        "text": messages_ru.headset_question(asked),
+        "hint": messages_ru.unless_admitted(),
+        "yes": {"letter": "Г", "name": messages_ru.ADMIT, "sends": control_fields(admit)},
+        "no": {"letter": "", "name": messages_ru.REFUSE, "sends": control_fields(refuse)},
+    }
+    return [current]
 
 
 def _differs(known: Snapshot, current: Snapshot, key: str) -> bool:

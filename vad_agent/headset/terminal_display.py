@@ -117,6 +117,8 @@ class ChangeLines:
         now = messages_ru.clock(status.call_s)
         topics = _topics(status) | {"question": question}
         for topic, text in topics.items():
+            if topic == "panel" and topic not in self._printed:
+                continue  # the first link was printed at the start
             if text and text != self._printed.get(topic):
                 new.append(f"{now}  {text}")
         self._printed = topics
@@ -137,6 +139,11 @@ def _topics(status: Status) -> dict[str, str]:
         text, kind = messages_ru.state(channel, status.sides[channel])
         shown = kind in ("bad", "odd")
         topics[channel.value] = f"{messages_ru.SIDES[channel]}: {text}" if shown else ""
+    if status.panel:
+        topics["panel"] = f"Панель: {status.panel}"
+    if status.headset_question is not None:
+        asked = messages_ru.headset_question(status.headset_question)
+        topics["headset"] = f"{asked} Г: {messages_ru.ADMIT}"
     if status.questions and not in_call(status):
         asked = messages_ru.question(status.questions[0])
         topics["farewell"] = f"{asked}. {messages_ru.answers()}"

@@ -157,6 +157,19 @@ def region(value: object) -> str:
     raise expected('two letters of a country, such as "RU"')
 
 
+def beginnings(value: object) -> tuple[str, ...]:
+    """A list of beginnings of telephone numbers, with their country codes.
+
+    Raises:
+        PydanticCustomError: it is not valid.
+    """
+    if isinstance(value, list | tuple) and all(
+        isinstance(v, str) and re.fullmatch(r"\+[0-9]{0,15}", v) for v in value
+    ):
+        return tuple(value)
+    raise expected('a list of beginnings of numbers, such as ["+7809"]')
+
+
 def logins(value: object) -> tuple[str, ...]:
     """A list of operators' logins.
 
@@ -196,6 +209,7 @@ Pauses = Annotated[tuple[float, ...], PlainValidator(seconds_list)]
 QuietHours = Annotated[tuple[str, ...], PlainValidator(quiet_hours)]
 Zone = Annotated[str, PlainValidator(zone)]
 Region = Annotated[str, PlainValidator(region)]
+Beginnings = Annotated[tuple[str, ...], PlainValidator(beginnings)]
 Logins = Annotated[tuple[str, ...], PlainValidator(logins)]
 Ladder = Annotated[tuple[str, ...], PlainValidator(names)]
 
@@ -271,6 +285,8 @@ class CallbacksTable(Table):
     """IANA name, for agreed times without a zone and for quiet hours; "": the machine's."""
     region: Region
     """ISO 3166, for numbers without a country code."""
+    allow_numbers: Beginnings
+    """Beginnings of premium and satellite numbers that may be rung, such as "+7809"; "+": all."""
 
 
 class TimingTable(Table):

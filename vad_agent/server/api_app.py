@@ -2,7 +2,7 @@
 description is at `/api/v1/openapi.json`.
 
     request ─> ErrorMiddleware ─> BearerAuthMiddleware ─> BodyLimit ─> routes ─> service, queries
-               headers, errors    token, or 401           size, time
+               headers, errors    token and its scope     size, time
 
 `/health`, `/ready` and `/metrics` also exist without the version, where probes and Prometheus
 expect them. Run it without an access log: a query may contain a number.
@@ -17,9 +17,10 @@ import vad_agent
 from vad_agent.errors import extra
 from vad_agent.server import routes_callbacks, routes_calls, routes_health, routes_hooks
 from vad_agent.server.app_state import AppState, set_app_state
-from vad_agent.server.bearer_auth import BEARER, BearerAuthMiddleware, Tokens
+from vad_agent.server.bearer_auth import BEARER, V1, BearerAuthMiddleware, Tokens
 from vad_agent.server.error_handlers import ErrorMiddleware, install_error_handlers
 from vad_agent.server.metrics import Metrics
+from vad_agent.web.authentication.refusals import Refusals
 from vad_agent.web.body_limit import LIMIT_S, BodyLimit
 from vad_agent.web.error_responses import responses
 
@@ -28,7 +29,6 @@ with extra("callbacks", "the API"):
     from fastapi.responses import JSONResponse
     from starlette.middleware import Middleware
 
-V1 = "/api/v1"
 HOOKS = f"{V1}/hooks/"
 OPEN = ("/health", "/ready")
 METRICS = "/metrics"
@@ -36,7 +36,7 @@ METRICS = "/metrics"
 description = APIRouter(tags=["description"], dependencies=[BEARER])
 
 
-@description.get("/openapi.json", include_in_schema=False, responses=responses(401))
+@description.get("/openapi.json", include_in_schema=False, responses=responses(401, 403))
 async def openapi(request: Request) -> JSONResponse:
     """This API, described."""
     told: dict[str, Any] = request.app.openapi()
@@ -45,22 +45,26 @@ async def openapi(request: Request) -> JSONResponse:
 
 def create_app(
     app_state: AppState,
-    tokens: Mapping[str, str],
+    tokens: Tokens | Mapping[str, str],
     *,
     more: Sequence[APIRouter] = (),
     metrics: Metrics | None = None,
+    refusals: Refusals | None = None,
     open_metrics: bool = False,
     limit_s: float = LIMIT_S,
 ) -> FastAPI:
     """The API of one desk.
 
-    `tokens`: by the name of the program that has each. `more`: further routes, below `V1`.
-    `metrics`: what the dispatcher feeds, its own if None; with `open_metrics` they need no token.
+    `tokens`: a mapping: by name, of programs that may do everything. `more`: further routes, below
+    `V1`. `metrics`: what the dispatcher feeds, its own if None; with `open_metrics` they need no
+    token. `refusals`: counts wrong tokens.
     `limit_s`: within which a request's body must arrive.
 
     Raises:
         SettingsError: the tokens are not valid.
     """
+    if not isinstance(tokens, Tokens):
+        tokens = Tokens(tokens)
     open_paths = (*OPEN, METRICS) if open_metrics else OPEN
     everywhere = [prefix + path for prefix in ("", V1) for path in open_paths]
     app = FastAPI(
@@ -74,11 +78,11 @@ def create_app(
         generate_unique_id_function=lambda route: route.name,
         middleware=[
             Middleware(ErrorMiddleware),
-            Middleware(BearerAuthMiddleware, Tokens(tokens), everywhere, HOOKS),
+            Middleware(BearerAuthMiddleware, tokens, everywhere, HOOKS, refusals),
             Middleware(BodyLimit, limit_s=limit_s),
         ],
     )
-    set_app_state(app, app_state, metrics or Metrics())
+    set_app_state(app, app_state, metrics or Metrics(), refusals or Refusals())
     install_error_handlers(app)
     measured = [] if open_metrics else [BEARER]
     for prefix, shown in ((V1, True), ("", False)):

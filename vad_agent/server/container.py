@@ -25,6 +25,7 @@ from vad_agent.callbacks.store import Store
 from vad_agent.script.settings import Settings
 from vad_agent.server.app_state import AppState
 from vad_agent.server.desk_config import DeskConfig
+from vad_agent.web.authentication.access_tokens import AccessTokens
 
 
 def open_store(config: DeskConfig, *, alone: bool = True, make: bool = True) -> Store:
@@ -94,6 +95,9 @@ class DeskContainer:
         inbox = OutboxConsumer(config.inbox, self.service, self.alerts)
         inbox.start()
         stack.callback(inbox.stop)
+        self.tokens = AccessTokens(store)
+        self.tokens.start()
+        stack.callback(self.tokens.close)
         hooks = {dialer.name: dialer} if isinstance(dialer, Hooked) else {}
         self.app_state = AppState(
             service=self.service,
@@ -103,6 +107,7 @@ class DeskContainer:
             report=self.dispatcher.end,
             not_ready=self.not_ready,
             hooks=hooks,
+            is_known=self.tokens.knows,
         )
         scheduler.start(self.dispatcher.make)  # last: nothing rings before all of it is there
 

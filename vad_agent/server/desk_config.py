@@ -58,7 +58,7 @@ class Api:
     port: int = PORT
     """0: any free port."""
     tokens: Mapping[str, str] = field(default_factory=dict)
-    """Name → the file that contains the token; history records `api:NAME`."""
+    """Name → the file that contains the token, of the scope `crm`; history records `api:NAME`."""
     cert_file: str = ""
     """TLS: a PEM file with the certificate and its key; "": no TLS, as behind a proxy."""
     key_file: str = ""

@@ -90,9 +90,10 @@ def install_error_handlers(app: FastAPI) -> None:
 
     @app.exception_handler(HTTPException)
     async def _http(_: Request, error: HTTPException) -> Response:
-        told = error.detail if isinstance(error, Missing) else None
+        told = error.detail if isinstance(error, Missing | Forbidden) else None
         text = told or TEXTS.get(error.status_code, "this cannot be done")
-        return failed(error.status_code, text, headers=error.headers)
+        code = Code.NOT_YOURS if isinstance(error, Forbidden) else None
+        return failed(error.status_code, text, code=code, headers=error.headers)
 
     @app.exception_handler(RequestValidationError)
     async def _invalid(_: Request, error: RequestValidationError) -> Response:
@@ -111,6 +112,13 @@ class Missing(HTTPException):
 
     def __init__(self, text: str) -> None:
         super().__init__(404, text)
+
+
+class Forbidden(HTTPException):
+    """The token is another operator's; the text may be shown."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(403, text)
 
 
 def _where(path: Sequence[object]) -> str:

@@ -124,9 +124,9 @@ class ServiceBackend:
         """As `Backend.set_operator`."""
         return self._service.set_operator(id, operator, self._who, why)
 
-    def client_called(self, phone: str) -> Callback | None:
+    def client_called(self, phone: str, operator: str | None = None) -> Callback | None:
         """As `Backend.client_called`."""
-        return self._service.client_called(phone, self._who)
+        return self._service.client_called(phone, self._who, operator=operator)
 
 
 def _is_awaited(config: DeskConfig) -> bool:

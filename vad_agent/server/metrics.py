@@ -18,6 +18,7 @@ from vad_agent.callbacks.alerts import AlertBoard, Kind
 from vad_agent.callbacks.model import OPEN, Outcome
 from vad_agent.callbacks.queries import CallbackQueries
 from vad_agent.errors import StoreError, extra
+from vad_agent.web.authentication.refusals import Attempted
 
 with extra("callbacks", "metrics"):
     from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
@@ -65,6 +66,14 @@ class Metrics:
             ["dialer"],
             registry=self.registry,
         )
+        self._refused = Counter(
+            "vad_agent_refused",
+            "Wrong tokens, logins, links and signatures",
+            ["what"],
+            registry=self.registry,
+        )
+        for one in Attempted:
+            self._refused.labels(one.value)
 
     def late(self, seconds: float) -> None:
         """An attempt began `seconds` after its time."""
@@ -77,6 +86,10 @@ class Metrics:
     def unknown_keys(self, dialer: str, count: int) -> None:
         """A hook has received outcomes of unknown attempts."""
         self._unknown_keys.labels(dialer).inc(count)
+
+    def refused(self, what: Attempted) -> None:
+        """Credentials were wrong."""
+        self._refused.labels(what.value).inc()
 
     def text(self, queries: CallbackQueries, alerts: AlertBoard, now: datetime) -> bytes:
         """All metrics in Prometheus' text format."""

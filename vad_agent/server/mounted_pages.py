@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from vad_agent.errors import extra
+from vad_agent.web.authentication.refusals import Refusals
 
 if TYPE_CHECKING:
     from vad_agent.server.container import DeskContainer
@@ -35,7 +36,10 @@ class MountedPages(Protocol):
 
     @property
     def link(self) -> str:
-        """The login link for the user who started the desk."""
+        """The login link for the user who started the desk. It works once."""
+
+    def on_new_link(self, tell: Callable[[str], None]) -> None:
+        """`tell` is called with each further link, in any thread."""
 
     @property
     def url(self) -> str:
@@ -48,8 +52,8 @@ class MountedPages(Protocol):
         """Clean up after the server has stopped."""
 
 
-MakePages = Callable[["DeskContainer", "DeskConfig", int], MountedPages]
-"""Makes the pages of a desk; the argument is the port on which it listens."""
+MakePages = Callable[["DeskContainer", "DeskConfig", int, Refusals], MountedPages]
+"""Makes the pages of a desk; the arguments: the port on which it listens, what counts wrong logins."""
 
 
 class PathDispatcher:

@@ -14,6 +14,7 @@ import socket
 import ssl
 import threading
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from types import FrameType
 
@@ -33,6 +34,7 @@ from vad_agent.client.discovery import (
     write_desk_record,
 )
 from vad_agent.common.live_screen import can_redraw
+from vad_agent.common.periodic import Periodic
 from vad_agent.common.time_zones import zone_name
 from vad_agent.errors import OutputError, SettingsError, extra
 from vad_agent.server.api_app import create_app
@@ -43,7 +45,8 @@ from vad_agent.server.desk_screen import OUTCOMES, DeskScreen
 from vad_agent.server.dialer_factory import make_dialer
 from vad_agent.server.metrics import Metrics
 from vad_agent.server.mounted_pages import MakePages, PathDispatcher
-from vad_agent.web.panel_server import EmbeddedServer
+from vad_agent.web.authentication.refusals import Refusals
+from vad_agent.web.connections import EmbeddedServer
 
 with extra("callbacks", "vad-agent serve"):
     import uvicorn
@@ -55,6 +58,7 @@ GRACE_S = 3
 ALIVE_S = 5.0
 """Seconds between pings; a disconnected headset is detected after twice as long."""
 LARGEST_MESSAGE = 64 * 1024
+SETTLE_S = 10.0
 
 
 def serve(config: DeskConfig, console: Console, make_front: MakePages | None = None) -> bool:
@@ -68,7 +72,8 @@ def serve(config: DeskConfig, console: Console, make_front: MakePages | None = N
         StoreError: the callbacks cannot be opened, or this user's desk runs already.
         OutputError: the port cannot be taken.
     """
-    tokens = _tokens(config.api)
+    own, programs = {"own": own_token()}, _programs(config.api)
+    Tokens(own, programs)  # check before anything is opened
     _check_tls(config.api)
     _check_exposure(config.api)
     metrics = Metrics()
@@ -92,14 +97,22 @@ def serve(config: DeskConfig, console: Console, make_front: MakePages | None = N
         stack.callback(listening.close)
         desk = DeskContainer(config, dialer, late=metrics.late)
         stack.callback(desk.close)
+        refusals = Refusals(desk.alerts, metrics.refused, now=desk.clock.now)
+        settling = Periodic("refusals", SETTLE_S, refusals.settle)
+        settling.start()
+        stack.callback(settling.close)
         open_metrics = config.api.metrics_open
         front = None
         if make_front is not None and config.panel.on:
-            front = make_front(desk, config, listening.getsockname()[1])
+            front = make_front(desk, config, listening.getsockname()[1], refusals)
             stack.callback(front.close)
-        more = () if front is None else front.routers
         app: ASGIApp = create_app(
-            desk.app_state, tokens, more=more, metrics=metrics, open_metrics=open_metrics
+            desk.app_state,
+            Tokens(own, programs, desk.tokens),
+            more=() if front is None else front.routers,
+            metrics=metrics,
+            refusals=refusals,
+            open_metrics=open_metrics,
         )
         if front is not None:
             app = PathDispatcher(app, front.app)
@@ -147,8 +160,19 @@ def serve(config: DeskConfig, console: Console, make_front: MakePages | None = N
             screen = DeskScreen(console, head, lambda: queries.page(by_hand), attempts)
             stack.callback(screen.close)
             screen.start()
+        if front is not None and console.is_terminal:
+            front.on_new_link(partial(_show_link, console, head, screen))
         server.run(sockets=[listening])
         return ending.is_set()
+
+
+def _show_link(
+    console: Console, head: list[tuple[str, str]], screen: DeskScreen | None, link: str
+) -> None:
+    """The login link was used, and there is another one."""
+    head[:] = [(name, link if name == "panel" else value) for name, value in head]
+    if screen is None:
+        console.print(f"{'panel':<10}{link}", soft_wrap=True, highlight=False)
 
 
 class DeskServer(EmbeddedServer):
@@ -202,10 +226,12 @@ def _url(api: Api, listening: socket.socket) -> str:
     return f"{'https' if api.cert_file else 'http'}://{host}:{port}"
 
 
-def _tokens(api: Api) -> Mapping[str, str]:
-    tokens, problems = {"own": own_token()}, []
+def _programs(api: Api) -> Mapping[str, str]:
+    """The tokens of `[api.tokens]`, by name."""
+    tokens: dict[str, str] = {}
+    problems = []
     for name, file in api.tokens.items():
-        if name in tokens:
+        if name == "own":
             problems.append(f"{name}: expected another name: it is that of {token_file()}")
             continue
         try:
@@ -215,7 +241,6 @@ def _tokens(api: Api) -> Mapping[str, str]:
             problems.append(f"{name}: {file}: {why}")
     if problems:
         raise SettingsError("[api.tokens]", problems)
-    Tokens(tokens)  # check before anything is opened
     return tokens
 
 

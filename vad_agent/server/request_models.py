@@ -189,6 +189,12 @@ class NumberIn(Body):
     phone: PhoneField
 
 
+class ClientCalledIn(NumberIn):
+    """Who has called. `operator`: only a callback of theirs, or of nobody, is closed."""
+
+    operator: Annotated[LoginField | None, Blank] = None
+
+
 class TimeIn(Body):
     """An agreed time."""
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from functools import partial
@@ -25,8 +26,9 @@ from vad_agent.client.api_models import CallbackOut, PageOut, StoryOut, TakenOut
 from vad_agent.core.actions import Reason
 from vad_agent.errors import RuleError, extra
 from vad_agent.server.app_state import AppState, CurrentState, Measured
-from vad_agent.server.bearer_auth import BEARER, Who
-from vad_agent.server.error_handlers import Missing
+from vad_agent.server.bearer_auth import BEARER, Caller, Who
+from vad_agent.server.error_handlers import Forbidden, Missing
+from vad_agent.server.ownership import NO_SUCH, check_operator, own
 from vad_agent.server.request_models import (
     KEY,
     LONGEST_KEY,
@@ -48,8 +50,8 @@ with extra("callbacks", "the API"):
 SKEW = timedelta(seconds=5)
 """A smaller difference is the way of the request, and the seconds of its Date header."""
 MOST_SKEW = timedelta(days=366)
-READ = responses(401, 404, 422, 500, 503)
-WRITE = responses(400, 401, 404, 408, 409, 413, 422, 500, 503)
+READ = responses(401, 403, 404, 422, 500, 503)
+WRITE = responses(400, 401, 403, 404, 408, 409, 413, 422, 500, 503)
 
 router = APIRouter(prefix="/callbacks", tags=["callbacks"], dependencies=[BEARER])
 IdPath = Annotated[Id, Path()]
@@ -66,21 +68,26 @@ TheKey = Annotated[
     responses={
         201: {"description": "A new callback"},
         200: {"model": TakenOut, "description": "An open one answers it, or it was stored before"},
-        **responses(400, 401, 408, 409, 413, 422, 500, 503),
+        **responses(400, 401, 403, 408, 409, 413, 422, 500, 503),
     },
 )
 def ask_for_callback(
     body: RequestIn,
     app_state: CurrentState,
     metrics: Measured,
-    who: Who,
+    caller: Caller,
     response: Response,
     idempotency_key: TheKey = None,
     date: Annotated[str | None, Header(include_in_schema=False)] = None,
 ) -> TakenOut:
     """Ask for a callback; once this is answered it cannot be lost."""
+    strict = not body.keep_wrong_number
+    if strict:
+        check_operator(body.operator, caller, app_state)
     request = _request(body, idempotency_key, date, app_state)
-    taken = app_state.service.take(request, who, strict=not body.keep_wrong_number)
+    if not caller.is_for(request.operator):  # a headset's request must not be lost
+        request = replace(request, operator=caller.login)
+    taken = app_state.service.take(request, caller.who, strict=strict)
     metrics.stored(taken.what)
     if taken.what != "taken":
         response.status_code = 200
@@ -125,15 +132,23 @@ def _behind(date: str | None, now: datetime) -> timedelta:
     return behind if SKEW < abs(behind) < MOST_SKEW else timedelta()
 
 
-@router.get("", response_model=PageOut, responses=responses(401, 422, 500, 503))
-def list_callbacks(query: Annotated[ListQuery, Query()], app_state: CurrentState) -> PageOut:
-    """The next due first, then those without a time, ended ones last, the newest first."""
+@router.get("", response_model=PageOut, responses=responses(401, 403, 422, 500, 503))
+def list_callbacks(
+    query: Annotated[ListQuery, Query()], app_state: CurrentState, caller: Caller
+) -> PageOut:
+    """The next due first, then those without a time, ended ones last, the newest first.
+
+    With a headset's token: those that its operator may see.
+    """
+    operator = query.operator or caller.login
+    if not caller.is_for(operator):
+        raise Forbidden(f"operator: this token is that of {caller.login}")
     phone = query.phone and normalised(query.phone, app_state.service.store.policy.region)
     found = app_state.queries.page(
         _states(query.state),
         phone=phone,
-        operator=query.operator,
-        offered=partial(app_state.service.is_offered_to, query.operator or ""),
+        operator=operator,
+        offered=partial(app_state.service.is_offered_to, operator or ""),
         after=query.after,
         limit=query.limit + 1,
     )
@@ -157,10 +172,9 @@ def _states(given: str | None) -> frozenset[State] | None:
 
 
 @router.get("/{id}", response_model=StoryOut, responses=READ)
-def show_callback(id: IdPath, app_state: CurrentState) -> StoryOut:
+def show_callback(id: IdPath, app_state: CurrentState, caller: Caller) -> StoryOut:
     """One callback, with all that happened to it."""
-    with _existing(id, app_state):
-        callback = app_state.service.store.get(id)
+    callback = own(id, caller, app_state, offered=True)
     return StoryOut.model_validate(
         {
             "callback": callback,
@@ -173,30 +187,42 @@ def show_callback(id: IdPath, app_state: CurrentState) -> StoryOut:
 
 
 @router.post("/{id}/accept", response_model=CallbackOut, responses=WRITE)
-def accept_callback(id: IdPath, body: AcceptIn, app_state: CurrentState, who: Who) -> Callback:
+def accept_callback(
+    id: IdPath, body: AcceptIn, app_state: CurrentState, caller: Caller
+) -> Callback:
     """Call by hand what is offered: the first operator has it, for another one it is a conflict."""
+    check_operator(body.operator, caller, app_state)
     with _existing(id, app_state):
-        return app_state.service.accept(id, body.operator, who)
+        return app_state.service.accept(id, body.operator, caller.who)
 
 
 @router.post("/{id}/outcome", response_model=CallbackOut, responses=WRITE)
-def say_outcome(id: IdPath, body: OutcomeIn, app_state: CurrentState, who: Who) -> Callback:
+def say_outcome(id: IdPath, body: OutcomeIn, app_state: CurrentState, caller: Caller) -> Callback:
     """Say how an attempt ended: the one of the key, or the one under way.
 
     A call made by hand is the next attempt: its key is the callback's. `reached` corrects an outcome of
-    the same attempt that was not.
+    the same attempt that was not. With a headset's token only its operator's callbacks, and nobody's, are
+    settled.
     """
+    own(id, caller, app_state)
     with _existing(id, app_state):
         return app_state.service.done(
-            id, body.outcome, who, body.why, key=body.key, settles=body.settles
+            id,
+            body.outcome,
+            caller.who,
+            body.why,
+            key=body.key,
+            settles=body.settles,
+            operator=caller.login,
         )
 
 
 @router.post("/{id}/cancel", response_model=CallbackOut, responses=WRITE)
-def cancel_callback(id: IdPath, body: WhyIn, app_state: CurrentState, who: Who) -> Callback:
+def cancel_callback(id: IdPath, body: WhyIn, app_state: CurrentState, caller: Caller) -> Callback:
     """Take it back."""
+    own(id, caller, app_state)
     with _existing(id, app_state):
-        return app_state.service.cancel(id, who, body.why)
+        return app_state.service.cancel(id, caller.who, body.why)
 
 
 @router.post("/{id}/retry", response_model=CallbackOut, responses=WRITE)
@@ -207,10 +233,11 @@ def retry_callback(id: IdPath, body: WhyIn, app_state: CurrentState, who: Who) -
 
 
 @router.post("/{id}/number", response_model=CallbackOut, responses=WRITE)
-def set_number(id: IdPath, body: NumberIn, app_state: CurrentState, who: Who) -> Callback:
+def set_number(id: IdPath, body: NumberIn, app_state: CurrentState, caller: Caller) -> Callback:
     """Give it a number; the answer is another callback where the client has one already."""
+    own(id, caller, app_state)
     with _existing(id, app_state):
-        return app_state.service.set_number(id, body.phone, who)
+        return app_state.service.set_number(id, body.phone, caller.who)
 
 
 @router.post("/{id}/time", response_model=CallbackOut, responses=WRITE)
@@ -221,10 +248,11 @@ def set_time(id: IdPath, body: TimeIn, app_state: CurrentState, who: Who) -> Cal
 
 
 @router.post("/{id}/operator", response_model=CallbackOut, responses=WRITE)
-def set_operator(id: IdPath, body: OperatorIn, app_state: CurrentState, who: Who) -> Callback:
+def set_operator(id: IdPath, body: OperatorIn, app_state: CurrentState, caller: Caller) -> Callback:
     """Hand it over to another operator, or to anybody."""
+    check_operator(body.operator, caller, app_state)
     with _existing(id, app_state):
-        return app_state.service.set_operator(id, body.operator, who, body.why)
+        return app_state.service.set_operator(id, body.operator, caller.who, body.why)
 
 
 @contextmanager
@@ -234,5 +262,5 @@ def _existing(id: str, app_state: AppState) -> Iterator[None]:
         yield
     except RuleError:
         if app_state.service.store.find(id) is None:
-            raise Missing("there is no such callback") from None
+            raise Missing(NO_SUCH) from None
         raise

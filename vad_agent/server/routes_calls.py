@@ -28,25 +28,33 @@ from vad_agent.client.api_models import (
 )
 from vad_agent.errors import extra
 from vad_agent.server.app_state import CurrentState, Measured
-from vad_agent.server.bearer_auth import BEARER, Who
-from vad_agent.server.request_models import CallDoneIn, CallIn, NumberIn
+from vad_agent.server.bearer_auth import BEARER, Caller, Who
+from vad_agent.server.error_handlers import Forbidden
+from vad_agent.server.ownership import check_operator, is_own_call
+from vad_agent.server.request_models import CallDoneIn, CallIn, ClientCalledIn
 from vad_agent.web.error_responses import responses
 
 with extra("callbacks", "the API"):
     from fastapi import APIRouter, Response
     from fastapi.exceptions import RequestValidationError
 
-READ = responses(401, 500, 503)
-WRITE = responses(400, 401, 408, 409, 413, 422, 500, 503)
+READ = responses(401, 403, 500, 503)
+WRITE = responses(400, 401, 403, 408, 409, 413, 422, 500, 503)
 
 router = APIRouter(tags=["calls"], dependencies=[BEARER])
 supervisor = APIRouter(tags=["supervisor"], dependencies=[BEARER])
 
 
 @router.post("/client-called", response_model=MaybeOut, responses=WRITE)
-def client_called(body: NumberIn, app_state: CurrentState, who: Who) -> MaybeOut:
-    """The client has rung himself: his open callback is closed, also while an attempt is under way."""
-    return MaybeOut.model_validate({"callback": app_state.service.client_called(body.phone, who)})
+def client_called(body: ClientCalledIn, app_state: CurrentState, caller: Caller) -> MaybeOut:
+    """The client has rung himself: his open callback is closed, also while an attempt is under way.
+
+    With an operator, or a headset's token, another operator's callback is a conflict.
+    """
+    check_operator(body.operator, caller, app_state)
+    operator = body.operator or caller.login
+    closed = app_state.service.client_called(body.phone, caller.who, operator=operator)
+    return MaybeOut.model_validate({"callback": closed})
 
 
 @router.post(
@@ -59,8 +67,12 @@ def client_called(body: NumberIn, app_state: CurrentState, who: Who) -> MaybeOut
         **WRITE,
     },
 )
-def call_done(body: CallDoneIn, app_state: CurrentState, response: Response) -> CallOut:
+def call_done(
+    body: CallDoneIn, app_state: CurrentState, caller: Caller, response: Response
+) -> CallOut:
     """A finished call with its trace; a repeated report changes nothing."""
+    if not caller.is_for(body.operator):
+        raise Forbidden(f"operator: this token is that of {caller.login}")
     new = app_state.service.take_call(_record(body))
     if not new:
         response.status_code = 200
@@ -77,15 +89,22 @@ def _record(body: CallDoneIn) -> CallRecord:
 
 
 @router.post("/calls/ended", status_code=204, response_model=None, responses=WRITE)
-def call_ended(body: CallIn, app_state: CurrentState, who: Who) -> None:
-    """The call is over; a repeated report changes nothing."""
-    app_state.service.call_ended(body.call, who)
+def call_ended(body: CallIn, app_state: CurrentState, caller: Caller) -> None:
+    """The call is over; a repeated report, or one of another operator's call, changes nothing."""
+    if is_own_call(body.call, caller, app_state):
+        app_state.service.call_ended(body.call, caller.who)
 
 
 @router.post("/calls/withdrawn", response_model=MaybeOut, responses=WRITE)
-def call_withdrawn(body: CallIn, app_state: CurrentState, who: Who) -> MaybeOut:
-    """The call's client came back: cancel the callback unless another call requests it."""
-    return MaybeOut.model_validate({"callback": app_state.service.withdraw(body.call, who)})
+def call_withdrawn(body: CallIn, app_state: CurrentState, caller: Caller) -> MaybeOut:
+    """The call's client came back: cancel the callback unless another call requests it.
+
+    Another operator's call changes nothing.
+    """
+    if not is_own_call(body.call, caller, app_state):
+        return MaybeOut(callback=None)
+    withdrawn = app_state.service.withdraw(body.call, caller.who)
+    return MaybeOut.model_validate({"callback": withdrawn})
 
 
 @router.post(

@@ -42,7 +42,7 @@ counts = APIRouter(tags=["health"])
     response_class=Response,
     responses={
         200: {"content": {"text/plain": {"schema": {"type": "string"}}}},
-        **responses(401, 500),
+        **responses(401, 403, 500),
     },
 )
 def metrics(app_state: CurrentState, measured: Measured) -> Response:

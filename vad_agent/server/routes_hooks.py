@@ -17,8 +17,9 @@ from vad_agent.callbacks.alerts import Kind
 from vad_agent.callbacks.dialers.base import HookRefused
 from vad_agent.client.api_models import HookOut
 from vad_agent.errors import RuleError, extra
-from vad_agent.server.app_state import CurrentState, Measured
+from vad_agent.server.app_state import CurrentState, Measured, Refused
 from vad_agent.server.error_handlers import Missing
+from vad_agent.web.authentication.refusals import Attempted
 from vad_agent.web.error_responses import responses
 
 with extra("callbacks", "the API"):
@@ -43,6 +44,7 @@ def take_hook(
     dialer: Annotated[str, Path(max_length=40)],
     app_state: CurrentState,
     metrics: Measured,
+    refusals: Refused,
     request: Request,
     body: Annotated[bytes, Depends(_raw)],
 ) -> HookOut:
@@ -52,7 +54,13 @@ def take_hook(
         raise Missing("no dialer of this name is told anything here")
     headers = {name.lower(): value for name, value in request.headers.items()}
     reported = unknown = 0
-    for told in hook.receive(headers, body):
+    try:
+        received = hook.receive(headers, body)
+    except HookRefused as error:
+        if error.status == 401:
+            refusals.note(Attempted.HOOK, request.client.host if request.client else "")
+        raise
+    for told in received:
         try:
             app_state.report(told)
             reported += 1

@@ -122,10 +122,10 @@ class UnchangedStore:
         with self._open() as store:
             return store.set_number(id, phone)
 
-    def client_called(self, phone: str) -> Callback | None:
+    def client_called(self, phone: str, operator: str | None = None) -> Callback | None:
         """As `Backend.client_called`."""
         with self._open() as store:
-            return store.client_called(phone)
+            return store.client_called(phone, operator)
 
 
 def _mark(file: Path) -> tuple[int, int] | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from pathlib import Path
@@ -52,6 +53,8 @@ class PanelContext:
         self.dashboard = dashboard
         self.pages = Jinja2Templates(directory=TEMPLATES)
         self.entering = CapacityLimiter(AT_ONCE)
+        self.waiting: Counter[str] = Counter()
+        """Logins that are being checked or wait, by network address."""
 
     def session(self, request: Request) -> Session | None:
         """The session of the request."""

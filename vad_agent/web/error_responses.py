@@ -18,6 +18,7 @@ with extra("callbacks", "the API"):
 CODES = {
     400: Code.UNREADABLE,
     401: Code.UNAUTHORIZED,
+    403: Code.FORBIDDEN,
     404: Code.NOT_FOUND,
     405: Code.NOT_ALLOWED,
     408: Code.TOO_SLOW,

@@ -30,6 +30,7 @@ LONGEST_WHY = 300
 """Characters of a reason in history."""
 DUE = (State.WAITING, State.OFFERED, State.NEEDS_PERSON)
 GONE = "Такого перезвона нет"
+COLLEAGUES = "Этому клиенту перезванивает другой оператор: скажите ему или старшему"
 CHANGED = "Перезвон уже изменился: посмотрите ещё раз"
 STATES = {
     State.WAITING: "ждёт времени",
@@ -79,8 +80,8 @@ class CallbackSource(Protocol):
     def set_number(self, id: str, phone: str) -> Callback:
         """Set the number."""
 
-    def client_called(self, phone: str) -> Callback | None:
-        """The client has called."""
+    def client_called(self, phone: str, operator: str | None = None) -> Callback | None:
+        """The client has called. `operator`: only theirs, or nobody's."""
 
 
 Reach = Callable[[], AbstractContextManager[CallbackSource]]
@@ -163,7 +164,10 @@ class OperatorCallbacks:
     def client_called(self, phone: str) -> bool:
         """The client has called. False: they had no open callback."""
         with self._opened() as callbacks:
-            return callbacks.client_called(phone) is not None
+            try:
+                return callbacks.client_called(phone, self._operator) is not None
+            except RuleError:
+                raise Refused(409, COLLEAGUES) from None
 
     def _is_mine(self, callback: Callback) -> bool:
         return not callback.operator or self._is_me(callback.operator)

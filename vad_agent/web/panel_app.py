@@ -27,7 +27,7 @@ from typing import Any
 from urllib.parse import quote
 
 from vad_agent.callbacks.phone_numbers import normalised
-from vad_agent.client.headset_protocol import Command, parse_control
+from vad_agent.client.headset_protocol import PAGE_COMMANDS, Command, parse_control
 from vad_agent.core.events import Event, EventKind
 from vad_agent.errors import EventError, NumberError, extra
 from vad_agent.trace.labels_ru import WRONG_NUMBER
@@ -226,7 +226,7 @@ async def stream(context: Context, session: CurrentSession) -> Response:
 async def send(request: Request, context: Context, session: OwnPage) -> Response:
     """Send an event or a command to the headset."""
     try:
-        what = parse_control(await request.body())
+        what = parse_control(await request.body(), PAGE_COMMANDS)
     except EventError as error:
         raise Refused(400, _wrong(str(error))) from None
     if what is Command.QUIT:

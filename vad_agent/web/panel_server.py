@@ -7,16 +7,16 @@ The composition publishes the headset's status to `broker` and receives the page
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 from vad_agent.common.private_files import why
 from vad_agent.errors import OutputError, extra
 from vad_agent.web.authentication.operator_token_auth import TokenAuth
+from vad_agent.web.connections import EmbeddedServer
 from vad_agent.web.operator_callbacks import CallbackSource, Reach
 from vad_agent.web.origins import Origins
 from vad_agent.web.panel_app import create_panel
@@ -112,15 +112,6 @@ class PanelServer:
         else:
             if not self._closing:
                 self.report("панель закрылась; звонки идут дальше")
-
-
-class EmbeddedServer(uvicorn.Server):
-    """A uvicorn server without signal handlers: the program around it handles signals."""
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """None are."""
-        yield
 
 
 def _listen(port: int) -> socket.socket:

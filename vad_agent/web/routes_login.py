@@ -20,6 +20,7 @@ from vad_agent.errors import StoreError, extra
 from vad_agent.web.authentication.authenticator import NewPasswordNeeded
 from vad_agent.web.authentication.login_sessions import SESSION_S
 from vad_agent.web.authentication.login_throttle import TooManyAttempts
+from vad_agent.web.authentication.refusals import network_of
 from vad_agent.web.dependencies import CSRF, Context, PanelContext, form_fields
 
 with extra("callbacks", "the panel"):
@@ -29,7 +30,7 @@ with extra("callbacks", "the panel"):
     from starlette.exceptions import HTTPException
     from starlette.responses import RedirectResponse, Response
 
-WRONG_TOKEN = "Этот токен не подходит: возьмите ссылку из последнего запуска программы"
+WRONG_TOKEN = "Эта ссылка не подходит: она действует один раз. Новая — в окне программы"
 WRONG_LOGIN = "Логин или пароль не подходит"
 NEW_PASSWORD = "Пароль верный, но одноразовый: придумайте свой, от 8 знаков, и введите оба"
 NOT_ALIKE = "Новые пароли не совпали"
@@ -39,6 +40,8 @@ OWN_PATH = re.compile(r"/(?![/\\])[!-\[\]-~]*")
 
 A path that leads back here does not count.
 """
+MOST_WAITING = 20
+"""Logins of one address that are being checked, or wait for it."""
 
 router = APIRouter()
 
@@ -48,10 +51,10 @@ async def enter(request: Request, context: Context, token: str = "", next: str =
     """Login by the printed link. A link on another site's page is rejected: it would use up the tries."""
     if request.headers.get("sec-fetch-site") in ("cross-site", "same-site"):
         token = ""
-    if token:
-        return await _by_token(request, context, token, {"next": next})
     if context.session(request) is not None:
         return RedirectResponse(own_path(next), 303)
+    if token:
+        return await _by_token(request, context, token, {"next": next})
     return _form(request, context, {"next": next})
 
 
@@ -113,20 +116,27 @@ async def _let_in(
     given: Mapping[str, str],
     wrong: str,
 ) -> Response:
-    """Check a login; a few run at once. Others wait here, not in a thread that other requests need."""
-    network = request.client.host if request.client else ""
+    """Check a login; a few run at once. Others wait here, not in a thread that other requests need; of
+    one address only some, so that no flood of logins delays those of other addresses.
+    """
+    address = request.client.host if request.client else ""
+    network = network_of(address)
+    if context.waiting[network] >= MOST_WAITING:
+        return _later(request, context, given, "Слишком много входов сразу", 1)
+    context.waiting[network] += 1
     try:
-        cookie = await to_thread.run_sync(way, network, limiter=context.entering)
+        cookie = await to_thread.run_sync(way, address, limiter=context.entering)
     except TooManyAttempts as pause:
         wait_s = int(pause.wait_s) + 1
-        error = f"Слишком много неверных попыток: подождите {wait_s} с"
-        answer = _form(request, context, given, 429, error)
-        answer.headers["Retry-After"] = str(wait_s)
-        return answer
+        return _later(request, context, given, "Слишком много неверных попыток", wait_s)
     except NewPasswordNeeded:
         return _form(request, context, given, 409, NEW_PASSWORD, renews=True)
     except StoreError:
         return _form(request, context, given, 503, NO_STORE)
+    finally:
+        context.waiting[network] -= 1
+        if not context.waiting[network]:
+            del context.waiting[network]
     if cookie is None:
         return _form(request, context, given, 401, wrong)
     answer = RedirectResponse(own_path(given.get("next", "")), 303)
@@ -138,6 +148,14 @@ async def _let_in(
         samesite="strict",
         secure=_is_secure(request, context),
     )
+    return answer
+
+
+def _later(
+    request: Request, context: PanelContext, given: Mapping[str, str], why: str, wait_s: int
+) -> Response:
+    answer = _form(request, context, given, 429, f"{why}: подождите {wait_s} с")
+    answer.headers["Retry-After"] = str(wait_s)
     return answer
 
 
