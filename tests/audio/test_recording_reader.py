@@ -649,7 +649,7 @@ def test_an_mp3_that_goes_on_behind_its_announced_end(
     path.write_bytes(path.read_bytes() + between + path.read_bytes())
     count, text = read_up_to(path, monkeypatch)
     assert count < 300
-    assert "could be read: this MP3 does not tell its length and there is more of it" in text
+    assert "could be read: this MP3 does not state its length and there is more of it" in text
 
 
 def test_an_mp3_that_does_not_tell_its_length(write: Write) -> None:

@@ -35,6 +35,7 @@ from vad_agent.cli.callback_tables import distance, text
 from vad_agent.cli.callbacks import WhichOption, callbacks_app
 from vad_agent.common.time_zones import machine_zone, zone_name
 from vad_agent.server.app_state import set_app_state
+from vad_agent.web.authentication.refusals import Refusals
 
 ANNA = {"name": "Анна", "phone": "8 912 345-67-89", "operator": "olga"}
 NUMBER = "+79123456789"
@@ -82,7 +83,7 @@ def centre(
         return
     app, url = door
     with api_desk(state) as one:
-        set_app_state(app, one.app_state, one.metrics)
+        set_app_state(app, one.app_state, one.metrics, Refusals())
         monkeypatch.setenv("VAD_AGENT_DESK", url)
         monkeypatch.setenv("VAD_AGENT_TOKEN", TOKEN)
         yield CallbackCommands(run, True, lambda: contextlib.nullcontext(one))
@@ -496,6 +497,8 @@ def test_a_callback_that_was_never_requested_is_missing_until_it_is_made(centre)
 
 
 def test_a_call_that_asks_for_no_callback_makes_none(centre):
+    with centre.opened():
+        pass  # the command makes no database
     done = centre.run("make", "nothing")
     assert (done.status, done.line) == (
         1,

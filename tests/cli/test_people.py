@@ -27,6 +27,7 @@ from vad_agent.callbacks.tables import facts
 from vad_agent.cli import main
 from vad_agent.cli.people import RoleName, people_app
 from vad_agent.common.identity import login as login_of_this_process
+from vad_agent.common.time_zones import machine_zone, zone_name
 from vad_agent.web.authentication import password_hashing
 from vad_agent.web.authentication.access_tokens import AccessTokens
 from vad_agent.web.authentication.login_sessions import Role
@@ -98,7 +99,8 @@ def test_they_are_listed_a_line_each(run: Run) -> None:
         assert run("add", login, "--generate", *more).status == 0
     run("bar", "anna")
     head, *lines = run("list").out.splitlines()
-    assert head.split() == ["login", "role", "made", "barred", "token"]
+    zone = zone_name(machine_zone())
+    assert head.split() == ["login", "role", "made,", zone, "barred", "token"]
     assert [line.split()[:2] for line in lines] == [
         ["anna", "operator"],
         ["Irina", "supervisor"],
@@ -310,7 +312,8 @@ def test_the_roles_are_those_of_the_panel() -> None:
     assert [one.value for one in RoleName] == [one.value for one in Role]
 
 
-def test_who_changed_whom_is_listed(run: Run) -> None:
+def test_who_changed_whom_is_listed(run: Run, state: Path) -> None:
+    Store(str(state / "callbacks.sqlite"), POLICY).close()
     assert run("history").out == "nothing was changed\n"
     for login in ("olga", "anna"):
         run("add", login, "--generate")
@@ -319,7 +322,7 @@ def test_who_changed_whom_is_listed(run: Run) -> None:
     run("let", "olga")
     run("password", "olga", "--generate")
     head, *lines = run("history").out.splitlines()
-    assert head.split() == ["at", "login", "what", "role", "who"]
+    assert head.split() == ["at,", zone_name(machine_zone()), "login", "what", "role", "who"]
     told = [line.split()[-4:-1] for line in lines]
     assert told == [
         ["olga", "password_set", "supervisor"],

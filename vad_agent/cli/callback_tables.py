@@ -259,11 +259,13 @@ def print_promise(promise: Promise) -> None:
 
 
 def print_lost(lost: Sequence[LostCall], now: datetime) -> None:
-    """Print the calls whose callback was never requested, and how to make each."""
-    console = plain_console()
+    """Print the calls whose callback was never requested, and how to make each; times are in the zone of
+    `now`.
+    """
+    console, zone = plain_console(), zone_name(now.tzinfo or UTC)
     for one in lost:
         whose = text(one.operator) or "nobody known"
-        when = f"ended {local(one.ended, now)}, {distance(one.ended - now)}"
+        when = f"ended {local(one.ended, now)} ({zone}), {distance(one.ended - now)}"
         print_line(console, "")
         print_line(console, f"lost: the call of {whose}, {when}: its trace asks for a callback")
         print_line(console, f"  vad-agent callbacks make {shlex.quote(text(one.call))}")

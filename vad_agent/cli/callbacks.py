@@ -178,13 +178,14 @@ def promise(
     with reached(desk, config) as callbacks:
         told = callbacks.promise()
         lost = callbacks.lost_calls() if told.lost else []
+        now = datetime.now(callbacks.zone if lost else UTC)
     if as_json:
         from vad_agent.client.api_models import PromiseOut
 
         print(PromiseOut.model_validate(told).model_dump_json())
     else:
         print_promise(told)
-        print_lost(lost, datetime.now(UTC))
+        print_lost(lost, now)
     if told.unaccounted:
         complain(f"{told.unaccounted} requests are not accounted for: keep the database as it is")
     if told.lost:

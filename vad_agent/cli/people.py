@@ -222,22 +222,24 @@ def history(
     Who barred her?
       vad-agent people history olga
     """
-    from datetime import UTC, datetime
+    from datetime import datetime
 
     from vad_agent.cli.callback_tables import local, print_line, text
     from vad_agent.cli.terminal import plain_console, print_table
+    from vad_agent.common.time_zones import zone_name
 
     with _people(config, database) as people:
-        changes = people.history(MOST_CHANGES, login)
+        changes, zone = people.history(MOST_CHANGES, login), people.zone
     if not changes:
         print_line(plain_console(), "nothing was changed")
         return
-    now = datetime.now(UTC)
+    now = datetime.now(zone)
     rows = [
         [local(one.at, now), text(one.login), one.what, one.role.value, text(one.who)]
         for one in changes
     ]
-    print_table(plain_console(), ("at", "login", "what", "role", "who"), rows)
+    head = (f"at, {zone_name(zone)}", "login", "what", "role", "who")
+    print_table(plain_console(), head, rows)
 
 
 @people_app.command(short_help="Make the token of an operator's headset, or of a program.")

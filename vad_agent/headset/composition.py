@@ -2,6 +2,8 @@
 
 devices ─> capture, players ─────────┐                              ┌─> trace, recordings, hooks, display
 keys, event socket, watchdog ────────┴─> loop ─> tracker ─> session ┴─> prompt player ─> players
+
+Over 400 lines: the one place where all parts of a headset are wired.
 """
 
 from __future__ import annotations
