@@ -128,6 +128,25 @@ def test_a_client_who_comes_back_needs_neither_callback_of_the_call(store, clock
     assert [store.get(one.id).state for one in (first, second)] == [State.CANCELLED] * 2
 
 
+def test_a_client_who_comes_back_keeps_the_time_that_the_call_has_agreed(store, clock):
+    agreed = take(
+        store,
+        clock.now,
+        call="c",
+        phone=client(1),
+        reason="agreed",
+        at="2031-03-01T15:30",
+        due=None,
+    )
+    first = take(store, clock.move(1), call="c", phone=client(1), key="k2")
+    begin(store, first, clock.now)
+    second = take(store, clock.move(1), call="c", phone=client(2), key="k3")
+    assert len({agreed.id, first.id, second.id}) == 3
+    assert store.withdraw("c", by(clock.move(1))).id == first.id
+    states = [store.get(one.id).state for one in (agreed, first, second)]
+    assert states == [State.WAITING, State.CANCELLED, State.CANCELLED]
+
+
 def test_a_name_is_stored_composed_however_it_was_sent(store, clock):
     callback = take(store, clock.now, name="И\u0306ля", topic="Е\u0308лка")
     assert (callback.name, callback.topic) == ("Йля", "Ёлка")

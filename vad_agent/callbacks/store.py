@@ -3,6 +3,8 @@
 Each method is one transaction: committed to disk when it returns, not done at all when it raises.
 `transitions.py` computes a change; this module finds the callback, writes it and adds a row to
 `history`.
+
+Over 400 lines: its methods share the transaction of one class.
 """
 
 from __future__ import annotations
