@@ -123,7 +123,7 @@ class FakeBackend:
         )
         return new
 
-    def done(self, id: str, outcome: Outcome, why: str) -> Callback:
+    def done(self, id: str, outcome: Outcome, why: str, *, key: str | None = None) -> Callback:
         one = self.one(id)
         self.done_so.append((id, outcome))
         self.open.remove(one)

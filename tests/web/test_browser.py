@@ -629,7 +629,7 @@ def test_a_session_that_is_over(opened: OpenedPages, served: PanelServer) -> Non
     page.get_by_role("link", name="Войти").click()
     page.get_by_label("Токен").fill("x")
     page.keyboard.press("Enter")
-    expect(page.get_by_role("alert")).to_contain_text("токен не подходит")
+    expect(page.get_by_role("alert")).to_contain_text("ссылка не подходит")
     page.get_by_label("Токен").fill(served.authenticator.one_time.token)
     page.keyboard.press("Enter")
     expect(page.locator("#phase")).to_have_text("Диалог")
