@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from pathlib import Path
 
 import httpx
 import pytest
@@ -20,9 +21,9 @@ NOT_HEARD = "Вас не слышно"
 FAREWELL = "К сожалению, вас не слышно, я вам сейчас перезвоню"
 
 
-@pytest.fixture(scope="module")
-def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DeskProcess]:
-    one = DeskProcess(tmp_path_factory.mktemp("desk"))
+@pytest.fixture
+def desk(tmp_path: Path) -> Iterator[DeskProcess]:
+    one = DeskProcess(tmp_path / "desk")
     try:
         for login in ("anna", "boris"):
             one.add(login)
@@ -80,7 +81,8 @@ def test_the_callback_of_who_is_away_is_offered_to_the_others_and_the_first_one_
         assert (late.status_code, "boris has it" in late.text) == (409, True)
         told = olga.locator("[data-part=callbacks] tr").filter(has_text="Вера")
         expect(told).to_contain_text(
-            re.compile(r"boris.*звонок идёт \d+ с, с \d\d:\d\d:\d\d", re.DOTALL)
+            re.compile(r"boris.*звонок идёт \d+ с, с \d\d:\d\d:\d\d", re.DOTALL),
+            timeout=12_000,  # the page fetches itself every 5 s
         )
         anna.goto(desk.url)
         expect(anna.get_by_text("Перезванивать некому")).to_be_visible()

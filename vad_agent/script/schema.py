@@ -21,7 +21,7 @@ HOUR_S = 3600.0
 KNOWN_S = 0.4
 """Seconds within which it is known whether a sound is speech."""
 LEAST_SILENCE_S = 0.5
-LEAST_WIDTH_S = 0.2
+LEAST_WIDTH_S = 0.1
 DAY_S = 86_400.0
 MOST_ATTEMPTS = 10
 _TIME = re.compile(r"([01]\d|2[0-3]):[0-5]\d")
