@@ -35,7 +35,67 @@ INTERRUPTED = 130
 TraceLine = dict[str, Any]
 
 
-class Listening:
+class TracedProcess:
+    """A process of the product, watched by the trace that it writes."""
+
+    process: subprocess.Popen[bytes]
+    trace_path: Path
+    log_path: Path
+    settings: Settings
+
+    @property
+    def log(self) -> str:
+        """What it printed."""
+        if not self.log_path.exists():
+            return ""
+        return self.log_path.read_text(encoding="utf-8", errors="replace")
+
+    def _gone(self) -> bool:
+        return self.process.poll() is not None
+
+    def trace(self) -> list[TraceLine]:
+        """The trace so far, whole lines."""
+        if not self.trace_path.exists():
+            return []
+        lines = self.trace_path.read_bytes().split(b"\n")[:-1]
+        return [json.loads(line) for line in lines]
+
+    def find(self, true: Callable[[TraceLine], bool]) -> list[TraceLine]:
+        """The trace's lines for which this holds."""
+        return [line for line in self.trace() if true(line)]
+
+    def wait(
+        self, true: Callable[[TraceLine], bool], limit_s: float, what: str = "a line"
+    ) -> TraceLine:
+        """The first line for which this holds, once it is there."""
+        try:
+            until(lambda: self.find(true) or self._gone(), limit_s, what)
+        except TimeoutError:
+            raise TimeoutError(f"{what}: the trace is {self.trace()}\n{self.log}") from None
+        found = self.find(true)
+        assert found, f"it ended: {self.log}"
+        return found[0]
+
+    def ended(self, limit_s: float) -> list[TraceLine]:
+        """The trace of the call, once it has ended."""
+        self.wait(kind("phase", phase="ended"), limit_s, "the call's end")
+        return self.trace()
+
+    def prompts(self) -> list[TraceLine]:
+        """Prompts whose outcome is known."""
+        return self.find(kind("prompt"))
+
+    def phrase(self, prompt: str, text: str) -> Int16s:
+        """The phrase's samples at 48 kHz, as the product has them."""
+        phrases = PromptLibrary(self.settings, phrases_folder() / "vad-agent" / "phrases")
+        try:
+            pcm = phrases.prepare(prompt, text).pcm
+        finally:
+            phrases.close()
+        return np.frombuffer(pcm, "<i2")
+
+
+class Listening(TracedProcess):
     """One `listen`. `more`: further arguments; `script`: TOML laid over the built-in one.
 
     `cache`: of phrases; `output`: a descriptor of what its terminal is, in place of a file.
@@ -92,14 +152,6 @@ class Listening:
     def __exit__(self, *_: object) -> None:
         self.stop()
 
-    def _gone(self) -> bool:
-        return self.process.poll() is not None
-
-    @property
-    def log(self) -> str:
-        """What it printed."""
-        return self.log_path.read_text(encoding="utf-8", errors="replace")
-
     def stop(self) -> int:
         """Ctrl-C; its exit status."""
         if self._socket is not None:
@@ -142,40 +194,6 @@ class Listening:
         until(lambda: len(told()) >= self._asked, 5, "the event in the recording")
         return round(told()[-1]["t"] * FRAMES_PER_SECOND)
 
-    # -- as a supervisor ------------------------------------------------------------------------------
-
-    def trace(self) -> list[TraceLine]:
-        """The trace so far, whole lines."""
-        if not self.trace_path.exists():
-            return []
-        lines = self.trace_path.read_bytes().split(b"\n")[:-1]
-        return [json.loads(line) for line in lines]
-
-    def find(self, true: Callable[[TraceLine], bool]) -> list[TraceLine]:
-        """The trace's lines for which this holds."""
-        return [line for line in self.trace() if true(line)]
-
-    def wait(
-        self, true: Callable[[TraceLine], bool], limit_s: float, what: str = "a line"
-    ) -> TraceLine:
-        """The first line for which this holds, once it is there."""
-        try:
-            until(lambda: self.find(true) or self._gone(), limit_s, what)
-        except TimeoutError:
-            raise TimeoutError(f"{what}: the trace is {self.trace()}\n{self.log}") from None
-        found = self.find(true)
-        assert found, f"it ended: {self.log}"
-        return found[0]
-
-    def ended(self, limit_s: float) -> list[TraceLine]:
-        """The trace of the call, once it has ended."""
-        self.wait(kind("phase", phase="ended"), limit_s, "the call's end")
-        return self.trace()
-
-    def prompts(self) -> list[TraceLine]:
-        """Prompts whose outcome is known."""
-        return self.find(kind("prompt"))
-
     # -- replay ---------------------------------------------------------------------------------------
 
     def replayed(self) -> tuple[list[TraceLine], list[TraceLine]]:
@@ -192,17 +210,6 @@ class Listening:
         assert done.returncode == 0, done.stderr.decode()
         live = [json.loads(line) for line in Path(f"{stem}.trace.jsonl").read_bytes().splitlines()]
         return live, [json.loads(line) for line in done.stdout.splitlines()]
-
-    # -- phrases --------------------------------------------------------------------------------------
-
-    def phrase(self, prompt: str, text: str) -> Int16s:
-        """The phrase's samples at 48 kHz, as the product has them."""
-        phrases = PromptLibrary(self.settings, phrases_folder() / "vad-agent" / "phrases")
-        try:
-            pcm = phrases.prepare(prompt, text).pcm
-        finally:
-            phrases.close()
-        return np.frombuffer(pcm, "<i2")
 
 
 @cache

@@ -17,6 +17,7 @@ from tests.headset.conftest import require
 from tests.headset.listen_process import (
     INTERRUPTED,
     Listening,
+    TracedProcess,
     TraceLine,
     assert_replays,
     inside,
@@ -49,7 +50,7 @@ def say(server: AudioServer, what: str = GREETING) -> float:
 
 
 def heard_at(
-    call: PhoneCall, listening: Listening, line: TraceLine, after_s: float = 0.0
+    call: PhoneCall, listening: TracedProcess, line: TraceLine, after_s: float = 0.0
 ) -> tuple[float, float]:
     """(start, end) of the phrase in the recording of the client's ear, s; it must be whole.
 
@@ -82,7 +83,7 @@ def assert_in_window(
 
 
 def check_phrases(
-    call: PhoneCall, listening: Listening, prompts: list[TraceLine], client_end_s: float = 0.0
+    call: PhoneCall, listening: TracedProcess, prompts: list[TraceLine], client_end_s: float = 0.0
 ) -> None:
     last = 0.0
     for line in prompts:

@@ -23,7 +23,6 @@ from vad_agent.telephony.asterisk_setup import dialplan
 
 ROOT = Path(__file__).parents[2] / ".asterisk"
 READY_S = 20.0
-APP = "vad-agent"
 MODULES = [
     "pbx_config",
     "app_dial",

@@ -7,24 +7,24 @@ with Centre(server, client_says, folder) as centre:
 
 from __future__ import annotations
 
-import json
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 from tests.headset.audio_server import AudioServer
-from tests.headset.listen_process import TraceLine, phrases_folder
+from tests.headset.listen_process import TracedProcess, phrases_folder
 from tests.headset.softphone import PhoneCall, free_port
 from tests.headset.source_recording import end, until
 from tests.telephony.asterisk import Asterisk
+from vad_agent.script.settings import Settings
 
 READY_S = 20.0
 
 
-class Pbx:
+class Pbx(TracedProcess):
     """One `vad-agent pbx`. `more`: further arguments."""
 
     def __init__(self, folder: Path, port: int, *more: str, script: str = "") -> None:
@@ -34,6 +34,7 @@ class Pbx:
         self.log_path = folder / "pbx.log"
         script_path = folder / "script.toml"
         script_path.write_text(script, encoding="utf-8")
+        self.settings = Settings.load(script_path)
         self._command = [
             *(sys.executable, "-m", "vad_agent.cli.main", "pbx"),
             f"--listen=127.0.0.1:{port}",
@@ -62,14 +63,6 @@ class Pbx:
         until(lambda: "media " in self.log or self._gone(), READY_S, "the listener")
         assert not self._gone(), self.log
 
-    def _gone(self) -> bool:
-        return self.process.poll() is not None
-
-    @property
-    def log(self) -> str:
-        """What it printed and logged."""
-        return self.log_path.read_text("utf-8", "replace") if self.log_path.exists() else ""
-
     def stop(self) -> int:
         """SIGTERM twice; the exit status."""
         for _ in range(2):
@@ -79,28 +72,6 @@ class Pbx:
         if not self._gone():
             end(self.process)
         return int(self.process.returncode)
-
-    def trace(self) -> list[TraceLine]:
-        """The trace so far, whole lines."""
-        if not self.trace_path.exists():
-            return []
-        return [json.loads(line) for line in self.trace_path.read_bytes().split(b"\n")[:-1]]
-
-    def find(self, true: Callable[[TraceLine], bool]) -> list[TraceLine]:
-        """The trace's lines for which this holds."""
-        return [line for line in self.trace() if true(line)]
-
-    def wait(
-        self, true: Callable[[TraceLine], bool], limit_s: float, what: str = "a line"
-    ) -> TraceLine:
-        """The first line for which this holds, once it is there."""
-        try:
-            until(lambda: self.find(true) or self._gone(), limit_s, what)
-        except TimeoutError:
-            raise TimeoutError(f"{what}: the trace is {self.trace()}\n{self.log}") from None
-        found = self.find(true)
-        assert found, f"it ended: {self.log}"
-        return found[0]
 
 
 class Centre:

@@ -391,3 +391,29 @@ def test_a_call_from_before_this_process_is_in_the_dialogue(pbx: Pbx) -> None:
     assert line.status.phase is Phase.DIALOGUE
     assert line.status.phrase is not None
     assert line.status.phrase.text == "Вас не слышно"
+
+
+def test_two_calls_of_one_operator_at_once_have_their_own_sound(pbx: Pbx) -> None:
+    """The second one waits, or the first one does: in both something may be due."""
+    taps = {"first": uuid4(), "second": uuid4()}
+    for number, tap in enumerate(taps.values()):
+        pbx.connect(tap)
+        pbx.tell(tap, EventKind.ANSWERED, "anna", phone=f"+7916000000{number}")
+    assert len({id(line.capture) for line in pbx.lines}) == 2
+    pbx.greet(taps["first"])
+    for _ in range(700):
+        pbx.both(taps, {"first": (ROOM, ROOM), "second": (ALO.tobytes(), GREETING.tobytes())})
+    assert [message.phone for message in pbx.asked] == ["+79160000000"]
+    assert pbx.hung_up == [taps["first"]]
+
+
+def test_a_call_that_goes_on_while_the_process_drains_may_be_tapped_again(pbx: Pbx) -> None:
+    tap = uuid4()
+    pbx.connect(tap)
+    pbx.tell(tap, EventKind.ANSWERED)
+    pbx.router.draining = True
+    pbx.router.disconnected(tap, pbx.now)
+    pbx.wait(3.1)
+    assert pbx.tapped == [tap]
+    assert pbx.connect(tap) is not None
+    assert pbx.connect(uuid4()) is None

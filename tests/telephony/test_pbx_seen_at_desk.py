@@ -12,8 +12,8 @@ from playwright.sync_api import Browser, expect
 from tests.headset.audio_server import AudioServer
 from tests.headset.listen_process import kind
 from tests.headset.speech import script_audio
+from tests.headset.test_end_to_end import say
 from tests.telephony.centre import Centre
-from tests.telephony.test_asterisk import say
 from tests.web.browser import browser  # noqa: F401 - a fixture
 from tests.web.desk_process import Browsers, DeskProcess
 from vad_agent.client.discovery import TOKEN_VARIABLE

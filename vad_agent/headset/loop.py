@@ -222,7 +222,7 @@ class Loop:
                 self._carry_out(actions)
 
     def _carry_out(self, actions: Sequence[Action]) -> None:
-        """PlaybackReport first: a callback is stored before it is promised."""
+        """Report first: a callback is stored before it is promised."""
         if not actions:
             return
         self._on_actions(actions)

@@ -122,7 +122,6 @@ class AsteriskCheck:
 
     def __init__(self, url: str, auth: tuple[str, str], *, host: str = "127.0.0.1") -> None:
         self._http = HttpTransport("asterisk", f"{url.rstrip('/')}/ari", auth=auth, limit_s=5.0)
-        self._url, self._auth = url, auth
         self._host = host
         self._legs: dict[UUID, _Leg] = {}
         self._address = ""
@@ -346,10 +345,7 @@ def _get(value: object, *names: str) -> object:
     return value
 
 
-Print = Callable[[Finding], None]
-
-
-async def run(check: AsteriskCheck, show: Print) -> bool:
+async def run(check: AsteriskCheck, show: Callable[[Finding], None]) -> bool:
     """Show each finding as it comes. True: no problems."""
     good = True
     async for finding in check.findings():

@@ -1,4 +1,4 @@
-"""Listens for AudioSocket: one connection a call, both sides in stereo, or one of two mono legs.
+"""Listens for AudioSocket: one connection a call, with both sides in stereo.
 
     ChanSpy tap            640 bytes each 20 ms: left the client, right what the client hears
     first byte             within HELLO_S; garbage, silence and a peer that does not read are closed
@@ -35,7 +35,6 @@ MOST_UNSENT = 32_000
 """Bytes that a peer has not read, 2 s of audio: it reads no more."""
 BACKLOG = 1024
 SILENCE = audio_message(bytes(samples_per_frame(SAMPLE_RATE) * SAMPLE_BYTES))
-STEREO = 2 * samples_per_frame(SAMPLE_RATE) * SAMPLE_BYTES
 
 
 class AudioSocketConnection(asyncio.Protocol):

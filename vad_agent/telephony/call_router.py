@@ -112,7 +112,8 @@ class CallRouter:
         the tap has a stream.
         """
         tap = self._taps.get(id)
-        if self.draining or self.streams >= self._most or (tap and tap.stream):
+        new = tap is None or tap.line is None
+        if (self.draining and new) or self.streams >= self._most or (tap and tap.stream):
             self.counters.refused += 1
             return False
         if tap is None:
@@ -181,7 +182,7 @@ class CallRouter:
         """The call has no stream: it broke, or this process has just begun."""
         if tap.tap_at is None:
             tap.tap_at = now + TAPPED_S
-        elif now >= tap.tap_at and not self.draining:
+        elif now >= tap.tap_at:
             tap.tap_at = now + TAPPED_AGAIN_S
             self._ask_for_tap(id)
 
@@ -218,6 +219,8 @@ class CallRouter:
         if tap.line is None:
             key = login or f"tap {told.tap}"
             line = self._lines.get(key)
+            if any(other.line is line for other in self._taps.values() if line is not None):
+                key, line = f"tap {told.tap}", None  # his other call is waiting: each has its sound
             if line is None:
                 line = self._lines[key] = self._make_line(login, lambda: self._end_of(key))
             tap.line = line

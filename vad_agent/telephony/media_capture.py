@@ -17,8 +17,6 @@ from vad_agent.core.frames import FRAME_S, Channel, Framer
 
 SAMPLE_RATE = 8_000
 """Rate of the frames, Hz: that of telephony."""
-AHEAD_S = 1.0
-"""A stream that has sent this much more than its time has passed is not in real time."""
 
 
 class MediaCapture:

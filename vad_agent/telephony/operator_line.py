@@ -55,8 +55,6 @@ class SharedParts:
     phrases: Phrases | None = None
     """None: nothing is spoken, the operator says the prompts (cue mode)."""
     trace: TraceFile | None = None
-    policy: str = "auto"
-    """How a call's begin is known: see `CallTracker`."""
 
 
 class OperatorLine:
@@ -106,7 +104,6 @@ class OperatorLine:
         tracker = CallTracker(
             shared.settings,
             SAMPLE_RATE,
-            policy=shared.policy,
             mode=self.status.mode,
             make_session=session,
         )

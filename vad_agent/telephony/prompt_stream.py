@@ -59,11 +59,6 @@ class PromptStream:
         told, self._reports = self._reports, []
         return told
 
-    @property
-    def speaking(self) -> bool:
-        """A phrase is not at its end."""
-        return bool(self._frames)
-
     # -- the prompt player's output ----------------------------------------------------------------
 
     def watch(self) -> None:
