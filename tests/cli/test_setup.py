@@ -189,15 +189,15 @@ def test_a_softphone_in_a_call_is_moved_and_a_mere_recorder_is_named(
     breathe(desktop)
     desktop.add_sink("client_ear")
     wav = script_audio([("silence", 60.0)], tmp_path / "client.wav")
-    operator = Softphone(desktop, "operator", hears=HEADSET, speaks=MIC)
-    client = Softphone(desktop, "client", hears="client_ear", speaks=wav)
+    with (
+        Softphone(desktop, "operator", hears=HEADSET, speaks=MIC) as operator,
+        Softphone(desktop, "client", hears="client_ear", speaks=wav) as client,
+    ):
 
-    def records() -> str:
-        return next(
-            (one.device for one in desktop.streams("source-outputs") if one.pid == operator.pid), ""
-        )
+        def records() -> str:
+            streams = desktop.streams("source-outputs")
+            return next((one.device for one in streams if one.pid == operator.pid), "")
 
-    try:
         operator.command("dial", client.uri)
         operator.wait("CALL_ESTABLISHED")
         until(lambda: records() == MIC, 5, "the softphone's recording")
@@ -224,9 +224,6 @@ def test_a_softphone_in_a_call_is_moved_and_a_mere_recorder_is_named(
         assert f"it records «{MIC_TITLE}»: no phrase reaches the client" in bad
         assert f"choose «{SOURCE_TITLE}»" in bad
         recorder.stop()
-    finally:
-        operator.close()
-        client.close()
 
 
 def test_while_listen_runs_it_makes_again_what_is_gone(desktop: Desktop, tmp_path: Path) -> None:

@@ -246,6 +246,12 @@ class Softphone:
         if self.alive:
             self._process.terminate()
 
+    def __enter__(self) -> Softphone:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
     def close(self) -> None:
         """End the phone and remove its directory."""
         end(self._process)
@@ -277,10 +283,17 @@ class PhoneCall:
         self.established_at = float("nan")
         self._microphone = microphone
         self._loop: str | None = None
-        self.attach()
         phone = {"auto_answer": auto_answer, "dump": dump}
-        self.operator = Softphone(server, "operator", hears="client", speaks="vmic", **phone)
-        self.client = Softphone(server, "client", hears=EAR, speaks=client_says, **phone)
+        with contextlib.ExitStack() as opened:
+            self.attach()
+            opened.callback(self._unplug)
+            self.operator = opened.enter_context(
+                Softphone(server, "operator", hears="client", speaks="vmic", **phone)
+            )
+            self.client = opened.enter_context(
+                Softphone(server, "client", hears=EAR, speaks=client_says, **phone)
+            )
+            self._opened = opened.pop_all()
 
     def attach(self) -> None:
         """Plug the client's ear and the microphone in; once more after the server was started anew.
@@ -350,11 +363,11 @@ class PhoneCall:
 
     def close(self) -> None:
         """End both phones and the recording."""
-        phones = (self.operator, self.client)
-        for phone in phones:
+        for phone in (self.operator, self.client):
             phone.terminate()
-        for phone in phones:
-            phone.close()
+        self._opened.close()
+
+    def _unplug(self) -> None:
         self.ear.stop()
         if self._loop is not None:
             # Gone already with a server that was ended.

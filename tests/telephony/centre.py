@@ -7,6 +7,7 @@ with Centre(server, client_says, folder) as centre:
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import subprocess
 import sys
@@ -89,12 +90,14 @@ class Centre:
     ) -> None:
         self.port = free_port(socket.SOCK_STREAM)
         self._env = dict(env or {})
-        self.phones = PhoneCall(server, client_says)
-        phones = {
-            "client": self.phones.client.sip_port,
-            "operator": self.phones.operator.sip_port,
-        }
-        self.asterisk = Asterisk(phones, self.port, on_answer=not ari)
+        with contextlib.ExitStack() as opened:
+            self.phones = opened.enter_context(PhoneCall(server, client_says))
+            phones = {
+                "client": self.phones.client.sip_port,
+                "operator": self.phones.operator.sip_port,
+            }
+            self.asterisk = opened.enter_context(Asterisk(phones, self.port, on_answer=not ari))
+            self._opened = opened.pop_all()
         control = [f"--ari={self.asterisk.url}", "--ari-user=desk"] if ari else []
         self.pbx = Pbx(folder, self.port, *control, *more, script=script)
 
@@ -115,10 +118,9 @@ class Centre:
 
     def close(self) -> None:
         """End everything."""
-        if hasattr(self.pbx, "process"):
-            self.pbx.stop()
-        self.phones.close()
-        self.asterisk.close()
+        with self._opened:
+            if hasattr(self.pbx, "process"):
+                self.pbx.stop()
 
     def dial(self) -> float:
         """The client calls; when both telephones are in the call, on time.perf_counter()."""

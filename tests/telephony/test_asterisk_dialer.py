@@ -62,10 +62,11 @@ def rig(
     if EAR not in server.names("sinks"):
         server.add_sink(EAR)
     server.keep_awake(EAR, "virtmic")
-    operator = Softphone(server, "operator", hears="client", speaks="vmic", auto_answer=False)
-    client = Softphone(server, "client", hears=EAR, speaks=wav, auto_answer=False)
-    phones = {"client": client.sip_port, "operator": operator.sip_port}
-    try:
+    with (
+        Softphone(server, "operator", hears="client", speaks="vmic", auto_answer=False) as operator,
+        Softphone(server, "client", hears=EAR, speaks=wav, auto_answer=False) as client,
+    ):
+        phones = {"client": client.sip_port, "operator": operator.sip_port}
         with Asterisk(phones, 9092) as asterisk:
             config = AsteriskConfig(
                 url=asterisk.url,
@@ -84,9 +85,6 @@ def rig(
                 yield Rig(asterisk, dialer, operator, client, told)
             finally:
                 dialer.close()
-    finally:
-        operator.close()
-        client.close()
 
 
 def test_both_answer_and_the_client_is_reached(centre_server: AudioServer, tmp_path: Path) -> None:

@@ -84,7 +84,7 @@ class Exchange:
         self._closed.set()
 
     def dial(self, order: DialRequest) -> Ringing | Ended:
-        with self._locked() as file:
+        with locked(self._ledger) as file:
             lines = [json.loads(line) for line in file]
             again = any(line["key"] == order.key for line in lines)
             same = [
@@ -132,7 +132,7 @@ class Exchange:
                 break
 
     def status(self, key: str, reference: str) -> Ringing | Ended | Unknown:
-        with self._locked() as file:
+        with locked(self._ledger) as file:
             for line in map(json.loads, file):
                 if line["key"] == key:
                     over = real_time() - line["at"] >= self._slow_s
@@ -143,12 +143,14 @@ class Exchange:
     def hang_up(self, key: str, reference: str) -> None:
         pass
 
-    @contextmanager
-    def _locked(self) -> Iterator[Any]:
-        with self._ledger.open("r+", encoding="utf-8") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            file.seek(0)
-            yield file
+
+@contextmanager
+def locked(ledger: Path) -> Iterator[Any]:
+    """The ledger for one alone: whoever is stopped meanwhile is not in the middle of a dial."""
+    with ledger.open("r+", encoding="utf-8") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        file.seek(0)
+        yield file
 
 
 def read_ledger(path: Path) -> list[dict[str, Any]]:

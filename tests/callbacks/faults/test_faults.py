@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.callbacks.faults.exchange import course, read_ledger
+from tests.callbacks.faults.exchange import course, locked, read_ledger
 from tests.callbacks.faults.storm import killed_at, storm
 from tests.callbacks.faults.trial import ROOT, Trial, started
 from tests.callbacks.postgres import Postgres
@@ -231,7 +231,9 @@ def test_three_nodes_and_one_dies_or_stands_still(url: str, tmp_path: Path, how:
     assert all(node.ready() for node in nodes)
     run.ask(30)
     time.sleep(1.0)
-    nodes[0].process.send_signal(how)
+    with locked(run.ledger):  # an exchange goes on when one of its desks stands still
+        nodes[0].process.send_signal(how)
+        time.sleep(0.5)
     run.ask(30)
     assert run.until_idle()
     if how == signal.SIGSTOP:
