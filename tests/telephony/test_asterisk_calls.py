@@ -5,7 +5,6 @@ import json
 import random
 from pathlib import Path
 from typing import Any
-from uuid import UUID
 
 import pytest
 
@@ -14,7 +13,7 @@ from vad_agent.telephony.asterisk_calls import AsteriskCalls, TapEvent
 
 CAPTURED = Path(__file__).parent / "captured" / "asterisk_22_hold_and_hangup.jsonl"
 EVENTS: list[dict[str, Any]] = [json.loads(line) for line in CAPTURED.read_text().splitlines()]
-TAP = UUID("39574c51-c534-4da9-a7c0-68e815678f3f")
+TAP = "39574c51-c534-4da9-a7c0-68e815678f3f"
 CLIENT, OPERATOR = "1796067448.0", "1796067448.3"
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 import numpy as np
 import pytest
@@ -20,7 +20,7 @@ from vad_agent.headset.callback_write_ahead import OutboxWriter
 from vad_agent.script.settings import Settings
 from vad_agent.speech.player import PHRASE_HZ
 from vad_agent.speech.prompt_library import Phrase
-from vad_agent.telephony.asterisk_calls import TapEvent
+from vad_agent.telephony.call_control import TapEvent
 from vad_agent.telephony.call_router import TOLD_S, CallRouter
 from vad_agent.telephony.operator_line import OperatorLine, SharedParts
 
@@ -71,10 +71,10 @@ class Pbx:
         )
         self.phrases = Phrases()
         self.shared = SharedParts(Settings(), self.messages, self.calls, self.phrases)
-        self.hung_up: list[UUID] = []
+        self.hung_up: list[str] = []
         self.lines: list[OperatorLine] = []
         self.dropped: list[OperatorLine] = []
-        self.tapped: list[UUID] = []
+        self.tapped: list[str] = []
         self.control_is_up = control
         self.router = CallRouter(
             self._line,
@@ -90,16 +90,16 @@ class Pbx:
         self.lines.append(OperatorLine(self.shared, operator, hang_up))
         return self.lines[-1]
 
-    def connect(self, tap: UUID) -> Stream | None:
+    def connect(self, tap: str) -> Stream | None:
         stream = Stream()
         return stream if self.router.connected(tap, stream, self.now) else None
 
-    def tell(self, tap: UUID, kind: EventKind, operator: str | None = "anna", **more: str) -> None:
+    def tell(self, tap: str, kind: EventKind, operator: str | None = "anna", **more: str) -> None:
         event = Event(kind, call_id=f"call-{tap}", **more)  # type: ignore[arg-type]
         self.router.control(TapEvent(tap, event, operator), operator)
 
     def play(
-        self, tap: UUID, seconds: float, *, client: bytes = ROOM, operator: bytes = ROOM
+        self, tap: str, seconds: float, *, client: bytes = ROOM, operator: bytes = ROOM
     ) -> None:
         """Real time, frame by frame; sounds are repeated."""
         for number in range(round(seconds / FRAME_S)):
@@ -108,10 +108,10 @@ class Pbx:
                 sound[number * 320 % len(sound) :][:320].ljust(320, b"\0")
                 for sound in (client, operator)
             )
-            self.router.audio(tap, *parts, self.now)
+            self.router.audio(tap, self.now, *parts)
             self.tick()
 
-    def both(self, taps: dict[str, UUID], sounds: dict[str, tuple[bytes, bytes]]) -> None:
+    def both(self, taps: dict[str, str], sounds: dict[str, tuple[bytes, bytes]]) -> None:
         """A frame of two calls."""
         self.now += FRAME_S
         at = round(self.now / FRAME_S) * 320
@@ -119,7 +119,7 @@ class Pbx:
             client, operator = (
                 sound[at % (len(sound) // 320 * 320) :][:320] for sound in sounds[name]
             )
-            self.router.audio(tap, client, operator, self.now)
+            self.router.audio(tap, self.now, client, operator)
         self.tick()
 
     def tick(self) -> None:
@@ -127,10 +127,10 @@ class Pbx:
         if not self.messages.may_promise:
             self.messages.flush(5.0)
 
-    def greet(self, tap: UUID) -> None:
+    def greet(self, tap: str) -> None:
         self.play(tap, len(GREETING) / 8_000, operator=GREETING.tobytes())
 
-    def answer(self, tap: UUID) -> None:
+    def answer(self, tap: str) -> None:
         """The client says «алло»."""
         self.play(tap, len(ALO) / 8_000, client=ALO.tobytes())
 
@@ -158,7 +158,7 @@ def pbx(tmp_path: Path) -> Iterator[Pbx]:
 
 @pytest.mark.parametrize("stream_first", [True, False])
 def test_the_stream_and_the_answer_may_come_in_any_order(pbx: Pbx, stream_first: bool) -> None:
-    tap = uuid4()
+    tap = str(uuid4())
     if stream_first:
         pbx.connect(tap)
         pbx.play(tap, 3.0)  # the client hears ringing: of no call yet
@@ -178,7 +178,7 @@ def test_the_stream_and_the_answer_may_come_in_any_order(pbx: Pbx, stream_first:
 
 
 def test_the_phrases_go_into_the_stream_a_frame_each_tick_and_the_script_hangs_up(pbx: Pbx) -> None:
-    tap = uuid4()
+    tap = str(uuid4())
     stream = pbx.connect(tap)
     pbx.tell(tap, EventKind.ANSWERED)
     pbx.greet(tap)
@@ -192,7 +192,7 @@ def test_the_phrases_go_into_the_stream_a_frame_each_tick_and_the_script_hangs_u
 
 
 def test_a_word_of_the_client_stops_the_phrase_within_60_ms_of_its_recognition(pbx: Pbx) -> None:
-    tap = uuid4()
+    tap = str(uuid4())
     stream = pbx.connect(tap)
     assert stream is not None
     pbx.tell(tap, EventKind.ANSWERED)
@@ -208,7 +208,7 @@ def test_a_word_of_the_client_stops_the_phrase_within_60_ms_of_its_recognition(p
 
 def test_a_stream_too_many_is_refused_and_the_others_go_on(tmp_path: Path) -> None:
     pbx = Pbx(tmp_path, most=2)
-    first, second, third = uuid4(), uuid4(), uuid4()
+    first, second, third = str(uuid4()), str(uuid4()), str(uuid4())
     assert pbx.connect(first)
     assert pbx.connect(second)
     assert pbx.connect(third) is None
@@ -216,12 +216,12 @@ def test_a_stream_too_many_is_refused_and_the_others_go_on(tmp_path: Path) -> No
     pbx.router.disconnected(first, pbx.now)
     assert pbx.connect(third)
     pbx.router.draining = True
-    assert pbx.connect(uuid4()) is None
+    assert pbx.connect(str(uuid4())) is None
     pbx.router.close()
 
 
 def test_a_second_stream_of_one_tap_is_refused(pbx: Pbx) -> None:
-    tap = uuid4()
+    tap = str(uuid4())
     assert pbx.connect(tap)
     assert pbx.connect(tap) is None
 
@@ -229,7 +229,7 @@ def test_a_second_stream_of_one_tap_is_refused(pbx: Pbx) -> None:
 def test_a_stream_that_breaks_in_a_call_is_no_silence_and_its_return_is_the_same_call(
     pbx: Pbx,
 ) -> None:
-    tap = uuid4()
+    tap = str(uuid4())
     pbx.connect(tap)
     pbx.tell(tap, EventKind.ANSWERED)
     pbx.greet(tap)
@@ -249,7 +249,7 @@ def test_a_stream_that_breaks_in_a_call_is_no_silence_and_its_return_is_the_same
 
 def test_the_client_hangs_up_with_the_stream_first_or_the_event_first(pbx: Pbx) -> None:
     for stream_first in (True, False):
-        tap = uuid4()
+        tap = str(uuid4())
         pbx.connect(tap)
         pbx.tell(tap, EventKind.ANSWERED, phone=f"+7916000000{int(stream_first)}")
         pbx.greet(tap)
@@ -266,7 +266,7 @@ def test_the_client_hangs_up_with_the_stream_first_or_the_event_first(pbx: Pbx) 
 
 
 def test_two_operators_at_once_do_not_hear_each_other(pbx: Pbx) -> None:
-    taps = {"anna": uuid4(), "boris": uuid4()}
+    taps = {"anna": str(uuid4()), "boris": str(uuid4())}
     streams = {}
     for operator, tap in taps.items():
         streams[operator] = pbx.connect(tap)
@@ -281,7 +281,7 @@ def test_two_operators_at_once_do_not_hear_each_other(pbx: Pbx) -> None:
 
 def test_an_operators_line_serves_his_calls_one_after_the_other(pbx: Pbx) -> None:
     for _ in range(3):
-        tap = uuid4()
+        tap = str(uuid4())
         pbx.connect(tap)
         pbx.tell(tap, EventKind.ANSWERED)
         pbx.greet(tap)
@@ -296,7 +296,7 @@ def test_an_operators_line_serves_his_calls_one_after_the_other(pbx: Pbx) -> Non
 
 
 def test_a_client_is_passed_on_and_both_operators_have_their_own_call(pbx: Pbx) -> None:
-    tap = uuid4()
+    tap = str(uuid4())
     pbx.connect(tap)
     pbx.tell(tap, EventKind.ANSWERED, "anna")
     pbx.greet(tap)
@@ -313,7 +313,7 @@ def test_without_call_control_the_stream_is_the_call_and_its_end_is_a_question(
     tmp_path: Path,
 ) -> None:
     pbx = Pbx(tmp_path, control=None)
-    tap = uuid4()
+    tap = str(uuid4())
     pbx.connect(tap)
     pbx.greet(tap)
     pbx.play(tap, 0.5)
@@ -328,7 +328,7 @@ def test_without_call_control_the_stream_is_the_call_and_its_end_is_a_question(
 
 def test_while_call_control_is_lost_the_operators_voice_is_the_answer(tmp_path: Path) -> None:
     pbx = Pbx(tmp_path, control=False)
-    tap = uuid4()
+    tap = str(uuid4())
     pbx.connect(tap)
     pbx.play(tap, 5.0)  # ringing
     (line,) = pbx.lines
@@ -347,7 +347,7 @@ def test_while_call_control_is_lost_the_operators_voice_is_the_answer(tmp_path: 
 
 
 def test_the_process_ends_in_a_call_and_what_is_owed_is_stored(pbx: Pbx) -> None:
-    tap = uuid4()
+    tap = str(uuid4())
     stream = pbx.connect(tap)
     assert stream is not None
     pbx.tell(tap, EventKind.ANSWERED)
@@ -359,13 +359,13 @@ def test_the_process_ends_in_a_call_and_what_is_owed_is_stored(pbx: Pbx) -> None
 
 
 def test_events_of_a_tap_that_is_unknown_are_counted_and_change_nothing(pbx: Pbx) -> None:
-    pbx.tell(uuid4(), EventKind.HOLD, party="client")
+    pbx.tell(str(uuid4()), EventKind.HOLD, party="client")
     assert pbx.router.counters.unknown_events == 1
     assert pbx.lines == []
 
 
 def test_a_clients_name_is_kept_for_his_call_alone(pbx: Pbx) -> None:
-    taps = [uuid4(), uuid4()]
+    taps = [str(uuid4()), str(uuid4())]
     for tap, operator in zip(taps, ("anna", "boris"), strict=True):
         pbx.connect(tap)
         pbx.tell(tap, EventKind.ANSWERED, operator)
@@ -375,12 +375,12 @@ def test_a_clients_name_is_kept_for_his_call_alone(pbx: Pbx) -> None:
     pbx.lines[0].signal(Event(EventKind.CLIENT_NAME, name="Ольга Ивановна"))
     assert pbx.phrases.names == ["Пётр", "Ольга Ивановна"]
     pbx.tell(taps[1], EventKind.HANGUP, "boris", party="operator")
-    pbx.tell(uuid4(), EventKind.ANSWERED, "boris")
+    pbx.tell(str(uuid4()), EventKind.ANSWERED, "boris")
     assert pbx.phrases.names == ["Ольга Ивановна"]
 
 
 def test_a_call_from_before_this_process_is_in_the_dialogue(pbx: Pbx) -> None:
-    tap = uuid4()
+    tap = str(uuid4())
     told = TapEvent(tap, Event(EventKind.ANSWERED, call_id="old"), "anna", resumed=True)
     pbx.router.control(told, "anna")
     pbx.wait(3.1)
@@ -395,7 +395,7 @@ def test_a_call_from_before_this_process_is_in_the_dialogue(pbx: Pbx) -> None:
 
 def test_two_calls_of_one_operator_at_once_have_their_own_sound(pbx: Pbx) -> None:
     """The second one waits, or the first one does: in both something may be due."""
-    taps = {"first": uuid4(), "second": uuid4()}
+    taps = {"first": str(uuid4()), "second": str(uuid4())}
     for number, tap in enumerate(taps.values()):
         pbx.connect(tap)
         pbx.tell(tap, EventKind.ANSWERED, "anna", phone=f"+7916000000{number}")
@@ -408,7 +408,7 @@ def test_two_calls_of_one_operator_at_once_have_their_own_sound(pbx: Pbx) -> Non
 
 
 def test_a_call_that_goes_on_while_the_process_drains_may_be_tapped_again(pbx: Pbx) -> None:
-    tap = uuid4()
+    tap = str(uuid4())
     pbx.connect(tap)
     pbx.tell(tap, EventKind.ANSWERED)
     pbx.router.draining = True
@@ -416,4 +416,4 @@ def test_a_call_that_goes_on_while_the_process_drains_may_be_tapped_again(pbx: P
     pbx.wait(3.1)
     assert pbx.tapped == [tap]
     assert pbx.connect(tap) is not None
-    assert pbx.connect(uuid4()) is None
+    assert pbx.connect(str(uuid4())) is None

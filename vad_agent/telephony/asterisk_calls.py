@@ -20,6 +20,7 @@ from uuid import UUID
 
 from vad_agent.core.events import Event, EventKind
 from vad_agent.core.frames import Channel
+from vad_agent.telephony.call_control import TapEvent
 
 VARIABLE = "VAD"
 """The channel variable that names the tap: the dialplan sets it on the client's channel."""
@@ -33,21 +34,9 @@ _NUMBER = re.compile(r"\+?[0-9]{3,20}")
 Object = Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class TapEvent:
-    """What happened to the call of a tap."""
-
-    tap: UUID
-    event: Event
-    operator: str | None = None
-    """The endpoint of the operator's telephone, without its technology: `101` of PJSIP/101."""
-    resumed: bool = False
-    """The call was answered before this connection to Asterisk; nobody saw its beginning."""
-
-
 @dataclass(slots=True)
 class _Call:
-    tap: UUID
+    tap: str
     client: str
     phone: str | None = None
     operator_channel: str | None = None
@@ -61,13 +50,13 @@ class AsteriskCalls:
     """The calls with a tap. Holds nothing of a call that is over."""
 
     def __init__(self) -> None:
-        self._taps: dict[UUID, _Call] = {}
+        self._taps: dict[str, _Call] = {}
         self._channels: dict[str, _Call] = {}
 
     def __len__(self) -> int:
         return len(self._taps)
 
-    def client_channel(self, tap: UUID) -> str | None:
+    def client_channel(self, tap: str) -> str | None:
         """The id of the client's channel; None: unknown, or over."""
         call = self._taps.get(tap)
         return call.client if call else None
@@ -121,7 +110,7 @@ class AsteriskCalls:
 
     def _tap(self, channel: Object, value: object) -> None:
         try:
-            tap = UUID(str(value))
+            tap = str(UUID(str(value)))
         except ValueError:
             return
         id = _id(channel)

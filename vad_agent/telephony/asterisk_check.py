@@ -15,7 +15,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 import numpy as np
 
@@ -123,7 +123,7 @@ class AsteriskCheck:
     def __init__(self, url: str, auth: tuple[str, str], *, host: str = "127.0.0.1") -> None:
         self._http = HttpTransport("asterisk", f"{url.rstrip('/')}/ari", auth=auth, limit_s=5.0)
         self._host = host
-        self._legs: dict[UUID, _Leg] = {}
+        self._legs: dict[str, _Leg] = {}
         self._address = ""
 
     async def version(self) -> str:
@@ -191,7 +191,7 @@ class AsteriskCheck:
 
     async def _call(self) -> AsyncIterator[Finding]:
         client, operator, tap = (_Leg(tone(hz)) for hz in (CLIENT_HZ, OPERATOR_HZ, PROMPT_HZ))
-        ids = client_id, operator_id, tap_id = uuid4(), uuid4(), uuid4()
+        ids = client_id, operator_id, tap_id = str(uuid4()), str(uuid4()), str(uuid4())
         self._legs = dict(zip(ids, (client, operator, tap), strict=True))
         try:
             channel = await self._ask(
@@ -273,7 +273,7 @@ class AsteriskCheck:
             )
         return found
 
-    async def _known(self, channel: str, tap: UUID) -> Finding:
+    async def _known(self, channel: str, tap: str) -> Finding:
         """Call control finds the call by its tap."""
         calls = AsteriskCalls()
         try:
@@ -302,7 +302,7 @@ class AsteriskCheck:
             data = await asyncio.wait_for(reader.readexactly(19), CONNECT_S)
             (message,) = receiver.receive(data)
             assert isinstance(message, CallIdentified)
-            leg = self._legs[message.id]
+            leg = self._legs[str(message.id)]
         except (MediaError, OSError, EOFError, KeyError, ValueError, AssertionError, TimeoutError):
             writer.close()
             return

@@ -14,13 +14,13 @@ import logging
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
-from uuid import UUID
 
 from vad_agent.callbacks.dialers.ari_events import PAUSES_S, AriEvents
 from vad_agent.callbacks.dialers.http_transport import HttpTransport
 from vad_agent.common.writer_thread import WriterThread
 from vad_agent.errors import DialError
-from vad_agent.telephony.asterisk_calls import VARIABLE, AsteriskCalls, TapEvent
+from vad_agent.telephony.asterisk_calls import VARIABLE, AsteriskCalls
+from vad_agent.telephony.call_control import TapEvent
 
 log = logging.getLogger(__name__)
 
@@ -62,7 +62,7 @@ class AsteriskControl:
             pauses_s=pauses_s,
             all_channels=True,
         )
-        self._commands: WriterThread[tuple[Callable[[str, UUID], None], UUID]] = WriterThread(
+        self._commands: WriterThread[tuple[Callable[[str, str], None], str]] = WriterThread(
             "ari commands", self._send, most=MOST_COMMANDS
         )
 
@@ -79,15 +79,15 @@ class AsteriskControl:
         """Whether events are being received, now or within `limit_s` seconds."""
         return self._events.wait(limit_s)
 
-    def hang_up(self, tap: UUID) -> None:
+    def hang_up(self, tap: str) -> None:
         """End the client's channel of this tap. Does not block; what fails is logged."""
         self._put(self._hang_up_channel, tap)
 
-    def tap(self, tap: UUID) -> None:
+    def tap(self, tap: str) -> None:
         """Begin a new stream of a call that has none. Does not block; what fails is logged."""
         self._put(self._tap_channel, tap)
 
-    def _put(self, command: Callable[[str, UUID], None], tap: UUID) -> None:
+    def _put(self, command: Callable[[str, str], None], tap: str) -> None:
         if not self._commands.put((command, tap)):
             log.error("a command to Asterisk is lost: too many wait")
 
@@ -139,7 +139,7 @@ class AsteriskControl:
 
     # -- the commands' thread ----------------------------------------------------------------------
 
-    def _send(self, item: tuple[Callable[[str, UUID], None], UUID]) -> None:
+    def _send(self, item: tuple[Callable[[str, str], None], str]) -> None:
         command, tap = item
         with self._lock:
             channel = self._calls.client_channel(tap)
@@ -150,10 +150,10 @@ class AsteriskControl:
         except DialError as error:
             log.error("Asterisk did not carry out a command", extra={"why": str(error)})
 
-    def _hang_up_channel(self, channel: str, tap: UUID) -> None:
+    def _hang_up_channel(self, channel: str, tap: str) -> None:
         self._http.send("DELETE", f"/channels/{channel}", repeatable=True, accept=(GONE,))
 
-    def _tap_channel(self, channel: str, tap: UUID) -> None:
+    def _tap_channel(self, channel: str, tap: str) -> None:
         self._http.send(
             "POST",
             "/channels",

@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from uuid import UUID
 
 from vad_agent.audio.pcm import split_stereo
 from vad_agent.core.frames import FRAME_S, SAMPLE_BYTES, samples_per_frame
@@ -44,7 +43,7 @@ class AudioSocketConnection(asyncio.Protocol):
         self._server = server
         self._receiver = AudioSocketReceiver()
         self._transport: asyncio.Transport | None = None
-        self._id: UUID | None = None
+        self._id: str | None = None
         self._hello: asyncio.TimerHandle | None = None
 
     # -- asyncio -----------------------------------------------------------------------------------
@@ -64,7 +63,7 @@ class AudioSocketConnection(asyncio.Protocol):
                 if isinstance(message, AudioReceived):
                     self._audio(message, now)
                 elif isinstance(message, CallIdentified):
-                    self._identified(message.id, now)
+                    self._identified(str(message.id), now)
                 elif isinstance(message, HangupReceived):
                     self.close()
         except MediaError as error:
@@ -81,7 +80,7 @@ class AudioSocketConnection(asyncio.Protocol):
 
     # -- messages ----------------------------------------------------------------------------------
 
-    def _identified(self, id: UUID, now: float) -> None:
+    def _identified(self, id: str, now: float) -> None:
         assert self._hello is not None
         self._hello.cancel()
         if self._server.router.connected(id, self, now):
@@ -100,7 +99,7 @@ class AudioSocketConnection(asyncio.Protocol):
         if len(audio.pcm) % (2 * SAMPLE_BYTES):
             raise MediaError(f"AudioSocket: expected stereo, got {len(audio.pcm)} bytes")
         client, operator = split_stereo(audio.pcm)
-        self._server.router.audio(self._id, client, operator, now)
+        self._server.router.audio(self._id, now, client, operator)
 
     def _unidentified(self) -> None:
         self._fail("it does not say which call it carries")

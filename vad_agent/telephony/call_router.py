@@ -18,11 +18,10 @@ import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
-from uuid import UUID
 
 from vad_agent.core.events import Event, EventKind
 from vad_agent.core.frames import FRAME_S, Channel
-from vad_agent.telephony.asterisk_calls import TapEvent
+from vad_agent.telephony.call_control import TapEvent
 from vad_agent.telephony.operator_line import OperatorLine
 
 log = logging.getLogger(__name__)
@@ -76,12 +75,12 @@ class CallRouter:
     def __init__(
         self,
         make_line: Callable[[str | None, Callable[[], None]], OperatorLine],
-        hang_up: Callable[[UUID], None],
+        hang_up: Callable[[str], None],
         *,
         controlled: Callable[[], bool] | None,
         most_calls: int,
         drop_line: Callable[[OperatorLine], None] = lambda line: None,
-        tap: Callable[[UUID], None] = lambda tap: None,
+        tap: Callable[[str], None] = lambda tap: None,
     ) -> None:
         self._make_line = make_line
         self._hang_up = hang_up
@@ -89,7 +88,7 @@ class CallRouter:
         self._most = most_calls
         self._drop_line = drop_line
         self._ask_for_tap = tap
-        self._taps: dict[UUID, _Tap] = {}
+        self._taps: dict[str, _Tap] = {}
         self._lines: dict[str, OperatorLine] = {}
         self.counters = RouterCounters()
         self.draining = False
@@ -107,7 +106,7 @@ class CallRouter:
 
     # -- media -------------------------------------------------------------------------------------
 
-    def connected(self, id: UUID, stream: MediaStream, now: float) -> bool:
+    def connected(self, id: str, stream: MediaStream, now: float) -> bool:
         """A stream of this tap begins. False: it is refused, because there are too many, or because
         the tap has a stream.
         """
@@ -125,7 +124,7 @@ class CallRouter:
             tap.line.connect()
         return True
 
-    def _listen(self, id: UUID, tap: _Tap) -> None:
+    def _listen(self, id: str, tap: _Tap) -> None:
         """There is no call control: the call is recognized by ear."""
         tap.by_ear = True
         tap.line = self._make_line(None, lambda: self._hang_up(id))
@@ -134,8 +133,10 @@ class CallRouter:
         kind = EventKind.ANSWERED if answered else EventKind.RINGING
         tap.line.signal(Event(kind))  # without an id: call control may give it one later
 
-    def audio(self, id: UUID, client: bytes, operator: bytes, now: float) -> None:
-        """Samples of both sides, int16 mono at 8 kHz."""
+    def audio(
+        self, id: str, now: float, client: bytes | None, operator: bytes | None = None
+    ) -> None:
+        """Samples of one side or both (None: none of it have come), int16 mono at 8 kHz."""
         tap = self._taps.get(id)
         if tap is None:
             return
@@ -146,11 +147,12 @@ class CallRouter:
         assert tap.line is not None
         tap.fed_at = now
         capture = tap.line.capture
-        capture.push(Channel.CLIENT, now, client)
-        capture.push(Channel.OPERATOR, now, operator)
+        for channel, pcm in ((Channel.CLIENT, client), (Channel.OPERATOR, operator)):
+            if pcm is not None:
+                capture.push(channel, now, pcm)
         tap.line.turn(now)
 
-    def disconnected(self, id: UUID, now: float) -> None:
+    def disconnected(self, id: str, now: float) -> None:
         """The stream has ended: with its call, or because something between us broke."""
         tap = self._taps.get(id)
         if tap is None:
@@ -167,7 +169,7 @@ class CallRouter:
             except Exception as error:  # the clock is every call's
                 log.error("a call's turn failed", extra={"why": type(error).__name__})
 
-    def _turn(self, id: UUID, tap: _Tap, now: float) -> None:
+    def _turn(self, id: str, tap: _Tap, now: float) -> None:
         line = tap.line
         if tap.stream is not None:
             tap.stream.send(line.next_frame(now) if line is not None else None)
@@ -178,7 +180,7 @@ class CallRouter:
         if tap.stream is None and line is not None and not tap.by_ear:
             self._tap_again(id, tap, now)
 
-    def _tap_again(self, id: UUID, tap: _Tap, now: float) -> None:
+    def _tap_again(self, id: str, tap: _Tap, now: float) -> None:
         """The call has no stream: it broke, or this process has just begun."""
         if tap.tap_at is None:
             tap.tap_at = now + TAPPED_S
@@ -186,7 +188,7 @@ class CallRouter:
             tap.tap_at = now + TAPPED_AGAIN_S
             self._ask_for_tap(id)
 
-    def _forget(self, id: UUID, tap: _Tap) -> None:
+    def _forget(self, id: str, tap: _Tap) -> None:
         """A tap without a stream. With call control its call goes on until that says otherwise."""
         line = tap.line
         if line is not None and tap.by_ear:
@@ -231,7 +233,7 @@ class CallRouter:
         else:
             tap.line.signal(told.event)
 
-    def _left(self, id: UUID, tap: _Tap) -> None:
+    def _left(self, id: str, tap: _Tap) -> None:
         line = tap.line
         assert line is not None
         if not tap.by_ear:  # the next operator may answer

@@ -16,7 +16,6 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from uuid import UUID
 
 from vad_agent.callbacks.outbox import Outbox, outbox_folder
 from vad_agent.client.discovery import find_desk, is_desk_local, need_token
@@ -28,9 +27,9 @@ from vad_agent.headset.callback_write_ahead import OutboxWriter
 from vad_agent.headset.status_publisher import StatusPublisher
 from vad_agent.script.settings import Settings
 from vad_agent.speech.prompt_library import PromptLibrary
-from vad_agent.telephony.asterisk_calls import TapEvent
 from vad_agent.telephony.asterisk_control import AsteriskControl
 from vad_agent.telephony.audiosocket_server import AudioSocketServer
+from vad_agent.telephony.call_control import TapEvent
 from vad_agent.telephony.call_router import CallRouter
 from vad_agent.telephony.operator_line import OperatorLine, SharedParts
 from vad_agent.telephony.trace_file import TraceFile
@@ -152,7 +151,7 @@ class PbxProcess:
             await asyncio.sleep(LOOK_S)
             waited += LOOK_S
 
-    def _tap(self, tap: UUID) -> None:
+    def _tap(self, tap: str) -> None:
         if self._control is not None:
             self._control.tap(tap)
 
@@ -205,7 +204,7 @@ class PbxProcess:
     def _is_controlled(self) -> bool:
         return self._control is not None and self._control.connected
 
-    def _hang_up(self, tap: UUID) -> None:
+    def _hang_up(self, tap: str) -> None:
         if self._control is not None:
             self._control.hang_up(tap)
 

@@ -1,0 +1,44 @@
+"""Call control in one form: what a PBX tells of a call, and what it can be asked to do.
+
+Asterisk's events, signed JSON, a provider's webhooks ──adapter──> TapEvent ──> CallRouter
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from vad_agent.core.events import Event
+
+
+@dataclass(frozen=True, slots=True)
+class TapEvent:
+    """What happened to the call of a tap."""
+
+    tap: str
+    """The name of the call's media stream: the UUID of AudioSocket, or what the dialect calls it."""
+    event: Event
+    operator: str | None = None
+    """The operator's telephone or login, as the PBX names it: `101` of PJSIP/101."""
+    resumed: bool = False
+    """The call was answered before this connection to the PBX; nobody saw its beginning."""
+
+
+class CallControl(Protocol):
+    """A connection to what rules the calls. Its events go where its constructor was told."""
+
+    @property
+    def connected(self) -> bool:
+        """Events are being received: who answers and how calls end will be told."""
+
+    def start(self) -> None:
+        """Connect in the background."""
+
+    def hang_up(self, tap: str) -> None:
+        """End the client's side of this tap's call. Does not block; what fails is logged."""
+
+    def tap(self, tap: str) -> None:
+        """Begin a new stream of a call that has none, where the PBX can. Does not block."""
+
+    def close(self) -> None:
+        """Receive no more."""
