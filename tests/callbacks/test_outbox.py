@@ -12,6 +12,7 @@ import subprocess
 import sys
 import textwrap
 import threading
+import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vad_agent.callbacks import outbox as letters
-from vad_agent.callbacks.outbox import Outbox, is_call, one_reader
+from vad_agent.callbacks.outbox import STALE_S, Outbox, is_call, one_reader
 from vad_agent.callbacks.outbox_message import (
     CALL,
     ENDED,
@@ -560,5 +561,27 @@ def test_a_reader_that_was_killed_blocks_nobody(tmp_path: Path):
         pass
     process.kill()
     ends(process)
+    with one_reader(tmp_path):
+        pass
+
+
+def test_a_reader_that_stands_still_is_followed_by_another(tmp_path: Path):
+    outbox = Outbox(tmp_path)
+    paths = [outbox.post(PLAIN), outbox.post(PLAIN)]
+    taken: list[Path] = []
+
+    def take(path: Path) -> int:
+        taken.append(path)
+        return 1
+
+    def stand_still(path: Path) -> int:
+        """Meanwhile another reads."""
+        assert Outbox(tmp_path).each(take) == 0
+        os.utime(tmp_path / ".reader.lock", (0, time.time() - STALE_S - 1))
+        assert Outbox(tmp_path).each(take) == 2
+        return 1
+
+    assert outbox.each(stand_still) == 1  # it ends before the second message
+    assert taken == paths
     with one_reader(tmp_path):
         pass

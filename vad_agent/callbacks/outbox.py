@@ -30,6 +30,10 @@ from vad_agent.errors import OutputError
 ENDING = ".json"
 CALL_ENDING = ".call.json"
 REFUSED = "refused"
+STALE_S = 15.0
+"""Seconds without a message after which a reader counts as standing still: a store that does not
+answer gives up before.
+"""
 
 
 def outbox_folder() -> Path:
@@ -124,8 +128,9 @@ class Outbox:
         """
         count = 0
         if self.waiting():
-            with contextlib.suppress(BlockingIOError), one_reader(self.folder):
+            with contextlib.suppress(BlockingIOError), one_reader(self.folder) as keep_lock:
                 for path in self._in_order():
+                    keep_lock()
                     count += take(path)
         return count
 
@@ -185,15 +190,41 @@ def _sync_folder(folder: Path) -> None:
 
 
 @contextlib.contextmanager
-def one_reader(folder: Path) -> Iterator[None]:
+def one_reader(folder: Path) -> Iterator[Callable[[], None]]:
     """Lock the folder, so that only one process delivers its messages.
+
+    Yields what the reader calls before each message; it raises BlockingIOError if another has taken
+    over, since this one stood still for longer than STALE_S (suspended, or its disk hung). A message
+    may then be taken twice, which changes nothing. Where an open file cannot be removed (Windows)
+    nobody takes over.
 
     Raises:
         BlockingIOError: another process holds the lock.
     """
-
-    lock = FileLock(folder / ".reader.lock")
+    path = folder / ".reader.lock"
     try:
-        yield
+        lock = FileLock(path)
+    except BlockingIOError:
+        if not _is_stale(path):
+            raise
+        with contextlib.suppress(OSError):
+            path.unlink()
+        lock = FileLock(path)
+
+    def keep_lock() -> None:
+        if not lock.is_at(path):
+            raise BlockingIOError(errno.EAGAIN, "another reader has taken over")
+        os.utime(path)
+
+    try:
+        keep_lock()
+        yield keep_lock
     finally:
         lock.close()
+
+
+def _is_stale(lock: Path) -> bool:
+    try:
+        return time.time() - lock.stat().st_mtime > STALE_S
+    except FileNotFoundError:  # another takes over now
+        return False

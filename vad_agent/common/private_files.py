@@ -259,6 +259,13 @@ class FileLock:
             self._file.close()
             raise
 
+    def is_at(self, path: Path) -> bool:
+        """Whether the lock's file is still the one at this path: nobody has removed or replaced it."""
+        try:
+            return os.path.samestat(os.fstat(self._file.fileno()), path.stat())
+        except FileNotFoundError:
+            return False
+
     def close(self) -> None:
         """Release the lock."""
         self._file.close()

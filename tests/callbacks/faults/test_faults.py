@@ -233,7 +233,7 @@ def test_three_nodes_and_one_dies_or_stands_still(url: str, tmp_path: Path, how:
     time.sleep(1.0)
     with locked(run.ledger):  # an exchange goes on when one of its desks stands still
         nodes[0].process.send_signal(how)
-        time.sleep(0.5)
+        time.sleep(0.2)
     run.ask(30)
     assert run.until_idle()
     if how == signal.SIGSTOP:
