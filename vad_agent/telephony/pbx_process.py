@@ -85,8 +85,8 @@ class PbxProcess:
             SettingsError: the script, or the address of Asterisk, is not valid.
         """
         sys.setswitchinterval(SWITCH_S)
-        with self._stack:
-            return asyncio.run(self._run())
+        with self._stack, asyncio.Runner(loop_factory=_loop_factory()) as runner:
+            return runner.run(self._run())
 
     async def _run(self) -> bool:
         options = self._options
@@ -235,3 +235,12 @@ class PbxProcess:
         publisher = self._publishers.pop(id(line), None)
         if publisher is not None:
             threading.Thread(target=publisher.stop, name="drop line", daemon=True).start()
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """uvloop's event loop, whose sockets cost half; None, asyncio's own, on Windows."""
+    if sys.platform == "win32":
+        return None
+    import uvloop
+
+    return uvloop.new_event_loop
