@@ -518,6 +518,7 @@ class Queue(Stream):
         self.queue: list[bytes] = []
         self.marks: list[tuple[int, Mark]] = []
         self.cleared = 0
+        self.marks_begin = True
 
     def send_ahead(self, pcm: bytes) -> None:
         self.queue.append(pcm)
@@ -560,12 +561,29 @@ def told(line: OperatorLine, word: str) -> bool:
     return any(word in text for _, text in line.status.messages)
 
 
-def test_a_mark_that_never_comes_is_not_waited_for(pbx: Pbx) -> None:
+def test_a_last_mark_that_never_comes_is_not_waited_for(pbx: Pbx) -> None:
     _, line = queued(pbx)
+    pbx.router.marked("q", 1, Mark.STARTED, pbx.now)
     pbx.play("q", 1.9)
     assert not told(line, "сказана")
     pbx.play("q", 0.3)
     assert told(line, "сказана")
+
+
+@pytest.mark.parametrize("marks_begin", [True, False])
+def test_a_peer_that_tells_no_mark_does_not_play_and_the_operator_says_the_phrase(
+    pbx: Pbx, marks_begin: bool
+) -> None:
+    stream, line = queued(pbx)
+    stream.marks_begin = marks_begin
+    pbx.play("q", 0.5)
+    assert not told(line, "не сказана")
+    pbx.play("q", 2.0)
+    assert line.status.phrase is not None
+    assert line.status.phrase.state == "cue"
+    assert not told(line, " сказана")
+    assert line.output is not None
+    assert line.output.state is DeviceState.LOST
 
 
 def test_a_word_of_the_client_clears_the_queue_within_one_frame_and_its_marks_are_ignored(

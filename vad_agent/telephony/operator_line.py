@@ -8,6 +8,7 @@ Everything runs in the event loop's thread. Nothing here blocks: disks and the n
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -34,6 +35,8 @@ from vad_agent.speech.mixer import Mark
 from vad_agent.telephony.media_capture import SAMPLE_RATE, MediaCapture
 from vad_agent.telephony.prompt_stream import MediaStream, PromptStream
 from vad_agent.telephony.trace_file import CallTraceSink, TraceFile
+
+log = logging.getLogger(__name__)
 
 
 class Phrases(PlaysPhrases, Protocol):
@@ -170,6 +173,9 @@ class OperatorLine:
         if self.output is not None:
             self.output.turn(now)
             self._take_reports()
+            if self.output.unheard and self.output.state is DeviceState.OPEN:
+                log.warning("the peer does not play our phrases: the operator says them")
+                self._loop.take(PROMPT, Lost("the peer does not play", first=False))
 
     def marked(self, number: int, mark: Mark, at: float) -> None:
         """The peer has played phrase `number` up to this mark; it is heard at `at` (s)."""

@@ -30,8 +30,10 @@ CHUNK_S = 1.0
 """Length of a message to a peer with a queue, in seconds of sound."""
 AHEAD_S = 8.0
 """Sound, in seconds, that is in the peer's queue at most: Asterisk drops what exceeds 20 s, others 10 s."""
-BEGIN_LATE_S, END_LATE_S = 0.5, 1.0
-"""Seconds after which a mark that has not come is taken as reached."""
+BEGIN_LATE_S, END_LATE_S = 1.0, 1.0
+"""Seconds after which a mark is overdue. Without any, the peer does not play what we send; where only the
+last one is missing, the phrase has ended.
+"""
 
 
 class MediaStream(Protocol):
@@ -47,6 +49,10 @@ class MediaStream(Protocol):
 @runtime_checkable
 class PacingStream(MediaStream, Protocol):
     """A stream whose peer has a queue, and plays it at its own pace."""
+
+    @property
+    def marks_begin(self) -> bool:
+        """A mark in an empty queue comes back at once, so that it tells when a phrase begins."""
 
     def send_ahead(self, pcm: bytes) -> None:
         """Append sound to the peer's queue: int16 mono, whole frames."""
@@ -65,6 +71,8 @@ class PromptStream:
         self.latency_s = latency_s
         self.state = DeviceState.LOST
         """Open while a stream is connected that can carry prompts."""
+        self.unheard = False
+        """The peer does not play what we send: it has not told any mark."""
         self._rate = rate
         self._size = samples_per_frame(rate) * SAMPLE_BYTES
         self._silence = bytes(self._size)
@@ -88,7 +96,7 @@ class PromptStream:
         """Prompts go into this stream from now on; None: into none."""
         self._stream = stream
         self._pacing = stream if isinstance(stream, PacingStream) else None
-        self._stopped = False
+        self._stopped = self.unheard = False
 
     def turn(self, now: float) -> None:
         """Send what is due at time `now` (s of `time.perf_counter`). Call it each 20 ms."""
@@ -130,16 +138,21 @@ class PromptStream:
             stream.send_ahead(chunk)
             if not self._chunks:
                 stream.mark(self._number, Mark.ENDED)
-        self._expire(now)
+        self._watch_marks(stream, now)
 
-    def _expire(self, now: float) -> None:
-        """A peer that does not tell, or whose answer was lost, is not waited for."""
+    def _watch_marks(self, pacing: PacingStream, now: float) -> None:
         assert self._sent_at is not None
-        begun_at = self._sent_at + self.latency_s
-        if not self._begun and now - self._sent_at > BEGIN_LATE_S:
-            self.marked(self._number, Mark.STARTED, begun_at)
-        if now - begun_at - self._sound_s > END_LATE_S:
-            self.marked(self._number, Mark.ENDED, begun_at + self._sound_s)
+        if not self._begun and not pacing.marks_begin:
+            self._begun = True
+            self._report(Mark.STARTED, self._sent_at + self.latency_s)
+        ends = self._sent_at + self.latency_s + self._sound_s
+        if now > self._sent_at + BEGIN_LATE_S and not self._begun:
+            self.unheard = True
+        elif now > ends + END_LATE_S:
+            if pacing.marks_begin:
+                self.marked(self._number, Mark.ENDED, ends)
+            else:
+                self.unheard = True
 
     def marked(self, number: int, mark: Mark, at: float) -> None:
         """The peer has played phrase `number` up to this mark; it is heard at `at` (s)."""
@@ -147,7 +160,7 @@ class PromptStream:
             return  # a phrase that was stopped: its marks come when the queue is cleared
         if not self._begun:
             self._begun = True
-            self._report(Mark.STARTED, min(at, self._sent_at + BEGIN_LATE_S))
+            self._report(Mark.STARTED, at)
         if mark is Mark.ENDED:
             self._sent_at = None
             self._report(Mark.ENDED, at)
@@ -190,7 +203,7 @@ class PromptStream:
         if isinstance(what, PlaybackReport):
             return what
         if isinstance(what, Opened):
-            self.state = DeviceState.OPEN
+            self.state, self.unheard = DeviceState.OPEN, False
         elif isinstance(what, Lost):
             self.state = DeviceState.LOST
             self.stop()
