@@ -51,6 +51,7 @@ class ChanWebSocket:
         self._codecs: list[SampleCodec] = []
         self._frame = 0
         """Bytes of 20 ms of one side."""
+        self._rest = b""
 
     def receive(self, message: Message) -> Sequence[MediaEvent]:
         """What this message means.
@@ -97,15 +98,25 @@ class ChanWebSocket:
         return [SamplesReceived(client, operator)] if frame else []
 
     def audio(self, pcm: bytes) -> Sequence[Message]:
-        """The sound, for Asterisk's queue."""
-        return [self._codecs[0].encode(pcm)] if self._codecs else []
+        """The sound, for Asterisk's queue: whole frames, since it drops what is left over."""
+        if not self._codecs:
+            return []
+        self._rest += self._codecs[0].encode(pcm)
+        whole = len(self._rest) // self._frame * self._frame
+        sound, self._rest = self._rest[:whole], self._rest[whole:]
+        return [sound] if sound else []
 
     def mark(self, number: int, mark: Mark) -> Sequence[Message]:
         """Ask for an event when the queue is played up to here."""
-        return [_command("MARK_MEDIA", correlation_id=mark_name(number, mark))]
+        last: list[Message] = []
+        if self._rest:
+            silence = self._codecs[0].encode(bytes(2 * self._frame))
+            last, self._rest = [(self._rest + silence)[: self._frame]], b""
+        return [*last, _command("MARK_MEDIA", correlation_id=mark_name(number, mark))]
 
     def clear(self) -> Sequence[Message]:
         """Empty the queue."""
+        self._rest = b""
         return [_command("FLUSH_MEDIA")]
 
 

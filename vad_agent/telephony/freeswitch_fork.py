@@ -23,6 +23,7 @@ from vad_agent.telephony.media_dialect import (
     StreamParameters,
     cut,
     one_side,
+    parse_object,
     whole_number,
 )
 
@@ -56,7 +57,8 @@ class FreeSwitchFork:
         return found
 
     def _start(self, metadata: str) -> MediaEvent:
-        parameters = self._parameters.updated(metadata)
+        found = parse_object(metadata, WHAT) if metadata.startswith("{") else None
+        parameters = self._parameters.updated(found)
         rate = parameters.rate or "8000"
         hz = _RATES.get(rate.lower()) or whole_number(rate, f"{WHAT}: rate")
         if parameters.mix not in (None, "stereo", "mono"):

@@ -147,7 +147,10 @@ class MediaStreams:
         """The sound, for the provider's queue."""
         if not self._codecs:
             return []
-        media: dict[str, Any] = {"payload": b64encode(self._out.encode(pcm)).decode()}
+        sound = self._out.encode(pcm)
+        if not sound:
+            return []  # the resampler has just begun
+        media: dict[str, Any] = {"payload": b64encode(sound).decode()}
         if self._plivo:
             media |= {"contentType": "audio/x-mulaw", "sampleRate": 8_000}
         return [self._message("playAudio" if self._plivo else "media", media=media)]
