@@ -130,6 +130,8 @@ class AudioSocketConnection(MediaConnection):
 class AudioSocketServer(MediaListener):
     """The listener, and the clock that sends each stream a frame every 20 ms."""
 
+    protocol = "AudioSocket"
+
     def __init__(self, router: CallRouter) -> None:
         super().__init__(router, lambda: AudioSocketConnection(self))
         self._clock = RouterClock(router)

@@ -101,6 +101,9 @@ class MediaConnection(asyncio.Protocol):
 class MediaListener:
     """A port, and its connections. `make`: a connection that has been accepted."""
 
+    protocol: str
+    """What it speaks, for the engineer."""
+
     def __init__(self, router: CallRouter, make: Callable[[], MediaConnection]) -> None:
         self.router = router
         self.connections: set[MediaConnection] = set()

@@ -242,6 +242,8 @@ class PacingWebSocketStream(WebSocketStream):
 class WebSocketServer(MediaListener):
     """The listener. `token`: expected in every address; empty: none. The router has its clock elsewhere."""
 
+    protocol = "WebSocket"
+
     def __init__(self, router: CallRouter, *, token: str = "") -> None:
         super().__init__(router, lambda: WebSocketConnection(self))
         self.token = token
