@@ -174,20 +174,20 @@ VOXIMPLANT = [
 CHAN_WEBSOCKET: list[Message] = [
     text(
         event="MEDIA_START",
-        connection_id="media_connection1",
-        channel="WebSocket/media_connection1/0x7f5b2c0038d0",
-        channel_id="1764543210.7",
+        connection_id="vad",
+        channel="WebSocket/vad/0x7f8a1c004560",
+        channel_id="1796082113.0",
         format="slin",
         optimal_frame_size=320,
         ptime=20,
-        channel_variables={"MEDIA_WEBSOCKET_CONNECTION_ID": "e226e283"},
+        channel_variables={"MEDIA_WEBSOCKET_CONNECTION_ID": "vad"},
     ),
     L16[:320],
-    text(event="MEDIA_MARK_PROCESSED", channel_id="1764543210.7", correlation_id="va1b"),
-    text(event="DTMF_END", channel_id="1764543210.7", digit="5"),
+    text(event="MEDIA_MARK_PROCESSED", channel_id="1796082113.0", correlation_id="va1b"),
+    text(event="DTMF_END", channel_id="1796082113.0", digit="5"),
     L16[320:],
-    text(event="MEDIA_XOFF", channel_id="1764543210.7"),
-    text(event="STATUS", channel_id="1764543210.7", queue_length=43, queue_full=False),
+    text(event="MEDIA_XOFF", channel_id="1796082113.0"),
+    text(event="STATUS", channel_id="1796082113.0", queue_length=43, queue_full=False),
 ]
 
 FREESWITCH: list[Message] = [

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 from base64 import b64decode, b64encode
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -45,6 +46,7 @@ from vad_agent.telephony.media_dialect import (
 )
 
 PCM = from_ulaw(ULAW, 2)
+CAPTURED = Path(__file__).parent / "captured"
 
 
 def play(messages: list[Message], target: str = "/") -> tuple[MediaDialect, list[MediaEvent]]:
@@ -149,6 +151,25 @@ def test_each_leg_of_asterisk_has_a_socket_and_the_uri_names_it() -> None:
             "correlation_id": "va999999999e",
         }
         assert [json.loads(str(one)) for one in dialect.clear()] == [{"command": "FLUSH_MEDIA"}]
+
+
+def test_what_a_real_asterisk_sent() -> None:
+    """Asterisk 22.10.1, from its start on: a key, and two phrases of which the second was flushed."""
+    captured = (CAPTURED / "asterisk_22_chan_websocket.jsonl").read_text("utf-8")
+    lines = [json.loads(line) for line in captured.splitlines()]
+    messages = [
+        bytes.fromhex(line["binary"]) if "binary" in line else json.dumps(line) for line in lines
+    ]
+    _, events = play(messages, "/?leg=in")
+    assert events[0] == StreamStarted("1796082113.0", Channel.CLIENT, True)
+    marks = [event for event in events if isinstance(event, MarkReached)]
+    assert marks == [
+        MarkReached(1, Mark.STARTED),
+        MarkReached(1, Mark.ENDED),
+        MarkReached(2, Mark.STARTED),
+    ]
+    heard = [len(event.client or b"") for event in events if isinstance(event, SamplesReceived)]
+    assert heard == [320] * 4
 
 
 def test_asterisk_in_stereo() -> None:

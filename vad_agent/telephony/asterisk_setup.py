@@ -75,8 +75,14 @@ def faults(version: tuple[int, int]) -> list[VersionFault]:
     return [fault for fault in FAULTS if fault.concerns(version)]
 
 
-def dialplan(address: str) -> str:
-    """For extensions.conf, or extensions_custom.conf of FreePBX. `address`: where `pbx` listens."""
+def dialplan(address: str, *, websocket: bool = False) -> str:
+    """For extensions.conf, or extensions_custom.conf of FreePBX. `address`: where `pbx` listens.
+
+    `websocket`: the tap goes by chan_websocket, to the connection of `websocket_client`.
+    """
+    by, to = "AudioSocket", f"${{VAD}},{address}"
+    if websocket:
+        by, to = "Dial", "WebSocket/vad/c(slin)f(json)v(call=${VAD},leg=both)"
     return f"""; -- vad-agent --------------------------------------------------------------------------
 ; In the context in which clients arrive, on the client's channel, before Dial or Queue:
 ;   same => n,Gosub(vad-tap,s,1)
@@ -86,7 +92,7 @@ def dialplan(address: str) -> str:
 [vad-tap]
 exten => s,1,ExecIf($["${{VAD}}" != ""]?Return())
  same => n,Set(__VAD=${{UUID()}})
- same => n,Originate(Local/spy${{UNIQUEID}}@vad/n,app,AudioSocket,"${{VAD}},{address}",,,a)
+ same => n,Originate(Local/spy${{UNIQUEID}}@vad/n,app,{by},"{to}",,,a)
  same => n,Return()
 
 [vad]
@@ -106,6 +112,16 @@ exten => _[0-9a-z].,1,AMD()
 exten => s,1,Originate(Local/spy${{UNIQUEID}}@vad/n,app,AudioSocket,"${{VAD}},${{VAD_CHECK}}",,,a)
  same => n,Dial(AudioSocket/${{VAD_CHECK}}/${{VAD_PEER}}/c(slin),20)
  same => n,Hangup()
+"""
+
+
+def websocket_client(address: str) -> str:
+    """For websocket_client.conf. `address`: of `pbx --websocket`, with the token, if there is one."""
+    return f"""[vad]
+type = websocket_client
+uri = ws://{address}
+protocols = media
+connection_type = per_call_config
 """
 
 

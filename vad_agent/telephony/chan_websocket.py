@@ -69,7 +69,7 @@ class ChanWebSocket:
             )
             self._frame = round(codec.rate * FRAME_S) * codec.sample_bytes
             # Without a name in the URI each socket is a call of its own.
-            call = told.get("connection_id")
+            call = told.get("channel_id", told.get("channel"))
             return [self._parameters.started(call, side=self._side, two_way=True, what=WHAT)]
         if told.get("event") == "MEDIA_MARK_PROCESSED":
             return mark_reached(told.get("correlation_id"))
