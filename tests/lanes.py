@@ -43,6 +43,7 @@ TIMED: Final = (
     "tests/headset/test_underruns.py",
     "tests/telephony/test_asterisk_dialer.py",
     "tests/telephony/test_asterisk_websocket.py",
+    "tests/telephony/test_streamdouble.py",
     "tests/telephony/test_asterisk_setup.py",
     "tests/headset/test_prompt_device_lock.py",
 )
@@ -88,6 +89,7 @@ REAL: Final = (
     "tests/telephony/test_asterisk.py",
     "tests/telephony/test_asterisk_dialer.py",
     "tests/telephony/test_asterisk_websocket.py",
+    "tests/telephony/test_streamdouble.py",
     "tests/telephony/test_asterisk_setup.py",
 )
 """Files with real processes in real time: a test of theirs may fail once."""
