@@ -42,6 +42,8 @@ TIMED: Final = (
     "tests/cli/test_prompts.py",
     "tests/headset/test_underruns.py",
     "tests/telephony/test_asterisk_dialer.py",
+    "tests/telephony/test_asterisk_websocket.py",
+    "tests/telephony/test_streamdouble.py",
     "tests/telephony/test_asterisk_setup.py",
     "tests/headset/test_prompt_device_lock.py",
 )
@@ -86,6 +88,8 @@ REAL: Final = (
     "tests/server/test_serve.py",
     "tests/telephony/test_asterisk.py",
     "tests/telephony/test_asterisk_dialer.py",
+    "tests/telephony/test_asterisk_websocket.py",
+    "tests/telephony/test_streamdouble.py",
     "tests/telephony/test_asterisk_setup.py",
 )
 """Files with real processes in real time: a test of theirs may fail once."""

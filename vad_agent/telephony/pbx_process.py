@@ -1,7 +1,8 @@
 """Runs `vad-agent pbx`: the listener, call control and the parts that all calls share.
 
-Asterisk ── AudioSocket ──> AudioSocketServer ─> CallRouter ─> OperatorLine ─┬─> outbox ─> desk
-    └────── ARI ──────────> AsteriskControl ─────────^                       └─> desk's pages
+Asterisk ── AudioSocket ──> AudioSocketServer ─┬> CallRouter ─> OperatorLine ─┬─> outbox ─> desk
+providers ── WebSocket ───> WebSocketServer ───┘    ^                         │
+Asterisk ── ARI ──────────> AsteriskControl ────────┘                         └─> desk's pages
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ from vad_agent.telephony.asterisk_control import AsteriskControl
 from vad_agent.telephony.audiosocket_server import AudioSocketServer
 from vad_agent.telephony.call_control import TapEvent
 from vad_agent.telephony.call_router import CallRouter
+from vad_agent.telephony.media_connection import MediaListener
 from vad_agent.telephony.operator_line import OperatorLine, SharedParts
 from vad_agent.telephony.process_pool import Share
 from vad_agent.telephony.trace_file import TraceFile
@@ -58,6 +60,9 @@ class PbxOptions:
     trace: Path | None = None
     """None: the calls' traces go to the desk alone."""
     most_calls: int = 200
+    websocket: tuple[str, int] | None = None
+    """Where media over WebSocket are taken; None: nowhere."""
+    websocket_token: str = field(default="", repr=False)
     ari: str | None = None
     """Asterisk's HTTP address without /ari; None: no call control."""
     ari_user: str = ""
@@ -131,22 +136,23 @@ class PbxProcess:
             )
             self._stack.callback(self._control.close)
             self._control.start()
-        server = AudioSocketServer(router)
-        try:
-            host, port = await server.start(options.host, options.port)
-        except OSError as error:
-            where = f"{options.host}:{options.port}"
-            raise OutputError(f"{where}: cannot listen there: {error.strerror}") from error
-        self._say(f"media     {host}:{port} (AudioSocket), up to {options.most_calls} calls")
+        listeners: list[MediaListener] = []
         watch = asyncio.create_task(self._watch_pool()) if options.share.of > 1 else None
         try:
+            await self._listen(AudioSocketServer(router), listeners, options.host, options.port)
+            if options.websocket is not None:
+                from vad_agent.telephony.websocket_server import WebSocketServer
+
+                sockets = WebSocketServer(router, token=options.websocket_token)
+                await self._listen(sockets, listeners, *options.websocket)
             await self._stopping.wait()
             await self._drain(router)
         finally:
             if watch is not None:
                 watch.cancel()
             router.close()
-            await server.close()
+            for listener in listeners:
+                await listener.close()
         return interrupted
 
     async def _watch_pool(self) -> None:
@@ -158,6 +164,17 @@ class PbxProcess:
         assert self._stopping is not None
         self._asked_to_stop = 2
         self._stopping.set()
+
+    async def _listen(
+        self, listener: MediaListener, listeners: list[MediaListener], host: str, port: int
+    ) -> None:
+        try:
+            host, port = await listener.start(host, port)
+        except OSError as error:
+            raise OutputError(f"{host}:{port}: cannot listen there: {error.strerror}") from error
+        listeners.append(listener)
+        kind = listener.protocol
+        self._say(f"media     {host}:{port} ({kind}), up to {self._options.most_calls} calls")
 
     async def _drain(self, router: CallRouter) -> None:
         """Take no new call, and let those go on that are on; a second signal ends them."""
