@@ -13,6 +13,9 @@ import typer
 from vad_agent.cli.terminal import EndedByCtrlC, plain_console
 
 PASSWORD = "VAD_AGENT_ASTERISK_PASSWORD"
+AMI_SECRET = "VAD_AGENT_AMI_SECRET"
+EVENTS_SECRET = "VAD_AGENT_EVENTS_SECRET"
+MANGO_KEY, MANGO_SALT = "VAD_AGENT_MANGO_KEY", "VAD_AGENT_MANGO_SALT"
 
 pbx_app = typer.Typer(
     name="pbx",
@@ -51,6 +54,53 @@ def pbx(
     ] = None,
     ari_user: AriUser = "",
     ari_password_file: AriPasswordFile = None,
+    ami: Annotated[
+        str | None,
+        typer.Option(
+            metavar="HOST:PORT",
+            help=f"Asterisk's Manager Interface, where ARI is off: 127.0.0.1:5038. Secret: {AMI_SECRET}.",
+        ),
+    ] = None,
+    ami_user: Annotated[
+        str,
+        typer.Option(
+            "--ami-user",
+            metavar="NAME",
+            envvar="VAD_AGENT_AMI_USER",
+            show_envvar=False,
+            help="The user of manager.conf.",
+        ),
+    ] = "vad-agent",
+    events: Annotated[
+        str | None,
+        typer.Option(
+            metavar="HOST:PORT",
+            help="Take call events that another PBX posts: signed JSON at /events "
+            f"(secret: {EVENTS_SECRET}), Mango's webhooks at /mango ({MANGO_KEY}, {MANGO_SALT}).",
+        ),
+    ] = None,
+    events_url: Annotated[
+        str | None,
+        typer.Option(
+            "--events-url",
+            metavar="URL",
+            help="Where that PBX takes signed commands: hang_up, tap.",
+        ),
+    ] = None,
+    media_address: Annotated[
+        str | None,
+        typer.Option(
+            "--media-address",
+            metavar="HOST:PORT",
+            help="Where Asterisk reaches --listen, if it is not that address.",
+        ),
+    ] = None,
+    metrics: Annotated[
+        int | None,
+        typer.Option(
+            metavar="PORT", min=0, max=65_535, help="Show metrics at http://127.0.0.1:PORT/metrics."
+        ),
+    ] = None,
     operator: Annotated[
         list[str] | None,
         typer.Option(
@@ -102,12 +152,34 @@ def pbx(
     from vad_agent.errors import extra
 
     with extra("callbacks", "vad-agent pbx"):
+        from vad_agent.callbacks.dialers.mango_signing import MangoKeys
         from vad_agent.server.logging_setup import log_to_stderr
+        from vad_agent.telephony.control_group import ControlOptions
         from vad_agent.telephony.pbx_process import PbxOptions, PbxProcess
 
     host, port = _address(listen)
+    if media_address is not None:
+        _address(media_address, "--media-address")
     if mode not in ("auto", "cue"):
         raise typer.BadParameter(f"--mode: expected auto or cue, got {mode!r}")
+    mango = None
+    if events is not None and os.environ.get(MANGO_KEY):
+        mango = MangoKeys(os.environ[MANGO_KEY], _secret("--events", MANGO_SALT))
+    events_secret = os.environ.get(EVENTS_SECRET, "")
+    if events is not None and mango is None:
+        events_secret = _secret("--events", EVENTS_SECRET)
+    control = ControlOptions(
+        ari=ari,
+        ari_user=ari_user,
+        ari_password="" if ari is None else _password(ari_password_file),
+        ami=None if ami is None else _address(ami, "--ami"),
+        ami_user=ami_user,
+        ami_secret="" if ami is None else _secret("--ami", AMI_SECRET),
+        events=None if events is None else _address(events, "--events"),
+        events_secret=events_secret,
+        events_url=events_url,
+        mango=mango,
+    )
     options = PbxOptions(
         host=host,
         port=port,
@@ -117,9 +189,9 @@ def pbx(
         desk=desk,
         trace=trace,
         most_calls=most_calls,
-        ari=ari,
-        ari_user=ari_user,
-        ari_password="" if ari is None else _password(ari_password_file),
+        media=media_address,
+        metrics_port=metrics,
+        control=control,
         logins=dict(map(_login, operator or ())),
     )
     log_to_stderr(as_json=log_json)
@@ -130,11 +202,17 @@ def pbx(
         raise EndedByCtrlC
 
 
-def _address(text: str) -> tuple[str, int]:
+def _address(text: str, option: str = "--listen") -> tuple[str, int]:
     host, _, port = text.rpartition(":")
-    if not host or not port.isdecimal() or int(port) > 65_535:
-        raise typer.BadParameter(f"--listen: expected HOST:PORT, got {text!r}")
+    if not host or not (port.isascii() and port.isdecimal()) or int(port) > 65_535:
+        raise typer.BadParameter(f"{option}: expected HOST:PORT, got {text!r}")
     return host.strip("[]"), int(port)
+
+
+def _secret(option: str, variable: str) -> str:
+    if not (found := os.environ.get(variable, "")):
+        raise typer.BadParameter(f"{option}: no secret: set {variable} in the environment")
+    return found
 
 
 def _login(text: str) -> tuple[str, str]:
@@ -189,7 +267,8 @@ def asterisk(
     shown = password if ari is None else "…"
     print(text.dialplan(address))
     print(text.ari_user(ari_user, shown))
-    print(f"; the same password for us: {PASSWORD}={shown}\n")
+    print(text.ami_user(ari_user, shown))
+    print(f"; the same password for us: {PASSWORD}={shown} (AMI: {AMI_SECRET}={shown})\n")
     for number, line in enumerate(text.checklist(found), 1):
         print(f"{number}. {line}")
     for fault in text.faults(found) if found is not None else ():

@@ -1,4 +1,4 @@
-"""Which call a tap belongs to, and what happens to it, from Asterisk's events (ARI). Pure.
+"""Which call a tap belongs to, and what happens to it, from Asterisk's events (ARI, AMI). Pure.
 
     ChannelVarset VAD=<uuid>           the client's channel of the tap with this UUID
     Dial caller=client, peer=…         dialstatus ANSWER: ANSWERED; the peer's endpoint is the operator
@@ -7,7 +7,8 @@
     ChannelDestroyed                   of either channel: HANGUP
 
 A client who is passed on to another operator, by a transfer or a queue, begins a call of that
-operator. Events of other channels are ignored. The formats are those of Asterisk 22's events.json.
+operator. Events of other channels are ignored. The formats are those of Asterisk 22's events.json;
+`ami_events.py` brings AMI's messages to them.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ VARIABLE = "VAD"
 """The channel variable that names the tap: the dialplan sets it on the client's channel."""
 CALLED = ("AppDial", "AppQueue")
 """Application of a channel that was dialled: it has inherited the variable."""
+TRANSFER = "transfer"
 MOST_TEXT = 100
 
 _NUMBER = re.compile(r"\+?[0-9]{3,20}")
@@ -82,7 +84,8 @@ class AsteriskCalls:
         """
         found = []
         here = {}
-        for channel, variable in channels:
+        # The client's channel is the oldest with the variable: the others have inherited it.
+        for channel, variable in sorted(channels, key=lambda one: _made(one[0])):
             here[_id(channel)] = channel
             if _text(channel.get("dialplan"), "app_name") not in CALLED:
                 self._tap(channel, variable)
@@ -131,7 +134,10 @@ class AsteriskCalls:
         id = _id(peer)
         if call.operator_channel == id:
             return []
-        before = self._left(call, None) if call.operator_channel is not None else []
+        before = []
+        if call.operator_channel is not None:  # they have passed the client on
+            call.hung_up_by = call.hung_up_by or Channel.OPERATOR.value
+            before = self._left(call, TRANSFER)
         call.operator_channel, call.operator = id, _endpoint(peer)
         call.legs += 1
         call.hung_up_by = None
@@ -202,15 +208,23 @@ def _id(channel: Object) -> str:
     return id if isinstance(id, str) else ""
 
 
+def _made(channel: Object) -> str:
+    made = channel.get("creationtime")
+    return made if isinstance(made, str) else ""
+
+
 def _text(value: object, name: str) -> str | None:
     text = _object(value).get(name)
     return text[:MOST_TEXT] if isinstance(text, str) and text.strip() else None
 
 
 def _endpoint(channel: Object) -> str | None:
-    """`101` of the channel PJSIP/101-00000001."""
+    """`101` of the channel PJSIP/101-00000001, and of FreePBX's Local/101@from-queue-00000001;1."""
     name = channel.get("name")
     if not isinstance(name, str):
         return None
-    endpoint, dash, _ = name.partition("/")[2].rpartition("-")
+    technology, _, rest = name.partition("/")
+    endpoint, dash, _ = rest.rpartition("-")
+    if technology == "Local":
+        endpoint = endpoint.partition("@")[0]
     return endpoint[:MOST_TEXT] if dash and endpoint else None

@@ -75,6 +75,11 @@ class AsteriskControl:
         """Events are being received."""
         return self._events.connected
 
+    @property
+    def waiting(self) -> int:
+        """Commands that are not carried out yet."""
+        return self._commands.waiting
+
     def wait(self, limit_s: float) -> bool:
         """Whether events are being received, now or within `limit_s` seconds."""
         return self._events.wait(limit_s)

@@ -95,6 +95,7 @@ class OperatorLine:
         self._questions = questions
         self._phrases = shared.phrases
         self._name: str | None = None
+        self._missed = 0
 
         def session() -> CallSession:
             self._sinks.begin()
@@ -125,6 +126,7 @@ class OperatorLine:
 
     def connect(self) -> None:
         """A stream of this operator's call begins."""
+        self._missed = self.frames_missing  # the capture begins anew
         self.capture.connect()
         for channel in Channel:
             if channel.value in self._loop.tracker.standing:
@@ -153,6 +155,11 @@ class OperatorLine:
     def turn(self, now: float) -> None:
         """Feed what has come by `now`. Call it at each frame, and each 20 ms while a call is on."""
         self._loop.turn(now)
+
+    @property
+    def frames_missing(self) -> int:
+        """Frames of either side that did not come, since the line's beginning."""
+        return self._missed + sum(self.capture.lane(channel).missing for channel in Channel)
 
     # -- call control ------------------------------------------------------------------------------
 

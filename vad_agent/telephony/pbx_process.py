@@ -1,7 +1,7 @@
 """Runs `vad-agent pbx`: the listener, call control and the parts that all calls share.
 
-Asterisk ── AudioSocket ──> AudioSocketServer ─> CallRouter ─> OperatorLine ─┬─> outbox ─> desk
-    └────── ARI ──────────> AsteriskControl ─────────^                       └─> desk's pages
+Asterisk ── AudioSocket ──────────> AudioSocketServer ─> CallRouter ─> OperatorLine ─┬─> outbox ─> desk
+    └────── ARI, AMI, posted ─────> ControlGroup ────────────^                       └─> desk's pages
 """
 
 from __future__ import annotations
@@ -27,10 +27,12 @@ from vad_agent.headset.callback_write_ahead import OutboxWriter
 from vad_agent.headset.status_publisher import StatusPublisher
 from vad_agent.script.settings import Settings
 from vad_agent.speech.prompt_library import PromptLibrary
-from vad_agent.telephony.asterisk_control import AsteriskControl
 from vad_agent.telephony.audiosocket_server import AudioSocketServer
 from vad_agent.telephony.call_control import TapEvent
 from vad_agent.telephony.call_router import CallRouter
+from vad_agent.telephony.control_group import ControlGroup, ControlOptions, make_controls
+from vad_agent.telephony.hook_server import HookServer
+from vad_agent.telephony.metrics import PbxCounts, serve_metrics
 from vad_agent.telephony.operator_line import OperatorLine, SharedParts
 from vad_agent.telephony.trace_file import TraceFile
 
@@ -41,6 +43,8 @@ SWITCH_S = 0.0002
 DRAIN_S = 3600.0
 """Seconds that calls may go on after SIGTERM."""
 LOOK_S = 0.2
+SCRAPE_S = 5.0
+"""Seconds for the event loop to say its counts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,10 +60,11 @@ class PbxOptions:
     trace: Path | None = None
     """None: the calls' traces go to the desk alone."""
     most_calls: int = 200
-    ari: str | None = None
-    """Asterisk's HTTP address without /ari; None: no call control."""
-    ari_user: str = ""
-    ari_password: str = field(default="", repr=False)
+    media: str | None = None
+    """HOST:PORT at which the PBX reaches the listener; None: as it listens."""
+    control: ControlOptions = field(default_factory=ControlOptions)
+    metrics_port: int | None = None
+    """None: no metrics."""
     logins: Mapping[str, str] = field(default_factory=dict)
     """The operators' telephones: endpoint → login; an endpoint that is not here is the login."""
 
@@ -73,7 +78,10 @@ class PbxProcess:
         self.settings = Settings() if options.script is None else Settings.load(options.script)
         self._stack = ExitStack()
         self._publishers: dict[int, StatusPublisher] = {}
-        self._control: AsteriskControl | None = None
+        self._control = ControlGroup({})
+        self._lines: set[OperatorLine] = set()
+        self._missing = 0
+        """Frames that lines that are gone have missed."""
         self._stopping: asyncio.Event | None = None
         self._asked_to_stop = 0
 
@@ -105,37 +113,50 @@ class PbxProcess:
             if (number := getattr(signal, name, None)) is not None:
                 loop.add_signal_handler(number, partial(stop, number))
         shared = self._shared()
+
+        def tell(found: Sequence[TapEvent]) -> None:
+            for one in found:
+                login = self._options.logins.get(one.operator or "", one.operator)
+                loop.call_soon_threadsafe(router.control, one, login)
+
+        media = options.media or f"{options.host}:{options.port}"
+        self._control, hooks = make_controls(options.control, tell, media)
+        self._stack.callback(self._control.close)
         router = CallRouter(
             lambda operator, hang_up: self._line(shared, operator, hang_up),
-            self._hang_up,
-            controlled=None if options.ari is None else self._is_controlled,
+            self._control.hang_up,
+            controlled=(lambda: self._control.connected) if self._control.controls else None,
             most_calls=options.most_calls,
             drop_line=self._drop_line,
-            tap=self._tap,
+            tap=self._control.tap,
         )
-        if options.ari is not None:
-
-            def tell(found: Sequence[TapEvent]) -> None:
-                for one in found:
-                    login = self._options.logins.get(one.operator or "", one.operator)
-                    loop.call_soon_threadsafe(router.control, one, login)
-
-            auth = options.ari_user, options.ari_password
-            media = f"{options.host}:{options.port}"
-            self._control = AsteriskControl(options.ari, auth, tell, media=media)
-            self._stack.callback(self._control.close)
-            self._control.start()
+        self._control.start()
         server = AudioSocketServer(router)
+        posted = HookServer(hooks)
+
+        def counts() -> PbxCounts:
+            coroutine = self._counts(router, server, posted)
+            return asyncio.run_coroutine_threadsafe(coroutine, loop).result(SCRAPE_S)
+
         try:
             host, port = await server.start(options.host, options.port)
         except OSError as error:
             where = f"{options.host}:{options.port}"
             raise OutputError(f"{where}: cannot listen there: {error.strerror}") from error
-        self._say(f"media     {host}:{port} (AudioSocket), up to {options.most_calls} calls")
         try:
+            self._say(f"media     {host}:{port} (AudioSocket), up to {options.most_calls} calls")
+            if options.control.events is not None:
+                host, port = await posted.start(*options.control.events)
+                paths = ", ".join(f"/{path}" for path in hooks)
+                self._say(f"events    http://{host}:{port} ({paths})")
+            if options.metrics_port is not None:
+                port, close_metrics = serve_metrics(options.metrics_port, counts)
+                self._stack.callback(close_metrics)
+                self._say(f"metrics   http://127.0.0.1:{port}/metrics")
             await self._stopping.wait()
             await self._drain(router)
         finally:
+            await posted.close()
             router.close()
             await server.close()
         return interrupted
@@ -151,9 +172,27 @@ class PbxProcess:
             await asyncio.sleep(LOOK_S)
             waited += LOOK_S
 
-    def _tap(self, tap: str) -> None:
-        if self._control is not None:
-            self._control.tap(tap)
+    async def _counts(
+        self, router: CallRouter, server: AudioSocketServer, posted: HookServer
+    ) -> PbxCounts:
+        """For the metrics."""
+        lines = tuple(self._lines)
+        controls = self._control.controls
+        return PbxCounts(
+            calls=router.counters.calls,
+            refused=router.counters.refused,
+            unknown_events=router.counters.unknown_events,
+            streams=router.streams,
+            in_call=sum(line.in_call for line in lines),
+            lines=len(lines),
+            most_calls=self._options.most_calls,
+            frames_late=server.late,
+            frames_missing=self._missing + sum(line.frames_missing for line in lines),
+            connections_failed=server.failed,
+            connected={name: one.connected for name, one in controls.items()},
+            commands={name: one.waiting for name, one in controls.items()},
+            posted=dict(posted.counts),
+        )
 
     # -- shared parts ------------------------------------------------------------------------------
 
@@ -201,19 +240,13 @@ class PbxProcess:
     def _report(self, text: str) -> None:
         log.warning("a problem", extra={"why": text})
 
-    def _is_controlled(self) -> bool:
-        return self._control is not None and self._control.connected
-
-    def _hang_up(self, tap: str) -> None:
-        if self._control is not None:
-            self._control.hang_up(tap)
-
     # -- lines -------------------------------------------------------------------------------------
 
     def _line(
         self, shared: SharedParts, operator: str | None, hang_up: Callable[[], None]
     ) -> OperatorLine:
         line = OperatorLine(shared, operator, hang_up)
+        self._lines.add(line)
         if operator is not None:
             link = HeadsetLink(partial(find_desk, self._options.desk), line.report)
             publisher = StatusPublisher([link], operator, line.status, self._sink(line))
@@ -232,6 +265,8 @@ class PbxProcess:
         return take
 
     def _drop_line(self, line: OperatorLine) -> None:
+        self._lines.discard(line)
+        self._missing += line.frames_missing
         publisher = self._publishers.pop(id(line), None)
         if publisher is not None:
             threading.Thread(target=publisher.stop, name="drop line", daemon=True).start()
