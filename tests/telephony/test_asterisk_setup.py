@@ -5,10 +5,16 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from tests.headset.audio_server import AudioServer
+from tests.headset.listen_process import settle
+from tests.headset.softphone import PhoneCall
+from tests.headset.speech import script_audio
 from tests.telephony import asterisk as module
 from tests.telephony.asterisk import Asterisk
 from vad_agent.telephony.asterisk_setup import faults, parse_version
@@ -34,9 +40,12 @@ def vad_agent(*arguments: str, password: str = "") -> subprocess.CompletedProces
     )
 
 
-def check(asterisk: Asterisk, password: str | None = None) -> tuple[int, list[str]]:
+def check(
+    asterisk: Asterisk, password: str | None = None, phone: str = ""
+) -> tuple[int, list[str]]:
     told = asterisk.password if password is None else password
-    done = vad_agent("check", f"--ari={asterisk.url}", "--ari-user=desk", password=told)
+    user = (f"--ari={asterisk.url}", "--ari-user=desk", f"--phone={phone}")
+    done = vad_agent("check", *user, password=told)
     assert done.stderr == ""
     return done.returncode, done.stdout.splitlines()
 
@@ -45,13 +54,42 @@ def test_the_printed_dialplan_passes_the_check(asterisk: Asterisk) -> None:
     status, lines = check(asterisk)
     marks = {line.partition(": ")[0]: line for line in lines}
     assert status == 0, lines
-    for path in ("test call", "call control", "hang-up", "modules"):
+    for path in ("test call", "call control", "hang-up", "hang-up told", "modules"):
         assert f"✓ {path}" in marks, lines
     for path in ("the client is heard", "the operator is heard", "the client hears a phrase"):
         told = marks[f"✓ {path}"]
         assert abs(float(told.split()[-2])) < 1.0, told  # dB: no level is halved
+    assert marks["? hold"] == "? hold: not tested: with a telephone at hand: --phone PJSIP/101"
     assert not any(line.startswith("✗") for line in lines)
     assert asterisk.command("core show channels count").startswith("0 active channels")
+
+
+def test_a_telephone_that_is_put_on_hold_proves_that_hold_is_told(
+    centre_server: AudioServer, tmp_path: Path
+) -> None:
+    wav = script_audio([("silence", 60.0)], tmp_path / "client.wav")
+    with PhoneCall(centre_server, wav) as phones:
+        phone = phones.operator
+
+        def hold() -> None:
+            phone.wait("CALL_ESTABLISHED", limit_s=30)
+            for command in ("hold", "resume"):
+                settle(1.0)
+                phone.command(command)
+
+        person = threading.Thread(target=hold)
+        person.start()
+        with Asterisk({"operator": phone.sip_port}, 9092) as running:
+            status, lines = check(running, phone="PJSIP/operator")
+        person.join()
+    assert status == 0, lines
+    assert lines[-1] == "✓ hold: its beginning and its end are told"
+
+
+def test_a_telephone_that_nobody_answers_is_named(asterisk: Asterisk) -> None:
+    status, lines = check(asterisk, phone="PJSIP/nobody")
+    assert status == 1
+    assert lines[-1].startswith("✗ hold: answered is not told: does PJSIP/nobody ring?")
 
 
 def test_what_is_missing_in_the_dialplan_is_named(asterisk: Asterisk) -> None:

@@ -283,10 +283,17 @@ def check(
     host: Annotated[
         str, typer.Option(metavar="HOST", help="This machine, as Asterisk reaches it.")
     ] = "127.0.0.1",
+    phone: Annotated[
+        str,
+        typer.Option(
+            metavar="PJSIP/101",
+            help="A telephone at hand: it rings, put the call on hold and take it back.",
+        ),
+    ] = "",
 ) -> None:
     """Make a test call through Asterisk and prove each path: one line each, with its remedy.
 
-    Nobody's telephone rings. Exit status 1: something does not work.
+    Nobody's telephone rings, but that of --phone. Exit status 1: something does not work.
     """
     from vad_agent.errors import extra
 
@@ -295,6 +302,6 @@ def check(
         from vad_agent.telephony.asterisk_check import AsteriskCheck, run
 
     console = plain_console()
-    checked = AsteriskCheck(ari, (ari_user, _password(ari_password_file)), host=host)
+    checked = AsteriskCheck(ari, (ari_user, _password(ari_password_file)), host=host, phone=phone)
     if not asyncio.run(run(checked, lambda finding: show(finding, console))):
         raise typer.Exit(1)

@@ -1,10 +1,11 @@
-"""`pbx check`: places a call through the PBX and proves each path of the sound.
+"""`pbx check`: places a call through the PBX and proves each path of the sound and of call control.
 
     our client ──AudioSocket──> Asterisk <──AudioSocket── our operator
          ^ 700 Hz                  │ tap                     1,100 Hz
          └───── 1,900 Hz ──────── our tap: left 700 Hz, right 1,100 Hz
 
-All three connections come to one port of this check. Each finding has its remedy.
+All three connections come to one port of this check. A second call, if a telephone is named, rings it: its
+user puts the call on hold. Each finding has its remedy.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import uuid4
@@ -20,10 +21,11 @@ from uuid import uuid4
 import numpy as np
 
 from vad_agent.callbacks.dialers.http_transport import HttpTransport
+from vad_agent.core.events import EventKind
 from vad_agent.core.frames import FRAME_S
 from vad_agent.errors import DialError, MediaError
 from vad_agent.headset.routing_check import Finding
-from vad_agent.telephony.asterisk_calls import AsteriskCalls
+from vad_agent.telephony.asterisk_control import AsteriskControl
 from vad_agent.telephony.asterisk_setup import (
     CHECK_MODULES,
     MODULES,
@@ -38,6 +40,7 @@ from vad_agent.telephony.audiosocket import (
     HangupReceived,
     audio_message,
 )
+from vad_agent.telephony.call_control import TapEvent
 
 RATE = 8_000
 CLIENT_HZ, OPERATOR_HZ, PROMPT_HZ = 700, 1_100, 1_900
@@ -46,6 +49,14 @@ LEVEL = 8_000.0
 CONNECT_S = 10.0
 TALK_S = 2.0
 HANGUP_S = 3.0
+TOLD_S = 3.0
+"""Seconds for an event to be told."""
+PERSON_S = 30.0
+"""Seconds for a person to answer a telephone, and to press its keys."""
+LOOK_S = 0.05
+APP = "vad-agent-check"
+"""The ARI application of the check: that of `vad-agent pbx` has its one connection already."""
+HOLD_REMEDY = "the telephone's hold must be that of SIP (a re-INVITE): see its settings"
 HEARD = 0.25
 """Share of its amplitude from which a tone counts as heard."""
 HALVED = 0.7
@@ -118,10 +129,17 @@ class _Leg:
 
 
 class AsteriskCheck:
-    """`url`: Asterisk's HTTP address, without /ari. `host`: this machine, as Asterisk reaches it."""
+    """`url`: Asterisk's HTTP address, without /ari. `host`: this machine, as Asterisk reaches it.
+    `phone`: the telephone that rings and is put on hold; empty: none.
+    """
 
-    def __init__(self, url: str, auth: tuple[str, str], *, host: str = "127.0.0.1") -> None:
+    def __init__(
+        self, url: str, auth: tuple[str, str], *, host: str = "127.0.0.1", phone: str = ""
+    ) -> None:
+        self._phone = phone
         self._http = HttpTransport("asterisk", f"{url.rstrip('/')}/ari", auth=auth, limit_s=5.0)
+        self._told: list[TapEvent] = []
+        self._control = AsteriskControl(url, auth, self._told.extend, app=APP)
         self._host = host
         self._legs: dict[str, _Leg] = {}
         self._address = ""
@@ -156,12 +174,22 @@ class AsteriskCheck:
         if missing:
             return
         server = await asyncio.start_server(self._accept, self._host, 0)
+        self._control.start()
         try:
             self._address = f"{self._host}:{server.sockets[0].getsockname()[1]}"
+            if not await asyncio.to_thread(self._control.wait, CONNECT_S):
+                yield Finding(
+                    "call control",
+                    False,
+                    "no events come",
+                    "load res_ari_events.so and res_http_websocket.so; a proxy must pass WebSockets on",
+                )
+                return
             async for finding in self._call():
                 yield finding
         finally:
             server.close()
+            await asyncio.to_thread(self._control.close)
             self._http.close()
 
     # -- before the call ---------------------------------------------------------------------------
@@ -194,25 +222,10 @@ class AsteriskCheck:
         ids = client_id, operator_id, tap_id = str(uuid4()), str(uuid4()), str(uuid4())
         self._legs = dict(zip(ids, (client, operator, tap), strict=True))
         try:
-            channel = await self._ask(
-                "POST",
-                "/channels",
-                json={
-                    "endpoint": f"AudioSocket/{self._address}/{client_id}/c(slin)",
-                    "context": "vad-check",
-                    "extension": "s",
-                    "priority": 1,
-                    "variables": {
-                        "__VAD": str(tap_id),
-                        "VAD_CHECK": self._address,
-                        "VAD_PEER": str(operator_id),
-                    },
-                },
-            )
+            id = await self._originate("s", client_id, tap_id, VAD_PEER=operator_id)
         except DialError as error:
             yield Finding("test call", False, str(error), "is the user of ari.conf read-only?")
             return
-        id = str(_get(channel, "id") or "")
         for name, leg, remedy in (
             ("the client's leg", client, f"can Asterisk reach {self._address}? a firewall, --host"),
             (
@@ -230,17 +243,99 @@ class AsteriskCheck:
         await asyncio.sleep(TALK_S)
         for finding in self._heard(client, operator, tap):
             yield finding
-        yield await self._known(id, tap_id)
-        await self._hang_up(id)
-        ended = [await _within(leg.ended, HANGUP_S) for leg in (client, operator, tap)]
+        if not await self._tells(tap_id, EventKind.ANSWERED):
+            yield Finding(
+                "call control",
+                False,
+                "who answers is not told",
+                "Set(__VAD=…) on the client's channel, two underscores, before Dial",
+            )
+            await self._hang_up(id)
+            return
+        yield Finding("call control", True, "the call is known by its tap, and who answers it")
+        async for finding in self._end(id, tap_id, (client, operator, tap)):
+            yield finding
+        if not self._phone:
+            yield Finding("hold", None, "not tested", "with a telephone at hand: --phone PJSIP/101")
+            return
+        async for finding in self._hold(self._phone):
+            yield finding
+
+    async def _originate(self, exten: str, client: str, tap: str, **variables: str) -> str:
+        """Begin a test call. Return the id of the client's channel.
+
+        Raises:
+            DialError: it is refused.
+        """
+        channel = await self._ask(
+            "POST",
+            "/channels",
+            json={
+                "endpoint": f"AudioSocket/{self._address}/{client}/c(slin)",
+                "context": "vad-check",
+                "extension": exten,
+                "priority": 1,
+                "variables": {"__VAD": tap, "VAD_CHECK": self._address, **variables},
+            },
+        )
+        return str(_get(channel, "id") or "")
+
+    async def _end(self, id: str, tap: str, legs: Iterable[_Leg]) -> AsyncIterator[Finding]:
+        """Hang up as a script does."""
+        self._control.hang_up(tap)
+        ended = [await _within(leg.ended, HANGUP_S) for leg in legs]
+        if not all(ended):
+            remedy = "option E of ChanSpy; the user of ari.conf may not be read-only"
+            yield Finding("hang-up", False, "the call goes on", remedy)
+            await self._hang_up(id)
+            return
+        yield Finding("hang-up", True, "the call and its tap end")
         yield (
-            Finding("hang-up", True, "the call and its tap end")
-            if all(ended)
-            else Finding("hang-up", False, "the call goes on", "option E of ChanSpy; ARI's DELETE")
+            Finding("hang-up told", True, "the end of the call is told")
+            if await self._tells(tap, EventKind.HANGUP)
+            else Finding("hang-up told", False, "nothing tells the end", "load res_ari_events.so")
         )
+
+    async def _hold(self, phone: str) -> AsyncIterator[Finding]:
+        """A second call, to a telephone whose user holds it: only telephones tell Asterisk of a hold."""
+        client, tap = str(uuid4()), str(uuid4())
+        leg = _Leg(tone(CLIENT_HZ))
+        self._legs = {client: leg}
+        try:
+            id = await self._originate("phone", client, tap, VAD_PHONE=phone)
+        except DialError as error:
+            yield Finding("hold", False, str(error), "is the user of ari.conf read-only?")
+            return
         yield Finding(
-            "hold", None, "not tested: put a call on hold at a telephone, and look at its page"
+            "hold", None, f"{phone} rings", "answer it, put the call on hold, take it back"
         )
+        missing = None
+        for kind, remedy in (
+            (EventKind.ANSWERED, f"does {phone} ring? [vad-check]: vad-agent pbx setup asterisk"),
+            (EventKind.HOLD, HOLD_REMEDY),
+            (EventKind.UNHOLD, HOLD_REMEDY),
+        ):
+            if not await self._tells(tap, kind, PERSON_S, unless=leg.ended):
+                missing = Finding("hold", False, f"{kind.value} is not told", remedy)
+                break
+        await self._hang_up(id)
+        yield missing or Finding("hold", True, "its beginning and its end are told")
+
+    async def _tells(
+        self,
+        tap: str,
+        kind: EventKind,
+        limit_s: float = TOLD_S,
+        unless: asyncio.Event | None = None,
+    ) -> bool:
+        """Call control tells this of the tap's call in time. `unless`: what makes waiting useless."""
+        for _ in range(round(limit_s / LOOK_S)):
+            if any(one.tap == tap and one.event.kind is kind for one in tuple(self._told)):
+                return True
+            if unless is not None and unless.is_set():
+                break
+            await asyncio.sleep(LOOK_S)
+        return False
 
     def _heard(self, client: _Leg, operator: _Leg, tap: _Leg) -> list[Finding]:
         half = TALK_S / 2
@@ -273,22 +368,9 @@ class AsteriskCheck:
             )
         return found
 
-    async def _known(self, channel: str, tap: str) -> Finding:
-        """Call control finds the call by its tap."""
-        calls = AsteriskCalls()
-        try:
-            told = await self._ask("GET", f"/channels/{channel}")
-            value = await self._ask("GET", f"/channels/{channel}/variable?variable=VAD")
-            calls.restore([(told, str(_get(value, "value")))], [])
-        except DialError as error:
-            return Finding("call control", False, str(error), "the user of ari.conf")
-        if calls.client_channel(tap) == channel:
-            return Finding("call control", True, "the call is known by its tap")
-        return Finding(
-            "call control", False, "the channel has no VAD", "Set(__VAD=…), two underscores"
-        )
-
     async def _hang_up(self, channel: str) -> None:
+        if not channel:
+            return
         try:
             await self._ask("DELETE", f"/channels/{channel}", accept=(404,))
         except DialError:

@@ -34,7 +34,7 @@ MOST_COMMANDS = 1000
 
 class AsteriskControl:
     """`url`: without /ari. `tell`: called with what happens, by the events' thread. `media`: HOST:PORT
-    at which Asterisk reaches our listener.
+    at which Asterisk reaches our listener. `app`: the ARI application.
     """
 
     def __init__(
@@ -44,6 +44,7 @@ class AsteriskControl:
         tell: Callable[[Sequence[TapEvent]], None],
         *,
         media: str = "",
+        app: str = APP,
         pauses_s: tuple[float, ...] = PAUSES_S,
     ) -> None:
         self._tell = tell
@@ -54,7 +55,7 @@ class AsteriskControl:
         self._http = HttpTransport("asterisk", base, auth=auth, limit_s=LIMIT_S)
         self._events = AriEvents(
             base,
-            APP,
+            app,
             auth,
             opened=self._restore,
             event=self._take,

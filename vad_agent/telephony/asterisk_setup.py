@@ -102,9 +102,11 @@ exten => s,1,AudioSocket(${{VAD_TAP}})
 exten => _[0-9a-z].,1,AMD()
  same => n,Stasis(vad-agent,${{EXTEN}})
 
-[vad-check]                              ; the test call of `vad-agent pbx check`, and nothing else
+[vad-check]                              ; the test calls of `vad-agent pbx check`, and nothing else
 exten => s,1,Originate(Local/spy${{UNIQUEID}}@vad/n,app,AudioSocket,"${{VAD}},${{VAD_CHECK}}",,,a)
  same => n,Dial(AudioSocket/${{VAD_CHECK}}/${{VAD_PEER}}/c(slin),20)
+ same => n,Hangup()
+exten => phone,1,Dial(${{VAD_PHONE}},30)
  same => n,Hangup()
 """
 
