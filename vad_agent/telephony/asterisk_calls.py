@@ -6,6 +6,9 @@
     ChannelHangupRequest               the first of both channels: this side hangs up
     ChannelDestroyed                   of either channel: HANGUP
 
+A queue of FreePBX dials a Local channel, and that the telephone: the telephone's channel is the one that
+holds, and that names the operator.
+
 A client who is passed on to another operator, by a transfer or a queue, begins a call of that
 operator. Events of other channels are ignored. The formats are those of Asterisk 22's events.json;
 `ami_events.py` brings AMI's messages to them.
@@ -16,6 +19,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from itertools import permutations
 from typing import Any
 from uuid import UUID
 
@@ -28,6 +32,8 @@ VARIABLE = "VAD"
 CALLED = ("AppDial", "AppQueue")
 """Application of a channel that was dialled: it has inherited the variable."""
 TRANSFER = "transfer"
+MOST_LOCAL = 5
+"""Local channels in a row."""
 MOST_TEXT = 100
 
 _NUMBER = re.compile(r"\+?[0-9]{3,20}")
@@ -42,6 +48,8 @@ class _Call:
     client: str
     phone: str | None = None
     operator_channel: str | None = None
+    telephone: str | None = None
+    """The channel behind the operator's, if that is a Local channel."""
     operator: str | None = None
     legs: int = 0
     """Operators who have answered."""
@@ -54,6 +62,8 @@ class AsteriskCalls:
     def __init__(self) -> None:
         self._taps: dict[str, _Call] = {}
         self._channels: dict[str, _Call] = {}
+        self._behind: dict[str, Object] = {}
+        """What a Local channel, by its name without ;1 or ;2, leads to."""
 
     def __len__(self) -> int:
         return len(self._taps)
@@ -92,10 +102,15 @@ class AsteriskCalls:
         for call in tuple(self._taps.values()):
             if call.client not in here:
                 found += self._ended(call, call.client, None)
-        for bridge in bridges:
-            members = [id for id in bridge.get("channels") or () if isinstance(id, str)]
+        joined = [_members(bridge, here) for bridge in bridges]
+        self._behind.clear()
+        for members in joined:
+            for far, other in permutations(members, 2) if len(members) == 2 else ():
+                if base := _local(here[far], ";2"):
+                    self._behind[base] = here[other]
+        for members in joined:
             clients = [id for id in members if id in self._channels and self._is_client(id)]
-            others = [id for id in members if id in here and id not in clients]
+            others = [id for id in members if id not in clients]
             if len(clients) == 1 and len(others) == 1:
                 told = self._answered(self._channels[clients[0]], here[others[0]])
                 found += [replace(one, resumed=True) for one in told]
@@ -126,6 +141,9 @@ class AsteriskCalls:
     def _dial(self, event: Object) -> list[TapEvent]:
         call = self._channels.get(_id(_object(event.get("caller"))))
         peer, status = _object(event.get("peer")), event.get("dialstatus")
+        base = _local(_object(event.get("caller")), ";2")
+        if base is not None and status == "ANSWER" and _id(peer):
+            self._behind[base] = peer
         if call is None or not _id(peer) or call.client == _id(peer):
             return []
         return self._answered(call, peer) if status == "ANSWER" else []
@@ -138,12 +156,23 @@ class AsteriskCalls:
         if call.operator_channel is not None:  # they have passed the client on
             call.hung_up_by = call.hung_up_by or Channel.OPERATOR.value
             before = self._left(call, TRANSFER)
-        call.operator_channel, call.operator = id, _endpoint(peer)
+        phone = self._telephone(peer)
+        call.operator_channel, call.operator = id, _endpoint(phone)
+        call.telephone = _id(phone)
         call.legs += 1
         call.hung_up_by = None
-        self._channels[id] = call
+        self._channels[id] = self._channels[call.telephone] = call
         event = self._event(call, EventKind.ANSWERED)
         return [*before, TapEvent(call.tap, event, call.operator)]
+
+    def _telephone(self, peer: Object) -> Object:
+        """The channel at the end of Local channels: it is the one that holds."""
+        for _ in range(MOST_LOCAL):
+            behind = self._behind.get(_local(peer, ";1") or "")
+            if behind is None:
+                break
+            peer = behind
+        return peer
 
     def _hold(self, event: Object) -> list[TapEvent]:
         id = _id(_object(event.get("channel")))
@@ -161,7 +190,9 @@ class AsteriskCalls:
         return []
 
     def _destroyed(self, event: Object) -> list[TapEvent]:
-        id = _id(_object(event.get("channel")))
+        channel = _object(event.get("channel"))
+        id = _id(channel)
+        self._behind.pop(_local(channel, ";2") or "", None)
         call = self._channels.get(id)
         return [] if call is None else self._ended(call, id, event.get("cause"))
 
@@ -179,8 +210,9 @@ class AsteriskCalls:
         party = call.hung_up_by or "network"
         event = self._event(call, EventKind.HANGUP, party=party, cause=cause)
         found = [TapEvent(call.tap, event, call.operator)]
-        self._channels.pop(call.operator_channel or "", None)
-        call.operator_channel = call.operator = call.hung_up_by = None
+        for channel in (call.operator_channel, call.telephone):
+            self._channels.pop(channel or "", None)
+        call.operator_channel = call.telephone = call.operator = call.hung_up_by = None
         return found
 
     def _event(
@@ -206,6 +238,21 @@ def _object(value: object) -> Object:
 def _id(channel: Object) -> str:
     id = channel.get("id")
     return id if isinstance(id, str) else ""
+
+
+def _members(bridge: Object, here: Mapping[str, Object]) -> list[str]:
+    """The channels of a bridge that are here."""
+    found = bridge.get("channels")
+    members = found if isinstance(found, list) else []
+    return [id for id in members if isinstance(id, str) and id in here]
+
+
+def _local(channel: Object, end: str) -> str | None:
+    """The name of a Local channel without its end; None: it is not this end of one."""
+    name = channel.get("name")
+    if not isinstance(name, str) or not name.startswith("Local/") or not name.endswith(end):
+        return None
+    return name.removesuffix(end)
 
 
 def _made(channel: Object) -> str:
