@@ -124,8 +124,12 @@ def test_posted_events_rule_a_call_and_are_counted(pbx: PostedPbx) -> None:
     asyncio.run(main())
     assert len(pbx.find(kind("callback"))) == 1
     outbox = Outbox(pbx.folder / "outbox")
-    messages = [outbox.read(path) for path in outbox.waiting()]
-    assert [one.phone for one in messages if one.kind == REQUESTED] == ["+79161234567"]
+
+    def phones() -> list[str | None]:
+        messages = [outbox.read(path) for path in outbox.waiting()]
+        return [one.phone for one in messages if one.kind == REQUESTED]
+
+    until(lambda: phones() == ["+79161234567"], 10, "the callback")
 
 
 @pytest.mark.skipif(

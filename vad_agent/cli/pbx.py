@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import secrets
 from pathlib import Path
@@ -37,6 +38,24 @@ AriPasswordFile = Annotated[
     ),
 ]
 
+Ami = Annotated[
+    str | None,
+    typer.Option(
+        metavar="HOST:PORT",
+        help=f"Asterisk's Manager Interface, where ARI is off: 127.0.0.1:5038. Secret: {AMI_SECRET}.",
+    ),
+]
+AmiUser = Annotated[
+    str,
+    typer.Option(
+        "--ami-user",
+        metavar="NAME",
+        envvar="VAD_AGENT_AMI_USER",
+        show_envvar=False,
+        help="The user of manager.conf.",
+    ),
+]
+
 
 @pbx_app.callback()
 def pbx(
@@ -54,23 +73,8 @@ def pbx(
     ] = None,
     ari_user: AriUser = "",
     ari_password_file: AriPasswordFile = None,
-    ami: Annotated[
-        str | None,
-        typer.Option(
-            metavar="HOST:PORT",
-            help=f"Asterisk's Manager Interface, where ARI is off: 127.0.0.1:5038. Secret: {AMI_SECRET}.",
-        ),
-    ] = None,
-    ami_user: Annotated[
-        str,
-        typer.Option(
-            "--ami-user",
-            metavar="NAME",
-            envvar="VAD_AGENT_AMI_USER",
-            show_envvar=False,
-            help="The user of manager.conf.",
-        ),
-    ] = "vad-agent",
+    ami: Ami = None,
+    ami_user: AmiUser = "vad-agent",
     events: Annotated[
         str | None,
         typer.Option(
@@ -251,16 +255,16 @@ def asterisk(
         str, typer.Option(metavar="VERSION", help="Of Asterisk, if it cannot be asked: 20.9.")
     ] = "",
 ) -> None:
-    """Print the dialplan, the ARI user and a check-list; name the known faults of the version."""
+    """Print the dialplan, the users of ARI and AMI, a check-list; name the known faults of the version."""
     from vad_agent.telephony import asterisk_setup as text
 
     _address(address)
     password = secrets.token_urlsafe(18)
     if ari is not None:
-        from vad_agent.telephony.asterisk_check import AsteriskCheck
+        from vad_agent.telephony.asterisk_access import AriAccess
 
         password = _password(ari_password_file)
-        version = asyncio.run(AsteriskCheck(ari, (ari_user, password)).version())
+        version = asyncio.run(AriAccess(ari, (ari_user, password)).version())
     found = text.parse_version(version) if version else None
     if version and found is None:
         raise typer.BadParameter(f"--version: expected such as 20.9, got {version!r}")
@@ -277,9 +281,11 @@ def asterisk(
 
 @pbx_app.command()
 def check(
-    ari: Annotated[str, typer.Option(metavar="URL", help="Asterisk's HTTP address.")],
+    ari: Annotated[str | None, typer.Option(metavar="URL", help="Asterisk's HTTP address.")] = None,
     ari_user: AriUser = "vad-agent",
     ari_password_file: AriPasswordFile = None,
+    ami: Ami = None,
+    ami_user: AmiUser = "vad-agent",
     host: Annotated[
         str, typer.Option(metavar="HOST", help="This machine, as Asterisk reaches it.")
     ] = "127.0.0.1",
@@ -299,9 +305,19 @@ def check(
 
     with extra("callbacks", "vad-agent pbx check"):
         from vad_agent.headset.diagnostics import show
+        from vad_agent.telephony.asterisk_access import AmiAccess, AriAccess, AsteriskAccess
         from vad_agent.telephony.asterisk_check import AsteriskCheck, run
 
+    if (ari is None) == (ami is None):
+        raise typer.BadParameter("expected --ari, or --ami where ARI is off")
+    access: AsteriskAccess
+    if ari is not None:
+        access = AriAccess(ari, (ari_user, _password(ari_password_file)))
+    else:
+        assert ami is not None
+        access = AmiAccess(_address(ami, "--ami"), (ami_user, _secret("--ami", AMI_SECRET)))
+    logging.getLogger("vad_agent").addHandler(logging.NullHandler())  # the findings say it
     console = plain_console()
-    checked = AsteriskCheck(ari, (ari_user, _password(ari_password_file)), host=host, phone=phone)
+    checked = AsteriskCheck(access, host=host, phone=phone)
     if not asyncio.run(run(checked, lambda finding: show(finding, console))):
         raise typer.Exit(1)

@@ -64,9 +64,13 @@ class AmiControl:
         """Taps to hang up, in order."""
         self.connected = False
         """Events are being received."""
+        self.problem = ""
+        """Why there is no connection."""
 
     def start(self) -> None:
-        """Connect in the background."""
+        """Connect in the background. A second call does nothing."""
+        if self._task is not None:
+            return
         self._task = asyncio.get_running_loop().create_task(self._run())
 
     @property
@@ -111,6 +115,7 @@ class AmiControl:
             except (OSError, EOFError, TimeoutError, DialError) as error:
                 failed = 0 if self.connected else failed + 1
                 why = str(error) if isinstance(error, DialError) else type(error).__name__
+                self.problem = why
                 log.warning(
                     "lost the connection to Asterisk's AMI, reconnecting", extra={"why": why}
                 )
@@ -130,7 +135,7 @@ class AmiControl:
                 self.hang_up(tap)
             self._due.clear()
             while not (await asyncio.wait({reading}, timeout=PING_S))[0]:
-                await self._ask("Ping")
+                await self.ask("Ping")
             await reading
         finally:
             reading.cancel()
@@ -153,15 +158,15 @@ class AmiControl:
 
     async def _log_in(self) -> None:
         user, secret = self._auth
-        told = (await self._ask("Challenge", AuthType="MD5"))[0]
+        told = (await self.ask("Challenge", AuthType="MD5"))[0]
         key = challenge_key(told.get("challenge", ""), secret)
-        await self._ask("Login", AuthType="MD5", Username=user, Key=key)
+        await self.ask("Login", AuthType="MD5", Username=user, Key=key)
 
     async def _restore(self) -> None:
         """The calls as they are now; those that began or ended meanwhile are told."""
         self._held_back = []
         try:
-            shown = [one for one in await self._ask("CoreShowChannels") if one.get("uniqueid")]
+            shown = [one for one in await self.ask("CoreShowChannels") if one.get("uniqueid")]
             values = await asyncio.gather(*map(self._variable, shown))
             channels = zip(map(channel, shown), values, strict=True)
             found = self._calls.restore(channels, bridges(shown))
@@ -175,7 +180,7 @@ class AmiControl:
     async def _variable(self, shown: Message) -> str:
         """The tap's UUID; empty: the channel has none, or is gone."""
         try:
-            told = await self._ask("Getvar", Channel=shown["uniqueid"], Variable=VARIABLE)
+            told = await self.ask("Getvar", Channel=shown["uniqueid"], Variable=VARIABLE)
         except DialError:
             return ""
         return told[0].get("value", "")
@@ -193,7 +198,7 @@ class AmiControl:
             if found:
                 self._tell(found)
 
-    async def _ask(self, name: str, **headers: str) -> list[Message]:
+    async def ask(self, name: str, **headers: str) -> list[Message]:
         """Send an action. Return its response, and the events of a list.
 
         Raises:
@@ -215,7 +220,7 @@ class AmiControl:
         if len(self._asked) >= MOST_COMMANDS or self._writer is None:
             log.error("a command to Asterisk is lost: too many wait")
             return
-        task = asyncio.get_running_loop().create_task(self._ask(name, **headers))
+        task = asyncio.get_running_loop().create_task(self.ask(name, **headers))
         task.add_done_callback(lambda done: self._commanded(name, done))
 
     def _commanded(self, name: str, done: asyncio.Task[list[Message]]) -> None:

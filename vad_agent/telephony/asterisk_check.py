@@ -13,19 +13,17 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Any
 from uuid import uuid4
 
 import numpy as np
 
-from vad_agent.callbacks.dialers.http_transport import HttpTransport
 from vad_agent.core.events import EventKind
 from vad_agent.core.frames import FRAME_S
 from vad_agent.errors import DialError, MediaError
 from vad_agent.headset.routing_check import Finding
-from vad_agent.telephony.asterisk_control import AsteriskControl
+from vad_agent.telephony.asterisk_access import AsteriskAccess, is_connected
 from vad_agent.telephony.asterisk_setup import (
     CHECK_MODULES,
     MODULES,
@@ -40,7 +38,6 @@ from vad_agent.telephony.audiosocket import (
     HangupReceived,
     audio_message,
 )
-from vad_agent.telephony.call_control import TapEvent
 
 RATE = 8_000
 CLIENT_HZ, OPERATOR_HZ, PROMPT_HZ = 700, 1_100, 1_900
@@ -54,8 +51,7 @@ TOLD_S = 3.0
 PERSON_S = 30.0
 """Seconds for a person to answer a telephone, and to press its keys."""
 LOOK_S = 0.05
-APP = "vad-agent-check"
-"""The ARI application of the check: that of `vad-agent pbx` has its one connection already."""
+EVENTS_REMEDY = "load res_ari_events.so; by AMI: read = call,dialplan in manager.conf"
 HOLD_REMEDY = "the telephone's hold must be that of SIP (a re-INVITE): see its settings"
 HEARD = 0.25
 """Share of its amplitude from which a tone counts as heard."""
@@ -129,40 +125,35 @@ class _Leg:
 
 
 class AsteriskCheck:
-    """`url`: Asterisk's HTTP address, without /ari. `host`: this machine, as Asterisk reaches it.
-    `phone`: the telephone that rings and is put on hold; empty: none.
+    """`host`: this machine, as Asterisk reaches it. `phone`: the telephone that rings and is put on hold;
+    empty: none.
     """
 
-    def __init__(
-        self, url: str, auth: tuple[str, str], *, host: str = "127.0.0.1", phone: str = ""
-    ) -> None:
+    def __init__(self, access: AsteriskAccess, *, host: str = "127.0.0.1", phone: str = "") -> None:
+        self._access = access
         self._phone = phone
-        self._http = HttpTransport("asterisk", f"{url.rstrip('/')}/ari", auth=auth, limit_s=5.0)
-        self._told: list[TapEvent] = []
-        self._control = AsteriskControl(url, auth, self._told.extend, app=APP)
         self._host = host
         self._legs: dict[str, _Leg] = {}
         self._address = ""
 
-    async def version(self) -> str:
-        """Asterisk's version.
-
-        Raises:
-            DialError: it does not answer, or not to this user.
-        """
-        return str(_get(await self._ask("GET", "/asterisk/info"), "system", "version") or "")
-
     async def findings(self) -> AsyncIterator[Finding]:
         """All tests, in order. After a failure on which the rest depends, nothing more."""
         try:
-            text = await self.version()
-        except DialError as error:
-            yield Finding(
-                "ARI", False, str(error), "http.conf and ari.conf: vad-agent pbx setup asterisk"
-            )
+            async for finding in self._findings():
+                yield finding
+        finally:
+            await self._access.close()
+
+    async def _findings(self) -> AsyncIterator[Finding]:
+        name = self._access.name
+        try:
+            text = await self._access.version()
+        except (DialError, TimeoutError) as error:
+            remedy = f"{self._access.files}: vad-agent pbx setup asterisk"
+            yield Finding(name, False, str(error) or "no answer", remedy)
             return
         version = parse_version(text)
-        yield Finding("ARI", True, f"Asterisk {text or 'of an unknown version'}")
+        yield Finding(name, True, f"Asterisk {text or 'of an unknown version'}")
         if version is not None and version < OLDEST:
             yield Finding("version", False, "older than 18", "upgrade Asterisk")
         for fault in faults(version) if version is not None else ():
@@ -174,39 +165,27 @@ class AsteriskCheck:
         if missing:
             return
         server = await asyncio.start_server(self._accept, self._host, 0)
-        self._control.start()
         try:
             self._address = f"{self._host}:{server.sockets[0].getsockname()[1]}"
-            if not await asyncio.to_thread(self._control.wait, CONNECT_S):
-                yield Finding(
-                    "call control",
-                    False,
-                    "no events come",
-                    "load res_ari_events.so and res_http_websocket.so; a proxy must pass WebSockets on",
-                )
+            self._access.control.start()
+            if not await is_connected(self._access, CONNECT_S):
+                remedy = "load res_ari_events.so; a proxy must pass WebSockets on"
+                yield Finding("call control", False, "no events come", remedy)
                 return
             async for finding in self._call():
                 yield finding
         finally:
             server.close()
-            await asyncio.to_thread(self._control.close)
-            self._http.close()
 
     # -- before the call ---------------------------------------------------------------------------
 
     async def _modules(self) -> AsyncIterator[Finding]:
         try:
-            told = await self._ask("GET", "/asterisk/modules")
+            running = await self._access.modules()
         except DialError as error:
-            yield Finding(
-                "modules", None, f"they cannot be listed ({error})", "res_ari_asterisk.so"
-            )
+            remedy = "asterisk -rx 'module show', and the list of vad-agent pbx setup asterisk"
+            yield Finding("modules", None, f"they cannot be listed ({error})", remedy)
             return
-        running = {
-            str(one.get("name", "")).removesuffix(".so")
-            for one in told
-            if isinstance(one, dict) and one.get("status") == "Running"
-        }
         for name, why in (MODULES | CHECK_MODULES).items():
             if name not in running:
                 yield Finding(
@@ -224,7 +203,9 @@ class AsteriskCheck:
         try:
             id = await self._originate("s", client_id, tap_id, VAD_PEER=operator_id)
         except DialError as error:
-            yield Finding("test call", False, str(error), "is the user of ari.conf read-only?")
+            yield Finding(
+                "test call", False, str(error), f"may the user of {self._access.files} originate?"
+            )
             return
         for name, leg, remedy in (
             ("the client's leg", client, f"can Asterisk reach {self._address}? a firewall, --host"),
@@ -248,7 +229,7 @@ class AsteriskCheck:
                 "call control",
                 False,
                 "who answers is not told",
-                "Set(__VAD=…) on the client's channel, two underscores, before Dial",
+                f"Set(__VAD=…), two underscores, before Dial; {EVENTS_REMEDY}",
             )
             await self._hang_up(id)
             return
@@ -267,25 +248,18 @@ class AsteriskCheck:
         Raises:
             DialError: it is refused.
         """
-        channel = await self._ask(
-            "POST",
-            "/channels",
-            json={
-                "endpoint": f"AudioSocket/{self._address}/{client}/c(slin)",
-                "context": "vad-check",
-                "extension": exten,
-                "priority": 1,
-                "variables": {"__VAD": tap, "VAD_CHECK": self._address, **variables},
-            },
+        return await self._access.originate(
+            f"AudioSocket/{self._address}/{client}/c(slin)",
+            exten,
+            {"__VAD": tap, "VAD_CHECK": self._address, **variables},
         )
-        return str(_get(channel, "id") or "")
 
     async def _end(self, id: str, tap: str, legs: Iterable[_Leg]) -> AsyncIterator[Finding]:
         """Hang up as a script does."""
-        self._control.hang_up(tap)
+        self._access.control.hang_up(tap)
         ended = [await _within(leg.ended, HANGUP_S) for leg in legs]
         if not all(ended):
-            remedy = "option E of ChanSpy; the user of ari.conf may not be read-only"
+            remedy = f"option E of ChanSpy; the rights of the user of {self._access.files}"
             yield Finding("hang-up", False, "the call goes on", remedy)
             await self._hang_up(id)
             return
@@ -293,7 +267,7 @@ class AsteriskCheck:
         yield (
             Finding("hang-up told", True, "the end of the call is told")
             if await self._tells(tap, EventKind.HANGUP)
-            else Finding("hang-up told", False, "nothing tells the end", "load res_ari_events.so")
+            else Finding("hang-up told", False, "nothing tells the end", EVENTS_REMEDY)
         )
 
     async def _hold(self, phone: str) -> AsyncIterator[Finding]:
@@ -304,7 +278,9 @@ class AsteriskCheck:
         try:
             id = await self._originate("phone", client, tap, VAD_PHONE=phone)
         except DialError as error:
-            yield Finding("hold", False, str(error), "is the user of ari.conf read-only?")
+            yield Finding(
+                "hold", False, str(error), f"may the user of {self._access.files} originate?"
+            )
             return
         yield Finding(
             "hold", None, f"{phone} rings", "answer it, put the call on hold, take it back"
@@ -330,7 +306,7 @@ class AsteriskCheck:
     ) -> bool:
         """Call control tells this of the tap's call in time. `unless`: what makes waiting useless."""
         for _ in range(round(limit_s / LOOK_S)):
-            if any(one.tap == tap and one.event.kind is kind for one in tuple(self._told)):
+            if any(one.tap == tap and one.event.kind is kind for one in tuple(self._access.told)):
                 return True
             if unless is not None and unless.is_set():
                 break
@@ -372,7 +348,7 @@ class AsteriskCheck:
         if not channel:
             return
         try:
-            await self._ask("DELETE", f"/channels/{channel}", accept=(404,))
+            await self._access.hang_up(channel)
         except DialError:
             return  # the findings say that the call goes on
 
@@ -390,19 +366,6 @@ class AsteriskCheck:
             return
         await leg.serve(receiver, reader, writer)
 
-    async def _ask(self, method: str, path: str, **request: Any) -> Any:
-        """A request in a thread.
-
-        Raises:
-            DialError: it failed.
-        """
-
-        def ask() -> Any:
-            answer = self._http.send(method, path, repeatable=method == "GET", **request)
-            return self._http.json(answer) if answer.content else None
-
-        return await asyncio.to_thread(ask)
-
 
 def _level(path: str, share: float, remedy: str) -> Finding:
     if share < HEARD:
@@ -419,12 +382,6 @@ async def _within(event: asyncio.Event, limit_s: float) -> bool:
     except TimeoutError:
         return False
     return True
-
-
-def _get(value: object, *names: str) -> object:
-    for name in names:
-        value = value.get(name) if isinstance(value, Mapping) else None
-    return value
 
 
 async def run(check: AsteriskCheck, show: Callable[[Finding], None]) -> bool:
