@@ -25,7 +25,7 @@ COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --gene
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install demo test test-fast soak faults check bench bench-live bench-callbacks bench-panel bench-peers accuracy accuracy-cost calls calls-record train train-check constants goldens fixtures pictures lock clean
+.PHONY: help install demo test test-fast soak faults check bench bench-live bench-callbacks bench-panel bench-pbx bench-peers accuracy accuracy-cost calls calls-record train train-check constants goldens fixtures pictures lock clean
 
 help: ## print this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -81,6 +81,11 @@ bench-callbacks: $(READY) ## what the desk of callbacks costs, on SQLite and Pos
 bench-panel: $(READY) ## how late a page is, how heavy, and what a hall of 200 costs the desk
 	@scripts/system-packages $(BROWSER)
 	@$(PY) -m benchmarks.web $(ARGS)
+
+bench-pbx: $(READY) ## calls a core at the PBX, and how late a phrase is at the client of a real Asterisk; REAL=call.flac
+	@scripts/system-packages $(LIVE) espeak-ng
+	@scripts/asterisk-chroot .asterisk
+	@$(PY) -m benchmarks.telephony $(if $(REAL),--real "$(REAL)") $(ARGS)
 
 bench-peers: .venv/.peers ## the same frames through other detectors
 	@$(PY) -m benchmarks.peers $(if $(REAL),--real "$(REAL)") $(ARGS)

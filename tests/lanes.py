@@ -43,6 +43,8 @@ TIMED: Final = (
     "tests/cli/test_prompts.py",
     "tests/headset/test_underruns.py",
     "tests/telephony/test_asterisk_dialer.py",
+    "tests/telephony/test_asterisk_websocket.py",
+    "tests/telephony/test_streamdouble.py",
     "tests/telephony/test_asterisk_setup.py",
     "tests/headset/test_prompt_device_lock.py",
 )
@@ -88,6 +90,8 @@ REAL: Final = (
     "tests/telephony/test_asterisk.py",
     "tests/telephony/test_asterisk_ami.py",
     "tests/telephony/test_asterisk_dialer.py",
+    "tests/telephony/test_asterisk_websocket.py",
+    "tests/telephony/test_streamdouble.py",
     "tests/telephony/test_asterisk_setup.py",
     "tests/telephony/test_pbx_process.py",
 )

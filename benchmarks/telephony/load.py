@@ -1,7 +1,10 @@
-"""A PBX that places many calls at once: stereo AudioSocket streams in real time, each from its own place
-of a recording; what comes back is read. A process of its own, so that its cost is not the product's.
+"""A PBX that places many calls at once: stereo AudioSocket streams in real time; what comes back is read.
+A process of its own, so that its cost is not the product's.
 
-    python -m benchmarks.telephony.load PORT CALLS SECONDS RECORDING
+    python -m benchmarks.telephony.load PORT CALLS SECONDS [RECORDING]
+
+Each call begins with a greeting and a silent client, so that one phrase is due in each, and goes on in a
+dialogue, each from its own place of the recording (8 kHz, operator left, client right).
 
 Prints one JSON object: the frames sent and received, the refused calls, how late this process itself was,
 and for each call with a phrase its delay: from its beginning to the phrase's first frame.
@@ -15,16 +18,23 @@ import struct
 import sys
 import time
 from pathlib import Path
+from typing import cast
 from uuid import uuid4
 
-from benchmarks.audio import load
+import uvloop
+
+from benchmarks.audio import FIXTURES, load
 from vad_agent.audio.pcm import add, to_stereo
-from vad_agent.core.frames import FRAME_S
+from vad_agent.core.frames import FRAME_S, FRAMES_PER_SECOND, SAMPLE_BYTES, samples_per_frame
 from vad_agent.telephony.audiosocket import audio_message, identity_message
 
 _HEADER = struct.Struct(">BH")
 SPREAD_S = 2.0
 """Seconds over which the calls begin."""
+GREETING_S = 9.0
+"""The first phrase is due 7.3 s after the beginning."""
+SILENCE = bytes(samples_per_frame(8_000) * SAMPLE_BYTES)
+GREETING = FIXTURES / "greeting_silence.flac"
 
 
 class Stream(asyncio.Protocol):
@@ -39,9 +49,8 @@ class Stream(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Say which call this is."""
-        assert isinstance(transport, asyncio.Transport)
-        self.transport = transport
-        transport.write(identity_message(uuid4()))
+        self.transport = one = cast(asyncio.Transport, transport)
+        one.write(identity_message(uuid4()))
 
     def data_received(self, data: bytes) -> None:
         """Count frames; note the first one that is not silence."""
@@ -57,7 +66,7 @@ class Stream(asyncio.Protocol):
                 self.refused = True
             else:
                 self.frames += 1
-                if self.phrase_at is None and any(payload):
+                if self.phrase_at is None and payload != SILENCE:
                     self.phrase_at = time.perf_counter()
         self._rest = data[at:]
 
@@ -66,13 +75,18 @@ class Stream(asyncio.Protocol):
         self.transport = None
 
 
-async def run(port: int, calls: int, seconds: float, recording: Path) -> dict[str, object]:
+def _messages(recording: Path | None) -> list[bytes]:
+    """The frames of a recording's call."""
+    return [
+        audio_message(add(to_stereo(client, 2, 1, 0), to_stereo(operator, 2, 0, 1), 2))
+        for operator, client in load(recording).pairs
+    ]
+
+
+async def run(port: int, calls: int, seconds: float, recording: Path | None) -> dict[str, object]:
     """Place the calls."""
-    call = load(recording)
-    messages = []
-    for operator, client in call.pairs:
-        stereo = add(to_stereo(client, 2, 1, 0), to_stereo(operator, 2, 0, 1), 2)
-        messages.append(audio_message(stereo))
+    greeting = _messages(GREETING)[: round(GREETING_S * FRAMES_PER_SECOND)]
+    dialogue = _messages(recording)
     loop = asyncio.get_running_loop()
     streams: list[Stream] = []
     began: list[float] = []
@@ -84,13 +98,16 @@ async def run(port: int, calls: int, seconds: float, recording: Path) -> dict[st
             _, stream = await loop.create_connection(Stream, "127.0.0.1", port)
             streams.append(stream)
             began.append(time.perf_counter())
-        for stream, at in zip(streams, began, strict=True):
+        for call, (stream, at) in enumerate(zip(streams, began, strict=True)):
             if stream.transport is None:
                 continue
             number = round((now - at) / FRAME_S)
-            if number < len(messages):
-                stream.transport.write(messages[number])
-                sent += 1
+            if number < len(greeting):
+                message = greeting[number]
+            else:
+                message = dialogue[(number + call * len(dialogue) // calls) % len(dialogue)]
+            stream.transport.write(message)
+            sent += 1
         due += FRAME_S
         left = due - time.perf_counter()
         late += left < -FRAME_S
@@ -110,6 +127,8 @@ async def run(port: int, calls: int, seconds: float, recording: Path) -> dict[st
 
 
 if __name__ == "__main__":
-    port, calls, seconds, recording = sys.argv[1:]
-    told = asyncio.run(run(int(port), int(calls), float(seconds), Path(recording)))
+    port, calls, seconds, *recordings = sys.argv[1:]
+    path = Path(recordings[0]) if recordings else None
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        told = runner.run(run(int(port), int(calls), float(seconds), path))
     print(json.dumps(told))

@@ -80,8 +80,8 @@ class Pbx(TracedProcess):
 
 
 class Centre:
-    """The whole centre. `ari`: with call control; `ami`: by AMI instead. `cuttable`: everything between
-    Asterisk and `vad-agent pbx` goes through `network`.
+    """The whole centre. `ari`: with call control; `ami`: by AMI instead; `websocket`: the tap goes by
+    chan_websocket. `cuttable`: everything between Asterisk and `vad-agent pbx` goes through `network`.
     """
 
     def __init__(
@@ -94,6 +94,7 @@ class Centre:
         ari: bool = True,
         ami: bool = False,
         cuttable: bool = False,
+        websocket: bool = False,
         env: Mapping[str, str] | None = None,
     ) -> None:
         self.port = free_port(socket.SOCK_STREAM)
@@ -106,13 +107,18 @@ class Centre:
             }
             self.network = opened.enter_context(Network())
             media = self.network.link(self.port) if cuttable else self.port
-            self.asterisk = opened.enter_context(Asterisk(phones, media, on_answer=not ari))
+            sockets = free_port(socket.SOCK_STREAM) if websocket else None
+            self.asterisk = opened.enter_context(
+                Asterisk(phones, media, on_answer=not ari, websocket_port=sockets)
+            )
             self._opened = opened.pop_all()
         at = self.asterisk.ami_port if ami else self.asterisk.http_port
         at = self.network.link(at) if cuttable else at
         control = [f"--ari=http://127.0.0.1:{at}", "--ari-user=desk"] if ari else []
         if ami:
             control = [f"--ami=127.0.0.1:{at}", "--ami-user=desk"]
+        if sockets is not None:
+            control.append(f"--websocket=127.0.0.1:{sockets}")
         address = f"--media-address=127.0.0.1:{media}"
         self.pbx = Pbx(folder, self.port, *control, address, *more, script=script)
 

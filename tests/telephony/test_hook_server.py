@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 import time
 from collections.abc import Awaitable, Callable
 from urllib.parse import urlencode
@@ -11,6 +12,7 @@ from urllib.parse import urlencode
 import httpx
 import pytest
 
+from tests.headset.softphone import free_port
 from vad_agent.callbacks.dialers import message_signing
 from vad_agent.callbacks.dialers.mango_signing import MangoKeys
 from vad_agent.errors import OutputError
@@ -19,6 +21,7 @@ from vad_agent.telephony.call_control import TapEvent
 from vad_agent.telephony.event_hooks import SignedEvents
 from vad_agent.telephony.hook_server import MOST_BYTES, HookServer
 from vad_agent.telephony.mango_control import MangoControl
+from vad_agent.telephony.process_pool import Share
 
 SECRET = "correct-horse-battery"
 KEYS = MangoKeys("key", "salt")
@@ -123,3 +126,32 @@ def test_a_taken_port_is_one_line() -> None:
             await HookServer({}).start("127.0.0.1", client.base_url.port or 0)
 
     run(test)
+
+
+def test_of_several_processes_each_is_told() -> None:
+    async def main() -> None:
+        base = free_port(socket.SOCK_STREAM)
+        told: list[list[TapEvent]] = [[], [], []]
+        events = [SignedEvents(SECRET, one.extend) for one in told]
+        servers = [
+            HookServer({"events": one}, Share(index, len(events)))
+            for index, one in enumerate(events)
+        ]
+        for server in servers:
+            await server.start("127.0.0.1", base)
+        async with httpx.AsyncClient(trust_env=False, timeout=10) as client:
+            url = f"http://127.0.0.1:{base + 1}/events"
+            answer = await client.post(url, content=BODY, headers=signed())
+            assert answer.json() == {"taken": True}
+            assert [len(one) for one in told] == [1, 1, 1]
+            await servers[2].close()
+            other = BODY.replace(b"17", b"18")
+            answer = await client.post(url, content=other, headers=signed(other))
+            check(answer, 503, "unavailable", "post it again")
+            assert [len(one) for one in told] == [2, 2, 1]
+        for server in servers[:2]:
+            await server.close()
+        for one in events:
+            one.close()
+
+    asyncio.run(main())

@@ -262,7 +262,7 @@ class _Line:
             samples = self._resampler.resample_chunk(np.ascontiguousarray(samples), last=last)
         if samples.dtype != np.int16:
             samples = np.clip(np.rint(samples * 32_768), -32_768, 32_767).astype(np.int16)
-        return self._framer.push(samples.astype("<i2", copy=False).tobytes())
+        return iter(self._framer.push(samples.astype("<i2", copy=False).tobytes()))
 
     def flush(self) -> Iterator[bytes]:
         """Frames of the samples held back by the resampler, about 29 ms."""

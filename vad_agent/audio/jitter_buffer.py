@@ -113,16 +113,18 @@ class Lane:
 
     def has(self, slot: int) -> bool:
         """The content of this slot is known."""
-        while self._frames and self._frames[0][0] < slot:
-            self._frames.popleft()
-        if self._frames:
-            return True  # the frame is here, or a later one: then this slot stays empty
+        frames = self._frames
+        while frames:
+            if frames[0][0] >= slot:
+                return True  # the frame is here, or a later one: then this slot stays empty
+            frames.popleft()
         return self._next is not None and self._next > slot
 
     def take(self, slot: int) -> bytes | None:
         """The slot's frame. None: it did not come."""
-        if self.has(slot) and self._frames and self._frames[0][0] == slot:
-            return self._frames.popleft()[1]
+        frames = self._frames
+        if self.has(slot) and frames and frames[0][0] == slot:
+            return frames.popleft()[1]
         self.missing += self.alive  # a lost device is reported as such
         return None
 
@@ -138,6 +140,7 @@ class JitterBuffer:
         self._slot = 0
         self._clock: float | None = None
         self.lanes: Mapping[Channel, Lane] = {channel: Lane() for channel in Channel}
+        self._sides = self.lanes[Channel.OPERATOR], self.lanes[Channel.CLIENT]
 
     @property
     def slot(self) -> int:
@@ -159,27 +162,24 @@ class JitterBuffer:
             return
         before = now if self._clock is None else self._clock
         self._clock = max(before, min(now, before + LONGEST_STEP_S))
-        for lane in self.lanes.values():
+        one, other = self._sides
+        for lane in self._sides:
             if lane.alive and self._clock - lane.heard_at > LOST_S:
                 lane.restart()
         while self._due():
             slot, self._slot = self._slot, self._slot + 1
-            operator, client = (
-                self.lanes[c].take(slot) for c in (Channel.OPERATOR, Channel.CLIENT)
-            )
-            yield Pair(slot, operator, client)
+            yield Pair(slot, one.take(slot), other.take(slot))
 
     def _due(self) -> bool:
         assert self._zero is not None
         assert self._clock is not None
-        waiting = [lane for lane in self.lanes.values() if not lane.has(self._slot)]
-        if not waiting:
+        one, other = self._sides
+        has_one, has_other = one.has(self._slot), other.has(self._slot)
+        if has_one and has_other:
             return True
-        overdue = self._clock - self._zero - (self._slot + 1) * FRAME_S
-        if overdue > PATIENCE_S:
+        if self._clock - self._zero - (self._slot + 1) * FRAME_S > PATIENCE_S:
             return True
-        others = len(waiting) < len(self.lanes)
-        return others and not any(lane.alive for lane in waiting)
+        return (has_one and not other.alive) or (has_other and not one.alive)
 
     def slot_at(self, time: float) -> float:
         """The slot at a time (s), with its elapsed fraction."""

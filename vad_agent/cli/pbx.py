@@ -6,6 +6,7 @@ import asyncio
 import logging
 import os
 import secrets
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -17,6 +18,7 @@ PASSWORD = "VAD_AGENT_ASTERISK_PASSWORD"
 AMI_SECRET = "VAD_AGENT_AMI_SECRET"
 EVENTS_SECRET = "VAD_AGENT_EVENTS_SECRET"
 MANGO_KEY, MANGO_SALT = "VAD_AGENT_MANGO_KEY", "VAD_AGENT_MANGO_SALT"
+MEDIA_TOKEN = "VAD_AGENT_MEDIA_TOKEN"
 
 pbx_app = typer.Typer(
     name="pbx",
@@ -63,6 +65,14 @@ def pbx(
     listen: Annotated[
         str, typer.Option(metavar="HOST:PORT", help="Address for Asterisk's AudioSocket.")
     ] = "127.0.0.1:9092",
+    websocket: Annotated[
+        str | None,
+        typer.Option(
+            metavar="HOST:PORT",
+            help="Also take media over WebSocket: chan_websocket, Twilio and its family, Voximplant, "
+            f"FreeSWITCH. A token for the end of the address, from the environment: {MEDIA_TOKEN}.",
+        ),
+    ] = None,
     ari: Annotated[
         str | None,
         typer.Option(
@@ -134,6 +144,16 @@ def pbx(
     most_calls: Annotated[
         int, typer.Option("--calls", min=1, max=10_000, help="A call too many is refused.")
     ] = 200,
+    processes: Annotated[
+        int,
+        typer.Option(
+            min=1,
+            max=10,
+            metavar="N",
+            help="Processes, each with --calls calls, at --listen's port and those after it.",
+        ),
+    ] = 1,
+    process: Annotated[int | None, typer.Option(hidden=True, min=0, max=9)] = None,
     log_json: Annotated[
         bool, typer.Option("--log-json", help="The log as JSON, one object per line.")
     ] = False,
@@ -160,10 +180,16 @@ def pbx(
         from vad_agent.server.logging_setup import log_to_stderr
         from vad_agent.telephony.control_group import ControlOptions
         from vad_agent.telephony.pbx_process import PbxOptions, PbxProcess
+        from vad_agent.telephony.process_pool import (
+            INTERRUPTED,
+            ProcessPool,
+            Share,
+            command_line,
+        )
 
     host, port = _address(listen)
-    if media_address is not None:
-        _address(media_address, "--media-address")
+    sockets = None if websocket is None else _address(websocket, "--websocket")
+    media = (host, port) if media_address is None else _address(media_address, "--media-address")
     if mode not in ("auto", "cue"):
         raise typer.BadParameter(f"--mode: expected auto or cue, got {mode!r}")
     mango = None
@@ -184,25 +210,45 @@ def pbx(
         events_url=events_url,
         mango=mango,
     )
+    console = plain_console()
+
+    def say(text: str) -> None:
+        console.print(text, soft_wrap=True)
+
+    if processes > 1 and process is None:
+        if port == 0:
+            raise typer.BadParameter("--listen: several processes need a port that is known")
+        log_to_stderr(as_json=log_json)
+        arguments = sys.argv[1:]
+        pool = ProcessPool(lambda index: command_line(arguments, index), processes, say)
+        status = pool.run()
+        if status == INTERRUPTED:
+            raise EndedByCtrlC
+        raise typer.Exit(status)
+    share = Share(process or 0, processes)
+    if trace is not None and processes > 1:
+        trace = trace.with_stem(f"{trace.stem}-{share.index}")
     options = PbxOptions(
         host=host,
-        port=port,
+        port=port + share.index,
+        share=share,
         mode=mode,
         script=script,
         outbox=outbox,
         desk=desk,
         trace=trace,
         most_calls=most_calls,
-        media=media_address,
-        metrics_port=metrics,
+        websocket=None if sockets is None else (sockets[0], sockets[1] + share.index),
+        websocket_token=os.environ.get(MEDIA_TOKEN, "").strip(),
+        media=(media[0], media[1] + share.index),
+        metrics_port=None if metrics is None else metrics + share.index,
         control=control,
         logins=dict(map(_login, operator or ())),
     )
     log_to_stderr(as_json=log_json)
-    console = plain_console()
-    process = PbxProcess(options, lambda text: console.print(text, soft_wrap=True))
-    tell_missing_detector(process.settings)
-    if process.run():
+    server = PbxProcess(options, say)
+    tell_missing_detector(server.settings)
+    if server.run():
         raise EndedByCtrlC
 
 
@@ -245,6 +291,9 @@ def asterisk(
     address: Annotated[
         str, typer.Option("--listen", metavar="HOST:PORT", help="Where `vad-agent pbx` listens.")
     ] = "127.0.0.1:9092",
+    processes: Annotated[
+        int, typer.Option(min=1, max=10, metavar="N", help="Of `vad-agent pbx --processes`.")
+    ] = 1,
     ari: Annotated[
         str | None,
         typer.Option(metavar="URL", help="An Asterisk that runs: its version is asked."),
@@ -258,18 +307,18 @@ def asterisk(
     """Print the dialplan, the users of ARI and AMI, a check-list; name the known faults of the version."""
     from vad_agent.telephony import asterisk_setup as text
 
-    _address(address)
     password = secrets.token_urlsafe(18)
     if ari is not None:
         from vad_agent.telephony.asterisk_access import AriAccess
 
         password = _password(ari_password_file)
         version = asyncio.run(AriAccess(ari, (ari_user, password)).version())
+    host, port = _address(address)
     found = text.parse_version(version) if version else None
     if version and found is None:
         raise typer.BadParameter(f"--version: expected such as 20.9, got {version!r}")
     shown = password if ari is None else "…"
-    print(text.dialplan(address))
+    print(text.dialplan(host, port, processes))
     print(text.ari_user(ari_user, shown))
     print(text.ami_user(ari_user, shown))
     print(f"; the same password for us: {PASSWORD}={shown} (AMI: {AMI_SECRET}={shown})\n")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable
 from enum import StrEnum
 
 from vad_agent.errors import FrameError
@@ -91,15 +91,18 @@ class Framer:
         self.frame_bytes = samples_per_frame(sample_rate) * SAMPLE_BYTES
         self._rest = bytearray()
 
-    def push(self, chunk: bytes | bytearray | memoryview) -> Iterator[bytes]:
-        """Yield the whole frames that `chunk` completes, in order."""
-        self._rest += chunk
+    def push(self, chunk: bytes | bytearray | memoryview) -> Iterable[bytes]:
+        """The whole frames that `chunk` completes, in order."""
         size = self.frame_bytes
+        if len(chunk) == size and not self._rest and type(chunk) is bytes:
+            return (chunk,)
+        self._rest += chunk
         count = len(self._rest) // size
         block = bytes(self._rest[: count * size])
         del self._rest[: count * size]
         # struct runs in C: less than half the cost of slicing where a block holds many frames.
-        return iter(struct.unpack(f"{size}s" * count, block))
+        frames: tuple[bytes, ...] = struct.unpack(f"{size}s" * count, block)
+        return frames
 
     @property
     def rest_bytes(self) -> int:

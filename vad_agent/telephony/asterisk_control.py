@@ -25,7 +25,9 @@ from vad_agent.telephony.call_control import TapEvent
 log = logging.getLogger(__name__)
 
 APP = "vad-agent-media"
-"""The ARI application; the callbacks' dialer has another one, since one connection gets its events."""
+"""The ARI application; each process, and the callbacks' dialer, has another one: the events of one go to one
+connection.
+"""
 LIMIT_S = 5.0
 GONE = 404
 CLOSE_S = 2.0

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from vad_agent.callbacks.dialers.mango_signing import MangoKeys
 from vad_agent.telephony.ami_control import AmiControl
-from vad_agent.telephony.asterisk_control import AsteriskControl
+from vad_agent.telephony.asterisk_control import APP, AsteriskControl
 from vad_agent.telephony.call_control import CallControl, TapEvent
 from vad_agent.telephony.event_hooks import EventHook, SignedEvents
 from vad_agent.telephony.mango_control import MangoControl
@@ -79,10 +79,14 @@ class ControlGroup:
 
 
 def make_controls(
-    options: ControlOptions, tell: Callable[[Sequence[TapEvent]], None], media: str
+    options: ControlOptions,
+    tell: Callable[[Sequence[TapEvent]], None],
+    *,
+    media: str,
+    index: int = 0,
 ) -> tuple[ControlGroup, dict[str, EventHook]]:
     """The controls, and those that take posted events, by path. `media`: HOST:PORT at which Asterisk
-    reaches our listener.
+    reaches our listener. `index`: of this process among several.
 
     Raises:
         SettingsError: an address or a secret is not valid.
@@ -91,7 +95,8 @@ def make_controls(
     hooks: dict[str, EventHook] = {}
     if options.ari is not None:
         auth = options.ari_user, options.ari_password
-        controls["ari"] = AsteriskControl(options.ari, auth, tell, media=media)
+        app = f"{APP}-{index}" if index else APP  # the events of one go to one connection
+        controls["ari"] = AsteriskControl(options.ari, auth, tell, media=media, app=app)
     if options.ami is not None:
         auth = options.ami_user, options.ami_secret
         controls["ami"] = AmiControl(*options.ami, auth, tell, media=media)

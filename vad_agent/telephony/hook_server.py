@@ -6,6 +6,9 @@
 Each answer is JSON: {"taken": true}, or false of an event that has been taken before; an error is one line,
 in the form of the desk's API. It runs in the event loop of the calls, with the limits of connections of the
 product's other servers.
+
+Of several processes each has a port of its own, and passes what it is told on to the others, since any of
+them may have the call: 503 says that one of them was not told, and that the sender must repeat it.
 """
 
 from __future__ import annotations
@@ -22,8 +25,10 @@ from vad_agent.client.api_models import Code, Error, ErrorOut
 from vad_agent.common.http_connections import EmbeddedServer
 from vad_agent.errors import EventError, OutputError, extra
 from vad_agent.telephony.event_hooks import EventHook
+from vad_agent.telephony.process_pool import Share
 
 with extra("callbacks", "call events"):
+    import httpx
     import uvicorn
     from starlette.applications import Starlette
     from starlette.exceptions import HTTPException
@@ -38,6 +43,12 @@ LIMIT_S = 10.0
 """Seconds for a body to arrive."""
 MOST_CONNECTIONS = 200
 GRACE_S = 1
+PASS_ON_S = 3.0
+"""Seconds for another process to be told."""
+PASSED_ON = "X-Vad-Agent-Passed-On"
+"""Header of a request that comes from another process."""
+OF_CONNECTION = ("host", "connection", "content-length", "transfer-encoding")
+ANY = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 LOG_EVERY_S = 60.0
 """Seconds between two log lines about refused requests."""
 CODES = {
@@ -47,14 +58,19 @@ CODES = {
     408: Code.TOO_SLOW,
     413: Code.TOO_LARGE,
     422: Code.INVALID,
+    503: Code.UNAVAILABLE,
 }
 
 
 class HookServer:
-    """`hooks`: by the first part of the path."""
+    """`hooks`: by the first part of the path. `share`: which of several processes this is."""
 
-    def __init__(self, hooks: Mapping[str, EventHook]) -> None:
+    def __init__(self, hooks: Mapping[str, EventHook], share: Share | None = None) -> None:
         self._hooks = hooks
+        self._share = share or Share()
+        self._others: list[str] = []
+        """The addresses of the other processes."""
+        self._client: httpx.AsyncClient | None = None
         self.counts: Counter[str] = Counter(taken=0, repeated=0)
         """Requests: taken, repeated, and refused by the code of the error."""
         self._logged_at = float("-inf")
@@ -62,18 +78,25 @@ class HookServer:
         self._serving: asyncio.Task[None] | None = None
 
     async def start(self, host: str, port: int) -> tuple[str, int]:
-        """Listen. Return the address.
+        """Listen. Return the address. `port`: of the first process; the others have those after it.
 
         Raises:
             OutputError: the port cannot be taken.
         """
+        own, near = port + self._share.index, ANY.get(host, host)
+        shown = f"[{near}]" if ":" in near else near
+        self._others = [
+            f"http://{shown}:{port + index}"
+            for index in range(self._share.of)
+            if index != self._share.index
+        ]
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         try:
-            listening = socket.create_server((host, port), family=family, backlog=128)
+            listening = socket.create_server((host, own), family=family, backlog=128)
         except (OSError, OverflowError) as error:
             why = getattr(error, "strerror", None) or str(error)
             raise OutputError(
-                f"{host}:{port}: cannot listen there for call events: {why}"
+                f"{host}:{own}: cannot listen there for call events: {why}"
             ) from error
         config = uvicorn.Config(
             self.app(),
@@ -84,6 +107,8 @@ class HookServer:
             server_header=False,
             timeout_graceful_shutdown=GRACE_S,
         )
+        if self._others:
+            self._client = httpx.AsyncClient(timeout=PASS_ON_S, trust_env=False)
         self._server = EmbeddedServer(config, most=MOST_CONNECTIONS)
         self._serving = asyncio.create_task(self._server.serve(sockets=[listening]))
         bound = listening.getsockname()
@@ -94,6 +119,8 @@ class HookServer:
         if self._server is not None and self._serving is not None:
             self._server.should_exit = True
             await self._serving
+        if self._client is not None:
+            await self._client.aclose()
 
     def app(self) -> Starlette:
         """The ASGI application."""
@@ -113,8 +140,26 @@ class HookServer:
             raise HTTPException(error.status, str(error)) from error
         except EventError as error:
             raise HTTPException(422, str(error)) from error
+        if self._client is not None and PASSED_ON.lower() not in headers:
+            await self._pass_on(self._client, request.url.path, request.headers, body)
         self.counts["taken" if taken else "repeated"] += 1
         return JSONResponse({"taken": taken})
+
+    async def _pass_on(
+        self, client: httpx.AsyncClient, path: str, headers: Mapping[str, str], body: bytes
+    ) -> None:
+        """Tell the other processes."""
+        own = {name: value for name, value in headers.items() if name not in OF_CONNECTION}
+        answers = await asyncio.gather(
+            *(
+                client.post(f"{other}{path}", content=body, headers={**own, PASSED_ON: "1"})
+                for other in self._others
+            ),
+            return_exceptions=True,
+        )
+        for answer in answers:
+            if not isinstance(answer, httpx.Response) or not answer.is_success:
+                raise HTTPException(503, "another process was not told: post it again")
 
     async def _failed(self, request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)

@@ -1,13 +1,15 @@
 """Runs `vad-agent pbx`: the listener, call control and the parts that all calls share.
 
-Asterisk ── AudioSocket ──────────> AudioSocketServer ─> CallRouter ─> OperatorLine ─┬─> outbox ─> desk
-    └────── ARI, AMI, posted ─────> ControlGroup ────────────^                       └─> desk's pages
+Asterisk ── AudioSocket ──> AudioSocketServer ─┬> CallRouter ─> OperatorLine ─┬─> outbox ─> desk
+providers ── WebSocket ───> WebSocketServer ───┘    ^                         │
+PBX ── ARI, AMI, posted ──> ControlGroup ───────────┘                         └─> desk's pages
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import signal
 import sys
 import threading
@@ -32,8 +34,10 @@ from vad_agent.telephony.call_control import TapEvent
 from vad_agent.telephony.call_router import CallRouter
 from vad_agent.telephony.control_group import ControlGroup, ControlOptions, make_controls
 from vad_agent.telephony.hook_server import HookServer
+from vad_agent.telephony.media_connection import MediaListener
 from vad_agent.telephony.metrics import PbxCounts, serve_metrics
 from vad_agent.telephony.operator_line import OperatorLine, SharedParts
+from vad_agent.telephony.process_pool import Share
 from vad_agent.telephony.trace_file import TraceFile
 
 log = logging.getLogger(__name__)
@@ -60,11 +64,16 @@ class PbxOptions:
     trace: Path | None = None
     """None: the calls' traces go to the desk alone."""
     most_calls: int = 200
-    media: str | None = None
-    """HOST:PORT at which the PBX reaches the listener; None: as it listens."""
+    websocket: tuple[str, int] | None = None
+    """Where media over WebSocket are taken; None: nowhere."""
+    websocket_token: str = field(default="", repr=False)
+    media: tuple[str, int] | None = None
+    """Where the PBX reaches the listener; None: as it listens."""
     control: ControlOptions = field(default_factory=ControlOptions)
     metrics_port: int | None = None
     """None: no metrics."""
+    share: Share = field(default_factory=Share)
+    """Of several processes: the calls of this one."""
     logins: Mapping[str, str] = field(default_factory=dict)
     """The operators' telephones: endpoint → login; an endpoint that is not here is the login."""
 
@@ -93,8 +102,8 @@ class PbxProcess:
             SettingsError: the script, or the address of Asterisk, is not valid.
         """
         sys.setswitchinterval(SWITCH_S)
-        with self._stack:
-            return asyncio.run(self._run())
+        with self._stack, asyncio.Runner(loop_factory=_loop_factory()) as runner:
+            return runner.run(self._run())
 
     async def _run(self) -> bool:
         options = self._options
@@ -115,12 +124,14 @@ class PbxProcess:
         shared = self._shared()
 
         def tell(found: Sequence[TapEvent]) -> None:
-            for one in found:
+            for one in filter(lambda one: options.share.has(one.tap), found):
                 login = self._options.logins.get(one.operator or "", one.operator)
                 loop.call_soon_threadsafe(router.control, one, login)
 
-        media = options.media or f"{options.host}:{options.port}"
-        self._control, hooks = make_controls(options.control, tell, media)
+        host, port = options.media or (options.host, options.port)
+        self._control, hooks = make_controls(
+            options.control, tell, media=f"{host}:{port}", index=options.share.index
+        )
         self._stack.callback(self._control.close)
         router = CallRouter(
             lambda operator, hang_up: self._line(shared, operator, hang_up),
@@ -131,20 +142,22 @@ class PbxProcess:
             tap=self._control.tap,
         )
         self._control.start()
-        server = AudioSocketServer(router)
-        posted = HookServer(hooks)
+        listeners: list[MediaListener] = []
+        audiosocket = AudioSocketServer(router)
+        posted = HookServer(hooks, options.share)
 
         def counts() -> PbxCounts:
-            coroutine = self._counts(router, server, posted)
+            coroutine = self._counts(router, listeners, posted, late=audiosocket.late)
             return asyncio.run_coroutine_threadsafe(coroutine, loop).result(SCRAPE_S)
 
+        watch = asyncio.create_task(self._watch_pool()) if options.share.of > 1 else None
         try:
-            host, port = await server.start(options.host, options.port)
-        except OSError as error:
-            where = f"{options.host}:{options.port}"
-            raise OutputError(f"{where}: cannot listen there: {error.strerror}") from error
-        try:
-            self._say(f"media     {host}:{port} (AudioSocket), up to {options.most_calls} calls")
+            await self._listen(audiosocket, listeners, options.host, options.port)
+            if options.websocket is not None:
+                from vad_agent.telephony.websocket_server import WebSocketServer
+
+                sockets = WebSocketServer(router, token=options.websocket_token)
+                await self._listen(sockets, listeners, *options.websocket)
             if options.control.events is not None:
                 host, port = await posted.start(*options.control.events)
                 paths = ", ".join(f"/{path}" for path in hooks)
@@ -156,10 +169,34 @@ class PbxProcess:
             await self._stopping.wait()
             await self._drain(router)
         finally:
+            if watch is not None:
+                watch.cancel()
             await posted.close()
             router.close()
-            await server.close()
+            for listener in listeners:
+                await listener.close()
         return interrupted
+
+    async def _watch_pool(self) -> None:
+        """End with the pool, even if it is killed: another one needs the port."""
+        pool = os.getppid()
+        while os.getppid() == pool:
+            await asyncio.sleep(1.0)
+        log.error("the pool of processes has ended")
+        assert self._stopping is not None
+        self._asked_to_stop = 2
+        self._stopping.set()
+
+    async def _listen(
+        self, listener: MediaListener, listeners: list[MediaListener], host: str, port: int
+    ) -> None:
+        try:
+            host, port = await listener.start(host, port)
+        except OSError as error:
+            raise OutputError(f"{host}:{port}: cannot listen there: {error.strerror}") from error
+        listeners.append(listener)
+        kind = listener.protocol
+        self._say(f"media     {host}:{port} ({kind}), up to {self._options.most_calls} calls")
 
     async def _drain(self, router: CallRouter) -> None:
         """Take no new call, and let those go on that are on; a second signal ends them."""
@@ -173,7 +210,12 @@ class PbxProcess:
             waited += LOOK_S
 
     async def _counts(
-        self, router: CallRouter, server: AudioSocketServer, posted: HookServer
+        self,
+        router: CallRouter,
+        listeners: Sequence[MediaListener],
+        posted: HookServer,
+        *,
+        late: int,
     ) -> PbxCounts:
         """For the metrics."""
         lines = tuple(self._lines)
@@ -186,9 +228,9 @@ class PbxProcess:
             in_call=sum(line.in_call for line in lines),
             lines=len(lines),
             most_calls=self._options.most_calls,
-            frames_late=server.late,
+            frames_late=late,
             frames_missing=self._missing + sum(line.frames_missing for line in lines),
-            connections_failed=server.failed,
+            connections_failed=sum(one.failed for one in listeners),
             connected={name: one.connected for name, one in controls.items()},
             commands={name: one.waiting for name, one in controls.items()},
             posted=dict(posted.counts),
@@ -270,3 +312,12 @@ class PbxProcess:
         publisher = self._publishers.pop(id(line), None)
         if publisher is not None:
             threading.Thread(target=publisher.stop, name="drop line", daemon=True).start()
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """uvloop's event loop, whose sockets cost half; None, asyncio's own, on Windows."""
+    if sys.platform == "win32":
+        return None
+    import uvloop
+
+    return uvloop.new_event_loop
