@@ -20,6 +20,7 @@ FAULTS: Final = "tests/callbacks/faults/test_faults.py"
 TIMED: Final = (
     "tests/cli/test_setup.py",
     "tests/telephony/test_asterisk.py",
+    "tests/telephony/test_asterisk_ami.py",
     "tests/headset/test_end_to_end.py",
     "tests/headset/test_faults.py",
     "tests/web/test_browser.py",
@@ -87,10 +88,12 @@ REAL: Final = (
     "tests/web/test_widths.py",
     "tests/server/test_serve.py",
     "tests/telephony/test_asterisk.py",
+    "tests/telephony/test_asterisk_ami.py",
     "tests/telephony/test_asterisk_dialer.py",
     "tests/telephony/test_asterisk_websocket.py",
     "tests/telephony/test_streamdouble.py",
     "tests/telephony/test_asterisk_setup.py",
+    "tests/telephony/test_pbx_process.py",
 )
 """Files with real processes in real time: a test of theirs may fail once."""
 

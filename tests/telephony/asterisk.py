@@ -19,7 +19,7 @@ import httpx
 
 from tests.headset.softphone import free_port
 from tests.headset.source_recording import end, until
-from vad_agent.telephony.asterisk_setup import dialplan, websocket_client
+from vad_agent.telephony.asterisk_setup import ami_user, dialplan, websocket_client
 
 ROOT = Path(__file__).parents[2] / ".asterisk"
 READY_S = 20.0
@@ -118,6 +118,7 @@ class Asterisk:
         self.name = f"test-{secrets.token_hex(4)}"
         self.sip_port = free_port(socket.SOCK_DGRAM)
         self.http_port = free_port(socket.SOCK_STREAM)
+        self.ami_port = free_port(socket.SOCK_STREAM)
         self.password = secrets.token_hex(8)
         self.folder = ROOT / "etc" / self.name
         self._phones = phones
@@ -158,6 +159,7 @@ nocolor = yes
             "logger.conf": "[general]\n[logfiles]\nfull => notice,warning,error,verbose\n",
             "http.conf": f"[general]\nenabled = yes\nbindaddr = 127.0.0.1\nbindport = {self.http_port}\n",
             "ari.conf": f"[general]\nenabled = yes\n[desk]\ntype = user\npassword = {self.password}\n",
+            "manager.conf": ami_user("desk", self.password).replace("5038", str(self.ami_port)),
             "rtp.conf": "[general]\nrtpstart = 20000\nrtpend = 29999\nstrictrtp = no\n",
             "musiconhold.conf": "[general]\n",
             "queues.conf": "[general]\n",

@@ -20,6 +20,7 @@ from tests.headset.listen_process import TracedProcess, phrases_folder
 from tests.headset.softphone import PhoneCall, free_port
 from tests.headset.source_recording import end, until
 from tests.telephony.asterisk import Asterisk
+from tests.telephony.network import Network
 from vad_agent.script.settings import Settings
 
 READY_S = 20.0
@@ -27,6 +28,9 @@ READY_S = 20.0
 
 class Pbx(TracedProcess):
     """One `vad-agent pbx`. `more`: further arguments."""
+
+    ready = "the phrases are ready"
+    """In its log, once it can be used."""
 
     def __init__(self, folder: Path, port: int, *more: str, script: str = "") -> None:
         self.folder = folder
@@ -60,7 +64,7 @@ class Pbx(TracedProcess):
             self._command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, env=self._env | env
         )
         log.close()
-        until(lambda: "the phrases are ready" in self.log or self._gone(), READY_S, "pbx")
+        until(lambda: self.ready in self.log or self._gone(), READY_S, "pbx")
         until(lambda: "media " in self.log or self._gone(), READY_S, "the listener")
         assert not self._gone(), self.log
 
@@ -76,7 +80,9 @@ class Pbx(TracedProcess):
 
 
 class Centre:
-    """The whole centre. `ari`: with call control; `websocket`: the tap goes by chan_websocket."""
+    """The whole centre. `ari`: with call control; `ami`: by AMI instead; `websocket`: the tap goes by
+    chan_websocket. `cuttable`: everything between Asterisk and `vad-agent pbx` goes through `network`.
+    """
 
     def __init__(
         self,
@@ -86,6 +92,8 @@ class Centre:
         *more: str,
         script: str = "",
         ari: bool = True,
+        ami: bool = False,
+        cuttable: bool = False,
         websocket: bool = False,
         env: Mapping[str, str] | None = None,
     ) -> None:
@@ -97,15 +105,22 @@ class Centre:
                 "client": self.phones.client.sip_port,
                 "operator": self.phones.operator.sip_port,
             }
+            self.network = opened.enter_context(Network())
+            media = self.network.link(self.port) if cuttable else self.port
             sockets = free_port(socket.SOCK_STREAM) if websocket else None
             self.asterisk = opened.enter_context(
-                Asterisk(phones, self.port, on_answer=not ari, websocket_port=sockets)
+                Asterisk(phones, media, on_answer=not ari, websocket_port=sockets)
             )
             self._opened = opened.pop_all()
-        control = [f"--ari={self.asterisk.url}", "--ari-user=desk"] if ari else []
+        at = self.asterisk.ami_port if ami else self.asterisk.http_port
+        at = self.network.link(at) if cuttable else at
+        control = [f"--ari=http://127.0.0.1:{at}", "--ari-user=desk"] if ari else []
+        if ami:
+            control = [f"--ami=127.0.0.1:{at}", "--ami-user=desk"]
         if sockets is not None:
             control.append(f"--websocket=127.0.0.1:{sockets}")
-        self.pbx = Pbx(folder, self.port, *control, *more, script=script)
+        address = f"--media-address=127.0.0.1:{media}"
+        self.pbx = Pbx(folder, self.port, *control, address, *more, script=script)
 
     def __enter__(self) -> Centre:
         try:
@@ -117,7 +132,10 @@ class Centre:
 
     def start_pbx(self) -> None:
         """Start `vad-agent pbx`, once more after it was killed."""
-        self.pbx.start(VAD_AGENT_ASTERISK_PASSWORD=self.asterisk.password, **self._env)
+        password = self.asterisk.password
+        self.pbx.start(
+            VAD_AGENT_ASTERISK_PASSWORD=password, VAD_AGENT_AMI_SECRET=password, **self._env
+        )
 
     def __exit__(self, *_: object) -> None:
         self.close()

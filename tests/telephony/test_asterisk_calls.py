@@ -118,6 +118,42 @@ def test_after_a_reconnect_the_calls_are_those_that_the_pbx_has() -> None:
     assert len(calls) == 0
 
 
+def test_behind_a_local_channel_the_telephone_holds_and_names_the_operator() -> None:
+    """As FreePBX's queues dial: client ─> Local/operator@from-queue;1, ;2 ─> PJSIP/operator."""
+    path = CAPTURED.with_name("asterisk_22_local_channel.jsonl")
+    calls = AsteriskCalls()
+    found = [one for line in path.read_text().splitlines() for one in calls.take(json.loads(line))]
+    assert kinds(found) == [
+        ("answered", None),
+        ("hold", "operator"),
+        ("unhold", "operator"),
+        ("hold", "client"),
+        ("unhold", "client"),
+        ("hangup", "operator"),
+    ]
+    assert {one.operator for one in found} == {"operator"}
+    assert (len(calls), calls._channels, calls._behind) == (0, {}, {})
+
+
+def test_after_a_reconnect_the_telephone_behind_a_local_channel_is_found() -> None:
+    calls = AsteriskCalls()
+    names = {
+        "1": "PJSIP/t-01",
+        "3": "Local/101@q-01;1",
+        "4": "Local/101@q-01;2",
+        "5": "PJSIP/55-02",
+    }
+    channels = [
+        ({"id": id, "name": name, "creationtime": id}, TAP if id != "5" else "")
+        for id, name in reversed(names.items())
+    ]
+    bridges = [{"channels": ["1", "3"]}, {"channels": ["5", "4"]}]
+    (found,) = calls.restore(channels, bridges)
+    assert (found.operator, found.resumed) == ("55", True)
+    (hold,) = calls.take(of("ChannelHold", "5"))
+    assert (hold.event.party, hold.tap) == ("operator", TAP)
+
+
 def test_events_of_other_channels_mean_nothing() -> None:
     assert told([event for event in EVENTS if event["type"] != "ChannelVarset"]) == []
     assert told([{"type": "ChannelHold"}, {"type": 5}, {}, {"type": "Dial", "caller": None}]) == []

@@ -5,10 +5,16 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from tests.headset.audio_server import AudioServer
+from tests.headset.listen_process import settle
+from tests.headset.softphone import PhoneCall
+from tests.headset.speech import script_audio
 from tests.telephony import asterisk as module
 from tests.telephony.asterisk import Asterisk
 from vad_agent.telephony.asterisk_setup import faults, parse_version
@@ -30,28 +36,67 @@ def vad_agent(*arguments: str, password: str = "") -> subprocess.CompletedProces
         capture_output=True,
         text=True,
         timeout=60,
-        env=os.environ | {"VAD_AGENT_ASTERISK_PASSWORD": password, "COLUMNS": "200"},
+        env=os.environ
+        | {"VAD_AGENT_ASTERISK_PASSWORD": password, "VAD_AGENT_AMI_SECRET": password}
+        | {"COLUMNS": "200"},
     )
 
 
-def check(asterisk: Asterisk, password: str | None = None) -> tuple[int, list[str]]:
+def check(
+    asterisk: Asterisk, password: str | None = None, *, phone: str = "", ami: bool = False
+) -> tuple[int, list[str]]:
     told = asterisk.password if password is None else password
-    done = vad_agent("check", f"--ari={asterisk.url}", "--ari-user=desk", password=told)
+    user = (f"--ari={asterisk.url}", "--ari-user=desk")
+    if ami:
+        user = (f"--ami=127.0.0.1:{asterisk.ami_port}", "--ami-user=desk")
+    done = vad_agent("check", *user, f"--phone={phone}", password=told)
     assert done.stderr == ""
     return done.returncode, done.stdout.splitlines()
 
 
-def test_the_printed_dialplan_passes_the_check(asterisk: Asterisk) -> None:
-    status, lines = check(asterisk)
+@pytest.mark.parametrize("ami", [False, True], ids=["ari", "ami"])
+def test_the_printed_dialplan_passes_the_check(asterisk: Asterisk, ami: bool) -> None:
+    status, lines = check(asterisk, ami=ami)
     marks = {line.partition(": ")[0]: line for line in lines}
     assert status == 0, lines
-    for path in ("test call", "call control", "hang-up", "modules"):
+    for path in ("test call", "call control", "hang-up", "hang-up told"):
         assert f"✓ {path}" in marks, lines
+    assert ("? modules" if ami else "✓ modules") in marks
     for path in ("the client is heard", "the operator is heard", "the client hears a phrase"):
         told = marks[f"✓ {path}"]
         assert abs(float(told.split()[-2])) < 1.0, told  # dB: no level is halved
+    assert marks["? hold"] == "? hold: not tested: with a telephone at hand: --phone PJSIP/101"
     assert not any(line.startswith("✗") for line in lines)
     assert asterisk.command("core show channels count").startswith("0 active channels")
+
+
+@pytest.mark.parametrize("ami", [False, True], ids=["ari", "ami"])
+def test_a_telephone_that_is_put_on_hold_proves_that_hold_is_told(
+    centre_server: AudioServer, tmp_path: Path, ami: bool
+) -> None:
+    wav = script_audio([("silence", 60.0)], tmp_path / "client.wav")
+    with PhoneCall(centre_server, wav) as phones:
+        phone = phones.operator
+
+        def hold() -> None:
+            phone.wait("CALL_ESTABLISHED", limit_s=30)
+            for command in ("hold", "resume"):
+                settle(1.0)
+                phone.command(command)
+
+        person = threading.Thread(target=hold)
+        person.start()
+        with Asterisk({"operator": phone.sip_port}, 9092) as running:
+            status, lines = check(running, phone="PJSIP/operator", ami=ami)
+        person.join()
+    assert status == 0, lines
+    assert lines[-1] == "✓ hold: its beginning and its end are told"
+
+
+def test_a_telephone_that_nobody_answers_is_named(asterisk: Asterisk) -> None:
+    status, lines = check(asterisk, phone="PJSIP/nobody")
+    assert status == 1
+    assert lines[-1].startswith("✗ hold: answered is not told: does PJSIP/nobody ring?")
 
 
 def test_what_is_missing_in_the_dialplan_is_named(asterisk: Asterisk) -> None:
@@ -77,11 +122,21 @@ def test_a_module_that_is_not_loaded_is_named(asterisk: Asterisk) -> None:
         asterisk.command("module load app_chanspy.so")
 
 
-def test_a_wrong_password_is_one_line(asterisk: Asterisk) -> None:
-    status, lines = check(asterisk, "wrong")
+@pytest.mark.parametrize(
+    ("ami", "said"), [(False, "HTTP 401"), (True, "Authentication failed")], ids=["ari", "ami"]
+)
+def test_a_wrong_password_is_one_line(asterisk: Asterisk, ami: bool, said: str) -> None:
+    status, lines = check(asterisk, "wrong", ami=ami)
     assert status == 1
     assert len(lines) == 1
-    assert "HTTP 401" in lines[0]
+    assert said in lines[0]
+    assert "vad-agent pbx setup asterisk" in lines[0]
+
+
+def test_the_check_needs_one_way_to_asterisk() -> None:
+    done = vad_agent("check")
+    assert done.returncode == 2
+    assert "expected --ari, or --ami where ARI is off" in done.stderr
 
 
 def test_set_up_asks_the_version_and_prints_what_belongs_to_it(asterisk: Asterisk) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import secrets
 import sys
@@ -14,6 +15,9 @@ import typer
 from vad_agent.cli.terminal import EndedByCtrlC, plain_console
 
 PASSWORD = "VAD_AGENT_ASTERISK_PASSWORD"
+AMI_SECRET = "VAD_AGENT_AMI_SECRET"
+EVENTS_SECRET = "VAD_AGENT_EVENTS_SECRET"
+MANGO_KEY, MANGO_SALT = "VAD_AGENT_MANGO_KEY", "VAD_AGENT_MANGO_SALT"
 MEDIA_TOKEN = "VAD_AGENT_MEDIA_TOKEN"
 
 pbx_app = typer.Typer(
@@ -33,6 +37,24 @@ AriPasswordFile = Annotated[
         "--ari-password-file",
         metavar="FILE",
         help=f"Its password; or the environment: {PASSWORD}.",
+    ),
+]
+
+Ami = Annotated[
+    str | None,
+    typer.Option(
+        metavar="HOST:PORT",
+        help=f"Asterisk's Manager Interface, where ARI is off: 127.0.0.1:5038. Secret: {AMI_SECRET}.",
+    ),
+]
+AmiUser = Annotated[
+    str,
+    typer.Option(
+        "--ami-user",
+        metavar="NAME",
+        envvar="VAD_AGENT_AMI_USER",
+        show_envvar=False,
+        help="The user of manager.conf.",
     ),
 ]
 
@@ -61,6 +83,38 @@ def pbx(
     ] = None,
     ari_user: AriUser = "",
     ari_password_file: AriPasswordFile = None,
+    ami: Ami = None,
+    ami_user: AmiUser = "vad-agent",
+    events: Annotated[
+        str | None,
+        typer.Option(
+            metavar="HOST:PORT",
+            help="Take call events that another PBX posts: signed JSON at /events "
+            f"(secret: {EVENTS_SECRET}), Mango's webhooks at /mango ({MANGO_KEY}, {MANGO_SALT}).",
+        ),
+    ] = None,
+    events_url: Annotated[
+        str | None,
+        typer.Option(
+            "--events-url",
+            metavar="URL",
+            help="Where that PBX takes signed commands: hang_up, tap.",
+        ),
+    ] = None,
+    media_address: Annotated[
+        str | None,
+        typer.Option(
+            "--media-address",
+            metavar="HOST:PORT",
+            help="Where Asterisk reaches --listen, if it is not that address.",
+        ),
+    ] = None,
+    metrics: Annotated[
+        int | None,
+        typer.Option(
+            metavar="PORT", min=0, max=65_535, help="Show metrics at http://127.0.0.1:PORT/metrics."
+        ),
+    ] = None,
     operator: Annotated[
         list[str] | None,
         typer.Option(
@@ -122,7 +176,9 @@ def pbx(
     from vad_agent.errors import extra
 
     with extra("callbacks", "vad-agent pbx"):
+        from vad_agent.callbacks.dialers.mango_signing import MangoKeys
         from vad_agent.server.logging_setup import log_to_stderr
+        from vad_agent.telephony.control_group import ControlOptions
         from vad_agent.telephony.pbx_process import PbxOptions, PbxProcess
         from vad_agent.telephony.process_pool import (
             INTERRUPTED,
@@ -133,8 +189,27 @@ def pbx(
 
     host, port = _address(listen)
     sockets = None if websocket is None else _address(websocket, "--websocket")
+    media = (host, port) if media_address is None else _address(media_address, "--media-address")
     if mode not in ("auto", "cue"):
         raise typer.BadParameter(f"--mode: expected auto or cue, got {mode!r}")
+    mango = None
+    if events is not None and os.environ.get(MANGO_KEY):
+        mango = MangoKeys(os.environ[MANGO_KEY], _secret("--events", MANGO_SALT))
+    events_secret = os.environ.get(EVENTS_SECRET, "")
+    if events is not None and mango is None:
+        events_secret = _secret("--events", EVENTS_SECRET)
+    control = ControlOptions(
+        ari=ari,
+        ari_user=ari_user,
+        ari_password="" if ari is None else _password(ari_password_file),
+        ami=None if ami is None else _address(ami, "--ami"),
+        ami_user=ami_user,
+        ami_secret="" if ami is None else _secret("--ami", AMI_SECRET),
+        events=None if events is None else _address(events, "--events"),
+        events_secret=events_secret,
+        events_url=events_url,
+        mango=mango,
+    )
     console = plain_console()
 
     def say(text: str) -> None:
@@ -165,9 +240,9 @@ def pbx(
         most_calls=most_calls,
         websocket=None if sockets is None else (sockets[0], sockets[1] + share.index),
         websocket_token=os.environ.get(MEDIA_TOKEN, "").strip(),
-        ari=ari,
-        ari_user=ari_user,
-        ari_password="" if ari is None else _password(ari_password_file),
+        media=(media[0], media[1] + share.index),
+        metrics_port=None if metrics is None else metrics + share.index,
+        control=control,
         logins=dict(map(_login, operator or ())),
     )
     log_to_stderr(as_json=log_json)
@@ -179,9 +254,15 @@ def pbx(
 
 def _address(text: str, option: str = "--listen") -> tuple[str, int]:
     host, _, port = text.rpartition(":")
-    if not host or not port.isdecimal() or int(port) > 65_535:
+    if not host or not (port.isascii() and port.isdecimal()) or int(port) > 65_535:
         raise typer.BadParameter(f"{option}: expected HOST:PORT, got {text!r}")
     return host.strip("[]"), int(port)
+
+
+def _secret(option: str, variable: str) -> str:
+    if not (found := os.environ.get(variable, "")):
+        raise typer.BadParameter(f"{option}: no secret: set {variable} in the environment")
+    return found
 
 
 def _login(text: str) -> tuple[str, str]:
@@ -223,15 +304,15 @@ def asterisk(
         str, typer.Option(metavar="VERSION", help="Of Asterisk, if it cannot be asked: 20.9.")
     ] = "",
 ) -> None:
-    """Print the dialplan, the ARI user and a check-list; name the known faults of the version."""
+    """Print the dialplan, the users of ARI and AMI, a check-list; name the known faults of the version."""
     from vad_agent.telephony import asterisk_setup as text
 
     password = secrets.token_urlsafe(18)
     if ari is not None:
-        from vad_agent.telephony.asterisk_check import AsteriskCheck
+        from vad_agent.telephony.asterisk_access import AriAccess
 
         password = _password(ari_password_file)
-        version = asyncio.run(AsteriskCheck(ari, (ari_user, password)).version())
+        version = asyncio.run(AriAccess(ari, (ari_user, password)).version())
     host, port = _address(address)
     found = text.parse_version(version) if version else None
     if version and found is None:
@@ -239,7 +320,8 @@ def asterisk(
     shown = password if ari is None else "…"
     print(text.dialplan(host, port, processes))
     print(text.ari_user(ari_user, shown))
-    print(f"; the same password for us: {PASSWORD}={shown}\n")
+    print(text.ami_user(ari_user, shown))
+    print(f"; the same password for us: {PASSWORD}={shown} (AMI: {AMI_SECRET}={shown})\n")
     for number, line in enumerate(text.checklist(found), 1):
         print(f"{number}. {line}")
     for fault in text.faults(found) if found is not None else ():
@@ -248,24 +330,43 @@ def asterisk(
 
 @pbx_app.command()
 def check(
-    ari: Annotated[str, typer.Option(metavar="URL", help="Asterisk's HTTP address.")],
+    ari: Annotated[str | None, typer.Option(metavar="URL", help="Asterisk's HTTP address.")] = None,
     ari_user: AriUser = "vad-agent",
     ari_password_file: AriPasswordFile = None,
+    ami: Ami = None,
+    ami_user: AmiUser = "vad-agent",
     host: Annotated[
         str, typer.Option(metavar="HOST", help="This machine, as Asterisk reaches it.")
     ] = "127.0.0.1",
+    phone: Annotated[
+        str,
+        typer.Option(
+            metavar="PJSIP/101",
+            help="A telephone at hand: it rings, put the call on hold and take it back.",
+        ),
+    ] = "",
 ) -> None:
     """Make a test call through Asterisk and prove each path: one line each, with its remedy.
 
-    Nobody's telephone rings. Exit status 1: something does not work.
+    Nobody's telephone rings, but that of --phone. Exit status 1: something does not work.
     """
     from vad_agent.errors import extra
 
     with extra("callbacks", "vad-agent pbx check"):
         from vad_agent.headset.diagnostics import show
+        from vad_agent.telephony.asterisk_access import AmiAccess, AriAccess, AsteriskAccess
         from vad_agent.telephony.asterisk_check import AsteriskCheck, run
 
+    if (ari is None) == (ami is None):
+        raise typer.BadParameter("expected --ari, or --ami where ARI is off")
+    access: AsteriskAccess
+    if ari is not None:
+        access = AriAccess(ari, (ari_user, _password(ari_password_file)))
+    else:
+        assert ami is not None
+        access = AmiAccess(_address(ami, "--ami"), (ami_user, _secret("--ami", AMI_SECRET)))
+    logging.getLogger("vad_agent").addHandler(logging.NullHandler())  # the findings say it
     console = plain_console()
-    checked = AsteriskCheck(ari, (ari_user, _password(ari_password_file)), host=host)
+    checked = AsteriskCheck(access, host=host, phone=phone)
     if not asyncio.run(run(checked, lambda finding: show(finding, console))):
         raise typer.Exit(1)

@@ -33,6 +33,7 @@ from vad_agent.client.discovery import (
     token_file,
     write_desk_record,
 )
+from vad_agent.common.http_connections import EmbeddedServer
 from vad_agent.common.live_screen import can_redraw
 from vad_agent.common.periodic import Periodic
 from vad_agent.common.time_zones import zone_name
@@ -46,7 +47,6 @@ from vad_agent.server.dialer_factory import make_dialer
 from vad_agent.server.metrics import Metrics
 from vad_agent.server.mounted_pages import MakePages, PathDispatcher
 from vad_agent.web.authentication.refusals import Refusals
-from vad_agent.web.connections import EmbeddedServer
 
 with extra("callbacks", "vad-agent serve"):
     import uvicorn

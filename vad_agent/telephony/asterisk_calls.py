@@ -1,4 +1,4 @@
-"""Which call a tap belongs to, and what happens to it, from Asterisk's events (ARI). Pure.
+"""Which call a tap belongs to, and what happens to it, from Asterisk's events (ARI, AMI). Pure.
 
     ChannelVarset VAD=<uuid>           the client's channel of the tap with this UUID
     Dial caller=client, peer=…         dialstatus ANSWER: ANSWERED; the peer's endpoint is the operator
@@ -6,8 +6,12 @@
     ChannelHangupRequest               the first of both channels: this side hangs up
     ChannelDestroyed                   of either channel: HANGUP
 
+A queue of FreePBX dials a Local channel, and that the telephone: the telephone's channel is the one that
+holds, and that names the operator.
+
 A client who is passed on to another operator, by a transfer or a queue, begins a call of that
-operator. Events of other channels are ignored. The formats are those of Asterisk 22's events.json.
+operator. Events of other channels are ignored. The formats are those of Asterisk 22's events.json;
+`ami_events.py` brings AMI's messages to them.
 """
 
 from __future__ import annotations
@@ -15,6 +19,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from itertools import permutations
 from typing import Any
 from uuid import UUID
 
@@ -26,6 +31,9 @@ VARIABLE = "VAD"
 """The channel variable that names the tap: the dialplan sets it on the client's channel."""
 CALLED = ("AppDial", "AppQueue")
 """Application of a channel that was dialled: it has inherited the variable."""
+TRANSFER = "transfer"
+MOST_LOCAL = 5
+"""Local channels in a row."""
 MOST_TEXT = 100
 
 _NUMBER = re.compile(r"\+?[0-9]{3,20}")
@@ -40,6 +48,8 @@ class _Call:
     client: str
     phone: str | None = None
     operator_channel: str | None = None
+    telephone: str | None = None
+    """The channel behind the operator's, if that is a Local channel."""
     operator: str | None = None
     legs: int = 0
     """Operators who have answered."""
@@ -52,6 +62,8 @@ class AsteriskCalls:
     def __init__(self) -> None:
         self._taps: dict[str, _Call] = {}
         self._channels: dict[str, _Call] = {}
+        self._behind: dict[str, Object] = {}
+        """What a Local channel, by its name without ;1 or ;2, leads to."""
 
     def __len__(self) -> int:
         return len(self._taps)
@@ -82,17 +94,23 @@ class AsteriskCalls:
         """
         found = []
         here = {}
-        for channel, variable in channels:
+        # The client's channel is the oldest with the variable: the others have inherited it.
+        for channel, variable in sorted(channels, key=lambda one: _made(one[0])):
             here[_id(channel)] = channel
             if _text(channel.get("dialplan"), "app_name") not in CALLED:
                 self._tap(channel, variable)
         for call in tuple(self._taps.values()):
             if call.client not in here:
                 found += self._ended(call, call.client, None)
-        for bridge in bridges:
-            members = [id for id in bridge.get("channels") or () if isinstance(id, str)]
+        joined = [_members(bridge, here) for bridge in bridges]
+        self._behind.clear()
+        for members in joined:
+            for far, other in permutations(members, 2) if len(members) == 2 else ():
+                if base := _local(here[far], ";2"):
+                    self._behind[base] = here[other]
+        for members in joined:
             clients = [id for id in members if id in self._channels and self._is_client(id)]
-            others = [id for id in members if id in here and id not in clients]
+            others = [id for id in members if id not in clients]
             if len(clients) == 1 and len(others) == 1:
                 told = self._answered(self._channels[clients[0]], here[others[0]])
                 found += [replace(one, resumed=True) for one in told]
@@ -123,6 +141,9 @@ class AsteriskCalls:
     def _dial(self, event: Object) -> list[TapEvent]:
         call = self._channels.get(_id(_object(event.get("caller"))))
         peer, status = _object(event.get("peer")), event.get("dialstatus")
+        base = _local(_object(event.get("caller")), ";2")
+        if base is not None and status == "ANSWER" and _id(peer):
+            self._behind[base] = peer
         if call is None or not _id(peer) or call.client == _id(peer):
             return []
         return self._answered(call, peer) if status == "ANSWER" else []
@@ -131,13 +152,27 @@ class AsteriskCalls:
         id = _id(peer)
         if call.operator_channel == id:
             return []
-        before = self._left(call, None) if call.operator_channel is not None else []
-        call.operator_channel, call.operator = id, _endpoint(peer)
+        before = []
+        if call.operator_channel is not None:  # they have passed the client on
+            call.hung_up_by = call.hung_up_by or Channel.OPERATOR.value
+            before = self._left(call, TRANSFER)
+        phone = self._telephone(peer)
+        call.operator_channel, call.operator = id, _endpoint(phone)
+        call.telephone = _id(phone)
         call.legs += 1
         call.hung_up_by = None
-        self._channels[id] = call
+        self._channels[id] = self._channels[call.telephone] = call
         event = self._event(call, EventKind.ANSWERED)
         return [*before, TapEvent(call.tap, event, call.operator)]
+
+    def _telephone(self, peer: Object) -> Object:
+        """The channel at the end of Local channels: it is the one that holds."""
+        for _ in range(MOST_LOCAL):
+            behind = self._behind.get(_local(peer, ";1") or "")
+            if behind is None:
+                break
+            peer = behind
+        return peer
 
     def _hold(self, event: Object) -> list[TapEvent]:
         id = _id(_object(event.get("channel")))
@@ -155,7 +190,9 @@ class AsteriskCalls:
         return []
 
     def _destroyed(self, event: Object) -> list[TapEvent]:
-        id = _id(_object(event.get("channel")))
+        channel = _object(event.get("channel"))
+        id = _id(channel)
+        self._behind.pop(_local(channel, ";2") or "", None)
         call = self._channels.get(id)
         return [] if call is None else self._ended(call, id, event.get("cause"))
 
@@ -173,8 +210,9 @@ class AsteriskCalls:
         party = call.hung_up_by or "network"
         event = self._event(call, EventKind.HANGUP, party=party, cause=cause)
         found = [TapEvent(call.tap, event, call.operator)]
-        self._channels.pop(call.operator_channel or "", None)
-        call.operator_channel = call.operator = call.hung_up_by = None
+        for channel in (call.operator_channel, call.telephone):
+            self._channels.pop(channel or "", None)
+        call.operator_channel = call.telephone = call.operator = call.hung_up_by = None
         return found
 
     def _event(
@@ -202,15 +240,38 @@ def _id(channel: Object) -> str:
     return id if isinstance(id, str) else ""
 
 
+def _members(bridge: Object, here: Mapping[str, Object]) -> list[str]:
+    """The channels of a bridge that are here."""
+    found = bridge.get("channels")
+    members = found if isinstance(found, list) else []
+    return [id for id in members if isinstance(id, str) and id in here]
+
+
+def _local(channel: Object, end: str) -> str | None:
+    """The name of a Local channel without its end; None: it is not this end of one."""
+    name = channel.get("name")
+    if not isinstance(name, str) or not name.startswith("Local/") or not name.endswith(end):
+        return None
+    return name.removesuffix(end)
+
+
+def _made(channel: Object) -> str:
+    made = channel.get("creationtime")
+    return made if isinstance(made, str) else ""
+
+
 def _text(value: object, name: str) -> str | None:
     text = _object(value).get(name)
     return text[:MOST_TEXT] if isinstance(text, str) and text.strip() else None
 
 
 def _endpoint(channel: Object) -> str | None:
-    """`101` of the channel PJSIP/101-00000001."""
+    """`101` of the channel PJSIP/101-00000001, and of FreePBX's Local/101@from-queue-00000001;1."""
     name = channel.get("name")
     if not isinstance(name, str):
         return None
-    endpoint, dash, _ = name.partition("/")[2].rpartition("-")
+    technology, _, rest = name.partition("/")
+    endpoint, dash, _ = rest.rpartition("-")
+    if technology == "Local":
+        endpoint = endpoint.partition("@")[0]
     return endpoint[:MOST_TEXT] if dash and endpoint else None

@@ -1,10 +1,11 @@
-"""`pbx check`: places a call through the PBX and proves each path of the sound.
+"""`pbx check`: places a call through the PBX and proves each path of the sound and of call control.
 
     our client ──AudioSocket──> Asterisk <──AudioSocket── our operator
          ^ 700 Hz                  │ tap                     1,100 Hz
          └───── 1,900 Hz ──────── our tap: left 700 Hz, right 1,100 Hz
 
-All three connections come to one port of this check. Each finding has its remedy.
+All three connections come to one port of this check. A second call, if a telephone is named, rings it: its
+user puts the call on hold. Each finding has its remedy.
 """
 
 from __future__ import annotations
@@ -12,18 +13,17 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Any
 from uuid import uuid4
 
 import numpy as np
 
-from vad_agent.callbacks.dialers.http_transport import HttpTransport
+from vad_agent.core.events import EventKind
 from vad_agent.core.frames import FRAME_S
 from vad_agent.errors import DialError, MediaError
 from vad_agent.headset.routing_check import Finding
-from vad_agent.telephony.asterisk_calls import AsteriskCalls
+from vad_agent.telephony.asterisk_access import AsteriskAccess, is_connected
 from vad_agent.telephony.asterisk_setup import (
     CHECK_MODULES,
     MODULES,
@@ -46,6 +46,13 @@ LEVEL = 8_000.0
 CONNECT_S = 10.0
 TALK_S = 2.0
 HANGUP_S = 3.0
+TOLD_S = 3.0
+"""Seconds for an event to be told."""
+PERSON_S = 30.0
+"""Seconds for a person to answer a telephone, and to press its keys."""
+LOOK_S = 0.05
+EVENTS_REMEDY = "load res_ari_events.so; by AMI: read = call,dialplan in manager.conf"
+HOLD_REMEDY = "the telephone's hold must be that of SIP (a re-INVITE): see its settings"
 HEARD = 0.25
 """Share of its amplitude from which a tone counts as heard."""
 HALVED = 0.7
@@ -118,33 +125,35 @@ class _Leg:
 
 
 class AsteriskCheck:
-    """`url`: Asterisk's HTTP address, without /ari. `host`: this machine, as Asterisk reaches it."""
+    """`host`: this machine, as Asterisk reaches it. `phone`: the telephone that rings and is put on hold;
+    empty: none.
+    """
 
-    def __init__(self, url: str, auth: tuple[str, str], *, host: str = "127.0.0.1") -> None:
-        self._http = HttpTransport("asterisk", f"{url.rstrip('/')}/ari", auth=auth, limit_s=5.0)
+    def __init__(self, access: AsteriskAccess, *, host: str = "127.0.0.1", phone: str = "") -> None:
+        self._access = access
+        self._phone = phone
         self._host = host
         self._legs: dict[str, _Leg] = {}
         self._address = ""
 
-    async def version(self) -> str:
-        """Asterisk's version.
-
-        Raises:
-            DialError: it does not answer, or not to this user.
-        """
-        return str(_get(await self._ask("GET", "/asterisk/info"), "system", "version") or "")
-
     async def findings(self) -> AsyncIterator[Finding]:
         """All tests, in order. After a failure on which the rest depends, nothing more."""
         try:
-            text = await self.version()
-        except DialError as error:
-            yield Finding(
-                "ARI", False, str(error), "http.conf and ari.conf: vad-agent pbx setup asterisk"
-            )
+            async for finding in self._findings():
+                yield finding
+        finally:
+            await self._access.close()
+
+    async def _findings(self) -> AsyncIterator[Finding]:
+        name = self._access.name
+        try:
+            text = await self._access.version()
+        except (DialError, TimeoutError) as error:
+            remedy = f"{self._access.files}: vad-agent pbx setup asterisk"
+            yield Finding(name, False, str(error) or "no answer", remedy)
             return
         version = parse_version(text)
-        yield Finding("ARI", True, f"Asterisk {text or 'of an unknown version'}")
+        yield Finding(name, True, f"Asterisk {text or 'of an unknown version'}")
         if version is not None and version < OLDEST:
             yield Finding("version", False, "older than 18", "upgrade Asterisk")
         for fault in faults(version) if version is not None else ():
@@ -158,27 +167,25 @@ class AsteriskCheck:
         server = await asyncio.start_server(self._accept, self._host, 0)
         try:
             self._address = f"{self._host}:{server.sockets[0].getsockname()[1]}"
+            self._access.control.start()
+            if not await is_connected(self._access, CONNECT_S):
+                remedy = "load res_ari_events.so; a proxy must pass WebSockets on"
+                yield Finding("call control", False, "no events come", remedy)
+                return
             async for finding in self._call():
                 yield finding
         finally:
             server.close()
-            self._http.close()
 
     # -- before the call ---------------------------------------------------------------------------
 
     async def _modules(self) -> AsyncIterator[Finding]:
         try:
-            told = await self._ask("GET", "/asterisk/modules")
+            running = await self._access.modules()
         except DialError as error:
-            yield Finding(
-                "modules", None, f"they cannot be listed ({error})", "res_ari_asterisk.so"
-            )
+            remedy = "asterisk -rx 'module show', and the list of vad-agent pbx setup asterisk"
+            yield Finding("modules", None, f"they cannot be listed ({error})", remedy)
             return
-        running = {
-            str(one.get("name", "")).removesuffix(".so")
-            for one in told
-            if isinstance(one, dict) and one.get("status") == "Running"
-        }
         for name, why in (MODULES | CHECK_MODULES).items():
             if name not in running:
                 yield Finding(
@@ -194,25 +201,12 @@ class AsteriskCheck:
         ids = client_id, operator_id, tap_id = str(uuid4()), str(uuid4()), str(uuid4())
         self._legs = dict(zip(ids, (client, operator, tap), strict=True))
         try:
-            channel = await self._ask(
-                "POST",
-                "/channels",
-                json={
-                    "endpoint": f"AudioSocket/{self._address}/{client_id}/c(slin)",
-                    "context": "vad-check",
-                    "extension": "s",
-                    "priority": 1,
-                    "variables": {
-                        "__VAD": str(tap_id),
-                        "VAD_CHECK": self._address,
-                        "VAD_PEER": str(operator_id),
-                    },
-                },
-            )
+            id = await self._originate("s", client_id, tap_id, VAD_PEER=operator_id)
         except DialError as error:
-            yield Finding("test call", False, str(error), "is the user of ari.conf read-only?")
+            yield Finding(
+                "test call", False, str(error), f"may the user of {self._access.files} originate?"
+            )
             return
-        id = str(_get(channel, "id") or "")
         for name, leg, remedy in (
             ("the client's leg", client, f"can Asterisk reach {self._address}? a firewall, --host"),
             (
@@ -230,17 +224,94 @@ class AsteriskCheck:
         await asyncio.sleep(TALK_S)
         for finding in self._heard(client, operator, tap):
             yield finding
-        yield await self._known(id, tap_id)
-        await self._hang_up(id)
-        ended = [await _within(leg.ended, HANGUP_S) for leg in (client, operator, tap)]
+        if not await self._tells(tap_id, EventKind.ANSWERED):
+            yield Finding(
+                "call control",
+                False,
+                "who answers is not told",
+                f"Set(__VAD=…), two underscores, before Dial; {EVENTS_REMEDY}",
+            )
+            await self._hang_up(id)
+            return
+        yield Finding("call control", True, "the call is known by its tap, and who answers it")
+        async for finding in self._end(id, tap_id, (client, operator, tap)):
+            yield finding
+        if not self._phone:
+            yield Finding("hold", None, "not tested", "with a telephone at hand: --phone PJSIP/101")
+            return
+        async for finding in self._hold(self._phone):
+            yield finding
+
+    async def _originate(self, exten: str, client: str, tap: str, **variables: str) -> str:
+        """Begin a test call. Return the id of the client's channel.
+
+        Raises:
+            DialError: it is refused.
+        """
+        return await self._access.originate(
+            f"AudioSocket/{self._address}/{client}/c(slin)",
+            exten,
+            {"__VAD": tap, "VAD_CHECK": self._address, **variables},
+        )
+
+    async def _end(self, id: str, tap: str, legs: Iterable[_Leg]) -> AsyncIterator[Finding]:
+        """Hang up as a script does."""
+        self._access.control.hang_up(tap)
+        ended = [await _within(leg.ended, HANGUP_S) for leg in legs]
+        if not all(ended):
+            remedy = f"option E of ChanSpy; the rights of the user of {self._access.files}"
+            yield Finding("hang-up", False, "the call goes on", remedy)
+            await self._hang_up(id)
+            return
+        yield Finding("hang-up", True, "the call and its tap end")
         yield (
-            Finding("hang-up", True, "the call and its tap end")
-            if all(ended)
-            else Finding("hang-up", False, "the call goes on", "option E of ChanSpy; ARI's DELETE")
+            Finding("hang-up told", True, "the end of the call is told")
+            if await self._tells(tap, EventKind.HANGUP)
+            else Finding("hang-up told", False, "nothing tells the end", EVENTS_REMEDY)
         )
+
+    async def _hold(self, phone: str) -> AsyncIterator[Finding]:
+        """A second call, to a telephone whose user holds it: only telephones tell Asterisk of a hold."""
+        client, tap = str(uuid4()), str(uuid4())
+        leg = _Leg(tone(CLIENT_HZ))
+        self._legs = {client: leg}
+        try:
+            id = await self._originate("phone", client, tap, VAD_PHONE=phone)
+        except DialError as error:
+            yield Finding(
+                "hold", False, str(error), f"may the user of {self._access.files} originate?"
+            )
+            return
         yield Finding(
-            "hold", None, "not tested: put a call on hold at a telephone, and look at its page"
+            "hold", None, f"{phone} rings", "answer it, put the call on hold, take it back"
         )
+        missing = None
+        for kind, remedy in (
+            (EventKind.ANSWERED, f"does {phone} ring? [vad-check]: vad-agent pbx setup asterisk"),
+            (EventKind.HOLD, HOLD_REMEDY),
+            (EventKind.UNHOLD, HOLD_REMEDY),
+        ):
+            if not await self._tells(tap, kind, PERSON_S, unless=leg.ended):
+                missing = Finding("hold", False, f"{kind.value} is not told", remedy)
+                break
+        await self._hang_up(id)
+        yield missing or Finding("hold", True, "its beginning and its end are told")
+
+    async def _tells(
+        self,
+        tap: str,
+        kind: EventKind,
+        limit_s: float = TOLD_S,
+        unless: asyncio.Event | None = None,
+    ) -> bool:
+        """Call control tells this of the tap's call in time. `unless`: what makes waiting useless."""
+        for _ in range(round(limit_s / LOOK_S)):
+            if any(one.tap == tap and one.event.kind is kind for one in tuple(self._access.told)):
+                return True
+            if unless is not None and unless.is_set():
+                break
+            await asyncio.sleep(LOOK_S)
+        return False
 
     def _heard(self, client: _Leg, operator: _Leg, tap: _Leg) -> list[Finding]:
         half = TALK_S / 2
@@ -273,24 +344,11 @@ class AsteriskCheck:
             )
         return found
 
-    async def _known(self, channel: str, tap: str) -> Finding:
-        """Call control finds the call by its tap."""
-        calls = AsteriskCalls()
-        try:
-            told = await self._ask("GET", f"/channels/{channel}")
-            value = await self._ask("GET", f"/channels/{channel}/variable?variable=VAD")
-            calls.restore([(told, str(_get(value, "value")))], [])
-        except DialError as error:
-            return Finding("call control", False, str(error), "the user of ari.conf")
-        if calls.client_channel(tap) == channel:
-            return Finding("call control", True, "the call is known by its tap")
-        return Finding(
-            "call control", False, "the channel has no VAD", "Set(__VAD=…), two underscores"
-        )
-
     async def _hang_up(self, channel: str) -> None:
+        if not channel:
+            return
         try:
-            await self._ask("DELETE", f"/channels/{channel}", accept=(404,))
+            await self._access.hang_up(channel)
         except DialError:
             return  # the findings say that the call goes on
 
@@ -308,19 +366,6 @@ class AsteriskCheck:
             return
         await leg.serve(receiver, reader, writer)
 
-    async def _ask(self, method: str, path: str, **request: Any) -> Any:
-        """A request in a thread.
-
-        Raises:
-            DialError: it failed.
-        """
-
-        def ask() -> Any:
-            answer = self._http.send(method, path, repeatable=method == "GET", **request)
-            return self._http.json(answer) if answer.content else None
-
-        return await asyncio.to_thread(ask)
-
 
 def _level(path: str, share: float, remedy: str) -> Finding:
     if share < HEARD:
@@ -337,12 +382,6 @@ async def _within(event: asyncio.Event, limit_s: float) -> bool:
     except TimeoutError:
         return False
     return True
-
-
-def _get(value: object, *names: str) -> object:
-    for name in names:
-        value = value.get(name) if isinstance(value, Mapping) else None
-    return value
 
 
 async def run(check: AsteriskCheck, show: Callable[[Finding], None]) -> bool:

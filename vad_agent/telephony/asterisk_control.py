@@ -36,7 +36,7 @@ MOST_COMMANDS = 1000
 
 class AsteriskControl:
     """`url`: without /ari. `tell`: called with what happens, by the events' thread. `media`: HOST:PORT
-    at which Asterisk reaches our listener. `application`: a number of this process among several.
+    at which Asterisk reaches our listener. `app`: the ARI application.
     """
 
     def __init__(
@@ -46,7 +46,7 @@ class AsteriskControl:
         tell: Callable[[Sequence[TapEvent]], None],
         *,
         media: str = "",
-        application: int = 0,
+        app: str = APP,
         pauses_s: tuple[float, ...] = PAUSES_S,
     ) -> None:
         self._tell = tell
@@ -57,7 +57,7 @@ class AsteriskControl:
         self._http = HttpTransport("asterisk", base, auth=auth, limit_s=LIMIT_S)
         self._events = AriEvents(
             base,
-            f"{APP}-{application}" if application else APP,
+            app,
             auth,
             opened=self._restore,
             event=self._take,
@@ -77,6 +77,11 @@ class AsteriskControl:
     def connected(self) -> bool:
         """Events are being received."""
         return self._events.connected
+
+    @property
+    def waiting(self) -> int:
+        """Commands that are not carried out yet."""
+        return self._commands.waiting
 
     def wait(self, limit_s: float) -> bool:
         """Whether events are being received, now or within `limit_s` seconds."""

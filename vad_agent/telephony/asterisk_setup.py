@@ -114,9 +114,11 @@ exten => s,1,AudioSocket(${{VAD_TAP}})
 exten => _[0-9a-z].,1,AMD()
  same => n,Stasis(vad-agent,${{EXTEN}})
 
-[vad-check]                              ; the test call of `vad-agent pbx check`, and nothing else
+[vad-check]                              ; the test calls of `vad-agent pbx check`, and nothing else
 exten => s,1,Originate(Local/spy${{UNIQUEID}}@vad/n,app,AudioSocket,"${{VAD}},${{VAD_CHECK}}",,,a)
  same => n,Dial(AudioSocket/${{VAD_CHECK}}/${{VAD_PEER}}/c(slin),20)
+ same => n,Hangup()
+exten => phone,1,Dial(${{VAD_PHONE}},30)
  same => n,Hangup()
 """
 
@@ -145,6 +147,22 @@ password = {password}
 enabled = yes
 bindaddr = 127.0.0.1
 bindport = 8088
+"""
+
+
+def ami_user(user: str, secret: str) -> str:
+    """For manager.conf, where ARI is off. It is told only the events that are used."""
+    return f"""; manager.conf, instead of ari.conf: AMI where ARI is off
+[general]
+enabled = yes
+bindaddr = 127.0.0.1
+port = 5038
+[{user}]
+secret = {secret}
+read = call,dialplan
+write = call,originate,reporting
+eventfilter = Event: (DialEnd|Hold|Unhold|Hangup|HangupRequest|SoftHangupRequest)
+eventfilter = Variable: _*VAD
 """
 
 

@@ -39,6 +39,10 @@ class CallControl(Protocol):
     def connected(self) -> bool:
         """Events are being received: who answers and how calls end will be told."""
 
+    @property
+    def waiting(self) -> int:
+        """Commands that are not carried out yet."""
+
     def start(self) -> None:
         """Connect in the background."""
 

@@ -99,6 +99,7 @@ class OperatorLine:
         self._questions = questions
         self._phrases = shared.phrases
         self._name: str | None = None
+        self._missed = 0
 
         def session() -> CallSession:
             self._sinks.begin()
@@ -129,6 +130,7 @@ class OperatorLine:
 
     def connect(self) -> None:
         """The first stream of this operator's call begins: both sides, or one of them."""
+        self._missed = self.frames_missing  # the capture begins anew
         self.capture.connect()
         for channel in Channel:
             self._regain(channel)
@@ -191,6 +193,11 @@ class OperatorLine:
     def turn(self, now: float) -> None:
         """Feed what has come by `now`. Call it at each frame, and each 20 ms while a call is on."""
         self._loop.turn(now)
+
+    @property
+    def frames_missing(self) -> int:
+        """Frames of either side that did not come, since the line's beginning."""
+        return self._missed + sum(self.capture.lane(channel).missing for channel in Channel)
 
     # -- call control ------------------------------------------------------------------------------
 

@@ -2,7 +2,7 @@
 
 Asterisk ── AudioSocket ──> AudioSocketServer ─┬> CallRouter ─> OperatorLine ─┬─> outbox ─> desk
 providers ── WebSocket ───> WebSocketServer ───┘    ^                         │
-Asterisk ── ARI ──────────> AsteriskControl ────────┘                         └─> desk's pages
+PBX ── ARI, AMI, posted ──> ControlGroup ───────────┘                         └─> desk's pages
 """
 
 from __future__ import annotations
@@ -29,11 +29,13 @@ from vad_agent.headset.callback_write_ahead import OutboxWriter
 from vad_agent.headset.status_publisher import StatusPublisher
 from vad_agent.script.settings import Settings
 from vad_agent.speech.prompt_library import PromptLibrary
-from vad_agent.telephony.asterisk_control import AsteriskControl
 from vad_agent.telephony.audiosocket_server import AudioSocketServer
 from vad_agent.telephony.call_control import TapEvent
 from vad_agent.telephony.call_router import CallRouter
+from vad_agent.telephony.control_group import ControlGroup, ControlOptions, make_controls
+from vad_agent.telephony.hook_server import HookServer
 from vad_agent.telephony.media_connection import MediaListener
+from vad_agent.telephony.metrics import PbxCounts, serve_metrics
 from vad_agent.telephony.operator_line import OperatorLine, SharedParts
 from vad_agent.telephony.process_pool import Share
 from vad_agent.telephony.trace_file import TraceFile
@@ -45,6 +47,8 @@ SWITCH_S = 0.0002
 DRAIN_S = 3600.0
 """Seconds that calls may go on after SIGTERM."""
 LOOK_S = 0.2
+SCRAPE_S = 5.0
+"""Seconds for the event loop to say its counts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,10 +67,11 @@ class PbxOptions:
     websocket: tuple[str, int] | None = None
     """Where media over WebSocket are taken; None: nowhere."""
     websocket_token: str = field(default="", repr=False)
-    ari: str | None = None
-    """Asterisk's HTTP address without /ari; None: no call control."""
-    ari_user: str = ""
-    ari_password: str = field(default="", repr=False)
+    media: tuple[str, int] | None = None
+    """Where the PBX reaches the listener; None: as it listens."""
+    control: ControlOptions = field(default_factory=ControlOptions)
+    metrics_port: int | None = None
+    """None: no metrics."""
     share: Share = field(default_factory=Share)
     """Of several processes: the calls of this one."""
     logins: Mapping[str, str] = field(default_factory=dict)
@@ -82,7 +87,10 @@ class PbxProcess:
         self.settings = Settings() if options.script is None else Settings.load(options.script)
         self._stack = ExitStack()
         self._publishers: dict[int, StatusPublisher] = {}
-        self._control: AsteriskControl | None = None
+        self._control = ControlGroup({})
+        self._lines: set[OperatorLine] = set()
+        self._missing = 0
+        """Frames that lines that are gone have missed."""
         self._stopping: asyncio.Event | None = None
         self._asked_to_stop = 0
 
@@ -114,42 +122,56 @@ class PbxProcess:
             if (number := getattr(signal, name, None)) is not None:
                 loop.add_signal_handler(number, partial(stop, number))
         shared = self._shared()
+
+        def tell(found: Sequence[TapEvent]) -> None:
+            for one in filter(lambda one: options.share.has(one.tap), found):
+                login = self._options.logins.get(one.operator or "", one.operator)
+                loop.call_soon_threadsafe(router.control, one, login)
+
+        host, port = options.media or (options.host, options.port)
+        self._control, hooks = make_controls(
+            options.control, tell, media=f"{host}:{port}", index=options.share.index
+        )
+        self._stack.callback(self._control.close)
         router = CallRouter(
             lambda operator, hang_up: self._line(shared, operator, hang_up),
-            self._hang_up,
-            controlled=None if options.ari is None else self._is_controlled,
+            self._control.hang_up,
+            controlled=(lambda: self._control.connected) if self._control.controls else None,
             most_calls=options.most_calls,
             drop_line=self._drop_line,
-            tap=self._tap,
+            tap=self._control.tap,
         )
-        if options.ari is not None:
-
-            def tell(found: Sequence[TapEvent]) -> None:
-                for one in filter(lambda one: options.share.has(one.tap), found):
-                    login = self._options.logins.get(one.operator or "", one.operator)
-                    loop.call_soon_threadsafe(router.control, one, login)
-
-            auth = options.ari_user, options.ari_password
-            media = f"{options.host}:{options.port}"
-            self._control = AsteriskControl(
-                options.ari, auth, tell, media=media, application=options.share.index
-            )
-            self._stack.callback(self._control.close)
-            self._control.start()
+        self._control.start()
         listeners: list[MediaListener] = []
+        audiosocket = AudioSocketServer(router)
+        posted = HookServer(hooks, options.share)
+
+        def counts() -> PbxCounts:
+            coroutine = self._counts(router, listeners, posted, late=audiosocket.late)
+            return asyncio.run_coroutine_threadsafe(coroutine, loop).result(SCRAPE_S)
+
         watch = asyncio.create_task(self._watch_pool()) if options.share.of > 1 else None
         try:
-            await self._listen(AudioSocketServer(router), listeners, options.host, options.port)
+            await self._listen(audiosocket, listeners, options.host, options.port)
             if options.websocket is not None:
                 from vad_agent.telephony.websocket_server import WebSocketServer
 
                 sockets = WebSocketServer(router, token=options.websocket_token)
                 await self._listen(sockets, listeners, *options.websocket)
+            if options.control.events is not None:
+                host, port = await posted.start(*options.control.events)
+                paths = ", ".join(f"/{path}" for path in hooks)
+                self._say(f"events    http://{host}:{port} ({paths})")
+            if options.metrics_port is not None:
+                port, close_metrics = serve_metrics(options.metrics_port, counts)
+                self._stack.callback(close_metrics)
+                self._say(f"metrics   http://127.0.0.1:{port}/metrics")
             await self._stopping.wait()
             await self._drain(router)
         finally:
             if watch is not None:
                 watch.cancel()
+            await posted.close()
             router.close()
             for listener in listeners:
                 await listener.close()
@@ -187,9 +209,32 @@ class PbxProcess:
             await asyncio.sleep(LOOK_S)
             waited += LOOK_S
 
-    def _tap(self, tap: str) -> None:
-        if self._control is not None:
-            self._control.tap(tap)
+    async def _counts(
+        self,
+        router: CallRouter,
+        listeners: Sequence[MediaListener],
+        posted: HookServer,
+        *,
+        late: int,
+    ) -> PbxCounts:
+        """For the metrics."""
+        lines = tuple(self._lines)
+        controls = self._control.controls
+        return PbxCounts(
+            calls=router.counters.calls,
+            refused=router.counters.refused,
+            unknown_events=router.counters.unknown_events,
+            streams=router.streams,
+            in_call=sum(line.in_call for line in lines),
+            lines=len(lines),
+            most_calls=self._options.most_calls,
+            frames_late=late,
+            frames_missing=self._missing + sum(line.frames_missing for line in lines),
+            connections_failed=sum(one.failed for one in listeners),
+            connected={name: one.connected for name, one in controls.items()},
+            commands={name: one.waiting for name, one in controls.items()},
+            posted=dict(posted.counts),
+        )
 
     # -- shared parts ------------------------------------------------------------------------------
 
@@ -237,19 +282,13 @@ class PbxProcess:
     def _report(self, text: str) -> None:
         log.warning("a problem", extra={"why": text})
 
-    def _is_controlled(self) -> bool:
-        return self._control is not None and self._control.connected
-
-    def _hang_up(self, tap: str) -> None:
-        if self._control is not None:
-            self._control.hang_up(tap)
-
     # -- lines -------------------------------------------------------------------------------------
 
     def _line(
         self, shared: SharedParts, operator: str | None, hang_up: Callable[[], None]
     ) -> OperatorLine:
         line = OperatorLine(shared, operator, hang_up)
+        self._lines.add(line)
         if operator is not None:
             link = HeadsetLink(partial(find_desk, self._options.desk), line.report)
             publisher = StatusPublisher([link], operator, line.status, self._sink(line))
@@ -268,6 +307,8 @@ class PbxProcess:
         return take
 
     def _drop_line(self, line: OperatorLine) -> None:
+        self._lines.discard(line)
+        self._missing += line.frames_missing
         publisher = self._publishers.pop(id(line), None)
         if publisher is not None:
             threading.Thread(target=publisher.stop, name="drop line", daemon=True).start()

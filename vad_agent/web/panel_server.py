@@ -13,10 +13,10 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
+from vad_agent.common.http_connections import EmbeddedServer
 from vad_agent.common.private_files import why
 from vad_agent.errors import OutputError, extra
 from vad_agent.web.authentication.operator_token_auth import TokenAuth
-from vad_agent.web.connections import EmbeddedServer
 from vad_agent.web.operator_callbacks import CallbackSource, Reach
 from vad_agent.web.origins import Origins
 from vad_agent.web.panel_app import create_panel

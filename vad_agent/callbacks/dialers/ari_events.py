@@ -106,9 +106,11 @@ class AriEvents:
             except (OSError, EOFError, WebSocketException) as error:
                 known = isinstance(error, ConnectionClosed | OSError | InvalidURI)
                 why = type(error).__name__ if known else "not taken"
-                LOG.warning(
-                    "lost the connection for Asterisk's events, reconnecting", extra={"why": why}
-                )
+                if not self._closing.is_set():
+                    LOG.warning(
+                        "lost the connection for Asterisk's events, reconnecting",
+                        extra={"why": why},
+                    )
             finally:
                 self._listening.clear()
             self._pause(self._pauses_s[min(failed, len(self._pauses_s) - 1)])

@@ -28,9 +28,6 @@ the desk's time limit makes it lost.
 
 from __future__ import annotations
 
-import hashlib
-import hmac
-import json
 import logging
 import re
 import threading
@@ -38,14 +35,12 @@ from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, TypeVar
-from urllib.parse import parse_qsl
 
 from vad_agent.callbacks.dialers.base import (
     DialRefused,
     DialRequest,
     DialUncertain,
     Ended,
-    HookRefused,
     OutcomeReport,
     OutcomeReporter,
     Ringing,
@@ -61,6 +56,7 @@ from vad_agent.callbacks.dialers.mango_calls import (
     number_of,
     of_client,
 )
+from vad_agent.callbacks.dialers.mango_signing import MangoKeys
 from vad_agent.callbacks.model import Outcome
 from vad_agent.errors import DialError
 
@@ -98,6 +94,7 @@ class MangoDialer:
         self, config: MangoConfig, *, limit_s: float = LIMIT_S, pause_s: float = 0.3
     ) -> None:
         self._config = config
+        self._account = MangoKeys(config.api_key, config.salt)
         self._centre = HttpTransport("mango", config.url, limit_s=limit_s, pause_s=pause_s)
         self._lock = threading.Lock()
         self._seen: OrderedDict[str, Seen] = OrderedDict()
@@ -175,7 +172,7 @@ class MangoDialer:
         Raises:
             HookRefused: not signed with this account's keys, or not readable.
         """
-        told = self._opened(body)
+        told = self._account.opened(body)
         with self._lock:
             if "call_state" in told:
                 key = self._heard(told)
@@ -211,17 +208,12 @@ class MangoDialer:
         return "/vpbx/commands/callback_group", {"command_id": dial_request.key, **group, **line}
 
     def _send(self, path: str, command: dict[str, Any]) -> int:
-        text = json.dumps(command)
-        form = {"vpbx_api_key": self._config.api_key, "sign": self._sign(text), "json": text}
+        form = self._account.form(command)
         answer = self._centre.json(self._centre.send("POST", path, repeatable=False, data=form))
         result = number_of(answer.get("result")) if isinstance(answer, dict) else None
         if result is None:
             raise DialUncertain("mango: expected a result in its answer")
         return result
-
-    def _sign(self, text: str) -> str:
-        signed = self._config.api_key + text + self._config.salt
-        return hashlib.sha256(signed.encode()).hexdigest()
 
     def _drop(self, key: str) -> None:
         with self._lock:
@@ -235,24 +227,6 @@ class MangoDialer:
         raise DialUncertain("mango: no event of it has come yet")
 
     # -- webhooks ----------------------------------------------------------------------------------
-
-    def _opened(self, body: bytes) -> dict[str, Any]:
-        try:
-            form = dict(parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=20))
-        except ValueError:
-            raise HookRefused("mango: expected a form") from None
-        key, sign, text = (form.get(name, "") for name in ("vpbx_api_key", "sign", "json"))
-        known = hmac.compare_digest(key.encode(), self._config.api_key.encode())
-        signed = hmac.compare_digest(sign.encode(), self._sign(text).encode())
-        if not (known and signed):
-            raise HookRefused("mango: the signature is not this account's", 401)
-        try:
-            told = json.loads(text)
-        except ValueError:
-            told = None
-        if not isinstance(told, dict):
-            raise HookRefused("mango: expected an object in json")
-        return told
 
     def _heard(self, told: dict[str, Any]) -> str | None:
         """Process a leg's event. Return its key, if it belongs to a command."""

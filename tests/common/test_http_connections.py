@@ -19,7 +19,7 @@ from websockets.sync.client import connect
 
 from tests.server.test_serve import certificate
 from tests.web.link_desk import until
-from vad_agent.web.connections import MOST, RESERVED, EmbeddedServer, most_connections
+from vad_agent.common.http_connections import MOST, RESERVED, EmbeddedServer, most_connections
 
 GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 HANDSHAKE_S = 0.5

@@ -24,7 +24,7 @@ from typing import Any
 
 from vad_agent.errors import extra
 
-with extra("callbacks", "the panel"):
+with extra("callbacks", "an HTTP server"):
     import h11
     import uvicorn
     from uvicorn.protocols.http.h11_impl import H11Protocol
