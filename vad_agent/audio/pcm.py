@@ -40,6 +40,15 @@ to_stereo = audioop.tostereo
 to_mono = audioop.tomono
 """`to_mono(samples, 2, 0.5, 0.5)`: the mean of both channels."""
 
+from_ulaw, from_alaw = audioop.ulaw2lin, audioop.alaw2lin
+"""`from_ulaw(payload, 2)`: G.711, one byte a sample, to int16."""
+
+to_ulaw, to_alaw = audioop.lin2ulaw, audioop.lin2alaw
+"""`to_ulaw(samples, 2)`: int16 to G.711."""
+
+swap_bytes = audioop.byteswap
+"""`swap_bytes(samples, 2)`: big-endian to little-endian, and back."""
+
 FULL_SCALE = 32_768
 
 

@@ -152,6 +152,12 @@ class CallRouter:
                 capture.push(channel, now, pcm)
         tap.line.turn(now)
 
+    def missing(self, id: str, channel: Channel, frames: int) -> None:
+        """So many frames of a side are missing between its last samples and its next ones."""
+        tap = self._taps.get(id)
+        if tap is not None and tap.line is not None:
+            tap.line.capture.skip(channel, frames)
+
     def disconnected(self, id: str, now: float) -> None:
         """The stream has ended: with its call, or because something between us broke."""
         tap = self._taps.get(id)
@@ -214,7 +220,7 @@ class CallRouter:
             self.counters.unknown_events += 1
         else:
             tap.line.signal(told.event)
-            if kind is EventKind.HANGUP:
+            if kind in (EventKind.HANGUP, EventKind.LINE_GONE):
                 self._left(told.tap, tap)
 
     def _answered(self, told: TapEvent, tap: _Tap, login: str | None) -> None:
