@@ -43,6 +43,8 @@ TIMED: Final = (
     "tests/headset/test_underruns.py",
     "tests/telephony/test_asterisk_dialer.py",
     "tests/telephony/test_asterisk_setup.py",
+    "tests/telephony/test_siprec_server.py",
+    "tests/telephony/test_siprec_process.py",
     "tests/headset/test_prompt_device_lock.py",
 )
 """Lanes in real time, in the order of their beginning."""
@@ -87,6 +89,8 @@ REAL: Final = (
     "tests/telephony/test_asterisk.py",
     "tests/telephony/test_asterisk_dialer.py",
     "tests/telephony/test_asterisk_setup.py",
+    "tests/telephony/test_siprec_server.py",
+    "tests/telephony/test_siprec_process.py",
 )
 """Files with real processes in real time: a test of theirs may fail once."""
 

@@ -15,7 +15,8 @@ from tests.telephony.siprec import OFFERS, RFC_METADATA, Offer, invite, message,
 from vad_agent.errors import MediaError
 from vad_agent.telephony.sdp import MediaLine, parse_offer
 from vad_agent.telephony.sip_message import MOST_HEAD, MOST_LINE, SipStream, parse_message
-from vad_agent.telephony.siprec_agent import GIVEN_UP_S, Peer, Refused, SiprecAgent
+from vad_agent.telephony.siprec_agent import SiprecAgent
+from vad_agent.telephony.siprec_dialog import GIVEN_UP_S, OfferRefused, Peer
 from vad_agent.telephony.siprec_metadata import Metadata
 
 UDP = Peer("UDP", "192.0.2.9", 5070, "192.0.2.7")
@@ -28,7 +29,7 @@ class Calls:
 
     def __init__(self) -> None:
         self.told: list[str] = []
-        self.refusal: Refused | None = None
+        self.refusal: OfferRefused | None = None
         self.metadata: Metadata | None = None
 
     def begin(
@@ -342,7 +343,7 @@ def test_what_is_not_taken_is_refused_and_says_why(data: bytes, status: str, sai
 @pytest.mark.parametrize("status", ["486 Busy Here", "503 Service Unavailable"])
 def test_a_call_too_many_is_refused(status: str) -> None:
     client = Client()
-    client.calls.refusal = Refused(status, "as many calls as there may be", "Retry-After: 60")
+    client.calls.refusal = OfferRefused(status, "as many calls as there may be", "Retry-After: 60")
     assert client.send(invite()) == ["100", status[:3]]
     assert "Retry-After: 60" in client.text
     assert client.agent.counters.statuses == {status: 1}

@@ -80,6 +80,22 @@ def pbx(
     most_calls: Annotated[
         int, typer.Option("--calls", min=1, max=10_000, help="A call too many is refused.")
     ] = 200,
+    siprec: Annotated[
+        str | None,
+        typer.Option(
+            metavar="HOST:PORT",
+            help="Also be a recording server (SIPREC, RFC 7866) for session border controllers. Needs "
+            "--mode cue: nothing can be spoken into a recorded call.",
+        ),
+    ] = None,
+    rtp_ports: Annotated[
+        str | None,
+        typer.Option(
+            "--rtp-ports",
+            metavar="FIRST-LAST",
+            help="UDP ports of its audio. Default: 20000-29999.",
+        ),
+    ] = None,
     log_json: Annotated[
         bool, typer.Option("--log-json", help="The log as JSON, one object per line.")
     ] = False,
@@ -106,6 +122,11 @@ def pbx(
         from vad_agent.telephony.pbx_process import PbxOptions, PbxProcess
 
     host, port = _address(listen)
+    recording = None if siprec is None else _address(siprec, "--siprec")
+    if recording is not None and mode != "cue":
+        raise typer.BadParameter(
+            "--siprec: nothing can be spoken into a recorded call: add --mode cue"
+        )
     if mode not in ("auto", "cue"):
         raise typer.BadParameter(f"--mode: expected auto or cue, got {mode!r}")
     options = PbxOptions(
@@ -121,6 +142,8 @@ def pbx(
         ari_user=ari_user,
         ari_password="" if ari is None else _password(ari_password_file),
         logins=dict(map(_login, operator or ())),
+        siprec=recording,
+        rtp_ports=None if rtp_ports is None else _ports(rtp_ports),
     )
     log_to_stderr(as_json=log_json)
     console = plain_console()
@@ -130,11 +153,19 @@ def pbx(
         raise EndedByCtrlC
 
 
-def _address(text: str) -> tuple[str, int]:
+def _address(text: str, option: str = "--listen") -> tuple[str, int]:
     host, _, port = text.rpartition(":")
     if not host or not port.isdecimal() or int(port) > 65_535:
-        raise typer.BadParameter(f"--listen: expected HOST:PORT, got {text!r}")
+        raise typer.BadParameter(f"{option}: expected HOST:PORT, got {text!r}")
     return host.strip("[]"), int(port)
+
+
+def _ports(text: str) -> range:
+    first, _, last = text.partition("-")
+    numbers = first.isdecimal() and last.isdecimal() and len(first) <= 5 and len(last) <= 5
+    if not numbers or not 1024 <= int(first) < int(last) <= 65_535:
+        raise typer.BadParameter(f"--rtp-ports: expected FIRST-LAST from 1024 on, got {text!r}")
+    return range(int(first), int(last) + 1)
 
 
 def _login(text: str) -> tuple[str, str]:

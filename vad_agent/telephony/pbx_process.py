@@ -16,6 +16,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from vad_agent.callbacks.outbox import Outbox, outbox_folder
 from vad_agent.client.discovery import find_desk, is_desk_local, need_token
@@ -33,6 +34,9 @@ from vad_agent.telephony.call_control import TapEvent
 from vad_agent.telephony.call_router import CallRouter
 from vad_agent.telephony.operator_line import OperatorLine, SharedParts
 from vad_agent.telephony.trace_file import TraceFile
+
+if TYPE_CHECKING:
+    from vad_agent.telephony.siprec_server import SiprecServer
 
 log = logging.getLogger(__name__)
 
@@ -62,6 +66,10 @@ class PbxOptions:
     ari_password: str = field(default="", repr=False)
     logins: Mapping[str, str] = field(default_factory=dict)
     """The operators' telephones: endpoint → login; an endpoint that is not here is the login."""
+    siprec: tuple[str, int] | None = None
+    """Host and port of the recording server; None: there is none. Needs the mode cue."""
+    rtp_ports: range | None = None
+    """Of the recording server; None: its own."""
 
 
 class PbxProcess:
@@ -132,13 +140,34 @@ class PbxProcess:
             where = f"{options.host}:{options.port}"
             raise OutputError(f"{where}: cannot listen there: {error.strerror}") from error
         self._say(f"media     {host}:{port} (AudioSocket), up to {options.most_calls} calls")
+        siprec = None
         try:
+            siprec = await self._start_siprec(router)
             await self._stopping.wait()
             await self._drain(router)
         finally:
             router.close()
+            if siprec is not None:
+                await siprec.close()
             await server.close()
         return interrupted
+
+    async def _start_siprec(self, router: CallRouter) -> SiprecServer | None:
+        if self._options.siprec is None:
+            return None
+        from vad_agent.telephony.rtp_ports import RTP_PORTS
+        from vad_agent.telephony.siprec_server import SiprecServer
+
+        ports = self._options.rtp_ports or RTP_PORTS
+        server = SiprecServer(router, self._options.logins, ports=ports)
+        host, port = self._options.siprec
+        try:
+            host, port = await server.start(host, port)
+        except OSError as error:
+            raise OutputError(f"{host}:{port}: cannot listen there: {error.strerror}") from error
+        rtp = f"{ports.start}-{ports.stop - 1}"
+        self._say(f"siprec    {host}:{port} (SIP over UDP and TCP), RTP at ports {rtp}")
+        return server
 
     async def _drain(self, router: CallRouter) -> None:
         """Take no new call, and let those go on that are on; a second signal ends them."""

@@ -30,7 +30,7 @@ _PARSED = ("via", "v", "from", "f", "to", "t", "cseq", "call-id", "i", "contact"
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class SipRequest:
     """A request, with what decides where it belongs."""
 
     method: str
@@ -56,7 +56,7 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True)
-class Response:
+class SipResponse:
     """A response to a request of ours."""
 
     code: int
@@ -65,7 +65,7 @@ class Response:
     method: str
 
 
-def parse_message(data: bytes) -> Request | Response:
+def parse_message(data: bytes) -> SipRequest | SipResponse:
     """Parse one message.
 
     Raises:
@@ -89,11 +89,11 @@ def parse_message(data: bytes) -> Request | Response:
         if not common[0] or cseq.sequence >= 1 << 32:
             raise ValueError("Call-ID or CSeq is not valid")
         if isinstance(message, sipmessage.Response):
-            return Response(message.code, *common, cseq.method)
+            return SipResponse(message.code, *common, cseq.method)
         via = message.via[0]
         if cseq.method != message.method:
             raise ValueError("CSeq is of another method")
-        return Request(
+        return SipRequest(
             message.method,
             *common,
             branch=(via.parameters.get("branch") or "", via.host.lower(), via.port),
@@ -154,7 +154,7 @@ class SipStream:
 
 
 def build_response(
-    request: Request,
+    request: SipRequest,
     status: str,
     source: tuple[str, int],
     *,

@@ -19,146 +19,43 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Protocol
 
 from vad_agent.errors import MediaError
 from vad_agent.telephony.sdp import MediaLine, build_answer, parse_offer
 from vad_agent.telephony.sip_message import (
-    Request,
-    Response,
+    SipRequest,
+    SipResponse,
     build_request,
     build_response,
     find_uri,
     parse_message,
 )
+from vad_agent.telephony.siprec_dialog import (
+    GIVEN_UP_S,
+    Dialog,
+    OfferRefused,
+    Peer,
+    RecordingCalls,
+    Send,
+    Transaction,
+    repeat,
+    session_timer,
+)
 from vad_agent.telephony.siprec_metadata import (
     METADATA_TYPE,
     SDP_TYPE,
-    Body,
+    MessageBody,
     Metadata,
     parse_body,
     parse_metadata,
 )
 
-T1_S, T2_S = 0.5, 4.0
-"""Seconds until a message is sent again, and at most (RFC 3261, 17.1.1.1)."""
-GIVEN_UP_S = 64 * T1_S
-"""Seconds after which it is not, and for which an answer is kept."""
 MOST_TRANSACTIONS = 20_000
 METHODS = "INVITE, ACK, CANCEL, BYE, OPTIONS, UPDATE"
 EXTENSIONS = frozenset(("siprec", "timer"))
 """What a request may require."""
 SERVER = "Server: vad-agent"
 _ACCEPT = f"Accept: {SDP_TYPE}, {METADATA_TYPE}, application/rs-metadata, multipart/mixed"
-
-
-@dataclass(frozen=True, slots=True)
-class Peer:
-    """Where messages come from and go to."""
-
-    transport: str
-    """UDP or TCP."""
-    host: str
-    port: int
-    local: str
-    """Our address, as this peer reaches it."""
-    connection: int = 0
-    """Of TCP: its number."""
-
-
-@dataclass(frozen=True, slots=True)
-class Send:
-    """A message to send."""
-
-    peer: Peer
-    data: bytes
-
-
-class Refused(Exception):
-    """The offer is not taken. `status`: of the answer, such as `486 Busy Here`."""
-
-    def __init__(self, status: str, why: str, *headers: str) -> None:
-        self.status = status
-        self.why = why
-        self.headers = headers
-        super().__init__(f"{status}: {why}")
-
-
-class RecordingCalls(Protocol):
-    """What takes the calls. `call`: the Call-ID; `metadata`: all that is known; None: nothing.
-
-    `begin` and `change` return for each media line the port on which it is received; None: it is not. They
-    raise `Refused`.
-    """
-
-    def begin(
-        self, call: str, lines: Sequence[MediaLine], metadata: Metadata | None, now: float
-    ) -> Sequence[int | None]:
-        """A recording session is offered."""
-
-    def change(
-        self, call: str, lines: Sequence[MediaLine], metadata: Metadata | None, now: float
-    ) -> Sequence[int | None]:
-        """Its streams or its participants have changed."""
-
-    def established(self, call: str, now: float) -> None:
-        """The client has confirmed the session."""
-
-    def ended(self, call: str, cause: str, now: float) -> None:
-        """It is over, or has never begun."""
-
-
-@dataclass(slots=True)
-class _Repeated:
-    """A message that is sent again until it is answered."""
-
-    send: Send
-    at: float
-    interval: float = T1_S
-    until: float = 0.0
-
-    def due(self, now: float) -> Iterator[Send]:
-        if now >= self.at:
-            self.interval = min(2 * self.interval, T2_S)
-            self.at = now + self.interval
-            yield self.send
-
-
-def _repeated(send: Send, now: float) -> _Repeated:
-    return _Repeated(send, now + T1_S, until=now + GIVEN_UP_S)
-
-
-@dataclass(slots=True)
-class _Transaction:
-    until: float
-    answer: Send | None = None
-    repeated: _Repeated | None = None
-    """A refusal of an INVITE, until its ACK."""
-
-
-@dataclass(slots=True)
-class _Dialog:
-    call: str
-    tag: str
-    remote_tag: str
-    local: str
-    """Our From header in this dialog: the To of the INVITE, with our tag."""
-    remote: str
-    target: str
-    routes: tuple[str, ...]
-    peer: Peer
-    cseq: int
-    lines: tuple[MediaLine, ...] = ()
-    ports: tuple[int | None, ...] = ()
-    metadata: Metadata | None = None
-    version: int = 0
-    established: bool = False
-    accepted: _Repeated | None = None
-    """Our 200 to an INVITE, until its ACK."""
-    accepted_cseq: int = 0
-    expires_at: float | None = None
-    """When the client must have refreshed the session (RFC 4028)."""
-    bye: _Repeated | None = None
 
 
 @dataclass(slots=True)
@@ -187,8 +84,8 @@ class SiprecAgent:
         self._calls = calls
         self._port = port
         self._new_tag = new_tag
-        self._dialogs: dict[str, _Dialog] = {}
-        self._transactions: dict[tuple[str, tuple[str, str, int | None], str], _Transaction] = {}
+        self._dialogs: dict[str, Dialog] = {}
+        self._transactions: dict[tuple[str, tuple[str, str, int | None], str], Transaction] = {}
         self.counters = AgentCounters()
 
     def __len__(self) -> int:
@@ -207,7 +104,7 @@ class SiprecAgent:
         except MediaError:
             self.counters.malformed += 1
             raise
-        if isinstance(message, Response):
+        if isinstance(message, SipResponse):
             self._response(message)
             return []
         if message.method == "ACK":
@@ -219,7 +116,7 @@ class SiprecAgent:
             return [known.answer] if known.answer is not None else []
         if len(self._transactions) >= MOST_TRANSACTIONS:
             return []
-        transaction = self._transactions[key] = _Transaction(now + GIVEN_UP_S)
+        transaction = self._transactions[key] = Transaction(now + GIVEN_UP_S)
         return self._answer(message, peer, now, transaction)
 
     def due(self, now: float) -> list[Send]:
@@ -252,12 +149,12 @@ class SiprecAgent:
             "CSeq: 1 BYE",
         ]
         send = Send(dialog.peer, build_request(f"BYE {dialog.target}", headers))
-        dialog.bye = _repeated(send, now)
+        dialog.bye = repeat(send, now)
         return [send]
 
     # -- the clock ---------------------------------------------------------------------------------
 
-    def _dialog_due(self, dialog: _Dialog, now: float) -> Iterator[Send]:
+    def _dialog_due(self, dialog: Dialog, now: float) -> Iterator[Send]:
         if dialog.bye is not None:
             if now >= dialog.bye.until:
                 self._dialogs.pop(dialog.call, None)
@@ -273,7 +170,7 @@ class SiprecAgent:
         elif dialog.accepted is not None:
             yield from dialog.accepted.due(now)
 
-    def _end(self, dialog: _Dialog, cause: str, now: float, *, keep: bool = False) -> None:
+    def _end(self, dialog: Dialog, cause: str, now: float, *, keep: bool = False) -> None:
         if not keep:
             self._dialogs.pop(dialog.call, None)
         if dialog.bye is None:
@@ -281,13 +178,13 @@ class SiprecAgent:
 
     # -- responses and ACK -------------------------------------------------------------------------
 
-    def _response(self, response: Response) -> None:
+    def _response(self, response: SipResponse) -> None:
         """To our BYE: whatever it says, the session is over."""
         dialog = self._dialogs.get(response.call_id)
         if dialog is not None and dialog.bye is not None and response.code >= 200:
             del self._dialogs[response.call_id]
 
-    def _ack(self, ack: Request, now: float) -> None:
+    def _ack(self, ack: SipRequest, now: float) -> None:
         refused = self._transactions.get((ack.call_id, ack.branch, "INVITE"))
         if refused is not None:
             refused.repeated = None
@@ -299,7 +196,7 @@ class SiprecAgent:
             dialog.established = True
             self._calls.established(dialog.call, now)
 
-    def _of(self, request: Request) -> _Dialog | None:
+    def _of(self, request: SipRequest) -> Dialog | None:
         dialog = self._dialogs.get(request.call_id)
         if dialog is None or (dialog.tag, dialog.remote_tag) != (request.to_tag, request.from_tag):
             return None
@@ -308,7 +205,7 @@ class SiprecAgent:
     # -- requests ----------------------------------------------------------------------------------
 
     def _answer(
-        self, request: Request, peer: Peer, now: float, transaction: _Transaction
+        self, request: SipRequest, peer: Peer, now: float, transaction: Transaction
     ) -> list[Send]:
         to = peer
         if peer.transport == "UDP" and not request.rport:
@@ -321,31 +218,33 @@ class SiprecAgent:
             made = self._dispatch(request, peer, source, now)
             dialog = self._dialogs.get(request.call_id)
             if request.method == "INVITE" and dialog is not None:
-                dialog.accepted = _repeated(Send(to, made), now)
+                dialog.accepted = repeat(Send(to, made), now)
                 dialog.accepted_cseq = request.cseq
-        except Refused as no:
+        except OfferRefused as no:
             self.counters.statuses[no.status] = self.counters.statuses.get(no.status, 0) + 1
             self.counters.refused += request.method == "INVITE"
             headers = [SERVER, *no.headers, f'Warning: 399 vad-agent "{_quotable(no.why)}"']
             made = build_response(request, no.status, source, tag=self._new_tag(), headers=headers)
             if request.method == "INVITE" and peer.transport == "UDP":
-                transaction.repeated = _repeated(Send(to, made), now)
+                transaction.repeated = repeat(Send(to, made), now)
         transaction.answer = Send(to, made)
         return [*sends, transaction.answer]
 
-    def _dispatch(self, request: Request, peer: Peer, source: tuple[str, int], now: float) -> bytes:
+    def _dispatch(
+        self, request: SipRequest, peer: Peer, source: tuple[str, int], now: float
+    ) -> bytes:
         method = request.method
         if method == "CANCEL":
             if (request.call_id, request.branch, "INVITE") not in self._transactions:
-                raise Refused("481 Call/Transaction Does Not Exist", "nothing to cancel")
+                raise OfferRefused("481 Call/Transaction Does Not Exist", "nothing to cancel")
             # Each INVITE has its final answer at once: a CANCEL changes nothing (RFC 3261, 9.2).
             return build_response(request, "200 OK", source, headers=[SERVER])
         if method not in METHODS.split(", "):
-            raise Refused("405 Method Not Allowed", f"not {method[:20]}", f"Allow: {METHODS}")
+            raise OfferRefused("405 Method Not Allowed", f"not {method[:20]}", f"Allow: {METHODS}")
         unknown = [name for name in request.tokens("Require") if name not in EXTENSIONS]
         if unknown:
             named = ", ".join(unknown)
-            raise Refused("420 Bad Extension", f"not {named[:60]}", f"Unsupported: {named}")
+            raise OfferRefused("420 Bad Extension", f"not {named[:60]}", f"Unsupported: {named}")
         if not request.to_tag:
             if method == "INVITE":
                 return self._invite(request, peer, source, now)
@@ -353,9 +252,9 @@ class SiprecAgent:
                 return self._options(request, source)
         dialog = self._of(request)
         if dialog is None or (dialog.bye is not None and method != "BYE"):
-            raise Refused("481 Call/Transaction Does Not Exist", "no such session")
+            raise OfferRefused("481 Call/Transaction Does Not Exist", "no such session")
         if request.cseq <= dialog.cseq:
-            raise Refused("500 Server Internal Error", "CSeq is not above the last one")
+            raise OfferRefused("500 Server Internal Error", "CSeq is not above the last one")
         dialog.cseq, dialog.peer = request.cseq, peer
         if method == "BYE":
             self._end(dialog, _reason(request), now)
@@ -364,22 +263,24 @@ class SiprecAgent:
             return self._options(request, source)
         return self._change(dialog, request, source, now)
 
-    def _options(self, request: Request, source: tuple[str, int]) -> bytes:
+    def _options(self, request: SipRequest, source: tuple[str, int]) -> bytes:
         headers = [SERVER, f"Allow: {METHODS}", _ACCEPT, f"Supported: {', '.join(EXTENSIONS)}"]
         return build_response(request, "200 OK", source, tag=self._new_tag(), headers=headers)
 
-    def _invite(self, request: Request, peer: Peer, source: tuple[str, int], now: float) -> bytes:
+    def _invite(
+        self, request: SipRequest, peer: Peer, source: tuple[str, int], now: float
+    ) -> bytes:
         if request.call_id in self._dialogs:
-            raise Refused("482 Loop Detected", "this Call-ID has a session")
+            raise OfferRefused("482 Loop Detected", "this Call-ID has a session")
         body = _body(request)
         if body.metadata is None and "siprec" not in request.tokens("Require"):
             why = "only recording sessions (RFC 7866) are taken"
-            raise Refused("421 Extension Required", why, "Require: siprec")
+            raise OfferRefused("421 Extension Required", why, "Require: siprec")
         target = find_uri(request.header("Contact"))
         if not target:
-            raise Refused("400 Bad Request", "expected a Contact")
+            raise OfferRefused("400 Bad Request", "expected a Contact")
         if body.sdp is None:
-            raise Refused("488 Not Acceptable Here", "expected an SDP offer")
+            raise OfferRefused("488 Not Acceptable Here", "expected an SDP offer")
         tag = self._new_tag()
         given = request.message.headers
         routes = tuple(
@@ -387,7 +288,7 @@ class SiprecAgent:
             for text in given.getlist("Record-Route")
             for one in text.split(",")
         )
-        dialog = _Dialog(
+        dialog = Dialog(
             call=request.call_id,
             tag=tag,
             remote_tag=request.from_tag,
@@ -404,12 +305,12 @@ class SiprecAgent:
         return self._accepted(dialog, request, source, now, with_sdp=True)
 
     def _change(
-        self, dialog: _Dialog, request: Request, source: tuple[str, int], now: float
+        self, dialog: Dialog, request: SipRequest, source: tuple[str, int], now: float
     ) -> bytes:
         body = _body(request)
         if target := find_uri(request.header("Contact")):
             dialog.target = target
-        if body != Body():
+        if body != MessageBody():
             self._negotiate(dialog, body, self._calls.change, now)
         # An INVITE without an offer asks for ours: the present session.
         with_sdp = body.sdp is not None or request.method == "INVITE"
@@ -417,12 +318,12 @@ class SiprecAgent:
 
     def _negotiate(
         self,
-        dialog: _Dialog,
-        body: Body,
+        dialog: Dialog,
+        body: MessageBody,
         tell: Callable[[str, Sequence[MediaLine], Metadata | None, float], Sequence[int | None]],
         now: float,
     ) -> None:
-        """Raises Refused; nothing has changed then."""
+        """Raises OfferRefused; nothing has changed then."""
         lines, metadata = dialog.lines, dialog.metadata
         try:
             if body.sdp is not None:
@@ -430,17 +331,17 @@ class SiprecAgent:
             if body.metadata is not None:
                 metadata = parse_metadata(body.metadata).after(metadata)
         except MediaError as error:
-            raise Refused("400 Bad Request", str(error)) from error
+            raise OfferRefused("400 Bad Request", str(error)) from error
         if not any(line.usable for line in lines):
-            raise Refused("488 Not Acceptable Here", "expected audio, RTP/AVP, PCMA or PCMU")
+            raise OfferRefused("488 Not Acceptable Here", "expected audio, RTP/AVP, PCMA or PCMU")
         ports = tuple(tell(dialog.call, lines, metadata, now))
         dialog.lines, dialog.metadata, dialog.ports = lines, metadata, ports
         dialog.version += body.sdp is not None
 
     def _accepted(
         self,
-        dialog: _Dialog,
-        request: Request,
+        dialog: Dialog,
+        request: SipRequest,
         source: tuple[str, int],
         now: float,
         *,
@@ -455,7 +356,7 @@ class SiprecAgent:
             f"Allow: {METHODS}",
             f"Supported: {', '.join(sorted(EXTENSIONS))}",
         ]
-        headers += _session_timer(dialog, request, now)
+        headers += session_timer(dialog, request, now)
         body = b""
         if with_sdp:
             headers.append(f"Content-Type: {SDP_TYPE}")
@@ -463,36 +364,23 @@ class SiprecAgent:
         return build_response(request, "200 OK", source, tag=dialog.tag, headers=headers, body=body)
 
 
-def _session_timer(dialog: _Dialog, request: Request, now: float) -> list[str]:
-    """RFC 4028: the client refreshes the session, or it ends."""
-    seconds, _, parameters = request.header("Session-Expires").partition(";")
-    seconds = seconds.strip()
-    can = "timer" in request.tokens("Supported") + request.tokens("Require")
-    if not can or "uas" in parameters.lower() or not seconds.isascii() or not seconds.isdecimal():
-        dialog.expires_at = None
-        return []
-    seconds = str(min(max(int(seconds[:9]), 90), 86_400))
-    dialog.expires_at = now + int(seconds)
-    return ["Require: timer", f"Session-Expires: {seconds};refresher=uac"]
-
-
-def _body(request: Request) -> Body:
-    """Raises Refused."""
+def _body(request: SipRequest) -> MessageBody:
+    """Raises OfferRefused."""
     data, kind = request.message.body, request.header("Content-Type")
     if not data.strip():
-        return Body()
+        return MessageBody()
     if request.tokens("Content-Encoding") not in ([], ["identity"]):
-        raise Refused("415 Unsupported Media Type", "encoded", "Accept-Encoding: identity")
+        raise OfferRefused("415 Unsupported Media Type", "encoded", "Accept-Encoding: identity")
     plain = kind.partition(";")[0].strip().lower()
     if not plain.startswith("multipart/") and plain != SDP_TYPE and "rs-metadata" not in plain:
-        raise Refused("415 Unsupported Media Type", f"not {plain[:40]}", _ACCEPT)
+        raise OfferRefused("415 Unsupported Media Type", f"not {plain[:40]}", _ACCEPT)
     try:
         return parse_body(kind, data)
     except MediaError as error:
-        raise Refused("400 Bad Request", str(error)) from error
+        raise OfferRefused("400 Bad Request", str(error)) from error
 
 
-def _reason(request: Request) -> str:
+def _reason(request: SipRequest) -> str:
     """Why the client ends the session: its Reason header (RFC 3326), such as Q.850;cause=16."""
     return request.header("Reason")[:60] or "BYE"
 

@@ -41,7 +41,7 @@ _NUMBER = re.compile(r"\+?[0-9]{3,20}")
 
 
 @dataclass(slots=True)
-class _Leg:
+class _RecordedLeg:
     """What comes on one media line."""
 
     stream: RtpStream
@@ -65,7 +65,7 @@ class RecordingCall:
         self._router = router
         self._telephones = telephones
         self._hang_up = hang_up
-        self._legs: dict[int, _Leg] = {}
+        self._legs: dict[int, _RecordedLeg] = {}
         self._lines: Sequence[MediaLine] = ()
         self._roles = Roles(Participant(), Participant(), ())
         self._established = False
@@ -86,7 +86,7 @@ class RecordingCall:
         self._roles = find_roles(lines, metadata, self._telephones)
         for number, (line, sides) in enumerate(zip(lines, self._roles.of_lines, strict=True)):
             if sides and number not in self._legs:
-                self._legs[number] = _Leg(RtpStream(line.codecs))
+                self._legs[number] = _RecordedLeg(RtpStream(line.codecs))
             if (leg := self._legs.get(number)) is not None:
                 leg.stream.codecs = line.codecs
                 leg.sides = sides

@@ -32,7 +32,7 @@ NOBODY: Sides = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
-class Body:
+class MessageBody:
     """The parts of a message that concern us."""
 
     sdp: bytes | None = None
@@ -95,7 +95,7 @@ class Roles:
 # -- the body ---------------------------------------------------------------------------------------
 
 
-def parse_body(content_type: str, body: bytes) -> Body:
+def parse_body(content_type: str, body: bytes) -> MessageBody:
     """Take a message's body apart. Parts may come in any order; those of other types are ignored.
 
     Raises:
@@ -119,7 +119,7 @@ def parse_body(content_type: str, body: bytes) -> Body:
     return _sorted((kind, data) for kind, data in parts if isinstance(data, bytes))
 
 
-def _sorted(parts: Iterable[tuple[str, bytes]]) -> Body:
+def _sorted(parts: Iterable[tuple[str, bytes]]) -> MessageBody:
     """Metadata is known by its root too: `application/ +xml` was seen."""
     sdp = metadata = None
     for kind, data in parts:
@@ -127,7 +127,7 @@ def _sorted(parts: Iterable[tuple[str, bytes]]) -> Body:
             sdp = sdp or data
         elif "rs-metadata" in kind.lower() or (b"<" in data[:8] and b"recording" in data[:1000]):
             metadata = metadata or data.strip()
-    return Body(sdp, metadata)
+    return MessageBody(sdp, metadata)
 
 
 # -- the metadata -----------------------------------------------------------------------------------

@@ -14,20 +14,21 @@ import socket
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 from vad_agent.core.frames import FRAME_S
 from vad_agent.errors import MediaError
 from vad_agent.telephony.call_router import CallRouter
+from vad_agent.telephony.rtp_ports import RTP_PORTS, RtpPort, RtpPorts
 from vad_agent.telephony.sdp import MediaLine
 from vad_agent.telephony.sip_message import SipStream
-from vad_agent.telephony.siprec_agent import Peer, Refused, Send, SiprecAgent
+from vad_agent.telephony.siprec_agent import SiprecAgent
 from vad_agent.telephony.siprec_call import RecordingCall
+from vad_agent.telephony.siprec_dialog import OfferRefused, Peer, Send
 from vad_agent.telephony.siprec_metadata import Metadata
 
 log = logging.getLogger(__name__)
 
-RTP_PORTS = range(20_000, 30_000)
-"""An even one for RTP, the next one for RTCP (RFC 3550, 11)."""
 TIMERS_S = 0.1
 """Seconds between two looks at SIP's timers."""
 MOST_CONNECTIONS = 1000
@@ -35,28 +36,12 @@ IDLE_S = 30.0
 """Seconds for a TCP connection to send its first message."""
 MOST_UNSENT = 65_536
 """Bytes that a peer has not read: it reads no more."""
-LATCHED_S = 1.0
-"""Seconds without a packet after which another source may send the stream."""
-_DATAGRAM = 2_048
-_BURST = 50
-"""Datagrams of one socket in one turn of the event loop."""
-
-
-@dataclass(slots=True)
-class _Port:
-    """The sockets of one media line."""
-
-    number: int
-    sockets: list[socket.socket] = field(default_factory=list)
-    source: tuple[str, int] | None = None
-    """Where the RTP comes from: nobody else can bring audio into the call."""
-    heard_at: float = 0.0
 
 
 @dataclass(slots=True)
 class _Session:
     call: RecordingCall
-    ports: dict[int, _Port] = field(default_factory=dict)
+    ports: dict[int, RtpPort] = field(default_factory=dict)
     """By media line."""
 
 
@@ -66,8 +51,6 @@ class ServerCounters:
 
     bad_connections: int = 0
     bad_datagrams: int = 0
-    strangers: int = 0
-    """RTP from an address that is not the stream's."""
     dead: int = 0
     """Sessions ended because no media came."""
 
@@ -85,8 +68,7 @@ class SiprecServer:
     ) -> None:
         self._router = router
         self._telephones = telephones
-        self._ports = range(ports.start + ports.start % 2, ports.stop - 1, 2)
-        self._next_port = 0
+        self._rtp = RtpPorts(ports, clock)
         self._clock = clock
         self._sessions: dict[str, _Session] = {}
         self._connections: dict[int, _Connection] = {}
@@ -101,6 +83,11 @@ class SiprecServer:
 
     def __len__(self) -> int:
         return len(self._sessions)
+
+    @property
+    def strangers(self) -> int:
+        """Datagrams from an address that is not their stream's."""
+        return self._rtp.strangers
 
     async def start(self, host: str, port: int) -> tuple[str, int]:
         """Listen. Return the address.
@@ -191,24 +178,24 @@ class SiprecServer:
     def begin(
         self, call: str, lines: Sequence[MediaLine], metadata: Metadata | None, now: float
     ) -> Sequence[int | None]:
-        """Admit a session. Raises Refused."""
+        """Admit a session. Raises OfferRefused."""
         tap = f"siprec {call}"
         recording = RecordingCall(tap, self._router, self._telephones, lambda: self._hang_up(call))
         if self._router.draining:
-            raise Refused("503 Service Unavailable", "no new calls", "Retry-After: 60")
+            raise OfferRefused("503 Service Unavailable", "no new calls", "Retry-After: 60")
         if not self._router.connected(tap, recording, now):
-            raise Refused("486 Busy Here", "as many calls as there may be")
+            raise OfferRefused("486 Busy Here", "as many calls as there may be")
         session = self._sessions[call] = _Session(recording)
         try:
             return self._offered(session, lines, metadata, now)
-        except Refused:
+        except OfferRefused:
             self.ended(call, "refused", now)
             raise
 
     def change(
         self, call: str, lines: Sequence[MediaLine], metadata: Metadata | None, now: float
     ) -> Sequence[int | None]:
-        """Streams have come or gone. Raises Refused."""
+        """Streams have come or gone. Raises OfferRefused."""
         return self._offered(self._sessions[call], lines, metadata, now)
 
     def _offered(
@@ -221,11 +208,15 @@ class SiprecServer:
         used = session.call.offered(lines, metadata, now)
         for number, wanted in enumerate(used):
             if wanted and number not in session.ports:
-                session.ports[number] = self._open(session, number)
+                take = partial(self._datagram, session.call, number)
+                try:
+                    session.ports[number] = self._rtp.open(self._host, take)
+                except OSError as error:
+                    raise OfferRefused("503 Service Unavailable", str(error)) from error
             elif not wanted and number in session.ports:
-                self._close_port(session.ports.pop(number))
+                session.ports.pop(number).close()
         for port in session.ports.values():
-            port.source = None  # the client may send from elsewhere now
+            port.unlatch()  # the client may send from elsewhere now
         return [session.ports[n].number if wanted else None for n, wanted in enumerate(used)]
 
     def established(self, call: str, now: float) -> None:
@@ -238,7 +229,7 @@ class SiprecServer:
         if session is None:
             return
         for port in session.ports.values():
-            self._close_port(port)
+            port.close()
         session.call.ended(cause, now)
 
     def _hang_up(self, call: str) -> None:
@@ -248,69 +239,13 @@ class SiprecServer:
 
     # -- RTP ---------------------------------------------------------------------------------------
 
-    def _open(self, session: _Session, line: int) -> _Port:
-        """Raises Refused: no port is free."""
-        for _ in range(len(self._ports)):
-            number = self._ports[self._next_port % len(self._ports)]
-            self._next_port += 1
-            port = _Port(number)
-            try:
-                for offset in (0, 1):
-                    port.sockets.append(self._bind(number + offset))
-            except OSError:
-                self._close_port(port)
-                continue
-            loop = asyncio.get_running_loop()
-            for bound, control in zip(port.sockets, (False, True), strict=True):
-                loop.add_reader(bound, self._readable, session, line, port, bound, control)
-            return port
-        raise Refused("503 Service Unavailable", "no RTP port is free")
-
-    def _bind(self, number: int) -> socket.socket:
-        family = socket.AF_INET6 if ":" in self._host else socket.AF_INET
-        bound = socket.socket(family, socket.SOCK_DGRAM)
-        try:
-            bound.setblocking(False)
-            bound.bind((self._host, number))
-        except OSError:
-            bound.close()
-            raise
-        return bound
-
-    def _close_port(self, port: _Port) -> None:
-        loop = asyncio.get_running_loop()
-        for bound in port.sockets:
-            loop.remove_reader(bound)
-            bound.close()
-
-    def _readable(
-        self, session: _Session, line: int, port: _Port, bound: socket.socket, control: bool
+    def _datagram(
+        self, call: RecordingCall, line: int, data: bytes, now: float, control: bool
     ) -> None:
-        now = self._clock()
-        for _ in range(_BURST):
-            try:
-                data, source = bound.recvfrom(_DATAGRAM)
-            except OSError:  # none is left
-                return
-            if not self._is_known(port, source[:2], now, control=control):
-                self.counters.strangers += 1
-                continue
-            try:
-                session.call.datagram(line, data, now, control=control)
-            except MediaError:
-                self.counters.bad_datagrams += 1
-
-    def _is_known(self, port: _Port, source: tuple[str, int], now: float, *, control: bool) -> bool:
-        if control:
-            return port.source is None or port.source[0] == source[0]
-        if port.source != source and now - port.heard_at > LATCHED_S:
-            port.source = None
-        if port.source is None:
-            port.source = source
-        if port.source == source:
-            port.heard_at = now
-            return True
-        return False
+        try:
+            call.datagram(line, data, now, control=control)
+        except MediaError:
+            self.counters.bad_datagrams += 1
 
     # -- the clock ---------------------------------------------------------------------------------
 
