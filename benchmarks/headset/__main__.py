@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Callable, Sequence
 
 from benchmarks.command import parser, report
 from benchmarks.headset import frame_timing, prompt_latency, resource_usage
+from benchmarks.headset.own_server import on_a_server
 from benchmarks.measure import Table
 from tests.headset.audio_server import AudioServer, missing
 
@@ -35,21 +35,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"benchmarks.headset: not installed: {', '.join(absent)}", file=sys.stderr)
         return 2
     benchmarks = runs(options.quick)
-    tables = (table for name in options.only for table in _on_a_server(benchmarks[name]))
+    tables = (table for name in options.only for table in on_a_server(benchmarks[name]))
     return report(tables, options, "live", PACKAGES)
-
-
-def _on_a_server(run: Callable[[AudioServer], Sequence[Table]]) -> Sequence[Table]:
-    """Run on a new server, which is also this process's server meanwhile."""
-    before = dict(os.environ)
-    with AudioServer() as server:
-        os.environ.clear()
-        os.environ.update(server.env)
-        try:
-            return run(server)
-        finally:
-            os.environ.clear()
-            os.environ.update(before)
 
 
 if __name__ == "__main__":

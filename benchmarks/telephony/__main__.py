@@ -8,9 +8,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from benchmarks.command import parser, report
+from benchmarks.headset.own_server import on_a_server
 from benchmarks.measure import Table
 from benchmarks.telephony import capacity, client_latency
-from tests.headset.audio_server import AudioServer
 from tests.telephony.asterisk import missing
 
 NAMES = ("capacity", "latency")
@@ -26,8 +26,8 @@ def _capacity(options: argparse.Namespace) -> Table:
 def _latency(options: argparse.Namespace) -> Table:
     if reason := missing():
         raise SystemExit(f"benchmarks.telephony: {reason}")
-    with AudioServer() as server:
-        return client_latency.measure(server, prompts=20 if options.quick else 200)
+    prompts = 20 if options.quick else 200
+    return on_a_server(lambda server: client_latency.measure(server, prompts=prompts))
 
 
 RUNS: dict[str, Callable[[argparse.Namespace], Table]] = {

@@ -18,11 +18,14 @@ import struct
 import sys
 import time
 from pathlib import Path
+from typing import cast
 from uuid import uuid4
+
+import uvloop
 
 from benchmarks.audio import FIXTURES, load
 from vad_agent.audio.pcm import add, to_stereo
-from vad_agent.core.frames import FRAME_S, FRAMES_PER_SECOND
+from vad_agent.core.frames import FRAME_S, FRAMES_PER_SECOND, SAMPLE_BYTES, samples_per_frame
 from vad_agent.telephony.audiosocket import audio_message, identity_message
 
 _HEADER = struct.Struct(">BH")
@@ -30,6 +33,7 @@ SPREAD_S = 2.0
 """Seconds over which the calls begin."""
 GREETING_S = 9.0
 """The first phrase is due 7.3 s after the beginning."""
+SILENCE = bytes(samples_per_frame(8_000) * SAMPLE_BYTES)
 GREETING = FIXTURES / "greeting_silence.flac"
 
 
@@ -45,9 +49,8 @@ class Stream(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Say which call this is."""
-        assert isinstance(transport, asyncio.Transport)
-        self.transport = transport
-        transport.write(identity_message(uuid4()))
+        self.transport = one = cast(asyncio.Transport, transport)
+        one.write(identity_message(uuid4()))
 
     def data_received(self, data: bytes) -> None:
         """Count frames; note the first one that is not silence."""
@@ -63,7 +66,7 @@ class Stream(asyncio.Protocol):
                 self.refused = True
             else:
                 self.frames += 1
-                if self.phrase_at is None and any(payload):
+                if self.phrase_at is None and payload != SILENCE:
                     self.phrase_at = time.perf_counter()
         self._rest = data[at:]
 
@@ -126,5 +129,6 @@ async def run(port: int, calls: int, seconds: float, recording: Path | None) -> 
 if __name__ == "__main__":
     port, calls, seconds, *recordings = sys.argv[1:]
     path = Path(recordings[0]) if recordings else None
-    told = asyncio.run(run(int(port), int(calls), float(seconds), path))
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        told = runner.run(run(int(port), int(calls), float(seconds), path))
     print(json.dumps(told))

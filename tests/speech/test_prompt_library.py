@@ -178,7 +178,9 @@ def test_the_parent_loads_no_numeric_library() -> None:
 @pytest.mark.skipif(sys.platform == "win32", reason="POSIX permissions")
 def test_the_cache_is_the_users_own_and_its_names_tell_nothing(warm: Path) -> None:
     assert warm.stat().st_mode & 0o777 == 0o700
-    assert all(len(file.stem) == 40 for file in warm.glob("*.wav"))
+    names = {file.stem for file in warm.glob("*.wav") if not file.stem.startswith("new-")}
+    assert names  # "new-…": another process of the tests renders now
+    assert all(len(name) == 40 for name in names)
 
 
 def test_what_a_killed_process_left_is_removed_and_what_one_renders_now_stays(

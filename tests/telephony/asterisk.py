@@ -100,15 +100,24 @@ def missing() -> str:
 class Asterisk:
     """One Asterisk. `phones`: endpoint's name → its SIP port; `media_port`: where AudioSocket goes.
     `on_answer`: the tap begins with the answer, as a centre without call control has it.
+    `processes`: of `vad-agent pbx`, at `media_port` and the ports after it.
     """
 
-    def __init__(self, phones: dict[str, int], media_port: int, *, on_answer: bool = False) -> None:
+    def __init__(
+        self,
+        phones: dict[str, int],
+        media_port: int,
+        *,
+        on_answer: bool = False,
+        processes: int = 1,
+    ) -> None:
         self.name = f"test-{secrets.token_hex(4)}"
         self.sip_port = free_port(socket.SOCK_DGRAM)
         self.http_port = free_port(socket.SOCK_STREAM)
         self.password = secrets.token_hex(8)
         self.folder = ROOT / "etc" / self.name
         self._phones = phones
+        self._processes = processes
         self._write(media_port, on_answer)
         self._process: subprocess.Popen[bytes] | None = None
         try:
@@ -172,7 +181,7 @@ nocolor = yes
         else:
             steps = "Gosub(vad-tap,s,1)\n same => n,Dial(PJSIP/operator)"
         tap = f'"${{UUID()}},127.0.0.1:{media_port}"'
-        return f"""{dialplan(f"127.0.0.1:{media_port}")}
+        return f"""{dialplan("127.0.0.1", media_port, self._processes)}
 [from-client]
 exten => 100,1,NoOp()
  same => n,{steps}

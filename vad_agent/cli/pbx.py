@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import secrets
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -96,6 +97,16 @@ def pbx(
             help="UDP ports of its audio. Default: 20000-29999.",
         ),
     ] = None,
+    processes: Annotated[
+        int,
+        typer.Option(
+            min=1,
+            max=10,
+            metavar="N",
+            help="Processes, each with --calls calls, at --listen's port and those after it.",
+        ),
+    ] = 1,
+    process: Annotated[int | None, typer.Option(hidden=True, min=0, max=9)] = None,
     log_json: Annotated[
         bool, typer.Option("--log-json", help="The log as JSON, one object per line.")
     ] = False,
@@ -120,6 +131,12 @@ def pbx(
     with extra("callbacks", "vad-agent pbx"):
         from vad_agent.server.logging_setup import log_to_stderr
         from vad_agent.telephony.pbx_process import PbxOptions, PbxProcess
+        from vad_agent.telephony.process_pool import (
+            INTERRUPTED,
+            ProcessPool,
+            Share,
+            command_line,
+        )
 
     host, port = _address(listen)
     recording = None if siprec is None else _address(siprec, "--siprec")
@@ -129,9 +146,28 @@ def pbx(
         )
     if mode not in ("auto", "cue"):
         raise typer.BadParameter(f"--mode: expected auto or cue, got {mode!r}")
+    console = plain_console()
+
+    def say(text: str) -> None:
+        console.print(text, soft_wrap=True)
+
+    if processes > 1 and process is None:
+        if port == 0:
+            raise typer.BadParameter("--listen: several processes need a port that is known")
+        log_to_stderr(as_json=log_json)
+        arguments = sys.argv[1:]
+        pool = ProcessPool(lambda index: command_line(arguments, index), processes, say)
+        status = pool.run()
+        if status == INTERRUPTED:
+            raise EndedByCtrlC
+        raise typer.Exit(status)
+    share = Share(process or 0, processes)
+    if trace is not None and processes > 1:
+        trace = trace.with_stem(f"{trace.stem}-{share.index}")
     options = PbxOptions(
         host=host,
-        port=port,
+        port=port + share.index,
+        share=share,
         mode=mode,
         script=script,
         outbox=outbox,
@@ -142,14 +178,13 @@ def pbx(
         ari_user=ari_user,
         ari_password="" if ari is None else _password(ari_password_file),
         logins=dict(map(_login, operator or ())),
-        siprec=recording,
+        siprec=None if recording is None else (recording[0], recording[1] + share.index),
         rtp_ports=None if rtp_ports is None else _ports(rtp_ports),
     )
     log_to_stderr(as_json=log_json)
-    console = plain_console()
-    process = PbxProcess(options, lambda text: console.print(text, soft_wrap=True))
-    tell_missing_detector(process.settings)
-    if process.run():
+    server = PbxProcess(options, say)
+    tell_missing_detector(server.settings)
+    if server.run():
         raise EndedByCtrlC
 
 
@@ -194,6 +229,9 @@ def asterisk(
     address: Annotated[
         str, typer.Option("--listen", metavar="HOST:PORT", help="Where `vad-agent pbx` listens.")
     ] = "127.0.0.1:9092",
+    processes: Annotated[
+        int, typer.Option(min=1, max=10, metavar="N", help="Of `vad-agent pbx --processes`.")
+    ] = 1,
     ari: Annotated[
         str | None,
         typer.Option(metavar="URL", help="An Asterisk that runs: its version is asked."),
@@ -207,18 +245,18 @@ def asterisk(
     """Print the dialplan, the ARI user and a check-list; name the known faults of the version."""
     from vad_agent.telephony import asterisk_setup as text
 
-    _address(address)
     password = secrets.token_urlsafe(18)
     if ari is not None:
         from vad_agent.telephony.asterisk_check import AsteriskCheck
 
         password = _password(ari_password_file)
         version = asyncio.run(AsteriskCheck(ari, (ari_user, password)).version())
+    host, port = _address(address)
     found = text.parse_version(version) if version else None
     if version and found is None:
         raise typer.BadParameter(f"--version: expected such as 20.9, got {version!r}")
     shown = password if ari is None else "…"
-    print(text.dialplan(address))
+    print(text.dialplan(host, port, processes))
     print(text.ari_user(ari_user, shown))
     print(f"; the same password for us: {PASSWORD}={shown}\n")
     for number, line in enumerate(text.checklist(found), 1):

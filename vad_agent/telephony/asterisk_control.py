@@ -25,7 +25,9 @@ from vad_agent.telephony.call_control import TapEvent
 log = logging.getLogger(__name__)
 
 APP = "vad-agent-media"
-"""The ARI application; the callbacks' dialer has another one, since one connection gets its events."""
+"""The ARI application; each process, and the callbacks' dialer, has another one: the events of one go to one
+connection.
+"""
 LIMIT_S = 5.0
 GONE = 404
 CLOSE_S = 2.0
@@ -34,7 +36,7 @@ MOST_COMMANDS = 1000
 
 class AsteriskControl:
     """`url`: without /ari. `tell`: called with what happens, by the events' thread. `media`: HOST:PORT
-    at which Asterisk reaches our listener.
+    at which Asterisk reaches our listener. `application`: a number of this process among several.
     """
 
     def __init__(
@@ -44,6 +46,7 @@ class AsteriskControl:
         tell: Callable[[Sequence[TapEvent]], None],
         *,
         media: str = "",
+        application: int = 0,
         pauses_s: tuple[float, ...] = PAUSES_S,
     ) -> None:
         self._tell = tell
@@ -54,7 +57,7 @@ class AsteriskControl:
         self._http = HttpTransport("asterisk", base, auth=auth, limit_s=LIMIT_S)
         self._events = AriEvents(
             base,
-            APP,
+            f"{APP}-{application}" if application else APP,
             auth,
             opened=self._restore,
             event=self._take,

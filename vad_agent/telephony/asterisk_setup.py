@@ -75,8 +75,15 @@ def faults(version: tuple[int, int]) -> list[VersionFault]:
     return [fault for fault in FAULTS if fault.concerns(version)]
 
 
-def dialplan(address: str) -> str:
-    """For extensions.conf, or extensions_custom.conf of FreePBX. `address`: where `pbx` listens."""
+def dialplan(host: str, port: int, processes: int = 1) -> str:
+    """For extensions.conf, or extensions_custom.conf of FreePBX. `host`, `port`: where `pbx` listens;
+    with several processes each takes the taps that end in its digit (`process_pool.Share`).
+    """
+    choose, name, address = "", "${UUID()}", f"{host}:{port}"
+    if processes > 1:
+        choose = f"\n same => n,Set(VAD_PROCESS=${{RAND(0,{processes - 1})}})"
+        name = "${UUID():0:35}${VAD_PROCESS}"
+        address = f"{host}:$[{port} + ${{VAD_PROCESS}}]"
     return f"""; -- vad-agent --------------------------------------------------------------------------
 ; In the context in which clients arrive, on the client's channel, before Dial or Queue:
 ;   same => n,Gosub(vad-tap,s,1)
@@ -84,8 +91,8 @@ def dialplan(address: str) -> str:
 ;   [macro-dial-hunt-predial-hook] in extensions_custom.conf, in each: exten => s,1,Gosub(vad-tap,s,1)
 
 [vad-tap]
-exten => s,1,ExecIf($["${{VAD}}" != ""]?Return())
- same => n,Set(__VAD=${{UUID()}})
+exten => s,1,ExecIf($["${{VAD}}" != ""]?Return()){choose}
+ same => n,Set(__VAD={name})
  same => n,Originate(Local/spy${{UNIQUEID}}@vad/n,app,AudioSocket,"${{VAD}},{address}",,,a)
  same => n,Return()
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from typing import cast
 
 from vad_agent.audio.pcm import split_stereo
 from vad_agent.core.frames import FRAME_S, SAMPLE_BYTES, samples_per_frame
@@ -50,8 +51,7 @@ class AudioSocketConnection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """A peer has connected."""
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's is of no such class
         self._server.connections.add(self)
         self._hello = asyncio.get_running_loop().call_later(HELLO_S, self._unidentified)
 

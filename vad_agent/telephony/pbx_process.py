@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import signal
 import sys
 import threading
@@ -33,6 +34,7 @@ from vad_agent.telephony.audiosocket_server import AudioSocketServer
 from vad_agent.telephony.call_control import TapEvent
 from vad_agent.telephony.call_router import CallRouter
 from vad_agent.telephony.operator_line import OperatorLine, SharedParts
+from vad_agent.telephony.process_pool import Share
 from vad_agent.telephony.trace_file import TraceFile
 
 if TYPE_CHECKING:
@@ -64,6 +66,8 @@ class PbxOptions:
     """Asterisk's HTTP address without /ari; None: no call control."""
     ari_user: str = ""
     ari_password: str = field(default="", repr=False)
+    share: Share = field(default_factory=Share)
+    """Of several processes: the calls of this one."""
     logins: Mapping[str, str] = field(default_factory=dict)
     """The operators' telephones: endpoint → login; an endpoint that is not here is the login."""
     siprec: tuple[str, int] | None = None
@@ -124,13 +128,15 @@ class PbxProcess:
         if options.ari is not None:
 
             def tell(found: Sequence[TapEvent]) -> None:
-                for one in found:
+                for one in filter(lambda one: options.share.has(one.tap), found):
                     login = self._options.logins.get(one.operator or "", one.operator)
                     loop.call_soon_threadsafe(router.control, one, login)
 
             auth = options.ari_user, options.ari_password
             media = f"{options.host}:{options.port}"
-            self._control = AsteriskControl(options.ari, auth, tell, media=media)
+            self._control = AsteriskControl(
+                options.ari, auth, tell, media=media, application=options.share.index
+            )
             self._stack.callback(self._control.close)
             self._control.start()
         server = AudioSocketServer(router)
@@ -141,11 +147,14 @@ class PbxProcess:
             raise OutputError(f"{where}: cannot listen there: {error.strerror}") from error
         self._say(f"media     {host}:{port} (AudioSocket), up to {options.most_calls} calls")
         siprec = None
+        watch = asyncio.create_task(self._watch_pool()) if options.share.of > 1 else None
         try:
             siprec = await self._start_siprec(router)
             await self._stopping.wait()
             await self._drain(router)
         finally:
+            if watch is not None:
+                watch.cancel()
             router.close()
             if siprec is not None:
                 await siprec.close()
@@ -168,6 +177,16 @@ class PbxProcess:
         rtp = f"{ports.start}-{ports.stop - 1}"
         self._say(f"siprec    {host}:{port} (SIP over UDP and TCP), RTP at ports {rtp}")
         return server
+
+    async def _watch_pool(self) -> None:
+        """End with the pool, even if it is killed: another one needs the port."""
+        pool = os.getppid()
+        while os.getppid() == pool:
+            await asyncio.sleep(1.0)
+        log.error("the pool of processes has ended")
+        assert self._stopping is not None
+        self._asked_to_stop = 2
+        self._stopping.set()
 
     async def _drain(self, router: CallRouter) -> None:
         """Take no new call, and let those go on that are on; a second signal ends them."""
