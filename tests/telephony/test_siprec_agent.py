@@ -375,6 +375,13 @@ def test_options_say_what_is_taken() -> None:
 # -- bytes ------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize(
+    "uri", ["sip:record@srs_1:5060", "sip:192.0.2.7", "tel:" + "1" * 1_900 + "!"]
+)
+def test_the_address_in_the_first_line_is_not_looked_at(uri: str) -> None:
+    assert Client().send(invite(line=f"INVITE {uri} SIP/2.0")) == ["100", "200"]
+
+
 def test_headers_may_be_short_folded_and_spaced() -> None:
     client = Client()
     head, end, body = invite().partition(b"\r\n\r\n")

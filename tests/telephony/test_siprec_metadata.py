@@ -158,6 +158,21 @@ def test_a_body_without_its_boundaries_is_named(kind: str) -> None:
         parse_body(kind, OFFERS[0].body)
 
 
+def test_bodies_inside_of_bodies_without_end_are_named() -> None:
+    part = "--b{}\r\nContent-Type: multipart/mixed;boundary=b{}\r\n\r\n"
+    deep = "".join(part.format(n, n + 1) for n in range(1_000)).encode()
+    with pytest.raises(MediaError, match="nested"):
+        parse_body("multipart/mixed;boundary=b0", deep)
+    with pytest.raises(MediaError, match="nested"):
+        parse_body(
+            "multipart/mixed;boundary=b",
+            b"--b\r\n" + b"Content-Type: message/rfc822\r\n\r\n" * 1_900,
+        )
+    inner = b"--b0\r\nContent-Type: multipart/mixed;boundary=b1\r\n\r\n--b1\r\n"
+    inner += b"Content-Type: application/sdp\r\n\r\nv=0\r\n--b1--\r\n--b0--\r\n"
+    assert parse_body("multipart/mixed;boundary=b0", inner).sdp == b"v=0"
+
+
 def test_a_body_without_parts_is_one_part() -> None:
     assert parse_body("Application/SDP; charset=utf-8", b"v=0").sdp == b"v=0"
     assert parse_body("application/rs-metadata", b" <recording/>").metadata == b"<recording/>"

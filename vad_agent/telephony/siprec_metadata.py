@@ -23,6 +23,8 @@ from vad_agent.telephony.sdp import MediaLine
 
 SDP_TYPE, METADATA_TYPE = "application/sdp", "application/rs-metadata+xml"
 MOST_TEXT = 100
+MOST_NESTED = 4
+"""Bodies inside of bodies: the parser takes long for many."""
 _ROOTS = ("recording", "recording_metadata")
 
 Sides = frozenset[Channel]
@@ -104,6 +106,9 @@ def parse_body(content_type: str, body: bytes) -> MessageBody:
     kind = content_type.partition(";")[0].strip().lower()
     if not kind.startswith("multipart/"):
         return _sorted([(kind, body)])
+    inside = body.lower()
+    if inside.count(b"multipart/") + inside.count(b"message/") > MOST_NESTED:
+        raise MediaError(f"multipart: expected at most {MOST_NESTED} nested bodies")
     try:
         head = f"Content-Type: {content_type}\r\n\r\n".encode()
         message = email.parser.BytesParser(policy=email.policy.compat32).parsebytes(head + body)
@@ -112,7 +117,7 @@ def parse_body(content_type: str, body: bytes) -> MessageBody:
             for part in message.walk()
             if not part.is_multipart()
         ]
-    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
         raise MediaError(f"multipart: cannot be read: {type(error).__name__}") from error
     if not message.is_multipart():
         raise MediaError("multipart: expected parts between boundaries")
