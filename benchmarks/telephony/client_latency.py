@@ -24,9 +24,8 @@ from tests.headset.speech import script_audio
 from tests.telephony.asterisk import Asterisk
 from vad_agent.audio.device_recovery import DeviceState
 from vad_agent.telephony.audiosocket_server import AudioSocketServer
-from vad_agent.telephony.call_router import MediaStream
 from vad_agent.telephony.media_capture import SAMPLE_RATE
-from vad_agent.telephony.prompt_stream import PromptStream
+from vad_agent.telephony.prompt_stream import MediaStream, PromptStream
 
 P50_MS, P99_MS = 80, 150
 _ALL = 3  # ETH_P_ALL
@@ -79,7 +78,7 @@ class _Router:
         self.stream: MediaStream | None = None
         self.streams = 0
 
-    def connected(self, id: str, stream: MediaStream, now: float) -> bool:
+    def connected(self, id: str, stream: MediaStream, now: float, **_: object) -> bool:
         self.stream, self.streams = stream, 1
         self.prompts.state = DeviceState.OPEN
         return True
@@ -87,7 +86,7 @@ class _Router:
     def audio(self, *_: object) -> None:
         pass
 
-    def disconnected(self, id: str, now: float) -> None:
+    def disconnected(self, *_: object) -> None:
         self.stream = None
 
     def tick(self, now: float) -> None:

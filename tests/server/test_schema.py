@@ -10,7 +10,6 @@ import schemathesis
 from hypothesis import HealthCheck, settings
 from schemathesis import Case
 from schemathesis.specs.openapi.checks import (
-    allow_header_conformance,
     negative_data_rejection,
     positive_data_acceptance,
 )
@@ -23,7 +22,6 @@ SCHEMA = schemathesis.openapi.from_dict(create_app(cast(AppState, None), TOKENS)
 LEFT_OUT = [
     positive_data_acceptance,  # a number, a date: more is checked than a schema says
     negative_data_rejection,  # `keep_wrong_number` mends
-    allow_header_conformance,  # Starlette names the methods of one route of several
 ]
 BOUNDED = settings(
     max_examples=15,
@@ -70,6 +68,13 @@ def test_the_description_is_served_to_who_has_a_token(here: tuple[ApiDesk, str])
     assert told["openapi"].startswith("3.1")
     with client(one.app) as anybody:
         assert anybody.get("/api/v1/openapi.json").status_code == 401
+
+
+def test_a_wrong_method_is_told_which_ones_there_are(here: tuple[ApiDesk, str]) -> None:
+    one, _ = here
+    answer = one.client.request("DELETE", "/api/v1/callbacks", headers=BEARER)
+    assert answer.status_code == 405
+    assert answer.headers["allow"] == "GET, POST"
 
 
 def test_each_operation_says_which_token_and_which_errors() -> None:

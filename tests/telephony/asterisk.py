@@ -19,7 +19,7 @@ import httpx
 
 from tests.headset.softphone import free_port
 from tests.headset.source_recording import end, until
-from vad_agent.telephony.asterisk_setup import dialplan
+from vad_agent.telephony.asterisk_setup import dialplan, websocket_client
 
 ROOT = Path(__file__).parents[2] / ".asterisk"
 READY_S = 20.0
@@ -31,6 +31,10 @@ MODULES = [
     "app_audiosocket",
     "res_audiosocket",
     "chan_audiosocket",
+    "res_http_websocket",
+    "res_websocket_client",
+    "chan_websocket",
+    "app_echo",
     "app_verbose",
     "app_playback",
     "app_queue",
@@ -71,8 +75,6 @@ MODULES = [
     "res_pjsip_pubsub",
     "chan_pjsip",
     "res_musiconhold",
-    "res_http_websocket",
-    "res_websocket_client",
     "res_stasis",
     "res_stasis_answer",
     "res_stasis_device_state",
@@ -101,6 +103,7 @@ class Asterisk:
     """One Asterisk. `phones`: endpoint's name → its SIP port; `media_port`: where AudioSocket goes.
     `on_answer`: the tap begins with the answer, as a centre without call control has it.
     `processes`: of `vad-agent pbx`, at `media_port` and the ports after it.
+    `websocket_port`: the tap goes there, by chan_websocket, and not by AudioSocket.
     """
 
     def __init__(
@@ -110,6 +113,7 @@ class Asterisk:
         *,
         on_answer: bool = False,
         processes: int = 1,
+        websocket_port: int | None = None,
     ) -> None:
         self.name = f"test-{secrets.token_hex(4)}"
         self.sip_port = free_port(socket.SOCK_DGRAM)
@@ -118,6 +122,7 @@ class Asterisk:
         self.folder = ROOT / "etc" / self.name
         self._phones = phones
         self._processes = processes
+        self._websocket_port = websocket_port
         self._write(media_port, on_answer)
         self._process: subprocess.Popen[bytes] | None = None
         try:
@@ -158,6 +163,7 @@ nocolor = yes
             "queues.conf": "[general]\n",
             "amd.conf": "[general]\n",
             "stasis.conf": "[threadpool]\n",
+            "websocket_client.conf": websocket_client(f"127.0.0.1:{self._websocket_port or 1}"),
             "pjsip.conf": self._pjsip(),
             "extensions.conf": self._dialplan(media_port, on_answer),
         }
@@ -181,11 +187,16 @@ nocolor = yes
         else:
             steps = "Gosub(vad-tap,s,1)\n same => n,Dial(PJSIP/operator)"
         tap = f'"${{UUID()}},127.0.0.1:{media_port}"'
-        return f"""{dialplan("127.0.0.1", media_port, self._processes)}
+        websocket = self._websocket_port is not None
+        printed = dialplan("127.0.0.1", media_port, self._processes, websocket=websocket)
+        return f"""{printed}
 [from-client]
 exten => 100,1,NoOp()
  same => n,{steps}
  same => n,Hangup()
+[echo]
+exten => s,1,Answer()
+ same => n,Echo()
 [answered]
 exten => s,1,Originate(Local/spy${{VAD_CLIENT}}@vad/n,app,AudioSocket,{tap},,,a)
  same => n,Return()

@@ -76,7 +76,7 @@ class Pbx(TracedProcess):
 
 
 class Centre:
-    """The whole centre. `ari`: with call control."""
+    """The whole centre. `ari`: with call control; `websocket`: the tap goes by chan_websocket."""
 
     def __init__(
         self,
@@ -86,6 +86,7 @@ class Centre:
         *more: str,
         script: str = "",
         ari: bool = True,
+        websocket: bool = False,
         env: Mapping[str, str] | None = None,
     ) -> None:
         self.port = free_port(socket.SOCK_STREAM)
@@ -96,9 +97,14 @@ class Centre:
                 "client": self.phones.client.sip_port,
                 "operator": self.phones.operator.sip_port,
             }
-            self.asterisk = opened.enter_context(Asterisk(phones, self.port, on_answer=not ari))
+            sockets = free_port(socket.SOCK_STREAM) if websocket else None
+            self.asterisk = opened.enter_context(
+                Asterisk(phones, self.port, on_answer=not ari, websocket_port=sockets)
+            )
             self._opened = opened.pop_all()
         control = [f"--ari={self.asterisk.url}", "--ari-user=desk"] if ari else []
+        if sockets is not None:
+            control.append(f"--websocket=127.0.0.1:{sockets}")
         self.pbx = Pbx(folder, self.port, *control, *more, script=script)
 
     def __enter__(self) -> Centre:

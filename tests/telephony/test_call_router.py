@@ -10,19 +10,22 @@ import numpy as np
 import pytest
 
 from tests.headset.speech import speech
+from vad_agent.audio.device_recovery import DeviceState, Opened
 from vad_agent.callbacks.outbox import Outbox
 from vad_agent.callbacks.outbox_message import REQUESTED, OutboxMessage
 from vad_agent.core.actions import Phase
 from vad_agent.core.events import Event, EventKind
-from vad_agent.core.frames import FRAME_S
+from vad_agent.core.frames import FRAME_S, Channel
 from vad_agent.headset.call_reporter import CallWriter
 from vad_agent.headset.callback_write_ahead import OutboxWriter
 from vad_agent.script.settings import Settings
+from vad_agent.speech.mixer import Mark
 from vad_agent.speech.player import PHRASE_HZ
 from vad_agent.speech.prompt_library import Phrase
 from vad_agent.telephony.call_control import TapEvent
 from vad_agent.telephony.call_router import TOLD_S, CallRouter
 from vad_agent.telephony.operator_line import OperatorLine, SharedParts
+from vad_agent.telephony.prompt_stream import PromptStream
 
 ROOM = np.random.default_rng(5).normal(0, 12, 160 * 997).astype("<i2").tobytes()
 GREETING = speech("man_how_can_i_help")
@@ -417,3 +420,202 @@ def test_a_call_that_goes_on_while_the_process_drains_may_be_tapped_again(pbx: P
     assert pbx.tapped == [tap]
     assert pbx.connect(tap) is not None
     assert pbx.connect(str(uuid4())) is None
+
+
+# -- a call with a stream for each side ----------------------------------------------------------
+
+
+def legs_of(call: str) -> tuple[str, str]:
+    """The names of a call's mono legs: the client's, the operator's."""
+    return f"{call[:-1]}0", f"{call[:-1]}1"
+
+
+@pytest.mark.parametrize("operator_first", [True, False])
+def test_two_mono_legs_are_one_call_and_the_phrases_go_to_the_client(
+    pbx: Pbx, operator_first: bool
+) -> None:
+    client_leg, operator_leg = legs_of(str(uuid4()))
+    streams = {}
+    for tap in (operator_leg, client_leg) if operator_first else (client_leg, operator_leg):
+        streams[tap] = pbx.connect(tap)
+        assert streams[tap] is not None
+    assert pbx.router.streams == 1
+    pbx.tell(client_leg, EventKind.ANSWERED)
+    sounds = {client_leg: (ROOM, None), operator_leg: (None, GREETING.tobytes() + ROOM)}
+    for number in range(850):
+        pbx.now += FRAME_S
+        for tap, parts in sounds.items():
+            one, two = (None if part is None else part[number * 320 :][:320] for part in parts)
+            pbx.router.audio(tap, pbx.now, one, two)
+        pbx.tick()
+    assert [message.reason for message in pbx.asked] == ["silence_after_greeting"]
+    to_client, to_operator = streams[client_leg], streams[operator_leg]
+    assert to_client is not None
+    assert to_operator is not None
+    assert any(pcm and any(pcm) for pcm in to_client.sent)
+    assert not any(pcm and any(pcm) for pcm in to_operator.sent)
+    assert len(to_operator.sent) == len(to_client.sent)  # silence keeps the leg open
+    assert pbx.hung_up == [client_leg]
+    assert pbx.router.counters.calls == 1
+
+
+def test_the_legs_of_one_name_are_told_apart_by_their_side(pbx: Pbx) -> None:
+    streams = [Stream() for _ in range(4)]
+    sides = (Channel.CLIENT, Channel.OPERATOR, Channel.CLIENT, None)
+    taken = [
+        pbx.router.connected("call-1", stream, pbx.now, side=side)
+        for stream, side in zip(streams, sides, strict=True)
+    ]
+    assert taken == [True, True, False, False]
+
+
+def test_a_leg_that_breaks_is_a_lost_side_and_comes_back(pbx: Pbx) -> None:
+    first, second, again = Stream(), Stream(), Stream()
+    pbx.router.connected("call-1", first, pbx.now, side=Channel.CLIENT)
+    pbx.router.connected("call-1", second, pbx.now, side=Channel.OPERATOR)
+    pbx.tell("call-1", EventKind.ANSWERED)
+    pbx.greet("call-1")
+    pbx.answer("call-1")
+    (line,) = pbx.lines
+    pbx.router.disconnected("call-1", pbx.now, first)
+    assert line.status.suspended or line.capture.lost == {Channel.CLIENT}
+    assert line.capture.state(Channel.OPERATOR) is DeviceState.OPEN
+    assert pbx.router.connected("call-1", again, pbx.now, side=Channel.CLIENT)
+    assert not line.capture.lost
+    pbx.play("call-1", 12.0)
+    assert any(pcm and any(pcm) for pcm in again.sent)
+
+
+def test_a_stream_that_takes_no_prompts_leaves_them_to_the_operator(pbx: Pbx) -> None:
+    stream = Stream()
+    pbx.router.connected("fork", stream, pbx.now, two_way=False)
+    pbx.tell("fork", EventKind.ANSWERED)
+    pbx.greet("fork")
+    pbx.play("fork", 4.0)
+    (line,) = pbx.lines
+    assert line.status.phrase is not None
+    assert line.status.phrase.state == "cue"
+    assert not any(pcm and any(pcm) for pcm in stream.sent)
+
+
+def test_what_a_stream_tells_of_its_call_is_used_where_nobody_else_does(tmp_path: Path) -> None:
+    pbx = Pbx(tmp_path, control=None)
+    pbx.router.connected("c", Stream(), pbx.now, operator="anna", phone="+79160000001")
+    pbx.greet("c")
+    pbx.play("c", 14.0)
+    assert [(one.operator, one.phone) for one in pbx.asked] == [("anna", "+79160000001")]
+    pbx.router.close()
+
+
+# -- a peer with a queue -------------------------------------------------------------------------
+
+
+class Queue(Stream):
+    """A peer that paces: what is in its queue, and what it was told."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.queue: list[bytes] = []
+        self.marks: list[tuple[int, Mark]] = []
+        self.cleared = 0
+        self.marks_begin = True
+
+    def send_ahead(self, pcm: bytes) -> None:
+        self.queue.append(pcm)
+
+    def mark(self, number: int, mark: Mark) -> None:
+        self.marks.append((number, mark))
+
+    def clear(self) -> None:
+        self.cleared += 1
+        self.queue.clear()
+
+
+def queued(pbx: Pbx) -> tuple[Queue, OperatorLine]:
+    """In the first phrase of a call."""
+    stream = Queue()
+    pbx.router.connected("q", stream, pbx.now)
+    pbx.tell("q", EventKind.ANSWERED)
+    pbx.greet("q")
+    while not stream.queue:
+        pbx.play("q", FRAME_S)
+    return stream, pbx.lines[0]
+
+
+def test_a_peer_that_paces_gets_the_phrase_at_once_and_its_marks_are_the_true_times(
+    pbx: Pbx,
+) -> None:
+    stream, line = queued(pbx)
+    assert [len(pcm) for pcm in stream.queue] == [16_000]  # the whole second
+    assert stream.marks == [(1, Mark.STARTED), (1, Mark.ENDED)]
+    pbx.router.marked("q", 1, Mark.STARTED, pbx.now + FRAME_S)
+    pbx.play("q", 1.3)
+    assert not told(line, "сказана")  # the peer has not said that it is over
+    pbx.router.marked("q", 1, Mark.ENDED, pbx.now)
+    pbx.play("q", 0.1)
+    assert told(line, "сказана")
+
+
+def told(line: OperatorLine, word: str) -> bool:
+    """The operator's page says so."""
+    return any(word in text for _, text in line.status.messages)
+
+
+def test_a_last_mark_that_never_comes_is_not_waited_for(pbx: Pbx) -> None:
+    _, line = queued(pbx)
+    pbx.router.marked("q", 1, Mark.STARTED, pbx.now)
+    pbx.play("q", 1.9)
+    assert not told(line, "сказана")
+    pbx.play("q", 0.3)
+    assert told(line, "сказана")
+
+
+@pytest.mark.parametrize("marks_begin", [True, False])
+def test_a_peer_that_tells_no_mark_does_not_play_and_the_operator_says_the_phrase(
+    pbx: Pbx, marks_begin: bool
+) -> None:
+    stream, line = queued(pbx)
+    stream.marks_begin = marks_begin
+    pbx.play("q", 0.5)
+    assert not told(line, "не сказана")
+    pbx.play("q", 2.0)
+    assert line.status.phrase is not None
+    assert line.status.phrase.state == "cue"
+    assert not told(line, " сказана")
+    assert line.output is not None
+    assert line.output.state is DeviceState.LOST
+
+
+def test_a_word_of_the_client_clears_the_queue_within_one_frame_and_its_marks_are_ignored(
+    pbx: Pbx,
+) -> None:
+    stream, line = queued(pbx)
+    pbx.router.marked("q", 1, Mark.STARTED, pbx.now)
+    for number in range(len(ALO) // 160):
+        pbx.play("q", FRAME_S, client=ALO.tobytes()[number * 320 :])
+        if line.output is not None and line.output._sent_at is None:
+            break
+    assert stream.cleared == 1
+    pbx.router.marked("q", 1, Mark.ENDED, pbx.now)
+    pbx.play("q", 0.1)
+    assert told(line, "прервана")
+    assert not told(line, "сказана")
+
+
+def test_no_more_than_the_peer_can_hold_is_sent_ahead() -> None:
+    prompts, stream = PromptStream(8_000), Queue()
+    prompts.attach(stream)
+    prompts.take(Opened(8_000, 1, 0.06, 0))
+    number = prompts.play(bytes(PHRASE_HZ * 2 * 30))
+    now = 5.0
+    prompts.turn(now)
+    assert sum(map(len, stream.queue)) / 16_000 == pytest.approx(8.0)
+    for _ in range(1_000):
+        now += FRAME_S
+        prompts.turn(now)
+        assert sum(map(len, stream.queue)) / 16_000 <= now - 5.0 + 9.0
+    for _ in range(500):
+        now += FRAME_S
+        prompts.turn(now)
+    assert sum(map(len, stream.queue)) == 16_000 * 30
+    assert stream.marks == [(number, Mark.STARTED), (number, Mark.ENDED)]

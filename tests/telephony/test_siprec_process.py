@@ -40,7 +40,7 @@ class RecordingPbx(Pbx):
             self.process = subprocess.Popen(
                 self._command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, env=self._env | env
             )
-        until(lambda: "siprec " in self.log or self._gone(), READY_S, "the recording server")
+        until(lambda: "SIPREC" in self.log or self._gone(), READY_S, "the recording server")
         assert not self._gone(), self.log
 
 

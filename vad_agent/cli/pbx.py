@@ -14,6 +14,7 @@ import typer
 from vad_agent.cli.terminal import EndedByCtrlC, plain_console
 
 PASSWORD = "VAD_AGENT_ASTERISK_PASSWORD"
+MEDIA_TOKEN = "VAD_AGENT_MEDIA_TOKEN"
 
 pbx_app = typer.Typer(
     name="pbx",
@@ -42,6 +43,14 @@ def pbx(
     listen: Annotated[
         str, typer.Option(metavar="HOST:PORT", help="Address for Asterisk's AudioSocket.")
     ] = "127.0.0.1:9092",
+    websocket: Annotated[
+        str | None,
+        typer.Option(
+            metavar="HOST:PORT",
+            help="Also take media over WebSocket: chan_websocket, Twilio and its family, Voximplant, "
+            f"FreeSWITCH. A token for the end of the address, from the environment: {MEDIA_TOKEN}.",
+        ),
+    ] = None,
     ari: Annotated[
         str | None,
         typer.Option(
@@ -144,6 +153,7 @@ def pbx(
         raise typer.BadParameter(
             "--siprec: nothing can be spoken into a recorded call: add --mode cue"
         )
+    sockets = None if websocket is None else _address(websocket, "--websocket")
     if mode not in ("auto", "cue"):
         raise typer.BadParameter(f"--mode: expected auto or cue, got {mode!r}")
     console = plain_console()
@@ -174,6 +184,8 @@ def pbx(
         desk=desk,
         trace=trace,
         most_calls=most_calls,
+        websocket=None if sockets is None else (sockets[0], sockets[1] + share.index),
+        websocket_token=os.environ.get(MEDIA_TOKEN, "").strip(),
         ari=ari,
         ari_user=ari_user,
         ari_password="" if ari is None else _password(ari_password_file),

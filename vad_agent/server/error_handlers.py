@@ -23,6 +23,7 @@ with extra("callbacks", "the API"):
     from fastapi.exceptions import RequestValidationError
     from starlette.exceptions import HTTPException
     from starlette.responses import Response
+    from starlette.routing import Match
     from starlette.types import ASGIApp, Receive, Scope, Send
 
 
@@ -38,6 +39,7 @@ TEXTS = {
     404: "there is nothing here",
     405: "this is not done with this method",
 }
+METHODS = ("DELETE", "GET", "HEAD", "PATCH", "POST", "PUT")
 ALWAYS = {"X-Content-Type-Options": "nosniff"}
 
 
@@ -89,11 +91,14 @@ def install_error_handlers(app: FastAPI) -> None:
         return failed(error.status, str(error), headers=headers)
 
     @app.exception_handler(HTTPException)
-    async def _http(_: Request, error: HTTPException) -> Response:
+    async def _http(request: Request, error: HTTPException) -> Response:
         told = error.detail if isinstance(error, Missing | Forbidden) else None
         text = told or TEXTS.get(error.status_code, "this cannot be done")
         code = Code.NOT_YOURS if isinstance(error, Forbidden) else None
-        return failed(error.status_code, text, code=code, headers=error.headers)
+        headers = error.headers
+        if error.status_code == 405:  # Starlette names the methods of the path's first route alone
+            headers = {"Allow": ", ".join(_methods(app, request))}
+        return failed(error.status_code, text, code=code, headers=headers)
 
     @app.exception_handler(RequestValidationError)
     async def _invalid(_: Request, error: RequestValidationError) -> Response:
@@ -105,6 +110,18 @@ def install_error_handlers(app: FastAPI) -> None:
         ]
         text = "; ".join(f"{one.where}: {one.text}" for one in fields[:3])
         return failed(422, text, fields=fields)
+
+
+def _methods(app: FastAPI, request: Request) -> list[str]:
+    """The methods of all routes of the request's path (RFC 9110, 15.5.6)."""
+    return [
+        method
+        for method in METHODS
+        if any(
+            route.matches({**request.scope, "method": method})[0] is Match.FULL
+            for route in app.routes
+        )
+    ]
 
 
 class Missing(HTTPException):

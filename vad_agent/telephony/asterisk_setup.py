@@ -75,15 +75,20 @@ def faults(version: tuple[int, int]) -> list[VersionFault]:
     return [fault for fault in FAULTS if fault.concerns(version)]
 
 
-def dialplan(host: str, port: int, processes: int = 1) -> str:
+def dialplan(host: str, port: int, processes: int = 1, *, websocket: bool = False) -> str:
     """For extensions.conf, or extensions_custom.conf of FreePBX. `host`, `port`: where `pbx` listens;
     with several processes each takes the taps that end in its digit (`process_pool.Share`).
+
+    `websocket`: the tap goes by chan_websocket, to the connection of `websocket_client`.
     """
     choose, name, address = "", "${UUID()}", f"{host}:{port}"
     if processes > 1:
         choose = f"\n same => n,Set(VAD_PROCESS=${{RAND(0,{processes - 1})}})"
         name = "${UUID():0:35}${VAD_PROCESS}"
         address = f"{host}:$[{port} + ${{VAD_PROCESS}}]"
+    by, to = "AudioSocket", f"${{VAD}},{address}"
+    if websocket:
+        by, to = "Dial", "WebSocket/vad/c(slin)f(json)v(call=${VAD},leg=both)"
     return f"""; -- vad-agent --------------------------------------------------------------------------
 ; In the context in which clients arrive, on the client's channel, before Dial or Queue:
 ;   same => n,Gosub(vad-tap,s,1)
@@ -93,7 +98,7 @@ def dialplan(host: str, port: int, processes: int = 1) -> str:
 [vad-tap]
 exten => s,1,ExecIf($["${{VAD}}" != ""]?Return()){choose}
  same => n,Set(__VAD={name})
- same => n,Originate(Local/spy${{UNIQUEID}}@vad/n,app,AudioSocket,"${{VAD}},{address}",,,a)
+ same => n,Originate(Local/spy${{UNIQUEID}}@vad/n,app,{by},"{to}",,,a)
  same => n,Return()
 
 [vad]
@@ -113,6 +118,16 @@ exten => _[0-9a-z].,1,AMD()
 exten => s,1,Originate(Local/spy${{UNIQUEID}}@vad/n,app,AudioSocket,"${{VAD}},${{VAD_CHECK}}",,,a)
  same => n,Dial(AudioSocket/${{VAD_CHECK}}/${{VAD_PEER}}/c(slin),20)
  same => n,Hangup()
+"""
+
+
+def websocket_client(address: str) -> str:
+    """For websocket_client.conf. `address`: of `pbx --websocket`, with the token, if there is one."""
+    return f"""[vad]
+type = websocket_client
+uri = ws://{address}
+protocols = media
+connection_type = per_call_config
 """
 
 

@@ -5,10 +5,18 @@ Asterisk's events, signed JSON, a provider's webhooks ──adapter──> TapEv
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Protocol
 
 from vad_agent.core.events import Event
+
+_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
+
+def tap_key(name: str) -> str:
+    """The same for all names of one tap: the UUIDs of its mono legs differ in the last digit alone."""
+    return name[:-1] if _UUID.fullmatch(name) else name
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,9 @@ since the client hears ringing, announcements or music. While it is lost each st
 own, and the operator's voice is the answer. Where there is none, the dialplan begins the stream with the
 answer. In both cases nobody says how the call ended.
 
+A call has one stream with both sides, or one for each side: their names have one `tap_key`. Prompts go
+into the stream that reaches the client.
+
 Runs in the event loop's thread; no I/O of its own.
 """
 
@@ -16,13 +19,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import dataclass, field
 
 from vad_agent.core.events import Event, EventKind
 from vad_agent.core.frames import FRAME_S, Channel
-from vad_agent.telephony.call_control import TapEvent
+from vad_agent.speech.mixer import Mark
+from vad_agent.telephony.call_control import TapEvent, tap_key
 from vad_agent.telephony.operator_line import OperatorLine
+from vad_agent.telephony.prompt_stream import MediaStream
 
 log = logging.getLogger(__name__)
 
@@ -34,26 +38,45 @@ TOLD_S = 1.0
 """Seconds for call control to say how a call ended, after its stream has."""
 
 
-class MediaStream(Protocol):
-    """The connection that carries one call."""
-
-    def send(self, pcm: bytes | None) -> None:
-        """Send one frame; None: silence."""
-
-    def close(self) -> None:
-        """End it."""
+@dataclass(slots=True)
+class _Leg:
+    id: str
+    stream: MediaStream
+    side: Channel | None
+    """None: it carries both, or has not said which."""
+    two_way: bool
 
 
 @dataclass(slots=True)
 class _Tap:
-    stream: MediaStream | None = None
+    name: str
+    """As the events of its call name it."""
+    legs: list[_Leg] = field(default_factory=list)
+    speaker: MediaStream | None = None
+    """The stream that reaches the client."""
     line: OperatorLine | None = None
+    operator: str | None = None
+    phone: str | None = None
     fed_at: float = 0.0
     lost_at: float | None = None
     tap_at: float | None = None
     """When a new stream is asked for."""
     by_ear: bool = False
     """Its line was made without call control."""
+
+    def takes(self, id: str, side: Channel | None) -> bool:
+        """There is place for this stream."""
+        if not self.legs:
+            return True
+        (leg, *more) = self.legs
+        apart = None not in (leg.side, side) and leg.side is not side
+        return not more and (leg.id != id or apart)
+
+    def find_speaker(self) -> MediaStream | None:
+        """The client's own leg rather than one of which it is not known yet."""
+        ways = [leg for leg in self.legs if leg.two_way and leg.side is not Channel.OPERATOR]
+        ways.sort(key=lambda leg: leg.side is not Channel.CLIENT)
+        return ways[0].stream if ways else None
 
 
 @dataclass(slots=True)
@@ -96,8 +119,8 @@ class CallRouter:
 
     @property
     def streams(self) -> int:
-        """Streams that are connected."""
-        return sum(tap.stream is not None for tap in self._taps.values())
+        """Calls with a stream."""
+        return sum(bool(tap.legs) for tap in self._taps.values())
 
     @property
     def in_call(self) -> int:
@@ -106,44 +129,88 @@ class CallRouter:
 
     # -- media -------------------------------------------------------------------------------------
 
-    def connected(self, id: str, stream: MediaStream, now: float) -> bool:
-        """A stream of this tap begins. False: it is refused, because there are too many, or because
-        the tap has a stream.
+    def connected(
+        self,
+        id: str,
+        stream: MediaStream,
+        now: float,
+        *,
+        side: Channel | None = None,
+        two_way: bool = True,
+        operator: str | None = None,
+        phone: str | None = None,
+    ) -> bool:
+        """A stream of this tap begins. False: it is refused, because there are too many calls, or
+        because the tap has a stream of this side.
+
+        `side`: that it carries; None: both, or it is not known yet. `two_way`: it takes prompts.
+        `operator`, `phone`: the login and the client's number, where the stream itself tells them.
         """
-        tap = self._taps.get(id)
+        tap = self._taps.get(tap_key(id))
+        first = tap is None or not tap.legs
         new = tap is None or tap.line is None
-        if (self.draining and new) or self.streams >= self._most or (tap and tap.stream):
+        full = first and ((self.draining and new) or self.streams >= self._most)
+        if full or (tap is not None and not tap.takes(id, side)):
             self.counters.refused += 1
             return False
         if tap is None:
-            tap = self._taps[id] = _Tap()
-        self.counters.calls += tap.lost_at is None
-        tap.stream, tap.fed_at = stream, now
+            tap = self._taps[tap_key(id)] = _Tap(id)
+        self.counters.calls += first and tap.lost_at is None
+        tap.legs.append(_Leg(id, stream, side, two_way))
+        if len(tap.legs) > 1:
+            for leg in tap.legs:
+                leg.side = leg.side or _side_of(leg.id)
+        tap.operator, tap.phone = operator or tap.operator, phone or tap.phone
+        tap.fed_at = now
         tap.lost_at = tap.tap_at = None
         if tap.line is not None:
-            tap.line.connect()
+            if first:
+                tap.line.connect()
+            elif (known := tap.legs[-1].side) is not None:
+                tap.line.regain(known)
+        self._choose_speaker(tap, changed=first)
         return True
 
-    def _listen(self, id: str, tap: _Tap) -> None:
+    def mono(self, id: str, stream: MediaStream) -> Channel | None:
+        """This stream turns out to carry one side, which its name tells; None: it does not."""
+        side = _side_of(id)
+        tap = self._taps.get(tap_key(id))
+        for leg in tap.legs if tap is not None and side is not None else ():
+            if leg.stream is stream:
+                leg.side = side
+                assert tap is not None
+                self._choose_speaker(tap)
+        return side
+
+    def _choose_speaker(self, tap: _Tap, *, changed: bool = False) -> None:
+        speaker = tap.find_speaker()
+        if speaker is not tap.speaker or changed:
+            tap.speaker = speaker
+            if tap.line is not None:
+                tap.line.speak_into(speaker)
+
+    def _listen(self, tap: _Tap) -> None:
         """There is no call control: the call is recognized by ear."""
         tap.by_ear = True
-        tap.line = self._make_line(None, lambda: self._hang_up(id))
+        tap.line = self._make_line(tap.operator, lambda: self._hang_up(tap.name))
         tap.line.connect()
+        tap.line.speak_into(tap.speaker)
         answered = self._controlled is None
         kind = EventKind.ANSWERED if answered else EventKind.RINGING
-        tap.line.signal(Event(kind))  # without an id: call control may give it one later
+        # Without an id: call control may give it one later.
+        tap.line.signal(Event(kind, phone=tap.phone))
 
     def audio(
         self, id: str, now: float, client: bytes | None, operator: bytes | None = None
     ) -> None:
         """Samples of one side or both (None: none of it have come), int16 mono at 8 kHz."""
-        tap = self._taps.get(id)
+        tap = self._taps.get(tap_key(id))
         if tap is None:
             return
         if tap.line is None:
             if self._controlled is not None and self._controlled():
                 return
-            self._listen(id, tap)
+            self._listen(tap)
         assert tap.line is not None
         tap.fed_at = now
         capture = tap.line.capture
@@ -154,47 +221,66 @@ class CallRouter:
 
     def missing(self, id: str, channel: Channel, frames: int) -> None:
         """So many frames of a side are missing between its last samples and its next ones."""
-        tap = self._taps.get(id)
+        tap = self._taps.get(tap_key(id))
         if tap is not None and tap.line is not None:
             tap.line.capture.skip(channel, frames)
 
-    def disconnected(self, id: str, now: float) -> None:
-        """The stream has ended: with its call, or because something between us broke."""
-        tap = self._taps.get(id)
+    def marked(self, id: str, number: int, mark: Mark, at: float) -> None:
+        """The peer of a stream has played phrase `number` up to this mark; it is heard at `at` (s)."""
+        tap = self._taps.get(tap_key(id))
+        if tap is not None and tap.line is not None:
+            tap.line.marked(number, mark, at)
+
+    def disconnected(self, id: str, now: float, stream: MediaStream | None = None) -> None:
+        """A stream has ended (None: all of this tap's): with its call, or because something between us
+        broke.
+        """
+        tap = self._taps.get(tap_key(id))
         if tap is None:
             return
-        tap.stream, tap.lost_at = None, now
+        ended = [leg for leg in tap.legs if stream is None or leg.stream is stream]
+        tap.legs = [leg for leg in tap.legs if leg not in ended]
+        if tap.legs:
+            self._choose_speaker(tap)
+            for leg in ended:
+                if tap.line is not None and leg.side is not None:
+                    tap.line.lose(leg.side)
+            return
+        tap.speaker, tap.lost_at = None, now
         if tap.line is not None:
             tap.line.disconnect()
 
     def tick(self, now: float) -> None:
         """Each 20 ms: send a frame to each stream, and turn the lines to which none comes."""
-        for id, tap in tuple(self._taps.items()):
+        for tap in tuple(self._taps.values()):
             try:
-                self._turn(id, tap, now)
+                self._turn(tap, now)
             except Exception as error:  # the clock is every call's
                 log.error("a call's turn failed", extra={"why": type(error).__name__})
 
-    def _turn(self, id: str, tap: _Tap, now: float) -> None:
+    def _turn(self, tap: _Tap, now: float) -> None:
         line = tap.line
-        if tap.stream is not None:
-            tap.stream.send(line.next_frame(now) if line is not None else None)
+        for leg in tap.legs:
+            if leg.stream is tap.speaker and line is not None and line.output is not None:
+                line.speak(now)
+            else:
+                leg.stream.send(None)
         if line is not None and now - tap.fed_at > FED_S and line.in_call:
             line.turn(now)
         if tap.lost_at is not None and now - tap.lost_at > TOLD_S:
-            self._forget(id, tap)
-        if tap.stream is None and line is not None and not tap.by_ear:
-            self._tap_again(id, tap, now)
+            self._forget(tap)
+        if not tap.legs and line is not None and not tap.by_ear:
+            self._tap_again(tap, now)
 
-    def _tap_again(self, id: str, tap: _Tap, now: float) -> None:
+    def _tap_again(self, tap: _Tap, now: float) -> None:
         """The call has no stream: it broke, or this process has just begun."""
         if tap.tap_at is None:
             tap.tap_at = now + TAPPED_S
         elif now >= tap.tap_at:
             tap.tap_at = now + TAPPED_AGAIN_S
-            self._ask_for_tap(id)
+            self._ask_for_tap(tap.name)
 
-    def _forget(self, id: str, tap: _Tap) -> None:
+    def _forget(self, tap: _Tap) -> None:
         """A tap without a stream. With call control its call goes on until that says otherwise."""
         line = tap.line
         if line is not None and tap.by_ear:
@@ -205,23 +291,25 @@ class CallRouter:
             line.end()
             self._drop_line(line)
         if line is None or tap.by_ear:
-            del self._taps[id]
+            del self._taps[tap_key(tap.name)]
 
     # -- call control ------------------------------------------------------------------------------
 
     def control(self, told: TapEvent, login: str | None) -> None:
         """Take an event of a tap's call. `login`: of its operator."""
         kind = told.event.kind
-        tap = self._taps.get(told.tap)
+        tap = self._taps.get(tap_key(told.tap))
+        if tap is not None:
+            tap.name = told.tap
         if kind is EventKind.ANSWERED:
-            tap = self._taps.setdefault(told.tap, _Tap())
+            tap = self._taps.setdefault(tap_key(told.tap), _Tap(told.tap))
             self._answered(told, tap, login)
         elif tap is None or tap.line is None:
             self.counters.unknown_events += 1
         else:
             tap.line.signal(told.event)
             if kind in (EventKind.HANGUP, EventKind.LINE_GONE):
-                self._left(told.tap, tap)
+                self._left(tap)
 
     def _answered(self, told: TapEvent, tap: _Tap, login: str | None) -> None:
         if tap.line is None:
@@ -232,27 +320,28 @@ class CallRouter:
             if line is None:
                 line = self._lines[key] = self._make_line(login, lambda: self._end_of(key))
             tap.line = line
-            if tap.stream is not None:
+            if tap.legs:
                 line.connect()
+                line.speak_into(tap.speaker)
         if told.resumed and not tap.line.in_call:
             tap.line.resume(told.event)
         else:
             tap.line.signal(told.event)
 
-    def _left(self, id: str, tap: _Tap) -> None:
+    def _left(self, tap: _Tap) -> None:
         line = tap.line
         assert line is not None
         if not tap.by_ear:  # the next operator may answer
             tap.line = None
             line.disconnect()
-        if tap.stream is None:
-            self._taps.pop(id, None)
+        if not tap.legs:
+            self._taps.pop(tap_key(tap.name), None)
 
     def _end_of(self, key: str) -> None:
         line = self._lines.get(key)
-        for id, tap in self._taps.items():
+        for tap in self._taps.values():
             if tap.line is line:
-                self._hang_up(id)
+                self._hang_up(tap.name)
 
     # -- lines -------------------------------------------------------------------------------------
 
@@ -271,8 +360,8 @@ class CallRouter:
             line.end()
             self._drop_line(line)
         for tap in self._taps.values():
-            if tap.stream is not None:
-                tap.stream.close()
+            for leg in tap.legs:
+                leg.stream.close()
         self._taps.clear()
         self._lines.clear()
 
@@ -280,3 +369,8 @@ class CallRouter:
         lines = {id(line): line for line in self._lines.values()}
         lines |= {id(tap.line): tap.line for tap in self._taps.values() if tap.line is not None}
         return iter(tuple(lines.values()))
+
+
+def _side_of(id: str) -> Channel | None:
+    """The side of a mono leg, by the last digit of its UUID."""
+    return {"0": Channel.CLIENT, "1": Channel.OPERATOR}.get(id[-1:]) if tap_key(id) != id else None

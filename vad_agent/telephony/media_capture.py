@@ -25,14 +25,14 @@ class MediaCapture:
     def __init__(self) -> None:
         self._buffer = JitterBuffer()
         self._framers = {channel: Framer(SAMPLE_RATE) for channel in Channel}
-        self.lost = False
-        """The stream has ended, and the call goes on."""
+        self.lost: set[Channel] = set()
+        """Sides whose stream has ended while the call goes on."""
 
     def connect(self) -> None:
         """A stream begins: what was left of the one before is gone."""
         self._buffer = JitterBuffer()
         self._framers = {channel: Framer(SAMPLE_RATE) for channel in Channel}
-        self.lost = False
+        self.lost = set()
 
     def push(self, channel: Channel, at: float, pcm: bytes) -> None:
         """Take samples of a side: int16 mono at SAMPLE_RATE, any number.
@@ -77,4 +77,4 @@ class MediaCapture:
 
     def state(self, channel: Channel) -> DeviceState:
         """Lost or open; between two calls nothing is lost."""
-        return DeviceState.LOST if self.lost else DeviceState.OPEN
+        return DeviceState.LOST if channel in self.lost else DeviceState.OPEN

@@ -8,12 +8,13 @@ Everything runs in the event loop's thread. Nothing here blocks: disks and the n
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from vad_agent.audio.device_recovery import Lost, Opened
+from vad_agent.audio.device_recovery import DeviceState, Lost, Opened
 from vad_agent.client.headset_protocol import Command
 from vad_agent.core.actions import Action, Hangup
 from vad_agent.core.events import Event, EventKind
@@ -30,9 +31,12 @@ from vad_agent.headset.prompt_player import PlaysPhrases, PromptPlayer
 from vad_agent.headset.status import Status
 from vad_agent.headset.status_presenter import StatusPresenter
 from vad_agent.script.settings import Settings
+from vad_agent.speech.mixer import Mark
 from vad_agent.telephony.media_capture import SAMPLE_RATE, MediaCapture
-from vad_agent.telephony.prompt_stream import PromptStream
+from vad_agent.telephony.prompt_stream import MediaStream, PromptStream
 from vad_agent.telephony.trace_file import CallTraceSink, TraceFile
+
+log = logging.getLogger(__name__)
 
 
 class Phrases(PlaysPhrases, Protocol):
@@ -124,31 +128,65 @@ class OperatorLine:
     # -- the media stream --------------------------------------------------------------------------
 
     def connect(self) -> None:
-        """A stream of this operator's call begins."""
+        """The first stream of this operator's call begins: both sides, or one of them."""
         self.capture.connect()
         for channel in Channel:
-            if channel.value in self._loop.tracker.standing:
-                self.signal(Event(EventKind.DEVICE_BACK, party=channel.value))
-        if self.output is not None:
-            self._loop.take(PROMPT, Opened(SAMPLE_RATE, 1, self.output.latency_s, 0))
+            self._regain(channel)
+
+    def regain(self, side: Channel) -> None:
+        """A further stream of the call begins: it carries this side."""
+        self.capture.lost.discard(side)
+        self._regain(side)
+
+    def _regain(self, channel: Channel) -> None:
+        if channel.value in self._loop.tracker.standing:
+            self.signal(Event(EventKind.DEVICE_BACK, party=channel.value))
 
     def disconnect(self) -> None:
-        """The stream has ended. While the call is on, nothing that it does not carry is silence."""
-        if self.in_call:
-            self.capture.lost = True
-            for channel in Channel:
-                self.signal(Event(EventKind.DEVICE_LOST, party=channel.value))
-        if self.output is not None:
-            self._loop.take(PROMPT, Lost("the media stream ended", first=False))
+        """The last stream has ended. While the call is on, nothing that it does not carry is silence."""
+        for channel in Channel:
+            self.lose(channel)
+        self.speak_into(None)
 
-    def next_frame(self, now: float) -> bytes | None:
-        """The frame to send at time `now` (s of `time.perf_counter`); None: nothing is ever sent."""
+    def lose(self, side: Channel) -> None:
+        """The stream of this side has ended."""
+        if self.in_call:
+            self.capture.lost.add(side)
+            self.signal(Event(EventKind.DEVICE_LOST, party=side.value))
+
+    def speak_into(self, stream: MediaStream | None) -> None:
+        """Prompts go into this stream from now on; None: none of the call's streams takes any, so the
+        operator says them.
+        """
         if self.output is None:
-            return None
-        frame = self.output.next_frame(now)
+            return
+        self.output.attach(stream)
+        if stream is not None:
+            self._loop.take(PROMPT, Opened(SAMPLE_RATE, 1, self.output.latency_s, 0))
+        elif self.output.state is DeviceState.OPEN:
+            self._loop.take(PROMPT, Lost("the media stream ended", first=False))
+        elif PROMPT not in self._loop.tracker.standing:
+            self.signal(Event(EventKind.DEVICE_LOST, party=PROMPT))
+
+    def speak(self, now: float) -> None:
+        """Send what is due at time `now` (s of `time.perf_counter`). Call it each 20 ms."""
+        if self.output is not None:
+            self.output.turn(now)
+            self._take_reports()
+            if self.output.unheard and self.output.state is DeviceState.OPEN:
+                log.warning("the peer does not play our phrases: the operator says them")
+                self._loop.take(PROMPT, Lost("the peer does not play", first=False))
+
+    def marked(self, number: int, mark: Mark, at: float) -> None:
+        """The peer has played phrase `number` up to this mark; it is heard at `at` (s)."""
+        if self.output is not None:
+            self.output.marked(number, mark, at)
+            self._take_reports()
+
+    def _take_reports(self) -> None:
+        assert self.output is not None
         for report in self.output.reports():
             self._loop.take(PROMPT, report)
-        return frame
 
     def turn(self, now: float) -> None:
         """Feed what has come by `now`. Call it at each frame, and each 20 ms while a call is on."""

@@ -1,7 +1,8 @@
 """Runs `vad-agent pbx`: the listener, call control and the parts that all calls share.
 
-Asterisk ── AudioSocket ──> AudioSocketServer ─> CallRouter ─> OperatorLine ─┬─> outbox ─> desk
-    └────── ARI ──────────> AsteriskControl ─────────^                       └─> desk's pages
+Asterisk ── AudioSocket ──> AudioSocketServer ─┬> CallRouter ─> OperatorLine ─┬─> outbox ─> desk
+providers ── WebSocket ───> WebSocketServer ───┘    ^                         │
+Asterisk ── ARI ──────────> AsteriskControl ────────┘                         └─> desk's pages
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from vad_agent.callbacks.outbox import Outbox, outbox_folder
 from vad_agent.client.discovery import find_desk, is_desk_local, need_token
@@ -36,9 +37,6 @@ from vad_agent.telephony.call_router import CallRouter
 from vad_agent.telephony.operator_line import OperatorLine, SharedParts
 from vad_agent.telephony.process_pool import Share
 from vad_agent.telephony.trace_file import TraceFile
-
-if TYPE_CHECKING:
-    from vad_agent.telephony.siprec_server import SiprecServer
 
 log = logging.getLogger(__name__)
 
@@ -62,6 +60,9 @@ class PbxOptions:
     trace: Path | None = None
     """None: the calls' traces go to the desk alone."""
     most_calls: int = 200
+    websocket: tuple[str, int] | None = None
+    """Where media over WebSocket are taken; None: nowhere."""
+    websocket_token: str = field(default="", repr=False)
     ari: str | None = None
     """Asterisk's HTTP address without /ari; None: no call control."""
     ari_user: str = ""
@@ -74,6 +75,20 @@ class PbxOptions:
     """Host and port of the recording server; None: there is none. Needs the mode cue."""
     rtp_ports: range | None = None
     """Of the recording server; None: its own."""
+
+
+class Listener(Protocol):
+    """A port at which calls come."""
+
+    @property
+    def protocol(self) -> str:
+        """What it speaks, for the engineer."""
+
+    async def start(self, host: str, port: int) -> tuple[str, int]:
+        """Listen. Return the address. Raises OSError."""
+
+    async def close(self) -> None:
+        """Listen no more."""
 
 
 class PbxProcess:
@@ -139,44 +154,29 @@ class PbxProcess:
             )
             self._stack.callback(self._control.close)
             self._control.start()
-        server = AudioSocketServer(router)
-        try:
-            host, port = await server.start(options.host, options.port)
-        except OSError as error:
-            where = f"{options.host}:{options.port}"
-            raise OutputError(f"{where}: cannot listen there: {error.strerror}") from error
-        self._say(f"media     {host}:{port} (AudioSocket), up to {options.most_calls} calls")
-        siprec = None
+        listeners: list[Listener] = []
         watch = asyncio.create_task(self._watch_pool()) if options.share.of > 1 else None
         try:
-            siprec = await self._start_siprec(router)
+            await self._listen(AudioSocketServer(router), listeners, options.host, options.port)
+            if options.websocket is not None:
+                from vad_agent.telephony.websocket_server import WebSocketServer
+
+                sockets = WebSocketServer(router, token=options.websocket_token)
+                await self._listen(sockets, listeners, *options.websocket)
+            if options.siprec is not None:
+                from vad_agent.telephony.siprec_server import SiprecServer
+
+                recorder = SiprecServer(router, options.logins, ports=options.rtp_ports)
+                await self._listen(recorder, listeners, *options.siprec)
             await self._stopping.wait()
             await self._drain(router)
         finally:
             if watch is not None:
                 watch.cancel()
             router.close()
-            if siprec is not None:
-                await siprec.close()
-            await server.close()
+            for listener in listeners:
+                await listener.close()
         return interrupted
-
-    async def _start_siprec(self, router: CallRouter) -> SiprecServer | None:
-        if self._options.siprec is None:
-            return None
-        from vad_agent.telephony.rtp_ports import RTP_PORTS
-        from vad_agent.telephony.siprec_server import SiprecServer
-
-        ports = self._options.rtp_ports or RTP_PORTS
-        server = SiprecServer(router, self._options.logins, ports=ports)
-        host, port = self._options.siprec
-        try:
-            host, port = await server.start(host, port)
-        except OSError as error:
-            raise OutputError(f"{host}:{port}: cannot listen there: {error.strerror}") from error
-        rtp = f"{ports.start}-{ports.stop - 1}"
-        self._say(f"siprec    {host}:{port} (SIP over UDP and TCP), RTP at ports {rtp}")
-        return server
 
     async def _watch_pool(self) -> None:
         """End with the pool, even if it is killed: another one needs the port."""
@@ -187,6 +187,17 @@ class PbxProcess:
         assert self._stopping is not None
         self._asked_to_stop = 2
         self._stopping.set()
+
+    async def _listen(
+        self, listener: Listener, listeners: list[Listener], host: str, port: int
+    ) -> None:
+        try:
+            host, port = await listener.start(host, port)
+        except OSError as error:
+            raise OutputError(f"{host}:{port}: cannot listen there: {error.strerror}") from error
+        listeners.append(listener)
+        kind = listener.protocol
+        self._say(f"media     {host}:{port} ({kind}), up to {self._options.most_calls} calls")
 
     async def _drain(self, router: CallRouter) -> None:
         """Take no new call, and let those go on that are on; a second signal ends them."""

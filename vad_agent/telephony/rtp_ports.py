@@ -79,6 +79,9 @@ class RtpPorts:
         self._numbers = range(ports.start + ports.start % 2, ports.stop - 1, 2)
         self._next = 0
 
+    def __str__(self) -> str:
+        return f"{self._numbers[0]}-{self._numbers[-1] + 1}"
+
     def open(self, host: str, take: Take) -> RtpPort:
         """Receive a stream at a free port of this address.
 

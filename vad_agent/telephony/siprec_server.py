@@ -63,12 +63,12 @@ class SiprecServer:
         router: CallRouter,
         telephones: Mapping[str, str],
         *,
-        ports: range = RTP_PORTS,
+        ports: range | None = None,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         self._router = router
         self._telephones = telephones
-        self._rtp = RtpPorts(ports, clock)
+        self._rtp = RtpPorts(ports or RTP_PORTS, clock)
         self._clock = clock
         self._sessions: dict[str, _Session] = {}
         self._connections: dict[int, _Connection] = {}
@@ -80,6 +80,11 @@ class SiprecServer:
         self._locals: dict[str, str] = {}
         self.counters = ServerCounters()
         self.agent: SiprecAgent
+
+    @property
+    def protocol(self) -> str:
+        """What it speaks, for the engineer."""
+        return f"SIPREC by UDP and TCP; RTP at ports {self._rtp}"
 
     def __len__(self) -> int:
         return len(self._sessions)
@@ -183,7 +188,7 @@ class SiprecServer:
         recording = RecordingCall(tap, self._router, self._telephones, lambda: self._hang_up(call))
         if self._router.draining:
             raise OfferRefused("503 Service Unavailable", "no new calls", "Retry-After: 60")
-        if not self._router.connected(tap, recording, now):
+        if not self._router.connected(tap, recording, now, two_way=False):
             raise OfferRefused("486 Busy Here", "as many calls as there may be")
         session = self._sessions[call] = _Session(recording)
         try:

@@ -1,0 +1,44 @@
+"""The clock of all calls: turns the router each 20 ms."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+from vad_agent.core.frames import FRAME_S
+from vad_agent.telephony.call_router import CallRouter
+
+
+class RouterClock:
+    """Runs until it is closed."""
+
+    def __init__(self, router: CallRouter) -> None:
+        self._router = router
+        self._task: asyncio.Task[None] | None = None
+        self.late = 0
+        """Turns that were more than a frame late."""
+
+    def start(self) -> None:
+        """Run in the event loop."""
+        self._task = asyncio.create_task(self._run())
+
+    async def _run(self) -> None:
+        due = time.perf_counter()
+        pruned = due
+        while True:
+            due += FRAME_S
+            now = time.perf_counter()
+            if now - due > FRAME_S:
+                self.late += int((now - due) / FRAME_S)
+                due = now  # what is late is not sent at once: the peer would queue it
+            await asyncio.sleep(max(0.0, due - now))
+            now = time.perf_counter()
+            self._router.tick(now)
+            if now - pruned >= 1.0:
+                pruned = now
+                self._router.prune()
+
+    def close(self) -> None:
+        """Stop."""
+        if self._task is not None:
+            self._task.cancel()
