@@ -12,7 +12,7 @@ DATABASE := postgresql
 BROWSER := chromium fonts-dejavu-core
 HEADSET := libportaudio2 libpulse0 espeak-ng
 LIVE  := libportaudio2 pulseaudio pulseaudio-utils libasound2-plugins baresip-core \
-	pipewire pipewire-pulse wireplumber dbus-daemon
+	pipewire pipewire-pulse wireplumber dbus-daemon sip-tester
 FAST := $(addprefix tests/,core script trace common client detection test_architecture.py)
 BIN := .venv/bin
 PY  := $(BIN)/python

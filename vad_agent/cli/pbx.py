@@ -144,6 +144,22 @@ def pbx(
     most_calls: Annotated[
         int, typer.Option("--calls", min=1, max=10_000, help="A call too many is refused.")
     ] = 200,
+    siprec: Annotated[
+        str | None,
+        typer.Option(
+            metavar="HOST:PORT",
+            help="Also be a recording server (SIPREC, RFC 7866) for session border controllers. Needs "
+            "--mode cue: nothing can be spoken into a recorded call.",
+        ),
+    ] = None,
+    rtp_ports: Annotated[
+        str | None,
+        typer.Option(
+            "--rtp-ports",
+            metavar="FIRST-LAST",
+            help="UDP ports of its audio. Default: 20000-29999.",
+        ),
+    ] = None,
     processes: Annotated[
         int,
         typer.Option(
@@ -188,6 +204,11 @@ def pbx(
         )
 
     host, port = _address(listen)
+    recording = None if siprec is None else _address(siprec, "--siprec")
+    if recording is not None and mode != "cue":
+        raise typer.BadParameter(
+            "--siprec: nothing can be spoken into a recorded call: add --mode cue"
+        )
     sockets = None if websocket is None else _address(websocket, "--websocket")
     media = (host, port) if media_address is None else _address(media_address, "--media-address")
     if mode not in ("auto", "cue"):
@@ -244,6 +265,8 @@ def pbx(
         metrics_port=None if metrics is None else metrics + share.index,
         control=control,
         logins=dict(map(_login, operator or ())),
+        siprec=None if recording is None else (recording[0], recording[1] + share.index),
+        rtp_ports=None if rtp_ports is None else _ports(rtp_ports),
     )
     log_to_stderr(as_json=log_json)
     server = PbxProcess(options, say)
@@ -263,6 +286,14 @@ def _secret(option: str, variable: str) -> str:
     if not (found := os.environ.get(variable, "")):
         raise typer.BadParameter(f"{option}: no secret: set {variable} in the environment")
     return found
+
+
+def _ports(text: str) -> range:
+    first, _, last = text.partition("-")
+    numbers = first.isdecimal() and last.isdecimal() and len(first) <= 5 and len(last) <= 5
+    if not numbers or not 1024 <= int(first) < int(last) <= 65_535:
+        raise typer.BadParameter(f"--rtp-ports: expected FIRST-LAST from 1024 on, got {text!r}")
+    return range(int(first), int(last) + 1)
 
 
 def _login(text: str) -> tuple[str, str]:

@@ -219,6 +219,12 @@ class CallRouter:
                 capture.push(channel, now, pcm)
         tap.line.turn(now)
 
+    def missing(self, id: str, channel: Channel, frames: int) -> None:
+        """So many frames of a side are missing between its last samples and its next ones."""
+        tap = self._taps.get(tap_key(id))
+        if tap is not None and tap.line is not None:
+            tap.line.capture.skip(channel, frames)
+
     def marked(self, id: str, number: int, mark: Mark, at: float) -> None:
         """The peer of a stream has played phrase `number` up to this mark; it is heard at `at` (s)."""
         tap = self._taps.get(tap_key(id))
@@ -302,7 +308,7 @@ class CallRouter:
             self.counters.unknown_events += 1
         else:
             tap.line.signal(told.event)
-            if kind is EventKind.HANGUP:
+            if kind in (EventKind.HANGUP, EventKind.LINE_GONE):
                 self._left(tap)
 
     def _answered(self, told: TapEvent, tap: _Tap, login: str | None) -> None:
