@@ -134,6 +134,7 @@ class AsteriskCheck:
         self._phone = phone
         self._host = host
         self._legs: dict[str, _Leg] = {}
+        self._connections: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
         self._address = ""
 
     async def findings(self) -> AsyncIterator[Finding]:
@@ -176,6 +177,10 @@ class AsteriskCheck:
                 yield finding
         finally:
             server.close()
+            for writer in self._connections.values():
+                writer.close()
+            if self._connections:  # a task that is cancelled would be on stderr
+                await asyncio.wait(tuple(self._connections), timeout=HANGUP_S)
 
     # -- before the call ---------------------------------------------------------------------------
 
@@ -355,6 +360,10 @@ class AsteriskCheck:
     # -- connections -------------------------------------------------------------------------------
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._connections[task] = writer
+        task.add_done_callback(self._connections.pop)
         receiver = AudioSocketReceiver()
         try:
             data = await asyncio.wait_for(reader.readexactly(19), CONNECT_S)
