@@ -131,7 +131,7 @@ def _websocket() -> type[asyncio.Protocol]:
     from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
     from websockets.exceptions import InvalidState
 
-    class WebSocketConnection(WebSocketsSansIOProtocol):
+    class LimitedWebSocket(WebSocketsSansIOProtocol):
         """One that is closing already may be shut down, too; uvicorn's raises then, and `serve` fails."""
 
         def shutdown(self) -> None:
@@ -141,7 +141,7 @@ def _websocket() -> type[asyncio.Protocol]:
             except InvalidState:
                 self.transport.close()
 
-    return WebSocketConnection
+    return LimitedWebSocket
 
 
 class Acceptor:

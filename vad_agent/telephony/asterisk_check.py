@@ -12,15 +12,10 @@ from __future__ import annotations
 
 import asyncio
 import math
-import time
 from collections.abc import AsyncIterator, Callable, Iterable
-from dataclasses import dataclass, field
 from uuid import uuid4
 
-import numpy as np
-
 from vad_agent.core.events import EventKind
-from vad_agent.core.frames import FRAME_S
 from vad_agent.errors import DialError, MediaError
 from vad_agent.headset.routing_check import Finding
 from vad_agent.telephony.asterisk_access import AsteriskAccess, is_connected
@@ -31,18 +26,10 @@ from vad_agent.telephony.asterisk_setup import (
     faults,
     parse_version,
 )
-from vad_agent.telephony.audiosocket import (
-    AudioReceived,
-    AudioSocketReceiver,
-    CallIdentified,
-    HangupReceived,
-    audio_message,
-)
+from vad_agent.telephony.audiosocket import AudioSocketReceiver, CallIdentified
+from vad_agent.telephony.check_leg import CheckLeg, strength, tone
 
-RATE = 8_000
 CLIENT_HZ, OPERATOR_HZ, PROMPT_HZ = 700, 1_100, 1_900
-LEVEL = 8_000.0
-"""Amplitude of each tone: -12 dBFS."""
 CONNECT_S = 10.0
 TALK_S = 2.0
 HANGUP_S = 3.0
@@ -60,70 +47,6 @@ HALVED = 0.7
 LEAKS = 0.05
 
 
-def tone(hz: int) -> bytes:
-    """A second of the tone, int16; whole periods."""
-    time_s = np.arange(RATE) / RATE
-    return (LEVEL * np.sin(2 * np.pi * hz * time_s)).astype("<i2").tobytes()
-
-
-def strength(pcm: bytes, hz: int) -> float:
-    """Amplitude of the tone in int16 samples, as a share of LEVEL."""
-    samples = np.frombuffer(pcm, "<i2").astype(float)
-    if not len(samples):
-        return 0.0
-    wave = np.exp(-2j * np.pi * hz * np.arange(len(samples)) / RATE)
-    return float(2 * abs(np.dot(samples, wave)) / len(samples) / LEVEL)
-
-
-@dataclass(slots=True)
-class _Leg:
-    """One connection: what it sends, and what it has received."""
-
-    sends: bytes
-    received: bytearray = field(default_factory=bytearray)
-    connected: asyncio.Event = field(default_factory=asyncio.Event)
-    ended: asyncio.Event = field(default_factory=asyncio.Event)
-
-    async def serve(
-        self,
-        receiver: AudioSocketReceiver,
-        reader: asyncio.StreamReader,
-        writer: asyncio.StreamWriter,
-    ) -> None:
-        """Send in real time and keep what comes, to the end."""
-        self.connected.set()
-        sending = asyncio.create_task(self._send(writer))
-        try:
-            while data := await reader.read(65_536):
-                for message in receiver.receive(data):
-                    if isinstance(message, AudioReceived):
-                        self.received += message.pcm
-                    elif isinstance(message, HangupReceived):
-                        return
-        except (MediaError, OSError):
-            return
-        finally:
-            sending.cancel()
-            self.ended.set()
-            writer.close()
-
-    async def _send(self, writer: asyncio.StreamWriter) -> None:
-        due, at = time.perf_counter(), 0
-        while True:
-            writer.write(audio_message(self.sends[at : at + 320]))
-            at = (at + 320) % len(self.sends)
-            due += FRAME_S
-            await asyncio.sleep(max(0.0, due - time.perf_counter()))
-
-    def last(self, seconds: float, channel: int | None = None) -> bytes:
-        """The last seconds, of one channel of stereo (0: left)."""
-        size = round(seconds * RATE) * 2 * (1 if channel is None else 2)
-        pcm = bytes(self.received[-size:])
-        if channel is None:
-            return pcm[: len(pcm) // 2 * 2]
-        return np.frombuffer(pcm[: len(pcm) // 4 * 4], "<i2")[channel::2].tobytes()
-
-
 class AsteriskCheck:
     """`host`: this machine, as Asterisk reaches it. `phone`: the telephone that rings and is put on hold;
     empty: none.
@@ -133,7 +56,8 @@ class AsteriskCheck:
         self._access = access
         self._phone = phone
         self._host = host
-        self._legs: dict[str, _Leg] = {}
+        self._legs: dict[str, CheckLeg] = {}
+        self._connections: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
         self._address = ""
 
     async def findings(self) -> AsyncIterator[Finding]:
@@ -176,6 +100,10 @@ class AsteriskCheck:
                 yield finding
         finally:
             server.close()
+            for writer in self._connections.values():
+                writer.close()
+            if self._connections:  # a task that is cancelled would be on stderr
+                await asyncio.wait(tuple(self._connections), timeout=HANGUP_S)
 
     # -- before the call ---------------------------------------------------------------------------
 
@@ -197,7 +125,7 @@ class AsteriskCheck:
     # -- the call ----------------------------------------------------------------------------------
 
     async def _call(self) -> AsyncIterator[Finding]:
-        client, operator, tap = (_Leg(tone(hz)) for hz in (CLIENT_HZ, OPERATOR_HZ, PROMPT_HZ))
+        client, operator, tap = (CheckLeg(tone(hz)) for hz in (CLIENT_HZ, OPERATOR_HZ, PROMPT_HZ))
         ids = client_id, operator_id, tap_id = str(uuid4()), str(uuid4()), str(uuid4())
         self._legs = dict(zip(ids, (client, operator, tap), strict=True))
         try:
@@ -254,7 +182,7 @@ class AsteriskCheck:
             {"__VAD": tap, "VAD_CHECK": self._address, **variables},
         )
 
-    async def _end(self, id: str, tap: str, legs: Iterable[_Leg]) -> AsyncIterator[Finding]:
+    async def _end(self, id: str, tap: str, legs: Iterable[CheckLeg]) -> AsyncIterator[Finding]:
         """Hang up as a script does."""
         self._access.control.hang_up(tap)
         ended = [await _within(leg.ended, HANGUP_S) for leg in legs]
@@ -273,7 +201,7 @@ class AsteriskCheck:
     async def _hold(self, phone: str) -> AsyncIterator[Finding]:
         """A second call, to a telephone whose user holds it: only telephones tell Asterisk of a hold."""
         client, tap = str(uuid4()), str(uuid4())
-        leg = _Leg(tone(CLIENT_HZ))
+        leg = CheckLeg(tone(CLIENT_HZ))
         self._legs = {client: leg}
         try:
             id = await self._originate("phone", client, tap, VAD_PHONE=phone)
@@ -313,7 +241,7 @@ class AsteriskCheck:
             await asyncio.sleep(LOOK_S)
         return False
 
-    def _heard(self, client: _Leg, operator: _Leg, tap: _Leg) -> list[Finding]:
+    def _heard(self, client: CheckLeg, operator: CheckLeg, tap: CheckLeg) -> list[Finding]:
         half = TALK_S / 2
         left, right = tap.last(half, 0), tap.last(half, 1)
         found = [
@@ -355,6 +283,10 @@ class AsteriskCheck:
     # -- connections -------------------------------------------------------------------------------
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._connections[task] = writer
+        task.add_done_callback(self._connections.pop)
         receiver = AudioSocketReceiver()
         try:
             data = await asyncio.wait_for(reader.readexactly(19), CONNECT_S)
