@@ -218,7 +218,10 @@ def test_a_peer_that_does_not_read_is_closed(
 
     async def run() -> None:
         pbx = Pbx(tmp_path)
-        async with serving(pbx) as (server, url), connect(f"{url}/?call=X&leg=in") as peer:
+        async with (
+            serving(pbx) as (server, url),
+            connect(f"{url}/?call=X&leg=in", close_timeout=0.2) as peer,
+        ):
             await peer.send(CHAN_WEBSOCKET[0])
             await until(lambda: pbx.router.streams == 1)
             peer.transport.pause_reading()
