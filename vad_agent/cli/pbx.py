@@ -322,6 +322,12 @@ def asterisk(
     address: Annotated[
         str, typer.Option("--listen", metavar="HOST:PORT", help="Where `vad-agent pbx` listens.")
     ] = "127.0.0.1:9092",
+    websocket: Annotated[
+        str | None,
+        typer.Option(
+            metavar="HOST:PORT", help="The tap by chan_websocket: of `vad-agent pbx --websocket`."
+        ),
+    ] = None,
     processes: Annotated[
         int, typer.Option(min=1, max=10, metavar="N", help="Of `vad-agent pbx --processes`.")
     ] = 1,
@@ -345,17 +351,21 @@ def asterisk(
         password = _password(ari_password_file)
         version = asyncio.run(AriAccess(ari, (ari_user, password)).version())
     host, port = _address(address)
+    sockets = None if websocket is None else _address(websocket, "--websocket")
     found = text.parse_version(version) if version else None
     if version and found is None:
         raise typer.BadParameter(f"--version: expected such as 20.9, got {version!r}")
     shown = password if ari is None else "…"
-    print(text.dialplan(host, port, processes))
+    print(text.dialplan(host, port, processes, websocket=sockets is not None))
+    if sockets is not None:
+        print(text.websocket_client(*sockets, processes))
     print(text.ari_user(ari_user, shown))
     print(text.ami_user(ari_user, shown))
     print(f"; the same password for us: {PASSWORD}={shown} (AMI: {AMI_SECRET}={shown})\n")
-    for number, line in enumerate(text.checklist(found), 1):
+    for number, line in enumerate(text.checklist(found, websocket=sockets is not None), 1):
         print(f"{number}. {line}")
-    for fault in text.faults(found) if found is not None else ():
+    shown_faults = text.faults(found, websocket=sockets is not None) if found is not None else ()
+    for fault in shown_faults:
         print(f"! Asterisk {version}: {fault.what}: {fault.remedy}")
 
 

@@ -39,7 +39,7 @@ TOLD_S = 1.0
 
 
 @dataclass(slots=True)
-class _Leg:
+class _TapLeg:
     id: str
     stream: MediaStream
     side: Channel | None
@@ -51,7 +51,7 @@ class _Leg:
 class _Tap:
     name: str
     """As the events of its call name it."""
-    legs: list[_Leg] = field(default_factory=list)
+    legs: list[_TapLeg] = field(default_factory=list)
     speaker: MediaStream | None = None
     """The stream that reaches the client."""
     line: OperatorLine | None = None
@@ -156,7 +156,7 @@ class CallRouter:
         if tap is None:
             tap = self._taps[tap_key(id)] = _Tap(id)
         self.counters.calls += first and tap.lost_at is None
-        tap.legs.append(_Leg(id, stream, side, two_way))
+        tap.legs.append(_TapLeg(id, stream, side, two_way))
         if len(tap.legs) > 1:
             for leg in tap.legs:
                 leg.side = leg.side or _side_of(leg.id)
