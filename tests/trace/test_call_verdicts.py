@@ -14,7 +14,7 @@ from vad_agent.trace.call_verdicts import (
     VerdictRules,
     call_verdicts,
 )
-from vad_agent.trace.phrase_alignment import Said, align
+from vad_agent.trace.phrase_alignment import OperatorUtterance, align
 from vad_agent.trace.report.call_timeline import timeline
 from vad_agent.trace.trace_format import record
 
@@ -173,7 +173,7 @@ def test_a_step_is_due_only_if_its_window_ended_before_the_stretch_did(until):
 
 
 def test_an_early_phrase_does_not_shift_the_ones_after_it():
-    utterances = [Said(2.0, 4.0, 1.2), Said(6.5, 8.5, 2.5)]
+    utterances = [OperatorUtterance(2.0, 4.0, 1.2), OperatorUtterance(6.5, 8.5, 2.5)]
     windows = [[(2.0, 3.0)], [(2.0, 3.0)]]
     steps = align(utterances, windows, base=0.8, until=9.0, tolerance=0.3, ended=True)
     assert [one.off for one in steps] == [-0.8, 0.0]

@@ -19,9 +19,9 @@ from vad_agent.core.actions import Reason
 from vad_agent.core.frames import seconds
 from vad_agent.core.script import Script, Step
 from vad_agent.trace.call_measures import CallMeasures, Pieces, pieces
-from vad_agent.trace.phrase_alignment import AlignedStep, Bounds, Said, align
+from vad_agent.trace.phrase_alignment import AlignedStep, Bounds, OperatorUtterance, align
 from vad_agent.trace.report.call_timeline import Span, Timeline
-from vad_agent.trace.window_compliance import PhraseStatus, phrase_status
+from vad_agent.trace.window_compliance import PhraseCompliance, phrase_status
 
 SURE = 0.6
 HIGH, LIKELY, DOUBTFUL = 0.97, 0.8, 0.5
@@ -75,7 +75,7 @@ class PhraseVerdict:
 
     scenario: str
     prompt: str
-    status: PhraseStatus
+    status: PhraseCompliance
     by: str
     """operator, product; "" if nobody said it."""
     at: float
@@ -123,7 +123,7 @@ def call_verdicts(
     mode; False: the trace is a live call's own. `mono`: one channel carries both sides.
     """
     if mono:
-        return CallVerdicts(PhraseStatus.UNKNOWN, (), None, _drops(call, ()), told=False)
+        return CallVerdicts(PhraseCompliance.UNKNOWN, (), None, _drops(call, ()), told=False)
     told = not any(alert["id"] in _BLIND for alert in call.alerts)
     if recorded:
         holds = {step.prompt for step in script.scenarios[Reason.CLIENT_HOLD].steps}
@@ -134,7 +134,7 @@ def call_verdicts(
     owed = _owed(call, told=told, recorded=recorded)
     findings = _findings(call, measured, rules, phrases, recorded=recorded) if told else []
     if not told:
-        phrases = [replace(one, status=PhraseStatus.UNKNOWN, confidence=0.0) for one in phrases]
+        phrases = [replace(one, status=PhraseCompliance.UNKNOWN, confidence=0.0) for one in phrases]
     rows = [phrase.scenario for phrase in phrases]
     scenario = owed.reason if owed is not None else next(reversed(rows), NORMAL)
     return CallVerdicts(scenario, phrases, owed, findings, told)
@@ -183,14 +183,13 @@ def _recorded(
         if base is None:
             continue
         steps = script.scenarios[reason].steps
-        after_client = reason is Reason.SILENCE_IN_DIALOGUE and base == start
         ladder = [_bounds(call, step, base, until) for step in steps]
         ended = not any(span.start >= until for span in call.speech["client"])
         for one in align(
             said, ladder, base=base, until=until, tolerance=rules.tolerance_s, ended=ended
         ):
+            after_client = reason is Reason.SILENCE_IN_DIALOGUE and one.base == start
             yield _aligned(one, steps[one.number], reason, rules, after_client=after_client)
-            after_client = False
 
 
 def _stretches(call: Timeline, measured: CallMeasures) -> Iterator[tuple[float, float, Reason]]:
@@ -219,7 +218,7 @@ def _tones(call: Timeline, at: float) -> list[float]:
 
 def _said_in(
     utterances: Pieces, start: float, until: float, reason: Reason
-) -> tuple[list[Said], float | None]:
+) -> tuple[list[OperatorUtterance], float | None]:
     """The operator's utterances of a stretch that may be phrases, and where its first silence began.
 
     None: the operator has not spoken since the answer, so no row is in force.
@@ -232,7 +231,7 @@ def _said_in(
         base = found.pop(0)[1]
     said, at = [], base
     for first, end in found:
-        said.append(Said(first, end, round(first - at, 2)))
+        said.append(OperatorUtterance(first, end, round(first - at, 2)))
         at = end
     return said, base
 
@@ -260,11 +259,11 @@ def _aligned(
 ) -> PhraseVerdict:
     lo, hi = one.window
     if one.said is None:
-        status, at, silence, confidence = PhraseStatus.MISSING, one.base + hi, hi, LIKELY
+        status, at, silence, confidence = PhraseCompliance.MISSING, one.base + hi, hi, LIKELY
     else:
-        status = PhraseStatus.SAID
+        status = PhraseCompliance.SAID
         if one.off:
-            status = PhraseStatus.EARLY if one.off < 0 else PhraseStatus.LATE
+            status = PhraseCompliance.EARLY if one.off < 0 else PhraseCompliance.LATE
         at, silence = one.said.start, one.said.gap
         edges = (lo - rules.tolerance_s, hi + rules.tolerance_s)
         near = min(abs(silence - edge) for edge in edges) < EDGE_S
@@ -354,7 +353,10 @@ def _drops(call: Timeline, phrases: Sequence[PhraseVerdict]) -> list[CallFinding
         return [_drop(last, SURE)]
     if phrases and asked is not None and call.hangup is None:
         left = phrases[-1]
-        if left.status is not PhraseStatus.MISSING and _talk_after(call, "client", left.at) == 0:
+        if (
+            left.status is not PhraseCompliance.MISSING
+            and _talk_after(call, "client", left.at) == 0
+        ):
             return [_drop(call.duration, SURE)]
     return []
 

@@ -34,7 +34,7 @@ OTHER_COST, OTHER_DUE_COST = 0.1, 0.6
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class OperatorUtterance:
     """An utterance of the operator. Seconds; `gap`: silence of both sides before it."""
 
     start: float
@@ -47,7 +47,7 @@ class AlignedStep:
     """One step of the ladder that was due, and the utterance that it is; None: it is missing."""
 
     number: int
-    said: Said | None
+    said: OperatorUtterance | None
     window: Bounds
     """The window by which it is judged."""
     off: float
@@ -67,7 +67,7 @@ def distance(gap: float, windows: Sequence[Bounds]) -> tuple[float, Bounds]:
 
 
 def align(
-    said: Sequence[Said],
+    said: Sequence[OperatorUtterance],
     ladder: Sequence[Sequence[Bounds]],
     *,
     base: float,
@@ -107,6 +107,7 @@ def align(
         if one.gap >= SHORTEST_GAP_S:
             cost, rest = best(used + 1, step + 1, 0)
             options.append((cost + _matched(off, tolerance), ((step, used), *rest)))
+        if one.gap > max(hi for _, hi in ladder[step]) + tolerance:
             cost, rest = best(used, step + 1, missed + 1)
             options.append((cost + MISSING_COST, ((step, -1), *rest)))
         return min(options, key=lambda option: option[0])

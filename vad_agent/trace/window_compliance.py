@@ -14,7 +14,7 @@ class Verdict(StrEnum):
     """Not judged: the prompt was no longer needed."""
 
 
-class PhraseStatus(StrEnum):
+class PhraseCompliance(StrEnum):
     """What became of a phrase that the script required."""
 
     SAID = "said"
@@ -44,25 +44,27 @@ def phrase_status(
     lo: float,
     hi: float,
     tolerance: float = 0.0,
-) -> tuple[PhraseStatus, float] | None:
+) -> tuple[PhraseCompliance, float] | None:
     """The status of one line of the trace, and its seconds outside of the window: negative if early.
 
     `tolerance`: seconds outside of the window that count as inside it; 0 gives the rule of `verdict`.
     None: the phrase was no longer needed.
 
     >>> phrase_status("said", 7.0, 3.5, 2.0, 3.0)
-    (<PhraseStatus.LATE: 'late'>, 0.5)
+    (<PhraseCompliance.LATE: 'late'>, 0.5)
     """
     match verdict(outcome, started, silence, lo - tolerance, hi + tolerance):
         case Verdict.NOTE:
             return None
         case Verdict.OK:
-            status = PhraseStatus.INTERRUPTED if outcome == "interrupted" else PhraseStatus.SAID
+            status = (
+                PhraseCompliance.INTERRUPTED if outcome == "interrupted" else PhraseCompliance.SAID
+            )
             return status, 0.0
     if outcome in ("failed", "missed"):
-        return PhraseStatus.MISSING, 0.0
+        return PhraseCompliance.MISSING, 0.0
     return (
-        (PhraseStatus.EARLY, round(silence - lo, 2))
+        (PhraseCompliance.EARLY, round(silence - lo, 2))
         if silence < lo
-        else (PhraseStatus.LATE, round(silence - hi, 2))
+        else (PhraseCompliance.LATE, round(silence - hi, 2))
     )
