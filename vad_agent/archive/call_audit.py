@@ -26,17 +26,17 @@ from vad_agent.common.toml_file import parse
 from vad_agent.core.frames import Channel, FramePair, seconds
 from vad_agent.errors import RecordingError, VadAgentError
 from vad_agent.script.settings import Settings
-from vad_agent.trace.call_measures import measures
-from vad_agent.trace.call_verdicts import call_verdicts
+from vad_agent.trace.call_measures import CallMeasures, measures
+from vad_agent.trace.call_verdicts import CallVerdicts, call_verdicts
 from vad_agent.trace.event_files import EventLog, load_events
-from vad_agent.trace.report.call_timeline import TraceRecord, timeline
+from vad_agent.trace.report.call_timeline import Timeline, TraceRecord, timeline
 
 Row = dict[str, Any]
+NO_EVENTS = EventLog()
 TRIES = 3
 """Of a file in a store that does not answer."""
 MOST_TRACE = 64 << 20
 """Bytes of one trace file."""
-NO_EVENTS = EventLog()
 AGAIN = 3
 """Sessions for one recording: a call that has ended may go on, but a busy tone ends it again and again."""
 
@@ -86,6 +86,8 @@ class TracedCall:
     call: str | None = None
     began: datetime | None = None
     warnings: Sequence[str] = ()
+    log: EventLog = NO_EVENTS
+    """The call control that came beside the recording."""
 
 
 def audit_batch(jobs: Sequence[AuditJob], plan: AuditPlan) -> AuditRows:
@@ -104,7 +106,7 @@ def audit_file(job: AuditJob, plan: AuditPlan) -> AuditRows:
         return AuditRows(calls=[error_row(job, _told(error, job))])
     rows = AuditRows()
     for call in found:
-        rows.add(_rows(job, call, plan))
+        rows.add(call_rows(job, call, plan))
     return rows
 
 
@@ -171,11 +173,13 @@ def recorded_call(
             lines, count = _mono(leg, settings, leg.sample_rate)
             return TracedCall(lines, seconds(count), channels=1, warnings=leg.warnings)
     with open_call(path, operator_channel=plan.operator_channel) as recording:
-        found, count = _replayed(recording, settings, recording.sample_rate, log)
-        return TracedCall(found, seconds(count), recording.channels, warnings=recording.warnings)
+        found, count = replayed(recording, settings, recording.sample_rate, log)
+        return TracedCall(
+            found, seconds(count), recording.channels, warnings=recording.warnings, log=log
+        )
 
 
-def _replayed(
+def replayed(
     pairs: Iterator[FramePair], settings: Settings, rate: int, log: EventLog
 ) -> tuple[list[TraceRecord], int]:
     """The trace of a whole recording, and its frames: after the call's end, only speech and lines."""
@@ -290,13 +294,28 @@ def _stored(head: Mapping[str, Any] | None, lines: list[TraceRecord]) -> TracedC
 # -- rows ------------------------------------------------------------------------------------------
 
 
-def _rows(job: AuditJob, traced: TracedCall, plan: AuditPlan) -> AuditRows:
+def script_of(plan: AuditPlan) -> Settings:
+    """The script of the plan."""
+    return _settings(plan.script)
+
+
+def judged(traced: TracedCall, plan: AuditPlan) -> tuple[Timeline, CallVerdicts]:
+    """The timeline of a call, and its verdicts."""
+    call, _, found = _judged(traced, plan)
+    return call, found
+
+
+def _judged(traced: TracedCall, plan: AuditPlan) -> tuple[Timeline, CallMeasures, CallVerdicts]:
     mono = traced.channels == 1
     call = timeline(traced.lines, traced.length)
     measured = measures(call, plan.rules.measures, mono=mono)
-    script = _settings(plan.script).script
-    found = call_verdicts(
-        call, measured, script, plan.rules.verdicts, recorded=traced.recorded, mono=mono
-    )
+    script, rules = script_of(plan).script, plan.rules.verdicts
+    found = call_verdicts(call, measured, script, rules, recorded=traced.recorded, mono=mono)
+    return call, measured, found
+
+
+def call_rows(job: AuditJob, traced: TracedCall, plan: AuditPlan) -> AuditRows:
+    """The rows of one call of the file."""
+    _, measured, found = _judged(traced, plan)
     row = call_row(job, traced, measured, found, plan.rules)
     return AuditRows([row], step_rows(row["id"], found), silence_rows(row["id"], measured))

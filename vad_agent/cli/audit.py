@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -17,9 +17,12 @@ from vad_agent.cli.terminal import complain, tell_missing_detector
 
 if TYPE_CHECKING:
     from vad_agent.archive.audit_runner import AuditProgress
+    from vad_agent.archive.call_audit import AuditPlan
     from vad_agent.archive.engines import AuditEngine
 
 MOST_WORKERS = 1024
+PICTURES = 12
+"""Of the worst calls, so many have their timeline on the page."""
 
 
 class EngineName(StrEnum):
@@ -87,6 +90,9 @@ def audit(
     callbacks: Annotated[
         bool, typer.Option("--callbacks", help="Look up in the desk's store who was called back.")
     ] = False,
+    report: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Write the supervisor's page there.")
+    ] = None,
     sheet: Annotated[
         Path | None,
         typer.Option("--csv", metavar="FILE", help="The calls for a Russian spreadsheet."),
@@ -101,14 +107,14 @@ def audit(
     not matter: the same command goes on where it was. A file that cannot be read is a row.
 
     \b
-    A month:
-      vad-agent audit /var/spool/asterisk/monitor/2026/11 --out november
+    A month, and the page for the supervisor:
+      vad-agent audit /var/spool/asterisk/monitor/2026/11 --out november --report november
     From a store, on a cluster, joined with the callbacks:
       vad-agent audit s3://calls/2026-11 --out november --engine dask --scheduler tcp://10.0.0.5:8786
     For a Russian spreadsheet:
       vad-agent audit calls/ --csv calls.csv --encoding cp1251
     """
-    from vad_agent.archive import parquet_tables
+    from vad_agent.archive import call_pictures, parquet_tables
     from vad_agent.archive.audit_rules import AuditRules
     from vad_agent.archive.audit_runner import AuditRun
     from vad_agent.archive.call_audit import AuditPlan
@@ -119,6 +125,8 @@ def audit(
 
     if scheduler is not None and engine is not EngineName.DASK:
         raise typer.BadParameter("only with --engine dask", param_hint="--scheduler")
+    if report is not None:
+        call_pictures.check()
     parquet_tables.arrow()  # before the work, not after it
     settings = load_settings(script)
     tell_missing_detector(settings)
@@ -141,6 +149,9 @@ def audit(
 
             calls_csv.write(sheet, parquet_tables.rows(out, "calls"), states, zone, encoding.value)
             print(f"table: {sheet}")
+        if report is not None:
+            page = _report(out, report, plan, states, zone)
+            print(f"report: {page}")
     _summary(out)
 
 
@@ -217,6 +228,22 @@ def _callbacks(out: Path, desk: str | None, config: Path | None, *, wanted: bool
     if not table.exists():
         return {}
     return {row["id"]: row["status"] for row in parquet_tables.rows(out, parquet_tables.CALLBACKS)}
+
+
+def _report(out: Path, folder: Path, plan: AuditPlan, states: dict[str, str], zone: tzinfo) -> Path:
+    """The page; the worst calls are read again, to be drawn."""
+    from vad_agent.archive import parquet_tables, report_page
+    from vad_agent.archive.call_audit import AuditJob
+    from vad_agent.archive.call_pictures import picture
+    from vad_agent.archive.report_data import collect
+
+    data = collect(parquet_tables.rows(out, "calls"), states, zone)
+    pictures = {}
+    for call in data.worst[:PICTURES]:
+        drawn = picture(AuditJob(call["source"]), call["id"], plan)
+        if drawn is not None:
+            pictures[call["id"]] = drawn
+    return report_page.write(folder, data, pictures, title=f"Аудит звонков: {out.name}")
 
 
 def _summary(out: Path) -> None:

@@ -33,6 +33,8 @@ EDGE_S = 0.15
 """A verdict this near to the edge of a window could be the other one."""
 SHORT_S = 0.4
 """A shorter utterance may be no phrase."""
+REPLY_S = 1.7
+"""Who speaks so soon after the client replies to them."""
 BACK_S = 2.0
 """A client who is heard for so long after the farewell has come back."""
 _BLIND = ("both_sides_alike", "client_never_heard", "operator_never_heard")
@@ -231,13 +233,16 @@ def _said_in(
         base = found.pop(0)[1]
     said, at = [], base
     for first, end in found:
-        said.append(OperatorUtterance(first, end, round(first - at, 2)))
+        gap = round(first - at, 2)
+        if reason is Reason.SILENCE_IN_DIALOGUE and at == start and gap < REPLY_S:
+            gap = 0.0  # a reply to the client is no early phrase
+        said.append(OperatorUtterance(first, end, gap))
         at = end
     return said, base
 
 
 def _bounds(call: Timeline, step: Step, base: float, until: float) -> list[Bounds]:
-    """The windows by which a step may be judged: of a dead line, either, unless the session decided."""
+    """The windows by which a step may be judged: behind a noise gate either may be the right one."""
     usual = seconds(step.window.lo), seconds(step.window.hi)
     dead = step.dead_line_window
     zero = any(
@@ -246,12 +251,11 @@ def _bounds(call: Timeline, step: Step, base: float, until: float) -> list[Bound
     )
     if dead is None or not zero:
         return [usual]
-    decided = [
-        (prompt.lo, prompt.hi)
-        for prompt in call.prompts
-        if prompt.id == step.prompt and base - 0.5 <= prompt.origin <= until
-    ]
-    return decided[:1] or [usual, (seconds(dead.lo), seconds(dead.hi))]
+    short = seconds(dead.lo), seconds(dead.hi)
+    spans = [span for span in call.lines["client"] if span.name == "digital_zero"]
+    if any(span.end < base for span in spans):  # a noise gate: its pauses look the same
+        return [usual, short]
+    return [short] if any(s.start < base + short[0] and s.end > base for s in spans) else [usual]
 
 
 def _aligned(
@@ -270,6 +274,8 @@ def _aligned(
         confidence = LIKELY if near or one.off else HIGH
         if (near and one.off) or one.said.end - one.said.start < SHORT_S:
             confidence = DOUBTFUL
+    if one.off < 0 and reason is Reason.SILENCE_IN_DIALOGUE:  # or a pause in what they said
+        confidence = DOUBTFUL
     if after_client:  # the operator may have been looking for an answer
         confidence = DOUBTFUL
     return PhraseVerdict(
