@@ -27,6 +27,7 @@ from vad_agent.trace.window_compliance import PhraseCompliance
 
 LATER = frames(14.0)
 """A recording that ends in a silence is so much longer: a late phrase is late, not missing."""
+EDGE = frames(0.1)
 SHORTEST, LONGEST = frames(0.7), frames(3.0)
 """Of a phrase."""
 
@@ -47,6 +48,17 @@ SHARES = {Course.KEEPS: 0.4, Course.LATE: 0.15, Course.EARLY: 0.1, Course.SKIPS:
 
 
 @dataclass(frozen=True, slots=True)
+class Planned:
+    """A phrase of one silence, and where its clip is heard; None: the operator leaves it out. Frames."""
+
+    due: Due
+    step: Step
+    at: int | None
+    held: bool
+    """Its window counts the hold."""
+
+
+@dataclass(frozen=True, slots=True)
 class Expected:
     """What the verdict on a phrase must be. Seconds: the silence in which it was due."""
 
@@ -63,13 +75,39 @@ def spoken(recipe: Recipe, library: Library) -> tuple[RenderedCall, list[Expecte
     rng = signals.random(recipe.name, "phrases")
     clips = _phrases(longer, library)
     said: list[Utterance] = []
-    expected: list[Expected] = []
+    planned: list[Planned] = []
     for due in plain.truth.due:
         phrases, told = _ladder(due, rng, clips, longer.operator.voice)
         said += phrases
-        expected += told
+        planned += told
     changed = replace(longer, said=tuple(sorted([*longer.said, *said], key=lambda one: one.at)))
-    return render(changed, library), expected
+    call = render(changed, library)
+    either = sorted(run for side in call.truth.speech.values() for run in side)
+    found = (_expected(one, either, call.truth.speech[Channel.OPERATOR]) for one in planned)
+    return call, [one for one in found if one is not None]
+
+
+def _expected(
+    planned: Planned, either: Sequence[tuple[int, int]], operator: Sequence[tuple[int, int]]
+) -> Expected | None:
+    """By the true gap before what is heard; None: so near to an edge that either verdict is right."""
+    due, step = planned.due, planned.step
+    start, until = seconds(due.start), seconds(due.until)
+    at = planned.at
+    if at is None:
+        return Expected(step.prompt, PhraseCompliance.MISSING, start, until)
+    begun = min((first for first, _ in operator), key=lambda first: abs(first - at))
+    ends = [last for first, last in either if first < begun]
+    base = due.start if planned.held else max(ends, default=0)
+    waited = begun - base
+    if min(abs(waited - step.lo), abs(waited - step.hi)) < EDGE:
+        return None
+    status = PhraseCompliance.SAID
+    if waited < step.lo:
+        status = PhraseCompliance.EARLY
+    elif waited > step.hi:
+        status = PhraseCompliance.LATE
+    return Expected(step.prompt, status, start, until)
 
 
 def _longer(recipe: Recipe) -> Recipe:
@@ -110,15 +148,15 @@ def _phrases(recipe: Recipe, library: Library) -> list[Clip]:
 
 def _ladder(
     due: Due, rng: np.random.Generator, clips: Sequence[Clip], voice: str
-) -> tuple[list[Utterance], list[Expected]]:
+) -> tuple[list[Utterance], list[Planned]]:
     course = rng.choice(list(SHARES), p=list(SHARES.values()))
     odd = int(rng.integers(len(due.steps)))
     said: list[Utterance] = []
-    found: list[Expected] = []
+    found: list[Planned] = []
     base, missed = due.start, 0
 
-    def tell(step: Step, status: PhraseCompliance) -> None:
-        found.append(Expected(step.prompt, status, seconds(due.start), seconds(due.until)))
+    def tell(step: Step, at: int | None) -> None:
+        found.append(Planned(due, step, at, held=step.lo > frames(10)))
 
     for number, step in enumerate(due.steps):
         lo, hi = step.lo + TOLERANCE, step.hi - TOLERANCE
@@ -128,19 +166,20 @@ def _ladder(
             missed += hi
             if base + missed + TOLERANCE > due.until:
                 break  # it may have been about to be said
-            tell(step, PhraseCompliance.MISSING)
+            tell(step, None)
             continue
         waited = int(rng.uniform(lo + 5, hi - 5))
-        status = PhraseCompliance.SAID
         if course == Course.LATE and number == odd:
-            waited, status = hi + frames(rng.uniform(0.7, 3.0)), PhraseCompliance.LATE
+            waited = hi + frames(rng.uniform(0.7, 3.0))
         elif course == Course.EARLY and number == odd and lo > frames(1.8) and lo < frames(10):
-            waited, status = lo - frames(rng.uniform(0.6, 0.9)), PhraseCompliance.EARLY
+            waited = lo - frames(rng.uniform(0.6, 0.9))
         clip = clips[int(rng.integers(len(clips)))]
         at = base + waited - clip.first
-        if at + clip.length + 25 > due.until:
+        if at + clip.length + 25 > due.until:  # there is no room for it
+            if base + missed + hi + TOLERANCE <= due.until:
+                tell(step, None)
             break
         said.append(Utterance(Channel.OPERATOR, voice, clip.number, at, clip.length))
-        tell(step, status)
+        tell(step, at + clip.first)
         base, missed = at + clip.last, 0
     return said, found

@@ -3,8 +3,9 @@
     python -m benchmarks.archive.verdict_accuracy [--part test] [--calls 520] [--jobs 2] [--wrong]
 
 Right: a phrase that was due has the verdict that it must have, within its silence. False accusation: a
-verdict of at least `SURE` that a phrase was early, late or missing, or that the operator did not greet,
-where that is not so.
+verdict of at least `SURE` that a phrase was early, late or missing in a silence in which the operator kept
+the whole ladder, or that they did not greet. Which phrase of a ladder was left out cannot be told without its
+words, so naming another one of the same ladder is wrong, but accuses nobody who did nothing.
 """
 
 from __future__ import annotations
@@ -85,16 +86,23 @@ def compare(told: Judged, found: CallVerdicts, expected: Sequence[Expected], owe
             )
         if match is not None and match.status in BAD and match.confidence >= SURE:
             told.accused += 1
-            if one.status not in BAD:
+            if not any(_is_fault(other, match) for other in expected):
                 told.falsely.append(f"{one.prompt} at {match.at:g}: {one.status} > {status}")
     for phrase in left:
         if phrase.status in BAD and phrase.confidence >= SURE:
             told.accused += 1
+            if any(_is_fault(other, phrase) for other in expected):
+                continue
             told.falsely.append(f"{phrase.prompt} at {phrase.at:g}: none is due > {phrase.status}")
     greeted = [one for one in found.findings if one.kind is FindingKind.NO_GREETING]
     told.falsely += [f"no greeting at {one.at:g}" for one in greeted if one.confidence >= SURE]
     told.owed_right = (found.owed is not None) == owed
     return told
+
+
+def _is_fault(expected: Expected, phrase: PhraseVerdict) -> bool:
+    within = expected.start - 0.5 <= phrase.at <= expected.until + 0.5
+    return within and expected.status in BAD
 
 
 def _is_of(phrase: PhraseVerdict, expected: Expected) -> bool:

@@ -177,16 +177,15 @@ def faults(one: Mapping[str, Any]) -> list[str]:
         counted = labels_ru.many(one["phrases_wrong"], "фраза", "фразы", "фраз")
         found.append(f"{counted} не по скрипту")
     if one["no_greeting"]:
-        found.append(f"оператор не поздоровался ({_at(one, 'no_greeting_at_s')})")
+        found.append(f"{labels_ru.FINDINGS['no_greeting']} ({_at(one, 'no_greeting_at_s')})")
     if one["dropped"]:
-        found.append(f"оборвался без прощания ({_at(one, 'dropped_at_s')})")
+        found.append(f"{labels_ru.FINDINGS['dropped']} ({_at(one, 'dropped_at_s')})")
     if one["spoke_over"]:
         times = labels_ru.many(one["spoke_over"], "раз", "раза", "раз")
-        found.append(f"оператор говорил поверх клиента {times} ({_at(one, 'spoke_over_at_s')})")
+        found.append(f"{labels_ru.FINDINGS['spoke_over']} {times} ({_at(one, 'spoke_over_at_s')})")
     if one["dead_air_s"]:
         cause = labels_ru.LINES.get(one["dead_air_cause"], "живая линия")
-        whom = {"operator": "ждали оператора", "client": "ждали клиента"}
-        waits = whom.get(one["dead_air_waits_for"], "никто не говорил")
+        waits = labels_ru.WAITED_FOR[one["dead_air_waits_for"] or ""]
         longest = labels_ru.lasting(round(one["dead_air_longest_s"], 1))
         found.append(f"пауза {longest} ({_at(one, 'dead_air_at_s')}): {waits}, {cause}")
     if one["hold_violation"]:

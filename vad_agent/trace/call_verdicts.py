@@ -33,7 +33,7 @@ EDGE_S = 0.15
 """A verdict this near to the edge of a window could be the other one."""
 SHORT_S = 0.4
 """A shorter utterance may be no phrase."""
-REPLY_S = 1.7
+REPLY_S = 2.0
 """Who speaks so soon after the client replies to them."""
 BACK_S = 2.0
 """A client who is heard for so long after the farewell has come back."""
@@ -201,6 +201,8 @@ def _stretches(call: Timeline, measured: CallMeasures) -> Iterator[tuple[float, 
     end = call.duration
     if call.hangup is not None and call.hangup["reason"] == Reason.DROPPED:
         end = min([call.hangup["t"], *_tones(call, call.hangup["t"])])
+    elif call.hangup is not None and call.hangup["reason"] == Reason.CLIENT_HOLD:
+        end = call.hangup["t"]
     cuts = sorted([*client, *holds])
     at, reason = measured.answered_s, Reason.SILENCE_AFTER_GREETING
     for first, last in [*cuts, (end, end)]:

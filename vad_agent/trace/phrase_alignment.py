@@ -66,6 +66,11 @@ def distance(gap: float, windows: Sequence[Bounds]) -> tuple[float, Bounds]:
     return off(nearest), nearest
 
 
+def outside(gap: float, windows: Sequence[Bounds], tolerance: float) -> bool:
+    """The gap is in none of the windows."""
+    return abs(distance(gap, windows)[0]) > tolerance
+
+
 def align(
     said: Sequence[OperatorUtterance],
     ladder: Sequence[Sequence[Bounds]],
@@ -107,7 +112,8 @@ def align(
         if one.gap >= SHORTEST_GAP_S:
             cost, rest = best(used + 1, step + 1, 0)
             options.append((cost + _matched(off, tolerance), ((step, used), *rest)))
-        if one.gap > max(hi for _, hi in ladder[step]) + tolerance:
+        fits_next = step + 1 < len(ladder) and not outside(one.gap, ladder[step + 1], tolerance)
+        if fits_next or one.gap > max(hi for _, hi in ladder[step]) + tolerance:
             cost, rest = best(used, step + 1, missed + 1)
             options.append((cost + MISSING_COST, ((step, -1), *rest)))
         return min(options, key=lambda option: option[0])
