@@ -83,14 +83,14 @@ def spoken(recipe: Recipe, library: Library) -> tuple[RenderedCall, list[Expecte
     changed = replace(longer, said=tuple(sorted([*longer.said, *said], key=lambda one: one.at)))
     call = render(changed, library)
     either = sorted(run for side in call.truth.speech.values() for run in side)
-    found = (_expected(one, either, call.truth.speech[Channel.OPERATOR]) for one in planned)
-    return call, [one for one in found if one is not None]
+    operator = call.truth.speech[Channel.OPERATOR]
+    return call, [_expected(one, either, operator) for one in planned]
 
 
 def _expected(
     planned: Planned, either: Sequence[tuple[int, int]], operator: Sequence[tuple[int, int]]
-) -> Expected | None:
-    """By the true gap before what is heard; None: so near to an edge that either verdict is right."""
+) -> Expected:
+    """By the true gap before what is heard; UNKNOWN: so near to an edge that either verdict is right."""
     due, step = planned.due, planned.step
     start, until = seconds(due.start), seconds(due.until)
     at = planned.at
@@ -101,7 +101,7 @@ def _expected(
     base = due.start if planned.held else max(ends, default=0)
     waited = begun - base
     if min(abs(waited - step.lo), abs(waited - step.hi)) < EDGE:
-        return None
+        return Expected(step.prompt, PhraseCompliance.UNKNOWN, start, until)
     status = PhraseCompliance.SAID
     if waited < step.lo:
         status = PhraseCompliance.EARLY

@@ -33,8 +33,6 @@ EDGE_S = 0.15
 """A verdict this near to the edge of a window could be the other one."""
 SHORT_S = 0.4
 """A shorter utterance may be no phrase."""
-REPLY_S = 2.0
-"""Who speaks so soon after the client replies to them."""
 BACK_S = 2.0
 """A client who is heard for so long after the farewell has come back."""
 _BLIND = ("both_sides_alike", "client_never_heard", "operator_never_heard")
@@ -186,6 +184,8 @@ def _recorded(
             continue
         steps = script.scenarios[reason].steps
         ladder = [_bounds(call, step, base, until) for step in steps]
+        if reason is Reason.SILENCE_IN_DIALOGUE and base == start and said:
+            said[0] = _reply(said[0], ladder[0], rules.tolerance_s)
         ended = not any(span.start >= until for span in call.speech["client"])
         for one in align(
             said, ladder, base=base, until=until, tolerance=rules.tolerance_s, ended=ended
@@ -235,12 +235,17 @@ def _said_in(
         base = found.pop(0)[1]
     said, at = [], base
     for first, end in found:
-        gap = round(first - at, 2)
-        if reason is Reason.SILENCE_IN_DIALOGUE and at == start and gap < REPLY_S:
-            gap = 0.0  # a reply to the client is no early phrase
-        said.append(OperatorUtterance(first, end, gap))
+        said.append(OperatorUtterance(first, end, round(first - at, 2)))
         at = end
     return said, base
+
+
+def _reply(
+    said: OperatorUtterance, windows: Sequence[Bounds], tolerance: float
+) -> OperatorUtterance:
+    """Who speaks after the client, and before the first window, replies to them: no phrase, no pause."""
+    soon = min(lo for lo, _ in windows) - (tolerance if len(windows) == 1 else 0.0)
+    return replace(said, gap=0.0) if said.gap < soon else said
 
 
 def _bounds(call: Timeline, step: Step, base: float, until: float) -> list[Bounds]:
