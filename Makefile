@@ -138,7 +138,7 @@ pictures: $(READY) ## make the pictures of the pages in docs/ anew, in Chromium
 
 lock: $(READY) ## write the lock files from pyproject.toml; ARGS=--upgrade: the newest
 	@$(PIP) install "uv>=0.9"
-	@$(COMPILE) pyproject.toml --extra report --extra callbacks --group dev -o requirements.lock
+	@$(COMPILE) pyproject.toml --extra report --extra callbacks --extra archive --group dev -o requirements.lock
 	@$(COMPILE) --group peers -c requirements.lock -o requirements-peers.lock
 
 clean: ## remove .venv, out and every cache

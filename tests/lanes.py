@@ -64,6 +64,7 @@ LONG: Final = (
 REAL: Final = (
     "tests/callbacks/faults/",
     "tests/callbacks/test_scheduler.py",
+    "tests/archive/test_cluster.py",
     "tests/audio/test_device_workers.py",
     "tests/client/test_headset_link.py",
     "tests/headset/test_end_to_end.py",
