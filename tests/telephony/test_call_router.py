@@ -282,6 +282,20 @@ def test_two_operators_at_once_do_not_hear_each_other(pbx: Pbx) -> None:
     assert pbx.hung_up == [taps["anna"]]
 
 
+def test_the_clients_number_is_shown_in_their_call_alone(pbx: Pbx) -> None:
+    first, second = str(uuid4()), str(uuid4())
+    pbx.connect(first)
+    pbx.tell(first, EventKind.ANSWERED, phone="+79160000001")
+    pbx.play(first, 0.2)
+    (line,) = pbx.lines
+    assert line.status.client_phone == "+79160000001"
+    pbx.tell(first, EventKind.HANGUP, party="client")
+    pbx.connect(second)
+    pbx.tell(second, EventKind.ANSWERED)
+    pbx.play(second, 0.2)
+    assert line.status.client_phone is None
+
+
 def test_an_operators_line_serves_his_calls_one_after_the_other(pbx: Pbx) -> None:
     for _ in range(3):
         tap = str(uuid4())

@@ -1,21 +1,27 @@
-"""`vad-agent pbx …`: reads the arguments of the process, of its set-up and of its check."""
+"""`vad-agent pbx`: reads the arguments of the process; its set-up and check are in `pbx_setup`."""
 
 from __future__ import annotations
 
-import asyncio
-import logging
 import os
-import secrets
 import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from vad_agent.cli.pbx_options import (
+    AMI_SECRET,
+    Ami,
+    AmiUser,
+    AriPasswordFile,
+    AriUser,
+    parse_address,
+    read_password,
+    read_secret,
+)
+from vad_agent.cli.pbx_setup import check, setup_app
 from vad_agent.cli.terminal import EndedByCtrlC, plain_console
 
-PASSWORD = "VAD_AGENT_ASTERISK_PASSWORD"
-AMI_SECRET = "VAD_AGENT_AMI_SECRET"
 EVENTS_SECRET = "VAD_AGENT_EVENTS_SECRET"
 MANGO_KEY, MANGO_SALT = "VAD_AGENT_MANGO_KEY", "VAD_AGENT_MANGO_SALT"
 MEDIA_TOKEN = "VAD_AGENT_MEDIA_TOKEN"
@@ -25,38 +31,8 @@ pbx_app = typer.Typer(
     invoke_without_command=True,
     help="Attach to the calls of a PBX (Asterisk): many calls, one process.",
 )
-setup_app = typer.Typer(
-    name="setup", no_args_is_help=True, help="What the PBX needs: printed, nothing is changed."
-)
 pbx_app.add_typer(setup_app)
-
-AriUser = Annotated[str, typer.Option("--ari-user", metavar="NAME", help="The user of ari.conf.")]
-AriPasswordFile = Annotated[
-    Path | None,
-    typer.Option(
-        "--ari-password-file",
-        metavar="FILE",
-        help=f"Its password; or the environment: {PASSWORD}.",
-    ),
-]
-
-Ami = Annotated[
-    str | None,
-    typer.Option(
-        metavar="HOST:PORT",
-        help=f"Asterisk's Manager Interface, where ARI is off: 127.0.0.1:5038. Secret: {AMI_SECRET}.",
-    ),
-]
-AmiUser = Annotated[
-    str,
-    typer.Option(
-        "--ami-user",
-        metavar="NAME",
-        envvar="VAD_AGENT_AMI_USER",
-        show_envvar=False,
-        help="The user of manager.conf.",
-    ),
-]
+pbx_app.command()(check)
 
 
 @pbx_app.callback()
@@ -203,30 +179,32 @@ def pbx(
             command_line,
         )
 
-    host, port = _address(listen)
-    recording = None if siprec is None else _address(siprec, "--siprec")
+    host, port = parse_address(listen)
+    recording = None if siprec is None else parse_address(siprec, "--siprec")
     if recording is not None and mode != "cue":
         raise typer.BadParameter(
             "--siprec: nothing can be spoken into a recorded call: add --mode cue"
         )
-    sockets = None if websocket is None else _address(websocket, "--websocket")
-    media = (host, port) if media_address is None else _address(media_address, "--media-address")
+    sockets = None if websocket is None else parse_address(websocket, "--websocket")
+    media = (
+        (host, port) if media_address is None else parse_address(media_address, "--media-address")
+    )
     if mode not in ("auto", "cue"):
         raise typer.BadParameter(f"--mode: expected auto or cue, got {mode!r}")
     mango = None
     if events is not None and os.environ.get(MANGO_KEY):
-        mango = MangoKeys(os.environ[MANGO_KEY], _secret("--events", MANGO_SALT))
+        mango = MangoKeys(os.environ[MANGO_KEY], read_secret("--events", MANGO_SALT))
     events_secret = os.environ.get(EVENTS_SECRET, "")
     if events is not None and mango is None:
-        events_secret = _secret("--events", EVENTS_SECRET)
+        events_secret = read_secret("--events", EVENTS_SECRET)
     control = ControlOptions(
         ari=ari,
         ari_user=ari_user,
-        ari_password="" if ari is None else _password(ari_password_file),
-        ami=None if ami is None else _address(ami, "--ami"),
+        ari_password="" if ari is None else read_password(ari_password_file),
+        ami=None if ami is None else parse_address(ami, "--ami"),
         ami_user=ami_user,
-        ami_secret="" if ami is None else _secret("--ami", AMI_SECRET),
-        events=None if events is None else _address(events, "--events"),
+        ami_secret="" if ami is None else read_secret("--ami", AMI_SECRET),
+        events=None if events is None else parse_address(events, "--events"),
         events_secret=events_secret,
         events_url=events_url,
         mango=mango,
@@ -275,19 +253,6 @@ def pbx(
         raise EndedByCtrlC
 
 
-def _address(text: str, option: str = "--listen") -> tuple[str, int]:
-    host, _, port = text.rpartition(":")
-    if not host or not (port.isascii() and port.isdecimal()) or int(port) > 65_535:
-        raise typer.BadParameter(f"{option}: expected HOST:PORT, got {text!r}")
-    return host.strip("[]"), int(port)
-
-
-def _secret(option: str, variable: str) -> str:
-    if not (found := os.environ.get(variable, "")):
-        raise typer.BadParameter(f"{option}: no secret: set {variable} in the environment")
-    return found
-
-
 def _ports(text: str) -> range:
     first, _, last = text.partition("-")
     numbers = first.isdecimal() and last.isdecimal() and len(first) <= 5 and len(last) <= 5
@@ -301,113 +266,3 @@ def _login(text: str) -> tuple[str, str]:
     if not phone.strip() or not login.strip():
         raise typer.BadParameter(f"--operator: expected PHONE=LOGIN, got {text!r}")
     return phone.strip(), login.strip()
-
-
-def _password(file: Path | None) -> str:
-    if file is None:
-        found = os.environ.get(PASSWORD, "")
-    else:
-        try:
-            found = file.read_text("utf-8").strip()
-        except (OSError, ValueError) as error:
-            why = getattr(error, "strerror", None) or "not a text"
-            raise typer.BadParameter(f"--ari-password-file: {file}: {why}") from None
-    if not found:
-        raise typer.BadParameter(f"--ari: no password: name --ari-password-file, or set {PASSWORD}")
-    return found
-
-
-@setup_app.command()
-def asterisk(
-    address: Annotated[
-        str, typer.Option("--listen", metavar="HOST:PORT", help="Where `vad-agent pbx` listens.")
-    ] = "127.0.0.1:9092",
-    websocket: Annotated[
-        str | None,
-        typer.Option(
-            metavar="HOST:PORT", help="The tap by chan_websocket: of `vad-agent pbx --websocket`."
-        ),
-    ] = None,
-    processes: Annotated[
-        int, typer.Option(min=1, max=10, metavar="N", help="Of `vad-agent pbx --processes`.")
-    ] = 1,
-    ari: Annotated[
-        str | None,
-        typer.Option(metavar="URL", help="An Asterisk that runs: its version is asked."),
-    ] = None,
-    ari_user: AriUser = "vad-agent",
-    ari_password_file: AriPasswordFile = None,
-    version: Annotated[
-        str, typer.Option(metavar="VERSION", help="Of Asterisk, if it cannot be asked: 20.9.")
-    ] = "",
-) -> None:
-    """Print the dialplan, the users of ARI and AMI, a check-list; name the known faults of the version."""
-    from vad_agent.telephony import asterisk_setup as text
-
-    password = secrets.token_urlsafe(18)
-    if ari is not None:
-        from vad_agent.telephony.asterisk_access import AriAccess
-
-        password = _password(ari_password_file)
-        version = asyncio.run(AriAccess(ari, (ari_user, password)).version())
-    host, port = _address(address)
-    sockets = None if websocket is None else _address(websocket, "--websocket")
-    found = text.parse_version(version) if version else None
-    if version and found is None:
-        raise typer.BadParameter(f"--version: expected such as 20.9, got {version!r}")
-    shown = password if ari is None else "…"
-    print(text.dialplan(host, port, processes, websocket=sockets is not None))
-    if sockets is not None:
-        print(text.websocket_client(*sockets, processes))
-    print(text.ari_user(ari_user, shown))
-    print(text.ami_user(ari_user, shown))
-    print(f"; the same password for us: {PASSWORD}={shown} (AMI: {AMI_SECRET}={shown})\n")
-    for number, line in enumerate(text.checklist(found, websocket=sockets is not None), 1):
-        print(f"{number}. {line}")
-    shown_faults = text.faults(found, websocket=sockets is not None) if found is not None else ()
-    for fault in shown_faults:
-        print(f"! Asterisk {version}: {fault.what}: {fault.remedy}")
-
-
-@pbx_app.command()
-def check(
-    ari: Annotated[str | None, typer.Option(metavar="URL", help="Asterisk's HTTP address.")] = None,
-    ari_user: AriUser = "vad-agent",
-    ari_password_file: AriPasswordFile = None,
-    ami: Ami = None,
-    ami_user: AmiUser = "vad-agent",
-    host: Annotated[
-        str, typer.Option(metavar="HOST", help="This machine, as Asterisk reaches it.")
-    ] = "127.0.0.1",
-    phone: Annotated[
-        str,
-        typer.Option(
-            metavar="PJSIP/101",
-            help="A telephone at hand: it rings, put the call on hold and take it back.",
-        ),
-    ] = "",
-) -> None:
-    """Make a test call through Asterisk and prove each path: one line each, with its remedy.
-
-    Nobody's telephone rings, but that of --phone. Exit status 1: something does not work.
-    """
-    from vad_agent.errors import extra
-
-    with extra("callbacks", "vad-agent pbx check"):
-        from vad_agent.headset.diagnostics import show
-        from vad_agent.telephony.asterisk_access import AmiAccess, AriAccess, AsteriskAccess
-        from vad_agent.telephony.asterisk_check import AsteriskCheck, run
-
-    if (ari is None) == (ami is None):
-        raise typer.BadParameter("expected --ari, or --ami where ARI is off")
-    access: AsteriskAccess
-    if ari is not None:
-        access = AriAccess(ari, (ari_user, _password(ari_password_file)))
-    else:
-        assert ami is not None
-        access = AmiAccess(_address(ami, "--ami"), (ami_user, _secret("--ami", AMI_SECRET)))
-    logging.getLogger("vad_agent").addHandler(logging.NullHandler())  # the findings say it
-    console = plain_console()
-    checked = AsteriskCheck(access, host=host, phone=phone)
-    if not asyncio.run(run(checked, lambda finding: show(finding, console))):
-        raise typer.Exit(1)

@@ -52,6 +52,7 @@ class StatusPresenter:
         self._update_requested = False
         self._spoke = (False, False)
         self._gate = NoiseGate()
+        self._next_phone: str | None = None
 
     def on_update(self, changed: Callable[[], None]) -> None:
         """Register a function to be called after each update, and update at once on a change.
@@ -70,10 +71,17 @@ class StatusPresenter:
     def begin(self, call: str, began: datetime) -> None:
         """A call begins: clear the state of the previous one."""
         self._status.hang_up, self._status.callback = False, None
-        self._status.client_name = self._status.client_phone = None
+        self._status.client_name = None
+        self._status.client_phone, self._next_phone = self._next_phone, None
+
+    def answered(self, phone: str | None) -> None:
+        """The client's number came with the answer; the call may not have begun yet."""
+        self._next_phone = phone
+        self._status.client_phone = phone or self._status.client_phone
 
     def end(self) -> None:
         """The call is over; what is left to do stays on the screen."""
+        self._next_phone = None
 
     def late(self, call: str, actions: Sequence[Action]) -> None:
         """Show what the answer to a question about an ended call has changed."""

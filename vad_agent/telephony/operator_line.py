@@ -237,8 +237,9 @@ class OperatorLine:
 
     def _on_event(self, event: Event) -> None:
         self._presenter.request_update()
-        numbers = (EventKind.CLIENT_PHONE, EventKind.ANSWERED, EventKind.CALLBACK_AGREED)
-        if event.kind in numbers and event.phone:
+        if event.kind is EventKind.ANSWERED:
+            self._presenter.answered(event.phone)
+        if event.kind in (EventKind.CLIENT_PHONE, EventKind.CALLBACK_AGREED) and event.phone:
             self.status.client_phone = event.phone
         if event.kind in (EventKind.CLIENT_NAME, EventKind.CALLBACK_AGREED):
             name = (event.name or "").strip() or None
