@@ -12,7 +12,7 @@ DATABASE := postgresql
 BROWSER := chromium fonts-dejavu-core
 HEADSET := libportaudio2 libpulse0 espeak-ng
 LIVE  := libportaudio2 pulseaudio pulseaudio-utils libasound2-plugins baresip-core \
-	pipewire pipewire-pulse wireplumber dbus-daemon
+	pipewire pipewire-pulse wireplumber dbus-daemon sip-tester
 FAST := $(addprefix tests/,core script trace common client detection test_architecture.py)
 BIN := .venv/bin
 PY  := $(BIN)/python
@@ -138,7 +138,7 @@ pictures: $(READY) ## make the pictures of the pages in docs/ anew, in Chromium
 
 lock: $(READY) ## write the lock files from pyproject.toml; ARGS=--upgrade: the newest
 	@$(PIP) install "uv>=0.9"
-	@$(COMPILE) pyproject.toml --extra report --extra callbacks --group dev -o requirements.lock
+	@$(COMPILE) pyproject.toml --extra report --extra callbacks --extra archive --group dev -o requirements.lock
 	@$(COMPILE) --group peers -c requirements.lock -o requirements-peers.lock
 
 clean: ## remove .venv, out and every cache

@@ -46,6 +46,8 @@ TIMED: Final = (
     "tests/telephony/test_asterisk_websocket.py",
     "tests/telephony/test_streamdouble.py",
     "tests/telephony/test_asterisk_setup.py",
+    "tests/telephony/test_siprec_server.py",
+    "tests/telephony/test_siprec_process.py",
     "tests/headset/test_prompt_device_lock.py",
 )
 """Lanes in real time, in the order of their beginning."""
@@ -62,6 +64,7 @@ LONG: Final = (
 REAL: Final = (
     "tests/callbacks/faults/",
     "tests/callbacks/test_scheduler.py",
+    "tests/archive/test_cluster.py",
     "tests/audio/test_device_workers.py",
     "tests/client/test_headset_link.py",
     "tests/headset/test_end_to_end.py",
@@ -94,6 +97,8 @@ REAL: Final = (
     "tests/telephony/test_streamdouble.py",
     "tests/telephony/test_asterisk_setup.py",
     "tests/telephony/test_pbx_process.py",
+    "tests/telephony/test_siprec_server.py",
+    "tests/telephony/test_siprec_process.py",
 )
 """Files with real processes in real time: a test of theirs may fail once."""
 

@@ -165,7 +165,7 @@ nocolor = yes
             "queues.conf": "[general]\n",
             "amd.conf": "[general]\n",
             "stasis.conf": "[threadpool]\n",
-            "websocket_client.conf": websocket_client(f"127.0.0.1:{self._websocket_port or 1}"),
+            "websocket_client.conf": websocket_client("127.0.0.1", self._websocket_port or 1),
             "pjsip.conf": self._pjsip(),
             "extensions.conf": self._dialplan(media_port, on_answer),
         }

@@ -172,3 +172,21 @@ def test_wrong_arguments_are_one_line(argument: str) -> None:
     assert done.returncode == 2
     assert len(done.stderr.splitlines()) == 1
     assert "expected" in done.stderr
+
+
+def test_the_tap_by_websocket_is_printed_with_its_connection_its_modules_and_faults() -> None:
+    done = vad_agent("setup", "asterisk", "--websocket=127.0.0.1:9093", "--version=22.7")
+    assert done.returncode == 0, done.stderr
+    for said in (
+        'app,Dial,"WebSocket/vad/c(slin)f(json)v(call=${VAD},leg=both)"',
+        "uri = ws://127.0.0.1:9093/",
+        "module chan_websocket.so loaded",
+        "! Asterisk 22.7: chan_websocket has no JSON control messages and no marks",
+    ):
+        assert said in done.stdout
+    again = vad_agent("setup", "asterisk", "--websocket=127.0.0.1:9093", "--processes=2")
+    assert "WebSocket/vad${VAD_PROCESS}/" in again.stdout
+    assert "[vad1]\ntype = websocket_client\nuri = ws://127.0.0.1:9094/" in again.stdout
+    refused = vad_agent("--websocket=nowhere")
+    assert refused.returncode == 2
+    assert "--websocket: expected HOST:PORT, got 'nowhere'" in refused.stderr

@@ -120,7 +120,8 @@ def test_plivo_has_names_of_its_own_and_another_rate() -> None:
 
 
 def test_voximplant_tells_the_legs_apart_by_their_tags_on_one_socket() -> None:
-    dialect, events = play([*VOXIMPLANT])
+    dialect, events = play([*VOXIMPLANT], "/?prompts=yes")
+    assert play([*VOXIMPLANT])[1][0] == StreamStarted("vox-1", None, False, "anna")
     pair = [SamplesReceived(L16[:320], None), SamplesReceived(None, L16[:320])]
     call = StreamStarted("vox-1", None, True, "anna", None)
     assert events == [call, *pair, *pair, StreamEnded()]

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import socket
+import sys
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -18,10 +20,11 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from benchmarks.telephony.wire_samples import CHAN_WEBSOCKET, L16, TWILIO, WEBSOCKET, payload, text
 from tests.telephony.test_audiosocket_server import Heard
 from tests.telephony.test_call_router import GREETING, Pbx
+from vad_agent.audio.pcm import to_ulaw
 from vad_agent.core.frames import Channel
 from vad_agent.telephony import media_connection as module
 from vad_agent.telephony.router_clock import RouterClock
-from vad_agent.telephony.websocket_server import WebSocketConnection, WebSocketServer
+from vad_agent.telephony.websocket_server import WebSocketMediaConnection, WebSocketServer
 
 LIMIT_S = 10.0
 
@@ -115,8 +118,6 @@ def test_a_phrase_goes_to_the_queue_of_a_two_way_stream_with_its_marks(tmp_path:
                     media = {"track": track, "timestamp": stamp, "payload": payload(sound)}
                     await peer.send(text(event="media", media=media))
                 stamp += 20
-
-            from vad_agent.audio.pcm import to_ulaw
 
             greeting = to_ulaw(GREETING.tobytes(), 2)
             for at in range(0, len(greeting) // 160 * 160, 160):
@@ -213,20 +214,40 @@ def test_who_says_nothing_or_half_is_closed(
 def test_a_peer_that_does_not_read_is_closed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(WebSocketConnection, "most_unsent", 2_000)
+    monkeypatch.setattr(WebSocketMediaConnection, "most_unsent", 2_000)
 
     async def run() -> None:
         pbx = Pbx(tmp_path)
-        async with serving(pbx) as (server, url), connect(f"{url}/?call=X&leg=in") as peer:
+        async with (
+            serving(pbx) as (server, url),
+            connect(f"{url}/?call=X&leg=in", close_timeout=0.2) as peer,
+        ):
             await peer.send(CHAN_WEBSOCKET[0])
             await until(lambda: pbx.router.streams == 1)
             peer.transport.pause_reading()
             (connection,) = server.connections
-            assert isinstance(connection, WebSocketConnection)
+            assert isinstance(connection, WebSocketMediaConnection)
             while pbx.router.streams:  # until the kernel's buffers are full
                 connection.send_messages([bytes(60_000)] * 50)
                 await asyncio.sleep(0)
             assert server.failed == 1
+
+    asyncio.run(run())
+
+
+def test_a_host_that_is_gone_is_found_by_tcp_whether_we_send_or_not(tmp_path: Path) -> None:
+    async def run() -> None:
+        pbx = Pbx(tmp_path)
+        async with serving(pbx) as (server, url), connect(f"{url}/?call=X") as peer:
+            await peer.send(L16)
+            await until(lambda: pbx.router.streams == 1)
+            (connection,) = server.connections
+            assert connection._transport is not None
+            found = connection._transport.get_extra_info("socket")
+            assert found.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+            if sys.platform == "linux":
+                assert found.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 15_000
+                assert found.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == 5
 
     asyncio.run(run())
 

@@ -42,7 +42,7 @@ PATHS = (
     "/supervisor", "/supervisor?day=2026-03-11", "/supervisor/stream", "/supervisor/callbacks/x",
     "/supervisor/calls/x", "/supervisor/picture.svg?call=x&row=0", "/supervisor/calls.csv",
     "/supervisor/steps.csv", "/supervisor/callbacks.csv", "/supervisor/search?q=x",
-    "/supervisor/people",
+    "/supervisor/people", "/supervisor/verdicts",
 )  # fmt: skip
 
 
@@ -512,6 +512,26 @@ def test_without_matplotlib_the_call_is_told_in_words(
     assert "Прощание в диалоге: позже окна на 1,15 с" in text(answer)
     asked = supervisor.get("/supervisor/picture.svg", params={"call": "гарнитура-8:0008", "row": 0})
     assert asked.status_code == 404
+
+
+def test_yesterdays_calls_are_told_with_what_was_wrong_and_a_link_to_each(
+    full: SupervisorSite,
+) -> None:
+    supervisor = full.supervisor()
+    today = supervisor.get("/supervisor/verdicts?day=2026-03-11")
+    said = text(today)
+    assert "Разбор звонков 11.03.2026" in said
+    assert "Прощание в диалоге: позже окна на 1,15 с" in said
+    assert f'href="/supervisor/calls/{quote("гарнитура-8:0008", safe="")}"' in today.text
+    assert 'href="/supervisor/verdicts?day=2026-03-10"' in supervisor.get("/supervisor").text
+    yesterday = text(supervisor.get("/supervisor/verdicts"))
+    assert "Разбор звонков 10.03.2026" in yesterday
+
+
+def test_a_call_tells_what_was_wrong_with_its_second(full: SupervisorSite) -> None:
+    answer = full.supervisor().get(f"/supervisor/calls/{quote('гарнитура-8:0008', safe='')}")
+    wrong = text(answer).split("Что не так ")[1].split("Фразы")[0]
+    assert "0:20,0 Прощание в диалоге: позже окна на 1,15 с" in wrong
 
 
 def test_a_call_whose_trace_is_erased(full: SupervisorSite) -> None:

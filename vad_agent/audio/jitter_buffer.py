@@ -5,9 +5,10 @@
     client     |c   |c   |     |c              a frame takes the slot nearest to its stamp
 
 A frame that follows another one gets the following slot, whatever its stamp says: stamps jitter,
-samples do not. If the stamps of several seconds show that a side has drifted from its slots, one
-frame is repeated or left out. If the stamps jump, frames were lost, and their slots stay empty. A
-clock difference of ±200 ppm thus costs one frame in 100 s, and never adds silence.
+samples do not, unless the sender says how many are missing. If the stamps of several seconds show that
+a side has drifted from its slots, one frame is repeated or left out. If the stamps jump, frames were
+lost, and their slots stay empty. A clock difference of ±200 ppm thus costs one frame in 100 s, and never
+adds silence.
 """
 
 from __future__ import annotations
@@ -105,6 +106,11 @@ class Lane:
 
     def _shift(self, slots: int) -> None:
         self._errors = deque((error - slots * FRAME_S for error in self._errors), WINDOW)
+
+    def skip(self, slots: int) -> None:
+        """The sender says that so many frames are missing before the next one."""
+        if self._next is not None:
+            self._next += slots
 
     def restart(self) -> None:
         """The stream has ended; the next frame is the first of another one."""

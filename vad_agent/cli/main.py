@@ -20,6 +20,7 @@ from typing import Annotated
 import typer
 
 from vad_agent import __version__, errors
+from vad_agent.cli.audit import audit
 from vad_agent.cli.callbacks import callbacks_app
 from vad_agent.cli.dead_air import dead_air
 from vad_agent.cli.devices import devices
@@ -78,6 +79,8 @@ def top(
       vad-agent replay call.wav --report call.html
     How long was the client not heard, and why?
       vad-agent dead-air call.wav
+    What happened in last month's calls?
+      vad-agent audit recordings/ --report report/
 
     Exit status: 0 done; 1 the work failed; 2 wrong arguments, settings or file; 130 interrupted.
     """
@@ -87,6 +90,7 @@ app.command(short_help="What would the product have said in a recorded call, and
 app.command(
     "dead-air", short_help="Every silence of one side, its cause, and when it was detected."
 )(dead_air)
+app.command(short_help="What happened in many recorded calls: tables, and a page.")(audit)
 app.command(short_help="The audio devices, and how to capture the client's side.")(devices)
 app.command(short_help="Set the headset up: virtual microphone, phrases, settings (Linux).")(setup)
 app.command(short_help="Attach to the headset: monitor both sides, say or show the phrases.")(

@@ -144,6 +144,22 @@ def pbx(
     most_calls: Annotated[
         int, typer.Option("--calls", min=1, max=10_000, help="A call too many is refused.")
     ] = 200,
+    siprec: Annotated[
+        str | None,
+        typer.Option(
+            metavar="HOST:PORT",
+            help="Also be a recording server (SIPREC, RFC 7866) for session border controllers. Needs "
+            "--mode cue: nothing can be spoken into a recorded call.",
+        ),
+    ] = None,
+    rtp_ports: Annotated[
+        str | None,
+        typer.Option(
+            "--rtp-ports",
+            metavar="FIRST-LAST",
+            help="UDP ports of its audio. Default: 20000-29999.",
+        ),
+    ] = None,
     processes: Annotated[
         int,
         typer.Option(
@@ -188,6 +204,11 @@ def pbx(
         )
 
     host, port = _address(listen)
+    recording = None if siprec is None else _address(siprec, "--siprec")
+    if recording is not None and mode != "cue":
+        raise typer.BadParameter(
+            "--siprec: nothing can be spoken into a recorded call: add --mode cue"
+        )
     sockets = None if websocket is None else _address(websocket, "--websocket")
     media = (host, port) if media_address is None else _address(media_address, "--media-address")
     if mode not in ("auto", "cue"):
@@ -244,6 +265,8 @@ def pbx(
         metrics_port=None if metrics is None else metrics + share.index,
         control=control,
         logins=dict(map(_login, operator or ())),
+        siprec=None if recording is None else (recording[0], recording[1] + share.index),
+        rtp_ports=None if rtp_ports is None else _ports(rtp_ports),
     )
     log_to_stderr(as_json=log_json)
     server = PbxProcess(options, say)
@@ -263,6 +286,14 @@ def _secret(option: str, variable: str) -> str:
     if not (found := os.environ.get(variable, "")):
         raise typer.BadParameter(f"{option}: no secret: set {variable} in the environment")
     return found
+
+
+def _ports(text: str) -> range:
+    first, _, last = text.partition("-")
+    numbers = first.isdecimal() and last.isdecimal() and len(first) <= 5 and len(last) <= 5
+    if not numbers or not 1024 <= int(first) < int(last) <= 65_535:
+        raise typer.BadParameter(f"--rtp-ports: expected FIRST-LAST from 1024 on, got {text!r}")
+    return range(int(first), int(last) + 1)
 
 
 def _login(text: str) -> tuple[str, str]:
@@ -291,6 +322,12 @@ def asterisk(
     address: Annotated[
         str, typer.Option("--listen", metavar="HOST:PORT", help="Where `vad-agent pbx` listens.")
     ] = "127.0.0.1:9092",
+    websocket: Annotated[
+        str | None,
+        typer.Option(
+            metavar="HOST:PORT", help="The tap by chan_websocket: of `vad-agent pbx --websocket`."
+        ),
+    ] = None,
     processes: Annotated[
         int, typer.Option(min=1, max=10, metavar="N", help="Of `vad-agent pbx --processes`.")
     ] = 1,
@@ -314,17 +351,21 @@ def asterisk(
         password = _password(ari_password_file)
         version = asyncio.run(AriAccess(ari, (ari_user, password)).version())
     host, port = _address(address)
+    sockets = None if websocket is None else _address(websocket, "--websocket")
     found = text.parse_version(version) if version else None
     if version and found is None:
         raise typer.BadParameter(f"--version: expected such as 20.9, got {version!r}")
     shown = password if ari is None else "…"
-    print(text.dialplan(host, port, processes))
+    print(text.dialplan(host, port, processes, websocket=sockets is not None))
+    if sockets is not None:
+        print(text.websocket_client(*sockets, processes))
     print(text.ari_user(ari_user, shown))
     print(text.ami_user(ari_user, shown))
     print(f"; the same password for us: {PASSWORD}={shown} (AMI: {AMI_SECRET}={shown})\n")
-    for number, line in enumerate(text.checklist(found), 1):
+    for number, line in enumerate(text.checklist(found, websocket=sockets is not None), 1):
         print(f"{number}. {line}")
-    for fault in text.faults(found) if found is not None else ():
+    shown_faults = text.faults(found, websocket=sockets is not None) if found is not None else ()
+    for fault in shown_faults:
         print(f"! Asterisk {version}: {fault.what}: {fault.remedy}")
 
 

@@ -20,6 +20,10 @@ MODULES = {
     "res_ari_channels": "hangs up",
 }
 """Module → why it is needed."""
+WEBSOCKET_MODULES = {
+    "chan_websocket": "carries the sound",
+    "res_websocket_client": "connects to us",
+}
 CHECK_MODULES = {"chan_audiosocket": "makes the test call of `pbx check`"}
 _VERSION = re.compile(r"(\d+)\.(\d+)")
 
@@ -62,6 +66,11 @@ FAULTS = (
         ((20, 14), (21, 9), (22, 4)),
     ),
 )
+WEBSOCKET_FAULT = VersionFault(
+    "chan_websocket has no JSON control messages and no marks",
+    "let the tap go by AudioSocket: leave --websocket out",
+    ((20, 18), (22, 8), (23, 2)),
+)
 
 
 def parse_version(text: str) -> tuple[int, int] | None:
@@ -70,9 +79,10 @@ def parse_version(text: str) -> tuple[int, int] | None:
     return (int(found[1]), int(found[2])) if found else None
 
 
-def faults(version: tuple[int, int]) -> list[VersionFault]:
-    """What this version cannot do."""
-    return [fault for fault in FAULTS if fault.concerns(version)]
+def faults(version: tuple[int, int], *, websocket: bool = False) -> list[VersionFault]:
+    """What this version cannot do. `websocket`: the tap goes by chan_websocket."""
+    known = (*FAULTS, WEBSOCKET_FAULT) if websocket else FAULTS
+    return [fault for fault in known if fault.concerns(version)]
 
 
 def dialplan(host: str, port: int, processes: int = 1, *, websocket: bool = False) -> str:
@@ -81,14 +91,15 @@ def dialplan(host: str, port: int, processes: int = 1, *, websocket: bool = Fals
 
     `websocket`: the tap goes by chan_websocket, to the connection of `websocket_client`.
     """
-    choose, name, address = "", "${UUID()}", f"{host}:{port}"
+    choose, name, address, process = "", "${UUID()}", f"{host}:{port}", ""
     if processes > 1:
+        process = "${VAD_PROCESS}"
         choose = f"\n same => n,Set(VAD_PROCESS=${{RAND(0,{processes - 1})}})"
-        name = "${UUID():0:35}${VAD_PROCESS}"
-        address = f"{host}:$[{port} + ${{VAD_PROCESS}}]"
+        name = f"${{UUID():0:35}}{process}"
+        address = f"{host}:$[{port} + {process}]"
     by, to = "AudioSocket", f"${{VAD}},{address}"
     if websocket:
-        by, to = "Dial", "WebSocket/vad/c(slin)f(json)v(call=${VAD},leg=both)"
+        by, to = "Dial", f"WebSocket/vad{process}/c(slin)f(json)v(call=${{VAD}},leg=both)"
     return f"""; -- vad-agent --------------------------------------------------------------------------
 ; In the context in which clients arrive, on the client's channel, before Dial or Queue:
 ;   same => n,Gosub(vad-tap,s,1)
@@ -123,14 +134,17 @@ exten => phone,1,Dial(${{VAD_PHONE}},30)
 """
 
 
-def websocket_client(address: str) -> str:
-    """For websocket_client.conf. `address`: of `pbx --websocket`, with the token, if there is one."""
-    return f"""[vad]
+def websocket_client(host: str, port: int, processes: int = 1, *, token: str = "") -> str:
+    """For websocket_client.conf. `host`, `port`: of `pbx --websocket`; `token`: its own, if it has one."""
+    found = "; websocket_client.conf\n"
+    for process in range(processes):
+        found += f"""[vad{process if processes > 1 else ""}]
 type = websocket_client
-uri = ws://{address}
+uri = ws://{host}:{port + process}/{token}
 protocols = media
 connection_type = per_call_config
 """
+    return found
 
 
 def ari_user(user: str, password: str) -> str:
@@ -166,9 +180,10 @@ eventfilter = Variable: _*VAD
 """
 
 
-def checklist(version: tuple[int, int] | None) -> list[str]:
-    """What to look at, one line each."""
-    found = [f"module {name}.so loaded: {why}" for name, why in MODULES.items()]
+def checklist(version: tuple[int, int] | None, *, websocket: bool = False) -> list[str]:
+    """What to look at, one line each. `websocket`: the tap goes by chan_websocket."""
+    modules = MODULES | (WEBSOCKET_MODULES if websocket else {})
+    found = [f"module {name}.so loaded: {why}" for name, why in modules.items()]
     found.append("asterisk -rx 'dialplan reload'; asterisk -rx 'module reload res_ari.so http'")
     found.append("vad-agent pbx check --ari http://127.0.0.1:8088 --ari-user USER")
     if version is None:

@@ -39,7 +39,7 @@ TOLD_S = 1.0
 
 
 @dataclass(slots=True)
-class _Leg:
+class _TapLeg:
     id: str
     stream: MediaStream
     side: Channel | None
@@ -51,7 +51,7 @@ class _Leg:
 class _Tap:
     name: str
     """As the events of its call name it."""
-    legs: list[_Leg] = field(default_factory=list)
+    legs: list[_TapLeg] = field(default_factory=list)
     speaker: MediaStream | None = None
     """The stream that reaches the client."""
     line: OperatorLine | None = None
@@ -156,7 +156,7 @@ class CallRouter:
         if tap is None:
             tap = self._taps[tap_key(id)] = _Tap(id)
         self.counters.calls += first and tap.lost_at is None
-        tap.legs.append(_Leg(id, stream, side, two_way))
+        tap.legs.append(_TapLeg(id, stream, side, two_way))
         if len(tap.legs) > 1:
             for leg in tap.legs:
                 leg.side = leg.side or _side_of(leg.id)
@@ -218,6 +218,12 @@ class CallRouter:
             if pcm is not None:
                 capture.push(channel, now, pcm)
         tap.line.turn(now)
+
+    def missing(self, id: str, channel: Channel, frames: int) -> None:
+        """So many frames of a side are missing between its last samples and its next ones."""
+        tap = self._taps.get(tap_key(id))
+        if tap is not None and tap.line is not None:
+            tap.line.capture.skip(channel, frames)
 
     def marked(self, id: str, number: int, mark: Mark, at: float) -> None:
         """The peer of a stream has played phrase `number` up to this mark; it is heard at `at` (s)."""
@@ -302,7 +308,7 @@ class CallRouter:
             self.counters.unknown_events += 1
         else:
             tap.line.signal(told.event)
-            if kind is EventKind.HANGUP:
+            if kind in (EventKind.HANGUP, EventKind.LINE_GONE):
                 self._left(tap)
 
     def _answered(self, told: TapEvent, tap: _Tap, login: str | None) -> None:

@@ -43,6 +43,11 @@ class MediaCapture:
         for number, frame in enumerate(frames):
             self._buffer.push(channel, at - (len(frames) - number) * FRAME_S, frame)
 
+    def skip(self, channel: Channel, frames: int) -> None:
+        """So many frames are missing between those that came and those that will."""
+        self._framers[channel] = Framer(SAMPLE_RATE)  # what waited for its rest waits no more
+        self._buffer.lanes[channel].skip(frames)
+
     # -- the loop's capture ------------------------------------------------------------------------
 
     @property

@@ -18,6 +18,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import Protocol
 
 from vad_agent.callbacks.outbox import Outbox, outbox_folder
 from vad_agent.client.discovery import find_desk, is_desk_local, need_token
@@ -76,6 +77,24 @@ class PbxOptions:
     """Of several processes: the calls of this one."""
     logins: Mapping[str, str] = field(default_factory=dict)
     """The operators' telephones: endpoint → login; an endpoint that is not here is the login."""
+    siprec: tuple[str, int] | None = None
+    """Host and port of the recording server; None: there is none. Needs the mode cue."""
+    rtp_ports: range | None = None
+    """Of the recording server; None: its own."""
+
+
+class Listener(Protocol):
+    """A port at which calls come."""
+
+    @property
+    def protocol(self) -> str:
+        """What it speaks, for the engineer."""
+
+    async def start(self, host: str, port: int) -> tuple[str, int]:
+        """Listen. Return the address. Raises OSError."""
+
+    async def close(self) -> None:
+        """Listen no more."""
 
 
 class PbxProcess:
@@ -142,7 +161,7 @@ class PbxProcess:
             tap=self._control.tap,
         )
         self._control.start()
-        listeners: list[MediaListener] = []
+        listeners: list[Listener] = []
         audiosocket = AudioSocketServer(router)
         posted = HookServer(hooks, options.share)
 
@@ -166,6 +185,11 @@ class PbxProcess:
                 port, close_metrics = serve_metrics(options.metrics_port, counts)
                 self._stack.callback(close_metrics)
                 self._say(f"metrics   http://127.0.0.1:{port}/metrics")
+            if options.siprec is not None:
+                from vad_agent.telephony.siprec_server import SiprecServer
+
+                recorder = SiprecServer(router, options.logins, ports=options.rtp_ports)
+                await self._listen(recorder, listeners, *options.siprec)
             await self._stopping.wait()
             await self._drain(router)
         finally:
@@ -188,7 +212,7 @@ class PbxProcess:
         self._stopping.set()
 
     async def _listen(
-        self, listener: MediaListener, listeners: list[MediaListener], host: str, port: int
+        self, listener: Listener, listeners: list[Listener], host: str, port: int
     ) -> None:
         try:
             host, port = await listener.start(host, port)
@@ -212,7 +236,7 @@ class PbxProcess:
     async def _counts(
         self,
         router: CallRouter,
-        listeners: Sequence[MediaListener],
+        listeners: Sequence[Listener],
         posted: HookServer,
         *,
         late: int,
@@ -230,7 +254,9 @@ class PbxProcess:
             most_calls=self._options.most_calls,
             frames_late=late,
             frames_missing=self._missing + sum(line.frames_missing for line in lines),
-            connections_failed=sum(one.failed for one in listeners),
+            connections_failed=sum(
+                one.failed for one in listeners if isinstance(one, MediaListener)
+            ),
             connected={name: one.connected for name, one in controls.items()},
             commands={name: one.waiting for name, one in controls.items()},
             posted=dict(posted.counts),

@@ -28,7 +28,7 @@ jitter buffer.
 """
 CHUNK_S = 1.0
 """Length of a message to a peer with a queue, in seconds of sound."""
-AHEAD_S = 8.0
+AHEAD_S = 3.0
 """Sound, in seconds, that is in the peer's queue at most: Asterisk drops what exceeds 20 s, others 10 s."""
 BEGIN_LATE_S, END_LATE_S = 1.0, 1.0
 """Seconds after which a mark is overdue. Without any, the peer does not play what we send; where only the

@@ -96,7 +96,8 @@ class VoximplantMedia:
         # Without a tag the socket is one leg's.
         tagged = start.get("tag", told.get("tag")) not in (None, "")
         alone = None if tagged else side
-        return [self._parameters.started(None, side=alone, two_way=True, what=WHAT)]
+        # Nothing tells whether the scenario plays what we send: prompts=yes says so.
+        return [self._parameters.started(None, side=alone, two_way=False, what=WHAT)]
 
     def _media(self, told: Object, media: Object) -> Sequence[MediaEvent]:
         side = self._side(told, media)

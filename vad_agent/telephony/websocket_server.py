@@ -42,8 +42,8 @@ log = logging.getLogger(__name__)
 
 MOST_MESSAGE = 1 << 18
 """Bytes of a message: 24 s of u-law in base64."""
-MOST_UNSENT = 1 << 18
-"""Bytes that a peer has not read: 8 s of sound are sent ahead, in base64."""
+MOST_UNSENT = 1 << 19
+"""Bytes that a peer has not read: 4 s of sound are sent ahead, at 48 kHz or in base64."""
 
 _quiet = logging.getLogger(f"{__name__}.protocol")
 _quiet.setLevel(logging.CRITICAL)  # each peer's fault is logged here, once
@@ -54,7 +54,7 @@ def _first(protocol: ServerProtocol, offered: Sequence[Subprotocol]) -> Subproto
     return offered[0] if offered else None
 
 
-class WebSocketConnection(MediaConnection):
+class WebSocketMediaConnection(MediaConnection):
     """One connection. Its stream is made when the dialect is known."""
 
     most_unsent = MOST_UNSENT
@@ -201,7 +201,7 @@ class WebSocketConnection(MediaConnection):
 class WebSocketStream:
     """The stream of a connection whose peer plays what comes at once, or nothing."""
 
-    def __init__(self, connection: WebSocketConnection, dialect: MediaDialect) -> None:
+    def __init__(self, connection: WebSocketMediaConnection, dialect: MediaDialect) -> None:
         self._connection = connection
         self._dialect = dialect
 
@@ -245,5 +245,5 @@ class WebSocketServer(MediaListener):
     protocol = "WebSocket"
 
     def __init__(self, router: CallRouter, *, token: str = "") -> None:
-        super().__init__(router, lambda: WebSocketConnection(self))
+        super().__init__(router, lambda: WebSocketMediaConnection(self))
         self.token = token

@@ -18,17 +18,24 @@ from importlib.util import find_spec
 from typing import Any
 
 from vad_agent.errors import extra
+from vad_agent.script.settings import Settings
 from vad_agent.trace import labels_ru
+from vad_agent.trace.call_measures import MeasureThresholds, measures
+from vad_agent.trace.call_verdicts import SURE, VerdictRules, call_verdicts
 from vad_agent.trace.report.call_timeline import PromptSpan, Timeline, timeline
 from vad_agent.trace.report.drawing import RowDrawing
 from vad_agent.trace.report.envelope import Envelope
 from vad_agent.trace.report.legend import legend
 from vad_agent.trace.report.rows import Rows, rows
+from vad_agent.trace.window_compliance import Verdict
 
 with extra("callbacks", "the panel"):
     from starlette.concurrency import run_in_threadpool
 
 MOST_PROMPTS = 200
+MOST_FAULTS = 50
+SCRIPT = Settings().script
+"""Names the scenarios of phrases; their windows are in the trace."""
 MOST_DRAWN = 5_000
 """Limit on marks and prompts in a picture; a real call has fewer."""
 KEPT = 64
@@ -78,6 +85,33 @@ class Course:
         return sorted(found, key=lambda one: one.t)
 
     @cached_property
+    def faults(self) -> list[Moment]:
+        """What was wrong besides the phrases, in order: `trace.call_verdicts`, as an archive is audited."""
+        call = self.call
+        measured = measures(call, MeasureThresholds())
+        found = call_verdicts(call, measured, SCRIPT, VerdictRules(), recorded=False)
+        faults = [
+            Moment(one.at, labels_ru.FINDINGS[one.kind])
+            for one in found.findings
+            if one.confidence >= SURE
+        ]
+        faults += [
+            Moment(
+                one.start,
+                f"пауза {labels_ru.lasting(round(one.length, 1))}: {labels_ru.WAITED_FOR[one.waits_for]}, "
+                f"{labels_ru.LINES.get(one.cause, 'живая линия')}",
+            )
+            for one in measured.silences
+            if one.dead_air
+        ]
+        faults += [
+            Moment(one.t if one.started is None else one.started, f"{one.name}: {one.why}")
+            for one in call.prompts
+            if one.verdict is Verdict.BAD
+        ]
+        return sorted(faults, key=lambda one: one.t)[:MOST_FAULTS]
+
+    @cached_property
     def drawn(self) -> Rows | None:
         """The rows of the picture. None: it must not be drawn."""
         much = len(self.call.marks) + len(self.call.prompts)
@@ -116,7 +150,7 @@ def course(lines: Sequence[Mapping[str, Any]] | None) -> Course | None:
         return None
     try:
         found = Course(lines)
-        found.moments, found.drawn  # noqa: B018 - what cannot be read shows here
+        found.moments, found.faults, found.drawn  # noqa: B018 - what cannot be read shows here
     except Exception:  # invalid lines must not break the call's page
         return None
     return found

@@ -6,6 +6,7 @@
     /supervisor/callbacks/…, /supervisor/search            see `routes_supervisor_callbacks`
     /supervisor/people                                     see `routes_people`
     GET /supervisor/calls/CALL                             a finished call, prompt by prompt
+    GET /supervisor/verdicts[?day=…]                       what was wrong in a day's calls; yesterday's
     GET /supervisor/picture.svg?call=CALL&row=N            a part of its picture; row=-1: the legend
     GET /supervisor/{calls,steps,callbacks}.csv?day=…      a period for a spreadsheet
 
@@ -23,6 +24,7 @@ from typing import Annotated
 from vad_agent.errors import StoreError, extra
 from vad_agent.web import supervisor_csv
 from vad_agent.web.browser_event_stream import HEADERS, MEDIA_TYPE, RETRY_MS
+from vad_agent.web.call_reviews import reviewed
 from vad_agent.web.call_view import course
 from vad_agent.web.callback_actions import NO_STORE
 from vad_agent.web.callback_list import CallbackListQuery
@@ -87,6 +89,24 @@ def show(
         say=dashboard.words(period),
         after=after,
     )
+
+
+@router.get("/verdicts")
+def show_verdicts(
+    request: Request,
+    context: Context,
+    supervisor: Supervisor,
+    dashboard: CurrentDashboard,
+    day: str | None = None,
+) -> Response:
+    """What was wrong in a day's calls; without a day, in yesterday's."""
+    period = dashboard.day(day or f"{dashboard.day(None).before:%Y-%m-%d}")
+    try:
+        reviews = reviewed(dashboard.calls, period)
+    except StoreError:
+        raise Refused(503, NO_STORE) from None
+    words = dashboard.words(period)
+    return context.page(request, "supervisor_verdicts.html", day=period, found=reviews, say=words)
 
 
 @router.get("/stream")

@@ -1,0 +1,1 @@
+"""Audits of archives: the verdicts against the truth of generated calls, speed, scaling."""

@@ -1,0 +1,1 @@
+"""Many recordings: what happened in each call, on one machine or a cluster, as tables and a page."""
