@@ -99,6 +99,7 @@ class Centre:
     ) -> None:
         self.port = free_port(socket.SOCK_STREAM)
         self._env = dict(env or {})
+        self._controlled = ari or ami
         with contextlib.ExitStack() as opened:
             self.phones = opened.enter_context(PhoneCall(server, client_says))
             phones = {
@@ -133,9 +134,13 @@ class Centre:
     def start_pbx(self) -> None:
         """Start `vad-agent pbx`, once more after it was killed."""
         password = self.asterisk.password
+        connected = "call control is connected"
+        before = self.pbx.log.count(connected)
         self.pbx.start(
             VAD_AGENT_ASTERISK_PASSWORD=password, VAD_AGENT_AMI_SECRET=password, **self._env
         )
+        if self._controlled:
+            until(lambda: self.pbx.log.count(connected) > before, READY_S, connected)
 
     def __exit__(self, *_: object) -> None:
         self.close()

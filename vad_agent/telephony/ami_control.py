@@ -131,6 +131,7 @@ class AmiControl:
             await self._log_in()
             await self._restore()
             self.connected = True
+            log.info("call control is connected", extra={"by": "AMI", "calls": len(self._calls)})
             for tap in self._due:
                 self.hang_up(tap)
             self._due.clear()

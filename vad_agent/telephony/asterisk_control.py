@@ -123,6 +123,7 @@ class AsteriskControl:
         bridges = [bridge for bridge in self._list("/bridges") if isinstance(bridge, dict)]
         with self._lock:
             found = self._calls.restore(channels, bridges)
+        log.info("call control is connected", extra={"by": "ARI", "calls": len(self._calls)})
         if found:
             self._tell(found)
 
