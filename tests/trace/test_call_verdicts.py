@@ -172,6 +172,19 @@ def test_a_step_is_due_only_if_its_window_ended_before_the_stretch_did(until):
     assert len(steps) == (2 if until > 9.3 else 1)
 
 
+def test_a_step_is_missing_after_the_last_thing_that_was_said():
+    reply = OperatorUtterance(4.0, 6.0, 0.5)
+    [step] = align([reply], [[(2.0, 3.0)]], base=3.5, until=20.0, tolerance=0.3)
+    assert (step.said, step.base) == (None, 6.0)
+
+
+def test_an_operator_who_talks_for_hours_is_aligned():
+    talk = [OperatorUtterance(at * 4.0, at * 4.0 + 2.8, 1.2) for at in range(1, 4000)]
+    windows = [[(2.0, 3.0)], [(2.0, 3.0)]]
+    steps = align(talk, windows, base=1.0, until=16_100.0, tolerance=0.3)
+    assert [one.number for one in steps] == [0, 1]
+
+
 def test_an_early_phrase_does_not_shift_the_ones_after_it():
     utterances = [OperatorUtterance(2.0, 4.0, 1.2), OperatorUtterance(6.5, 8.5, 2.5)]
     windows = [[(2.0, 3.0)], [(2.0, 3.0)]]

@@ -152,6 +152,8 @@ def overlaps(operator: Pieces, client: Pieces, shortest: float) -> list[Overlap]
     found = []
     for a, b in operator:
         for x, y in client:
+            if x >= b:
+                break
             if min(b, y) - max(a, x) >= shortest:
                 by = "operator" if a > x else "client"
                 found.append(Overlap(round(max(a, x), 2), round(min(b, y), 2), by))

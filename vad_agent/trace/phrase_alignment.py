@@ -19,8 +19,8 @@ from functools import cache
 
 Bounds = tuple[float, float]
 """A window: its first and last second of silence."""
-Pairs = tuple[tuple[int, int], ...]
-"""(step, utterance); an utterance of -1: the step is missing."""
+Pairs = tuple[tuple[int, int, bool], ...]
+"""(step, utterance, said): not said, the step is missing before that utterance."""
 
 SHORTEST_GAP_S = 0.8
 """A shorter pause is one within the operator's own speech."""
@@ -104,26 +104,29 @@ def align(
             if not due(used, step, missed):
                 return (LEFT_COST if ended and step > missed else 0.0), ()
             cost, rest = best(used, step + 1, missed + 1)
-            return cost + MISSING_COST, ((step, -1), *rest)
+            return cost + MISSING_COST, ((step, used, False), *rest)
         one = said[used]
         off, _ = distance(one.gap, ladder[step])
         cost, rest = best(used + 1, step, missed)
         options = [(cost + (OTHER_COST if off < -tolerance else OTHER_DUE_COST), rest)]
         if one.gap >= SHORTEST_GAP_S:
             cost, rest = best(used + 1, step + 1, 0)
-            options.append((cost + _matched(off, tolerance), ((step, used), *rest)))
+            options.append((cost + _matched(off, tolerance), ((step, used, True), *rest)))
         fits_next = step + 1 < len(ladder) and not outside(one.gap, ladder[step + 1], tolerance)
         if fits_next or one.gap > max(hi for _, hi in ladder[step]) + tolerance:
             cost, rest = best(used, step + 1, missed + 1)
-            options.append((cost + MISSING_COST, ((step, -1), *rest)))
+            options.append((cost + MISSING_COST, ((step, used, False), *rest)))
         return min(options, key=lambda option: option[0])
 
-    steps, used = [], 0
-    for step, at in best(0, 0, 0)[1]:
-        if at < 0:
-            steps.append(AlignedStep(step, None, ladder[step][0], 0.0, origin(used)))
+    for used in range(len(said), -1, -1):  # from the end, so that no recursion is deep
+        for step in range(len(ladder), -1, -1):
+            for missed in range(step + 1):
+                best(used, step, missed)
+    steps = []
+    for step, at, is_said in best(0, 0, 0)[1]:
+        if not is_said:
+            steps.append(AlignedStep(step, None, ladder[step][0], 0.0, origin(at)))
             continue
-        used = at + 1
         off, window = distance(said[at].gap, ladder[step])
         off = 0.0 if abs(off) <= tolerance else off
         start = round(said[at].start - said[at].gap, 2)
