@@ -492,7 +492,8 @@ def test_a_callback_that_was_never_requested_is_missing_until_it_is_made(centre)
     assert made.status == 0
     assert " waiting, attempt 1" in made.out
     assert centre.run("promise").status == 0
-    assert centre.run("make", "pc-1 call").out == made.out
+    again = centre.run("make", "pc-1 call")  # the same one; the seconds until it is due run on
+    assert again.out.split()[0] == made.out.split()[0]
     assert centre.run("list").out.count("\n") == 2
 
 
