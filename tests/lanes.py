@@ -48,6 +48,7 @@ TIMED: Final = (
     "tests/telephony/test_asterisk_setup.py",
     "tests/telephony/test_siprec_server.py",
     "tests/telephony/test_siprec_process.py",
+    "tests/telephony/test_process_pool.py",
     "tests/headset/test_prompt_device_lock.py",
 )
 """Lanes in real time, in the order of their beginning."""
@@ -99,6 +100,7 @@ REAL: Final = (
     "tests/telephony/test_pbx_process.py",
     "tests/telephony/test_siprec_server.py",
     "tests/telephony/test_siprec_process.py",
+    "tests/telephony/test_process_pool.py",
 )
 """Files with real processes in real time: a test of theirs may fail once."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -32,18 +33,17 @@ def test_each_tap_has_one_process() -> None:
 
 
 @pytest.fixture
-def ports() -> Iterator[int]:
-    """Two ports, one after the other, that nobody has."""
-    while True:
+def ports() -> int:
+    """Two ports, one after the other, that nobody has: below those that connections are given."""
+    for port in random.SystemRandom().sample(range(12_000, 20_000), 1000):
         with socket.socket() as one, socket.socket() as other:
-            one.bind(("127.0.0.1", 0))
-            port = one.getsockname()[1]
             try:
+                one.bind(("127.0.0.1", port))
                 other.bind(("127.0.0.1", port + 1))
-            except (OSError, OverflowError):
+            except OSError:
                 continue
-        yield port
-        return
+        return port
+    raise AssertionError("no ports")
 
 
 class Pool:

@@ -26,7 +26,7 @@ MOST = 10
 AGAIN_S = 1.0
 """Seconds before a process that has ended is started again."""
 LOOK_S = 0.1
-STARTING_S = 5.0
+STARTING_S = 20.0
 """Seconds from the beginning in which a process that ends with an error cannot start: its port is taken."""
 INTERRUPTED = 130
 
