@@ -27,7 +27,7 @@ from tests.headset.listen_process import phrases_folder
 from vad_agent.core.frames import FRAMES_PER_SECOND
 
 CALLS_A_CORE, LATE_MS, CALL_KB = 250, 20, 300
-STEPS = (1, 50, 100, 200, 250, 300, 500)
+STEPS = (1, 50, 100, 150, 200, 250)
 SETTLE_S = 13.0
 """Seconds until all calls are in their dialogues."""
 READY_S = 30.0

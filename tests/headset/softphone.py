@@ -24,6 +24,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import json
+import random
 import shutil
 import socket
 import subprocess
@@ -49,10 +50,15 @@ _TRIES = 3
 
 
 def free_port(kind: socket.SocketKind) -> int:
-    """A port of 127.0.0.1 that nobody has now."""
-    with socket.socket(socket.AF_INET, kind) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port of 127.0.0.1 that nobody has now, below those that the system gives to connections."""
+    for port in random.SystemRandom().sample(range(10_000, 20_000), 1000):
+        with socket.socket(socket.AF_INET, kind) as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+        return port
+    raise AssertionError("no free port")
 
 
 @dataclass(frozen=True, slots=True)

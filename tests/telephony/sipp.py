@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from socket import AF_INET, SOCK_DGRAM, socket
+from socket import AF_INET, SOCK_DGRAM, SOCK_STREAM, socket
 
 from tests.headset.softphone import free_port
 from tests.telephony.siprec import OFFERS, Offer, goodbye, rtp
@@ -67,7 +67,7 @@ class Sipp:
         scenario.write_text(f'<?xml version="1.0"?>\n<scenario name="src">\n{body}\n</scenario>\n')
         self._messages = folder / "sipp.messages"
         self._errors = folder / "sipp.errors"
-        port = str(free_port(SOCK_DGRAM))
+        port = str(free_port(SOCK_STREAM if "t1" in more else SOCK_DGRAM))
         self.process = subprocess.Popen(
             [
                 *(PROGRAM, f"{address[0]}:{address[1]}", "-sf", str(scenario), "-m", "1", *more),
