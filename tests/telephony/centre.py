@@ -16,9 +16,17 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from tests.headset.audio_server import AudioServer
-from tests.headset.listen_process import TracedProcess, phrases_folder
+from tests.headset.listen_process import (
+    TracedProcess,
+    TraceLine,
+    inside,
+    kind,
+    outcomes,
+    phrases_folder,
+)
 from tests.headset.softphone import PhoneCall, free_port
 from tests.headset.source_recording import end, until
+from tests.headset.test_end_to_end import say
 from tests.telephony.asterisk import Asterisk
 from tests.telephony.network import Network
 from vad_agent.script.settings import Settings
@@ -159,3 +167,21 @@ class Centre:
         moments = [client.wait("CALL_ESTABLISHED", marks[0], limit_s=10).at]
         moments.append(operator.wait("CALL_ESTABLISHED", marks[1], limit_s=10).at)
         return max(moments)
+
+
+def check_silence_after_the_greeting(centre: Centre, server: AudioServer) -> list[TraceLine]:
+    """The client calls and says nothing: three phrases in their windows, and the script hangs up. The
+    trace's lines of the phrases.
+    """
+    centre.dial()
+    say(server)
+    centre.pbx.wait(kind("phase", phase="ended"), 40)
+    prompts = centre.pbx.find(kind("prompt"))
+    assert outcomes(prompts) == [
+        ("greeting_again", "said"),
+        ("not_heard", "said"),
+        ("farewell_after_greeting", "said"),
+    ]
+    assert all(map(inside, prompts))
+    centre.phones.client.wait("CALL_CLOSED", limit_s=5)
+    return prompts

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from tests.headset.audio_server import AudioServer
-from tests.headset.listen_process import inside, kind, outcomes, settle
+from tests.headset.listen_process import kind, settle
 from tests.headset.speech import script_audio
 from tests.headset.test_end_to_end import say
-from tests.telephony.centre import Centre
+from tests.telephony.centre import Centre, check_silence_after_the_greeting
 
 TALK = [("silence", 2.5), ("speech", "caller_alo"), ("silence", 60.0)]
 
@@ -20,17 +20,7 @@ def test_silence_after_the_greeting_ends_in_a_hangup(
 ) -> None:
     wav = script_audio([("silence", 60.0)], tmp_path / "client.wav")
     with Centre(centre_server, wav, tmp_path, ami=True) as centre:
-        centre.dial()
-        say(centre_server)
-        centre.pbx.wait(kind("phase", phase="ended"), 40)
-        prompts = centre.pbx.find(kind("prompt"))
-        assert outcomes(prompts) == [
-            ("greeting_again", "said"),
-            ("not_heard", "said"),
-            ("farewell_after_greeting", "said"),
-        ]
-        assert all(map(inside, prompts))
-        centre.phones.client.wait("CALL_CLOSED", limit_s=5)  # the script hangs up
+        check_silence_after_the_greeting(centre, centre_server)
 
 
 def test_a_client_who_holds_and_comes_back_and_hangs_up(

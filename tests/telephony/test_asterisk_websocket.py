@@ -15,13 +15,13 @@ import numpy as np
 import pytest
 
 from tests.headset.audio_server import AudioServer
-from tests.headset.listen_process import inside, kind, outcomes, settle
+from tests.headset.listen_process import settle
 from tests.headset.softphone import free_port
 from tests.headset.speech import script_audio
-from tests.headset.test_end_to_end import check_phrases, say
+from tests.headset.test_end_to_end import check_phrases
 from tests.telephony import asterisk
 from tests.telephony.asterisk import Asterisk
-from tests.telephony.centre import Centre
+from tests.telephony.centre import Centre, check_silence_after_the_greeting
 from tests.telephony.test_call_router import Pbx
 from vad_agent.audio.device_recovery import Opened
 from vad_agent.core.frames import FRAME_S, Channel
@@ -150,16 +150,6 @@ def test_silence_after_the_greeting_on_a_call_tapped_by_chan_websocket(
 ) -> None:
     wav = script_audio([("silence", 60.0)], tmp_path / "client.wav")
     with Centre(centre_server, wav, tmp_path, websocket=True) as centre:
-        centre.dial()
-        say(centre_server)
-        centre.pbx.wait(kind("phase", phase="ended"), 40)
-        prompts = centre.pbx.find(kind("prompt"))
-        assert outcomes(prompts) == [
-            ("greeting_again", "said"),
-            ("not_heard", "said"),
-            ("farewell_after_greeting", "said"),
-        ]
-        assert all(map(inside, prompts))
-        centre.phones.client.wait("CALL_CLOSED", limit_s=5)  # the script hangs up
+        prompts = check_silence_after_the_greeting(centre, centre_server)
         settle(0.5)
         check_phrases(centre.phones, centre.pbx, prompts)
