@@ -129,7 +129,9 @@ class Lane:
     def take(self, slot: int) -> bytes | None:
         """The slot's frame. None: it did not come."""
         frames = self._frames
-        if self.has(slot) and frames and frames[0][0] == slot:
+        while frames and frames[0][0] < slot:
+            frames.popleft()
+        if frames and frames[0][0] == slot:
             return frames.popleft()[1]
         self.missing += self.alive  # a lost device is reported as such
         return None
@@ -172,20 +174,16 @@ class JitterBuffer:
         for lane in self._sides:
             if lane.alive and self._clock - lane.heard_at > LOST_S:
                 lane.restart()
-        while self._due():
-            slot, self._slot = self._slot, self._slot + 1
+        overdue = self._clock - self._zero - PATIENCE_S
+        while True:
+            slot = self._slot
+            has_one, has_other = one.has(slot), other.has(slot)
+            if not (has_one and has_other) and (slot + 1) * FRAME_S >= overdue:
+                alone = (has_one and not other.alive) or (has_other and not one.alive)
+                if not alone:
+                    return
+            self._slot = slot + 1
             yield Pair(slot, one.take(slot), other.take(slot))
-
-    def _due(self) -> bool:
-        assert self._zero is not None
-        assert self._clock is not None
-        one, other = self._sides
-        has_one, has_other = one.has(self._slot), other.has(self._slot)
-        if has_one and has_other:
-            return True
-        if self._clock - self._zero - (self._slot + 1) * FRAME_S > PATIENCE_S:
-            return True
-        return (has_one and not other.alive) or (has_other and not one.alive)
 
     def slot_at(self, time: float) -> float:
         """The slot at a time (s), with its elapsed fraction."""

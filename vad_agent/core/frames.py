@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import struct
-from collections.abc import Iterable
+from collections.abc import Sequence
 from enum import StrEnum
 
 from vad_agent.errors import FrameError
@@ -91,7 +91,7 @@ class Framer:
         self.frame_bytes = samples_per_frame(sample_rate) * SAMPLE_BYTES
         self._rest = bytearray()
 
-    def push(self, chunk: bytes | bytearray | memoryview) -> Iterable[bytes]:
+    def push(self, chunk: bytes | bytearray | memoryview) -> Sequence[bytes]:
         """The whole frames that `chunk` completes, in order."""
         size = self.frame_bytes
         if len(chunk) == size and not self._rest and type(chunk) is bytes:

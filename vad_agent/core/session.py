@@ -20,7 +20,7 @@ from collections.abc import Callable, Mapping, Sequence
 from vad_agent.core import actions as act
 from vad_agent.core import call_control
 from vad_agent.core.actions import LineState, Phase
-from vad_agent.core.endpointer_port import Plan
+from vad_agent.core.endpointer_port import EndpointerPort, Plan
 from vad_agent.core.events import Event, EventKind
 from vad_agent.core.frames import (
     ENDLESS,
@@ -127,12 +127,16 @@ class CallSession:
 
     def speaking(self, channel: Channel) -> bool:
         """This channel is known to carry speech."""
-        endpointer = dict(self._call.endpointers)[channel]
+        endpointer = self._endpointer(channel)
         return endpointer.speaking and endpointer.sure
 
     def line(self, channel: Channel) -> LineState | None:
         """What this channel's line carries."""
-        return dict(self._call.endpointers)[channel].line
+        return self._endpointer(channel).line
+
+    def _endpointer(self, channel: Channel) -> EndpointerPort:
+        call = self._call
+        return call.operator if channel is Channel.OPERATOR else call.client
 
     def _take_actions(self) -> Sequence[act.Action]:
         actions = self._call.actions.copy()

@@ -135,13 +135,16 @@ class Endpointer:
         now = self._now = self._now + 1
         watch = self._watch
         due = watch.feed(frame, now, spoken=self.sure)
-        due = watch.end_block(now, None if self._segments.open else self.end) or due
+        if now >= watch.block_end:
+            watch.end_block(now, None if self._segments.open else self.end)
+            due = True
         if watch.tone_began and self.speaking:  # it was taken for speech
             self._withdraw()
         self._classify(watch.frame, watch.level)
         if due or self._changed_between_frames or self._decided or now >= self._evaluate_at:
             return self._follow()
-        return self.dual_mono and self._has_changed()
+        both = self._dual_mono
+        return both is not None and both.same and self._has_changed()
 
     def _feed_missing(self) -> bool:
         self._now += 1

@@ -29,8 +29,8 @@ class LineWatch:
     """The monitor of one channel. `sample_rate`: Hz."""
 
     __slots__ = (
-        "_against", "_block_end", "_constant", "_look_at", "_loud", "_loud_since", "_offset", "_sounded",
-        "_tone_due", "frame", "level", "line", "tone_began", "tones",
+        "_against", "_constant", "_look_at", "_loud", "_loud_since", "_offset", "_sounded",
+        "_tone_due", "block_end", "frame", "level", "line", "tone_began", "tones",
     )  # fmt: skip
 
     def __init__(self, sample_rate: int) -> None:
@@ -46,7 +46,8 @@ class LineWatch:
         self._constant = False
         self._offset = Offset(samples)
         self._against = b""
-        self._block_end = BLOCK
+        self.block_end = BLOCK
+        """The frame at which `end_block` is due."""
         self._sounded = 0  # one past the last frame above FLAT_MAX
         self._loud = 0  # one past the last frame in which a tone could be heard …
         self._loud_since = 0  # … without a gap since here
@@ -80,7 +81,9 @@ class LineWatch:
         if now >= self._tone_due or (not spoken and self._loud == now and now >= self._look_at):
             self.probe_tone(now)
             due = True
-        return due or self.tone_began or now >= (line.due() or ENDLESS)
+        if due or self.tone_began:
+            return True
+        return line.flat_since is not None and now >= (line.due() or ENDLESS)
 
     @property
     def sounding_since(self) -> int:
@@ -94,11 +97,9 @@ class LineWatch:
         self._constant = False
         self.frame, self.level, self.tone_began = b"", 0, False
 
-    def end_block(self, now: int, spoken_until: int | None) -> bool:
-        """End a block, if due. `spoken_until`: the end of speech so far; None: it continues."""
-        if now < self._block_end:
-            return False
-        start, self._block_end = now - BLOCK, now + BLOCK
+    def end_block(self, now: int, spoken_until: int | None) -> None:
+        """End a block. `spoken_until`: the end of speech so far; None: it continues."""
+        start, self.block_end = now - BLOCK, now + BLOCK
         if self._offset.watch(self.frame, self.level):
             self._against = self._offset.against
         if not self._constant:
@@ -108,7 +109,6 @@ class LineWatch:
             self.tone_began = spoken_until is None and not played and self.tones.watch.playing
             if spoken_until is not None and spoken_until <= start:
                 self.line.end_block(start, now, dull=self._sounded <= start)
-        return True
 
     def note_speech(self, since: int, now: int) -> None:
         """Somebody speaks as of that frame: end the tones so far."""

@@ -106,16 +106,19 @@ class Spectrum:
         groups = np.where(sounds[:, None], bands, np.inf).reshape(-1, GROUP, BANDS)
         # The second lowest: a partly lost packet must not set the floor.
         lowest = np.partition(groups, 1, axis=1)[:, 1]
-        known = sounds.reshape(-1, GROUP).sum(axis=1) >= SOUNDING
+        known = (sounds.reshape(-1, GROUP).sum(axis=1) >= SOUNDING).tolist()
         floors = np.empty_like(lowest)
         floor = self._floor
-        for group, low in enumerate(lowest):
-            if known[group]:
+        most, least = np.empty((2, BANDS), np.float32)
+        for low, new, sounding, first in zip(lowest, floors, known, bands[::GROUP], strict=True):
+            if sounding:
                 if floor is None:
                     floor = low
-                floor = np.minimum(np.maximum(low, floor - FALL), floor + RISE)
-            floors[group] = bands[group * GROUP] if floor is None else floor
-        self._floor = floor
+                np.subtract(floor, FALL, out=least)
+                np.add(floor, RISE, out=most)
+                floor = np.minimum(np.maximum(low, least, out=new), most, out=new)
+            new[:] = first if floor is None else floor
+        self._floor = floor if floor is None else floor.copy()
         return np.repeat(floors, GROUP, axis=0)
 
     def _liken(self, shape: Float32Array, out: Float32Array) -> None:

@@ -11,6 +11,7 @@ something has played on the line, or `ignore_greeting_for` frames are over, that
 from __future__ import annotations
 
 from collections import deque
+from functools import cached_property
 
 from vad_agent.core.actions import LineState
 from vad_agent.core.endpointer_port import EndpointerPort, Plan
@@ -35,15 +36,25 @@ class CallStartDetector:
     """The endpointers that wait for a call, and the buffered frames."""
 
     def __init__(self, settings: Plan, sample_rate: int, *, ignore_greeting_for: int = 0) -> None:
-        self._operator = settings.endpointer(Channel.OPERATOR, sample_rate)
-        self._client = settings.endpointer(Channel.CLIENT, sample_rate)
-        self._client.expect_crosstalk_of(self._operator)
+        self._settings = settings
+        self._sample_rate = sample_rate
         self._deaf_for = ignore_greeting_for
         self._kept: deque[tuple[Frame, Frame]] = deque(maxlen=KEPT)
         self._stood = 0
         self._runs = 0
         self._idle_at: int | None = None
         self._played = False
+
+    @cached_property
+    def _operator(self) -> EndpointerPort:
+        """Made when it is needed: a line of the PBX gets no frames between its calls."""
+        return self._settings.endpointer(Channel.OPERATOR, self._sample_rate)
+
+    @cached_property
+    def _client(self) -> EndpointerPort:
+        client = self._settings.endpointer(Channel.CLIENT, self._sample_rate)
+        client.expect_crosstalk_of(self._operator)
+        return client
 
     def feed(self, operator: Frame, client: Frame) -> int | None:
         """Feed one frame of each side. If a call has begun, return how many of the last frames

@@ -130,8 +130,10 @@ class CallTracker:
         Raises:
             FrameError: an invalid frame.
         """
-        self._guess_for = max(self._guess_for - 1, 0)
-        self._settling = max(self._settling - 1, 0)
+        if self._guess_for:
+            self._guess_for -= 1
+        if self._settling:
+            self._settling -= 1
         session = self.session
         if session is None:
             began = self._standby.feed(operator, client)

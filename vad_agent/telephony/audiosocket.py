@@ -16,6 +16,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 from uuid import UUID
 
 from vad_agent.errors import MediaError
@@ -25,6 +26,7 @@ RATES = dict(
     enumerate((8_000, 12_000, 16_000, 24_000, 32_000, 44_100, 48_000, 96_000, 192_000), AUDIO)
 )
 """Kind of an audio message → its sample rate, Hz."""
+_KINDS = {rate: kind for kind, rate in RATES.items()}
 _HEADER = struct.Struct(">BH")
 _DIGITS = frozenset(b"0123456789*#ABCDabcd")
 
@@ -36,8 +38,7 @@ class CallIdentified:
     id: UUID
 
 
-@dataclass(frozen=True, slots=True)
-class AudioReceived:
+class AudioReceived(NamedTuple):
     """Audio as it came: int16 little-endian, any length of whole samples."""
 
     rate: int
@@ -127,7 +128,7 @@ def audio_message(pcm: bytes, rate: int = 8_000) -> bytes:
     Raises:
         ValueError: no samples, half a sample, more than 65,535 bytes, or a rate without a kind.
     """
-    kind = next((kind for kind, hz in RATES.items() if hz == rate), None)
+    kind = _KINDS.get(rate)
     if kind is None or not pcm or len(pcm) % 2 or len(pcm) > 0xFFFF:
         raise ValueError(
             f"expected 1 to 32,767 int16 samples at a known rate, got {len(pcm)} bytes"

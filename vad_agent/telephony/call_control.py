@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Protocol
 
 from vad_agent.core.events import Event
@@ -14,6 +15,7 @@ from vad_agent.core.events import Event
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
+@lru_cache(maxsize=4_096)
 def tap_key(name: str) -> str:
     """The same for all names of one tap: the UUIDs of its mono legs differ in the last digit alone."""
     return name[:-1] if _UUID.fullmatch(name) else name

@@ -214,9 +214,10 @@ class CallRouter:
         assert tap.line is not None
         tap.fed_at = now
         capture = tap.line.capture
-        for channel, pcm in ((Channel.CLIENT, client), (Channel.OPERATOR, operator)):
-            if pcm is not None:
-                capture.push(channel, now, pcm)
+        if client is not None:
+            capture.push(Channel.CLIENT, now, client)
+        if operator is not None:
+            capture.push(Channel.OPERATOR, now, operator)
         tap.line.turn(now)
 
     def missing(self, id: str, channel: Channel, frames: int) -> None:

@@ -39,9 +39,11 @@ class MediaCapture:
 
         `at`: when the last of them came (s of `time.perf_counter`).
         """
-        frames = list(self._framers[channel].push(pcm))
-        for number, frame in enumerate(frames):
-            self._buffer.push(channel, at - (len(frames) - number) * FRAME_S, frame)
+        frames = self._framers[channel].push(pcm)
+        stamp = at - len(frames) * FRAME_S
+        for frame in frames:
+            self._buffer.push(channel, stamp, frame)
+            stamp += FRAME_S
 
     def skip(self, channel: Channel, frames: int) -> None:
         """So many frames are missing between those that came and those that will."""

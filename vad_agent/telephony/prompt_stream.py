@@ -75,7 +75,6 @@ class PromptStream:
         """The peer does not play what we send: it has not told any mark."""
         self._rate = rate
         self._size = samples_per_frame(rate) * SAMPLE_BYTES
-        self._silence = bytes(self._size)
         self._frames: deque[bytes] = deque()
         self._number = 0
         self._fresh = False
@@ -105,10 +104,10 @@ class PromptStream:
         elif self._stream is not None:
             self._stream.send(self.next_frame(now))
 
-    def next_frame(self, now: float) -> bytes:
-        """The frame to send at time `now` where we set the pace."""
+    def next_frame(self, now: float) -> bytes | None:
+        """The frame to send at time `now` where we set the pace; None: nothing is said."""
         if not self._frames:
-            return self._silence
+            return None
         frame = self._frames.popleft()
         heard_at = now + self.latency_s
         if self._fresh:
