@@ -4,7 +4,8 @@ A process of its own, so that its cost is not the product's.
     python -m benchmarks.telephony.load PORT CALLS SECONDS [RECORDING]
 
 Each call begins with a greeting and a silent client, so that one phrase is due in each, and goes on in a
-dialogue, each from its own place of the recording (8 kHz, operator left, client right).
+dialogue, each from its own place of the recording (8 kHz, operator left, client right). As at a PBX the
+calls' frames are not sent together: each call has its own moment of the 20 ms.
 
 Prints one JSON object: the frames sent and received, the refused calls, how late this process itself was,
 and for each call with a phrase its delay: from its beginning to the phrase's first frame.
@@ -29,6 +30,8 @@ from vad_agent.core.frames import FRAME_S, FRAMES_PER_SECOND, SAMPLE_BYTES, samp
 from vad_agent.telephony.audiosocket import audio_message, identity_message
 
 _HEADER = struct.Struct(">BH")
+PHASES = 20
+"""Moments within 20 ms at which calls send."""
 SPREAD_S = 2.0
 """Seconds over which the calls begin."""
 GREETING_S = 9.0
@@ -90,7 +93,7 @@ async def run(port: int, calls: int, seconds: float, recording: Path | None) -> 
     loop = asyncio.get_running_loop()
     streams: list[Stream] = []
     began: list[float] = []
-    sent = late = 0
+    sent = late = turn = 0
     start = due = time.perf_counter()
     while time.perf_counter() - start < seconds:
         now = time.perf_counter()
@@ -98,7 +101,9 @@ async def run(port: int, calls: int, seconds: float, recording: Path | None) -> 
             _, stream = await loop.create_connection(Stream, "127.0.0.1", port)
             streams.append(stream)
             began.append(time.perf_counter())
-        for call, (stream, at) in enumerate(zip(streams, began, strict=True)):
+        turn += 1
+        for call in range(turn % PHASES, len(streams), PHASES):
+            stream, at = streams[call], began[call]
             if stream.transport is None:
                 continue
             number = round((now - at) / FRAME_S)
@@ -108,7 +113,7 @@ async def run(port: int, calls: int, seconds: float, recording: Path | None) -> 
                 message = dialogue[(number + call * len(dialogue) // calls) % len(dialogue)]
             stream.transport.write(message)
             sent += 1
-        due += FRAME_S
+        due += FRAME_S / PHASES
         left = due - time.perf_counter()
         late += left < -FRAME_S
         await asyncio.sleep(max(0.0, left))

@@ -31,9 +31,9 @@ from vad_agent.core.events import Event, EventKind
 from vad_agent.headset.action_hooks import ActionHooks
 from vad_agent.headset.action_sinks import ActionSinks
 from vad_agent.headset.callback_publisher import CallbackPublisher
-from vad_agent.headset.farewell_journal import FOLDER, FarewellJournal
 from vad_agent.headset.farewell_questions import FarewellQuestions
 from vad_agent.headset.keymap import no, yes
+from vad_agent.headset.open_question_file import FOLDER, OpenQuestionFile
 from vad_agent.headset.status import FarewellQuestion
 from vad_agent.headset.trace_log import TraceLog
 from vad_agent.script.settings import Settings
@@ -84,7 +84,7 @@ class Headset:
         self.time = NOON
         self.told: list[str] = []
         self.outbox = Outbox(folder / "outbox")
-        self.journal: FarewellJournal | None = None
+        self.journal: OpenQuestionFile | None = None
         self.trace = TraceLog(folder / "trace.jsonl")
         self._store = store = Store(str(folder / "callbacks.sqlite3"), Policy(UTC))
         self.queries = CallbackQueries(store)
@@ -97,7 +97,7 @@ class Headset:
         now = lambda: self.time  # noqa: E731
         if self.journal is not None:
             self.journal.close()
-        self.journal = FarewellJournal(self.outbox.folder / FOLDER, operator)
+        self.journal = OpenQuestionFile(self.outbox.folder / FOLDER, operator)
         publisher = CallbackPublisher(self.outbox.post, operator=operator, now=now)
         self.questions = FarewellQuestions(
             Settings().script,

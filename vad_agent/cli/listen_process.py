@@ -167,14 +167,14 @@ def _say(console: Console, texts: Sequence[str]) -> None:
 def _panel(options: Options) -> PanelServer:
     """Take the panel's port. Callbacks are opened for each query, because a desk may come and go."""
     from vad_agent.server.backend_factory import open_backend
+    from vad_agent.server.callback_list_cache import CallbackListCache
     from vad_agent.server.desk_config import DeskConfig
-    from vad_agent.server.unchanged_store import UnchangedStore
     from vad_agent.web.panel_server import PanelServer
 
     told = False
     store = None
     if options.desk is None and "://" not in (config := DeskConfig.load(None)).database:
-        store = UnchangedStore(
+        store = CallbackListCache(
             lambda: open_backend(None, None, panel.report), Path(config.database), config.inbox
         )
 

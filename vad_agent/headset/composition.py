@@ -30,22 +30,22 @@ from vad_agent.core.session import CallSession
 from vad_agent.headset import messages_ru
 from vad_agent.headset.action_hooks import ActionHooks
 from vad_agent.headset.action_sinks import ActionSink, ActionSinks
-from vad_agent.headset.call_event_socket import CallEventSocket
 from vad_agent.headset.call_reporter import CallReporter, CallWriter
 from vad_agent.headset.call_tracker import CallTracker
 from vad_agent.headset.callback_publisher import CallbackPublisher
 from vad_agent.headset.callback_write_ahead import OutboxWriter
 from vad_agent.headset.device_selection import SelectedDevices
-from vad_agent.headset.farewell_journal import FOLDER, FarewellJournal
 from vad_agent.headset.farewell_questions import FarewellQuestions
 from vad_agent.headset.headset_admission import HeadsetAdmission
 from vad_agent.headset.loop import CONTROL, MONITOR, PROMPT, Loop
 from vad_agent.headset.microphone_keeper import MicrophoneKeeper
+from vad_agent.headset.open_question_file import FOLDER, OpenQuestionFile
 from vad_agent.headset.options import Options
 from vad_agent.headset.outbox_monitor import OutboxMonitor
 from vad_agent.headset.prompt_device_lock import PromptDeviceLock
 from vad_agent.headset.prompt_player import PromptPlayer
 from vad_agent.headset.recorder import Recordings
+from vad_agent.headset.softphone_event_socket import SoftphoneEventSocket
 from vad_agent.headset.status import Status
 from vad_agent.headset.status_presenter import StatusPresenter
 from vad_agent.headset.stream_watchdog import HeldStream, StreamWatchdog
@@ -126,7 +126,7 @@ class Composition:
         self.trace_path = log.path
         trace = self._writing(stack, TraceSink(log, options.mode, self.report))
         outbox_writer, callbacks, calls = self._desk_outlets(stack)
-        journal = FarewellJournal(
+        journal = OpenQuestionFile(
             (options.outbox or outbox_folder()) / FOLDER, options.operator_login or login()
         )
         questions = FarewellQuestions(
@@ -174,7 +174,7 @@ class Composition:
         if self._phrases is not None:
             stack.callback(self._phrases.close)
         if options.events is not None:
-            event_socket = CallEventSocket(
+            event_socket = SoftphoneEventSocket(
                 options.events, lambda what: self.loop.put(CONTROL, what), self.report
             )
             self.event_token_path = event_socket.token_path

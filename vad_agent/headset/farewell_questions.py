@@ -6,7 +6,7 @@
 
 The callback is requested before the call's record is closed, due later. Only an answer changes it: if
 this program is killed while a question is open, the desk makes the callback, marked as unconfirmed. A
-`listen` that is started before asks the question again (`farewell_journal.py`).
+`listen` that is started before asks the question again (`open_question_file.py`).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from vad_agent.core.frames import Channel
 from vad_agent.core.script import Script
 from vad_agent.headset import messages_ru
 from vad_agent.headset.callback_publisher import CallbackPublisher
-from vad_agent.headset.farewell_journal import FarewellJournal, OpenQuestion
+from vad_agent.headset.open_question_file import OpenQuestion, OpenQuestionFile
 from vad_agent.headset.status import FarewellQuestion
 
 
@@ -41,7 +41,7 @@ class FarewellQuestions:
         publish: Callable[[str, Sequence[Action]], None],
         report: Callable[[str], None],
         callbacks: CallbackPublisher,
-        journal: FarewellJournal | None = None,
+        journal: OpenQuestionFile | None = None,
         *,
         now: Callable[[], datetime] = datetime.now,
     ) -> None:

@@ -15,7 +15,7 @@ from tests.server.test_serve import PHONE, letter
 from vad_agent.callbacks.model import Outcome
 from vad_agent.callbacks.outbox import Outbox
 from vad_agent.server.backend_factory import open_backend
-from vad_agent.server.unchanged_store import UnchangedStore
+from vad_agent.server.callback_list_cache import CallbackListCache
 
 
 class Opened:
@@ -37,13 +37,13 @@ def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "vad-agent"
 
 
-def page(store: UnchangedStore) -> list[str | None]:
+def page(store: CallbackListCache) -> list[str | None]:
     return [one.phone for one in store.page("open", phone=None, operator="ivan", limit=50)]
 
 
 def test_the_store_is_opened_when_something_was_written_and_at_no_other_time(state: Path) -> None:
     opened, outbox = Opened(), Outbox(state / "outbox")
-    store = UnchangedStore(opened, state / "callbacks.sqlite", state / "outbox")
+    store = CallbackListCache(opened, state / "callbacks.sqlite", state / "outbox")
     assert store.is_near()
     assert page(store) == []
     assert (opened.count, (state / "callbacks.sqlite").exists()) == (0, False)
@@ -64,7 +64,7 @@ def test_the_store_is_opened_when_something_was_written_and_at_no_other_time(sta
 
 def test_a_panel_without_a_callback_loads_no_database() -> None:
     code = (
-        "import sys, vad_agent.web.panel_server, vad_agent.server.unchanged_store,"
+        "import sys, vad_agent.web.panel_server, vad_agent.server.callback_list_cache,"
         "vad_agent.server.backend_factory, vad_agent.server.desk_config;"
         "heavy = ('sqlalchemy', 'alembic', 'psycopg', 'cryptography', 'httpx', 'pygments');"
         "print([name for name in heavy if name in sys.modules])"

@@ -20,8 +20,13 @@ from vad_agent.client.headset_protocol import COMMANDS, NOT_FROM_OUTSIDE, Comman
 from vad_agent.common.private_files import state_folder
 from vad_agent.core.events import Event, EventKind
 from vad_agent.errors import EventError, OutputError
-from vad_agent.headset import call_event_socket as module
-from vad_agent.headset.call_event_socket import LONGEST, MOST_CLIENTS, TOKEN_FILE, CallEventSocket
+from vad_agent.headset import softphone_event_socket as module
+from vad_agent.headset.softphone_event_socket import (
+    LONGEST,
+    MOST_CLIENTS,
+    TOKEN_FILE,
+    SoftphoneEventSocket,
+)
 
 LIMIT_S = 10.0
 NAME, PHONE = "Аристарх", "+79991234567"
@@ -42,8 +47,8 @@ class Heard:
     def report(self) -> str:
         return self.reports.get(timeout=LIMIT_S)
 
-    def inlet(self, where: str) -> CallEventSocket:
-        return CallEventSocket(where, self.put.put, self.reports.put)
+    def inlet(self, where: str) -> SoftphoneEventSocket:
+        return SoftphoneEventSocket(where, self.put.put, self.reports.put)
 
 
 class Client:

@@ -35,7 +35,7 @@ FileStamp = tuple[tuple[int, int] | None, ...]
 """Time and size of the store's files; None: there is no such file."""
 
 
-class UnchangedStore:
+class CallbackListCache:
     """The callbacks of an SQLite file, for any thread. `open`: opens them, for one query."""
 
     rings = False

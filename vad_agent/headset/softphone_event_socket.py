@@ -41,7 +41,7 @@ HTTP = (b"HTTP/1.0", b"HTTP/1.1")
 Put = Callable[[Event | Command], None]
 
 
-class CallEventSocket:
+class SoftphoneEventSocket:
     """Listens on stdin ("-"), a Unix socket (a path), or 127.0.0.1 (a port number).
 
     `put` is called in threads of its own; `report` with problems, without personal data.

@@ -45,7 +45,7 @@ class OpenQuestion:
     """The id under which the callback was requested."""
 
 
-class FarewellJournal:
+class OpenQuestionFile:
     """The open questions of one headset of this operator. `keep` does not block."""
 
     def __init__(self, folder: Path, operator: str) -> None:
