@@ -136,7 +136,8 @@ def test_a_call_is_told_and_hung_up() -> None:
             await until(lambda: pbx.of("Originate"))
             (originate,) = pbx.of("Originate")
             assert originate["Channel"] == f"Local/spy{CLIENT}@vad/n"
-            assert originate["Data"] == f"{TAP},127.0.0.1:9092"
+            assert originate["Context"] == "vad-again"
+            assert originate["Variable"] == f"VAD_CALL={TAP},VAD_MEDIA=127.0.0.1:9092"
             await until(lambda: control.waiting == 0)
 
     asyncio.run(run())

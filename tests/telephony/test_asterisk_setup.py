@@ -179,6 +179,7 @@ def test_the_tap_by_websocket_is_printed_with_its_connection_its_modules_and_fau
     assert done.returncode == 0, done.stderr
     for said in (
         'app,Dial,"WebSocket/vad/c(slin)f(json)v(call=${VAD},leg=both)"',
+        "exten => s,1,Dial(WebSocket/vad/c(slin)f(json)v(call=${VAD_CALL},leg=both))",
         "uri = ws://127.0.0.1:9093/",
         "module chan_websocket.so loaded",
         "! Asterisk 22.7: chan_websocket has no JSON control messages and no marks",
@@ -186,6 +187,7 @@ def test_the_tap_by_websocket_is_printed_with_its_connection_its_modules_and_fau
         assert said in done.stdout
     again = vad_agent("setup", "asterisk", "--websocket=127.0.0.1:9093", "--processes=2")
     assert "WebSocket/vad${VAD_PROCESS}/" in again.stdout
+    assert "Dial(WebSocket/vad${VAD_CALL:-1}/" in again.stdout
     assert "[vad1]\ntype = websocket_client\nuri = ws://127.0.0.1:9094/" in again.stdout
     refused = vad_agent("--websocket=nowhere")
     assert refused.returncode == 2

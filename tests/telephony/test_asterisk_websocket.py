@@ -15,10 +15,11 @@ import numpy as np
 import pytest
 
 from tests.headset.audio_server import AudioServer
-from tests.headset.listen_process import settle
+from tests.headset.listen_process import kind, settle
 from tests.headset.softphone import free_port
+from tests.headset.source_recording import until
 from tests.headset.speech import script_audio
-from tests.headset.test_end_to_end import check_phrases
+from tests.headset.test_end_to_end import check_phrases, say
 from tests.telephony import asterisk
 from tests.telephony.asterisk import Asterisk
 from tests.telephony.centre import Centre, check_silence_after_the_greeting
@@ -153,3 +154,33 @@ def test_silence_after_the_greeting_on_a_call_tapped_by_chan_websocket(
         prompts = check_silence_after_the_greeting(centre, centre_server)
         settle(0.5)
         check_phrases(centre.phones, centre.pbx, prompts)
+
+
+@pytest.mark.parametrize("ami", [False, True], ids=["ari", "ami"])
+def test_a_call_is_tapped_again_by_chan_websocket_after_the_product_was_killed(
+    centre_server: AudioServer, tmp_path: Path, ami: bool
+) -> None:
+    parts = [("silence", 2.5), ("speech", "caller_alo"), ("silence", 60.0)]
+    wav = script_audio(parts, tmp_path / "client.wav")
+
+    def taps() -> str:
+        return centre.asterisk.command("core show channels concise")
+
+    with Centre(centre_server, wav, tmp_path, websocket=True, ami=ami) as centre:
+        centre.dial()
+        say(centre_server)
+        centre.pbx.wait(kind("phase", phase="dialogue"), 15)
+        assert "WebSocket/vad" in taps()
+        centre.pbx.process.kill()
+        centre.pbx.process.wait(5)
+        settle(1.0)
+        assert "WebSocket/vad" not in taps()
+        before = len(centre.pbx.trace())
+        centre.start_pbx()
+        until(lambda: "WebSocket/vad" in taps(), 20, "the new tap")
+        centre.phones.client.wait("CALL_CLOSED", limit_s=40)  # the script ends it
+        lines = centre.pbx.trace()[before:]
+        assert [line["id"] for line in lines if line["kind"] == "prompt"] == [
+            "not_heard_in_dialogue",
+            "farewell_in_dialogue",
+        ]

@@ -3,7 +3,7 @@
     connect ─> log in ─> CoreShowChannels, Getvar VAD: the calls of now ─> events ─> AsteriskCalls ─> tell
        ^ PAUSES_S                                                         Ping each PING_S │
        └──────────────────────────── lost, or silent ──────────────────────────────────────┘
-    hang_up(tap) ──> Hangup        tap(tap) ──> Originate: ChanSpy and AudioSocket once more
+    hang_up(tap) ──> Hangup        tap(tap) ──> Originate: the context [vad-again]
 
 Runs in the event loop's thread. A hang-up that is asked for while the connection is lost is sent when it
 is back; the call goes on until then.
@@ -95,8 +95,10 @@ class AmiControl:
             self._command(
                 "Originate",
                 Channel=f"Local/spy{channel}@vad/n",
-                Application="AudioSocket",
-                Data=f"{tap},{self._media}",
+                Context="vad-again",
+                Exten="s",
+                Priority="1",
+                Variable=f"VAD_CALL={tap},VAD_MEDIA={self._media}",
                 Async="true",
             )
 

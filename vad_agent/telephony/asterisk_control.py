@@ -172,6 +172,6 @@ class AsteriskControl:
                 "context": "vad-again",
                 "extension": "s",
                 "priority": 1,
-                "variables": {"VAD_TAP": f"{tap},{self._media}"},
+                "variables": {"VAD_CALL": tap, "VAD_MEDIA": self._media},
             },
         )

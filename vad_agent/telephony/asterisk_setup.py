@@ -89,7 +89,8 @@ def dialplan(host: str, port: int, processes: int = 1, *, websocket: bool = Fals
     """For extensions.conf, or extensions_custom.conf of FreePBX. `host`, `port`: where `pbx` listens;
     with several processes each takes the taps that end in its digit (`process_pool.Share`).
 
-    `websocket`: the tap goes by chan_websocket, to the connection of `websocket_client`.
+    `websocket`: the tap, and one after it broke, go by chan_websocket, to the connection of
+    `websocket_client`.
     """
     choose, name, address, process = "", "${UUID()}", f"{host}:{port}", ""
     if processes > 1:
@@ -98,8 +99,11 @@ def dialplan(host: str, port: int, processes: int = 1, *, websocket: bool = Fals
         name = f"${{UUID():0:35}}{process}"
         address = f"{host}:$[{port} + {process}]"
     by, to = "AudioSocket", f"${{VAD}},{address}"
+    again = "AudioSocket(${VAD_CALL},${VAD_MEDIA})"
     if websocket:
-        by, to = "Dial", f"WebSocket/vad{process}/c(slin)f(json)v(call=${{VAD}},leg=both)"
+        socket = "WebSocket/vad%s/c(slin)f(json)v(call=${%s},leg=both)"
+        by, to = "Dial", socket % (process, "VAD")
+        again = f"Dial({socket % ('${VAD_CALL:-1}' if process else '', 'VAD_CALL')})"
     return f"""; -- vad-agent --------------------------------------------------------------------------
 ; In the context in which clients arrive, on the client's channel, before Dial or Queue:
 ;   same => n,Gosub(vad-tap,s,1)
@@ -117,8 +121,8 @@ exten => _spy.,1,Answer()
  same => n,ChanSpy(${{EXTEN:3}},uqDEw)
  same => n,Hangup()
 
-[vad-again]                              ; a call in progress is tapped again after a restart of vad-agent
-exten => s,1,AudioSocket(${{VAD_TAP}})
+[vad-again]                              ; a call whose tap broke, and all after a restart of vad-agent
+exten => s,1,{again}
  same => n,Hangup()
 
 [vad-machine]                            ; callbacks: machine_context = "vad-machine" in desk.toml
