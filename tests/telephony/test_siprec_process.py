@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from socket import SOCK_DGRAM, SOCK_STREAM
 
+import httpx
 import pytest
 
 from tests.headset.conftest import require
@@ -31,7 +33,9 @@ class RecordingPbx(Pbx):
     def __init__(self, folder: Path) -> None:
         self.sip_port = free_port(SOCK_DGRAM)
         address = f"127.0.0.1:{self.sip_port}"
+        self.metrics = free_port(SOCK_STREAM)
         more = ("--mode=cue", f"--siprec={address}", "--operator=101=anna")
+        more += (f"--metrics={self.metrics}",)
         super().__init__(folder, free_port(SOCK_STREAM), *more)
 
     def start(self, **env: str) -> None:
@@ -80,6 +84,11 @@ def test_a_client_who_hung_up_is_called_back(pbx: RecordingPbx, tmp_path: Path) 
     operator = greeting + ROOM_TOO[: len(alo) + 24_000]
     record(pbx, tmp_path, client, operator, goodbye=0)
     trace = pbx.ended(10)
+    text = httpx.get(f"http://127.0.0.1:{pbx.metrics}/metrics", trust_env=False).text
+    assert 'vad_agent_pbx_siprec_sessions_total{what="begun"} 1.0' in text
+    assert 'vad_agent_pbx_rtp_packets_total{what="lost"} 0.0' in text
+    (received,) = re.findall(r'rtp_packets_total\{what="received"\} ([0-9.]+)', text)
+    assert float(received) >= 2 * len(greeting) // 320
     (head,) = [line for line in trace if line["kind"] == "call"]
     assert (head["mode"], head["operator"]) == ("cue", "anna")
     phases = [line["phase"] for line in trace if line["kind"] == "phase"]
