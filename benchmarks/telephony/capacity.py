@@ -5,6 +5,7 @@
     load <────────────────────────────────────────────────────┘
 
 In each call one phrase is due; how much later it comes than in a single call is how late the decision was.
+Then more calls than the core can carry are offered: those that it admits must not be late.
 """
 
 from __future__ import annotations
@@ -25,11 +26,18 @@ from benchmarks.audio import load as load_call
 from benchmarks.measure import Figure, Table, percentile
 from tests.headset.listen_process import phrases_folder
 from vad_agent.core.frames import FRAMES_PER_SECOND
+from vad_agent.telephony.load_admission import MOST_LOAD
 
 CALLS_A_CORE, LATE_MS, CALL_KB = 250, 20, 300
 STEPS = (1, 50, 100, 150, 200, 250)
-SETTLE_S = 13.0
-"""Seconds until all calls are in their dialogues."""
+OFFERED = (1.5, 3.0)
+"""Calls offered, as a multiple of those that the core can carry."""
+SPREAD_S, OFFERED_SPREAD_S = 2.0, 20.0
+"""Seconds over which the calls begin."""
+SETTLE_S = 11.0
+"""Seconds after the last one's beginning until all calls are in their dialogues."""
+NO_LIMIT = 10.0
+"""Of `--load`."""
 READY_S = 30.0
 
 
@@ -56,8 +64,15 @@ class Load:
         return self.core * 1e6 / FRAMES_PER_SECOND / self.calls
 
 
-def run(calls: int, seconds: float, recording: Path | None, *, most: int = 2000) -> Load:
-    """Measure one number of calls. `most`: the product's limit."""
+def run(
+    calls: int,
+    seconds: float,
+    recording: Path | None,
+    *,
+    most_load: float = NO_LIMIT,
+    spread_s: float = SPREAD_S,
+) -> Load:
+    """Measure one number of calls. `most_load`: the product's limit."""
     with tempfile.TemporaryDirectory(prefix="vad-load-") as folder:
         env = os.environ | {
             "HOME": folder,
@@ -68,11 +83,11 @@ def run(calls: int, seconds: float, recording: Path | None, *, most: int = 2000)
         command = [sys.executable, "-m", "vad_agent.cli.main", "pbx", "--listen", "127.0.0.1:0"]
         with log_path.open("wb") as log:
             server = subprocess.Popen(
-                [*command, "--calls", str(most)], stdout=log, stderr=log, env=env
+                [*command, "--calls=2000", f"--load={most_load}"], stdout=log, stderr=log, env=env
             )
         try:
             port = _port(log_path)
-            return _under(server.pid, port, calls, seconds, recording)
+            return _under(server.pid, port, calls, seconds, spread_s, recording)
         finally:
             for _ in range(2):  # the second one ends calls that are on
                 server.terminate()
@@ -91,7 +106,9 @@ def _port(log: Path) -> str:
     raise RuntimeError(f"vad-agent pbx does not start: {log.read_text(encoding='utf-8')}")
 
 
-def _under(pid: int, port: str, calls: int, seconds: float, recording: Path | None) -> Load:
+def _under(
+    pid: int, port: str, calls: int, seconds: float, spread_s: float, recording: Path | None
+) -> Load:
     server = psutil.Process(pid)
     cores = server.cpu_affinity()
     server.cpu_affinity(cores[:1])
@@ -99,14 +116,14 @@ def _under(pid: int, port: str, calls: int, seconds: float, recording: Path | No
     load = subprocess.Popen(
         [
             *(sys.executable, "-m", "benchmarks.telephony.load"),
-            *(port, str(calls), str(seconds), *map(str, filter(None, [recording]))),
+            *(port, str(calls), str(seconds), str(spread_s), *map(str, filter(None, [recording]))),
         ],
         stdout=subprocess.PIPE,
     )
     psutil.Process(load.pid).cpu_affinity(cores[-1:])
-    time.sleep(SETTLE_S)
+    time.sleep(spread_s + SETTLE_S)
     used, began = sum(server.cpu_times()[:2]), time.monotonic()
-    time.sleep(seconds - SETTLE_S - 1.0)
+    time.sleep(seconds - spread_s - SETTLE_S - 1.0)
     used, took = sum(server.cpu_times()[:2]) - used, time.monotonic() - began
     held = server.memory_full_info().pss - before
     told = json.loads(load.communicate()[0])
@@ -125,7 +142,7 @@ def _under(pid: int, port: str, calls: int, seconds: float, recording: Path | No
 def measure(
     recording: Path | None, *, seconds: float = 30.0, steps: tuple[int, ...] = STEPS
 ) -> Table:
-    """Measure each number of calls, then one and a half times the limit."""
+    """Measure each number of calls, then more than the core can carry."""
     runs = [run(calls, seconds, recording) for calls in steps]
     one = runs[0].delays_s[0]
     figures = []
@@ -147,24 +164,36 @@ def measure(
                 load.kb <= CALL_KB if load.calls >= 50 else None,
             ),
         ]
-    most = CALLS_A_CORE
-    over = run(most * 3 // 2, seconds, recording, most=most)
-    late = [(delay - one) * 1e3 for delay in over.delays_s]
-    figures.append(
-        Figure(
-            f"{most * 3 // 2} calls with a limit of {most}: refused",
-            over.refused,
-            "",
-            None,
-            "",
-            f"{most // 2}",
-            over.refused == most // 2,
+    most = _most(runs)
+    for times in OFFERED:
+        offered = round(times * most)
+        over = run(
+            offered,
+            seconds + OFFERED_SPREAD_S - SPREAD_S,
+            recording,
+            most_load=MOST_LOAD,
+            spread_s=OFFERED_SPREAD_S,
         )
-    )
-    figures.append(_late(over, "… decisions late in the others, p99", percentile(late, 0.99)))
-    behind = max(load.late_turns for load in [*runs, over])
+        runs.append(over)
+        late = [(delay - one) * 1e3 for delay in over.delays_s]
+        name = f"{offered} calls offered, {times:g}× {most}"
+        admitted = offered - over.refused
+        figures += [
+            Figure(f"{name}: refused", over.refused, ""),
+            Figure(f"{name}: admitted", admitted, "", admitted / most, "that a core carries"),
+            Figure(f"{name}: of a core", 100 * over.core, "%"),
+            Figure(f"{name}: decisions late, p50", percentile(late, 0.5), "ms"),
+            _late(over, f"{name}: decisions late, p99", percentile(late, 0.99)),
+        ]
+    behind = max(load.late_turns for load in runs)
     note = f"{load_call(recording).name}; the load itself was late in {behind} turns at most"
     return Table("Calls at the PBX, one process on one core", figures, [note])
+
+
+def _most(runs: list[Load]) -> int:
+    """Calls that a core carries within the product's limit, by those that it carried."""
+    carried = [load for load in runs if load.core < MOST_LOAD] or runs[:1]
+    return max(1, int(MOST_LOAD * carried[-1].calls / carried[-1].core))
 
 
 def _late(load: Load, name: str, late_ms: float) -> Figure:

@@ -1,7 +1,9 @@
 """A PBX that places many calls at once: stereo AudioSocket streams in real time; what comes back is read.
 A process of its own, so that its cost is not the product's.
 
-    python -m benchmarks.telephony.load PORT CALLS SECONDS [RECORDING]
+    python -m benchmarks.telephony.load PORT CALLS SECONDS SPREAD [RECORDING]
+
+The calls begin one after the other within SPREAD seconds.
 
 Each call begins with a greeting and a silent client, so that one phrase is due in each, and goes on in a
 dialogue, each from its own place of the recording (8 kHz, operator left, client right). As at a PBX the
@@ -32,8 +34,6 @@ from vad_agent.telephony.audiosocket import audio_message, identity_message
 _HEADER = struct.Struct(">BH")
 PHASES = 20
 """Moments within 20 ms at which calls send."""
-SPREAD_S = 2.0
-"""Seconds over which the calls begin."""
 GREETING_S = 9.0
 """The first phrase is due 7.3 s after the beginning."""
 SILENCE = bytes(samples_per_frame(8_000) * SAMPLE_BYTES)
@@ -86,7 +86,9 @@ def _messages(recording: Path | None) -> list[bytes]:
     ]
 
 
-async def run(port: int, calls: int, seconds: float, recording: Path | None) -> dict[str, object]:
+async def run(
+    port: int, calls: int, seconds: float, spread_s: float, recording: Path | None
+) -> dict[str, object]:
     """Place the calls."""
     greeting = _messages(GREETING)[: round(GREETING_S * FRAMES_PER_SECOND)]
     dialogue = _messages(recording)
@@ -97,7 +99,7 @@ async def run(port: int, calls: int, seconds: float, recording: Path | None) -> 
     start = due = time.perf_counter()
     while time.perf_counter() - start < seconds:
         now = time.perf_counter()
-        while len(streams) < calls and (now - start) >= len(streams) * SPREAD_S / calls:
+        while len(streams) < calls and (now - start) >= len(streams) * spread_s / calls:
             _, stream = await loop.create_connection(Stream, "127.0.0.1", port)
             streams.append(stream)
             began.append(time.perf_counter())
@@ -132,8 +134,8 @@ async def run(port: int, calls: int, seconds: float, recording: Path | None) -> 
 
 
 if __name__ == "__main__":
-    port, calls, seconds, *recordings = sys.argv[1:]
+    port, calls, seconds, spread_s, *recordings = sys.argv[1:]
     path = Path(recordings[0]) if recordings else None
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        told = runner.run(run(int(port), int(calls), float(seconds), path))
+        told = runner.run(run(int(port), int(calls), float(seconds), float(spread_s), path))
     print(json.dumps(told))

@@ -1,10 +1,11 @@
-"""Mutated messages through each media protocol: an error that no document names ends the run.
+"""Mutated messages through each media protocol, SIP and RTP: an error that no document names ends the run.
 
     python -m benchmarks.telephony.mutations --count 1000000
 
 Each round feeds a conversation up to a message that is changed: bytes set, cut out, put in; or, in JSON, a
-value replaced. Prints one line a protocol: the rounds, those refused by name, and the growth of memory
-from a tenth of the rounds to the last.
+value replaced. SIP's goes through one agent whose sessions begin, change, end and time out, and RTP's through
+one stream: what they keep must not grow. Prints one line a protocol: the rounds, those refused by name, and
+the growth of memory from a tenth of the rounds to the last.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 import random
+import re
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -20,11 +22,19 @@ from typing import Any, overload
 import psutil  # type: ignore[import-untyped]
 
 from benchmarks.telephony.wire_samples import AUDIOSOCKET, CALL, WEBSOCKET
+from tests.telephony.siprec import OFFERS, goodbye, invite, rtp
+from tests.telephony.siprec import message as sip_message
 from vad_agent.audio.stream_resampler import StreamResampler
 from vad_agent.errors import MediaError
 from vad_agent.telephony.audiosocket import AudioSocketReceiver, identity_message
 from vad_agent.telephony.dialect_recognition import parse_target, recognize_dialect
 from vad_agent.telephony.media_dialect import MediaDialect, Message, StreamEnded
+from vad_agent.telephony.rtp import is_rtcp, parse_goodbyes, parse_rtp
+from vad_agent.telephony.rtp_stream import FRAME_BYTES, MOST_WAITING, Codec, RtpStream
+from vad_agent.telephony.sdp import MediaLine
+from vad_agent.telephony.siprec_agent import SiprecAgent
+from vad_agent.telephony.siprec_dialog import GIVEN_UP_S, Peer
+from vad_agent.telephony.siprec_metadata import Metadata
 
 ODD: tuple[object, ...] = (
     *(None, True, False, 0, -1, 1, 0.5, 1e308, 10**30, float("nan"), float("inf"), "", "0", "-1"),
@@ -40,6 +50,7 @@ ODD: tuple[object, ...] = (
         "opus",
     ),
 )
+TAG = re.compile(rb"(?m)^To: [^\r\n]*;tag=([0-9a-f]+)")
 RANDOM_MOST = 40
 GROWTH_KB = 4_096
 """More is a leak: the allocator's own steps are smaller."""
@@ -135,9 +146,124 @@ def websocket(name: str) -> Callable[[random.Random], bool]:
     return play
 
 
+class _Sessions:
+    """Takes every session, as the server does."""
+
+    def __init__(self) -> None:
+        self.on: set[str] = set()
+
+    def begin(
+        self, call: str, lines: Sequence[MediaLine], metadata: Metadata | None, now: float
+    ) -> list[int | None]:
+        self.on.add(call)
+        return [20_000 + 2 * number for number in range(len(lines))]
+
+    def change(
+        self, call: str, lines: Sequence[MediaLine], metadata: Metadata | None, now: float
+    ) -> list[int | None]:
+        assert call in self.on
+        return [20_000 + 2 * number for number in range(len(lines))]
+
+    def established(self, call: str, now: float) -> None:
+        assert call in self.on
+
+    def ended(self, call: str, cause: str, now: float) -> None:
+        self.on.remove(call)
+
+
+class _SipRounds:
+    """One agent, and a recording client whose messages are changed. Six messages are a session."""
+
+    METHODS = ("INVITE", "ACK", "UPDATE", "OPTIONS", "CANCEL", "BYE")
+    STEP_S = 0.1
+    TURN = 60
+
+    def __init__(self) -> None:
+        self.sessions = _Sessions()
+        self.agent = SiprecAgent(self.sessions, 5060)
+        self.number, self.now, self.tag = 0, 0.0, ""
+        self.heads = invite().partition(b"\r\n\r\n")[0].split(b"\r\n")
+
+    def __call__(self, random_: random.Random) -> bool:
+        """One round of SIP. Return whether it was refused."""
+        number, self.number = self.number, self.number + 1
+        session, method = number // len(self.METHODS), self.METHODS[number % len(self.METHODS)]
+        call = f"call-{session}"
+        if method == "INVITE":
+            self.tag = ""
+            data = invite(OFFERS[session % len(OFFERS)], call=call)
+        else:
+            line = f"{method} sip:x SIP/2.0"
+            data = sip_message(line, call=call, cseq=number, tag=self.tag)
+        if random_.random() < 0.7:
+            data = mutated(random_, data)
+        elif random_.random() < 0.3:
+            at = random_.randrange(len(data))
+            data = data[:at] + random_.choice(self.heads) + b"\r\n" + data[at:]
+        self.now += self.STEP_S
+        if number % self.TURN == 0:
+            self.agent.due(self.now)
+            assert len(self.agent) >= len(self.sessions.on)  # some wait for the answer to our BYE
+            if number % (10 * self.TURN) == 0:
+                self._end_all()
+        try:
+            sent = self.agent.receive(data, Peer("UDP", "192.0.2.9", 5070, "127.0.0.1"), self.now)
+        except MediaError as error:
+            said = str(error)
+            assert said.startswith("SIP: ")
+            assert "\n" not in said
+            return True
+        for one in sent:
+            found = TAG.search(one.data)
+            self.tag = found[1].decode() if found else self.tag
+        return any(one.data.startswith((b"SIP/2.0 4", b"SIP/2.0 5")) for one in sent)
+
+    def _end_all(self) -> None:
+        for call in tuple(self.sessions.on):
+            self.agent.hang_up(call, self.now)
+            self.sessions.on.discard(call)
+        for _ in range(2):
+            self.now += GIVEN_UP_S + 1
+            self.agent.due(self.now)
+        assert not len(self.agent)
+
+
+class _RtpRounds:
+    """One stream of RTP and RTCP, whose packets are changed."""
+
+    def __init__(self) -> None:
+        self.stream = RtpStream({8: Codec.PCMA, 0: Codec.PCMU})
+        self.number, self.now = 0, 0.0
+
+    def __call__(self, random_: random.Random) -> bool:
+        """One round of RTP. Return whether it was refused."""
+        self.number += 1
+        self.now += 0.02
+        data = rtp(self.number, 160 * self.number, random_.randbytes(160))
+        if self.number % 50 == 0:
+            data = goodbye(7)
+        if random_.random() < 0.7:
+            data = mutated(random_, data)
+        try:
+            if is_rtcp(data):
+                parse_goodbyes(data)
+                return False
+            for run in (*self.stream.push(parse_rtp(data), self.now), *self.stream.due(self.now)):
+                assert run > 0 if isinstance(run, int) else len(run) == FRAME_BYTES
+        except MediaError as error:
+            said = str(error)
+        else:
+            assert len(self.stream._waiting) <= MOST_WAITING
+            return False
+        assert said.startswith("RT")
+        return True
+
+
 ROUNDS: dict[str, Callable[[random.Random], bool]] = {
     "audiosocket": audiosocket,
     **{name: websocket(name) for name in WEBSOCKET},
+    "sip": _SipRounds(),
+    "rtp": _RtpRounds(),
 }
 
 
@@ -158,7 +284,7 @@ def run(name: str, count: int, seed: int = 1) -> tuple[int, int]:
         try:
             refused += play(state)
         except Exception as error:
-            error.add_note(f"ROUNDS[{name!r}](random.Random('{name} {seed} {number}'))")
+            error.add_note(f"run({name!r}, {number + 1}, {seed})")
             raise
     return refused, (process.memory_info().rss - before) // 1024
 

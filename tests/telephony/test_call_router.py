@@ -24,6 +24,7 @@ from vad_agent.speech.player import PHRASE_HZ
 from vad_agent.speech.prompt_library import Phrase
 from vad_agent.telephony.call_control import TapEvent
 from vad_agent.telephony.call_router import TOLD_S, CallRouter
+from vad_agent.telephony.load_admission import CALL_LOAD, LoadAdmission
 from vad_agent.telephony.operator_line import OperatorLine, SharedParts
 from vad_agent.telephony.prompt_stream import PromptStream
 
@@ -65,7 +66,14 @@ class Stream:
 class Pbx:
     """A router, a clock, and what the centre has of it."""
 
-    def __init__(self, folder: Path, *, control: bool | None = True, most: int = 10) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        control: bool | None = True,
+        most: int = 10,
+        admission: LoadAdmission | None = None,
+    ) -> None:
         self.outbox = Outbox(folder)
         self.reports: list[str] = []
         self.messages = OutboxWriter(self.outbox, self.reports.append)
@@ -84,6 +92,7 @@ class Pbx:
             self.hung_up.append,
             controlled=None if control is None else lambda: bool(self.control_is_up),
             most_calls=most,
+            admission=admission,
             drop_line=self.dropped.append,
             tap=self.tapped.append,
         )
@@ -633,3 +642,18 @@ def test_no_more_than_the_peer_can_hold_is_sent_ahead() -> None:
         prompts.turn(now)
     assert sum(map(len, stream.queue)) == 16_000 * 30
     assert stream.marks == [(number, Mark.STARTED), (number, Mark.ENDED)]
+
+
+def test_a_call_too_many_for_the_processor_is_refused_and_a_broken_stream_is_taken_again(
+    tmp_path: Path,
+) -> None:
+    pbx = Pbx(tmp_path, admission=LoadAdmission(2.5 * CALL_LOAD))
+    first, _, third = taps = [str(uuid4()) for _ in range(3)]
+    assert [pbx.connect(tap) is not None for tap in taps] == [True, True, False]
+    assert (pbx.router.counters.refused, pbx.router.counters.refused_by_load) == (1, 1)
+    pbx.tell(first, EventKind.ANSWERED)
+    assert pbx.router.heard == 1  # the other one still rings
+    pbx.router.disconnected(first, pbx.now)
+    assert pbx.connect(third) is not None
+    assert pbx.connect(first) is not None  # it is one of those that were admitted
+    assert pbx.router.streams == 3

@@ -116,7 +116,10 @@ def test_posted_events_rule_a_call_and_are_counted(pbx: PostedPbx) -> None:
         assert found['posted_events_total{what="taken"}'] == 3
         assert found['posted_events_total{what="repeated"}'] == 1
         assert found['posted_events_total{what="invalid"}'] == 1
-        assert found["refused_total"] == 0
+        assert found["refused_total"] == found["refused_by_load_total"] == 0
+        assert found["most_load"] == 0.75
+        assert 0 <= found["load"] < 2
+        assert 0 < found["call_load"] < 1
         assert {"frames_late_total", "frames_missing_total", "unknown_events_total"} <= set(found)
         pbx.post(seq=4, kind="hangup", party="client", cause="16")
         pbx.wait(kind("phase", phase="ended"), 10)
@@ -148,6 +151,7 @@ def test_the_script_of_the_page_posts_an_event(pbx: PostedPbx) -> None:
         (["--ami=127.0.0.1"], "--ami: expected HOST:PORT"),
         (["--ami=127.0.0.1:5038"], "--ami: no secret: set VAD_AGENT_AMI_SECRET"),
         (["--media-address=pbx"], "--media-address: expected HOST:PORT"),
+        (["--load=0"], "--load': Input should be greater than or equal to 0.1"),
         (["--metrics=99999"], "--metrics': Input should be less than or equal to 65535"),
     ],
 )

@@ -99,6 +99,7 @@ def test_a_packet_that_comes_twice_is_heard_once() -> None:
     heard = Listener().push(*twice, pause=0.01)
     assert heard.frames == FRAMES
     assert heard.stream.counters.late == 200
+    assert heard.stream.counters.lost == 0
 
 
 @pytest.mark.parametrize(
@@ -275,3 +276,15 @@ def test_20000_mutated_packets_give_frames_or_a_named_error() -> None:
         except MediaError:
             pass
     assert len(stream._waiting) <= MOST_WAITING
+
+
+def test_what_is_lost_is_counted_and_a_new_count_of_the_sender_is_not() -> None:
+    sent = packets(first=0xFFFA)  # the sequence numbers wrap in the first gap
+    heard = Listener().push(*sent[:4], *sent[10:20], *sent[21:30]).wait(1.0)
+    assert heard.stream.counters.lost == 7
+    assert heard.frames[:30] == [*FRAMES[:4], *[None] * 6, *FRAMES[10:20], None, *FRAMES[21:30]]
+    heard.push(sent[5])
+    assert (heard.stream.counters.lost, heard.stream.counters.late) == (7, 1)
+    far = parse_rtp(rtp(0xFFFA + 20_000, 160 * 30, SOUND[:160]))
+    heard.push(far).wait(1.0)
+    assert heard.stream.counters.lost == 7

@@ -10,6 +10,7 @@ from itertools import pairwise
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sipmessage.via import VIA_EXCEPTION
 
 from tests.telephony.siprec import OFFERS, RFC_METADATA, Offer, invite, message, sdp
 from vad_agent.errors import MediaError
@@ -511,3 +512,11 @@ def test_20000_mutated_messages_are_answered_or_named_and_leave_nothing() -> Non
     ended = sum(told.startswith("ended") for told in client.calls.told)
     assert begun - ended == len(client.agent)
     assert begun > 500
+
+
+def test_a_message_that_is_refused_is_not_kept_by_the_parsers_own_error() -> None:
+    """sipmessage raises one and the same object, whose traceback would grow with each message."""
+    with pytest.raises(MediaError, match="SIP: Via is not valid"):
+        parse_message(invite().replace(b"Via: SIP/2.0/UDP", b"Via: SIP/2.0"))
+    assert VIA_EXCEPTION.__traceback__ is None
+    assert VIA_EXCEPTION.__context__ is None

@@ -120,6 +120,17 @@ def pbx(
     most_calls: Annotated[
         int, typer.Option("--calls", min=1, max=10_000, help="A call too many is refused.")
     ] = 200,
+    most_load: Annotated[
+        float,
+        typer.Option(
+            "--load",
+            metavar="SHARE",
+            min=0.1,
+            max=10.0,
+            help="Of a processor: with more than that a new call is refused, so that none is late. "
+            "10: never.",
+        ),
+    ] = 0.75,
     siprec: Annotated[
         str | None,
         typer.Option(
@@ -237,6 +248,7 @@ def pbx(
         desk=desk,
         trace=trace,
         most_calls=most_calls,
+        most_load=most_load,
         websocket=None if sockets is None else (sockets[0], sockets[1] + share.index),
         websocket_token=os.environ.get(MEDIA_TOKEN, "").strip(),
         media=(media[0], media[1] + share.index),

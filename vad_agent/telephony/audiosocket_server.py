@@ -25,6 +25,7 @@ from vad_agent.telephony.audiosocket import (
     audio_message,
 )
 from vad_agent.telephony.call_router import CallRouter
+from vad_agent.telephony.load_admission import LoadAdmission
 from vad_agent.telephony.media_capture import SAMPLE_RATE
 from vad_agent.telephony.media_connection import MediaConnection, MediaListener
 from vad_agent.telephony.router_clock import RouterClock
@@ -128,13 +129,15 @@ class AudioSocketConnection(MediaConnection):
 
 
 class AudioSocketServer(MediaListener):
-    """The listener, and the clock that sends each stream a frame every 20 ms."""
+    """The listener, and the clock that sends each stream a frame every 20 ms. `admission`: told how late
+    the clock is.
+    """
 
     protocol = "AudioSocket"
 
-    def __init__(self, router: CallRouter) -> None:
+    def __init__(self, router: CallRouter, admission: LoadAdmission | None = None) -> None:
         super().__init__(router, lambda: AudioSocketConnection(self))
-        self._clock = RouterClock(router)
+        self._clock = RouterClock(router, admission)
 
     @property
     def late(self) -> int:

@@ -25,6 +25,7 @@ from vad_agent.core.events import Event, EventKind
 from vad_agent.core.frames import FRAME_S, Channel
 from vad_agent.speech.mixer import Mark
 from vad_agent.telephony.call_control import TapEvent, tap_key
+from vad_agent.telephony.load_admission import LoadAdmission
 from vad_agent.telephony.operator_line import OperatorLine
 from vad_agent.telephony.prompt_stream import MediaStream
 
@@ -63,6 +64,8 @@ class _Tap:
     """When a new stream is asked for."""
     by_ear: bool = False
     """Its line was made without call control."""
+    admitted: bool = False
+    """It has had a stream: another one costs no more."""
 
     def takes(self, id: str, side: Channel | None) -> bool:
         """There is place for this stream."""
@@ -85,14 +88,17 @@ class RouterCounters:
 
     calls: int = 0
     refused: int = 0
+    refused_by_load: int = 0
+    """Of `refused`."""
     unknown_events: int = 0
     """Of calls without a stream."""
 
 
 class CallRouter:
     """`make_line(operator, hang_up)`: a line; `operator`: the login, None if unknown. `most_calls`: a
-    stream too many is refused. `hang_up(tap)`: ends the call at the PBX. `controlled()`: call control
-    is connected, and tells who answers and how calls end; None: there is none.
+    stream too many is refused; `admission`: refuses earlier, where the processor is too slow for as many.
+    `hang_up(tap)`: ends the call at the PBX. `controlled()`: call control is connected, and tells who
+    answers and how calls end; None: there is none.
     """
 
     def __init__(
@@ -102,6 +108,7 @@ class CallRouter:
         *,
         controlled: Callable[[], bool] | None,
         most_calls: int,
+        admission: LoadAdmission | None = None,
         drop_line: Callable[[OperatorLine], None] = lambda line: None,
         tap: Callable[[str], None] = lambda tap: None,
     ) -> None:
@@ -109,6 +116,7 @@ class CallRouter:
         self._hang_up = hang_up
         self._controlled = controlled
         self._most = most_calls
+        self._admission = admission
         self._drop_line = drop_line
         self._ask_for_tap = tap
         self._taps: dict[str, _Tap] = {}
@@ -121,6 +129,14 @@ class CallRouter:
     def streams(self) -> int:
         """Calls with a stream."""
         return sum(bool(tap.legs) for tap in self._taps.values())
+
+    @property
+    def heard(self) -> int:
+        """Calls with a stream that is used: they cost processor time."""
+        return sum(
+            bool(tap.legs) and tap.line is not None and tap.line.in_call
+            for tap in self._taps.values()
+        )
 
     @property
     def in_call(self) -> int:
@@ -140,8 +156,8 @@ class CallRouter:
         operator: str | None = None,
         phone: str | None = None,
     ) -> bool:
-        """A stream of this tap begins. False: it is refused, because there are too many calls, or
-        because the tap has a stream of this side.
+        """A stream of this tap begins. False: it is refused, because there are too many calls, because
+        the processor is too slow for one more, or because the tap has a stream of this side.
 
         `side`: that it carries; None: both, or it is not known yet. `two_way`: it takes prompts.
         `operator`, `phone`: the login and the client's number, where the stream itself tells them.
@@ -153,8 +169,17 @@ class CallRouter:
         if full or (tap is not None and not tap.takes(id, side)):
             self.counters.refused += 1
             return False
+        if (
+            self._admission is not None
+            and not (tap is not None and tap.admitted)
+            and self._admission.refuses(self.streams, now)
+        ):
+            self.counters.refused += 1
+            self.counters.refused_by_load += 1
+            return False
         if tap is None:
             tap = self._taps[tap_key(id)] = _Tap(id)
+        tap.admitted = True
         self.counters.calls += first and tap.lost_at is None
         tap.legs.append(_TapLeg(id, stream, side, two_way))
         if len(tap.legs) > 1:

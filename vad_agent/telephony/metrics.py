@@ -26,6 +26,8 @@ class PbxCounts:
     """Calls with a stream, since the start."""
     refused: int = 0
     """Streams refused, since the start."""
+    refused_by_load: int = 0
+    """Of them: those for which the processor is too slow."""
     unknown_events: int = 0
     """Events of call control for calls without a stream, since the start."""
     streams: int = 0
@@ -34,6 +36,12 @@ class PbxCounts:
     """Lines with a call."""
     lines: int = 0
     most_calls: int = 0
+    load: float = 0.0
+    """Share of one processor that the process uses, over the last seconds."""
+    call_load: float = 0.0
+    """Share of one processor that a call is taken to cost."""
+    most_load: float = 0.0
+    """Share of one processor up to which calls are taken."""
     frames_late: int = 0
     """Frames that the clock sent more than a frame late, since the start."""
     frames_missing: int = 0
@@ -46,21 +54,35 @@ class PbxCounts:
     """Commands to each call control that are not carried out yet."""
     posted: Mapping[str, int] = field(default_factory=dict)
     """Posted call events, by what became of them, since the start."""
+    sessions: Mapping[str, int] = field(default_factory=dict)
+    """Of SIPREC, by what became of them, since the start."""
+    packets: Mapping[str, int] = field(default_factory=dict)
+    """Of SIPREC's RTP, by what became of them, since the start."""
 
 
 COUNTERS = {
     "calls": "Calls with a stream",
     "refused": "Streams refused: too many calls",
+    "refused_by_load": "Of them: those for which the processor is too slow",
     "unknown_events": "Events of call control for calls without a stream",
     "frames_late": "Frames sent more than a frame late",
     "frames_missing": "Frames that did not come while others of the call did",
     "connections_failed": "Connections of streams that were closed here",
 }
+LABELLED = {
+    "posted_events": ("posted", "Posted call events, by what became of them"),
+    "siprec_sessions": ("sessions", "Recording sessions and their SIP, by what became of them"),
+    "rtp_packets": ("packets", "Packets of recorded calls, by what became of them"),
+}
+"""Name → the field of `PbxCounts`, and what it is."""
 GAUGES = {
     "streams": "Streams that are connected",
     "in_call": "Operators with a call",
     "lines": "Operators' lines",
     "most_calls": "Calls that are taken at most",
+    "load": "Share of one processor that the process uses",
+    "call_load": "Share of one processor that a call is taken to cost",
+    "most_load": "Share of one processor up to which calls are taken",
 }
 
 
@@ -93,14 +115,11 @@ class PbxMetrics(Collector):
             commands.add_metric([control], counts.commands.get(control, 0))
         yield connected
         yield commands
-        posted = CounterMetricFamily(
-            "vad_agent_pbx_posted_events",
-            "Posted call events, by what became of them",
-            labels=["what"],
-        )
-        for what, count in counts.posted.items():
-            posted.add_metric([what], count)
-        yield posted
+        for name, (counted, what_it_is) in LABELLED.items():
+            family = CounterMetricFamily(f"vad_agent_pbx_{name}", what_it_is, labels=["what"])
+            for what, count in getattr(counts, counted).items():
+                family.add_metric([what], count)
+            yield family
 
 
 def serve_metrics(port: int, counts: Callable[[], PbxCounts]) -> tuple[int, Callable[[], None]]:

@@ -18,7 +18,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from vad_agent.callbacks.outbox import Outbox, outbox_folder
 from vad_agent.client.discovery import find_desk, is_desk_local, need_token
@@ -35,11 +35,15 @@ from vad_agent.telephony.call_control import TapEvent
 from vad_agent.telephony.call_router import CallRouter
 from vad_agent.telephony.control_group import ControlGroup, ControlOptions, make_controls
 from vad_agent.telephony.hook_server import HookServer
+from vad_agent.telephony.load_admission import MOST_LOAD, LoadAdmission
 from vad_agent.telephony.media_connection import MediaListener
 from vad_agent.telephony.metrics import PbxCounts, serve_metrics
 from vad_agent.telephony.operator_line import OperatorLine, SharedParts
 from vad_agent.telephony.process_pool import Share
 from vad_agent.telephony.trace_file import TraceFile
+
+if TYPE_CHECKING:
+    from vad_agent.telephony.siprec_server import SiprecServer
 
 log = logging.getLogger(__name__)
 
@@ -65,6 +69,8 @@ class PbxOptions:
     trace: Path | None = None
     """None: the calls' traces go to the desk alone."""
     most_calls: int = 200
+    most_load: float = MOST_LOAD
+    """Share of one processor up to which calls are taken."""
     websocket: tuple[str, int] | None = None
     """Where media over WebSocket are taken; None: nowhere."""
     websocket_token: str = field(default="", repr=False)
@@ -107,9 +113,11 @@ class PbxProcess:
         self._stack = ExitStack()
         self._publishers: dict[int, StatusPublisher] = {}
         self._control = ControlGroup({})
+        self._admission = LoadAdmission(options.most_load)
         self._lines: set[OperatorLine] = set()
         self._missing = 0
         """Frames that lines that are gone have missed."""
+        self._recorder: SiprecServer | None = None
         self._stopping: asyncio.Event | None = None
         self._asked_to_stop = 0
 
@@ -157,12 +165,13 @@ class PbxProcess:
             self._control.hang_up,
             controlled=(lambda: self._control.connected) if self._control.controls else None,
             most_calls=options.most_calls,
+            admission=self._admission,
             drop_line=self._drop_line,
             tap=self._control.tap,
         )
         self._control.start()
         listeners: list[Listener] = []
-        audiosocket = AudioSocketServer(router)
+        audiosocket = AudioSocketServer(router, self._admission)
         posted = HookServer(hooks, options.share)
 
         def counts() -> PbxCounts:
@@ -190,6 +199,7 @@ class PbxProcess:
 
                 recorder = SiprecServer(router, options.logins, ports=options.rtp_ports)
                 await self._listen(recorder, listeners, *options.siprec)
+                self._recorder = recorder
             await self._stopping.wait()
             await self._drain(router)
         finally:
@@ -244,14 +254,19 @@ class PbxProcess:
         """For the metrics."""
         lines = tuple(self._lines)
         controls = self._control.controls
+        recorder = self._recorder
         return PbxCounts(
             calls=router.counters.calls,
             refused=router.counters.refused,
+            refused_by_load=router.counters.refused_by_load,
             unknown_events=router.counters.unknown_events,
             streams=router.streams,
             in_call=sum(line.in_call for line in lines),
             lines=len(lines),
             most_calls=self._options.most_calls,
+            load=self._admission.load,
+            call_load=self._admission.call_load,
+            most_load=self._admission.most,
             frames_late=late,
             frames_missing=self._missing + sum(line.frames_missing for line in lines),
             connections_failed=sum(
@@ -260,6 +275,8 @@ class PbxProcess:
             connected={name: one.connected for name, one in controls.items()},
             commands={name: one.waiting for name, one in controls.items()},
             posted=dict(posted.counts),
+            sessions={} if recorder is None else recorder.sessions,
+            packets={} if recorder is None else recorder.packets,
         )
 
     # -- shared parts ------------------------------------------------------------------------------
@@ -285,7 +302,9 @@ class PbxProcess:
         )
         self._stack.callback(calls.close)
         phrases = None
-        if options.mode == "auto":
+        if options.mode != "auto":
+            self._admission.start()
+        else:
             phrases = PromptLibrary(self.settings)
             self._stack.callback(phrases.close)
             threading.Thread(
@@ -299,6 +318,7 @@ class PbxProcess:
 
     def _render(self, phrases: PromptLibrary) -> None:
         problems = phrases.prepare_script()
+        self._admission.start()
         if problems and not phrases.closed:
             log.error("phrases without a voice", extra={"count": len(problems)})
             self._say(f"phrases without a voice: {len(problems)}: {problems[0][1]}")

@@ -33,6 +33,8 @@ MOST_WAITING = 16
 SLACK_S = 0.3
 """Seconds by which timestamps may run ahead of the clock; more is another count of the sender."""
 FRAME_BYTES = samples_per_frame(SAMPLE_RATE) * SAMPLE_BYTES
+MOST_LOST = 3_000
+"""A larger step of the sequence numbers is another count of the sender (RFC 3550, A.1: MAX_DROPOUT)."""
 _HALF, _WHOLE = 1 << 31, 1 << 32
 
 
@@ -65,6 +67,8 @@ class RtpCounters:
     """Counted since the start."""
 
     packets: int = 0
+    lost: int = 0
+    """Packets that were given up; one that comes later is late too."""
     late: int = 0
     """Packets that came twice, or after their place was given up."""
     not_audio: int = 0
@@ -156,8 +160,10 @@ class RtpStream:
             ):
                 return
             del waiting[0]
-            if (first.sequence - self._sequence) & 0xFFFF < 0x8000:
+            step = (first.sequence - self._sequence) & 0xFFFF
+            if step < 0x8000:
                 self._sequence = first.sequence
+                self.counters.lost += step - 1 if 0 < step <= MOST_LOST else 0
             pcm = first.pcm[-gap * SAMPLE_BYTES :] if gap < 0 else first.pcm
             if gap > 0:
                 yield from self._leave(gap * SAMPLE_BYTES)

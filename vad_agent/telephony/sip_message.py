@@ -106,7 +106,10 @@ def parse_message(data: bytes) -> SipRequest | SipResponse:
             message=message,
         )
     except (ValueError, KeyError, IndexError, TypeError) as error:
-        raise MediaError(f"SIP: {str(error)[:100] or type(error).__name__}") from error
+        said = str(error)[:100] or type(error).__name__
+        # sipmessage raises the same object each time: it would keep the frames of every message.
+        error.__traceback__ = error.__context__ = None
+        raise MediaError(f"SIP: {said}") from None
 
 
 def _check_lines(head: bytes) -> None:

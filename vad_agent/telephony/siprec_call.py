@@ -12,8 +12,9 @@ Nothing can be sent into a recorded call: the operator says the phrases (cue mod
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from vad_agent.core.events import Event, EventKind
 from vad_agent.core.frames import Channel
@@ -202,6 +203,14 @@ class RecordingCall:
         leg.goodbye_at = None
         for run in leg.stream.push(packet, now):
             self._feed(leg.sides, run, now)
+
+    @property
+    def packets(self) -> Counter[str]:
+        """The packets of both sides, by what became of them (`RtpCounters`)."""
+        found: Counter[str] = Counter()
+        for leg in self._legs.values():
+            found.update(asdict(leg.stream.counters))
+        return found
 
     def _feed(self, sides: Sides, run: Run, now: float) -> None:
         if not self._in_call:

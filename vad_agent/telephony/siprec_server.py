@@ -12,6 +12,7 @@ import asyncio
 import logging
 import socket
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -78,6 +79,7 @@ class SiprecServer:
         self._task: asyncio.Task[None] | None = None
         self._host = ""
         self._locals: dict[str, str] = {}
+        self._packets: Counter[str] = Counter()  # of sessions that are over
         self.counters = ServerCounters()
         self.agent: SiprecAgent
 
@@ -93,6 +95,33 @@ class SiprecServer:
     def strangers(self) -> int:
         """Datagrams from an address that is not their stream's."""
         return self._rtp.strangers
+
+    @property
+    def sessions(self) -> dict[str, int]:
+        """What became of sessions and of SIP, since the start."""
+        agent = self.agent.counters
+        return {
+            "begun": agent.sessions,
+            "refused": agent.refused,
+            "not_confirmed": agent.not_confirmed,
+            "without_media": self.counters.dead,
+            "malformed_messages": agent.malformed,
+            "bad_connections": self.counters.bad_connections,
+        }
+
+    @property
+    def packets(self) -> dict[str, int]:
+        """What became of the packets of RTP, since the start."""
+        found = sum((session.call.packets for session in self._sessions.values()), self._packets)
+        return {
+            "received": found["packets"],
+            "lost": found["lost"],
+            "late": found["late"],
+            "not_audio": found["not_audio"],
+            "restarts": found["restarts"],
+            "malformed": self.counters.bad_datagrams,
+            "strangers": self.strangers,
+        }
 
     async def start(self, host: str, port: int) -> tuple[str, int]:
         """Listen. Return the address.
@@ -236,6 +265,7 @@ class SiprecServer:
         for port in session.ports.values():
             port.close()
         session.call.ended(cause, now)
+        self._packets += session.call.packets
 
     def _hang_up(self, call: str) -> None:
         now = self._clock()
