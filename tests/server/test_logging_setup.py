@@ -50,6 +50,11 @@ def after_time(line):
             "WARNING alarm count=5 at_start=True none=None",
         ),
         ({"why": "нет"}, "WARNING alarm why=нет"),
+        ({"why": "нет диска"}, 'WARNING alarm why="нет диска"'),
+        (
+            {"why": "нет\x9b диска"},
+            'WARNING alarm why="\\u043d\\u0435\\u0442\\u009b \\u0434\\u0438\\u0441\\u043a\\u0430"',
+        ),
     ],
 )
 def test_fields_follow_the_text_on_one_line(fields, rest):

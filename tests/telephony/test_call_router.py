@@ -23,7 +23,7 @@ from vad_agent.speech.mixer import Mark
 from vad_agent.speech.player import PHRASE_HZ
 from vad_agent.speech.prompt_library import Phrase
 from vad_agent.telephony.call_control import TapEvent
-from vad_agent.telephony.call_router import TOLD_S, CallRouter
+from vad_agent.telephony.call_router import GONE_S, TOLD_S, CallRouter
 from vad_agent.telephony.load_admission import CALL_LOAD, LoadAdmission
 from vad_agent.telephony.operator_line import OperatorLine, SharedParts
 from vad_agent.telephony.prompt_stream import PromptStream
@@ -257,6 +257,60 @@ def test_a_stream_that_breaks_in_a_call_is_no_silence_and_its_return_is_the_same
     pbx.play(tap, 12.0)
     assert any(pcm and any(pcm) for pcm in stream.sent)  # the ladder goes on
     assert pbx.asked
+
+
+def test_a_stream_that_stands_still_is_lost_and_its_return_is_the_same_call(pbx: Pbx) -> None:
+    """Call control knows that the call is on: it is our stream, not the client, that is gone."""
+    assert pbx.connect("t") is not None
+    pbx.tell("t", EventKind.ANSWERED)
+    pbx.greet("t")
+    pbx.answer("t")
+    pbx.wait(25.0)
+    assert (pbx.hung_up, pbx.asked) == ([], [])
+    [line] = pbx.lines
+    assert line.status.sides[Channel.CLIENT].state is DeviceState.LOST
+    pbx.answer("t")
+    assert line.in_call
+    assert line.status.sides[Channel.CLIENT].state is DeviceState.OPEN
+    pbx.tell("t", EventKind.HANGUP, party="client")
+    assert len(pbx.asked) == 1
+
+
+def test_a_hold_without_any_frame_is_a_hold(pbx: Pbx) -> None:
+    assert pbx.connect("t") is not None
+    pbx.tell("t", EventKind.ANSWERED)
+    pbx.greet("t")
+    pbx.answer("t")
+    pbx.tell("t", EventKind.HOLD, party="client")
+    pbx.wait(62.0)
+    assert len(pbx.asked) == 1  # nobody comes back for a minute
+
+
+@pytest.mark.parametrize("breaks", [True, False])
+def test_a_pbx_that_is_gone_has_dropped_the_call_and_nobody_is_hung_up_later(
+    pbx: Pbx, breaks: bool
+) -> None:
+    assert pbx.connect("t") is not None
+    pbx.tell("t", EventKind.ANSWERED)
+    pbx.greet("t")
+    pbx.answer("t")
+    if breaks:
+        pbx.router.disconnected("t", pbx.now)
+    pbx.control_is_up = False
+    pbx.wait(GONE_S - 2.0)
+    assert pbx.asked == []
+    pbx.wait(4.0)
+    assert len(pbx.asked) == 1
+    assert (pbx.hung_up, pbx.router.in_call) == ([], 0)
+
+
+def test_an_answer_long_after_the_stream_began_is_no_stall(pbx: Pbx) -> None:
+    assert pbx.connect("t") is not None
+    pbx.play("t", 20.0)
+    pbx.tell("t", EventKind.ANSWERED)
+    pbx.tick()
+    [line] = pbx.lines
+    assert line.status.sides[Channel.CLIENT].state is not DeviceState.LOST
 
 
 def test_the_client_hangs_up_with_the_stream_first_or_the_event_first(pbx: Pbx) -> None:

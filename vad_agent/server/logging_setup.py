@@ -36,7 +36,10 @@ class Fields(logging.Formatter):
 
 def _word(value: object) -> str:
     text = str(value)
-    return text if text and text.isprintable() and " " not in text else json.dumps(text)
+    printable = text.isprintable()
+    if text and printable and " " not in text:
+        return text
+    return json.dumps(text, ensure_ascii=not printable)
 
 
 def log_to_stderr(*, as_json: bool = False) -> None:

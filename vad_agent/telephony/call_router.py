@@ -33,6 +33,12 @@ log = logging.getLogger(__name__)
 
 FED_S = 2 * FRAME_S
 """A stream that has brought nothing for this long is turned by the clock."""
+STALLED_S = 5.0
+"""Seconds without a frame of either side, where call control says that the call is on, and not on hold: its
+stream stands still. Both sides are lost, as if it had broken, before the client would count as gone.
+"""
+GONE_S = 30.0
+"""Seconds without a frame and without call control: the PBX is gone, and the call with it."""
 TAPPED_S, TAPPED_AGAIN_S = 3.0, 5.0
 """Seconds without a stream in a call until a new tap is asked for, and until it is asked for again."""
 TOLD_S = 1.0
@@ -58,7 +64,10 @@ class _Tap:
     line: OperatorLine | None = None
     operator: str | None = None
     phone: str | None = None
-    fed_at: float = 0.0
+    fed_at: float | None = None
+    """When its last frame came, or its stream or its line began."""
+    stalled: bool = False
+    """Its stream is there and brings nothing."""
     lost_at: float | None = None
     tap_at: float | None = None
     """When a new stream is asked for."""
@@ -186,7 +195,7 @@ class CallRouter:
             for leg in tap.legs:
                 leg.side = leg.side or _side_of(leg.id)
         tap.operator, tap.phone = operator or tap.operator, phone or tap.phone
-        tap.fed_at = now
+        tap.fed_at, tap.stalled = now, False
         tap.lost_at = tap.tap_at = None
         if tap.line is not None:
             if first:
@@ -232,12 +241,16 @@ class CallRouter:
         tap = self._taps.get(tap_key(id))
         if tap is None:
             return
+        tap.fed_at = now
         if tap.line is None:
             if self._controlled is not None and self._controlled():
                 return
             self._listen(tap)
         assert tap.line is not None
-        tap.fed_at = now
+        if tap.stalled:
+            tap.stalled = False
+            for channel in Channel:
+                tap.line.regain(channel)
         capture = tap.line.capture
         if client is not None:
             capture.push(Channel.CLIENT, now, client)
@@ -291,12 +304,27 @@ class CallRouter:
                 line.speak(now)
             else:
                 leg.stream.send(None)
+        if tap.fed_at is None:
+            tap.fed_at = now
         if line is not None and now - tap.fed_at > FED_S and line.in_call:
             line.turn(now)
+            if not tap.by_ear:
+                self._watch_stall(tap, line, now - tap.fed_at)
         if tap.lost_at is not None and now - tap.lost_at > TOLD_S:
             self._forget(tap)
-        if not tap.legs and line is not None and not tap.by_ear:
+        if not tap.legs and tap.line is not None and not tap.by_ear:
             self._tap_again(tap, now)
+
+    def _watch_stall(self, tap: _Tap, line: OperatorLine, lasts: float) -> None:
+        """Nothing has come for so many seconds of a call whose end call control would tell."""
+        if tap.legs and lasts > STALLED_S and not tap.stalled and not line.held:
+            tap.stalled = True
+            for channel in Channel:
+                line.lose(channel)
+        if lasts > GONE_S and not (self._controlled is not None and self._controlled()):
+            # Nobody is asked to hang up: the call may be on, where only we are cut off.
+            self._leave(tap, line)
+            line.signal(Event(EventKind.LINE_GONE, cause="the PBX is gone"))
 
     def _tap_again(self, tap: _Tap, now: float) -> None:
         """The call has no stream: it broke, or this process has just begun."""
@@ -358,10 +386,13 @@ class CallRouter:
         line = tap.line
         assert line is not None
         if not tap.by_ear:  # the next operator may answer
-            tap.line = None
+            self._leave(tap, line)
             line.disconnect()
         if not tap.legs:
             self._taps.pop(tap_key(tap.name), None)
+
+    def _leave(self, tap: _Tap, line: OperatorLine) -> None:
+        tap.line, tap.stalled = None, False
 
     def _end_of(self, key: str) -> None:
         line = self._lines.get(key)

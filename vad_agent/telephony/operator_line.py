@@ -207,6 +207,12 @@ class OperatorLine:
         return self._loop.tracker.session is not None
 
     @property
+    def held(self) -> bool:
+        """The call is on hold."""
+        session = self._loop.tracker.session
+        return session is not None and session.watch.held
+
+    @property
     def asks(self) -> bool:
         """A question about an ended call is open."""
         return bool(self._questions.waiting())

@@ -34,7 +34,8 @@ class RouterClock:
             turns += 1
             if now - due > FRAME_S:
                 late += 1
-                self.late += int((now - due) / FRAME_S)
+                if self._router.streams:
+                    self.late += int((now - due) / FRAME_S)
                 due = now  # what is late is not sent at once: the peer would queue it
             await asyncio.sleep(max(0.0, due - now))
             now = time.perf_counter()
