@@ -187,6 +187,8 @@ def _utterances(spans: Sequence[Run], levels: Levels) -> tuple[list[list[Run]], 
 
     groups: list[list[Run]] = []
     for span in _within(spans, levels):
+        if levels[span[0] : span[1]].max() <= SILENT_DBFS:  # all of it is music on hold
+            continue
         if groups and span[0] - groups[-1][-1][1] <= APART:
             groups[-1].append(span)
         else:

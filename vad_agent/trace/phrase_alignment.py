@@ -28,7 +28,7 @@ Told = tuple[int, int, PhraseCompliance]
 Odds = dict[tuple[int, PhraseCompliance], float]
 """Probability of a step's status. What lacks to 1: the step was not due."""
 
-IN_TIME, LATE, EARLY, SKIPPED, LEFT = 0.6, 0.1, 0.1, 0.1, 0.1
+IN_TIME, LATE, EARLY, SKIPPED, LEFT = 0.65, 0.1, 0.05, 0.1, 0.1
 """Probabilities of a step. Left: and all after it."""
 LATE_S, EARLY_S = 2.0, 0.7
 """Mean seconds outside of the window."""
@@ -36,11 +36,11 @@ BLUR_S = 0.15
 """Deviation of a measured pause."""
 REPLIES, REPLY_S, REPLY_SPREAD = 0.5, 0.9, 0.6
 """The operator replies to the client; the pause's median, and the deviation of its logarithm."""
-GOES_ON, GOES_ON_S = 0.2, 0.6
+GOES_ON, GOES_ON_S = 0.2, 0.8
 """The operator goes on with their own words; the pause's mean."""
 OTHER, OTHER_S = 0.05, 5.0
 """The operator says something else; the pause's mean."""
-HANGS_UP = 0.3
+HANGS_UP = 0.2
 """The operator ends the call after a phrase that is not the last one."""
 
 
