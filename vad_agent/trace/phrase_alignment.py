@@ -229,7 +229,8 @@ class _Stretch:
         if step == len(self.ladder):
             return
         yield (1 - odds) * LEFT * _exponential(gap, OTHER_S), *self._left(used, step, left)
-        skipped, missing = 1 - odds, []
+        skipped = 1 - odds
+        missing: list[Told] = []
         for number in range(step, len(self.ladder)):
             status, _ = self.status(number, used)
             told = (*missing, (number, used, status))
