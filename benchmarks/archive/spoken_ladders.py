@@ -9,7 +9,7 @@ tell it. The course of a silence is drawn with a seed of its own.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
@@ -68,8 +68,18 @@ class Expected:
     until: float
 
 
-def spoken(recipe: Recipe, library: Library) -> tuple[RenderedCall, list[Expected]]:
+@dataclass(frozen=True, slots=True)
+class SpokenCall:
     """The call with the operator's phrases, and what must be said of them."""
+
+    call: RenderedCall
+    expected: Sequence[Expected]
+    in_band: Sequence[Expected]
+    """The same by the truth within the telephone's band."""
+
+
+def spoken(recipe: Recipe, library: Library) -> SpokenCall:
+    """A generated call in which the operator says the phrases."""
     longer = _longer(recipe)
     plain = render(longer, library)
     rng = signals.random(recipe.name, "phrases")
@@ -82,9 +92,18 @@ def spoken(recipe: Recipe, library: Library) -> tuple[RenderedCall, list[Expecte
         planned += told
     changed = replace(longer, said=tuple(sorted([*longer.said, *said], key=lambda one: one.at)))
     call = render(changed, library)
-    either = sorted(run for side in call.truth.speech.values() for run in side)
-    operator = call.truth.speech[Channel.OPERATOR]
-    return call, [_expected(one, either, operator) for one in planned]
+    return SpokenCall(
+        call,
+        _all_expected(planned, call.truth.speech),
+        _all_expected(planned, call.in_band),
+    )
+
+
+def _all_expected(
+    planned: Sequence[Planned], speech: Mapping[Channel, Sequence[tuple[int, int]]]
+) -> list[Expected]:
+    either = sorted(run for side in speech.values() for run in side)
+    return [_expected(one, either, speech[Channel.OPERATOR]) for one in planned]
 
 
 def _expected(

@@ -8,7 +8,7 @@ client    clips ───────────┴── noise ─────
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,12 +16,12 @@ from numpy.typing import NDArray
 
 from audio_fixtures import g711
 from benchmarks.accuracy import signals
-from benchmarks.accuracy.labels import FRAME, RATE, Samples
+from benchmarks.accuracy.labels import FRAME, RATE, Run, Samples
 from benchmarks.calls import noises
 from benchmarks.calls.ground_truth import Flags, Truth, audible, truth
 from benchmarks.calls.recipe import Carries, Leg, Recipe, Utterance
 from benchmarks.calls.voices import Library
-from training.source_clips import active_frames
+from training.source_clips import active_frames, runs
 from vad_agent.core.frames import Channel
 
 Pair = tuple[bytes | None, bytes | None]
@@ -40,6 +40,8 @@ class RenderedCall:
     lost: Flags
     """Lost frames of the client's leg; they are zero in `client`."""
     truth: Truth
+    in_band: Mapping[Channel, tuple[Run, ...]]
+    """As `truth.speech`, but 30 dB under the loud frames of the clip within the telephone's band."""
 
     def pairs(self) -> Iterator[Pair]:
         """Frames of 20 ms, operator and client; None: it did not come."""
@@ -57,8 +59,8 @@ def frames_of(samples: NDArray[np.int16]) -> list[bytes]:
 def render(recipe: Recipe, library: Library) -> RenderedCall:
     """The call of the recipe. `library`: the one that it was sampled with."""
     count = recipe.frames * FRAME
-    operator, operator_active = _spoken(recipe, Channel.OPERATOR, library)
-    client, client_active = _spoken(recipe, Channel.CLIENT, library)
+    operator, operator_active, operator_in_band = _spoken(recipe, Channel.OPERATOR, library)
+    client, client_active, client_in_band = _spoken(recipe, Channel.CLIENT, library)
     if recipe.room:
         client = noises.in_room(client, signals.random(recipe.name, "room"), near=True)
     operator, client = in_band(operator), in_band(client)
@@ -76,9 +78,14 @@ def render(recipe: Recipe, library: Library) -> RenderedCall:
     if recipe.echo is not None:
         delay = recipe.echo.delay_ms * RATE // 1000
         rest[delay:] += signals.amplify(operator, recipe.echo.level_db)[: count - delay]
+    floor, under = recipe.operator.floor_dbfs, 10 * float(np.log10(background))
     speech = {
-        Channel.OPERATOR: audible(operator_active, operator, recipe.operator.floor_dbfs),
-        Channel.CLIENT: audible(client_active, client, 10 * np.log10(background)),
+        Channel.OPERATOR: audible(operator_active, operator, floor),
+        Channel.CLIENT: audible(client_active, client, under),
+    }
+    within = {
+        Channel.OPERATOR: tuple(runs(audible(operator_in_band, operator, floor))),
+        Channel.CLIENT: tuple(runs(audible(client_in_band, client, under))),
     }
     operator = operator + _hiss(recipe, Channel.OPERATOR)
     client = client + rest + _hiss(recipe, Channel.CLIENT)
@@ -86,26 +93,27 @@ def render(recipe: Recipe, library: Library) -> RenderedCall:
     _replace(recipe, library, client)
     near, far = _on_line(operator), _on_line(client)
     lost = _lose(recipe, far, client_active)
-    return RenderedCall(recipe, near, far, lost, truth(recipe, speech))
+    return RenderedCall(recipe, near, far, lost, truth(recipe, speech), within)
 
 
 # -- speech ----------------------------------------------------------------------------------------
 
 
-def _spoken(recipe: Recipe, side: Channel, library: Library) -> tuple[Samples, Flags]:
-    """The side's clips at their level, and the frames in which they are speech."""
+def _spoken(recipe: Recipe, side: Channel, library: Library) -> tuple[Samples, Flags, Flags]:
+    """The side's clips at their level, the frames in which they are speech, and those within the band."""
     out, active = np.zeros(recipe.frames * FRAME), np.zeros(recipe.frames, bool)
+    within = active.copy()
     leg = recipe.operator if side is Channel.OPERATOR else recipe.client
     for said in recipe.said:
         if said.channel is not side:
             continue
         clip = library.clip(said.voice, said.clip, leg.speed)
         clip = np.pad(clip, (0, said.length * FRAME - len(clip)))
-        spoken = active_frames(clip.astype(np.float32))
         start = said.at * FRAME
         out[start : start + len(clip)] += _weakened(clip, said) * _factor(leg)
-        active[said.at : said.end] |= spoken
-    return out, active
+        active[said.at : said.end] |= active_frames(clip.astype(np.float32))
+        within[said.at : said.end] |= active_frames(in_band(clip).astype(np.float32))
+    return out, active, within
 
 
 def _factor(leg: Leg) -> float:

@@ -47,3 +47,11 @@ def test_another_phrase_of_a_ladder_with_a_fault_accuses_nobody_who_did_nothing(
 @pytest.mark.parametrize("due", [True, False])
 def test_an_owed_callback_is_right_if_one_was_due(due):
     assert judged([], owed=OwedCallback("dropped", 1.0, 0.0, 0.9), due=due).owed_right is due
+
+
+def test_phrases_of_a_ladder_that_change_places_are_alike():
+    expected = [("greeting_again", Is.MISSING), ("not_heard", Is.SAID)]
+    found = [phrase(Is.SAID, prompt="greeting_again"), phrase(Is.MISSING)]
+    told = judged(expected, *found)
+    assert (told.right, told.alike) == (0, 2)
+    assert judged(expected, phrase(Is.SAID, prompt="greeting_again")).alike == 1

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from tests.tape import play
@@ -15,7 +17,7 @@ from vad_agent.trace.call_verdicts import (
     call_verdicts,
 )
 from vad_agent.trace.phrase_alignment import OperatorUtterance, align
-from vad_agent.trace.report.call_timeline import timeline
+from vad_agent.trace.report.call_timeline import Span, timeline
 from vad_agent.trace.trace_format import record
 
 SCRIPT = Settings().script
@@ -190,3 +192,39 @@ def test_an_early_phrase_does_not_shift_the_ones_after_it():
     windows = [[(2.0, 3.0)], [(2.0, 3.0)]]
     steps = align(utterances, windows, base=0.8, until=9.0, tolerance=0.3, ended=True)
     assert [one.off for one in steps] == [-0.8, 0.0]
+
+
+def test_which_of_two_phrases_with_the_same_pause_was_said_has_a_half_each():
+    utterances = [OperatorUtterance(2.5, 4.5, 2.5), OperatorUtterance(8.0, 10.0, 3.5)]
+    windows = [[(2.0, 3.0)], [(2.0, 3.0)], [(3.0, 4.0)]]
+    steps = align(utterances, windows, base=0.0, until=30.0, tolerance=0.3)
+    assert sorted(one.status for one in steps) == ["missing", "said", "said"]
+    missing = next(one for one in steps if one.status == "missing")
+    assert 0.4 < missing.probability < 0.6
+    assert steps[2].probability > 0.7
+
+
+def test_a_phrase_within_its_window_is_nearly_certain():
+    utterances = [OperatorUtterance(2.5, 4.5, 2.5), OperatorUtterance(7.0, 9.0, 2.5)]
+    windows = [[(2.0, 3.0)], [(2.0, 3.0)]]
+    steps = align(utterances, windows, base=0.0, until=30.0, tolerance=0.3)
+    assert all(one.probability > 0.9 for one in steps)
+
+
+def test_who_speaks_soon_after_the_client_replies_and_says_no_phrase():
+    utterances = [OperatorUtterance(1.0, 4.0, 1.0), OperatorUtterance(7.5, 8.5, 3.5)]
+    windows = [[(3.0, 4.0)], [(2.0, 3.0)]]
+    [first, *_] = align(utterances, windows, base=0.0, until=10.0, tolerance=0.3, replies=True)
+    assert (first.said, first.off) == (utterances[1], 0.0)
+
+
+@pytest.mark.parametrize(("sounds", "sure"), [([], True), ([Span(3.0, 3.6)], False)])
+def test_an_accusation_is_doubtful_if_the_silence_had_sounds_that_may_be_the_client(sounds, sure):
+    spoken = [Span(1.0, 2.5)]
+    call = replace(timeline([], 25.0), speech={"operator": spoken, "client": []}, unsure=sounds)
+    found = call_verdicts(
+        call, measures(call, MeasureThresholds()), SCRIPT, VerdictRules(), recorded=True
+    )
+    [first, *_] = found.phrases
+    assert first.status == "missing"
+    assert (first.confidence >= SURE) is sure

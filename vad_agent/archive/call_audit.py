@@ -182,17 +182,23 @@ def recorded_call(
 def replayed(
     pairs: Iterator[FramePair], settings: Settings, rate: int, log: EventLog
 ) -> tuple[list[TraceRecord], int]:
-    """The trace of a whole recording, and its frames: after the call's end, only speech and lines."""
+    """The trace of a whole recording, and its frames: after the call's end, only speech and lines.
+
+    Speech is revised by the levels of the whole recording (`whole_call_speech`).
+    """
+    from vad_agent.archive.whole_call_speech import CallLevels, revised
     from vad_agent.core.session import CallSession
     from vad_agent.trace.replay import Replay
     from vad_agent.trace.trace_format import record
 
+    levels = CallLevels()
+    pairs = levels.of(log.cut(pairs))
     lines: list[TraceRecord] = []
     count = 0
     for number in range(AGAIN):
         session = CallSession(settings, rate, mode="cue")
         told = log.events if number == 0 else ()
-        for action in Replay(session, settings, told).run(log.cut(pairs) if number == 0 else pairs):
+        for action in Replay(session, settings, told).run(pairs):
             if (line := record(action)) is None:
                 continue
             if number == 0:
@@ -202,7 +208,8 @@ def replayed(
         if session.now == 0:
             break
         count += session.now
-    return lines, count + sum(1 for _ in pairs)
+    count += sum(1 for _ in pairs)
+    return revised(lines, levels.levels()), count
 
 
 def _later(line: Mapping[str, Any], by: float) -> TraceRecord:

@@ -33,6 +33,8 @@ EDGE_S = 0.15
 """A verdict this near to the edge of a window could be the other one."""
 SHORT_S = 0.4
 """A shorter utterance may be no phrase."""
+UNSURE_S = 0.5
+"""The client may have spoken in a silence with so much sound that was not detected as speech."""
 BACK_S = 2.0
 """A client who is heard for so long after the farewell has come back."""
 _BLIND = ("both_sides_alike", "client_never_heard", "operator_never_heard")
@@ -184,14 +186,32 @@ def _recorded(
             continue
         steps = script.scenarios[reason].steps
         ladder = [_bounds(call, step, base, until) for step in steps]
-        if reason is Reason.SILENCE_IN_DIALOGUE and base == start and said:
-            said[0] = _reply(said[0], ladder[0], rules.tolerance_s)
+        after_client = reason is Reason.SILENCE_IN_DIALOGUE and base == start
         ended = not any(span.start >= until for span in call.speech["client"])
         for one in align(
-            said, ladder, base=base, until=until, tolerance=rules.tolerance_s, ended=ended
+            said,
+            ladder,
+            base=base,
+            until=until,
+            tolerance=rules.tolerance_s,
+            ended=ended,
+            replies=after_client,
         ):
-            after_client = reason is Reason.SILENCE_IN_DIALOGUE and one.base == start
-            yield _aligned(one, steps[one.number], reason, rules, after_client=after_client)
+            verdict = _aligned(one, steps[one.number], reason, rules)
+            if after_client and one.base == start:  # they may have been looking for an answer
+                verdict = _doubted(verdict)
+            if _sounded(call, one.base, verdict.at) >= UNSURE_S:
+                verdict = _doubted(verdict)
+            yield verdict
+
+
+def _doubted(verdict: PhraseVerdict) -> PhraseVerdict:
+    return replace(verdict, confidence=min(verdict.confidence, DOUBTFUL))
+
+
+def _sounded(call: Timeline, start: float, end: float) -> float:
+    """Seconds of sounds that may have been the client."""
+    return sum(max(min(one.end, end) - max(one.start, start), 0.0) for one in call.unsure)
 
 
 def _stretches(call: Timeline, measured: CallMeasures) -> Iterator[tuple[float, float, Reason]]:
@@ -240,14 +260,6 @@ def _said_in(
     return said, base
 
 
-def _reply(
-    said: OperatorUtterance, windows: Sequence[Bounds], tolerance: float
-) -> OperatorUtterance:
-    """Who speaks after the client, and before the first window, replies to them: no phrase, no pause."""
-    soon = min(lo for lo, _ in windows) - (tolerance if len(windows) == 1 else 0.0)
-    return replace(said, gap=0.0) if said.gap < soon else said
-
-
 def _bounds(call: Timeline, step: Step, base: float, until: float) -> list[Bounds]:
     """The windows by which a step may be judged: behind a noise gate either may be the right one."""
     usual = seconds(step.window.lo), seconds(step.window.hi)
@@ -265,16 +277,11 @@ def _bounds(call: Timeline, step: Step, base: float, until: float) -> list[Bound
     return [short] if any(s.start < base + short[0] and s.end > base for s in spans) else [usual]
 
 
-def _aligned(
-    one: AlignedStep, step: Step, reason: Reason, rules: VerdictRules, *, after_client: bool
-) -> PhraseVerdict:
+def _aligned(one: AlignedStep, step: Step, reason: Reason, rules: VerdictRules) -> PhraseVerdict:
     lo, hi = one.window
     if one.said is None:
-        status, at, silence, confidence = PhraseCompliance.MISSING, one.base + hi, hi, LIKELY
+        at, silence, confidence = one.base + hi, hi, LIKELY
     else:
-        status = PhraseCompliance.SAID
-        if one.off:
-            status = PhraseCompliance.EARLY if one.off < 0 else PhraseCompliance.LATE
         at, silence = one.said.start, one.said.gap
         edges = (lo - rules.tolerance_s, hi + rules.tolerance_s)
         near = min(abs(silence - edge) for edge in edges) < EDGE_S
@@ -283,19 +290,17 @@ def _aligned(
             confidence = DOUBTFUL
     if one.off < 0 and reason is Reason.SILENCE_IN_DIALOGUE:  # or a pause in what they said
         confidence = DOUBTFUL
-    if after_client:  # the operator may have been looking for an answer
-        confidence = DOUBTFUL
     return PhraseVerdict(
         scenario=reason.value,
         prompt=step.prompt,
-        status=status,
+        status=one.status,
         by="" if one.said is None else "operator",
         at=round(at, 2),
         silence=round(silence, 2),
         lo=lo,
         hi=hi,
         off=one.off,
-        confidence=confidence,
+        confidence=round(confidence * one.probability, 2),
     )
 
 

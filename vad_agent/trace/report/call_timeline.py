@@ -124,6 +124,8 @@ class Timeline:
     left_by: TraceRecord | None
     """The last hangup event, if somebody else ended the call."""
     alerts: Sequence[TraceRecord]
+    unsure: Sequence[Span] = ()
+    """Of a recording: sounds of the client that may yet be speech."""
 
 
 def timeline(records: Iterable[TraceRecord], heard_s: float = 0.0) -> Timeline:
@@ -173,6 +175,7 @@ def timeline(records: Iterable[TraceRecord], heard_s: float = 0.0) -> Timeline:
         withdrawn=bool(callbacks) and callbacks[-1]["kind"] == "callback_withdrawn",
         left_by=hangups[-1] if hangups else None,
         alerts=of("alert"),
+        unsure=[Span(r["start_s"], r["end_s"]) for r in of("sound")],
     )
 
 
