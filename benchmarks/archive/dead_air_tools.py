@@ -16,6 +16,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from importlib import import_module
 from time import process_time
 
 import numpy as np
@@ -70,7 +71,7 @@ def auditok(validator: str | None) -> Callable[[RenderedCall], Runs]:
     chosen = {} if validator is None else {"validator": validator, "analysis_window": 0.02}
 
     def speech(call: RenderedCall) -> Runs:
-        import auditok as package
+        package = import_module("auditok")
 
         audio = call.client.astype("<i2").tobytes()
         found = package.split(audio, sr=RATE, sw=2, ch=1, min_dur=0.1, max_dur=None,

@@ -19,12 +19,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from vad_agent.core.events import Event, EventKind
 from vad_agent.core.frames import FRAME_S, Channel
 from vad_agent.speech.mixer import Mark
 from vad_agent.telephony.call_control import TapEvent, tap_key
+from vad_agent.telephony.call_tap import CallTap, TapLeg, side_of
 from vad_agent.telephony.load_admission import LoadAdmission
 from vad_agent.telephony.operator_line import OperatorLine
 from vad_agent.telephony.prompt_stream import MediaStream
@@ -43,52 +44,6 @@ TAPPED_S, TAPPED_AGAIN_S = 3.0, 5.0
 """Seconds without a stream in a call until a new tap is asked for, and until it is asked for again."""
 TOLD_S = 1.0
 """Seconds for call control to say how a call ended, after its stream has."""
-
-
-@dataclass(slots=True)
-class _TapLeg:
-    id: str
-    stream: MediaStream
-    side: Channel | None
-    """None: it carries both, or has not said which."""
-    two_way: bool
-
-
-@dataclass(slots=True)
-class _Tap:
-    name: str
-    """As the events of its call name it."""
-    legs: list[_TapLeg] = field(default_factory=list)
-    speaker: MediaStream | None = None
-    """The stream that reaches the client."""
-    line: OperatorLine | None = None
-    operator: str | None = None
-    phone: str | None = None
-    fed_at: float | None = None
-    """When its last frame came, or its stream or its line began."""
-    stalled: bool = False
-    """Its stream is there and brings nothing."""
-    lost_at: float | None = None
-    tap_at: float | None = None
-    """When a new stream is asked for."""
-    by_ear: bool = False
-    """Its line was made without call control."""
-    admitted: bool = False
-    """It has had a stream: another one costs no more."""
-
-    def takes(self, id: str, side: Channel | None) -> bool:
-        """There is place for this stream."""
-        if not self.legs:
-            return True
-        (leg, *more) = self.legs
-        apart = None not in (leg.side, side) and leg.side is not side
-        return not more and (leg.id != id or apart)
-
-    def find_speaker(self) -> MediaStream | None:
-        """The client's own leg rather than one of which it is not known yet."""
-        ways = [leg for leg in self.legs if leg.two_way and leg.side is not Channel.OPERATOR]
-        ways.sort(key=lambda leg: leg.side is not Channel.CLIENT)
-        return ways[0].stream if ways else None
 
 
 @dataclass(slots=True)
@@ -128,7 +83,7 @@ class CallRouter:
         self._admission = admission
         self._drop_line = drop_line
         self._ask_for_tap = tap
-        self._taps: dict[str, _Tap] = {}
+        self._taps: dict[str, CallTap] = {}
         self._lines: dict[str, OperatorLine] = {}
         self.counters = RouterCounters()
         self.draining = False
@@ -187,13 +142,13 @@ class CallRouter:
             self.counters.refused_by_load += 1
             return False
         if tap is None:
-            tap = self._taps[tap_key(id)] = _Tap(id)
+            tap = self._taps[tap_key(id)] = CallTap(id)
         tap.admitted = True
         self.counters.calls += first and tap.lost_at is None
-        tap.legs.append(_TapLeg(id, stream, side, two_way))
+        tap.legs.append(TapLeg(id, stream, side, two_way))
         if len(tap.legs) > 1:
             for leg in tap.legs:
-                leg.side = leg.side or _side_of(leg.id)
+                leg.side = leg.side or side_of(leg.id)
         tap.operator, tap.phone = operator or tap.operator, phone or tap.phone
         tap.fed_at, tap.stalled = now, False
         tap.lost_at = tap.tap_at = None
@@ -207,7 +162,7 @@ class CallRouter:
 
     def mono(self, id: str, stream: MediaStream) -> Channel | None:
         """This stream turns out to carry one side, which its name tells; None: it does not."""
-        side = _side_of(id)
+        side = side_of(id)
         tap = self._taps.get(tap_key(id))
         for leg in tap.legs if tap is not None and side is not None else ():
             if leg.stream is stream:
@@ -216,14 +171,14 @@ class CallRouter:
                 self._choose_speaker(tap)
         return side
 
-    def _choose_speaker(self, tap: _Tap, *, changed: bool = False) -> None:
+    def _choose_speaker(self, tap: CallTap, *, changed: bool = False) -> None:
         speaker = tap.find_speaker()
         if speaker is not tap.speaker or changed:
             tap.speaker = speaker
             if tap.line is not None:
                 tap.line.speak_into(speaker)
 
-    def _listen(self, tap: _Tap) -> None:
+    def _listen(self, tap: CallTap) -> None:
         """There is no call control: the call is recognized by ear."""
         tap.by_ear = True
         tap.line = self._make_line(tap.operator, lambda: self._hang_up(tap.name))
@@ -297,7 +252,7 @@ class CallRouter:
             except Exception as error:  # the clock is every call's
                 log.error("a call's turn failed", extra={"why": type(error).__name__})
 
-    def _turn(self, tap: _Tap, now: float) -> None:
+    def _turn(self, tap: CallTap, now: float) -> None:
         line = tap.line
         for leg in tap.legs:
             if leg.stream is tap.speaker and line is not None and line.output is not None:
@@ -315,7 +270,7 @@ class CallRouter:
         if not tap.legs and tap.line is not None and not tap.by_ear:
             self._tap_again(tap, now)
 
-    def _watch_stall(self, tap: _Tap, line: OperatorLine, lasts: float) -> None:
+    def _watch_stall(self, tap: CallTap, line: OperatorLine, lasts: float) -> None:
         """Nothing has come for so many seconds of a call whose end call control would tell."""
         if tap.legs and lasts > STALLED_S and not tap.stalled and not line.held:
             tap.stalled = True
@@ -326,7 +281,7 @@ class CallRouter:
             self._leave(tap, line)
             line.signal(Event(EventKind.LINE_GONE, cause="the PBX is gone"))
 
-    def _tap_again(self, tap: _Tap, now: float) -> None:
+    def _tap_again(self, tap: CallTap, now: float) -> None:
         """The call has no stream: it broke, or this process has just begun."""
         if tap.tap_at is None:
             tap.tap_at = now + TAPPED_S
@@ -334,7 +289,7 @@ class CallRouter:
             tap.tap_at = now + TAPPED_AGAIN_S
             self._ask_for_tap(tap.name)
 
-    def _forget(self, tap: _Tap) -> None:
+    def _forget(self, tap: CallTap) -> None:
         """A tap without a stream. With call control its call goes on until that says otherwise."""
         line = tap.line
         if line is not None and tap.by_ear:
@@ -356,7 +311,7 @@ class CallRouter:
         if tap is not None:
             tap.name = told.tap
         if kind is EventKind.ANSWERED:
-            tap = self._taps.setdefault(tap_key(told.tap), _Tap(told.tap))
+            tap = self._taps.setdefault(tap_key(told.tap), CallTap(told.tap))
             self._answered(told, tap, login)
         elif tap is None or tap.line is None:
             self.counters.unknown_events += 1
@@ -365,7 +320,7 @@ class CallRouter:
             if kind in (EventKind.HANGUP, EventKind.LINE_GONE):
                 self._left(tap)
 
-    def _answered(self, told: TapEvent, tap: _Tap, login: str | None) -> None:
+    def _answered(self, told: TapEvent, tap: CallTap, login: str | None) -> None:
         if tap.line is None:
             key = login or f"tap {told.tap}"
             line = self._lines.get(key)
@@ -382,7 +337,7 @@ class CallRouter:
         else:
             tap.line.signal(told.event)
 
-    def _left(self, tap: _Tap) -> None:
+    def _left(self, tap: CallTap) -> None:
         line = tap.line
         assert line is not None
         if not tap.by_ear:  # the next operator may answer
@@ -391,7 +346,7 @@ class CallRouter:
         if not tap.legs:
             self._taps.pop(tap_key(tap.name), None)
 
-    def _leave(self, tap: _Tap, line: OperatorLine) -> None:
+    def _leave(self, tap: CallTap, line: OperatorLine) -> None:
         tap.line, tap.stalled = None, False
 
     def _end_of(self, key: str) -> None:
@@ -426,8 +381,3 @@ class CallRouter:
         lines = {id(line): line for line in self._lines.values()}
         lines |= {id(tap.line): tap.line for tap in self._taps.values() if tap.line is not None}
         return iter(tuple(lines.values()))
-
-
-def _side_of(id: str) -> Channel | None:
-    """The side of a mono leg, by the last digit of its UUID."""
-    return {"0": Channel.CLIENT, "1": Channel.OPERATOR}.get(id[-1:]) if tap_key(id) != id else None
