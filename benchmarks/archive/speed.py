@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import psutil
+import psutil  # type: ignore[import-untyped]
 import soundfile  # type: ignore[import-untyped]
 
 from vad_agent.archive.audit_runner import AuditProgress, AuditRun

@@ -171,6 +171,24 @@ def test_a_killed_audit_goes_on_and_loses_and_doubles_nothing(tmp_path):
     assert {path: path.stat().st_mtime_ns for path in parts} == parts
 
 
+def test_another_process_that_looks_at_the_state_takes_nothing_from_it(tmp_path):
+    """SQLite's locks are the process's: a second store of the folder must not drop the first one's."""
+    look = "import sqlite3, sys; print(*sqlite3.connect(sys.argv[1]).execute('SELECT done FROM batches'))"
+
+    def seen(store):
+        command = [sys.executable, "-c", look, str(store.path)]
+        return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+    store = JobStore(tmp_path)
+    store.add([("a.wav", 1)], None)
+    batch = store.next_batch(1, partial=True)
+    JobStore(tmp_path).close()
+    assert seen(store) == "(0,)"
+    store.done(batch.id)
+    assert seen(store) == "(1,)"
+    store.close()
+
+
 def test_the_workers_of_a_killed_audit_end():
     """Their pool's pipes stay open in them: they would wait for work for ever."""
     program = (

@@ -67,7 +67,10 @@ class JobStore:
         self.path = folder / "audit.sqlite"
         with _usable(self.path):
             try:
-                open_private(self.path, "ab").close()
+                # Only a new file: to close one that SQLite has open here would drop SQLite's locks.
+                open_private(self.path, "xb").close()
+            except FileExistsError:
+                pass
             except OSError as error:
                 raise OutputError(f"{self.path}: cannot be written: {error.strerror}") from error
             self._db = sqlite3.connect(self.path, timeout=60, isolation_level=None)
