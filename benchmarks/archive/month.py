@@ -52,8 +52,8 @@ LINE_DAYS = (datetime(2026, 11, 17).date(), datetime(2026, 11, 18).date())
 """On these the trunk fails: dead lines at every operator."""
 LATE_GREETING_S = 6.5
 """Silence before the greeting of an operator who greets late."""
-WAIT_S = 18.0
-"""Silence before the answer of an operator who lets the client wait."""
+WAIT_S = 12.5
+"""Silence before the answer of an operator who lets the client wait; no callback is owed yet."""
 ANSWER = frames(3.0)
 """Who speaks so soon after the client answers them."""
 WITHOUT_EVENTS = (

@@ -165,7 +165,7 @@ function headlines(cells, all) {
       `${upper(hour("waits"))}<br>По операторам: ${person("waits")}`],
     [`Каких перезвонов нет`, "", callbacks],
     [`Линия или люди`, `паузы без звука с линии дольше ${seconds(data.dead_air_s)}`,
-      `По операторам: ${person("line")}<br>По дням: ${day("line")}<br>${verdict(people, days)}`],
+      `${verdict(people, days)}<br>По операторам: ${person("line")}<br>По дням: ${day("line")}`],
     [`Фразы скрипта`, "", `Говорит раньше срока: ${person("early")}<br>Не говорит: ${person("left")}`],
     [`Худший звонок`, "", worst ? `<a href="#worst" id="to-worst">${escape(head(worst))}</a>` : "Таких нет."],
   ];
@@ -187,9 +187,9 @@ function verdict(people, days) {
   const dates = outliers(days, ...MEASURES.line).found.map((row) => dayName(row.key));
   const found = [];
   if (names.length && !$("operator").value)
-    found.push(`Проверьте аппарат и линию: ${names.join(", ")} – это не вина оператора.`);
+    found.push(`Проверьте аппарат и линию: <b>${names.join(", ")}</b> – это не вина оператора.`);
   if (dates.length && people.size > 1)
-    found.push(`${dates.join(", ")} – сбой у всех: внешняя линия, а не люди.`);
+    found.push(`<b>${dates.sort().join(", ")}</b> – сбой у всех: внешняя линия, а не люди.`);
   return found.join(" ") || "Сбоев линии, отличных от обычных, нет.";
 }
 
@@ -261,8 +261,8 @@ const COLUMNS = [
   ["Не по скрипту", (s) => s[at.wrong_calls] / (s[at.told] || 1), (s) => share(s[at.wrong_calls], s[at.told])],
   ["Раньше срока", ...measured("early")],
   ["Не сказал фразу", ...measured("left")],
-  ["До приветствия", (s) => s[at.greeting_s] / (s[at.greeted] || 1), (s) => mean(s[at.greeting_s], s[at.greeted])],
-  ["Поздно поздоровался", ...measured("greeting")],
+  ["Здоровается через", (s) => s[at.greeting_s] / (s[at.greeted] || 1), (s) => mean(s[at.greeting_s], s[at.greeted])],
+  ["Здоровается поздно", ...measured("greeting")],
   ["Перебивал", (s) => s[at.spoke_over] / (s[at.told] || 1), (s) => share(s[at.spoke_over], s[at.told])],
   ["Ответ клиенту через", (s) => s[at.response_s] / (s[at.answered] || 1), (s) => mean(s[at.response_s], s[at.answered], 2)],
   ["Клиент ждал", ...measured("waits")],
