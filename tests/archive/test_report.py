@@ -46,9 +46,17 @@ def test_a_call_is_counted_at_its_day_and_hour_in_the_centres_zone():
 def test_sums_are_those_of_the_calls():
     wrong = call(1, phrases_wrong=2, phrases_early=2, no_greeting=True, greeting_latency_s=7.0,
                  dead_air_s=12.0, dead_air_operator_s=12.0)  # fmt: skip
-    dead = call(2, dead_air_s=25.0, dead_air_line_s=20.0, no_greeting=True, greeting_latency_s=None)
+    dead = call(
+        2,
+        phrases_wrong=1,
+        phrases_missing=1,
+        dead_air_s=25.0,
+        dead_air_line_s=20.0,
+        no_greeting=True,
+        greeting_latency_s=None,
+    )
     data = collected(call(0), wrong, dead, call(3, error="no audio", told=None))
-    expected = {"calls": 4, "unreadable": 1, "wrong": 2, "wrong_calls": 1, "early_calls": 1, "left_calls": 0,
+    expected = {"calls": 4, "unreadable": 1, "wrong": 3, "wrong_calls": 2, "early_calls": 1, "left_calls": 0,
                 "no_greeting": 1, "late_greeting": 1, "dead_operator_s": 12, "dead_line_s": 20,
                 "dead_client_s": 5, "wait_calls": 1, "line_calls": 1, "greeted": 2,
                 "seconds": 180}  # fmt: skip

@@ -29,7 +29,7 @@ SUMS = (
     "no_greeting", "spoke_over", "dropped", "dead_calls", "dead_s", "dead_operator_s", "dead_line_s",
     "dead_client_s", "seconds", "hold_s", "greeting_s", "greeted", "response_s", "answered",
     "silent_calls", "hold_violations", "late_greeting", "early_calls", "left_calls", "line_calls",
-    "wait_calls",
+    "wait_calls", "live_calls",
 )  # fmt: skip
 """The numbers of a cell, in this order; the counts of `BINS` follow."""
 BINS: Mapping[str, Sequence[float]] = {
@@ -154,8 +154,10 @@ def _add(sums: list[float], call: Mapping[str, Any], state: str | None) -> None:
     greeted = call["greeting_latency_s"] is not None
     add("no_greeting", bool(call["no_greeting"]) and not greeted)
     add("late_greeting", bool(call["no_greeting"]) and greeted)
-    add("early_calls", bool(call["phrases_early"]))
-    add("left_calls", bool(call["phrases_missing"]))
+    if call["told"] and not call["dead_air_line_s"]:  # on a dead line no phrase accuses anybody
+        add("live_calls", 1)
+        add("early_calls", bool(call["phrases_early"]))
+        add("left_calls", bool(call["phrases_missing"]))
     add("spoke_over", bool(call["spoke_over"]))
     add("dropped", bool(call["dropped"]))
     add("dead_calls", dead > 0)

@@ -132,8 +132,8 @@ const late = (s) => s[at.late_greeting] + s[at.no_greeting];
 const judged = (s) => s[at.told];
 const MEASURES = {
   greeting: [late, judged],
-  early: [(s) => s[at.early_calls], judged],
-  left: [(s) => s[at.left_calls], judged],
+  early: [(s) => s[at.early_calls], (s) => s[at.live_calls]],
+  left: [(s) => s[at.left_calls], (s) => s[at.live_calls]],
   waits: [(s) => s[at.wait_calls], judged],
   line: [(s) => s[at.line_calls], (s) => s[at.calls] - s[at.unreadable]],
   missing: [(s) => s[at.missing], (s) => s[at.owed]],
@@ -166,7 +166,7 @@ function headlines(cells, all) {
     [`Каких перезвонов нет`, "", callbacks],
     [`Линия или люди`, `паузы без звука с линии дольше ${seconds(data.dead_air_s)}`,
       `${verdict(people, days)}<br>По операторам: ${person("line")}<br>По дням: ${day("line")}`],
-    [`Фразы скрипта`, "", `Говорит раньше срока: ${person("early")}<br>Не говорит: ${person("left")}`],
+    [`Фразы скрипта`, "в звонках без пауз из-за линии", `Говорит раньше срока: ${person("early")}<br>Не говорит: ${person("left")}`],
     [`Худший звонок`, "", worst ? `<a href="#worst" id="to-worst">${escape(head(worst))}</a>` : "Таких нет."],
   ];
   $("headlines").innerHTML = list
