@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import argparse
 import os
-import resource
 import tempfile
 import time
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
+import psutil  # type: ignore[import-untyped]
 import soundfile  # type: ignore[import-untyped]
 
 from vad_agent.archive.audit_runner import AuditProgress, AuditRun
@@ -26,6 +28,7 @@ from vad_agent.archive.file_listing import listing
 SOURCE = Path("audio_fixtures") / "answer_in_farewell.flac"
 RATE = 8_000
 PLAN = AuditPlan("")
+DISTINCT = 20
 
 
 def recording(path: Path, minutes: float) -> float:
@@ -49,63 +52,106 @@ def one_core(folder: Path, minutes: float) -> None:
         path.unlink()
 
 
+@dataclass
+class Meter:
+    """Of this process and all that it started: wall and processor seconds, memory, as batches end."""
+
+    seen: list[Usage] = field(default_factory=list)
+    began: float = field(default_factory=time.perf_counter)
+
+    def __call__(self, progress: AuditProgress) -> None:
+        """Look, if a batch is done."""
+        if not progress.files_done:
+            return
+        wall = time.perf_counter() - self.began
+        here = psutil.Process()
+        cpu, workers = sum(here.cpu_times()[:2]), [0]
+        for process in here.children(recursive=True):
+            with suppress(psutil.NoSuchProcess):
+                cpu += sum(process.cpu_times()[:2])
+                workers.append(process.memory_info().rss >> 20)
+        own = here.memory_info().rss >> 20
+        self.seen.append(Usage(wall, cpu, own, max(workers), progress.files_done))
+
+    def spent(self) -> Usage:
+        """From the first finished batch to the last: without the start of the workers."""
+        first, last = self.seen[0], self.seen[-1]
+        files = last.files - first.files
+        return Usage(last.wall - first.wall, last.cpu - first.cpu, last.own, last.worker, files)
+
+
+class Usage(NamedTuple):
+    """Seconds, MB of this process and of the largest worker, files done."""
+
+    wall: float
+    cpu: float
+    own: int
+    worker: int
+    files: int
+
+
 def engines(folder: Path, minutes: float) -> None:
-    """The same files on 1 and 2 processes, and on Dask."""
+    """The same files on 1 and 2 processes, and on Dask; per file, because first batches differ."""
     calls = folder / "calls"
     calls.mkdir()
     recording(calls / "0.wav", minutes / 60)
-    for number in range(1, 400):
+    for number in range(1, 800):
         os.link(calls / "0.wav", calls / f"{number}.wav")
-    took = {
-        "1 process": _timed(folder / "one", calls, local_engine(1)),
-        "2 processes": _timed(folder / "two", calls, local_engine(2)),
-        "Dask, 2": _timed(folder / "dask", calls, dask_engine(None, 2)),
-    }
-    for name, seconds in took.items():
-        print(f"{name}: {seconds:.1f} s, {took['1 process'] / seconds:.2f} × of one process")
+    base: Usage | None = None
+    for name, engine in (
+        ("1 process", local_engine(1)),
+        ("2 processes", local_engine(2)),
+        ("Dask, 2", dask_engine(None, 2)),
+    ):
+        meter = Meter()
+        _audited(folder / name, calls, engine, meter)
+        spent = meter.spent()
+        base = base or spent
+        wall, cpu = spent.wall / spent.files, spent.cpu / spent.files
+        print(
+            f"{name}: {1000 * wall:.1f} ms a file, {base.wall / base.files / wall:.2f} × of one process; "
+            f"{1000 * cpu:.1f} ms of processor, {cpu / (base.cpu / base.files):.3f} ×"
+        )
 
 
-def _timed(out: Path, calls: Path, engine: AbstractContextManager[AuditEngine]) -> float:
-    """Seconds from the first finished batch to the last: without the start of the workers."""
-    out.mkdir()
-    told: list[float] = []
+def _audited(
+    out: Path, calls: Path, engine: AbstractContextManager[AuditEngine], meter: Meter
+) -> None:
+    out.mkdir(exist_ok=True)
     with engine as running:
-        run = AuditRun(out, PLAN, running, report=lambda _: told.append(time.perf_counter()))
-        run.run(listing([str(calls)]), None)
-    return told[-1] - told[0]
+        AuditRun(out, PLAN, running, report=meter).run(listing([str(calls)]), None)
 
 
 def many(folder: Path, files: int) -> None:
-    """Short files: until the first batch is done, a file, and this process's memory."""
+    """Short calls of 3 to 10 s: until the first batch is done, a file, memory, and a resume."""
     calls, out = folder / "many", folder / "out"
-    out.mkdir()
-    first = calls / "0" / "0.wav"
+    samples, _ = soundfile.read(SOURCE, dtype="int16")
+    samples = samples[:: soundfile.info(SOURCE).samplerate // RATE]
+    sources: list[Path] = []
     for number in range(files):
         path = calls / str(number // 1000) / f"{number}.wav"
         if number % 1000 == 0:
             path.parent.mkdir(parents=True)
-        if number == 0:
-            soundfile.write(path, np.zeros((RATE // 2, 2), np.int16), RATE)
-        elif number % 30_000 == 0:  # a file has a limit of names
-            soundfile.write(path, np.zeros((RATE // 2, 2), np.int16), RATE)
-            first = path
+        if number % 20_000 < DISTINCT:  # a file has a limit of names
+            sources = [*sources[-DISTINCT + 1 :], path]
+            length = RATE * (3 + number % 8)
+            soundfile.write(path, samples[number * RATE % 1000 :][:length], RATE)
         else:
-            os.link(first, path)
-    begun, memory = time.perf_counter(), []
-    starts: list[float] = []
-
-    def show(progress: AuditProgress) -> None:
-        if progress.files_done:
-            starts.append(time.perf_counter() - begun)
-            memory.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
-
-    with local_engine(2) as engine:
-        AuditRun(out, PLAN, engine, report=show).run(listing([str(calls)]), None)
-    took = time.perf_counter() - begun
+            os.link(sources[number % DISTINCT], path)
+    meter = Meter()
+    _audited(out, calls, local_engine(2), meter)
+    seen, spent = meter.seen, meter.spent()
     print(
-        f"{files} files: first batch after {starts[0]:.1f} s, {1000 * took / files:.2f} ms a file"
+        f"{files} files: first batch after {seen[0].wall:.1f} s, {1000 * spent.wall / spent.files:.2f} ms "
+        f"a file, {1000 * spent.cpu / spent.files:.2f} ms of processor"
     )
-    print(f"memory: {memory[len(memory) // 10]} MB after a tenth, {memory[-1]} MB at the end")
+    for share in (0.1, 0.5, 1.0):
+        at = seen[min(len(seen) - 1, int(share * len(seen)))]
+        print(f"memory at {share:.0%}: {at.own} MB, a worker {at.worker} MB")
+    again = Meter()
+    started = time.process_time()
+    _audited(out, calls, local_engine(2), again)
+    print(f"again, all done: {time.process_time() - started:.1f} s of processor")
 
 
 def main() -> None:

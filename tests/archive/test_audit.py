@@ -13,6 +13,8 @@ from collections import Counter
 from concurrent.futures import Future
 from pathlib import Path
 
+import psutil
+import pyarrow.parquet
 import pytest
 
 from tests.archive.conftest import FIXTURES
@@ -167,6 +169,58 @@ def test_a_killed_audit_goes_on_and_loses_and_doubles_nothing(tmp_path):
     sources = [row["source"] for row in rows(out)]
     assert (len(sources), len(set(sources))) == (150, 150)
     assert {path: path.stat().st_mtime_ns for path in parts} == parts
+
+
+def test_another_process_that_looks_at_the_state_takes_nothing_from_it(tmp_path):
+    """SQLite's locks are the process's: a second store of the folder must not drop the first one's."""
+    look = "import sqlite3, sys; print(*sqlite3.connect(sys.argv[1]).execute('SELECT done FROM batches'))"
+
+    def seen(store):
+        command = [sys.executable, "-c", look, str(store.path)]
+        return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+    store = JobStore(tmp_path)
+    store.add([("a.wav", 1)], None)
+    batch = store.next_batch(1, partial=True)
+    JobStore(tmp_path).close()
+    assert seen(store) == "(0,)"
+    store.done(batch.id)
+    assert seen(store) == "(1,)"
+    store.close()
+
+
+def test_the_workers_of_a_killed_audit_end():
+    """Their pool's pipes stay open in them: they would wait for work for ever."""
+    program = (
+        "import os, time; from vad_agent.archive.engines import processes; pool = processes(1); "
+        "print(pool.submit(os.getpid).result(), flush=True); time.sleep(60)"
+    )
+    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE) as audit:
+        worker = psutil.Process(int(audit.stdout.readline()))
+        audit.kill()
+    worker.wait(20)
+
+
+def test_each_wrong_phrase_is_early_late_or_missing(archive, here, run_audit):
+    calls = list(parquet_tables.rows(run_audit(here, archive), "calls"))
+    told = [one for one in calls if one["told"]]
+    assert any(one["phrases_wrong"] for one in told)
+    for one in told:
+        kinds = [one[f"phrases_{kind}"] for kind in ("early", "late", "missing")]
+        assert sum(kinds) == one["phrases_wrong"]
+        assert one["dead_air_line_s"] + one["dead_air_operator_s"] <= one["dead_air_s"] + 0.01
+
+
+def test_a_part_of_an_older_version_lacks_a_column(archive, here, run_audit):
+    """An audit that was begun before an update goes on after it."""
+    out = run_audit(here, archive)
+    part = parquet_tables.part(out, "calls", 1)
+    old = pyarrow.parquet.read_table(part).drop_columns(["phrases_early"])
+    pyarrow.parquet.write_table(old, part)
+    parquet_tables.merge(out, [1])
+    rows = list(parquet_tables.rows(out, "calls"))
+    assert len(rows) == len(old)
+    assert all(row["phrases_early"] is None for row in rows)
 
 
 def test_a_shifts_trace_is_a_row_a_call(tmp_path):

@@ -44,12 +44,22 @@ def test_a_call_is_counted_at_its_day_and_hour_in_the_centres_zone():
 
 
 def test_sums_are_those_of_the_calls():
-    wrong = call(1, phrases_wrong=2, no_greeting=True, dead_air_s=12.0, dead_air_waits_for="operator",
-                 dead_air_cause="live", dead_air_longest_s=12.0)  # fmt: skip
-    dead = call(2, dead_air_s=20.0, dead_air_waits_for="operator", dead_air_cause="digital_zero")
+    wrong = call(1, phrases_wrong=2, phrases_early=2, no_greeting=True, greeting_latency_s=7.0,
+                 dead_air_s=12.0, dead_air_operator_s=12.0)  # fmt: skip
+    dead = call(
+        2,
+        phrases_wrong=1,
+        phrases_missing=1,
+        dead_air_s=25.0,
+        dead_air_line_s=20.0,
+        no_greeting=True,
+        greeting_latency_s=None,
+    )
     data = collected(call(0), wrong, dead, call(3, error="no audio", told=None))
-    expected = {"calls": 4, "unreadable": 1, "wrong": 2, "wrong_calls": 1, "no_greeting": 1,
-                "dead_operator_s": 12, "dead_line_s": 20, "greeted": 3, "seconds": 180}  # fmt: skip
+    expected = {"calls": 4, "unreadable": 1, "wrong": 3, "wrong_calls": 2, "early_calls": 1, "left_calls": 0,
+                "no_greeting": 1, "late_greeting": 1, "dead_operator_s": 12, "dead_line_s": 20,
+                "dead_client_s": 5, "wait_calls": 1, "line_calls": 1, "greeted": 2,
+                "seconds": 180}  # fmt: skip
     assert {name: total(data, name) for name in expected} == expected
 
 
@@ -105,7 +115,7 @@ def test_no_name_of_a_file_can_become_markup():
 
 def test_the_page_asks_for_nothing_outside_of_itself():
     html = page_of(call(0, phrases_wrong=1))
-    assert not re.search(r'(src|href)="(?!file://)', html)
+    assert not re.search(r'(src|href)="(?!file://|#)', html)
     assert "http" not in re.sub("http-equiv|http://www.w3.org/[^\"']*", "", html)
     assert "default-src 'none'" in html
 
@@ -114,7 +124,7 @@ def test_each_fault_has_its_second():
     bad = call(0, phrases_wrong=1, no_greeting=True, no_greeting_at_s=5.0, dropped=True, dropped_at_s=70.0,
                spoke_over=2, spoke_over_at_s=12.0, dead_air_s=15.0, dead_air_at_s=20.0,
                dead_air_longest_s=15.0, dead_air_cause="live", dead_air_waits_for="operator",
-               hold_violation=True, hold_s=130.0, callback=None)  # fmt: skip
+               hold_violation=True, hold_s=130.0, callback=None, greeting_latency_s=None)  # fmt: skip
     assert report_page.faults(bad) == [
         "1 фраза не по скрипту",
         "оператор не поздоровался (0:05)",
@@ -149,6 +159,59 @@ def test_the_spreadsheet_is_russian(tmp_path):
     assert ";12,5;" in first
     assert ";перезвонили поздно;" in first
     assert ";нет;" in second
+
+
+def test_who_greeted_late_is_not_said_to_have_never_greeted():
+    late = call(0, no_greeting=True, no_greeting_at_s=5.0, greeting_latency_s=7.42, callback=None)
+    assert report_page.faults(late) == ["поздоровался через 7,4 с"]
+
+
+def answers(browser, tmp_path, data):  # noqa: F811
+    """What the page answers, by its questions."""
+    page = browser.new_page()
+    page.goto(report_page.write(tmp_path, data, {}, title="Ноябрь").as_uri())
+    found = {
+        one.locator("h3").evaluate("h => h.firstChild.textContent"): one.locator("p").inner_text()
+        for one in page.locator(".answer").all()
+    }
+    page.close()
+    return found
+
+
+def test_the_page_answers_what_a_supervisor_asks(browser, tmp_path):  # noqa: F811
+    """Each of 12 operators has 40 calls; 3 have a fault in 20 of them; clients wait at 15:00."""
+    calls, states = [], {}
+    for number in range(480):
+        operator, turn = number % 12, number // 12
+        bad = turn % 2 == 0
+        one = call(
+            number, operator=f"op{operator}", owed=True, began=NOON + timedelta(hours=turn % 4)
+        )
+        if operator == 1 and bad:
+            one |= {"no_greeting": True, "greeting_latency_s": 7.0}
+        if operator == 2 and bad:
+            one |= {"dead_air_s": 15.0, "dead_air_line_s": 15.0, "dead_air_longest_s": 15.0}
+        if turn % 4 == 3 and operator % 3:
+            one |= {"dead_air_s": 12.0, "dead_air_operator_s": 12.0, "dead_air_longest_s": 12.0}
+        states[one["id"]] = "missing" if operator == 3 and bad else "kept"
+        calls.append(one)
+    found = answers(browser, tmp_path, collected(*calls, states=states))
+    half = "50 % (20 из 40; от 35 до 65 %)"
+    assert found["Кто поздно здоровается"] == f"op1 – {half}; у остальных – 0 %."
+    assert found["Когда клиенты ждут"].startswith("15:00–15:59 – 67 % (80 из 120;")
+    assert "По операторам: никто не выделяется" in found["Когда клиенты ждут"]
+    assert "20 из 480 обещанных не запрошены" in found["Каких перезвонов нет"]
+    assert f"Не запрашивает: op3 – {half}" in found["Каких перезвонов нет"]
+    assert "Проверьте аппарат и линию: op2 – это не вина оператора." in found["Линия или люди"]
+    assert "перезвон не запрошен" in found["Худший звонок"]
+
+
+def test_a_few_calls_accuse_nobody(browser, tmp_path):  # noqa: F811
+    """3 of 4 late greetings are no habit."""
+    calls = [call(n, operator="op", no_greeting=n > 0, greeting_latency_s=7.0) for n in range(4)]
+    calls += [call(n, operator=f"op{n % 8}") for n in range(4, 100)]
+    found = answers(browser, tmp_path, collected(*calls))
+    assert found["Кто поздно здоровается"] == "Никто не выделяется, в среднем: 3 % (3 из 100)."
 
 
 def test_the_filters_work_from_a_file(browser, tmp_path):  # noqa: F811 - the fixture

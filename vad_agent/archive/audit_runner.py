@@ -23,7 +23,7 @@ from vad_agent.archive.call_audit import AuditJob, AuditPlan, AuditRows, audit_b
 from vad_agent.archive.engines import AuditEngine, processes
 from vad_agent.archive.file_listing import Listed
 from vad_agent.archive.file_names import NamePattern
-from vad_agent.archive.job_store import Batch, JobStore
+from vad_agent.archive.job_store import AuditTotals, Batch, JobStore
 from vad_agent.archive.parquet_tables import merge, part, write_part
 from vad_agent.archive.rows import error_row
 from vad_agent.errors import VadAgentError
@@ -61,6 +61,8 @@ class AuditRun:
     report: Callable[[AuditProgress], None] = lambda progress: None
     clock: Callable[[], float] = time.monotonic
     _recent: deque[tuple[float, int]] = field(default_factory=lambda: deque(maxlen=RECENT))
+    _known: AuditTotals | None = None
+    """All files, once the listing has ended."""
 
     def run(self, listed: Iterable[Listed], pattern: NamePattern | None) -> None:
         """Audit all files of `listed` that are not done; then write the tables.
@@ -148,13 +150,16 @@ class AuditRun:
 
     def _progress(self, store: JobStore, lister: Lister) -> AuditProgress:
         """The remaining time is that of the bytes left at the rate of the last batches."""
-        listed, totals = lister.ended.is_set(), store.totals()
+        listed = lister.ended.is_set()
+        known, audited = self._known or store.known(), store.audited()
+        if listed:
+            self._known = known
         passed = self._recent[-1][0] - self._recent[0][0]
         read = sum(size for _, size in list(self._recent)[1:])
         remaining = None
         if listed and len(self._recent) > 2 and read and passed > 0:
-            remaining = (totals.size - totals.size_done) * passed / read
-        return AuditProgress(totals.files, totals.files_done, listed, remaining)
+            remaining = (known.size - audited.size) * passed / read
+        return AuditProgress(known.files, audited.files, listed, remaining)
 
 
 def one_by_one(jobs: Sequence[AuditJob], plan: AuditPlan) -> AuditRows:

@@ -7,10 +7,12 @@ scheduler a task; a batch is at least 50 calls, and the runner keeps few of them
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Iterator
 from concurrent.futures import Executor, ProcessPoolExecutor
 from contextlib import ExitStack, contextmanager
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
+from multiprocessing.connection import wait
 from typing import TYPE_CHECKING
 
 from vad_agent.errors import OutputError, extra
@@ -78,8 +80,20 @@ def cores() -> int:
 
 
 def processes(workers: int) -> ProcessPoolExecutor:
-    """A pool of processes that inherit nothing."""
-    return ProcessPoolExecutor(workers, get_context("spawn"))
+    """A pool of processes that inherit nothing, and that do not outlive this one if it is killed."""
+    return ProcessPoolExecutor(workers, get_context("spawn"), _end_with_parent)
+
+
+def _end_with_parent() -> None:
+    """In a worker: the pool's own pipes stay open in its workers, so they never notice."""
+    parent = parent_process()
+    assert parent is not None
+    threading.Thread(target=_watch, args=(parent.sentinel,), name="parent", daemon=True).start()
+
+
+def _watch(sentinel: int) -> None:
+    wait([sentinel])
+    os._exit(1)
 
 
 @contextmanager
@@ -101,10 +115,12 @@ def dask_engine(scheduler: str | None, workers: int) -> Iterator[AuditEngine]:
         OutputError: the scheduler does not answer, or has no worker.
     """
     with extra("archive", "--engine dask"):
+        import dask
         from distributed import Client, LocalCluster
     with ExitStack() as stack:
         address = scheduler
         if address is None:
+            stack.enter_context(dask.config.set({"distributed.worker.profile.enabled": False}))
             cluster = LocalCluster(
                 n_workers=workers, threads_per_worker=1, dashboard_address=None, host="127.0.0.1"
             )

@@ -50,12 +50,10 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class AuditTotals:
-    """Files and bytes: all that are known, and those of finished batches."""
+    """So many files, and their bytes."""
 
     files: int
     size: int
-    files_done: int
-    size_done: int
 
 
 class JobStore:
@@ -69,7 +67,10 @@ class JobStore:
         self.path = folder / "audit.sqlite"
         with _usable(self.path):
             try:
-                open_private(self.path, "ab").close()
+                # Only a new file: to close one that SQLite has open here would drop SQLite's locks.
+                open_private(self.path, "xb").close()
+            except FileExistsError:
+                pass
             except OSError as error:
                 raise OutputError(f"{self.path}: cannot be written: {error.strerror}") from error
             self._db = sqlite3.connect(self.path, timeout=60, isolation_level=None)
@@ -182,16 +183,19 @@ class JobStore:
                 for row in self._db.execute("SELECT id FROM batches WHERE done = 1 ORDER BY id")
             )
 
-    def totals(self) -> AuditTotals:
-        """How much there is, and how much is done."""
+    def known(self) -> AuditTotals:
+        """How much there is. Reads every file's row: not for each batch."""
+        return self._totals("SELECT count(*), coalesce(sum(size), 0) FROM files")
+
+    def audited(self) -> AuditTotals:
+        """How much is done."""
+        return self._totals(
+            "SELECT coalesce(sum(files), 0), coalesce(sum(bytes), 0) FROM batches WHERE done = 1"
+        )
+
+    def _totals(self, query: str) -> AuditTotals:
         with _usable(self.path):
-            files, size = self._db.execute(
-                "SELECT count(*), coalesce(sum(size), 0) FROM files"
-            ).fetchone()
-            done, bytes_done = self._db.execute(
-                "SELECT coalesce(sum(files), 0), coalesce(sum(bytes), 0) FROM batches WHERE done = 1"
-            ).fetchone()
-        return AuditTotals(files, size, done, bytes_done)
+            return AuditTotals(*self._db.execute(query).fetchone())
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:

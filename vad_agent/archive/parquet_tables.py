@@ -106,14 +106,22 @@ def _grouped(folder: Path, table: str, batches: Sequence[int]) -> Iterator[pa.Ta
     for batch in batches:
         name = part(folder, table, batch)
         try:
-            waiting.append(pa.parquet.read_table(name, schema=schema(table)))
+            with pa.parquet.ParquetFile(name) as file:  # `read_table` costs a data set a file
+                waiting.append(file.read())
         except (OSError, pa.ArrowException) as error:
             raise OutputError(f"{name}: cannot be read: {error}") from error
         count += len(waiting[-1])
         if count >= ROW_GROUP:
-            yield pa.concat_tables(waiting).combine_chunks()
+            yield _joined(waiting, table)
             waiting, count = [], 0
-    yield pa.concat_tables([*waiting, schema(table).empty_table()]).combine_chunks()
+    yield _joined(waiting, table)
+
+
+def _joined(parts: Sequence[Any], table: str) -> pa.Table:
+    """One table; a column that a part of an older version lacks is null."""
+    empty = schema(table).empty_table()
+    whole: pa.Table = arrow().concat_tables([empty, *parts], promote_options="default")
+    return whole.combine_chunks()
 
 
 def rows(

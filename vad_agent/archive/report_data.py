@@ -16,6 +16,8 @@ from dataclasses import dataclass, field
 from datetime import tzinfo
 from typing import Any
 
+from vad_agent.archive.audit_rules import AuditRules
+
 MOST_CELLS = 40_000
 MOST_OPERATORS = 400
 MOST_WORST, MOST_OWED = 60, 300
@@ -26,7 +28,8 @@ SUMS = (
     "calls", "unreadable", "told", "right", "wrong", "wrong_calls", "owed", "missing", "late",
     "no_greeting", "spoke_over", "dropped", "dead_calls", "dead_s", "dead_operator_s", "dead_line_s",
     "dead_client_s", "seconds", "hold_s", "greeting_s", "greeted", "response_s", "answered",
-    "silent_calls", "hold_violations",
+    "silent_calls", "hold_violations", "late_greeting", "early_calls", "left_calls", "line_calls",
+    "wait_calls", "live_calls",
 )  # fmt: skip
 """The numbers of a cell, in this order; the counts of `BINS` follow."""
 BINS: Mapping[str, Sequence[float]] = {
@@ -53,13 +56,18 @@ class ReportData:
     owed_left_out: int = 0
     joined: bool = False
     """Owed callbacks were looked up in the desk's store."""
+    rules: AuditRules = field(default_factory=AuditRules)
+    """By which the calls were audited."""
 
 
 def collect(
-    calls: Iterable[Mapping[str, Any]], states: Mapping[str, str], zone: tzinfo
+    calls: Iterable[Mapping[str, Any]],
+    states: Mapping[str, str],
+    zone: tzinfo,
+    rules: AuditRules | None = None,
 ) -> ReportData:
     """Read the table of calls once. `states`: of owed callbacks, by the call's id. `zone`: the centre's."""
-    data = ReportData(joined=bool(states))
+    data = ReportData(joined=bool(states), rules=rules or AuditRules())
     heap: list[tuple[float, int, dict[str, Any]]] = []
     operators: set[str] = set()
     months = False
@@ -81,6 +89,7 @@ def collect(
                 data.owed.append(shown(call, state, cell))
             else:
                 data.owed_left_out += 1
+    data.owed.sort(key=lambda one: one["callback"] != "missing")
     data.worst = [one for _, _, one in sorted(heap, key=lambda one: one[:2], reverse=True)]
     return data
 
@@ -142,12 +151,22 @@ def _add(sums: list[float], call: Mapping[str, Any], state: str | None) -> None:
     add("owed", bool(call["owed"]))
     add("missing", state == "missing")
     add("late", state == "late")
-    add("no_greeting", bool(call["no_greeting"]))
+    greeted = call["greeting_latency_s"] is not None
+    add("no_greeting", bool(call["no_greeting"]) and not greeted)
+    add("late_greeting", bool(call["no_greeting"]) and greeted)
+    if call["told"] and not call["dead_air_line_s"]:  # on a dead line no phrase accuses anybody
+        add("live_calls", 1)
+        add("early_calls", bool(call["phrases_early"]))
+        add("left_calls", bool(call["phrases_missing"]))
     add("spoke_over", bool(call["spoke_over"]))
     add("dropped", bool(call["dropped"]))
     add("dead_calls", dead > 0)
     add("dead_s", dead)
-    add(_cause(call), dead)
+    line, operator = call["dead_air_line_s"] or 0.0, call["dead_air_operator_s"] or 0.0
+    for name, share in (("line", line), ("operator", operator), ("client", dead - line - operator)):
+        add(f"dead_{name}_s", share)
+    add("line_calls", line > 0)
+    add("wait_calls", operator > 0)
     add("seconds", call["seconds"])
     add("hold_s", call["hold_s"])
     add("silent_calls", bool(call["silent_call"]))
@@ -165,13 +184,6 @@ def _add(sums: list[float], call: Mapping[str, Any], state: str | None) -> None:
         if value is not None:
             sums[at + bisect_right(edges, value)] += 1
         at += len(edges) + 1
-
-
-def _cause(call: Mapping[str, Any]) -> str:
-    """What a call's dead air is due to, by its longest silence: the line, the operator, the client."""
-    if call["dead_air_cause"] not in ("live", "music", None):
-        return "dead_line_s"
-    return "dead_operator_s" if call["dead_air_waits_for"] == "operator" else "dead_client_s"
 
 
 def _by_month(cells: Mapping[Cell, list[float]]) -> dict[Cell, list[float]]:

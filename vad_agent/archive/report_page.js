@@ -71,6 +71,128 @@ function stacked(parts) {
     .join("")}</ul>`;
 }
 
+// -- what stands out ------------------------------------------------------------------------------
+
+const LEAST = 10; // calls, below which nobody is judged
+const SURE = 3; // standard errors: some dozens of comparisons seldom give a false one
+const STEP = 0.03; // a smaller difference is not worth a sentence
+
+/** Wilson's interval of 95 % of a share. */
+function interval(part, whole, z = 1.96) {
+  const [p, w] = [part / whole, 1 + (z * z) / whole];
+  const middle = p + (z * z) / (2 * whole);
+  const wide = z * Math.sqrt((p * (1 - p)) / whole + (z * z) / (4 * whole * whole));
+  return [(middle - wide) / w, (middle + wide) / w];
+}
+
+/** Groups whose share is above that of all others by more than chance; the highest first. */
+function outliers(groups, part, whole) {
+  const rows = [...groups].map(([key, s]) => ({ key, part: part(s), whole: whole(s) }));
+  let inside = rows.filter((row) => row.whole > 0);
+  const found = [];
+  // The highest is taken out first, so that one bad group does not hide the next one.
+  for (const row of [...inside].sort((a, b) => b.part / b.whole - a.part / a.whole)) {
+    const others = inside.filter((one) => one !== row);
+    const [k, n] = [sum(others, "part"), sum(others, "whole")];
+    const pooled = (k + row.part) / (n + row.whole);
+    const error = Math.sqrt(pooled * (1 - pooled) * (1 / n + 1 / row.whole));
+    const more = row.part / row.whole - k / n;
+    if (row.whole < LEAST || !n) continue;
+    const [low] = interval(row.part, row.whole, SURE); // for a few calls, where `error` is too small
+    if (!(more > STEP && more > SURE * error && low > k / n)) continue;
+    found.push(row);
+    inside = others;
+  }
+  const rest = { part: sum(inside, "part"), whole: sum(inside, "whole") };
+  return { found, rest };
+}
+const sum = (rows, name) => rows.reduce((total, row) => total + row[name], 0);
+
+const percent = (part, whole) => (whole ? Math.round((100 * part) / whole) + " %" : "–");
+function told({ part, whole }) {
+  const [low, high] = interval(part, whole);
+  return `${percent(part, whole)} (${part} из ${whole}; от ${Math.round(100 * low)} до ${percent(high, 1)})`;
+}
+
+/** A sentence: who stands out, and how the others are. */
+function compared(groups, part, whole, name, others, nobody) {
+  const { found, rest } = outliers(groups, part, whole);
+  if (!found.length) {
+    const few = [...groups].every(([, s]) => whole(s) < LEAST);
+    return few
+      ? `${percent(rest.part, rest.whole)} (${rest.part} из ${rest.whole}). Звонков слишком мало, чтобы кого-то выделить.`
+      : `${nobody}: ${percent(rest.part, rest.whole)} (${rest.part} из ${rest.whole}).`;
+  }
+  const list = found.map((row) => `<b>${escape(name(row.key))}</b> – ${told(row)}`);
+  const more = rest.whole ? `; ${others} – ${percent(rest.part, rest.whole)}` : "";
+  return list.join(", ") + more + ".";
+}
+
+const late = (s) => s[at.late_greeting] + s[at.no_greeting];
+const judged = (s) => s[at.told];
+const MEASURES = {
+  greeting: [late, judged],
+  early: [(s) => s[at.early_calls], (s) => s[at.live_calls]],
+  left: [(s) => s[at.left_calls], (s) => s[at.live_calls]],
+  waits: [(s) => s[at.wait_calls], judged],
+  line: [(s) => s[at.line_calls], (s) => s[at.calls] - s[at.unreadable]],
+  missing: [(s) => s[at.missing], (s) => s[at.owed]],
+  rung: [(s) => s[at.late], (s) => s[at.owed]],
+};
+const hourName = (hour) => `${hour}:00–${hour}:59`;
+
+function headlines(cells, all) {
+  const by = [1, 0, 2].map((place) => grouped(cells, (cell) => cell[place]));
+  const [people, days, hours] = by;
+  days.delete("");
+  hours.delete(-1);
+  const person = (measure) =>
+    compared(people, ...MEASURES[measure], (x) => x, "у остальных", "никто не выделяется, в среднем");
+  const day = (measure) =>
+    compared(days, ...MEASURES[measure], dayName, "в остальные дни", "все дни похожи");
+  const hour = (measure) =>
+    compared(hours, ...MEASURES[measure], hourName, "в остальные часы", "все часы похожи");
+  const seconds = (value) => number(value, value % 1 ? 1 : 0) + " с";
+  const [owed, gone] = [all[at.owed], all[at.missing]];
+  const callbacks = !data.joined
+    ? "Не сверялись: запустите аудит с --callbacks."
+    : `<a href="#callbacks">${gone} из ${owed}</a> обещанных не запрошены, ${all[at.late]} сделаны поздно.
+       <br>Не запрашивает: ${person("missing")}<br>Перезванивает поздно: ${person("rung")}`;
+  const worst = document.querySelector("#worst details:not([hidden])");
+  const list = [
+    [`Кто поздно здоровается`, `позже ${seconds(data.greeting_s)} или вовсе нет`, upper(person("greeting"))],
+    [`Когда клиенты ждут`, `ответа дольше ${seconds(data.dead_air_s)}`,
+      `${upper(hour("waits"))}<br>По операторам: ${person("waits")}`],
+    [`Каких перезвонов нет`, "", callbacks],
+    [`Линия или люди`, `паузы без звука с линии дольше ${seconds(data.dead_air_s)}`,
+      `${verdict(people, days)}<br>По операторам: ${person("line")}<br>По дням: ${day("line")}`],
+    [`Фразы скрипта`, "в звонках без пауз из-за линии", `Говорит раньше срока: ${person("early")}<br>Не говорит: ${person("left")}`],
+    [`Худший звонок`, "", worst ? `<a href="#worst" id="to-worst">${escape(head(worst))}</a>` : "Таких нет."],
+  ];
+  $("headlines").innerHTML = list
+    .map(([title, hint, text]) =>
+      `<div class=answer><h3>${title}${hint ? `<small>${hint}</small>` : ""}</h3><p>${text}</p></div>`)
+    .join("");
+}
+
+const upper = (text) => text[0].toUpperCase() + text.slice(1);
+function head(call) {
+  const faults = [...call.querySelectorAll(".faults li")].map((one) => one.textContent);
+  return `${call.querySelector("summary").firstChild.textContent}: ${faults.join("; ")}`;
+}
+
+/** What the outliers of the line mean. */
+function verdict(people, days) {
+  const names = outliers(people, ...MEASURES.line).found.map((row) => escape(row.key));
+  const dates = outliers(days, ...MEASURES.line).found.map((row) => dayName(row.key));
+  const found = [];
+  if (names.length && !$("operator").value)
+    found.push(`Проверьте аппарат и линию: <b>${names.join(", ")}</b> – это не вина оператора.`);
+  if (dates.length && people.size > 1)
+    found.push(`<b>${dates.sort().join(", ")}</b> – сбой у всех: внешняя линия, а не люди.`);
+  return found.join(" ") || "Сбоев линии, отличных от обычных, нет.";
+}
+
 // -- parts -----------------------------------------------------------------------------------------
 
 function tiles(all) {
@@ -78,7 +200,7 @@ function tiles(all) {
   const list = [
     [number(calls), "звонков"],
     [share(all[at.wrong_calls], all[at.told]), "не по скрипту", "bad"],
-    [share(all[at.no_greeting], all[at.told]), "оператор не поздоровался", "bad"],
+    [share(late(all), all[at.told]), "поздно или не поздоровался", "bad"],
     [mean(all[at.greeting_s], all[at.greeted]), "до приветствия"],
     [number(all[at.owed]), "должны перезвонить"],
     [data.joined ? number(all[at.missing]) : "–", "перезвонов не запрошено", "bad"],
@@ -93,31 +215,40 @@ function tiles(all) {
     .join("");
 }
 
-function line(all) {
+const dayLabel = (day) => dayName(day).slice(0, day.length > 7 ? 5 : 7);
+
+/** Rows of `bars`: a share in percent by day. */
+function daily(cells, part, whole) {
+  const days = [...grouped(cells, (cell) => cell[0])].filter(([day]) => day).sort();
+  return days.map(([day, s]) =>
+    [day, whole(s) ? (100 * part(s)) / whole(s) : 0, `${share(part(s), whole(s))} из ${whole(s)}`]);
+}
+
+function line(all, cells) {
   $("line").innerHTML = stacked([
     { kind: "operator", name: "Ждали оператора: последним говорил клиент", value: all[at.dead_operator_s] },
     { kind: "client", name: "Ждали клиента на живой линии", value: all[at.dead_client_s] },
     { kind: "dead", name: "Линия: цифровой ноль, нет звука, гудки", value: all[at.dead_line_s] },
-  ]);
+  ]) + "<h3>Звонков с паузой из-за линии по дням, %</h3>" +
+    bars(daily(cells, ...MEASURES.line), { label: dayLabel, name: "линия по дням", height: 90 });
 }
 
 function trends(cells) {
   const days = [...grouped(cells, (cell) => cell[0])].filter(([day]) => day).sort();
   const rows = (value, note) => days.map(([day, sums]) => [day, value(sums), note(sums)]);
-  const label = (day) => dayName(day).slice(0, day.length > 7 ? 5 : 7);
+  const label = dayLabel;
   $("days").innerHTML =
     "<h3>Звонков не по скрипту, %</h3>" +
-    bars(rows((s) => (s[at.told] ? (100 * s[at.wrong_calls]) / s[at.told] : 0),
-      (s) => `${share(s[at.wrong_calls], s[at.told])} из ${s[at.told]}`), { label, name: "не по скрипту по дням" }) +
+    bars(daily(cells, (s) => s[at.wrong_calls], judged), { label, name: "не по скрипту по дням" }) +
     "<h3>Перезвонов не запрошено и поздних</h3>" +
     (!data.joined ? "<p class=hint>Не сверялись со стойкой.</p>" : bars(rows((s) => s[at.missing] + s[at.late], (s) => `${s[at.missing]} не запрошено, ${s[at.late]} поздно`),
       { label, name: "перезвоны по дням", height: 90 }));
   const hours = [...grouped(cells, (cell) => cell[2])].filter(([hour]) => hour >= 0);
   hours.sort((a, b) => a[0] - b[0]);
   $("hours").innerHTML =
-    "<h3>Сколько клиент ждал оператора, секунд на звонок</h3>" +
-    bars(hours.map(([hour, s]) => [hour, s[at.calls] ? s[at.dead_operator_s] / s[at.calls] : 0,
-      `${mean(s[at.dead_operator_s], s[at.calls])}, звонков ${s[at.calls]}`]),
+    `<h3>Звонков, где клиент ждал ответа дольше ${number(data.dead_air_s)} с, %</h3>` +
+    bars(hours.map(([hour, s]) => [hour, s[at.told] ? (100 * s[at.wait_calls]) / s[at.told] : 0,
+      `${share(s[at.wait_calls], s[at.told])} из ${s[at.told]}, ${mean(s[at.dead_operator_s], s[at.calls])} на звонок`]),
       { label: (hour) => hour + ":00", name: "ожидание по часам" }) +
     "<h3>Звонков</h3>" +
     bars(hours.map(([hour, s]) => [hour, s[at.calls]]),
@@ -128,15 +259,26 @@ const COLUMNS = [
   ["Оператор", (s, name) => name, (s, name) => escape(name)],
   ["Звонков", (s) => s[at.calls], (s) => number(s[at.calls])],
   ["Не по скрипту", (s) => s[at.wrong_calls] / (s[at.told] || 1), (s) => share(s[at.wrong_calls], s[at.told])],
-  ["До приветствия", (s) => s[at.greeting_s] / (s[at.greeted] || 1), (s) => mean(s[at.greeting_s], s[at.greeted])],
-  ["Не поздоровался", (s) => s[at.no_greeting], (s) => number(s[at.no_greeting])],
+  ["Раньше срока", ...measured("early")],
+  ["Не сказал фразу", ...measured("left")],
+  ["Здоровается через", (s) => s[at.greeting_s] / (s[at.greeted] || 1), (s) => mean(s[at.greeting_s], s[at.greeted])],
+  ["Здоровается поздно", ...measured("greeting")],
   ["Перебивал", (s) => s[at.spoke_over] / (s[at.told] || 1), (s) => share(s[at.spoke_over], s[at.told])],
   ["Ответ клиенту через", (s) => s[at.response_s] / (s[at.answered] || 1), (s) => mean(s[at.response_s], s[at.answered], 2)],
-  ["Клиент ждал, на звонок", (s) => s[at.dead_operator_s] / (s[at.calls] || 1), (s) => mean(s[at.dead_operator_s], s[at.calls])],
-  ["Удержание, на звонок", (s) => s[at.hold_s] / (s[at.calls] || 1), (s) => mean(s[at.hold_s], s[at.calls])],
-  ["Перезвон не запрошен", (s) => s[at.missing], (s) => (data.joined ? number(s[at.missing]) : "–")],
-  ["Поздно", (s) => s[at.late], (s) => (data.joined ? number(s[at.late]) : "–")],
+  ["Клиент ждал", ...measured("waits")],
+  ["Перезвон не запрошен", ...measured("missing", data.joined)],
+  ["Перезвон поздно", ...measured("rung", data.joined)],
+  ["Линия", ...measured("line")],
 ];
+/** Of a column with a share: its key, its text, and the measure by which a row may stand out. */
+function measured(measure, known = true) {
+  const [part, whole] = MEASURES[measure];
+  return [
+    (s) => part(s) / (whole(s) || 1),
+    (s) => (known ? share(part(s), whole(s)) : "–"),
+    measure,
+  ];
+}
 let order = { column: 2, down: true };
 
 function operators(cells) {
@@ -152,8 +294,11 @@ function operators(cells) {
     const sorted = place === column ? (down ? "descending" : "ascending") : "none";
     return `<th aria-sort="${sorted}"><button data-column="${place}">${name}</button></th>`;
   });
+  const out = COLUMNS.map(([, , , measure]) =>
+    new Set(measure ? outliers(rows, ...MEASURES[measure]).found.map((row) => row.key) : []));
   const body = rows.map(([name, sums]) =>
-    `<tr>${COLUMNS.map(([, , text]) => `<td>${text(sums, name)}</td>`).join("")}</tr>`);
+    `<tr>${COLUMNS.map(([, , text], place) =>
+      `<td${out[place].has(name) ? " class=out" : ""}>${text(sums, name)}</td>`).join("")}</tr>`);
   $("operators").innerHTML =
     `<thead><tr>${head.join("")}</tr></thead><tbody>${body.join("")}</tbody>`;
 }
@@ -187,14 +332,17 @@ function draw() {
   const cells = data.cells.filter((cell) => fits(filter, cell));
   const all = grouped(cells, () => "").get("") || new Float64Array(data.width);
   tiles(all);
-  line(all);
+  line(all, cells);
   trends(cells);
   operators(cells);
   distributions(all);
   lists(filter);
+  headlines(cells, all);
 }
 
 document.addEventListener("click", (event) => {
+  if (event.target.closest("#to-worst"))
+    document.querySelector("#worst details:not([hidden])").open = true;
   const button = event.target.closest("[data-column]");
   if (!button) return;
   const column = Number(button.dataset.column);

@@ -62,8 +62,11 @@ def html(data: ReportData, pictures: Mapping[str, str], *, title: str, links: bo
 <header><h1>{escape(title)}</h1></header>
 <main>
 {_filters(data)}
+<section id="answers"><h2>Главное</h2><div id="headlines"></div>
+<p class="hint">Названы только те, кто отличается от остальных больше, чем бывает случайно. «От … до …» –
+в этих пределах доля при таком числе звонков известна (с вероятностью 95 %).</p></section>
 <div id="tiles"></div>
-<section><h2>Линия или люди: кого ждали в паузах</h2><div id="line"></div></section>
+<section id="line-or-people"><h2>Линия или люди: кого ждали в паузах</h2><div id="line"></div></section>
 <section><h2>По операторам</h2><p class="hint">Нажмите на заголовок, чтобы отсортировать.</p>
 <div class="wide"><table id="operators"></table></div></section>
 <section><h2>По дням</h2><div id="days"></div></section>
@@ -86,7 +89,15 @@ def _json(data: ReportData) -> str:
         for cell, sums in sorted(data.cells.items())
     ]
     bins = [{"title": TITLES[name], "labels": _labels(edges)} for name, edges in BINS.items()]
-    content = {"sums": SUMS, "width": WIDTH, "bins": bins, "joined": data.joined, "cells": cells}
+    content = {
+        "sums": SUMS,
+        "width": WIDTH,
+        "bins": bins,
+        "joined": data.joined,
+        "greeting_s": data.rules.verdicts.greeting_s,
+        "dead_air_s": data.rules.measures.dead_air_s,
+        "cells": cells,
+    }
     return json.dumps(content, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
 
 
@@ -140,7 +151,7 @@ def _owed(data: ReportData, links: bool) -> str:
         f"<p class=hint>И ещё {data.owed_left_out}: см. таблицу.</p>" if data.owed_left_out else ""
     )
     return (
-        f'<section data-list>{head}<p class="none">Таких нет.</p><div class="wide">'
+        f'<section id="callbacks" data-list>{head}<p class="none">Таких нет.</p><div class="wide">'
         '<table class="owed"><thead>'
         "<tr><th>Когда</th><th>Оператор</th><th>Перезвон</th><th>Почему</th><th>На секунде</th>"
         f"<th>Запись</th></tr></thead><tbody>{rows}</tbody></table></div>{more}</section>"
@@ -150,8 +161,8 @@ def _owed(data: ReportData, links: bool) -> str:
 def _worst(data: ReportData, pictures: Mapping[str, str], links: bool) -> str:
     calls = "".join(_call(one, pictures.get(one["id"]), links) for one in data.worst)
     return (
-        '<section data-list><h2>Худшие звонки</h2><p class="hint">Сверху худшие. Раскройте звонок: ход по '
-        "секундам есть у первых.</p>"
+        '<section id="worst" data-list><h2>Худшие звонки</h2><p class="hint">Сверху худшие. '
+        "Раскройте звонок: ход по секундам есть у первых.</p>"
         f'<p class="none">Ни в одном звонке ничего плохого.</p>{calls}</section>'
     )
 
@@ -176,7 +187,9 @@ def faults(one: Mapping[str, Any]) -> list[str]:
     if one["phrases_wrong"]:
         counted = labels_ru.many(one["phrases_wrong"], "фраза", "фразы", "фраз")
         found.append(f"{counted} не по скрипту")
-    if one["no_greeting"]:
+    if one["no_greeting"] and one["greeting_latency_s"] is not None:
+        found.append(f"поздоровался через {labels_ru.lasting(round(one['greeting_latency_s'], 1))}")
+    elif one["no_greeting"]:
         found.append(f"{labels_ru.FINDINGS['no_greeting']} ({_at(one, 'no_greeting_at_s')})")
     if one["dropped"]:
         found.append(f"{labels_ru.FINDINGS['dropped']} ({_at(one, 'dropped_at_s')})")

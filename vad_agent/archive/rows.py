@@ -6,9 +6,10 @@ Columns may be added, never renamed. Seconds end in `_s`, seconds of the recordi
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from vad_agent.trace.call_measures import CallMeasures
+from vad_agent.trace.call_measures import CallMeasures, SilentPart
 from vad_agent.trace.call_verdicts import SURE, CallFinding, CallVerdicts, FindingKind
 from vad_agent.trace.window_compliance import PhraseCompliance
 
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from vad_agent.archive.audit_rules import AuditRules
     from vad_agent.archive.call_audit import AuditJob, TracedCall
 
+LINE_FAULTS = ("digital_zero", "no_media", "tone", "muted")
+"""Causes of a silence that are the line's, or a device's; a quiet line may be a quiet room."""
 BAD = (PhraseCompliance.EARLY, PhraseCompliance.LATE, PhraseCompliance.MISSING)
 
 CALL_COLUMNS = {
@@ -24,12 +27,14 @@ CALL_COLUMNS = {
     "warnings": "text", "scenario": "text", "told": "flag", "owed": "flag", "owed_reason": "text",
     "owed_at_s": "number", "owed_due_in_s": "number", "owed_confidence": "number",
     "phrases_right": "count", "phrases_wrong": "count", "phrases_doubtful": "count",
+    "phrases_early": "count", "phrases_late": "count", "phrases_missing": "count",
     "no_greeting": "flag", "no_greeting_at_s": "number", "no_greeting_confidence": "number",
     "dropped": "flag", "dropped_at_s": "number", "dropped_confidence": "number",
     "spoke_over": "count", "spoke_over_at_s": "number", "spoke_over_longest_s": "number",
     "spoke_over_confidence": "number", "answered_at_s": "number",
     "dead_air": "count", "dead_air_at_s": "number", "dead_air_longest_s": "number", "dead_air_s": "number",
     "dead_air_share": "number", "dead_air_cause": "text", "dead_air_waits_for": "text",
+    "dead_air_line_s": "number", "dead_air_operator_s": "number",
     "silence_share": "number", "silent_call": "flag", "hold_s": "number", "hold_violation": "flag",
     "music_s": "number", "overtalk": "count", "overtalk_operator_s": "number",
     "overtalk_client_s": "number", "overtalk_longest_s": "number", "overtalk_share": "number",
@@ -118,13 +123,14 @@ def _verdicts(found: CallVerdicts) -> dict[str, Any]:
     if not found.told:
         return row
     wrong = [one for one in found.phrases if one.status in BAD]
-    sure = sum(one.confidence >= SURE for one in wrong)
+    sure = [one.status for one in wrong if one.confidence >= SURE]
     over = [one for one in found.findings if one.kind is FindingKind.SPOKE_OVER]
     row |= {
         "owed": found.owed is not None,
         "phrases_right": sum(one.status is PhraseCompliance.SAID for one in found.phrases),
-        "phrases_wrong": sure,
-        "phrases_doubtful": len(wrong) - sure,
+        "phrases_wrong": len(sure),
+        "phrases_doubtful": len(wrong) - len(sure),
+        **{f"phrases_{status.value}": sure.count(status) for status in BAD},
         "spoke_over": len(over),
     }
     if found.owed is not None:
@@ -151,6 +157,10 @@ def _dead_air(measured: CallMeasures) -> dict[str, Any]:
         "dead_air": len(dead),
         "dead_air_s": round(total, 2),
         "dead_air_share": round(total / max(measured.duration_s, 0.02), 4),
+        "dead_air_line_s": _length(one for one in dead if one.cause in LINE_FAULTS),
+        "dead_air_operator_s": _length(
+            one for one in dead if one.cause not in LINE_FAULTS and one.waits_for == "operator"
+        ),
     }
     if dead:
         longest = max(dead, key=lambda one: one.length)
@@ -161,6 +171,10 @@ def _dead_air(measured: CallMeasures) -> dict[str, Any]:
             "dead_air_waits_for": longest.waits_for or None,
         }
     return row
+
+
+def _length(silences: Iterable[SilentPart]) -> float:
+    return round(sum(one.length for one in silences), 2)
 
 
 def _overtalk(measured: CallMeasures, rules: AuditRules) -> dict[str, Any]:

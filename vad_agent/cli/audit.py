@@ -237,7 +237,7 @@ def _report(out: Path, folder: Path, plan: AuditPlan, states: dict[str, str], zo
     from vad_agent.archive.call_pictures import picture
     from vad_agent.archive.report_data import collect
 
-    data = collect(parquet_tables.rows(out, "calls"), states, zone)
+    data = collect(parquet_tables.rows(out, "calls"), states, zone, plan.rules)
     pictures = {}
     for call in data.worst[:PICTURES]:
         drawn = picture(AuditJob(call["source"]), call["id"], plan)
