@@ -6,7 +6,6 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,19 +14,8 @@ from tests.headset.audio_server import AudioServer
 from tests.headset.listen_process import settle
 from tests.headset.softphone import PhoneCall
 from tests.headset.speech import script_audio
-from tests.telephony import asterisk as module
 from tests.telephony.asterisk import Asterisk
 from vad_agent.telephony.asterisk_setup import faults, parse_version
-
-
-@pytest.fixture(scope="module")
-def asterisk() -> Iterator[Asterisk]:
-    if reason := module.missing():
-        if os.environ.get("CI") and sys.platform == "linux":
-            pytest.fail(reason)
-        pytest.skip(reason)
-    with Asterisk({}, 9092) as running:
-        yield running
 
 
 def vad_agent(*arguments: str, password: str = "") -> subprocess.CompletedProcess[str]:

@@ -169,7 +169,6 @@ class PbxProcess:
             drop_line=self._drop_line,
             tap=self._control.tap,
         )
-        self._control.start()
         listeners: list[Listener] = []
         audiosocket = AudioSocketServer(router, self._admission)
         posted = HookServer(hooks, options.share)
@@ -200,6 +199,8 @@ class PbxProcess:
                 recorder = SiprecServer(router, options.logins, ports=options.rtp_ports)
                 await self._listen(recorder, listeners, *options.siprec)
                 self._recorder = recorder
+            # Last: a second process, whose ports are taken, must not take the first one's events.
+            self._control.start()
             await self._stopping.wait()
             await self._drain(router)
         finally:

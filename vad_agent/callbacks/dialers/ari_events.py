@@ -5,6 +5,9 @@
 
 `opened` runs before the first event of each connection: events in between were lost, so it polls
 the state. Only this thread calls the three functions. It logs what they raise and continues.
+
+The events of an application go to one connection, the newest: the one before it is told so
+(ApplicationReplaced), stays open and gets none. It is closed here, and made again after the longest pause.
 """
 
 from __future__ import annotations
@@ -35,6 +38,10 @@ OPEN_LIMIT_S = 5.0
 CLOSE_LIMIT_S = 2.0
 
 
+class _ApplicationReplaced(Exception):
+    """Another connection gets the events."""
+
+
 class AriEvents:
     """Receives the application's events; `all_channels`: those of every channel."""
 
@@ -57,6 +64,7 @@ class AriEvents:
         self._uri = f"{secure}://{rest}/events?{query}"
         token = base64.b64encode(":".join(auth).encode()).decode()
         self._headers = {"Authorization": f"Basic {token}"}
+        self._app = app
         self._opened, self._event, self._tick = opened, event, tick
         self._tick_s, self._pauses_s = tick_s, pauses_s
         self._connection: ClientConnection | None = None
@@ -111,6 +119,12 @@ class AriEvents:
                         "lost the connection for Asterisk's events, reconnecting",
                         extra={"why": why},
                     )
+            except _ApplicationReplaced:
+                failed = len(self._pauses_s) - 1
+                LOG.error(
+                    "another program gets the events of this ARI application: end it, or this one",
+                    extra={"app": self._app},
+                )
             finally:
                 self._listening.clear()
             self._pause(self._pauses_s[min(failed, len(self._pauses_s) - 1)])
@@ -136,6 +150,8 @@ class AriEvents:
         if not isinstance(event, dict) or not isinstance(event.get("type"), str):
             LOG.warning("an event of Asterisk's that cannot be read was left out")
             return
+        if event["type"] == "ApplicationReplaced" and event.get("application") == self._app:
+            raise _ApplicationReplaced
         self._safely(lambda: self._event(event))
 
     def _pause(self, pause_s: float) -> None:

@@ -1,0 +1,96 @@
+"""What an engineer does by mistake at a real Asterisk, and what they are told."""
+
+from __future__ import annotations
+
+import logging
+import socket
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.headset.softphone import free_port
+from tests.headset.source_recording import until
+from tests.telephony.asterisk import Asterisk
+from tests.telephony.centre import Pbx
+from tests.telephony.test_asterisk_setup import vad_agent
+from vad_agent.callbacks.dialers.ari_events import AriEvents
+
+
+def pbx_of(asterisk: Asterisk, folder: Path) -> Pbx:
+    """In cue mode, which needs no phrases."""
+    port = free_port(socket.SOCK_STREAM)
+    pbx = Pbx(folder, port, f"--ari={asterisk.url}", "--ari-user=desk", "--mode=cue")
+    pbx.ready = "call control is connected"
+    return pbx
+
+
+def make_event(asterisk: Asterisk) -> None:
+    """A channel that begins and ends."""
+    made = asterisk.ari(
+        *("POST", "/channels"), endpoint="Local/s@echo", context="echo", extension="s", priority="1"
+    )
+    assert made.is_success, made.text
+    asterisk.command("channel request hangup all")
+
+
+def test_a_second_process_that_cannot_listen_leaves_the_first_one_its_events(
+    asterisk: Asterisk, tmp_path: Path
+) -> None:
+    pbx = pbx_of(asterisk, tmp_path)
+    try:
+        pbx.start(VAD_AGENT_ASTERISK_PASSWORD=asterisk.password)
+        second = vad_agent(
+            f"--listen=127.0.0.1:{pbx.port}",
+            f"--ari={asterisk.url}",
+            *("--ari-user=desk", "--mode=cue", f"--outbox={tmp_path / 'second'}"),
+            password=asterisk.password,
+        )
+        assert second.returncode == 1
+        assert "cannot listen there" in second.stderr
+        assert "call control is connected" not in second.stderr
+        assert "another program" not in pbx.log
+    finally:
+        pbx.stop()
+
+
+def test_whose_ari_application_is_taken_says_so_and_comes_back(
+    asterisk: Asterisk, caplog: pytest.LogCaptureFixture
+) -> None:
+    def events(found: list[Mapping[str, Any]], pauses_s: tuple[float, ...]) -> AriEvents:
+        auth = "desk", asterisk.password
+        return AriEvents(
+            f"{asterisk.url}/ari",
+            "vad-agent-media",
+            auth,
+            opened=lambda: None,
+            event=found.append,
+            tick=lambda: None,
+            pauses_s=pauses_s,
+            all_channels=True,
+        )
+
+    told: list[Mapping[str, Any]] = []
+    told_other: list[Mapping[str, Any]] = []
+    one, other = events(told, (0.1, 3.0)), events(told_other, (60.0,))
+    try:
+        one.start()
+        assert one.wait(5)
+        other.start()
+        assert other.wait(5)
+        until(lambda: not one.connected, 5, "the loss of the application")
+        (line,) = [record for record in caplog.records if record.levelno == logging.ERROR]
+        assert line.message.startswith("another program gets the events of this ARI application")
+        assert vars(line)["app"] == "vad-agent-media"
+        told.clear()
+        make_event(asterisk)
+        until(lambda: told_other != [], 5, "an event for the other program")
+        assert told == []
+        other.close()
+        assert one.wait(10)
+        make_event(asterisk)
+        until(lambda: told != [], 5, "an event")
+    finally:
+        one.close()
+        other.close()
