@@ -14,14 +14,18 @@ from tests.headset.softphone import free_port
 from tests.headset.source_recording import until
 from tests.telephony.asterisk import Asterisk
 from tests.telephony.centre import Pbx
-from tests.telephony.test_asterisk_setup import vad_agent
+from tests.telephony.test_asterisk_setup import check, vad_agent
 from vad_agent.callbacks.dialers.ari_events import AriEvents
+from vad_agent.callbacks.outbox import Outbox
 
 
-def pbx_of(asterisk: Asterisk, folder: Path) -> Pbx:
+def pbx_of(asterisk: Asterisk, folder: Path, *, ami: bool = False) -> Pbx:
     """In cue mode, which needs no phrases."""
     port = free_port(socket.SOCK_STREAM)
-    pbx = Pbx(folder, port, f"--ari={asterisk.url}", "--ari-user=desk", "--mode=cue")
+    control = [f"--ari={asterisk.url}", "--ari-user=desk"]
+    if ami:
+        control = [f"--ami=127.0.0.1:{asterisk.ami_port}", "--ami-user=desk"]
+    pbx = Pbx(folder, port, *control, "--mode=cue")
     pbx.ready = "call control is connected"
     return pbx
 
@@ -94,3 +98,19 @@ def test_whose_ari_application_is_taken_says_so_and_comes_back(
     finally:
         one.close()
         other.close()
+
+
+@pytest.mark.parametrize("ami", [False, True], ids=["ari", "ami"])
+def test_the_check_beside_a_running_process_makes_no_call_there(
+    asterisk: Asterisk, tmp_path: Path, ami: bool
+) -> None:
+    pbx = pbx_of(asterisk, tmp_path, ami=ami)
+    password = asterisk.password
+    try:
+        pbx.start(VAD_AGENT_ASTERISK_PASSWORD=password, VAD_AGENT_AMI_SECRET=password)
+        status, lines = check(asterisk, ami=ami)
+        assert status == 0, lines
+    finally:
+        pbx.stop()  # a call would end with it, with its callback
+    assert pbx.trace() == []
+    assert Outbox(tmp_path / "outbox").waiting() == []

@@ -27,6 +27,7 @@ from vad_agent.telephony.asterisk_setup import (
     parse_version,
 )
 from vad_agent.telephony.audiosocket import AudioSocketReceiver, CallIdentified
+from vad_agent.telephony.call_control import check_tap
 from vad_agent.telephony.check_leg import CheckLeg, strength, tone
 
 CLIENT_HZ, OPERATOR_HZ, PROMPT_HZ = 700, 1_100, 1_900
@@ -126,7 +127,7 @@ class AsteriskCheck:
 
     async def _call(self) -> AsyncIterator[Finding]:
         client, operator, tap = (CheckLeg(tone(hz)) for hz in (CLIENT_HZ, OPERATOR_HZ, PROMPT_HZ))
-        ids = client_id, operator_id, tap_id = str(uuid4()), str(uuid4()), str(uuid4())
+        ids = client_id, operator_id, tap_id = str(uuid4()), str(uuid4()), check_tap()
         self._legs = dict(zip(ids, (client, operator, tap), strict=True))
         try:
             id = await self._originate("s", client_id, tap_id, VAD_PEER=operator_id)
@@ -200,7 +201,7 @@ class AsteriskCheck:
 
     async def _hold(self, phone: str) -> AsyncIterator[Finding]:
         """A second call, to a telephone whose user holds it: only telephones tell Asterisk of a hold."""
-        client, tap = str(uuid4()), str(uuid4())
+        client, tap = str(uuid4()), check_tap()
         leg = CheckLeg(tone(CLIENT_HZ))
         self._legs = {client: leg}
         try:

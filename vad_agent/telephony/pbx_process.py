@@ -31,7 +31,7 @@ from vad_agent.headset.status_publisher import StatusPublisher
 from vad_agent.script.settings import Settings
 from vad_agent.speech.prompt_library import PromptLibrary
 from vad_agent.telephony.audiosocket_server import AudioSocketServer
-from vad_agent.telephony.call_control import TapEvent
+from vad_agent.telephony.call_control import CHECK, TapEvent
 from vad_agent.telephony.call_router import CallRouter
 from vad_agent.telephony.control_group import ControlGroup, ControlOptions, make_controls
 from vad_agent.telephony.hook_server import HookServer
@@ -151,7 +151,9 @@ class PbxProcess:
         shared = self._shared()
 
         def tell(found: Sequence[TapEvent]) -> None:
-            for one in filter(lambda one: options.share.has(one.tap), found):
+            for one in found:
+                if not options.share.has(one.tap) or one.tap.startswith(CHECK):
+                    continue
                 login = self._options.logins.get(one.operator or "", one.operator)
                 loop.call_soon_threadsafe(router.control, one, login)
 
