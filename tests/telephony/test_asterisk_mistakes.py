@@ -7,6 +7,7 @@ import socket
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pytest
 
@@ -37,6 +38,27 @@ def make_event(asterisk: Asterisk) -> None:
     )
     assert made.is_success, made.text
     asterisk.command("channel request hangup all")
+
+
+def went_on(asterisk: Asterisk) -> str:
+    """What a client's channel of [tapped] did after the line that begins the tap."""
+    asterisk.command("dialplan set global WENT_ON no")
+    made = asterisk.ari(
+        *("POST", "/channels"),
+        endpoint="Local/s@echo",
+        context="tapped",
+        extension="s",
+        priority="1",
+    )
+    assert made.is_success, made.text
+
+    def told() -> str:
+        value = asterisk.ari("GET", "/asterisk/variable", variable="WENT_ON").json()["value"]
+        return "" if value == "no" else str(value)
+
+    until(told, 5, "the channel")
+    asterisk.command("channel request hangup all")
+    return told()
 
 
 def test_a_second_process_that_cannot_listen_leaves_the_first_one_its_events(
@@ -114,3 +136,18 @@ def test_the_check_beside_a_running_process_makes_no_call_there(
         pbx.stop()  # a call would end with it, with its callback
     assert pbx.trace() == []
     assert Outbox(tmp_path / "outbox").waiting() == []
+
+
+def test_calls_go_on_where_the_tap_or_the_function_that_finds_it_is_missing(
+    asterisk: Asterisk,
+) -> None:
+    assert UUID(went_on(asterisk).removeprefix("with "))
+    asterisk.command("dialplan remove context vad-tap")
+    assert went_on(asterisk) == "with "
+    asterisk.command("dialplan reload")
+    asterisk.command("module unload func_dialplan.so")
+    try:
+        assert went_on(asterisk) == "with "
+    finally:
+        asterisk.command("module load func_dialplan.so")
+    assert UUID(went_on(asterisk).removeprefix("with "))

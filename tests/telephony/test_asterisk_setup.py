@@ -137,6 +137,33 @@ def test_set_up_asks_the_version_and_prints_what_belongs_to_it(asterisk: Asteris
     assert "module app_chanspy.so loaded" in done.stdout
 
 
+def test_each_block_names_its_file_and_the_secrets_are_those_of_the_environment() -> None:
+    done = vad_agent("setup", "asterisk", "--websocket=127.0.0.1:9093", password="tree;house")
+    blocks = done.stdout.split("\n\n")
+    files = [block.splitlines()[0].split()[1].rstrip(";.:") for block in blocks if block[0] == ";"]
+    assert files == [
+        "extensions.conf",
+        "websocket_client.conf",
+        "ari.conf",
+        "http.conf",
+        "manager.conf",
+    ]
+    ari, ami = (
+        next(block for block in blocks if block.startswith(f"; {file}"))
+        for file in ("ari.conf", "manager.conf")
+    )
+    assert "password = tree\\;house\n" in ari
+    assert ari.endswith("VAD_AGENT_ASTERISK_PASSWORD=tree;house")
+    assert "secret = tree\\;house\n" in ami
+    assert ami.endswith("VAD_AGENT_AMI_SECRET=tree;house")
+    for block in (ari, ami):
+        assert "[general](+)\n" in block
+    made = vad_agent("setup", "asterisk", "--processes=2").stdout
+    assert "password = \n" not in made
+    assert "module func_rand.so loaded" in made
+    assert "module chan_audiosocket.so loaded" in made
+
+
 @pytest.mark.parametrize(
     ("text", "count"),
     [
