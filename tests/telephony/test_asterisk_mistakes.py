@@ -18,6 +18,7 @@ from tests.telephony.centre import Pbx
 from tests.telephony.test_asterisk_setup import check, vad_agent
 from vad_agent.callbacks.dialers.ari_events import AriEvents
 from vad_agent.callbacks.outbox import Outbox
+from vad_agent.telephony.asterisk_control import AsteriskControl
 
 
 def pbx_of(asterisk: Asterisk, folder: Path, *, ami: bool = False) -> Pbx:
@@ -31,13 +32,20 @@ def pbx_of(asterisk: Asterisk, folder: Path, *, ami: bool = False) -> Pbx:
     return pbx
 
 
-def make_event(asterisk: Asterisk) -> None:
-    """A channel that begins and ends."""
+def make_event(asterisk: Asterisk, *, end: bool = True) -> None:
+    """A channel that begins and, if asked for, ends."""
     made = asterisk.ari(
         *("POST", "/channels"), endpoint="Local/s@echo", context="echo", extension="s", priority="1"
     )
     assert made.is_success, made.text
-    asterisk.command("channel request hangup all")
+    if end:
+        asterisk.command("channel request hangup all")
+
+
+def leave_devices(asterisk: Asterisk) -> None:
+    """As `AsteriskControl` does: else Asterisk may deadlock when the connection closes."""
+    path = "/applications/vad-agent-media/subscription"
+    assert asterisk.ari("DELETE", path, eventSource="deviceState:").is_success
 
 
 def went_on(asterisk: Asterisk) -> str:
@@ -90,7 +98,7 @@ def test_whose_ari_application_is_taken_says_so_and_comes_back(
             f"{asterisk.url}/ari",
             "vad-agent-media",
             auth,
-            opened=lambda: None,
+            opened=lambda: leave_devices(asterisk),
             event=found.append,
             tick=lambda: None,
             pauses_s=pauses_s,
@@ -151,3 +159,54 @@ def test_calls_go_on_where_the_tap_or_the_function_that_finds_it_is_missing(
     finally:
         asterisk.command("module load func_dialplan.so")
     assert UUID(went_on(asterisk).removeprefix("with "))
+
+
+@pytest.mark.parametrize(
+    ("path", "password", "why"),
+    [
+        ("", "another-one", "HTTP 401: the user or the password of ARI is wrong (ari.conf)"),
+        ("/nothing", "", "HTTP 404: ARI is off, or its configuration is not loaded"),
+        (":1", "", "nothing answers there: is HTTP on"),
+    ],
+    ids=["password", "off", "closed"],
+)
+def test_why_ari_gives_no_events_is_said_with_its_address_and_without_a_secret(
+    asterisk: Asterisk, caplog: pytest.LogCaptureFixture, path: str, password: str, why: str
+) -> None:
+    url = "http://127.0.0.1:1/ari" if path == ":1" else f"{asterisk.url}{path}/ari"
+    ignored = {"opened": lambda: None, "event": lambda event: None, "tick": lambda: None}
+    events = AriEvents(url, "app", ("desk", password or asterisk.password), **ignored)
+    events.start()
+    try:
+        until(lambda: caplog.records, 5, "the line")
+    finally:
+        events.close()
+    (line, *_) = caplog.records
+    assert line.message == "no connection for Asterisk's events, trying again"
+    assert vars(line)["url"] == url
+    assert vars(line)["why"].startswith(why)
+    assert (password or asterisk.password) not in str(vars(line))
+
+
+def test_a_connection_that_closes_while_much_happens_keeps_nobody_from_connecting(
+    asterisk: Asterisk,
+) -> None:
+    """Asterisk's issue 2170: it took one to ten rounds, beside another connection, in most runs."""
+
+    def connect(app: str) -> AsteriskControl:
+        auth = "desk", asterisk.password
+        control = AsteriskControl(asterisk.url, auth, lambda found: None, app=app)
+        control.start()
+        assert control.wait(8), "no connection for events"
+        return control
+
+    other = connect("vad-agent-other")
+    try:
+        for _ in range(10):
+            control = connect("vad-agent-rounds")
+            for _ in range(3):
+                make_event(asterisk, end=False)
+            control.close()
+            asterisk.command("channel request hangup all")
+    finally:
+        other.close()

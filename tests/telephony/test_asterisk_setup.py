@@ -7,12 +7,13 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from socket import SOCK_STREAM
 
 import pytest
 
 from tests.headset.audio_server import AudioServer
 from tests.headset.listen_process import settle
-from tests.headset.softphone import PhoneCall
+from tests.headset.softphone import PhoneCall, free_port
 from tests.headset.speech import script_audio
 from tests.telephony.asterisk import Asterisk
 from vad_agent.telephony.asterisk_setup import faults, parse_version
@@ -111,7 +112,12 @@ def test_a_module_that_is_not_loaded_is_named(asterisk: Asterisk) -> None:
 
 
 @pytest.mark.parametrize(
-    ("ami", "said"), [(False, "HTTP 401"), (True, "Authentication failed")], ids=["ari", "ami"]
+    ("ami", "said"),
+    [
+        (False, "HTTP 401: the user or the password of ARI is wrong (ari.conf)"),
+        (True, "Authentication failed"),
+    ],
+    ids=["ari", "ami"],
 )
 def test_a_wrong_password_is_one_line(asterisk: Asterisk, ami: bool, said: str) -> None:
     status, lines = check(asterisk, "wrong", ami=ami)
@@ -119,6 +125,18 @@ def test_a_wrong_password_is_one_line(asterisk: Asterisk, ami: bool, said: str) 
     assert len(lines) == 1
     assert said in lines[0]
     assert "vad-agent pbx setup asterisk" in lines[0]
+
+
+def test_a_closed_port_and_an_ari_that_is_off_name_the_second_general_section(
+    asterisk: Asterisk,
+) -> None:
+    closed = vad_agent("check", f"--ari=http://127.0.0.1:{free_port(SOCK_STREAM)}", password="x")
+    (line,) = closed.stdout.splitlines()
+    assert "nothing answers there" in line
+    assert "no second [general]" in line
+    off = vad_agent("check", f"--ari={asterisk.url}/nothing", password="x")
+    (line,) = off.stdout.splitlines()
+    assert "HTTP 404: ARI is off, or its configuration is not loaded (a second [general]" in line
 
 
 def test_the_check_needs_one_way_to_asterisk() -> None:
