@@ -19,7 +19,14 @@ import httpx
 
 from tests.headset.softphone import free_port
 from tests.headset.source_recording import end, until
-from vad_agent.telephony.asterisk_setup import ami_user, dialplan, websocket_client
+from vad_agent.telephony.asterisk_setup import (
+    TAP,
+    ari_conf,
+    dialplan,
+    http_conf,
+    manager_conf,
+    websocket_client,
+)
 
 ROOT = Path(__file__).parents[2] / ".asterisk"
 READY_S = 20.0
@@ -52,6 +59,9 @@ MODULES = [
     "format_wav",
     "format_pcm",
     "func_uuid",
+    "func_dialplan",
+    "func_rand",
+    "func_global",
     "func_channel",
     "func_callerid",
     "func_logic",
@@ -157,9 +167,12 @@ nocolor = yes
             "modules.conf": "[modules]\nautoload = no\n"
             + "".join(f"load = {module}.so\n" for module in MODULES),
             "logger.conf": "[general]\n[logfiles]\nfull => notice,warning,error,verbose\n",
-            "http.conf": f"[general]\nenabled = yes\nbindaddr = 127.0.0.1\nbindport = {self.http_port}\n",
-            "ari.conf": f"[general]\nenabled = yes\n[desk]\ntype = user\npassword = {self.password}\n",
-            "manager.conf": ami_user("desk", self.password).replace("5038", str(self.ami_port)),
+            # What is printed is added to files as Debian has them.
+            "http.conf": "[general]\nservername = Asterisk\nbindaddr = 127.0.0.1\n"
+            + http_conf().replace("8088", str(self.http_port)),
+            "ari.conf": "[general]\nenabled = yes\n" + ari_conf("desk", self.password),
+            "manager.conf": "[general]\nenabled = no\nport = 5038\nbindaddr = 0.0.0.0\n"
+            + manager_conf("desk", self.password).replace("5038", str(self.ami_port)),
             "rtp.conf": "[general]\nrtpstart = 20000\nrtpend = 29999\nstrictrtp = no\n",
             "musiconhold.conf": "[general]\n",
             "queues.conf": "[general]\n",
@@ -187,7 +200,7 @@ nocolor = yes
         if on_answer:
             steps = "Set(__VAD_CLIENT=${UNIQUEID})\n same => n,Dial(PJSIP/operator,,U(answered))"
         else:
-            steps = "Gosub(vad-tap,s,1)\n same => n,Dial(PJSIP/operator)"
+            steps = f"{TAP}\n same => n,Dial(PJSIP/operator)"
         tap = f'"${{UUID()}},127.0.0.1:{media_port}"'
         websocket = self._websocket_port is not None
         printed = dialplan("127.0.0.1", media_port, self._processes, websocket=websocket)
@@ -195,6 +208,10 @@ nocolor = yes
 [from-client]
 exten => 100,1,NoOp()
  same => n,{steps}
+ same => n,Hangup()
+[tapped]
+exten => s,1,{TAP}
+ same => n,Set(GLOBAL(WENT_ON)=with ${{VAD}})
  same => n,Hangup()
 [echo]
 exten => s,1,Answer()

@@ -11,16 +11,29 @@ import pytest
 from tests.headset.audio_server import PROGRAMS, AudioServer
 from tests.headset.conftest import require
 from tests.headset.softphone import PROGRAM
-from tests.telephony import asterisk
+from tests.telephony import asterisk as module
+from tests.telephony.asterisk import Asterisk
+
+
+def _require_asterisk() -> None:
+    if reason := module.missing():
+        if os.environ.get("CI") and sys.platform == "linux":
+            pytest.fail(reason)
+        pytest.skip(reason)
+
+
+@pytest.fixture(scope="module")
+def asterisk() -> Iterator[Asterisk]:
+    """One without telephones."""
+    _require_asterisk()
+    with Asterisk({}, 9092) as running:
+        yield running
 
 
 @pytest.fixture(scope="session")
 def centre_server() -> Iterator[AudioServer]:
     """The audio server of the telephones, where there is an Asterisk too."""
     require([*PROGRAMS, PROGRAM])
-    if reason := asterisk.missing():
-        if os.environ.get("CI") and sys.platform == "linux":
-            pytest.fail(reason)
-        pytest.skip(reason)
+    _require_asterisk()
     with AudioServer() as server:
         yield server

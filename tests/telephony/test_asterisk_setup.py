@@ -6,28 +6,17 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
 from pathlib import Path
+from socket import SOCK_STREAM
 
 import pytest
 
 from tests.headset.audio_server import AudioServer
 from tests.headset.listen_process import settle
-from tests.headset.softphone import PhoneCall
+from tests.headset.softphone import PhoneCall, free_port
 from tests.headset.speech import script_audio
-from tests.telephony import asterisk as module
 from tests.telephony.asterisk import Asterisk
 from vad_agent.telephony.asterisk_setup import faults, parse_version
-
-
-@pytest.fixture(scope="module")
-def asterisk() -> Iterator[Asterisk]:
-    if reason := module.missing():
-        if os.environ.get("CI") and sys.platform == "linux":
-            pytest.fail(reason)
-        pytest.skip(reason)
-    with Asterisk({}, 9092) as running:
-        yield running
 
 
 def vad_agent(*arguments: str, password: str = "") -> subprocess.CompletedProcess[str]:
@@ -123,7 +112,12 @@ def test_a_module_that_is_not_loaded_is_named(asterisk: Asterisk) -> None:
 
 
 @pytest.mark.parametrize(
-    ("ami", "said"), [(False, "HTTP 401"), (True, "Authentication failed")], ids=["ari", "ami"]
+    ("ami", "said"),
+    [
+        (False, "HTTP 401: the user or the password of ARI is wrong (ari.conf)"),
+        (True, "Authentication failed"),
+    ],
+    ids=["ari", "ami"],
 )
 def test_a_wrong_password_is_one_line(asterisk: Asterisk, ami: bool, said: str) -> None:
     status, lines = check(asterisk, "wrong", ami=ami)
@@ -131,6 +125,18 @@ def test_a_wrong_password_is_one_line(asterisk: Asterisk, ami: bool, said: str) 
     assert len(lines) == 1
     assert said in lines[0]
     assert "vad-agent pbx setup asterisk" in lines[0]
+
+
+def test_a_closed_port_and_an_ari_that_is_off_name_the_second_general_section(
+    asterisk: Asterisk,
+) -> None:
+    closed = vad_agent("check", f"--ari=http://127.0.0.1:{free_port(SOCK_STREAM)}", password="x")
+    (line,) = closed.stdout.splitlines()
+    assert "nothing answers there" in line
+    assert "no second [general]" in line
+    off = vad_agent("check", f"--ari={asterisk.url}/nothing", password="x")
+    (line,) = off.stdout.splitlines()
+    assert "HTTP 404: ARI is off, or its configuration is not loaded (a second [general]" in line
 
 
 def test_the_check_needs_one_way_to_asterisk() -> None:
@@ -147,6 +153,33 @@ def test_set_up_asks_the_version_and_prints_what_belongs_to_it(asterisk: Asteris
     assert "exten => _spy.,1,Answer()" in done.stdout
     assert asterisk.password not in done.stdout
     assert "module app_chanspy.so loaded" in done.stdout
+
+
+def test_each_block_names_its_file_and_the_secrets_are_those_of_the_environment() -> None:
+    done = vad_agent("setup", "asterisk", "--websocket=127.0.0.1:9093", password="tree;house")
+    blocks = done.stdout.split("\n\n")
+    files = [block.splitlines()[0].split()[1].rstrip(";.:") for block in blocks if block[0] == ";"]
+    assert files == [
+        "extensions.conf",
+        "websocket_client.conf",
+        "ari.conf",
+        "http.conf",
+        "manager.conf",
+    ]
+    ari, ami = (
+        next(block for block in blocks if block.startswith(f"; {file}"))
+        for file in ("ari.conf", "manager.conf")
+    )
+    assert "password = tree\\;house\n" in ari
+    assert ari.endswith("VAD_AGENT_ASTERISK_PASSWORD=tree;house")
+    assert "secret = tree\\;house\n" in ami
+    assert ami.endswith("VAD_AGENT_AMI_SECRET=tree;house")
+    for block in (ari, ami):
+        assert "[general](+)\n" in block
+    made = vad_agent("setup", "asterisk", "--processes=2").stdout
+    assert "password = \n" not in made
+    assert "module func_rand.so loaded" in made
+    assert "module chan_audiosocket.so loaded" in made
 
 
 @pytest.mark.parametrize(

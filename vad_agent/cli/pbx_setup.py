@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import secrets
 from typing import Annotated
 
@@ -54,7 +55,8 @@ def asterisk(
     """Print the dialplan, the users of ARI and AMI, a check-list; name the known faults of the version."""
     from vad_agent.telephony import asterisk_setup as text
 
-    password = secrets.token_urlsafe(18)
+    password = os.environ.get(PASSWORD) or secrets.token_urlsafe(18)
+    secret = os.environ.get(AMI_SECRET) or secrets.token_urlsafe(18)
     if ari is not None:
         from vad_agent.telephony.asterisk_access import AriAccess
 
@@ -65,14 +67,17 @@ def asterisk(
     found = text.parse_version(version) if version else None
     if version and found is None:
         raise typer.BadParameter(f"--version: expected such as 20.9, got {version!r}")
-    shown = password if ari is None else "…"
+    if ari is not None:  # they are set up: nothing new, and no secret, is shown
+        password = secret = "…"
     print(text.dialplan(host, port, processes, websocket=sockets is not None))
     if sockets is not None:
         print(text.websocket_client(*sockets, processes))
-    print(text.ari_user(ari_user, shown))
-    print(text.ami_user(ari_user, shown))
-    print(f"; the same password for us: {PASSWORD}={shown} (AMI: {AMI_SECRET}={shown})\n")
-    for number, line in enumerate(text.checklist(found, websocket=sockets is not None), 1):
+    ours = "; the same for us, in the environment"
+    print(f"{text.ari_conf(ari_user, password)}{ours}: {PASSWORD}={password}\n")
+    print(text.http_conf())
+    print(f"{text.manager_conf(ari_user, secret)}{ours}: {AMI_SECRET}={secret}\n")
+    lines = text.checklist(found, processes, websocket=sockets is not None)
+    for number, line in enumerate(lines, 1):
         print(f"{number}. {line}")
     shown_faults = text.faults(found, websocket=sockets is not None) if found is not None else ()
     for fault in shown_faults:

@@ -8,10 +8,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from contextlib import suppress
+from types import MappingProxyType
 from typing import Any, Protocol
 from uuid import uuid4
 
-from vad_agent.callbacks.dialers.http_transport import HttpTransport
+from vad_agent.callbacks.dialers.ari_events import NOT_THERE, REFUSED
+from vad_agent.callbacks.dialers.base import DialRefused
+from vad_agent.callbacks.dialers.http_transport import NEVER_SENT, HttpTransport
 from vad_agent.errors import DialError
 from vad_agent.telephony.ami_control import AmiControl
 from vad_agent.telephony.asterisk_control import AsteriskControl
@@ -72,7 +75,12 @@ class AriAccess:
 
     async def version(self) -> str:
         """Asterisk's version."""
-        told = await self._ask("GET", "/asterisk/info")
+        try:
+            told = await self._ask("GET", "/asterisk/info", refused=REFUSED)
+        except DialRefused as error:
+            if isinstance(error.__cause__, NEVER_SENT):
+                raise DialError(f"{error}: {NOT_THERE}") from error
+            raise
         return str(_get(_get(told, "system"), "version") or "")
 
     async def modules(self) -> set[str]:
@@ -98,9 +106,23 @@ class AriAccess:
         await asyncio.to_thread(self.control.close)
         self._http.close()
 
-    async def _ask(self, method: str, path: str, **request: Any) -> Any:
+    async def _ask(
+        self,
+        method: str,
+        path: str,
+        *,
+        accept: tuple[int, ...] = (),
+        refused: Mapping[int, str] = MappingProxyType({}),
+        **request: Any,
+    ) -> Any:
+        """`refused`: what a status means that raises DialError."""
+
         def ask() -> Any:
-            answer = self._http.send(method, path, repeatable=method == "GET", **request)
+            answer = self._http.send(
+                method, path, repeatable=method == "GET", accept=(*accept, *refused), **request
+            )
+            if (why := refused.get(answer.status_code)) is not None:
+                raise DialError(f"HTTP {answer.status_code}: {why}")
             return self._http.json(answer) if answer.content else None
 
         return await asyncio.to_thread(ask)

@@ -16,6 +16,7 @@ from collections.abc import AsyncIterator, Callable, Iterable
 from uuid import uuid4
 
 from vad_agent.core.events import EventKind
+from vad_agent.core.frames import FRAME_S
 from vad_agent.errors import DialError, MediaError
 from vad_agent.headset.routing_check import Finding
 from vad_agent.telephony.asterisk_access import AsteriskAccess, is_connected
@@ -27,6 +28,7 @@ from vad_agent.telephony.asterisk_setup import (
     parse_version,
 )
 from vad_agent.telephony.audiosocket import AudioSocketReceiver, CallIdentified
+from vad_agent.telephony.call_control import check_tap
 from vad_agent.telephony.check_leg import CheckLeg, strength, tone
 
 CLIENT_HZ, OPERATOR_HZ, PROMPT_HZ = 700, 1_100, 1_900
@@ -45,6 +47,8 @@ HEARD = 0.25
 HALVED = 0.7
 """Below this share it has lost 3 dB: some path converts the rate."""
 LEAKS = 0.05
+LATE_S = 2 * FRAME_S
+"""Lateness of frames from which a level says nothing of the PBX."""
 
 
 class AsteriskCheck:
@@ -126,7 +130,7 @@ class AsteriskCheck:
 
     async def _call(self) -> AsyncIterator[Finding]:
         client, operator, tap = (CheckLeg(tone(hz)) for hz in (CLIENT_HZ, OPERATOR_HZ, PROMPT_HZ))
-        ids = client_id, operator_id, tap_id = str(uuid4()), str(uuid4()), str(uuid4())
+        ids = client_id, operator_id, tap_id = str(uuid4()), str(uuid4()), check_tap()
         self._legs = dict(zip(ids, (client, operator, tap), strict=True))
         try:
             id = await self._originate("s", client_id, tap_id, VAD_PEER=operator_id)
@@ -149,7 +153,10 @@ class AsteriskCheck:
                 await self._hang_up(id)
                 return
         yield Finding("test call", True, "both legs and the tap are connected")
-        await asyncio.sleep(TALK_S)
+        await asyncio.sleep(TALK_S / 2)
+        for leg in (client, operator, tap):
+            leg.late_s = 0.0
+        await asyncio.sleep(TALK_S / 2)
         for finding in self._heard(client, operator, tap):
             yield finding
         if not await self._tells(tap_id, EventKind.ANSWERED):
@@ -200,7 +207,7 @@ class AsteriskCheck:
 
     async def _hold(self, phone: str) -> AsyncIterator[Finding]:
         """A second call, to a telephone whose user holds it: only telephones tell Asterisk of a hold."""
-        client, tap = str(uuid4()), str(uuid4())
+        client, tap = str(uuid4()), check_tap()
         leg = CheckLeg(tone(CLIENT_HZ))
         self._legs = {client: leg}
         try:
@@ -244,12 +251,16 @@ class AsteriskCheck:
     def _heard(self, client: CheckLeg, operator: CheckLeg, tap: CheckLeg) -> list[Finding]:
         half = TALK_S / 2
         left, right = tap.last(half, 0), tap.last(half, 1)
+        late_s = max(leg.late_s for leg in (client, operator, tap))
         found = [
-            _level("the client is heard", strength(left, CLIENT_HZ), "ChanSpy's option D"),
-            _level("the operator is heard", strength(right, OPERATOR_HZ), "ChanSpy's option D"),
-            _level(
+            level("the client is heard", strength(left, CLIENT_HZ), late_s, "ChanSpy's option D"),
+            level(
+                "the operator is heard", strength(right, OPERATOR_HZ), late_s, "ChanSpy's option D"
+            ),
+            level(
                 "the client hears a phrase",
                 strength(client.last(half), PROMPT_HZ),
+                late_s,
                 "ChanSpy's option w; an Asterisk that does not mix while the operator is silent",
             ),
         ]
@@ -299,13 +310,17 @@ class AsteriskCheck:
         await leg.serve(receiver, reader, writer)
 
 
-def _level(path: str, share: float, remedy: str) -> Finding:
+def level(path: str, share: float, late_s: float, remedy: str) -> Finding:
+    """What a tone's share of its amplitude says. `late_s`: by how much frames of this check were late."""
+    if LEAKS < share < HALVED and late_s > LATE_S:
+        what = f"not measured: frames were {late_s * 1000:.0f} ms late"
+        return Finding(path, None, what, "this machine is busy: run the check again")
     if share < HEARD:
         return Finding(path, False, "nothing comes", remedy)
-    level = f"{20 * math.log10(share):+.1f} dB"
+    measured = f"{20 * math.log10(share):+.1f} dB"
     if share < HALVED:
-        return Finding(path, None, f"too quiet: {level}", "Local channels with formats=slin")
-    return Finding(path, True, level)
+        return Finding(path, None, f"too quiet: {measured}", "Local channels with formats=slin")
+    return Finding(path, True, measured)
 
 
 async def _within(event: asyncio.Event, limit_s: float) -> bool:

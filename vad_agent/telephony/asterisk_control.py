@@ -30,6 +30,8 @@ connection.
 """
 LIMIT_S = 5.0
 GONE = 404
+NO_DEVICES = (400, 404, 409, 422)
+"""res_stasis_device_state is not loaded."""
 CLOSE_S = 2.0
 MOST_COMMANDS = 1000
 
@@ -51,6 +53,7 @@ class AsteriskControl:
     ) -> None:
         self._tell = tell
         self._media = media
+        self._app = app
         self._calls = AsteriskCalls()
         self._lock = threading.Lock()
         base = f"{url.rstrip('/')}/ari"
@@ -115,6 +118,7 @@ class AsteriskControl:
 
     def _restore(self) -> None:
         """The calls as they are now; those that began or ended meanwhile are told."""
+        self._leave_devices()
         channels = [
             (channel, value)
             for channel in self._list("/channels")
@@ -126,6 +130,20 @@ class AsteriskControl:
         log.info("call control is connected", extra={"by": "ARI", "calls": len(self._calls)})
         if found:
             self._tell(found)
+
+    def _leave_devices(self) -> None:
+        """Take no states of devices, which are not used.
+
+        A WebSocket that closes while one is told deadlocks Asterisk's (issue 2170, open): until a restart
+        of Asterisk nobody can connect for events.
+        """
+        self._http.send(
+            "DELETE",
+            f"/applications/{self._app}/subscription",
+            repeatable=True,
+            accept=NO_DEVICES,
+            params={"eventSource": "deviceState:"},
+        )
 
     def _list(self, path: str) -> Sequence[Any]:
         told = self._http.json(self._http.send("GET", path, repeatable=True))

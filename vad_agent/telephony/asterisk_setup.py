@@ -1,4 +1,4 @@
-"""What an engineer puts into Asterisk: the dialplan of the tap, the ARI user; and what a version cannot do.
+"""What an engineer puts into Asterisk: the dialplan, the users of ARI and AMI; what a version cannot do.
 
 The tap hears both sides of the client's channel and whispers to the client. Nothing of ours stands in
 the call's way: a tap that fails, fails alone. Facts of versions: Asterisk's change logs and issues.
@@ -16,6 +16,7 @@ MODULES = {
     "app_chanspy": "hears both sides",
     "app_originate": "begins the tap",
     "func_uuid": "names the tap",
+    "func_dialplan": "lets calls go on where [vad-tap] is missing",
     "res_ari_events": "tells who answers, hold, hang-up",
     "res_ari_channels": "hangs up",
 }
@@ -24,7 +25,11 @@ WEBSOCKET_MODULES = {
     "chan_websocket": "carries the sound",
     "res_websocket_client": "connects to us",
 }
+PROCESS_MODULES = {"func_rand": "chooses the process"}
 CHECK_MODULES = {"chan_audiosocket": "makes the test call of `pbx check`"}
+TAP = "GosubIf(${DIALPLAN_EXISTS(vad-tap,s,1)}?vad-tap,s,1)"
+"""What begins the tap, in the context in which clients arrive. A Gosub into nothing would end the call."""
+ADDS = "(+) adds to the file's [general]; has it none, leave (+) out"
 _VERSION = re.compile(r"(\d+)\.(\d+)")
 
 
@@ -104,11 +109,11 @@ def dialplan(host: str, port: int, processes: int = 1, *, websocket: bool = Fals
         socket = "WebSocket/vad%s/c(slin)f(json)v(call=${%s},leg=both)"
         by, to = "Dial", socket % (process, "VAD")
         again = f"Dial({socket % ('${VAD_CALL:-1}' if process else '', 'VAD_CALL')})"
-    return f"""; -- vad-agent --------------------------------------------------------------------------
+    return f"""; extensions.conf; FreePBX: extensions_custom.conf
 ; In the context in which clients arrive, on the client's channel, before Dial or Queue:
-;   same => n,Gosub(vad-tap,s,1)
-; FreePBX 17: [macro-dialout-one-predial-hook], [macro-dial-ringall-predial-hook] and
-;   [macro-dial-hunt-predial-hook] in extensions_custom.conf, in each: exten => s,1,Gosub(vad-tap,s,1)
+;   same => n,{TAP}
+; FreePBX 17: in each of [macro-dialout-one-predial-hook], [macro-dial-ringall-predial-hook] and
+;   [macro-dial-hunt-predial-hook]: exten => s,1,{TAP}
 
 [vad-tap]
 exten => s,1,ExecIf($["${{VAD}}" != ""]?Return()){choose}
@@ -151,32 +156,36 @@ connection_type = per_call_config
     return found
 
 
-def ari_user(user: str, password: str) -> str:
-    """For ari.conf, and what http.conf needs."""
-    return f"""; ari.conf
-[general]
+def ari_conf(user: str, password: str) -> str:
+    """For ari.conf. It and those below add to the [general] that Debian's and FreePBX's files have."""
+    return f"""; ari.conf. {ADDS}
+[general](+)
 enabled = yes
 [{user}]
 type = user
-password = {password}
+password = {_value(password)}
+"""
 
-; http.conf
-[general]
+
+def http_conf() -> str:
+    """For http.conf: ARI needs it."""
+    return f"""; http.conf. {ADDS}
+[general](+)
 enabled = yes
 bindaddr = 127.0.0.1
 bindport = 8088
 """
 
 
-def ami_user(user: str, secret: str) -> str:
-    """For manager.conf, where ARI is off. It is told only the events that are used."""
-    return f"""; manager.conf, instead of ari.conf: AMI where ARI is off
-[general]
+def manager_conf(user: str, secret: str) -> str:
+    """For manager.conf, where ARI is off. The user is told only the events that are used."""
+    return f"""; manager.conf: AMI, instead of ARI where that is off. {ADDS}
+[general](+)
 enabled = yes
 bindaddr = 127.0.0.1
 port = 5038
 [{user}]
-secret = {secret}
+secret = {_value(secret)}
 read = call,dialplan
 write = call,originate,reporting
 eventfilter = Event: (DialEnd|Hold|Unhold|Hangup|HangupRequest|SoftHangupRequest)
@@ -184,9 +193,17 @@ eventfilter = Variable: _*VAD
 """
 
 
-def checklist(version: tuple[int, int] | None, *, websocket: bool = False) -> list[str]:
+def _value(text: str) -> str:
+    """In Asterisk's files `;` begins a comment."""
+    return text.replace(";", "\\;")
+
+
+def checklist(
+    version: tuple[int, int] | None, processes: int = 1, *, websocket: bool = False
+) -> list[str]:
     """What to look at, one line each. `websocket`: the tap goes by chan_websocket."""
     modules = MODULES | (WEBSOCKET_MODULES if websocket else {})
+    modules = modules | (PROCESS_MODULES if processes > 1 else {}) | CHECK_MODULES
     found = [f"module {name}.so loaded: {why}" for name, why in modules.items()]
     found.append("asterisk -rx 'dialplan reload'; asterisk -rx 'module reload res_ari.so http'")
     found.append("vad-agent pbx check --ari http://127.0.0.1:8088 --ari-user USER")

@@ -9,8 +9,12 @@ import re
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Protocol
+from uuid import uuid4
 
 from vad_agent.core.events import Event
+
+CHECK = "00000000-0000-"
+"""Names of `pbx check`'s taps begin with it. No other UUID does: theirs are random."""
 
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
@@ -19,6 +23,11 @@ _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 def tap_key(name: str) -> str:
     """The same for all names of one tap: the UUIDs of its mono legs differ in the last digit alone."""
     return name[:-1] if _UUID.fullmatch(name) else name
+
+
+def check_tap() -> str:
+    """A new name for a tap of `pbx check`: a `vad-agent pbx` that runs leaves its call alone."""
+    return CHECK + str(uuid4())[len(CHECK) :]
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,6 +45,8 @@ class CheckLeg:
     received: bytearray = field(default_factory=bytearray)
     connected: asyncio.Event = field(default_factory=asyncio.Event)
     ended: asyncio.Event = field(default_factory=asyncio.Event)
+    late_s: float = 0.0
+    """Seconds by which the latest frame was late, of those sent and received: this machine is busy."""
 
     async def serve(
         self,
@@ -55,8 +57,12 @@ class CheckLeg:
         """Send in real time and keep what comes, to the end."""
         self.connected.set()
         sending = asyncio.create_task(self._send(writer))
+        came: float | None = None
         try:
             while data := await reader.read(65_536):
+                before, came = came, time.perf_counter()
+                if before is not None:
+                    self.late_s = max(self.late_s, came - before - FRAME_S)
                 for message in receiver.receive(data):
                     if isinstance(message, AudioReceived):
                         self.received += message.pcm
@@ -76,6 +82,7 @@ class CheckLeg:
             at = (at + 320) % len(self.sends)
             due += FRAME_S
             await asyncio.sleep(max(0.0, due - time.perf_counter()))
+            self.late_s = max(self.late_s, time.perf_counter() - due)
 
     def last(self, seconds: float, channel: int | None = None) -> bytes:
         """The last seconds, of one channel of stereo (0: left)."""

@@ -31,7 +31,7 @@ from vad_agent.headset.status_publisher import StatusPublisher
 from vad_agent.script.settings import Settings
 from vad_agent.speech.prompt_library import PromptLibrary
 from vad_agent.telephony.audiosocket_server import AudioSocketServer
-from vad_agent.telephony.call_control import TapEvent
+from vad_agent.telephony.call_control import CHECK, TapEvent
 from vad_agent.telephony.call_router import CallRouter
 from vad_agent.telephony.control_group import ControlGroup, ControlOptions, make_controls
 from vad_agent.telephony.hook_server import HookServer
@@ -151,7 +151,9 @@ class PbxProcess:
         shared = self._shared()
 
         def tell(found: Sequence[TapEvent]) -> None:
-            for one in filter(lambda one: options.share.has(one.tap), found):
+            for one in found:
+                if not options.share.has(one.tap) or one.tap.startswith(CHECK):
+                    continue
                 login = self._options.logins.get(one.operator or "", one.operator)
                 loop.call_soon_threadsafe(router.control, one, login)
 
@@ -169,7 +171,6 @@ class PbxProcess:
             drop_line=self._drop_line,
             tap=self._control.tap,
         )
-        self._control.start()
         listeners: list[Listener] = []
         audiosocket = AudioSocketServer(router, self._admission)
         posted = HookServer(hooks, options.share)
@@ -200,6 +201,8 @@ class PbxProcess:
                 recorder = SiprecServer(router, options.logins, ports=options.rtp_ports)
                 await self._listen(recorder, listeners, *options.siprec)
                 self._recorder = recorder
+            # Last: a second process, whose ports are taken, must not take the first one's events.
+            self._control.start()
             await self._stopping.wait()
             await self._drain(router)
         finally:

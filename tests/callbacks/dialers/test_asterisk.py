@@ -543,7 +543,7 @@ JUNK = [
     '{"type": "ChannelDestroyed", "channel": {"id": "' + CL + '"}}',
     '{"type": "ChannelVarset", "channel": {"id": "' + CL + '"}}',
     '{"type": "Dial", "peer": [], "dialstatus": "RINGING"}',
-    '{"type": "ApplicationReplaced", "application": "vad-agent"}',
+    '{"type": "ApplicationReplaced", "application": "another"}',
 ]
 
 

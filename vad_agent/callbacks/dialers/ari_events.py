@@ -5,6 +5,9 @@
 
 `opened` runs before the first event of each connection: events in between were lost, so it polls
 the state. Only this thread calls the three functions. It logs what they raise and continues.
+
+The events of an application go to one connection, the newest: the one before it is told so
+(ApplicationReplaced), stays open and gets none. It is closed here, and made again after the longest pause.
 """
 
 from __future__ import annotations
@@ -22,7 +25,7 @@ from urllib.parse import urlencode
 from vad_agent.errors import extra
 
 with extra("callbacks", "a dialer"):
-    from websockets.exceptions import ConnectionClosed, InvalidURI, WebSocketException
+    from websockets.exceptions import InvalidStatus, WebSocketException
     from websockets.sync.client import ClientConnection, connect
 
 LOG = logging.getLogger(__name__)
@@ -31,8 +34,18 @@ WIRE.setLevel(logging.WARNING)  # its debug log contains the password as sent
 
 PAUSES_S = (0.5, 1.0, 2.0, 5.0, 15.0)
 """Seconds before each reconnect; the last value repeats."""
+REFUSED = {
+    401: "the user or the password of ARI is wrong (ari.conf)",
+    404: "ARI is off, or its configuration is not loaded (a second [general] in ari.conf?)",
+}
+"""What ARI's HTTP status means."""
+NOT_THERE = "nothing answers there: is HTTP on (http.conf: enabled, bindaddr, bindport; no second [general])?"
 OPEN_LIMIT_S = 5.0
 CLOSE_LIMIT_S = 2.0
+
+
+class _ApplicationReplaced(Exception):
+    """Another connection gets the events."""
 
 
 class AriEvents:
@@ -57,6 +70,7 @@ class AriEvents:
         self._uri = f"{secure}://{rest}/events?{query}"
         token = base64.b64encode(":".join(auth).encode()).decode()
         self._headers = {"Authorization": f"Basic {token}"}
+        self._url, self._app = url, app
         self._opened, self._event, self._tick = opened, event, tick
         self._tick_s, self._pauses_s = tick_s, pauses_s
         self._connection: ClientConnection | None = None
@@ -92,6 +106,7 @@ class AriEvents:
     def _run(self) -> None:
         failed = 0
         while not self._closing.is_set():
+            had = False
             try:
                 with connect(
                     self._uri,
@@ -101,21 +116,41 @@ class AriEvents:
                     close_timeout=1,
                     logger=WIRE,
                 ) as self._connection:
-                    failed = 0
+                    failed, had = 0, True
                     self._follow(self._connection)
             except (OSError, EOFError, WebSocketException) as error:
-                known = isinstance(error, ConnectionClosed | OSError | InvalidURI)
-                why = type(error).__name__ if known else "not taken"
                 if not self._closing.is_set():
-                    LOG.warning(
-                        "lost the connection for Asterisk's events, reconnecting",
-                        extra={"why": why},
-                    )
+                    self._report(error, had)
+            except _ApplicationReplaced:
+                failed = len(self._pauses_s) - 1
+                LOG.error(
+                    "another program gets the events of this ARI application: end it, or this one",
+                    extra={"app": self._app},
+                )
             finally:
                 self._listening.clear()
             self._pause(self._pauses_s[min(failed, len(self._pauses_s) - 1)])
             failed += 1
         self._safely(self._tick)
+
+    def _report(self, error: Exception, had: bool) -> None:
+        """Log why there is no connection. `had`: there was one."""
+        if had:
+            LOG.warning(
+                "lost the connection for Asterisk's events, reconnecting",
+                extra={"why": type(error).__name__},
+            )
+            return
+        why = type(error).__name__
+        if isinstance(error, InvalidStatus):
+            status = error.response.status_code
+            why = f"HTTP {status}: {REFUSED.get(status, 'is this the address of Asterisk?')}"
+        elif isinstance(error, ConnectionError):
+            why = NOT_THERE
+        LOG.warning(
+            "no connection for Asterisk's events, trying again",
+            extra={"url": self._url, "why": why},
+        )
 
     def _follow(self, connection: ClientConnection) -> None:
         self._safely(self._opened)
@@ -136,6 +171,8 @@ class AriEvents:
         if not isinstance(event, dict) or not isinstance(event.get("type"), str):
             LOG.warning("an event of Asterisk's that cannot be read was left out")
             return
+        if event["type"] == "ApplicationReplaced" and event.get("application") == self._app:
+            raise _ApplicationReplaced
         self._safely(lambda: self._event(event))
 
     def _pause(self, pause_s: float) -> None:
