@@ -143,7 +143,8 @@ def _rendered(folder: Path, number: int) -> Rendered | None:
     recipe, source = made(Job(PART, number))
     if recipe.kind not in WITHOUT_EVENTS or seconds(recipe.frames) > MOST_S:
         return None
-    call, expected = spoken(recipe, source)
+    made_of = spoken(recipe, source)
+    call, expected = made_of.call, made_of.expected
     sort = _sort(recipe, [one.status for one in expected])
     if sort is None:
         return None
