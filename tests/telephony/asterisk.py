@@ -129,6 +129,7 @@ class Asterisk:
         self.sip_port = free_port(socket.SOCK_DGRAM)
         self.http_port = free_port(socket.SOCK_STREAM)
         self.ami_port = free_port(socket.SOCK_STREAM)
+        self.media_port = media_port
         self.password = secrets.token_hex(8)
         self.folder = ROOT / "etc" / self.name
         self._phones = phones

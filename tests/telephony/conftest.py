@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator
+from socket import SOCK_STREAM
 
 import pytest
 
 from tests.headset.audio_server import PROGRAMS, AudioServer
 from tests.headset.conftest import require
-from tests.headset.softphone import PROGRAM
+from tests.headset.softphone import PROGRAM, free_port
 from tests.telephony import asterisk as module
 from tests.telephony.asterisk import Asterisk
 
@@ -26,7 +27,7 @@ def _require_asterisk() -> None:
 def asterisk() -> Iterator[Asterisk]:
     """One without telephones."""
     _require_asterisk()
-    with Asterisk({}, 9092) as running:
+    with Asterisk({}, free_port(SOCK_STREAM)) as running:
         yield running
 
 

@@ -138,8 +138,9 @@ def test_the_check_beside_a_running_process_makes_no_call_there(
     password = asterisk.password
     try:
         pbx.start(VAD_AGENT_ASTERISK_PASSWORD=password, VAD_AGENT_AMI_SECRET=password)
-        status, lines = check(asterisk, ami=ami)
+        status, lines = check(asterisk, ami=ami, port=pbx.port)
         assert status == 0, lines
+        assert any(line.startswith("✓ [vad-tap]: it is there; a program") for line in lines)
     finally:
         pbx.stop()  # a call would end with it, with its callback
     assert pbx.trace() == []

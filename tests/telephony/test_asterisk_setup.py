@@ -8,6 +8,7 @@ import sys
 import threading
 from pathlib import Path
 from socket import SOCK_STREAM
+from typing import Any
 
 import pytest
 
@@ -32,13 +33,21 @@ def vad_agent(*arguments: str, password: str = "") -> subprocess.CompletedProces
 
 
 def check(
-    asterisk: Asterisk, password: str | None = None, *, phone: str = "", ami: bool = False
+    asterisk: Asterisk,
+    password: str | None = None,
+    *,
+    phone: str = "",
+    ami: bool = False,
+    port: int | None = None,
+    processes: int = 1,
 ) -> tuple[int, list[str]]:
     told = asterisk.password if password is None else password
     user = (f"--ari={asterisk.url}", "--ari-user=desk")
     if ami:
         user = (f"--ami=127.0.0.1:{asterisk.ami_port}", "--ami-user=desk")
-    done = vad_agent("check", *user, f"--phone={phone}", password=told)
+    listen = f"--listen=127.0.0.1:{port or asterisk.media_port}"
+    more = listen, f"--processes={processes}", f"--phone={phone}"
+    done = vad_agent("check", *user, *more, password=told)
     assert done.stderr == ""
     return done.returncode, done.stdout.splitlines()
 
@@ -48,7 +57,7 @@ def test_the_printed_dialplan_passes_the_check(asterisk: Asterisk, ami: bool) ->
     status, lines = check(asterisk, ami=ami)
     marks = {line.partition(": ")[0]: line for line in lines}
     assert status == 0, lines
-    for path in ("test call", "call control", "hang-up", "hang-up told"):
+    for path in ("test call", "call control", "hang-up", "hang-up told", "[vad-tap]"):
         assert f"✓ {path}" in marks, lines
     assert ("? modules" if ami else "✓ modules") in marks
     for path in ("the client is heard", "the operator is heard", "the client hears a phrase"):
@@ -99,6 +108,36 @@ def test_what_is_missing_in_the_dialplan_is_named(asterisk: Asterisk) -> None:
         assert any(line.startswith(said) for line in lines), lines
         assert "vad-agent pbx setup asterisk" in lines[-1]
     asterisk.command("dialplan reload")
+
+
+@pytest.mark.parametrize("ami", [False, True], ids=["ari", "ami"])
+def test_a_tap_that_is_missing_or_leads_elsewhere_is_named(asterisk: Asterisk, ami: bool) -> None:
+    elsewhere = free_port(SOCK_STREAM)
+    status, lines = check(asterisk, ami=ami, port=elsewhere)
+    assert status == 1
+    (line,) = [line for line in lines if line.startswith("✗")]
+    assert line.startswith(f"✗ [vad-tap]: its stream does not come to 127.0.0.1:{elsewhere}")
+    asterisk.command("dialplan remove context vad-tap")
+    try:
+        status, lines = check(asterisk, ami=ami)
+    finally:
+        asterisk.command("dialplan reload")
+    assert status == 1
+    (line,) = [line for line in lines if line.startswith("✗")]
+    assert line.startswith("✗ [vad-tap]: it is missing: no call is tapped: vad-agent pbx setup")
+
+
+@pytest.mark.parametrize(("processes", "websocket"), [(3, False), (1, True)])
+def test_the_tap_of_several_processes_and_by_websocket_is_followed(
+    asterisk: Asterisk, processes: int, websocket: bool
+) -> None:
+    media, socket = (free_port(SOCK_STREAM) for _ in range(2))
+    options: dict[str, Any] = {"websocket_port": socket} if websocket else {"processes": processes}
+    with Asterisk({}, media, **options) as running:
+        port = socket if websocket else media
+        status, lines = check(running, port=port, processes=processes)
+    assert status == 0, lines
+    assert f"✓ [vad-tap]: its stream comes to 127.0.0.1:{port}" in lines
 
 
 def test_a_module_that_is_not_loaded_is_named(asterisk: Asterisk) -> None:

@@ -93,6 +93,17 @@ def check(
     host: Annotated[
         str, typer.Option(metavar="HOST", help="This machine, as Asterisk reaches it.")
     ] = "127.0.0.1",
+    address: Annotated[
+        str,
+        typer.Option(
+            "--listen",
+            metavar="HOST:PORT",
+            help="Where the taps go: --listen, or --websocket, of `vad-agent pbx`.",
+        ),
+    ] = "127.0.0.1:9092",
+    processes: Annotated[
+        int, typer.Option(min=1, max=10, metavar="N", help="Of `vad-agent pbx --processes`.")
+    ] = 1,
     phone: Annotated[
         str,
         typer.Option(
@@ -124,6 +135,8 @@ def check(
         )
     logging.getLogger("vad_agent").addHandler(logging.NullHandler())  # the findings say it
     console = plain_console()
-    checked = AsteriskCheck(access, host=host, phone=phone)
+    checked = AsteriskCheck(
+        access, host=host, phone=phone, tapped=parse_address(address), processes=processes
+    )
     if not asyncio.run(run(checked, lambda finding: show(finding, console))):
         raise typer.Exit(1)

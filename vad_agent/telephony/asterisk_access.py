@@ -46,6 +46,9 @@ class AsteriskAccess(Protocol):
     async def originate(self, channel: str, exten: str, variables: Mapping[str, str]) -> str:
         """Begin a call from a channel into [vad-check]. Return the channel's id."""
 
+    async def variable(self, id: str, name: str) -> str:
+        """A channel's variable or function; empty: it has none, or has ended."""
+
     async def hang_up(self, id: str) -> None:
         """End a channel; one that has ended is fine."""
 
@@ -96,6 +99,12 @@ class AriAccess:
         call = {"endpoint": channel, "context": "vad-check", "extension": exten, "priority": 1}
         told = await self._ask("POST", "/channels", json=call | {"variables": dict(variables)})
         return str(_get(told, "id") or "")
+
+    async def variable(self, id: str, name: str) -> str:
+        """A channel's variable or function."""
+        path = f"/channels/{id}/variable"
+        told = await self._ask("GET", path, accept=(404,), params={"variable": name})
+        return str(_get(told, "value") or "")
 
     async def hang_up(self, id: str) -> None:
         """End a channel."""
@@ -169,6 +178,14 @@ class AmiAccess:
             Variable=",".join(f"{name}={value}" for name, value in variables.items()),
         )
         return id
+
+    async def variable(self, id: str, name: str) -> str:
+        """A channel's variable or function."""
+        try:
+            told = await self._ami.ask("Getvar", Channel=id, Variable=name)
+        except DialError:
+            return ""
+        return told[0].get("value", "")
 
     async def hang_up(self, id: str) -> None:
         """End a channel."""

@@ -4,8 +4,9 @@
          ^ 700 Hz                  │ tap                     1,100 Hz
          └───── 1,900 Hz ──────── our tap: left 700 Hz, right 1,100 Hz
 
-All three connections come to one port of this check. A second call, if a telephone is named, rings it: its
-user puts the call on hold. Each finding has its remedy.
+All three connections come to one port of this check. A second call goes through [vad-tap], to the port of
+`vad-agent pbx`, where nothing listens there now. A third, if a telephone is named, rings it: its user puts
+the call on hold. Each finding has its remedy.
 """
 
 from __future__ import annotations
@@ -13,7 +14,8 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import AsyncIterator, Callable, Iterable
-from uuid import uuid4
+from contextlib import AsyncExitStack, suppress
+from uuid import UUID, uuid4
 
 from vad_agent.core.events import EventKind
 from vad_agent.core.frames import FRAME_S
@@ -39,6 +41,7 @@ TOLD_S = 3.0
 """Seconds for an event to be told."""
 PERSON_S = 30.0
 """Seconds for a person to answer a telephone, and to press its keys."""
+MOST_BYTES = 4096
 LOOK_S = 0.05
 EVENTS_REMEDY = "load res_ari_events.so; by AMI: read = call,dialplan in manager.conf"
 HOLD_REMEDY = "the telephone's hold must be that of SIP (a re-INVITE): see its settings"
@@ -46,6 +49,7 @@ HEARD = 0.25
 """Share of its amplitude from which a tone counts as heard."""
 HALVED = 0.7
 """Below this share it has lost 3 dB: some path converts the rate."""
+SETUP = "vad-agent pbx setup asterisk"
 LEAKS = 0.05
 LATE_S = 2 * FRAME_S
 """Lateness of frames from which a level says nothing of the PBX."""
@@ -53,11 +57,21 @@ LATE_S = 2 * FRAME_S
 
 class AsteriskCheck:
     """`host`: this machine, as Asterisk reaches it. `phone`: the telephone that rings and is put on hold;
-    empty: none.
+    empty: none. `tapped`: where `vad-agent pbx` takes the taps, with so many `processes`.
     """
 
-    def __init__(self, access: AsteriskAccess, *, host: str = "127.0.0.1", phone: str = "") -> None:
+    def __init__(
+        self,
+        access: AsteriskAccess,
+        *,
+        host: str = "127.0.0.1",
+        phone: str = "",
+        tapped: tuple[str, int] = ("127.0.0.1", 9092),
+        processes: int = 1,
+    ) -> None:
         self._access = access
+        self._tapped = tapped
+        self._processes = processes
         self._phone = phone
         self._host = host
         self._legs: dict[str, CheckLeg] = {}
@@ -153,6 +167,10 @@ class AsteriskCheck:
                 await self._hang_up(id)
                 return
         yield Finding("test call", True, "both legs and the tap are connected")
+        has_tap, has_test = [
+            await self._access.variable(id, f"DIALPLAN_EXISTS({place},1)")
+            for place in ("vad-tap,s", "vad-check,tap")
+        ]
         await asyncio.sleep(TALK_S / 2)
         for leg in (client, operator, tap):
             leg.late_s = 0.0
@@ -171,6 +189,12 @@ class AsteriskCheck:
         yield Finding("call control", True, "the call is known by its tap, and who answers it")
         async for finding in self._end(id, tap_id, (client, operator, tap)):
             yield finding
+        if has_tap == "0":
+            yield Finding("[vad-tap]", False, "it is missing: no call is tapped", SETUP)
+        elif has_test == "0":
+            yield Finding("[vad-tap]", None, "not tested: [vad-check] is an older one", SETUP)
+        elif (led := await self._through_tap()) is not None:
+            yield led
         if not self._phone:
             yield Finding("hold", None, "not tested", "with a telephone at hand: --phone PJSIP/101")
             return
@@ -184,7 +208,7 @@ class AsteriskCheck:
             DialError: it is refused.
         """
         return await self._access.originate(
-            f"AudioSocket/{self._address}/{client}/c(slin)",
+            self._endpoint(client),
             exten,
             {"__VAD": tap, "VAD_CHECK": self._address, **variables},
         )
@@ -231,6 +255,51 @@ class AsteriskCheck:
                 break
         await self._hang_up(id)
         yield missing or Finding("hold", True, "its beginning and its end are told")
+
+    async def _through_tap(self) -> Finding | None:
+        """A call through [vad-tap]. None: nothing can be said."""
+        host, port = self._tapped
+        address = f"{host}:{port}"
+        came: list[bytes] = []
+
+        async def take(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            with suppress(OSError, TimeoutError):
+                came.append(await asyncio.wait_for(reader.read(MOST_BYTES), TOLD_S))
+            writer.close()
+
+        async with AsyncExitStack() as opened:
+            try:
+                for process in range(self._processes):
+                    server = await asyncio.start_server(take, host, port + process)
+                    opened.callback(server.close)
+            except OSError:
+                what = (
+                    f"it is there; a program listens at {address}, so where it leads is not tested"
+                )
+                return Finding("[vad-tap]", True, what)
+            client = str(uuid4())
+            leg = self._legs[client] = CheckLeg(tone(CLIENT_HZ))
+            try:
+                id = await self._access.originate(self._endpoint(client), "tap", {})
+            except DialError:
+                return None
+            await _within(leg.connected, CONNECT_S)
+            name = ""
+            for _ in range(round(TOLD_S / LOOK_S)):
+                name = name or await self._access.variable(id, "VAD")
+                if name and any(_names(data, name) for data in came):
+                    break
+                await asyncio.sleep(LOOK_S)
+            found = any(_names(data, name) for data in came)
+            await self._hang_up(id)
+        if found:
+            return Finding("[vad-tap]", True, f"its stream comes to {address}")
+        what = f"its stream does not come to {address}, where vad-agent pbx is to listen"
+        return Finding("[vad-tap]", False, what, f"{SETUP} --listen; or name the address: --listen")
+
+    def _endpoint(self, client: str) -> str:
+        """The client's leg, which connects to this check."""
+        return f"AudioSocket/{self._address}/{client}/c(slin)"
 
     async def _tells(
         self,
@@ -321,6 +390,13 @@ def level(path: str, share: float, late_s: float, remedy: str) -> Finding:
     if share < HALVED:
         return Finding(path, None, f"too quiet: {measured}", "Local channels with formats=slin")
     return Finding(path, True, measured)
+
+
+def _names(data: bytes, tap: str) -> bool:
+    """The beginning of a stream, by AudioSocket or WebSocket, names this tap."""
+    with suppress(ValueError):
+        return UUID(tap).bytes in data or f"call={tap}".encode() in data
+    return False
 
 
 async def _within(event: asyncio.Event, limit_s: float) -> bool:

@@ -138,6 +138,9 @@ exten => _[0-9a-z].,1,AMD()
 exten => s,1,Originate(Local/spy${{UNIQUEID}}@vad/n,app,AudioSocket,"${{VAD}},${{VAD_CHECK}}",,,a)
  same => n,Dial(AudioSocket/${{VAD_CHECK}}/${{VAD_PEER}}/c(slin),20)
  same => n,Hangup()
+exten => tap,1,{TAP}
+ same => n,Wait(15)
+ same => n,Hangup()
 exten => phone,1,Dial(${{VAD_PHONE}},30)
  same => n,Hangup()
 """
