@@ -91,6 +91,7 @@ def collect(
                 data.owed_left_out += 1
     data.owed.sort(key=lambda one: one["callback"] != "missing")
     data.worst = [one for _, _, one in sorted(heap, key=lambda one: one[:2], reverse=True)]
+    data.owed.sort(key=lambda one: (one["began"] is None, one["began"] or 0, one["id"]))
     return data
 
 
@@ -99,13 +100,14 @@ def badness(call: Mapping[str, Any], state: str | None) -> float:
     if call["error"] is not None:
         return 0.0
     owed = {"missing": 6.0, "late": 2.0}.get(state or "", 0.0)
+    by_line = call["dead_air_line_s"] or 0.0  # nobody's fault, and no phrase accuses anybody then
     return (
         owed
-        + 2.0 * (call["phrases_wrong"] or 0)
+        + 2.0 * (0 if by_line else call["phrases_wrong"] or 0)
         + 2.0 * bool(call["no_greeting"])
         + 2.0 * bool(call["dropped"])
         + min(3.0, float(call["spoke_over"] or 0))
-        + min(3.0, (call["dead_air_s"] or 0.0) / 20.0)
+        + min(3.0, ((call["dead_air_s"] or 0.0) - by_line) / 20.0)
         + bool(call["hold_violation"])
     )
 
@@ -115,7 +117,8 @@ def shown(call: Mapping[str, Any], state: str | None, cell: Cell) -> dict[str, A
     names = (
         "id", "source", "began", "seconds", "scenario", "owed", "phrases_right", "phrases_wrong",
         "no_greeting", "no_greeting_at_s", "greeting_latency_s", "dropped", "dropped_at_s", "spoke_over",
-        "spoke_over_at_s", "dead_air_s", "dead_air_at_s", "dead_air_longest_s", "dead_air_cause",
+        "spoke_over_at_s", "dead_air_s", "dead_air_line_s", "dead_air_at_s", "dead_air_longest_s",
+        "dead_air_cause",
         "dead_air_waits_for", "owed_at_s", "hold_s", "hold_violation",
     )  # fmt: skip
     day, operator, hour = cell

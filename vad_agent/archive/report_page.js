@@ -46,11 +46,11 @@ function bars(rows, { height = 150, label = (x) => x, name, unit = "" }) {
   const drawn = rows.map(([key, value, note], place) => {
     const tall = (value / most) * height;
     const x = place * wide + 5;
-    const text = `${label(key)}: ${note ?? number(value, 1) + unit}`;
+    const text = `${label(key)}: ${note ?? number(value, value % 1 ? 1 : 0) + unit}`;
     const below = place % every ? "" :
       `<text x="${x + wide / 2}" y="${height + 34}" text-anchor="middle">${escape(label(key))}</text>`;
     const above = wide < 26 || !value ? "" :
-      `<text x="${x + wide / 2}" y="${height + 15 - tall}" text-anchor="middle">${number(value, value < 10 ? 1 : 0)}</text>`;
+      `<text x="${x + wide / 2}" y="${height + 15 - tall}" text-anchor="middle">${number(value, value < 10 && value % 1 ? 1 : 0)}</text>`;
     return `<g><title>${escape(text)}</title><rect x="${x}" y="${height + 20 - tall}"
       width="${wide - 3}" height="${Math.max(tall, 0.5)}"/>${above}${below}</g>`;
   });
@@ -141,6 +141,7 @@ const MEASURES = {
 };
 const hourName = (hour) => `${hour}:00–${hour}:59`;
 
+/** Of the whole archive: a part of it, such as one operator, has nothing to be compared with. */
 function headlines(cells, all) {
   const by = [1, 0, 2].map((place) => grouped(cells, (cell) => cell[place]));
   const [people, days, hours] = by;
@@ -156,16 +157,17 @@ function headlines(cells, all) {
   const [owed, gone] = [all[at.owed], all[at.missing]];
   const callbacks = !data.joined
     ? "Не сверялись: запустите аудит с --callbacks."
-    : `<a href="#callbacks">${gone} из ${owed}</a> обещанных не запрошены, ${all[at.late]} сделаны поздно.
+    : `Должны перезвонить после ${owed} звонков: <a href="#callbacks">${gone} раз</a> никто не запросил перезвон, ${all[at.late]} раз перезвонили поздно.
        <br>Не запрашивает: ${person("missing")}<br>Перезванивает поздно: ${person("rung")}`;
-  const worst = document.querySelector("#worst details:not([hidden])");
+  const worst = document.querySelector("#worst details");
   const list = [
     [`Кто поздно здоровается`, `позже ${seconds(data.greeting_s)} или вовсе нет`, upper(person("greeting"))],
     [`Когда клиенты ждут`, `ответа дольше ${seconds(data.dead_air_s)}`,
-      `${upper(hour("waits"))}<br>По операторам: ${person("waits")}`],
+      `${upper(hour("waits"))}<br>По дням: ${day("waits")}<br>По операторам: ${person("waits")}`],
     [`Каких перезвонов нет`, "", callbacks],
-    [`Линия или люди`, `паузы без звука с линии дольше ${seconds(data.dead_air_s)}`,
-      `${verdict(people, days)}<br>По операторам: ${person("line")}<br>По дням: ${day("line")}`],
+    [`Линия или люди`, `тишина дольше ${seconds(data.dead_air_s)}, потому что с линии нет звука`,
+      `${verdict(people, days)}<br>Из всех пауз ждали клиента ${share(all[at.dead_client_s], all[at.dead_s])}, оператора
+       ${share(all[at.dead_operator_s], all[at.dead_s])}, не было линии ${share(all[at.dead_line_s], all[at.dead_s])}.<br>По операторам: ${person("line")}<br>По дням: ${day("line")}`],
     [`Фразы скрипта`, "в звонках без пауз из-за линии", `Говорит раньше срока: ${person("early")}<br>Не говорит: ${person("left")}`],
     [`Худший звонок`, "", worst ? `<a href="#worst" id="to-worst">${escape(head(worst))}</a>` : "Таких нет."],
   ];
@@ -186,11 +188,11 @@ function verdict(people, days) {
   const names = outliers(people, ...MEASURES.line).found.map((row) => escape(row.key));
   const dates = outliers(days, ...MEASURES.line).found.map((row) => dayName(row.key));
   const found = [];
-  if (names.length && !$("operator").value)
+  if (names.length)
     found.push(`Проверьте аппарат и линию: <b>${names.join(", ")}</b> – это не вина оператора.`);
-  if (dates.length && people.size > 1)
+  if (dates.length)
     found.push(`<b>${dates.sort().join(", ")}</b> – сбой у всех: внешняя линия, а не люди.`);
-  return found.join(" ") || "Сбоев линии, отличных от обычных, нет.";
+  return found.join(" ") || "Ни у кого и ни в один день линия не отказывала чаще, чем у остальных.";
 }
 
 // -- parts -----------------------------------------------------------------------------------------
@@ -200,16 +202,16 @@ function tiles(all) {
   const list = [
     [number(calls), "звонков"],
     [share(all[at.wrong_calls], all[at.told]), "не по скрипту", "bad"],
-    [share(late(all), all[at.told]), "поздно или не поздоровался", "bad"],
+    [share(late(all), all[at.told]), "приветствие поздно или его нет", "bad"],
     [mean(all[at.greeting_s], all[at.greeted]), "до приветствия"],
     [number(all[at.owed]), "должны перезвонить"],
-    [data.joined ? number(all[at.missing]) : "–", "перезвонов не запрошено", "bad"],
+    [data.joined ? number(all[at.missing]) : "–", "перезвон не запрошен", "bad"],
     [data.joined ? number(all[at.late]) : "–", "перезвонили поздно", "bad"],
     [share(all[at.dropped], all[at.told]), "оборвались"],
     [share(all[at.spoke_over], all[at.told]), "перебивали клиента"],
-    [share(all[at.dead_s], all[at.seconds]), "времени – паузы"],
-    [number(all[at.unreadable]), "записей не прочитано"],
+    [share(all[at.dead_s], all[at.seconds]), "времени занимают паузы"],
   ];
+  if (all[at.unreadable]) list.push([number(all[at.unreadable]), "записей не прочитать", "bad"]);
   $("tiles").innerHTML = list
     .map(([value, name, kind]) => `<div class="tile ${kind || ""}"><b>${value}</b>${name}</div>`)
     .join("");
@@ -228,7 +230,7 @@ function line(all, cells) {
   $("line").innerHTML = stacked([
     { kind: "operator", name: "Ждали оператора: последним говорил клиент", value: all[at.dead_operator_s] },
     { kind: "client", name: "Ждали клиента на живой линии", value: all[at.dead_client_s] },
-    { kind: "dead", name: "Линия: цифровой ноль, нет звука, гудки", value: all[at.dead_line_s] },
+    { kind: "dead", name: "Линия: нет сигнала, нет звука, гудки", value: all[at.dead_line_s] },
   ]) + "<h3>Звонков с паузой из-за линии по дням, %</h3>" +
     bars(daily(cells, ...MEASURES.line), { label: dayLabel, name: "линия по дням", height: 90 });
 }
@@ -260,15 +262,15 @@ const COLUMNS = [
   ["Звонков", (s) => s[at.calls], (s) => number(s[at.calls])],
   ["Не по скрипту", (s) => s[at.wrong_calls] / (s[at.told] || 1), (s) => share(s[at.wrong_calls], s[at.told])],
   ["Раньше срока", ...measured("early")],
-  ["Не сказал фразу", ...measured("left")],
+  ["Нет фразы", ...measured("left")],
   ["Здоровается через", (s) => s[at.greeting_s] / (s[at.greeted] || 1), (s) => mean(s[at.greeting_s], s[at.greeted])],
   ["Здоровается поздно", ...measured("greeting")],
-  ["Перебивал", (s) => s[at.spoke_over] / (s[at.told] || 1), (s) => share(s[at.spoke_over], s[at.told])],
+  ["Перебивания", (s) => s[at.spoke_over] / (s[at.told] || 1), (s) => share(s[at.spoke_over], s[at.told])],
   ["Ответ клиенту через", (s) => s[at.response_s] / (s[at.answered] || 1), (s) => mean(s[at.response_s], s[at.answered], 2)],
-  ["Клиент ждал", ...measured("waits")],
+  ["Клиент ждёт", ...measured("waits")],
   ["Перезвон не запрошен", ...measured("missing", data.joined)],
   ["Перезвон поздно", ...measured("rung", data.joined)],
-  ["Линия", ...measured("line")],
+  ["Пауза из-за линии", ...measured("line")],
 ];
 /** Of a column with a share: its key, its text, and the measure by which a row may stand out. */
 function measured(measure, known = true) {
@@ -281,7 +283,8 @@ function measured(measure, known = true) {
 }
 let order = { column: 2, down: true };
 
-function operators(cells) {
+/** `compared`: the cells of all operators, among whom one may stand out. */
+function operators(cells, compared) {
   const { column, down } = order;
   const rows = [...grouped(cells, (cell) => cell[1])];
   const key = COLUMNS[column][1];
@@ -294,8 +297,9 @@ function operators(cells) {
     const sorted = place === column ? (down ? "descending" : "ascending") : "none";
     return `<th aria-sort="${sorted}"><button data-column="${place}">${name}</button></th>`;
   });
+  const everybody = [...grouped(compared, (cell) => cell[1])];
   const out = COLUMNS.map(([, , , measure]) =>
-    new Set(measure ? outliers(rows, ...MEASURES[measure]).found.map((row) => row.key) : []));
+    new Set(measure ? outliers(everybody, ...MEASURES[measure]).found.map((row) => row.key) : []));
   const body = rows.map(([name, sums]) =>
     `<tr>${COLUMNS.map(([, , text], place) =>
       `<td${out[place].has(name) ? " class=out" : ""}>${text(sums, name)}</td>`).join("")}</tr>`);
@@ -334,15 +338,16 @@ function draw() {
   tiles(all);
   line(all, cells);
   trends(cells);
-  operators(cells);
+  operators(cells, data.cells.filter((cell) => fits({ ...filter, operator: "" }, cell)));
   distributions(all);
   lists(filter);
-  headlines(cells, all);
 }
 
 document.addEventListener("click", (event) => {
-  if (event.target.closest("#to-worst"))
-    document.querySelector("#worst details:not([hidden])").open = true;
+  if (event.target.closest("#to-worst")) {
+    reset(); // a filter may hide it
+    document.querySelector("#worst details").open = true;
+  }
   const button = event.target.closest("[data-column]");
   if (!button) return;
   const column = Number(button.dataset.column);
@@ -351,8 +356,10 @@ document.addEventListener("click", (event) => {
   document.querySelector(`[data-column="${column}"]`).focus();
 });
 for (const id of ["operator", "from", "to", "hour"]) $(id).addEventListener("change", draw);
-$("all").addEventListener("click", () => {
+function reset() {
   for (const id of ["operator", "from", "to", "hour"]) $(id).value = "";
   draw();
-});
+}
+$("all").addEventListener("click", reset);
 draw();
+headlines(data.cells, grouped(data.cells, () => "").get("") || new Float64Array(data.width));

@@ -22,6 +22,7 @@ TITLES = {
     "response_latency_s": "Ответ клиенту через, секунд",
     "dead_air_longest_s": "Самая длинная пауза в звонке, секунд",
 }
+_FAULTY = {"missing": "перезвон не запрошен", "late": "перезвонили поздно"}
 _HERE = Path(__file__).parent
 
 
@@ -61,10 +62,10 @@ def html(data: ReportData, pictures: Mapping[str, str], *, title: str, links: bo
 <body>
 <header><h1>{escape(title)}</h1></header>
 <main>
+<section id="answers"><h2>Главное за весь срок</h2><div id="headlines"></div>
+<p class="hint">Названы только те, кто отличается от остальных больше, чем бывает случайно. «От … до …»:
+истинная доля с вероятностью 95 % лежит в этих пределах.</p></section>
 {_filters(data)}
-<section id="answers"><h2>Главное</h2><div id="headlines"></div>
-<p class="hint">Названы только те, кто отличается от остальных больше, чем бывает случайно. «От … до …» –
-в этих пределах доля при таком числе звонков известна (с вероятностью 95 %).</p></section>
 <div id="tiles"></div>
 <section id="line-or-people"><h2>Линия или люди: кого ждали в паузах</h2><div id="line"></div></section>
 <section><h2>По операторам</h2><p class="hint">Нажмите на заголовок, чтобы отсортировать.</p>
@@ -170,7 +171,7 @@ def _worst(data: ReportData, pictures: Mapping[str, str], links: bool) -> str:
 def _call(one: Mapping[str, Any], picture: str | None, links: bool) -> str:
     scenario = escape(SCENARIOS.get(one["scenario"], one["scenario"]))
     listed = "".join(f"<li>{escape(text)}</li>" for text in faults(one))
-    body = picture or '<p class="hint">Ход по секундам не нарисован.</p>'
+    body = picture or '<p class="hint">Ход по секундам нарисован только у первых звонков.</p>'
     length = labels_ru.lasting(round(one["seconds"] or 0.0))
     return (
         f'<details class="call" {_cell(one)}><summary>{_when(one)}, {escape(one["operator"])}, {length}: '
@@ -183,12 +184,12 @@ def faults(one: Mapping[str, Any]) -> list[str]:
     """What is wrong with a call, each with its second."""
     found = []
     if one["callback"] in ("missing", "late"):
-        found.append(f"перезвон {STATUSES[one['callback']]}")
-    if one["phrases_wrong"]:
+        found.append(_FAULTY[one["callback"]])
+    if one["phrases_wrong"] and not one["dead_air_line_s"]:
         counted = labels_ru.many(one["phrases_wrong"], "фраза", "фразы", "фраз")
         found.append(f"{counted} не по скрипту")
     if one["no_greeting"] and one["greeting_latency_s"] is not None:
-        found.append(f"поздоровался через {labels_ru.lasting(round(one['greeting_latency_s'], 1))}")
+        found.append(f"приветствие через {labels_ru.lasting(round(one['greeting_latency_s'], 1))}")
     elif one["no_greeting"]:
         found.append(f"{labels_ru.FINDINGS['no_greeting']} ({_at(one, 'no_greeting_at_s')})")
     if one["dropped"]:
