@@ -14,8 +14,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import AsyncIterator, Callable, Iterable
-from contextlib import AsyncExitStack, suppress
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 from vad_agent.core.events import EventKind
 from vad_agent.core.frames import FRAME_S
@@ -32,6 +31,7 @@ from vad_agent.telephony.asterisk_setup import (
 from vad_agent.telephony.audiosocket import AudioSocketReceiver, CallIdentified
 from vad_agent.telephony.call_control import check_tap
 from vad_agent.telephony.check_leg import CheckLeg, strength, tone
+from vad_agent.telephony.check_tap_path import SETUP, follow_tap
 
 CLIENT_HZ, OPERATOR_HZ, PROMPT_HZ = 700, 1_100, 1_900
 CONNECT_S = 10.0
@@ -41,7 +41,6 @@ TOLD_S = 3.0
 """Seconds for an event to be told."""
 PERSON_S = 30.0
 """Seconds for a person to answer a telephone, and to press its keys."""
-MOST_BYTES = 4096
 LOOK_S = 0.05
 EVENTS_REMEDY = "load res_ari_events.so; by AMI: read = call,dialplan in manager.conf"
 HOLD_REMEDY = "the telephone's hold must be that of SIP (a re-INVITE): see its settings"
@@ -49,7 +48,6 @@ HEARD = 0.25
 """Share of its amplitude from which a tone counts as heard."""
 HALVED = 0.7
 """Below this share it has lost 3 dB: some path converts the rate."""
-SETUP = "vad-agent pbx setup asterisk"
 LEAKS = 0.05
 LATE_S = 2 * FRAME_S
 """Lateness of frames from which a level says nothing of the PBX."""
@@ -193,7 +191,7 @@ class AsteriskCheck:
             yield Finding("[vad-tap]", False, "it is missing: no call is tapped", SETUP)
         elif has_test == "0":
             yield Finding("[vad-tap]", None, "not tested: [vad-check] is an older one", SETUP)
-        elif (led := await self._through_tap()) is not None:
+        elif (led := await self._follow_tap()) is not None:
             yield led
         if not self._phone:
             yield Finding("hold", None, "not tested", "with a telephone at hand: --phone PJSIP/101")
@@ -256,46 +254,12 @@ class AsteriskCheck:
         await self._hang_up(id)
         yield missing or Finding("hold", True, "its beginning and its end are told")
 
-    async def _through_tap(self) -> Finding | None:
-        """A call through [vad-tap]. None: nothing can be said."""
-        host, port = self._tapped
-        address = f"{host}:{port}"
-        came: list[bytes] = []
-
-        async def take(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            with suppress(OSError, TimeoutError):
-                came.append(await asyncio.wait_for(reader.read(MOST_BYTES), TOLD_S))
-            writer.close()
-
-        async with AsyncExitStack() as opened:
-            try:
-                for process in range(self._processes):
-                    server = await asyncio.start_server(take, host, port + process)
-                    opened.callback(server.close)
-            except OSError:
-                what = (
-                    f"it is there; a program listens at {address}, so where it leads is not tested"
-                )
-                return Finding("[vad-tap]", True, what)
-            client = str(uuid4())
-            leg = self._legs[client] = CheckLeg(tone(CLIENT_HZ))
-            try:
-                id = await self._access.originate(self._endpoint(client), "tap", {})
-            except DialError:
-                return None
-            await _within(leg.connected, CONNECT_S)
-            name = ""
-            for _ in range(round(TOLD_S / LOOK_S)):
-                name = name or await self._access.variable(id, "VAD")
-                if name and any(_names(data, name) for data in came):
-                    break
-                await asyncio.sleep(LOOK_S)
-            found = any(_names(data, name) for data in came)
-            await self._hang_up(id)
-        if found:
-            return Finding("[vad-tap]", True, f"its stream comes to {address}")
-        what = f"its stream does not come to {address}, where vad-agent pbx is to listen"
-        return Finding("[vad-tap]", False, what, f"{SETUP} --listen; or name the address: --listen")
+    async def _follow_tap(self) -> Finding | None:
+        client = str(uuid4())
+        self._legs[client] = CheckLeg(tone(CLIENT_HZ))
+        return await follow_tap(
+            self._access, self._endpoint(client), *self._tapped, processes=self._processes
+        )
 
     def _endpoint(self, client: str) -> str:
         """The client's leg, which connects to this check."""
@@ -390,13 +354,6 @@ def level(path: str, share: float, late_s: float, remedy: str) -> Finding:
     if share < HALVED:
         return Finding(path, None, f"too quiet: {measured}", "Local channels with formats=slin")
     return Finding(path, True, measured)
-
-
-def _names(data: bytes, tap: str) -> bool:
-    """The beginning of a stream, by AudioSocket or WebSocket, names this tap."""
-    with suppress(ValueError):
-        return UUID(tap).bytes in data or f"call={tap}".encode() in data
-    return False
 
 
 async def _within(event: asyncio.Event, limit_s: float) -> bool:
