@@ -181,7 +181,7 @@ def pbx(
     with extra("callbacks", "vad-agent pbx"):
         from vad_agent.callbacks.dialers.mango_signing import MangoKeys
         from vad_agent.server.logging_setup import log_to_stderr
-        from vad_agent.telephony.control_group import ControlOptions
+        from vad_agent.telephony.combined_call_control import ControlOptions
         from vad_agent.telephony.pbx_process import PbxOptions, PbxProcess
         from vad_agent.telephony.process_pool import (
             INTERRUPTED,

@@ -33,7 +33,7 @@ from vad_agent.speech.prompt_library import PromptLibrary
 from vad_agent.telephony.audiosocket_server import AudioSocketServer
 from vad_agent.telephony.call_control import CHECK, TapEvent
 from vad_agent.telephony.call_router import CallRouter
-from vad_agent.telephony.control_group import ControlGroup, ControlOptions, make_controls
+from vad_agent.telephony.combined_call_control import ControlGroup, ControlOptions, make_controls
 from vad_agent.telephony.hook_server import HookServer
 from vad_agent.telephony.load_admission import MOST_LOAD, LoadAdmission
 from vad_agent.telephony.media_connection import MediaListener
