@@ -118,9 +118,11 @@ class AmiControl:
                 failed = 0 if self.connected else failed + 1
                 why = str(error) if isinstance(error, DialError) else type(error).__name__
                 self.problem = why
-                log.warning(
-                    "lost the connection to Asterisk's AMI, reconnecting", extra={"why": why}
-                )
+                if self.connected:
+                    text = "lost the connection to Asterisk's AMI, reconnecting"
+                else:
+                    text = "no connection to Asterisk's AMI, trying again"
+                log.warning(text, extra={"why": why})
             finally:
                 self.connected = False
             await asyncio.sleep(self._pauses_s[min(failed, len(self._pauses_s) - 1)])
