@@ -42,7 +42,7 @@ class EchoRouter(CallRouter):
     def __init__(self, pbx: Pbx) -> None:
         super().__init__(pbx._line, pbx.hung_up.append, controlled=lambda: True, most_calls=10)
         self.prompts = PromptStream(8_000)
-        self.heard: list[bool | PlaybackReport] = []
+        self.echoed: list[bool | PlaybackReport] = []
         """A frame: whether it is loud; or what has begun or ended."""
         self.named: list[tuple[str, Channel | None]] = []
 
@@ -66,20 +66,20 @@ class EchoRouter(CallRouter):
         self, id: str, now: float, client: bytes | None, operator: bytes | None = None
     ) -> None:
         assert client is not None
-        self.heard.append(bool(np.abs(np.frombuffer(client, "<i2")).max() > LOUD))
+        self.echoed.append(bool(np.abs(np.frombuffer(client, "<i2")).max() > LOUD))
 
     def marked(self, id: str, number: int, mark: Mark, at: float) -> None:
         self.prompts.marked(number, mark, at)
-        self.heard += self.prompts.reports()
+        self.echoed += self.prompts.reports()
 
     async def until(self, mark: Mark | None, loud: int = 0) -> None:
         """Send what is due until this mark has come, or so many loud frames."""
         end = time.monotonic() + LIMIT_S
         while True:
-            marks = [one.mark for one in self.heard if isinstance(one, PlaybackReport)]
-            if (mark in marks) if mark is not None else self.heard.count(True) >= loud:
+            marks = [one.mark for one in self.echoed if isinstance(one, PlaybackReport)]
+            if (mark in marks) if mark is not None else self.echoed.count(True) >= loud:
                 return
-            assert time.monotonic() < end, self.heard
+            assert time.monotonic() < end, self.echoed
             self.prompts.turn(time.perf_counter())
             await asyncio.sleep(FRAME_S / 2)
 
@@ -120,23 +120,23 @@ def test_asterisks_queue_tells_the_true_begin_and_end_and_is_flushed_at_once(
             router.prompts.play(tone.tobytes())
             await router.until(Mark.ENDED)
             begun, ended = [
-                at for at, one in enumerate(router.heard) if isinstance(one, PlaybackReport)
+                at for at, one in enumerate(router.echoed) if isinstance(one, PlaybackReport)
             ]
-            loud = [at for at, one in enumerate(router.heard) if one is True]
+            loud = [at for at, one in enumerate(router.echoed) if one is True]
             assert 48 <= len(loud) <= 51
             assert abs(loud[0] - begun) <= 2  # frames
             assert -1 <= ended - loud[-1] <= 2
-            router.heard.clear()
+            router.echoed.clear()
             router.prompts.play(tone.tobytes())
             await router.until(None, loud=10)
             router.prompts.stop()
             router.prompts.turn(time.perf_counter())
             await asyncio.sleep(1.2)
-            assert router.heard.count(True) < 30  # of 50: the rest was flushed
+            assert router.echoed.count(True) < 30  # of 50: the rest was flushed
             router.prompts.play(tone.tobytes())
-            router.heard.clear()
+            router.echoed.clear()
             await router.until(Mark.ENDED)
-            assert 48 <= router.heard.count(True) <= 51  # the queue is usable again
+            assert 48 <= router.echoed.count(True) <= 51  # the queue is usable again
             assert not server.failed
         finally:
             await asyncio.to_thread(real.close)
