@@ -286,6 +286,47 @@ def test_a_hold_without_any_frame_is_a_hold(pbx: Pbx) -> None:
     assert len(pbx.asked) == 1  # nobody comes back for a minute
 
 
+def test_a_recording_server_is_told_nothing_in_a_long_hold_and_the_call_goes_on(
+    tmp_path: Path,
+) -> None:
+    """SIPREC tells holds and ends itself: there is no other call control that could be lost."""
+    pbx = Pbx(tmp_path, control=None)
+    assert pbx.connect("t") is not None
+    pbx.tell("t", EventKind.ANSWERED)
+    pbx.greet("t")
+    pbx.answer("t")
+    pbx.tell("t", EventKind.HOLD, party="operator")
+    pbx.wait(GONE_S + 20.0)
+    assert pbx.router.in_call == 1
+    pbx.tell("t", EventKind.UNHOLD, party="operator")
+    pbx.answer("t")
+    assert pbx.lines[0].status.sides[Channel.CLIENT].state is DeviceState.OPEN
+    pbx.router.close()
+    pbx.calls.close()
+    pbx.messages.close()
+
+
+def test_a_side_that_was_lost_before_its_other_leg_stood_still_stays_lost(pbx: Pbx) -> None:
+    tap = str(uuid4())
+    client, operator = f"{tap[:-1]}0", f"{tap[:-1]}1"
+    assert pbx.connect(client) is not None
+    second = pbx.connect(operator)
+    pbx.tell(client, EventKind.ANSWERED)
+    for number in range(100):
+        pbx.now += FRAME_S
+        pbx.router.audio(client, pbx.now, ROOM[number * 320 :][:320])
+        pbx.router.audio(operator, pbx.now, None, ROOM[number * 320 :][:320])
+        pbx.tick()
+    pbx.router.disconnected(operator, pbx.now, second)
+    pbx.wait(8.0)
+    for number in range(20):
+        pbx.now += FRAME_S
+        pbx.router.audio(client, pbx.now, ROOM[number * 320 :][:320])
+        pbx.tick()
+    [line] = pbx.lines
+    assert line.capture.lost == {Channel.OPERATOR}
+
+
 @pytest.mark.parametrize("breaks", [True, False])
 def test_a_pbx_that_is_gone_has_dropped_the_call_and_nobody_is_hung_up_later(
     pbx: Pbx, breaks: bool

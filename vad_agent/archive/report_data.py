@@ -89,10 +89,14 @@ def collect(
                 data.owed.append(shown(call, state, cell))
             else:
                 data.owed_left_out += 1
-    data.owed.sort(key=lambda one: one["callback"] != "missing")
     data.worst = [one for _, _, one in sorted(heap, key=lambda one: one[:2], reverse=True)]
-    data.owed.sort(key=lambda one: (one["began"] is None, one["began"] or 0, one["id"]))
+    data.owed.sort(key=_missing_first)
     return data
+
+
+def _missing_first(one: Mapping[str, Any]) -> tuple[Any, ...]:
+    """Then by time."""
+    return one["callback"] != "missing", one["began"] is None, one["began"] or 0, one["id"]
 
 
 def badness(call: Mapping[str, Any], state: str | None) -> float:
@@ -118,8 +122,7 @@ def shown(call: Mapping[str, Any], state: str | None, cell: Cell) -> dict[str, A
         "id", "source", "began", "seconds", "scenario", "owed", "phrases_right", "phrases_wrong",
         "no_greeting", "no_greeting_at_s", "greeting_latency_s", "dropped", "dropped_at_s", "spoke_over",
         "spoke_over_at_s", "dead_air_s", "dead_air_line_s", "dead_air_at_s", "dead_air_longest_s",
-        "dead_air_cause",
-        "dead_air_waits_for", "owed_at_s", "hold_s", "hold_violation",
+        "dead_air_cause", "dead_air_waits_for", "owed_at_s", "hold_s", "hold_violation",
     )  # fmt: skip
     day, operator, hour = cell
     found = {name: call[name] for name in names}

@@ -22,7 +22,6 @@ TITLES = {
     "response_latency_s": "Ответ клиенту через, секунд",
     "dead_air_longest_s": "Самая длинная пауза в звонке, секунд",
 }
-_FAULTY = {"missing": "перезвон не запрошен", "late": "перезвонили поздно"}
 _HERE = Path(__file__).parent
 
 
@@ -183,8 +182,10 @@ def _call(one: Mapping[str, Any], picture: str | None, links: bool) -> str:
 def faults(one: Mapping[str, Any]) -> list[str]:
     """What is wrong with a call, each with its second."""
     found = []
-    if one["callback"] in ("missing", "late"):
-        found.append(_FAULTY[one["callback"]])
+    if one["callback"] == "missing":
+        found.append("перезвон не запрошен")
+    elif one["callback"] == "late":
+        found.append(STATUSES["late"])
     if one["phrases_wrong"] and not one["dead_air_line_s"]:
         counted = labels_ru.many(one["phrases_wrong"], "фраза", "фразы", "фраз")
         found.append(f"{counted} не по скрипту")

@@ -127,10 +127,8 @@ class Lane:
         return self._next is not None and self._next > slot
 
     def take(self, slot: int) -> bytes | None:
-        """The slot's frame. None: it did not come."""
+        """The slot's frame, after `has` of it. None: it did not come."""
         frames = self._frames
-        while frames and frames[0][0] < slot:
-            frames.popleft()
         if frames and frames[0][0] == slot:
             return frames.popleft()[1]
         self.missing += self.alive  # a lost device is reported as such

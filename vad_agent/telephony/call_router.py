@@ -39,7 +39,7 @@ STALLED_S = 5.0
 stream stands still. Both sides are lost, as if it had broken, before the client would count as gone.
 """
 GONE_S = 30.0
-"""Seconds without a frame and without call control: the PBX is gone, and the call with it."""
+"""Seconds without a frame, after call control was lost: the PBX is gone, and the call with it."""
 TAPPED_S, TAPPED_AGAIN_S = 3.0, 5.0
 """Seconds without a stream in a call until a new tap is asked for, and until it is asked for again."""
 TOLD_S = 1.0
@@ -150,7 +150,7 @@ class CallRouter:
             for leg in tap.legs:
                 leg.side = leg.side or side_of(leg.id)
         tap.operator, tap.phone = operator or tap.operator, phone or tap.phone
-        tap.fed_at, tap.stalled = now, False
+        tap.fed_at, tap.stalled = now, set()
         tap.lost_at = tap.tap_at = None
         if tap.line is not None:
             if first:
@@ -202,16 +202,19 @@ class CallRouter:
                 return
             self._listen(tap)
         assert tap.line is not None
-        if tap.stalled:
-            tap.stalled = False
-            for channel in Channel:
-                tap.line.regain(channel)
-        capture = tap.line.capture
         if client is not None:
-            capture.push(Channel.CLIENT, now, client)
+            self._push(tap, tap.line, Channel.CLIENT, now, client)
         if operator is not None:
-            capture.push(Channel.OPERATOR, now, operator)
+            self._push(tap, tap.line, Channel.OPERATOR, now, operator)
         tap.line.turn(now)
+
+    def _push(
+        self, tap: CallTap, line: OperatorLine, channel: Channel, now: float, pcm: bytes
+    ) -> None:
+        if channel in tap.stalled:
+            tap.stalled.discard(channel)
+            line.regain(channel)
+        line.capture.push(channel, now, pcm)
 
     def missing(self, id: str, channel: Channel, frames: int) -> None:
         """So many frames of a side are missing between its last samples and its next ones."""
@@ -272,13 +275,15 @@ class CallRouter:
 
     def _watch_stall(self, tap: CallTap, line: OperatorLine, lasts: float) -> None:
         """Nothing has come for so many seconds of a call whose end call control would tell."""
-        if tap.legs and lasts > STALLED_S and not tap.stalled and not line.held:
-            tap.stalled = True
-            for channel in Channel:
+        if line.held:
+            return  # some send nothing meanwhile, and the script's minute of hold goes on
+        if tap.legs and lasts > STALLED_S and not tap.stalled:
+            tap.stalled = set(Channel) - line.capture.lost
+            for channel in tap.stalled:
                 line.lose(channel)
-        if lasts > GONE_S and not (self._controlled is not None and self._controlled()):
+        if lasts > GONE_S and self._controlled is not None and not self._controlled():
             # Nobody is asked to hang up: the call may be on, where only we are cut off.
-            self._leave(tap, line)
+            tap.line, tap.stalled = None, set()
             line.signal(Event(EventKind.LINE_GONE, cause="the PBX is gone"))
 
     def _tap_again(self, tap: CallTap, now: float) -> None:
@@ -341,13 +346,10 @@ class CallRouter:
         line = tap.line
         assert line is not None
         if not tap.by_ear:  # the next operator may answer
-            self._leave(tap, line)
+            tap.line, tap.stalled = None, set()
             line.disconnect()
         if not tap.legs:
             self._taps.pop(tap_key(tap.name), None)
-
-    def _leave(self, tap: CallTap, line: OperatorLine) -> None:
-        tap.line, tap.stalled = None, False
 
     def _end_of(self, key: str) -> None:
         line = self._lines.get(key)

@@ -39,8 +39,8 @@ class CallTap:
     phone: str | None = None
     fed_at: float | None = None
     """When its last frame came, or its stream or its line began."""
-    stalled: bool = False
-    """Its stream is there and brings nothing."""
+    stalled: set[Channel] = field(default_factory=set)
+    """Sides that a stream is there for, and brings nothing of."""
     lost_at: float | None = None
     tap_at: float | None = None
     """When a new stream is asked for."""
